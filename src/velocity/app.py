@@ -40,11 +40,11 @@ from velocity.local_key import local_key
 from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
-from velocity.machines.growing import Growing
 from velocity.machines.ocr import Ocr
 from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
 from velocity.machines.provisioning import Provisioning
+from velocity.machines.resizing import Resizing
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
 from velocity.machines.writers import Writers
@@ -257,10 +257,10 @@ def compose(
         machines, directory, changes, library, attachments, room, builder, driver, host=HOST, most=bounds.group_vms
     )
     provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget, host=HOST)
-    growing = Growing(fleet, driver.machines, attachments, library)
+    resizing = Resizing(fleet, driver.machines, attachments, library)
     alteration = Alteration(
         media, blobs, library, attachments, assignments, states, sources, reservations, usage,
-        provisioning.claim_again, growing.grow,
+        provisioning.claim_again, resizing.grow,
     )  # fmt: skip
     conversions = Conversions(
         storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks

@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +18,7 @@ import msgspec
 
 from velocity import sandbox
 from velocity.contract.problems import Refused
-from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec, NicSpec
+from velocity.hypervisor.port import HypervisorError, Incarnation, MachineSpec, NatSpec
 from velocity.hypervisor.qemu import (
     confine,
     disk_io,
@@ -29,28 +29,26 @@ from velocity.hypervisor.qemu import (
     scopes,
     seed,
     spool,
-    vhost,
 )
 from velocity.hypervisor.qemu.command import (
     Files,
     LaunchSpec,
     ListeningSockets,
-    NatDevice,
     TapDevice,
     arguments,
     drives,
     usb_ports,
 )
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
+from velocity.hypervisor.qemu.nic_links import connect_nics, disconnect, has_link, with_links
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
-from velocity.hypervisor.qemu.runs import Run, RunNic, Runs
+from velocity.hypervisor.qemu.runs import Run, Runs
 from velocity.hypervisor.qemu.serial import INPUT
 from velocity.hypervisor.qemu.seriallog import SerialLog, copy
 from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
 from velocity.network import taps
-from velocity.network.nat import Nat, NatNic
-from velocity.network.rules import link_name
+from velocity.network.nat import Nat
 from velocity.sandbox import View
 from velocity.storage.port import MediaFiles, variables
 
@@ -149,15 +147,6 @@ def cleared(place: HostDirectories, run: Run) -> None:
     place.runs.end(run)
 
 
-def disconnect(place: HostDirectories, run: Run, link: str) -> None:
-    """Remove the host's end of a NIC. Done already is success. Raises `CannotConnect`."""
-    nic = run.nic(link)
-    if place.nat is not None and nic.addresses:
-        place.nat.disconnect(NatNic(link, nic.mac, nic.addresses))
-    else:
-        taps.disconnect_nic(link)
-
-
 def recovered(place: HostDirectories, who: Incarnation, run: Run) -> None:
     """Keep what a run has said that ended while no server was there. Raises `OSError`."""
     if run.spool is not None:
@@ -213,7 +202,7 @@ def _launch(
             spec=spec,
             files=files,
             sockets=sockets,
-            nics=_connect_nics(place, run, spec, copies),
+            nics=connect_nics(place, run, spec, copies),
             own=str(place.runs.own(who.machine)),
             direct_aio=place.direct_aio,
         )
@@ -294,53 +283,6 @@ def _listen(path: Path, copies: contextlib.ExitStack) -> int:
     path.chmod(0o600)
     listener.listen(1)
     return listener.fileno()
-
-
-def has_link(nic: NicSpec) -> bool:
-    """Whether the host has an end of it."""
-    return isinstance(nic, BridgeSpec) or nic.place > 0
-
-
-def with_links(place: HostDirectories, run: Run, nics: Sequence[NicSpec]) -> Run:
-    """With the links of these NICs and no others. Raises `CannotConnect`."""
-    linked = {link_name("vt", run.uid, nic.nic): nic for nic in nics if has_link(nic)}
-    return msgspec.structs.replace(
-        run,
-        links=tuple(linked),
-        trusted=tuple(link for link, nic in linked.items() if isinstance(nic, BridgeSpec) and nic.trusted),
-        nics={link: RunNic(nic.nic, nic.mac, _addresses(place, nic)) for link, nic in linked.items()},
-    )
-
-
-def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
-    """Those that a NAT NIC is given on the bridge. Raises `CannotConnect`."""
-    if isinstance(nic, BridgeSpec):
-        return ()
-    if place.nat is None:
-        raise taps.CannotConnect("this host has no network for NAT any more: start it again")
-    return place.nat.addresses(nic.place)
-
-
-def _connect_nics(
-    place: HostDirectories, run: Run, spec: MachineSpec, copies: contextlib.ExitStack
-) -> list[NatDevice | TapDevice]:
-    return [connect_nic(place, run, spec, nic, copies) for nic in spec.nics]
-
-
-def connect_nic(
-    place: HostDirectories, run: Run, spec: MachineSpec, nic: NicSpec, copies: contextlib.ExitStack
-) -> NatDevice | TapDevice:
-    """Connect one; its descriptors are closed with `copies`. Raises `CannotConnect`, `OSError`."""
-    name, queues = link_name("vt", run.uid, nic.nic), vhost.queues(spec)
-    if isinstance(nic, BridgeSpec):
-        link = taps.connect_nic(nic.identifier, nic.mac, name, trusted=nic.trusted, queues=queues)
-    elif nic.place and place.nat is not None:
-        link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses), queues)
-    else:
-        return NatDevice(nic.nic, nic.mac)
-    for descriptor in link.fds:
-        copies.callback(os.close, descriptor)
-    return TapDevice(nic.nic, nic.mac, link.fds, vhost.opened(spec, place.accelerator, len(link.fds), copies))
 
 
 def _spawn(

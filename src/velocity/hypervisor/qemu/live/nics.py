@@ -15,7 +15,7 @@ from msgspec import structs
 
 from velocity import sandbox
 from velocity.hypervisor.port import HypervisorError, NicSpec, Unknown
-from velocity.hypervisor.qemu import launch
+from velocity.hypervisor.qemu import nic_links
 from velocity.hypervisor.qemu.command import NatDevice, TapDevice, netdev, nic_device, vectors
 from velocity.hypervisor.qemu.links import set_links
 from velocity.hypervisor.qemu.live import moves, removal
@@ -130,7 +130,7 @@ async def _forget(change: Change, nic: int) -> None:
     run = change.run
     link = link_name("vt", run.uid, nic)
     if link in run.links:
-        await asyncio.to_thread(launch.disconnect, change.place, run, link)
+        await asyncio.to_thread(nic_links.disconnect, change.place, run, link)
     await change.note(
         links=tuple(one for one in run.links if one != link),
         trusted=None if run.trusted is None else tuple(one for one in run.trusted if one != link),
@@ -152,7 +152,7 @@ async def _add(change: Change, nic: NicSpec) -> None:
         await _note_coming(change, nic, port)
         with contextlib.ExitStack() as copies:
             made = await asyncio.to_thread(
-                launch.connect_nic, change.place, change.run, change.made, nic, copies
+                nic_links.connect_nic, change.place, change.run, change.made, nic, copies
             )  # fmt: skip
             await _give(change, made)
         await change.execute("device_add", **_device(made, port))
@@ -175,13 +175,13 @@ def _keeps_out(change: Change, nic: NicSpec, port: int | None) -> str:
     if port is None or slot(nic.nic) in map(slot, taken):
         return NO_PORT
     alone = change.place.privileged and not sandbox.missing() and not run.nat
-    return USER_NETWORK if alone and not launch.has_link(nic) else ""
+    return USER_NETWORK if alone and not nic_links.has_link(nic) else ""
 
 
 async def _note_coming(change: Change, nic: NicSpec, port: int) -> None:
     """Before there is anything of it, so that whoever comes next finds it."""
     run = change.run
-    one = launch.with_links(change.place, run, [nic])
+    one = nic_links.with_links(change.place, run, [nic])
     await change.note(
         links=(*run.links, *one.links),
         trusted=None if run.trusted is None else (*run.trusted, *(one.trusted or ())),

@@ -13,7 +13,7 @@ from velocity.media.rules import Medium
 from velocity.storage.port import Unknown
 
 
-class Growing:
+class Resizing:
     """Lets a disk grow by the hypervisor, which has its file open: the guest sees it at once."""
 
     def __init__(self, fleet: Fleet, machines: Machines, attachments: Attachments, library: Library) -> None:

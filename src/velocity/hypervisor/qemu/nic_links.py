@@ -1,0 +1,78 @@
+"""The host's ends of a run's NICs: made before QEMU gets their descriptors, removed when the run or a NIC is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from velocity.hypervisor.port import BridgeSpec, MachineSpec, NicSpec
+from velocity.hypervisor.qemu import vhost
+from velocity.hypervisor.qemu.command import NatDevice, TapDevice
+from velocity.hypervisor.qemu.run_note import Run, RunNic
+from velocity.network import taps
+from velocity.network.nat import NatNic
+from velocity.network.rules import link_name
+
+if TYPE_CHECKING:
+    from velocity.hypervisor.qemu.launch import HostDirectories
+
+
+def has_link(nic: NicSpec) -> bool:
+    """Whether the host has an end of it."""
+    return isinstance(nic, BridgeSpec) or nic.place > 0
+
+
+def with_links(place: HostDirectories, run: Run, nics: Sequence[NicSpec]) -> Run:
+    """With the links of these NICs and no others. Raises `CannotConnect`."""
+    linked = {link_name("vt", run.uid, nic.nic): nic for nic in nics if has_link(nic)}
+    return msgspec.structs.replace(
+        run,
+        links=tuple(linked),
+        trusted=tuple(link for link, nic in linked.items() if isinstance(nic, BridgeSpec) and nic.trusted),
+        nics={link: RunNic(nic.nic, nic.mac, _addresses(place, nic)) for link, nic in linked.items()},
+    )
+
+
+def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
+    """Those that a NAT NIC is given on the bridge. Raises `CannotConnect`."""
+    if isinstance(nic, BridgeSpec):
+        return ()
+    if place.nat is None:
+        raise taps.CannotConnect("this host has no network for NAT any more: start it again")
+    return place.nat.addresses(nic.place)
+
+
+def connect_nics(
+    place: HostDirectories, run: Run, spec: MachineSpec, copies: contextlib.ExitStack
+) -> list[NatDevice | TapDevice]:
+    """Connect all of a machine\'s, as `connect_nic` does."""
+    return [connect_nic(place, run, spec, nic, copies) for nic in spec.nics]
+
+
+def connect_nic(
+    place: HostDirectories, run: Run, spec: MachineSpec, nic: NicSpec, copies: contextlib.ExitStack
+) -> NatDevice | TapDevice:
+    """Connect one; its descriptors are closed with `copies`. Raises `CannotConnect`, `OSError`."""
+    name, queues = link_name("vt", run.uid, nic.nic), vhost.queues(spec)
+    if isinstance(nic, BridgeSpec):
+        link = taps.connect_nic(nic.identifier, nic.mac, name, trusted=nic.trusted, queues=queues)
+    elif nic.place and place.nat is not None:
+        link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses), queues)
+    else:
+        return NatDevice(nic.nic, nic.mac)
+    for descriptor in link.fds:
+        copies.callback(os.close, descriptor)
+    return TapDevice(nic.nic, nic.mac, link.fds, vhost.opened(spec, place.accelerator, len(link.fds), copies))
+
+
+def disconnect(place: HostDirectories, run: Run, link: str) -> None:
+    """Remove the host's end of a NIC. Done already is success. Raises `CannotConnect`."""
+    nic = run.nic(link)
+    if place.nat is not None and nic.addresses:
+        place.nat.disconnect(NatNic(link, nic.mac, nic.addresses))
+    else:
+        taps.disconnect_nic(link)
