@@ -128,6 +128,9 @@ def test_an_image_becomes_a_vm_that_one_logs_in_to(bridged: Host, served: Served
         bridged.ok("launch", f"id:{found['small-1']['mid']}", "--name", "c", "--memory", "64M", "--no-wait", "--json")
     )
     assert copied["state"] == "RUNNING" and "user" not in copied["cloud_init"]
+    assert "nobody can log in" in bridged.run("launch", "small-1", "--name", "db", "--no-wait").stderr
+    refused = bridged.run("launch", f"id:{found['small-1']['mid']}")
+    assert refused.exit_code == 2 and "--name" in refused.stderr
     refused = bridged.run("launch", "nothing")
     assert refused.exit_code == 4 and "media catalogue" in refused.stderr
 

@@ -60,6 +60,7 @@ def test_a_guest_is_launched_by_name_and_logged_in_to(tmp_path: Path, start_serv
         said = velocity(server, "launch", "ours", *words, "--timezone", "Europe/Berlin", "--timeout", str(SECONDS))
         files.shutdown()
     assert "vm ssh web" in said and "ssh ann@10.231.16." in said
-    asked = "cloud-init status --wait > /dev/null; id -un; hostname; sudo -n id -un; readlink /etc/localtime; cat /sys/block/sr0/ro"
+    done = "cloud-init status --wait > /dev/null"
+    asked = f"{done}; id -un; hostname; sudo -n id -un; readlink /etc/localtime; cat /sys/block/sr0/ro"
     shown = velocity(server, "vm", "ssh", "-i", str(tmp_path / "id"), "web", "--", asked)
     assert shown.split() == ["ann", "web", "root", "/usr/share/zoneinfo/Europe/Berlin", "1"]

@@ -16,18 +16,19 @@ from uuid import UUID
 import click
 from msgspec import UNSET, structs
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, naming, resolve, where
 from velocity.cli import ssh as login
 from velocity.cli.attachments import MediaScope
 from velocity.cli.fetching import trust
 from velocity.cli.media import POOL
-from velocity.cli.output import NameNotFound, as_json, show_json
+from velocity.cli.output import NameNotFound, as_json, show_json, warn
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import check_done, watch
 from velocity.cli.vm_settings import launching, read
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, PlanOnly
+from velocity.contract import names
 from velocity.contract.catalogue import CatalogueImage
 from velocity.contract.cloud_init import CloudInit
 from velocity.contract.machines import Attachment, State, VmInfo
@@ -72,12 +73,14 @@ def launch(
     IMAGE is one of `velocity media catalogue`: it is fetched once into the pool, and each VM has a copy of it. Or it is
     a MEDIUM that is there. Called again, it goes on with what it has begun.
     """
+    if name is None and image.startswith(naming.PREFIX):
+        raise click.UsageError("a medium's id is no name for a VM: give it one with --name")
     client = connection.connect()
     gid = where.here(client, group)
     known = {one.name: one for one in client.list_images().images}
     entry = known.get(image)
     medium = None if entry else _medium(client, gid, image)
-    wanted = Wanted(name or image, gid, pool, entry, medium)
+    wanted = Wanted(names.tidy(name or image), gid, pool, entry, medium)
     settings = _settings(client, wanted, written)
     with contextlib.suppress(PlanOnly):
         vmid = _find(client, wanted)
@@ -109,7 +112,9 @@ def _settings(client: Client, wanted: Wanted, written: Mapping[str, Any]) -> dic
     settings = read(MediaScope(client, wanted.gid, beyond=True), written)
     given = settings.get("cloud_init", CloudInit())
     if wanted.image is not None and given.user is UNSET and given.user_data is UNSET:
-        settings["cloud_init"] = structs.replace(given, user=wanted.image.user)
+        settings["cloud_init"] = given = structs.replace(given, user=wanted.image.user)
+    if wanted.image is not None and UNSET is given.ssh_keys is given.password_hash is given.user_data:
+        warn(["nobody can log in to it: name a key with --ssh-key, as in --ssh-key ~/.ssh/id_ed25519.pub"])
     return settings
 
 
