@@ -176,14 +176,22 @@ def test_without_an_address_the_console_is_named(host: Host, tmp_path: Path, ser
 
 
 @pytest.mark.holds("CLI-32")
-def test_ssh_keeps_the_keys_of_guests_by_vm_and_server(bridged: Host, tmp_path: Path) -> None:
+def test_ssh_keeps_the_keys_of_guests_by_vm_and_server(
+    bridged: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a %h"))
     bridged.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat", "--user", "ann")
+    name = f"vm-1.{bridged.settings.listen.replace(':', '-')}"
     with Client(bridged.settings.base_url, authkey=bridged.key) as client:
         info = client.show_vm(vmid=1)
-        words = ssh.line(client, info, None, tmp_path / "known %h")
-        other = ssh.line(client, info, "bob", tmp_path / "known")
+        words = ssh.line(client, info, None)
+        kept = tmp_path / "a %h/velocity/known_hosts" / name
+        kept.write_text("a key")
+        other = ssh.line(client, info, "bob")
+        assert kept.exists() and words[-2:] == ["-l", "ann"] and other[-2:] == ["-l", "bob"]
+        assert ssh.line(client, info, None, new_key=True) == words and not kept.exists()
     said = dict(word.split("=", 1) for word in words if "=" in word)
-    assert said["HostKeyAlias"] == f"vm-1.{bridged.settings.listen.replace(':', '-')}"
-    assert said["StrictHostKeyChecking"] == "accept-new"
-    assert said["UserKnownHostsFile"] == f'"{tmp_path}/known %%h"'
-    assert words[-2:] == ["-l", "ann"] and other[-2:] == ["-l", "bob"]
+    assert said == {
+        "HostKeyAlias": name, "StrictHostKeyChecking": "accept-new",
+        "UserKnownHostsFile": f'"{tmp_path}/a %%h/velocity/known_hosts/{name}"',
+    }  # fmt: skip

@@ -27,8 +27,11 @@ TRY = 2.0
 @which
 @click.option("--user", metavar="NAME", help="Log in as this user (default: the one that cloud-init was told).")
 @click.option("-i", "--identity", type=click.Path(dir_okay=False), metavar="FILE", help="The private key to use.")
+@click.option("--new-key", is_flag=True, help="Forget the key that the guest had: it was made a new instance.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def ssh(vm_: str, group: int | None, user: str | None, identity: str | None, command: tuple[str, ...]) -> None:
+def ssh(
+    vm_: str, group: int | None, user: str | None, identity: str | None, new_key: bool, command: tuple[str, ...]
+) -> None:
     """Log in to VM by ssh, from the host that it runs on; with COMMAND, run that there.
 
     The guest's key is accepted at the first time, and kept in a file of Velocity's own under the VM's id, which no
@@ -41,33 +44,37 @@ def ssh(vm_: str, group: int | None, user: str | None, identity: str | None, com
         raise click.ClickException(unreachable(info))
     if shutil.which("ssh") is None:
         raise click.ClickException("there is no `ssh` here: install OpenSSH's client")
-    words = line(client, info, user, known_hosts())
+    words = line(client, info, user, new_key=new_key)
     words += ["-i", identity] if identity else []
     os.execvp(words[0], [*words, "--", found, *command])  # noqa: S606 - no shell is in between
 
 
-def line(client: Client, info: VmInfo, user: str | None, known: Path) -> list[str]:
+def line(client: Client, info: VmInfo, user: str | None, *, new_key: bool = False) -> list[str]:
     """The command that logs in, but for the address."""
-    login = user or info.cloud_init.user
+    login, called = user or info.cloud_init.user, _called(client, info)
+    known = _known_hosts() / called
+    if new_key:
+        known.unlink(missing_ok=True)
     return [
         "ssh",
-        *("-o", f"HostKeyAlias=vm-{info.vmid}.{_server(client)}"),
+        *("-o", f"HostKeyAlias={called}"),  # whatever address it has by then
         *("-o", f'UserKnownHostsFile="{str(known).replace("%", "%%")}"'),
         *("-o", "StrictHostKeyChecking=accept-new"),
         *(("-l", login) if login else ()),
     ]
 
 
-def _server(client: Client) -> str:
-    """What tells the server whose VM this is from others."""
-    return "".join(one if one.isalnum() or one in ".-" else "-" for one in client.server.partition("//")[2])
+def _called(client: Client, info: VmInfo) -> str:
+    """What tells this VM from all others, those of other servers too: no id is ever given again."""
+    server = client.server.partition("//")[2]
+    return f"vm-{info.vmid}.{''.join(one if one.isalnum() or one in '.-' else '-' for one in server)}"
 
 
-def known_hosts() -> Path:
-    """The file with the keys of guests; its directory is made."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "velocity"
+def _known_hosts() -> Path:
+    """Where the keys of guests are, each in a file of its own."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "velocity" / "known_hosts"
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return state / "known_hosts"
+    return state
 
 
 def address(info: VmInfo) -> str | None:
