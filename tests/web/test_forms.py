@@ -96,6 +96,35 @@ def test_the_wizard_loses_nothing_by_a_reload_and_enter_goes_on(somebody: Person
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
+@pytest.mark.holds("PAGE-310")
+def test_the_wizard_asks_who_may_log_in_where_the_image_is_a_disk_and_keeps_no_secret(somebody: Person) -> None:
+    page = somebody.page
+    somebody.go("/create")
+    page.get_by_role("radio", name="An empty disk").check()
+    named(page, "Next").click()
+    expect(page.get_by_role("heading", name="Log in")).to_have_count(0)
+    named(page, "Back").click()
+    page.get_by_role("radio", name=re.compile("packed")).check()
+    named(page, "Next").click()
+    field(page, "User").fill("ann")
+    field(page, "Password hash").fill("$6$saltsalt$SECRETSECRET")
+    field(page, "SSH keys").fill("AAAA")
+    expect(page.get_by_text("One public key on each line")).to_be_visible()
+    field(page, "SSH keys").fill("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me@here")
+    assert somebody.violations() == []
+    assert "SECRET" not in page.evaluate("JSON.stringify(sessionStorage) + JSON.stringify(localStorage)")
+    named(page, "Next").click()
+    expect(page.get_by_role("heading", name="What will be done")).to_be_visible()
+    page.get_by_role("button", name="The same from the command line").click()
+    expect(page.get_by_label("Command lines")).to_have_value(re.compile("--user ann --ssh-key"))
+    assert "SECRET" not in page.content()
+    page.reload()
+    named(page, "Back").click()
+    expect(field(page, "User")).to_have_value("ann")
+    expect(field(page, "Password hash")).to_have_value("")
+    named(page, "Cancel").click()
+
+
 @pytest.mark.holds("PAGE-40")
 def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished: Host, person: NewPerson) -> None:
     with Client(furnished.url, furnished.key) as client:
