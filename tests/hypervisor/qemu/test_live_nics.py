@@ -26,10 +26,12 @@ async def runs(qemu: QemuSubject, *nics: NicSpec) -> tuple[Incarnation, MachineS
 
 
 async def killed_while_it_plugged(qemu: QemuSubject, who: Incarnation, made: MachineSpec, *, there: bool) -> None:
-    """Before or after QEMU had the second NIC; nothing says so but that it was to come."""
+    """When QEMU had the second NIC, or only its other end; nothing says so but that it was to come."""
+    entry = qemu.driver.sessions.running(who)
     if there:
         await qemu.driver.machines.alter(who, msgspec.structs.replace(made, nics=(FIRST, SECOND)), deadline=DEADLINE)
-    entry = qemu.driver.sessions.running(who)
+    else:
+        await entry.session.execute("netdev_add", deadline=DEADLINE, type="user", id="net1")
     entry.run = msgspec.structs.replace(entry.run, made=made, plugged={"nic2": 0})
 
 
@@ -65,6 +67,21 @@ async def test_and_where_it_is_not_wanted_any_more_it_goes_and_nothing_takes_its
     assert altered.spec.nics == ((FIRST,) if there else (FIRST, NINTH))
     assert [one.why for one in altered.waits] == ([removal.NOT_YET, NO_PORT] if there else [])
     assert await devices(qemu, who) == ({"nic1", "nic2"} if there else {"nic1", "nic10"})
+
+
+@pytest.mark.holds("GUEST-63")
+async def test_a_nic_that_the_guest_has_let_go_of_meanwhile_is_cleared_up_after(qemu: QemuSubject) -> None:
+    """Its other end too, so that the next one can be plugged in there."""
+    who, made = await runs(qemu, FIRST)
+    await killed_while_it_plugged(qemu, who, made, there=False)
+    entry = qemu.driver.sessions.running(who)
+    entry.run = msgspec.structs.replace(entry.run, made=msgspec.structs.replace(made, nics=(FIRST, SECOND)))
+    altered = await qemu.driver.machines.alter(who, made, deadline=DEADLINE)
+    assert (altered.spec.nics, altered.waits, entry.run.plugged) == ((FIRST,), (), {})
+    altered = await qemu.driver.machines.alter(
+        who, msgspec.structs.replace(made, nics=(FIRST, NINTH)), deadline=DEADLINE
+    )
+    assert (altered.spec.nics, altered.waits) == ((FIRST, NINTH), ())
 
 
 @pytest.mark.holds("GUEST-62")

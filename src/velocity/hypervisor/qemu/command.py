@@ -303,6 +303,11 @@ def nic_device(nic: int) -> str:
     return f"nic{nic}"
 
 
+def is_nic(device: str) -> bool:
+    """Whether a device of that id is one."""
+    return device.startswith("nic")
+
+
 def netdev(nic: int) -> str:
     """What QEMU calls the other end of the NIC with that id."""
     return f"net{slot(nic)}"

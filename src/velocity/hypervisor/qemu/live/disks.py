@@ -14,7 +14,7 @@ from msgspec import structs
 
 from velocity.hypervisor.disks import Key, keyed
 from velocity.hypervisor.port import Bus, DiskLimits, DiskSpec, Fact, HypervisorError, NotRunning, Unknown
-from velocity.hypervisor.qemu.command import thread_of
+from velocity.hypervisor.qemu.command import is_nic, thread_of
 from velocity.hypervisor.qemu.disk_limits import limit
 from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, devices, node_name
 from velocity.hypervisor.qemu.live import nodes, places
@@ -75,7 +75,8 @@ async def _look(change: Change) -> Found:
     there = tuple(one for one in change.drives if one.outer not in gone)
     used = {number for one in there if (number := number_in(one, found)) is not None}
     await nodes.sweep(change, found, used)
-    plugged = {one: port for one, port in change.run.plugged.items() if one in found.devices}
+    stay = (one for one in change.run.plugged.items() if one[0] in found.devices or is_nic(one[0]))
+    plugged = dict(stay)  # of a NIC that is gone, `nics` has more to clear
     opened = {number: disk for number, disk in change.run.nodes.items() if number in found.nodes}
     await change.note(drives=there, nodes=opened, plugged=plugged)
     _take(change, found)

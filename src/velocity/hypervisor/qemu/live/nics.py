@@ -16,7 +16,7 @@ from msgspec import structs
 from velocity import sandbox
 from velocity.hypervisor.port import HypervisorError, NicSpec, Unknown
 from velocity.hypervisor.qemu import nic_links
-from velocity.hypervisor.qemu.command import NatDevice, TapDevice, netdev, nic_device, vectors
+from velocity.hypervisor.qemu.command import NatDevice, TapDevice, is_nic, netdev, nic_device, vectors
 from velocity.hypervisor.qemu.links import set_links
 from velocity.hypervisor.qemu.live import moves, removal
 from velocity.hypervisor.qemu.live.change import Change
@@ -106,7 +106,7 @@ async def _sweep(change: Change, asked: Mapping[int, NicSpec]) -> None:
 
 def _plugged(change: Change) -> set[int]:
     """The NICs that are, or may be, in spare ports."""
-    return {int(one.removeprefix("nic")) for one in change.run.plugged if one.startswith("nic")}
+    return {int(one.removeprefix("nic")) for one in change.run.plugged if is_nic(one)}
 
 
 async def _remove(change: Change, nic: NicSpec) -> None:
