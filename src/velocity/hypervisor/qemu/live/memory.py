@@ -14,13 +14,11 @@ from msgspec import structs
 from velocity.hypervisor.qemu.command import MEMORY_DEVICE, MEMORY_STEP
 from velocity.hypervisor.qemu.facts import memory_free_mib
 from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.live.removal import patience
 from velocity.hypervisor.qemu.scopes import most_memory
 from velocity.hypervisor.waits import MORE_MEMORY
 
 MIB = 1 << 20
-PATIENCE = 3.0
-"""Seconds that a guest gets before what it has not given back waits."""
-LOOK = 0.1
 
 
 async def alter(change: Change) -> None:
@@ -83,13 +81,15 @@ async def _device(change: Change) -> dict[str, Any] | None:
 
 async def _settled(change: Change, more: int) -> int:
     """MiB that the guest has of it, once that is what it is to have, or after a while."""
-    until = asyncio.get_running_loop().time() + min(PATIENCE, change.left / 2)
+    loop, departures = asyncio.get_running_loop(), change.session.departures
+    until = loop.time() + min(patience(change), change.left / 2)
     while True:
+        departures.expect(MEMORY_DEVICE)
         device = await _device(change)
         plugged = 0 if device is None else int(device["size"]) // MIB
         if plugged <= more:
+            departures.over(MEMORY_DEVICE)
             return plugged
-        if asyncio.get_running_loop().time() >= until:
-            change.session.departures.tell_later(MEMORY_DEVICE)
+        if loop.time() >= until:
             return plugged
-        await asyncio.sleep(LOOK)
+        await departures.wait(MEMORY_DEVICE, until - loop.time())

@@ -126,6 +126,7 @@ async def _remove(change: Change, nic: NicSpec) -> None:
 
 async def _forget(change: Change, nic: int) -> None:
     """The other end of a NIC that is no more, and what the host has of it."""
+    change.session.departures.over(nic_device(nic))
     await removal.quietly(change, "netdev_del", netdev(nic))
     run = change.run
     link = link_name("vt", run.uid, nic)

@@ -5,14 +5,11 @@ https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (device_del, qom-list
 
 from __future__ import annotations
 
-import asyncio
-
-from velocity.hypervisor.port import HypervisorError, NotRunning, Unknown
+from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Unknown
 from velocity.hypervisor.qemu.live.change import Change
 
-PATIENCE = 3.0
-"""Seconds that a guest gets. One that has not booted yet, or is paused, lets go of nothing."""
-LOOK = 0.1
+PATIENCE, MOMENT = 3.0, 0.2
+"""Seconds that a guest gets; and one that is paused, which lets go of nothing."""
 NOT_YET = "the guest has not let go of it yet"
 
 
@@ -24,14 +21,19 @@ async def is_there(change: Change, device: str) -> bool:
 
 async def let_go(change: Change, device: str) -> bool:
     """Ask for it, and wait a moment; whether it is gone. Asked again, it is asked of the guest again."""
+    departures = change.session.departures
+    departures.expect(device)
     await quietly(change, "device_del", device)
-    until = asyncio.get_running_loop().time() + min(PATIENCE, change.left / 2)
-    while await is_there(change, device):
-        if asyncio.get_running_loop().time() >= until:
-            change.session.departures.tell_later(device)
-            return False
-        await asyncio.sleep(LOOK)
+    await departures.wait(device, min(patience(change), change.left / 2))
+    if await is_there(change, device):
+        return False
+    departures.over(device)
     return True
+
+
+def patience(change: Change) -> float:
+    """Seconds that its guest gets now."""
+    return PATIENCE if change.session.observed.does(Fact.RUNNING) else MOMENT
 
 
 async def quietly(change: Change, command: str, device: str) -> None:
