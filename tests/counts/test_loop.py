@@ -22,8 +22,8 @@ from tests.patience import PATIENCE
 from tests.ports.subjects import HOST, NoMedia
 from velocity.api import openmetrics
 from velocity.hypervisor.port import Fact, Incarnation, Unknown
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.driver import QemuHypervisor
-from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.options import Options
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Run, Runs

@@ -19,6 +19,7 @@ from tests.api.world import World, world
 from tests.ports.subjects import NoMedia
 from velocity.hypervisor.port import HostId, Incarnation, MachineSpec
 from velocity.hypervisor.qemu import firmware, launch
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.spool import bounds
 from velocity.network import nat_networks
@@ -136,9 +137,7 @@ def test_firmware_variables_are_on_the_disk_before_their_machine_starts(disk: Di
     kept = firmware.keep(firmware.find(), tmp_path / "firmware")
     runs = Runs(tmp_path / "runs", "a", None)
     files = NoMedia(tmp_path)
-    place = launch.HostDirectories(
-        "", "", tmp_path / "firmware", tmp_path / "machines", runs, files, False, bounds(tmp_path)
-    )
+    place = HostDirectories("", "", tmp_path / "firmware", tmp_path / "machines", runs, files, False, bounds(tmp_path))
     who = Incarnation(uuid4(), HostId(1), 1)
     disk.moved.clear()
     launch.prepare_state(place, who, MachineSpec("a", 1, 64, "q35", kept.build))

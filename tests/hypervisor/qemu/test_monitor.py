@@ -21,7 +21,7 @@ from velocity.hypervisor.port import (
     Stop,
     Unknown,
 )
-from velocity.hypervisor.qemu.launch import HostDirectories
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.storage.port import MediaRef, ObjectKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]

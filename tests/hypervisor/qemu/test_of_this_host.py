@@ -12,6 +12,7 @@ import pytest
 from tests.ports.subjects import NoMedia
 from velocity.hypervisor.port import HostId, HypervisorError, Incarnation, MachineSpec
 from velocity.hypervisor.qemu import cpu_models, firmware, launch
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.probe import Accelerator
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.spool import bounds
@@ -41,7 +42,7 @@ def test_what_a_host_lacks_is_told_with_the_cure_and_variables_stay_where_they_f
     for name, size in (("old", 528 << 10), ("same", 528 << 10), ("small", 128 << 10)):
         build(store, name, size)
     types = frozenset({"pc-q35-7.2"})
-    place = launch.HostDirectories(
+    place = HostDirectories(
         "", "", store, tmp_path / "machines", Runs(tmp_path / "runs", "a", None), NoMedia(tmp_path), False,
         bounds(tmp_path), types, cpu_models={"Nehalem": "", "EPYC": "xsaves"},
     )  # fmt: skip

@@ -16,7 +16,7 @@ import pytest
 
 from tests.ports.subjects import NoMedia
 from velocity.hypervisor.port import FactCause
-from velocity.hypervisor.qemu.launch import HostDirectories
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.processes import start_time, table
 from velocity.hypervisor.qemu.runs import RunEnd, Runs, TooLong
 from velocity.hypervisor.qemu.spool import bounds

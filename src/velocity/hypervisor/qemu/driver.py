@@ -10,9 +10,9 @@ from velocity.hypervisor.port import HostFacts, HypervisorError
 from velocity.hypervisor.qemu import cpu_models, disk_io, facts, firmware, hardware, nat_host, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.host import QemuHosts
-from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.machines import QemuMachines
 from velocity.hypervisor.qemu.options import Options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs, TooLong

@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from uuid import UUID
 
 import msgspec
 
@@ -39,76 +36,20 @@ from velocity.hypervisor.qemu.command import (
     drives,
     usb_ports,
 )
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
 from velocity.hypervisor.qemu.nic_links import connect_nics, disconnect, has_link, with_links
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
-from velocity.hypervisor.qemu.runs import Run, Runs
+from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.serial import INPUT
-from velocity.hypervisor.qemu.seriallog import SerialLog, copy
-from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
+from velocity.hypervisor.qemu.seriallog import copy
+from velocity.hypervisor.qemu.spool import SpooledConsole
 from velocity.network import taps
-from velocity.network.nat import Nat
 from velocity.sandbox import View
-from velocity.storage.port import MediaFiles, variables
+from velocity.storage.port import variables
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class HostDirectories:
-    """Where one host keeps what machines need. `state` has a directory per machine, with its logs."""
-
-    binary: str
-    accelerator: str
-    firmware: Path
-    state: Path
-    runs: Runs
-    media: MediaFiles
-    privileged: bool
-    bounds: SpoolRange
-    machine_types: frozenset[str] = frozenset()
-    """Those that this QEMU has; empty: not known."""
-    nat: Nat | None = None
-    """The bridge of NAT; None: it cannot be had here, and was not before."""
-    cpu_models: Mapping[str, str] = field(default_factory=dict)
-    """As in `HostFacts`."""
-    direct_aio: str = disk_io.NATIVE
-
-    def forget(self, machine: UUID) -> None:
-        """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
-        with contextlib.suppress(Refused):
-            self.media.remove(variables(machine))
-        shutil.rmtree(self.state / str(machine), ignore_errors=True)
-
-    @property
-    def resolver(self) -> Path:
-        """The directory with the copy of the host's resolv.conf."""
-        return self.state.parent / "cache" / "resolver"
-
-    def serial_log(self, machine: UUID) -> SerialLog:
-        return SerialLog(self.state / str(machine))
-
-    def qemu_log(self, who: Incarnation) -> Path:
-        return self.state / str(who.machine) / "qemu.log"
-
-    def kept(self) -> set[UUID]:
-        """The machines that have a directory of state here, and none of a run, nor of its end."""
-        found = set()
-        for directory in self.state.iterdir() if self.state.is_dir() else ():
-            with contextlib.suppress(ValueError):  # no machine's
-                machine = UUID(directory.name)
-                own = str(machine) == directory.name and directory.is_dir() and not directory.is_symlink()
-                if own and not self.runs.directory(machine).exists():
-                    found.add(machine)
-        return found
-
-    def qmp(self, who: Incarnation) -> Path:
-        return self.runs.directory(who.machine) / "qmp.sock"
-
-    def asked(self, who: Incarnation) -> Path:
-        """Where it is, the run was to be ended now: that is how it ended, if its process is gone."""
-        return self.runs.directory(who.machine) / "asked"
 
 
 Clear = Callable[[Run], object]

@@ -5,20 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from velocity.hypervisor.port import BridgeSpec, MachineSpec, NicSpec
 from velocity.hypervisor.qemu import vhost
 from velocity.hypervisor.qemu.command import NatDevice, TapDevice
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.run_note import Run, RunNic
 from velocity.network import taps
 from velocity.network.nat import NatNic
 from velocity.network.rules import link_name
-
-if TYPE_CHECKING:
-    from velocity.hypervisor.qemu.launch import HostDirectories
 
 
 def has_link(nic: NicSpec) -> bool:

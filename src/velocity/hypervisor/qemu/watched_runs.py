@@ -15,8 +15,9 @@ import msgspec
 from velocity import uninterrupted
 from velocity.hypervisor.port import HypervisorError, Incarnation, NotRunning
 from velocity.hypervisor.qemu import nic_filters, resolver
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.fact_stream import FactStream
-from velocity.hypervisor.qemu.launch import HostDirectories, cleared
+from velocity.hypervisor.qemu.launch import cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.qemu_log import QemuLog
 from velocity.hypervisor.qemu.runs import Run, RunEnd

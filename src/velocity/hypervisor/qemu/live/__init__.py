@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from velocity.hypervisor.port import HypervisorError, MachineSpec, Wait
-from velocity.hypervisor.qemu.launch import HostDirectories
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.live import cpus, disks, memory, nics
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.watched_runs import RunEntry

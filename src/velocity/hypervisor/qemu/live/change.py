@@ -9,9 +9,9 @@ from msgspec import structs
 
 from velocity.hypervisor.port import DiskSpec, MachineSpec, Wait
 from velocity.hypervisor.qemu import scopes
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.disk_options import Drive
 from velocity.hypervisor.qemu.hardware import Hardware, profile
-from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 

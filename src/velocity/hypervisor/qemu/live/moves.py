@@ -11,7 +11,7 @@ from collections.abc import Callable
 from msgspec import structs
 
 from velocity.hypervisor.port import BridgeSpec, NicSpec
-from velocity.hypervisor.qemu.launch import HostDirectories
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.nic_links import has_link, with_links
 from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.waits import NO_BRIDGE, USER_NETWORK

@@ -1,0 +1,75 @@
+"""Where one host keeps what its machines need."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from velocity.contract.problems import Refused
+from velocity.hypervisor.port import Incarnation
+from velocity.hypervisor.qemu import disk_io
+from velocity.hypervisor.qemu.runs import Runs
+from velocity.hypervisor.qemu.seriallog import SerialLog
+from velocity.hypervisor.qemu.spool import SpoolRange
+from velocity.network.nat import Nat
+from velocity.storage.port import MediaFiles, variables
+
+
+@dataclass(frozen=True)
+class HostDirectories:
+    """`state` has a directory per machine, with its logs."""
+
+    binary: str
+    accelerator: str
+    firmware: Path
+    state: Path
+    runs: Runs
+    media: MediaFiles
+    privileged: bool
+    bounds: SpoolRange
+    machine_types: frozenset[str] = frozenset()
+    """Those that this QEMU has; empty: not known."""
+    nat: Nat | None = None
+    """The bridge of NAT; None: it cannot be had here, and was not before."""
+    cpu_models: Mapping[str, str] = field(default_factory=dict)
+    """As in `HostFacts`."""
+    direct_aio: str = disk_io.NATIVE
+
+    def forget(self, machine: UUID) -> None:
+        """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
+        with contextlib.suppress(Refused):
+            self.media.remove(variables(machine))
+        shutil.rmtree(self.state / str(machine), ignore_errors=True)
+
+    @property
+    def resolver(self) -> Path:
+        """The directory with the copy of the host's resolv.conf."""
+        return self.state.parent / "cache" / "resolver"
+
+    def serial_log(self, machine: UUID) -> SerialLog:
+        return SerialLog(self.state / str(machine))
+
+    def qemu_log(self, who: Incarnation) -> Path:
+        return self.state / str(who.machine) / "qemu.log"
+
+    def kept(self) -> set[UUID]:
+        """The machines that have a directory of state here, and none of a run, nor of its end."""
+        found = set()
+        for directory in self.state.iterdir() if self.state.is_dir() else ():
+            with contextlib.suppress(ValueError):  # no machine's
+                machine = UUID(directory.name)
+                own = str(machine) == directory.name and directory.is_dir() and not directory.is_symlink()
+                if own and not self.runs.directory(machine).exists():
+                    found.add(machine)
+        return found
+
+    def qmp(self, who: Incarnation) -> Path:
+        return self.runs.directory(who.machine) / "qmp.sock"
+
+    def asked(self, who: Incarnation) -> Path:
+        """Where it is, the run was to be ended now: that is how it ended, if its process is gone."""
+        return self.runs.directory(who.machine) / "asked"
