@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,39 @@ async def test_a_server_that_ends_in_the_middle_leaves_it_done_or_it_is_done_by_
         await w.settle()
         shown = await w.ok("POST", VM, vmid=vmid)
         assert (shown["waiting"], mids(run)) == ([], [first, second])
+
+
+@pytest.mark.holds("GUEST-55")
+async def test_what_is_not_known_is_asked_again_and_not_without_a_pause(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        first = await w.medium("disk")
+        vmid, run = await running(w)
+        w.hypervisor.faults.answers.extend([Answer.LOST] * 40)
+        await w.ok("PATCH", VM, vmid=vmid, media=[on(first)])
+        await w.settle()
+        assert len(w.hypervisor.machines.altered) < 10
+        w.hypervisor.faults.answers.clear()
+        while (await w.ok("POST", VM, vmid=vmid))["waiting"]:
+            await asyncio.sleep(0.01)
+        assert mids(run) == [first]
+
+
+@pytest.mark.holds("GUEST-55")
+async def test_what_may_have_come_stays_in_use_when_the_next_change_is_refused(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        first, second = [await w.medium(f"disk {number}") for number in range(2)]
+        vmid, run = await running(w, on(first))
+        w.hypervisor.faults.answers.append(Answer.UNDER_WAY)
+        await w.ok("PATCH", VM, vmid=vmid, media=[on(first), on(second)])
+        w.hypervisor.faults.refuse_changes = "its monitor takes nothing"
+        await w.ok("PATCH", VM, vmid=vmid, media=[on(first)])
+        w.hypervisor.faults.arrive(run.who.machine)
+        assert mids(run) == [first, second]
+        assert (await w.call("DELETE", "/m/media", mid=second)).code == 14320
+        while mids(run) != [first]:
+            await asyncio.sleep(0.01)
+        await w.settle()
+        await w.ok("DELETE", "/m/media", mid=second)
 
 
 @pytest.mark.holds("GUEST-56")

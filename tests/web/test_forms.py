@@ -96,7 +96,7 @@ def test_the_wizard_loses_nothing_by_a_reload_and_enter_goes_on(somebody: Person
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
-@pytest.mark.holds("PAGE-310")
+@pytest.mark.holds("PAGE-44")
 def test_the_wizard_asks_who_may_log_in_where_the_image_is_a_disk_and_keeps_no_secret(somebody: Person) -> None:
     page = somebody.page
     somebody.go("/create")

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import structs
@@ -362,8 +361,7 @@ class Keeper(Life):
         elif self.state is State.PAUSED and self.observed is Fact.HELD and self.progress.wanted is State.RUNNING:
             self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))
         elif self.unsettled and self._context.alter is not None:
-            work = partial(self._context.alter, self)
-            self._enqueue(ExclusiveWork(work, asyncio.get_running_loop().create_future(), Context()))
+            self._context.alter(self)
 
     # Helpers
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -36,8 +36,8 @@ LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.ST
 class KeeperContext:
     """What every keeper works with.
 
-    `prepare` builds the specification of a start, and refuses one that cannot be; `alter` makes the run of a keeper be
-    what it is to be, in that keeper's turn; `begin_writing` is told of each start and what it may write to, `ended` of
+    `prepare` builds the specification of a start, and refuses one that cannot be; `alter` sees to it that the run
+    of a keeper becomes what it is to be; `begin_writing` is told of each start and what it may write to, `ended` of
     each run's end, `changed` of whatever is shown of a VM.
     """
 
@@ -51,7 +51,7 @@ class KeeperContext:
     ended: Callable[[Machine], None]
     next_press: Callable[[int], float] = rules.next_press
     changed: Callable[[Machine], None] = lambda machine: None
-    alter: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
+    alter: Callable[[Any], None] | None = None
     begin_writing: Callable[[Collection[UUID]], None] = lambda media: None
 
 
@@ -69,6 +69,7 @@ class Life:
         "retired",
         "stale",
         "state",
+        "tries",
         "unreachable_since",
         "waits",
         "written",
@@ -85,12 +86,14 @@ class Life:
         """It is being removed, or is: nothing that is asked of it is done any more."""
         self.unreachable_since: int | None = None
         """It, or its host, has not answered since: the state is the last that was known."""
-        self.written = None if progress.run is None or progress.run.writes is UNSET else frozenset(progress.run.writes)
+        self.written = None if progress.run is None else rules.written_by(progress.run)
         """The media that its run was given to write to; None: not known, an older version started it."""
         self.waits: dict[str, str] = {}
         """Why a change of a field waits for the next start, as far as that is known."""
         self.stale = progress.run is not None and bool(rules.waiting(machine.spec, progress.run))
         """Its run is to be asked to be what it is to be: its devices are others, or a server before has asked."""
+        self.tries = 0
+        """How often in a row it was not known whether its run has become so."""
         self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
         self._number = 0
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()
@@ -152,7 +155,7 @@ class Life:
     def unsettled(self) -> bool:
         """Its run is to be asked whether it is what it is to be."""
         run = self.progress.run
-        under_way = run is not None and (self.stale or run.coming is not UNSET)
+        under_way = not self.retired and run is not None and (self.stale or run.coming is not UNSET)
         return under_way and self.state in (State.RUNNING, State.PAUSED) and not self.doubtful
 
     def anew(self) -> None:

@@ -6,13 +6,15 @@ made of; a server that is killed in between asks again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from velocity.contract.machines import Attachment, EmptyDrive, State
 from velocity.contract.problems import Refused
@@ -22,7 +24,8 @@ from velocity.machines import growth, rules
 from velocity.machines.builder import Asked, Builder
 from velocity.machines.forecast import COLD
 from velocity.machines.port import MachineStore
-from velocity.machines.rules import Spec
+from velocity.machines.record import RETRY_DELAYS
+from velocity.machines.rules import Coming, Spec
 
 if TYPE_CHECKING:
     from velocity.machines.keeper import Keeper
@@ -40,21 +43,66 @@ class LiveChanges:
     """Makes runs be of what their VMs are. `changed_claim` is told of a VM whose run holds other things now."""
 
     def __init__(
-        self, store: MachineStore, hypervisor: Machines, builder: Builder, changed_claim: Callable[[UUID], None]
+        self,
+        store: MachineStore,
+        hypervisor: Machines,
+        builder: Builder,
+        changed_claim: Callable[[UUID], None],
+        behind: Callable[[Coroutine[Any, Any, Any]], None],
     ) -> None:
+        """`behind` does something that nobody waits for."""
+        self._behind = behind
+        self._timers: dict[UUID, asyncio.TimerHandle] = {}
+        self._due: set[UUID] = set()
+        self._closed = False
         self._store = store
         self._hypervisor = hypervisor
         self._builder = builder
         self._changed_claim = changed_claim
 
+    def ask_again(self, keeper: Keeper) -> None:
+        """At once, or after a pause that grows as long as no answer comes."""
+        uuid = keeper.machine.uuid
+        if uuid in self._due or uuid in self._timers:
+            return
+        if not keeper.tries:
+            self._begin(keeper)
+            return
+        pause = RETRY_DELAYS[min(keeper.tries, len(RETRY_DELAYS)) - 1]
+        timer = asyncio.get_running_loop().call_later(pause, self._begin, keeper, context=Context())
+        self._timers[uuid] = timer
+
+    def _begin(self, keeper: Keeper) -> None:
+        self._timers.pop(keeper.machine.uuid, None)
+        self._due.add(keeper.machine.uuid)
+        self._behind(self._ask(keeper))
+
+    async def _ask(self, keeper: Keeper) -> None:
+        try:
+            if keeper.unsettled:
+                await keeper.alone(lambda: self.carry_out(keeper))
+        except Refused as refused:
+            log.warning("vm %d: its run is not changed: %s", keeper.machine.vmid, refused.message)
+        finally:
+            self._due.discard(keeper.machine.uuid)
+            if keeper.unsettled and not self._closed:
+                self.ask_again(keeper)
+
+    def close(self) -> None:
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
     async def carry_out(self, keeper: Keeper) -> list[str]:
         """In the keeper's turn: nothing else is asked of it meanwhile. What is returned did not come to its end."""
         stale, keeper.stale = keeper.stale, False
+        keeper.tries += 1  # until it is known what came of it
         run, spec = keeper.progress.run, keeper.machine.spec
         if run is None or keeper.progress.wanted is State.STOPPED:
             return []
         if not stale and not rules.waiting(spec, run) and run.coming is UNSET:
-            keeper.waits = {}
+            keeper.waits, keeper.tries = {}, 0
             return []
         try:
             asked = await self._builder.asked(keeper.machine, run)
@@ -67,7 +115,11 @@ class LiveChanges:
         written = keeper.written or frozenset()
         keeper.written = written | set(coming.writes)
         self._builder.begin_writing(keeper.written - written)
-        run = keeper.progress.run
+        return await self._alter(keeper, asked, run.coming)
+
+    async def _alter(self, keeper: Keeper, asked: Asked, earlier: Coming | UnsetType) -> list[str]:
+        """`earlier` is what an earlier call may have brought, of which nothing is known yet."""
+        spec, run = keeper.machine.spec, keeper.progress.run
         assert run is not None
         try:
             altered = await self._hypervisor.alter(keeper.who, asked.spec, deadline=rules.CALL_DEADLINE)
@@ -76,12 +128,14 @@ class LiveChanges:
             keeper.mark_unknown(silent=True)
             return [f"it is not known whether its devices have changed ({error}): they are asked again, and {AT_LAST}"]
         except HypervisorError as error:
-            await self._keep(keeper, run, structs.replace(run, coming=UNSET))
+            keeper.tries = 0 if earlier is UNSET else keeper.tries
+            await self._keep(keeper, run, structs.replace(run, coming=earlier))
             if isinstance(error, NotRunning):
                 keeper.mark_unknown()
                 return []
             keeper.waits = dict.fromkeys(rules.waiting(spec, run), str(error))
             return [f"its devices cannot be changed while it runs ({error}): {AT_LAST}"]
+        keeper.tries = 0
         await self._keep(keeper, run, run_after(run, spec, asked, altered.spec))
         keeper.waits = _waits(spec, keeper.progress.run, self._told(altered), asked)
         return []
@@ -97,7 +151,7 @@ class LiveChanges:
     async def _keep(self, keeper: Keeper, before: Spec, after: Spec) -> None:
         """Take what is known of a run now; what cannot be written is asked again by the server that comes next."""
         if await self._note(keeper, before, after):
-            keeper.written = None if after.writes is UNSET else frozenset(after.writes)
+            keeper.written = rules.written_by(after)
             self._changed_claim(keeper.machine.uuid)
 
     async def _note(self, keeper: Keeper, before: Spec, after: Spec) -> bool:

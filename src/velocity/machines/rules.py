@@ -189,6 +189,13 @@ def coming(spec: Spec, run: Spec, asked: MachineSpec) -> Coming:
     )
 
 
+def written_by(run: Spec) -> frozenset[UUID] | None:
+    """What a run may write to; None: not known."""
+    if run.writes is UNSET:
+        return None
+    return frozenset([*run.writes, *(() if run.coming is UNSET else run.coming.writes)])
+
+
 def media_of(spec: Spec) -> list[Attachment]:
     """What is, or may be, attached."""
     return spec.media if spec.coming is UNSET else [*spec.media, *spec.coming.media]

@@ -91,10 +91,10 @@ class Fleet:
             prepare=builder.prepare,
             ended=self._run_ended,
             changed=self._changed,
-            alter=lambda keeper: self.live.carry_out(keeper),
+            alter=lambda keeper: self.live.ask_again(keeper),
             begin_writing=builder.begin_writing,
         )
-        self.live = LiveChanges(store, hypervisor.machines, builder, self._claim_again)
+        self.live = LiveChanges(store, hypervisor.machines, builder, self._claim_again, self._do_behind)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self._summaries = Summaries()
         self.unreadable: Sequence[Unreadable] = ()
@@ -129,6 +129,7 @@ class Fleet:
 
     async def close(self) -> int:
         """Let go of the VMs, which go on; how many run is returned."""
+        self.live.close()
         for task in list(self._behind):
             task.cancel()
             await asyncio.wait({task})
