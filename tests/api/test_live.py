@@ -204,11 +204,12 @@ async def test_a_plan_says_what_waits_and_why_before_it_is_tried(tmp_path: Path)
         vmid, _ = await running(w, on(first, "BLOCK"), on(second))
         for media, why in (
             ([on(second)], "a BLOCK disk that was there at the start"),
-            ([on(second), on(first, "BLOCK")], "the boot order"),
             ([on(first, "BLOCK"), on(second, cache="none")], "how a disk is cached"),
         ):
             step = (await w.ok("PATCH", VM, vmid=vmid, media=media, plan=True))["steps"][0]
             assert "live" not in step and why in step["waits"]["media"]
+        turned = [on(second), on(first, "BLOCK")]
+        assert (await w.ok("PATCH", VM, vmid=vmid, media=turned, plan=True))["steps"][0]["live"] == ["media"]
         step = (await w.ok("PATCH", VM, vmid=vmid, cpu="host", notes="x", plan=True))["steps"][0]
         assert step["waits"] == {"cpu": "a guest learns at its start what its CPU can do"}
         await w.ok("PATCH", VM, vmid=vmid, hardware="1")

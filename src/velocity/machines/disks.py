@@ -15,7 +15,6 @@ from velocity.machines.rules import Spec
 from velocity.media.rules import Medium, is_blank
 
 FORM = "how a disk is cached, read and written is chosen when it is attached"
-ORDER = "the boot order is read at a start"
 FIXED = "a BLOCK disk that was there at the start cannot be taken out while the VM runs"
 NEWER = "needs hardware 2, from the next start on: `velocity vm set VM --hardware latest`"
 
@@ -101,8 +100,6 @@ def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
     whys += [_why_not_removed(one, run) for key, one in has.items() if key not in stay]
     stays = [(has[key], one) for key, one in wanted.items() if key in stay]
     whys += [FORM for before, one in stays if structs.replace(before, limits=one.limits) != one]
-    if [one.mid for before, one in stays] != [one.mid for key, one in has.items() if key in stay]:
-        whys.append(ORDER)
     return "; ".join(dict.fromkeys(why for why in whys if why))
 
 

@@ -51,6 +51,22 @@ async def test_no_hub_comes_between_a_usb_disk_and_its_controller(driver: QemuHy
 
 
 @pytest.mark.holds("GUEST-66")
+async def test_the_firmware_is_told_another_boot_order(driver: QemuHypervisor) -> None:
+    disks = [disk(0, Bus.BLOCK), disk(1, Bus.USB), disk(2, Bus.VIRTIO)]
+    who = await started(driver, *disks)
+    turned = [disk(3, Bus.VIRTIO), *reversed(disks)]
+    assert (await driver.machines.alter(who, wanted(driver, *turned), deadline=DEADLINE)).waits == ()
+    entry = driver.sessions.running(who)
+    told = {
+        drive.number: await entry.session.execute(
+            "qom-get", deadline=DEADLINE, path=f"/machine/peripheral/{drive.device}", property="bootindex"
+        )
+        for drive in entry.run.drives
+    }
+    assert told == {3: 1, 2: 2, 1: 3, 0: 4}
+
+
+@pytest.mark.holds("GUEST-66")
 async def test_a_larger_disk_may_be_written_to_its_end_or_waits_where_nobody_can_permit_that(
     driver: QemuHypervisor, tmp_path: Path
 ) -> None:

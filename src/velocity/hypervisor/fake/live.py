@@ -116,7 +116,7 @@ class FakeDevices:
             self._slots.append(Slot(disk.bus, disk.cdrom, disk))
 
     def _set(self, wanted: dict[Key, DiskSpec]) -> None:
-        """Limits at once; how a disk is cached and the like waits, as does another order."""
+        """Limits and the boot order at once; how a disk is cached and the like waits."""
         has = [key for key, _ in keyed(self._disks)]
         full = [one for one in self._slots if one.disk is not None]
         for key, slot in zip(has, full, strict=True):
@@ -126,5 +126,6 @@ class FakeDevices:
             slot.disk = structs.replace(slot.disk, limits=disk.limits)
             if slot.disk != disk:
                 self._waits.append(Wait("disks", "it is chosen when a disk is attached", disk.media.medium))
-        if not self._waits and [key for key in has if key in wanted] != list(wanted):
-            self._waits.append(Wait("disks", "the boot order is read at a start"))
+        order = list(wanted)
+        places = {id(slot): order.index(key) for key, slot in zip(has, full, strict=True) if key in wanted}
+        self._slots.sort(key=lambda one: places.get(id(one), len(order)))

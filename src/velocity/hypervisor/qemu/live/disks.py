@@ -28,7 +28,6 @@ MOMENT = 0.2
 NOT_KNOWN = -1
 BOOT = 1000
 """Behind the boot order: of what is plugged, until the next start."""
-ORDER = "the order in which it boots from disks is read at a start"
 STAYS = "the guest has not let go of it yet"
 FIXED = "a BLOCK disk that was there at its start cannot be taken out while it runs"
 FORM = "how a disk is cached, read and written is chosen when it is attached"
@@ -227,7 +226,7 @@ def _next(change: Change, found: Found) -> int:
 
 
 async def _set_limits(change: Change, found: Found) -> None:
-    """And say of what stays how it is not as it is to be."""
+    """And the boot order; and say of what stays how it is not as it is to be."""
     wanted = dict(keyed(change.asked.disks))
     for key, drive in _by_key(change, found).items():
         has, disk, number = _disk(change, found, drive), wanted.get(key), number_in(drive, found)
@@ -239,11 +238,23 @@ async def _set_limits(change: Change, found: Found) -> None:
             await limit(change.session.execute, {number: disk.limits}, change.left)
             has = structs.replace(has, limits=disk.limits)
             await change.note(nodes={**change.run.nodes, number: has})
+    await _set_order(change, found, list(wanted))
     _take(change, found)
-    has_now = [key for key, _ in keyed(change.made.disks) if key in wanted]
-    if not change.waits and has_now != list(wanted):
-        change.wait("disks", ORDER)
     await change.note()
+
+
+async def _set_order(change: Change, found: Found, order: Sequence[Key]) -> None:
+    """The boot order, which firmware reads whenever the guest boots. What is not asked for goes behind."""
+    places = {drive.number: order.index(key) for key, drive in _by_key(change, found).items() if key in order}
+    drives = tuple(sorted(change.drives, key=lambda one: places.get(one.number, len(order))))
+    if drives == change.drives:
+        return
+    for boots in (False, True):  # QEMU takes no place twice
+        for place, drive in enumerate(drives):
+            value = place + 1 if boots else NOT_KNOWN
+            path = f"/machine/peripheral/{drive.device}"
+            await change.execute("qom-set", path=path, property="bootindex", value=value)
+    await change.note(drives=drives)
 
 
 def _by_key(change: Change, found: Found) -> dict[Key, Drive]:

@@ -13,7 +13,7 @@ from velocity.hypervisor.qemu.disk_options import as_arguments, node, node_name
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found
 
-TRIES, PAUSE = 20, 0.05
+TRIES, PAUSE = 60, 0.05
 """How often QEMU is asked to close what it has just let go of, and the seconds in between."""
 
 
@@ -58,16 +58,16 @@ def allow(pid: int, largest: int) -> None:
 
 
 async def remove(change: Change, number: int, fdset: int) -> None:
-    """Close it. Raises `HypervisorError`: something uses it yet."""
+    """Close it. Raises `Unknown`: a device that is going uses it yet."""
     for tries in range(TRIES):
         try:
             await change.execute("blockdev-del", **{"node-name": node_name(number)})
             break
         except (Unknown, NotRunning):
             raise
-        except HypervisorError:
+        except HypervisorError as error:
             if tries == TRIES - 1:
-                raise
+                raise Unknown(f"a disk is not closed yet ({error})") from None
             await asyncio.sleep(PAUSE)
     if fdset >= 0:
         await change.execute("remove-fd", **{"fdset-id": fdset})
