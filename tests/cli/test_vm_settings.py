@@ -279,3 +279,15 @@ def test_the_cable_of_one_nic_is_pulled_and_all_else_stays(host: Host) -> None:
     for words in (("web", "up"), ("web", "up", "--nic", "3")):
         refused = host.run("vm", "link", *words)
         assert refused.exit_code != 0 and "one of 1, 2" in refused.stderr
+
+
+@pytest.mark.holds("CLI-29")
+def test_what_waits_and_what_is_live_is_said_in_the_plan_and_in_the_answer(host: Host) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M")
+    host.ok("vm", "start", "web")
+    planned = host.ok("vm", "set", "web", "--cpu", "host", "--drive", "usb", "--plan")
+    assert "at once, while it runs: drives" in planned
+    assert "at its next start: cpu (a guest learns at its start what its CPU can do)" in planned
+    said = host.ok("vm", "set", "web", "--cpu", "host", "--drive", "usb")
+    assert "at its next start: cpu\n  cpu: a guest learns at its start what its CPU can do" in said
+    assert "cpu: a guest learns at its start" in host.ok("vm", "show", "web")

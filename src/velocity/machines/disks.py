@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
-from velocity.contract.machines import Attachment, MediaMode
+from velocity.contract.machines import Attachment, EmptyDrive, MediaMode
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import SECTOR, DiskLimits, HostFacts
 from velocity.machines.rules import Spec
@@ -103,7 +103,12 @@ def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
     return "; ".join(dict.fromkeys(why for why in whys if why))
 
 
-def _why_not_added(one: Attachment, run: Spec, facts: HostFacts) -> str:
+def what_drives_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
+    """The same of empty drives."""
+    return "; ".join(dict.fromkeys(why for one in spec.drives if (why := _why_not_added(one, run, facts))))
+
+
+def _why_not_added(one: Attachment | EmptyDrive, run: Spec, facts: HostFacts) -> str:
     """Disks by USB and SCSI find their controller, or a PCI port for it; a BLOCK disk takes a port for itself."""
     spare = any(profile.spare_ports for profile in facts.hardware if profile.name == run.hardware)
     shared = one.mode != MediaMode.BLOCK.value and one.mode in {

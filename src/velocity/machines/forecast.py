@@ -30,6 +30,7 @@ Why = Callable[[Spec, Spec, HostFacts], str]
 
 LIVE: Mapping[str, Why] = {
     "media": disks.what_waits,
+    "drives": disks.what_drives_wait,
     "nics": growth.nics_wait,
     "cpus": growth.cpus_wait,
     "memory_mib": growth.memory_waits,
