@@ -156,6 +156,8 @@ DIALOGS = (
     dialog("pages/media/MakeDisk", "/media", "Actions of spare", press("Clone…")),
     dialog("pages/media/RenameMedium", "/media", "Actions of spare", press("Change…")),
     dialog("pages/media/GrowMedium", "/media", "Actions of spare", press("Grow…")),
+    dialog("pages/media/MoveMedium", "/media", "Actions of spare", press("Move…")),
+    dialog("pages/media/ConvertMedium", "/media", "Actions of spare", press("Convert or compact…")),
     dialog("pages/media/FetchUrl", "/media", "Fetch from a URL…"),
     dialog("pages/media/CreateDisk", "/media", "Create an empty disk"),
     dialog("pages/media/UnderWay", "/media", "End half.iso"),

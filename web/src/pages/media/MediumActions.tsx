@@ -61,6 +61,14 @@ export function MediumActions({
             Grow…
           </DropdownItem>
         )}
+        {mayMake && may("media.remove", medium.gid) && (
+          <DropdownItem onClick={() => onWish("move")}>Move…</DropdownItem>
+        )}
+        {may("media.create", medium.gid) && canGrow(medium) && (
+          <DropdownItem onClick={() => onWish("convert")} isAriaDisabled={busy !== undefined} description={busy}>
+            Convert or compact…
+          </DropdownItem>
+        )}
         {busy === undefined ? (
           <DropdownItem to={at(`/m/media/content/${medium.mid}`)} download={medium.name}>
             Download

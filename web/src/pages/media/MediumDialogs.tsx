@@ -1,11 +1,13 @@
 /** What one wishes to do with a medium, as a dialog. */
 import type { Medium } from "@/api/live";
+import { ConvertMedium } from "./ConvertMedium";
 import { DeleteMedia } from "./DeleteMedia";
 import { GrowMedium } from "./GrowMedium";
 import { MakeDisk } from "./MakeDisk";
+import { MoveMedium } from "./MoveMedium";
 import { RenameMedium } from "./RenameMedium";
 
-export type Wish = "import" | "clone" | "rename" | "grow" | "delete";
+export type Wish = "import" | "clone" | "rename" | "grow" | "move" | "convert" | "delete";
 
 export function MediumDialog({
   medium,
@@ -21,6 +23,8 @@ export function MediumDialog({
 }) {
   if (wish === "rename") return <RenameMedium medium={medium} onClose={onClose} />;
   if (wish === "grow") return <GrowMedium medium={medium} onClose={onClose} />;
+  if (wish === "move") return <MoveMedium medium={medium} onClose={onClose} />;
+  if (wish === "convert") return <ConvertMedium medium={medium} onClose={onClose} />;
   if (wish === "delete") return <DeleteMedia media={[medium]} after={after} onClose={onClose} />;
   return <MakeDisk medium={medium} making={wish} onClose={onClose} />;
 }

@@ -15,7 +15,7 @@ import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { TaskProgress } from "./TaskProgress";
 import { useCancel } from "./useCancel";
-import { titleOf, took } from "./words";
+import { cancelledWords, titleOf, took } from "./words";
 
 const STATES: TaskState[] = ["RUNNING", "FAILED", "DONE", "CANCELLED"];
 
@@ -129,7 +129,7 @@ function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }
   if (task.state === "RUNNING") return <TaskProgress task={task} />;
   if (task.state === "FAILED") return <Content component="p">{task.message ?? "It failed without a message."}</Content>;
   if (task.message !== undefined) return <span className="v-subtle">{task.message}</span>;
-  if (task.state === "CANCELLED") return <span className="v-subtle">Nothing was kept</span>;
+  if (task.state === "CANCELLED") return <span className="v-subtle">{cancelledWords(task.kind)}</span>;
   if (task.vmid !== undefined) return <Link to={`/vms/${task.vmid}`}>{task.name}</Link>;
   if (task.mid === undefined) return null;
   return there.has(task.mid) ? (

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { TaskInfo } from "@/api/schema";
-import { percent, progressWords, secondsLeft, titleOf, took } from "./words";
+import { cancelledWords, percent, progressWords, secondsLeft, titleOf, took } from "./words";
 
 const task: TaskInfo = {
   tid: 1,
@@ -40,4 +40,9 @@ test("nothing is guessed too early, or without an end in sight", () => {
 test("what it took is known in the end", () => {
   expect(took(task)).toBeUndefined();
   expect(took({ ...task, ended: 1090 })).toBe("2 min");
+});
+
+test("what was only to be changed is as it was", () => {
+  expect(cancelledWords("move")).toContain("as it was");
+  expect(cancelledWords("import")).toContain("Nothing");
 });

@@ -28,6 +28,12 @@ export const titleOf = (task: TaskInfo): string =>
     ? `${DOING[task.kind] ?? task.kind} ${task.name}`
     : `${WORK[task.kind] ?? task.kind} ${task.name}`;
 
+const CHANGING: ReadonlySet<string> = new Set(["move", "convert", "compact"]);
+
+/** What became of what a task that was cancelled was about. */
+export const cancelledWords = (kind: string): string =>
+  CHANGING.has(kind) ? "The medium is as it was" : "Nothing was kept";
+
 /** 0 to 100, or undefined while the server does not know how far it has to go. */
 export const percent = (task: TaskInfo): number | undefined =>
   task.total > 0 ? Math.min(100, Math.floor((100 * task.done) / task.total)) : undefined;
