@@ -151,6 +151,39 @@ def fetch_image(world: World) -> Request:
     return _fetch(world, "fetch of an image", 3 << 19, format="raw")
 
 
+def _medium_alter(world: World, kind: str, format_: str, **changes: Any) -> Request:
+    world.do(make_medium(world, world.top, format_))
+    name = list(world.state["media"])[-1]
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        medium = state["media"].pop(name)
+        size = int(changes.get("size", 0))
+        sum_ = hashlib.sha256(bytes(size)).hexdigest() if format_ == "raw" else None
+        state["media"][changes.get("name", name)] = {**medium, "size": size, "sum": sum_}
+
+    return Request(kind, "PATCH", "/m/media", {"mid": world.id("media", name), **changes}, applied)
+
+
+def medium_grow(world: World) -> Request:
+    return _medium_alter(world, "medium grow", "raw", size=3 << 20)
+
+
+def medium_grow_qcow2(world: World) -> Request:
+    return _medium_alter(world, "qcow2 medium grow", "qcow2", size=3 << 20, name=world.name("grown"))
+
+
+def medium_convert(world: World) -> Request:
+    world.do(_upload(world, world.rng.randbytes(1 << 20)))
+    name = list(world.state["media"])[-1]
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["media"][name] |= {"format": "qcow2", "sum": None}
+
+    return of_task(
+        "medium convert", "PUT", "/m/media/convert", {"mid": world.id("media", name), "format": "qcow2"}, applied
+    )
+
+
 def _medium_delete(world: World, kind: str, *, purge: bool) -> Request:
     world.do(_upload(world, world.rng.randbytes(4096)))
     name = list(world.state["media"])[-1]
@@ -173,5 +206,5 @@ def medium_purge(world: World) -> Request:
 
 OPERATIONS = (
     medium_create, medium_create_qcow2, upload, resumable_upload, clone, import_, fetch, fetch_image, medium_delete,
-    medium_purge,
+    medium_purge, medium_grow, medium_grow_qcow2, medium_convert,
 )  # fmt: skip

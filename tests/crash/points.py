@@ -77,6 +77,7 @@ SEAMS = (
     Seam("a pool's mark is moved into place", "os:rename", paths, r"/\.velocity/pool$"),
     Seam("a pool's record is moved into place", "os:rename", paths, r"/pools/\d+$"),
     Seam("a medium's file gets its size", "os:ftruncate", descriptor, r"/\.moving/"),
+    Seam("a medium's file grows", "os:ftruncate", descriptor, r"(?<!\.moving)/[0-9a-f-]{36}\.raw$"),
     Seam("a qcow2 file is made", "subprocess:run", words, r"qemu-img create"),
     Seam("bytes of an upload are written", "os:writev", descriptor, r"/\.moving/"),
     Seam("a medium's bytes are flushed", "os:fdatasync", descriptor, r"/\.moving/"),

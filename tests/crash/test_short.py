@@ -21,6 +21,8 @@ MEMORY = (
     Cell(media.fetch, "after a medium's bytes are flushed", 1),
     Cell(media.fetch_image, "before a made medium is flushed", 1),
     Cell(media.medium_delete, "before a medium is moved into the trash", 1),
+    Cell(media.medium_grow, "before a medium's file grows", 1),
+    Cell(media.medium_convert, COMMITTED, 2),
     Cell(operations.restore_group, "after a medium is moved out of the trash", 1),
     Cell(operations.group_delete_by_force, "after a machine in memory is stopped", 1),
     Cell(machines.vm_delete_with_disk, "after a medium is moved into the trash", 1),
