@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.api.images import disk, upload
-from tests.api.world import World
+from tests.api.world import World, world
+from velocity.config import PoolSetting
 
 pytestmark = pytest.mark.anyio
 
@@ -153,3 +156,34 @@ async def test_only_who_may_make_media_there_changes_them(w: World) -> None:
     await w.ok("PATCH", MEDIUM, key, mid=mid, name="x")
     lists = await w.user("ann", (gid, "media.list"))
     assert await w.refused("PATCH", MEDIUM, lists, mid=mid, name="y") == (403, 14400)
+
+
+async def test_what_is_not_there_or_lies_in_a_pool_that_is_away_is_said(tmp_path: Path) -> None:
+    pools = [PoolSetting(mpid=one, name=name, path=tmp_path / name) for one, name in ((1, "media"), (2, "fast"))]
+    async with world(tmp_path / "data", pools=pools) as w:
+        mid, nowhere = await w.medium(mpid=2), str(UUID(int=1))
+        for method, path, body, code in (
+            ("POST", MEDIUM, {}, 14111), ("PATCH", MEDIUM, {"name": "x"}, 14410),
+            ("PUT", f"{MEDIUM}/move", {"mpid": 1}, 43210),
+            ("PUT", f"{MEDIUM}/convert", {"format": "raw"}, 42210),
+        ):  # fmt: skip
+            assert await w.refused(method, path, mid=nowhere, **body) == (404, code)
+        assert await w.refused("PUT", f"{MEDIUM}/move", mid=mid, gid=10**6) == (404, 43211)
+        assert await w.refused("PUT", f"{MEDIUM}/move", mid=mid, mpid=9) == (404, 43212)
+        (tmp_path / "fast").rename(tmp_path / "aside")
+        assert await w.refused("PATCH", MEDIUM, mid=mid, size=2 * MIB) == (406, 14422)
+        assert await w.refused("PUT", f"{MEDIUM}/move", mid=mid, mpid=1) == (406, 43222)
+        assert await w.refused("PUT", f"{MEDIUM}/convert", mid=mid, format="qcow2") == (406, 42222)
+        await w.ok("PATCH", MEDIUM, mid=mid, name="renamed")
+        assert (await shown(w, mid))["name"] == "renamed" and "file_size" not in await shown(w, mid)
+
+
+@pytest.mark.holds("IMAGE-332")
+async def test_a_qcow2_disk_whose_guest_has_broken_its_header_does_not_grow(w: World) -> None:
+    mid = await w.medium(format="qcow2")
+    with (w.data / "media" / f"{mid}.qcow2").open("r+b") as file:
+        file.seek(72)
+        file.write((0b100).to_bytes(8, "big"))  # its data is elsewhere
+    answer = await w.call("PATCH", MEDIUM, mid=mid, size=2 * MIB)
+    assert (answer.status, answer.code) == (406, 14427) and "another file" in answer["message"]
+    assert (await shown(w, mid))["size"] == MIB

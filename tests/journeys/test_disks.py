@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Terminal
+from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
 
 pytestmark = [pytest.mark.guest, pytest.mark.whole]
@@ -17,7 +19,7 @@ SIZE, SLOW = 8 << 20, 256 << 10
 MODES = ("BLOCK", "USB", "VIRTIO")
 
 
-@pytest.mark.holds("GUEST-46", "GUEST-47", "GUEST-48")
+@pytest.mark.holds("GUEST-46", "GUEST-47", "GUEST-48", "GUEST-330")
 def test_a_guest_feels_its_disks_limits_sectors_and_detected_zeroes(
     start_server: StartServer, guest: Guest, tmp_path: Path, whole: bool
 ) -> None:
@@ -52,6 +54,23 @@ def test_a_guest_feels_its_disks_limits_sectors_and_detected_zeroes(
         written(terminal, name, "zero")
         assert files[mode].stat().st_blocks == 0, (mode, "zeros give back what was written there")
     if terminal:
+        terminal.close()
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    server.ok("PATCH", "/m/media", mid=disks["BLOCK"]["mid"], size=2 * SIZE)
+    converted = server.ok("PUT", "/m/media/convert", mid=disks["VIRTIO"]["mid"], format="qcow2")["tid"]
+    end = time.monotonic() + PATIENCE
+    while server.ok("POST", "/t/task", tid=converted)["state"] == "RUNNING":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    server.ok("PATCH", "/m/media", mid=disks["VIRTIO"]["mid"], size=4 * SIZE)
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING" if whole else "PAUSED")
+    for mode, size in (("BLOCK", 2 * SIZE), ("VIRTIO", 4 * SIZE)):
+        assert server.ok("POST", "/m/media", mid=disks[mode]["mid"])["size"] == size
+    if whole:
+        terminal = server.console(vmid)
+        terminal.boot()
+        said = terminal.run("cat /sys/block/[sv]d*/size | sed s/^/S/", 600)
+        assert {f"S{2 * SIZE // 512}", f"S{4 * SIZE // 512}"} <= set(said.split()), "the guest finds larger disks"
         terminal.close()
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
 
