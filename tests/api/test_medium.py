@@ -178,7 +178,7 @@ async def test_what_is_not_there_or_lies_in_a_pool_that_is_away_is_said(tmp_path
         assert (await shown(w, mid))["name"] == "renamed" and "file_size" not in await shown(w, mid)
 
 
-@pytest.mark.holds("IMAGE-332")
+@pytest.mark.holds("IMAGE-40")
 async def test_a_qcow2_disk_whose_guest_has_broken_its_header_does_not_grow(w: World) -> None:
     mid = await w.medium(format="qcow2")
     with (w.data / "media" / f"{mid}.qcow2").open("r+b") as file:

@@ -19,7 +19,7 @@ SIZE, SLOW = 8 << 20, 256 << 10
 MODES = ("BLOCK", "USB", "VIRTIO")
 
 
-@pytest.mark.holds("GUEST-46", "GUEST-47", "GUEST-48", "GUEST-330")
+@pytest.mark.holds("GUEST-46", "GUEST-47", "GUEST-48", "GUEST-67")
 def test_a_guest_feels_its_disks_limits_sectors_and_detected_zeroes(
     start_server: StartServer, guest: Guest, tmp_path: Path, whole: bool
 ) -> None:

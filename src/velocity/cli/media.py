@@ -39,15 +39,8 @@ ENDINGS = "qcow2|vmdk|vdi|vhdx?|raw|img|xz|zst|gz|bz2|tar|tgz|txz|zip|ova"
 FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", "qcow2": "qcow2", None: UNSET}
 
 
-VERBS = {
-    "show": "velocity.cli.media_change:show",
-    "set": "velocity.cli.media_change:set_",
-    "fetch": "velocity.cli.fetching:fetch",
-    "catalogue": "velocity.cli.fetching:catalogue",
-    "move": "velocity.cli.media_change:move",
-    "convert": "velocity.cli.media_change:convert",
-    "compact": "velocity.cli.media_change:compact",
-}
+VERBS = {verb.rstrip("_"): f"{__name__}_change:{verb}" for verb in ("show", "set_", "move", "convert", "compact")}
+VERBS |= {verb: f"velocity.cli.fetching:{verb}" for verb in ("fetch", "catalogue")}
 """Those that are elsewhere."""
 
 

@@ -66,7 +66,7 @@ _DESCRIPTIONS = {
     Permission.POOL_LIST: "List the media pools that the group may use",
     Permission.POOL_ASSIGN: "Assign media pools to the group",
     Permission.POOL_REVOKE: "Take media pools away from the group",
-    Permission.MEDIA_CREATE: "Create and upload media",
+    Permission.MEDIA_CREATE: "Create, upload and change media",
     Permission.MEDIA_LIST: "List the group's media and attach them to VMs",
     Permission.MEDIA_REMOVE: "Delete media",
     Permission.VM_CREATE: "Create virtual machines",

@@ -46,7 +46,7 @@ export const AREAS: readonly Area[] = [
     title: "Media",
     permissions: [
       one("media.list", "List the group's media and attach them to VMs"),
-      one("media.create", "Create and upload media"),
+      one("media.create", "Create, upload and change media"),
       one("media.remove", "Delete media"),
       one("media.write", "Attach the group's media writable to VMs of other groups"),
     ],
