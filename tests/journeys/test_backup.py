@@ -21,8 +21,8 @@ SECONDS = 240
 
 
 @pytest.fixture
-def sites() -> Iterator[list[Site]]:
-    """Those that a test makes; their guests and servers are ended."""
+def sites(tmp_path: Path) -> Iterator[list[Site]]:
+    """Those that a test makes, in `tmp_path`, which goes after them; their guests and servers are ended."""
     made: list[Site] = []
     yield made
     for site in made:

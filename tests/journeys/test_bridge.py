@@ -144,7 +144,7 @@ def its_traffic_is_counted(server: Server, namespace: str, terminal: Terminal) -
     before = {way: server.measured(f"velocity_vm_network_{way}_bytes_total") for way in ("sent", "received")}
     with in_namespace(namespace, lambda: socket.create_server(("198.51.100.1", 0))) as sink:
         sink.settimeout(PATIENCE)
-        drain = threading.Thread(target=take, args=(sink, 500_000))
+        drain = threading.Thread(target=take, args=(sink, 500_000), daemon=True)
         drain.start()
         terminal.run(f"dd if=/dev/zero bs=1000 count=500 2>/dev/null | nc 198.51.100.1 {sink.getsockname()[1]}")
         drain.join()
@@ -207,7 +207,7 @@ def reaches_no_service_of_the_host_alone(namespace: str, terminal: Terminal, hos
         (namespace, host, "the host on its bridge"),
     ):
         with in_namespace(there, lambda address=address: socket.create_server((address, 0))) as service:  # type: ignore[misc]
-            greeter = threading.Thread(target=greet, args=(service,))
+            greeter = threading.Thread(target=greet, args=(service,), daemon=True)
             greeter.start()
             heard = terminal.run(f"nc -w 4 {address} {service.getsockname()[1]} </dev/null")
             assert ("hello" in heard) is (address == WORLD), name

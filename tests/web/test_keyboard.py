@@ -116,6 +116,8 @@ def test_a_search_in_a_menu(somebody: Person, furnished: Host) -> None:
     page = somebody.page
     for number in range(12):
         furnished.ok("group", "create", f"g{number:02}")
+    shown(somebody, "/groups")
+    expect(page.get_by_role("button", name="g11", exact=True)).to_be_visible()  # the page has heard of all
     shown(somebody, "/vms")
     toggle = page.get_by_role("button", name="All groups")
     toggle.focus()
