@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Guests and long tests come first, so that no worker begins one when the others have nothing left to do.
+    """What takes longest comes first, so that no worker begins it when the others have nothing left to do.
 
     Guests are in two groups, and so with two of the workers. One has those with a browser, and what changes the links
     of the host: a browser notices that, and breaks its connections off.
@@ -60,7 +60,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("guest") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("guests and browsers" if "web" in item.path.parts else "guests"))
-    items.sort(key=lambda item: 0 if item.get_closest_marker("guest") else 1 if item.get_closest_marker("long") else 2)
+    items.sort(key=precedence)
+
+
+def precedence(item: pytest.Item) -> int:
+    """Guests, long tests, files whose tests share what takes long to make, other tests with a browser, all others."""
+    marks = ("guest", "long", "xdist_group")
+    for number, mark in enumerate(marks):
+        if item.get_closest_marker(mark):
+            return number
+    return len(marks) + ("web" not in item.path.parts)
 
 
 @pytest.fixture(autouse=True)

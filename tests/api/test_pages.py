@@ -22,6 +22,8 @@ from velocity.contract.operation import Method, Operation, Wire
 from velocity.contract.registry import OPERATIONS
 from velocity.contract.trash import ListTrash
 
+pytestmark = pytest.mark.xdist_group("lists in pages")  # they share a host
+
 T = TypeVar("T")
 EXAMPLES, WHOLE = 4, 60
 SMALL = {

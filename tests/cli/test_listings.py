@@ -19,6 +19,8 @@ from velocity.client import Client
 from velocity.config import NicSetting, PoolSetting
 from velocity.contract.registry import OPERATIONS
 
+pytestmark = pytest.mark.xdist_group("listings")  # they share a host
+
 ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {("vm", "find"): ("penguin",)}
 """What a verb needs besides its name."""
 

@@ -13,6 +13,8 @@ from tests.web.openings import named
 from tests.web.person import Person
 from velocity.client import Client, ClientError
 
+pytestmark = pytest.mark.xdist_group("answers")  # they share a page
+
 TOP = """one => {
     const {left, top, width, height} = one.getBoundingClientRect();
     return one.contains(document.elementFromPoint(left + width / 2, top + height / 2));

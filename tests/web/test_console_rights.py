@@ -19,6 +19,8 @@ from velocity.contract.machines import Display
 from velocity.hypervisor.fake import FakeStream
 from velocity.machines.consoles import LIFETIME
 
+pytestmark = pytest.mark.xdist_group("console rights")  # they share a host
+
 OPEN = """url => new Promise(tell => {
     const said = {opened: false, text: ""}
     const socket = new WebSocket(url)

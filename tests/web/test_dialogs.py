@@ -11,6 +11,8 @@ from tests.web.openings import OPENINGS, OVER, Opening, named, sources
 from tests.web.person import COLOURS, Person
 from tests.web.walk import be_still, walk
 
+pytestmark = pytest.mark.xdist_group("dialogs")  # they share a page
+
 NOWHERE = "Page not found"
 NAMES = [f"{index} {one.source}" for index, one in enumerate(OPENINGS)]
 

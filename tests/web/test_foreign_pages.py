@@ -21,6 +21,8 @@ from velocity.contract.operation import Cookie, Method
 from velocity.contract.registry import OPERATIONS
 from velocity.contract.sessions import SHOW
 
+pytestmark = pytest.mark.xdist_group("foreign pages")  # they share a page
+
 FETCH = """async ({url, method, type, body, mode, csrf}) => {
     const headers = {"content-type": type, ...(csrf ? {"x-velocity-csrf": csrf} : {})}
     try {

@@ -15,6 +15,8 @@ from tests.web.openings import named
 from tests.web.person import Person
 from velocity.client import Client
 
+pytestmark = pytest.mark.xdist_group("forms")  # they share a page
+
 
 @pytest.mark.holds("PAGE-37")
 def test_a_bare_number_is_gib_of_a_disk_and_says_so(somebody: Person) -> None:

@@ -14,6 +14,8 @@ from tests.web.furnished import ANN, RUNS, TEAM, WEB
 from tests.web.person import Person
 from tests.web.walk import reach, walk
 
+pytestmark = pytest.mark.xdist_group("keyboard")  # they share a page
+
 PAGES = {
     "/": "Dashboard", "/vms": "Virtual machines", "/vms?view=wall": "Virtual machines", f"/vms/{WEB}": "web",
     f"/vms/{WEB}/settings": "web", f"/vms/{RUNS}/metrics": "runs", f"/vms/{WEB}/history": "web",
