@@ -29,7 +29,7 @@ ROOM = 2 << 30
 
 
 def pytest_configure() -> None:
-    """What tests write lies in memory: a third of their computing, and most of their waiting, is a disk's flushes."""
+    """What tests write lies in memory: a fifth of their computing, and most of their waiting, is a disk's flushes."""
     if "TMPDIR" not in os.environ and serves_as_a_disk(MEMORY):
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None
