@@ -21,8 +21,8 @@ SECONDS = 240
 
 
 @pytest.fixture
-def sites(tmp_path: Path) -> Iterator[list[Site]]:
-    """Those that a test makes, in `tmp_path`, which goes after them; their guests and servers are ended."""
+def sites(tmp_path: Path, runtime: Path) -> Iterator[list[Site]]:
+    """Those that a test makes in these directories, which go after them; their guests and servers are ended."""
     made: list[Site] = []
     yield made
     for site in made:
