@@ -88,8 +88,12 @@ class Directory:
         return names.path(self.groups[one].name for one in reversed(self.line(gid)) if one != ROOT_GROUP) or "/"
 
     def sees(self, uid: int, gid: int) -> bool:
-        """Whether there is such a group, and that user is shown it; the root is no secret."""
-        return gid in self.groups and gid not in self.leaving and rules.shows(self.groups, self.held(uid), gid)
+        """Whether there is such a group, and that user is shown it; the root is no secret.
+
+        For one that is not there another is looked at, so that its time does not tell.
+        """
+        there = gid in self.groups and gid not in self.leaving
+        return rules.shows(self.groups, self.held(uid), gid if there else next(reversed(self.groups))) and there
 
     def called(self, uid: int, gid: int) -> str:
         """A group that a request names, for the one who sent it: as `path` where they see it, else by that id."""
