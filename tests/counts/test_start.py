@@ -96,12 +96,12 @@ LIFE: tuple[tuple[str, list[str], int, list[str]], ...] = (
     ("RUNNING", ["qmp_capabilities", "cont"], 100, ["launch"]),
     ("PAUSED", ["stop"], 37, []),
     ("RUNNING", ["cont"], 37, []),
-    ("STOPPED", ["quit"], 37, ["Path.touch", "WatchedRuns.clear", "WatchedRuns.clear"]),
+    ("STOPPED", ["quit"], 37, ["Path.touch", "WatchedRuns.clear"]),
 )
 """State that is asked for; the commands that QEMU's monitor gets, their bytes at most, what is done in a thread.
 
-At the end of a run that is to note, while QEMU ends, that it was asked for; to clear what it leaves, behind the answer;
-and, once the end is written down, its note.
+At the end of a run that is to note, while QEMU ends, that it was asked for; and to clear what it leaves with that note,
+once the end is written down, behind the answer.
 """
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run, spec
 from velocity.hypervisor.port import Fact, FactCause, Incarnation, Stop
+from velocity.hypervisor.qemu import watched_runs
 from velocity.hypervisor.qemu.runs import Run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
@@ -56,9 +57,9 @@ async def test_a_stop_is_done_before_its_run_is_cleared_and_the_next_run_begins_
     await machines.stop(who, Stop.NOW, deadline=DEADLINE)
     assert (await machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
     assert await listed(qemu) == [(who, Fact.ENDED, FactCause.ASKED)], "not what it did last"
-    await asyncio.to_thread(held.began.wait, PATIENCE)
     acknowledging = asyncio.create_task(machines.acknowledge(who, deadline=DEADLINE))
     starting = asyncio.create_task(start(qemu, next_run(who)))
+    await asyncio.to_thread(held.began.wait, PATIENCE)
     await asyncio.wait({starting, acknowledging}, timeout=0.1)
     assert qemu.note(who).exists(), "what is there is the last run's"
     assert qemu.driver.starts.of(who.machine) is None
@@ -81,3 +82,18 @@ async def test_a_server_that_is_killed_before_it_has_cleared_a_stopped_run_leave
         assert await listed(qemu) == [(who, Fact.ENDED, FactCause.ASKED)]
     await qemu.driver.machines.acknowledge(who, deadline=DEADLINE)
     assert await listed(qemu) == []
+
+
+@pytest.mark.holds("DUR-300")
+async def test_a_stopped_run_whose_end_nobody_writes_down_is_cleared_and_keeps_its_note(
+    qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched_runs, "ACKNOWLEDGED", 0.01)
+    who = machine()
+    await start(qemu, who)
+    await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    await eventually(lambda: list(qemu.note(who).parent.iterdir()) == [qemu.note(who)])
+    assert b'"why":"asked"' in qemu.note(who).read_bytes()
+    assert await listed(qemu) == [(who, Fact.ENDED, FactCause.ASKED)]
+    await qemu.driver.machines.acknowledge(who, deadline=DEADLINE)
+    assert not qemu.note(who).exists()

@@ -52,7 +52,7 @@ class QemuMachines:
         if start is not None or self._adoption.unwatched(who.machine) is not None:
             raise HypervisorError(OLDER)
         if session is not None:
-            await _cleared(session, deadline)
+            await _cleared(session, who, deadline)
         ended = self._news.begin(who)
         try:
             await self._starts.start(who, spec, deadline)
@@ -163,10 +163,12 @@ class QemuMachines:
         await self._sessions.close()
 
 
-async def _cleared(session: WatchedRun, deadline: float) -> None:
-    """Returns when nothing of an older run is left. Raises `HypervisorError`."""
+async def _cleared(session: WatchedRun, who: Incarnation, deadline: float) -> None:
+    """Returns when nothing of the run before is left, which that one acknowledges. Raises `HypervisorError`."""
     if not session.gone:
         raise HypervisorError(OLDER)
+    if who.epoch > session.who.epoch:
+        session.acknowledged.set()
     try:
         async with asyncio.timeout(deadline):
             await session.cleared.wait()

@@ -69,6 +69,10 @@ class WatchedRun:
         self.cleared = asyncio.Event()
         self.noted = False
         """It is on record that it was asked to end."""
+        self.acknowledged = asyncio.Event()
+        """Its end is written down."""
+        self.dropped = False
+        """What it left was cleared with the note of its end."""
         self.on_asked: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.on_end: Callable[[RunEnd | None], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)

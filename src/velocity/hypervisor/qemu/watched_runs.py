@@ -29,6 +29,8 @@ from velocity.network import taps
 
 log = logging.getLogger(__name__)
 
+ACKNOWLEDGED = 2.0
+"""Seconds for which an end that was asked for may be written down: then all that the run left is cleared at once."""
 CLEAR_AGAIN = 1.0
 """Seconds until what an ended run has left, and could not be cleared, is tried again."""
 
@@ -151,7 +153,10 @@ class WatchedRuns:
             try:
                 if session.noted:
                     tell()
-                await _uncut(self.clear, msgspec.structs.replace(run, end=end))
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(session.acknowledged.wait(), ACKNOWLEDGED)
+                session.dropped = session.acknowledged.is_set()
+                await _uncut(self.clear, msgspec.structs.replace(run, end=None if session.dropped else end))
             finally:
                 del self._watched[run.machine]
                 tell()
@@ -173,7 +178,13 @@ class WatchedRuns:
 
     async def drop(self, who: Incarnation) -> None:
         """Remove the note of its end, which is acknowledged."""
+        watched = self._watched.get(who.machine)
+        session = watched.session if watched is not None and watched.session.who == who else None
+        if session is not None:
+            session.acknowledged.set()
         async with self.turn(who.machine):
+            if session is not None and session.dropped:
+                return
             run = self._left.get(who.machine) or Run(machine=who.machine, epoch=who.epoch, boot="")
             self._left[who.machine] = msgspec.structs.replace(run, end=None)
             await self._clear_one(who.machine)
