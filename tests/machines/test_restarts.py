@@ -130,6 +130,20 @@ async def test_a_stop_ends_a_restart_between_stop_and_start(k: Keeping, cause: C
     assert stands(k) == (State.STOPPED, 1, False, False)
 
 
+@pytest.mark.holds("MORE-1")
+async def test_a_restart_that_overtakes_the_start_of_another_starts_it_again(k: Keeping) -> None:
+    await started(k)
+    k.hypervisor.faults.hold = asyncio.Event()
+    await k.keeper.restart(force=True)
+    await wait_until(lambda: k.keeper.state is State.STARTING)
+    await k.keeper.restart(force=True)
+    await wait_until(lambda: k.keeper.who.epoch == 3)
+    k.hypervisor.faults.hold.set()
+    await wait_until(lambda: k.keeper.state is State.RUNNING)
+    await k.settle()
+    assert stands(k) == (State.RUNNING, 3, False, False)
+
+
 async def test_a_restart_of_what_is_being_stopped_starts_it_again(k: Keeping) -> None:
     await started(k, deaf=True)
     await k.keeper.request_state(Cause.ASK_STOP)

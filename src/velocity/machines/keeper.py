@@ -282,6 +282,8 @@ class Keeper(Life):
         try:
             await self._request(Cause.ASK_RUN)
         except Exception as error:
+            if self._overtaken and self.progress.restarts:  # by another restart, which starts it again
+                return
             words = error.message if isinstance(error, Refused) else repr(error)
             log.warning("vm %d: it is not started again: %s", self.machine.vmid, words)
             self.progress = replace(self.progress, restarts=False)
