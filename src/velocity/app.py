@@ -40,6 +40,7 @@ from velocity.local_key import local_key
 from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
+from velocity.machines.guests import VmGuests
 from velocity.machines.ocr import Ocr
 from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
@@ -318,6 +319,7 @@ def compose(
         cloning=cloning,
         consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
+        guests=VmGuests(fleet.agents, own=bounds.user_guest_requests),
         tasks=tasks,
         conversions=conversions,
         images=images,

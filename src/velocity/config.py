@@ -147,6 +147,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user_pictures: Annotated[
         int, Meta(ge=1, le=1000, description="pictures and readings of screens that one user may wait for at a time")
     ] = 8
+    user_guest_requests: Annotated[
+        int, Meta(ge=1, le=1000, description="requests to guest agents that one user may wait for at a time")
+    ] = 32
     console_escape: Annotated[
         str,
         Meta(

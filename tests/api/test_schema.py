@@ -28,6 +28,7 @@ from tests.host import Host
 from velocity.client import Client
 from velocity.contract.events import WATCH
 from velocity.contract.openapi import build
+from velocity.hypervisor.fake import FakeAgent
 
 SHORT, WHOLE = 8, 60
 """Requests for each operation."""
@@ -128,6 +129,9 @@ def furnish(host: Host) -> dict[str, Any]:
                   "media create gone --size 1M", "media rm gone", "vm create off --memory 64M",
                   "vm create on --memory 64M --display 64x64", "vm start on"):  # fmt: skip
         host.ok(*words.split(), typed="correct horse\n" if "password" in words else None)
+    agent = FakeAgent()
+    agent.files["/etc/hostname"] = bytearray(b"on")
+    host.hypervisor.guests.agents.update(dict.fromkeys(host.hypervisor.runs, agent))
     with Client(host.url, authkey=host.key) as client:
         mid = next(one.mid for one in client.list_media(gid=0).media if one.name == "disk")
     return {**IDS, "mid": str(mid)}

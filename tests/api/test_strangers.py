@@ -63,7 +63,9 @@ EXPECTED = {
     ("POST", "/v/vm/command"): (404, 34110), ("POST", "/v/vm/log"): (404, 30110),
     ("POST", "/m/media/upload"): (403, 9100), ("DELETE", "/m/media/upload"): (403, 9300),
     ("POST", "/v/vm/screen"): (404, 31110), ("PUT", "/v/vm/restart"): (404, 38210),
-    ("PUT", "/v/vm/clone"): (403, 39200),
+    ("PUT", "/v/vm/clone"): (403, 39200), ("POST", "/v/vm/guest"): (404, 44110), ("PUT", "/v/vm/exec"): (404, 45210),
+    ("PUT", "/v/vm/guest/password"): (404, 46210), ("PUT", "/v/vm/guest/keys"): (404, 46211),
+    ("POST", "/v/vm/guest/file"): (404, 47110), ("PUT", "/v/vm/guest/file"): (404, 47210),
 }  # fmt: skip
 """What a stranger gets of each operation that works on an object."""
 
@@ -88,6 +90,7 @@ def body(
         "permission": "velocity.vm.view", "name": "x", "size": 1, "cpus": 1, "memory_mib": 64,
         "state": "RUNNING", "kind": "serial", "span": "hour", "password": "long enough",
         "url": "https://cloud.example/disk", "format": "raw",
+        "command": ["x"], "user": "x", "keys": ["x"], "path": "x", "content": "",
     }  # fmt: skip
 
 

@@ -74,12 +74,12 @@ class World:
         status, said = await ask(self.server.asgi, method, path, content, named)
         return Answer(status, json.loads(said))
 
-    async def call(self, method: str, path: str, _key: Any = None, **body: Any) -> Answer:
+    async def call(self, method: str, path: str, /, _key: Any = None, **body: Any) -> Answer:
         key = self.key if _key is None else _key
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return await self.raw(method, path, json.dumps(body).encode(), **headers)
 
-    async def ok(self, method: str, path: str, _key: Any = None, **body: Any) -> Answer:
+    async def ok(self, method: str, path: str, /, _key: Any = None, **body: Any) -> Answer:
         answer = await self.call(method, path, _key, **body)
         assert answer.status == 200, answer
         return answer
@@ -95,7 +95,7 @@ class World:
         await self.server.services.history.settle()
 
     async def refused(
-        self, method: str, path: str, _key: Any = None, _plan: Any = True, **body: Any
+        self, method: str, path: str, /, _key: Any = None, _plan: Any = True, **body: Any
     ) -> tuple[int, int]:
         """How it is refused, as its plan is before; not where only the work itself finds out (`_plan`)."""
         plan = None if method == "POST" or not _plan else await self.call(method, path, _key, **body, plan=True)

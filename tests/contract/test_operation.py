@@ -63,7 +63,9 @@ def test_a_permission_needs_the_field_that_names_its_object() -> None:
 def test_permissions_have_the_contracts_ids() -> None:
     assert (Permission.USER_CREATE.pid, Permission.POOL_LIST.pid, Permission.NIC_LIST.pid) == (1, 10, 22)
     ours = (Permission.HOST_VIEW, Permission.MEDIA_WRITE, Permission.NIC_TRUST, Permission.HOST_REACH)
-    assert [permission.pid for permission in ours] == [23, 24, 25, 26], "ours come after the contract's"
+    assert [permission.pid for permission in (*ours, Permission.VM_GUEST)] == [23, 24, 25, 26, 27], (
+        "ours come after the contract's"
+    )
     assert len({permission.description for permission in Permission}) == len(Permission)
 
 
@@ -118,6 +120,9 @@ POST /v/vm/console 19100:403 19110:404 19120:406 19121:406 | POST /v/vm/log 3010
 PUT /v/vm/clone 39200:403 39201:403 39210:404 39211:404 39212:404 39213:404 39214:404 39220:406 39221:406 39222:406 39223:409 39224:409 39225:406 39226:409 39227:409 39228:406 39240:406
 PUT /v/vm/restart 38200:403 38210:404 38220:406 38230:500
 POST /v/vm/screen 31100:403 31110:404 31120:406 31121:406 31122:406 31130:500 | POST /v/vm/screen/search 32120:406
+POST /v/vm/guest 44100:403 44110:404 | PUT /v/vm/exec 45200:403 45210:404 45220:406 45221:406 45230:500
+PUT /v/vm/guest/password 46200:403 46210:404 46220:406 46221:406 46230:500 | PUT /v/vm/guest/keys 46201:403 46211:404 46222:406 46223:406 46231:500
+POST /v/vm/guest/file 47100:403 47110:404 47120:406 47121:406 47130:500 | PUT /v/vm/guest/file 47200:403 47210:404 47220:406 47221:406 47230:500
 POST /v/vm/metrics 33100:403 33110:404 | POST /v/vm/usage | POST /v/vm/command 34100:403 34110:404 34120:406 | POST /h/host 35100:403
 """  # noqa: E501 - one line an endpoint
 

@@ -23,6 +23,7 @@ from velocity.hypervisor.port import (
     Hypervisor,
     Incarnation,
     MachineSpec,
+    NoAgent,
     NotRunning,
     SerialConsole,
     Stop,
@@ -133,6 +134,19 @@ async def test_the_command_is_known_while_it_runs_without_the_hosts_paths(
     assert await hypervisor.hosts.command(next_run(who, 6), deadline=5) is None
     await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
     assert await hypervisor.hosts.command(who, deadline=5) is None
+
+
+@pytest.mark.holds("GUEST-68")
+async def test_a_guest_without_an_agent_is_asked_nothing(hypervisor: Hypervisor) -> None:
+    who = machine()
+    with pytest.raises(NotRunning):
+        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=5)
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
+    with pytest.raises(NoAgent, match="qemu-guest-agent"):
+        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=5)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+    with pytest.raises(NotRunning):
+        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=5)
 
 
 async def test_how_the_host_does(hypervisor: Hypervisor) -> None:

@@ -40,7 +40,7 @@ FACTS = HostFacts(
     hypervisor="QEMU 7.2.22",
     machine_type="pc-q35-7.2",
     firmware="9b2f6c01d4e7a853",
-    hardware=(HardwareProfile("1", ""), HardwareProfile("2", "eight PCI bridges with free slots")),
+    hardware=(HardwareProfile("1", ""), HardwareProfile("2", "eight PCI bridges with free slots", agent=True)),
     cpu_models={"Nehalem": "", "EPYC": ""},
     max_cpus=24,
     memory=131_072,

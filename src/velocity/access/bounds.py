@@ -26,6 +26,7 @@ class Bounds:
     user_keys: int = 1000
     user_tasks: int = 32
     user_pictures: int = 8
+    user_guest_requests: int = 32
 
 
 BOUNDS = Bounds()

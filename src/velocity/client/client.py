@@ -35,7 +35,8 @@ LOCAL = "http://localhost"
 """How a server is called in what goes through a socket of this machine."""
 AGENT = f"velocity/{__version__} python-httpx/{httpx.__version__}"
 """What the list of sessions calls us."""
-TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+TIMEOUT = httpx.Timeout(120.0, connect=5.0, read=330.0)
+"""The answer that takes longest is how a program in a guest has ended."""
 """Seconds. A start waits for its turn when many come at once; everything else answers far sooner."""
 
 

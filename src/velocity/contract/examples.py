@@ -20,6 +20,8 @@ INCLUDED = {
     "Revocation.permission", "Consumption.cpus", "Quota.cpus", "Quota.memory_mib", "Display.ppi", "Attachment.readonly",
     "FetchMedium.url", "HostInfo.unasked_writers", "Explanation.line", "Explanation.ask", "ImportMedium.mid",
     "Explain.vmid",
+    "GuestInfo.agent", "GuestInfo.hostname", "GuestInfo.os", "GuestInfo.nics", "GuestInfo.filesystems",
+    "GuestInfo.users", "GuestNic.mac", "GuestFilesystem.total", "GuestFilesystem.used", "Executed.exit_status",
 }  # fmt: skip
 """Of what requests and answers may leave out, what their examples have."""
 
@@ -53,6 +55,11 @@ _VALUES: dict[str, Any] = {
     "spans": "hour", "vmids": 7, "cpu_use": 12.5, "certificate_expires": 1798761600, "running_since": 1767225600,
     "mac": "52:54:00:12:34:56", "title": "Debian 13", "architecture": "x86_64", "server": "cloud.example",
     "user": "debian", "trust": "tls", "origin": "5b1f0c9d2e7a4c36", "secrets": "password_hash", "FetchMedium.url": "https://cloud.example/disk.qcow2",
+    "stdout": "aGVsbG8K", "stderr": "", "command": "uname", "keys": "ssh-ed25519 AAAAC3Nz me@example",
+    "SetGuestPassword.password": "correct horse battery", "ReadGuestFile.path": "/etc/hostname", "hostname": "web",
+    "WriteGuestFile.path": "/etc/hostname", "WriteGuestFile.content": "d2ViCg==", "GuestFilePiece.content": "d2ViCg==",
+    "GuestInfo.agent": "7.2.0", "os": "Debian GNU/Linux 12 (bookworm)", "addresses": "192.0.2.7/24", "mountpoint": "/",
+    "GuestNic.name": "eth0", "GuestFilesystem.type": "ext4", "GuestUser.name": "root", "exit_status": 0,
     "Consumption.cpus": 1, "PoolInfo.name": "default", "HostPool.name": "default", "Step.name": "web",
 }  # fmt: skip
 """Field, or type and field -> its example; of a list, an element's."""

@@ -37,6 +37,7 @@ class Permission(enum.Enum):
     MEDIA_WRITE = "velocity.media.write"
     NIC_TRUST = "velocity.nic.trust"
     HOST_REACH = "velocity.host.reach"
+    VM_GUEST = "velocity.vm.guest"
 
     pid: int
     bit: int
@@ -80,6 +81,7 @@ _DESCRIPTIONS = {
     Permission.MEDIA_WRITE: "Attach the group's media writable to virtual machines of other groups",
     Permission.NIC_TRUST: "Let virtual machines be routers and DHCP servers of the networks that they are bridged to",
     Permission.HOST_REACH: "Fetch media from addresses that are not public: the host's own, and those of its networks",
+    Permission.VM_GUEST: "Act inside virtual machines through their guest agents",
 }
 
 

@@ -93,6 +93,8 @@ class Problem(enum.Enum):
     NOT_A_STATE = "not a state to request"
     MEMORY_SHORT = "memory short"
     HYPERVISOR = "hypervisor"
+    NO_AGENT = "no guest agent"
+    AGENT_REFUSED = "refused by the guest agent"
 
 
 class Refused(Exception):

@@ -52,6 +52,14 @@ class NotRunning(HypervisorError):
     """There is no such incarnation (any more): `facts` tells its end."""
 
 
+class NoAgent(HypervisorError):
+    """No agent answers in the guest: nothing was sent to one."""
+
+
+MOST_ENCODED = 4 * (((1 << 20) // 3) + 2)
+"""Bytes of base64 that are kept of a text of an agent: a little more than what 1 MiB takes."""
+
+
 class Incarnation(Value, frozen=True):
     """One run of one machine on one host."""
 
@@ -342,6 +350,18 @@ class Meters(Protocol):
         """
 
 
+class Guests(Protocol):
+    """The agents in guests, which are the guests' own: QEMU's guest agent, or what poses as one."""
+
+    async def ask(self, who: Incarnation, command: str, arguments: bytes, *, deadline: float) -> bytes:
+        """One command, with its arguments as a JSON object; the JSON that it returns, which is untrusted.
+
+        Of a text in base64, no more than `MOST_ENCODED` bytes come. Commands of one run are sent one at a time.
+        Raises `NoAgent` and `NotRunning`: it was not sent; `Unknown`: it may still happen; `HypervisorError`: the
+        agent has refused, in its own words.
+        """
+
+
 class Hosts(Protocol):
     """What is known of a host without asking a machine."""
 
@@ -380,6 +400,9 @@ class Hypervisor(Protocol):
 
     @property
     def meters(self) -> Meters: ...
+
+    @property
+    def guests(self) -> Guests: ...
 
     @property
     def hosts(self) -> Hosts: ...

@@ -144,10 +144,11 @@ class HardwareProfile(Value, frozen=True):
     """What machines can be made of. `notices`: what a guest notices that had the one before, for people.
 
     `nat_bridge`: their NAT NICs have addresses of the host's networks, where it has such. `spare_ports`: so many PCI
-    devices can be plugged into one that runs.
+    devices can be plugged into one that runs. `agent`: they have a channel to an agent in the guest.
     """
 
     name: str
     notices: str
     nat_bridge: bool = False
     spare_ports: int = 0
+    agent: bool = False

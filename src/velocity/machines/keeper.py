@@ -222,6 +222,7 @@ class Keeper(Life):
         number = await self._context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
         await self._context.observer.reached(number)
         self._record.note()
+        self._context.resumed(self)
 
     async def _stop(self, cause: Cause) -> None:
         """Press its power button. It is written down first: what is cut short is gone on with."""
@@ -254,6 +255,7 @@ class Keeper(Life):
         if self.observed is Fact.PAUSED:
             number = await self._context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
             await self._context.observer.reached(number)
+        self._context.pressed(self)
         await self._context.hypervisor.stop(self.who, Stop.POWER_BUTTON, deadline=CALL_DEADLINE)
 
     def _again_later(self) -> None:

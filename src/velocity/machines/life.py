@@ -38,7 +38,8 @@ class KeeperContext:
 
     `prepare` builds the specification of a start, and refuses one that cannot be; `alter` sees to it that the run
     of a keeper becomes what it is to be; `begin_writing` is told of each start and what it may write to, `ended` of
-    each run's end, `changed` of whatever is shown of a VM.
+    each run's end, `changed` of whatever is shown of a VM, `pressed` of each press of its power button, before it, and
+    `resumed` when it goes on after a pause.
     """
 
     host: HostId
@@ -53,6 +54,8 @@ class KeeperContext:
     changed: Callable[[Machine], None] = lambda machine: None
     alter: Callable[[Any], None] | None = None
     begin_writing: Callable[[Collection[UUID]], None] = lambda media: None
+    pressed: Callable[[Life], None] = lambda vm: None
+    resumed: Callable[[Life], None] = lambda vm: None
 
 
 class Life:

@@ -18,6 +18,7 @@ from velocity.contract.encoded import Encoded
 from velocity.contract.machines import ListVms, State, VmSummary
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Confinement, FactCause, FactReport, HostId, Hypervisor, Unknown
+from velocity.machines.agents import Agents
 from velocity.machines.autostart import autostart
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
@@ -81,6 +82,7 @@ class Fleet:
             heard=self._heard,
             changed=self._host_changed,
         )
+        self.agents = Agents(hypervisor.guests, hypervisor.hosts, host)
         self.keeper_context = KeeperContext(
             host=host,
             hypervisor=hypervisor.machines,
@@ -93,6 +95,8 @@ class Fleet:
             changed=self._changed,
             alter=lambda keeper: self.live.ask_again(keeper),
             begin_writing=builder.begin_writing,
+            pressed=self.agents.shut_down,
+            resumed=self.agents.set_clock,
         )
         self.live = LiveChanges(store, hypervisor.machines, builder, self._claim_again, self._do_behind)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
@@ -133,6 +137,7 @@ class Fleet:
         for task in list(self._behind):
             task.cancel()
             await asyncio.wait({task})
+        await self.agents.close()
         await self.observer.close()
         await asyncio.gather(*(keeper.close(LAST_NOTES) for keeper in self._keepers.values()))
         await self._hypervisor.machines.close()
@@ -143,6 +148,7 @@ class Fleet:
         while True:
             for keeper in self.all():
                 await keeper.settle()
+            await self.agents.settle()
             if not any(keeper.busy for keeper in self.all()) and not self._behind:
                 return
             if self._behind:

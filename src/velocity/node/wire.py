@@ -128,6 +128,7 @@ class Displaced(machines.HypervisorError):
 KINDS: Mapping[str, type[Exception]] = {
     "displaced": Displaced,
     "not running": machines.NotRunning,
+    "no agent": machines.NoAgent,
     "unknown": machines.Unknown,
     "refused": machines.HypervisorError,
     "storage unknown": storage.Unknown,

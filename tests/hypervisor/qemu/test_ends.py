@@ -84,7 +84,7 @@ async def test_a_server_that_is_killed_before_it_has_cleared_a_stopped_run_leave
     assert await listed(qemu) == []
 
 
-@pytest.mark.holds("DUR-300")
+@pytest.mark.holds("DUR-73")
 async def test_a_stopped_run_whose_end_nobody_writes_down_is_cleared_and_keeps_its_note(
     qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

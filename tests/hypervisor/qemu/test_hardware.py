@@ -13,14 +13,16 @@ import pytest
 from tests.hypervisor.qemu.plans import KINDS
 from velocity.hypervisor.port import FIRST_HARDWARE, HypervisorError
 from velocity.hypervisor.qemu import hardware
-from velocity.hypervisor.qemu.command import LaunchSpec, arguments
+from velocity.hypervisor.qemu.command import LaunchSpec, ListeningSockets, arguments
 
 RECORDED = Path(__file__).parent / "recorded"
 """The arguments of each kind of machine, made by the version that released the profile."""
 
 
 def of(plan: LaunchSpec, name: str) -> list[str]:
-    return arguments(replace(plan, spec=msgspec.structs.replace(plan.spec, hardware=name)))
+    spec = msgspec.structs.replace(plan.spec, hardware=name)
+    agent = 8 if name in {one.name for one in hardware.PROFILES if one.agent} else None
+    return arguments(replace(plan, spec=spec, sockets=ListeningSockets(6, agent)))
 
 
 @pytest.mark.holds("GUEST-37")
@@ -80,3 +82,13 @@ def test_a_maximum_adds_to_what_a_guest_finds_and_without_one_all_is_as_before(p
     assert f"{plan.spec.memory}M,maxmem={plan.spec.memory + 32}M" in more, "in blocks of 2 MiB"
     assert any(word.startswith(f"{plan.spec.cpus},maxcpus=8") for word in more)
     assert len(of(grows, profile)) == len(of(plan, profile)) + 4
+
+
+@pytest.mark.holds("GUEST-78")
+def test_a_guest_has_a_port_for_its_agent_where_its_hardware_has_a_channel() -> None:
+    assert [one.agent for one in hardware.known()] == [False, False, True]
+    words = of(KINDS["nothing"], "3")
+    assert "virtio-serial-pci,id=ports,max_ports=2,addr=0x14" in words
+    assert "socket,id=agent,fd=8,server=on,wait=off" in words
+    assert "virtserialport,bus=ports.0,nr=1,chardev=agent,name=org.qemu.guest_agent.0" in words
+    assert not [word for word in of(KINDS["nothing"], "2") if "agent" in word]

@@ -20,7 +20,7 @@ import pytest
 from tests.hypervisor.qemu.test_confined import as_root
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
 from velocity.hypervisor.port import DisplayConsole, NotRunning
-from velocity.hypervisor.qemu.consoles import connected
+from velocity.hypervisor.qemu.connecting import connected
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Runs
 

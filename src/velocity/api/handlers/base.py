@@ -23,6 +23,7 @@ from velocity.history.service import History
 from velocity.idempotency.service import Idempotency
 from velocity.machines.cloning import Cloning
 from velocity.machines.consoles import VmConsoles
+from velocity.machines.guests import VmGuests
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
@@ -83,6 +84,7 @@ class Services:
     cloning: Cloning
     consoles: VmConsoles
     screens: VmScreens
+    guests: VmGuests
     tasks: Tasks
     conversions: Conversions
     relocation: Relocation

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
+from velocity.hypervisor.fake.agent import FakeAgent as FakeAgent
+from velocity.hypervisor.fake.agent import FakeGuests as FakeGuests
 from velocity.hypervisor.fake.faults import Answer as Answer
 from velocity.hypervisor.fake.faults import Faults as Faults
 from velocity.hypervisor.fake.guest import NOTHING as NOTHING
@@ -36,7 +38,7 @@ FACTS = HostFacts(
     hypervisor="fake 1.0",
     machine_type="fake-1.0",
     firmware="0123456789abcdef",
-    hardware=(HardwareProfile("1", ""), HardwareProfile("2", "a second fake bus", spare_ports=8)),
+    hardware=(HardwareProfile("1", ""), HardwareProfile("2", "a second fake bus", spare_ports=8, agent=True)),
     cpu_models={"Fake": "", "FakeServer": "avx512f and sgx"},
     max_cpus=8,
     memory=4096,
@@ -148,6 +150,7 @@ class FakeHypervisor:
         self.consoles = FakeConsoles(self.state)
         self.screens = FakeScreens(self.state, self.faults)
         self.meters = FakeMeters(self.state)
+        self.guests = FakeGuests(self.state)
         self.hosts = FakeHosts(self.state, host_facts)
 
     def play(self, machine: UUID, fact: Fact, why: FactCause, *, seen: bool = True) -> None:

@@ -30,15 +30,18 @@ USB_NEXT = USB_PORTS - USB_SPARE
 ALL_FEATURES = {"kvm": "host", "tcg": "max"}
 """The CPU that has all that an accelerator can give."""
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+AGENT = "agent"
+"""What QEMU calls the agent's end of the channel."""
 FIRST_SET = 10
 """The set of the first disk's descriptor."""
 
 
 @dataclass(frozen=True)
 class ListeningSockets:
-    """Descriptors of listening sockets that QEMU inherits."""
+    """Descriptors of listening sockets that QEMU inherits; `agent`: where the hardware has a channel to one."""
 
     qmp: int
+    agent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def arguments(plan: LaunchSpec) -> list[str]:
         *_spare_ports(plan.hardware),
         *_balloon(plan),
         *_more_memory(plan),
+        *_agent(plan),
         # Its standard input and output: it never waits for a file, and none has to be opened by its path.
         *("-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"),
         *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
@@ -348,6 +352,14 @@ def _more_memory(plan: LaunchSpec) -> Iterator[str]:
         yield from ("-object", f"memory-backend-ram,id=more,size={more}M")
         about = f"id={MEMORY_DEVICE},memdev=more,requested-size=0"
         yield from ("-device", f"virtio-mem-pci,{about},addr={plan.hardware.slots.memory:#x}")
+
+
+def _agent(plan: LaunchSpec) -> Iterator[str]:
+    """The port by which guests look for it: https://www.qemu.org/docs/master/interop/qemu-ga.html"""
+    if plan.sockets.agent is not None:
+        yield from ("-device", f"virtio-serial-pci,id=ports,max_ports=2,addr={plan.hardware.slots.agent:#x}")
+        yield from ("-chardev", f"socket,id={AGENT},fd={plan.sockets.agent},server=on,wait=off")
+        yield from ("-device", f"virtserialport,bus=ports.0,nr=1,chardev={AGENT},name=org.qemu.guest_agent.0")
 
 
 def _queues(nic: TapDevice) -> str:

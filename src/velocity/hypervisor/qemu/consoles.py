@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +14,10 @@ from uuid import UUID
 from velocity.hypervisor.port import ByteStream, DisplayConsole, HostId, Incarnation, NotRunning, SerialConsole, Unknown
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.command import screen_device, screen_socket
+from velocity.hypervisor.qemu.connecting import connected
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.serial import SocketStream
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
-
-TRY_AGAIN = 0.01
-"""Seconds until a display is tried again where others wait already: QEMU lets very few."""
 
 
 class QemuConsoles:
@@ -47,22 +44,6 @@ class QemuConsoles:
             if (session := self._sessions.of(machine)) is not None:
                 await session.serial.flush()
             return await asyncio.to_thread(self._sessions.place.serial_log(machine).last, most)
-
-
-async def connected(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the socket there; it waits while so many others do that QEMU has not accepted. unix(7), EAGAIN"""
-    with contextlib.ExitStack() as undo:
-        plug = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        plug.setblocking(False)
-        while True:
-            try:
-                plug.connect(path)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(TRY_AGAIN)
-        streams = await asyncio.open_unix_connection(sock=plug)
-        undo.pop_all()
-    return streams
 
 
 @contextlib.contextmanager

@@ -70,6 +70,10 @@ class HostDirectories:
     def qmp(self, who: Incarnation) -> Path:
         return self.runs.directory(who.machine) / "qmp.sock"
 
+    def agent(self, who: Incarnation) -> Path:
+        """The socket of the channel to the guest's agent; not there: the run's hardware has none."""
+        return self.runs.directory(who.machine) / "agent.sock"
+
     def asked(self, who: Incarnation) -> Path:
         """Where it is, the run was to be ended now: that is how it ended, if its process is gone."""
         return self.runs.directory(who.machine) / "asked"

@@ -12,6 +12,7 @@ from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.guests import QemuGuests
 from velocity.hypervisor.qemu.host import QemuHosts
 from velocity.hypervisor.qemu.machines import QemuMachines
 from velocity.hypervisor.qemu.options import Options, out_of_reach
@@ -43,6 +44,7 @@ class QemuHypervisor:
         self.screens = QemuScreens(self.adoption)
         self.hosts = QemuHosts(options, self.sessions, self.starts, self.adoption)
         self.meters = QemuMeters(self.adoption)
+        self.guests = QemuGuests(self.adoption)
 
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""

@@ -31,6 +31,7 @@ class Slots:
     balloon: int = 0x11
     memory: int = 0x12
     seed: int = 0x13
+    agent: int = 0x14
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Hardware:
     """NAT is by a bridge of the host's, where it has one."""
     queues: bool
     """NICs with links on the host have a queue for each CPU, and vhost where that can be had."""
+    agent: bool
+    """A channel to the guest's agent."""
 
 
 FIRST = Hardware(
@@ -70,22 +73,25 @@ FIRST = Hardware(
     balloon=False,
     nat_bridge=False,
     queues=False,
+    agent=False,
+)
+SECOND = replace(
+    FIRST,
+    name="2",
+    notices="eight PCI bridges with free slots, and a balloon device; NICs with a queue for each CPU; and, where "
+    "the host has a bridge for NAT, an address of that instead of 10.0.2.15",
+    best_cpu={"kvm": "host", "tcg": "max"},
+    one_socket=True,
+    spare_ports=8,
+    io_thread=True,
+    balloon=True,
+    nat_bridge=True,
+    queues=True,
 )
 PROFILES = (
     FIRST,
-    replace(
-        FIRST,
-        name="2",
-        notices="eight PCI bridges with free slots, and a balloon device; NICs with a queue for each CPU; and, where "
-        "the host has a bridge for NAT, an address of that instead of 10.0.2.15",
-        best_cpu={"kvm": "host", "tcg": "max"},
-        one_socket=True,
-        spare_ports=8,
-        io_thread=True,
-        balloon=True,
-        nat_bridge=True,
-        queues=True,
-    ),
+    SECOND,
+    replace(SECOND, name="3", notices="a virtio serial port for a guest agent", agent=True),
 )
 """Oldest first."""
 
@@ -104,4 +110,4 @@ def profile(name: str) -> Hardware:
 
 def known() -> tuple[HardwareProfile, ...]:
     """As the host tells them, oldest first."""
-    return tuple(HardwareProfile(one.name, one.notices, one.nat_bridge, one.spare_ports) for one in PROFILES)
+    return tuple(HardwareProfile(one.name, one.notices, one.nat_bridge, one.spare_ports, one.agent) for one in PROFILES)

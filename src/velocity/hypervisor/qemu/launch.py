@@ -129,7 +129,10 @@ def _launch(
             clear(Run(machine=who.machine, epoch=who.epoch, boot=""))
             raise
         undo.callback(clear, run)
-        sockets = ListeningSockets(qmp=_listen(place.qmp(who), copies))
+        has_agent = hardware.profile(spec.hardware).agent
+        sockets = ListeningSockets(
+            qmp=_listen(place.qmp(who), copies), agent=_listen(place.agent(who), copies) if has_agent else None
+        )
         if any(map(has_link, spec.nics)):
             # Noted before they are made: after a crash in between, what is not there needs no removing.
             run = with_links(place, run, spec.nics)
@@ -249,6 +252,8 @@ def _spawn(
     descriptors = [plan.files.code, plan.files.variables, *plan.files.disks, plan.sockets.qmp]
     if plan.files.seed is not None:
         descriptors.append(plan.files.seed)
+    if plan.sockets.agent is not None:
+        descriptors.append(plan.sockets.agent)
     for nic in plan.nics:
         if isinstance(nic, TapDevice):
             descriptors += [*nic.fds, *nic.vhost]

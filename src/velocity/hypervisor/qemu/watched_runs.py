@@ -15,6 +15,7 @@ import msgspec
 from velocity import uninterrupted
 from velocity.hypervisor.port import HypervisorError, Incarnation, NotRunning
 from velocity.hypervisor.qemu import nic_filters, resolver
+from velocity.hypervisor.qemu.agent import AgentChannel, channel
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.launch import cleared
@@ -41,6 +42,7 @@ class RunEntry:
 
     session: WatchedRun
     meter: Meter
+    agent: AgentChannel
     run: Run
 
 
@@ -73,6 +75,7 @@ class WatchedRuns:
         watched, self._watched = self._watched, {}
         for one in watched.values():
             one.meter.close()
+            one.agent.close()
         await asyncio.gather(*(one.session.close() for one in watched.values()))
         self._watches.close()
         nat = self.place.nat if hasattr(self, "place") else None
@@ -116,11 +119,13 @@ class WatchedRuns:
             self._watches.remove(watched)
             entry = self._watched[who.machine]
             entry.meter.close()
+            entry.agent.close()
             await self._end(session, entry.run, end)
 
         session.on_asked = lambda: self._note_asked(session)
         session.on_end = ended
-        self._watched[who.machine] = RunEntry(session, Meter(session, run.started), run)
+        agent = channel(session, place.agent(who))
+        self._watched[who.machine] = RunEntry(session, Meter(session, run.started), agent, run)
         return session
 
     def _words(self, who: Incarnation, run: Run) -> QemuLog | None:

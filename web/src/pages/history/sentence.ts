@@ -197,6 +197,14 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["restarted", "restart", vm()];
     case "open_console":
       return ["opened the console of", "open the console of", vm()];
+    case "execute_in_guest":
+      return ["ran a program in", "run a program in", vm()];
+    case "set_guest_password":
+      return ["set a password in", "set a password in", vm()];
+    case "add_guest_keys":
+      return ["added SSH keys in", "add SSH keys in", vm()];
+    case "write_guest_file":
+      return ["wrote a file in", "write a file in", vm()];
     case "cancel_task":
       return ["cancelled", "cancel", "a task"];
     case "restore":
@@ -230,8 +238,10 @@ const SIGHTS: Record<string, string> = {
   list_users: "the users",
   list_vms: "the VMs",
   read_log: "the console log",
+  read_guest_file: "a file",
   search_screens: "the text on screens",
   show_group: "the members",
+  show_guest: "what the guest tells",
   show_host: "the host",
   show_medium: "the details",
   show_quota: "the quota",

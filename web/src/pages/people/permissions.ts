@@ -57,6 +57,7 @@ export const AREAS: readonly Area[] = [
       one("vm.view", "View virtual machines and their states"),
       one("vm.state", "Start, stop, pause and resume them"),
       one("vm.interact", "Use their consoles"),
+      one("vm.guest", "Act inside them through their guest agents"),
       one("vm.create", "Create virtual machines"),
       one("vm.alter", "Change virtual machines"),
       one("vm.remove", "Delete virtual machines"),

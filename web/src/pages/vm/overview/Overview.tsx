@@ -9,6 +9,7 @@ import { useVmInfo } from "../useVmInfo";
 import { Details } from "./Details";
 import { Devices } from "./Devices";
 import { Facts } from "./Facts";
+import { GuestCard } from "./GuestCard";
 import { Network } from "./Network";
 import { Screens } from "./Screens";
 import { UsageCard } from "./UsageCard";
@@ -40,6 +41,7 @@ export function Overview({ vm }: { vm: Vm }) {
           {screens && <Facts vm={vm} info={info.data} since={metrics.data?.running_since} />}
           {lives && <UsageCard vm={vm} metrics={metrics.data} />}
           <Network info={info.data} />
+          {lives && <GuestCard vm={vm} />}
         </div>
       )}
       {info.data && <Details vm={vm} info={info.data} />}

@@ -1,0 +1,136 @@
+"""What is asked of the agents in guests, and what they answer: the guests' word, bounded, and never trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from velocity.contract.machines import State
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import Guests, HostId, Hosts, HypervisorError, Incarnation, NoAgent, NotRunning, Unknown
+from velocity.machines.keeper import Keeper
+from velocity.machines.life import Life
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 10.0
+"""Seconds that an agent has to answer to one command."""
+BEHIND = 5.0
+"""Seconds that it has for what nobody waits for."""
+LONGEST = 256 << 10
+"""Bytes of JSON of an answer that describes a guest."""
+WORDS = 255
+"""Characters of a text of a guest."""
+
+T = TypeVar("T")
+
+
+class Done(msgspec.Struct):
+    """Whatever it is, it says nothing."""
+
+
+def shown(text: str) -> str:
+    """A text of a guest's, as it can be shown anywhere."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text[:WORDS])
+
+
+class Agents:
+    """Those of one host's guests."""
+
+    def __init__(self, guests: Guests, hosts: Hosts, host: HostId) -> None:
+        self._guests = guests
+        self._hosts = hosts
+        self._host = host
+        self._behind: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        for task in self._behind:
+            task.cancel()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Returns when nothing is asked behind."""
+        if self._behind:
+            await asyncio.wait(self._behind)
+
+    async def ask(
+        self,
+        keeper: Keeper,
+        command: str,
+        kind: type[T],
+        *,
+        longest: int = LONGEST,
+        within: float = DEADLINE,
+        **arguments: Any,
+    ) -> T:
+        """One command; its answer. Raises `Refused`."""
+        vmid = keeper.machine.vmid
+        named = {name.replace("_", "-"): value for name, value in arguments.items()}
+        with refusing(keeper):
+            self._check(keeper)
+            answer = await self._guests.ask(keeper.who, command, msgspec.json.encode(named), deadline=within)
+        try:
+            if len(answer) > longest:
+                raise ValueError(f"{len(answer)} bytes")
+            return msgspec.json.decode(answer, type=kind)
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+            words = f"VM {vmid}: its guest agent answers {command} otherwise than agents do: {shown(str(error))}"
+            raise Refused(Problem.AGENT_REFUSED, words) from None
+
+    def _check(self, keeper: Keeper) -> None:
+        """Raises `NoAgent`, with the cure, where it is known that there is none."""
+        if keeper.state is State.PAUSED:
+            raise NoAgent("it is PAUSED: resume it first")
+        if keeper.state is not State.RUNNING:
+            raise NoAgent(f"it is {keeper.state.value}: start it first")
+        profile = (keeper.progress.run or keeper.machine.spec).hardware
+        if not self._has_channel(profile):
+            raise NoAgent(
+                f"its hardware {profile} has no channel to a guest agent: give it newer with `velocity vm set VM "
+                "--hardware latest` while it is STOPPED"
+            )
+
+    def _has_channel(self, profile: str) -> bool:
+        return any(one.agent for one in self._hosts.about(self._host).hardware if one.name == profile)
+
+    # What nobody waits for
+
+    def shut_down(self, vm: Life) -> None:
+        """Ask its agent for it, beside the power button: some guests hear only one of them."""
+        self._do_behind(vm, "guest-shutdown", mode="powerdown")
+
+    def set_clock(self, vm: Life) -> None:
+        """While it was paused, its clock stood still."""
+        self._do_behind(vm, "guest-set-time", time=time.time_ns())
+
+    def _do_behind(self, vm: Life, command: str, **arguments: Any) -> None:
+        if self._has_channel((vm.progress.run or vm.machine.spec).hardware):
+            task = asyncio.create_task(self._do(vm.who, command, msgspec.json.encode(arguments)))
+            self._behind.add(task)
+            task.add_done_callback(self._behind.discard)
+
+    async def _do(self, who: Incarnation, command: str, arguments: bytes) -> None:
+        try:
+            await self._guests.ask(who, command, arguments, deadline=BEHIND)
+        except HypervisorError as error:  # most guests have no agent
+            log.debug("machine %s: %s: %s", who.machine, command, error)
+
+
+@contextlib.contextmanager
+def refusing(keeper: Keeper) -> Iterator[None]:
+    """What the port raises, as `Refused`."""
+    vm = f"VM {keeper.machine.vmid}"
+    try:
+        yield
+    except (NoAgent, NotRunning) as error:
+        raise Refused(Problem.NO_AGENT, f"{vm}: {error}") from None
+    except Unknown as error:
+        raise Refused(Problem.HYPERVISOR, f"{vm}: {error}: what was requested may still happen in the guest") from None
+    except HypervisorError as error:
+        raise Refused(Problem.AGENT_REFUSED, f"{vm}: its guest agent refuses: {shown(str(error))}") from None
