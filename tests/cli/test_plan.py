@@ -12,7 +12,9 @@ from velocity.cli.main import velocity
 from velocity.storage.directory.places import MARK
 
 AREAS = ("user", "group", "vm", "media", "pool", "trash", "task")
-READING = {"list", "show", "wait", "console", "download", "screen", "log", "find", "metrics", "command", "uploads"}
+READING = {"list", "show", "wait", "console", "download", "screen", "log", "find", "metrics", "command", "uploads"} | {
+    "guest"
+}
 
 
 def planned(host: Host, *words: str, typed: str | None = None) -> list[str]:

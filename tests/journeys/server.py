@@ -108,13 +108,13 @@ class Server:
     def log(self) -> str:
         return (self.data.parent / f"{self.data.name}.log").read_text()
 
-    def call(self, method: str, path: str, **body: Any) -> tuple[int, dict[str, Any]]:
+    def call(self, method: str, path: str, /, **body: Any) -> tuple[int, dict[str, Any]]:
         headers = {"content-type": "application/json"}
         if self.key:
             headers["authorization"] = f"Bearer {self.key}"
         return self._send(method, path, json.dumps(body).encode(), headers)
 
-    def ok(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+    def ok(self, method: str, path: str, /, **body: Any) -> dict[str, Any]:
         status, answer = self.call(method, path, **body)
         assert status == 200, (method, path, body, status, answer)
         return answer

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, expect
 from tests.host import Host, hosting
 from tests.web.conftest import NewPerson
 from tests.web.person import Person
-from velocity.hypervisor.fake import FACTS, NOTHING, FakeHypervisor
+from velocity.hypervisor.fake import FACTS, NOTHING, FakeAgent, FakeHypervisor
 from velocity.hypervisor.port import Traffic
 
 HOUR = 3600
@@ -64,6 +64,21 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.locator(".u-legend").first).to_have_text(re.compile("^Time.*CPU50 %$"))  # nobody has pointed at it
     expect(page.get_by_role("button", name="Week")).to_be_disabled()
     expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-390")
+def test_the_overview_says_what_the_guest_tells_as_text(host: Host, root: Person) -> None:
+    vmid = made(host, "web")
+    host.ok("vm", "start", "web")
+    root.go(f"/vms/{vmid}")
+    card = root.page.get_by_role("region", name="Guest", exact=True)
+    expect(card).to_contain_text("qemu-guest-agent")
+    agent = FakeAgent()
+    agent.tells["guest-get-host-name"] = {"host-name": "<b>pen</b>\u202eguin"}
+    host.hypervisor.guests.agents.update(dict.fromkeys(host.hypervisor.runs, agent))
+    root.page.reload()
+    for words in ("<b>pen</b>\ufffdguin", "Debian GNU/Linux 12", "10.0.2.15", "1.0 GiB of 4.0 GiB used", "root"):
+        expect(card).to_contain_text(words)
 
 
 @pytest.mark.holds("PAGE-34")
