@@ -41,7 +41,7 @@ def test_what_it_tells(host: Host, agent: FakeAgent) -> None:
     assert refused.exit_code == 1 and "qemu-guest-agent" in refused.stderr
 
 
-@pytest.mark.holds("CLI-390")
+@pytest.mark.holds("CLI-34")
 def test_a_program_has_its_words_its_input_and_its_exit_status(host: Host, agent: FakeAgent) -> None:
     assert host.run("vm", "exec", "web", "ls", "-l", "--", "x y").stdout == "ls -l -- x y"
     assert host.run("vm", "exec", "web", "--", "cat", typed="in\n").stdout == "in\n"
@@ -63,7 +63,7 @@ def test_too_much_input_is_refused_with_the_cure(host: Host, agent: FakeAgent) -
     assert asked(host) == []
 
 
-@pytest.mark.holds("CLI-391")
+@pytest.mark.holds("CLI-35")
 def test_a_file_goes_in_and_comes_out_whole(host: Host, agent: FakeAgent, tmp_path: Path) -> None:
     content = bytes(range(256)) * 5000
     source, target = tmp_path / "source", tmp_path / "out"
@@ -81,7 +81,7 @@ def test_a_file_goes_in_and_comes_out_whole(host: Host, agent: FakeAgent, tmp_pa
     assert host.run("vm", "cp", str(tmp_path / "nothing"), "web:/b").exit_code == 1
 
 
-@pytest.mark.holds("CLI-391")
+@pytest.mark.holds("CLI-35")
 def test_a_copy_that_is_cut_says_what_is_left(host: Host, agent: FakeAgent, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(bytes(1 << 20))

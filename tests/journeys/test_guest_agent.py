@@ -74,7 +74,7 @@ def begun(server: Server, guest: Guest, archive: bytes) -> tuple[int, Terminal]:
     return vmid, terminal
 
 
-@pytest.mark.holds("GUEST-401")
+@pytest.mark.holds("GUEST-79")
 def test_the_agent_of_the_distribution_tells_and_acts(start_server: StartServer, guest: Guest, tmp_path: Path) -> None:
     server = start_server()
     vmid, terminal = begun(server, guest, packed(tmp_path))

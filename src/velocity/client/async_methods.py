@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a call imports its module of the contract: all of them take
         command,
         consoles,
         groups,
+        guests,
         history,
         host,
         machines,
@@ -958,6 +959,95 @@ class AsyncMethods(abc.ABC):
         from velocity.contract import screens
 
         return await self.call(screens.SEARCH, screens.SearchScreens(text=text))
+
+    async def show_guest(self, *, vmid: int) -> guests.GuestInfo:
+        """Show what a virtual machine's guest agent says: addresses, operating system, file systems, users.
+
+        Refused with:
+        403 44100: velocity.vm.view is needed on the VM's group
+        404 44110: no such VM, or not visible to the caller
+        """
+        from velocity.contract import guests
+
+        return await self.call(guests.SHOW, guests.ShowGuest(vmid=vmid))
+
+    async def execute_in_guest(
+        self, *, vmid: int, command: list[str], input: bytes | UnsetType = UNSET, timeout: int = 30
+    ) -> guests.Executed:
+        """Run a program inside a virtual machine, and show its output and how it ended.
+
+        Refused with:
+        403 45200: velocity.vm.guest is needed on the VM's group
+        404 45210: no such VM, or not visible to the caller
+        406 45220: no guest agent answers; the message says why
+        406 45221: the guest agent refused, in its own words
+        500 45230: there was no answer in time: it may still happen in the guest
+        """
+        from velocity.contract import guests
+
+        return await self.call(guests.EXECUTE, guests.Execute(vmid=vmid, command=command, input=input, timeout=timeout))
+
+    async def set_guest_password(self, *, vmid: int, user: str, password: str) -> guests.GuestChanged:
+        """Set the password of a user of the guest.
+
+        Refused with:
+        403 46200: velocity.vm.guest is needed on the VM's group
+        404 46210: no such VM, or not visible to the caller
+        406 46220: no guest agent answers; the message says why
+        406 46221: the guest agent refused, in its own words
+        500 46230: there was no answer in time: it may still happen in the guest
+        """
+        from velocity.contract import guests
+
+        return await self.call(guests.SET_PASSWORD, guests.SetGuestPassword(vmid=vmid, user=user, password=password))
+
+    async def add_guest_keys(self, *, vmid: int, user: str, keys: list[str]) -> guests.GuestChanged:
+        """Let SSH keys sign in as a user of the guest; those that are there stay.
+
+        Refused with:
+        403 46201: velocity.vm.guest is needed on the VM's group
+        404 46211: no such VM, or not visible to the caller
+        406 46222: no guest agent answers; the message says why
+        406 46223: the guest agent refused, in its own words
+        500 46231: there was no answer in time: it may still happen in the guest
+        """
+        from velocity.contract import guests
+
+        return await self.call(guests.ADD_KEYS, guests.AddGuestKeys(vmid=vmid, user=user, keys=keys))
+
+    async def read_guest_file(
+        self, *, vmid: int, path: str, offset: int = 0, length: int = 1048576
+    ) -> guests.GuestFilePiece:
+        """Read a piece of a file of the guest.
+
+        Refused with:
+        403 47100: velocity.vm.guest is needed on the VM's group
+        404 47110: no such VM, or not visible to the caller
+        406 47120: no guest agent answers; the message says why
+        406 47121: the guest agent refused, in its own words
+        500 47130: there was no answer in time: it may still happen in the guest
+        """
+        from velocity.contract import guests
+
+        return await self.call(
+            guests.READ_FILE, guests.ReadGuestFile(vmid=vmid, path=path, offset=offset, length=length)
+        )
+
+    async def write_guest_file(self, *, vmid: int, path: str, content: bytes, offset: int = 0) -> guests.GuestChanged:
+        """Write a piece of a file of the guest.
+
+        Refused with:
+        403 47200: velocity.vm.guest is needed on the VM's group
+        404 47210: no such VM, or not visible to the caller
+        406 47220: no guest agent answers; the message says why
+        406 47221: the guest agent refused, in its own words
+        500 47230: there was no answer in time: it may still happen in the guest
+        """
+        from velocity.contract import guests
+
+        return await self.call(
+            guests.WRITE_FILE, guests.WriteGuestFile(vmid=vmid, path=path, content=content, offset=offset)
+        )
 
     async def vm_metrics(
         self, *, vmid: int, span: Literal["hour", "day", "week", "month", "year"]
