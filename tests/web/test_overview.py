@@ -77,7 +77,7 @@ def test_the_overview_says_what_the_guest_tells_as_text(host: Host, root: Person
     agent.tells["guest-get-host-name"] = {"host-name": "<b>pen</b>\u202eguin"}
     host.hypervisor.guests.agents.update(dict.fromkeys(host.hypervisor.runs, agent))
     root.page.reload()
-    for words in ("<b>pen</b>\ufffdguin", "Debian GNU/Linux 12", "10.0.2.15", "1.0 GiB of 4.0 GiB used", "root"):
+    for words in ("<b>pen</b>\ufffdguin", "Debian GNU/Linux 12", "10.0.2.15", "1 GiB of 4 GiB used", "root"):
         expect(card).to_contain_text(words)
 
 

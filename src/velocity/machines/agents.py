@@ -92,8 +92,8 @@ class Agents:
         profile = (keeper.progress.run or keeper.machine.spec).hardware
         if not self._has_channel(profile):
             raise NoAgent(
-                f"its hardware {profile} has no channel to a guest agent: give it newer with `velocity vm set VM "
-                "--hardware latest` while it is STOPPED"
+                f"its hardware {profile} has no channel to a guest agent, and newer has, from its next start on: "
+                "`velocity vm set VM --hardware latest`"
             )
 
     def _has_channel(self, profile: str) -> bool:
