@@ -5,9 +5,9 @@ import type { ReactNode } from "react";
 import { call } from "@/api/call";
 import type { Vm } from "@/api/live";
 import type { GuestInfo } from "@/api/schema";
+import { Fact } from "@/ui/Fact";
 import { bytes } from "@/ui/format";
 import { When } from "@/ui/When";
-import { Fact } from "./Fact";
 import { Copied } from "./Network";
 
 /** Milliseconds between two looks. */
