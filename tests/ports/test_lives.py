@@ -8,6 +8,7 @@ from typing import get_type_hints
 import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, Listener, Subject, machine, next_run, spec
+from velocity.hypervisor import port
 from velocity.hypervisor.port import (
     Fact,
     FactCause,
@@ -281,3 +282,5 @@ def test_all_of_the_port_crosses() -> None:
     declared = {name for calls in wire.MACHINES.values() for name in calls}
     assert {"start", "news", "adopt", "acknowledge", "open", "shot", "measure", "about"} < declared
     assert FactReport.__struct_config__.tag == "FactReport"
+    errors = {one for one in vars(port).values() if isinstance(one, type) and issubclass(one, HypervisorError)}
+    assert errors <= set(wire.KINDS.values()), "each error arrives as what it was"
