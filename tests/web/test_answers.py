@@ -39,7 +39,7 @@ def seen(one: Locator) -> bool:
 @pytest.mark.holds("PAGE-29")
 def test_a_refusal_of_a_long_form_stands_at_its_button_with_the_focus_at_fault(low: Page, somebody: Person) -> None:
     somebody.go(f"/vms/{WEB}/settings")
-    memory = low.get_by_role("textbox", name="Memory")
+    memory = low.get_by_role("textbox", name="Memory", exact=True)
     memory.fill("4000 TiB")
     low.get_by_role("button", name="Review and save…").click()
     answer = low.locator(".v-refusal").get_by_text("It was not saved")

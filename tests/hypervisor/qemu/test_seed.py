@@ -29,7 +29,10 @@ def test_other_tools_read_the_label_and_the_files(tmp_path: Path) -> None:
         cd.write_bytes(image(seed))
         assert cd.stat().st_size % 2048 == 0
         said = subprocess.run(
-            ["xorriso", "-osirrox", "on", "-indev", cd, "-extract", "/", to], capture_output=True, text=True, check=True
+            ["xorriso", "-osirrox", "on", "-indev", f"stdio:{cd}", "-extract", "/", to],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert "'CIDATA'" in said.stdout + said.stderr
         texts = {"user-data": seed.user_data, "meta-data": seed.meta_data, "network-config": seed.network_config}
