@@ -104,7 +104,7 @@ def no_answer(server: str, error: Exception, otherwise: str) -> ClientError:
     while reason is not None and not isinstance(reason, ssl.SSLError):
         reason = reason.__cause__ or reason.__context__
     if reason is None:
-        lost = isinstance(error, httpx.RemoteProtocolError) and server.startswith("http://")
+        lost = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and server.startswith("http://")
         return Unreachable(otherwise + (" (if it serves TLS, its address begins with https://)" if lost else ""))
     return Untrusted(_tls(server, reason))
 
