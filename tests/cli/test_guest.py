@@ -54,7 +54,8 @@ def test_a_program_has_its_words_its_input_and_its_exit_status(host: Host, agent
     ended = host.run("vm", "exec", "--timeout", "1", "web", "x")
     assert ended.exit_code == 124 and "goes on in the guest" in ended.stderr
     host.run("vm", "exec", "--timeout", "1", "web", "x", "--plan")
-    assert asked(host)[-3][1]["arg"] == ["--plan"], "what follows the VM is the guest's"
+    begun = [given for command, given in asked(host) if command == "guest-exec"]
+    assert begun[-1]["arg"] == ["--plan"], "what follows the VM is the guest's"
 
 
 def test_too_much_input_is_refused_with_the_cure(host: Host, agent: FakeAgent) -> None:

@@ -95,13 +95,14 @@ NOW_AND_THEN = {"_update", "look"}
 LIFE: tuple[tuple[str, list[str], int, list[str]], ...] = (
     ("RUNNING", ["qmp_capabilities", "cont"], 100, ["launch"]),
     ("PAUSED", ["stop"], 37, []),
-    ("RUNNING", ["cont"], 37, []),
+    ("RUNNING", ["cont", "query-chardev"], 37 + 48, []),
     ("STOPPED", ["quit"], 37, ["Path.touch", "WatchedRuns.clear"]),
 )
 """State that is asked for; the commands that QEMU's monitor gets, their bytes at most, what is done in a thread.
 
-At the end of a run that is to note, while QEMU ends, that it was asked for; and to clear what it leaves with that note,
-once the end is written down, behind the answer.
+Behind the answer to a resumption, it is looked whether there is a guest agent that sets the clock. At the end of a run
+that is to note, while QEMU ends, that it was asked for; and to clear what it leaves with that note, once the end is
+written down, behind the answer.
 """
 
 
@@ -118,6 +119,7 @@ async def test_what_the_life_of_a_vm_costs(w: World, said: Path, runtime: Path) 
             threads.given.clear()
             with begun() as counter:
                 await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state, force=True)
+                await w.server.services.fleet.agents.settle()
                 async with asyncio.timeout(30):
                     while state == "STOPPED" and list(runtime.glob("*/*")):  # its end is acknowledged behind the answer
                         await asyncio.sleep(0.01)
