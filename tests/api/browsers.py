@@ -33,11 +33,11 @@ class Browser:
         self.csrf = answer["csrf"]
         return answer
 
-    async def call(self, method: str, path: str, **body: Any) -> Answer:
+    async def call(self, method: str, path: str, /, **body: Any) -> Answer:
         response = await self.send(method, path, json.dumps(body).encode())
         return Answer(response.status_code, response.json())
 
-    async def refused(self, method: str, path: str, **body: Any) -> tuple[int, int]:
+    async def refused(self, method: str, path: str, /, **body: Any) -> tuple[int, int]:
         answer = await self.call(method, path, **body)
         assert answer["error"] is True
         return answer.status, answer.code

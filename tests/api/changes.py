@@ -15,6 +15,7 @@ from tests.api.test_trash import trid
 from tests.api.world import PASSWORD, World
 from velocity.contract.operation import Change, Operation
 from velocity.contract.registry import OPERATIONS
+from velocity.hypervisor.fake import FakeAgent
 
 CHANGES: dict[str, Operation[Any, Any]] = {one.name: one for one in OPERATIONS if issubclass(one.request, Change)}
 
@@ -432,3 +433,34 @@ async def empty_trash(w: World) -> Case:
     await w.ok("DELETE", "/v/vm", vmid=await w.vm("other"))
     steps = [("purge", "group", "top"), ("purge", "group", "low"), ("purge", "medium", "disk"), ("purge", "vm", "vm")]
     return Case({}, [("purge", "vm", "other"), *steps])
+
+
+# Inside guests
+
+
+async def inhabited(w: World, **body: Any) -> Case:
+    """A VM that runs, with an agent in its guest."""
+    vmid = await w.vm("vm")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    w.hypervisor.guests.agents[w.server.services.fleet.get(vmid).machine.uuid] = FakeAgent()
+    return Case({"vmid": vmid, **body}, [("change", "vm", "vm")])
+
+
+@of("execute_in_guest")
+async def execute_in_guest(w: World) -> Case:
+    return await inhabited(w, command=["true"])
+
+
+@of("set_guest_password")
+async def set_guest_password(w: World) -> Case:
+    return await inhabited(w, user="root", password="a password of ten")
+
+
+@of("add_guest_keys")
+async def add_guest_keys(w: World) -> Case:
+    return await inhabited(w, user="root", keys=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7kZ0qS me@here"])
+
+
+@of("write_guest_file")
+async def write_guest_file(w: World) -> Case:
+    return await inhabited(w, path="/tmp/x", content="aGVsbG8K")

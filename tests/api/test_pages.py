@@ -30,6 +30,7 @@ SMALL = {
     "explain": "the groups of one path, and whom to ask",
     "list_images": "what the catalogue and the files of a setting name",
     "search_screens": "what stood on a bounded number of screens; `complete` says whether on all",
+    "show_guest": "what one guest says of itself, which is bounded",
     "show_host": "what the settings declare, and what an administrator is to mend",
     "show_medium": "the VMs of one medium, as its line in the list of media has them",
     "show_vm": "the devices of one VM: 8 or 32 of a kind",

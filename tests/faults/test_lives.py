@@ -87,6 +87,7 @@ class Line:
         self.consoles: Any = Asked(self, fake.consoles)
         self.screens: Any = Asked(self, fake.screens)
         self.meters: Any = Asked(self, fake.meters)
+        self.guests: Any = Asked(self, fake.guests)
         self.hosts: Any = Asked(self, fake.hosts)
 
 

@@ -58,7 +58,10 @@ SENT = {
     "write": True, "manage": True, "size": 1024, "type": "DISK", "cpus": 1, "memory_mib": 64, "kind": "serial",
     "span": "hour", "text": "login", "operation": "create_vm",
 }  # fmt: skip
-OTHERWISE = {"/v/vm/screen": {"text": True}}
+OTHERWISE: dict[str, dict[str, object]] = {
+    "/v/vm/screen": {"text": True},
+    "/v/vm/guest/file": {"path": "/etc/hostname"},
+}
 """Sense to every operation; fields that one does not know it ignores."""
 
 
