@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from tests.crash.model import State, Watcher, differences, taken
 from tests.crash.orphans import orphans
+from tests.crash.points import SEAMS
 from tests.crash.server import Cut, Server
 from tests.crash.world import Operation, World, Wrong
 
@@ -21,6 +22,8 @@ SETTLES = 30.0
 FRESH = 20
 """Rounds after which a server with nothing in it takes the place of the old one."""
 AT_RANDOM, ANSWERED = "at random", "after its answer"
+BEHIND = {point: seam.behind for seam in SEAMS for point in seam.points}
+"""Seconds that a point gets after the answer."""
 ANSWERS = ("before an answer is sent", "after an answer is sent")
 STARTS, WORKS = "server start", "two workers at once"
 
@@ -215,7 +218,10 @@ class Lane:
         except Cut as cut:
             reached = bool(server.passed())
             return request.kind, cell.point if reached else AT_RANDOM, [] if reached else [f"cut by nobody: {cut}"]
-        return request.kind, ANSWERED, [] if status == 200 else [f"refused: {status} {answer}"]
+        if status != 200:
+            return request.kind, ANSWERED, [f"refused: {status} {answer}"]
+        reached = server.ends_within(BEHIND.get(cell.point, 0.0))
+        return request.kind, cell.point if reached else ANSWERED, []
 
     def _at_random(self, server: Server, worlds: Sequence[World]) -> list[str]:
         wrong: list[str] = []

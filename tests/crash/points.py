@@ -63,6 +63,8 @@ class Seam:
     pattern: str = ""
     with_: str = ANY
     """The hypervisor with which it is passed."""
+    behind: float = 0.0
+    """Seconds within which it is passed after the answer, if it is then."""
 
     @property
     def points(self) -> tuple[str, str]:
@@ -108,7 +110,7 @@ SEAMS = (
     Seam("the power button is pressed", "qemu.qmp:QMPClient.execute", words, r"^system_powerdown$", with_=QEMU),
     Seam("QEMU is told to quit", "qemu.qmp:QMPClient.execute", words, r"^quit$", with_=QEMU),
     Seam("a run's note is removed", "os:unlink", paths, r"/run\.json$", with_=QEMU),
-    Seam("a uid is given back", "os:unlink", paths, r"/uids/\d+$", with_=QEMU),
+    Seam("a uid is given back", "os:unlink", paths, r"/uids/\d+$", with_=QEMU, behind=5.0),
     Seam("a run's directory is removed", "os:rmdir", path, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU),
 )
 BRIDGED = Seam("a link is made", "velocity.network.taps:connect_nic", with_=QEMU)

@@ -114,6 +114,12 @@ class Server:
     def ended(self) -> bool:
         return self._process is not None and self._process.exitcode is not None
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it is killed in that time."""
+        if self._process is not None:
+            self._process.join(seconds)
+        return self.ended()
+
     def status(self) -> int | None:
         return None if self._process is None else self._process.exitcode
 

@@ -149,7 +149,8 @@ def is_measured(server: Server, vmid: int, terminal: Terminal) -> None:
     hour = server.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
     assert hour["at"] == list(range(hour["at"][0], hour["at"][-1] + 1, 10)) and abs(hour["at"][-1] - time.time()) < 15
     assert max(rate for rate in hour["disk_written"] if rate is not None) > (4 << 20) / 25
-    assert max(rate for rate in hour["cpu"] if rate is not None) > 20, "it has booted in that time"
+    assert max(rate for rate in hour["cpu"] if rate is not None) > 0
+    assert server.measured("velocity_vm_cpu_seconds_total") > 2, "it has booted, maybe between two looks"
     assert 64 < hour["memory_mib"][-1] < 1024
     assert "net_received" not in hour, "NAT has no counters"
     assert server.measured("velocity_vm_disk_read_bytes_total") > 4 << 20, "its kernel came from the ISO"
