@@ -245,8 +245,9 @@ def restored(world: str, host: Host, guests: list[Any], logged: Said) -> dict[st
         for deed in harm:
             deed()
         again.restore(nics, nic_filter.links())
-        holds = again.holds() and all(map(again.nic_holds, nics))
-        assert holds and first.reaches(WORLD, port) == HOST and first.asks(str(host.nat.hosts[0]), "a.example")
+        assert again.holds() and all(map(again.nic_holds, nics))
+        assert first.reaches(WORLD, port) == HOST
+        assert first.asks(str(host.nat.hosts[0]), "a.example")
         return sorted({" ".join(line.split(" ")[:2]) for line in logged.lines})
 
     def harmed() -> None:
