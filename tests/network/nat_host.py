@@ -250,6 +250,15 @@ def restored(world: str, host: Host, guests: list[Any], logged: Said) -> dict[st
         assert first.asks(str(host.nat.hosts[0]), "a.example")
         return sorted({" ".join(line.split(" ")[:2]) for line in logged.lines})
 
+    def killed() -> None:
+        """Its command line is gone before it has ended, which is what is looked at."""
+        pidfd = os.pidfd_open(pids(host)[0])
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        assert ended.poll(20_000)
+        os.close(pidfd)
+
     def harmed() -> None:
         assert not (again.holds() and again.nic_holds(nic)), "what is gone is said to hold"
 
@@ -263,9 +272,7 @@ def restored(world: str, host: Host, guests: list[Any], logged: Said) -> dict[st
     seen = {
         "quiet": [line for line in quiet if "again" in line],
         "adopted": same and len(begun) == 1,
-        "dnsmasq killed": repaired(
-            lambda: os.kill(pids(host)[0], signal.SIGKILL), lambda: at_last(lambda: not pids(host))
-        ),
+        "dnsmasq killed": repaired(killed),
         "flush ruleset": repaired(lambda: run("nft", "flush", "ruleset"), harmed),
         "no bridge": repaired(lambda: run("ip", "link", "delete", host.bridge), harmed),
         "no reservations": repaired(unreserved),
