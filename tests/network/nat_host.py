@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -309,13 +308,6 @@ def refused(host: Host, guests: list[Any]) -> dict[str, str]:
     host.nat.disconnect(wide)
     assert left(host.directory) == before
     return said
-
-
-def at_last(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def pids(host: Host) -> list[int]:
