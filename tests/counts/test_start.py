@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import threading
@@ -127,7 +128,9 @@ async def test_what_the_life_of_a_vm_costs(w: World, said: Path, runtime: Path) 
             listed = json.loads(b"[" + sent.replace(b"}{", b"},{") + b"]")
             assert [one["execute"] for one in listed] == commands
             assert len(sent) <= most, sent
-            assert [one for one in threads.given if one not in NOW_AND_THEN] == works
+            # What is left is cleared again with its note, if its end was not written down within two seconds.
+            given = [one for one in threads.given if one not in NOW_AND_THEN]
+            assert [one for one, _ in itertools.groupby(given)] == works
             assert counter["processes"] == works.count("launch"), "QEMU alone, without a shell or a guard"
             begun_threads += counter["threads"]
             others += sum(one in NOW_AND_THEN for one in threads.given)

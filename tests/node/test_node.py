@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -81,7 +81,7 @@ async def test_a_leader_of_an_earlier_term_is_refused_also_after_a_restart_of_th
     for _ in range(2):
         before = pair.displaced
         with pytest.raises(Displaced, match="led in term 5; yours is 4"):
-            await old.machines.pause(who, deadline=DEADLINE)
+            await answered(lambda: old.machines.pause(who, deadline=DEADLINE))
         assert pair.displaced == before + 1, "and whoever leads no more is told so"
         assert pair.fake.runs[who.machine].fact is Fact.RUNNING
         await pair.restart()
@@ -90,15 +90,19 @@ async def test_a_leader_of_an_earlier_term_is_refused_also_after_a_restart_of_th
     assert issubclass(Displaced, HypervisorError), "what was asked did not happen"
 
 
-async def until_connected(hypervisor: Hypervisor) -> None:
+async def answered(ask: Callable[[], Awaitable[object]]) -> None:
     """The connection is made again by itself."""
     async with asyncio.timeout(DEADLINE):
         while True:
             try:
-                await hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+                await ask()
                 return
             except Unknown:
                 await asyncio.sleep(0.05)
+
+
+async def until_connected(hypervisor: Hypervisor) -> None:
+    await answered(lambda: hypervisor.machines.adopt(HOST, deadline=DEADLINE))
 
 
 @pytest.mark.holds("MANY-2")
@@ -179,9 +183,9 @@ async def test_a_node_that_goes_away_ends_the_news_and_is_found_again(pair: Pair
     await storage.blobs.create(one, 4096, deadline=DEADLINE)
     await storage.trash.settle(one, Belongs.KEPT, deadline=DEADLINE)
     who = machine()
-    await hypervisor.machines.start(who, spec(pair.fake), deadline=DEADLINE)
+    number = await hypervisor.machines.start(who, spec(pair.fake), deadline=DEADLINE)
     news = Listener(hypervisor)
-    await until(lambda: HOST in pair.fake.state.news)
+    await news.up_to(number)
     await pair.restart()
     with pytest.raises(Unknown):
         await news.end()

@@ -128,6 +128,7 @@ def pauses_resumes_and_stops(machine: MachinePage) -> None:
     machine.press("Resume")
     machine.is_shown_as("Running")
     machine.tab("Serial")
+    machine.says("answer-42")  # it is connected: what is typed before goes nowhere
     machine.type("echo goes-on-$((1 + 1))")
     machine.says("goes-on-2")
     machine.press("Stop")
