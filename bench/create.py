@@ -29,13 +29,16 @@ def main() -> None:
         server = stack.enter_context(Velocity())
         commits = Commits(server.data / "commits.db")
         stack.callback(commits.close)
-        turns = itertools.count()
+        client, turns = server.client(), itertools.count()
 
         def create(clients: int) -> Load:
-            name = f"vm {next(turns)} {NUMBER}"
+            turn = next(turns)
+            # A group has at most 10,000 VMs.
+            gid = client.call("PUT", "/u/group", name=f"group {turn}", parent_gid=0)["gid"]
+            name = f"vm {turn} {NUMBER}"
             return load(
                 server.port, server.pid, "/v/vm/efi", method="PUT", connections=clients, seconds=SECONDS,
-                key=server.key, name=name, gid=0, cpus=1, memory_mib=256, nics=[{"type": "NAT"}],
+                key=server.key, name=name, gid=gid, cpus=1, memory_mib=256, nics=[{"type": "NAT"}],
             )  # fmt: skip
 
         def one() -> None:
