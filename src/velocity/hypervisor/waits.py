@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+NOT_YET = "the guest has not let go of it yet"
 LESS_CPUS = "CPUs are not taken out of a guest that runs"
 MORE_CPUS = "more CPUs than at its start need max_cpus, which is set for a start"
 MORE_MEMORY = "other memory than at its start needs max_memory_mib, which is set for a start"

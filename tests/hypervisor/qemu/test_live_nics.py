@@ -10,8 +10,7 @@ import pytest
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
 from velocity.hypervisor.port import Incarnation, MachineSpec, NatSpec, NicSpec
 from velocity.hypervisor.qemu import scopes
-from velocity.hypervisor.qemu.live import removal
-from velocity.hypervisor.waits import NO_PORT
+from velocity.hypervisor.waits import NO_PORT, NOT_YET
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -65,7 +64,7 @@ async def test_and_where_it_is_not_wanted_any_more_it_goes_and_nothing_takes_its
     other = msgspec.structs.replace(made, nics=(FIRST, NINTH))
     altered = await qemu.driver.machines.alter(who, other, deadline=DEADLINE)
     assert altered.spec.nics == ((FIRST,) if there else (FIRST, NINTH))
-    assert [one.why for one in altered.waits] == ([removal.NOT_YET, NO_PORT] if there else [])
+    assert [one.why for one in altered.waits] == ([NOT_YET, NO_PORT] if there else [])
     assert await devices(qemu, who) == ({"nic1", "nic2"} if there else {"nic1", "nic10"})
 
 

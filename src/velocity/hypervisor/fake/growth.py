@@ -5,9 +5,16 @@ from __future__ import annotations
 from msgspec import structs
 
 from velocity.hypervisor.port import FIRST_HARDWARE, BridgeSpec, MachineSpec, NicSpec, Wait
-from velocity.hypervisor.waits import COLD_NIC, LESS_CPUS, MORE_CPUS, MORE_MEMORY, NEEDS_PORTS, SAME_MAC, USER_NETWORK
-
-LETS_NOT_GO = "the guest has not let go of it yet"
+from velocity.hypervisor.waits import (
+    COLD_NIC,
+    LESS_CPUS,
+    MORE_CPUS,
+    MORE_MEMORY,
+    NEEDS_PORTS,
+    NOT_YET,
+    SAME_MAC,
+    USER_NETWORK,
+)
 
 
 def become(begun: MachineSpec, has: MachineSpec, asked: MachineSpec, *, clings: bool) -> tuple[MachineSpec, list[Wait]]:
@@ -31,7 +38,7 @@ def _memory(begun: MachineSpec, has: MachineSpec, asked: MachineSpec, waits: lis
     least = has.memory if clings else begun.memory
     made = has.memory if not begun.max_memory else min(most, max(least, asked.memory))
     if made != asked.memory:
-        waits.append(Wait("memory", LETS_NOT_GO if clings and asked.memory < has.memory else MORE_MEMORY))
+        waits.append(Wait("memory", NOT_YET if clings and asked.memory < has.memory else MORE_MEMORY))
     return made
 
 
@@ -49,7 +56,7 @@ def _nics(
             made.append(nic)
     gone = had.keys() - {nic.nic for nic in asked.nics}
     stay = [nic for nic in gone if nic in cold or clings]
-    waits.extend(Wait("nics", COLD_NIC if nic in cold else LETS_NOT_GO) for nic in stay)
+    waits.extend(Wait("nics", COLD_NIC if nic in cold else NOT_YET) for nic in stay)
     return (*made, *(structs.replace(had[nic], up=False) for nic in sorted(stay)))
 
 

@@ -10,6 +10,7 @@ from msgspec import structs
 from velocity.hypervisor.disks import Key, keyed
 from velocity.hypervisor.fake import growth
 from velocity.hypervisor.port import Bus, DiskSpec, HypervisorError, MachineSpec, Wait
+from velocity.hypervisor.waits import NOT_YET
 from velocity.storage.port import MediaRef
 
 OLD = "1"
@@ -103,14 +104,14 @@ class FakeDevices:
             self._waits.append(Wait("disks", "it was there at the start", slot.disk.media.medium))
         elif not self.lets_go:
             slot.leaving = True
-            self._waits.append(Wait("disks", "the guest has not let go of it yet", slot.disk.media.medium))
+            self._waits.append(Wait("disks", NOT_YET, slot.disk.media.medium))
         else:
             self._slots.remove(slot)
 
     def _plug(self, asked: MachineSpec, disk: DiskSpec) -> None:
         same = [one for one in self._disks if one.media == disk.media and not (one.readonly and disk.readonly)]
         if same or (disk.bus is Bus.BLOCK and self.spec.hardware == OLD):
-            why = "the guest has not let go of it yet" if same else "needs hardware 2"
+            why = NOT_YET if same else "needs hardware 2"
             self._waits.append(Wait("disks", why, disk.media.medium))
         else:
             self._slots.append(Slot(disk.bus, disk.cdrom, disk))

@@ -17,18 +17,14 @@ from velocity.hypervisor.port import Bus, DiskLimits, DiskSpec, Fact, Hypervisor
 from velocity.hypervisor.qemu.command import is_nic, thread_of
 from velocity.hypervisor.qemu.disk_limits import limit
 from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, devices, node_name
-from velocity.hypervisor.qemu.live import nodes, places
+from velocity.hypervisor.qemu.live import nodes, places, removal
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found, number_in, read
+from velocity.hypervisor.waits import NOT_YET
 
-PATIENCE = 3.0
-"""Seconds that a guest has to let go of a disk before it waits."""
-MOMENT = 0.2
-"""The same for one that does not run."""
 NOT_KNOWN = -1
 BOOT = 1000
 """Behind the boot order: of what is plugged, until the next start."""
-STAYS = "the guest has not let go of it yet"
 FIXED = "a BLOCK disk that was there at its start cannot be taken out while it runs"
 FORM = "how a disk is cached, read and written is chosen when it is attached"
 
@@ -151,20 +147,9 @@ async def _insert(change: Change, found: Found, drive: Drive, disk: DiskSpec | N
 async def _unplug(change: Change, found: Found, drive: Drive) -> None:
     if drive.bus is Bus.BLOCK and not drive.at:
         raise HypervisorError(FIXED)
-    departures = change.session.departures
-    departures.expect(drive.outer)
-    try:
-        await change.execute("device_del", id=drive.outer)
-    except (Unknown, NotRunning):
-        raise
-    except HypervisorError as error:
-        if "process of unplug" not in str(error):
-            raise
-    runs = change.session.observed.does(Fact.RUNNING)
-    await departures.wait(drive.outer, PATIENCE if runs else MOMENT)
-    if drive.outer in {one["name"] for one in await change.execute("qom-list", path="/machine/peripheral")}:
-        raise HypervisorError(STAYS if runs else f"{STAYS}, as it does not run")
-    departures.over(drive.outer)
+    if not await removal.let_go(change, drive.outer):
+        runs = change.session.observed.does(Fact.RUNNING)
+        raise HypervisorError(NOT_YET if runs else f"{NOT_YET}, as it does not run")
     found.devices -= {drive.outer, drive.device}
 
 
@@ -172,7 +157,7 @@ async def _plug(change: Change, found: Found, disk: DiskSpec) -> None:
     held = [one for one in change.drives if one.device in found.devices and _disk(change, found, one) is not None]
     for other in (_disk(change, found, one) for one in held):
         if other is not None and other.media == disk.media and not (other.readonly and disk.readonly):
-            raise HypervisorError(f"{STAYS} on {other.bus.value}")
+            raise HypervisorError(f"{NOT_YET} on {other.bus.value}")
     number = _next(change, found)
     drive = await places.place(change, found, disk.bus, number, cdrom=disk.cdrom, sector_size=disk.sector_size)
     plain = structs.replace(disk, limits=DiskLimits())

@@ -20,7 +20,7 @@ from velocity.hypervisor.qemu.command import NatDevice, TapDevice, is_nic, netde
 from velocity.hypervisor.qemu.links import set_links
 from velocity.hypervisor.qemu.live import moves, removal
 from velocity.hypervisor.qemu.live.change import Change
-from velocity.hypervisor.waits import COLD_NIC, NEEDS_PORTS, NO_PORT, SAME_MAC, USER_NETWORK
+from velocity.hypervisor.waits import COLD_NIC, NEEDS_PORTS, NO_PORT, NOT_YET, SAME_MAC, USER_NETWORK
 from velocity.network.rules import link_name, slot
 from velocity.network.taps import CannotConnect
 
@@ -99,7 +99,7 @@ async def _sweep(change: Change, asked: Mapping[int, NicSpec]) -> None:
             await _plug(change, number, up=wanted.up)
             await _note(change, wanted)
         elif there and not await removal.let_go(change, nic_device(number)):
-            change.wait(FIELD, removal.NOT_YET)
+            change.wait(FIELD, NOT_YET)
         else:
             await _forget(change, number)
 
@@ -118,7 +118,7 @@ async def _remove(change: Change, nic: NicSpec) -> None:
             await _plug(change, nic.nic, up=False)
             await _note(change, structs.replace(nic, up=False))
         if not plugged or not await removal.let_go(change, device):
-            change.wait(FIELD, removal.NOT_YET if plugged else COLD_NIC)
+            change.wait(FIELD, NOT_YET if plugged else COLD_NIC)
             return
     change.made = structs.replace(change.made, nics=tuple(one for one in change.made.nics if one.nic != nic.nic))
     await _forget(change, nic.nic)

@@ -10,7 +10,8 @@ from velocity.hypervisor.qemu.live.change import Change
 
 PATIENCE, MOMENT = 3.0, 0.2
 """Seconds that a guest gets; and one that is paused, which lets go of nothing."""
-NOT_YET = "the guest has not let go of it yet"
+UNDER_WAY = "process of unplug"
+"""What QEMU says of a device that the guest is being asked for already."""
 
 
 async def is_there(change: Change, device: str) -> bool:
@@ -20,10 +21,16 @@ async def is_there(change: Change, device: str) -> bool:
 
 
 async def let_go(change: Change, device: str) -> bool:
-    """Ask for it, and wait a moment; whether it is gone. Asked again, it is asked of the guest again."""
+    """Ask for it, and wait a moment; whether it is gone. Raises `HypervisorError`: QEMU refuses."""
     departures = change.session.departures
     departures.expect(device)
-    await quietly(change, "device_del", device)
+    try:
+        await change.execute("device_del", id=device)
+    except (Unknown, NotRunning):
+        raise
+    except HypervisorError as error:
+        if UNDER_WAY not in str(error) and await is_there(change, device):
+            raise
     await departures.wait(device, min(patience(change), change.left / 2))
     if await is_there(change, device):
         return False
@@ -37,7 +44,7 @@ def patience(change: Change) -> float:
 
 
 async def quietly(change: Change, command: str, device: str) -> None:
-    """Ask QEMU to do away with something. It refuses when that is gone, or when the guest is being asked already."""
+    """Ask QEMU to do away with something. It refuses when that is gone."""
     try:
         await change.execute(command, id=device)
     except (Unknown, NotRunning):
