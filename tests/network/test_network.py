@@ -105,6 +105,44 @@ assert not (net / "vt1n1").exists()
     assert within(namespace, program) == 0
 
 
+@pytest.mark.holds("NAT-11")
+@pytest.mark.guest
+def test_the_end_of_a_guest_does_not_wait_for_its_links_to_be_removed(namespace: str) -> None:
+    """The kernel removes a tap while its last descriptor is closed: that is never the one of a guest's process."""
+    ip("-n", namespace, "link", "add", "br0", "type", "bridge")
+    program = """
+import contextlib
+from pathlib import Path
+from uuid import UUID
+from tests.ports.subjects import spec
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import BridgeSpec
+from velocity.hypervisor.qemu import nic_links
+from velocity.hypervisor.qemu.directories import HostDirectories
+from velocity.hypervisor.qemu.run_note import Run
+import msgspec
+
+place = HostDirectories("", "tcg", Path(), Path(), None, None, privileged=True, bounds=None)
+wanted = msgspec.structs.replace(
+    spec(FakeHypervisor()), nics=(BridgeSpec(nic=1, mac="52:54:00:00:00:01", identifier="br0"),)
+)
+run = nic_links.with_links(place, Run(UUID(int=1), 1, "", uid=7), wanted.nics)
+link = Path("/sys/class/net") / run.links[0]
+for _ in range(2):
+    with contextlib.ExitStack() as copies:
+        nic_links.connect_nics(place, run, wanted, copies)
+    assert link.exists(), "whoever had it for the guest has closed it"
+    nic_links.disconnect(place, run, run.links[0])
+    assert not link.exists()
+with contextlib.ExitStack() as copies:
+    nic_links.connect_nics(place, run, wanted, copies)
+    place.taps.close()
+    assert link.exists(), "the guest has it yet when the server ends"
+assert not link.exists(), "no server, no guest: nothing is left"
+"""
+    assert within(namespace, program) == 0
+
+
 METADATA = ("169.254.169.254", "fe80::a9fe:a9fe", "fd00:ec2::254", "168.63.129.16", "100.100.100.200")
 """Where clouds tell their hosts secrets."""
 CONNECT = """

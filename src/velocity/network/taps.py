@@ -45,6 +45,31 @@ class Link:
     device: str | None = None
 
 
+class HeldTaps:
+    """A descriptor of each tap in use, beside the guest's own.
+
+    A tap goes with its last descriptor, which takes the kernel milliseconds: without this one, a guest's process would
+    end so much later. https://docs.kernel.org/networking/tuntap.html
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, int] = {}
+
+    def hold(self, name: str, descriptor: int) -> None:
+        """Until it is let go, or this process ends."""
+        self.let_go(name)
+        self._held[name] = os.dup(descriptor)
+
+    def let_go(self, name: str) -> None:
+        """One that is not held is no failure."""
+        with contextlib.suppress(KeyError):
+            os.close(self._held.pop(name))
+
+    def close(self) -> None:
+        for name in list(self._held):
+            self.let_go(name)
+
+
 def kind(identifier: str) -> Literal["bridge", "interface", "absent"]:
     """What the host has under that name."""
     if not _NAME.match(identifier) or identifier in (".", "..") or not (_SYS / identifier).exists():

@@ -16,6 +16,7 @@ from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.seriallog import SerialLog
 from velocity.hypervisor.qemu.spool import SpoolRange
 from velocity.network.nat import Nat
+from velocity.network.taps import HeldTaps
 from velocity.storage.port import MediaFiles, variables
 
 
@@ -38,6 +39,7 @@ class HostDirectories:
     cpu_models: Mapping[str, str] = field(default_factory=dict)
     """As in `HostFacts`."""
     direct_aio: str = disk_io.NATIVE
+    taps: HeldTaps = field(default_factory=HeldTaps)
 
     def forget(self, machine: UUID) -> None:
         """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""

@@ -61,6 +61,8 @@ def connect_nic(
         link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses), queues)
     else:
         return NatDevice(nic.nic, nic.mac)
+    if link.device is None:
+        place.taps.hold(name, link.fds[0])
     for descriptor in link.fds:
         copies.callback(os.close, descriptor)
     return TapDevice(nic.nic, nic.mac, link.fds, vhost.opened(spec, place.accelerator, len(link.fds), copies))
@@ -69,6 +71,7 @@ def connect_nic(
 def disconnect(place: HostDirectories, run: Run, link: str) -> None:
     """Remove the host's end of a NIC. Done already is success. Raises `CannotConnect`."""
     nic = run.nic(link)
+    place.taps.let_go(link)
     if place.nat is not None and nic.addresses:
         place.nat.disconnect(NatNic(link, nic.mac, nic.addresses))
     else:

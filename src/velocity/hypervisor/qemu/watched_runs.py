@@ -78,6 +78,8 @@ class WatchedRuns:
             one.agent.close()
         await asyncio.gather(*(one.session.close() for one in watched.values()))
         self._watches.close()
+        if hasattr(self, "place"):
+            self.place.taps.close()
         nat = self.place.nat if hasattr(self, "place") else None
         if nat is not None and nat.exists() and not nic_filters.nat_nics(one.run for one in watched.values()):
             await asyncio.to_thread(nic_filters.remove_nat, nat, 0.0)
