@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from uuid import UUID
 
 from starlette.types import ASGIApp
 
@@ -31,7 +30,11 @@ from velocity.events.service import Events
 from velocity.fetching.port import Source
 from velocity.fetching.source import HttpSource
 from velocity.history.service import History
-from velocity.hypervisor.port import HostId, Hypervisor
+from velocity.hosts.attaching import AttachedAreas
+from velocity.hosts.port import Attaching
+from velocity.hypervisor.attached import OWN_HOST, AttachedHost, AttachedHosts, OfferedPool
+from velocity.hypervisor.port import Hypervisor
+from velocity.hypervisor.routed import routed as routed_driver
 from velocity.idempotency.service import Idempotency
 from velocity.installation import CannotStart as CannotStart
 from velocity.installation import InUse as InUse
@@ -46,6 +49,7 @@ from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.resizing import Resizing
+from velocity.machines.rules import Machine
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
 from velocity.machines.writers import Writers
@@ -79,6 +83,7 @@ from velocity.metrics.service import Metrics, Times
 from velocity.storage.directory.places import Places, host_places
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
 from velocity.storage.port import MediaFiles, Storage
+from velocity.storage.routed import routed as routed_storage
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
 from velocity.store.history import SqlHistory
@@ -94,18 +99,19 @@ from velocity.trash.emptying import Emptying
 from velocity.trash.purging import Purging
 from velocity.trash.service import Trash
 
-HOST = HostId(1)
-"""This host; the first schema has one row for it."""
-
 
 @dataclass
 class App:
-    """A server without its sockets. `root_password` and the link's word are made at the first start, and shown once."""
+    """A server without its sockets. `hypervisor` and `storage` are its own host's; `hosts` learns of others.
+
+    `root_password` and the link's word are made at the first start, and shown once.
+    """
 
     asgi: ASGIApp
     services: Services
     hypervisor: Hypervisor
     storage: Storage
+    hosts: AttachedAreas
     database: Database
     lock: FileLock
     root_password: str | None
@@ -128,7 +134,7 @@ class App:
         await self.services.alteration.close()
         await self.services.tasks.close()
         running = await self.services.fleet.close()
-        await self.storage.close()
+        await self.hosts.storage.close()
         await self.services.history.close()
         await self.database.close()
         self.lock.close()
@@ -162,8 +168,12 @@ async def build(
     storage: StorageFactory = directories,
     source: Source | None = None,
     certificate: Certificate | None = None,
+    attach: Callable[[Database, Attaching], Awaitable[None]] | None = None,
 ) -> App:
-    """Open the data directory and wire a server over it, which shows that certificate. Raises `CannotStart`."""
+    """Open the data directory and wire a server over it, which shows that certificate. Raises `CannotStart`.
+
+    `attach` tells of the other hosts that there are, before their VMs are loaded.
+    """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = database_of(settings)
     lock = leadership(settings.data_dir)
@@ -172,7 +182,7 @@ async def build(
         await asyncio.to_thread(open_database, database, partial(check_first, settings))
         stored = storage(settings)
         driver = await hypervisor(stored.files)
-        services, load = compose(
+        services, attaching, load = compose(
             settings,
             database,
             stored,
@@ -184,6 +194,8 @@ async def build(
             source or HttpSource(settings.fetch_ca),
             certificate,
         )
+        if attach is not None:
+            await attach(database, attaching)
         root_password = await load()
     except BaseException:
         if stored is not None:
@@ -198,27 +210,36 @@ async def build(
         services, body_limit=settings.body_limit, cors_origins=settings.cors_origins, proxies=settings.proxies
     )
     welcome = None if root_password is None else services.access.welcome.make()
-    return App(asgi, services, driver, stored, database, lock, root_password, welcome)
+    return App(asgi, services, driver, stored, attaching, database, lock, root_password, welcome)
 
 
 def compose(
     settings: Settings,
     database: Database,
-    storage: Storage,
-    driver: Hypervisor,
+    own_storage: Storage,
+    own_driver: Hypervisor,
     machines: MachineStore,
     passwords: Passwords,
     times: Times | None,
     stream_limits: StreamLimits | None,
     source: Source,
     certificate: Certificate | None,
-) -> tuple[Services, Callable[[], Awaitable[str | None]]]:
-    """Everything, wired; each part stands after those that it needs. With it, what loads all that is kept into it."""
+) -> tuple[Services, AttachedAreas, Callable[[], Awaitable[str | None]]]:
+    """Everything, wired; each part stands after those that it needs.
+
+    `own_storage` and `own_driver` are the own host's. With it, what learns of other hosts, and what loads all that is
+    kept into it.
+    """
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
     images = load_images(map(Path, settings.catalogues))
     changes = Changes()
     directory = Directory(changes)
     updates = DirectoryWriter(directory, changes)
+    hosts = AttachedHosts(own_host(settings, own_driver, own_storage))
+    driver = routed_driver(hosts)
+    storage = routed_storage(
+        hosts.storage_of, hosts.called_if_other, lambda: (one.storage for one in hosts.all()), own_storage.files
+    )
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
     media, stored_uploads = SqlMedia(database), SqlUploads(database)
     library = Library(directory, changes)
@@ -234,9 +255,9 @@ def compose(
     kept = settings.trash_days * 86_400
     taken = MetricsFiles(settings.data_dir / "metrics")
 
-    async def forget(machine: UUID) -> None:
-        await asyncio.to_thread(taken.remove, machine)
-        await remove_machine_data(driver, HOST, machine)
+    async def forget(machine: Machine) -> None:
+        await asyncio.to_thread(taken.remove, machine.uuid)
+        await remove_machine_data(driver, machine.host, machine.uuid)
 
     purging = Purging(
         SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, forget,
@@ -251,13 +272,12 @@ def compose(
     )
     resumables = Resumables(creation, directory, uploads, stored_uploads, own=bounds.user_uploads)
     tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
-    nics = {nic.nicid: nic.identifier for nic in settings.nics}
     writers = Writers(directory, library, assignments)
-    builder = Builder(directory, library, writers, states, sources, driver.hosts, HOST, nics, usage.last)
+    builder = Builder(directory, library, writers, states, sources, driver.hosts, hosts, usage.last)
     fleet = Fleet(
-        machines, directory, changes, library, attachments, room, builder, driver, host=HOST, most=bounds.group_vms
+        machines, directory, changes, library, attachments, room, builder, driver, hosts, most=bounds.group_vms
     )
-    provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget, host=HOST)
+    provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget)
     resizing = Resizing(fleet, driver.machines, attachments, library)
     alteration = Alteration(
         media, blobs, library, attachments, assignments, states, sources, reservations, usage,
@@ -266,9 +286,7 @@ def compose(
     conversions = Conversions(
         storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
     )
-    cloning = Cloning(
-        machines, directory, library, fleet, driver, storage, conversions, creation, room, tasks, host=HOST
-    )
+    cloning = Cloning(machines, directory, library, fleet, driver, conversions, creation, room, tasks)
     access = Access(
         SqlAccess(database),
         directory,
@@ -286,12 +304,16 @@ def compose(
     )
     restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
+    relocation = Relocation(
+        media, storage.jobs, trash, directory, updates, library, attachments, assignments, states, room, sources,
+        reservations, conversions, usage, tasks,
+    )  # fmt: skip
     times = times or Times()
     host = Host(
-        driver.hosts, HOST, fleet, overview,
+        driver.hosts, OWN_HOST, fleet, overview,
         certificate_expires=lambda: certificate.expires if certificate else None, monotonic=times.monotonic,
     )  # fmt: skip
-    areas = Areas(directory, list(pools.values()), library, attachments, assignments, quotas, usage, fleet, tasks)
+    areas = Areas(directory, pools, library, attachments, assignments, quotas, usage, fleet, tasks)
     trashed = Trash(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
@@ -323,23 +345,7 @@ def compose(
         tasks=tasks,
         conversions=conversions,
         images=images,
-        relocation=Relocation(
-            media,
-            storage.jobs,
-            trash,
-            directory,
-            updates,
-            library,
-            attachments,
-            assignments,
-            states,
-            room,
-            sources,
-            reservations,
-            conversions,
-            usage,
-            tasks,
-        ),
+        relocation=relocation,
         fetching=Fetching(
             source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks
         ),
@@ -373,4 +379,16 @@ def compose(
             await asyncio.to_thread(taken.remove_all_but, fleet.known)
         return password
 
-    return services, load
+    return services, AttachedAreas(hosts, pools, states, fleet, storage), load
+
+
+def own_host(settings: Settings, driver: Hypervisor, storage: Storage) -> AttachedHost:
+    """The host that this server runs on, and drives in its own process."""
+    return AttachedHost(
+        host=OWN_HOST,
+        name=os.uname().nodename,
+        hypervisor=driver,
+        storage=storage,
+        pools=tuple(OfferedPool(pool.mpid, pool.name) for pool in settings.media_pools),
+        nics={nic.nicid: nic.identifier for nic in settings.nics},
+    )

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from velocity.contract.placement import HostRef
 from velocity.contract.plan import Consumption, Do, FieldChange, Kind, Plan, Step
 
 
@@ -31,6 +32,9 @@ class _Draft:
 
 
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
+Place = tuple[HostRef | UnsetType, str]
+"""Where a VM is to be, and why there."""
+ANYWHERE: Place = (UNSET, "")
 _DRAFT: ContextVar[_Draft | None] = ContextVar("plan", default=None)
 
 
@@ -70,8 +74,11 @@ def step(
     gid: int | None = None,
     changes: Mapping[str, tuple[object, object] | None] = NO_CHANGES,
     live: tuple[Sequence[str], Mapping[str, str]] = ((), NO_CHANGES),
+    place: Place = ANYWHERE,
 ) -> None:
-    """Tell one. `live`: the changes that are made while it runs, and those that wait for its next start, and why.
+    """Tell one. `place`: where a VM is to be, and why there.
+
+    `live`: the changes that are made while it runs, and those that wait for its next start, and why.
     Of `changes`, field -> (old, new), equal ones are none, and a step of such alone is none either.
 
        None in place of a pair: the field changes, and is not shown.
@@ -93,6 +100,8 @@ def step(
             changes=told or UNSET,
             live=list(at_once) or UNSET,
             waits=dict(waits) or UNSET,
+            host=place[0],
+            because=place[1] or UNSET,
         )
     )
 

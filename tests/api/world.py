@@ -6,7 +6,7 @@ import asyncio
 import functools
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from velocity.app import HypervisorFactory, StorageFactory
 from velocity.config import NicSetting, Settings
 from velocity.events.limits import StreamLimits
 from velocity.fetching.port import Source
+from velocity.hosts.port import Attaching
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Hypervisor
 from velocity.machines.port import MachineStore
@@ -190,11 +191,12 @@ async def world(
     machines: Callable[[Database], MachineStore] = SqlMachines,
     storage: StorageFactory = app.directories,
     source: Source | None = None,
+    attach: Callable[[Database, Attaching], Awaitable[None]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """`driver` makes another hypervisor than the fake one, `machines` another store of machines, `storage` another.
 
-    `source` is where files are fetched from, in the place of the whole internet.
+    `source` is where files are fetched from, in the place of the whole internet; `attach` tells of other hosts.
     """
     fake = hypervisor or FakeHypervisor()
 
@@ -213,6 +215,7 @@ async def world(
         machines=machines,
         storage=storage,
         source=source,
+        attach=attach,
     )
     server.asgi = noting(server.asgi)
     try:

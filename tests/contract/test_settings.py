@@ -13,7 +13,7 @@ SETTINGS = VmSettings.__struct_fields__
 @pytest.mark.parametrize(
     ("kind", "before", "behind"),
     [
-        (CreateVm, ["name", "gid"], ["plan"]),
+        (CreateVm, ["name", "gid"], ["host", "plan"]),
         (AlterVm, ["vmid", "name"], ["revision", "firmware", "machine_type", "hardware", "new_instance", "plan"]),
         (
             Spec,

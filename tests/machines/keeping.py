@@ -20,7 +20,7 @@ from velocity.hypervisor.port import (
     HostId,
     MachineSpec,
 )
-from velocity.machines import rules
+from velocity.machines import states
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
 from velocity.machines.observer import Observer
@@ -81,7 +81,7 @@ HOST = HostId(1)
 class Keeping:
     """One keeper with its host's observer, as a server has them."""
 
-    def __init__(self, hypervisor: FakeHypervisor, next_press: Callable[[int], float] = rules.next_press) -> None:
+    def __init__(self, hypervisor: FakeHypervisor, next_press: Callable[[int], float] = states.next_press) -> None:
         self.hypervisor = hypervisor
         self.store = MemoryStore()
         self.machine = Machine(1, uuid4(), 0, "vm", SPEC)
@@ -132,7 +132,7 @@ class Keeping:
 
 @asynccontextmanager
 async def keeping(
-    hypervisor: FakeHypervisor, next_press: Callable[[int], float] = rules.next_press
+    hypervisor: FakeHypervisor, next_press: Callable[[int], float] = states.next_press
 ) -> AsyncIterator[Keeping]:
     k = Keeping(hypervisor, next_press)
     await k.observer.open()

@@ -112,7 +112,9 @@ def _said(step: Step) -> str:
 
 
 def _when(step: Step) -> Iterator[str]:
-    """Which of its changes a VM that runs gets at once, and which wait, and why."""
+    """Where it would be, which of its changes a VM that runs gets at once, and which wait; and why."""
+    if step.host:
+        yield f"\n  on host {clean(step.host.name)}: {clean(step.because or '')}"
     if step.live:
         yield f"\n  at once, while it runs: {', '.join(LABELS.get(field, field) for field in step.live)}"
     for field, why in (step.waits or {}).items():

@@ -35,6 +35,7 @@ from velocity.api.server import Protocol, Server, WebSocketProtocol
 from velocity.cli import hints, own_server
 from velocity.cli.words import clean
 from velocity.config import PREFIX, ConfigError, Settings, foreign, load
+from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
@@ -292,7 +293,7 @@ def _own_sockets(settings: Settings) -> list[socket.socket]:
 
 
 def greet(settings: Settings, built: app.App) -> None:
-    facts = built.hypervisor.hosts.about(app.HOST)
+    facts = built.hypervisor.hosts.about(OWN_HOST)
     lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
     if built.root_password is not None:
         lines.append(f"User root, password {built.root_password}   (it is not shown again; `passwd` sets another)")

@@ -660,6 +660,7 @@ class AsyncMethods(abc.ABC):
         autostart: bool = False,
         notes: str = "",
         cloud_init: cloud_init.CloudInit | UnsetType = UNSET,
+        host: int | UnsetType = UNSET,
     ) -> machines.VmCreated:
         """Create an EFI virtual machine.
 
@@ -681,6 +682,7 @@ class AsyncMethods(abc.ABC):
         409 12228: the medium is already attached writable, to another VM or twice to this one
         409 12229: another NIC has that MAC address
         406 12240: cpu names no model that this host can give
+        406 12280: no such host, or none that can have it
         """
         from velocity.contract import machines
 
@@ -704,6 +706,7 @@ class AsyncMethods(abc.ABC):
                 autostart=autostart,
                 notes=notes,
                 cloud_init=cloud_init,
+                host=host,
             ),
         )
 
@@ -814,6 +817,7 @@ class AsyncMethods(abc.ABC):
         404 16414: no such host NIC
         406 16422: firmware is not "host", machine_type is not "latest", hardware names no profile of this version, or
             cpu no model that this host can give
+        406 16490: the pool of a medium is not on the VM's host
         409 16440: another NIC has that MAC address
         409 16429: the object has changed since the revision in the request
         406 16420: more CPUs than a VM can have here, or than the group's quota allows
@@ -899,6 +903,7 @@ class AsyncMethods(abc.ABC):
         409 39227: the VM is not STOPPED, and its firmware variables are to be copied
         406 39228: the pool is away or read-only, or a source's pool is away
         406 39240: its CPU model is none that this host can give
+        406 39280: no host can have it; the message says what each lacks
         """
         from velocity.contract import cloning
 

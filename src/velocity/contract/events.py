@@ -12,6 +12,7 @@ from velocity.contract.fields import Gid, Mpid, Restarting, Revision, UnixTime, 
 from velocity.contract.machines import Reason, State
 from velocity.contract.media import MediumView
 from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
+from velocity.contract.placement import WhereItIs
 from velocity.contract.tasks import TaskInfo
 from velocity.contract.users import UserSummary
 
@@ -53,6 +54,7 @@ class VmView(Wire, frozen=True):
     stopping_since: UnixTime | UnsetType = UNSET
     restarting: Restarting | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
+    host: WhereItIs | UnsetType = UNSET
 
 
 class PoolView(Wire, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract import fields
+from velocity.contract import fields, placement
 from velocity.contract.cloud_init import CloudInitInfo
 from velocity.contract.fields import Gid, Name, Revision, UnixTime, UnreachableSince, Vmid, Word
 from velocity.contract.isolation import Isolation
@@ -55,6 +55,7 @@ class State(enum.Enum):
 class CreateVm(Change, frozen=True):
     name: Name
     gid: Gid
+    host: placement.WantedHost | UnsetType = UNSET
     if TYPE_CHECKING:
 
         def __init__(self, **fields: Any) -> None:
@@ -76,6 +77,7 @@ class VmSummary(Wire, frozen=True):
     cpus: int
     memory_mib: int
     state: State
+    host: placement.WhereItIs | UnsetType = UNSET
 
 
 class Vms(Wire, frozen=True):
@@ -131,6 +133,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     stopping_since: UnixTime | UnsetType = UNSET
     restarting: fields.Restarting | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
+    host: placement.WhereItIs | UnsetType = UNSET
     isolation: Isolation | UnsetType = UNSET
     warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
     memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
@@ -234,6 +237,7 @@ CREATE = Operation(
         ),
         Failure(12229, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
         Failure(12240, 406, Problem.NOT_OF_THIS_HOST, "cpu names no model that this host can give"),
+        Failure(12280, 406, Problem.NO_HOST, "no such host, or none that can have it"),
     ),
     aliases=(Alias("disks", "media"), Alias("description", "name", inside="displays")),
 )
@@ -334,8 +338,7 @@ DELETE = Operation(
     ours=True,
 )
 
-ALTERED_OTHERWISE = (Problem.VM_QUOTA, Problem.MAC_TAKEN, Problem.NOT_OF_THIS_HOST)
-"""What a change has a number of its own for, or cannot meet."""
+ALTERED_OTHERWISE = Problem.VM_QUOTA, Problem.MAC_TAKEN, Problem.NOT_OF_THIS_HOST, Problem.NO_HOST
 
 ALTER = Operation(
     name="alter_vm",
@@ -365,6 +368,7 @@ ALTER = Operation(
             'firmware is not "host", machine_type is not "latest", hardware names no profile of this version, or '
             "cpu no model that this host can give",
         ),
+        Failure(16490, 406, Problem.NO_HOST, "the pool of a medium is not on the VM's host"),
         Failure(16440, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
         Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
         *(

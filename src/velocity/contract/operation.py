@@ -299,7 +299,8 @@ class Operation(Generic[Request, Response]):
         if self.streams:
             return  # headers are numbered 10 to 16 whatever their kind, as the contract lists them
         conflicts = {403, 406, 409, 413}
-        statuses = {"0": {401, 403}, "1": {404}, "2": conflicts, "3": {500}, "4": conflicts}  # 4: where 2 is used up
+        statuses = {"0": {401, 403}, "1": {404}, "2": conflicts, "3": {500}}
+        statuses |= dict.fromkeys("489", conflicts)  # where 2 is used up; 8 and 9: that there are several hosts
         if failure.status not in statuses.get(rest[0], set()):
             raise TypeError(f"{self.name}: kind {rest[0]} of {failure.code} does not go with status {failure.status}")
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, Mpid
 from velocity.contract.operation import Wire
+from velocity.contract.placement import HostRef
 
 Do = Literal[
     "create", "change", "delete", "purge", "restore", "grant", "revoke", "assign",
@@ -42,6 +43,8 @@ class Step(Wire, frozen=True):
         Annotated[dict[str, str], Meta(description="the fields that change at its next start, each with the reason")]
         | UnsetType
     ) = UNSET
+    host: Annotated[HostRef, Meta(description="where the VM would be; absent: there is only one")] | UnsetType = UNSET
+    because: Annotated[str, Meta(description="why there")] | UnsetType = UNSET
 
 
 class Consumption(Wire, frozen=True):

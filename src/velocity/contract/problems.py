@@ -84,6 +84,7 @@ class Problem(enum.Enum):
     BRIDGE_WITHOUT_HOST = "bridge without host"
     NIC_NOT_FOUND = "nic not found"
     NOT_OF_THIS_HOST = "not of this host"
+    NO_HOST = "no host"
     INTERFACE_NOT_FOUND = "interface not found"
     MAC_TAKEN = "mac address taken"
     DISPLAY_NAME_TAKEN = "display name taken"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from velocity.access.directory import Directory
@@ -17,10 +18,10 @@ from velocity.tasks.service import Tasks
 
 @dataclass(frozen=True)
 class Areas:
-    """Where things are as they are now. `pools` are the declared ones."""
+    """Where things are as they are now. `pools` are the declared ones, by their numbers."""
 
     directory: Directory
-    pools: list[Pool]
+    pools: Mapping[int, Pool]
     library: Library
     attachments: Attachments
     assignments: Assignments

@@ -184,7 +184,7 @@ class VisibleState:
         where = rules.topmost(groups, (gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit))
         return [
             events.PoolView(mpid=pool.mpid, name=pool.name)
-            for pool in self._areas.pools
+            for pool in self._areas.pools.values()
             if any(assignments.of(gid, pool.mpid) is not None for gid in where)
         ]
 

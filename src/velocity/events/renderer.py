@@ -85,7 +85,7 @@ class EventRenderer:
         vmid = keeper.machine.vmid
         found = self._vms.get(vmid)
         if found is None:
-            found = self._vms[vmid] = views.vm(keeper, self._fleet.builder.interfaces)
+            found = self._vms[vmid] = views.vm(keeper, self._fleet)
         return found
 
     def medium(self, medium: Medium) -> ShownMedium:
@@ -114,7 +114,7 @@ class EventRenderer:
         if keeper is None:
             self._vms.pop(vmid, None)
             self._gone("vm", vmid, audience)
-        elif _put(self._vms, vmid, view := views.vm(keeper, self._fleet.builder.interfaces)):
+        elif _put(self._vms, vmid, view := views.vm(keeper, self._fleet)):
             self._set(audience, events.SetVm(object=view))
 
     def _medium(self, mid: object, line: GroupPath) -> None:

@@ -12,6 +12,7 @@ from velocity.contract.machines import Interface
 from velocity.contract.medium import MediumDetails, Qcow2Layout
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
+from velocity.machines.service import Fleet
 from velocity.media.attachments import AttachedVm
 from velocity.media.rules import Medium
 from velocity.media.under_way import UnderWay
@@ -19,8 +20,7 @@ from velocity.media.usage import DiskUsage, FileFacts
 from velocity.tasks.rules import Task
 
 
-def vm(keeper: Keeper, interfaces: Callable[[rules.Machine, rules.Spec | None], list[Interface]]) -> events.VmView:
-    """`interfaces` tells of a VM's NICs, by what it is and what it runs with."""
+def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
     machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
     return events.VmView(
         vmid=machine.vmid,
@@ -36,11 +36,12 @@ def vm(keeper: Keeper, interfaces: Callable[[rules.Machine, rules.Spec | None], 
         nics=[one.type for one in spec.nics],
         waiting=rules.waiting(spec, progress.run),
         revision=machine.revision,
-        addresses=_addresses(interfaces(machine, progress.run)) if spec.nics else UNSET,
+        addresses=_addresses(fleet.builder.interfaces(machine, progress.run)) if spec.nics else UNSET,
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
+        host=fleet.hosts.shown(machine),
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import Guests, HostId, Hosts, HypervisorError, Incarnation, NoAgent, NotRunning, Unknown
+from velocity.hypervisor.port import Guests, Hosts, HypervisorError, Incarnation, NoAgent, NotRunning, Unknown
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import Life
 
@@ -41,12 +41,11 @@ def shown(text: str) -> str:
 
 
 class Agents:
-    """Those of one host's guests."""
+    """Those of all guests."""
 
-    def __init__(self, guests: Guests, hosts: Hosts, host: HostId) -> None:
+    def __init__(self, guests: Guests, hosts: Hosts) -> None:
         self._guests = guests
         self._hosts = hosts
-        self._host = host
         self._behind: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -89,15 +88,15 @@ class Agents:
             raise NoAgent("it is PAUSED: resume it first")
         if keeper.state is not State.RUNNING:
             raise NoAgent(f"it is {keeper.state.value}: start it first")
-        profile = (keeper.progress.run or keeper.machine.spec).hardware
-        if not self._has_channel(profile):
+        profile = _profile(keeper)
+        if not self._has_channel(keeper):
             raise NoAgent(
                 f"its hardware {profile} has no channel to a guest agent, and newer has, from its next start on: "
                 "`velocity vm set VM --hardware latest`"
             )
 
-    def _has_channel(self, profile: str) -> bool:
-        return any(one.agent for one in self._hosts.about(self._host).hardware if one.name == profile)
+    def _has_channel(self, vm: Life) -> bool:
+        return any(one.agent for one in self._hosts.about(vm.machine.host).hardware if one.name == _profile(vm))
 
     # What nobody waits for
 
@@ -110,7 +109,7 @@ class Agents:
         self._do_behind(vm, "guest-set-time", time=time.time_ns())
 
     def _do_behind(self, vm: Life, command: str, **arguments: Any) -> None:
-        if self._has_channel((vm.progress.run or vm.machine.spec).hardware):
+        if self._has_channel(vm):
             task = asyncio.create_task(self._do(vm.who, command, msgspec.json.encode(arguments)))
             self._behind.add(task)
             task.add_done_callback(self._behind.discard)
@@ -120,6 +119,10 @@ class Agents:
             await self._guests.ask(who, command, arguments, deadline=BEHIND)
         except HypervisorError as error:  # most guests have no agent
             log.debug("machine %s: %s: %s", who.machine, command, error)
+
+
+def _profile(vm: Life) -> str:
+    return (vm.progress.run or vm.machine.spec).hardware
 
 
 @contextlib.contextmanager

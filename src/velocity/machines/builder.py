@@ -14,6 +14,7 @@ from velocity.access.sessions import Caller
 from velocity.contract.machines import Attachment, Interface, MediaMode, Nic, NicType
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import AttachedHosts, Duty
 from velocity.hypervisor.port import (
     SECTOR,
     BridgeSpec,
@@ -52,7 +53,7 @@ class Asked:
 
 
 class Builder:
-    """Looks at a specification beside what there is. `nics` are the declared host NICs: nicid -> identifier.
+    """Looks at a specification beside what there is.
 
     `takes`: the bytes that a medium was last found to take on the disk.
     """
@@ -65,8 +66,7 @@ class Builder:
         states: PoolStates,
         sources: Sources,
         hosts: Hosts,
-        host: HostId,
-        nics: Mapping[int, str],
+        attached: AttachedHosts,
         takes: Callable[[UUID], int],
     ) -> None:
         self._takes = takes
@@ -77,13 +77,19 @@ class Builder:
         self._sources = sources
         self.begin_writing = sources.begin_writing
         self._hosts = hosts
-        self._host = host
-        self._nics = nics
+        self._attached = attached
 
     def check(
-        self, caller: Caller, gid: int, uuid: UUID, spec: Spec, has: Spec | None = None, vmid: int | None = None
+        self,
+        caller: Caller,
+        gid: int,
+        uuid: UUID,
+        spec: Spec,
+        host: HostId,
+        has: Spec | None = None,
+        vmid: int | None = None,
     ) -> tuple[Spec, list[str]]:
-        """What is linked must be there (what it has already, stays), and the host must be able to have it.
+        """What is linked must be there (what it has already, stays), and its host must be able to have it.
 
         What is returned has read-only what the caller may not write to; and what will not work as one might expect.
         """
@@ -98,11 +104,14 @@ class Builder:
             self._check_once(gid, spec)
             warnings += self._sharing(gid, spec, vmid)
         for number, nic in enumerate(spec.nics):
-            self._check_nic(number, nic)
+            self._check_nic(number, nic, host)
+        if self._attached.many:
+            self._check_pools(spec, has, host)
         self._check_trusted(caller, gid, interfaces.trusted(spec, has), "a trusted NIC", "trusted")
         self._check_trusted(caller, gid, interfaces.chosen(uuid, spec, has), "a chosen MAC address on BRIDGE", "mac")
-        rules.check_host(spec, has, self._hosts.about(self._host))
-        rules.check_maxima(spec, self._hosts.about(self._host))
+        facts = self._hosts.about(host)
+        rules.check_host(spec, has, facts)
+        rules.check_maxima(spec, facts)
         rules.check_words(spec)
         disks.check(spec, media)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
@@ -151,6 +160,7 @@ class Builder:
             attached_by=makers,
             macs=tuple(macs),
             places=frozenset(places),
+            host=machine.host,
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:
@@ -179,10 +189,12 @@ class Builder:
     async def prepare(self, machine: Machine) -> MachineSpec:
         """The specification of a start. Raises `Refused` when the host cannot have it now."""
         spec = machine.spec
+        self._check_duty(machine)
         try:
-            free = await self._hosts.memory_free(self._host, deadline=CALL_DEADLINE)
+            free = await self._hosts.memory_free(machine.host, deadline=CALL_DEADLINE)
         except Unknown as error:
-            raise Refused(Problem.HYPERVISOR, f"{error}: nothing was started; try again later") from None
+            words = f"{self._attached.silence(machine.host) or error}: nothing was started; try again later"
+            raise Refused(Problem.HYPERVISOR, words) from None
         if spec.memory_mib > free:
             raise Refused(
                 Problem.MEMORY_SHORT,
@@ -199,6 +211,39 @@ class Builder:
             may_write = None if self.writers.never(disk.media.medium) else not disk.readonly
             self._sources.check_startable(disk.media.medium, machine.vmid, writes=may_write)
         return self._spec(machine, disks)
+
+    def _check_duty(self, machine: Machine) -> None:
+        one = self._attached.find(machine.host)
+        if one is not None and one.duty is Duty.MAINTENANCE:
+            raise Refused(
+                Problem.NOT_FROM_THIS_STATE,
+                f"host {one.name!r} is in maintenance and starts no VMs: end that first, or have the VM elsewhere",
+            )
+
+    def pools_of(self, spec: Spec, seen_by: tuple[Caller, int] | None = None) -> dict[int, str]:
+        """Where what is attached lies: each pool with the name of one medium, for people.
+
+        `seen_by`: raises `Refused` for what that user may not attach to a VM of that group.
+        """
+        if seen_by is None:
+            media = [medium for one in spec.media if (medium := self._library.find(one.mid)) is not None]
+        else:
+            media = [self._library.visible(*seen_by, one.mid) for one in spec.media]
+        return {one.mpid: self._library.visible_name(one) for one in media}
+
+    def _check_pools(self, spec: Spec, has: Spec | None, host: HostId) -> None:
+        """What is attached now is where the VM is; what was before, may have been moved away, and waits for it."""
+        had = {one.mid for one in has.media} if has else set()
+        for number, one in enumerate(spec.media):
+            medium = self._library.find(one.mid)
+            at = None if medium is None or one.mid in had else self._attached.host_of(medium.mpid)
+            if medium is not None and at is not None and at != host:
+                raise Refused(
+                    Problem.NO_HOST,
+                    f"{self._library.visible_name(medium)} is on {self._attached.called(at)}, and the VM on "
+                    f"{self._attached.called(host)}: move the medium into a pool there first, or use another one",
+                    field=f"media[{number}].mid",
+                )
 
     async def asked(self, machine: Machine, run: Spec) -> Asked:
         """What a run is to become. What it has stays as it was given; what is new must be free now, as at a start."""
@@ -236,7 +281,7 @@ class Builder:
             disks=disks,
             drives=tuple(Bus(one.mode) for one in spec.drives),
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
-            nics=tuple(self._nic(spec, nic, one) for nic, one in interfaces.pairs(spec)),
+            nics=tuple(self._nic(machine, nic, one) for nic, one in interfaces.pairs(spec)),
             seed=cloud_init.seed(machine),
         )
 
@@ -269,24 +314,25 @@ class Builder:
 
     def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
         """Those of its NICs as they are told; `run` is what it runs with."""
-        facts = self._hosts.about(self._host)
+        facts = self._hosts.about(machine.host)
         return interfaces.shown(machine.spec, run, rules.on_bridge(machine.spec, facts), facts.nat_networks)
 
-    def _nic(self, spec: Spec, nic: Nic, one: Interface) -> NicSpec:
+    def _nic(self, machine: Machine, nic: Nic, one: Interface) -> NicSpec:
+        spec, nics = machine.spec, self._nics(machine.host)
         if nic.type == NicType.NAT.value:
-            facts = self._hosts.about(self._host)
+            facts = self._hosts.about(machine.host)
             if facts.nat_lacking and rules.wants_bridge(spec, facts):
                 raise Refused(Problem.HYPERVISOR, facts.nat_lacking)
             place = spec.nat_places.get(one.id, 0) if rules.on_bridge(spec, facts) else 0
             return NatSpec(nic=one.id, mac=one.mac, place=place, up=nic.link != "down")
-        if not isinstance(nic.host, int) or nic.host not in self._nics:
+        if not isinstance(nic.host, int) or nic.host not in nics:
             raise Refused(
                 Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: add it to the settings again"
             )
         return BridgeSpec(
             nic=one.id,
             mac=one.mac,
-            identifier=self._nics[nic.host],
+            identifier=nics[nic.host],
             trusted=nic.trusted is True,
             up=nic.link != "down",
         )
@@ -323,8 +369,12 @@ class Builder:
         medium = self._library.find(mid)
         return f"medium {mid}" if medium is None else self._library.visible_name(medium)
 
-    def _check_nic(self, number: int, nic: Nic) -> None:
-        if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics:
+    def _nics(self, host: HostId) -> Mapping[int, str]:
+        one = self._attached.find(host)
+        return {} if one is None else one.nics
+
+    def _check_nic(self, number: int, nic: Nic, host: HostId) -> None:
+        if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics(host):
             raise Refused(
                 Problem.NIC_NOT_FOUND,
                 f"there is no host NIC {nic.host}: POST /v/nic/list lists the host NICs",

@@ -18,6 +18,8 @@ from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
 from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import OWN_HOST
+from velocity.hypervisor.port import HostId
 from velocity.media.attachments import AttachedVm, Attachments
 
 OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms": Problem.VM_QUOTA}
@@ -29,7 +31,7 @@ class Claim:
 
     `writable` are the media that it may write to while pools and rights permit it, with their places in its list;
     `attached_by` is who attached them, see `Writers`. `macs` are those of its NICs in
-    their order, then those of a run; `places` are where they are in the networks of NAT.
+    their order, then those of a run; `places` are where they are in the networks of NAT. `host` is where it is.
     """
 
     line: Sequence[int]
@@ -40,6 +42,7 @@ class Claim:
     attached_by: Mapping[UUID, int | None]
     macs: Sequence[str] = ()
     places: frozenset[int] = frozenset()
+    host: HostId = OWN_HOST
 
     @property
     def key(self) -> tuple[int, str]:
@@ -72,6 +75,7 @@ class Claims:
         self._macs: dict[str, set[UUID]] = {}
         """Of a MAC address that was made by an earlier version, there may be two holders."""
         self._places: Counter[int] = Counter()
+        self._memory: Counter[HostId] = Counter()
         self.last_place = 0
         """The one that was given last, as far as is known."""
 
@@ -79,6 +83,10 @@ class Claims:
         """What is attached to a VM, or about to be."""
         claim = self._claims.get(uuid)
         return claim.media if claim else frozenset()
+
+    def uuids(self) -> list[UUID]:
+        """Of all VMs, those included that are being made."""
+        return list(self._claims)
 
     def put(self, uuid: UUID, claim: Claim) -> None:
         """Without asking whether it fits: for what is so already."""
@@ -92,9 +100,14 @@ class Claims:
             self._macs.setdefault(mac, set()).add(uuid)
         for place in claim.places:
             self._places[place] += 1
+        self._memory[claim.host] += claim.amount.memory_mib
         self.last_place = max([self.last_place, *claim.places])
         self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
         self._quotas.count(claim.line, claim.amount)
+
+    def memory(self, host: HostId) -> int:
+        """MiB that the VMs of a host have been given."""
+        return self._memory[host]
 
     def names(self) -> dict[tuple[int, str], UUID]:
         """The names that are taken, in each group."""
@@ -116,6 +129,7 @@ class Claims:
                 del self._macs[mac]
         for place in claim.places:
             self._places[place] -= 1
+        self._memory[claim.host] -= claim.amount.memory_mib
         self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)
 

@@ -23,6 +23,7 @@ from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import cloud_init, interfaces, rules
 from velocity.machines.keeper import Keeper
 from velocity.machines.orphans import remove_machine_data
+from velocity.machines.placement import Wanted, place
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.service import Fleet
@@ -32,7 +33,7 @@ from velocity.media.creation import Creation
 from velocity.media.library import Library
 from velocity.media.room import Room
 from velocity.media.rules import Medium
-from velocity.storage.port import Storage
+from velocity.storage.port import Storage, Unknown
 from velocity.tasks.service import Made, TaskProgress, Tasks
 from velocity.uninterrupted import whole
 
@@ -61,25 +62,20 @@ class Cloning:
         library: Library,
         fleet: Fleet,
         hypervisor: Hypervisor,
-        storage: Storage,
         conversions: Conversions,
         creation: Creation,
         room: Room,
         tasks: Tasks,
-        *,
-        host: HostId,
     ) -> None:
         self._store = store
         self._directory = directory
         self._library = library
         self._fleet = fleet
         self._hypervisor = hypervisor
-        self._storage = storage
         self._conversions = conversions
         self._creation = creation
         self._room = room
         self._tasks = tasks
-        self._host = host
 
     async def begin(self, caller: Caller, request: CloneVm) -> int:
         """The task that makes it. Raises `Refused`, before it begins."""
@@ -132,15 +128,26 @@ class Cloning:
         mids = [mid for mid in self._fleet.builder.written(has) if mid not in request.leave]
         copies = await self._copies(caller, request, keeper.machine.name, mids, held)
         uuid = uuid4()
-        spec, warnings = self._spec(caller, request, uuid, has, dict(zip(mids, copies, strict=True)))
+        host = self._placed(keeper, request, copies)
+        spec, warnings = self._spec(caller, request, uuid, host, has, dict(zip(mids, copies, strict=True)))
         if not may_alter:
             warnings += cloud_init.lost(keeper.machine.spec)
         draft = Draft(
-            keeper, Machine(0, uuid, request.gid, request.name, spec), copies, request.fresh_firmware, warnings
+            keeper, Machine(0, uuid, request.gid, request.name, spec, host), copies, request.fresh_firmware, warnings
         )
         with self._fleet.claims.taken(uuid, self._fleet.builder.claim(draft.machine, None)):
             held.callback(self._give_back, draft)
         return draft
+
+    def _placed(self, keeper: Keeper, request: CloneVm, copies: Sequence[Copy]) -> HostId:
+        """With its source, if that host can have it, and its disks are to be there."""
+        builder, spec = self._fleet.builder, keeper.machine.spec
+        copied = {copy.source.mid for copy in copies}
+        shared = [one for one in spec.media if one.mid not in request.leave and one.mid not in copied]
+        media = builder.pools_of(structs.replace(spec, media=shared))
+        media |= {copy.medium.mpid: f"medium {copy.medium.name!r}" for copy in copies}
+        wanted = Wanted(spec, media, stays=keeper.machine.host, kept=True)
+        return place(self._fleet.hosts.candidates(), wanted).host
 
     def _source(self, caller: Caller, vmid: int) -> Keeper:
         """One that the caller may not view looks like one that does not exist."""
@@ -176,7 +183,7 @@ class Cloning:
         ]
 
     def _spec(
-        self, caller: Caller, request: CloneVm, uuid: UUID, has: Spec, copies: dict[UUID, Copy]
+        self, caller: Caller, request: CloneVm, uuid: UUID, host: HostId, has: Spec, copies: dict[UUID, Copy]
     ) -> tuple[Spec, list[str]]:
         """With NICs of its own; it does not start by itself. And what will not work as one might expect."""
         media = [one for one in has.media if one.mid not in request.leave]
@@ -190,9 +197,9 @@ class Cloning:
             attached_by=UNSET,
             autostart=False,
         )
-        networks = self._hypervisor.hosts.about(self._host).nat_networks
+        networks = self._hypervisor.hosts.about(host).nat_networks
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, networks)
-        spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec)
+        spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec, host)
         shared = iter(spec.media)
         mixed = [
             structs.replace(one, mid=copies[one.mid].medium.mid) if one.mid in copies else next(shared) for one in media
@@ -231,14 +238,22 @@ class Cloning:
         keeper = draft.source
         if keeper.retired or not keeper.ended:
             raise Refused(Problem.VM_NOT_STOPPED, f"VM {keeper.machine.name} was started or deleted meanwhile")
-        await copy_variables(self._storage, keeper.machine.uuid, draft.machine.uuid)
+        of, to = (self._own_storage(one) for one in (keeper.machine, draft.machine))
+        await copy_variables(of, keeper.machine.uuid, to, draft.machine.uuid)
+
+    def _own_storage(self, machine: Machine) -> Storage:
+        """That of its host, where its firmware variables are."""
+        one = self._fleet.hosts.attached.find(machine.host)
+        if one is None:
+            raise Unknown(f"{self._fleet.hosts.attached.called(machine.host)} is not attached")
+        return one.storage
 
     async def _commit(self, draft: Draft, media: Sequence[Medium], right: WhileAllowed) -> int:
         """Commit all of it, then show it. Its group may be deleted meanwhile."""
         machine = draft.machine
         right.settle()
         try:
-            vmid = await self._store.add(machine.uuid, self._host, machine.gid, machine.name, machine.spec, media)
+            vmid = await self._store.add(machine.uuid, machine.host, machine.gid, machine.name, machine.spec, media)
         except OutcomeUnknown:
             draft.owned = True
             raise
@@ -254,7 +269,7 @@ class Cloning:
         machine = replace(machine, vmid=vmid)
         self._creation.show(media)
         self._fleet.claims.put(machine.uuid, self._fleet.builder.claim(machine, None))
-        self._fleet.add(Keeper(self._fleet.keeper_context, machine, RunRecord()))
+        self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
         await self._creation.settle(media)
         return vmid
 
@@ -262,8 +277,8 @@ class Cloning:
         for medium in media:
             await self._creation.drop(medium)
         if not draft.fresh:
-            await drop_variables(self._storage, draft.machine.uuid)
-            await remove_machine_data(self._hypervisor, self._host, draft.machine.uuid)
+            await drop_variables(self._own_storage(draft.machine), draft.machine.uuid)
+            await remove_machine_data(self._hypervisor, draft.machine.host, draft.machine.uuid)
 
     def _give_back(self, draft: Draft) -> None:
         if not draft.owned:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from uuid import UUID
 
 from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.keeper import Keeper
+from velocity.machines.rules import Machine
 from velocity.machines.service import Fleet
 from velocity.machines.states import Cause
 
@@ -22,7 +22,7 @@ class PendingVmDeletion:
 
     size = 0
 
-    def __init__(self, directory: Directory, fleet: Fleet, forget: Callable[[UUID], Awaitable[None]]) -> None:
+    def __init__(self, directory: Directory, fleet: Fleet, forget: Callable[[Machine], Awaitable[None]]) -> None:
         """`forget` removes what is kept on the host for one that is deleted for good."""
         self._directory = directory
         self._fleet = fleet
@@ -66,7 +66,7 @@ class PendingVmDeletion:
 
     async def finish(self, *, purge: bool) -> None:
         for keeper in self._keepers if purge else ():
-            await self._forget(keeper.machine.uuid)
+            await self._forget(keeper.machine)
 
 
 def check_stopped(directory: Directory, keeper: Keeper) -> None:

@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, Machines, MachineSpec
-from velocity.machines import rules
+from velocity.machines import rules, states
 from velocity.machines.observer import Observer
 from velocity.machines.port import MachineStore
 from velocity.machines.record import Record
@@ -50,7 +50,7 @@ class KeeperContext:
     clock: Callable[[], float]
     prepare: Callable[[Machine], Awaitable[MachineSpec]]
     ended: Callable[[Machine], None]
-    next_press: Callable[[int], float] = rules.next_press
+    next_press: Callable[[int], float] = states.next_press
     changed: Callable[[Machine], None] = lambda machine: None
     alter: Callable[[Any], None] | None = None
     begin_writing: Callable[[Collection[UUID]], None] = lambda media: None

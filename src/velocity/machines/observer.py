@@ -241,7 +241,7 @@ class Observer:
 
     def _feed(self, news: FactReport) -> None:
         keeper = self._keeper(news.who.machine)
-        if keeper is None or news.who.epoch < keeper.who.epoch:
+        if keeper is None or news.who.host != keeper.who.host or news.who.epoch < keeper.who.epoch:
             self._set_aside(news)
         else:
             try:

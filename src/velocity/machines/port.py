@@ -16,8 +16,8 @@ from velocity.media.rules import Medium
 class MachineStore(Protocol):
     """Each call is one transaction; what returns is durable. A vmid is never given twice."""
 
-    def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, RunRecord]], Sequence[Unreadable]]:
-        """The VMs of a host, and what of them cannot be read."""
+    def load(self, own: HostId) -> tuple[Sequence[tuple[Machine, RunRecord]], Sequence[Unreadable]]:
+        """The VMs of all hosts, of which `own` is the server's, and what of them cannot be read."""
 
     def discarded(self) -> dict[str, int]:
         """The uuids of those in the trash, also of what cannot be read, each with its last place in NAT's networks."""

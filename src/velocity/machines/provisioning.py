@@ -25,11 +25,12 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
-from velocity.hypervisor.port import HostId, Hypervisor
+from velocity.hypervisor.port import Hypervisor
 from velocity.machines import cloud_init, disks, interfaces, rules
 from velocity.machines.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.forecast import forecast
 from velocity.machines.keeper import Keeper
+from velocity.machines.placement import Placed, Wanted, place
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.service import Fleet
@@ -58,9 +59,7 @@ class Provisioning:
         fleet: Fleet,
         hypervisor: Hypervisor,
         media: Deletion,
-        forget: Callable[[UUID], Awaitable[None]],
-        *,
-        host: HostId,
+        forget: Callable[[Machine], Awaitable[None]],
     ) -> None:
         """`forget` removes what is kept beside the database for a machine that is removed for good."""
         self._store = store
@@ -68,7 +67,6 @@ class Provisioning:
         self._updates = updates
         self._fleet = fleet
         self._hypervisor = hypervisor
-        self._host = host
         self._media = media
         self._forget = forget
 
@@ -76,25 +74,36 @@ class Provisioning:
         """Its vmid, and what will not work as one might expect."""
         settings = await _merged(UNSET, request)
         self._directory.group(request.gid)
-        facts = self._hypervisor.hosts.about(self._host)
+        hosts = self._fleet.hosts.attached
+        any_host = request.host is UNSET and not hosts.many
+        placed = Placed(hosts.own.host) if any_host else self._placed(caller, request, settings)
+        facts = self._hypervisor.hosts.about(placed.host)
         spec = cloud_init.with_instance(Spec(**settings, **rules.newest(facts)), None)
         uuid = uuid4()
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, facts.nat_networks)
-        spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec)
-        draft = Machine(0, uuid, request.gid, request.name, spec)
+        spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec, placed.host)
+        draft = Machine(0, uuid, request.gid, request.name, spec, placed.host)
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
             rules.check_display_names(spec.displays)
             interfaces.check_macs(spec)
-            plan.step("create", "vm", draft.name, gid=draft.gid)
+            there = (self._fleet.hosts.shown(draft), placed.why) if placed.why else plan.ANYWHERE
+            plan.step("create", "vm", draft.name, gid=draft.gid, place=there)
             plan.warns(warnings)
             machine = await self._keep(draft)
-            self._fleet.add(Keeper(self._fleet.keeper_context, machine, RunRecord()))
+            self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
         return machine.vmid, warnings
+
+    def _placed(self, caller: Caller, request: CreateVm, settings: dict[str, Any]) -> Placed:
+        """Where it goes: decided in the step in which its share of that host is taken."""
+        spec = Spec(**settings, machine_type="", firmware="")
+        pools = self._fleet.builder.pools_of(spec, seen_by=(caller, request.gid))
+        host = None if request.host is UNSET else request.host
+        return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host))
 
     async def _keep(self, draft: Machine) -> Machine:
         """Commit it; its group may be deleted meanwhile."""
         try:
-            vmid = await self._store.add(draft.uuid, self._host, draft.gid, draft.name, draft.spec)
+            vmid = await self._store.add(draft.uuid, draft.host, draft.gid, draft.name, draft.spec)
         except Exception:
             self._directory.group(draft.gid)
             raise
@@ -103,7 +112,7 @@ class Provisioning:
         except Refused:  # it came too late to be deletion with its group
             await self._store.remove(vmid)
             raise
-        return Machine(vmid, draft.uuid, draft.gid, draft.name, draft.spec)
+        return replace(draft, vmid=vmid)
 
     async def alter(self, caller: Caller, request: AlterVm) -> tuple[Keeper, list[str]]:
         """Its keeper, and what will not work as one might expect."""
@@ -115,7 +124,7 @@ class Provisioning:
         if keeper.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
         settings = await _merged(old.spec.cloud_init, request)
-        facts = self._hypervisor.hosts.about(self._host)
+        facts = self._hypervisor.hosts.about(old.host)
         taken = rules.taken_from_host(old.spec, request, facts)
         spec = msgspec.structs.replace(old.spec, **settings, **taken)
         spec = cloud_init.with_instance(spec, old.spec, new=request.new_instance is True)
@@ -124,7 +133,7 @@ class Provisioning:
         if "drives" not in settings and spec.media is not old.spec.media:
             spec = disks.with_drives(spec, old.spec, self._fleet.builder.is_iso)
         spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims, facts.nat_networks)
-        spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, has=old.spec, vmid=old.vmid)
+        spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, old.host, old.spec, old.vmid)
         warnings += rules.noticed(old.spec, spec, facts)
         machine = replace(old, name=name, spec=spec)
         with self._fleet.claims.taken(old.uuid, self._fleet.builder.claim(machine, keeper.progress.run)):
@@ -202,9 +211,7 @@ class Provisioning:
                 undo.enter_context(self._fleet.claims.taken(machine.uuid, self._fleet.builder.claim(machine, None)))
             yield
             for machine, progress in machines:
-                self._fleet.add(
-                    Keeper(self._fleet.keeper_context, machine, replace(progress, wanted=State.STOPPED, run=None))
-                )
+                self._fleet.add(self._fleet.hosts.keeper(machine, replace(progress, wanted=State.STOPPED, run=None)))
 
     def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
         machine = keeper.machine

@@ -27,7 +27,17 @@ from velocity.contract.machines import (
 )
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
-from velocity.hypervisor.port import FIRST_HARDWARE, Fact, FactCause, FactReport, HostFacts, MachineSpec, NatSpec
+from velocity.hypervisor.attached import OWN_HOST
+from velocity.hypervisor.port import (
+    FIRST_HARDWARE,
+    Fact,
+    FactCause,
+    FactReport,
+    HostFacts,
+    HostId,
+    MachineSpec,
+    NatSpec,
+)
 
 
 class Coming(Struct, frozen=True):
@@ -69,13 +79,14 @@ class Spec(VmSettings, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine as it was created. `uuid` names it to the hypervisor, `vmid` to the users."""
+    """A machine as it was created. `uuid` names it to the hypervisor, `vmid` to the users; `host` is where it is."""
 
     vmid: int
     uuid: UUID
     gid: int
     name: str
     spec: Spec
+    host: HostId = OWN_HOST
 
     @cached_property
     def revision(self) -> str:
@@ -120,7 +131,6 @@ CALL_DEADLINE = 10.0
 
 WAITING = tuple(settings.waiting(VmSettings))
 """What cannot change while a machine runs."""
-
 
 PINNED = {"machine_type": "latest", "firmware": "host", "hardware": "latest"}
 """What a machine keeps from its host, and the word with which it takes what its host has now."""
@@ -388,12 +398,3 @@ def absence(state: State, wanted: State, now: int) -> Reason | None:
     if state is State.STARTING:
         return Reason(cause="start-failed", message="the host did not start it", since=now)
     return Reason(cause="host-restarted", message="the host was restarted, or the start was interrupted", since=now)
-
-
-PRESSES = (2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0)
-"""Seconds between one press of the power button and the next, for a guest that does not listen yet; then the last."""
-
-
-def next_press(count: int) -> float:
-    """Seconds to wait after so many presses."""
-    return PRESSES[min(count, len(PRESSES)) - 1]

@@ -1,4 +1,4 @@
-"""The use cases of machines: the fleet of one host, each VM in the hands of its keeper."""
+"""The use cases of machines: the fleet, each VM in the hands of its keeper, each host watched by an observer."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from velocity.changes import Changes
 from velocity.contract.encoded import Encoded
 from velocity.contract.machines import ListVms, State, VmSummary
 from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import Confinement, FactCause, FactReport, HostId, Hypervisor, Unknown
 from velocity.machines.agents import Agents
 from velocity.machines.autostart import autostart
@@ -31,6 +32,7 @@ from velocity.machines.port import MachineStore
 from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable, media_of
 from velocity.machines.states import REQUESTABLE, Cause
 from velocity.machines.summaries import Summaries
+from velocity.machines.watched import WatchedHost, WatchedHosts
 from velocity.media.attachments import AttachedVm, Attachments
 from velocity.media.library import Library
 from velocity.media.room import Room
@@ -42,7 +44,7 @@ LAST_NOTES = 5.0
 
 
 class Fleet:
-    """The VMs of one host."""
+    """The VMs of all hosts."""
 
     def __init__(
         self,
@@ -54,19 +56,18 @@ class Fleet:
         room: Room,
         builder: Builder,
         hypervisor: Hypervisor,
+        hosts: AttachedHosts,
         *,
-        host: HostId,
         most: int = BOUNDS.group_vms,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """A group may have `most` VMs."""
+        """`hypervisor` is that of all `hosts`. A group may have `most` VMs."""
         self._store = store
         self._directory = directory
         self._changes = changes
         self._library = library
         self._room = room
         self._hypervisor = hypervisor
-        self._host = host
         self.builder = builder
         self._clock = clock
         self._keepers: dict[int, Keeper] = {}
@@ -74,62 +75,70 @@ class Fleet:
         self._by_uuid: dict[UUID, Keeper] = {}
         self.unasked: set[int] = set()
         """Those that may have something writable that no right was asked for: no VM becomes such."""
-        self.observer = Observer(
-            host,
-            hypervisor.machines,
-            self._by_uuid.get,
-            self._keepers.values,
-            heard=self._heard,
-            changed=self._host_changed,
-        )
-        self.agents = Agents(hypervisor.guests, hypervisor.hosts, host)
-        self.keeper_context = KeeperContext(
-            host=host,
-            hypervisor=hypervisor.machines,
-            observer=self.observer,
-            store=store,
-            gate=asyncio.Semaphore(2 * (os.cpu_count() or 1)),
-            clock=clock,
-            prepare=builder.prepare,
-            ended=self._run_ended,
-            changed=self._changed,
-            alter=lambda keeper: self.live.ask_again(keeper),
-            begin_writing=builder.begin_writing,
-            pressed=self.agents.shut_down,
-            resumed=self.agents.set_clock,
-        )
+        self.agents = Agents(hypervisor.guests, hypervisor.hosts)
         self.live = LiveChanges(store, hypervisor.machines, builder, self._claim_again, self._do_behind)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
-        self._summaries = Summaries()
+        self.hosts = WatchedHosts(
+            hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.memory, self._changed, clock
+        )
+        self._summaries = Summaries(self.hosts.shown)
         self.unreadable: Sequence[Unreadable] = ()
         self.known: set[str] = set()
         """At the start, the uuids of all VMs, of those in the trash, and of those that cannot be loaded."""
-        self._welcomed = False
         self._behind: set[asyncio.Task[None]] = set()
+
+    def _begin_to_know(self, host: HostId) -> WatchedHost:
+        keepers: dict[int, Keeper] = {}
+        observer = Observer(
+            host,
+            self._hypervisor.machines,
+            self._by_uuid.get,
+            keepers.values,
+            heard=self._heard,
+            changed=self._host_changed,
+        )
+        context = KeeperContext(
+            host=host,
+            hypervisor=self._hypervisor.machines,
+            observer=observer,
+            store=self._store,
+            gate=asyncio.Semaphore(2 * (os.cpu_count() or 1)),
+            clock=self._clock,
+            prepare=self.builder.prepare,
+            ended=self._run_ended,
+            changed=self._changed,
+            alter=lambda keeper: self.live.ask_again(keeper),
+            begin_writing=self.builder.begin_writing,
+            pressed=self.agents.shut_down,
+            resumed=self.agents.set_clock,
+        )
+        return WatchedHost(host, observer, context, keepers)
 
     # The start and the end of the server
 
     async def open(self) -> None:
         """Load the VMs, adopt those that run, and start the ones that want it, in the background."""
-        loaded, self.unreadable = self._store.load(self._host)
+        loaded, self.unreadable = self._store.load(self.hosts.attached.own.host)
         for machine, progress in loaded:
-            self.add(Keeper(self.keeper_context, machine, progress))
+            self.add(self.hosts.keeper(machine, progress))
             self.claims.put(machine.uuid, self.builder.claim(machine, progress.run))
         for one in self.unreadable:
             log.warning("vm %d (%r) cannot be loaded; its data stay on the host: %s", one.vmid, one.name, one.why)
             self.claims.put(uuid4(), Claim(self._directory.line(one.gid), one.name, NOTHING, frozenset(), {}, {}))
-        await self.observer.open()
-        if not self.observer.lost:
-            await self._welcome()
+        await self.hosts.open()
 
-    async def _welcome(self) -> None:
-        """The host is heard for the first time: clear what a crash has left, and start what starts by itself."""
-        self._welcomed = True
+    async def _clear(self, watched: WatchedHost) -> None:
+        """A host is heard for the first time: clear what a crash has left, and start what starts by itself.
+
+        What another host keeps that has no VM here is not touched: it may be another installation's.
+        """
         discarded = self._store.discarded()
         self.claims.last_place = max([self.claims.last_place, *discarded.values()])
         self.known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
-        await remove_orphans(self._hypervisor, self._host, self.observer, self.known)
-        self._do_behind(autostart(list(self._keepers.values())))
+        if self.known and (watched.keepers or watched.host == self.hosts.attached.own.host):
+            coming = map(str, self.claims.uuids())
+            await remove_orphans(self._hypervisor, watched.host, watched.observer, {*self.known, *coming})
+        self._do_behind(autostart(list(watched.keepers.values())))
 
     async def close(self) -> int:
         """Let go of the VMs, which go on; how many run is returned."""
@@ -138,9 +147,9 @@ class Fleet:
             task.cancel()
             await asyncio.wait({task})
         await self.agents.close()
-        await self.observer.close()
+        await self.hosts.close()
         await asyncio.gather(*(keeper.close(LAST_NOTES) for keeper in self._keepers.values()))
-        await self._hypervisor.machines.close()
+        await asyncio.gather(*(one.hypervisor.machines.close() for one in self.hosts.attached.all()))
         return sum(keeper.state is not State.STOPPED for keeper in self._keepers.values())
 
     async def settle(self) -> None:
@@ -164,8 +173,9 @@ class Fleet:
             self._do_behind(self._make_room_for(keeper))
 
     def _host_changed(self, news: HostLost | HostBack) -> None:
-        if isinstance(news, HostBack) and not self._welcomed:
-            self._do_behind(self._welcome())
+        self.hosts.note(news)
+        if isinstance(news, HostBack):
+            self._do_behind(self.hosts.welcome(news.host))
 
     async def _make_room_for(self, keeper: Keeper) -> None:
         """A guest that stands still for want of space: what lies in the trash of its pools goes first."""
@@ -260,6 +270,7 @@ class Fleet:
         machine = keeper.machine
         self._keepers[machine.vmid] = keeper
         self._by_uuid[machine.uuid] = keeper
+        self.hosts.by_id[machine.host].keepers[machine.vmid] = keeper
         self._by_group.setdefault(machine.gid, {})[machine.vmid] = keeper
         if any(self.builder.writers.unasked(machine)):
             self.unasked.add(machine.vmid)
@@ -270,6 +281,7 @@ class Fleet:
         machine = keeper.machine
         del self._keepers[machine.vmid]
         del self._by_uuid[machine.uuid]
+        del self.hosts.by_id[machine.host].keepers[machine.vmid]
         self.unasked.discard(machine.vmid)
         del self._by_group[machine.gid][machine.vmid]
         self._changed(machine)

@@ -112,3 +112,12 @@ DOES: dict[tuple[State, Cause], tuple[Do, ...]] = {
     (State.STOPPING, Cause.ASK_RESTART): ("stop", "start"),
 }
 """What a request does that leads to this state."""
+
+
+PRESSES = (2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0)
+"""Seconds between one press of the power button and the next, for a guest that does not listen yet; then the last."""
+
+
+def next_press(count: int) -> float:
+    """Seconds to wait after so many presses."""
+    return PRESSES[min(count, len(PRESSES)) - 1]

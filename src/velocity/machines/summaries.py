@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+
+from msgspec import UnsetType
 
 from velocity.contract.encoded import Encoded
 from velocity.contract.machines import VmSummary
+from velocity.contract.placement import HostRef
 from velocity.machines.keeper import Keeper
 from velocity.machines.rules import Machine
 
@@ -13,7 +16,9 @@ from velocity.machines.rules import Machine
 class Summaries:
     """Of each VM and of each group, as they were when somebody asked, until `changed`."""
 
-    def __init__(self) -> None:
+    def __init__(self, host_of: Callable[[Machine], HostRef | UnsetType]) -> None:
+        """`host_of` tells where a VM is."""
+        self._host_of = host_of
         self._vms: dict[int, Encoded[VmSummary]] = {}
         self._groups: dict[int, Encoded[list[VmSummary]]] = {}
 
@@ -38,7 +43,12 @@ class Summaries:
     def _encoded(self, keeper: Keeper) -> Encoded[VmSummary]:
         machine, spec = keeper.machine, keeper.machine.spec
         summary = VmSummary(
-            vmid=machine.vmid, name=machine.name, cpus=spec.cpus, memory_mib=spec.memory_mib, state=keeper.state
+            vmid=machine.vmid,
+            name=machine.name,
+            cpus=spec.cpus,
+            memory_mib=spec.memory_mib,
+            state=keeper.state,
+            host=self._host_of(machine),
         )
         encoded = self._vms[machine.vmid] = Encoded(summary)
         return encoded

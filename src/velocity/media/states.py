@@ -29,6 +29,13 @@ class PoolStates:
         """The first look: a pool that is away then is put in order when it comes. Never fails."""
         await asyncio.gather(*map(self.look, self._last))
 
+    def put(self, mpid: int) -> None:
+        """One that is declared now; whoever uses it looks at it first."""
+        self._last.setdefault(mpid, ONLINE)
+
+    def drop(self, mpid: int) -> None:
+        self._last.pop(mpid, None)
+
     def has(self, mpid: int) -> bool:
         """Whether it is (still) declared."""
         return mpid in self._last
@@ -46,7 +53,8 @@ class PoolStates:
                 now = await self._storage.open(mpid, *known, deadline=CALL_DEADLINE)
         except Unknown as unknown:
             now = PoolState("away", unknown.message)
-        self._last[mpid] = now
+        if mpid in self._last:
+            self._last[mpid] = now
         return now
 
     async def check(self, mpid: int, *, writes: bool = True) -> None:

@@ -59,7 +59,7 @@ class Host:
             now = await self._hosts.now(self._host, deadline=CALL_DEADLINE)
         except Unknown as error:
             raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
-        expires = self._certificate_expires()
+        expires, unknown = self._certificate_expires(), self._fleet.hosts.unknown_guests(self._host)
         states = [keeper.state for keeper in self._fleet.all()]
         return HostInfo(
             name=now.name,
@@ -86,7 +86,7 @@ class Host:
                 )
                 for one in await self._pools.occupied()
             ],
-            unknown_guests=[UnknownGuest(one.machine, one.epoch) for one in self._fleet.observer.unknown],
+            unknown_guests=[UnknownGuest(one.machine, one.epoch) for one in unknown],
             unasked_writers=self._unasked_writers(sees),
             cpu_use=UNSET if self._cpu_use is None else round(self._cpu_use, 1),
             certificate_expires=UNSET if expires is None else expires,

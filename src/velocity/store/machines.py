@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from velocity.access.rules import Discarded
 from velocity.contract.machines import Reason, State
+from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
 from velocity.media.rules import Medium
@@ -41,6 +42,7 @@ _NAMES = (
     "run_spec",
     "stop_forced",
     "restarting",
+    "host_id",
 )
 _kept = select(*(machines.c[name] for name in _NAMES))
 
@@ -66,12 +68,12 @@ class SqlMachines:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def load(self, host: HostId) -> tuple[list[tuple[Machine, RunRecord]], list[Unreadable]]:
+    def load(self, own: HostId) -> tuple[list[tuple[Machine, RunRecord]], list[Unreadable]]:
         def work(connection: Connection) -> tuple[list[tuple[Machine, RunRecord]], list[Unreadable]]:
-            if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == host)).first() is None:
-                connection.execute(insert(hosts).values(host_id=host, name="this host"))
+            if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == own)).first() is None:
+                connection.execute(insert(hosts).values(host_id=own, name="this host"))
             loaded, unreadable = [], []
-            for row in connection.execute(_kept.where(machines.c.host_id == host)).all():
+            for row in connection.execute(_kept).all():
                 try:
                     loaded.append(_machine(*row))
                 except ValueError as error:  # msgspec's are such, too
@@ -148,7 +150,7 @@ def _last_place(spec: str) -> int:
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, RunRecord]:
     """From a row as the trash keeps it; one of an older version has not all of it. None goes on with a restart."""
-    whole = {"stop_forced": False, **row, "restarting": False}
+    whole = {"stop_forced": False, "host_id": OWN_HOST, **row, "restarting": False}
     return _machine(*(whole[name] for name in _NAMES))
 
 
@@ -165,9 +167,10 @@ def _machine(
     run_spec: str | None,
     stop_forced: bool | None,
     restarting: bool | None,
+    host: int,
 ) -> tuple[Machine, RunRecord]:
     """In the order of `_NAMES`: to look up ten names in each of 10,000 rows would be felt at the start."""
-    machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec))
+    machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec), HostId(host))
     progress = RunRecord(
         epoch=epoch,
         wanted=State(wanted),

@@ -8,7 +8,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from uuid import UUID
 
 from velocity import plan
 from velocity.access import rules
@@ -16,6 +15,7 @@ from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.problems import Refused
+from velocity.machines.rules import Machine
 from velocity.media.quotas import PoolQuotas
 from velocity.media.rules import CALL_DEADLINE
 from velocity.media.states import PoolStates
@@ -45,7 +45,7 @@ class Purging:
         pools: Pools,
         trash: Trash,
         states: PoolStates,
-        forget: Callable[[UUID], Awaitable[None]],
+        forget: Callable[[Machine], Awaitable[None]],
         *,
         kept: int,
         bounds: Bounds = BOUNDS,
@@ -86,7 +86,7 @@ class Purging:
         for medium in contents.media:
             await self._trash.settle(medium.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
         for machine, _ in contents.machines:
-            await self._forget(machine.uuid)
+            await self._forget(machine)
 
     async def make_room(self, gid: int, mpid: int, size: int) -> None:
         """Remove what is oldest until the pool has so many bytes free, or nothing is left to remove; not for a plan.

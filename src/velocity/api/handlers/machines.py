@@ -131,6 +131,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
+        host=fleet.hosts.shown(machine),
         isolation=UNSET if confinement is None else _isolation(confinement, spec),
         warnings=_warnings(fleet, keeper) or UNSET,
         waits=_waits(keeper),

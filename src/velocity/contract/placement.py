@@ -1,0 +1,20 @@
+"""Where VMs are, and where they are wanted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from velocity.contract.operation import Wire
+
+HostNumber = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a host")]
+
+
+class HostRef(Wire, frozen=True):
+    id: HostNumber
+    name: str
+
+
+WhereItIs = Annotated[HostRef, Meta(description="the host that it is on; absent: there is only one")]
+WantedHost = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the host that it is to be on; absent: any")]

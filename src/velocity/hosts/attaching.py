@@ -1,0 +1,50 @@
+"""What there is of a host when it is attached: its VMs, its pools, and its NICs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from velocity.hypervisor.attached import AttachedHost, AttachedHosts
+from velocity.hypervisor.port import HostId
+from velocity.machines.service import Fleet
+from velocity.media.rules import Pool
+from velocity.media.states import PoolStates
+from velocity.storage.port import Storage
+
+
+class AttachedAreas:
+    """Keeps `velocity.hosts.port.Attaching`: the areas of the server learn of each host.
+
+    `pools` are those that can be used, which the areas share. `storage` is that of all hosts.
+    """
+
+    def __init__(
+        self, hosts: AttachedHosts, pools: dict[int, Pool], states: PoolStates, fleet: Fleet, storage: Storage
+    ) -> None:
+        self.hosts = hosts
+        self.storage = storage
+        self._pools = pools
+        self._states = states
+        self._fleet = fleet
+        self._attaching = asyncio.Lock()
+
+    async def attach(self, one: AttachedHost) -> None:
+        async with self._attaching:
+            self.hosts.put(one)
+            self._declare()
+            await self._fleet.hosts.attach(one.host)
+
+    async def detach(self, host: HostId) -> None:
+        async with self._attaching:
+            self.hosts.remove(host)
+            self._declare()
+            await self._fleet.hosts.detach(host)
+
+    def _declare(self) -> None:
+        offered = self.hosts.pools()
+        for gone in self._pools.keys() - offered.keys():
+            del self._pools[gone]
+            self._states.drop(gone)
+        for mpid, pool in offered.items():
+            self._pools[mpid] = Pool(mpid, pool.name)
+            self._states.put(mpid)

@@ -1,0 +1,55 @@
+"""The hypervisor of many hosts: each call goes to the host that it names."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from velocity.hypervisor.attached import AttachedHosts
+from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Incarnation, Unknown
+
+PARTS = ("machines", "consoles", "screens", "meters", "guests", "hosts")
+NOTHING_KNOWN = HostFacts(
+    accelerator="",
+    accelerator_reason="the host is not known any more",
+    hypervisor="",
+    machine_type="",
+    firmware="",
+    hardware=(),
+    cpu_models={},
+    max_cpus=0,
+    memory=0,
+)
+
+
+def routed(hosts: AttachedHosts) -> Hypervisor:
+    """That of all hosts that are attached at the moment of a call; `machines.close` is each host's own."""
+    parts = {name: _Part(hosts, name) for name in PARTS}
+
+    def about(host: HostId) -> HostFacts:
+        one = hosts.by_id.get(host)
+        return NOTHING_KNOWN if one is None else one.hypervisor.hosts.about(host)
+
+    parts["hosts"].about = about
+    return cast(Hypervisor, SimpleNamespace(**parts))
+
+
+class _Part:
+    """One part: every call names its host first, by an incarnation or by itself."""
+
+    about: Any
+
+    def __init__(self, hosts: AttachedHosts, name: str) -> None:
+        self._hosts = hosts
+        self._name = name
+
+    def __getattr__(self, call: str) -> Any:
+        def forwarded(named: Incarnation | HostId, *given: Any, **more: Any) -> Any:
+            host = named.host if isinstance(named, Incarnation) else named
+            one = self._hosts.by_id.get(host)
+            if one is None:
+                raise Unknown(f"host {host} is not attached: it may be known again after the server's next start")
+            return getattr(getattr(one.hypervisor, self._name), call)(named, *given, **more)
+
+        self.__dict__[call] = forwarded
+        return forwarded

@@ -1,0 +1,132 @@
+"""Where a VM goes: the hosts that can have it, and the best of them. Pure: what is asked and decided is all here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from velocity.contract.machines import NicType
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import Duty
+from velocity.hypervisor.port import HostFacts, HostId
+from velocity.machines.rules import CPU_WORDS, Spec
+
+NAMED = 10
+"""Hosts of which a refusal says what they lack; of more, how many there are."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A host as it is now. `given` are the MiB of memory that its VMs have, whether they run or not."""
+
+    host: HostId
+    name: str
+    duty: Duty
+    answers: bool
+    facts: HostFacts
+    given: int
+    nics: Collection[int] = ()
+    pools: Collection[int] = ()
+
+    @property
+    def left(self) -> int:
+        """MiB that no VM has been given."""
+        return self.facts.memory - self.given
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a VM needs of its host. `pools`: those of what is attached to it, each with the name of one medium.
+
+    `host`: the one that it is to be on, by its id. `stays`: where it is best, as what it is made of is there. `kept`:
+    it brings machine type, firmware and hardware with it.
+    """
+
+    spec: Spec
+    pools: Mapping[int, str] = field(default_factory=dict)
+    host: int | None = None
+    stays: HostId | None = None
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where it goes, and why there, for people; empty: there was no choice."""
+
+    host: HostId
+    why: str = ""
+
+
+def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
+    """The best of the hosts that can have it. Raises `Refused` with what each of them lacks.
+
+    Where there is only one, nothing is chosen: what it lacks is told by what looks at that.
+    """
+    if wanted.host is not None:
+        return _as_wanted(hosts, wanted, wanted.host)
+    if len(hosts) == 1:
+        return Placed(hosts[0].host)
+    lacking = {one.host: lacks(one, wanted) for one in hosts}
+    fit = [one for one in hosts if not lacking[one.host]]
+    if not fit:
+        raise Refused(Problem.NO_HOST, f"no host can have it: {_each(hosts, lacking)}")
+    best = min(fit, key=lambda one: (one.host != wanted.stays, -(one.left / max(1, one.facts.memory)), one.host))
+    return Placed(best.host, _why(best, fit, wanted))
+
+
+def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
+    one = next((one for one in hosts if one.host == host), None)
+    if one is None:
+        there = ", ".join(f"{one.host} ({one.name})" for one in hosts[:NAMED])
+        raise Refused(Problem.NO_HOST, f"there is no host {host}: there is {there}", field="host")
+    if len(hosts) > 1 and (why := _cannot(one, wanted)):
+        raise Refused(Problem.NO_HOST, f"host {one.name!r} cannot have it: {why}; choose another one", field="host")
+    return Placed(one.host, "it was asked for")
+
+
+def lacks(one: Candidate, wanted: Wanted) -> str:
+    """What keeps a host from having it; empty: nothing."""
+    why, needs = _cannot(one, wanted), wanted.spec.memory_mib
+    if why or needs <= one.left:
+        return why
+    return (
+        f"its VMs have been given {one.given} of its {one.facts.memory} MiB, and this one needs {needs} (to have it "
+        "there all the same, name the host)"
+    )
+
+
+def _cannot(one: Candidate, wanted: Wanted) -> str:
+    spec, facts = wanted.spec, one.facts
+    if one.duty is not Duty.ACTIVE:
+        return f"it is {'in maintenance' if one.duty is Duty.MAINTENANCE else 'being drained'}, and takes no VMs"
+    if not one.answers:
+        return "it does not respond"
+    if missing := next((name for mpid, name in wanted.pools.items() if mpid not in one.pools), None):
+        return f"the pool of {missing} is not there"
+    bridged = [nic.host for nic in spec.nics if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int)]
+    if missing_nic := next((nic for nic in bridged if nic not in one.nics), None):
+        return f"host NIC {missing_nic} is not there"
+    if max(spec.cpus, spec.max_cpus) > facts.max_cpus:
+        return f"a VM there can have {facts.max_cpus} CPUs at most"
+    if max(spec.memory_mib, spec.max_memory_mib) > facts.memory:
+        return f"it has {facts.memory} MiB of memory in all"
+    if spec.cpu not in CPU_WORDS and facts.cpu_models.get(spec.cpu) != "":
+        return f"it cannot give the CPU model {spec.cpu!r}"
+    if wanted.kept and (spec.machine_type, spec.firmware) != (facts.machine_type, facts.firmware):
+        return "it has another QEMU, or other firmware"
+    if wanted.kept and spec.hardware not in [profile.name for profile in facts.hardware]:
+        return f"it does not know hardware {spec.hardware}"
+    return ""
+
+
+def _each(hosts: Sequence[Candidate], lacking: Mapping[HostId, str]) -> str:
+    said = "; ".join(f"{one.name!r}: {lacking[one.host]}" for one in hosts[:NAMED])
+    return said if len(hosts) <= NAMED else f"{said}; and {len(hosts) - NAMED} more"
+
+
+def _why(best: Candidate, fit: Sequence[Candidate], wanted: Wanted) -> str:
+    if best.host == wanted.stays:
+        return "what it is made of is there"
+    if len(fit) == 1:
+        return "it is the only host that can have it"
+    return f"of {len(fit)} hosts that can have it, most of its memory is left: {best.left} of {best.facts.memory} MiB"

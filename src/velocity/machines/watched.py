@@ -1,0 +1,149 @@
+"""The hosts of the fleet: each with an observer, what its keepers work with, and what placement looks at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from msgspec import UNSET, UnsetType
+
+from velocity.contract.placement import HostRef
+from velocity.hypervisor.attached import AttachedHosts
+from velocity.hypervisor.port import HostId, Hosts, Incarnation
+from velocity.machines.keeper import Keeper
+from velocity.machines.life import KeeperContext
+from velocity.machines.observer import HostBack, HostLost, Observer
+from velocity.machines.placement import Candidate
+from velocity.machines.rules import Machine, RunRecord
+
+
+@dataclass
+class WatchedHost:
+    """One host. `keepers` are its VMs, by their vmids."""
+
+    host: HostId
+    observer: Observer
+    context: KeeperContext
+    keepers: dict[int, Keeper]
+    welcomed: bool = False
+    """It was heard, and what a crash had left there is cleared."""
+
+
+class WatchedHosts:
+    """Those that are attached, and those of VMs that are not.
+
+    `make` begins to know one; `heard` is called when one is heard for the first time; `given` says how many MiB the VMs
+    of one have been given; `changed` is told of what shows otherwise.
+    """
+
+    def __init__(
+        self,
+        attached: AttachedHosts,
+        about: Hosts,
+        make: Callable[[HostId], WatchedHost],
+        heard: Callable[[WatchedHost], Awaitable[None]],
+        given: Callable[[HostId], int],
+        changed: Callable[[Machine], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.attached = attached
+        self._about = about
+        self._make = make
+        self._heard = heard
+        self._given = given
+        self._changed = changed
+        self._clock = clock
+        self.by_id: dict[HostId, WatchedHost] = {}
+        self._opened = False
+
+    def of(self, host: HostId) -> WatchedHost:
+        watched = self.by_id.get(host)
+        if watched is None:
+            watched = self.by_id[host] = self._make(host)
+        return watched
+
+    def keeper(self, machine: Machine, progress: RunRecord) -> Keeper:
+        """Of a VM that is to be shown."""
+        watched = self.by_id.get(machine.host) or self.of(machine.host)
+        return Keeper(watched.context, machine, progress)
+
+    # What comes and goes
+
+    async def open(self) -> None:
+        """Learn what runs on each, as far as it answers in time, and go on watching them."""
+        self._opened = True
+        for one in self.attached.all():
+            self.of(one.host)
+        await asyncio.gather(*map(self._watch, list(self.by_id.values())))
+
+    async def _watch(self, watched: WatchedHost) -> None:
+        await watched.observer.open()
+        if not watched.observer.lost:
+            await self.welcome(watched.host)
+
+    async def welcome(self, host: HostId) -> None:
+        """It is heard: for the first time, or it is back."""
+        watched = self.of(host)
+        if not watched.welcomed:
+            watched.welcomed = True
+            await self._heard(watched)
+
+    async def attach(self, host: HostId) -> None:
+        """A host is there that may not have been."""
+        if self._opened and host not in self.by_id:
+            await self._watch(self.of(host))
+        self._tell_all()
+
+    async def detach(self, host: HostId) -> None:
+        """A host is no more. VMs that it has, should there be any, are shown as unreachable."""
+        if (watched := self.by_id.get(host)) is not None and not watched.keepers:
+            del self.by_id[host]
+            self.attached.silent.pop(host, None)
+            await watched.observer.close()
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        """Where VMs are is told where there are several hosts: that is another thing now."""
+        for watched in self.by_id.values():
+            for keeper in watched.keepers.values():
+                self._changed(keeper.machine)
+
+    def note(self, news: HostLost | HostBack) -> None:
+        if isinstance(news, HostLost):
+            self.attached.silent[news.host] = int(self._clock())
+        else:
+            self.attached.silent.pop(news.host, None)
+
+    async def close(self) -> None:
+        """Watch no more; machines go on."""
+        await asyncio.gather(*(watched.observer.close() for watched in self.by_id.values()))
+
+    # What is asked of them
+
+    def unknown_guests(self, host: HostId) -> list[Incarnation]:
+        """What runs there and belongs to no VM here, or to an older run of one."""
+        return list(self.of(host).observer.unknown)
+
+    def shown(self, machine: Machine) -> HostRef | UnsetType:
+        """Where a VM is, if it could be elsewhere."""
+        if not self.attached.many:
+            return UNSET
+        one = self.attached.find(machine.host)
+        return HostRef(id=machine.host, name=one.name if one else "")
+
+    def candidates(self) -> list[Candidate]:
+        """For a VM that is to be on one of them."""
+        return [
+            Candidate(
+                host=one.host,
+                name=one.name,
+                duty=one.duty,
+                answers=one.host not in self.attached.silent,
+                facts=self._about.about(one.host),
+                given=self._given(one.host),
+                nics=one.nics,
+                pools=self.attached.pools_of(one.host),
+            )
+            for one in self.attached.all()
+        ]

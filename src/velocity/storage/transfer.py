@@ -1,0 +1,65 @@
+"""A medium copied from one host's storage into another's, by way of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from velocity.storage.port import Belongs, Clone, JobProgress, Made, Outgoing, Prepared, Storage
+
+PIECE = 1 << 20
+"""Bytes that are in memory at a time."""
+SECONDS = 30.0
+"""The deadline of what has none of its own."""
+
+
+class Transfer:
+    """One copy, of the same bytes. Whatever goes wrong, nothing of it remains."""
+
+    def __init__(self, job: Clone, source: Outgoing, to: Storage) -> None:
+        self._job = job
+        self._source = source
+        self._to = to
+        self._done = 0
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[Made] | None = None
+        self._told = False
+
+    @classmethod
+    async def prepare(cls, job: Clone, of: Storage, to: Storage, *, deadline: float) -> tuple[Transfer, Prepared]:
+        source = await of.blobs.get(job.source, deadline=deadline)
+        return cls(job, source, to), Prepared(source.stat.size, source.stat.allocated)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._copy())
+        self._task.add_done_callback(lambda _: self._changed.set())
+
+    async def _copy(self) -> Made:
+        target = await self._to.blobs.put(self._job.target, deadline=SECONDS)
+        try:
+            while piece := await self._source.read(self._done, PIECE):
+                await target.write(piece)
+                self._done += len(piece)
+                self._changed.set()
+            content = await target.finish()
+        finally:
+            await target.close()
+        return Made(self._done, content)
+
+    async def watch(self) -> AsyncIterator[JobProgress | Made]:
+        assert self._task is not None, "it was started"
+        while not self._task.done():
+            await self._changed.wait()
+            self._changed.clear()
+            yield JobProgress(self._done, self._source.stat.size)
+        made = self._task.result()
+        self._told = True
+        yield made
+
+    async def cancel(self) -> None:
+        if self._task is not None and not self._told:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            if not self._task.cancelled() and self._task.exception() is None:
+                await self._to.trash.settle(self._job.target, Belongs.NOWHERE, deadline=SECONDS)
+        await self._source.close()

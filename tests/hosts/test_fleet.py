@@ -1,0 +1,140 @@
+"""VMs on several hosts under one API: each goes its own way, and a host that is lost costs its own VMs alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from msgspec import structs
+
+from tests.hosts.together import Other, machine, note, together
+from velocity.hypervisor.port import Fact, FactCause
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def b() -> Other:
+    return Other(2, "b", (20, "fast"))
+
+
+@pytest.mark.holds("MANY-400")
+async def test_a_vm_lives_on_its_host(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        own, other = await w.vm("own", host=1), await w.vm("other", host=2)
+        for vmid in (own, other):
+            assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
+        assert machine(w, own) in w.hypervisor.runs
+        assert not b.runs(machine(w, own))
+        assert b.runs(machine(w, other))
+        assert machine(w, other) not in w.hypervisor.runs
+
+        assert (await w.ok("PUT", "/v/vm/state", vmid=other, state="PAUSED"))["state"] == "PAUSED"
+        await w.ok("PATCH", "/v/vm", vmid=other, cpus=2)
+        b.fake.play(machine(w, other), Fact.ENDED, FactCause.GUEST_SHUTDOWN)
+        await b.fake.heard()
+        await w.settle()
+        shown = (await w.ok("POST", "/v/vm", vmid=other)).body
+        assert (shown["state"], shown["reason"]["cause"]) == ("STOPPED", "guest-shutdown")
+        await w.ok("DELETE", "/v/vm", vmid=other, purge=True)
+        assert b.fake.machines.forgotten, "what its host keeps of it is removed there"
+        assert w.hypervisor.machines.forgotten == []
+
+
+@pytest.mark.holds("MANY-401")
+async def test_where_a_vm_is_shows_where_it_could_be_elsewhere(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("other", host=2)
+        there = {"id": 2, "name": "b"}
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"] == there
+        assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"][0]["host"] == there
+        (keeper,) = w.server.services.fleet.all()
+        assert w.server.services.fleet.hosts.shown(keeper.machine).name == "b"
+    async with together(tmp_path / "alone") as w:
+        vmid = await w.vm("own")
+        assert "host" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body
+        assert "host" not in (await w.ok("POST", "/v/vm/list", gid=0))["vms"][0]
+
+
+@pytest.mark.holds("MANY-402")
+async def test_a_lost_host_costs_its_own_vms_alone(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        own, other, stopped = await w.vm("own", host=1), await w.vm("other", host=2), await w.vm("stopped", host=2)
+        for vmid in (own, other):
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        before = (await w.ok("POST", "/v/vm", vmid=own)).body
+        b.fake.faults.lose(b.host)
+        await b.fake.heard()
+        shown = (await w.ok("POST", "/v/vm", vmid=other)).body
+        assert shown["state"] == "RUNNING"
+        assert shown["unreachable_since"] > 0
+        assert (await w.ok("POST", "/v/vm", vmid=own)).body == before
+        assert (await w.ok("PUT", "/v/vm/state", vmid=own, state="PAUSED"))["state"] == "PAUSED"
+        refused = await w.call("PUT", "/v/vm/state", vmid=stopped, state="RUNNING")
+        assert refused.code == 13230
+        assert "host 'b' has not responded since 20" in refused["message"]
+        assert "nothing was started" in refused["message"]
+        b.fake.faults.heal(b.host)
+        while "unreachable_since" in (await w.ok("POST", "/v/vm", vmid=other)).body:
+            await w.settle()
+        assert (await w.ok("PUT", "/v/vm/state", vmid=stopped, state="RUNNING"))["state"] == "RUNNING"
+
+
+@pytest.mark.holds("MANY-403")
+async def test_a_restart_finds_the_vms_of_every_host_also_of_one_that_is_lost(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        own, other = await w.vm("own", host=1), await w.vm("other", host=2)
+        for vmid in (own, other):
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        fake, uuid = w.hypervisor, machine(w, other)
+    b.fake.faults.lose(b.host)
+    async with together(tmp_path / "data", b, hypervisor=fake) as w:
+        assert (await w.ok("POST", "/v/vm", vmid=own))["state"] == "RUNNING"
+        shown = (await w.ok("POST", "/v/vm", vmid=other)).body
+        assert shown["unreachable_since"] > 0
+        assert (await w.call("DELETE", "/v/vm", vmid=other)).code == 16320, "it may run"
+        b.fake.faults.heal(b.host)
+        while "unreachable_since" in (await w.ok("POST", "/v/vm", vmid=other)).body:
+            await w.settle()
+        assert (await w.ok("POST", "/v/vm", vmid=other))["state"] == "RUNNING"
+        assert b.runs(uuid)
+
+
+@pytest.mark.holds("MANY-404")
+async def test_a_host_that_comes_later_is_used_and_touched_nowhere(tmp_path: Path, b: Other) -> None:
+    """What it keeps of machines that are not known here may be another installation's."""
+    uuid = uuid4()
+    b.fake.state.keeps.add(uuid)
+    async with together(tmp_path / "data") as w:
+        vmid = await w.vm("own")
+        assert "host" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body
+        note(w.server.database, b)
+        await w.server.hosts.attach(b.attached())
+        await w.settle()
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 1
+        assert b.fake.machines.forgotten == []
+        assert uuid in b.fake.state.keeps
+        other = await w.vm("other", host=2)
+        assert (await w.ok("PUT", "/v/vm/state", vmid=other, state="RUNNING"))["state"] == "RUNNING"
+        await w.ok("PUT", "/v/vm/state", vmid=other, state="STOPPED", force=True)
+        await w.ok("DELETE", "/v/vm", vmid=other, purge=True)
+        await w.server.hosts.detach(b.host)
+        assert "host" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body
+        refused = await w.call("PUT", "/v/vm/efi", name="x", gid=0, cpus=1, memory_mib=64, host=2)
+        assert (refused.code, refused["field"]) == (12280, "host")
+
+
+@pytest.mark.holds("MANY-405")
+async def test_what_one_host_tells_of_anothers_vm_changes_nothing(tmp_path: Path, b: Other) -> None:
+    """As after a move whose other end is still there: it is named, and no state follows from it."""
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("own", host=1)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        keeper = w.server.services.fleet.get(vmid)
+        strange = structs.replace(keeper.who, host=b.host, epoch=keeper.who.epoch + 1)
+        b.fake.state.tell(strange, Fact.PAUSED, FactCause.ASKED)
+        await b.fake.heard()
+        await w.settle()
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
+        assert w.server.services.fleet.hosts.unknown_guests(b.host) == [strange]

@@ -1,0 +1,103 @@
+"""The fleet over a real node: what a cut line costs, and what is made up for when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.api.world import World, world
+from tests.hosts.together import Other, machine, note
+from tests.node.served import Served
+from tests.patience import PATIENCE
+from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
+from velocity.node import remote
+from velocity.node.remote import NoFiles
+from velocity.storage.fake import connect
+from velocity.store.database import Database
+
+pytestmark = pytest.mark.anyio
+
+
+class Line:
+    """Another host behind a node, which can be stopped: its machines and media go on."""
+
+    def __init__(self, notes: Path) -> None:
+        self.other = Other(2, "b", (20, "fast"))
+        self._notes = notes
+        self._served = self._serve()
+
+    def _serve(self) -> Served:
+        return Served(self.other.fake, lambda: connect(self.other.disks), self._notes)
+
+    async def attach(self, database: Database, attaching: Attaching) -> None:
+        await self._served.open()
+        note(database, self.other)
+        self._connection = self._served.connect()
+        known = self.other.fake.hosts.about(self.other.host)
+        await attaching.attach(
+            AttachedHost(
+                self.other.host,
+                self.other.name,
+                remote.hypervisor(self._connection, known),
+                remote.storage_of(self._connection, NoFiles()),
+                (OfferedPool(20, "fast"),),
+            )
+        )
+
+    async def cut(self) -> None:
+        await self._served.close()
+
+    async def heal(self) -> None:
+        address = self._served.address
+        self._served = self._serve()
+        await self._served.open(address)
+
+    async def close(self) -> None:
+        await self._connection.close()
+        await self._served.close()
+
+
+@pytest.fixture
+async def line(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Line]:
+    made = Line(tmp_path)
+    yield made
+    await made.close()
+
+
+async def until_it_answers(w: World, vmid: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while "unreachable_since" in (await w.ok("POST", "/v/vm", vmid=vmid)).body:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.holds("MANY-412")
+async def test_a_cut_line_is_told_and_made_up_for(tmp_path: Path, line: Line) -> None:
+    pool = line.other.disks.pools[20]
+    async with world(tmp_path / "data", attach=line.attach) as w:
+        mid, gone = await w.medium(mpid=20), await w.medium("gone", mpid=20)
+        vmid = await w.vm(media=[{"mid": mid, "mode": "VIRTIO"}])
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["name"] == "b"
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
+        uuid = machine(w, vmid)
+
+        await line.cut()
+        async with asyncio.timeout(PATIENCE):
+            while "unreachable_since" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body:
+                await asyncio.sleep(0.05)
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
+        assert line.other.runs(uuid)
+        (fast,) = [one for one in (await w.ok("POST", "/m/pool/list", gid=0))["pools"] if one["mpid"] == 20]
+        assert fast["state"] == "away"
+        assert fast["message"].startswith("host 'b': ")
+        assert (await w.call("DELETE", "/m/media", mid=gone)).status == 406, "and nothing was changed"
+        await w.medium("own")
+
+        await line.heal()
+        await until_it_answers(w, vmid)
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED"))["state"] == "PAUSED"
+        await w.ok("DELETE", "/m/media", mid=gone, purge=True)
+        assert {ref.medium for ref in pool.kept} == {UUID(mid)}

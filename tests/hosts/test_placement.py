@@ -1,0 +1,164 @@
+"""Where VMs go: the rules over frozen data, and the creation that takes its share in the step that decides."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from tests.hosts.together import Other, smaller, together
+from velocity.contract.machines import Nic
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import Duty
+from velocity.hypervisor.fake import FACTS
+from velocity.hypervisor.port import HostId
+from velocity.machines.placement import NAMED, Candidate, Placed, Wanted, place
+from velocity.machines.rules import Spec
+
+SPEC = Spec(cpus=1, memory_mib=1024, machine_type=FACTS.machine_type, firmware=FACTS.firmware, hardware="1")
+BRIDGE = Nic(type="BRIDGE", host=7)
+
+
+def host(number: int, **more: Any) -> Candidate:
+    about: dict[str, Any] = {"duty": Duty.ACTIVE, "answers": True, "facts": FACTS, "given": 0, "pools": {1}, **more}
+    return Candidate(HostId(number), chr(ord("a") + number - 1), **about)
+
+
+def wanted(**more: Any) -> Wanted:
+    changes = {name: more.pop(name) for name in list(more) if name in Spec.__struct_fields__}
+    return Wanted(Spec(**{name: getattr(SPEC, name) for name in SPEC.__struct_fields__} | changes), **more)
+
+
+@pytest.mark.holds("MANY-413")
+def test_the_host_with_most_of_its_memory_left() -> None:
+    placed = place([host(1, given=2048), host(2, given=1024), host(3, given=3072)], wanted())
+    assert placed == Placed(HostId(2), "of 3 hosts that can have it, most of its memory is left: 3072 of 4096 MiB")
+    assert place([host(1), host(2)], wanted()).host == 1, "of equals the first"
+    assert place([host(1), host(2, given=2048)], wanted(stays=HostId(2))).host == 2
+
+
+LACKS = {
+    "it is being drained, and takes no VMs": (host(2, duty=Duty.DRAINING), wanted()),
+    "it is in maintenance, and takes no VMs": (host(2, duty=Duty.MAINTENANCE), wanted()),
+    "it does not respond": (host(2, answers=False), wanted()),
+    "the pool of 'data' is not there": (host(2), wanted(pools={9: "'data'"})),
+    "host NIC 7 is not there": (host(2, nics={5}), wanted(nics=[BRIDGE])),
+    "a VM there can have 8 CPUs at most": (host(2), wanted(cpus=9)),
+    "it has 4096 MiB of memory in all": (host(2), wanted(memory_mib=4097)),
+    "its VMs have been given 4000 of its 4096 MiB, and this one needs 1024": (host(2, given=4000), wanted()),
+    "it cannot give the CPU model 'FakeServer'": (host(2), wanted(cpu="FakeServer")),
+    "it has another QEMU, or other firmware": (host(2), wanted(machine_type="old", kept=True)),
+    "it does not know hardware 9": (host(2), wanted(hardware="9", kept=True)),
+}
+
+
+@pytest.mark.holds("MANY-414")
+@pytest.mark.parametrize("words", LACKS)
+def test_what_a_host_lacks_is_named(words: str) -> None:
+    one, what = LACKS[words]
+    with pytest.raises(Refused) as refused:
+        place([one, replace(one, host=HostId(3), name="c")], what)
+    assert refused.value.problem is Problem.NO_HOST
+    assert f"'b': {words}" in refused.value.message
+    assert f"'c': {words}" in refused.value.message
+    better = host(
+        1, pools={1, 9}, nics={7}, facts=smaller(max_cpus=16, memory=8192, machine_type=what.spec.machine_type,
+        hardware=(*FACTS.hardware, structs.replace(FACTS.hardware[0], name="9")), cpu_models={"FakeServer": ""}),
+    )  # fmt: skip
+    assert place([one, better], what) == Placed(HostId(1), "it is the only host that can have it")
+
+
+@pytest.mark.holds("MANY-414")
+def test_a_refusal_is_bounded() -> None:
+    with pytest.raises(Refused, match=f"and {300 - NAMED} more$") as refused:
+        place([host(number, answers=False) for number in range(1, 301)], wanted())
+    assert len(refused.value.message) < 500
+
+
+@pytest.mark.holds("MANY-415")
+def test_a_host_that_is_asked_for() -> None:
+    hosts = [host(1), host(2, given=4096), host(3, duty=Duty.DRAINING)]
+    assert place(hosts, wanted(host=2)) == Placed(HostId(2), "it was asked for"), "whatever its VMs have been given"
+    with pytest.raises(Refused, match="host 'c' cannot have it: it is being drained"):
+        place(hosts, wanted(host=3))
+    with pytest.raises(Refused, match=r"there is no host 4: there is 1 \(a\), 2 \(b\), 3 \(c\)"):
+        place(hosts, wanted(host=4))
+
+
+@pytest.mark.holds("MANY-413")
+def test_where_there_is_one_host_nothing_is_chosen() -> None:
+    only = host(1, duty=Duty.DRAINING, answers=False, given=9999, facts=smaller(memory=1))
+    assert place([only], wanted()) == Placed(HostId(1))
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-413")
+async def test_creations_at_once_fill_the_hosts_and_no_further(tmp_path: Path) -> None:
+    """Of sixteen at once, each of 1 GiB, eight fit on two hosts of 4 GiB: four on each."""
+    b = Other(2, "b")
+    async with together(tmp_path / "data", b) as w:
+        creations = [
+            w.call("PUT", "/v/vm/efi", name=f"vm{number}", gid=0, cpus=1, memory_mib=1024) for number in range(16)
+        ]
+        answers = await asyncio.gather(*creations)
+        assert sorted(one.status for one in answers) == [200] * 8 + [406] * 8
+        (refused, *_) = [one for one in answers if one.status == 406]
+        assert refused.code == 12280
+        assert refused["message"].count("have been given 4096 of its 4096 MiB") == 2
+        vms = (await w.ok("POST", "/v/vm/list", gid=0))["vms"]
+        assert sorted(one["host"]["id"] for one in vms) == [1] * 4 + [2] * 4
+        await w.ok("DELETE", "/v/vm", vmid=vms[0]["vmid"])
+        await w.vm("after")
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-416")
+async def test_a_plan_shows_the_choice_and_why(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b", facts=smaller(memory=64))) as w:
+        body = {"name": "vm", "gid": 0, "cpus": 1, "memory_mib": 128}
+        (step,) = (await w.ok("PUT", "/v/vm/efi", **body, plan=True))["steps"]
+        assert step["host"]["id"] == 1
+        assert step["because"] == "it is the only host that can have it"
+    async with together(tmp_path / "alone") as w:
+        (step,) = (await w.ok("PUT", "/v/vm/efi", **body, plan=True))["steps"]
+        assert "host" not in step
+        assert "because" not in step
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-417")
+async def test_a_host_in_maintenance_starts_nothing_and_one_that_drains_gets_nothing(tmp_path: Path) -> None:
+    b = Other(2, "b")
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm(host=2)
+        await w.server.hosts.attach(b.attached(duty=Duty.DRAINING))
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
+        assert (await w.ok("POST", "/v/vm", vmid=await w.vm("second")))["host"]["id"] == 1
+        await w.server.hosts.attach(b.attached(duty=Duty.MAINTENANCE))
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED"))["state"] == "PAUSED"
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state="RUNNING") == (406, 13220)
+        answer = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        assert "host 'b' is in maintenance and starts no VMs" in answer["message"]
+        await w.server.hosts.attach(b.attached(duty=Duty.ACTIVE))
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-418")
+async def test_a_clone_is_beside_its_source_or_where_its_disks_are_to_be(tmp_path: Path) -> None:
+    b = Other(2, "b", (20, "fast"))
+    async with together(tmp_path / "data", b) as w:
+        disk = await w.medium(mpid=20)
+        vmid = await w.vm(media=[{"mid": disk, "mode": "VIRTIO"}])
+        for name, more, there in (("beside", {}, 2), ("away", {"mpid": 1}, 1)):
+            task = await w.ok("PUT", "/v/vm/clone", vmid=vmid, gid=0, name=name, **more)
+            await w.settle()
+            made = (await w.ok("POST", "/t/task", tid=task["tid"])).body
+            assert made["state"] == "DONE", made
+            assert (await w.ok("POST", "/v/vm", vmid=made["vmid"]))["host"]["id"] == there
+            assert (await w.ok("PUT", "/v/vm/state", vmid=made["vmid"], state="RUNNING"))["state"] == "RUNNING"
