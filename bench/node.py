@@ -22,7 +22,8 @@ from velocity.config import Settings
 from velocity.hypervisor.port import DisplaySpec, HostId, Hypervisor, Incarnation, MachineSpec, Stop
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
-from velocity.node.certificates import CONTROLLER, Authority, Identity, node_name
+from velocity.node.certificates import Authority
+from velocity.node.names import CONTROLLER, Identity, node_name
 from velocity.node.remote import Connection, hypervisor
 from velocity.node.server import Node
 from velocity.node.terms import Terms
@@ -32,7 +33,7 @@ from velocity.storage.directory.storage import open_directories
 ROUNDS = 20
 HOST = HostId(1)
 DEADLINE = 30.0
-NAME = node_name(UUID(int=1))
+NAME = node_name(UUID(int=1), 1)
 SIDES = {"the driver": 40_000, "the driver on a node": 41_000}
 """Each with uids of its own, from this one on."""
 
@@ -51,7 +52,7 @@ def serve(place: Path, own: Identity, tell: Pipe) -> None:
     async def run() -> None:
         inner = await driver(place, SIDES["the driver on a node"])
         node = Node(inner, lambda: open_directories([host_places(place)], None), Terms(place / "node.json"))
-        server, port = await node.listen("127.0.0.1:0", own)
+        server, port = await node.listen("127.0.0.1:0", lambda: own)
         tell.send(port)
         await asyncio.to_thread(tell.poll, None)
         await server.stop(0)

@@ -142,6 +142,8 @@ def _annotation(kind: Any) -> str:
         return " | ".join(_annotation(one) for one in typing.get_args(kind))
     if origin is list:
         return f"list[{_annotation(typing.get_args(kind)[0])}]"
+    if origin is dict:
+        return f"dict[{', '.join(map(_annotation, typing.get_args(kind)))}]"
     if origin is typing.Literal:
         return f"Literal[{', '.join(repr(one).replace(chr(39), chr(34)) for one in typing.get_args(kind))}]"
     if kind is UnsetType:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -24,6 +23,7 @@ from velocity.api.turns import Turns
 from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.operation import On
+from velocity.controller import membership as hosts_of
 from velocity.events.areas import Areas
 from velocity.events.limits import StreamLimits
 from velocity.events.service import Events
@@ -80,8 +80,8 @@ from velocity.metrics.files import MetricsFiles
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
-from velocity.storage.directory.places import Places, host_places
-from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.directory.declared import directories as directories
+from velocity.storage.directory.declared import image_uid
 from velocity.storage.port import MediaFiles, Storage
 from velocity.storage.routed import routed as routed_storage
 from velocity.store.access import SqlAccess
@@ -134,6 +134,7 @@ class App:
         await self.services.alteration.close()
         await self.services.tasks.close()
         running = await self.services.fleet.close()
+        await self.services.membership.close()
         await self.hosts.storage.close()
         await self.services.history.close()
         await self.database.close()
@@ -143,18 +144,6 @@ class App:
 
 HypervisorFactory = Callable[[MediaFiles], Awaitable[Hypervisor]]
 StorageFactory = Callable[[Settings], Storage]
-
-
-def directories(settings: Settings) -> DirectoryStorage:
-    """The pools of the settings."""
-    records = settings.data_dir / "pools"
-    places = [Places(pool.mpid, pool.name, pool.path, records) for pool in settings.media_pools]
-    return open_directories([host_places(settings.data_dir), *places], image_uid(settings))
-
-
-def image_uid(settings: Settings) -> int | None:
-    """What programs run under that read what others made, where the server may change it."""
-    return settings.image_uid if os.geteuid() == 0 else None
 
 
 async def build(
@@ -317,6 +306,8 @@ def compose(
     trashed = Trash(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
+    attaching = AttachedAreas(hosts, pools, states, fleet, storage)
+    membership = hosts_of(settings, database, own_driver, own_storage, changes, attaching)
     turns = Turns()
     database.told.ask = turns.have_others
     services = Services(
@@ -360,6 +351,7 @@ def compose(
         history=History(SqlHistory(database), directory, changes, settings.history_days),
         metrics=Metrics(fleet, driver.meters, times, host.sample, taken),
         host=host,
+        membership=membership,
         counts=RequestCounts(),
         lag=Lag(),
         events=Events(areas, access.sessions, changes, stream_limits or StreamLimits(own=settings.event_streams)),
@@ -372,6 +364,7 @@ def compose(
         access.sessions.accept_key(local_key(settings.key_file))
         await load_media(media, assignments, library, reservations, states)
         await resumables.load(library)
+        await membership.open()
         await fleet.open()
         alteration.open()
         await tasks.open(partial(made, library, fleet))
@@ -379,7 +372,7 @@ def compose(
             await asyncio.to_thread(taken.remove_all_but, fleet.known)
         return password
 
-    return services, AttachedAreas(hosts, pools, states, fleet, storage), load
+    return services, attaching, load
 
 
 def own_host(settings: Settings, driver: Hypervisor, storage: Storage) -> AttachedHost:

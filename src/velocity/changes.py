@@ -7,7 +7,7 @@ from typing import Literal
 
 ChangeKind = Literal[
     "vm", "medium", "task", "group", "user", "rights", "limits", "quota", "assignment", "pool", "trash", "history",
-    "session",
+    "session", "host",
 ]  # fmt: skip
 """`rights` are a user's own grants, `limits` and `assignment` what was set, `quota` and `pool` what is used of it."""
 ChangeListener = Callable[[ChangeKind, object, int], None]

@@ -45,6 +45,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}\Z", description="`address:port` to serve on"),
     ] = "127.0.0.1:8090"
+    node_listen: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}\Z",
+            description="`address:port` that `velocity node serve` serves on, to the server that this machine has "
+            "joined, and to nobody else",
+        ),
+    ] = "0.0.0.0:8091"
     data_dir: Annotated[Path, Meta(description="the directory for all persistent data")] = Path()
     database: Annotated[
         str,
@@ -165,6 +173,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def address(self) -> tuple[str, int]:
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def node_port(self) -> int:
+        return int(self.node_listen.rpartition(":")[2])
 
     @property
     def proxies(self) -> list[IPv4Network | IPv6Network]:
@@ -320,6 +332,8 @@ def _line(text: str, name: str) -> int:
 def _check(settings: Settings) -> Settings:
     if settings.address[1] > 65535:
         raise ConfigError(f"listen: there is no port {settings.address[1]}")
+    if settings.node_port > 65535:
+        raise ConfigError(f"node_listen: there is no port {settings.node_port}")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise ConfigError("tls_cert and tls_key belong together: set both, or neither")
     if settings.root_password and not 8 <= len(settings.root_password) <= 1024:

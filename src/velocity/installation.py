@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from velocity.config import Settings
+from velocity.node import places
 from velocity.store.database import Database
 from velocity.store.errors import DatabaseError
 from velocity.store.leadership import Busy, FileLock
@@ -21,11 +22,16 @@ class InUse(CannotStart):
 
 def leadership(data_dir: Path) -> FileLock:
     """A lock that dies with its holder: one server on a data directory. Raises `InUse`."""
+    if places.identity(data_dir).exists():
+        raise CannotStart(
+            f"{data_dir} is the data directory of a node, which another server controls: start it by `velocity node "
+            f"serve`, or choose another `data_dir`; to make it a server, remove {data_dir / 'node'}"
+        )
     lock = FileLock(data_dir / "lock")
     try:
         lock.take()
     except Busy:
-        raise InUse("another Velocity server uses this data directory: stop it first") from None
+        raise InUse("another Velocity server or node uses this data directory: stop it first") from None
     return lock
 
 

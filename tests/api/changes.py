@@ -7,15 +7,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from tests.api.images import disk, qemu_img, upload, wait
 from tests.api.origin import lasting_origin
 from tests.api.test_idempotency import VM
 from tests.api.test_transfers import begin
 from tests.api.test_trash import trid
 from tests.api.world import PASSWORD, World
+from velocity.contract.joining import NodeToken
 from velocity.contract.operation import Change, Operation
 from velocity.contract.registry import OPERATIONS
 from velocity.hypervisor.fake import FakeAgent
+from velocity.node import joining
 
 CHANGES: dict[str, Operation[Any, Any]] = {one.name: one for one in OPERATIONS if issubclass(one.request, Change)}
 
@@ -464,3 +468,46 @@ async def add_guest_keys(w: World) -> Case:
 @of("write_guest_file")
 async def write_guest_file(w: World) -> Case:
     return await inhabited(w, path="/tmp/x", content="aGVsbG8K")
+
+
+# Hosts
+
+
+async def joining_node(w: World, name: str) -> dict[str, Any]:
+    """What a machine sends by a token that was made for it."""
+    word = (await w.ok("PUT", "/h/node/token"))["token"]
+    token = NodeToken.read(word)
+    draft = joining.begin(w.data / name, token)
+    sent: dict[str, Any] = msgspec.to_builtins(joining.asked(draft, token, name, "127.0.0.1:1"))
+    return sent
+
+
+async def joined_node(w: World, name: str) -> int:
+    """A host that does not answer."""
+    return int((await w.ok("PUT", "/h/node/join", "", **await joining_node(w, name)))["host"])
+
+
+@of("make_node_token")
+async def make_node_token(_: World) -> Case:
+    return Case({}, [("create", "token", "")])
+
+
+@of("make_node_token")
+async def make_node_token_again(w: World) -> Case:
+    return Case({"host": await joined_node(w, "b")}, [("create", "token", "b")])
+
+
+@of("join_node")
+async def join_node(w: World) -> Case:
+    return Case(await joining_node(w, "b"), [("create", "host", "b")], key="")
+
+
+@of("set_node")
+async def set_node(w: World) -> Case:
+    body = {"host": await joined_node(w, "b"), "duty": "maintenance", "labels": {"rack": "a"}, "name": "c"}
+    return Case(body, [("change", "host", "b")])
+
+
+@of("remove_node")
+async def remove_node(w: World) -> Case:
+    return Case({"host": await joined_node(w, "b")}, [("delete", "host", "b")])

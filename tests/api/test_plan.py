@@ -61,6 +61,8 @@ async def objects(w: World) -> dict[tuple[str, str], dict[str, Any]]:
             found["task", str(task["tid"])] = task
     for item in (await w.ok("POST", "/t/trash/list"))["items"]:
         found["trash", str(item["trid"])] = item
+    for node in (await w.ok("POST", "/h/node/list"))["nodes"]:
+        found["host", str(node["host"])] = {name: node[name] for name in ("name", "duty", "labels")}
     for session in w.server.services.access.sessions.all():
         found["session", session.hash.hex()] = {"name": "", "uid": session.uid}
     return found
@@ -139,7 +141,7 @@ STATES = {"start": "RUNNING", "resume": "RUNNING", "pause": "PAUSED", "stop": "S
 
 def agrees(plan: dict[str, Any], before: Objects, after: Objects) -> None:
     """What has come, gone and changed is what the steps told."""
-    kinds = {"vm", "medium", "group", "user"}
+    kinds = {"vm", "medium", "group", "user", "host"}
     come = sorted((kind, after[kind, id]["name"]) for kind, id in after.keys() - before.keys() if kind in kinds)
     gone = sorted((kind, before[kind, id]["name"]) for kind, id in before.keys() - after.keys() if kind in kinds)
     steps = plan["steps"]

@@ -42,7 +42,7 @@ CHECKS: list[CheckFunction] = [
 ]
 ROOT = {"name": "root", "password": PASSWORD}
 IDS: dict[str, Any] = {
-    "uid": 0, "gid": 0, "mpid": 1, "vmid": 2, "nicid": 1, "tid": 1, "trid": 1, "display": "display0",
+    "uid": 0, "gid": 0, "mpid": 1, "vmid": 2, "nicid": 1, "tid": 1, "trid": 1, "display": "display0", "host": 1,
     "Upload-Length": 2,
     "Upload-Metadata": ",".join(f"{key} {b64encode(value).decode()}" for key, value in (
         ("mpid", b"1"), ("gid", b"0"), ("name", b"tus"), ("type", b"ISO"), ("readonly", b"false"))),
@@ -54,8 +54,11 @@ OTHER_IDS: dict[str, dict[str, Any]] = {
     "PUT /m/pool/assign": {"gid": 1}, "DELETE /m/pool/assign": {"gid": 1}, "DELETE /v/vm": {"vmid": 1},
     "PUT /v/vm/clone": {"vmid": 1},
 }  # fmt: skip
-REFUSED = {"PUT /m/media/import", "DELETE /m/media/upload", "GET /v/vm/console/{ticket}"}
-"""An empty medium is no image, no upload is under way then, and these requests open no websockets."""
+REFUSED = {
+    "PUT /m/media/import", "DELETE /m/media/upload", "GET /v/vm/console/{ticket}", "DELETE /h/node", "PUT /h/node/join",
+}  # fmt: skip
+"""An empty medium is no image, no upload is under way then, these requests open no websockets, and
+the server's own host stays and joins nothing."""
 
 
 @schemathesis.serializer("application/offset+octet-stream")

@@ -66,6 +66,7 @@ EXPECTED = {
     ("PUT", "/v/vm/clone"): (403, 39200), ("POST", "/v/vm/guest"): (404, 44110), ("PUT", "/v/vm/exec"): (404, 45210),
     ("PUT", "/v/vm/guest/password"): (404, 46210), ("PUT", "/v/vm/guest/keys"): (404, 46211),
     ("POST", "/v/vm/guest/file"): (404, 47110), ("PUT", "/v/vm/guest/file"): (404, 47210),
+    ("PATCH", "/h/node"): (403, 57400), ("DELETE", "/h/node"): (403, 57300), ("PUT", "/h/node/token"): (403, 58200),
 }  # fmt: skip
 """What a stranger gets of each operation that works on an object."""
 
@@ -75,6 +76,7 @@ OF_NO_OBJECT = {
     ("POST", "/t/trash/list"), ("POST", "/h/host"), ("PUT", "/u/session"), ("POST", "/u/session"),
     ("PATCH", "/u/session"), ("DELETE", "/u/session"), ("POST", "/u/session/list"), ("POST", "/v/vm/screen/search"),
     ("DELETE", "/t/trash/all"), ("POST", "/v/vm/usage"), ("POST", "/m/catalogue"),
+    ("POST", "/h/node/list"), ("POST", "/h/node"), ("PUT", "/h/node/join"),
 }  # fmt: skip
 """Nothing of another's is named in them; uploads, `why`, sessions and emptying the trash have tests of their own."""
 
@@ -90,7 +92,7 @@ def body(
         "permission": "velocity.vm.view", "name": "x", "size": 1, "cpus": 1, "memory_mib": 64,
         "state": "RUNNING", "kind": "serial", "span": "hour", "password": "long enough",
         "url": "https://cloud.example/disk", "format": "raw",
-        "command": ["x"], "user": "x", "keys": ["x"], "path": "x", "content": "",
+        "command": ["x"], "user": "x", "keys": ["x"], "path": "x", "content": "", "host": 1,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from velocity.cli.serve import logging_to_stderr
+from velocity.cli.process import logging_to_stderr
 
 
 class Stuck(io.StringIO):

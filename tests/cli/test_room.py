@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from velocity.cli.serve import work_threads
+from velocity.cli.process import work_threads
 
 
 def test_the_threads_of_pools_are_counted_at_the_start() -> None:

@@ -63,9 +63,9 @@ def test_a_permission_needs_the_field_that_names_its_object() -> None:
 def test_permissions_have_the_contracts_ids() -> None:
     assert (Permission.USER_CREATE.pid, Permission.POOL_LIST.pid, Permission.NIC_LIST.pid) == (1, 10, 22)
     ours = (Permission.HOST_VIEW, Permission.MEDIA_WRITE, Permission.NIC_TRUST, Permission.HOST_REACH)
-    assert [permission.pid for permission in (*ours, Permission.VM_GUEST)] == [23, 24, 25, 26, 27], (
-        "ours come after the contract's"
-    )
+    assert [permission.pid for permission in (*ours, Permission.VM_GUEST, Permission.NODE_MANAGE)] == [
+        *range(23, 29)
+    ], "ours come after the contract's"
     assert len({permission.description for permission in Permission}) == len(Permission)
 
 
@@ -124,6 +124,9 @@ POST /v/vm/guest 44100:403 44110:404 | PUT /v/vm/exec 45200:403 45210:404 45220:
 PUT /v/vm/guest/password 46200:403 46210:404 46220:406 46221:406 46230:500 | PUT /v/vm/guest/keys 46201:403 46211:404 46222:406 46223:406 46231:500
 POST /v/vm/guest/file 47100:403 47110:404 47120:406 47121:406 47130:500 | PUT /v/vm/guest/file 47200:403 47210:404 47220:406 47221:406 47230:500
 POST /v/vm/metrics 33100:403 33110:404 | POST /v/vm/usage | POST /v/vm/command 34100:403 34110:404 34120:406 | POST /h/host 35100:403
+POST /h/node/list 57100:403 | POST /h/node 57101:403 57110:404
+PATCH /h/node 57400:403 57410:404 57420:409 57421:406 | DELETE /h/node 57300:403 57310:404 57320:409 57321:406
+PUT /h/node/token 58200:403 58210:404 58220:409 58221:406 | PUT /h/node/join 59200:403 59220:409 59221:409 59222:406
 """  # noqa: E501 - one line an endpoint
 
 

@@ -11,13 +11,14 @@ from uuid import UUID
 import grpc.aio
 
 from velocity.hypervisor.port import Hypervisor
-from velocity.node.certificates import CONTROLLER, Authority, Identity, node_name
+from velocity.node.certificates import Authority
+from velocity.node.names import CONTROLLER, Identity, node_name
 from velocity.node.remote import Connection
 from velocity.node.server import Node
 from velocity.node.terms import Terms
 from velocity.storage.port import Storage
 
-NAME = node_name(UUID(int=1))
+NAME = node_name(UUID(int=1), 1)
 
 
 def now() -> datetime.datetime:
@@ -43,7 +44,7 @@ class Served:
         self._server: grpc.aio.Server | None = None
 
     async def open(self, address: str = "127.0.0.1:0") -> None:
-        self._server, port = await self.node.listen(address, identity(NAME))
+        self._server, port = await self.node.listen(address, lambda: identity(NAME))
         self.address = f"{address.rpartition(':')[0]}:{port}"
 
     def connect(self, term: int = 1, displaced: Callable[[], None] = lambda: None) -> Connection:

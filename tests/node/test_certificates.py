@@ -10,11 +10,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from tests.node.served import authority, now
-from velocity.node.certificates import DAYS, Authority, BadRequest, Identity, fingerprint, new_key, node_name, request
+from velocity.node.certificates import DAYS, Authority, BadRequest, fingerprint, is_due, new_key, request
+from velocity.node.names import Identity, node_name
 
 
 def test_who_signs_gives_the_name_and_the_time_and_never_sees_the_key() -> None:
-    key, name = new_key(), node_name(UUID(int=7))
+    key, name = new_key(), node_name(UUID(int=7), 1)
     csr = request(key)
     assert b"PRIVATE" not in csr
     made = x509.load_pem_x509_certificate(authority().sign(csr, name, now()))
@@ -26,9 +27,9 @@ def test_who_signs_gives_the_name_and_the_time_and_never_sees_the_key() -> None:
 
 def test_it_is_renewed_when_a_third_of_its_time_is_left() -> None:
     then = now()
-    one = authority().identity(node_name(UUID(int=7)), then)
-    assert not one.is_due(then + timedelta(days=DAYS * 0.6))
-    assert one.is_due(then + timedelta(days=DAYS * 0.7))
+    one = authority().identity(node_name(UUID(int=7), 1), then)
+    assert not is_due(one, then + timedelta(days=DAYS * 0.6))
+    assert is_due(one, then + timedelta(days=DAYS * 0.7))
 
 
 @pytest.mark.parametrize("what", ["nothing", "another's signature"])
@@ -36,7 +37,7 @@ def test_a_request_that_is_none_is_refused(what: str) -> None:
     csr = request(new_key())
     broken = b"" if what == "nothing" else flipped(csr)
     with pytest.raises(BadRequest):
-        authority().sign(broken, node_name(UUID(int=7)), now())
+        authority().sign(broken, node_name(UUID(int=7), 1), now())
 
 
 def flipped(csr: bytes) -> bytes:

@@ -18,7 +18,8 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Fact, Hypervisor, HypervisorError, Unknown
 from velocity.node import remote
-from velocity.node.certificates import CONTROLLER, Authority, node_name
+from velocity.node.certificates import Authority
+from velocity.node.names import CONTROLLER, node_name
 from velocity.node.remote import Connection, NoFiles
 from velocity.node.wire import Displaced
 from velocity.storage.fake import connect
@@ -128,6 +129,19 @@ async def test_a_later_leader_ends_what_the_earlier_one_held(pair: Pair) -> None
     await later.close()
 
 
+@pytest.mark.holds("MANY-439")
+async def test_what_is_under_way_when_the_connection_leads_elsewhere_is_unknown(pair: Pair) -> None:
+    to = pair.served.connect(1)
+    hypervisor, _ = pair.over(to)
+    await until_connected(hypervisor)
+    news = Listener(hypervisor)
+    await news.up_to(await hypervisor.machines.start(machine(), spec(pair.fake), deadline=DEADLINE))
+    await to.redirect(pair.served.address, NAME, identity(CONTROLLER))
+    with pytest.raises(Unknown):
+        await news.end()
+    await until_connected(hypervisor)
+
+
 async def opened(storage: Storage) -> None:
     for mpid, _ in POOLS:
         await storage.pools.open(mpid, (), (), (), deadline=DEADLINE)
@@ -150,7 +164,7 @@ async def test_only_a_controller_of_the_same_authority_is_served(pair: Pair) -> 
         with pytest.raises(Refused) as refused:
             await storage.pools.space(1, deadline=DEADLINE)
         assert refused.value.problem is Problem.POOL_AWAY, who
-    named = Connection(pair.served.address, node_name(UUID(int=2)), mine, lambda: 9)
+    named = Connection(pair.served.address, node_name(UUID(int=2), 1), mine, lambda: 9)
     with pytest.raises(Unknown):
         await pair.over(named)[0].machines.adopt(HOST, deadline=DEADLINE)
     assert pair.fake.runs == {}

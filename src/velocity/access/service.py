@@ -133,6 +133,8 @@ class Access:
         on = needs.on
         if on is On.SOMEWHERE:
             return ()
+        if on is On.ROOT:
+            return (ROOT_GROUP,)
         if on is On.USER:
             return sorted(self.directory.held(target) if isinstance(target, int) else ()) or (ROOT_GROUP,)
         if on is On.ALL_OF_USER:

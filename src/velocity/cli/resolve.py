@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from velocity.contract.media import Media
 
 Id = TypeVar("Id", int, UUID)
-USERS, POOLS = "velocity.users", "velocity.pools"
+USERS, POOLS, HOSTS = "velocity.users", "velocity.pools", "velocity.hosts"
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,30 @@ def nicid(client: Client, word: str) -> int | None:
     with contextlib.suppress(ApiError):
         known = {one.nicid: one.identifier for one in client.list_nics().host_nics}
     return _pick("host NIC", word, known)
+
+
+def hosts(client: Client) -> dict[int, str]:
+    """The names of the hosts, by their ids; a command asks for them once."""
+    meta = click.get_current_context().meta
+    if HOSTS not in meta:
+        meta[HOSTS] = {one.host: one.name for one in client.list_nodes().nodes}
+    found: dict[int, str] = meta[HOSTS]
+    return found
+
+
+def host(client: Client, word: str) -> int:
+    """The host that is meant."""
+    found = _pick("host", word, hosts(client))
+    if found is None:
+        near = hints.meant(word, hosts(client).values())
+        raise NameNotFound(f"there is no host named {clean(word)!r}{near}: `{program()} node list` lists them")
+    return found
+
+
+def host_label(client: Client, host: int) -> str:
+    """For people: the name of a host, and its id."""
+    name = hosts(client).get(host)
+    return str(host) if name is None else f"{clean(name)} ({host})"
 
 
 USER = naming.NumberedType("user", uid, _users)

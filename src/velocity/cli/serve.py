@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import gc
 import ipaddress
 import logging
-import mmap
-import os
-import queue
 import signal
 import socket
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 
 import click
@@ -32,9 +23,9 @@ from velocity.api import tls
 from velocity.api.bounds import RequestLimits
 from velocity.api.page import INDEX, STATIC
 from velocity.api.server import Protocol, Server, WebSocketProtocol
-from velocity.cli import hints, own_server
-from velocity.cli.words import clean
-from velocity.config import PREFIX, ConfigError, Settings, foreign, load
+from velocity.cli import own_server
+from velocity.cli.process import NO_ROOM, keep_memory, logging_to_stderr, tell_systemd, warn_of_foreign, work_threads
+from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
@@ -46,31 +37,13 @@ from velocity.storage.port import MediaFiles
 
 log = logging.getLogger(__name__)
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 GRACE = 5
 """Seconds that open requests get at the end."""
-GATHERED = 0.05
-"""Seconds for which lines of the log gather."""
-
-OTHER_THREADS = 8
-"""The store's, the log's, the event loop's."""
-STACK = 8 << 20
-"""Bytes of address space that a thread takes."""
-HEADROOM = 64 << 20
-
-OF_KUBERNETES = (f"{PREFIX}PORT", f"{PREFIX}SERVICE_")
-"""What every container beside a service called velocity gets."""
 LISTEN_CURES = {
     errno.EADDRINUSE: "stop the program that uses this address",
     errno.EADDRNOTAVAIL: "this host has no such address",
     errno.EACCES: "ports below 1024 need root",
 }
-
-NO_ROOM = (
-    "the server needs more threads (about twenty, and eight for each pool) or more memory (a few hundred MiB): raise "
-    "the limits of its user (ulimit -u and -v; with systemd LimitNPROC=, TasksMax= and MemoryMax=; in a container its "
-    "pids and memory limits)"
-)
 
 
 @click.command()
@@ -81,10 +54,10 @@ def serve(file: Path | None) -> None:
         settings = load(file)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    _warn_of_foreign()
+    warn_of_foreign()
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs that we start would inherit
-    _keep_memory()
+    keep_memory()
     try:
         with logging_to_stderr():
             uvloop.run(_serve(settings))
@@ -94,14 +67,6 @@ def serve(file: Path | None) -> None:
         if isinstance(error, RuntimeError) and "start new thread" not in str(error):
             raise
         raise click.ClickException(NO_ROOM) from None
-
-
-def _warn_of_foreign() -> None:
-    """One of them may be a setting that is spelled wrong."""
-    for name in foreign():
-        near = hints.meant(name.removeprefix(PREFIX).lower(), Settings.__struct_fields__)
-        if near or not name.startswith(OF_KUBERNETES):
-            click.secho(f"warning: {clean(name)} is no setting, and is ignored{near}", fg="yellow", err=True)
 
 
 class StartError(Exception):
@@ -170,33 +135,6 @@ async def _serve(settings: Settings) -> None:
         )
 
 
-def _check_room(threads: int) -> None:
-    """Raises `MemoryError`: a thread that finds no memory as it begins dies, and Python waits for it for ever."""
-    try:
-        mmap.mmap(-1, threads * STACK + HEADROOM).close()
-    except OSError:
-        raise MemoryError from None
-
-
-def work_threads(of_pools: int) -> ThreadPoolExecutor:
-    """All threads for files and hashes, started: if they cannot be had, no request meets that later.
-
-    There is room for those `of_pools`, too, which storage starts.
-    """
-    count = min(32, (os.cpu_count() or 1) + 4)
-    _check_room(count + of_pools + OTHER_THREADS)
-    threads = ThreadPoolExecutor(count, "work")
-    together = threading.Barrier(count + 1)
-    try:
-        for _ in range(count):
-            threads.submit(together.wait)
-    except BaseException:
-        together.abort()
-        raise
-    together.wait()
-    return threads
-
-
 def _reload(certificate: tls.Certificate | None) -> None:
     """Read again what can be read while the server runs: the certificate. One that is wrong changes nothing."""
     if certificate is None:
@@ -208,54 +146,6 @@ def _reload(certificate: tls.Certificate | None) -> None:
         log.error("the certificate was not renewed: %s", error)
     else:
         log.info("the certificate was renewed")
-
-
-class _Journal(logging.Formatter):
-    """A line with its priority in front, as a journal reads it; it knows the time itself. sd-daemon(3)"""
-
-    def format(self, record: logging.LogRecord) -> str:
-        priority = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
-        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
-
-
-class _Queued(QueueHandler):
-    """Hands lines on as they are: they stay in this process, and are made text in the thread that writes them."""
-
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        return record
-
-
-class _Writer(QueueListener):
-    """Writes together what comes together: a thread that wakes for each line takes the interpreter from a request."""
-
-    queue: queue.SimpleQueue[logging.LogRecord]
-
-    def dequeue(self, block: bool) -> logging.LogRecord:
-        first = self.queue.empty()
-        record = self.queue.get(block)
-        if first and block:
-            time.sleep(GATHERED)
-        return record
-
-
-@contextlib.contextmanager
-def logging_to_stderr() -> Iterator[None]:
-    """Log to stderr, from a thread: who reads there, or does not, holds up no request."""
-    handler = logging.StreamHandler(sys.stderr)
-    if os.environ.get("JOURNAL_STREAM"):
-        handler.setFormatter(_Journal("%(name)s: %(message)s"))
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    logging.basicConfig(level=logging.INFO, handlers=[_Queued(lines)])
-    logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    writer = _Writer(lines, handler)
-    writer.start()
-    try:
-        yield
-    finally:
-        writer.stop()
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -305,20 +195,4 @@ def greet(settings: Settings, built: app.App) -> None:
     with contextlib.suppress(OSError):  # whoever read there has gone
         click.echo("\n".join(lines))
         sys.stdout.flush()
-    _tell_systemd("READY=1")
-
-
-def _tell_systemd(state: str) -> None:
-    """Where it has started us. sd_notify(3)"""
-    place = os.environ.get("NOTIFY_SOCKET", "")
-    if place.startswith(("/", "@")):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
-            way.sendto(state.encode(), place.replace("@", "\0", 1) if place.startswith("@") else place)
-
-
-def _keep_memory() -> None:
-    """Let glibc keep the buffers of uploads instead of mapping and unmapping each one. mallopt(3)"""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(M_TRIM_THRESHOLD, 64 << 20)
+    tell_systemd("READY=1")

@@ -109,7 +109,7 @@ Set = SetVm | SetMedium | SetGroup | SetTask | SetUser
 
 Kind = Literal["vm", "medium", "group", "task", "user"]
 Farewell = Literal["slow", "shutting down", "signed out"]
-ChangedKind = Literal["trash", "quota", "pool", "history", "session"]
+ChangedKind = Literal["trash", "quota", "pool", "history", "session", "host"]
 
 
 class Gone(Wire, frozen=True):

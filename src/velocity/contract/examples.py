@@ -22,6 +22,7 @@ INCLUDED = {
     "Explain.vmid",
     "GuestInfo.agent", "GuestInfo.hostname", "GuestInfo.os", "GuestInfo.nics", "GuestInfo.filesystems",
     "GuestInfo.users", "GuestNic.mac", "GuestFilesystem.total", "GuestFilesystem.used", "Executed.exit_status",
+    "SetNode.duty",
 }  # fmt: skip
 """Of what requests and answers may leave out, what their examples have."""
 
@@ -61,6 +62,12 @@ _VALUES: dict[str, Any] = {
     "GuestInfo.agent": "7.2.0", "os": "Debian GNU/Linux 12 (bookworm)", "addresses": "192.0.2.7/24", "mountpoint": "/",
     "GuestNic.name": "eth0", "GuestFilesystem.type": "ext4", "GuestUser.name": "root", "exit_status": 0,
     "Consumption.cpus": 1, "PoolInfo.name": "default", "HostPool.name": "default", "Step.name": "web",
+    "host": 2, "NodeInfo.name": "b", "JoinNode.name": "b", "Joined.name": "b", "duty": "active",
+    "NodeInfo.labels": {"rack": "a"}, "SetNode.labels": {"rack": "a"}, "NodePool.name": "b", "urls": "https://a.example:8090",
+    "NodeInfo.address": "192.0.2.8:8091", "JoinNode.address": "192.0.2.8:8091", "Token.token": "vnt1.k9kgaHR0cHM6",
+    "JoinNode.token": "5c" * 32, "proof": "a7" * 32, "joined": 1767225600, "NodeInfo.hostname": "b",
+    "JoinNode.request": "-----BEGIN CERTIFICATE REQUEST-----", "certificate": "-----BEGIN CERTIFICATE-----",
+    "authority": "-----BEGIN CERTIFICATE-----",
 }  # fmt: skip
 """Field, or type and field -> its example; of a list, an element's."""
 

@@ -107,6 +107,7 @@ class On(enum.Enum):
     """Where a permission is looked for, as a sentence ends; `field` is the request's field that names it."""
 
     SOMEWHERE = "somewhere"
+    ROOT = "on the root group"
     GROUP = "on the group"
     PARENT_GROUP = "on the parent group"
     GROUPS_PARENT = "on the parent of the group"
@@ -335,7 +336,7 @@ class Operation(Generic[Request, Response]):
             return
         if needs.on.field and not hasattr(self.request, needs.on.field):
             raise TypeError(f"{self.name}: its request has no field {needs.on.field}")
-        wanted = {NOT_FOUND[needs.on]} if needs.on is not On.SOMEWHERE else set()
+        wanted = {NOT_FOUND[needs.on]} if needs.on in NOT_FOUND else set()
         if needs.hides is not Hides.NON_VIEWERS or needs.permission is not Permission.VM_VIEW:
             wanted.add(Problem.NO_PERMISSION)
         if missing := wanted - declared:

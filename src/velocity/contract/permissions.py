@@ -38,6 +38,7 @@ class Permission(enum.Enum):
     NIC_TRUST = "velocity.nic.trust"
     HOST_REACH = "velocity.host.reach"
     VM_GUEST = "velocity.vm.guest"
+    NODE_MANAGE = "velocity.node.manage"
 
     pid: int
     bit: int
@@ -82,6 +83,7 @@ _DESCRIPTIONS = {
     Permission.NIC_TRUST: "Let virtual machines be routers and DHCP servers of the networks that they are bridged to",
     Permission.HOST_REACH: "Fetch media from addresses that are not public: the host's own, and those of its networks",
     Permission.VM_GUEST: "Act inside virtual machines through their guest agents",
+    Permission.NODE_MANAGE: "Add, drain and remove hosts; of use on the root group alone",
 }
 
 

@@ -16,7 +16,7 @@ Do = Literal[
     "start", "pause", "resume", "stop", "kill", "cancel",
 ]  # fmt: skip
 
-Kind = Literal["vm", "medium", "group", "user", "pool", "task", "session"]
+Kind = Literal["vm", "medium", "group", "user", "pool", "task", "session", "host", "token"]
 
 
 class FieldChange(Wire, frozen=True):

@@ -97,6 +97,15 @@ class Problem(enum.Enum):
     NO_AGENT = "no guest agent"
     AGENT_REFUSED = "refused by the guest agent"
 
+    NODE_NOT_FOUND = "host not found"
+    NODE_NAME_TAKEN = "host name taken"
+    NODE_OWN = "the server's own host"
+    NODE_BUSY = "host has vms"
+    NODE_KNOWN = "host known"
+    TOKEN_REFUSED = "token refused"  # noqa: S105 - a problem
+    TOO_MANY_TOKENS = "too many tokens"
+    NOT_A_CERTIFICATE_REQUEST = "not a certificate request"
+
 
 class Refused(Exception):
     """A request that cannot be served, with a message that names the cure. Nothing has changed.

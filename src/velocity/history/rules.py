@@ -10,7 +10,10 @@ from functools import cache
 from velocity.contract.operation import Wire
 from velocity.contract.trash import TrashItem
 
-NAMED = ("uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "name", "permission", "state")
+NAMED = (
+    "uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "host", "name", "duty", "permission",
+    "state",
+)  # fmt: skip
 """The fields of requests that say what it was about. A field that is not here is never written down."""
 ID = {"vm": "vmid", "medium": "mid", "group": "gid"}
 """By the kind of an item of the trash."""

@@ -1,7 +1,7 @@
 """Certificates of an authority of the installation's own, by which a controller and its nodes know each other.
 
-A node makes its key itself, and sends a request with the public part alone (RFC 2986). Names are of `NAMES` below
-(RFC 6761 has no such suffix): they say who one is, never where.
+A node makes its key itself, and sends a request with the public part alone (RFC 2986). Names say who one is,
+never where (`names`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import datetime
 import hashlib
 from dataclasses import dataclass
-from uuid import UUID
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-CONTROLLER = "controller.velocity"
-"""The name of whoever may lead."""
+from velocity.node.names import Identity as Identity
+
 AUTHORITY_DAYS = 3650
 DAYS = 365
 """A certificate's validity. It is renewed when a third of it is left."""
@@ -26,23 +26,35 @@ SKEW = datetime.timedelta(hours=1)
 PEM = serialization.Encoding.PEM
 
 
-def node_name(host: UUID) -> str:
-    return f"{host}.node.velocity"
+def new_serial() -> int:
+    return x509.random_serial_number()
 
 
-@dataclass(frozen=True)
-class Identity:
-    """A certificate with its key and who signed it, as PEM."""
+def serial_of(certificate: bytes) -> int:
+    return x509.load_pem_x509_certificate(certificate).serial_number
 
-    certificate: bytes
-    key: bytes
-    authority: bytes
 
-    def is_due(self, now: datetime.datetime) -> bool:
-        """Whether it is to be renewed."""
-        one = x509.load_pem_x509_certificate(self.certificate)
-        begin, end = one.not_valid_before_utc, one.not_valid_after_utc
-        return now >= begin + (end - begin) * 2 / 3
+def validity(certificate: bytes) -> tuple[int, int]:
+    """From when until when, in unix seconds."""
+    one = x509.load_pem_x509_certificate(certificate)
+    return int(one.not_valid_before_utc.timestamp()), int(one.not_valid_after_utc.timestamp())
+
+
+def check(identity: Identity) -> None:
+    """Raises `ValueError` where the certificate is none of that key, or of another authority."""
+    one = x509.load_pem_x509_certificate(identity.certificate)
+    if one.public_key() != _key(identity.key).public_key():
+        raise ValueError("the certificate is of another key")
+    try:
+        one.verify_directly_issued_by(x509.load_pem_x509_certificate(identity.authority))
+    except (InvalidSignature, TypeError):
+        raise ValueError("the certificate is of another authority") from None
+
+
+def is_due(identity: Identity, now: datetime.datetime) -> bool:
+    """Whether it is to be renewed."""
+    begin, end = validity(identity.certificate)
+    return now.timestamp() >= begin + (end - begin) * 2 / 3
 
 
 class BadRequest(Exception):
@@ -92,7 +104,9 @@ class Authority:
         )
         return cls(made.public_bytes(PEM), key)
 
-    def sign(self, csr: bytes, name: str, now: datetime.datetime, days: float = DAYS) -> bytes:
+    def sign(
+        self, csr: bytes, name: str, now: datetime.datetime, days: float = DAYS, serial: int | None = None
+    ) -> bytes:
         """A certificate for the key of a request, under that name alone. Raises `BadRequest`."""
         try:
             asked = x509.load_pem_x509_csr(csr)
@@ -107,7 +121,7 @@ class Authority:
         mine = x509.load_pem_x509_certificate(self.certificate)
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         made = (
-            _builder(x509.Name([]), mine.subject, key, now, days)
+            _builder(x509.Name([]), mine.subject, key, now, days, serial)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(both, critical=False)
@@ -122,14 +136,19 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime, days: float
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    now: datetime.datetime,
+    days: float,
+    serial: int | None = None,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(new_serial() if serial is None else serial)
         .not_valid_before(now - SKEW)
         .not_valid_after(now + datetime.timedelta(days=days))
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import types
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
 import grpc
@@ -14,10 +14,11 @@ import msgspec
 
 from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
+from velocity.hosts.members import NodeCalls
 from velocity.hypervisor import port as machines
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Listing
 from velocity.node import wire
-from velocity.node.certificates import Identity
+from velocity.node.names import Identity
 from velocity.node.wire import Call, Displaced, Raised, Shape
 from velocity.storage import port as storage
 from velocity.storage.port import Blobs, Job, MediaFiles, MediaRef, Prepared, Stat, Storage, Trash
@@ -51,14 +52,40 @@ class Connection:
         displaced: Callable[[], None] = lambda: None,
     ) -> None:
         """`name` is the one in the node's certificate, whatever its address is."""
-        options = [*OPTIONS, ("grpc.ssl_target_name_override", name)]
-        credentials = grpc.ssl_channel_credentials(own.authority, own.key, own.certificate)
-        self.channel = grpc.aio.secure_channel(address, credentials, options=options)
+        self._channel = _channel(address, name, own)
+        self._calls: dict[str, Any] = {}
+        """Those of the present channel, by their paths."""
         self._term = term
         self._displaced = displaced
 
+    async def redirect(self, address: str, name: str, own: Identity) -> None:
+        """From here on it leads there. What is under way ends as with any lost connection."""
+        old, self._channel = self._channel, _channel(address, name, own)
+        self._calls.clear()
+        await old.close()
+
+    def call(self, call: Call) -> Any:
+        """What begins one, over the present channel."""
+        found = self._calls.get(call.path)
+        if found is None:
+            found = self._calls[call.path] = getattr(self._channel, SENDS[call.shape])(call.path)
+        return found
+
     def metadata(self) -> grpc.aio.Metadata:
         return grpc.aio.Metadata((wire.TERM, str(self._term())))
+
+    @contextlib.contextmanager
+    def raising(self, lost: Lost) -> Iterator[None]:
+        """What ends a call inside is raised as what it means."""
+        try:
+            yield
+        except grpc.aio.AioRpcError as failed:
+            raise self.error(failed, lost) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise lost("the connection to the host was made anew") from None  # its channel was closed
 
     def error(self, failed: grpc.aio.AioRpcError, lost: Lost) -> Exception:
         """What the call raises: what the node told, or that there was no answer."""
@@ -74,7 +101,21 @@ class Connection:
         return raised
 
     async def close(self) -> None:
-        await self.channel.close()
+        await self._channel.close()
+
+
+SENDS = {Shape.ASK: "unary_unary", Shape.FOLLOW: "unary_stream", Shape.HOLD: "stream_stream"}
+
+
+def _channel(address: str, name: str, own: Identity) -> grpc.aio.Channel:
+    options = [*OPTIONS, ("grpc.ssl_target_name_override", name)]
+    credentials = grpc.ssl_channel_credentials(own.authority, own.key, own.certificate)
+    return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+def node(to: Connection) -> NodeCalls:
+    """The node itself."""
+    return cast(NodeCalls, _part(to, wire.NODE["node"], machines.Unknown))
 
 
 def _why(failed: grpc.aio.AioRpcError) -> str:
@@ -165,33 +206,26 @@ def _part(to: Connection, calls: Any, lost: Lost) -> types.SimpleNamespace:
 
 
 def _ask(to: Connection, call: Call, lost: Lost) -> Any:
-    send: Any = to.channel.unary_unary(call.path)
-
     async def ask(*given: Any, **named: Any) -> Any:
         deadline = named.get("deadline")
-        try:
-            answer = await send(
+        with to.raising(lost):
+            answer = await to.call(call)(
                 call.request(given, named),
                 timeout=None if deadline is None else deadline + GRACE,
                 metadata=to.metadata(),
             )
-        except grpc.aio.AioRpcError as failed:
-            raise to.error(failed, lost) from None
         return call.answer(answer)
 
     return ask
 
 
 def _follow(to: Connection, call: Call, lost: Lost) -> Any:
-    send: Any = to.channel.unary_stream(call.path)
-
     async def follow(*given: Any, **named: Any) -> AsyncIterator[Any]:
-        rpc = send(call.request(given, named), metadata=to.metadata())
+        rpc = to.call(call)(call.request(given, named), metadata=to.metadata())
         try:
-            async for one in rpc:
-                yield call.answer(one)
-        except grpc.aio.AioRpcError as failed:
-            raise to.error(failed, lost) from None
+            with to.raising(lost):
+                async for one in rpc:
+                    yield call.answer(one)
         finally:
             rpc.cancel()
 
@@ -199,11 +233,10 @@ def _follow(to: Connection, call: Call, lost: Lost) -> Any:
 
 
 def _hold(to: Connection, call: Call, lost: Lost) -> Any:
-    send: Any = to.channel.stream_stream(call.path)
     kind = {machines.ByteStream: RemoteStream, storage.Incoming: RemoteIncoming, storage.Outgoing: RemoteOutgoing}
 
     async def hold(*given: Any, **named: Any) -> Any:
-        held = Held(to, send(metadata=to.metadata()), lost)
+        held = Held(to, to.call(call)(metadata=to.metadata()), lost)
         try:
             async with asyncio.timeout(named["deadline"] + GRACE):
                 await held.write(call.request(given, named))
@@ -229,19 +262,16 @@ class Held:
 
     async def write(self, message: bytes) -> None:
         try:
-            await self._rpc.write(message)
-        except grpc.aio.AioRpcError as failed:
-            raise self._to.error(failed, self._lost) from None
+            with self._to.raising(self._lost):
+                await self._rpc.write(message)
         except asyncio.InvalidStateError:  # it has ended: what came of it tells why
             await self.read()
             raise self._lost("the host has ended this stream") from None
 
     async def read(self) -> bytes | None:
         """None: it has ended well."""
-        try:
+        with self._to.raising(self._lost):
             message = await self._rpc.read()
-        except grpc.aio.AioRpcError as failed:
-            raise self._to.error(failed, self._lost) from None
         return None if message is grpc.aio.EOF else cast(bytes, message)
 
     async def ask(self, message: bytes) -> bytes:

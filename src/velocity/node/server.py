@@ -12,9 +12,10 @@ import grpc
 import grpc.aio
 import msgspec
 
+from velocity.hosts.members import NodeCalls
 from velocity.hypervisor.port import ByteStream, Hypervisor
 from velocity.node import wire
-from velocity.node.certificates import CONTROLLER, Identity
+from velocity.node.names import CONTROLLER, Identity
 from velocity.node.terms import Terms
 from velocity.node.wire import Call, Displaced, Raised, Shape
 from velocity.storage.port import Incoming, Outgoing, Storage
@@ -36,7 +37,15 @@ Requests = AsyncIterator[bytes]
 class Node:
     """One host. `storage` makes what a leader works with: each new one finds it as after a restart."""
 
-    def __init__(self, hypervisor: Hypervisor, storage: Callable[[], Storage], terms: Terms) -> None:
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        storage: Callable[[], Storage],
+        terms: Terms,
+        own: NodeCalls | None = None,
+    ) -> None:
+        """`own` are the node's own calls; without them it serves its ports alone."""
+        self._own = own
         self._hypervisor = hypervisor
         self._make_storage = storage
         self._storage: Storage | None = None
@@ -45,14 +54,24 @@ class Node:
         self._open: set[asyncio.Task[Any]] = set()
         """What streams, or is held, for the present leader."""
 
-    async def listen(self, address: str, own: Identity) -> tuple[grpc.aio.Server, int]:
-        """Serve at an address (`host:port`); the port is told, too. Raises `RuntimeError`: it cannot be had."""
+    async def listen(self, address: str, identity: Callable[[], Identity]) -> tuple[grpc.aio.Server, int]:
+        """Serve at an address (`host:port`); the port is told, too. Each new connection is shown the identity of then.
+
+        Raises `RuntimeError`: it cannot be had.
+        """
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(wire.SERVICE, self._methods()),))
-        credentials = grpc.ssl_server_credentials([(own.key, own.certificate)], own.authority, require_client_auth=True)
+        credentials = grpc.dynamic_ssl_server_credentials(
+            _shown(identity()), lambda: _shown(identity()), require_client_authentication=True
+        )
         port = server.add_secure_port(address, credentials)
         await server.start()
         return server, port
+
+    @property
+    def storage(self) -> Storage | None:
+        """What the present leader works with; None: nobody has led yet."""
+        return self._storage
 
     async def close(self) -> None:
         """Let go of the host; its machines go on."""
@@ -61,7 +80,7 @@ class Node:
             await self._storage.close()
 
     def _methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
-        tables = {**wire.MACHINES, **wire.STORAGE}
+        tables = {**wire.MACHINES, **wire.STORAGE, **({} if self._own is None else wire.NODE)}
         return {
             f"{part}.{name}": self._method(part, name, call)
             for part, calls in tables.items()
@@ -70,6 +89,9 @@ class Node:
 
     def _method(self, part: str, name: str, call: Call) -> grpc.RpcMethodHandler[Any, Any]:
         def find() -> Callable[..., Any]:
+            if part in wire.NODE:
+                own: Callable[..., Any] = getattr(self._own, name)
+                return own
             owner = self._hypervisor if part in wire.MACHINES else self._storage
             found: Callable[..., Any] = getattr(getattr(owner, part), name)
             return found
@@ -163,6 +185,10 @@ class Node:
             task.cancel()
         if self._open:
             await asyncio.wait(self._open)
+
+
+def _shown(one: Identity) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(one.key, one.certificate)], one.authority)
 
 
 class Ended(Exception):

@@ -19,6 +19,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from velocity.contract.problems import Problem, Refused
+from velocity.hosts.members import NodeCalls
 from velocity.hypervisor import port as machines
 from velocity.storage import port as storage
 
@@ -110,6 +111,8 @@ STORAGE: Mapping[str, Mapping[str, Call]] = {
     if one.name != "files"  # which are the host's own
 }
 """The parts of a storage, each with its calls."""
+NODE: Mapping[str, Mapping[str, Call]] = {"node": calls("node", NodeCalls)}
+"""What the node itself is asked."""
 
 
 class Raised(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ from velocity.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
-HEAD = "0021"
+HEAD = "0027"
 """The newest revision in migrations/versions."""
 LOOK = 1.0
 """Seconds between two looks at the leadership: a lock that is lost is taken again before another server has started."""
@@ -50,10 +50,10 @@ class Database:
         self._url = engine.parse(url)
         self._engine = engine.connect(self._url)
         self.lock = lock_of(self._engine)
-        self._term = Term()
+        self.term = Term()
         self._turn = threading.RLock()
         """Of SQLite there is one connection: a transaction begins when that of another thread has ended."""
-        self._writer = Writer(self._engine, self._turn, self._term)
+        self._writer = Writer(self._engine, self._turn, self.term)
         self.told = self._writer.told
         self._beside = engine.readers(self._url, self._engine)
         self._reader = None if self._beside is None else Reader(self._beside)
@@ -97,7 +97,7 @@ class Database:
     def _take_term(self) -> None:
         """On a full disk it is taken before the first write: a server that can only read can still stop VMs."""
         try:
-            self._term.take(self._engine)
+            self.term.take(self._engine)
         except sa.exc.OperationalError as error:
             if not engine.is_full(error):
                 raise
@@ -152,9 +152,13 @@ class Database:
     def _look_ever(self) -> None:
         while not self._ends.wait(LOOK) and not self.lost:
             if not self.lock.look():
-                with contextlib.suppress(sa.exc.DBAPIError):
-                    if not self.read(self._term.holds):
-                        self._writer.lose()
+                self.doubt()
+
+    def doubt(self) -> None:
+        """Somebody says that a later server leads. The database says whether that is so: look now, in a thread."""
+        with contextlib.suppress(sa.exc.DBAPIError):
+            if not self.read(self.term.holds):
+                self._writer.lose()
 
     # Work
 

@@ -8,16 +8,15 @@ its lock.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
-from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 from sqlalchemy.engine import Engine
 
+from velocity.file_lock import Busy as Busy
+from velocity.file_lock import FileLock as FileLock
 from velocity.store.engine import file_of
 from velocity.store.errors import DatabaseError
 from velocity.store.postgresql import backend
@@ -52,10 +51,6 @@ _holding = sa.text(
 )
 
 
-class Busy(Exception):
-    """Another server has the leadership."""
-
-
 class LeadershipLost(Exception):
     """Another server has taken over: this one may write no more."""
 
@@ -79,6 +74,11 @@ class Term:
     def __init__(self) -> None:
         self._mine = 0
         self._number = 0
+
+    @property
+    def mine(self) -> int:
+        """0: none yet, as while the disk is full."""
+        return self._mine
 
     @property
     def taken(self) -> bool:
@@ -117,42 +117,6 @@ def lock_of(engine: Engine) -> Leadership:
         return AdvisoryLock(engine)
     file = file_of(engine.url)
     return FileLock(None if file is None else file.with_name(file.name + ".lock"))
-
-
-class FileLock:
-    """A lock on a file, which dies with its holder. Without a file (a database in memory) it is always had."""
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self._descriptor = -1
-
-    def take(self) -> None:
-        if self._file is None:
-            return
-        descriptor = os.open(self._file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise Busy from None
-        self._descriptor = descriptor
-
-    def look(self) -> bool:
-        """A file that was removed or replaced keeps nobody out any more."""
-        if self._file is None:
-            return True
-        with contextlib.suppress(OSError):
-            if self._descriptor >= 0 and os.path.samestat(os.fstat(self._descriptor), self._file.stat()):
-                return True
-        self.close()
-        with contextlib.suppress(Busy, OSError):
-            self.take()
-        return False
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
 
 
 class AdvisoryLock:

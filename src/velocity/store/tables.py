@@ -42,7 +42,38 @@ hosts = Table(
     metadata,
     Column("host_id", Id, primary_key=True),
     Column("name", Text, nullable=False),
+    Column("uuid", Text),
+    Column("address", Text),
+    Column("serial", Text),
+    Column("renewing", Text),
+    Column("mpid", BigInteger),
+    Column("duty", Text, nullable=False, server_default="active"),
+    Column("labels", Text, nullable=False, server_default="{}"),
+    Column("joined", BigInteger),
+    Column("heard", BigInteger),
+    Column("known", Text),
+    Index("ix_hosts_uuid", "uuid", unique=True),
 )
+
+node_tokens = Table(
+    "node_tokens",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("key", LargeBinary(32), nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("host_id", Id),
+    Column("used_by", Id),
+    Column("proof", Text),
+)
+
+authority = Table(
+    "authority",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("certificate", Text, nullable=False),
+    Column("key", Text, nullable=False),
+)
+"""One row: what signs for the hosts of this installation. It is shown nowhere, and moves to no other database."""
 
 users = Table(
     "users",

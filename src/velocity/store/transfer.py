@@ -16,13 +16,15 @@ from sqlalchemy import Connection
 from velocity import __version__
 from velocity.store.database import HEAD, Database, revision_of
 from velocity.store.errors import DatabaseError
-from velocity.store.tables import leadership, metadata
+from velocity.store.tables import authority, leadership, metadata, node_tokens
 
 COUNTED = ("users", "groups", "machines", "tasks", "trash", "history")
 """The tables whose ids are never given twice; the last ones given are carried over."""
 
 
-MOVES = {f"{table.name}": table for table in metadata.sorted_tables if table is not leadership}
+STAY = (leadership, authority, node_tokens)
+"""What is of one database alone: who leads it, and what signs for hosts, which is to be in no file that goes around."""
+MOVES = {f"{table.name}": table for table in metadata.sorted_tables if table not in STAY}
 """The tables by their names, parents before children."""
 
 

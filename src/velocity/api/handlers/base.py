@@ -20,6 +20,7 @@ from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
 from velocity.events.service import Events
 from velocity.history.service import History
+from velocity.hosts.membership import Membership
 from velocity.idempotency.service import Idempotency
 from velocity.machines.cloning import Cloning
 from velocity.machines.consoles import VmConsoles
@@ -99,6 +100,7 @@ class Services:
     history: History
     metrics: Metrics
     host: Host
+    membership: Membership
     counts: RequestCounts
     lag: Lag
     events: Events

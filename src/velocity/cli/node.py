@@ -1,0 +1,21 @@
+"""`velocity node`: the hosts of a server. A node's own verbs do without a client and its libraries."""
+
+from __future__ import annotations
+
+import click
+
+from velocity.cli.lazy import LazyGroup
+
+ASKING = ("list", "show", "token", "set", "drain", "maintenance", "activate", "remove")
+VERBS = {
+    "serve": "velocity.cli.node_serve:serve",
+    "join": "velocity.cli.node_join:join",
+    **{name: f"velocity.cli.node_verbs:{name}" for name in ASKING},
+    "list": "velocity.cli.node_verbs:list_nodes",
+    "set": "velocity.cli.node_verbs:set_",
+}
+
+
+@click.group(cls=LazyGroup, verbs=VERBS)
+def node() -> None:
+    """The hosts of a server. HOST is a name, or an id (`id:2`)."""

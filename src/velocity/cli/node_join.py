@@ -1,0 +1,101 @@
+"""`velocity node join`: this machine becomes a host of a server, by a token of that server."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from velocity.cli import own_server
+from velocity.cli.node_serve import locked, run
+from velocity.cli.output import answerable
+from velocity.cli.words import clean
+from velocity.client import ApiError, Client, ClientError, Unreachable
+from velocity.config import ConfigError, Settings, load
+from velocity.contract import names
+from velocity.contract.joining import BadToken, NodeToken
+from velocity.contract.nodes import JOIN, Joined
+from velocity.node import joining
+from velocity.node.identity import NodeIdentity
+from velocity.node.joining import BadAnswer, Draft
+
+
+@click.command()
+@click.argument("token", required=False)
+@click.option("--name", metavar="NAME", help="How the host is called (default: this machine's name).")
+@click.option("--address", metavar="HOST:PORT", help="Where the server finds this machine (default: found out).")
+@click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings file (TOML).")
+@click.option("--serve", "serves", is_flag=True, help="Go on as `velocity node serve`.")
+def join(token: str | None, name: str | None, address: str | None, file: Path | None, serves: bool) -> None:
+    """Make this machine a host of the server that made TOKEN.
+
+    Without TOKEN it is asked for, and `-` reads it from standard input: so it stands in no list of processes.
+    """
+    try:
+        settings = load(file)
+        word = _word(token)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    except BadToken:
+        raise click.ClickException(
+            "that is no token: copy the whole word that `velocity node token` printed on the server"
+        ) from None
+    _check_no_server(settings)
+    with locked(settings):
+        own = _joined(settings, word, names.tidy(name or socket.gethostname(), "object"), address)
+    click.echo(f"this machine is the host {clean(own.name)} of {clean(word.urls[0])} now", err=True)
+    if serves:
+        run(settings)
+        return
+    command = own_server.command(settings)
+    click.echo(f"{command} service install --node   (as a service; or in the foreground: {command} node serve)")
+
+
+def _word(token: str | None) -> NodeToken:
+    if token == "-":  # noqa: S105 - the word for standard input
+        return NodeToken.read(sys.stdin.readline())
+    if token is None:
+        with answerable("`-` reads it from standard input"):
+            token = str(click.prompt("Token", hide_input=True, err=True))
+    return NodeToken.read(token)
+
+
+def _check_no_server(settings: Settings) -> None:
+    if settings.database or (settings.data_dir / "velocity.db").exists():
+        raise click.ClickException(
+            f"{settings.data_dir} is the data directory of a server, and a machine is a server or a node: choose "
+            "another `data_dir`, or move that data away"
+        )
+
+
+def _joined(settings: Settings, token: NodeToken, name: str, address: str | None) -> NodeIdentity:
+    try:
+        draft = joining.begin(settings.data_dir, token)
+        answer = _ask(settings, token, draft, name, address)
+        return joining.accept(settings.data_dir, draft, token, answer)
+    except BadAnswer as error:
+        raise click.ClickException(f"the answer is not believed: {error}; nothing was changed") from None
+    except msgspec.MsgspecError as error:
+        raise click.ClickException(f"{settings.data_dir / 'node'} cannot be read: {error}") from None
+
+
+def _ask(settings: Settings, token: NodeToken, draft: Draft, name: str, address: str | None) -> Joined:
+    """By the first URL where a server answers. TLS proves nothing here: the token does."""
+    problems: list[str] = []
+    for url in token.urls:
+        try:
+            own = address or joining.own_address(url, settings.node_listen)
+            with Client(url, verify=False) as client:
+                return client.call(JOIN, joining.asked(draft, token, name, own))
+        except ApiError:
+            raise
+        except Unreachable as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{url}: {error.strerror}")
+        except ClientError as error:
+            problems.append(f"{url}: {error}")
+    raise click.ClickException("no server answers: " + "; ".join(map(clean, problems)))

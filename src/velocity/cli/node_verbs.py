@@ -1,0 +1,170 @@
+"""The verbs of `velocity node` that ask the server."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+from msgspec import UNSET, UnsetType
+
+from velocity.cli import connection, naming, resolve
+from velocity.cli.output import as_json, done, json_option, listed, listing, made, show_json, warn
+from velocity.cli.paging import Page, paged
+from velocity.cli.plan import changing
+from velocity.cli.words import clean, program
+from velocity.contract.nodes import LIST, ListNodes, NodeInfo
+from velocity.sizes import size
+
+NODE = click.argument("host", metavar="HOST", type=naming.NumberedType("host", resolve.host, resolve.hosts))
+
+
+@click.command("list")
+@paged()
+@listing
+def list_nodes(page: Page) -> None:
+    """List the hosts, the server's own first."""
+    answer = page.ask(connection.connect(), LIST, ListNodes())
+    listed(
+        answer,
+        "nodes",
+        ("HOST", "NAME", "STATE", "DUTY", "ADDRESS", "VERSION", "VMS", "MEMORY"),
+        lambda one: (
+            one.host,
+            one.name,
+            one.state,
+            one.duty,
+            "-" if one.address is UNSET else one.address,
+            "-" if one.version is UNSET else one.version,
+            one.vms,
+            "-" if isinstance(one.memory_mib, UnsetType) else size(one.memory_mib << 20),
+        ),
+        empty="there are no hosts",
+        noun="host",
+    )
+    if not as_json():
+        warn(one.message for one in answer.nodes)
+
+
+@click.command()
+@NODE
+@json_option
+def show(host: int) -> None:
+    """Show a host as the server knows it."""
+    now = connection.connect().show_node(host=host)
+    if as_json():
+        show_json(now)
+        return
+    for name, value in _facts(now):
+        if value is not UNSET:
+            click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+    warn([now.message])
+
+
+def _facts(now: NodeInfo) -> list[tuple[str, object]]:
+    return [
+        ("name", f"{now.name} (id:{now.host}){', the server runs on it' if now.own else ''}"),
+        ("state", now.state if isinstance(now.since, UnsetType) else f"{now.state} since {_time(now.since)}"),
+        ("duty", now.duty),
+        ("labels", ", ".join(f"{key}={value}" for key, value in now.labels.items()) or "none"),
+        ("address", now.address),
+        ("hostname", now.hostname),
+        ("velocity", now.version),
+        ("hypervisor", now.hypervisor),
+        ("accelerator", now.accelerator),
+        ("memory", UNSET if isinstance(now.memory_mib, UnsetType) else size(now.memory_mib << 20)),
+        ("vms", now.vms),
+        ("pools", ", ".join(f"{one.name} ({one.mpid})" for one in now.pools) or "none"),
+        ("nics", ", ".join(f"{one.identifier} ({one.nicid})" for one in now.nics) or "none"),
+        ("joined", UNSET if isinstance(now.joined, UnsetType) else _time(now.joined)),
+        ("certificate", UNSET if isinstance(now.certificate_expires, UnsetType) else _until(now.certificate_expires)),
+    ]
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+
+
+def _until(at: int) -> str:
+    return f"until {_time(at)}, renewed before by itself"
+
+
+@click.command()
+@click.option("--again", "host", metavar="HOST", help="For a host that is known and is to join again.")
+@click.option("--url", "urls", multiple=True, metavar="URL", help="Where the other machine finds this server.")
+@changing
+def token(host: str | None, urls: tuple[str, ...]) -> None:
+    """Make a token, with which one machine becomes a host within an hour: `velocity node join` takes it there."""
+    client = connection.connect()
+    known = UNSET if host is None else resolve.host(client, host)
+    answer = client.make_node_token(host=known, urls=list(urls) or UNSET)
+    made(answer, answer.token, f"on the machine that is to join: {program()} node join   (within an hour; it asks for)")
+    if not as_json():
+        warn(answer.warnings or [])
+
+
+@click.command("set")
+@NODE
+@click.option("--name", metavar="NAME", help="Another name.")
+@click.option("--address", metavar="HOST:PORT", help="Where the server finds it.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; `KEY=` removes it.")
+@changing
+def set_(host: int, name: str | None, address: str | None, labels: tuple[str, ...]) -> None:
+    """Change a host's name, address or labels. What is not given stays."""
+    client = connection.connect()
+    client.set_node(
+        host=host,
+        name=UNSET if name is None else name,
+        address=UNSET if address is None else address,
+        labels=_labels(client.show_node(host=host).labels, labels) if labels else UNSET,
+    )
+    done(f"changed host {resolve.host_label(client, host)}")
+
+
+def _labels(now: dict[str, str], given: tuple[str, ...]) -> dict[str, str]:
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{clean(one)!r}: write KEY=VALUE, or KEY= to remove it", param_hint="--label")
+        now = {**{at: said for at, said in now.items() if at != key}, **({key: value} if value else {})}
+    return now
+
+
+@click.command()
+@NODE
+@changing
+def drain(host: int) -> None:
+    """Let no new VMs come to a host; those that are there run on."""
+    client = connection.connect()
+    client.set_node(host=host, duty="draining")
+    done(f"no new VMs come to {resolve.host_label(client, host)}; `{program()} node activate` lets them")
+
+
+@click.command()
+@NODE
+@changing
+def maintenance(host: int) -> None:
+    """Let a host start no VMs, its own neither; those that run there run on."""
+    client = connection.connect()
+    client.set_node(host=host, duty="maintenance")
+    done(f"{resolve.host_label(client, host)} starts no VMs; `{program()} node activate` lets it")
+
+
+@click.command()
+@NODE
+@changing
+def activate(host: int) -> None:
+    """End the draining or the maintenance of a host."""
+    client = connection.connect()
+    client.set_node(host=host, duty="active")
+    done(f"{resolve.host_label(client, host)} takes and starts VMs")
+
+
+@click.command()
+@NODE
+@changing
+def remove(host: int) -> None:
+    """Remove a host that has no VMs. Its certificate is worth nothing from then on."""
+    client = connection.connect()
+    label = resolve.host_label(client, host)
+    client.remove_node(host=host)
+    done(f"removed host {label}; on that machine, stop and disable velocity-node.service")

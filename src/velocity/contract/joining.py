@@ -1,0 +1,71 @@
+"""What a token of `velocity node token` holds, and how both sides prove that they have it, without sending it.
+
+The secret crosses no wire: each side signs what it sends by it (HMAC, RFC 2104), so that neither a network without TLS
+nor who listens there can put in another authority, another request or another address.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from velocity.contract.nodes import Joined, JoinNode
+
+MARK = "vnt1."
+"""How a token begins: what it is, and which form it has."""
+SECRET = 32
+"""Bytes."""
+
+
+class BadToken(Exception):
+    """A word that is no token."""
+
+
+class NodeToken(Struct, frozen=True, array_like=True):
+    """`authority` is the SHA-256 of the authority's certificate, in hexadecimal digits."""
+
+    urls: list[str]
+    authority: str
+    secret: bytes
+
+    def __str__(self) -> str:
+        return MARK + base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, word: str) -> NodeToken:
+        """Raises `BadToken`."""
+        text = word.strip().removeprefix(MARK)
+        try:
+            token = msgspec.msgpack.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=cls)
+        except (msgspec.MsgspecError, binascii.Error, ValueError):
+            raise BadToken from None
+        if len(token.secret) != SECRET or not token.urls or not word.strip().startswith(MARK):
+            raise BadToken
+        return token
+
+
+def name(secret: bytes) -> str:
+    """What says which token it is, and nothing of its secret."""
+    return hashlib.sha256(b"velocity node token name\0" + secret).hexdigest()
+
+
+def key(secret: bytes) -> bytes:
+    """What proofs are made with; the server keeps this, and no secret."""
+    return hashlib.sha256(b"velocity node token key\0" + secret).digest()
+
+
+def proof(key: bytes, said: JoinNode | Joined) -> str:
+    """Over all of it but its own `proof` and `plan`."""
+    fields: dict[str, Any] = msgspec.to_builtins(said)
+    rest = {name: value for name, value in sorted(fields.items()) if name not in ("proof", "plan")}
+    return hmac.new(key, msgspec.json.encode([type(said).__name__, rest]), hashlib.sha256).hexdigest()
+
+
+def proves(key: bytes, said: JoinNode | Joined) -> bool:
+    return hmac.compare_digest(proof(key, said), said.proof)

@@ -1,0 +1,278 @@
+"""Routes 57, 58 and 59: the hosts that one server controls, and how another machine becomes one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract import names
+from velocity.contract.fields import UnixTime
+from velocity.contract.operation import (
+    Anyone,
+    Change,
+    Cookie,
+    Failure,
+    Holds,
+    Method,
+    Nothing,
+    On,
+    Operation,
+    Paged,
+    Wire,
+)
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+ADDRESS = r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]/@]{1,253}):\d{1,5}\Z"
+
+Host = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a host; 1 is the server's own")]
+HostName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=names.PATTERN,
+        extra={"name": "object"},
+        description="1 to 128 printable characters; no two hosts have the same",
+    ),
+]
+Address = Annotated[str, Meta(max_length=300, pattern=ADDRESS, description="`host:port` where its node listens")]
+Duty = Annotated[
+    Literal["active", "draining", "maintenance"],
+    Meta(
+        description="what it is wanted for. draining: its VMs run on, no new ones come; maintenance: it starts none "
+        "either"
+    ),
+]
+LABEL = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?\Z")]
+LabelValue = Annotated[str, Meta(max_length=63, pattern=r"^[A-Za-z0-9._/-]*\Z")]
+Labels = Annotated[
+    dict[LABEL, LabelValue], Meta(max_length=32, description="words for choosing hosts, such as `rack: a`")
+]
+
+
+class NodePool(Wire, frozen=True):
+    mpid: int
+    name: str
+
+
+class NodeNic(Wire, frozen=True):
+    nicid: int
+    identifier: str
+
+
+class NodeInfo(Wire, frozen=True):
+    """A host, as it was known last where it does not answer."""
+
+    host: Host
+    name: str
+    own: Annotated[bool, Meta(description="whether the server itself runs on it")]
+    state: Annotated[
+        Literal["online", "unreachable", "joining"], Meta(description="joining: it has never answered yet")
+    ]
+    duty: Duty
+    labels: dict[str, str]
+    vms: Annotated[int, Meta(description="VMs that belong to it, running or not")]
+    pools: list[NodePool]
+    nics: list[NodeNic]
+    message: Annotated[str, Meta(description="why it does not answer, and what to do")] | UnsetType = UNSET
+    since: Annotated[UnixTime, Meta(description="when it was heard last; absent: online, or never")] | UnsetType = UNSET
+    address: Annotated[str, Meta(description="absent: the server's own")] | UnsetType = UNSET
+    uuid: Annotated[UUID, Meta(description="absent: the server's own")] | UnsetType = UNSET
+    joined: UnixTime | UnsetType = UNSET
+    certificate_expires: (
+        Annotated[UnixTime, Meta(description="it is renewed when a third of its time is left")] | UnsetType
+    ) = UNSET
+    version: Annotated[str, Meta(description="of Velocity there; absent: never heard")] | UnsetType = UNSET
+    hostname: str | UnsetType = UNSET
+    hypervisor: str | UnsetType = UNSET
+    accelerator: str | UnsetType = UNSET
+    cpus: Annotated[int, Meta(description="the most that one VM can have")] | UnsetType = UNSET
+    memory_mib: int | UnsetType = UNSET
+
+
+class ListNodes(Paged[int], frozen=True):
+    pass
+
+
+class Nodes(Wire, frozen=True):
+    nodes: list[NodeInfo]
+
+
+class ShowNode(Wire, frozen=True):
+    host: Host
+
+
+class SetNode(Change, frozen=True):
+    """What is absent stays."""
+
+    host: Host
+    name: HostName | UnsetType = UNSET
+    address: Address | UnsetType = UNSET
+    duty: Duty | UnsetType = UNSET
+    labels: Labels | UnsetType = UNSET
+
+
+class RemoveNode(Change, frozen=True):
+    host: Host
+
+
+class MakeToken(Change, frozen=True):
+    host: (
+        Annotated[int, Meta(description="a host that is known, and is to join again; absent: one more")] | UnsetType
+    ) = UNSET
+    urls: (
+        Annotated[
+            list[Annotated[str, Meta(max_length=300, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z")]],
+            Meta(
+                min_length=1,
+                max_length=8,
+                description="where the other machine finds this server; absent: by the addresses that it listens on",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Token(Wire, frozen=True):
+    token: Annotated[str, Meta(description="one word, secret, for one host: for `velocity node join`")]
+    expires: UnixTime
+    urls: Annotated[list[str], Meta(description="where the other machine looks for this server")]
+    warnings: list[str] | UnsetType = UNSET
+
+
+Digits = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class JoinNode(Change, frozen=True):
+    """Nothing of it is secret, and nothing of it can be changed on the way: `proof` is over all of the rest."""
+
+    token: Annotated[Digits, Meta(description="which token, as SHA-256 makes a name of it")]
+    proof: Annotated[Digits, Meta(description="HMAC-SHA-256 over the request by the token's secret")]
+    uuid: UUID
+    name: HostName
+    address: Address
+    request: Annotated[str, Meta(max_length=4096, description="a certificate request (PKCS #10, PEM)")]
+
+
+class Joined(Wire, frozen=True):
+    """`proof` is over all of the rest: only who has the token's secret can have said it."""
+
+    host: Host
+    name: str
+    certificate: str
+    authority: str
+    mpid: Annotated[int, Meta(description="the number of its pool, where its settings declare none")]
+    proof: Digits
+
+
+LIST = Operation(
+    name="list_nodes",
+    summary="List the hosts, the server's own first",
+    method=Method.POST,
+    path="/h/node/list",
+    route=57,
+    request=ListNodes,
+    response=Nodes,
+    lists={"nodes": "host"},
+    needs=Holds(Permission.HOST_VIEW, On.SOMEWHERE),
+    failures=(Failure(57100, 403, Problem.NO_PERMISSION, "velocity.host.view is needed on at least one group"),),
+    ours=True,
+)
+
+SHOW = Operation(
+    name="show_node",
+    summary="Show a host as it is known to the server",
+    method=Method.POST,
+    path="/h/node",
+    route=57,
+    request=ShowNode,
+    response=NodeInfo,
+    needs=Holds(Permission.HOST_VIEW, On.SOMEWHERE),
+    failures=(
+        Failure(57101, 403, Problem.NO_PERMISSION, "velocity.host.view is needed on at least one group"),
+        Failure(57110, 404, Problem.NODE_NOT_FOUND, "no such host"),
+    ),
+    ours=True,
+)
+
+NEEDS = "velocity.node.manage is needed on the root group"
+
+SET = Operation(
+    name="set_node",
+    summary="Change a host: its duty (to drain it, or for maintenance), its labels, name or address",
+    method=Method.PATCH,
+    path="/h/node",
+    route=57,
+    request=SetNode,
+    response=NodeInfo,
+    needs=Holds(Permission.NODE_MANAGE, On.ROOT),
+    failures=(
+        Failure(57400, 403, Problem.NO_PERMISSION, NEEDS),
+        Failure(57410, 404, Problem.NODE_NOT_FOUND, "no such host"),
+        Failure(57420, 409, Problem.NODE_NAME_TAKEN, "another host has that name"),
+        Failure(57421, 406, Problem.NODE_OWN, "the server's own host has no address"),
+    ),
+    ours=True,
+)
+
+REMOVE = Operation(
+    name="remove_node",
+    summary="Remove a host that has no VMs: its certificate is worth nothing from then on",
+    method=Method.DELETE,
+    path="/h/node",
+    route=57,
+    request=RemoveNode,
+    response=Nothing,
+    needs=Holds(Permission.NODE_MANAGE, On.ROOT),
+    failures=(
+        Failure(57300, 403, Problem.NO_PERMISSION, NEEDS),
+        Failure(57310, 404, Problem.NODE_NOT_FOUND, "no such host"),
+        Failure(57320, 409, Problem.NODE_BUSY, "VMs belong to the host"),
+        Failure(57321, 406, Problem.NODE_OWN, "it is the server's own host"),
+    ),
+    ours=True,
+)
+
+TOKEN = Operation(
+    name="make_node_token",
+    summary="Make a token, with which one machine becomes a host within an hour",
+    method=Method.PUT,
+    path="/h/node/token",
+    route=58,
+    request=MakeToken,
+    response=Token,
+    needs=Holds(Permission.NODE_MANAGE, On.ROOT),
+    failures=(
+        Failure(58200, 403, Problem.NO_PERMISSION, NEEDS),
+        Failure(58210, 404, Problem.NODE_NOT_FOUND, "no such host"),
+        Failure(58220, 409, Problem.TOO_MANY_TOKENS, "as many tokens as there may be are unused"),
+        Failure(58221, 406, Problem.NODE_OWN, "the server's own host does not join"),
+    ),
+    ours=True,
+    secret=True,
+)
+
+JOIN = Operation(
+    name="join_node",
+    summary="Become a host of this server, by a token: `velocity node join` asks this",
+    method=Method.PUT,
+    path="/h/node/join",
+    route=59,
+    request=JoinNode,
+    response=Joined,
+    needs=Anyone("the proof shows that the sender has the token"),
+    failures=(
+        Failure(59200, 403, Problem.TOKEN_REFUSED, "the token is unknown, used or expired, or the proof is wrong"),
+        Failure(59220, 409, Problem.NODE_NAME_TAKEN, "another host has that name"),
+        Failure(59221, 409, Problem.NODE_KNOWN, "that machine is a host already, and the token is not for it"),
+        Failure(59222, 406, Problem.NOT_A_CERTIFICATE_REQUEST, "the certificate request cannot be used"),
+    ),
+    cookie=Cookie.IGNORED,
+    ours=True,
+    secret=True,
+)
+
+OPERATIONS = (LIST, SHOW, SET, REMOVE, TOKEN, JOIN)

@@ -1,0 +1,62 @@
+"""Wires what the server is to its hosts: who they are, and the ways to them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import time
+from collections.abc import Callable
+
+from velocity import __version__
+from velocity.changes import Changes
+from velocity.config import Settings
+from velocity.hosts.addresses import urls
+from velocity.hosts.connector import Connector
+from velocity.hosts.members import Dialing, Known
+from velocity.hosts.membership import Membership
+from velocity.hosts.port import OWN_HOST, Attaching, OfferedPool
+from velocity.hosts.roster import Roster
+from velocity.hypervisor.port import Hypervisor
+from velocity.storage.port import Storage
+from velocity.store.database import Database
+from velocity.store.hosts import SqlMembers
+
+
+def membership(
+    settings: Settings,
+    database: Database,
+    driver: Hypervisor,
+    storage: Storage,
+    changes: Changes,
+    attaching: Attaching,
+    clock: Callable[[], float] = time.time,
+) -> Membership:
+    """`driver` and `storage` are the server's own host's."""
+    store, hostname = SqlMembers(database), socket.gethostname()
+    roster = Roster(changes, hostname)
+
+    @functools.cache
+    def dialing() -> Dialing:
+        from velocity.node.dialing import NodeDialing  # gRPC, which a server of one machine does without
+
+        return NodeDialing(lambda: database.term.mine, doubt)
+
+    def doubt() -> None:
+        asyncio.get_running_loop().run_in_executor(None, database.doubt)
+
+    def own() -> Known:
+        pools = tuple(OfferedPool(one.mpid, one.name) for one in settings.media_pools)
+        nics = {one.nicid: one.identifier for one in settings.nics}
+        return Known(__version__, hostname, driver.hosts.about(OWN_HOST), pools, nics, 0)
+
+    scheme = "https" if settings.tls_cert else "http"
+    return Membership(
+        store,
+        roster,
+        dialing,
+        Connector(store, roster, dialing, attaching, (driver, storage), clock),
+        own=own,
+        urls=lambda: urls(scheme, settings.address),
+        clock=clock,
+    )

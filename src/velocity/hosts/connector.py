@@ -1,0 +1,202 @@
+"""Keeps a way to each host that has joined: asks how it does, attaches what it has, renews its certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from velocity.contract.problems import Refused
+from velocity.hosts.members import API, OLDEST, Dialing, Hello, Known, Link, Member, MemberStore, Sealed
+from velocity.hosts.port import AttachedHost, Attaching
+from velocity.hosts.roster import Roster
+from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, HypervisorError
+from velocity.storage.port import Storage
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two questions to a host that answers."""
+DEADLINE = 2.0
+AGAIN = (0.5, 10.0)
+"""Seconds after the first failure, and after many."""
+NO_FACTS = HostFacts("", "", "", "", "", (), {}, 0, 0)
+"""Of a host that was never heard, and so is attached nowhere."""
+
+
+@dataclass
+class JoinedHost:
+    """The way to one. `trouble`: why it does not answer; `attached`: as what."""
+
+    link: Link
+    authority: Sealed
+    trouble: str = "it has not answered yet"
+    attached: AttachedHost | None = None
+    at: tuple[str, str] = ("", "")
+    """Where it leads, and which certificate is expected there."""
+    poke: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Connector:
+    """Keeps `velocity.hosts.membership.Connections`."""
+
+    def __init__(
+        self,
+        store: MemberStore,
+        roster: Roster,
+        dialing: Callable[[], Dialing],
+        attaching: Attaching,
+        own: tuple[Hypervisor, Storage],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._dialing = dialing
+        self._attaching = attaching
+        self._own = own
+        self._clock = clock
+        self._ways: dict[HostId, JoinedHost] = {}
+
+    async def follow(self, member: Member, authority: Sealed | None) -> None:
+        if member.own:
+            await self._attaching.attach(_attached(member, *self._own))
+            return
+        if authority is None:
+            return
+        way = self._ways.get(member.host)
+        if way is None:
+            known = NO_FACTS if member.known is None else member.known.facts
+            way = self._ways[member.host] = JoinedHost(self._dialing().dial(member, authority, known), authority)
+            way.at = (member.address, member.serial)
+            way.task = asyncio.create_task(self._keep(member.host, way))
+        elif way.at != (member.address, member.serial):
+            await self._redirect(way, member.address, member.serial)
+        await self._attach(way, member)
+        way.poke.set()
+
+    async def let_go(self, host: HostId) -> None:
+        way = self._ways.pop(host, None)
+        if way is not None:
+            await self._end(way)
+            if way.attached is not None:
+                await self._attaching.detach(host)
+
+    def trouble(self, host: HostId) -> str:
+        way = self._ways.get(host)
+        return "" if way is None else way.trouble
+
+    async def close(self) -> None:
+        """Hosts go on with what they do."""
+        for way in self._ways.values():
+            await self._end(way)
+        self._ways.clear()
+
+    async def _end(self, way: JoinedHost) -> None:
+        if way.task is not None:
+            way.task.cancel()
+            await asyncio.wait({way.task})
+        await way.link.close()
+
+    # One host
+
+    async def _keep(self, host: HostId, way: JoinedHost) -> None:
+        failures = 0
+        while True:
+            way.poke.clear()
+            try:
+                hello = await way.link.node.hello(API, deadline=DEADLINE)
+                await self._heard(host, way, hello)
+                failures = 0
+            except (HypervisorError, Refused) as error:
+                failures += 1
+                await self._lost(host, way, str(error))
+            except Exception:  # the way to one host never ends for a fault of ours
+                failures += 1
+                log.exception("the host %d could not be followed", host)
+            wait = EVERY if not failures else min(AGAIN[0] * 2 ** (failures - 1), AGAIN[1])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await way.poke.wait()
+
+    async def _heard(self, host: HostId, way: JoinedHost, hello: Hello) -> None:
+        member = self._roster.get(host)
+        if not hello.api >= OLDEST:
+            await self._lost(
+                host, way, f"its Velocity {hello.version} is too old for this server: upgrade it there, then restart it"
+            )
+            return
+        if way.trouble:
+            log.info("the host %s answers", member.name)
+        known, anew = Known.of(hello), bool(way.trouble)
+        way.trouble = ""
+        if member.known != known:
+            member = replace(member, known=known)
+            await self._store.note(member)
+            anew = True
+        if anew:
+            self._roster.put(member)
+        await self._attach(way, member)
+        if self._is_due(hello):
+            await self._renew(way, member)
+
+    async def _lost(self, host: HostId, way: JoinedHost, why: str) -> None:
+        member = self._roster.get(host)
+        words = f"{member.name} does not answer at {member.address}: {why}"
+        first = not way.trouble
+        changed, way.trouble = way.trouble != words, words
+        if first:
+            log.warning("%s", words)
+            member = replace(member, heard=int(self._clock()))
+            await self._store.note(member)
+        if changed:
+            self._roster.put(member)
+        if member.renewing:  # whether it has taken the new certificate is not known
+            other = member.renewing if way.at[1] == member.serial else member.serial
+            await self._redirect(way, member.address, other)
+
+    async def _attach(self, way: JoinedHost, member: Member) -> None:
+        if member.known is None:
+            return
+        attached = _attached(member, way.link.hypervisor, way.link.storage)
+        if way.attached != attached:
+            way.attached = attached
+            await self._attaching.attach(attached)
+
+    async def _redirect(self, way: JoinedHost, address: str, serial: str) -> None:
+        way.at = (address, serial)
+        await way.link.redirect(address, serial)
+
+    # Its certificate
+
+    def _is_due(self, hello: Hello) -> bool:
+        begin, end = hello.certificate_begins, hello.certificate_expires
+        return self._clock() >= begin + (end - begin) * 2 / 3
+
+    async def _renew(self, way: JoinedHost, member: Member) -> None:
+        """A new certificate; between its being signed and the answer that the node has it, it may have either."""
+        assert member.uuid is not None, "the server's own host has no certificate"
+        request = await way.link.node.request(deadline=DEADLINE)
+        signed = self._dialing().sign(way.authority, request.decode("ascii", "replace"), member.uuid)
+        member = replace(self._roster.get(member.host), renewing=signed.serial)
+        await self._keep_member(member)
+        await way.link.node.renew(signed.certificate.encode(), deadline=DEADLINE)
+        member = replace(self._roster.get(member.host), serial=signed.serial, renewing="")
+        await self._keep_member(member)
+        await self._redirect(way, member.address, member.serial)
+        log.info("the certificate of the host %s was renewed", member.name)
+
+    async def _keep_member(self, member: Member) -> None:
+        await self._store.note(member)
+        self._roster.put(member)
+
+
+def _attached(member: Member, hypervisor: Hypervisor, storage: Storage) -> AttachedHost:
+    assert member.known is not None, "what is attached has been heard"
+    known = member.known
+    return AttachedHost(
+        member.host, member.name, hypervisor, storage, known.pools, known.nics, member.duty, member.labels
+    )

@@ -1,0 +1,191 @@
+"""What is kept of the hosts that one server controls, and what is asked of those that are others' machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from velocity.hosts.port import OWN_HOST, Duty, OfferedPool
+from velocity.hypervisor.port import HostFacts, HostId, Hypervisor
+from velocity.storage.port import Storage, Value
+
+API = 1
+"""The version of the calls between a controller and a node. A later one only adds fields with defaults, and calls."""
+OLDEST = 1
+"""The oldest version that this one works with: the one before."""
+OWN_NAME = "this host"
+"""How the server's own host is called in the database until it is given a name."""
+
+
+class Hello(Value, frozen=True):
+    """What a node tells of itself. The certificate's times are in unix seconds."""
+
+    api: int
+    uuid: UUID
+    version: str
+    hostname: str
+    facts: HostFacts
+    pools: tuple[OfferedPool, ...]
+    nics: dict[int, str]
+    certificate_begins: int
+    certificate_expires: int
+
+
+class NodeCalls(Protocol):
+    """What a controller asks of the node itself, beside its ports."""
+
+    async def hello(self, api: int, *, deadline: float) -> Hello:
+        """`api`: the controller's version."""
+
+    async def request(self, *, deadline: float) -> bytes:
+        """Make a new key, and ask for its certificate (PKCS #10, PEM)."""
+
+    async def renew(self, certificate: bytes, *, deadline: float) -> None:
+        """Go on with that certificate of the key that was made last, also after a restart."""
+
+
+class Known(Struct, frozen=True):
+    """What a host told last, as it is kept."""
+
+    version: str
+    hostname: str
+    facts: HostFacts
+    pools: tuple[OfferedPool, ...]
+    nics: dict[int, str]
+    certificate_expires: int
+
+    @classmethod
+    def of(cls, hello: Hello) -> Known:
+        return cls(hello.version, hello.hostname, hello.facts, hello.pools, hello.nics, hello.certificate_expires)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A host. The server's own has no uuid, address or certificate.
+
+    `serial` is that of its certificate, in hexadecimal digits; `renewing` that of a new one which it may have already.
+    `mpid` is the number of its pool where its settings declare none. `heard`: when it was heard last, when it was lost.
+    """
+
+    host: HostId
+    name: str
+    uuid: UUID | None = None
+    address: str = ""
+    serial: str = ""
+    renewing: str = ""
+    mpid: int = 0
+    duty: Duty = Duty.ACTIVE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    joined: int = 0
+    heard: int = 0
+    known: Known | None = None
+
+    @property
+    def own(self) -> bool:
+        return self.host == OWN_HOST
+
+
+@dataclass(frozen=True)
+class JoinToken:
+    """`key` proves (`contract.joining`); `host`: the one that it is for; `used_by` with the `proof` of its use."""
+
+    name: str
+    key: bytes
+    expires: int
+    host: HostId | None = None
+    used_by: HostId | None = None
+    proof: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Sealed:
+    """The installation's authority, as PEM. The key is not shown: `repr` would be a way into a log."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A certificate (PEM) and its serial number, in hexadecimal digits."""
+
+    certificate: str
+    serial: str
+
+
+class MemberRows(Protocol):
+    """All that is kept."""
+
+    @property
+    def members(self) -> Sequence[Member]: ...
+
+    @property
+    def tokens(self) -> Sequence[JoinToken]: ...
+
+    @property
+    def authority(self) -> Sealed | None: ...
+
+    @property
+    def last(self) -> int:
+        """The greatest id that a host has had: none is given twice."""
+
+
+class MemberStore(Protocol):
+    """Each call is one transaction; what returns is durable."""
+
+    def load(self) -> MemberRows: ...
+
+    async def add_token(self, token: JoinToken, authority: Sealed, now: int) -> None:
+        """Keep it, and the authority if there was none; tokens that expired before now are forgotten."""
+
+    async def join(self, member: Member, token: JoinToken) -> None:
+        """Keep both as they are now: a new host, or one that is known."""
+
+    async def keep(self, member: Member) -> None:
+        """As a user changed it."""
+
+    async def note(self, member: Member) -> None:
+        """As it told itself: no change of a request."""
+
+    async def remove(self, host: HostId) -> int:
+        """How many VMs it has; where these are none, it is gone."""
+
+    async def count(self) -> Mapping[int, int]:
+        """The VMs of each host."""
+
+
+class Link(Protocol):
+    """The way to one node, whatever becomes of its connection."""
+
+    @property
+    def node(self) -> NodeCalls: ...
+
+    @property
+    def hypervisor(self) -> Hypervisor: ...
+
+    @property
+    def storage(self) -> Storage: ...
+
+    async def redirect(self, address: str, serial: str) -> None:
+        """From here on it is there, and has that certificate."""
+
+    async def close(self) -> None: ...
+
+
+class Dialing(Protocol):
+    """What needs certificates and connections."""
+
+    def new_authority(self) -> Sealed: ...
+
+    def fingerprint(self, authority: Sealed) -> str:
+        """SHA-256 of its certificate, in hexadecimal digits."""
+
+    def sign(self, authority: Sealed, request: str, uuid: UUID) -> Signed:
+        """A certificate for a node. Raises `Refused(NOT_A_CERTIFICATE_REQUEST)`."""
+
+    def dial(self, member: Member, authority: Sealed, known: HostFacts) -> Link:
+        """A way to a node that has joined. Nothing is sent yet."""

@@ -1,0 +1,284 @@
+"""The use cases of hosts: make a token, join by one, change, remove."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace as with_
+
+from velocity import plan
+from velocity.contract import joining, nodes
+from velocity.contract.problems import Problem, Refused
+from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStore, Sealed
+from velocity.hosts.port import OWN_HOST, Duty
+from velocity.hosts.roster import Roster
+from velocity.hypervisor.port import HostId
+
+TOKEN_LIFETIME = 3600
+"""Seconds."""
+TOKENS = 100
+"""Unused ones that there may be."""
+
+
+class Connections(Protocol):
+    """What keeps the ways to hosts, and knows how they do."""
+
+    async def follow(self, member: Member, authority: Sealed | None) -> None:
+        """From now on it is there, or is another now: keep a way to it, where there is an authority."""
+
+    async def let_go(self, host: HostId) -> None: ...
+
+    def trouble(self, host: HostId) -> str:
+        """Why it does not answer; empty: it does."""
+
+    async def close(self) -> None: ...
+
+
+class Membership:
+    """The hosts of one installation."""
+
+    def __init__(
+        self,
+        store: MemberStore,
+        roster: Roster,
+        dialing: Callable[[], Dialing],
+        connections: Connections,
+        *,
+        own: Callable[[], Known],
+        urls: Callable[[], list[str]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`own` tells of the server's own host, `urls` where the server is found (in a thread)."""
+        self._store = store
+        self._roster = roster
+        self._dialing = dialing
+        self._connections = connections
+        self._own = own
+        self._urls = urls
+        self._clock = clock
+        self._tokens: dict[str, JoinToken] = {}
+        self._joining: set[str] = set()
+        """Tokens by which somebody joins at this moment."""
+        self._authority: Sealed | None = None
+
+    async def open(self) -> None:
+        """Load them, and find the ways to those that have joined."""
+        rows = self._store.load()
+        self._roster.load(rows)
+        self._tokens = {one.name: one for one in rows.tokens}
+        self._authority = rows.authority
+        self._roster.put(replace(self._roster.get(OWN_HOST), known=self._own()))
+        for member in self._roster:
+            await self._connections.follow(member, self._authority)
+
+    async def close(self) -> None:
+        """Let go of the hosts, which go on with what they do."""
+        await self._connections.close()
+
+    # Reading
+
+    async def all(self, asked: nodes.ListNodes) -> list[nodes.NodeInfo]:
+        count = await self._store.count()
+        return [self._shown(one, count) for one in asked.page(list(self._roster), key=lambda one: one.host)]
+
+    async def show(self, host: int) -> nodes.NodeInfo:
+        return self._shown(self._roster.get(host), await self._store.count())
+
+    def _shown(self, one: Member, count: Mapping[int, int]) -> nodes.NodeInfo:
+        trouble = "" if one.own else self._trouble(one)
+        known = one.known
+        facts: dict[str, object] = {}
+        if known is not None:
+            facts = {
+                "version": known.version,
+                "hostname": known.hostname,
+                "hypervisor": known.facts.hypervisor,
+                "accelerator": known.facts.accelerator,
+                "cpus": known.facts.max_cpus,
+                "memory_mib": known.facts.memory,
+            }
+        if not one.own:
+            facts |= {"uuid": one.uuid, "address": one.address, "joined": one.joined}
+            facts |= {"certificate_expires": known.certificate_expires} if known else {}
+            facts |= {"since": one.heard} if trouble and one.heard else {}
+        return nodes.NodeInfo(
+            host=one.host,
+            name=one.name,
+            own=one.own,
+            state="online" if not trouble else "joining" if known is None else "unreachable",
+            duty=one.duty.value,
+            labels=dict(one.labels),
+            vms=count.get(one.host, 0),
+            pools=[nodes.NodePool(mpid=pool.mpid, name=pool.name) for pool in known.pools] if known else [],
+            nics=[nodes.NodeNic(nicid=nicid, identifier=name) for nicid, name in known.nics.items()] if known else [],
+            message=trouble or UNSET,
+            **facts,  # type: ignore[arg-type]
+        )
+
+    def _trouble(self, one: Member) -> str:
+        if self._authority is None:
+            return (
+                f"{one.name} has to join again, as this database was moved here without what signs for hosts: "
+                f"`velocity node token --again {one.name}`"
+            )
+        return self._connections.trouble(one.host)
+
+    # Joining
+
+    async def make_token(self, host: int | UnsetType, urls: list[str] | UnsetType) -> nodes.Token:
+        now = int(self._clock())
+        member = None if host is UNSET else self._roster.get(host)
+        if member is not None and member.own:
+            raise Refused(Problem.NODE_OWN, "that is the server's own host, which does not join", field="host")
+        self._tokens = {name: one for name, one in self._tokens.items() if one.expires > now}
+        if sum(one.used_by is None for one in self._tokens.values()) >= TOKENS:
+            raise Refused(
+                Problem.TOO_MANY_TOKENS, f"{TOKENS} tokens are unused: use one of these, or wait until they expire"
+            )
+        where = await asyncio.to_thread(self._urls) if isinstance(urls, UnsetType) else urls
+        dialing = self._dialing()
+        authority = self._authority or dialing.new_authority()
+        secret = secrets.token_bytes(joining.SECRET)
+        token = JoinToken(
+            joining.name(secret), joining.key(secret), now + TOKEN_LIFETIME, None if member is None else member.host
+        )
+        plan.step("create", "token", "" if member is None else member.name)
+        await self._store.add_token(token, authority, now)
+        self._authority = self._authority or authority
+        self._tokens[token.name] = token
+        word = str(joining.NodeToken(where, dialing.fingerprint(self._authority), secret))
+        return nodes.Token(token=word, expires=token.expires, urls=where, warnings=_warnings(where) or UNSET)
+
+    async def join(self, asked: nodes.JoinNode) -> nodes.Joined:
+        """Who asks has the token: they are a host from now on. The same request again gets the same host."""
+        token = self._tokens.get(asked.token)
+        if token is None or token.expires <= self._clock() or not joining.proves(token.key, asked):
+            raise _refused()
+        again = token.used_by is not None and token.proof == asked.proof
+        if (token.used_by is not None and not again) or token.name in self._joining:
+            raise _refused()
+        self._joining.add(token.name)
+        try:
+            return await self._join(asked, token)
+        finally:
+            self._joining.discard(token.name)
+
+    async def _join(self, asked: nodes.JoinNode, token: JoinToken) -> nodes.Joined:
+        authority = self._authority
+        assert authority is not None, "there is one since the first token"
+        known = self._roster.of(asked.uuid)
+        self._check_known(known, token)
+        before = known or (self._roster.find(token.host) if token.host is not None else None)
+        signed = self._dialing().sign(authority, asked.request, asked.uuid)
+        with self._roster.claim(asked.name, None if before is None else before.host):
+            plan.step("change" if before else "create", "host", asked.name, id=before.host if before else None)
+            plan.stop_here()
+            member = replace(
+                before or Member(self._roster.next_id(), asked.name, mpid=self._roster.free_pool()),
+                name=asked.name, uuid=asked.uuid, address=asked.address, serial=signed.serial, renewing="",
+                joined=int(self._clock()),
+            )  # fmt: skip
+            used = replace(token, used_by=member.host, proof=asked.proof)
+            await self._store.join(member, used)
+            self._tokens[token.name] = used
+            self._roster.put(member)
+        await self._connections.follow(member, authority)
+        answer = nodes.Joined(
+            host=member.host,
+            name=member.name,
+            certificate=signed.certificate,
+            authority=authority.certificate,
+            mpid=member.mpid,
+            proof="0" * 64,
+        )
+        return _proved(token.key, answer)
+
+    def _check_known(self, known: Member | None, token: JoinToken) -> None:
+        """Raises `Refused` where the token is for another machine than the one that asks."""
+        if known is not None and known.host not in (token.host, token.used_by):
+            raise Refused(
+                Problem.NODE_KNOWN,
+                f"that machine is the host {known.name} already: `velocity node token --again {known.name}` makes a "
+                "token by which it joins again",
+            )
+
+    # Changing
+
+    async def set(self, asked: nodes.SetNode) -> nodes.NodeInfo:
+        before = self._roster.get(asked.host)
+        if before.own and asked.address is not UNSET:
+            raise Refused(Problem.NODE_OWN, "the server's own host has no address: leave it out", field="address")
+        after = replace(
+            before,
+            name=before.name if isinstance(asked.name, UnsetType) else asked.name,
+            address=before.address if isinstance(asked.address, UnsetType) else asked.address,
+            duty=before.duty if isinstance(asked.duty, UnsetType) else Duty(asked.duty),
+            labels=before.labels if isinstance(asked.labels, UnsetType) else asked.labels,
+        )
+        changes = {
+            "name": (before.name, after.name),
+            "address": (before.address, after.address),
+            "duty": (before.duty.value, after.duty.value),
+            "labels": (dict(before.labels), dict(after.labels)),
+        }
+        with self._roster.claim(after.name, before.host):
+            plan.step("change", "host", before.name, id=before.host, changes=changes)
+            await self._store.keep(after)
+            now = self._roster.get(before.host)  # it may have told of itself meanwhile
+            after = replace(now, name=after.name, address=after.address, duty=after.duty, labels=after.labels)
+            self._roster.put(after)
+        await self._connections.follow(after, self._authority)
+        return await self.show(asked.host)
+
+    async def remove(self, host: int) -> None:
+        """It is gone, and what its node has is worth nothing: no connection believes its certificate."""
+        member = self._roster.get(host)
+        if member.own:
+            raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")
+        _check_empty(member, (await self._store.count()).get(host, 0))
+        plan.step("delete", "host", member.name, id=member.host)
+        _check_empty(member, await self._store.remove(member.host))
+        self._roster.drop(member.host)
+        self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
+        await self._connections.let_go(member.host)
+
+
+def _refused() -> Refused:
+    return Refused(
+        Problem.TOKEN_REFUSED,
+        "this token is unknown here, was used, or has expired (after an hour): make a new one with `velocity node "
+        "token` on the server",
+    )
+
+
+def _check_empty(member: Member, vms: int) -> None:
+    if vms:
+        what = "1 VM belongs" if vms == 1 else f"{vms} VMs belong"
+        raise Refused(
+            Problem.NODE_BUSY,
+            f"{what} to {member.name}: drain it and delete or move them first (`velocity node drain {member.name}`)",
+            field="host",
+        )
+
+
+def _proved(key: bytes, answer: nodes.Joined) -> nodes.Joined:
+    return with_(answer, proof=joining.proof(key, answer))
+
+
+def _warnings(urls: list[str]) -> list[str]:
+    near = [one for one in urls if any(one.partition("://")[2].startswith(here) for here in HERE)]
+    if len(near) < len(urls):
+        return []
+    return [
+        "another machine cannot reach this server, which listens on this machine alone: set `listen` to 0.0.0.0:8090 "
+        "with tls_cert and tls_key, or name the URL of its proxy (--url)"
+    ]
+
+
+HERE = ("127.", "localhost", "[::1]")

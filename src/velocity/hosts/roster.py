@@ -1,0 +1,80 @@
+"""Which hosts there are, in memory: their names are theirs alone, and no id is given twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import UUID
+
+from velocity.changes import Changes
+from velocity.contract.problems import Problem, Refused
+from velocity.hosts.members import OWN_NAME, Member, MemberRows
+from velocity.hosts.port import OWN_HOST
+from velocity.hypervisor.port import HostId
+
+
+class Roster:
+    """The hosts. `own_name` is how the server's own is called until it is given a name."""
+
+    def __init__(self, changes: Changes, own_name: str) -> None:
+        self._changes = changes
+        self._own_name = own_name
+        self._members = {OWN_HOST: Member(OWN_HOST, own_name)}
+        self._taken: set[str] = set()
+        """Names that somebody is about to have."""
+        self._last = int(OWN_HOST)
+
+    def load(self, rows: MemberRows) -> None:
+        for one in rows.members:
+            unnamed = one.own and one.name == OWN_NAME
+            self._members[one.host] = replace(one, name=self._own_name) if unnamed else one
+        self._last = rows.last
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(sorted(self._members.values(), key=lambda one: one.host))
+
+    def find(self, host: object) -> Member | None:
+        return self._members.get(HostId(host)) if isinstance(host, int) else None
+
+    def get(self, host: object) -> Member:
+        found = self.find(host)
+        if found is None:
+            raise Refused(
+                Problem.NODE_NOT_FOUND, f"there is no host {host}: `velocity node list` shows them", field="host"
+            )
+        return found
+
+    def of(self, uuid: UUID) -> Member | None:
+        return next((one for one in self._members.values() if one.uuid == uuid), None)
+
+    def next_id(self) -> HostId:
+        self._last += 1
+        return HostId(self._last)
+
+    def free_pool(self) -> int:
+        """A number that no host has for a pool, nor is to have."""
+        declared = {pool.mpid for one in self._members.values() if one.known for pool in one.known.pools}
+        given = {one.mpid for one in self._members.values()}
+        return max(declared | given | {1}) + 1
+
+    def put(self, member: Member) -> None:
+        """It is so from now on."""
+        self._members[member.host] = member
+        self._changes.note_change("host", member.host)
+
+    def drop(self, host: HostId) -> None:
+        del self._members[host]
+        self._changes.note_change("host", host)
+
+    @contextmanager
+    def claim(self, name: str, host: HostId | None) -> Iterator[None]:
+        """Nobody else takes that name meanwhile. Raises `Refused`."""
+        others = {one.name for one in self._members.values() if one.host != host}
+        if name in others | self._taken:
+            raise Refused(Problem.NODE_NAME_TAKEN, f"there is another host {name!r}: choose another name", field="name")
+        self._taken.add(name)
+        try:
+            yield
+        finally:
+            self._taken.discard(name)

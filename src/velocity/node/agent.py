@@ -1,0 +1,122 @@
+"""A node as one process: this machine's driver and pools, served under the identity that it got when it joined."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import grpc.aio
+from msgspec.structs import replace
+
+from velocity import __version__
+from velocity.config import PoolSetting, Settings
+from velocity.contract.problems import Problem, Refused
+from velocity.hosts.members import API, Hello
+from velocity.hosts.port import OWN_HOST, OfferedPool
+from velocity.hypervisor.port import Hypervisor, HypervisorError
+from velocity.node import places
+from velocity.node.identity import NodeIdentity, OwnIdentity
+from velocity.node.server import Node
+from velocity.node.terms import Terms
+from velocity.storage.port import MediaFiles, MediaRef, Storage
+
+GRACE = 2.0
+"""Seconds that calls get at the end."""
+
+
+class Agent:
+    """Keeps `velocity.hosts.members.NodeCalls`."""
+
+    def __init__(self, settings: Settings, own: OwnIdentity, hypervisor: Hypervisor) -> None:
+        self._settings = settings
+        self._own = own
+        self._hypervisor = hypervisor
+
+    async def hello(self, api: int, *, deadline: float) -> Hello:
+        now = self._own.now
+        return Hello(
+            api=API,
+            uuid=now.uuid,
+            version=__version__,
+            hostname=socket.gethostname(),
+            facts=self._hypervisor.hosts.about(OWN_HOST),
+            pools=tuple(OfferedPool(one.mpid, one.name) for one in self._settings.media_pools),
+            nics={one.nicid: one.identifier for one in self._settings.nics},
+            certificate_begins=now.begins,
+            certificate_expires=now.expires,
+        )
+
+    async def request(self, *, deadline: float) -> bytes:
+        return await asyncio.to_thread(self._own.request)
+
+    async def renew(self, certificate: bytes, *, deadline: float) -> None:
+        try:
+            await asyncio.to_thread(self._own.renew, certificate)
+        except ValueError as error:
+            raise HypervisorError(f"the new certificate cannot be used: {error}") from None
+        except OSError as error:
+            raise HypervisorError(f"the new certificate cannot be kept: {error.strerror}") from None
+
+
+def settings_of(settings: Settings, own: NodeIdentity) -> Settings:
+    """Its pool bears the number and the name that the controller gave, where no pools are declared."""
+    if settings.pools:
+        return settings
+    return replace(settings, pools=[PoolSetting(own.mpid, own.name, settings.data_dir / "media")])
+
+
+class LedFiles:
+    """Keeps `velocity.storage.port.MediaFiles`: those of the storage that the present leader works with."""
+
+    def __init__(self, storage: Callable[[], Storage | None]) -> None:
+        self._storage = storage
+
+    def _files(self) -> MediaFiles:
+        storage = self._storage()
+        if storage is None:
+            raise Refused(Problem.POOL_AWAY, "no controller has opened the pools of this host yet")
+        return storage.files
+
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
+        return self._files().open(media, readonly=readonly)
+
+    def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
+        return self._files().direct_lacks(media, descriptor, readonly=readonly)
+
+    def provide(self, ref: MediaRef, template: int) -> None:
+        self._files().provide(ref, template)
+
+    def remove(self, ref: MediaRef) -> None:
+        self._files().remove(ref)
+
+
+@dataclass
+class RunningNode:
+    node: Node
+    server: grpc.aio.Server
+    hypervisor: Hypervisor
+    port: int
+
+    async def close(self) -> None:
+        """Guests go on."""
+        await self.node.close()
+        await self.server.stop(GRACE)
+        await self.hypervisor.machines.close()
+
+
+async def begin(
+    settings: Settings,
+    own: NodeIdentity,
+    hypervisor: Callable[[MediaFiles], Awaitable[Hypervisor]],
+    storage: Callable[[Settings], Storage],
+) -> RunningNode:
+    """Serve. Raises `RuntimeError` where the address cannot be had, `HypervisorError`, `OSError`."""
+    settings, kept = settings_of(settings, own), OwnIdentity(settings.data_dir, own)
+    files = LedFiles(lambda: node.storage)
+    driver = await hypervisor(files)
+    terms = Terms(places.term(settings.data_dir))
+    node = Node(driver, lambda: storage(settings), terms, Agent(settings, kept, driver))
+    server, port = await node.listen(settings.node_listen, lambda: kept.now.shown)
+    return RunningNode(node, server, driver, port)

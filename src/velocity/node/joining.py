@@ -1,0 +1,95 @@
+"""How a machine becomes a node: what it asks, and what it believes of the answer."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from velocity import durable
+from velocity.contract import joining
+from velocity.contract.joining import NodeToken
+from velocity.contract.nodes import Joined, JoinNode
+from velocity.node import certificates, identity, places
+from velocity.node.identity import NodeIdentity
+
+WILD = ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
+
+
+class BadAnswer(Exception):
+    """What came is no answer of the server that made the token."""
+
+
+class Draft(Struct, frozen=True):
+    """What is asked by one token, until the answer has come: whoever asks again asks the same."""
+
+    token: str
+    uuid: UUID
+    key: str
+    request: str
+
+
+def begin(data_dir: Path, token: NodeToken) -> Draft:
+    """Written down before it is sent: an answer that is lost is asked for again."""
+    file, name = places.draft(data_dir), joining.name(token.secret)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if file.exists():
+        kept = msgspec.json.decode(file.read_bytes(), type=Draft)
+        if kept.token == name:
+            return kept
+    before = identity.read(data_dir)
+    key = certificates.new_key()
+    uuid = uuid4() if before is None else before.uuid
+    draft = Draft(name, uuid, key.decode(), certificates.request(key).decode())
+    durable.write(file, msgspec.json.encode(draft))
+    return draft
+
+
+def asked(draft: Draft, token: NodeToken, name: str, address: str) -> JoinNode:
+    unproved = JoinNode(
+        token=draft.token, proof="0" * 64, uuid=draft.uuid, name=name, address=address, request=draft.request
+    )
+    return replace(unproved, proof=joining.proof(joining.key(token.secret), unproved))
+
+
+def accept(data_dir: Path, draft: Draft, token: NodeToken, answer: Joined) -> NodeIdentity:
+    """This machine is a node from now on, of the server that made the token. Raises `BadAnswer`."""
+    if not joining.proves(joining.key(token.secret), answer):
+        raise BadAnswer("it does not come from the server that made the token: somebody in between has changed it")
+    try:
+        if certificates.fingerprint(answer.authority.encode()) != token.authority:
+            raise BadAnswer("its authority is another one than the token names")
+        begins, expires = certificates.validity(answer.certificate.encode())
+        own = NodeIdentity(
+            uuid=draft.uuid, host=answer.host, name=answer.name, mpid=answer.mpid, controllers=token.urls,
+            key=draft.key, certificate=answer.certificate, authority=answer.authority, begins=begins, expires=expires,
+        )  # fmt: skip
+        certificates.check(own.shown)
+    except ValueError as error:
+        raise BadAnswer(str(error)) from None
+    places.term(data_dir).unlink(missing_ok=True)  # who has this authority now begins anew, as after a lost database
+    identity.write(data_dir, own)
+    places.draft(data_dir).unlink(missing_ok=True)
+    return own
+
+
+def own_address(url: str, listen: str) -> str:
+    """Where the server finds this machine: the address by which this one goes there, and the port of `node_listen`.
+
+    Nothing is sent. Raises `OSError` where there is no way to the server.
+    """
+    host, _, port = listen.rpartition(":")
+    if host not in WILD:
+        return listen
+    there = urlsplit(url)
+    target = (there.hostname or "", there.port or 80)
+    family, kind, protocol, _, address = socket.getaddrinfo(*target, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as way:
+        way.connect(address)
+        mine = str(way.getsockname()[0])
+    return f"{f'[{mine}]' if ':' in mine else mine}:{port}"

@@ -1,0 +1,20 @@
+"""Where a node keeps who it is: in its data directory, which is no server's then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def identity(data_dir: Path) -> Path:
+    """The file with its key; there since the machine has joined a server."""
+    return data_dir / "node" / "identity.json"
+
+
+def term(data_dir: Path) -> Path:
+    """The file with the highest term that it has served."""
+    return data_dir / "node" / "term.json"
+
+
+def draft(data_dir: Path) -> Path:
+    """The file of a join whose answer has not come."""
+    return data_dir / "node" / "joining.json"

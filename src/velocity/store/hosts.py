@@ -1,0 +1,161 @@
+"""The queries of the hosts that the server controls, and of what lets another one join."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from velocity.hosts.members import JoinToken, Known, Member, Sealed
+from velocity.hosts.port import Duty
+from velocity.hypervisor.port import HostId
+from velocity.store.database import Database
+from velocity.store.tables import authority, hosts, instance, machines, node_tokens
+
+LAST = "last host"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Keeps `velocity.hosts.members.MemberRows`."""
+
+    members: list[Member]
+    tokens: list[JoinToken]
+    authority: Sealed | None
+    last: int
+
+
+class SqlMembers:
+    """Keeps `velocity.hosts.members.MemberStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load(self) -> Rows:
+        def work(connection: Connection) -> Rows:
+            members = [_member(row) for row in connection.execute(select(hosts).order_by(hosts.c.host_id))]
+            tokens = [_token(row) for row in connection.execute(select(node_tokens))]
+            kept = connection.execute(select(authority)).first()
+            last = connection.scalar(select(instance.c.value).where(instance.c.name == LAST))
+            greatest = max([int(last or 0), 1, *(one.host for one in members)])
+            return Rows(members, tokens, None if kept is None else Sealed(kept.certificate, kept.key), greatest)
+
+        return self._database.read(work)
+
+    async def add_token(self, token: JoinToken, sealed: Sealed, now: int) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(node_tokens).where(node_tokens.c.expires < now))
+            connection.execute(insert(node_tokens).values(_token_row(token)))
+            if connection.execute(select(authority.c.id)).first() is None:
+                connection.execute(insert(authority).values(id=1, certificate=sealed.certificate, key=sealed.key))
+
+        await self._database.write(work)
+
+    async def join(self, member: Member, token: JoinToken) -> None:
+        def work(connection: Connection) -> None:
+            _put(connection, member)
+            connection.execute(update(node_tokens).where(node_tokens.c.name == token.name).values(_token_row(token)))
+            if connection.execute(update(instance).where(_last).values(value=str(member.host))).rowcount != 1:
+                connection.execute(insert(instance).values(name=LAST, value=str(member.host)))
+
+        await self._database.write(work)
+
+    async def keep(self, member: Member) -> None:
+        await self._database.write(lambda connection: _put(connection, member))
+
+    async def note(self, member: Member) -> None:
+        statement = update(hosts).where(hosts.c.host_id == member.host).values(_row(member))
+        await self._database.aside(lambda connection: connection.execute(statement) and None)
+
+    async def remove(self, host: HostId) -> int:
+        def work(connection: Connection) -> int:
+            has = select(func.count()).select_from(machines).where(machines.c.host_id == host)
+            count = int(connection.execute(has).scalar_one())
+            if not count:
+                connection.execute(delete(node_tokens).where(node_tokens.c.host_id == host))
+                connection.execute(delete(hosts).where(hosts.c.host_id == host))
+            return count
+
+        return await self._database.write(work)
+
+    async def count(self) -> Mapping[int, int]:
+        found = select(machines.c.host_id, func.count()).group_by(machines.c.host_id)
+        return await self._database.look(
+            lambda connection: {int(host): int(count) for host, count in connection.execute(found)}
+        )
+
+
+_last = instance.c.name == LAST
+
+
+def _put(connection: Connection, member: Member) -> None:
+    if connection.execute(update(hosts).where(hosts.c.host_id == member.host).values(_row(member))).rowcount != 1:
+        connection.execute(insert(hosts).values(_row(member)))
+
+
+def _member(row: Row[Any]) -> Member:
+    return Member(
+        host=HostId(row.host_id),
+        name=row.name,
+        uuid=None if row.uuid is None else UUID(row.uuid),
+        address=row.address or "",
+        serial=row.serial or "",
+        renewing=row.renewing or "",
+        mpid=row.mpid or 0,
+        duty=Duty(row.duty),
+        labels=msgspec.json.decode(row.labels, type=dict[str, str]),
+        joined=row.joined or 0,
+        heard=row.heard or 0,
+        known=_known(row.known),
+    )
+
+
+def _known(text: str | None) -> Known | None:
+    """What a later version wrote may not be readable: it is learnt again."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Known)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _row(member: Member) -> dict[str, Any]:
+    return {
+        "host_id": member.host,
+        "name": member.name,
+        "uuid": None if member.uuid is None else str(member.uuid),
+        "address": member.address or None,
+        "serial": member.serial or None,
+        "renewing": member.renewing or None,
+        "mpid": member.mpid or None,
+        "duty": member.duty.value,
+        "labels": msgspec.json.encode(dict(member.labels)).decode(),
+        "joined": member.joined or None,
+        "heard": member.heard or None,
+        "known": None if member.known is None else msgspec.json.encode(member.known).decode(),
+    }
+
+
+def _token(row: Row[Any]) -> JoinToken:
+    return JoinToken(
+        name=row.name,
+        key=row.key,
+        expires=row.expires,
+        host=None if row.host_id is None else HostId(row.host_id),
+        used_by=None if row.used_by is None else HostId(row.used_by),
+        proof=row.proof or "",
+    )
+
+
+def _token_row(token: JoinToken) -> dict[str, Any]:
+    return {
+        "name": token.name,
+        "key": token.key,
+        "expires": token.expires,
+        "host_id": token.host,
+        "used_by": token.used_by,
+        "proof": token.proof or None,
+    }

@@ -1,0 +1,125 @@
+"""An installation's hosts over a database of its own, and machines that join it: real certificates, gRPC over loopback.
+
+The drivers and the storage are the fakes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from tests.api.world import migrated
+from tests.patience import PATIENCE
+from velocity.changes import Changes
+from velocity.config import Settings
+from velocity.contract.joining import NodeToken
+from velocity.contract.nodes import Joined, JoinNode, NodeInfo, SetNode
+from velocity.controller import NotedHosts, membership
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import HostId, Hypervisor
+from velocity.node import agent, joining
+from velocity.node.agent import RunningNode
+from velocity.node.identity import NodeIdentity
+from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost
+from velocity.storage.port import MediaFiles
+from velocity.store.database import Database
+
+URL = "http://127.0.0.1:1"
+
+
+class Machine:
+    """One that may join."""
+
+    def __init__(self, data: Path, name: str) -> None:
+        self.name = name
+        self.settings = Settings(data_dir=data / name, node_listen="127.0.0.1:0")
+        self.fake = FakeHypervisor()
+        self.pools = FakeHost((2, name))
+        self.running: RunningNode | None = None
+
+    def asks(self, word: str, address: str = "127.0.0.1:1") -> JoinNode:
+        token = NodeToken.read(word)
+        return joining.asked(joining.begin(self.settings.data_dir, token), token, self.name, address)
+
+    def accept(self, word: str, answer: Joined) -> NodeIdentity:
+        token = NodeToken.read(word)
+        return joining.accept(self.settings.data_dir, joining.begin(self.settings.data_dir, token), token, answer)
+
+    async def serve(self, own: NodeIdentity, port: int = 0) -> str:
+        """Its address."""
+
+        async def driver(_media: MediaFiles) -> Hypervisor:
+            return self.fake
+
+        settings = replace(self.settings, node_listen=f"127.0.0.1:{port}")
+        self.running = await agent.begin(settings, own, driver, lambda _: connect(self.pools))
+        return f"127.0.0.1:{self.running.port}"
+
+    async def stop(self) -> None:
+        if self.running is not None:
+            await self.running.close()
+            self.running = None
+
+
+class Installation:
+    """The controller's side. `now` is its clock."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.now = 1_800_000_000.0
+        self.hosts = NotedHosts()
+        self._machines: list[Machine] = []
+
+    async def open(self, **more: Any) -> None:
+        file = self.data / "v.db"
+        if not file.exists():
+            file.write_bytes(migrated())
+        self.database = Database(f"sqlite:///{file}")
+        self.database.open()
+        fake, settings = FakeHypervisor(), Settings(data_dir=self.data, listen="127.0.0.1:8090", **more)
+        self.hosts = NotedHosts()
+        self.membership = membership(
+            settings, self.database, fake, connect(FakeHost()), Changes(), self.hosts, lambda: self.now
+        )
+        await self.membership.open()
+
+    async def close(self) -> None:
+        await self.membership.close()
+        await self.database.close()
+        for one in self._machines:
+            await one.stop()
+
+    async def reopen(self) -> None:
+        await self.membership.close()
+        await self.database.close()
+        await self.open()
+
+    def machine(self, name: str) -> Machine:
+        self._machines.append(made := Machine(self.data, name))
+        return made
+
+    async def token(self, host: int | None = None) -> str:
+        return (await self.membership.make_token(UNSET if host is None else host, [URL])).token
+
+    async def join(self, name: str) -> tuple[Machine, HostId]:
+        """A machine that has joined, and serves."""
+        one, word = self.machine(name), await self.token()
+        answer = await self.membership.join(one.asks(word))
+        address = await one.serve(one.accept(word, answer))
+        await self.membership.set(SetNode(host=answer.host, address=address))
+        await self.until(answer.host, lambda now: now.state == "online")
+        return one, HostId(answer.host)
+
+    async def until(self, host: int, holds: Callable[[NodeInfo], bool]) -> NodeInfo:
+        end = time.monotonic() + PATIENCE
+        while not holds(now := await self.membership.show(host)):
+            assert time.monotonic() < end, f"the host is {now} still"
+            await asyncio.sleep(0.02)
+        return now

@@ -1,0 +1,208 @@
+"""A machine joins by a token, and by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from tests.hosts.installation import Installation
+from tests.patience import eventually
+from velocity.contract import joining
+from velocity.contract.joining import BadToken, NodeToken
+from velocity.contract.nodes import JoinNode, ListNodes, SetNode
+from velocity.contract.problems import Problem, Refused
+from velocity.hosts.port import OWN_HOST, Duty
+from velocity.node import identity, places
+from velocity.node.certificates import Authority, serial_of
+from velocity.node.joining import BadAnswer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def here(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Installation]:
+    made = Installation(tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def names(here: Installation) -> list[str]:
+    return [one.name for one in await here.membership.all(ListNodes())][1:]
+
+
+@pytest.mark.holds("MANY-430")
+async def test_a_machine_joins_by_a_token_and_is_attached_with_what_it_tells(here: Installation) -> None:
+    one, host = await here.join("b")
+    now = await here.membership.show(host)
+    assert (now.name, now.state, now.own, now.vms) == ("b", "online", False, 0)
+    assert [(pool.mpid, pool.name) for pool in now.pools] == [(2, "b")], "a number that no other host has"
+    attached = here.hosts.there[host]
+    assert (attached.name, attached.duty, attached.pools[0].mpid) == ("b", Duty.ACTIVE, 2)
+    found = await attached.hypervisor.machines.adopt(host, deadline=5)
+    assert found.complete
+    assert found.host == host
+    assert one.running is not None
+
+
+@pytest.mark.holds("MANY-431")
+async def test_a_token_serves_once_for_an_hour_and_no_word_in_its_place(here: Installation) -> None:
+    word, one = await here.token(), here.machine("b")
+    asked = one.asks(word)
+    stranger = NodeToken.read(word)
+    unknown = str(NodeToken(stranger.urls, stranger.authority, b"x" * joining.SECRET))
+    for wrong in (
+        replace(asked, name="c"),
+        replace(asked, address="127.0.0.1:2"),
+        replace(asked, request=here.machine("c").asks(word).request),
+        replace(asked, proof="0" * 64),
+        here.machine("d").asks(unknown),
+    ):
+        await refused(here, wrong)
+    here.now += 3601
+    await refused(here, asked)
+    here.now -= 3601
+    await here.membership.join(asked)
+    await refused(here, here.machine("e").asks(word))
+    assert await names(here) == ["b"]
+    for text in ("", "vnt1.", "vnt1.AAAA", "vnt1.ä", word[:-4], word.removeprefix("vnt1.")):
+        with pytest.raises(BadToken):
+            NodeToken.read(text)
+
+
+async def refused(here: Installation, asked: JoinNode) -> None:
+    with pytest.raises(Refused) as error:
+        await here.membership.join(asked)
+    assert error.value.problem is Problem.TOKEN_REFUSED
+
+
+@pytest.mark.holds("MANY-432")
+async def test_an_answer_that_was_lost_is_given_again_to_the_same_machine_alone(here: Installation) -> None:
+    word, one = await here.token(), here.machine("b")
+    first = await here.membership.join(one.asks(word))
+    again = await here.membership.join(one.asks(word))
+    assert (again.host, again.mpid) == (first.host, first.mpid)
+    assert await names(here) == ["b"]
+    await here.reopen()
+    third = await here.membership.join(one.asks(word))
+    assert third.host == first.host
+    own = one.accept(word, third)
+    assert own.host == first.host
+    assert not places.draft(one.settings.data_dir).exists()
+
+
+@pytest.mark.holds("MANY-433")
+async def test_an_answer_that_was_changed_on_the_way_is_not_believed_and_nothing_is_written(here: Installation) -> None:
+    word, one = await here.token(), here.machine("b")
+    answer = await here.membership.join(one.asks(word))
+    token = NodeToken.read(word)
+    other = Authority.make(datetime.now(UTC))
+    forged = replace(answer, authority=other.certificate.decode())
+    own_proof = replace(forged, proof=joining.proof(joining.key(token.secret), forged))
+    for changed in (replace(answer, mpid=9), replace(answer, name="x"), forged, own_proof):
+        with pytest.raises(BadAnswer):
+            one.accept(word, changed)
+    assert identity.read(one.settings.data_dir) is None
+    assert one.accept(word, answer).name == "b"
+    file = places.identity(one.settings.data_dir)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.holds("MANY-434")
+async def test_a_host_joins_again_by_a_token_for_it_and_its_former_certificate_is_worth_nothing(
+    here: Installation,
+) -> None:
+    one, host = await here.join("b")
+    before = identity.read(one.settings.data_dir)
+    assert before is not None
+    with pytest.raises(Refused) as error:
+        await here.membership.join(one.asks(await here.token()))
+    assert error.value.problem is Problem.NODE_KNOWN
+    assert "--again b" in error.value.message
+    word = await here.token(host)
+    answer = await here.membership.join(one.asks(word, f"127.0.0.1:{one.running.port if one.running else 0}"))
+    assert answer.host == host
+    now = await here.until(host, lambda now: now.state == "unreachable")
+    assert "does not answer" in str(now.message), "it still shows the former certificate"
+    port = one.running.port if one.running else 0
+    await one.stop()
+    own = one.accept(word, answer)
+    assert serial_of(own.certificate.encode()) != serial_of(before.certificate.encode())
+    await one.serve(own, port)
+    await here.until(host, lambda now: now.state == "online")
+
+
+@pytest.mark.holds("MANY-435")
+async def test_a_removed_host_is_detached_and_its_number_is_given_to_nobody_else(here: Installation) -> None:
+    _, host = await here.join("b")
+    await here.membership.remove(host)
+    assert host not in here.hosts.there
+    assert await names(here) == []
+    _, other = await here.join("c")
+    assert other > host
+    await here.membership.remove(other)
+    await here.reopen()
+    word, one = await here.token(), here.machine("d")
+    assert (await here.membership.join(one.asks(word))).host > other
+
+
+@pytest.mark.holds("MANY-436")
+async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_was_known_last(
+    here: Installation,
+) -> None:
+    one, host = await here.join("b")
+    await one.stop()
+    now = await here.until(host, lambda now: now.state == "unreachable")
+    assert now.since == int(here.now)
+    assert "b does not answer at 127.0.0.1:" in str(now.message)
+    await here.reopen()
+    attached = here.hosts.there[host]
+    assert attached.hypervisor.hosts.about(host) == one.fake.hosts.about(host)
+    assert [pool.name for pool in attached.pools] == ["b"]
+    own = identity.read(one.settings.data_dir)
+    assert own is not None
+    port = int(str((await here.membership.show(host)).address).rpartition(":")[2])
+    await one.serve(own, port)
+    await here.until(host, lambda now: now.state == "online")
+
+
+@pytest.mark.holds("MANY-437")
+async def test_a_duty_and_labels_are_kept_and_told_to_what_places_vms(here: Installation) -> None:
+    _, host = await here.join("b")
+    await here.membership.set(SetNode(host=host, duty="draining", labels={"rack": "a"}))
+    assert (here.hosts.there[host].duty, here.hosts.there[host].labels) == (Duty.DRAINING, {"rack": "a"})
+    await here.membership.set(SetNode(host=1, duty="maintenance", name="a"))
+    assert (here.hosts.there[OWN_HOST].duty, here.hosts.there[OWN_HOST].name) == (Duty.MAINTENANCE, "a")
+    await here.reopen()
+    assert (here.hosts.there[host].duty, here.hosts.there[OWN_HOST].duty) == (Duty.DRAINING, Duty.MAINTENANCE)
+    with pytest.raises(Refused) as error:
+        await here.membership.set(SetNode(host=1, name="b"))
+    assert error.value.problem is Problem.NODE_NAME_TAKEN
+
+
+@pytest.mark.holds("MANY-438")
+async def test_a_certificate_is_renewed_by_itself_before_its_time_is_over(here: Installation) -> None:
+    one, host = await here.join("b")
+    before = identity.read(one.settings.data_dir)
+    assert before is not None
+
+    def renewed() -> bool:
+        now = identity.read(one.settings.data_dir)
+        return now is not None and now.certificate != before.certificate
+
+    here.now = before.begins + (before.expires - before.begins) * 0.6
+    await here.until(host, lambda now: now.state == "online")
+    assert not renewed()
+    here.now = before.begins + (before.expires - before.begins) * 0.7
+    await eventually(renewed, "a new certificate")
+    here.now = float(before.begins)
+    now = identity.read(one.settings.data_dir)
+    assert now is not None
+    assert now.key != before.key
+    await here.until(host, lambda now: now.state == "online")
+    await here.reopen()
+    await here.until(host, lambda now: now.state == "online")
