@@ -20,7 +20,8 @@ from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined, JoinNode, NodeInfo, SetNode
-from velocity.controller import NotedHosts, membership
+from velocity.controller import membership
+from velocity.hosts.port import AttachedHost
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.node import agent, joining
@@ -32,6 +33,19 @@ from velocity.storage.port import MediaFiles
 from velocity.store.database import Database
 
 URL = "http://127.0.0.1:1"
+
+
+class NotedHosts:
+    """Keeps `velocity.hosts.port.Attaching`, and only notes who is there."""
+
+    def __init__(self) -> None:
+        self.there: dict[HostId, AttachedHost] = {}
+
+    async def attach(self, one: AttachedHost) -> None:
+        self.there[one.host] = one
+
+    async def detach(self, host: HostId) -> None:
+        del self.there[host]
 
 
 class Machine:

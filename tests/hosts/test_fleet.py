@@ -19,7 +19,7 @@ def b() -> Other:
     return Other(2, "b", (20, "fast"))
 
 
-@pytest.mark.holds("MANY-400")
+@pytest.mark.holds("MANY-5")
 async def test_a_vm_lives_on_its_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         own, other = await w.vm("own", host=1), await w.vm("other", host=2)
@@ -42,7 +42,7 @@ async def test_a_vm_lives_on_its_host(tmp_path: Path, b: Other) -> None:
         assert w.hypervisor.machines.forgotten == []
 
 
-@pytest.mark.holds("MANY-401")
+@pytest.mark.holds("MANY-6")
 async def test_where_a_vm_is_shows_where_it_could_be_elsewhere(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm("other", host=2)
@@ -57,7 +57,7 @@ async def test_where_a_vm_is_shows_where_it_could_be_elsewhere(tmp_path: Path, b
         assert "host" not in (await w.ok("POST", "/v/vm/list", gid=0))["vms"][0]
 
 
-@pytest.mark.holds("MANY-402")
+@pytest.mark.holds("MANY-7")
 async def test_a_lost_host_costs_its_own_vms_alone(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         own, other, stopped = await w.vm("own", host=1), await w.vm("other", host=2), await w.vm("stopped", host=2)
@@ -81,7 +81,7 @@ async def test_a_lost_host_costs_its_own_vms_alone(tmp_path: Path, b: Other) -> 
         assert (await w.ok("PUT", "/v/vm/state", vmid=stopped, state="RUNNING"))["state"] == "RUNNING"
 
 
-@pytest.mark.holds("MANY-403")
+@pytest.mark.holds("MANY-8")
 async def test_a_restart_finds_the_vms_of_every_host_also_of_one_that_is_lost(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         own, other = await w.vm("own", host=1), await w.vm("other", host=2)
@@ -101,7 +101,7 @@ async def test_a_restart_finds_the_vms_of_every_host_also_of_one_that_is_lost(tm
         assert b.runs(uuid)
 
 
-@pytest.mark.holds("MANY-404")
+@pytest.mark.holds("MANY-9")
 async def test_a_host_that_comes_later_is_used_and_touched_nowhere(tmp_path: Path, b: Other) -> None:
     """What it keeps of machines that are not known here may be another installation's."""
     uuid = uuid4()
@@ -125,7 +125,7 @@ async def test_a_host_that_comes_later_is_used_and_touched_nowhere(tmp_path: Pat
         assert (refused.code, refused["field"]) == (12280, "host")
 
 
-@pytest.mark.holds("MANY-405")
+@pytest.mark.holds("MANY-10")
 async def test_what_one_host_tells_of_anothers_vm_changes_nothing(tmp_path: Path, b: Other) -> None:
     """As after a move whose other end is still there: it is named, and no state follows from it."""
     async with together(tmp_path / "data", b) as w:

@@ -35,7 +35,7 @@ async def names(here: Installation) -> list[str]:
     return [one.name for one in await here.membership.all(ListNodes())][1:]
 
 
-@pytest.mark.holds("MANY-430")
+@pytest.mark.holds("MANY-24")
 async def test_a_machine_joins_by_a_token_and_is_attached_with_what_it_tells(here: Installation) -> None:
     one, host = await here.join("b")
     now = await here.membership.show(host)
@@ -49,7 +49,7 @@ async def test_a_machine_joins_by_a_token_and_is_attached_with_what_it_tells(her
     assert one.running is not None
 
 
-@pytest.mark.holds("MANY-431")
+@pytest.mark.holds("MANY-25")
 async def test_a_token_serves_once_for_an_hour_and_no_word_in_its_place(here: Installation) -> None:
     word, one = await here.token(), here.machine("b")
     asked = one.asks(word)
@@ -80,7 +80,7 @@ async def refused(here: Installation, asked: JoinNode) -> None:
     assert error.value.problem is Problem.TOKEN_REFUSED
 
 
-@pytest.mark.holds("MANY-432")
+@pytest.mark.holds("MANY-26")
 async def test_an_answer_that_was_lost_is_given_again_to_the_same_machine_alone(here: Installation) -> None:
     word, one = await here.token(), here.machine("b")
     first = await here.membership.join(one.asks(word))
@@ -95,7 +95,7 @@ async def test_an_answer_that_was_lost_is_given_again_to_the_same_machine_alone(
     assert not places.draft(one.settings.data_dir).exists()
 
 
-@pytest.mark.holds("MANY-433")
+@pytest.mark.holds("MANY-27")
 async def test_an_answer_that_was_changed_on_the_way_is_not_believed_and_nothing_is_written(here: Installation) -> None:
     word, one = await here.token(), here.machine("b")
     answer = await here.membership.join(one.asks(word))
@@ -112,7 +112,7 @@ async def test_an_answer_that_was_changed_on_the_way_is_not_believed_and_nothing
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.holds("MANY-434")
+@pytest.mark.holds("MANY-28")
 async def test_a_host_joins_again_by_a_token_for_it_and_its_former_certificate_is_worth_nothing(
     here: Installation,
 ) -> None:
@@ -136,7 +136,7 @@ async def test_a_host_joins_again_by_a_token_for_it_and_its_former_certificate_i
     await here.until(host, lambda now: now.state == "online")
 
 
-@pytest.mark.holds("MANY-435")
+@pytest.mark.holds("MANY-29")
 async def test_a_removed_host_is_detached_and_its_number_is_given_to_nobody_else(here: Installation) -> None:
     _, host = await here.join("b")
     await here.membership.remove(host)
@@ -150,7 +150,7 @@ async def test_a_removed_host_is_detached_and_its_number_is_given_to_nobody_else
     assert (await here.membership.join(one.asks(word))).host > other
 
 
-@pytest.mark.holds("MANY-436")
+@pytest.mark.holds("MANY-30")
 async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_was_known_last(
     here: Installation,
 ) -> None:
@@ -170,7 +170,7 @@ async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_w
     await here.until(host, lambda now: now.state == "online")
 
 
-@pytest.mark.holds("MANY-437")
+@pytest.mark.holds("MANY-31")
 async def test_a_duty_and_labels_are_kept_and_told_to_what_places_vms(here: Installation) -> None:
     _, host = await here.join("b")
     await here.membership.set(SetNode(host=host, duty="draining", labels={"rack": "a"}))
@@ -184,7 +184,7 @@ async def test_a_duty_and_labels_are_kept_and_told_to_what_places_vms(here: Inst
     assert error.value.problem is Problem.NODE_NAME_TAKEN
 
 
-@pytest.mark.holds("MANY-438")
+@pytest.mark.holds("MANY-33")
 async def test_a_certificate_is_renewed_by_itself_before_its_time_is_over(here: Installation) -> None:
     one, host = await here.join("b")
     before = identity.read(one.settings.data_dir)

@@ -74,7 +74,7 @@ async def until_it_answers(w: World, vmid: int) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.holds("MANY-412")
+@pytest.mark.holds("MANY-17")
 async def test_a_cut_line_is_told_and_made_up_for(tmp_path: Path, line: Line) -> None:
     pool = line.other.disks.pools[20]
     async with world(tmp_path / "data", attach=line.attach) as w:

@@ -33,7 +33,7 @@ def wanted(**more: Any) -> Wanted:
     return Wanted(Spec(**{name: getattr(SPEC, name) for name in SPEC.__struct_fields__} | changes), **more)
 
 
-@pytest.mark.holds("MANY-413")
+@pytest.mark.holds("MANY-18")
 def test_the_host_with_most_of_its_memory_left() -> None:
     placed = place([host(1, given=2048), host(2, given=1024), host(3, given=3072)], wanted())
     assert placed == Placed(HostId(2), "of 3 hosts that can have it, most of its memory is left: 3072 of 4096 MiB")
@@ -56,7 +56,7 @@ LACKS = {
 }
 
 
-@pytest.mark.holds("MANY-414")
+@pytest.mark.holds("MANY-19")
 @pytest.mark.parametrize("words", LACKS)
 def test_what_a_host_lacks_is_named(words: str) -> None:
     one, what = LACKS[words]
@@ -72,14 +72,14 @@ def test_what_a_host_lacks_is_named(words: str) -> None:
     assert place([one, better], what) == Placed(HostId(1), "it is the only host that can have it")
 
 
-@pytest.mark.holds("MANY-414")
+@pytest.mark.holds("MANY-19")
 def test_a_refusal_is_bounded() -> None:
     with pytest.raises(Refused, match=f"and {300 - NAMED} more$") as refused:
         place([host(number, answers=False) for number in range(1, 301)], wanted())
     assert len(refused.value.message) < 500
 
 
-@pytest.mark.holds("MANY-415")
+@pytest.mark.holds("MANY-20")
 def test_a_host_that_is_asked_for() -> None:
     hosts = [host(1), host(2, given=4096), host(3, duty=Duty.DRAINING)]
     assert place(hosts, wanted(host=2)) == Placed(HostId(2), "it was asked for"), "whatever its VMs have been given"
@@ -89,14 +89,14 @@ def test_a_host_that_is_asked_for() -> None:
         place(hosts, wanted(host=4))
 
 
-@pytest.mark.holds("MANY-413")
+@pytest.mark.holds("MANY-18")
 def test_where_there_is_one_host_nothing_is_chosen() -> None:
     only = host(1, duty=Duty.DRAINING, answers=False, given=9999, facts=smaller(memory=1))
     assert place([only], wanted()) == Placed(HostId(1))
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-413")
+@pytest.mark.holds("MANY-18")
 async def test_creations_at_once_fill_the_hosts_and_no_further(tmp_path: Path) -> None:
     """Of sixteen at once, each of 1 GiB, eight fit on two hosts of 4 GiB: four on each."""
     b = Other(2, "b")
@@ -116,7 +116,7 @@ async def test_creations_at_once_fill_the_hosts_and_no_further(tmp_path: Path) -
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-416")
+@pytest.mark.holds("MANY-21")
 async def test_a_plan_shows_the_choice_and_why(tmp_path: Path) -> None:
     async with together(tmp_path / "data", Other(2, "b", facts=smaller(memory=64))) as w:
         body = {"name": "vm", "gid": 0, "cpus": 1, "memory_mib": 128}
@@ -130,7 +130,7 @@ async def test_a_plan_shows_the_choice_and_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-417")
+@pytest.mark.holds("MANY-22")
 async def test_a_host_in_maintenance_starts_nothing_and_one_that_drains_gets_nothing(tmp_path: Path) -> None:
     b = Other(2, "b")
     async with together(tmp_path / "data", b) as w:
@@ -149,7 +149,7 @@ async def test_a_host_in_maintenance_starts_nothing_and_one_that_drains_gets_not
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-418")
+@pytest.mark.holds("MANY-23")
 async def test_a_clone_is_beside_its_source_or_where_its_disks_are_to_be(tmp_path: Path) -> None:
     b = Other(2, "b", (20, "fast"))
     async with together(tmp_path / "data", b) as w:

@@ -33,7 +33,7 @@ async def uploaded(w: World, mpid: int, name: str = "data") -> str:
     return str(answer["mid"])
 
 
-@pytest.mark.holds("MANY-406")
+@pytest.mark.holds("MANY-11")
 async def test_media_are_where_their_pool_is(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         pool = b.disks.pools[20]
@@ -55,7 +55,7 @@ async def test_media_are_where_their_pool_is(tmp_path: Path, b: Other) -> None:
         assert objects(pool).keys() == {UUID(made)}
 
 
-@pytest.mark.holds("MANY-407")
+@pytest.mark.holds("MANY-12")
 async def test_a_medium_of_another_host_is_not_attached(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid, vmid = await w.medium(mpid=20), await w.vm(host=1)
@@ -70,7 +70,7 @@ async def test_a_medium_of_another_host_is_not_attached(tmp_path: Path, b: Other
         assert "is not there" in refused["message"]
 
 
-@pytest.mark.holds("MANY-408")
+@pytest.mark.holds("MANY-13")
 @pytest.mark.parametrize("ways", [(1, 20), (20, 1)])
 async def test_a_medium_goes_from_host_to_host(tmp_path: Path, b: Other, ways: tuple[int, int]) -> None:
     async with together(tmp_path / "data", b) as w:
@@ -96,7 +96,7 @@ async def content(w: World, mid: str) -> bytes:
         await outgoing.close()
 
 
-@pytest.mark.holds("MANY-408")
+@pytest.mark.holds("MANY-13")
 async def test_what_is_to_be_made_anew_is_made_on_one_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await uploaded(w, 1)
@@ -108,7 +108,7 @@ async def test_what_is_to_be_made_anew_is_made_on_one_host(tmp_path: Path, b: Ot
         assert b.disks.pools[20].moving == {}
 
 
-@pytest.mark.holds("MANY-408")
+@pytest.mark.holds("MANY-13")
 async def test_a_copy_that_is_cancelled_on_its_way_leaves_nothing(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid, pool = await uploaded(w, 1), b.disks.pools[20]
@@ -126,7 +126,7 @@ async def test_a_copy_that_is_cancelled_on_its_way_leaves_nothing(tmp_path: Path
         assert (pool.kept, pool.moving, pool.trash) == ({}, {}, {})
 
 
-@pytest.mark.holds("MANY-409")
+@pytest.mark.holds("MANY-14")
 async def test_a_pool_whose_host_does_not_answer_is_away(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await w.medium(mpid=20)
@@ -139,7 +139,7 @@ async def test_a_pool_whose_host_does_not_answer_is_away(tmp_path: Path, b: Othe
         await w.ok("DELETE", "/m/media", mid=mid)
 
 
-@pytest.mark.holds("MANY-410")
+@pytest.mark.holds("MANY-15")
 async def test_a_number_that_two_hosts_declare_is_used_once_and_told(
     tmp_path: Path, b: Other, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -152,7 +152,7 @@ async def test_a_number_that_two_hosts_declare_is_used_once_and_told(
         assert len(c.disks.pools[30].kept) == 1
 
 
-@pytest.mark.holds("MANY-411")
+@pytest.mark.holds("MANY-16")
 async def test_pools_come_and_go_with_their_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await w.medium(mpid=20)

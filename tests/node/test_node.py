@@ -129,7 +129,7 @@ async def test_a_later_leader_ends_what_the_earlier_one_held(pair: Pair) -> None
     await later.close()
 
 
-@pytest.mark.holds("MANY-439")
+@pytest.mark.holds("MANY-32")
 async def test_what_is_under_way_when_the_connection_leads_elsewhere_is_unknown(pair: Pair) -> None:
     to = pair.served.connect(1)
     hypervisor, _ = pair.over(to)

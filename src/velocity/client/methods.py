@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a call imports its module of the contract: all of them take
         medium,
         metrics,
         nics,
+        nodes,
         pools,
         screens,
         sessions,
@@ -1072,6 +1073,89 @@ class Methods(abc.ABC):
         from velocity.contract import host
 
         return self.call(host.SHOW, Nothing())
+
+    def list_nodes(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nodes.Nodes:
+        """List the hosts, the server's own first.
+
+        Refused with:
+        403 57100: velocity.host.view is needed on at least one group
+        """
+        from velocity.contract import nodes
+
+        return self.call(nodes.LIST, nodes.ListNodes(limit=limit, before=before))
+
+    def show_node(self, *, host: int) -> nodes.NodeInfo:
+        """Show a host as it is known to the server.
+
+        Refused with:
+        403 57101: velocity.host.view is needed on at least one group
+        404 57110: no such host
+        """
+        from velocity.contract import nodes
+
+        return self.call(nodes.SHOW, nodes.ShowNode(host=host))
+
+    def set_node(
+        self,
+        *,
+        host: int,
+        name: str | UnsetType = UNSET,
+        address: str | UnsetType = UNSET,
+        duty: Literal["active", "draining", "maintenance"] | UnsetType = UNSET,
+        labels: dict[str, str] | UnsetType = UNSET,
+    ) -> nodes.NodeInfo:
+        """Change a host: its duty (to drain it, or for maintenance), its labels, name or address.
+
+        Refused with:
+        403 57400: velocity.node.manage is needed on the root group
+        404 57410: no such host
+        409 57420: another host has that name
+        406 57421: the server's own host has no address
+        """
+        from velocity.contract import nodes
+
+        return self.call(nodes.SET, nodes.SetNode(host=host, name=name, address=address, duty=duty, labels=labels))
+
+    def remove_node(self, *, host: int) -> Nothing:
+        """Remove a host that has no VMs: its certificate is worth nothing from then on.
+
+        Refused with:
+        403 57300: velocity.node.manage is needed on the root group
+        404 57310: no such host
+        409 57320: VMs belong to the host
+        406 57321: it is the server's own host
+        """
+        from velocity.contract import nodes
+
+        return self.call(nodes.REMOVE, nodes.RemoveNode(host=host))
+
+    def make_node_token(self, *, host: int | UnsetType = UNSET, urls: list[str] | UnsetType = UNSET) -> nodes.Token:
+        """Make a token, with which one machine becomes a host within an hour.
+
+        Refused with:
+        403 58200: velocity.node.manage is needed on the root group
+        404 58210: no such host
+        409 58220: as many tokens as there may be are unused
+        406 58221: the server's own host does not join
+        """
+        from velocity.contract import nodes
+
+        return self.call(nodes.TOKEN, nodes.MakeToken(host=host, urls=urls))
+
+    def join_node(self, *, token: str, proof: str, uuid: UUID, name: str, address: str, request: str) -> nodes.Joined:
+        """Become a host of this server, by a token: `velocity node join` asks this.
+
+        Refused with:
+        403 59200: the token is unknown, used or expired, or the proof is wrong
+        409 59220: another host has that name
+        409 59221: that machine is a host already, and the token is not for it
+        406 59222: the certificate request cannot be used
+        """
+        from velocity.contract import nodes
+
+        return self.call(
+            nodes.JOIN, nodes.JoinNode(token=token, proof=proof, uuid=uuid, name=name, address=address, request=request)
+        )
 
     def explain(
         self,
