@@ -360,6 +360,13 @@ async def restart_vm_by_force(w: World) -> Case:
     return Case({"vmid": vmid, "force": True}, [("kill", "vm", "vm"), ("start", "vm", "vm")])
 
 
+@of("reset_vm")
+async def reset_vm(w: World) -> Case:
+    vmid = await w.vm("vm")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    return Case({"vmid": vmid}, [("reset", "vm", "vm")])
+
+
 @of("delete_vm")
 async def delete_vm(w: World) -> Case:
     free = [{"gid": 0, "cpus": -1, "memory_mib": -64, "vms": -1}]

@@ -50,6 +50,7 @@ def test_a_vm_from_its_media_to_its_removal(host: Host, tmp_path: Path) -> None:
     assert "web is RUNNING" in host.ok("vm", "start", "web")
     assert "web is PAUSED" in host.ok("vm", "pause", "web")
     assert "1 is RUNNING" in host.ok("vm", "resume", "1"), "ids do as well"
+    assert "web is RUNNING" in host.ok("vm", "reset", "web")
     assert "RUNNING" in host.ok("vm", "list")
     assert host.run("vm", "rm", "web").exit_code == 1
     assert "web is STOPPED" in host.ok("vm", "stop", "web")

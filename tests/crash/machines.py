@@ -106,6 +106,11 @@ def vm_restart(world: World) -> Request:
     return Request("vm restart", "PUT", "/v/vm/restart", {"vmid": world.id("vms", name), "force": True})
 
 
+def vm_reset(world: World) -> Request:
+    """Whether it came to that or not, it runs."""
+    return Request("vm reset", "PUT", "/v/vm/reset", {"vmid": world.id("vms", _vm(world, "RUNNING"))})
+
+
 def vm_clone(world: World) -> Request:
     """The VM and the copy of its disk come to be, or neither."""
     world.do(media.medium_create(world))
@@ -157,8 +162,8 @@ def vm_purge(world: World) -> Request:
 
 
 OPERATIONS = (
-    vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_delete,
-    vm_delete_with_disk, vm_purge, vm_clone,
+    vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_reset,
+    vm_delete, vm_delete_with_disk, vm_purge, vm_clone,
 )  # fmt: skip
-OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_purge)
+OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_reset, vm_purge)
 """Those that differ where guests are processes."""

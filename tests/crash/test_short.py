@@ -29,6 +29,7 @@ MEMORY = (
     Cell(operations.restore_vm_with_disk, COMMITTED, 1),
     Cell(machines.vm_clone, COMMITTED, 2),
     Cell(machines.vm_restart, "after a machine in memory is stopped", 1),
+    Cell(machines.vm_reset, "after a machine in memory is reset", 1),
     Cell(operations.empty_trash, COMMITTED, 2),
     Cell(operations.vm_limit, COMMITTED, 1),
 )

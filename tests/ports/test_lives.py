@@ -87,6 +87,28 @@ async def test_the_number_of_a_call_covers_what_it_did_and_numbers_grow(subject:
     await listener.close()
 
 
+@pytest.mark.holds("STATE-353")
+async def test_a_reset_goes_on_running_or_waits_before_the_first_instruction(subject: Subject) -> None:
+    who, machines = machine(), subject.hypervisor.machines
+    listener = Listener(subject.hypervisor)
+    await start(subject, who, held=False)
+    await machines.reset(who, deadline=DEADLINE)
+    assert await fact(subject.hypervisor, who) is Fact.RUNNING
+    await machines.pause(who, deadline=DEADLINE)
+    await listener.up_to(await machines.reset(who, deadline=DEADLINE))
+    last = listener.last(who)
+    assert last is not None
+    assert (last.fact, last.why) == (Fact.HELD, FactCause.ASKED)
+    await machines.reset(who, deadline=DEADLINE)
+    assert await fact(subject.hypervisor, who) is Fact.HELD
+    await machines.resume(who, deadline=DEADLINE)
+    assert await listed(subject.hypervisor) == [(who, Fact.RUNNING, FactCause.ASKED)]
+    await machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    with pytest.raises(NotRunning):
+        await machines.reset(who, deadline=DEADLINE)
+    await listener.close()
+
+
 async def test_an_end_is_told_until_it_is_acknowledged_over_every_restart(subject: Subject) -> None:
     who = machine()
     await start(subject, who)

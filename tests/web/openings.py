@@ -163,6 +163,7 @@ DIALOGS = (
     dialog("pages/media/UnderWay", "/media", "End half.iso"),
     Opening("pages/media/UploadDialog", "/media", (files("Upload"),), "Upload"),
     dialog("ui/ForceOff", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
+    dialog("pages/vm/Reset", f"/vms/{RUNS}", MORE_RUNS, press("Reset…")),
     dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
     Opening(
         "pages/vm/overview/TakeFromHost",

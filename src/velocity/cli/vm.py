@@ -185,6 +185,16 @@ def restart(vm_: str, group: int | None, force: bool, wait: bool, timeout: float
 
 @vm.command()
 @which
+@changing
+def reset(vm_: str, group: int | None) -> None:
+    """Reset VM at once, without asking its guest. What has not reached its disks is lost."""
+    client = connection.connect()
+    found = resolve.vm(client, group, vm_)
+    _said(found.label, client.reset_vm(vmid=found.id))
+
+
+@vm.command()
+@which
 @click.option("--force", is_flag=True, help="Power it off first.")
 @click.option("--purge", is_flag=True, help="Delete permanently, without the trash.")
 @click.option("--with-disks", "disks", is_flag=True, help="Its disks too; refused if another VM has one of them.")

@@ -13,7 +13,7 @@ from velocity.contract.placement import HostRef
 
 Do = Literal[
     "create", "change", "delete", "purge", "restore", "grant", "revoke", "assign",
-    "start", "pause", "resume", "stop", "kill", "cancel",
+    "start", "pause", "resume", "stop", "kill", "reset", "cancel",
 ]  # fmt: skip
 
 Kind = Literal["vm", "medium", "group", "user", "pool", "task", "session", "host", "token"]

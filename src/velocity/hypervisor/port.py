@@ -190,6 +190,12 @@ class Machines(Protocol):
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
         """Let its CPUs run (again); done already is success."""
 
+    async def reset(self, who: Incarnation, *, deadline: float) -> int:
+        """Have it boot again at once, in the same run: its guest is not asked, and its devices stay.
+
+        One that runs goes on running; any other is HELD before its first instruction, whatever it stood still for.
+        """
+
     async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
         """Make this run be of that specification, as far as that can be while it runs; done already is success.
 

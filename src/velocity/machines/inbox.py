@@ -61,3 +61,9 @@ async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T]
 def unawaited() -> asyncio.Future[State]:
     """The answer to an item that nobody waits for."""
     return asyncio.get_running_loop().create_future()
+
+
+def looked_at(task: asyncio.Task[State]) -> None:
+    """Whoever asked may be gone: that is no fault."""
+    if not task.cancelled():
+        task.exception()

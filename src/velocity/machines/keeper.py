@@ -21,18 +21,24 @@ from velocity import plan
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Stop, Unknown
-from velocity.machines.inbox import ExclusiveWork, InboxItem, StateRequest, StopRetry, run_and_answer, unawaited
+from velocity.machines.inbox import (
+    ExclusiveWork,
+    InboxItem,
+    StateRequest,
+    StopRetry,
+    looked_at,
+    run_and_answer,
+    unawaited,
+)
 from velocity.machines.life import MOMENT, KeeperContext, Life
 from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord, run_of
-from velocity.machines.states import DOES, Cause, after
+from velocity.machines.states import DOES, STEADY, Cause, after
 
 log = logging.getLogger(__name__)
 
 START_DEADLINE = 60.0
 EMERGENCY = 1.0
 """Seconds that a forced stop gives the database to take a note of it first."""
-
-STEADY = frozenset({State.STOPPED, State.RUNNING, State.PAUSED})
 
 T = TypeVar("T")
 
@@ -124,31 +130,26 @@ class Keeper(Life):
                 pass
 
     async def _request(self, cause: Cause) -> State:
-        self._check_there()
+        of_runs = cause in (Cause.ASK_RESTART, Cause.ASK_RESET)
+        self._check_there(runs=of_runs)
         following = after(self.state, cause)
-        self._check_runs(restarts=cause is Cause.ASK_RESTART)
         if following is None:
-            raise Refused(Problem.NOT_FROM_THIS_STATE, self._not_now(), field="state")
+            raise Refused(Problem.NOT_FROM_THIS_STATE, self._not_now(), field="vmid" if of_runs else "state")
         if following is self.state and following is not State.STOPPING:
             if self.unreachable_since is not None and self.state is not State.STOPPED:
                 raise Refused(Problem.HYPERVISOR, self._not_now())
             if cause is Cause.ASK_STOP and self.progress.restarts:
                 plan.stop_here()
                 await self._end_restart()
-            return self.state
+            if cause is not Cause.ASK_RESET:
+                return self.state
         for do in DOES[following, cause]:
             plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
         if following is not State.STARTING:  # a start asks the host first
             plan.stop_here()
-        match following:
-            case State.STARTING:
-                return await self._told(self._start(cause))
-            case State.PAUSING:
-                return await self._told(self._pause(cause))
-            case State.RESUMING:
-                return await self._told(self._resume(cause))
-            case _:
-                return await self._told(self._stop(cause))
+        leads_to = {State.STARTING: self._start, State.PAUSING: self._pause, State.RESUMING: self._resume}
+        work = self._reset if cause is Cause.ASK_RESET else leads_to.get(following, self._stop)
+        return await self._told(work(cause))
 
     async def _told(self, work: Coroutine[Any, Any, None]) -> State:
         """Do it; the state is what the facts say then. Raises `Refused`."""
@@ -224,6 +225,13 @@ class Keeper(Life):
         self._record.note()
         self._context.resumed(self)
 
+    async def _reset(self, _cause: Cause) -> None:
+        """It boots again, in the same run. One that a user has paused stays so; any other runs, whatever it did."""
+        number = await self._context.hypervisor.reset(self.who, deadline=CALL_DEADLINE)
+        await self._context.observer.reached(number)
+        if self.observed is Fact.HELD and self.progress.wanted is not State.PAUSED:
+            await self._resume(Cause.ASK_RUN)
+
     async def _stop(self, cause: Cause) -> None:
         """Press its power button. It is written down first: what is cut short is gone on with."""
         asked = replace(
@@ -274,10 +282,6 @@ class Keeper(Life):
         except Refused as refusal:
             log.warning("vm %d: %s", self.machine.vmid, refusal.message)
 
-    def _check_runs(self, *, restarts: bool) -> None:
-        if restarts and self.state is State.STOPPED:
-            raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {self.machine.name} is STOPPED: start it", field="vmid")
-
     async def _start_again(self) -> None:
         if self.retired or not self.progress.restarts or self.state is not State.STOPPED:
             return
@@ -304,8 +308,7 @@ class Keeper(Life):
 
     async def _kill(self, *, restarts: bool = False) -> State:
         """End it now, whatever else is asked of it; nothing that waits is done any more."""
-        self._check_there()
-        self._check_runs(restarts=restarts)
+        self._check_there(runs=restarts)
         if self.state is not State.STOPPED:
             for do in ("kill", "start") if restarts else ("kill",):
                 plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
@@ -329,7 +332,7 @@ class Keeper(Life):
     def _ending(self) -> asyncio.Task[State]:
         if self._killing is None:
             self._killing = asyncio.get_running_loop().create_task(self._bring_to_its_end(), context=Context())
-            self._killing.add_done_callback(_looked_at)
+            self._killing.add_done_callback(looked_at)
         return self._killing
 
     async def _bring_to_its_end(self) -> State:
@@ -369,9 +372,11 @@ class Keeper(Life):
 
     # Helpers
 
-    def _check_there(self) -> None:
+    def _check_there(self, *, runs: bool = False) -> None:
         if self.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {self.machine.vmid}", field="vmid")
+        if runs and self.state is State.STOPPED:
+            raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {self.machine.name} is STOPPED: start it", field="vmid")
 
     def _check_not_overtaken(self) -> None:
         if self._overtaken or self.progress.forced:
@@ -391,9 +396,3 @@ class Keeper(Life):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _looked_at(task: asyncio.Task[State]) -> None:
-    """Whoever asked may be gone: that is no fault."""
-    if not task.cancelled():
-        task.exception()

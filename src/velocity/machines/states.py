@@ -16,6 +16,7 @@ class Cause(enum.Enum):
     ASK_STOP = "STOPPED requested"
     ASK_KILL = "STOPPED requested with force"
     ASK_RESTART = "a restart requested"
+    ASK_RESET = "a reset requested"
     RUNS = "the guest runs"
     HALTED = "the guest is halted"
     BROKE = "the guest panicked, or a disk is full"
@@ -23,7 +24,7 @@ class Cause(enum.Enum):
     FAILED = "the hypervisor refused"
 
 
-ASKED = frozenset({Cause.ASK_RUN, Cause.ASK_PAUSE, Cause.ASK_STOP, Cause.ASK_KILL, Cause.ASK_RESTART})
+ASKED = frozenset({Cause.ASK_RUN, Cause.ASK_PAUSE, Cause.ASK_STOP, Cause.ASK_KILL, Cause.ASK_RESTART, Cause.ASK_RESET})
 
 _S = State
 _C = Cause
@@ -47,6 +48,7 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (_S.RUNNING, _C.ASK_STOP): _S.STOPPING,
     (_S.RUNNING, _C.ASK_KILL): _S.STOPPING,
     (_S.RUNNING, _C.ASK_RESTART): _S.STOPPING,
+    (_S.RUNNING, _C.ASK_RESET): _S.RUNNING,
     (_S.RUNNING, _C.RUNS): _S.RUNNING,
     (_S.RUNNING, _C.HALTED): _S.PAUSED,
     (_S.RUNNING, _C.BROKE): _S.PAUSED,
@@ -62,6 +64,7 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (_S.PAUSED, _C.ASK_STOP): _S.STOPPING,
     (_S.PAUSED, _C.ASK_KILL): _S.STOPPING,
     (_S.PAUSED, _C.ASK_RESTART): _S.STOPPING,
+    (_S.PAUSED, _C.ASK_RESET): _S.PAUSED,
     (_S.PAUSED, _C.RUNS): _S.RUNNING,
     (_S.PAUSED, _C.HALTED): _S.PAUSED,
     (_S.PAUSED, _C.BROKE): _S.PAUSED,
@@ -80,6 +83,8 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (_S.STOPPING, _C.BROKE): _S.PAUSED,
     (_S.STOPPING, _C.ENDED): _S.STOPPED,
 }
+
+STEADY = frozenset({State.STOPPED, State.RUNNING, State.PAUSED})
 
 REQUESTABLE: dict[State, Cause] = {
     _S.STOPPED: _C.ASK_STOP,
@@ -110,6 +115,8 @@ DOES: dict[tuple[State, Cause], tuple[Do, ...]] = {
     (State.STOPPING, Cause.ASK_STOP): ("stop",),
     (State.STOPPING, Cause.ASK_KILL): ("kill",),
     (State.STOPPING, Cause.ASK_RESTART): ("stop", "start"),
+    (State.RUNNING, Cause.ASK_RESET): ("reset",),
+    (State.PAUSED, Cause.ASK_RESET): ("reset",),
 }
 """What a request does that leads to this state."""
 

@@ -10,6 +10,7 @@ const DONE: Partial<Record<Step["do"], string>> = {
   delete: "Moves to the trash",
   grant: "Gives",
   kill: "Forces off",
+  reset: "Resets",
   pause: "Pauses",
   purge: "Permanently removes",
   restore: "Restores",

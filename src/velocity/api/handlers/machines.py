@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import cloning, machines
+from velocity.contract import cloning, machines, reset
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
@@ -13,6 +13,7 @@ from velocity.hypervisor.port import Confinement
 from velocity.machines import cloud_init, rules
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
+from velocity.machines.states import Cause
 
 
 @handles(machines.CREATE)
@@ -43,6 +44,12 @@ async def restart(call: Call[machines.RestartVm]) -> machines.VmState:
     fleet = call.services.fleet
     keeper = fleet.get(call.request.vmid)
     return _state(fleet, keeper, await keeper.restart(force=call.request.force))
+
+
+@handles(reset.RESET)
+async def reset_vm(call: Call[reset.ResetVm]) -> machines.VmState:
+    keeper = call.services.fleet.get(call.request.vmid)
+    return _state(call.services.fleet, keeper, await keeper.request_state(Cause.ASK_RESET))
 
 
 @handles(cloning.CLONE)

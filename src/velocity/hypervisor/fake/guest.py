@@ -53,6 +53,7 @@ class FakeRun:
     why: FactCause = FactCause.ASKED
     deaf: bool = False
     presses: int = 0
+    resets: int = 0
     streams: list[FakeStream] = field(default_factory=list)
     said: bytearray = field(default_factory=bytearray)
     usage: Usage | None = NOTHING

@@ -88,6 +88,16 @@ class FakeMachines:
         self._state.running(who)
         return self._faults.deed(who, work)
 
+    async def reset(self, who: Incarnation, *, deadline: float) -> int:
+        def work() -> None:
+            run = self._state.running(who)
+            run.resets += 1
+            run.fact, run.why = Fact.RUNNING if run.fact is Fact.RUNNING else Fact.HELD, FactCause.ASKED
+            self._state.tell(who, run.fact, run.why)
+
+        self._state.running(who)
+        return self._faults.deed(who, work)
+
     async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
         self.altered.append((who, spec))
         answers: list[Altered] = []

@@ -5,6 +5,7 @@ https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -54,12 +55,16 @@ Tell = Callable[[Fact, FactCause, str], FactReport]
 
 
 class EventInterpreter:
-    """`last` is what was told last, `shutdown` why QEMU ends. `pausing` is set by whoever asks for a pause."""
+    """`last` is what was told last, `shutdown` why QEMU ends. `pausing` is set by whoever asks for a pause.
+
+    `reset` is set by each reset that was asked for, and cleared by whoever asks.
+    """
 
     def __init__(self, tell: Tell) -> None:
         self.last: FactReport | None = None
         self.shutdown: FactCause | None = None
         self.pausing = False
+        self.reset = asyncio.Event()
         self._tell = tell
         self._cause: tuple[FactCause, str] | None = None
 
@@ -96,6 +101,8 @@ class EventInterpreter:
                 self.last = msgspec.structs.replace(
                     reset, why=FactCause.ASKED
                 )  # this happened once; what it does goes on
+            case "RESET":
+                self.reset.set()
             case _:
                 pass
 

@@ -70,6 +70,10 @@ class QemuMachines:
         await self._adoption.running(who).session.resume(deadline=deadline)
         return self._news.told
 
+    async def reset(self, who: Incarnation, *, deadline: float) -> int:
+        await self._adoption.running(who).session.reset(deadline=deadline)
+        return self._news.told
+
     async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
         entry = self._adoption.running(who)
         try:

@@ -26,6 +26,7 @@ from velocity.hypervisor.port import (
     NotRunning,
     Unknown,
 )
+from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.departures import Departures
 from velocity.hypervisor.qemu.disk_limits import limit
 from velocity.hypervisor.qemu.event_interpreter import EventInterpreter, plain
@@ -195,6 +196,15 @@ class WatchedRun:
         if not self.observed.does(Fact.RUNNING):
             await self._fact(until)
 
+    async def reset(self, *, deadline: float) -> None:
+        """Returns when it has been reset; what it does then is told. Raises `Unknown`: it may still be."""
+        until = asyncio.get_running_loop().time() + deadline
+        self.observed.reset.clear()
+        await self.execute("system_reset", deadline=deadline)
+        async with within(until - asyncio.get_running_loop().time(), "it was not reset in time"):
+            await self.observed.reset.wait()
+        await self._fact(until)  # no event tells that one which did not run waits for its first instruction now
+
     async def _fact(self, until: float) -> FactReport:
         return await self.status.facts(deadline=max(0.0, until - asyncio.get_running_loop().time()))
 
@@ -301,6 +311,7 @@ class WatchedRun:
 
     def _gone(self) -> None:
         self.gone = True
+        self.observed.reset.set()  # nobody waits for another
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self.monitor.end()
         self._ending = asyncio.create_task(self._end())

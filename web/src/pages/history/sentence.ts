@@ -195,6 +195,8 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["began to clone", "clone", vm(), " as ", made("VM"), " in ", group()];
     case "restart_vm":
       return ["restarted", "restart", vm()];
+    case "reset_vm":
+      return ["reset", "reset", vm()];
     case "open_console":
       return ["opened the console of", "open the console of", vm()];
     case "execute_in_guest":

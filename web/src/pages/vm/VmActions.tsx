@@ -9,9 +9,10 @@ import { Dropdown } from "@/ui/Dropdown";
 import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
 import { Clone } from "./Clone";
+import { Reset } from "./Reset";
 import { Restart } from "./Restart";
 
-type Dialog = "kill" | "restart" | "clone" | "delete";
+type Dialog = "kill" | "restart" | "reset" | "clone" | "delete";
 
 const ICONS: Record<VmAction["verb"], IconName> = {
   start: "play",
@@ -79,6 +80,11 @@ export function VmActions({ vm }: { vm: Vm }) {
             {mayState && !stopped && !vm.restarting && (
               <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>
             )}
+            {mayState && (vm.state === "RUNNING" || vm.state === "PAUSED") && (
+              <DropdownItem isDanger onClick={() => setDialog("reset")}>
+                Reset…
+              </DropdownItem>
+            )}
             {buttons.includes(KILL) && (
               <DropdownItem isDanger onClick={() => setDialog("kill")}>
                 {KILL.title}…
@@ -96,6 +102,7 @@ export function VmActions({ vm }: { vm: Vm }) {
       )}
       {dialog === "kill" && <ForceOff vms={[vm]} onClose={close} />}
       {dialog === "restart" && <Restart vm={vm} onClose={close} />}
+      {dialog === "reset" && <Reset vm={vm} onClose={close} />}
       {dialog === "clone" && <Clone vm={vm} onClose={close} />}
       {dialog === "delete" && <DeleteVms vms={[vm]} onDone={() => void navigate("/vms")} onClose={close} />}
     </>

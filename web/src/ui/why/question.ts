@@ -57,6 +57,7 @@ export const OPERATIONS: readonly { title: string; operations: readonly Operatio
       ["show_vm", "see the VM"],
       ["set_vm_state", "start, stop, pause and resume"],
       ["restart_vm", "restart"],
+      ["reset_vm", "reset"],
       ["open_console", "use the consoles of"],
       ["show_screen", "see the screen of"],
       ["alter_vm", "change the settings of"],
