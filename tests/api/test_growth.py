@@ -38,6 +38,25 @@ async def used(w: World) -> tuple[int, int]:
     return found["cpus"], found["memory_mib"]
 
 
+@pytest.mark.holds("GUEST-350")
+async def test_a_display_gets_another_size_at_once_where_the_guest_follows(w: World) -> None:
+    screen = {"name": "screen", "width": 1280, "height": 720}
+    vmid, run = await running(w, displays=[screen])
+    wider = {"name": "wide", "width": 1920, "height": 1080, "ppi": 110}
+    planned = await w.ok("PATCH", VM, vmid=vmid, displays=[wider], plan=True)
+    assert (planned["steps"][0]["live"], planned["steps"][0].get("waits")) == (["displays"], None)
+    altered = await w.ok("PATCH", VM, vmid=vmid, displays=[wider])
+    assert (altered["waiting"], [(one.name, one.width) for one in run.spec.displays]) == ([], [("wide", 1920)])
+    await w.ok("POST", "/v/vm/screen", vmid=vmid, display="wide")
+    run.devices.lets_go = False
+    altered = await w.ok("PATCH", VM, vmid=vmid, displays=[{**wider, "name": "wider", "width": 2560}])
+    assert altered["waiting"] == ["displays"]
+    assert altered["waits"]["displays"].startswith("wider: the guest did not follow at once")
+    await w.ok("POST", "/v/vm/screen", vmid=vmid, display="wider")
+    planned = await w.ok("PATCH", VM, vmid=vmid, displays=[], plan=True)
+    assert planned["steps"][0]["waits"] == {"displays": "displays come and go at a start"}
+
+
 @pytest.mark.holds("GUEST-61", "GUEST-62")
 async def test_cpus_and_memory_come_at_once_and_count_from_then_on(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:

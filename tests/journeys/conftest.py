@@ -91,7 +91,7 @@ class Lasting:
         iso = server.upload("guest.iso", self._guest.iso.read_bytes())
         media = [{"mid": iso, "mode": "VIRTIO"}, {"mid": disk, "mode": "BLOCK"}]
         body = {"name": "lasting", "gid": 0, "cpus": 1, "memory_mib": 256, "media": media}
-        body |= {"max_cpus": 2, "max_memory_mib": 512}
+        body |= {"max_cpus": 2, "max_memory_mib": 512, "displays": [{"name": "screen", "width": 1280, "height": 720}]}
         self.vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
         server.ok("PUT", "/v/vm/state", vmid=self.vmid, state="RUNNING")
         terminal = server.console(self.vmid)

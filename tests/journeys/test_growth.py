@@ -17,13 +17,14 @@ MOVABLE = "echo online_movable >/sys/devices/system/memory/auto_online_blocks"
 """So that it can give it back; this guest has no udev to do it."""
 
 
-@pytest.mark.holds("GUEST-61", "GUEST-62")
+@pytest.mark.holds("GUEST-61", "GUEST-62", "GUEST-350")
 def test_a_guest_grows_and_shrinks_while_it_runs(lasting: Lasting) -> None:
     """It keeps the CPU: none is taken out while it runs."""
     server, vmid = lasting.server, lasting.vmid
     terminal = server.console(vmid)
     its_cpus(server, vmid, terminal)
     its_memory(server, vmid, terminal)
+    its_display(server, vmid)
     terminal.close()
 
 
@@ -57,3 +58,21 @@ def memory(terminal: Terminal) -> int:
     """KiB that the guest has."""
     (found,) = re.findall(r"^MemTotal: +(\d+)", terminal.run("grep MemTotal /proc/meminfo"), re.MULTILINE)
     return int(found)
+
+
+def its_display(server: Server, vmid: int) -> None:
+    """Its text console follows to a size that it has room for, and to no other, which then is as before."""
+    for width, height, follows in ((800, 600, True), (1920, 1080, False), (1280, 720, True)):
+        why = altered(server, vmid, displays=[{"name": "screen", "width": width, "height": height}])
+        assert ("did not follow" in why.get("displays", "")) is not follows, why
+        is_shown(server, vmid, (width, height) if follows else (800, 600))
+
+
+def is_shown(server: Server, vmid: int, size: tuple[int, int]) -> None:
+    """In a picture of the guest's screen, sooner or later."""
+
+    def seen() -> bool:
+        picture = server.ok("POST", "/v/vm/screen", vmid=vmid)
+        return (picture["width"], picture["height"]) == size
+
+    at_last(seen, f"a screen of {size}")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.guest
 BANNER = "UEFI Interactive Shell"
 
 
-@pytest.mark.holds("CONSOLE-5", "GUEST-41")
+@pytest.mark.holds("CONSOLE-5", "GUEST-41", "STATE-353")
 def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -> None:
     server = start_server()
     display = {"name": "screen", "width": 1280, "height": 720}
@@ -35,6 +35,12 @@ def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -
     with viewing(server, vmid, "screen") as viewer:
         viewer.types("ver\n")  # the firmware knows no virtio keyboard: it has the PS/2 one
         terminal.until(b"UEFI v2", PATIENCE)
+    began = server.processes()
+    server.ok("PUT", "/v/vm/reset", vmid=vmid)
+    terminal.until(b"any other key", PATIENCE)  # it boots again, and its console stays
+    terminal.type("\x1b")
+    terminal.until(b"Shell>", PATIENCE)
+    assert server.processes() == began
     terminal.close()
 
     shown = server.ok("POST", "/v/vm/screen", vmid=vmid, text=True)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, Subject, machine, spec
-from velocity.hypervisor.port import Altered, Incarnation, MachineSpec, NatSpec, Stop
+from velocity.hypervisor.port import Altered, DisplaySpec, Incarnation, MachineSpec, NatSpec, Stop
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +46,28 @@ async def test_cpus_come_up_to_the_maximum_of_the_start_and_stay(subject: Subjec
     altered = await become(subject, who, made, cpus=1)
     assert altered.spec.cpus == 3
     assert [(one.field, "not taken out" in one.why) for one in altered.waits] == [("cpus", True)]
+
+
+@pytest.mark.holds("GUEST-350")
+async def test_displays_get_other_names_at_once_and_another_size_if_the_guest_follows(subject: Subject) -> None:
+    left, right = DisplaySpec("left", 800, 600), DisplaySpec("right", 640, 480)
+    who, made = await runs(subject, displays=(left, right))
+    subject.cling()
+    renamed = msgspec.structs.replace(left, name="middle")
+    altered = await become(subject, who, made, displays=(renamed, right))
+    assert (altered.spec.displays, altered.waits) == ((renamed, right), ())
+    larger = msgspec.structs.replace(right, width=1280, height=720)
+    for _ in range(2):
+        altered = await become(subject, who, made, displays=(renamed, larger))
+        assert altered.spec.displays == (renamed, right), "nothing drives it that could follow"
+        assert [(one.field, "right: the guest did not follow" in one.why) for one in altered.waits] == [
+            ("displays", True)
+        ]
+    altered = await become(subject, who, made, displays=(left,))
+    assert altered.spec.displays == (renamed, right)
+    assert [(one.field, one.why) for one in altered.waits] == [("displays", "displays come and go at a start")]
+    await another_server(subject)
+    assert (await become(subject, who, made, displays=(renamed, right))).waits == ()
 
 
 @pytest.mark.holds("GUEST-61")

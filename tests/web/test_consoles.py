@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import FloatRect, Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, Route, expect
 
 from tests.host import Host
 from tests.web.conftest import NewPerson
@@ -84,6 +84,22 @@ def test_a_console_in_a_window_of_its_own(watcher: Person) -> None:
     expect(own.get_by_role("region", name="Serial console of web")).to_be_visible()
     expect(own.get_by_role("navigation", name="Places")).to_have_count(0)
     own.close()
+
+
+@pytest.mark.holds("PAGE-350")
+def test_what_is_typed_into_a_serial_console_before_it_is_connected_comes_to_the_guest(watcher: Person) -> None:
+    page = watcher.page
+    tickets: list[Route] = []
+    page.route("**/v/vm/console", lambda route: tickets.append(route))
+    watcher.go("/vms/1/serial")
+    expect(page.get_by_text("Connecting…")).to_be_visible()
+    terminal = page.get_by_role("region", name="Serial console of web")
+    terminal.click()
+    page.keyboard.type("typed early")
+    expect(terminal.locator(".xterm-rows")).not_to_contain_text("typed")
+    tickets.pop().continue_()
+    expect(terminal.locator(".xterm-rows")).to_contain_text("typed early")
+    expect(page.get_by_text("You have the keyboard")).to_be_visible()
 
 
 @pytest.mark.holds("PAGE-25")

@@ -17,7 +17,6 @@ COLD = {
     "hardware": "the devices of a profile are made at a start",
     "cpu": "a guest learns at its start what its CPU can do",
     "input": "keyboard and pointer are made at a start",
-    "displays": "displays are made at a start",
     "balloon": "the balloon is made at a start",
     "max_cpus": "a maximum is given at a start",
     "max_memory_mib": "a maximum is given at a start",
@@ -34,6 +33,7 @@ LIVE: Mapping[str, Why] = {
     "nics": growth.nics_wait,
     "cpus": growth.cpus_wait,
     "memory_mib": growth.memory_waits,
+    "displays": growth.displays_wait,
 }
 """What can be changed in a run, at least in part."""
 

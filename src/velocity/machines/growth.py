@@ -1,4 +1,4 @@
-"""NICs, CPUs and memory of a VM that runs: what of a change waits, and what is kept of the run after it. Pure."""
+"""NICs, CPUs, memory and displays of a VM that runs: what of a change waits, and what a run is after it. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from velocity.contract.machines import Interface, Nic, NicType
+from velocity.contract.machines import Display, Interface, Nic, NicType
 from velocity.hypervisor.port import HostFacts, MachineSpec, NatSpec
-from velocity.hypervisor.waits import COLD_NIC, LESS_CPUS, MORE_CPUS, MORE_MEMORY, NEEDS_PORTS, SAME_MAC, USER_NETWORK
+from velocity.hypervisor.waits import (
+    COLD_DISPLAY,
+    COLD_NIC,
+    LESS_CPUS,
+    MORE_CPUS,
+    MORE_MEMORY,
+    NEEDS_PORTS,
+    SAME_MAC,
+    USER_NETWORK,
+)
 from velocity.machines import interfaces
 from velocity.machines.rules import Spec, on_bridge
 
@@ -29,6 +38,19 @@ def memory_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
 def nics_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
     """Keeps `velocity.machines.forecast.Why`."""
     return next(_whys(spec, run, facts), "")
+
+
+def displays_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
+    """Keeps `velocity.machines.forecast.Why`. Whether a guest follows another size shows when it is asked."""
+    return COLD_DISPLAY if len(spec.displays) != len(run.displays) else ""
+
+
+def _displays(run: Spec, spec: Spec, made: MachineSpec) -> list[Display]:
+    """Under the names of now; how many pixels an inch has is only told."""
+    if len(made.displays) != len(spec.displays):
+        return run.displays
+    sizes = zip(spec.displays, made.displays, strict=True)
+    return [structs.replace(one, width=size.width, height=size.height) for one, size in sizes]
 
 
 def _whys(spec: Spec, run: Spec, facts: HostFacts) -> Iterator[str]:
@@ -74,4 +96,5 @@ def after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> dict[
         "nat_places": {one.nic: one.place for one in made.nics if isinstance(one, NatSpec) and one.place},
         "cpus": made.cpus,
         "memory_mib": made.memory,
+        "displays": _displays(run, spec, made),
     }

@@ -9,8 +9,8 @@ from msgspec import structs
 
 from velocity.hypervisor.disks import Key, keyed
 from velocity.hypervisor.fake import growth
-from velocity.hypervisor.port import Bus, DiskSpec, HypervisorError, MachineSpec, Wait
-from velocity.hypervisor.waits import NOT_YET
+from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, HypervisorError, MachineSpec, Wait
+from velocity.hypervisor.waits import COLD_DISPLAY, NO_SIZE, NOT_YET
 from velocity.storage.port import MediaRef
 
 OLD = "1"
@@ -29,7 +29,7 @@ class Slot:
 
 
 class FakeDevices:
-    """The devices of one run. `lets_go`: whether the guest lets go of what is taken out."""
+    """The devices of one run. `lets_go`: whether the guest does its part: lets go of what is taken out, and follows."""
 
     def __init__(self, spec: MachineSpec) -> None:
         self.spec = self._begun = structs.replace(spec, held=False)
@@ -74,8 +74,20 @@ class FakeDevices:
         self._set(wanted)
         grown, waits = growth.become(self._begun, self.spec, asked, clings=not self.lets_go)
         self._waits += waits
+        grown = structs.replace(grown, displays=self._displays(asked))
         self.spec = structs.replace(grown, disks=tuple(self._disks), drives=tuple(self._empty))
         return self.spec, tuple(self._waits)
+
+    def _displays(self, asked: MachineSpec) -> tuple[DisplaySpec, ...]:
+        if len(asked.displays) != len(self.spec.displays):
+            self._waits.append(Wait("displays", COLD_DISPLAY))
+            return self.spec.displays
+        if self.lets_go:
+            return asked.displays
+        has = self.spec.displays
+        made = tuple(structs.replace(old, name=new.name) for old, new in zip(has, asked.displays, strict=True))
+        self._waits += [Wait("displays", f"{one.name}: {NO_SIZE}") for one in asked.displays if one not in made]
+        return made
 
     @property
     def _disks(self) -> list[DiskSpec]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
 
 TRY_AGAIN = 0.01
 """Seconds until a socket is tried again where others wait already: QEMU lets very few."""
@@ -24,3 +29,19 @@ async def connected(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
         streams = await asyncio.open_unix_connection(sock=plug)
         undo.pop_all()
     return streams
+
+
+@contextlib.contextmanager
+def held(path: Path, uid: int) -> Iterator[str]:
+    """A name of the very socket that lies there, which is that uid's. Raises `OSError`: there is none.
+
+    Whoever has taken QEMU over may lay a link there, and the server could connect to every socket of the host.
+    """
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISSOCK(facts.st_mode) or facts.st_uid != uid:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "this is no socket of its own", str(path))
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

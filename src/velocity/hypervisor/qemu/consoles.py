@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import os
-import stat
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 from velocity.hypervisor.port import ByteStream, DisplayConsole, HostId, Incarnation, NotRunning, SerialConsole, Unknown
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.command import screen_device, screen_socket
-from velocity.hypervisor.qemu.connecting import connected
+from velocity.hypervisor.qemu.connecting import connected, held
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.serial import SocketStream
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
@@ -34,7 +28,7 @@ class QemuConsoles:
         path = self._sessions.place.runs.own(who.machine) / screen_socket(which.index)
         try:
             async with within(deadline, "its display does not respond"):
-                with _held(path, watched.run.uid) as very:
+                with held(path, watched.run.uid) as very:
                     return SocketStream(*await connected(very))
         except OSError:
             raise NotRunning("its display does not respond") from None
@@ -44,22 +38,6 @@ class QemuConsoles:
             if (session := self._sessions.of(machine)) is not None:
                 await session.serial.flush()
             return await asyncio.to_thread(self._sessions.place.serial_log(machine).last, most)
-
-
-@contextlib.contextmanager
-def _held(path: Path, uid: int) -> Iterator[str]:
-    """A name of the very socket that lies there, which is that uid's. Raises `OSError`: there is none.
-
-    Whoever has taken QEMU over may lay a link there, and the server could connect to every socket of the host.
-    """
-    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISSOCK(facts.st_mode) or facts.st_uid != uid:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "this is no socket of its own", str(path))
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
 
 
 class QemuScreens:

@@ -18,6 +18,8 @@ const HINT = {
   black: "The screen is black: the guest may be asleep. Press a key to wake it.",
   drawn: undefined,
 } as const;
+const KEEPS_SIZE =
+  "The guest keeps its own size: to match the window, it needs a driver for this display (virtio-gpu) and a desktop that follows.";
 
 export default function DisplayConsole({ vm }: { vm: Vm }) {
   const [search, setSearch] = useSearchParams();
@@ -44,7 +46,9 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
   const screen = useDisplayConsole(room, { vmid: vm.vmid, display, scaling, onRelease });
   const connected = screen.state.is === "open";
   const inside = useCallback(() => (document.fullscreenElement ? frame.current : null) ?? document.body, [frame]);
-  const hint = connected ? HINT[screen.seen] : undefined;
+  const hint = connected
+    ? (HINT[screen.seen] ?? (scaling === "follow" && screen.keepsSize ? KEEPS_SIZE : undefined))
+    : undefined;
   return (
     <>
       <ConsoleTools>

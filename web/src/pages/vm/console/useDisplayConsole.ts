@@ -7,6 +7,7 @@ import type { Send } from "./chords";
 import { ConsoleLink, socketTo } from "./link";
 import { type Seen, seenOn } from "./placeholder";
 import { releaseWatch } from "./release";
+import { SizeWatch } from "./size";
 
 /** `follow`: the guest is asked for the window's size; one that cannot is shown as by `fit`. */
 export type Scaling = "fit" | "follow" | "real";
@@ -22,6 +23,7 @@ export function useDisplayConsole(
   const release = useRef(onRelease);
   release.current = onRelease;
   const [seen, setSeen] = useState<Seen>("drawn");
+  const [keepsSize, setKeepsSize] = useState(false);
   const link = useMemo(() => {
     let Library: typeof RFB;
     return new ConsoleLink({
@@ -37,7 +39,13 @@ export function useDisplayConsole(
         scale(session, chosen.current);
         rfb.current = session;
         label(element, display);
-        const ends = [watchKeys(element, () => release.current()), watchPicture(session, setSeen)];
+        const size = new SizeWatch();
+        const look = (picture: ImageData) => {
+          setSeen(seenOn(picture));
+          const { clientWidth: width, clientHeight: height } = element;
+          setKeepsSize(chosen.current === "follow" && size.look(picture, { width, height }));
+        };
+        const ends = [watchKeys(element, () => release.current()), watchPicture(session, look)];
         return () => {
           for (const end of ends) end();
           rfb.current = undefined;
@@ -70,7 +78,7 @@ export function useDisplayConsole(
     [],
   );
   const state = useSignal(link.state);
-  return { state, seen, send, focus, picture, again: () => void link.open() };
+  return { state, seen, keepsSize, send, focus, picture, again: () => void link.open() };
 }
 
 function scale(session: RFB, scaling: Scaling): void {
@@ -101,10 +109,10 @@ function watchKeys(element: HTMLElement, onRelease: () => void): () => void {
   };
 }
 
-function watchPicture(session: RFB, tell: (seen: Seen) => void): () => void {
+function watchPicture(session: RFB, see: (picture: ImageData) => void): () => void {
   let timer: ReturnType<typeof setInterval> | undefined;
   const look = () => {
-    if (document.visibilityState === "visible") tell(seenOn(session.getImageData()));
+    if (document.visibilityState === "visible") see(session.getImageData());
   };
   const begin = () => {
     timer = setInterval(look, LOOK);

@@ -9,6 +9,8 @@ import { afterMessage, type Keyboard, type Move, NOBODY, SUBPROTOCOL } from "./k
 import { type Console, openTerminal } from "./terminal";
 
 const ENCODER = new TextEncoder();
+/** Characters that are kept of what is typed while it connects. */
+const MOST_EARLY = 4096;
 /** What the terminal says of the focus and of the mouse: that alone is no wish to have the keyboard. */
 const REPORTS = ["\x1b[I", "\x1b[O", "\x1b[M", "\x1b[<"];
 
@@ -22,6 +24,8 @@ export function useSerial(
   const present = useRef<Keyboard>(NOBODY);
   /** Whether the person has typed on this connection. What stands in the log before was asked of somebody else. */
   const typed = useRef(false);
+  /** What was typed before it was connected. Of a connection that broke nothing is kept: there it is shown. */
+  const early = useRef("");
   const [keyboard, setKeyboard] = useState(NOBODY);
   const release = useRef(onRelease);
   release.current = onRelease;
@@ -31,9 +35,6 @@ export function useSerial(
     present.current = now;
     setKeyboard(now);
   }, []);
-  const write = useCallback((text: string) => {
-    if (socket.current?.readyState === WebSocket.OPEN) socket.current.send(ENCODER.encode(text));
-  }, []);
   const link = useMemo(
     () =>
       new ConsoleLink({
@@ -42,18 +43,30 @@ export function useSerial(
         attach: (opened) => {
           socket.current = opened;
           typed.current = false;
-          opened.addEventListener("open", () => shown.current?.terminal.reset());
+          opened.addEventListener("open", () => {
+            shown.current?.terminal.reset();
+            if (early.current) opened.send(ENCODER.encode(early.current));
+            early.current = "";
+          });
           opened.addEventListener("message", ({ data }: MessageEvent<ArrayBuffer | string>) => {
             if (typeof data === "string") hold(afterMessage(present.current, data));
             else shown.current?.terminal.write(new Uint8Array(data));
           });
           return () => {
             socket.current = undefined;
+            early.current = "";
             hold(NOBODY);
           };
         },
       }),
     [vmid, hold],
+  );
+  const write = useCallback(
+    (text: string) => {
+      if (socket.current?.readyState === WebSocket.OPEN) socket.current.send(ENCODER.encode(text));
+      else if (link.state.value.is === "connecting") early.current = (early.current + text).slice(0, MOST_EARLY);
+    },
+    [link],
   );
   useEffect(() => {
     const element = room.current as HTMLDivElement;
