@@ -266,6 +266,24 @@ def test_maxima_and_cables_are_written_shown_and_applied(host: Host, tmp_path: P
     assert "nat:link=sideways" in host.run("vm", "set", "web", "--nic", "nat:link=sideways").stderr
 
 
+@pytest.mark.holds("GUEST-352")
+def test_places_in_the_boot_order_are_written_shown_and_applied(host: Host, tmp_path: Path) -> None:
+    host.ok("media", "create", "system", "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "system:block:boot=2", "--nic", "nat:boot=1")
+    shown = host.ok("vm", "show", "web")
+    assert "BLOCK, boots as 2" in shown and "NAT, boots as 1, id 1" in shown
+    host.ok("vm", "set", "web", "--nic", "nat:id=1:boot=3:mac=52:54:00:00:00:09")
+    assert json.loads(host.ok("vm", "show", "web", "--json"))["nics"][0]["boot"] == 3
+    refused = host.run("vm", "set", "web", "--nic", "nat:boot=2")
+    assert "nics[0].boot: media[0].boot has the place 2 in the boot order already" in str(refused.exception)
+    refused = host.run("vm", "set", "web", "--media", "system:boot=first")
+    assert "'first' is no place in the boot order" in refused.stderr
+    file = tmp_path / "file.toml"
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nmedia = ["system:block"]\nnics = ["nat"]\n')
+    assert "change VM web in /: nics, media" in host.ok("apply", str(file), "--yes")
+    assert "change" not in host.ok("apply", str(file), "--yes")
+
+
 @pytest.mark.holds("GUEST-64")
 def test_the_cable_of_one_nic_is_pulled_and_all_else_stays(host: Host) -> None:
     host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat")

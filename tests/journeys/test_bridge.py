@@ -32,6 +32,7 @@ from velocity.cli.demo.guest import Guest
 pytestmark = pytest.mark.guest
 
 METADATA, WORLD, OUT = "169.254.169.254", "192.0.2.1", "192.0.2.2"
+NETBOOT = "netboot.efi"
 HOST_NICS = {"br0", "vb0", "up0", "out0", "lo"}
 
 
@@ -68,6 +69,9 @@ def namespace() -> Iterator[str]:
             run("ip", "-n", f"{name}w", *words.split())
         command = ["ip", "netns", "exec", name, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"]
         command += ["--bind-interfaces", "--interface=br0", "--no-ping", "--dhcp-range=198.51.100.50,198.51.100.99,1h"]
+        (directory / NETBOOT).write_bytes(b"MZ" + bytes(4094))
+        directory.chmod(0o755)
+        command += ["--enable-tftp", f"--tftp-root={directory}", f"--dhcp-boot={NETBOOT}"]
         command += [f"--dhcp-leasefile={directory}/leases", f"--pid-file={directory}/pid", "--user=root"]
         dnsmasq = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         yield name
@@ -78,6 +82,27 @@ def namespace() -> Iterator[str]:
         run("ip", "netns", "delete", name)
         run("ip", "netns", "delete", f"{name}w")
         shutil.rmtree(directory)
+
+
+@pytest.mark.holds("GUEST-353")
+def test_a_vm_boots_from_the_network_of_its_host_nic(namespace: str, tmp_path: Path, runtime: Path) -> None:
+    """As far as the firmware's own word that it has the file."""
+    nics = '[{nicid=7, identifier="br0", description="a bridge"}]'
+    server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=str(runtime))
+    try:
+        server.start()
+        disk = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="empty", size=1 << 20)["mid"]
+        body = {"name": "net", "gid": 0, "cpus": 1, "memory_mib": 128, "media": [{"mid": disk, "mode": "VIRTIO"}]}
+        body |= {"nics": [{"type": "BRIDGE", "host": 7, "boot": 1}]}
+        vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
+        server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        terminal = server.console(vmid)
+        said = terminal.until(b"NBP file downloaded successfully", PATIENCE).decode("utf-8", "replace")
+        assert "Start PXE over IPv4" in said and NETBOOT in said, said
+        terminal.close()
+        server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    finally:
+        server.close()
 
 
 @pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "GUEST-63", "GUEST-64", "GUEST-65")

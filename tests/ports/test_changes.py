@@ -16,6 +16,7 @@ from velocity.hypervisor.port import (
     Fact,
     HypervisorError,
     Incarnation,
+    Machines,
     MachineSpec,
     NotRunning,
     Stop,
@@ -46,6 +47,23 @@ async def runs(subject: Subject, *disks: DiskSpec) -> tuple[Incarnation, Machine
     made = msgspec.structs.replace(spec(subject.hypervisor, held=True, displays=0), disks=disks)
     await subject.hypervisor.machines.start(who, made, deadline=DEADLINE)
     return who, msgspec.structs.replace(made, held=False)
+
+
+@pytest.mark.holds("GUEST-352")
+async def test_places_in_the_boot_order_change_and_leave_the_disks_where_they_are(subject: Subject) -> None:
+    who, made = await runs(subject, disk(0), disk(1, boot=1))
+    machines = subject.hypervisor.machines
+    first = msgspec.structs.replace(made, disks=(disk(0, boot=1), disk(1, boot=2)))
+    for wanted in (first, made, first):
+        altered = await machines.alter(who, wanted, deadline=DEADLINE)
+        assert (altered.spec, altered.waits) == (wanted, ())
+        await subject.restart()
+        await machines_of(subject).adopt(HOST, deadline=DEADLINE)
+        machines = machines_of(subject)
+
+
+def machines_of(subject: Subject) -> Machines:
+    return subject.hypervisor.machines
 
 
 @pytest.mark.holds("GUEST-49")

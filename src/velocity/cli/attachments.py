@@ -61,6 +61,12 @@ def _sector_size(text: str) -> dict[str, object]:
     return {"sector_size": int(text)}
 
 
+def _boot(text: str) -> dict[str, object]:
+    if not text.isascii() or not text.isdigit():
+        raise click.BadParameter(f"{clean(text)!r} is no place in the boot order: write boot=1 for the first")
+    return {"boot": int(text)}
+
+
 SECTORS = ("512", "4096")
 CACHES = ("writeback", "none")
 FLAGS: Mapping[str, Mapping[str, object]] = {
@@ -71,6 +77,7 @@ FLAGS: Mapping[str, Mapping[str, object]] = {
 VALUES: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "cache": _cache,
     "sector-size": _sector_size,
+    "boot": _boot,
     **{name: _operations(name) for name in ("iops", "read-iops", "write-iops")},
     **{name: _bytes(name) for name in ("bytes", "read-bytes", "write-bytes")},
 }
@@ -117,6 +124,8 @@ def to_attachment(place: MediaScope, text: str) -> Attachment:
 def shown(called: MediaNames, one: Attachment) -> str:
     """For people."""
     words = [f"{called(one.mid)} {one.mode}{' readonly' if one.readonly else ''}"]
+    if one.boot is not UNSET:
+        words.append(f"boots as {one.boot}")
     if one.cache is not UNSET:
         words.append(f"cache {one.cache}")
     if one.sector_size is not UNSET:

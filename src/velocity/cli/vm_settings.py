@@ -98,7 +98,7 @@ def _says(wanted: Nic, has: Nic, one: Interface) -> bool:
 
 
 def _alike(nic: Nic) -> tuple[object, ...]:
-    return nic.type, nic.host, nic.trusted is True, nic.link == "down"
+    return nic.type, nic.host, nic.trusted is True, nic.link == "down", nic.boot
 
 
 def _options(command: Function, options: Mapping[str, tuple[str, Options]], *, some: bool = False) -> Function:
@@ -133,8 +133,8 @@ def to_nic(place: MediaScope, text: str) -> Nic:
     host = None if match is None or match[2] is None else resolve.nicid(place.client, match[2])
     if match is None or (match[2] is not None and host is None):
         raise click.BadParameter(
-            f"{text!r} is not a NIC: write nat, bridge:NIC, or bridge:NIC:trusted, with :id=N, :link=down or :mac=MAC "
-            "behind"
+            f"{text!r} is not a NIC: write nat, bridge:NIC, or bridge:NIC:trusted, with :id=N, :link=down, :boot=N or "
+            ":mac=MAC behind"
         )
     return Nic(
         type=match[1].upper(),
@@ -142,13 +142,14 @@ def to_nic(place: MediaScope, text: str) -> Nic:
         trusted=True if match[3] else UNSET,
         id=int(match[4]) if match[4] else UNSET,
         link=_LINKS[match[5].lower()] if match[5] else UNSET,
-        mac=match[6] or UNSET,
+        boot=int(match[6]) if match[6] else UNSET,
+        mac=match[7] or UNSET,
     )
 
 
 _LINKS: Mapping[str, Literal["up", "down"]] = {"up": "up", "down": "down"}
 _NIC_FORM = re.compile(
-    r"([^:]*)(?::((?:id:)?[^:=]+?))?(:trusted)?(?::id=(\d+))?(?::link=(up|down))?(?::mac=(.+))?",
+    r"([^:]*)(?::((?:id:)?[^:=]+?))?(:trusted)?(?::id=(\d+))?(?::link=(up|down))?(?::boot=(\d+))?(?::mac=(.+))?",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -158,7 +159,10 @@ _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:OPTION]..."}
 _MEDIA_WORDS = f"OPTION is one of {attachments.KNOWN}"
 _DRIVE: Options = {"multiple": True, "type": click.Choice(["usb", "virtio"])}
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
-_NIC_WORDS = "Behind it, :link=down unplugs its cable, and :mac=ADDRESS chooses its MAC address"
+_NIC_WORDS = (
+    "Behind it, :link=down unplugs its cable, :boot=N has the firmware boot from the network as the Nth thing, and "
+    ":mac=ADDRESS chooses its MAC address"
+)
 INPUTS = ("virtio", "ps2", "usb")
 _INPUT = "Keyboard and pointer; `usb` for Windows and what else has no virtio driver."
 _CPU = "What its CPUs can: best, host, or a model of QEMU's that this host can give."
@@ -249,6 +253,7 @@ WORDS = (
             + (f" on host NIC {nic.host}" if isinstance(nic.host, int) else "")
             + (", trusted" if nic.trusted is True else "")
             + (", link down" if nic.link == "down" else "")
+            + (f", boots as {nic.boot}" if nic.boot is not UNSET else "")
             + f", id {one.id}, {one.mac}"
             + "".join(f", {address}" for address in one.addresses or ())
             + (", in QEMU's user network" if one.nat is NatKind.USER else "")

@@ -96,6 +96,17 @@ SectorSize = Annotated[
 ]
 
 
+BootPlace = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=99,
+        description="its place in the boot order of media and NICs, each given once: 1 is tried first. Those without "
+        "one follow: the media, in the order of the list, and no NICs",
+    ),
+]
+
+
 class Attachment(Wire, frozen=True):
     mid: UUID
     mode: Annotated[Word, fields.one_of("USB", "BLOCK", "VIRTIO")]
@@ -107,6 +118,7 @@ class Attachment(Wire, frozen=True):
         | UnsetType
     ) = UNSET
     sector_size: SectorSize | UnsetType = UNSET
+    boot: BootPlace | UnsetType = UNSET
 
 
 class EmptyDrive(Wire, frozen=True):
@@ -123,6 +135,7 @@ class Nic(Wire, frozen=True):
     id: NicId | UnsetType = UNSET
     mac: Mac | UnsetType = UNSET
     link: LinkState | UnsetType = UNSET
+    boot: BootPlace | UnsetType = UNSET
 
 
 class Interface(Wire, frozen=True):

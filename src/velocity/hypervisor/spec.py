@@ -44,6 +44,7 @@ class DiskSpec(Value, frozen=True):
     """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason.
 
     `detect_zeroes`: zeros that are written are given back as what is discarded. `sector_size` is no CD-ROM's.
+    `boot` is its place in the boot order; 0: behind all that have one.
     """
 
     media: MediaRef
@@ -54,6 +55,7 @@ class DiskSpec(Value, frozen=True):
     limits: DiskLimits = DiskLimits()
     detect_zeroes: bool = False
     sector_size: int = SECTOR
+    boot: int = 0
 
 
 class DisplaySpec(Value, frozen=True):
@@ -76,13 +78,14 @@ class NatSpec(Value, frozen=True):
     """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once.
 
     `place` is where its addresses are in the host's `nat_networks`; 0: it is in a network of the machine's own. `up`:
-    its cable is plugged in.
+    its cable is plugged in. `boot` is its place in the boot order; 0: none.
     """
 
     nic: int
     mac: str
     place: int = 0
     up: bool = True
+    boot: int = 0
 
 
 class BridgeSpec(Value, frozen=True):
@@ -93,6 +96,7 @@ class BridgeSpec(Value, frozen=True):
     identifier: str
     trusted: bool = False
     up: bool = True
+    boot: int = 0
 
 
 NicSpec = NatSpec | BridgeSpec
@@ -113,7 +117,7 @@ class SeedSpec(Value, frozen=True):
 
 
 class MachineSpec(Value, frozen=True):
-    """A machine, whole. The order of `disks` is the boot order. `memory` is in MiB.
+    """A machine, whole. The order of `disks` is the boot order of those without a place in it. `memory` is in MiB.
 
     `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
     host's `HardwareProfile`s. `balloon`: memory that the guest frees goes back to the host, where the profile can.

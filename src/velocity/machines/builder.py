@@ -30,7 +30,7 @@ from velocity.hypervisor.port import (
     NicSpec,
     Unknown,
 )
-from velocity.machines import cloud_init, disks, interfaces, rules
+from velocity.machines import boot, cloud_init, disks, interfaces, rules
 from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
@@ -114,6 +114,7 @@ class Builder:
         rules.check_maxima(spec, facts)
         rules.check_words(spec)
         disks.check(spec, media)
+        boot.check(spec)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
         warnings += disks.sector_warnings(spec, has, media, names, self._takes)
         return spec, [*warnings, *boot_warnings(media, names, self._takes)]
@@ -305,6 +306,7 @@ class Builder:
             limits=disks.limits_of(attachment),
             detect_zeroes=attachment.detect_zeroes is True,
             sector_size=SECTOR if cdrom else disks.sector_size(attachment),  # as a disk it may have got others
+            boot=boot.place(attachment),
         )
 
     def limited_at_once(self, spec: Spec, run: Spec | None) -> list[str]:
@@ -324,7 +326,7 @@ class Builder:
             if facts.nat_lacking and rules.wants_bridge(spec, facts):
                 raise Refused(Problem.HYPERVISOR, facts.nat_lacking)
             place = spec.nat_places.get(one.id, 0) if rules.on_bridge(spec, facts) else 0
-            return NatSpec(nic=one.id, mac=one.mac, place=place, up=nic.link != "down")
+            return NatSpec(nic=one.id, mac=one.mac, place=place, up=nic.link != "down", boot=boot.place(nic))
         if not isinstance(nic.host, int) or nic.host not in nics:
             raise Refused(
                 Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: add it to the settings again"
@@ -335,6 +337,7 @@ class Builder:
             identifier=nics[nic.host],
             trusted=nic.trusted is True,
             up=nic.link != "down",
+            boot=boot.place(nic),
         )
 
     def _written_by(self, gid: int, spec: Spec) -> Iterator[tuple[int, Attachment]]:

@@ -99,7 +99,7 @@ def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
     whys = [_why_not_added(one, run, facts) for key, one in wanted.items() if key not in stay]
     whys += [_why_not_removed(one, run) for key, one in has.items() if key not in stay]
     stays = [(has[key], one) for key, one in wanted.items() if key in stay]
-    whys += [FORM for before, one in stays if structs.replace(before, limits=one.limits) != one]
+    whys += [FORM for before, one in stays if structs.replace(before, limits=one.limits, boot=one.boot) != one]
     return "; ".join(dict.fromkeys(why for why in whys if why))
 
 

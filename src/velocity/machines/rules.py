@@ -160,10 +160,11 @@ def _effective(spec: Spec, name: str) -> object:
         return spec.cloud_init, spec.instance_id
     if name != "nics":
         return getattr(spec, name)
-    return sorted(
-        (one.id, one.mac, nic.type, -1 if nic.host is UNSET else nic.host, nic.trusted is True, nic.link == "down")
+    told = [
+        (one.id, one.mac, nic.type, nic.host, nic.trusted is True, nic.link == "down", nic.boot)
         for nic, one in zip(spec.nics, spec.interfaces, strict=True)
-    )
+    ]
+    return sorted(told, key=lambda one: one[0])
 
 
 def wants_bridge(spec: Spec, facts: HostFacts) -> bool:

@@ -137,6 +137,23 @@ def test_the_cpu_is_the_one_that_is_asked_for_in_one_socket() -> None:
     assert options(plan(cpus=3, hardware="2"), "-smp") == ["3,sockets=1,cores=3,threads=1"]
 
 
+@pytest.mark.holds("GUEST-352")
+def test_a_place_in_the_boot_order_moves_no_device() -> None:
+    def told(*boots: int) -> dict[str, str]:
+        nics = (msgspec.structs.replace(nat(1), boot=boots[0]), msgspec.structs.replace(nat(2), boot=boots[1]))
+        disks = [msgspec.structs.replace(disk(Bus.BLOCK), boot=boot) for boot in boots[2:]]
+        found = [one.partition(",bootindex=") for one in options(plan(disks=tuple(disks), nics=nics), "-device")]
+        places = [
+            (next(word for word in f"{front},{back}".split(",") if word.startswith("id="))[3:], back.split(",")[0])
+            for front, index, back in found
+            if index
+        ]
+        return dict(places)
+
+    assert told(0, 0, 0, 0) == {"dev0": "1", "dev1": "2"}
+    assert told(0, 2, 0, 1) == {"dev1": "1", "nic2": "2", "dev0": "3"}
+
+
 def test_displays_are_devices_of_their_own() -> None:
     made = plan(displays=(DisplaySpec("a", 800, 600), DisplaySpec("b", 1600, 900)))
     devices = options(made, "-device")

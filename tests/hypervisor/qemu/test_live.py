@@ -11,7 +11,7 @@ import pytest
 
 from tests.hypervisor.qemu.test_disks import driver, started
 from tests.ports.subjects import DEADLINE, spec
-from velocity.hypervisor.port import FIRST_HARDWARE, Bus, DiskSpec, MachineSpec, Stop
+from velocity.hypervisor.port import FIRST_HARDWARE, Bus, DiskSpec, Incarnation, MachineSpec, NatSpec, Stop
 from velocity.hypervisor.qemu import filesizes
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.storage.port import MediaRef
@@ -48,6 +48,40 @@ async def test_no_hub_comes_between_a_usb_disk_and_its_controller(driver: QemuHy
         said = await execute("human-monitor-command", deadline=DEADLINE, **{"command-line": line})
         assert said.count("Device ") == 2 and "Hub" not in said, said
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+
+
+async def boot_order(driver: QemuHypervisor, who: Incarnation) -> dict[str, int]:
+    """As QEMU tells it to the firmware."""
+    session = driver.sessions.running(who).session
+    devices = await session.execute("qom-list", deadline=DEADLINE, path="/machine/peripheral")
+    names = [one["name"] for one in devices if one["name"].startswith(("dev", "nic"))]
+    told = {
+        name: await session.execute(
+            "qom-get", deadline=DEADLINE, path=f"/machine/peripheral/{name}", property="bootindex"
+        )
+        for name in names
+    }
+    return {name: place for name, place in told.items() if place >= 0}
+
+
+@pytest.mark.holds("GUEST-352")
+async def test_disks_and_nics_have_their_places_from_the_start_and_get_others_while_it_runs(
+    driver: QemuHypervisor,
+) -> None:
+    disks = [disk(0, Bus.BLOCK), disk(1, Bus.VIRTIO)]
+    nics = (NatSpec(1, "52:54:00:00:00:01", boot=1), NatSpec(2, "52:54:00:00:00:02"))
+    who = await started(driver, disks[0], msgspec.structs.replace(disks[1], boot=2), nics=nics)
+    assert await boot_order(driver, who) == {"nic1": 1, "dev1": 2, "dev0": 3}
+    turned = tuple(msgspec.structs.replace(nic, boot=2 * number) for number, nic in enumerate(nics))
+    first = msgspec.structs.replace(disks[0], boot=1)
+    for _ in range(2):
+        altered = await driver.machines.alter(who, wanted(driver, first, disks[1], nics=turned), deadline=DEADLINE)
+        assert (altered.waits, altered.spec.nics, altered.spec.disks) == ((), turned, (first, disks[1]))
+        assert await boot_order(driver, who) == {"dev0": 1, "nic2": 2, "dev1": 3}
+    await driver.machines.alter(who, wanted(driver, *disks, nics=(turned[0], nics[1])), deadline=DEADLINE)
+    assert await boot_order(driver, who) == {"dev0": 1, "dev1": 2}
+    await driver.machines.alter(who, wanted(driver, disks[1], nics=nics), deadline=DEADLINE)
+    assert await boot_order(driver, who) == {"nic1": 1, "dev1": 2, "dev0": 3}, "what stays for now goes behind"
 
 
 @pytest.mark.holds("GUEST-66")

@@ -136,7 +136,7 @@ class FakeDevices:
             assert slot.disk is not None
             if (disk := wanted.get(key)) is None:
                 continue
-            slot.disk = structs.replace(slot.disk, limits=disk.limits)
+            slot.disk = structs.replace(slot.disk, limits=disk.limits, boot=disk.boot)
             if slot.disk != disk:
                 self._waits.append(Wait("disks", "it is chosen when a disk is attached", disk.media.medium))
         order = list(wanted)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
+from velocity.hypervisor.boot import in_order
 from velocity.hypervisor.port import SECTOR, Bus, DisplaySpec, Input, MachineSpec
 from velocity.hypervisor.qemu.disk_options import Drive, address, devices, is_bridged, kinds, node
 from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
@@ -86,6 +87,10 @@ class LaunchSpec:
     own: str
     direct_aio: str = "native"
     """Of QEMU's ways to read and write, the one past the page cache."""
+
+    @cached_property
+    def boot_order(self) -> list[str]:
+        return boot_order(self.spec)
 
     @cached_property
     def hardware(self) -> Hardware:
@@ -211,6 +216,19 @@ def drives(spec: MachineSpec) -> list[Drive]:
     return found
 
 
+def boot_order(spec: MachineSpec) -> list[str]:
+    """The devices that the firmware tries."""
+    disks = [
+        (disk.boot if disk else 0, drive.device) for drive, (_, _, disk) in zip(drives(spec), kinds(spec), strict=True)
+    ]
+    return in_order([*disks, *((nic.boot, nic_device(nic.nic)) for nic in spec.nics if nic.boot)])
+
+
+def _boot_index(plan: LaunchSpec, device: str) -> int:
+    """As QEMU takes it; the first one has 1."""
+    return plan.boot_order.index(device) + 1
+
+
 def _disks(plan: LaunchSpec) -> Iterator[str]:
     thread = thread_of(plan.hardware)
     all_kinds = kinds(plan.spec)
@@ -229,7 +247,7 @@ def _disks(plan: LaunchSpec) -> Iterator[str]:
         where = f"bus={drive.at}.0"
         if bus is Bus.BLOCK:
             where, blocks = address(plan.hardware.slots.blocks, blocks), blocks + 1
-        for device in devices(drive, disk, where, drive.number + 1, thread):
+        for device in devices(drive, disk, where, _boot_index(plan, drive.device), thread):
             yield from ("-device", device)
 
 
@@ -299,6 +317,8 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
         about = f"id={nic_device(nic.nic)},netdev={netdev(nic.nic)},mac={nic.mac},romfile="
         if isinstance(nic, TapDevice) and len(nic.fds) > 1:
             about += f",mq=on,vectors={vectors(len(nic.fds))}"
+        if nic_device(nic.nic) in plan.boot_order:  # the firmware has a driver of its own, and needs no ROM for it
+            about += f",bootindex={_boot_index(plan, nic_device(nic.nic))}"
         yield from ("-device", f"virtio-net-pci,{about},{address(first, place)}")
 
 

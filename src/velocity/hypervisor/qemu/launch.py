@@ -33,6 +33,7 @@ from velocity.hypervisor.qemu.command import (
     ListeningSockets,
     TapDevice,
     arguments,
+    boot_order,
     drives,
     usb_ports,
 )
@@ -166,6 +167,7 @@ def _made(run: Run, spec: MachineSpec) -> Run:
         run,
         made=msgspec.structs.replace(spec, held=False, seed=None),
         drives=tuple(drives(spec)),
+        order=tuple(boot_order(spec)),
         nodes=dict(enumerate(spec.disks)),
         usb={f"xhci{number}": ports for number, ports in usb_ports(spec).items()},
     )

@@ -60,6 +60,8 @@ class Run(Struct, frozen=True):
     """What is, or may be, open in QEMU: by the number of its node."""
     usb: dict[str, int] = {}
     """Its USB controllers, and the ports of each."""
+    order: tuple[str, ...] | None = None
+    """The devices that its firmware tries, the first one first; None: an earlier version started it."""
     plugged: dict[str, int] = {}
     """The devices that are, or may be, in spare PCI ports: their ids, and the ports."""
 

@@ -211,6 +211,7 @@ class Runs:
                 spool=None,
                 made=None,
                 drives=(),
+                order=None,
                 nodes={},
                 usb={},
                 plugged={},

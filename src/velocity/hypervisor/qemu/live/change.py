@@ -29,6 +29,8 @@ class Change:
         self.asked = asked
         self.made: MachineSpec = entry.run.made
         self.waits: list[Wait] = []
+        self.bootable: list[tuple[int, str]] = []
+        """Of each disk and CD-ROM drive, its place in the boot order and its device: see `velocity.hypervisor.boot`."""
         self._entry = entry
         self._until = until
 

@@ -7,7 +7,7 @@ https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -211,35 +211,31 @@ def _next(change: Change, found: Found) -> int:
 
 
 async def _set_limits(change: Change, found: Found) -> None:
-    """And the boot order; and say of what stays how it is not as it is to be."""
+    """And say of what stays how it is not as it is to be."""
     wanted = dict(keyed(change.asked.disks))
     for key, drive in _by_key(change, found).items():
         has, disk, number = _disk(change, found, drive), wanted.get(key), number_in(drive, found)
         if disk is None or has is None or number is None:
             continue
-        if structs.replace(has, limits=disk.limits) != disk:
+        if structs.replace(has, limits=disk.limits, boot=disk.boot) != disk:
             change.wait("disks", FORM, disk)
         if has.limits != disk.limits:
             await limit(change.session.execute, {number: disk.limits}, change.left)
-            has = structs.replace(has, limits=disk.limits)
+        has = structs.replace(has, limits=disk.limits, boot=disk.boot)
+        if has != change.run.nodes[number]:
             await change.note(nodes={**change.run.nodes, number: has})
-    await _set_order(change, found, list(wanted))
+    await _sort(change, found, wanted)
     _take(change, found)
     await change.note()
 
 
-async def _set_order(change: Change, found: Found, order: Sequence[Key]) -> None:
-    """The boot order, which firmware reads whenever the guest boots. What is not asked for goes behind."""
-    places = {drive.number: order.index(key) for key, drive in _by_key(change, found).items() if key in order}
-    drives = tuple(sorted(change.drives, key=lambda one: places.get(one.number, len(order))))
-    if drives == change.drives:
-        return
-    for boots in (False, True):  # QEMU takes no place twice
-        for place, drive in enumerate(drives):
-            value = place + 1 if boots else NOT_KNOWN
-            path = f"/machine/peripheral/{drive.device}"
-            await change.execute("qom-set", path=path, property="bootindex", value=value)
-    await change.note(drives=drives)
+async def _sort(change: Change, found: Found, wanted: Mapping[Key, DiskSpec]) -> None:
+    """As they are asked for; what is not goes behind, also in the boot order."""
+    by_key = _by_key(change, found)
+    places = {by_key[key].number: place for place, key in enumerate(wanted) if key in by_key}
+    await change.note(drives=tuple(sorted(change.drives, key=lambda one: places.get(one.number, len(wanted)))))
+    boots = {by_key[key].number: disk.boot for key, disk in wanted.items() if key in by_key}
+    change.bootable = [(boots.get(one.number, 0), one.device) for one in change.drives]
 
 
 def _by_key(change: Change, found: Found) -> dict[Key, Drive]:

@@ -47,6 +47,7 @@ async def _become(change: Change, nic: NicSpec, wanted: NicSpec) -> None:
     if wanted.mac != nic.mac:
         change.wait(FIELD, SAME_MAC)
         wanted = structs.replace(wanted, mac=nic.mac)
+    wanted = structs.replace(wanted, boot=nic.boot)  # which is not this module's
     if structs.replace(wanted, up=nic.up) != nic:
         nic = await _move(change, nic, wanted)
     if nic.up != wanted.up:

@@ -14,6 +14,7 @@ import type { Medium } from "@/api/live";
 import type { Attachment } from "@/api/schema";
 import { useAttachable } from "@/ui/attachable";
 import { useGroupPath } from "@/ui/groups";
+import { hasPlaces } from "./boot";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
 import { isIso, isUsedByAnother, mediumWords, sorted } from "./mediaText";
@@ -22,6 +23,7 @@ import { Problem } from "./Problem";
 
 export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fields & { vmid: number; gid: number }) {
   const { media } = draft;
+  const placed = hasPlaces(draft);
   const known = useAttachable(gid);
   const path = useGroupPath();
   const offered = sorted(
@@ -36,10 +38,11 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
     change({ media: [...media, { mid, mode: "VIRTIO", readonly }] });
   };
   return (
-    <FormSection title="Media, in boot order" titleElement="h2">
+    <FormSection title={placed ? "Media" : "Media, in boot order"} titleElement="h2">
       <span className="v-subtle">
-        What does not boot falls through to the next: an empty disk before an installer's ISO boots once it is
-        installed.
+        {placed
+          ? "Their boot order is below, among the NICs."
+          : "What does not boot falls through to the next: an empty disk before an installer's ISO boots once it is installed."}
       </span>
       {media.map((one, index) => {
         const medium = known.find((it) => it.mid === one.mid);
@@ -98,20 +101,24 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
               />
               {!disabled && (
                 <div>
-                  <Button
-                    variant="plain"
-                    icon={<ArrowUpIcon />}
-                    aria-label={`${name} earlier in the boot order`}
-                    isDisabled={index === 0}
-                    onClick={() => change({ media: moved(media, index, -1) })}
-                  />
-                  <Button
-                    variant="plain"
-                    icon={<ArrowDownIcon />}
-                    aria-label={`${name} later in the boot order`}
-                    isDisabled={index === media.length - 1}
-                    onClick={() => change({ media: moved(media, index, 1) })}
-                  />
+                  {!placed && (
+                    <>
+                      <Button
+                        variant="plain"
+                        icon={<ArrowUpIcon />}
+                        aria-label={`${name} earlier in the boot order`}
+                        isDisabled={index === 0}
+                        onClick={() => change({ media: moved(media, index, -1) })}
+                      />
+                      <Button
+                        variant="plain"
+                        icon={<ArrowDownIcon />}
+                        aria-label={`${name} later in the boot order`}
+                        isDisabled={index === media.length - 1}
+                        onClick={() => change({ media: moved(media, index, 1) })}
+                      />
+                    </>
+                  )}
                   <Button
                     variant="plain"
                     icon={<TrashIcon />}

@@ -41,7 +41,7 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
                   change({
                     nics: nics.map((one, at) =>
                       at === index
-                        ? { ...nicOf(type, known[0]?.nicid), id: one.id, mac: one.mac, link: one.link }
+                        ? { ...nicOf(type, known[0]?.nicid), id: one.id, mac: one.mac, link: one.link, boot: one.boot }
                         : one,
                     ),
                   })

@@ -160,7 +160,8 @@ function useWords(
       .map((one) => {
         if ("mid" in one) {
           const name = media.find((it) => it.mid === one.mid)?.name ?? one.mid;
-          return `${name} (${MODES[one.mode] ?? one.mode}${one.readonly ? ", read-only" : ""})`;
+          const boot = one.boot ? `, boots as ${one.boot}` : "";
+          return `${name} (${MODES[one.mode] ?? one.mode}${one.readonly ? ", read-only" : ""}${boot})`;
         }
         if ("type" in one) return nicText(one, interfaces);
         if (!("name" in one)) return MODES[one.mode];

@@ -7,6 +7,7 @@ import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
 import { incomplete, type Refusal, RefusalAlert } from "@/ui/RefusalAlert";
 import { useVmInfo } from "../useVmInfo";
+import { BootFields } from "./BootFields";
 import { CloudInitFields } from "./CloudInitFields";
 import { DisplayFields } from "./DisplayFields";
 import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, titleOf } from "./draft";
@@ -102,6 +103,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
       <DisplayFields {...fields} />
       <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
+      <BootFields {...fields} gid={vm.gid} />
       <CloudInitFields {...fields} />
       {mayAlter && (
         <div className="v-settings-actions">

@@ -67,12 +67,12 @@ function canonical(field: Field, value: Settings[Field]): string | undefined {
       if ("mid" in one)
         return [
           ...[one.mid, one.mode, one.readonly ?? false, one.cache ?? null, one.detect_zeroes ?? false],
-          ...[one.sector_size ?? null, LIMITS.map((it) => one.limits?.[it] ?? 0)],
+          ...[one.sector_size ?? null, one.boot ?? 0, LIMITS.map((it) => one.limits?.[it] ?? 0)],
         ];
       if ("type" in one)
         return [
           ...[one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null],
-          one.link ?? "up",
+          ...[one.link ?? "up", one.boot ?? 0],
         ];
       if (!("name" in one)) return [one.mode];
       return [one.name, one.width, one.height, one.ppi ?? 96];
@@ -164,7 +164,8 @@ export function cliOf(
       const limits = LIMITS.filter((it) => one.limits?.[it]).map(
         (it) => `:${it.replace("_", "-")}=${one.limits?.[it]}`,
       );
-      return `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}${cache}${sectors}${zeroes}${limits.join("")}`;
+      const boot = one.boot ? `:boot=${one.boot}` : "";
+      return `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}${cache}${sectors}${boot}${zeroes}${limits.join("")}`;
     }),
   );
   add(
@@ -177,7 +178,8 @@ export function cliOf(
       const what =
         one.type === "BRIDGE" ? `bridge:${one.host}${one.trusted ? ":trusted" : ""}` : one.type.toLowerCase();
       const link = one.link === "down" ? ":link=down" : "";
-      return `${what}${one.id ? `:id=${one.id}` : ""}${link}${one.mac ? `:mac=${one.mac}` : ""}`;
+      const boot = one.boot ? `:boot=${one.boot}` : "";
+      return `${what}${one.id ? `:id=${one.id}` : ""}${link}${boot}${one.mac ? `:mac=${one.mac}` : ""}`;
     }),
   );
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");

@@ -1,0 +1,76 @@
+/** The boot order: media and, where wanted, NICs, from which the firmware boots by PXE or HTTP. */
+import { Button, FormSection } from "@patternfly/react-core";
+import { ArrowDownIcon, ArrowUpIcon, PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
+import { useAttachable } from "@/ui/attachable";
+import { type Bootable, bootOrder, ordered } from "./boot";
+import { moved } from "./draft";
+import type { Fields } from "./fields";
+import { Problem } from "./Problem";
+
+export function BootFields({ draft, change, problems, disabled, gid }: Fields & { gid: number }) {
+  const known = useAttachable(gid);
+  if (draft.nics.length === 0) return null;
+  const order = bootOrder(draft);
+  const name = ({ of, index }: Bootable) => {
+    if (of === "nics") return `NIC ${index + 1}, from its network`;
+    const mid = draft.media[index]?.mid;
+    return known.find((one) => one.mid === mid)?.name ?? mid ?? "";
+  };
+  const set = (to: Bootable[]) => change(ordered(draft, to));
+  const others = draft.nics.flatMap((nic, index) => (nic.boot ? [] : [index]));
+  return (
+    <FormSection title="Boot order" titleElement="h2">
+      <span className="v-subtle">
+        What does not boot falls through to the next. From a network, the firmware boots by PXE or HTTP: where no server
+        answers, that takes minutes.
+      </span>
+      {order.map((one, place) => (
+        <fieldset key={`${one.of} ${one.index}`} className="v-row v-row-fields" aria-label={`Boots as ${place + 1}`}>
+          <div className="v-grows v-breaks">
+            {place + 1}. {name(one)}
+            <Problem text={problems[`${one.of}[${one.index}].boot`]} />
+          </div>
+          {!disabled && (
+            <div>
+              <Button
+                variant="plain"
+                icon={<ArrowUpIcon />}
+                aria-label={`Boot from ${name(one)} earlier`}
+                isDisabled={place === 0}
+                onClick={() => set(moved(order, place, -1))}
+              />
+              <Button
+                variant="plain"
+                icon={<ArrowDownIcon />}
+                aria-label={`Boot from ${name(one)} later`}
+                isDisabled={place === order.length - 1}
+                onClick={() => set(moved(order, place, 1))}
+              />
+              {one.of === "nics" && (
+                <Button
+                  variant="plain"
+                  icon={<TrashIcon />}
+                  aria-label={`Do not boot from ${name(one)}`}
+                  onClick={() => set(order.filter((it) => it !== one))}
+                />
+              )}
+            </div>
+          )}
+        </fieldset>
+      ))}
+      {!disabled &&
+        others.map((index) => (
+          <div key={index}>
+            <Button
+              variant="link"
+              isInline
+              icon={<PlusCircleIcon />}
+              onClick={() => set([...order, { of: "nics", index }])}
+            >
+              {`Boot from NIC ${index + 1} too`}
+            </Button>
+          </div>
+        ))}
+    </FormSection>
+  );
+}

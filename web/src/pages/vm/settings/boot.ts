@@ -1,0 +1,44 @@
+/** The boot order of a VM: what has a place comes first, then the media in the order of their list. */
+import type { Attachment, Nic } from "@/api/schema";
+
+interface Devices {
+  media: Attachment[];
+  nics: Nic[];
+}
+/** One that the firmware tries, by its place in its list. */
+export interface Bootable {
+  of: keyof Devices;
+  index: number;
+}
+
+/** Whether the order is that of places, and not of the media's list alone. */
+export const hasPlaces = ({ media, nics }: Devices): boolean => [...media, ...nics].some((one) => one.boot);
+
+export function bootOrder({ media, nics }: Devices): Bootable[] {
+  const place = ({ of, index }: Bootable) => (of === "media" ? media : nics)[index]?.boot || Number.POSITIVE_INFINITY;
+  const all: Bootable[] = [
+    ...media.map((_one, index) => ({ of: "media" as const, index })),
+    ...nics.flatMap((one, index) => (one.boot ? [{ of: "nics" as const, index }] : [])),
+  ];
+  return all.sort((one, other) => {
+    const [first, second] = [place(one), place(other)];
+    return first === second ? 0 : first - second;
+  });
+}
+
+/** The lists with places that make this order; none where the media's list says the same. */
+export function ordered({ media, nics }: Devices, order: readonly Bootable[]): Devices {
+  const plain = order.every(({ of, index }, place) => of === "media" && index === place);
+  const places = (of: keyof Devices) => (index: number) => {
+    const place = order.findIndex((one) => one.of === of && one.index === index);
+    return plain || place < 0 ? undefined : place + 1;
+  };
+  const [ofMedia, ofNics] = [places("media"), places("nics")];
+  return {
+    media: media.map(({ boot: _boot, ...one }, index) => withPlace(one, ofMedia(index))),
+    nics: nics.map(({ boot: _boot, ...one }, index) => withPlace(one, ofNics(index))),
+  };
+}
+
+const withPlace = <T extends object>(one: T, boot: number | undefined): T & { boot?: number } =>
+  boot === undefined ? one : { ...one, boot };
