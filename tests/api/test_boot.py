@@ -15,7 +15,7 @@ def test_what_has_a_place_goes_first_and_the_rest_follows_as_it_comes() -> None:
     assert in_order([(0, "a"), (0, "b")]) == ["a", "b"]
 
 
-@pytest.mark.holds("GUEST-352")
+@pytest.mark.holds("GUEST-82")
 async def test_a_place_in_the_boot_order_is_kept_shown_and_given_once(w: World) -> None:
     mid = await w.medium()
     vmid = await w.vm(media=[{"mid": mid, "mode": "BLOCK", "boot": 2}], nics=[{"type": "NAT", "boot": 1}])
@@ -30,7 +30,7 @@ async def test_a_place_in_the_boot_order_is_kept_shown_and_given_once(w: World) 
     assert (run.spec.disks[0].boot, run.spec.nics[0].boot) == (2, 1)
 
 
-@pytest.mark.holds("GUEST-352")
+@pytest.mark.holds("GUEST-82")
 async def test_the_boot_order_of_a_vm_that_runs_changes_at_once(w: World) -> None:
     mid = await w.medium()
     vmid = await w.vm(media=[{"mid": mid, "mode": "BLOCK"}], nics=[{"type": "NAT"}])

@@ -38,7 +38,7 @@ async def used(w: World) -> tuple[int, int]:
     return found["cpus"], found["memory_mib"]
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-80")
 async def test_a_display_gets_another_size_at_once_where_the_guest_follows(w: World) -> None:
     screen = {"name": "screen", "width": 1280, "height": 720}
     vmid, run = await running(w, displays=[screen])

@@ -9,7 +9,7 @@ from tests.api.world import World
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.holds("STATE-352")
+@pytest.mark.holds("STATE-20")
 async def test_a_reset_needs_the_right_to_states_and_stands_in_the_history(w: World) -> None:
     bob = await w.user("bob", (0, "vm.view"))
     ann = await w.user("ann", (0, "vm.view"), (0, "vm.state"))

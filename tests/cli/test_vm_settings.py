@@ -266,7 +266,7 @@ def test_maxima_and_cables_are_written_shown_and_applied(host: Host, tmp_path: P
     assert "nat:link=sideways" in host.run("vm", "set", "web", "--nic", "nat:link=sideways").stderr
 
 
-@pytest.mark.holds("GUEST-352")
+@pytest.mark.holds("GUEST-82")
 def test_places_in_the_boot_order_are_written_shown_and_applied(host: Host, tmp_path: Path) -> None:
     host.ok("media", "create", "system", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "system:block:boot=2", "--nic", "nat:boot=1")

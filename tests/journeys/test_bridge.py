@@ -84,7 +84,7 @@ def namespace() -> Iterator[str]:
         shutil.rmtree(directory)
 
 
-@pytest.mark.holds("GUEST-353")
+@pytest.mark.holds("GUEST-83")
 def test_a_vm_boots_from_the_network_of_its_host_nic(namespace: str, tmp_path: Path, runtime: Path) -> None:
     """As far as the firmware's own word that it has the file."""
     nics = '[{nicid=7, identifier="br0", description="a bridge"}]'

@@ -17,7 +17,7 @@ MOVABLE = "echo online_movable >/sys/devices/system/memory/auto_online_blocks"
 """So that it can give it back; this guest has no udev to do it."""
 
 
-@pytest.mark.holds("GUEST-61", "GUEST-62", "GUEST-350")
+@pytest.mark.holds("GUEST-61", "GUEST-62", "GUEST-80")
 def test_a_guest_grows_and_shrinks_while_it_runs(lasting: Lasting) -> None:
     """It keeps the CPU: none is taken out while it runs."""
     server, vmid = lasting.server, lasting.vmid

@@ -20,7 +20,7 @@ def resets(k: Keeping) -> int:
     return k.hypervisor.runs[k.machine.uuid].resets
 
 
-@pytest.mark.holds("STATE-350")
+@pytest.mark.holds("STATE-18")
 async def test_a_reset_is_of_the_same_run_and_leaves_a_paused_one_paused(k: Keeping) -> None:
     await k.keeper.request_state(Cause.ASK_RUN)
     before = k.keeper.who
@@ -34,7 +34,7 @@ async def test_a_reset_is_of_the_same_run_and_leaves_a_paused_one_paused(k: Keep
     assert k.keeper.who == before
 
 
-@pytest.mark.holds("STATE-351")
+@pytest.mark.holds("STATE-19")
 @pytest.mark.parametrize("why", [FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.INTERNAL_ERROR])
 @pytest.mark.parametrize("stopping", [False, True])
 async def test_one_that_stands_still_by_itself_runs_after_a_reset(k: Keeping, why: FactCause, stopping: bool) -> None:

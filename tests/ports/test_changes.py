@@ -49,7 +49,7 @@ async def runs(subject: Subject, *disks: DiskSpec) -> tuple[Incarnation, Machine
     return who, msgspec.structs.replace(made, held=False)
 
 
-@pytest.mark.holds("GUEST-352")
+@pytest.mark.holds("GUEST-82")
 async def test_places_in_the_boot_order_change_and_leave_the_disks_where_they_are(subject: Subject) -> None:
     who, made = await runs(subject, disk(0), disk(1, boot=1))
     machines = subject.hypervisor.machines

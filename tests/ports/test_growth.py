@@ -48,7 +48,7 @@ async def test_cpus_come_up_to_the_maximum_of_the_start_and_stay(subject: Subjec
     assert [(one.field, "not taken out" in one.why) for one in altered.waits] == [("cpus", True)]
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-80")
 async def test_displays_get_other_names_at_once_and_another_size_if_the_guest_follows(subject: Subject) -> None:
     left, right = DisplaySpec("left", 800, 600), DisplaySpec("right", 640, 480)
     who, made = await runs(subject, displays=(left, right))

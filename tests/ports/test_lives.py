@@ -87,7 +87,7 @@ async def test_the_number_of_a_call_covers_what_it_did_and_numbers_grow(subject:
     await listener.close()
 
 
-@pytest.mark.holds("STATE-353")
+@pytest.mark.holds("STATE-21")
 async def test_a_reset_goes_on_running_or_waits_before_the_first_instruction(subject: Subject) -> None:
     who, machines = machine(), subject.hypervisor.machines
     listener = Listener(subject.hypervisor)

@@ -86,7 +86,7 @@ def test_a_console_in_a_window_of_its_own(watcher: Person) -> None:
     own.close()
 
 
-@pytest.mark.holds("PAGE-350")
+@pytest.mark.holds("PAGE-46")
 def test_what_is_typed_into_a_serial_console_before_it_is_connected_comes_to_the_guest(watcher: Person) -> None:
     page = watcher.page
     tickets: list[Route] = []

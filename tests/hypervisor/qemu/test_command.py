@@ -137,7 +137,7 @@ def test_the_cpu_is_the_one_that_is_asked_for_in_one_socket() -> None:
     assert options(plan(cpus=3, hardware="2"), "-smp") == ["3,sockets=1,cores=3,threads=1"]
 
 
-@pytest.mark.holds("GUEST-352")
+@pytest.mark.holds("GUEST-82")
 def test_a_place_in_the_boot_order_moves_no_device() -> None:
     def told(*boots: int) -> dict[str, str]:
         nics = (msgspec.structs.replace(nat(1), boot=boots[0]), msgspec.structs.replace(nat(2), boot=boots[1]))

@@ -64,7 +64,7 @@ async def boot_order(driver: QemuHypervisor, who: Incarnation) -> dict[str, int]
     return {name: place for name, place in told.items() if place >= 0}
 
 
-@pytest.mark.holds("GUEST-352")
+@pytest.mark.holds("GUEST-82")
 async def test_disks_and_nics_have_their_places_from_the_start_and_get_others_while_it_runs(
     driver: QemuHypervisor,
 ) -> None:

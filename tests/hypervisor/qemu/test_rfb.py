@@ -56,7 +56,7 @@ async def display(
         server.close()
 
 
-@pytest.mark.holds("GUEST-351")
+@pytest.mark.holds("GUEST-81")
 async def test_a_guest_is_asked_and_has_followed_when_its_display_says_so(tmp_path: Path) -> None:
     def answers(message: bytes) -> bytes:
         return told(800, 600) + told(*struct.unpack(">HH", message[2:6]))
@@ -73,7 +73,7 @@ async def test_one_that_has_the_size_is_not_asked(tmp_path: Path) -> None:
     assert asked == []
 
 
-@pytest.mark.holds("GUEST-351")
+@pytest.mark.holds("GUEST-81")
 @pytest.mark.parametrize(
     ("greets", "answer"),
     [
