@@ -45,6 +45,7 @@ from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.guests import VmGuests
+from velocity.machines.mirroring import Mirroring
 from velocity.machines.ocr import Ocr
 from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
@@ -295,8 +296,8 @@ def compose(
     restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     relocation = Relocation(
-        media, storage.jobs, trash, directory, updates, library, attachments, assignments, states, room, sources,
-        reservations, conversions, usage, tasks,
+        media, storage.jobs, blobs, trash, directory, updates, library, attachments, assignments, states, room, sources,
+        reservations, conversions, usage, tasks, Mirroring(fleet, driver.mirrors, attachments, library),
     )  # fmt: skip
     times = times or Times()
     host = Host(

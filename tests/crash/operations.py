@@ -64,6 +64,28 @@ def vm_limit(world: World) -> Request:
     return Request("vm limit", "PATCH", "/v/vm", {"vmid": world.id("vms", name), "media": attached}, applied)
 
 
+def _vm_disk(world: World, kind: str, format_: str) -> Request:
+    """The disk of a VM that runs is written anew, which goes on with the new file."""
+    world.do(media.make_medium(world, world.top))
+    name = list(world.state["media"])[-1]
+    world.do(machines.make_vm(world, world.top, [name]))
+    world.do(machines.to_state(world, "vm start", list(world.state["vms"])[-1], "RUNNING"))
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["media"][name] |= {"format": format_, **({"sum": None} if format_ != "raw" else {})}
+
+    fields = {"mid": world.id("media", name), "format": format_}
+    return media.of_task(kind, "PUT", "/m/media/convert", fields, applied)
+
+
+def vm_disk_convert(world: World) -> Request:
+    return _vm_disk(world, "disk convert in a run", "qcow2")
+
+
+def vm_disk_compact(world: World) -> Request:
+    return _vm_disk(world, "disk compact in a run", "raw")
+
+
 # The trash
 
 
@@ -124,8 +146,10 @@ def empty_trash(world: World) -> Request:
 OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS, group_delete, group_purge, group_delete_by_force,
     *media.OPERATIONS, restore_medium, restore_vm, restore_vm_with_disk, restore_group, purge_trash,
-    empty_trash, vm_limit,
+    empty_trash, vm_limit, vm_disk_convert, vm_disk_compact,
     *machines.OPERATIONS,
 )  # fmt: skip
-OF_GUESTS: tuple[Operation, ...] = (*machines.OF_GUESTS, group_delete_by_force, vm_limit)
+OF_GUESTS: tuple[Operation, ...] = (
+    *machines.OF_GUESTS, group_delete_by_force, vm_limit, vm_disk_convert, vm_disk_compact,
+)  # fmt: skip
 """Those that differ where guests are processes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -29,11 +30,21 @@ def orphans(server: Server, seen: State, kept: Sequence[State]) -> list[str]:
     found += _unlike("QEMU processes", set(guests.values()), running)
     found += [f"two QEMUs of {one}" for one in set(guests.values()) if [*guests.values()].count(one) > 1]
     found += _unlike("run directories", {one.name for one in server.runs.glob("*/*")}, running)
+    found += [f"QEMU {pid} has {file} open" for pid in guests for file in _misplaced(server, pid)]
     stale = {one.name for one in (server.data / "machines").glob("*")} - known.keys() - discarded
     if not known and not discarded:  # it may be the wrong database: nothing is removed before there is a VM again
         stale = set()
     found += [f"machines/{one} of no VM" for one in sorted(stale)]
     return [*found, *(_as_root(server, guests, running) if os.geteuid() == 0 else ())]
+
+
+def _misplaced(server: Server, pid: int) -> Iterator[str]:
+    """Disks that it has open and that are none: what a guest writes there is lost."""
+    for link in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            file = link.readlink()
+            if file.is_relative_to(server.pool) and not (file.parent == server.pool and file.exists()):
+                yield str(file.relative_to(server.pool))
 
 
 def _files(server: Server, seen: State, kept: Sequence[State]) -> Iterator[str]:

@@ -36,7 +36,7 @@ from velocity.hypervisor.port import (
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options, options
 from velocity.node import remote
-from velocity.storage.directory.places import host_places
+from velocity.storage.directory.places import file_name, host_places
 from velocity.storage.directory.pool import PoolDirectories
 from velocity.storage.directory.storage import DirectoryFiles
 from velocity.storage.fake import connect
@@ -93,6 +93,12 @@ class Subject(Protocol):
     def provide(self, ref: MediaRef) -> None:
         """Have the bytes of a disk there."""
 
+    def provide_beside(self, ref: MediaRef) -> None:
+        """Have an empty disk there that waits out of sight."""
+
+    def settle(self, ref: MediaRef) -> None:
+        """What waits out of sight takes its place."""
+
     def cling(self) -> None:
         """Guests let go of nothing, as those do that have not booted."""
 
@@ -127,6 +133,12 @@ class FakeSubject:
         self._fake.faults.hold = asyncio.Event()
 
     def provide(self, ref: MediaRef) -> None:
+        """Nothing has bytes here."""
+
+    def provide_beside(self, ref: MediaRef) -> None:
+        """Nothing has bytes here."""
+
+    def settle(self, ref: MediaRef) -> None:
         """Nothing has bytes here."""
 
     def cling(self) -> None:
@@ -239,6 +251,16 @@ class QemuSubject:
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", f"/proc/self/fd/{blank.fileno()}", "1M"],
                            check=True, pass_fds=(blank.fileno(),))  # fmt: skip
             self.driver.sessions.place.media.provide(ref, blank.fileno())
+
+    def provide_beside(self, ref: MediaRef) -> None:
+        places = host_places(self.options.data_dir)
+        places.moving.mkdir(exist_ok=True)
+        draft = places.moving / file_name(ref)
+        subprocess.run(["qemu-img", "create", "-q", "-f", ref.format, str(draft), "1M"], check=True)
+
+    def settle(self, ref: MediaRef) -> None:
+        places = host_places(self.options.data_dir)
+        (places.moving / file_name(ref)).rename(places.kept(file_name(ref)))
 
     async def close(self) -> None:
         """Ends what runs, and looks that nothing is left."""

@@ -104,7 +104,7 @@ def set_(
 @GROUP
 @changing
 def move(medium: str, to: int | None, to_pool: int | None, detach: bool, group: int | None) -> None:
-    """Move MEDIUM to another group, another pool, or both. The VMs that use it keep it, and are stopped meanwhile."""
+    """Move MEDIUM to another group, another pool, or both. Its VMs keep it; one that writes to it goes on meanwhile."""
     if to is None and to_pool is None:
         raise click.UsageError("say where to: --to GROUP, --to-pool POOL, or both")
     client = connection.connect()
@@ -125,7 +125,7 @@ def move(medium: str, to: int | None, to_pool: int | None, detach: bool, group: 
 @GROUP
 @changing
 def convert(medium: str, format_: str, detach: bool, group: int | None) -> None:
-    """Convert MEDIUM to FORMAT (raw or qcow2) in its place. The VMs that use it keep it, and are stopped meanwhile."""
+    """Convert MEDIUM to FORMAT (raw or qcow2) in its place. A VM that runs and writes to it goes on meanwhile."""
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     _convert(client, found.id, format_, detach)
@@ -137,7 +137,7 @@ def convert(medium: str, format_: str, detach: bool, group: int | None) -> None:
 @GROUP
 @changing
 def compact(medium: str, detach: bool, group: int | None) -> None:
-    """Write MEDIUM's file anew, without what is zero or freed in it. The VMs that use it are stopped meanwhile."""
+    """Write MEDIUM's file anew, without what is zero or freed in it. A VM that writes to it goes on meanwhile."""
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     _convert(client, found.id, client.show_medium(mid=found.id).format, detach)

@@ -128,7 +128,7 @@ ALTER = Operation(
 
 MOVE = Operation(
     name="move_medium",
-    summary="Move a medium to another group, to another pool as a task, or both; the VMs that use it keep it",
+    summary="Move a medium to another group, to another pool as a task, or both; a VM that writes to it goes on",
     method=Method.PUT,
     path="/m/media/move",
     route=43,
@@ -149,7 +149,12 @@ MOVE = Operation(
         Failure(43220, 409, Problem.MEDIUM_NAME_TAKEN, "the group already has a medium with that name in this pool"),
         Failure(43221, 406, Problem.POOL_QUOTA, "the quota or the free space of the pool does not suffice"),
         Failure(43222, 406, Problem.POOL_AWAY, "one of the two pools is away or read-only"),
-        Failure(43223, 409, Problem.MEDIUM_IN_USE, "a VM runs with it, or it is being copied or changed"),
+        Failure(
+            43223,
+            409,
+            Problem.MEDIUM_IN_USE,
+            "a VM that runs only reads it, or cannot go on with another file, or it is being copied or changed",
+        ),
         Failure(43224, 409, Problem.MEDIUM_ATTACHED, "it is attached to a VM that could not use it in the new group"),
     ),
     ours=True,
@@ -157,7 +162,7 @@ MOVE = Operation(
 
 CONVERT = Operation(
     name="convert_medium",
-    summary="Convert a medium in place, or write its file anew so that it takes less space; its VMs keep it",
+    summary="Convert a medium in place, or write its file anew to take less space; a VM that writes to it goes on",
     method=Method.PUT,
     path="/m/media/convert",
     route=42,
@@ -172,7 +177,12 @@ CONVERT = Operation(
         Failure(42212, 404, Problem.POOL_NOT_FOUND, "the medium's pool is not one of its group's"),
         Failure(42221, 406, Problem.POOL_QUOTA, "the free space of the pool does not suffice"),
         Failure(42222, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
-        Failure(42223, 409, Problem.MEDIUM_IN_USE, "a VM runs with it, or it is being copied or changed"),
+        Failure(
+            42223,
+            409,
+            Problem.MEDIUM_IN_USE,
+            "a VM that runs only reads it, or cannot go on with another file, or it is being copied or changed",
+        ),
         Failure(42224, 406, Problem.NOT_AN_IMAGE, "it holds an image or a packed file, which is to be imported first"),
     ),
     ours=True,

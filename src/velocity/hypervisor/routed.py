@@ -8,7 +8,7 @@ from typing import Any, cast
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Incarnation, Unknown
 
-PARTS = ("machines", "consoles", "screens", "meters", "guests", "hosts")
+PARTS = ("machines", "mirrors", "consoles", "screens", "meters", "guests", "hosts")
 NOTHING_KNOWN = HostFacts(
     accelerator="",
     accelerator_reason="the host is not known any more",

@@ -67,6 +67,7 @@ class Life:
         "_number",
         "_record",
         "machine",
+        "mirroring",
         "observed",
         "progress",
         "retired",
@@ -95,6 +96,8 @@ class Life:
         """Why a change of a field waits for the next start, as far as that is known."""
         self.stale = progress.run is not None and bool(rules.waiting(machine.spec, progress.run))
         """Its run is to be asked to be what it is to be: its devices are others, or a server before has asked."""
+        self.mirroring: set[UUID] = set()
+        """The disks of its run that are being copied, and looked after by whoever does so."""
         self.tries = 0
         """How often in a row it was not known whether its run has become so."""
         self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
@@ -158,8 +161,15 @@ class Life:
     def unsettled(self) -> bool:
         """Its run is to be asked whether it is what it is to be."""
         run = self.progress.run
-        under_way = not self.retired and run is not None and (self.stale or run.coming is not UNSET)
-        return under_way and self.state in (State.RUNNING, State.PAUSED) and not self.doubtful
+        if self.retired or self.doubtful or run is None or self.state not in (State.RUNNING, State.PAUSED):
+            return False
+        return self.stale or run.coming is not UNSET or bool(self.left_mirrors)
+
+    @property
+    def left_mirrors(self) -> list[UUID]:
+        """The disks that were being copied, as nobody knows which of the two files the run has."""
+        run = self.progress.run
+        return [] if run is None else [mid for mid in run.mirrored if mid not in self.mirroring]
 
     def anew(self) -> None:
         """The numbers of facts begin anew, as the host was lost."""

@@ -23,6 +23,7 @@ from velocity.hypervisor.port import Altered, Bus, HypervisorError, Machines, Ma
 from velocity.machines import growth, rules
 from velocity.machines.builder import Asked, Builder
 from velocity.machines.forecast import COLD
+from velocity.machines.mirrored import MirroredDisks
 from velocity.machines.port import MachineStore
 from velocity.machines.record import RETRY_DELAYS
 from velocity.machines.rules import Coming, Spec
@@ -47,6 +48,7 @@ class LiveChanges:
         store: MachineStore,
         hypervisor: Machines,
         builder: Builder,
+        mirrors: MirroredDisks,
         changed_claim: Callable[[UUID], None],
         behind: Callable[[Coroutine[Any, Any, Any]], None],
     ) -> None:
@@ -58,6 +60,7 @@ class LiveChanges:
         self._store = store
         self._hypervisor = hypervisor
         self._builder = builder
+        self._mirrors = mirrors
         self._changed_claim = changed_claim
 
     def ask_again(self, keeper: Keeper) -> None:
@@ -98,8 +101,12 @@ class LiveChanges:
         """In the keeper's turn: nothing else is asked of it meanwhile. What is returned did not come to its end."""
         stale, keeper.stale = keeper.stale, False
         keeper.tries += 1  # until it is known what came of it
+        if keeper.progress.run is None or keeper.progress.wanted is State.STOPPED:
+            return []
+        if words := await self._mirrors.settle_left(keeper):
+            return [words]
         run, spec = keeper.progress.run, keeper.machine.spec
-        if run is None or keeper.progress.wanted is State.STOPPED:
+        if run is None:
             return []
         if not stale and not rules.waiting(spec, run) and run.coming is UNSET:
             keeper.waits, keeper.tries = {}, 0

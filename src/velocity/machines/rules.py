@@ -58,7 +58,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
     `writes`, of a run: the media that it was given to write to; absent: an older version started it.
     `plugged`, of a run: what was attached as BLOCK while it runs.
-    `coming`, of a run: see there; absent: no change of it is under way.
+    `coming`, of a run: see there; absent: no change of it is under way. `mirrored`: its disks that may be being copied.
     `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
     `nat_places`: where the addresses of its NAT NICs are in a host's networks, by the NICs' ids; of a run, those that
     it has been given there. `instance_id`: what names it to cloud-init; empty: nothing is set for that.
@@ -71,6 +71,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     writes: list[UUID] | UnsetType = UNSET
     plugged: tuple[UUID, ...] = ()
     coming: Coming | UnsetType = UNSET
+    mirrored: tuple[UUID, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     last_nic: int = 0
     nat_places: dict[int, int] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from velocity.machines.claims import Claim, Claims
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
 from velocity.machines.live import LiveChanges
+from velocity.machines.mirrored import MirroredDisks
 from velocity.machines.observer import HostBack, HostLost, Observer
 from velocity.machines.orphans import remove_orphans
 from velocity.machines.port import MachineStore
@@ -76,7 +77,8 @@ class Fleet:
         self.unasked: set[int] = set()
         """Those that may have something writable that no right was asked for: no VM becomes such."""
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
-        self.live = LiveChanges(store, hypervisor.machines, builder, self._claim_again, self._do_behind)
+        self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
+        self.live = LiveChanges(store, hypervisor.machines, builder, self.mirrors, self._claim_again, self._do_behind)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self.hosts = WatchedHosts(
             hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.memory, self._changed, clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from msgspec import UNSET
@@ -16,51 +16,41 @@ from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.medium import ConvertMedium, MoveMedium
 from velocity.contract.permissions import Permission
-from velocity.contract.problems import OutcomeUnknown, Problem, Refused
+from velocity.contract.problems import Problem, Refused
 from velocity.media.assignments import Assignments
-from velocity.media.attachments import Attachments
+from velocity.media.attachments import AttachedVm, Attachments
 from velocity.media.conversions import Conversions
+from velocity.media.copying import Change, CopiesInRuns, Copying, FileCopying, LiveCopying
 from velocity.media.creation import still_creates
 from velocity.media.library import Library
 from velocity.media.port import MediaStore
 from velocity.media.reservations import Reservations
 from velocity.media.room import Room
-from velocity.media.rules import CALL_DEADLINE, Medium, grows_not, written_by_nobody
+from velocity.media.rules import Medium, grows_not, written_by_nobody
 from velocity.media.sources import Does, Sources
 from velocity.media.states import PoolStates
 from velocity.media.usage import DiskUsage
 from velocity.storage.formats import refused
-from velocity.storage.port import Belongs, Clone, JobProgress, Jobs, Trash
+from velocity.storage.port import Blobs, Jobs, Trash
 from velocity.tasks.service import TaskProgress, Tasks
 from velocity.uninterrupted import whole
 
+NOTHING_WAITS: dict[str, str] = {}
 DOES: dict[str, Does] = {"move": "being moved", "convert": "being converted", "compact": "being compacted"}
-
-
-@dataclass(frozen=True)
-class Change:
-    """From one medium to the same at another place, or in another file; `kind` is its task's."""
-
-    kind: str
-    old: Medium
-    new: Medium
-
-    @property
-    def job(self) -> Clone:
-        return Clone(self.old.ref, self.new.ref, compact=self.kind == "compact")
 
 
 class Relocation:
     """Moves and converts media, which their VMs keep: they are known by their ids.
 
     Bytes are made anew beside the old ones, out of sight. The database then says which count, and the others go: a
-    crash leaves the one or the other.
+    crash leaves the one or the other. A VM that runs with a medium goes on meanwhile (`copying.LiveCopying`).
     """
 
     def __init__(
         self,
         store: MediaStore,
         jobs: Jobs,
+        blobs: Blobs,
         trash: Trash,
         directory: Directory,
         updates: DirectoryWriter,
@@ -74,9 +64,12 @@ class Relocation:
         conversions: Conversions,
         usage: DiskUsage,
         tasks: Tasks,
+        in_runs: CopiesInRuns,
     ) -> None:
         self._store = store
         self._jobs = jobs
+        self._blobs = blobs
+        self._in_runs = in_runs
         self._trash = trash
         self._directory = directory
         self._updates = updates
@@ -107,7 +100,8 @@ class Relocation:
         self._states.check_declared(old)
         self._check_attached(old, new)
         changes = {field: (getattr(old, field), getattr(new, field)) for field in ("gid", "mpid")}
-        plan.step("change", "medium", old.name, id=old.mid, gid=old.gid, changes=changes)
+        runs = self._runs(old) if old.mpid != new.mpid else []
+        self._tell(old, changes, runs)
         if old == new:
             return None
         if old.mpid != new.mpid:
@@ -128,7 +122,7 @@ class Relocation:
         if kind == "convert" and (why := grows_not(old)):
             raise refused(why, done="converted")
         new = replace(old, format=request.format)
-        plan.step("change", "medium", old.name, id=old.mid, gid=old.gid, changes={"format": (old.format, new.format)})
+        self._tell(old, {"format": (old.format, new.format)}, self._runs(old))
         return await self._begin(caller, Change(kind, old, new))
 
     def _check_creates(self, caller: Caller, gid: int) -> None:
@@ -154,27 +148,51 @@ class Relocation:
                     field="gid",
                 )
 
+    def _runs(self, medium: Medium) -> list[AttachedVm]:
+        """The VM that runs with it, if one does. Raises `Refused` where it could not go on with another file."""
+        runs = [one for one in self._attachments.attached_vms(medium.mid) if one.writing or one.reading]
+        if runs and (len(runs) > 1 or not runs[0].writing):
+            mine, vm = self._library.visible_name(medium), self._attachments.visible_name(runs[0])
+            raise Refused(
+                Problem.MEDIUM_IN_USE,
+                f"{vm} runs with {mine} and only reads it: stop it first, as a VM goes on with another file only of a "
+                "disk that it writes to",
+                field="mid",
+            )
+        return runs
+
+    def _tell(self, medium: Medium, changes: dict[str, tuple[object, object]], runs: list[AttachedVm]) -> None:
+        """Tell a plan: what a VM that runs sees of it, it sees at once."""
+        live = [field for field, (old, new) in changes.items() if runs and old != new]
+        plan.step(
+            "change", "medium", medium.name, id=medium.mid, gid=medium.gid, changes=changes, live=(live, NOTHING_WAITS)
+        )
+
     async def _begin(self, caller: Caller, change: Change) -> int:
         old, new = change.old, change.new
         check = self._still_allowed(caller, change)
+        runs = self._runs(old)
+        copying: Copying = FileCopying(change, self._jobs, self._trash)
+        if runs:
+            copying = LiveCopying(change, self._blobs, self._trash, self._in_runs)
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._sources.changing(old, DOES[change.kind], alone=True))
+            stack.enter_context(self._sources.changing(old, DOES[change.kind], alone=not runs))
             keep = stack.enter_context(self._reservations.change(old, new))
-            prepared = await self._jobs.prepare(change.job, deadline=CALL_DEADLINE)
-            stack.push_async_callback(self._jobs.cancel, new.ref, deadline=CALL_DEADLINE)
+            takes = await copying.prepare()
+            stack.push_async_callback(copying.close)
             held = stack.pop_all()
 
         async def work(progress: TaskProgress) -> UUID:
             turn = self._conversions.turn(caller, old.mpid, new.mpid)
             async with held, WhileAllowed(check) as right, turn:
-                await self._fill(change, progress, right)
-                await whole(self._commit(change, keep, right.settle))
+                await copying.carry_out(progress, right, lambda: self._keep(new, keep, right.settle))
+            await self._usage.measure([new])
             return new.mid
 
         async def prepare() -> None:
-            await self._room.find(new.gid, new.mpid, prepared.takes)
+            await self._room.find(new.gid, new.mpid, takes)
 
-        goal = None if change.kind == "compact" else new.place
+        goal = None if change.is_compact else new.place
         try:
             return await self._tasks.begin(
                 caller, change.kind, old.gid, old.name, goal, work, lambda: self._frees(change), prepare
@@ -201,35 +219,6 @@ class Relocation:
         """Tell a plan what a cancellation gives back."""
         if change.kind == "move":
             plan.consumes(change.new.gid, {"bytes": -change.new.size}, mpid=change.new.mpid)
-
-    async def _fill(self, change: Change, progress: TaskProgress, right: WhileAllowed) -> None:
-        """Make its bytes anew, out of sight."""
-        target = change.new.ref
-        await self._jobs.start(target, change.new.size, deadline=CALL_DEADLINE)
-        async for now in self._jobs.watch(target):
-            right.check()
-            if isinstance(now, JobProgress):
-                progress.total, progress.done = now.total, now.done
-
-    async def _commit(self, change: Change, keep: Callable[[], None], settle: Check) -> None:
-        """From here on the new bytes count, or nothing of them remains."""
-        old, new = change.old, change.new
-        moves = old.ref != new.ref
-        try:
-            if moves:
-                await self._trash.lift(old.ref, deadline=CALL_DEADLINE)
-            await self._keep(new, keep, settle)
-        except OutcomeUnknown:
-            raise  # the next start asks the database
-        except BaseException:
-            if moves:
-                await self._trash.settle(old.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
-            await self._trash.settle(new.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
-            raise
-        await self._trash.settle(new.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
-        if moves:
-            await self._trash.settle(old.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
-        await self._usage.measure([new])
 
     async def _keep(self, new: Medium, keep: Callable[[], None], settle: Check) -> None:
         """Commit, then show: in turn with groups that are deleted, so that it goes with the one that it is in."""

@@ -79,8 +79,8 @@ class LedFiles:
             raise Refused(Problem.POOL_AWAY, "no controller has opened the pools of this host yet")
         return storage.files
 
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
-        return self._files().open(media, readonly=readonly)
+    def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
+        return self._files().open(media, readonly=readonly, coming=coming)
 
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
         return self._files().direct_lacks(media, descriptor, readonly=readonly)

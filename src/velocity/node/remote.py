@@ -159,7 +159,7 @@ async def _nothing() -> None:
 class NoFiles:
     """Keeps `velocity.storage.port.MediaFiles` where the bytes are on another host: nobody gets at them here."""
 
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
+    def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
 
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:

@@ -289,8 +289,8 @@ class MediaFiles(Protocol):
     To be called in a thread. Raises `Refused`.
     """
 
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
-        """A descriptor."""
+    def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
+        """A descriptor; of the one that is made and waits out of sight, if it is `coming`."""
 
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
         """Why its open file cannot be read and written past the host's page cache, in words; empty: it can."""

@@ -27,7 +27,7 @@ WAYS = ((Bus.BLOCK, False), (Bus.USB, False), (Bus.VIRTIO, False), (Bus.USB, Tru
 class Blank(NoMedia):
     """Media are there as soon as somebody opens them."""
 
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
+    def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         if media.kind is not ObjectKind.MEDIUM:
             return super().open(media, readonly=readonly)
         path = self.data_dir / f"{media.medium}"

@@ -98,7 +98,7 @@ class SlowMedia(NoMedia):
         super().__init__(data_dir)
         self.asked, self.go_on = threading.Event(), threading.Event()
 
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
+    def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         if media.kind is not ObjectKind.MEDIUM:
             return super().open(media, readonly=readonly)
         self.asked.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -19,6 +20,7 @@ from velocity.hypervisor.port import (
     SerialConsole,
     Usage,
 )
+from velocity.storage.port import MediaRef
 
 NOTHING = Usage(cpu=0.0, memory=32 << 20, disk_read=0, disk_written=0, net=None)
 
@@ -43,6 +45,15 @@ UNCONFINED = Confinement(
 )
 
 
+@dataclass(eq=False)
+class Copying:
+    """A disk that is being copied."""
+
+    source: MediaRef
+    target: MediaRef
+    held: bool = False
+
+
 @dataclass
 class FakeRun:
     """One machine in memory. `deaf` guests do not hear the power button; `usage` None: its monitor hangs."""
@@ -57,6 +68,7 @@ class FakeRun:
     streams: list[FakeStream] = field(default_factory=list)
     said: bytearray = field(default_factory=bytearray)
     usage: Usage | None = NOTHING
+    mirrors: dict[UUID, Copying] = field(default_factory=dict)
     devices: FakeDevices = field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from uuid import UUID
 
 from msgspec import structs
 
@@ -39,6 +40,8 @@ class FakeDevices:
         self._waits: list[Wait] = []
         self.sizes: dict[MediaRef, int] = {}
         """Of the disks that were made larger, in bytes."""
+        self.copied: dict[UUID, MediaRef] = {}
+        """Of the disks that were copied to other objects, those."""
 
     def let_go(self) -> None:
         """Of what was to be taken out, whether it is wanted again or not."""
@@ -46,9 +49,20 @@ class FakeDevices:
         self._slots = [one for one in self._slots if not one.leaving]
         self.spec = structs.replace(self.spec, disks=tuple(self._disks))
 
+    def writes_to(self, media: MediaRef) -> bool:
+        return any(one.media == media and not one.readonly for one in self._disks)
+
+    def take(self, source: MediaRef, target: MediaRef) -> None:
+        """Another object in the place of that one."""
+        for slot in self._slots:
+            if slot.disk is not None and slot.disk.media == source:
+                slot.disk = structs.replace(slot.disk, media=target)
+        self.copied[target.medium] = target
+        self.spec = structs.replace(self.spec, disks=tuple(self._disks))
+
     def resize(self, media: MediaRef, size: int) -> None:
         """Raises `HypervisorError`."""
-        if not any(one.media == media and not one.readonly for one in self._disks):
+        if not self.writes_to(media):
             raise HypervisorError("the run has no such disk to write to")
         if size < self.sizes.get(media, 0):
             raise HypervisorError(f"the disk has {self.sizes[media]:,} bytes already: it cannot become smaller")

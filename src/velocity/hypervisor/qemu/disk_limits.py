@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from velocity.hypervisor.port import DiskLimits, HypervisorError
-from velocity.hypervisor.qemu.disk_options import node_name
+from velocity.hypervisor.qemu.disk_options import number_of
 
 
 class Execute(Protocol):
@@ -22,18 +22,18 @@ async def limit(execute: Execute, wanted: Mapping[int, DiskLimits], deadline: fl
     """Limits by the numbers of disks. Raises `HypervisorError`."""
     devices = _devices(await execute("query-block", deadline=deadline)) if wanted else {}
     for number, limits in wanted.items():
-        if (device := devices.get(node_name(number))) is None:
+        if (device := devices.get(number)) is None:
             raise HypervisorError(f"QEMU has no disk {number}")
         await execute("block_set_io_throttle", deadline=deadline, id=device, **_arguments(limits))
 
 
-def _devices(answer: object) -> dict[str, str]:
-    """Node -> the device that has it, as QEMU calls it: which of a device's parts that is differs with the bus."""
+def _devices(answer: object) -> dict[int | None, str]:
+    """Disk -> the device that has it, as QEMU calls it: which of a device's parts that is differs with the bus."""
     found = {}
     for one in answer if isinstance(answer, list) else ():
         match one:
             case {"qdev": str(device), "inserted": {"node-name": str(node)}}:
-                found[node] = device
+                found[number_of(node)] = device
     return found
 
 

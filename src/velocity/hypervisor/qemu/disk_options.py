@@ -5,6 +5,7 @@ https://www.qemu.org/docs/master/system/invocation.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,21 @@ def is_bridged(bus: Bus, cdrom: bool, sector_size: int) -> bool:
 
 def node_name(number: int) -> str:
     return f"disk{number}"
+
+
+def mirror_name(source: int, target: int) -> str:
+    """Of the job that copies one disk to another, and of the node above the source meanwhile."""
+    return f"mirror{source}.{target}"
+
+
+MIRROR = re.compile(r"mirror(\d{1,6})\.(\d{1,6})")
+ROOT = re.compile(r"(?:disk|mirror)(\d{1,6})(?:\.\d{1,6})?")
+
+
+def number_of(root: object) -> int | None:
+    """The disk that a device has, told by the node that it has; None: none of ours."""
+    match = ROOT.fullmatch(str(root))
+    return int(match[1]) if match else None
 
 
 def node(disk: DiskSpec, number: int, fdset: int, direct: str | None) -> str:

@@ -15,6 +15,7 @@ from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.guests import QemuGuests
 from velocity.hypervisor.qemu.host import QemuHosts
 from velocity.hypervisor.qemu.machines import QemuMachines
+from velocity.hypervisor.qemu.mirrors import QemuMirrors
 from velocity.hypervisor.qemu.options import Options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.starting import Starts
@@ -45,6 +46,7 @@ class QemuHypervisor:
         self.hosts = QemuHosts(options, self.sessions, self.starts, self.adoption)
         self.meters = QemuMeters(self.adoption)
         self.guests = QemuGuests(self.adoption)
+        self.mirrors = QemuMirrors(self.sessions, self.adoption)
 
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""

@@ -27,6 +27,14 @@ class RunNic(Struct, frozen=True):
     addresses: tuple[str, ...] = ()
 
 
+class RunMirror(Struct, frozen=True):
+    """A file that a disk is copied to, as the file system knows it. `halted`: its machine is halted for its sake."""
+
+    device: int
+    inode: int
+    halted: bool = False
+
+
 class Run(Struct, frozen=True):
     """One run as it is found again. `started` is the process's start time in clock ticks since the host's boot.
 
@@ -62,6 +70,8 @@ class Run(Struct, frozen=True):
     """Its USB controllers, and the ports of each."""
     order: tuple[str, ...] | None = None
     """The devices that its firmware tries, the first one first; None: an earlier version started it."""
+    mirrors: dict[int, RunMirror] = {}
+    """Of `nodes`, those that others are, or were, copied to."""
     plugged: dict[str, int] = {}
     """The devices that are, or may be, in spare PCI ports: their ids, and the ports."""
 

@@ -213,6 +213,7 @@ class Runs:
                 drives=(),
                 order=None,
                 nodes={},
+                mirrors={},
                 usb={},
                 plugged={},
             )

@@ -62,13 +62,14 @@ class DirectoryFiles:
     def __init__(self, directories: PoolDirectories) -> None:
         self._directories = directories
 
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
+    def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         pool, name = self._directories.get(media.pool), file_name(media)
 
         def opened() -> int:
             pool.presence.check(name)
             with as_refusals(pool.places):
-                return os.open(pool.files.path(name), (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+                path = pool.files.moving(name) if coming else pool.files.path(name)
+                return os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
 
         return pool.threads.call(OPEN_DEADLINE, opened, undo=os.close)
 

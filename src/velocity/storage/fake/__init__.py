@@ -51,7 +51,7 @@ def connect(host: FakeHost, again: float = AGAIN) -> FakeStorage:
 class NoFiles:
     """Keeps `velocity.storage.port.MediaFiles`: there are none."""
 
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
+    def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         raise Refused(Problem.POOL_AWAY, "storage in memory has no files")
 
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:

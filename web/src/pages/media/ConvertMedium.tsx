@@ -35,7 +35,7 @@ export function ConvertMedium({ medium, onClose }: { medium: Medium; onClose: ()
   return (
     <FormDialog
       title={`Convert or compact ${medium.name}`}
-      about="VMs that use it keep it, and cannot be started meanwhile."
+      about="VMs that use it keep it. One that runs and writes to it goes on meanwhile, and others cannot be started."
       verb={compacts ? "Compact" : "Convert"}
       ready
       refusal={refused.last}

@@ -26,12 +26,13 @@ NOT_KNOWN = -1
 BOOT = 1000
 """Behind the boot order: of what is plugged, until the next start."""
 FIXED = "a BLOCK disk that was there at its start cannot be taken out while it runs"
+COPIED = "it is being moved or converted"
 FORM = "how a disk is cached, read and written is chosen when it is attached"
 
 
 async def alter(change: Change) -> None:
     """Keeps `velocity.hypervisor.qemu.live.Kind`."""
-    found = await _look(change)
+    found = await look(change)
     coming, leaving = _compare(change, found)
     if coming or leaving or _lacking(change, found):
         coming = await _change_media(change, found, coming, leaving)
@@ -42,7 +43,7 @@ async def alter(change: Change) -> None:
             await _try(change, disk, _plug(change, found, disk))
         for bus in _lacking(change, found):
             await _try(change, None, _plug_drive(change, found, bus))
-        found = await _look(change)
+        found = await look(change)
     await _set_limits(change, found)
 
 
@@ -56,7 +57,7 @@ async def _try(change: Change, disk: DiskSpec | None, work: Coroutine[Any, Any, 
         change.wait("disks" if disk is not None else "drives", str(error), disk)
 
 
-async def _look(change: Change) -> Found:
+async def look(change: Change) -> Found:
     """What is there; of what is not, nothing is left."""
     found = read(
         await change.execute("qom-list", path="/machine/peripheral"),
@@ -68,12 +69,13 @@ async def _look(change: Change) -> Found:
     for device in gone:
         change.session.departures.over(device)
     there = tuple(one for one in change.drives if one.outer not in gone)
-    used = {number for one in there if (number := number_in(one, found)) is not None}
+    used = {number for one in there if (number := number_in(one, found)) is not None} | found.copied.keys()
     await nodes.sweep(change, found, used)
     stay = (one for one in change.run.plugged.items() if one[0] in found.devices or is_nic(one[0]))
     plugged = dict(stay)  # of a NIC that is gone, `nics` has more to clear
     opened = {number: disk for number, disk in change.run.nodes.items() if number in found.nodes}
-    await change.note(drives=there, nodes=opened, plugged=plugged)
+    mirrors = {number: one for number, one in change.run.mirrors.items() if number in found.nodes}
+    await change.note(drives=there, nodes=opened, plugged=plugged, mirrors=mirrors)
     _take(change, found)
     return found
 
@@ -128,7 +130,7 @@ async def _change_media(
 
 async def _insert(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
     """In the place of what is in the drive; None: nothing. A guest that has locked the tray is told, and not asked."""
-    number = _next(change, found)
+    number = next_number(change, found)
     before = _disk(change, found, drive)
     if disk is not None:
         limits = DiskLimits() if before is None else before.limits  # which are the drive's, whatever is in it
@@ -147,6 +149,8 @@ async def _insert(change: Change, found: Found, drive: Drive, disk: DiskSpec | N
 async def _unplug(change: Change, found: Found, drive: Drive) -> None:
     if drive.bus is Bus.BLOCK and not drive.at:
         raise HypervisorError(FIXED)
+    if number_in(drive, found) in found.copied.values():
+        raise HypervisorError(COPIED)
     if not await removal.let_go(change, drive.outer):
         runs = change.session.observed.does(Fact.RUNNING)
         raise HypervisorError(NOT_YET if runs else f"{NOT_YET}, as it does not run")
@@ -158,7 +162,7 @@ async def _plug(change: Change, found: Found, disk: DiskSpec) -> None:
     for other in (_disk(change, found, one) for one in held):
         if other is not None and other.media == disk.media and not (other.readonly and disk.readonly):
             raise HypervisorError(f"{NOT_YET} on {other.bus.value}")
-    number = _next(change, found)
+    number = next_number(change, found)
     drive = await places.place(change, found, disk.bus, number, cdrom=disk.cdrom, sector_size=disk.sector_size)
     plain = structs.replace(disk, limits=DiskLimits())
     await change.note(drives=(*change.drives, drive), nodes={**change.run.nodes, number: plain})
@@ -168,7 +172,7 @@ async def _plug(change: Change, found: Found, disk: DiskSpec) -> None:
 
 
 async def _plug_drive(change: Change, found: Found, bus: Bus) -> None:
-    number = _next(change, found)
+    number = next_number(change, found)
     drive = await places.place(change, found, bus, number, cdrom=True)
     await change.note(drives=(*change.drives, drive))
     await _add_devices(change, found, drive, None)
@@ -186,7 +190,7 @@ async def _add_devices(change: Change, found: Found, drive: Drive, disk: DiskSpe
                 await change.execute("device_del", id=drive.outer)
             raise
         found.devices.add(as_arguments(text)["id"])
-    if disk is not None and drive.cdrom:
+    if disk is not None:
         found.media[drive.device] = drive.number
 
 
@@ -204,7 +208,7 @@ async def _add_device(change: Change, text: str, ports: Sequence[str]) -> None:
             return
 
 
-def _next(change: Change, found: Found) -> int:
+def next_number(change: Change, found: Found) -> int:
     """A number that nothing has."""
     taken = [*(one.number for one in change.drives), *change.run.nodes, *found.nodes]
     return max(taken, default=-1) + 1

@@ -8,23 +8,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from velocity.hypervisor.port import HypervisorError
-from velocity.hypervisor.qemu.disk_options import Drive
+from velocity.hypervisor.qemu.disk_options import MIRROR, Drive, number_of
 
 NODE = re.compile(r"disk(\d{1,6})")
 FDSET = re.compile(r"/dev/fdset/(\d{1,6})")
+DEVICE = re.compile(r"(?:.*/)?(dev\d{1,6})(?:/.*)?")
+"""A device, or a part of it, as QEMU calls it."""
 
 
 @dataclass
 class Found:
     """`devices` are the ids of all devices; `nodes` the numbers of open disks, each with the set of its descriptor.
 
-    `media`: CD-ROM drive -> the number of the node in it.
+    `media`: device -> the number of the disk that it has. `copied`: those that others are copied to.
     """
 
     devices: set[str]
     objects: set[str]
     nodes: dict[int, int] = field(default_factory=dict)
     media: dict[str, int] = field(default_factory=dict)
+    copied: dict[int, int] = field(default_factory=dict)
 
 
 def read(peripherals: Any, objects: Any, opened: Any, blocks: Any) -> Found:
@@ -35,6 +38,8 @@ def read(peripherals: Any, objects: Any, opened: Any, blocks: Any) -> Found:
             number, match = _number(one["node-name"]), FDSET.search(str(one.get("file", "")))
             if number is not None:
                 found.nodes[number] = int(match[1]) if match else -1
+            if copy := MIRROR.fullmatch(str(one["node-name"])):
+                found.copied[int(copy[2])] = int(copy[1])
         found.media = dict(_media(blocks))
     except (TypeError, KeyError, AttributeError):
         raise HypervisorError("QEMU's answers about its devices make no sense") from None
@@ -48,11 +53,12 @@ def _number(name: object) -> int | None:
 
 def _media(blocks: Any) -> Iterator[tuple[str, int]]:
     for one in blocks:
-        number = _number(one["inserted"]["node-name"]) if "inserted" in one else None
-        if number is not None:
-            yield str(one.get("qdev", "")).rpartition("/")[2], number
+        number = number_of(one["inserted"]["node-name"]) if "inserted" in one else None
+        device = DEVICE.fullmatch(str(one.get("qdev", "")))
+        if number is not None and device:
+            yield device[1], number
 
 
 def number_in(drive: Drive, found: Found) -> int | None:
-    """The node that a drive has; None: it is empty."""
-    return found.media.get(drive.device) if drive.cdrom else drive.number
+    """The disk that a drive has; None: it is empty."""
+    return found.media.get(drive.device)

@@ -12,18 +12,24 @@ from velocity.hypervisor.qemu import filesizes
 from velocity.hypervisor.qemu.disk_options import as_arguments, node, node_name
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found
+from velocity.storage.port import MediaRef
 
 TRIES, PAUSE = 60, 0.05
 """How often QEMU is asked to close what it has just let go of, and the seconds in between."""
 
 
-async def add(change: Change, disk: DiskSpec, number: int, *, cdrom: bool = False) -> None:
-    """Open it in QEMU. Raises `HypervisorError`: nothing of it remains, or what does is closed by the next change."""
+async def opened(change: Change, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
+    """A descriptor of its file. Raises `HypervisorError`."""
     try:
-        descriptor = await asyncio.to_thread(change.place.media.open, disk.media, readonly=disk.readonly)
+        return await asyncio.to_thread(change.place.media.open, media, readonly=readonly, coming=coming)
     except (OSError, Refused) as error:
         words = error.message if isinstance(error, Refused) else error.strerror
         raise HypervisorError(f"its file cannot be opened: {words}") from None
+
+
+async def add(change: Change, disk: DiskSpec, number: int, *, coming: bool = False) -> None:
+    """Open it in QEMU. Raises `HypervisorError`: nothing of it remains, or what does is closed by the next change."""
+    descriptor = await opened(change, disk.media, readonly=disk.readonly, coming=coming)
     try:
         if not disk.readonly:
             allow(change.session.pid, filesizes.largest([descriptor]))

@@ -1,0 +1,234 @@
+"""A disk of a machine that runs is made anew in another file, while the guest writes to it: QEMU's mirror jobs.
+
+Each job is made to stop before its last step: both files are the same then, durable, and QEMU holds back what the guest
+writes, until it is told to take the one or the other.
+https://www.qemu.org/docs/master/interop/live-block-operations.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import structs
+
+from velocity.hypervisor.port import Bus, DiskSpec, Fact, HypervisorError, MirrorProgress, NotRunning, Unknown
+from velocity.hypervisor.qemu.disk_options import MIRROR, mirror_name, node_name
+from velocity.hypervisor.qemu.event_interpreter import plain
+from velocity.hypervisor.qemu.live import disks, nodes
+from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.live.found import number_in
+from velocity.hypervisor.qemu.run_note import Run, RunMirror
+from velocity.storage.port import MediaRef
+
+NONE = "its disk is not being copied"
+PAUSE = 0.02
+"""Seconds between two looks at a job that is about to come to its end."""
+LIVE = frozenset({"created", "running", "paused", "ready", "standby", "waiting", "pending"})
+READY = frozenset({"ready", "waiting", "pending"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One of QEMU's, by the numbers of the disks that it is about."""
+
+    source: int
+    target: int
+    status: str
+    done: int
+    total: int
+    error: str
+
+    @property
+    def name(self) -> str:
+        return mirror_name(self.source, self.target)
+
+
+def of(run: Run, media: MediaRef, answer: Any) -> Iterator[Job]:
+    """The jobs of a medium, of what QEMU tells of its jobs."""
+    for one in answer if isinstance(answer, list) else ():
+        match = MIRROR.fullmatch(str(one.get("id"))) if isinstance(one, dict) else None
+        if match and _is(run.nodes.get(int(match[1])) or run.nodes.get(int(match[2])), media):
+            done, total = (_count(one.get(f"{name}-progress")) for name in ("current", "total"))
+            yield Job(int(match[1]), int(match[2]), str(one.get("status")), done, total, plain(one.get("error", "")))
+
+
+def _count(told: object) -> int:
+    return told if isinstance(told, int) else 0
+
+
+def _is(disk: DiskSpec | None, media: MediaRef) -> bool:
+    return disk is not None and disk.media.medium == media.medium
+
+
+async def begin(change: Change, source: MediaRef, target: MediaRef, *, compact: bool) -> None:
+    """Keeps `velocity.hypervisor.port.Mirrors.begin`."""
+    found = await disks.look(change)
+    number = next((number_in(one, found) for one in change.drives if _has(change, number_in(one, found), source)), None)
+    if number is None:
+        raise HypervisorError("the run has no such disk to write to")
+    if number in found.copied.values():
+        raise HypervisorError("it is being copied already")
+    coming = disks.next_number(change, found)
+    disk = structs.replace(change.run.nodes[number], media=target)
+    opened = structs.replace(disk, detect_zeroes=disk.detect_zeroes or compact)
+    descriptor = await nodes.opened(change, target, readonly=True, coming=True)
+    try:
+        mirror = RunMirror(os.fstat(descriptor).st_dev, os.fstat(descriptor).st_ino)
+    finally:
+        os.close(descriptor)
+    await change.note(
+        nodes={**change.run.nodes, coming: disk}, mirrors={**change.run.mirrors, coming: mirror}
+    )  # before there is anything of it, so that whoever comes next finds it
+    await nodes.add(change, opened, coming, coming=True)
+    await _dismiss(change, source)
+    name = mirror_name(number, coming)
+    try:
+        await change.execute(
+            "blockdev-mirror",
+            **{"job-id": name, "filter-node-name": name, "device": node_name(number), "target": node_name(coming)},
+            **{"sync": "full", "copy-mode": "write-blocking", "auto-finalize": False, "auto-dismiss": False},
+        )
+    except (Unknown, NotRunning):
+        raise
+    except HypervisorError:
+        await disks.look(change)  # which closes it
+        raise
+
+
+def _has(change: Change, number: int | None, media: MediaRef) -> bool:
+    disk = change.run.nodes.get(-1 if number is None else number)
+    return disk is not None and disk.media == media and not disk.readonly
+
+
+async def progress(change: Change, source: MediaRef) -> MirrorProgress:
+    """Keeps `velocity.hypervisor.port.Mirrors.progress`."""
+    job = await _job(change, source)
+    return MirrorProgress(job.done, job.total, job.status in READY)
+
+
+async def _jobs(change: Change, media: MediaRef) -> list[Job]:
+    return list(of(change.run, media, await change.execute("query-jobs")))
+
+
+async def _job(change: Change, media: MediaRef) -> Job:
+    """The one that goes on. Raises `HypervisorError`: none does."""
+    jobs = await _jobs(change, media)
+    live = next((one for one in jobs if one.status in LIVE), None)
+    if live is None:
+        raise HypervisorError(next((one.error for one in jobs if one.error), NONE))
+    return live
+
+
+async def hold(change: Change, source: MediaRef) -> None:
+    """Keeps `velocity.hypervisor.port.Mirrors.hold`. What does not come to that in time is ended."""
+    job = await _job(change, source)
+    if job.status not in READY:
+        raise HypervisorError("its copy is not complete yet")
+    await _halt(change, job)
+    try:
+        async with asyncio.timeout(change.left * 0.6):
+            if job.status == "ready":
+                await change.execute("job-complete", id=job.name)
+            async for jobs in _watched(change, source):
+                now = next((one for one in jobs if one.name == job.name), None)
+                if now is None or now.status == "concluded":
+                    raise HypervisorError(now.error if now and now.error else NONE)
+                if now.status == "pending":
+                    return
+    except TimeoutError:
+        await _end(change, source, job.name, "job-cancel")
+        await _go_on(change, job.target)
+        raise HypervisorError("the guest writes faster than its disk can be copied: try again later") from None
+    except (Unknown, NotRunning):
+        raise
+    except HypervisorError:
+        await _go_on(change, job.target)
+        raise
+
+
+async def _watched(change: Change, media: MediaRef) -> AsyncIterator[list[Job]]:
+    """Its jobs, again and again."""
+    while True:
+        yield await _jobs(change, media)
+        await asyncio.sleep(PAUSE)
+
+
+async def settle(change: Change, media: MediaRef) -> bool:
+    """Keeps `velocity.hypervisor.port.Mirrors.settle`."""
+    jobs = await _jobs(change, media)
+    own = change.run.mirrors
+    if not jobs and not any(_is(change.run.nodes.get(number), media) for number in own):
+        return False
+    named = await _file_of(change, media)
+    for job in jobs:
+        if job.status in LIVE:
+            fits = job.status == "pending" and job.target in own and _same(own[job.target], named)
+            await _end(change, media, job.name, "job-finalize" if fits else "job-cancel")
+        await _go_on(change, job.target)
+    await _dismiss(change, media)
+    found = await disks.look(change)
+    now = {number_in(one, found) for one in change.drives}
+    return any(number in now and _same(own[number], named) for number in own)
+
+
+async def _file_of(change: Change, media: MediaRef) -> RunMirror:
+    """Of the object that has this name now. Raises `Unknown`: nobody can tell."""
+    try:
+        descriptor = await nodes.opened(change, media, readonly=True)
+    except HypervisorError as error:
+        raise Unknown(str(error)) from None
+    try:
+        facts = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    return RunMirror(facts.st_dev, facts.st_ino)
+
+
+def _same(one: RunMirror, other: RunMirror) -> bool:
+    return (one.device, one.inode) == (other.device, other.inode)
+
+
+async def _end(change: Change, media: MediaRef, name: str, how: str) -> None:
+    """Returns when the job has come to its end. Raises `Unknown`: it may yet."""
+    try:
+        await change.execute(how, id=name)
+    except (Unknown, NotRunning):
+        raise
+    except HypervisorError:
+        pass  # it has ended by itself meanwhile
+    async for jobs in _watched(change, media):
+        if not any(one.name == name and one.status in LIVE | {"aborting"} for one in jobs):
+            return
+
+
+async def _dismiss(change: Change, media: MediaRef) -> None:
+    """What is told of those that are over."""
+    for job in await _jobs(change, media):
+        if job.status == "concluded":
+            await change.execute("job-dismiss", id=job.name)
+
+
+async def _halt(change: Change, job: Job) -> None:
+    """A USB disk takes requests while QEMU holds them back, and QEMU 7.2 was seen to end when it takes the other file
+    then: so nothing may come from the guest in that moment. What the other buses send waits in their queues.
+    """
+    disk = change.run.nodes.get(job.target)
+    if disk is not None and disk.bus is Bus.USB and change.session.observed.does(Fact.RUNNING):
+        await _note_halted(change, job.target, halted=True)
+        await change.session.pause(deadline=change.left)
+
+
+async def _go_on(change: Change, number: int) -> None:
+    mirror = change.run.mirrors.get(number)
+    if mirror is not None and mirror.halted:
+        await change.session.resume(deadline=change.left)
+        await _note_halted(change, number, halted=False)
+
+
+async def _note_halted(change: Change, number: int, *, halted: bool) -> None:
+    mirror = structs.replace(change.run.mirrors[number], halted=halted)
+    await change.note(mirrors={**change.run.mirrors, number: mirror})

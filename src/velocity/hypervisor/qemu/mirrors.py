@@ -1,0 +1,50 @@
+"""Disks of the machines of this host that are copied while they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from velocity.hypervisor.port import HypervisorError, Incarnation, MirrorProgress, Unknown
+from velocity.hypervisor.qemu.adoption import Adoption
+from velocity.hypervisor.qemu.deadline import within
+from velocity.hypervisor.qemu.live import mirrors
+from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.watched_runs import WatchedRuns
+from velocity.storage.port import MediaRef
+
+T = TypeVar("T")
+
+
+class QemuMirrors:
+    """Keeps `velocity.hypervisor.port.Mirrors`."""
+
+    def __init__(self, sessions: WatchedRuns, adoption: Adoption) -> None:
+        self._sessions = sessions
+        self._adoption = adoption
+
+    async def begin(
+        self, who: Incarnation, source: MediaRef, target: MediaRef, *, compact: bool, deadline: float
+    ) -> None:
+        await self._do(who, deadline, lambda change: mirrors.begin(change, source, target, compact=compact))
+
+    async def progress(self, who: Incarnation, source: MediaRef, *, deadline: float) -> MirrorProgress:
+        return await self._do(who, deadline, lambda change: mirrors.progress(change, source))
+
+    async def hold(self, who: Incarnation, source: MediaRef, *, deadline: float) -> None:
+        await self._do(who, deadline, lambda change: mirrors.hold(change, source))
+
+    async def settle(self, who: Incarnation, media: MediaRef, *, deadline: float) -> bool:
+        return await self._do(who, deadline, lambda change: mirrors.settle(change, media))
+
+    async def _do(self, who: Incarnation, deadline: float, work: Callable[[Change], Awaitable[T]]) -> T:
+        entry = self._adoption.running(who)
+        if entry.run.made is None:
+            raise HypervisorError("an earlier version of Velocity started it, and noted less of it")
+        change = Change(self._sessions.place, entry, entry.run.made, asyncio.get_running_loop().time() + deadline)
+        try:
+            async with within(deadline, "its disk was not copied in time"):
+                return await work(change)
+        except OSError as error:
+            raise Unknown(f"the note of its disks cannot be written: {error.strerror}") from None

@@ -1,0 +1,146 @@
+"""Disks that are moved and converted in the VMs that run with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
+from velocity.hypervisor.port import HypervisorError, Incarnation, Mirrors, NotRunning, Unknown
+from velocity.machines.keeper import Keeper
+from velocity.machines.rules import CALL_DEADLINE
+from velocity.machines.service import Fleet
+from velocity.media.attachments import Attachments
+from velocity.media.copying import Change, Keep, Take
+from velocity.media.library import Library
+from velocity.tasks.service import TaskProgress
+from velocity.uninterrupted import whole
+
+LOOK = 0.25
+"""Seconds between two looks at how far a copy is."""
+
+
+@dataclass
+class _Copy:
+    """One that is under way. `unknown`: nobody knows what was committed, and so which file counts."""
+
+    keeper: Keeper
+    who: Incarnation
+    change: Change
+    unknown: bool = False
+
+
+Work = Callable[[_Copy], Awaitable[None]]
+
+
+class Mirroring:
+    """Keeps `velocity.media.copying.CopiesInRuns`."""
+
+    def __init__(self, fleet: Fleet, mirrors: Mirrors, attachments: Attachments, library: Library) -> None:
+        self._fleet = fleet
+        self._mirrors = mirrors
+        self._attachments = attachments
+        self._library = library
+
+    @asynccontextmanager
+    async def copying(self, change: Change, progress: TaskProgress) -> AsyncIterator[Take]:
+        keeper = self._writer(change)
+        copy = _Copy(keeper, keeper.who, change)
+        mid = change.old.mid
+        keeper.mirroring.add(mid)
+        try:
+            await self._asked(copy, self._begin)
+            await self._follow(copy, progress)
+
+            async def take(keep: Keep) -> None:
+                await self._asked(copy, lambda copy: self._take(copy, keep))
+
+            yield take
+        finally:
+            await whole(self._leave(copy))
+            keeper.mirroring.discard(mid)
+            keeper.stale |= bool(keeper.waits)  # such as to be taken out: what is copied, stays
+            if keeper.unsettled:
+                self._fleet.live.ask_again(keeper)
+
+    def _writer(self, change: Change) -> Keeper:
+        holders = self._attachments.attached_vms(change.old.mid)
+        vmid = next((one.vmid for one in holders if one.writing), None)
+        if vmid is None:
+            raise self._stopped(change)
+        return self._fleet.get(vmid)
+
+    async def _begin(self, copy: _Copy) -> None:
+        old, new = copy.change.old, copy.change.new
+        await self._fleet.mirrors.note(copy.keeper, old.mid)
+        compact = copy.change.is_compact
+        await self._mirrors.begin(copy.who, old.ref, new.ref, compact=compact, deadline=CALL_DEADLINE)
+
+    async def _follow(self, copy: _Copy, progress: TaskProgress) -> None:
+        """Until both files are the same. One that does not answer is asked again: it may copy all the while."""
+        while True:
+            try:
+                now = await self._mirrors.progress(copy.who, copy.change.old.ref, deadline=CALL_DEADLINE)
+            except Unknown:
+                await asyncio.sleep(LOOK)
+                continue
+            except HypervisorError as error:
+                raise self._refused(copy, error) from None
+            progress.total, progress.done = now.total, now.done
+            if now.ready:
+                return
+            await asyncio.sleep(LOOK)
+
+    async def _take(self, copy: _Copy, keep: Keep) -> None:
+        mid = copy.change.old.mid
+        await self._mirrors.hold(copy.who, copy.change.old.ref, deadline=CALL_DEADLINE)
+        try:
+            await keep()
+        except OutcomeUnknown:
+            copy.unknown = True  # and so the guest waits: the next start asks the database
+            raise
+        try:
+            taken = await self._fleet.mirrors.settle(copy.keeper, mid)
+        except (NotRunning, Unknown):
+            return  # it has ended, or is asked again: what counts is committed
+        if not taken:
+            raise HypervisorError("the new file could not be put in its place")
+
+    async def _leave(self, copy: _Copy) -> None:
+        """What was not taken, is given up; what does not answer is asked again by its keeper."""
+        mid = copy.change.old.mid
+
+        async def work() -> None:
+            run = copy.keeper.progress.run
+            if copy.keeper.who == copy.who and run is not None and mid in run.mirrored and not copy.unknown:
+                await self._fleet.mirrors.settle(copy.keeper, mid)
+
+        try:
+            await copy.keeper.alone(work)
+        except (HypervisorError, Refused):
+            return
+
+    async def _asked(self, copy: _Copy, work: Work) -> None:
+        """In the turn of its VM, if its run is still the same. Raises `Refused`."""
+
+        async def alone() -> None:
+            if copy.keeper.who != copy.who or copy.keeper.retired:
+                raise NotRunning("it has ended")
+            await work(copy)
+
+        try:
+            await copy.keeper.alone(alone)
+        except HypervisorError as error:
+            raise self._refused(copy, error) from None
+
+    def _refused(self, copy: _Copy, error: HypervisorError) -> Refused:
+        if isinstance(error, NotRunning):
+            return self._stopped(copy.change)
+        vm, mine = copy.keeper.machine.name, copy.change.old.name
+        return Refused(Problem.MEDIUM_IN_USE, f"VM {vm!r} cannot go on with another file of {mine!r}: {error}")
+
+    def _stopped(self, change: Change) -> Refused:
+        words = f"the VM that ran with {self._library.visible_name(change.old)} has stopped meanwhile: begin again"
+        return Refused(Problem.MEDIUM_IN_USE, words)

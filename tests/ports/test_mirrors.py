@@ -1,0 +1,128 @@
+"""The law of the port about disks that are copied while their machines run."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from tests.ports.subjects import DEADLINE, HOST, Subject, next_run
+from tests.ports.test_changes import disk, medium, runs
+from velocity.hypervisor.port import Bus, HypervisorError, Incarnation, NotRunning
+from velocity.storage.port import MediaRef
+
+pytestmark = pytest.mark.anyio
+
+SOURCE = medium(0)
+TARGET = msgspec.structs.replace(SOURCE, format="raw")
+
+
+async def copied(subject: Subject, who: Incarnation, target: MediaRef = TARGET, *, compact: bool = False) -> None:
+    """Returns when both are the same."""
+    mirrors = subject.hypervisor.mirrors
+    subject.provide_beside(target)
+    await mirrors.begin(who, SOURCE, target, compact=compact, deadline=DEADLINE)
+    async with asyncio.timeout(DEADLINE):
+        while not (await mirrors.progress(who, SOURCE, deadline=DEADLINE)).ready:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.holds("GUEST-330")
+@pytest.mark.parametrize("bus", list(Bus))
+async def test_a_disk_is_taken_elsewhere_and_the_run_is_of_the_new_one(subject: Subject, bus: Bus) -> None:
+    who, made = await runs(subject, disk(0, bus), disk(1))
+    await copied(subject, who)
+    mirrors = subject.hypervisor.mirrors
+    assert (await subject.hypervisor.machines.alter(who, made, deadline=DEADLINE)).spec == made, "until then the old"
+    await mirrors.hold(who, SOURCE, deadline=DEADLINE)
+    subject.settle(TARGET)
+    for _ in range(2):
+        assert await mirrors.settle(who, TARGET, deadline=DEADLINE)
+    wanted = msgspec.structs.replace(made, disks=(disk(0, bus, media=TARGET), disk(1)))
+    altered = await subject.hypervisor.machines.alter(who, wanted, deadline=DEADLINE)
+    assert (altered.spec, altered.waits) == (wanted, ())
+
+
+@pytest.mark.holds("GUEST-330")
+@pytest.mark.parametrize("held", [False, True])
+async def test_what_is_given_up_leaves_the_run_with_what_it_had(subject: Subject, held: bool) -> None:
+    who, made = await runs(subject, disk(0))
+    mirrors = subject.hypervisor.mirrors
+    assert not await mirrors.settle(who, SOURCE, deadline=DEADLINE), "nothing was copied"
+    await copied(subject, who)
+    if held:
+        await mirrors.hold(who, SOURCE, deadline=DEADLINE)
+    for _ in range(2):
+        assert not await mirrors.settle(who, SOURCE, deadline=DEADLINE)
+    altered = await subject.hypervisor.machines.alter(who, made, deadline=DEADLINE)
+    assert (altered.spec, altered.waits) == (made, ())
+    with pytest.raises(HypervisorError, match="not being copied"):
+        await mirrors.progress(who, SOURCE, deadline=DEADLINE)
+    await copied(subject, who)
+    await mirrors.settle(who, SOURCE, deadline=DEADLINE)
+
+
+@pytest.mark.holds("GUEST-331")
+@pytest.mark.parametrize("moved", [False, True])
+async def test_a_server_that_comes_next_takes_the_one_that_the_name_says(subject: Subject, moved: bool) -> None:
+    """The server is killed with what the guest writes held back, before its commit or behind it."""
+    who, made = await runs(subject, disk(0), disk(1))
+    await copied(subject, who)
+    await subject.hypervisor.mirrors.hold(who, SOURCE, deadline=DEADLINE)
+    if moved:
+        subject.settle(TARGET)
+    await subject.restart()
+    await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+    now = TARGET if moved else SOURCE
+    assert await subject.hypervisor.mirrors.settle(who, now, deadline=DEADLINE) is moved
+    wanted = msgspec.structs.replace(made, disks=(disk(0, media=now), disk(1)))
+    altered = await subject.hypervisor.machines.alter(who, wanted, deadline=DEADLINE)
+    assert (altered.spec, altered.waits) == (wanted, ())
+
+
+@pytest.mark.holds("GUEST-330")
+async def test_a_disk_is_copied_once_at_a_time_and_only_what_is_written_to(subject: Subject) -> None:
+    who, _ = await runs(subject, disk(0), disk(1, readonly=True))
+    mirrors = subject.hypervisor.mirrors
+    with pytest.raises(HypervisorError, match="no such disk"):
+        await mirrors.begin(who, medium(1), TARGET, compact=False, deadline=DEADLINE)
+    await copied(subject, who)
+    with pytest.raises(HypervisorError, match="already"):
+        await mirrors.begin(who, SOURCE, TARGET, compact=False, deadline=DEADLINE)
+    with pytest.raises(NotRunning):
+        await mirrors.settle(next_run(who), SOURCE, deadline=DEADLINE)
+    await mirrors.settle(who, SOURCE, deadline=DEADLINE)
+
+
+@pytest.mark.holds("GUEST-330")
+async def test_the_same_name_may_be_written_anew(subject: Subject) -> None:
+    """Which of the two files has it is told by the files."""
+    who, made = await runs(subject, disk(0))
+    await copied(subject, who, SOURCE, compact=True)
+    await subject.hypervisor.mirrors.hold(who, SOURCE, deadline=DEADLINE)
+    subject.settle(SOURCE)
+    for _ in range(2):
+        assert await subject.hypervisor.mirrors.settle(who, SOURCE, deadline=DEADLINE)
+    altered = await subject.hypervisor.machines.alter(who, made, deadline=DEADLINE)
+    assert (altered.spec, altered.waits) == (made, ())
+
+
+@pytest.mark.holds("GUEST-331")
+async def test_a_run_that_ends_meanwhile_says_so(subject: Subject) -> None:
+    who, _ = await runs(subject, disk(0))
+    await copied(subject, who)
+    subject.kill(who)
+
+    async def ended() -> bool:
+        try:
+            await subject.hypervisor.mirrors.progress(who, SOURCE, deadline=DEADLINE)
+        except NotRunning:
+            return True
+        return False
+
+    async with asyncio.timeout(DEADLINE):
+        while not await ended():
+            await asyncio.sleep(0.01)
+    with pytest.raises(NotRunning):
+        await subject.hypervisor.mirrors.hold(who, SOURCE, deadline=DEADLINE)
