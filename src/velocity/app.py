@@ -46,6 +46,7 @@ from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.guests import VmGuests
 from velocity.machines.mirroring import Mirroring
+from velocity.machines.moving import VmMoves
 from velocity.machines.ocr import Ocr
 from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
@@ -332,6 +333,7 @@ def compose(
         fleet=fleet,
         provisioning=provisioning,
         cloning=cloning,
+        vm_moves=VmMoves(machines, directory, updates, fleet, library, attachments, assignments, reservations, sources),
         consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         guests=VmGuests(fleet.agents, own=bounds.user_guest_requests),

@@ -321,6 +321,23 @@ async def clone_vm(w: World) -> Case:
     return Case({"vmid": vmid, "gid": 0, "name": "web"}, steps, takes)
 
 
+@of("move_vm")
+async def move_vm(w: World) -> Case:
+    gid = await w.group("a")
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+    vmid = await w.vm("vm", media=[{"mid": await w.medium(), "mode": "BLOCK"}])
+    moved = [
+        {"gid": gid, "mpid": 1, "bytes": 1 << 20}, {"gid": 0, "mpid": 1, "bytes": -(1 << 20)},
+        {"gid": 0, "cpus": -1, "memory_mib": -64, "vms": -1}, {"gid": gid, "cpus": 1, "memory_mib": 64, "vms": 1},
+    ]  # fmt: skip
+    return Case({"vmid": vmid, "gid": gid}, [("change", "vm", "vm"), ("change", "medium", "disk")], moved)
+
+
+@of("move_vm")
+async def move_vm_to_where_it_is(w: World) -> Case:
+    return Case({"vmid": await w.vm("vm"), "gid": 0}, [])
+
+
 def state_case(had: list[str], wanted: str, does: list[str], **more: Any) -> None:
     """A VM that was brought into these states, one after the other; the plan of the next one."""
 

@@ -74,10 +74,10 @@ class Room:
         self.vmid = self.client.create_vm(name="x", gid=0, cpus=1, memory_mib=64).vmid
         self.client.set_vm_state(vmid=self.vmid, state="RUNNING")
 
-    def user(self, name: str) -> Client:
+    def user(self, name: str, gid: int = 0) -> Client:
         uid = self.client.create_user(name=name, password=PASSWORD).uid
         for permission in ("velocity.vm.view", "velocity.vm.interact"):
-            self.client.grant_permission(uid=uid, gid=0, permission=permission)
+            self.client.grant_permission(uid=uid, gid=gid, permission=permission)
         client = self._opened.enter_context(Client(self.host.url))
         client.authkey = client.sign_in(name=name, password=PASSWORD).authkey
         return client
@@ -216,6 +216,20 @@ def test_a_revoked_right_closes_it_and_frees_the_keyboard(room: Room) -> None:
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4403
     root.until(viewers=["root"], keyboard={"holder": None, "yours": False})
+
+
+@pytest.mark.holds("MORE-20")
+def test_a_vm_that_moves_to_another_group_closes_it_for_who_may_not_use_it_there(room: Room) -> None:
+    one, two = (room.client.create_group(name=name, parent_gid=0).gid for name in ("one", "two"))
+    room.client.move_vm(vmid=room.vmid, gid=one)
+    root, ann = room.view(), room.view(room.user("ann", one))
+    root.until(viewers=["root", "ann"])
+    room.client.move_vm(vmid=room.vmid, gid=two)
+    with pytest.raises(ConnectionClosed) as closed:
+        ann.until(never=True)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4403
+    root.until(viewers=["root"])
 
 
 def denied(url: str, origin: str | None = None) -> int:

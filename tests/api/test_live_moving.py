@@ -34,7 +34,7 @@ async def task_of(w: World, path: str, **body: Any) -> dict[str, Any]:
     return await wait(w, await w.ok("PUT", path, **body))
 
 
-@pytest.mark.holds("IMAGE-330")
+@pytest.mark.holds("IMAGE-48")
 async def test_a_disk_moves_and_is_converted_while_its_vm_runs(two: World, tmp_path: Path) -> None:
     w = two
     mid = await w.medium()
@@ -58,7 +58,7 @@ async def test_a_disk_moves_and_is_converted_while_its_vm_runs(two: World, tmp_p
     assert place(w) == (2, "qcow2"), "a later change finds the disk where it is"
 
 
-@pytest.mark.holds("IMAGE-331")
+@pytest.mark.holds("IMAGE-49")
 async def test_what_is_copied_is_kept_from_changes_and_a_cancellation_leaves_it_as_it_was(
     two: World, tmp_path: Path
 ) -> None:
@@ -79,7 +79,7 @@ async def test_what_is_copied_is_kept_from_changes_and_a_cancellation_leaves_it_
     assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
 
 
-@pytest.mark.holds("IMAGE-331")
+@pytest.mark.holds("IMAGE-49")
 @pytest.mark.parametrize("fault", ["it breaks", "it ends", "no answer"])
 async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Path, fault: str) -> None:
     w = two
@@ -109,7 +109,7 @@ async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Pat
     assert (await task_of(w, MOVE, mid=mid, mpid=2))["state"] == "DONE" and place(w) == (2, "raw")
 
 
-@pytest.mark.holds("IMAGE-332")
+@pytest.mark.holds("IMAGE-50")
 async def test_what_cannot_be_while_it_runs_is_said(two: World) -> None:
     w = two
     mid = await w.medium()
@@ -123,7 +123,7 @@ async def test_what_cannot_be_while_it_runs_is_said(two: World) -> None:
     assert await w.refused("PUT", MOVE, mid=iso, mpid=2) == (409, 43223)
 
 
-@pytest.mark.holds("IMAGE-333")
+@pytest.mark.holds("IMAGE-51")
 @pytest.mark.parametrize("committed", [False, True])
 async def test_a_run_goes_on_with_the_file_that_the_database_says(tmp_path: Path, committed: bool) -> None:
     """The server ends while nobody knows which of the two files the run has."""

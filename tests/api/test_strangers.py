@@ -64,6 +64,7 @@ EXPECTED = {
     ("POST", "/m/media/upload"): (403, 9100), ("DELETE", "/m/media/upload"): (403, 9300),
     ("POST", "/v/vm/screen"): (404, 31110), ("PUT", "/v/vm/restart"): (404, 38210),
     ("PUT", "/v/vm/reset"): (404, 53210),
+    ("PUT", "/v/vm/move"): (403, 50200),
     ("PUT", "/v/vm/clone"): (403, 39200), ("POST", "/v/vm/guest"): (404, 44110), ("PUT", "/v/vm/exec"): (404, 45210),
     ("PUT", "/v/vm/guest/password"): (404, 46210), ("PUT", "/v/vm/guest/keys"): (404, 46211),
     ("POST", "/v/vm/guest/file"): (404, 47110), ("PUT", "/v/vm/guest/file"): (404, 47210),

@@ -87,6 +87,11 @@ def test_a_member_of_one_group_names_no_group(teams: Host, tmp_path: Path) -> No
     assert "build4-disk" in rosa.ok("vm", "show", vmid)
     rosa.ok("vm", "clone", "build3", "build5", "--leave", "disk", "--fresh-firmware")
     rosa.ok("vm", "rm", "build4", "--with-disks")
+    rosa.ok("vm", "move", "build3", "--to", "red/attic", "--plan")
+    moved = rosa.run("vm", "move", "build3", "--to", "red/attic")
+    assert "build3 is moved with 1 disk" in moved.output + moved.stderr, moved
+    assert "build3" in rosa.ok("vm", "list", "--group", "red/attic")
+    rosa.ok("vm", "move", "build3", "--to", "red", "--group", "red/attic")
     for number in "35":
         rosa.ok("vm", "rm", f"build{number}")
     rosa.ok("vm", "create", "build2", "--memory", "64M", "--media", "disk:block", "--media", "a.iso:usb:ro")

@@ -26,6 +26,7 @@ SETTINGS = VmSettings.__struct_fields__
                 "writes",
                 "plugged",
                 "coming",
+                "mirrored",
                 "interfaces",
                 "last_nic",
                 "nat_places",

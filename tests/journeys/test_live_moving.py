@@ -62,7 +62,7 @@ def check_same(lasting: Lasting, terminal: Terminal, name: str, file: Path, scra
     assert b"written-then" in file.read_bytes()
 
 
-@pytest.mark.holds("IMAGE-334")
+@pytest.mark.holds("IMAGE-52")
 def test_disks_move_and_are_converted_while_a_guest_writes_to_them(lasting: Lasting, tmp_path: Path) -> None:
     server, vmid = lasting.server, lasting.vmid
     big = lasting.small.parent / "big"

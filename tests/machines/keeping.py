@@ -53,6 +53,9 @@ class MemoryStore:
     async def alter(self, vmid: int, name: str, spec: Spec) -> None:
         return None
 
+    async def move(self, vmid: int, gid: int, spec: Spec, media: Collection[UUID]) -> None:
+        return None
+
     async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
         return None
 

@@ -28,7 +28,7 @@ async def copied(subject: Subject, who: Incarnation, target: MediaRef = TARGET, 
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.holds("GUEST-330")
+@pytest.mark.holds("GUEST-84")
 @pytest.mark.parametrize("bus", list(Bus))
 async def test_a_disk_is_taken_elsewhere_and_the_run_is_of_the_new_one(subject: Subject, bus: Bus) -> None:
     who, made = await runs(subject, disk(0, bus), disk(1))
@@ -44,7 +44,7 @@ async def test_a_disk_is_taken_elsewhere_and_the_run_is_of_the_new_one(subject: 
     assert (altered.spec, altered.waits) == (wanted, ())
 
 
-@pytest.mark.holds("GUEST-330")
+@pytest.mark.holds("GUEST-84")
 @pytest.mark.parametrize("held", [False, True])
 async def test_what_is_given_up_leaves_the_run_with_what_it_had(subject: Subject, held: bool) -> None:
     who, made = await runs(subject, disk(0))
@@ -63,7 +63,7 @@ async def test_what_is_given_up_leaves_the_run_with_what_it_had(subject: Subject
     await mirrors.settle(who, SOURCE, deadline=DEADLINE)
 
 
-@pytest.mark.holds("GUEST-331")
+@pytest.mark.holds("GUEST-85")
 @pytest.mark.parametrize("moved", [False, True])
 async def test_a_server_that_comes_next_takes_the_one_that_the_name_says(subject: Subject, moved: bool) -> None:
     """The server is killed with what the guest writes held back, before its commit or behind it."""
@@ -81,7 +81,7 @@ async def test_a_server_that_comes_next_takes_the_one_that_the_name_says(subject
     assert (altered.spec, altered.waits) == (wanted, ())
 
 
-@pytest.mark.holds("GUEST-330")
+@pytest.mark.holds("GUEST-84")
 async def test_a_disk_is_copied_once_at_a_time_and_only_what_is_written_to(subject: Subject) -> None:
     who, _ = await runs(subject, disk(0), disk(1, readonly=True))
     mirrors = subject.hypervisor.mirrors
@@ -95,7 +95,7 @@ async def test_a_disk_is_copied_once_at_a_time_and_only_what_is_written_to(subje
     await mirrors.settle(who, SOURCE, deadline=DEADLINE)
 
 
-@pytest.mark.holds("GUEST-330")
+@pytest.mark.holds("GUEST-84")
 async def test_the_same_name_may_be_written_anew(subject: Subject) -> None:
     """Which of the two files has it is told by the files."""
     who, made = await runs(subject, disk(0))
@@ -108,7 +108,7 @@ async def test_the_same_name_may_be_written_anew(subject: Subject) -> None:
     assert (altered.spec, altered.waits) == (made, ())
 
 
-@pytest.mark.holds("GUEST-331")
+@pytest.mark.holds("GUEST-85")
 async def test_a_run_that_ends_meanwhile_says_so(subject: Subject) -> None:
     who, _ = await runs(subject, disk(0))
     await copied(subject, who)

@@ -99,6 +99,23 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     assert "shared" in host.ok("media", "list")
 
 
+@pytest.mark.holds("PAGE-48")
+def test_a_vm_moves_to_another_group_with_its_disks(host: Host, root: Person) -> None:
+    host.ok("group", "create", "team")
+    host.ok("pool", "assign", "1", "team", "--write", "--manage")
+    host.ok("media", "create", "web-disk", "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk")
+    root.open("/vms/1")
+    clicks = Clicks(root.page)
+    clicks.menu("Move…")
+    expect(root.page.get_by_role("dialog")).to_contain_text("web-disk")
+    clicks.button("Move")
+    expect(root.page.get_by_text("web is moved")).to_be_visible()
+    assert clicks.made <= MOST
+    (moved,) = json.loads(host.ok("media", "list", "--json", "--group", "team"))["media"]
+    assert moved["name"] == "web-disk" and "web" in host.ok("vm", "list", "--group", "team")
+
+
 @pytest.mark.holds("PAGE-32")
 def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "data":

@@ -160,7 +160,7 @@ def _check_right(services: Services, ticket: Ticket) -> None:
 
 
 def _may(services: Services, ticket: Ticket) -> bool:
-    access = services.access
-    return access.sessions.still_signed_in(ticket.caller) and services.directory.holds(
-        ticket.caller.uid, Permission.VM_INTERACT, ticket.gid
+    keeper = services.fleet.find(ticket.vmid)  # its group may be another one by now
+    return services.access.sessions.still_signed_in(ticket.caller) and services.directory.holds(
+        ticket.caller.uid, Permission.VM_INTERACT, ticket.gid if keeper is None else keeper.gid
     )

@@ -85,7 +85,8 @@ class Endpoint(abc.ABC):
             errors.tell_in_headers(response)
         response.raw_headers.append((b"x-request-id", about.request.encode()))
         if about.is_history(response.status_code) and self.is_notable(about, response):
-            self.services.history.note(about.entry(response.status_code))
+            for entry in about.entries(response.status_code):
+                self.services.history.note(entry)
         if body.ended or response.status_code < LEAST_REFUSAL:
             await response(scope, receive, send)
         elif STRANGER in scope:

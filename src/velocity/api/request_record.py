@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.api import errors
-from velocity.contract import auth, sessions
+from velocity.contract import auth, medium, sessions, vm_move
 from velocity.contract.operation import Method, Needs, Operation, Wire
 from velocity.contract.problems import Refused
 from velocity.contract.trash import TrashItem
 from velocity.history.rules import HistoryEntry, short, target, vmid
 
 LEAST_REFUSAL = 400
+MOVES = (medium.MOVE, vm_move.MOVE)
 SIGN_INS = (auth.SignIn, sessions.OpenSession)
 """Requests whose fields are no one's business, but for the name of a user."""
 
@@ -29,6 +31,7 @@ class RequestRecord:
         "_is_read",
         "_name",
         "_operation",
+        "_to",
         "_uid",
         "address",
         "answer",
@@ -46,6 +49,7 @@ class RequestRecord:
         self._uid: int | None = None
         self._name = ""
         self._gid = 0
+        self._to: int | None = None
         self.address = address
         self.request = os.urandom(8).hex()
         self.wanted: Wire | None = None
@@ -74,6 +78,9 @@ class RequestRecord:
             known = isinstance(name, str) and access.directory.named(name)
             self._name = str(name) if known else "(nobody's name)" if isinstance(name, str) else "(a link)"
         self._gid = access.place(needs, named)
+        to = getattr(self.wanted, "gid", None) if self._operation in MOVES else None
+        if to in access.directory.groups and to not in access.directory.line(self._gid):
+            self._to = to
 
     def refused(self, refused: Refused, operation: Operation[Any, Any]) -> None:
         """Note the number and the words of a refusal."""
@@ -88,6 +95,11 @@ class RequestRecord:
         if self._is_read:
             return False
         return not self.planned and (status < LEAST_REFUSAL or self.wanted is not None)
+
+    def entries(self, status: int) -> list[HistoryEntry]:
+        """One, and one more in the group to which something has moved: who sees that one only, sees it there."""
+        entry = self.entry(status)
+        return [entry] if self._to is None or status >= LEAST_REFUSAL else [entry, replace(entry, gid=self._to)]
 
     def entry(self, status: int) -> HistoryEntry:
         self._look()

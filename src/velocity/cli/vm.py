@@ -33,6 +33,7 @@ VERBS = {
     "cd": "velocity.cli.cd:cd",
     "set": "velocity.cli.vm_change:set_",
     "clone": "velocity.cli.vm_change:clone",
+    "move": "velocity.cli.vm_move:move",
     "link": "velocity.cli.vm_link:link",
     "screen": "velocity.cli.screen:screen",
     "log": "velocity.cli.screen:log",

@@ -30,6 +30,7 @@ from velocity.contract import (
     trash,
     uploads,
     users,
+    vm_move,
     why,
 )
 from velocity.contract.operation import Operation
@@ -49,6 +50,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *machines.OPERATIONS,
     *reset.OPERATIONS,
     *cloning.OPERATIONS,
+    *vm_move.OPERATIONS,
     *consoles.OPERATIONS,
     *screens.OPERATIONS,
     *guests.OPERATIONS,

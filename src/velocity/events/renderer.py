@@ -114,8 +114,16 @@ class EventRenderer:
         if keeper is None:
             self._vms.pop(vmid, None)
             self._gone("vm", vmid, audience)
-        elif _put(self._vms, vmid, view := views.vm(keeper, self._fleet)):
-            self._set(audience, events.SetVm(object=view))
+            return
+        had, view = self._vms.get(vmid), views.vm(keeper, self._fleet)
+        if had is not None and had.gid != view.gid:  # who sees both groups is told anew at once
+            self._gone("vm", vmid, HoldersUpward(Permission.VM_VIEW.bit, self._line(had.gid)))
+        if _put(self._vms, vmid, view):
+            self._set(HoldersUpward(Permission.VM_VIEW.bit, self._line(view.gid)), events.SetVm(object=view))
+
+    def _line(self, gid: int) -> GroupPath:
+        """A group and those above it, as far as they are there."""
+        return tuple(self._directory.line(self._directory.existing(gid)))
 
     def _medium(self, mid: object, line: GroupPath) -> None:
         bit, medium = Permission.MEDIA_LIST.bit, self._library.find(mid)
@@ -125,11 +133,10 @@ class EventRenderer:
             return
         had, shown = self._media.get(mid), self._shown(medium)
         if had is not None and had.view.gid != medium.gid:  # who sees both groups is told anew at once
-            left = self._directory.line(self._directory.existing(had.view.gid))
-            self._gone("medium", mid, HoldersUpward(bit, tuple(left)))
+            self._gone("medium", mid, HoldersUpward(bit, self._line(had.view.gid)))
         if _put(self._media, mid, shown):
             length = len(encode(shown.view))
-            audience = HoldersUpward(bit, tuple(self._directory.line(self._directory.existing(medium.gid))))
+            audience = HoldersUpward(bit, self._line(medium.gid))
             self._emit(audience, b"set", ByReader(lambda held: encode(events.SetMedium(object=shown.to(held))), length))
 
     def _shown(self, medium: Medium) -> ShownMedium:

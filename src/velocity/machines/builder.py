@@ -384,6 +384,12 @@ class Builder:
                 field=f"nics[{number}].host",
             )
 
+    def check_trust(self, caller: Caller, gid: int, machine: Machine) -> None:
+        """Of a VM that comes into this group as it is. Raises `Refused`."""
+        self._check_trusted(caller, gid, interfaces.trusted(machine.spec, None), "a trusted NIC", "trusted")
+        chosen = interfaces.chosen(machine.uuid, machine.spec, None)
+        self._check_trusted(caller, gid, chosen, "a chosen MAC address on BRIDGE", "mac")
+
     def _check_trusted(self, caller: Caller, gid: int, places: list[int], what: str, field: str) -> None:
         if places and not self._directory.holds(caller.uid, Permission.NIC_TRUST, gid):
             there = self._directory.called(caller.uid, gid)

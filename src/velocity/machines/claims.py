@@ -137,12 +137,12 @@ class Claims:
     def taken(self, uuid: UUID, claim: Claim) -> Iterator[None]:
         """Take it, in the place of what the VM had; on a failure inside, it has again what it had."""
         before = self._claims.get(uuid)
-        if before is None and self._counts[claim.line[0]] >= self._most:
+        if (before is None or before.line[0] != claim.line[0]) and self._counts[claim.line[0]] >= self._most:
             raise Refused(
                 Problem.VM_QUOTA,
                 f"the group has {self._most} VMs, and no more are allowed (group_vms): create it in another group",
             )
-        self._check_quotas(claim, before.amount if before else NOTHING)
+        self._check_quotas(claim, before)
         self._check_name(uuid, claim)
         self._check_writers(uuid, claim)
         self._check_macs(claim, before.macs if before else ())
@@ -155,9 +155,9 @@ class Claims:
                 self.put(uuid, before)
             raise
 
-    def _check_quotas(self, claim: Claim, had: Amount) -> None:
-        more = claim.amount - had
+    def _check_quotas(self, claim: Claim, before: Claim | None) -> None:
         for gid in claim.line:
+            more = claim.amount - (before.amount if before is not None and gid in before.line else NOTHING)
             limits, used = self._quotas.limits_of(gid), self._quotas.used_by(gid)
             for name in LIMITED:
                 limit, rest = getattr(limits, name), getattr(more, name)

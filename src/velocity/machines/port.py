@@ -30,6 +30,9 @@ class MachineStore(Protocol):
 
     async def alter(self, vmid: int, name: str, spec: Spec) -> None: ...
 
+    async def move(self, vmid: int, gid: int, spec: Spec, media: Collection[UUID]) -> None:
+        """To another group, with these media."""
+
     async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
         """What that run has by now, unless it has ended."""
 

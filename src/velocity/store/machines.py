@@ -120,6 +120,17 @@ class SqlMachines:
         values = {"of": vmid, "name": name, "spec": msgspec.json.encode(spec).decode()}
         await self._database.write(lambda connection: connection.execute(_alter, values) and None)
 
+    async def move(self, vmid: int, gid: int, spec: Spec, media: Collection[UUID]) -> None:
+        values = {"gid": gid, "spec": msgspec.json.encode(spec).decode()}
+
+        def work(connection: Connection) -> None:
+            connection.execute(update(machines).where(machines.c.vmid == vmid).values(values))
+            if media:
+                moved = media_table.c.mid.in_(map(str, media))
+                connection.execute(update(media_table).where(moved).values(gid=gid))
+
+        await self._database.write(work)
+
     async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
         values = {"of": vmid, "run": epoch, "run_spec": msgspec.json.encode(spec).decode()}
         await self._database.write(lambda connection: connection.execute(_alter_run, values) and None)

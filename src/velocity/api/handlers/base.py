@@ -25,6 +25,7 @@ from velocity.idempotency.service import Idempotency
 from velocity.machines.cloning import Cloning
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.guests import VmGuests
+from velocity.machines.moving import VmMoves
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
@@ -83,6 +84,7 @@ class Services:
     fleet: Fleet
     provisioning: Provisioning
     cloning: Cloning
+    vm_moves: VmMoves
     consoles: VmConsoles
     screens: VmScreens
     guests: VmGuests

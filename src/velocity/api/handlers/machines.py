@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import cloning, machines, reset
+from velocity.contract import cloning, machines, reset, vm_move
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
@@ -55,6 +55,13 @@ async def reset_vm(call: Call[reset.ResetVm]) -> machines.VmState:
 @handles(cloning.CLONE)
 async def clone(call: Call[cloning.CloneVm]) -> TaskStarted:
     return TaskStarted(tid=await call.services.cloning.begin(call.caller, call.request))
+
+
+@handles(vm_move.MOVE)
+async def move(call: Call[vm_move.MoveVm]) -> vm_move.VmMoved:
+    keeper, disks, warnings = await call.services.vm_moves.move(call.caller, call.request)
+    vm, media = keeper.machine, [one.mid for one in disks]
+    return vm_move.VmMoved(vmid=vm.vmid, gid=vm.gid, revision=vm.revision, media=media, warnings=warnings or UNSET)
 
 
 @handles(machines.SHOW)

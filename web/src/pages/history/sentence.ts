@@ -193,6 +193,8 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     }
     case "clone_vm":
       return ["began to clone", "clone", vm(), " as ", made("VM"), " in ", group()];
+    case "move_vm":
+      return ["moved", "move", vm(), " to ", group()];
     case "restart_vm":
       return ["restarted", "restart", vm()];
     case "reset_vm":

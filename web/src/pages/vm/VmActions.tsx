@@ -9,10 +9,11 @@ import { Dropdown } from "@/ui/Dropdown";
 import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
 import { Clone } from "./Clone";
+import { MoveVm } from "./MoveVm";
 import { Reset } from "./Reset";
 import { Restart } from "./Restart";
 
-type Dialog = "kill" | "restart" | "reset" | "clone" | "delete";
+type Dialog = "kill" | "restart" | "reset" | "clone" | "move" | "delete";
 
 const ICONS: Record<VmAction["verb"], IconName> = {
   start: "play",
@@ -91,6 +92,7 @@ export function VmActions({ vm }: { vm: Vm }) {
               </DropdownItem>
             )}
             {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
+            {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move…</DropdownItem>}
             {mayRemove && <Divider component="li" />}
             {mayRemove && (
               <DropdownItem isDanger onClick={() => setDialog("delete")}>
@@ -104,6 +106,7 @@ export function VmActions({ vm }: { vm: Vm }) {
       {dialog === "restart" && <Restart vm={vm} onClose={close} />}
       {dialog === "reset" && <Reset vm={vm} onClose={close} />}
       {dialog === "clone" && <Clone vm={vm} onClose={close} />}
+      {dialog === "move" && <MoveVm vm={vm} onClose={close} />}
       {dialog === "delete" && <DeleteVms vms={[vm]} onDone={() => void navigate("/vms")} onClose={close} />}
     </>
   );
