@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # a call imports its module of the contract: all of them take
         trash,
         uploads,
         users,
+        vm_move,
         vm_settings,
         why,
     )
@@ -515,7 +516,7 @@ class Methods(abc.ABC):
     def move_medium(
         self, *, mid: UUID, gid: int | UnsetType = UNSET, mpid: int | UnsetType = UNSET
     ) -> medium.MediumMoved:
-        """Move a medium to another group, to another pool as a task, or both; the VMs that use it keep it.
+        """Move a medium to another group, to another pool as a task, or both; a VM that writes to it goes on.
 
         Refused with:
         403 43200: velocity.media.remove is needed on the medium's group, and velocity.media.create on the new one
@@ -526,7 +527,7 @@ class Methods(abc.ABC):
         409 43220: the group already has a medium with that name in this pool
         406 43221: the quota or the free space of the pool does not suffice
         406 43222: one of the two pools is away or read-only
-        409 43223: a VM runs with it, or it is being copied or changed
+        409 43223: a VM that runs only reads it, or cannot go on with another file, or it is being copied or changed
         409 43224: it is attached to a VM that could not use it in the new group
         """
         from velocity.contract import medium
@@ -534,7 +535,7 @@ class Methods(abc.ABC):
         return self.call(medium.MOVE, medium.MoveMedium(mid=mid, gid=gid, mpid=mpid))
 
     def convert_medium(self, *, mid: UUID, format: Literal["raw", "qcow2"]) -> tasks.TaskStarted:
-        """Convert a medium in place, or write its file anew so that it takes less space; its VMs keep it.
+        """Convert a medium in place, or write its file anew to take less space; a VM that writes to it goes on.
 
         Refused with:
         403 42200: velocity.media.create is needed on the medium's group
@@ -544,7 +545,7 @@ class Methods(abc.ABC):
         404 42212: the medium's pool is not one of its group's
         406 42221: the free space of the pool does not suffice
         406 42222: the pool is away or read-only
-        409 42223: a VM runs with it, or it is being copied or changed
+        409 42223: a VM that runs only reads it, or cannot go on with another file, or it is being copied or changed
         406 42224: it holds an image or a packed file, which is to be imported first
         """
         from velocity.contract import medium
@@ -913,6 +914,32 @@ class Methods(abc.ABC):
             cloning.CLONE,
             cloning.CloneVm(vmid=vmid, gid=gid, name=name, mpid=mpid, leave=leave or [], fresh_firmware=fresh_firmware),
         )
+
+    def move_vm(self, *, vmid: int, gid: int, disks: bool = True, revision: str | UnsetType = UNSET) -> vm_move.VmMoved:
+        """Move a VM to another group, with its disks or without; it goes on running.
+
+        Refused with:
+        403 50200: velocity.vm.remove is needed on the VM's group and velocity.vm.create on the new one; for its disks
+            velocity.media.remove and velocity.media.create; and velocity.nic.trust on the new one for NICs that are
+            trusted or have a chosen MAC address on BRIDGE
+        403 50201: the new group may not manage media in the pool of a disk
+        404 50210: no such VM
+        404 50211: no such group
+        404 50212: the new group does not see the pool of a disk
+        404 50213: a medium of the VM is no longer there
+        406 50220: a quota on CPUs does not allow it
+        406 50221: a quota on memory does not allow it
+        406 50222: a quota on the number of VMs does not allow it
+        409 50223: the new group already has a VM with that name
+        409 50224: the new group already has a medium with the name of a disk
+        406 50225: the quota of a pool does not suffice
+        409 50226: a disk is being changed, moved or converted
+        409 50227: a medium of the VM is none that the new group may see, or another VM has one of its disks
+        409 50228: the object has changed since the revision in the request
+        """
+        from velocity.contract import vm_move
+
+        return self.call(vm_move.MOVE, vm_move.MoveVm(vmid=vmid, gid=gid, disks=disks, revision=revision))
 
     def open_console(
         self, *, vmid: int, kind: Literal["serial", "display"], display: str | UnsetType = UNSET

@@ -132,11 +132,11 @@ class Connector:
         if way.trouble:
             log.info("the host %s answers", member.name)
         known, anew = Known.of(hello), bool(way.trouble)
-        way.trouble = ""
         if member.known != known:
             member = replace(member, known=known)
             await self._store.note(member)
             anew = True
+        way.trouble = ""  # not before: who answers is shown with what it tells
         if anew:
             self._roster.put(member)
         await self._attach(way, member)
