@@ -9,7 +9,7 @@ import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, Subject, next_run
 from tests.ports.test_changes import disk, medium, runs
-from velocity.hypervisor.port import Bus, HypervisorError, Incarnation, NotRunning
+from velocity.hypervisor.port import Bus, DiskLimits, HypervisorError, Incarnation, NotRunning
 from velocity.storage.port import MediaRef
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,8 @@ async def test_a_disk_is_taken_elsewhere_and_the_run_is_of_the_new_one(subject: 
 @pytest.mark.holds("GUEST-84")
 @pytest.mark.parametrize("held", [False, True])
 async def test_what_is_given_up_leaves_the_run_with_what_it_had(subject: Subject, held: bool) -> None:
-    who, made = await runs(subject, disk(0))
+    """A BLOCK disk of a machine that has not booted cannot be taken out and put in again."""
+    who, made = await runs(subject, disk(0, Bus.BLOCK))
     mirrors = subject.hypervisor.mirrors
     assert not await mirrors.settle(who, SOURCE, deadline=DEADLINE), "nothing was copied"
     await copied(subject, who)
@@ -67,7 +68,7 @@ async def test_what_is_given_up_leaves_the_run_with_what_it_had(subject: Subject
 @pytest.mark.parametrize("moved", [False, True])
 async def test_a_server_that_comes_next_takes_the_one_that_the_name_says(subject: Subject, moved: bool) -> None:
     """The server is killed with what the guest writes held back, before its commit or behind it."""
-    who, made = await runs(subject, disk(0), disk(1))
+    who, made = await runs(subject, disk(0, Bus.BLOCK), disk(1))
     await copied(subject, who)
     await subject.hypervisor.mirrors.hold(who, SOURCE, deadline=DEADLINE)
     if moved:
@@ -76,7 +77,7 @@ async def test_a_server_that_comes_next_takes_the_one_that_the_name_says(subject
     await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     now = TARGET if moved else SOURCE
     assert await subject.hypervisor.mirrors.settle(who, now, deadline=DEADLINE) is moved
-    wanted = msgspec.structs.replace(made, disks=(disk(0, media=now), disk(1)))
+    wanted = msgspec.structs.replace(made, disks=(disk(0, Bus.BLOCK, media=now), disk(1)))
     altered = await subject.hypervisor.machines.alter(who, wanted, deadline=DEADLINE)
     assert (altered.spec, altered.waits) == (wanted, ())
 
@@ -106,6 +107,24 @@ async def test_the_same_name_may_be_written_anew(subject: Subject) -> None:
         assert await subject.hypervisor.mirrors.settle(who, SOURCE, deadline=DEADLINE)
     altered = await subject.hypervisor.machines.alter(who, made, deadline=DEADLINE)
     assert (altered.spec, altered.waits) == (made, ())
+
+
+@pytest.mark.holds("GUEST-84")
+async def test_of_a_disk_that_was_copied_before_only_the_last_copy_counts(subject: Subject) -> None:
+    """Its limits change meanwhile."""
+    who, made = await runs(subject, disk(0))
+    mirrors = subject.hypervisor.mirrors
+    await copied(subject, who, SOURCE, compact=True)
+    await mirrors.hold(who, SOURCE, deadline=DEADLINE)
+    subject.settle(SOURCE)
+    assert await mirrors.settle(who, SOURCE, deadline=DEADLINE)
+    await copied(subject, who, SOURCE, compact=True)
+    limited = msgspec.structs.replace(made, disks=(disk(0, limits=DiskLimits(iops=9)),))
+    assert (await subject.hypervisor.machines.alter(who, limited, deadline=DEADLINE)).spec == limited
+    for _ in range(2):
+        assert not await mirrors.settle(who, SOURCE, deadline=DEADLINE), "this one was given up"
+    altered = await subject.hypervisor.machines.alter(who, limited, deadline=DEADLINE)
+    assert (altered.spec, altered.waits) == (limited, ())
 
 
 @pytest.mark.holds("GUEST-85")

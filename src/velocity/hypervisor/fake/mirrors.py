@@ -34,6 +34,7 @@ class FakeMirrors:
             if source.medium in run.mirrors:
                 raise HypervisorError("it is being copied already")
             run.mirrors[source.medium] = Copying(source, target)
+            run.devices.copied.pop(source.medium, None)
 
         self._state.running(who)
         self._faults.deed(who, work)

@@ -80,9 +80,9 @@ async def begin(change: Change, source: MediaRef, target: MediaRef, *, compact: 
         mirror = RunMirror(os.fstat(descriptor).st_dev, os.fstat(descriptor).st_ino)
     finally:
         os.close(descriptor)
-    await change.note(
-        nodes={**change.run.nodes, coming: disk}, mirrors={**change.run.mirrors, coming: mirror}
-    )  # before there is anything of it, so that whoever comes next finds it
+    others = {one: was for one, was in change.run.mirrors.items() if not _is(change.run.nodes.get(one), source)}
+    # before there is anything of it, so that whoever comes next finds it
+    await change.note(nodes={**change.run.nodes, coming: disk}, mirrors={**others, coming: mirror})
     await nodes.add(change, opened, coming, coming=True)
     await _dismiss(change, source)
     name = mirror_name(number, coming)
