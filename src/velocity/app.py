@@ -298,7 +298,7 @@ def compose(
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     relocation = Relocation(
         media, storage.jobs, blobs, trash, directory, updates, library, attachments, assignments, states, room, sources,
-        reservations, conversions, usage, tasks, Mirroring(fleet, driver.mirrors, attachments, library),
+        reservations, conversions, usage, tasks, Mirroring(fleet, driver.mirrors, directory, attachments, library),
     )  # fmt: skip
     times = times or Times()
     host = Host(

@@ -123,6 +123,21 @@ async def test_what_cannot_be_while_it_runs_is_said(two: World) -> None:
     assert await w.refused("PUT", MOVE, mid=iso, mpid=2) == (409, 43223)
 
 
+@pytest.mark.holds("IMAGE-50")
+async def test_of_a_vm_that_does_not_respond_nothing_is_begun(two: World) -> None:
+    w = two
+    mid = await w.medium()
+    vmid = await running(w, mid)
+    machine = next(iter(w.hypervisor.runs))
+    w.hypervisor.faults.hang(machine)
+    await w.refused("PUT", "/v/vm/state", vmid=vmid, state="PAUSED", _plan=False)
+    answer = await w.call("PUT", MOVE, mid=mid, mpid=2)
+    assert (answer.status, answer.code) == (409, 43223) and "does not respond" in answer["message"], answer
+    w.hypervisor.faults.wake(machine)
+    await w.settle()
+    assert (await task_of(w, MOVE, mid=mid, mpid=2))["state"] == "DONE"
+
+
 @pytest.mark.holds("IMAGE-51")
 @pytest.mark.parametrize("committed", [False, True])
 async def test_a_run_goes_on_with_the_file_that_the_database_says(tmp_path: Path, committed: bool) -> None:

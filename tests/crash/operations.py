@@ -64,6 +64,22 @@ def vm_limit(world: World) -> Request:
     return Request("vm limit", "PATCH", "/v/vm", {"vmid": world.id("vms", name), "media": attached}, applied)
 
 
+def vm_move(world: World) -> Request:
+    """With its disk: both are in the one group, or in the other."""
+    group = people.a_group(world)
+    world.do(people.assign(world, group))
+    world.do(media.make_medium(world, world.top))
+    disk = list(world.state["media"])[-1]
+    world.do(machines.make_vm(world, world.top, [disk]))
+    name = list(world.state["vms"])[-1]
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["vms"][name]["group"] = state["media"][disk]["group"] = group
+
+    fields = {"vmid": world.id("vms", name), "gid": world.id("groups", group)}
+    return Request("vm move", "PUT", "/v/vm/move", fields, applied)
+
+
 def _vm_disk(world: World, kind: str, format_: str) -> Request:
     """The disk of a VM that runs is written anew, which goes on with the new file."""
     world.do(media.make_medium(world, world.top))
@@ -146,7 +162,7 @@ def empty_trash(world: World) -> Request:
 OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS, group_delete, group_purge, group_delete_by_force,
     *media.OPERATIONS, restore_medium, restore_vm, restore_vm_with_disk, restore_group, purge_trash,
-    empty_trash, vm_limit, vm_disk_convert, vm_disk_compact,
+    empty_trash, vm_limit, vm_move, vm_disk_convert, vm_disk_compact,
     *machines.OPERATIONS,
 )  # fmt: skip
 OF_GUESTS: tuple[Operation, ...] = (

@@ -32,6 +32,7 @@ MEMORY = (
     Cell(machines.vm_reset, "after a machine in memory is reset", 1),
     Cell(operations.empty_trash, COMMITTED, 2),
     Cell(operations.vm_limit, COMMITTED, 1),
+    Cell(operations.vm_move, "before the database commits", 1),
     Cell(operations.vm_disk_convert, "after a disk in memory is held", 1),
 )
 POSTGRESQL = (Cell(people.group_create, COMMITTED, 1), Cell(machines.vm_create, "before the database commits", 1))

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from velocity.access.directory import Directory
+from velocity.access.naming import visible_name
+from velocity.contract.machines import State
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.hypervisor.port import HypervisorError, Incarnation, Mirrors, NotRunning, Unknown
 from velocity.machines.keeper import Keeper
@@ -15,6 +18,7 @@ from velocity.machines.service import Fleet
 from velocity.media.attachments import Attachments
 from velocity.media.copying import Change, Keep, Take
 from velocity.media.library import Library
+from velocity.media.rules import Medium
 from velocity.tasks.service import TaskProgress
 from velocity.uninterrupted import whole
 
@@ -38,15 +42,27 @@ Work = Callable[[_Copy], Awaitable[None]]
 class Mirroring:
     """Keeps `velocity.media.copying.CopiesInRuns`."""
 
-    def __init__(self, fleet: Fleet, mirrors: Mirrors, attachments: Attachments, library: Library) -> None:
+    def __init__(
+        self, fleet: Fleet, mirrors: Mirrors, directory: Directory, attachments: Attachments, library: Library
+    ) -> None:
+        self._directory = directory
         self._fleet = fleet
         self._mirrors = mirrors
         self._attachments = attachments
         self._library = library
 
+    def check(self, medium: Medium) -> None:
+        keeper = self._writer(medium)
+        state, silent = keeper.state, keeper.unreachable_since is not None
+        if silent or state not in (State.RUNNING, State.PAUSED):
+            vm = visible_name(self._directory, "VM", keeper.machine.name, keeper.gid)
+            now = "does not respond" if silent else f"is {state.value}"
+            words = f"{vm} runs with {self._library.visible_name(medium)} and {now}: wait until it runs, or stop it"
+            raise Refused(Problem.MEDIUM_IN_USE, words, field="mid")
+
     @asynccontextmanager
     async def copying(self, change: Change, progress: TaskProgress) -> AsyncIterator[Take]:
-        keeper = self._writer(change)
+        keeper = self._writer(change.old)
         copy = _Copy(keeper, keeper.who, change)
         mid = change.old.mid
         keeper.mirroring.add(mid)
@@ -65,11 +81,10 @@ class Mirroring:
             if keeper.unsettled:
                 self._fleet.live.ask_again(keeper)
 
-    def _writer(self, change: Change) -> Keeper:
-        holders = self._attachments.attached_vms(change.old.mid)
-        vmid = next((one.vmid for one in holders if one.writing), None)
+    def _writer(self, medium: Medium) -> Keeper:
+        vmid = next((one.vmid for one in self._attachments.attached_vms(medium.mid) if one.writing), None)
         if vmid is None:
-            raise self._stopped(change)
+            raise self._stopped(medium)
         return self._fleet.get(vmid)
 
     async def _begin(self, copy: _Copy) -> None:
@@ -137,10 +152,10 @@ class Mirroring:
 
     def _refused(self, copy: _Copy, error: HypervisorError) -> Refused:
         if isinstance(error, NotRunning):
-            return self._stopped(copy.change)
+            return self._stopped(copy.change.old)
         vm, mine = copy.keeper.machine.name, copy.change.old.name
         return Refused(Problem.MEDIUM_IN_USE, f"VM {vm!r} cannot go on with another file of {mine!r}: {error}")
 
-    def _stopped(self, change: Change) -> Refused:
-        words = f"the VM that ran with {self._library.visible_name(change.old)} has stopped meanwhile: begin again"
+    def _stopped(self, medium: Medium) -> Refused:
+        words = f"the VM that ran with {self._library.visible_name(medium)} has stopped meanwhile: begin again"
         return Refused(Problem.MEDIUM_IN_USE, words)

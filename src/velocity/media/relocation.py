@@ -159,6 +159,8 @@ class Relocation:
                 "disk that it writes to",
                 field="mid",
             )
+        if runs:
+            self._in_runs.check(medium)
         return runs
 
     def _tell(self, medium: Medium, changes: dict[str, tuple[object, object]], runs: list[AttachedVm]) -> None:
