@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -151,3 +152,25 @@ async def test_who_sees_one_of_the_groups_sees_it_come_or_go_in_events_and_in_th
     await w.written()
     for key, gid in ((here, one), (there, two)):
         assert [entry["operation"] for entry in await entries(w, key, gid=gid)][:1] == ["move_vm"], "on both sides"
+
+
+@pytest.mark.holds("MORE-331")
+async def test_a_vm_whose_group_is_being_deleted_goes_with_it(w: World) -> None:
+    _, one, two = await teams(w)
+    mid = await w.medium("disk", gid=one)
+    vmid = await w.vm("web", one, media=[{"mid": mid, "mode": "BLOCK"}])
+    w.hypervisor.faults.hold = asyncio.Event()
+    starting = asyncio.create_task(w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+    while not w.hypervisor.faults.held:
+        await asyncio.sleep(0)
+    moving = asyncio.create_task(w.call("PUT", MOVE, vmid=vmid, gid=two))
+    for _ in range(100):  # it comes to wait for its turn
+        await asyncio.sleep(0)
+    deleting = asyncio.create_task(w.call("DELETE", "/u/group", gid=one, force=True))
+    await asyncio.gather(starting, moving, deleting)
+    assert (moving.result().status, deleting.result().status) == (404, 200), moving.result()
+    assert await w.refused("POST", "/v/vm", vmid=vmid) == (404, 16110)
+    assert await quota(w, two) == (0, 0, 0) and await used(w, two) == [0]
+    (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+    await w.ok("PUT", "/t/trash", trid=item["trid"])
+    assert (await shown(w, vmid))["gid"] == one and (await w.ok("POST", "/m/media", mid=mid))["gid"] == one

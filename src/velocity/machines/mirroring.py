@@ -76,7 +76,8 @@ class Mirroring:
             yield take
         finally:
             await whole(self._leave(copy))
-            keeper.mirroring.discard(mid)
+            if not copy.unknown:
+                keeper.mirroring.discard(mid)
             keeper.stale |= bool(keeper.waits)  # such as to be taken out: what is copied, stays
             if keeper.unsettled:
                 self._fleet.live.ask_again(keeper)

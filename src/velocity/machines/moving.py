@@ -168,6 +168,7 @@ class VmMoves:
         """Commit, then show: in turn with groups that are deleted, so that it goes with the one that it is in."""
         async with self._updates.changing:
             check_admitted()
+            self._directory.group(keeper.gid)  # else it goes with that one
             self._check_rights(caller, keeper.machine, new.gid, disks)
             await self._store.move(new.vmid, new.gid, new.spec, [disk.mid for disk, _ in disks])
             for _, disk in disks:

@@ -18,7 +18,7 @@ from velocity.contract.medium import ConvertMedium, MoveMedium
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.media.assignments import Assignments
-from velocity.media.attachments import AttachedVm, Attachments
+from velocity.media.attachments import Attachments
 from velocity.media.conversions import Conversions
 from velocity.media.copying import Change, CopiesInRuns, Copying, FileCopying, LiveCopying
 from velocity.media.creation import still_creates
@@ -100,12 +100,12 @@ class Relocation:
         self._states.check_declared(old)
         self._check_attached(old, new)
         changes = {field: (getattr(old, field), getattr(new, field)) for field in ("gid", "mpid")}
-        runs = self._runs(old) if old.mpid != new.mpid else []
-        self._tell(old, changes, runs)
+        runs = old.mpid != new.mpid and self._runs(old)
+        self._tell(old, changes, runs=runs)
         if old == new:
             return None
         if old.mpid != new.mpid:
-            return await self._begin(caller, Change("move", old, new))
+            return await self._begin(caller, Change("move", old, new), runs=runs)
         with self._sources.changing(old, "being changed", alone=False), self._reservations.change(old, new) as keep:
             await whole(self._keep(new, keep, check_admitted))
         return None
@@ -122,8 +122,9 @@ class Relocation:
         if kind == "convert" and (why := grows_not(old)):
             raise refused(why, done="converted")
         new = replace(old, format=request.format)
-        self._tell(old, {"format": (old.format, new.format)}, self._runs(old))
-        return await self._begin(caller, Change(kind, old, new))
+        runs = self._runs(old)
+        self._tell(old, {"format": (old.format, new.format)}, runs=runs)
+        return await self._begin(caller, Change(kind, old, new), runs=runs)
 
     def _check_creates(self, caller: Caller, gid: int) -> None:
         """Of the new group: one that is not there counts as group 0, as everywhere."""
@@ -148,8 +149,8 @@ class Relocation:
                     field="gid",
                 )
 
-    def _runs(self, medium: Medium) -> list[AttachedVm]:
-        """The VM that runs with it, if one does. Raises `Refused` where it could not go on with another file."""
+    def _runs(self, medium: Medium) -> bool:
+        """Whether a VM runs with it. Raises `Refused` where it could not go on with another file."""
         runs = [one for one in self._attachments.attached_vms(medium.mid) if one.writing or one.reading]
         if runs and (len(runs) > 1 or not runs[0].writing):
             mine, vm = self._library.visible_name(medium), self._attachments.visible_name(runs[0])
@@ -161,19 +162,18 @@ class Relocation:
             )
         if runs:
             self._in_runs.check(medium)
-        return runs
+        return bool(runs)
 
-    def _tell(self, medium: Medium, changes: dict[str, tuple[object, object]], runs: list[AttachedVm]) -> None:
+    def _tell(self, medium: Medium, changes: dict[str, tuple[object, object]], *, runs: bool) -> None:
         """Tell a plan: what a VM that runs sees of it, it sees at once."""
         live = [field for field, (old, new) in changes.items() if runs and old != new]
         plan.step(
             "change", "medium", medium.name, id=medium.mid, gid=medium.gid, changes=changes, live=(live, NOTHING_WAITS)
         )
 
-    async def _begin(self, caller: Caller, change: Change) -> int:
+    async def _begin(self, caller: Caller, change: Change, *, runs: bool) -> int:
         old, new = change.old, change.new
         check = self._still_allowed(caller, change)
-        runs = self._runs(old)
         copying: Copying = FileCopying(change, self._jobs, self._trash)
         if runs:
             copying = LiveCopying(change, self._blobs, self._trash, self._in_runs)
@@ -225,7 +225,8 @@ class Relocation:
     async def _keep(self, new: Medium, keep: Callable[[], None], settle: Check) -> None:
         """Commit, then show: in turn with groups that are deleted, so that it goes with the one that it is in."""
         async with self._updates.changing:
-            self._directory.group(new.gid)
+            for gid in (self._library.get(new.mid).gid, new.gid):
+                self._directory.group(gid)
             settle()
             await self._store.update(new)
             keep()
