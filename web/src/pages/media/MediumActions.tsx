@@ -57,17 +57,13 @@ export function MediumActions({
         )}
         {may("media.create", medium.gid) && <DropdownItem onClick={() => onWish("rename")}>Change…</DropdownItem>}
         {may("media.create", medium.gid) && canGrow(medium) && (
-          <DropdownItem onClick={() => onWish("grow")} isAriaDisabled={busy !== undefined} description={busy}>
-            Grow…
-          </DropdownItem>
+          <DropdownItem onClick={() => onWish("grow")}>Grow…</DropdownItem>
         )}
         {mayMake && may("media.remove", medium.gid) && (
           <DropdownItem onClick={() => onWish("move")}>Move…</DropdownItem>
         )}
         {may("media.create", medium.gid) && canGrow(medium) && (
-          <DropdownItem onClick={() => onWish("convert")} isAriaDisabled={busy !== undefined} description={busy}>
-            Convert or compact…
-          </DropdownItem>
+          <DropdownItem onClick={() => onWish("convert")}>Convert or compact…</DropdownItem>
         )}
         {busy === undefined ? (
           <DropdownItem to={at(`/m/media/content/${medium.mid}`)} download={medium.name}>
