@@ -154,7 +154,7 @@ async def test_who_sees_one_of_the_groups_sees_it_come_or_go_in_events_and_in_th
         assert [entry["operation"] for entry in await entries(w, key, gid=gid)][:1] == ["move_vm"], "on both sides"
 
 
-@pytest.mark.holds("MORE-331")
+@pytest.mark.holds("MORE-17")
 async def test_a_vm_whose_group_is_being_deleted_goes_with_it(w: World) -> None:
     _, one, two = await teams(w)
     mid = await w.medium("disk", gid=one)
