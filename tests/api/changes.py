@@ -377,6 +377,16 @@ async def restart_vm_by_force(w: World) -> Case:
     return Case({"vmid": vmid, "force": True}, [("kill", "vm", "vm"), ("start", "vm", "vm")])
 
 
+@of("choose_boot")
+async def choose_boot(w: World) -> Case:
+    return Case({"vmid": await w.vm("vm"), "firmware_setup": True}, [("change", "vm", "vm")])
+
+
+@of("choose_boot")
+async def choose_boot_as_it_was(w: World) -> Case:
+    return Case({"vmid": await w.vm("vm")}, [])
+
+
 @of("reset_vm")
 async def reset_vm(w: World) -> Case:
     vmid = await w.vm("vm")

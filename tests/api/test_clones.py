@@ -15,7 +15,7 @@ from tests.api.test_with_disks import furnished, shown
 from tests.api.world import Answer, World, world
 from tests.patience import PATIENCE
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.machines.rules import name_of_copy
+from velocity.machines.cloning import name_of_copy
 from velocity.storage.port import Belongs, variables
 from velocity.store.machines import SqlMachines
 

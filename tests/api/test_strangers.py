@@ -63,7 +63,7 @@ EXPECTED = {
     ("POST", "/v/vm/command"): (404, 34110), ("POST", "/v/vm/log"): (404, 30110),
     ("POST", "/m/media/upload"): (403, 9100), ("DELETE", "/m/media/upload"): (403, 9300),
     ("POST", "/v/vm/screen"): (404, 31110), ("PUT", "/v/vm/restart"): (404, 38210),
-    ("PUT", "/v/vm/reset"): (404, 53210),
+    ("PUT", "/v/vm/reset"): (404, 53210), ("PUT", "/v/vm/boot"): (404, 54210),
     ("PUT", "/v/vm/move"): (403, 50200),
     ("PUT", "/v/vm/clone"): (403, 39200), ("POST", "/v/vm/guest"): (404, 44110), ("PUT", "/v/vm/exec"): (404, 45210),
     ("PUT", "/v/vm/guest/password"): (404, 46210), ("PUT", "/v/vm/guest/keys"): (404, 46211),

@@ -284,6 +284,28 @@ def test_places_in_the_boot_order_are_written_shown_and_applied(host: Host, tmp_
     assert "change" not in host.ok("apply", str(file), "--yes")
 
 
+@pytest.mark.holds("GUEST-355")
+def test_what_the_next_start_does_is_chosen_shown_and_cancelled(host: Host) -> None:
+    host.ok("media", "create", "system", "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "system", "--nic", "nat")
+    assert "the next start of web: the firmware's setup, once" in host.ok("vm", "next-boot", "web", "setup")
+    assert "next start    the firmware's setup, once" in host.ok("vm", "show", "web")
+    assert "as any other" in host.ok("vm", "next-boot", "web", "normal")
+    host.ok("vm", "next-boot", "web", "nic:1")
+    assert "NIC 1 first, once" in host.ok("vm", "show", "web")
+    planned = host.ok("vm", "start", "web", "--firmware-setup", "--plan")
+    assert "next_boot nic 1 -> firmware_setup" in planned and "would start vm web" in planned
+    host.ok("vm", "start", "web", "--first", "system")
+    (run,) = host.hypervisor.runs.values()
+    assert run.begun.first == run.spec.disks[0].media.medium
+    host.ok("vm", "restart", "web", "--force", "--firmware-setup")
+    (run,) = host.hypervisor.runs.values()
+    assert run.begun.setup
+    assert "next start" not in host.ok("vm", "show", "web")
+    refused = host.run("vm", "start", "web", "--firmware-setup", "--first", "nic:1")
+    assert refused.exit_code == 2 and "do not go together" in refused.stderr
+
+
 @pytest.mark.holds("GUEST-64")
 def test_the_cable_of_one_nic_is_pulled_and_all_else_stays(host: Host) -> None:
     host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat")

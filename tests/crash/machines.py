@@ -7,7 +7,7 @@ from typing import Any
 from tests.crash import media
 from tests.crash.model import State
 from tests.crash.world import Request, World, made
-from velocity.machines.rules import name_of_copy
+from velocity.machines.cloning import name_of_copy
 
 # Machines
 
@@ -111,6 +111,12 @@ def vm_reset(world: World) -> Request:
     return Request("vm reset", "PUT", "/v/vm/reset", {"vmid": world.id("vms", _vm(world, "RUNNING"))})
 
 
+def vm_choose_boot(world: World) -> Request:
+    """Written down when it is answered, and taken by one start."""
+    fields = {"vmid": world.id("vms", _vm(world, "STOPPED")), "firmware_setup": True}
+    return Request("vm choose boot", "PUT", "/v/vm/boot", fields)
+
+
 def vm_clone(world: World) -> Request:
     """The VM and the copy of its disk come to be, or neither."""
     world.do(media.medium_create(world))
@@ -163,7 +169,7 @@ def vm_purge(world: World) -> Request:
 
 OPERATIONS = (
     vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_reset,
-    vm_delete, vm_delete_with_disk, vm_purge, vm_clone,
+    vm_choose_boot, vm_delete, vm_delete_with_disk, vm_purge, vm_clone,
 )  # fmt: skip
 OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_reset, vm_purge)
 """Those that differ where guests are processes."""

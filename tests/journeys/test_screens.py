@@ -21,7 +21,7 @@ pytestmark = pytest.mark.guest
 BANNER = "UEFI Interactive Shell"
 
 
-@pytest.mark.holds("CONSOLE-5", "GUEST-41", "STATE-21")
+@pytest.mark.holds("CONSOLE-5", "GUEST-41", "GUEST-354", "STATE-353")
 def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -> None:
     server = start_server()
     display = {"name": "screen", "width": 1280, "height": 720}
@@ -65,10 +65,13 @@ def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -
     log = server.ok("POST", "/v/vm/log", vmid=vmid, bytes=1 << 20)
     assert BANNER in log["text"]
     assert log["complete"] is True
+    server.ok("PUT", "/v/vm/boot", vmid=vmid, firmware_setup=True)
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
     fresh = server.console(vmid)
     with pytest.raises(TimeoutError):
         fresh.socket.recv(0.2)  # what another run has said is in the log, not on this one's console
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    fresh.until(b"Boot Manager", PATIENCE)  # of the firmware's setup
     fresh.close()
 
 

@@ -164,6 +164,7 @@ DIALOGS = (
     Opening("pages/media/UploadDialog", "/media", (files("Upload"),), "Upload"),
     dialog("ui/ForceOff", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
     dialog("pages/vm/Reset", f"/vms/{RUNS}", MORE_RUNS, press("Reset…")),
+    dialog("pages/vm/NextBoot", f"/vms/{WEB}", MORE_WEB, press("Next start…")),
     dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
     Opening(
         "pages/vm/overview/TakeFromHost",

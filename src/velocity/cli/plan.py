@@ -139,6 +139,8 @@ def _changed(change: FieldChange) -> str:
 def _value(field: str, value: object) -> str:
     if isinstance(value, list):
         text = ", ".join(_value("", one) for one in value) or "none"
+    elif isinstance(value, dict) and field == "next_boot":
+        text = ", ".join(name if one is True else f"{name} {one}" for name, one in value.items())
     elif isinstance(value, dict):
         text = "/".join(_value("", one) for one in value.values())
     elif isinstance(value, bool):

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
 from velocity.cli.lazy import LazyGroup
 from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, planning, show_json
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing, unplanned
+from velocity.cli.vm_boot import choosing, words_of
 from velocity.cli.waiting import waiting
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
@@ -34,6 +36,7 @@ VERBS = {
     "set": "velocity.cli.vm_change:set_",
     "clone": "velocity.cli.vm_change:clone",
     "move": "velocity.cli.vm_move:move",
+    "next-boot": "velocity.cli.vm_boot:next_boot",
     "link": "velocity.cli.vm_link:link",
     "screen": "velocity.cli.screen:screen",
     "log": "velocity.cli.screen:log",
@@ -122,6 +125,7 @@ def show(vm_: str, group: int | None) -> None:
 @which
 @click.option("--paused", is_flag=True, help="Load it, but do not execute it yet.")
 @changing
+@choosing
 def start(vm_: str, group: int | None, paused: bool) -> None:
     """Start VM, or resume it."""
     _request(vm_, group, "PAUSED" if paused else "RUNNING")
@@ -168,6 +172,7 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
 @click.option("--wait/--no-wait", default=True, help="Wait until it is RUNNING; the server restarts it in any case.")
 @click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
 @changing
+@choosing
 def restart(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
     """Press VM's power button, and start it again once it is STOPPED."""
     client = connection.connect()
@@ -308,6 +313,8 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
     if info.waiting:
         facts.append(("next start", f"changes {', '.join(info.waiting)}"))
         facts += [("", f"{field}: {why}") for field, why in (info.waits or {}).items()]
+    if info.next_boot is not UNSET:
+        facts.append(("next start", words_of(info.next_boot, called)))
     facts += [*lines(info, called, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]
     facts.append(("hardware", info.hardware))
     if info.isolation:

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, Mpid, Restarting, Revision, UnixTime, UnreachableSince, Vmid, one_of
-from velocity.contract.machines import Reason, State
+from velocity.contract.machines import NextBoot, Reason, State
 from velocity.contract.media import MediumView
 from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
 from velocity.contract.placement import WhereItIs
@@ -53,6 +53,7 @@ class VmView(Wire, frozen=True):
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     restarting: Restarting | UnsetType = UNSET
+    next_boot: NextBoot | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
     host: WhereItIs | UnsetType = UNSET
 

@@ -34,6 +34,7 @@ from velocity.contract.vm_settings import EmptyDrive as EmptyDrive
 from velocity.contract.vm_settings import Interface as Interface
 from velocity.contract.vm_settings import MediaMode as MediaMode
 from velocity.contract.vm_settings import NatKind as NatKind
+from velocity.contract.vm_settings import NextBoot as NextBoot
 from velocity.contract.vm_settings import Nic as Nic
 from velocity.contract.vm_settings import NicType as NicType
 from velocity.contract.vm_settings import VmSettings as VmSettings
@@ -139,6 +140,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
     running_since: fields.RunningSince | UnsetType = UNSET
     waits: fields.Waits | UnsetType = UNSET
+    next_boot: NextBoot | UnsetType = UNSET
     if TYPE_CHECKING:
         cloud_init: CloudInitInfo  # type: ignore[assignment]  # as `Setting.shown` has it, which mypy cannot derive
 
@@ -191,6 +193,7 @@ class VmState(Wire, frozen=True):
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     restarting: fields.Restarting | UnsetType = UNSET
+    next_boot: NextBoot | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
     warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
 

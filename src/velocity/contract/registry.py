@@ -6,6 +6,7 @@ from typing import Any
 
 from velocity.contract import (
     auth,
+    boot,
     catalogue,
     cloning,
     command,
@@ -49,6 +50,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *nics.OPERATIONS,
     *machines.OPERATIONS,
     *reset.OPERATIONS,
+    *boot.OPERATIONS,
     *cloning.OPERATIONS,
     *vm_move.OPERATIONS,
     *consoles.OPERATIONS,

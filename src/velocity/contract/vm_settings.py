@@ -121,6 +121,14 @@ class Attachment(Wire, frozen=True):
     boot: BootPlace | UnsetType = UNSET
 
 
+class NextBoot(Wire, frozen=True):
+    """What the next start does once, and no other: one of these."""
+
+    firmware_setup: Annotated[bool, Meta(description="show the setup of the firmware")] | UnsetType = UNSET
+    mid: Annotated[UUID, Meta(description="try this medium first")] | UnsetType = UNSET
+    nic: Annotated[int, Meta(ge=1, le=2**31 - 1, description="try this NIC first, by its id")] | UnsetType = UNSET
+
+
 class EmptyDrive(Wire, frozen=True):
     """A CD-ROM drive without a medium."""
 

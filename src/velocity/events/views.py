@@ -40,6 +40,7 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
+        next_boot=progress.boots or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         host=fleet.hosts.shown(machine),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from uuid import UUID
 
 from velocity.storage.port import MediaRef, Value
 
@@ -122,6 +123,7 @@ class MachineSpec(Value, frozen=True):
     `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
     host's `HardwareProfile`s. `balloon`: memory that the guest frees goes back to the host, where the profile can.
     `cpu` is best, host, or one of the host's `cpu_models`. `drives` are the buses of CD-ROM drives without a medium.
+    `setup`: the firmware shows its setup; `first`: it tries this disk (its medium) or NIC first; of this start alone.
     `max_cpus` and `max_memory` are what `cpus` and `memory` may become while it runs; 0: nothing above them.
     """
 
@@ -142,6 +144,8 @@ class MachineSpec(Value, frozen=True):
     seed: SeedSpec | None = None
     max_cpus: int = 0
     max_memory: int = 0
+    setup: bool = False
+    first: UUID | int | None = None
 
 
 class HardwareProfile(Value, frozen=True):

@@ -263,7 +263,8 @@ class Builder:
                     continue
             media.append(one)
             asked.append(disk)
-        return Asked(self._spec(machine, tuple(asked)), media, "; ".join(lacks))
+        spec = structs.replace(self._spec(machine, tuple(asked)), first=boot.first(machine.spec, run.begun))
+        return Asked(spec, media, "; ".join(lacks))
 
     def _spec(self, machine: Machine, disks: tuple[DiskSpec, ...]) -> MachineSpec:
         spec = machine.spec

@@ -16,6 +16,7 @@ from velocity.access.lasting import Check, WhileAllowed, still_holds
 from velocity.access.rules import NOTHING
 from velocity.access.sessions import Caller
 from velocity.contract.cloning import CloneVm
+from velocity.contract.fields import NAME_LENGTH
 from velocity.contract.media import CloneMedium
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
@@ -175,7 +176,7 @@ class Cloning:
                     mid=one.mid,
                     gid=request.gid,
                     mpid=request.mpid if isinstance(request.mpid, int) else one.mpid,
-                    name=rules.name_of_copy(one.name, name, request.name),
+                    name=name_of_copy(one.name, name, request.name),
                 ),
                 held,
             )
@@ -307,3 +308,9 @@ def made(library: Library, fleet: Fleet, uuid: UUID) -> Made:
     if (mid := library.made(uuid)) is not None:
         return mid
     return next((keeper.machine.vmid for keeper in fleet.all() if keeper.machine.uuid == uuid), None)
+
+
+def name_of_copy(medium: str, vm: str, clone: str) -> str:
+    """What the copy of a medium of a VM is called: `web-disk` of `web` becomes `db-disk` of `db`, `data` `db-data`."""
+    rest = medium[len(vm) :] if medium.startswith(vm) else f"-{medium}"
+    return (clone[: max(1, NAME_LENGTH - len(rest))] + rest)[:NAME_LENGTH].strip()

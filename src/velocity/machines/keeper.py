@@ -15,12 +15,13 @@ from contextvars import Context, copy_context
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from velocity import plan
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Stop, Unknown
+from velocity.machines import boot
 from velocity.machines.inbox import (
     ExclusiveWork,
     InboxItem,
@@ -140,7 +141,7 @@ class Keeper(Life):
                 raise Refused(Problem.HYPERVISOR, self._not_now())
             if cause is Cause.ASK_STOP and self.progress.restarts:
                 plan.stop_here()
-                await self._end_restart()
+                await self.revise(restarts=False)
             if cause is not Cause.ASK_RESET:
                 return self.state
         for do in DOES[following, cause]:
@@ -184,11 +185,13 @@ class Keeper(Life):
     async def _start(self, cause: Cause) -> None:
         hold = cause is Cause.ASK_PAUSE
         self._overtaken = False
+        chosen = self.progress.boots
         spec = structs.replace(await self._context.prepare(self.machine), held=hold)
+        spec = structs.replace(spec, **boot.told(self.machine.spec, chosen))
         wanted = State.PAUSED if hold else State.RUNNING
         plan.stop_here()
         self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
-        run = run_of(self.machine.spec, spec)
+        run = structs.replace(run_of(self.machine.spec, spec), begun=UNSET if chosen is None else chosen)
         self.starting = True
         self._context.begin_writing(self.written)
         try:
@@ -206,6 +209,7 @@ class Keeper(Life):
             raise
         except (HypervisorError, Refused) as error:
             stopped = self._overtaken or self.progress.forced
+            self.progress = replace(self.progress, boots=chosen)  # nothing has started: it is for the next one
             self._end(None if stopped else Reason(cause="start-failed", message=str(error), since=self._now()))
             self._check_not_overtaken()
             raise
@@ -296,13 +300,6 @@ class Keeper(Life):
             if self.state is State.STOPPED and not self._overtaken:
                 self._note(Reason(cause="restart-failed", message=f"not started again: {words}", since=self._now()))
             self._record.note()
-
-    async def _end_restart(self) -> None:
-        """It is not to be started again after all."""
-        ended = replace(self.progress, restarts=False)
-        await self._record.write(ended)
-        self.progress = ended
-        self._changed()
 
     # The forced stop
 

@@ -241,6 +241,13 @@ class Life:
             self._context.ended(self.machine)
         self._changed()
 
+    async def revise(self, **wishes: Any) -> None:
+        """Fields of its `RunRecord`: written down first. Raises `Refused`."""
+        revised = replace(self.progress, **wishes)
+        await self._record.write(revised)
+        self.progress = revised
+        self._changed()
+
     def _go_on(self) -> None:
         """What was asked for and was cut short goes on, once a fact says where it stands."""
 

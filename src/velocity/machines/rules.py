@@ -13,13 +13,13 @@ from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from velocity.access.rules import Amount
 from velocity.contract import settings
-from velocity.contract.fields import NAME_LENGTH
 from velocity.contract.machines import (
     AlterVm,
     Attachment,
     Display,
     Interface,
     MediaMode,
+    NextBoot,
     NicType,
     Reason,
     State,
@@ -61,7 +61,8 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     `coming`, of a run: see there; absent: no change of it is under way. `mirrored`: its disks that may be being copied.
     `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
     `nat_places`: where the addresses of its NAT NICs are in a host's networks, by the NICs' ids; of a run, those that
-    it has been given there. `instance_id`: what names it to cloud-init; empty: nothing is set for that.
+    it has been given there. `instance_id`: what names it to cloud-init; empty: nothing is set for that. `begun`, of a
+    run: what its start did once.
     """
 
     machine_type: str
@@ -76,6 +77,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     last_nic: int = 0
     nat_places: dict[int, int] = field(default_factory=dict)
     instance_id: str = ""
+    begun: NextBoot | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class RunRecord:
     """What is kept of a machine's life: the last run's epoch, what was last asked for, and why it stands as it does.
 
     `run` is what the present run was started with; None: it does not run. `forced`: STOPPED was asked for with force.
-    `restarts`: it is to be started again once it has stopped, and until it has started.
+    `restarts`: it is to be started again once it has stopped, and until it has started. `boots`: see `NextBoot`.
     """
 
     epoch: int = 0
@@ -109,6 +111,7 @@ class RunRecord:
     run: Spec | None = None
     forced: bool = False
     restarts: bool = False
+    boots: NextBoot | None = None
 
     @property
     def requested(self) -> State:
@@ -268,12 +271,6 @@ def amount(specs: Sequence[Spec]) -> Amount:
     cpus = [*(one.cpus for one in specs), *(one.cpus for one in coming)]
     memory = [*(one.memory_mib for one in specs), *(one.memory_mib for one in coming)]
     return Amount(cpus=max(cpus), memory_mib=max(memory), vms=1)
-
-
-def name_of_copy(medium: str, vm: str, clone: str) -> str:
-    """What the copy of a medium of a VM is called: `web-disk` of `web` becomes `db-disk` of `db`, `data` `db-data`."""
-    rest = medium[len(vm) :] if medium.startswith(vm) else f"-{medium}"
-    return (clone[: max(1, NAME_LENGTH - len(rest))] + rest)[:NAME_LENGTH].strip()
 
 
 CPU_WORDS = ("best", "host")

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from velocity.access.rules import Discarded
-from velocity.contract.machines import Reason, State
+from velocity.contract.machines import NextBoot, Reason, State
 from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 _reason = msgspec.json.Decoder(Reason)
 _spec = msgspec.json.Decoder(Spec)
+_next_boot = msgspec.json.Decoder(NextBoot)
 
 _NAMES = (
     "vmid",
@@ -43,6 +44,7 @@ _NAMES = (
     "stop_forced",
     "restarting",
     "host_id",
+    "next_boot",
 )
 _kept = select(*(machines.c[name] for name in _NAMES))
 
@@ -53,7 +55,7 @@ _alter = update(machines).where(_of)
 _begin_run = (
     update(machines)
     .where(_of)
-    .values(epoch=machines.c.epoch + 1, reason=None, stopping_since=None, stop_forced=False)
+    .values(epoch=machines.c.epoch + 1, reason=None, stopping_since=None, stop_forced=False, next_boot=None)
     .returning(machines.c.epoch)
 )
 # A run of a higher epoch than is known was started before this database was restored from an older copy.
@@ -148,6 +150,7 @@ class SqlMachines:
             "stopping_since": progress.stopping_since,
             "stop_forced": progress.forced,
             "restarting": progress.restarts,
+            "next_boot": None if progress.boots is None else msgspec.json.encode(progress.boots).decode(),
         }
         statement = _keep_progress if progress.run is not None else _keep_end
         await self._database.aside(lambda connection: connection.execute(statement, values) and None)
@@ -161,7 +164,7 @@ def _last_place(spec: str) -> int:
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, RunRecord]:
     """From a row as the trash keeps it; one of an older version has not all of it. None goes on with a restart."""
-    whole = {"stop_forced": False, "host_id": OWN_HOST, **row, "restarting": False}
+    whole = {"stop_forced": False, "host_id": OWN_HOST, "next_boot": None, **row, "restarting": False}
     return _machine(*(whole[name] for name in _NAMES))
 
 
@@ -179,6 +182,7 @@ def _machine(
     stop_forced: bool | None,
     restarting: bool | None,
     host: int,
+    next_boot: str | None,
 ) -> tuple[Machine, RunRecord]:
     """In the order of `_NAMES`: to look up ten names in each of 10,000 rows would be felt at the start."""
     machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec), HostId(host))
@@ -190,6 +194,7 @@ def _machine(
         run=_readable(_spec, run_spec),
         forced=bool(stop_forced),
         restarts=bool(restarting),
+        boots=_readable(_next_boot, next_boot),
     )
     return machine, progress
 

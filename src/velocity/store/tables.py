@@ -188,6 +188,7 @@ machines = Table(
     Column("run_spec", Text),
     Column("stop_forced", Boolean, nullable=False, server_default=false()),
     Column("restarting", Boolean, nullable=False, server_default=false()),
+    Column("next_boot", Text),
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,
 )

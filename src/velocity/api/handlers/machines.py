@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import cloning, machines, reset, vm_move
+from velocity.contract import boot, cloning, machines, reset, vm_move
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
@@ -12,6 +12,7 @@ from velocity.contract.tasks import TaskStarted
 from velocity.hypervisor.port import Confinement
 from velocity.machines import cloud_init, rules
 from velocity.machines.keeper import Keeper
+from velocity.machines.next_boot import choose
 from velocity.machines.service import Fleet
 from velocity.machines.states import Cause
 
@@ -50,6 +51,13 @@ async def restart(call: Call[machines.RestartVm]) -> machines.VmState:
 async def reset_vm(call: Call[reset.ResetVm]) -> machines.VmState:
     keeper = call.services.fleet.get(call.request.vmid)
     return _state(call.services.fleet, keeper, await keeper.request_state(Cause.ASK_RESET))
+
+
+@handles(boot.CHOOSE)
+async def choose_boot(call: Call[boot.ChooseBoot]) -> machines.VmState:
+    keeper = call.services.fleet.get(call.request.vmid)
+    await keeper.alone(lambda: choose(keeper, call.request))
+    return _state(call.services.fleet, keeper, keeper.state)
 
 
 @handles(cloning.CLONE)
@@ -120,6 +128,7 @@ def _state(fleet: Fleet, keeper: Keeper, state: machines.State) -> machines.VmSt
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
+        next_boot=progress.boots or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         warnings=(_warnings(fleet, keeper) or UNSET) if keeper.machine.spec.attached_by else UNSET,
     )
@@ -144,6 +153,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
+        next_boot=progress.boots or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         host=fleet.hosts.shown(machine),
         isolation=UNSET if confinement is None else _isolation(confinement, spec),

@@ -56,7 +56,9 @@ class Copying:
 
 @dataclass
 class FakeRun:
-    """One machine in memory. `deaf` guests do not hear the power button; `usage` None: its monitor hangs."""
+    """One machine in memory, `begun` as that. `deaf` guests do not hear the power button; `usage` None: its monitor
+    hangs.
+    """
 
     who: Incarnation
     spec: MachineSpec
@@ -70,8 +72,10 @@ class FakeRun:
     usage: Usage | None = NOTHING
     mirrors: dict[UUID, Copying] = field(default_factory=dict)
     devices: FakeDevices = field(init=False)
+    begun: MachineSpec = field(init=False)
 
     def __post_init__(self) -> None:
+        self.begun = self.spec
         self.devices = FakeDevices(self.spec)
 
     def say(self, data: bytes) -> None:

@@ -33,7 +33,7 @@ class FakeDevices:
     """The devices of one run. `lets_go`: whether the guest does its part: lets go of what is taken out, and follows."""
 
     def __init__(self, spec: MachineSpec) -> None:
-        self.spec = self._begun = structs.replace(spec, held=False)
+        self.spec = self._begun = structs.replace(spec, held=False, setup=False)
         self.lets_go = True
         self._slots = [Slot(one.bus, one.cdrom, one, cold=True) for one in spec.disks]
         self._slots += [Slot(bus, True, None, cold=True) for bus in spec.drives]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
-from velocity.hypervisor.boot import in_order
+from velocity.hypervisor.boot import in_order, place
 from velocity.hypervisor.port import SECTOR, Bus, DisplaySpec, Input, MachineSpec
 from velocity.hypervisor.qemu.disk_options import Drive, address, devices, is_bridged, kinds, node
 from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
@@ -219,9 +219,10 @@ def drives(spec: MachineSpec) -> list[Drive]:
 def boot_order(spec: MachineSpec) -> list[str]:
     """The devices that the firmware tries."""
     disks = [
-        (disk.boot if disk else 0, drive.device) for drive, (_, _, disk) in zip(drives(spec), kinds(spec), strict=True)
+        (place(disk, spec.first) if disk else 0, f"dev{number}") for number, (_, _, disk) in enumerate(kinds(spec))
     ]
-    return in_order([*disks, *((nic.boot, nic_device(nic.nic)) for nic in spec.nics if nic.boot)])
+    nics = [(place(nic, spec.first), nic_device(nic.nic)) for nic in spec.nics]
+    return in_order([*disks, *(one for one in nics if one[0])])
 
 
 def _boot_index(plan: LaunchSpec, device: str) -> int:

@@ -21,6 +21,7 @@ from velocity.hypervisor.qemu import (
     disk_io,
     filesizes,
     hardware,
+    nvram,
     qemu_log,
     resolver,
     scopes,
@@ -165,7 +166,7 @@ def _made(run: Run, spec: MachineSpec) -> Run:
     """The note of a run with what it is made of, and where that is in QEMU."""
     return msgspec.structs.replace(
         run,
-        made=msgspec.structs.replace(spec, held=False, seed=None),
+        made=msgspec.structs.replace(spec, held=False, seed=None, setup=False),
         drives=tuple(drives(spec)),
         order=tuple(boot_order(spec)),
         nodes=dict(enumerate(spec.disks)),
@@ -203,6 +204,19 @@ def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -
             log.warning("the firmware variables of %s begin anew: its firmware build has another layout", spec.name)
             place.media.remove(ours)
             place.media.provide(ours, template.fileno())
+    if spec.setup:
+        _ask_for_setup(place, who)
+
+
+def _ask_for_setup(place: HostDirectories, who: Incarnation) -> None:
+    has = place.media.open(variables(who.machine), readonly=False)
+    try:
+        nvram.ask_for_setup(has)
+    except nvram.NotChanged:
+        words = "its firmware cannot be asked for its setup, as its variables are kept in a way that is not known here"
+        raise HypervisorError(f"{words}: start it without") from None
+    finally:
+        os.close(has)
 
 
 def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:

@@ -199,6 +199,8 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["restarted", "restart", vm()];
     case "reset_vm":
       return ["reset", "reset", vm()];
+    case "choose_boot":
+      return ["chose the next start of", "choose the next start of", vm()];
     case "open_console":
       return ["opened the console of", "open the console of", vm()];
     case "execute_in_guest":

@@ -10,10 +10,11 @@ import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
 import { Clone } from "./Clone";
 import { MoveVm } from "./MoveVm";
+import { NextBoot } from "./NextBoot";
 import { Reset } from "./Reset";
 import { Restart } from "./Restart";
 
-type Dialog = "kill" | "restart" | "reset" | "clone" | "move" | "delete";
+type Dialog = "kill" | "restart" | "reset" | "boot" | "clone" | "move" | "delete";
 
 const ICONS: Record<VmAction["verb"], IconName> = {
   start: "play",
@@ -91,6 +92,7 @@ export function VmActions({ vm }: { vm: Vm }) {
                 {KILL.title}…
               </DropdownItem>
             )}
+            {mayState && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
             {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
             {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move…</DropdownItem>}
             {mayRemove && <Divider component="li" />}
@@ -105,6 +107,7 @@ export function VmActions({ vm }: { vm: Vm }) {
       {dialog === "kill" && <ForceOff vms={[vm]} onClose={close} />}
       {dialog === "restart" && <Restart vm={vm} onClose={close} />}
       {dialog === "reset" && <Reset vm={vm} onClose={close} />}
+      {dialog === "boot" && <NextBoot vm={vm} onClose={close} />}
       {dialog === "clone" && <Clone vm={vm} onClose={close} />}
       {dialog === "move" && <MoveVm vm={vm} onClose={close} />}
       {dialog === "delete" && <DeleteVms vms={[vm]} onDone={() => void navigate("/vms")} onClose={close} />}

@@ -64,6 +64,11 @@ export function VmNotes({ vm }: { vm: Vm }) {
             : "The guest shuts down by itself. If it does not react, press its power button again, or force it off."}
         </Note>
       )}
+      {vm.next_boot && (
+        <Note tone="busy" title={`Once, when it starts next: ${nextBootWords(vm.next_boot)}`}>
+          {may("vm.state", vm.gid) && "“Next start” in the menu above changes that."}
+        </Note>
+      )}
       {vm.waiting.length > 0 && (
         <Note tone="busy" title={`Takes effect at the next start: ${waitingWords(vm.waiting)}`}>
           {may("vm.state", vm.gid) && "A restart inside the guest is not enough: use Restart in the menu above."}
@@ -80,6 +85,11 @@ function Note({ tone, title, children }: { tone: Tone; title: ReactNode; childre
       {children && <span>{children}</span>}
     </div>
   );
+}
+
+function nextBootWords({ mid, nic }: NonNullable<Vm["next_boot"]>): string {
+  if (mid !== undefined) return "another medium boots first";
+  return nic === undefined ? "the firmware shows its setup" : `NIC ${nic} boots first`;
 }
 
 /** Also: asked for, and not so, for a reason that nobody has told. */

@@ -22,7 +22,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
     "You may not do this:",
     ...[2100, 2200, 2300, 2400, 3100, 4200, 4300, 5100, 5200, 5300, 6200, 6300, 7100, 8200, 9100, 9200, 9300, 10100],
     ...[11100, 12200, 13100, 13200, 14100, 14300, 16300, 16400, 17100, 18100, 18200, 19100, 20100, 21200, 22200, 23100],
-    ...[23300, 24100, 25200, 25300, 27100, 30100, 31100, 33100, 34100, 35100, 38200, 53200, 39200],
+    ...[23300, 24100, 25200, 25300, 27100, 30100, 31100, 33100, 34100, 35100, 38200, 53200, 39200, 54200],
     ...[14101, 14400, 42200, 43200, 44100, 45200, 46200, 46201, 47100, 47200, 49200, 50200],
   ],
   [
@@ -81,7 +81,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ],
   ["The pool cannot be written to now:", 49222],
   // media and uploads
-  [NO_MEDIUM, 12211, 14110, 14111, 14310, 14410, 42210, 43210, 16411, 21212, 22212, 39212, 50213],
+  [NO_MEDIUM, 12211, 14110, 14111, 14310, 14410, 42210, 43210, 16411, 21212, 22212, 39212, 50213, 54211],
   [
     "The group already has a medium with that name in this pool. Choose another name.",
     8220,
@@ -113,6 +113,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
     34110,
     38210,
     53210,
+    54210,
     39211,
     50210,
     44110,
@@ -130,7 +131,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["Media cannot be attached in that way:", 12225, 16425],
   ["There is no such kind of NIC:", 12226, 16426],
   ["Choose the host NIC that the bridged NIC is connected to.", 12227, 16427],
-  ["That NIC is not the VM's any more. Look at its NICs as they are now.", 12212, 16412],
+  ["That NIC is not the VM's any more. Look at its NICs as they are now.", 12212, 16412, 54212],
   ["That host NIC does not exist any more. Choose another one.", 12214, 16414, 39214],
   ["The MAC address is taken:", 12229, 16440],
   ["This host cannot give that:", 12240, 16422, 39240],

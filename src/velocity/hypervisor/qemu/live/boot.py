@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from velocity.hypervisor.boot import in_order
+from velocity.hypervisor.boot import in_order, place
 from velocity.hypervisor.qemu.command import nic_device
 from velocity.hypervisor.qemu.live.change import Change
 
@@ -20,7 +20,7 @@ async def alter(change: Change) -> None:
     change.made = structs.replace(
         change.made, nics=tuple(structs.replace(nic, boot=asked.get(nic.nic, 0)) for nic in change.made.nics)
     )
-    nics = {nic_device(nic.nic): nic.boot for nic in change.made.nics}
+    nics = {nic_device(nic.nic): place(nic, change.asked.first) for nic in change.made.nics}
     order = tuple(in_order([*change.bootable, *((boot, device) for device, boot in nics.items() if boot)]))
     had = change.run.order
     if order == had:
@@ -29,8 +29,8 @@ async def alter(change: Change) -> None:
     there = {*disks, *nics}
     for device in (one for one in (*(disks if had is None else had), *order) if one in there):
         await _set(change, device, NONE)  # QEMU takes no place twice
-    for place, device in enumerate(order):
-        await _set(change, device, place + 1)
+    for number, device in enumerate(order, 1):
+        await _set(change, device, number)
     await change.note(order=order)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import structs
 
+from velocity.hypervisor.boot import place
 from velocity.hypervisor.disks import Key, keyed
 from velocity.hypervisor.port import Bus, DiskLimits, DiskSpec, Fact, HypervisorError, NotRunning, Unknown
 from velocity.hypervisor.qemu.command import is_nic, thread_of
@@ -180,9 +181,9 @@ async def _plug_drive(change: Change, found: Found, bus: Bus) -> None:
 
 async def _add_devices(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
     where = f"bus={drive.at}" if drive.bus is Bus.BLOCK else f"bus={drive.at}.0"
-    for place, text in enumerate(devices(drive, disk, where, BOOT + drive.number, thread_of(change.hardware))):
+    for number, text in enumerate(devices(drive, disk, where, BOOT + drive.number, thread_of(change.hardware))):
         try:
-            await _add_device(change, text, places.ports_to_try(change, drive) if place == 0 else [""])
+            await _add_device(change, text, places.ports_to_try(change, drive) if number == 0 else [""])
         except (Unknown, NotRunning):
             raise
         except HypervisorError:
@@ -238,7 +239,7 @@ async def _sort(change: Change, found: Found, wanted: Mapping[Key, DiskSpec]) ->
     by_key = _by_key(change, found)
     places = {by_key[key].number: place for place, key in enumerate(wanted) if key in by_key}
     await change.note(drives=tuple(sorted(change.drives, key=lambda one: places.get(one.number, len(wanted)))))
-    boots = {by_key[key].number: disk.boot for key, disk in wanted.items() if key in by_key}
+    boots = {by_key[key].number: place(disk, change.asked.first) for key, disk in wanted.items() if key in by_key}
     change.bootable = [(boots.get(one.number, 0), one.device) for one in change.drives]
 
 
