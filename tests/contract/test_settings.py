@@ -31,6 +31,7 @@ SETTINGS = VmSettings.__struct_fields__
                 "last_nic",
                 "nat_places",
                 "instance_id",
+                "begun",
             ],
         ),
     ],
