@@ -47,7 +47,7 @@ async def test_the_boot_order_of_a_vm_that_runs_changes_at_once(w: World) -> Non
     assert (run.spec.disks[0].boot, run.spec.nics[0].boot) == (1, 2)
 
 
-@pytest.mark.holds("GUEST-355")
+@pytest.mark.holds("GUEST-87")
 async def test_a_choice_is_of_the_next_start_alone_and_shown_until_then(w: World) -> None:
     mid = await w.medium()
     vmid = await w.vm(media=[{"mid": mid, "mode": "BLOCK"}], nics=[{"type": "NAT"}])
@@ -73,7 +73,7 @@ async def test_a_choice_is_of_the_next_start_alone_and_shown_until_then(w: World
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
 
 
-@pytest.mark.holds("GUEST-355")
+@pytest.mark.holds("GUEST-87")
 async def test_a_choice_outlives_the_server_and_a_start_that_fails(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vmid, key = await w.vm(), w.key
@@ -94,7 +94,7 @@ async def test_a_choice_outlives_the_server_and_a_start_that_fails(tmp_path: Pat
         assert "next_boot" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body
 
 
-@pytest.mark.holds("GUEST-355")
+@pytest.mark.holds("GUEST-87")
 async def test_what_cannot_be_chosen_is_refused_and_what_has_left_is_passed_over(w: World) -> None:
     mid = await w.medium()
     vmid = await w.vm(media=[{"mid": mid, "mode": "BLOCK"}])

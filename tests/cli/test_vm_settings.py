@@ -284,7 +284,7 @@ def test_places_in_the_boot_order_are_written_shown_and_applied(host: Host, tmp_
     assert "change" not in host.ok("apply", str(file), "--yes")
 
 
-@pytest.mark.holds("GUEST-355")
+@pytest.mark.holds("GUEST-87")
 def test_what_the_next_start_does_is_chosen_shown_and_cancelled(host: Host) -> None:
     host.ok("media", "create", "system", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "system", "--nic", "nat")

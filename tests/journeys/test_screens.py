@@ -21,7 +21,7 @@ pytestmark = pytest.mark.guest
 BANNER = "UEFI Interactive Shell"
 
 
-@pytest.mark.holds("CONSOLE-5", "GUEST-41", "GUEST-354", "STATE-353")
+@pytest.mark.holds("CONSOLE-5", "GUEST-41", "GUEST-86", "STATE-21")
 def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -> None:
     server = start_server()
     display = {"name": "screen", "width": 1280, "height": 720}

@@ -887,6 +887,21 @@ class AsyncMethods(abc.ABC):
 
         return await self.call(reset.RESET, reset.ResetVm(vmid=vmid))
 
+    async def choose_boot(
+        self, *, vmid: int, firmware_setup: bool = False, mid: UUID | UnsetType = UNSET, nic: int | UnsetType = UNSET
+    ) -> machines.VmState:
+        """Choose what the next start of a virtual machine does, once; another request replaces it.
+
+        Refused with:
+        403 54200: velocity.vm.state is needed on the VM's group
+        404 54210: no such VM, or not visible to the caller
+        404 54211: the VM has no such medium
+        404 54212: the VM has no NIC with that id
+        """
+        from velocity.contract import boot
+
+        return await self.call(boot.CHOOSE, boot.ChooseBoot(vmid=vmid, firmware_setup=firmware_setup, mid=mid, nic=nic))
+
     async def clone_vm(
         self,
         *,

@@ -38,7 +38,7 @@ def raw(file: Path) -> bytes:
     return found.read_bytes()
 
 
-@pytest.mark.holds("GUEST-354")
+@pytest.mark.holds("GUEST-86")
 def test_the_bit_is_set_in_a_variable_behind_all_others_and_the_old_one_is_none(variables: Path) -> None:
     before = raw(variables)
     for times in (1, 2):
@@ -65,7 +65,7 @@ def store(volume: bytes) -> int:
     return int(struct.unpack_from("<H", volume, 48)[0])
 
 
-@pytest.mark.holds("GUEST-354")
+@pytest.mark.holds("GUEST-86")
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -94,7 +94,7 @@ def test_what_is_laid_out_otherwise_is_left_alone(
     assert variables.read_bytes() == before
 
 
-@pytest.mark.holds("GUEST-354")
+@pytest.mark.holds("GUEST-86")
 def test_a_file_that_refers_to_another_or_beyond_its_end_is_not_written_to(variables: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.qcow2"
     shutil.copyfile(variables, secret)
