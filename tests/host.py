@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,10 @@ from velocity.cli.main import velocity
 from velocity.cli.output import complain
 from velocity.client import Client, ClientError
 from velocity.config import Settings
+from velocity.hosts.port import Attaching
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.storage.port import MediaFiles
+from velocity.store.database import Database
 
 
 @dataclass
@@ -80,9 +82,11 @@ def hosting(
     fake: FakeHypervisor | None = None,
     hands: Hands | None = None,
     root_password: str = PASSWORD,
+    attach: Callable[[Database, Attaching], Awaitable[None]] | None = None,
     **more: Any,
 ) -> Iterator[Host]:
-    """A server on that directory; the guests of `fake` outlive it. `hands` hold the time of its metrics.
+    """A server on that directory; the guests of `fake` outlive it. `hands` hold the time of its metrics,
+    and `attach` tells of other hosts.
 
     Without a password it makes one, and a link, as at any first start; the command line is then its owner's, who has
     the key file.
@@ -102,7 +106,9 @@ def hosting(
 
     async def serve() -> None:
         shown = tls.Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
-        built = await app.build(settings, factory, passwords=quick_passwords(), times=hands.times(), certificate=shown)
+        built = await app.build(
+            settings, factory, passwords=quick_passwords(), times=hands.times(), certificate=shown, attach=attach
+        )
         loop = asyncio.get_running_loop()
         metrics = built.services.metrics
 

@@ -302,7 +302,7 @@ def compose(
     )  # fmt: skip
     times = times or Times()
     host = Host(
-        driver.hosts, OWN_HOST, fleet, overview,
+        driver.hosts, fleet, overview,
         certificate_expires=lambda: certificate.expires if certificate else None, monotonic=times.monotonic,
     )  # fmt: skip
     areas = Areas(directory, pools, library, attachments, assignments, quotas, usage, fleet, tasks)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests.api.world import World, world
 from velocity.cli.doctor import unasked_writers
-from velocity.contract.host import UnaskedWriter
+from velocity.contract.hosts import UnaskedWriter
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.store.database import Database
 

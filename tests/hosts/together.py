@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -56,15 +56,21 @@ def note(database: Database, one: Other) -> None:
     database.read(work)
 
 
-@asynccontextmanager
-async def together(data: Path, *others: Other, **more: Any) -> AsyncIterator[World]:
-    async def attach(database: Database, attaching: Attaching) -> None:
+def attaching(*others: Other) -> Callable[[Database, Attaching], Awaitable[None]]:
+    """What tells a server of them, at its start."""
+
+    async def attach(database: Database, to: Attaching) -> None:
         for one in others:
             one.storage = None
             note(database, one)
-            await attaching.attach(one.attached())
+            await to.attach(one.attached())
 
-    async with world(data, attach=attach, **more) as w:
+    return attach
+
+
+@asynccontextmanager
+async def together(data: Path, *others: Other, **more: Any) -> AsyncIterator[World]:
+    async with world(data, attach=attaching(*others), **more) as w:
         yield w
 
 

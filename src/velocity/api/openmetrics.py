@@ -25,13 +25,14 @@ from velocity.api.handlers.base import Services
 from velocity.api.request import carried
 from velocity.api.request_counts import RequestCounts
 from velocity.api.request_record import RequestRecord
-from velocity.contract import host
+from velocity.contract import hosts
 from velocity.contract.fields import PoolState
-from velocity.contract.host import HostInfo
+from velocity.contract.hosts import HostInfo
 from velocity.contract.machines import State
 from velocity.contract.metrics import EXPOSITION
 from velocity.contract.operation import Holds, Nothing
 from velocity.contract.permissions import Permission
+from velocity.hypervisor.attached import AttachedHost
 from velocity.hypervisor.port import Usage
 from velocity.machines.keeper import Keeper
 from velocity.machines.rules import memory_given
@@ -114,10 +115,10 @@ class OpenMetrics(Endpoint):
         caller = self.admit(about, carried(request, None), Nothing())
         rows = await _rows(services, caller)
         found: list[Metric] = []
-        needs, held = host.SHOW.needs, services.directory.held(caller.uid)
+        needs, held = hosts.SHOW.needs, services.directory.held(caller.uid)
         assert isinstance(needs, Holds)
         if services.access.allowed(needs, caller.uid, held, None):
-            found = [*_host(await services.host.now()), *_requests(services.counts), _lag(services.lag)]
+            found = [*_hosts(await services.host.all()), *_requests(services.counts), _lag(services.lag)]
         asked = wants_openmetrics(request.headers.getlist("accept"))
         text = await asyncio.to_thread(text_of, rows, found, asked)  # of 10,000 VMs 2 MB: it computes a second
         kind = openmetrics.CONTENT_TYPE_LATEST if asked else exposition.CONTENT_TYPE_PLAIN_0_0_4
@@ -167,21 +168,36 @@ def _vms(rows: Sequence[Row]) -> Iterator[Metric]:
         yield _metric(kind, f"velocity_vm_{name}", text, usages)
 
 
-def _host(now: HostInfo) -> Iterator[Metric]:
-    about = {"name": now.name, "version": now.version, "hypervisor": now.hypervisor, "accelerator": now.accelerator}
-    yield _metric("info", "velocity_host", "The host and its version", [(about, 1)])
+Hosts = Sequence[tuple[dict[str, str], HostInfo]]
+"""Each that responds, with the labels that tell it from others: none where there is only one."""
+
+
+def _hosts(found: Sequence[tuple[AttachedHost, HostInfo | None]]) -> Iterator[Metric]:
+    many = len(found) > 1
+    if many:
+        responds = (({"host": one.name}, int(now is not None)) for one, now in found)
+        yield _metric("gauge", "velocity_host_responds", "1 for a host that responds", responds)
+    yield from _responding([({"host": one.name} if many else {}, now) for one, now in found if now is not None])
+
+
+def _responding(hosts: Hosts) -> Iterator[Metric]:
+    about = (
+        (which | {"name": now.name, "version": now.version, "hypervisor": now.hypervisor,
+         "accelerator": now.accelerator}, 1) for which, now in hosts
+    )  # fmt: skip
+    yield _metric("info", "velocity_host", "The host and its version", about)
     for name, (text, value) in OF_HOST.items():
-        yield _metric("gauge", f"velocity_host_{name}", text, [({}, value(now))])
-    load = (({"minutes": minutes}, mean) for minutes, mean in zip(("1", "5", "15"), now.load, strict=True))
-    yield _metric("gauge", "velocity_host_load", "Load average", load)
-    for name, text in OF_POOL.items():
-        pools = (({"mpid": str(pool.mpid), "name": pool.name}, getattr(pool, name)) for pool in now.pools)
-        yield _metric("gauge", f"velocity_pool_{name}_bytes", text, pools)
-    states = (
-        ({"mpid": str(pool.mpid), "name": pool.name, "state": state}, int(pool.state == state))
-        for pool in now.pools
-        for state in POOL_STATES
+        yield _metric("gauge", f"velocity_host_{name}", text, ((which, value(now)) for which, now in hosts))
+    load = (
+        (which | {"minutes": minutes}, mean)
+        for which, now in hosts
+        for minutes, mean in zip(("1", "5", "15"), now.load, strict=True)
     )
+    yield _metric("gauge", "velocity_host_load", "Load average", load)
+    pools = [(which | {"mpid": str(pool.mpid), "name": pool.name}, pool) for which, now in hosts for pool in now.pools]
+    for name, text in OF_POOL.items():
+        yield _metric("gauge", f"velocity_pool_{name}_bytes", text, ((of, getattr(pool, name)) for of, pool in pools))
+    states = ((of | {"state": state}, int(pool.state == state)) for of, pool in pools for state in POOL_STATES)
     yield _metric("gauge", "velocity_pool_state", "1 for the state that the pool is in, 0 for the others", states)
 
 

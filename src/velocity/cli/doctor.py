@@ -16,7 +16,7 @@ from velocity.cli import connection
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
-from velocity.contract.host import HostInfo, UnaskedWriter
+from velocity.contract.hosts import HostInfo, UnaskedWriter
 from velocity.hypervisor.qemu import confine, disk_io, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
 from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs

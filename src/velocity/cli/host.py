@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import click
+from msgspec import UNSET
 
-from velocity.cli import connection
+from velocity.cli import connection, resolve
 from velocity.cli.output import as_json, json_option, show_json, table, warn
 from velocity.cli.words import clean
-from velocity.contract.host import UnknownGuest
+from velocity.contract.hosts import HostSummary, UnknownGuest
 from velocity.sizes import size
 
 
 @click.group()
 def host() -> None:
-    """The host that runs the VMs."""
+    """The hosts that run the VMs. HOST is a name, or an id (`id:2`)."""
 
 
 @host.command()
+@click.argument("which", metavar="[HOST]", type=resolve.HOST, required=False)
 @json_option
-def show() -> None:
-    """Show the host with its load, memory, pools and hypervisor."""
-    now = connection.connect().show_host()
+def show(which: int | None) -> None:
+    """Show HOST, or the server's own, with its load, memory, pools and hypervisor."""
+    now = connection.connect().show_host(host=UNSET if which is None else which)
     if as_json():
         show_json(now)
         return
@@ -44,8 +46,17 @@ def show() -> None:
     ]
     columns = ("MPID", "POOL", "SIZE", "FREE", "DECLARED", "ALLOCATED", "STATE")
     table(columns, rows, "no pools: see the setting `pools`")
+    if now.hosts:
+        click.echo()
+        table(("ID", "HOST", "DUTY", "RUNNING", "MEMORY", "GIVEN"), map(_row, now.hosts), "")
     warn(one.message for one in now.pools)
     warn(unknown(one) for one in now.unknown_guests)
+
+
+def _row(one: HostSummary) -> tuple[object, ...]:
+    duty = one.duty if one.unreachable_since is UNSET else f"{one.duty}, does not respond"
+    running = f"{one.vms.running} of {one.vms.total} VMs"
+    return one.id, one.name, duty, running, size(one.memory_mib << 20), size(one.memory_given_mib << 20)
 
 
 def unknown(guest: UnknownGuest) -> str:

@@ -20,11 +20,18 @@ def nic() -> None:
 @listing
 def list_(page: Page) -> None:
     """List the host NICs."""
+    answer = page.ask(connection.connect(), LIST, ListNics())
+    hosts = ("HOSTS",) if any(one.hosts for one in answer.host_nics) else ()
     listed(
-        page.ask(connection.connect(), LIST, ListNics()),
+        answer,
         "host_nics",
-        ("NICID", "IDENTIFIER", "DESCRIPTION"),
-        lambda one: (one.nicid, one.identifier, one.description),
+        ("NICID", "IDENTIFIER", "DESCRIPTION", *hosts),
+        lambda one: (
+            one.nicid,
+            one.identifier,
+            one.description,
+            *((", ".join(host.name for host in one.hosts or []),) if hosts else ()),
+        ),
         empty="no host NICs are declared: see the setting `nics`",
         noun="host NIC",
     )

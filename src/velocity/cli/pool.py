@@ -31,10 +31,11 @@ def list_pools(group: int | None, page: Page) -> None:
     """List the pools available to a group."""
     client = connection.connect()
     answer = page.ask(client, LIST_POOLS, ListPools(gid=where.here(client, group)))
+    hosts = ("HOST",) if any(one.host for one in answer.pools) else ()
     listed(
         answer,
         "pools",
-        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE", "STATE"),
+        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE", "STATE", *hosts),
         lambda one: (
             one.mpid,
             one.name,
@@ -45,6 +46,7 @@ def list_pools(group: int | None, page: Page) -> None:
             SizeCell(one.left) if isinstance(one.left, int) else "-",
             SizeCell(one.free),
             one.state,
+            *((one.host.name if one.host else "",) if hosts else ()),
         ),
         empty="no pools are available to the group: ask an administrator for one",
         noun="pool",

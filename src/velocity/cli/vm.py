@@ -76,13 +76,15 @@ def list_(group: int | None, everywhere: bool, state: str | None, page: Page) ->
     every = [(path, vm) for path, gid in groups for vm in _vms(client, gid, everywhere, page)]
     found = page.cut(every, key=lambda one: one[1].vmid)
     paths = {vm.vmid: path for path, vm in found}
+    hosts = ("HOST",) if any(vm.host for _, vm in found) else ()
     there = f"no VMs: `{program()} vm create NAME{where.option(client, group)}`, or `{program()} demo`"
     listed(
         Vms(vms=[vm for _, vm in found if state is None or vm.state.value == state]),
         "vms",
-        ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY"),
+        ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY", *hosts),
         lambda one: (
             one.vmid, one.name, paths[one.vmid], one.state.value, one.cpus, SizeCell(one.memory_mib << 20),
+            *((one.host.name if one.host else "",) if hosts else ()),
         ),
         empty=f"no VM is {state}" if found else there,
         noun="VM",
@@ -306,6 +308,8 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
     ]
     if info.unreachable_since:
         facts.append(("", "it does not respond: this is its last known state"))
+    if info.host:
+        facts.append(("host", info.host.name))
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
     facts += lines(info, called, waiting=True)

@@ -23,13 +23,15 @@ from velocity.contract.cloud_init import CloudInit
 @click.command()
 @click.argument("name")
 @creating
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host that it is to be on (default: the best).")
 @GROUP
 @changing
-def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
+def create(name: str, written: Mapping[str, Any], host: int | None, group: int | None) -> None:
     """Create the VM NAME."""
     client = connection.connect()
     gid = where.here(client, group)
-    answer = client.create_vm(name=name, gid=gid, **read(MediaScope(client, gid, beyond=True), written))
+    settings = read(MediaScope(client, gid, beyond=True), written)
+    answer = client.create_vm(name=name, gid=gid, host=UNSET if host is None else host, **settings)
     made(answer, answer.vmid, f"created VM {clean(name)} (vmid {answer.vmid}) in {where.path(client, gid)}")
     if as_json():
         return

@@ -61,6 +61,7 @@ class VmView(Wire, frozen=True):
 class PoolView(Wire, frozen=True):
     mpid: Mpid
     name: str
+    host: WhereItIs | UnsetType = UNSET
 
 
 class InitialState(Wire, frozen=True):

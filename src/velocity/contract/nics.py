@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
 from velocity.contract.fields import Nicid
 from velocity.contract.operation import Failure, Holds, Method, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
+from velocity.contract.placement import HostRef
 from velocity.contract.problems import Problem
+
+Hosts = Annotated[list[HostRef], Meta(description="the hosts that have it; absent: there is only one")]
 
 
 class HostNic(Wire, frozen=True):
     nicid: Nicid
     description: str
-    identifier: str
+    identifier: Annotated[str, Meta(description="where it is on several hosts, that of the first of them")]
+    hosts: Hosts | UnsetType = UNSET
 
 
 class ListNics(Paged[Nicid], frozen=True):

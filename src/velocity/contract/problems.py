@@ -85,6 +85,7 @@ class Problem(enum.Enum):
     NIC_NOT_FOUND = "nic not found"
     NOT_OF_THIS_HOST = "not of this host"
     NO_HOST = "no host"
+    HOST_NOT_FOUND = "host not found"
     INTERFACE_NOT_FOUND = "interface not found"
     MAC_TAKEN = "mac address taken"
     DISPLAY_NAME_TAKEN = "display name taken"

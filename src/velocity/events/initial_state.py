@@ -183,7 +183,7 @@ class VisibleState:
         assignments, groups = self._areas.assignments, self._directory.groups
         where = rules.topmost(groups, (gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit))
         return [
-            events.PoolView(mpid=pool.mpid, name=pool.name)
+            events.PoolView(mpid=pool.mpid, name=pool.name, host=self._fleet.hosts.shown_pool(pool.mpid))
             for pool in self._areas.pools.values()
             if any(assignments.of(gid, pool.mpid) is not None for gid in where)
         ]

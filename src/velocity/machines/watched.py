@@ -127,10 +127,16 @@ class WatchedHosts:
 
     def shown(self, machine: Machine) -> HostRef | UnsetType:
         """Where a VM is, if it could be elsewhere."""
-        if not self.attached.many:
-            return UNSET
-        one = self.attached.find(machine.host)
-        return HostRef(id=machine.host, name=one.name if one else "")
+        return self.ref(machine.host) if self.attached.many else UNSET
+
+    def shown_pool(self, mpid: int) -> HostRef | UnsetType:
+        """Where a pool is, if it could be elsewhere."""
+        host = self.attached.host_of(mpid)
+        return UNSET if host is None or not self.attached.many else self.ref(host)
+
+    def ref(self, host: HostId) -> HostRef:
+        one = self.attached.find(host)
+        return HostRef(id=host, name=one.name if one else "")
 
     def candidates(self) -> list[Candidate]:
         """For a VM that is to be on one of them."""

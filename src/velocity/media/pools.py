@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from velocity.access.directory import Directory
@@ -96,11 +96,12 @@ class Pools:
         assigned = (mpid for mpid in sorted(self._pools) if self._assignments.of(request.gid, mpid) is not None)
         return request.page(assigned)
 
-    async def occupied(self) -> list[Occupancy]:
-        """All of them."""
-        media = self._library.all()
+    async def occupied(self, mpids: Collection[int]) -> list[Occupancy]:
+        """Those of these that are declared."""
+        declared = sorted(mpid for mpid in mpids if mpid in self._pools)
+        media = [medium for medium in self._library.all() if medium.mpid in declared]
         allocated = await self._usage.measure(media)
-        spaces = await self._states.spaces(sorted(self._pools))
+        spaces = await self._states.spaces(declared)
         return [
             Occupancy(
                 self._pools[mpid],

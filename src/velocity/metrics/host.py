@@ -1,16 +1,18 @@
-"""The host as its administrators see it: CPUs, memory, VMs, pools, and what ends."""
+"""The hosts as their administrators see them: CPUs, memory, VMs, pools, and what ends."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
 from msgspec import UNSET
 
 from velocity import __version__
-from velocity.contract.host import HostInfo, HostPool, UnaskedWriter, UnknownGuest, VmCount
+from velocity.contract.hosts import HostInfo, HostPool, HostSummary, UnaskedWriter, UnknownGuest, VmCount
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import AttachedHost
 from velocity.hypervisor.port import HostId, Hosts, HypervisorError, Unknown
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.service import Fleet
@@ -18,12 +20,11 @@ from velocity.media.pools import Pools
 
 
 class Host:
-    """One host, with all that it carries."""
+    """Each host, with all that it carries."""
 
     def __init__(
         self,
         hosts: Hosts,
-        host: HostId,
         fleet: Fleet,
         pools: Pools,
         *,
@@ -32,35 +33,51 @@ class Host:
     ) -> None:
         self._certificate_expires = certificate_expires
         self._monotonic = monotonic
-        self._sampled: tuple[float, float] | None = None
-        """When the host was measured last (monotonic seconds), and how long its CPUs had computed then."""
-        self._cpu_use: float | None = None
+        self._sampled: dict[HostId, tuple[float, float]] = {}
+        """When a host was measured last (monotonic seconds), and how long its CPUs had computed then."""
+        self._cpu_use: dict[HostId, float] = {}
         self._hosts = hosts
-        self._host = host
         self._fleet = fleet
+        self._attached = fleet.hosts.attached
         self._pools = pools
 
     async def sample(self) -> None:
-        """Measure how busy its CPUs were since the last time. Never raises."""
-        try:
-            now = await self._hosts.now(self._host, deadline=CALL_DEADLINE)
-        except HypervisorError:
-            self._sampled = self._cpu_use = None
-            return
-        at, before = self._monotonic(), self._sampled
-        self._sampled, self._cpu_use = (at, now.busy), None
-        if before is not None and at > before[0] and now.busy >= before[1]:
-            self._cpu_use = min(100.0, 100 * (now.busy - before[1]) / (at - before[0]) / now.cpus)
+        """Measure how busy the CPUs of each were since the last time. Never raises."""
+        await asyncio.gather(*(self._sample(one.host) for one in self._attached.all()))
 
-    async def now(self, sees: Callable[[int], bool] = lambda gid: False) -> HostInfo:
-        """How it does at this moment. VMs are named only of the groups for which `sees` says so."""
-        facts = self._hosts.about(self._host)
+    async def _sample(self, host: HostId) -> None:
+        before = self._sampled.pop(host, None)
+        self._cpu_use.pop(host, None)
         try:
-            now = await self._hosts.now(self._host, deadline=CALL_DEADLINE)
+            now = await self._hosts.now(host, deadline=CALL_DEADLINE)
+        except HypervisorError:
+            return
+        at = self._monotonic()
+        self._sampled[host] = (at, now.busy)
+        if before is not None and at > before[0] and now.busy >= before[1]:
+            self._cpu_use[host] = min(100.0, 100 * (now.busy - before[1]) / (at - before[0]) / now.cpus)
+
+    async def all(self) -> list[tuple[AttachedHost, HostInfo | None]]:
+        """How each does; None: it does not respond."""
+        hosts = self._attached.all()
+        answers = await asyncio.gather(*(self.now(host=one.host) for one in hosts), return_exceptions=True)
+        return [
+            (one, None if isinstance(answer, Refused) else _raised(answer))
+            for one, answer in zip(hosts, answers, strict=True)
+        ]
+
+    async def now(self, sees: Callable[[int], bool] = lambda gid: False, host: int | None = None) -> HostInfo:
+        """How one does at this moment. VMs are named only of the groups for which `sees` says so. Raises `Refused`."""
+        one = self._attached.own if host is None else self._attached.find(host)
+        if one is None:
+            raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}", field="host")
+        facts = self._hosts.about(one.host)
+        try:
+            now = await self._hosts.now(one.host, deadline=CALL_DEADLINE)
         except Unknown as error:
-            raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
-        expires, unknown = self._certificate_expires(), self._fleet.hosts.unknown_guests(self._host)
-        states = [keeper.state for keeper in self._fleet.all()]
+            words = f"{self._attached.silence(one.host) or error}: try again later"
+            raise Refused(Problem.UNAVAILABLE, words) from None
+        expires, cpu_use = self._certificate_expires(), self._cpu_use.get(one.host)
         return HostInfo(
             name=now.name,
             version=__version__,
@@ -72,27 +89,58 @@ class Host:
             hypervisor=facts.hypervisor,
             accelerator=facts.accelerator,
             accelerator_reason=facts.accelerator_reason,
-            vms=VmCount(running=sum(state is not State.STOPPED for state in states), total=len(states)),
-            pools=[
-                HostPool(
-                    mpid=one.pool.mpid,
-                    name=one.pool.name,
-                    size=one.size,
-                    free=one.free,
-                    declared=one.declared,
-                    allocated=one.allocated,
-                    state=one.now.state,
-                    message=one.now.message or UNSET,
-                )
-                for one in await self._pools.occupied()
-            ],
-            unknown_guests=[UnknownGuest(one.machine, one.epoch) for one in unknown],
+            vms=self._count(one.host),
+            pools=await self._pools_of(one),
+            unknown_guests=[UnknownGuest(run.machine, run.epoch) for run in self._fleet.hosts.unknown_guests(one.host)],
             unasked_writers=self._unasked_writers(sees),
-            cpu_use=UNSET if self._cpu_use is None else round(self._cpu_use, 1),
+            cpu_use=UNSET if cpu_use is None else round(cpu_use, 1),
             certificate_expires=UNSET if expires is None else expires,
+            hosts=[self._summary(other) for other in self._attached.all()] if self._attached.many else UNSET,
+        )
+
+    def _count(self, host: HostId) -> VmCount:
+        states = [keeper.state for keeper in self._fleet.hosts.of(host).keepers.values()]
+        return VmCount(running=sum(state is not State.STOPPED for state in states), total=len(states))
+
+    async def _pools_of(self, one: AttachedHost) -> list[HostPool]:
+        occupied = [
+            HostPool(
+                mpid=each.pool.mpid,
+                name=each.pool.name,
+                size=each.size,
+                free=each.free,
+                declared=each.declared,
+                allocated=each.allocated,
+                state=each.now.state,
+                message=each.now.message or UNSET,
+            )
+            for each in await self._pools.occupied(self._attached.pools_of(one.host))
+        ]
+        names, conflicts = {pool.mpid: pool.name for pool in one.pools}, self._attached.conflicts(one.host)
+        unusable = [
+            HostPool(mpid=mpid, name=names[mpid], size=0, free=0, declared=0, allocated=0, state="away", message=words)
+            for mpid, words in conflicts.items()
+        ]
+        return [*occupied, *unusable]
+
+    def _summary(self, one: AttachedHost) -> HostSummary:
+        return HostSummary(
+            id=one.host,
+            name=one.name,
+            duty=one.duty.value,
+            vms=self._count(one.host),
+            memory_mib=self._hosts.about(one.host).memory,
+            memory_given_mib=self._fleet.claims.memory(one.host),
+            unreachable_since=self._attached.silent.get(one.host, UNSET),
         )
 
     def _unasked_writers(self, sees: Callable[[int], bool]) -> list[UnaskedWriter]:
         machines = [self._fleet.get(vmid).machine for vmid in sorted(self._fleet.unasked)]
         unasked = self._fleet.builder.writers.unasked
         return [UnaskedWriter(vmid=one.vmid, mid=mid) for one in machines if sees(one.gid) for mid in unasked(one)]
+
+
+def _raised(answer: HostInfo | BaseException) -> HostInfo:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer

@@ -1,11 +1,13 @@
-"""The host: its load, memory, pools and hypervisor."""
+"""A host: its load, memory, pools and hypervisor."""
+
+from msgspec import UNSET
 
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import host
-from velocity.contract.operation import Nothing
+from velocity.contract import hosts
 from velocity.contract.permissions import Permission
 
 
-@handles(host.SHOW)
-async def show_host(call: Call[Nothing]) -> host.HostInfo:
-    return await call.services.host.now(call.services.directory.holding(call.caller.uid, Permission.VM_VIEW))
+@handles(hosts.SHOW)
+async def show_host(call: Call[hosts.ShowHost]) -> hosts.HostInfo:
+    sees = call.services.directory.holding(call.caller.uid, Permission.VM_VIEW)
+    return await call.services.host.now(sees, None if call.request.host is UNSET else call.request.host)

@@ -45,6 +45,7 @@ async def list_pools(call: Call[pools.ListPools]) -> pools.Pools:
                 message=use.now.message or UNSET,
                 left=UNSET if use.left is None else use.left,
                 assigned=UNSET if use.own is None else pools.Assigned(**vars(use.own)),
+                host=call.services.fleet.hosts.shown_pool(use.pool.mpid),
             )
             for use in await call.services.pools.seen_by(call.request)
         ]

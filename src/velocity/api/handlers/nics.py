@@ -1,14 +1,36 @@
 """The host NICs for BRIDGE."""
 
-from velocity.api.handlers.base import Call, handles
+from collections.abc import Iterator
+
+from msgspec import UNSET, UnsetType
+
+from velocity.api.handlers.base import Call, Services, handles
 from velocity.contract import nics
+from velocity.contract.placement import HostRef
 
 
 @handles(nics.LIST)
 async def list_nics(call: Call[nics.ListNics]) -> nics.HostNics:
-    return nics.HostNics(
-        host_nics=[
-            nics.HostNic(nicid=nic.nicid, description=nic.description, identifier=nic.identifier)
-            for nic in call.request.page(call.services.nics, key=lambda nic: nic.nicid)
-        ]
-    )
+    return nics.HostNics(host_nics=call.request.page(_all(call.services), key=lambda nic: nic.nicid))
+
+
+def _all(services: Services) -> Iterator[nics.HostNic]:
+    """Those of the server's own host are described by its settings; the others have their identifier only."""
+    attached = services.fleet.hosts.attached
+    for nic in services.nics:
+        yield nics.HostNic(
+            nicid=nic.nicid, description=nic.description, identifier=nic.identifier, hosts=_hosts(services, nic.nicid)
+        )
+    told = {nic.nicid for nic in services.nics}
+    for host in attached.all():
+        for nicid, identifier in host.nics.items():
+            if nicid not in told:
+                told.add(nicid)
+                yield nics.HostNic(nicid=nicid, description="", identifier=identifier, hosts=_hosts(services, nicid))
+
+
+def _hosts(services: Services, nicid: int) -> list[HostRef] | UnsetType:
+    hosts = services.fleet.hosts
+    if not hosts.attached.many:
+        return UNSET
+    return [hosts.ref(one.host) for one in hosts.attached.all() if nicid in one.nics]

@@ -1,15 +1,16 @@
-"""Route 35: the host, its load and its pools."""
+"""Route 35: a host, its load and its pools, and which others there are."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Bytes, Mpid, PoolState, UnixTime, Vmid
-from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.operation import Failure, Holds, Method, On, Operation, Wire
 from velocity.contract.permissions import Permission
+from velocity.contract.placement import HostNumber
 from velocity.contract.problems import Problem
 
 
@@ -37,6 +38,30 @@ class UnknownGuest(Wire, frozen=True):
 class UnaskedWriter(Wire, frozen=True):
     vmid: Vmid
     mid: UUID
+
+
+Duty = Annotated[
+    Literal["active", "draining", "maintenance"],
+    Meta(description="what it is wanted for: draining: it gets no more VMs; maintenance: it starts none, either"),
+]
+
+
+class HostSummary(Wire, frozen=True):
+    """A host as it is known at the moment, without asking it."""
+
+    id: HostNumber
+    name: str
+    duty: Duty
+    vms: VmCount
+    memory_mib: int
+    memory_given_mib: Annotated[int, Meta(description="memory of its VMs, running or not")]
+    unreachable_since: (
+        Annotated[UnixTime, Meta(description="it has not responded since then; absent: it responds")] | UnsetType
+    ) = UNSET
+
+
+class ShowHost(Wire, frozen=True):
+    host: Annotated[HostNumber, Meta(description="absent: the one that the server runs on")] | UnsetType = UNSET
 
 
 class HostInfo(Wire, frozen=True):
@@ -76,18 +101,22 @@ class HostInfo(Wire, frozen=True):
         ]
         | UnsetType
     ) = UNSET
+    hosts: Annotated[list[HostSummary], Meta(description="all hosts; absent: there is only one")] | UnsetType = UNSET
 
 
 SHOW = Operation(
     name="show_host",
-    summary="Show the host with its load, memory, pools and hypervisor",
+    summary="Show a host with its load, memory, pools and hypervisor",
     method=Method.POST,
     path="/h/host",
     route=35,
-    request=Nothing,
+    request=ShowHost,
     response=HostInfo,
     needs=Holds(Permission.HOST_VIEW, On.SOMEWHERE),
-    failures=(Failure(35100, 403, Problem.NO_PERMISSION, "velocity.host.view is needed on at least one group"),),
+    failures=(
+        Failure(35100, 403, Problem.NO_PERMISSION, "velocity.host.view is needed on at least one group"),
+        Failure(35110, 404, Problem.HOST_NOT_FOUND, "no such host"),
+    ),
     ours=True,
 )
 
