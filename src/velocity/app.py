@@ -51,6 +51,7 @@ from velocity.machines.ocr import Ocr
 from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
 from velocity.machines.provisioning import Provisioning
+from velocity.machines.reach import Reach
 from velocity.machines.resizing import Resizing
 from velocity.machines.rules import Machine
 from velocity.machines.screens import VmScreens
@@ -265,7 +266,7 @@ def compose(
     resumables = Resumables(creation, directory, uploads, stored_uploads, own=bounds.user_uploads)
     tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
     writers = Writers(directory, library, assignments)
-    builder = Builder(directory, library, writers, states, sources, driver.hosts, hosts, usage.last)
+    builder = Builder(directory, library, writers, states, sources, driver.hosts, Reach(hosts, library), usage.last)
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts, most=bounds.group_vms
     )

@@ -109,7 +109,7 @@ async def test_a_host_that_comes_later_is_used_and_touched_nowhere(tmp_path: Pat
     async with together(tmp_path / "data") as w:
         vmid = await w.vm("own")
         assert "host" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body
-        note(w.server.database, b)
+        note(w.server.database, b.host, b.name)
         await w.server.hosts.attach(b.attached())
         await w.settle()
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -17,6 +17,8 @@ from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.node import remote
 from velocity.node.remote import NoFiles
 from velocity.storage.fake import connect
+from velocity.storage.port import Belongs, MediaRef, Storage, Unknown
+from velocity.storage.routed import routed
 from velocity.store.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -33,17 +35,21 @@ class Line:
     def _serve(self) -> Served:
         return Served(self.other.fake, lambda: connect(self.other.disks), self._notes)
 
-    async def attach(self, database: Database, attaching: Attaching) -> None:
+    async def open(self) -> Storage:
         await self._served.open()
-        note(database, self.other)
         self._connection = self._served.connect()
+        return remote.storage_of(self._connection, NoFiles())
+
+    async def attach(self, database: Database, attaching: Attaching) -> None:
+        storage = await self.open()
+        note(database, self.other.host, self.other.name)
         known = self.other.fake.hosts.about(self.other.host)
         await attaching.attach(
             AttachedHost(
                 self.other.host,
                 self.other.name,
                 remote.hypervisor(self._connection, known),
-                remote.storage_of(self._connection, NoFiles()),
+                storage,
                 (OfferedPool(20, "fast"),),
             )
         )
@@ -101,3 +107,25 @@ async def test_a_cut_line_is_told_and_made_up_for(tmp_path: Path, line: Line) ->
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED"))["state"] == "PAUSED"
         await w.ok("DELETE", "/m/media", mid=gone, purge=True)
         assert {ref.medium for ref in pool.kept} == {UUID(mid)}
+
+
+@pytest.mark.holds("MANY-423")
+async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it_does(line: Line) -> None:
+    pool, storage = line.other.disks.pools[20], await line.open()
+    kept, gone = (MediaRef(20, uuid4(), "raw") for _ in range(2))
+    to = routed(lambda _: storage, lambda _: "host 'b'", list, NoFiles(), again=0.05)
+    for ref in (kept, gone):
+        await to.blobs.create(ref, 4096, deadline=10)
+    await line.cut()
+    with pytest.raises(Unknown, match=r"^host 'b': "):
+        await to.blobs.stat(20, (kept,), deadline=10)
+    for belongs in (Belongs.NOWHERE, Belongs.KEPT):
+        await to.trash.settle(kept, belongs, deadline=10)
+    await to.trash.settle(gone, Belongs.NOWHERE, deadline=10)
+    assert pool.moving.keys() == {kept, gone}
+    await line.heal()
+    async with asyncio.timeout(PATIENCE):
+        while pool.moving:
+            await asyncio.sleep(0.05)
+    assert pool.kept.keys() == {kept}, "what was said last holds"
+    await to.close()

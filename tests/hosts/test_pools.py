@@ -70,6 +70,17 @@ async def test_a_medium_of_another_host_is_not_attached(tmp_path: Path, b: Other
         assert "is not there" in refused["message"]
 
 
+@pytest.mark.holds("MANY-12")
+async def test_a_vm_does_not_start_without_a_medium_that_was_moved_away(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        mid = await w.medium()
+        vmid = await w.vm(media=[{"mid": mid, "mode": "VIRTIO"}])
+        await wait(w, await w.ok("PUT", "/m/media/move", mid=mid, mpid=20))
+        assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state="RUNNING") == (406, 13223)
+        await wait(w, await w.ok("PUT", "/m/media/move", mid=mid, mpid=1))
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
+
+
 @pytest.mark.holds("MANY-13")
 @pytest.mark.parametrize("ways", [(1, 20), (20, 1)])
 async def test_a_medium_goes_from_host_to_host(tmp_path: Path, b: Other, ways: tuple[int, int]) -> None:

@@ -46,12 +46,12 @@ class Other:
         return machine in self.fake.runs
 
 
-def note(database: Database, one: Other) -> None:
+def note(database: Database, host: HostId, name: str) -> None:
     """In the table of hosts, as one that has joined is."""
 
     def work(connection: Connection) -> None:
-        if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == one.host)).first() is None:
-            connection.execute(insert(hosts).values(host_id=one.host, name=one.name))
+        if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == host)).first() is None:
+            connection.execute(insert(hosts).values(host_id=host, name=name))
 
     database.read(work)
 
@@ -62,7 +62,7 @@ def attaching(*others: Other) -> Callable[[Database, Attaching], Awaitable[None]
     async def attach(database: Database, to: Attaching) -> None:
         for one in others:
             one.storage = None
-            note(database, one)
+            note(database, one.host, one.name)
             await to.attach(one.attached())
 
     return attach

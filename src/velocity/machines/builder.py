@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,7 +14,6 @@ from velocity.access.sessions import Caller
 from velocity.contract.machines import Attachment, Interface, MediaMode, Nic, NicType
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.attached import AttachedHosts, Duty
 from velocity.hypervisor.port import (
     SECTOR,
     BridgeSpec,
@@ -32,6 +31,7 @@ from velocity.hypervisor.port import (
 )
 from velocity.machines import boot, cloud_init, disks, interfaces, rules
 from velocity.machines.claims import Claim
+from velocity.machines.reach import Reach
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
 from velocity.media.library import Library
@@ -66,7 +66,7 @@ class Builder:
         states: PoolStates,
         sources: Sources,
         hosts: Hosts,
-        attached: AttachedHosts,
+        reach: Reach,
         takes: Callable[[UUID], int],
     ) -> None:
         self._takes = takes
@@ -77,7 +77,7 @@ class Builder:
         self._sources = sources
         self.begin_writing = sources.begin_writing
         self._hosts = hosts
-        self._attached = attached
+        self.reach = reach
 
     def check(
         self,
@@ -103,10 +103,7 @@ class Builder:
             spec, warnings = self.writers.attached(caller, gid, spec, has)
             self._check_once(gid, spec)
             warnings += self._sharing(gid, spec, vmid)
-        for number, nic in enumerate(spec.nics):
-            self._check_nic(number, nic, host)
-        if self._attached.many:
-            self._check_pools(spec, has, host)
+        self.reach.check(spec, has, host)
         self._check_trusted(caller, gid, interfaces.trusted(spec, has), "a trusted NIC", "trusted")
         self._check_trusted(caller, gid, interfaces.chosen(uuid, spec, has), "a chosen MAC address on BRIDGE", "mac")
         facts = self._hosts.about(host)
@@ -190,11 +187,11 @@ class Builder:
     async def prepare(self, machine: Machine) -> MachineSpec:
         """The specification of a start. Raises `Refused` when the host cannot have it now."""
         spec = machine.spec
-        self._check_duty(machine)
+        self.reach.check_start(machine)
         try:
             free = await self._hosts.memory_free(machine.host, deadline=CALL_DEADLINE)
         except Unknown as error:
-            words = f"{self._attached.silence(machine.host) or error}: nothing was started; try again later"
+            words = f"{self.reach.hosts.silence(machine.host) or error}: nothing was started; try again later"
             raise Refused(Problem.HYPERVISOR, words) from None
         if spec.memory_mib > free:
             raise Refused(
@@ -212,39 +209,6 @@ class Builder:
             may_write = None if self.writers.never(disk.media.medium) else not disk.readonly
             self._sources.check_startable(disk.media.medium, machine.vmid, writes=may_write)
         return self._spec(machine, disks)
-
-    def _check_duty(self, machine: Machine) -> None:
-        one = self._attached.find(machine.host)
-        if one is not None and one.duty is Duty.MAINTENANCE:
-            raise Refused(
-                Problem.NOT_FROM_THIS_STATE,
-                f"host {one.name!r} is in maintenance and starts no VMs: end that first, or have the VM elsewhere",
-            )
-
-    def pools_of(self, spec: Spec, seen_by: tuple[Caller, int] | None = None) -> dict[int, str]:
-        """Where what is attached lies: each pool with the name of one medium, for people.
-
-        `seen_by`: raises `Refused` for what that user may not attach to a VM of that group.
-        """
-        if seen_by is None:
-            media = [medium for one in spec.media if (medium := self._library.find(one.mid)) is not None]
-        else:
-            media = [self._library.visible(*seen_by, one.mid) for one in spec.media]
-        return {one.mpid: self._library.visible_name(one) for one in media}
-
-    def _check_pools(self, spec: Spec, has: Spec | None, host: HostId) -> None:
-        """What is attached now is where the VM is; what was before, may have been moved away, and waits for it."""
-        had = {one.mid for one in has.media} if has else set()
-        for number, one in enumerate(spec.media):
-            medium = self._library.find(one.mid)
-            at = None if medium is None or one.mid in had else self._attached.host_of(medium.mpid)
-            if medium is not None and at is not None and at != host:
-                raise Refused(
-                    Problem.NO_HOST,
-                    f"{self._library.visible_name(medium)} is on {self._attached.called(at)}, and the VM on "
-                    f"{self._attached.called(host)}: move the medium into a pool there first, or use another one",
-                    field=f"media[{number}].mid",
-                )
 
     async def asked(self, machine: Machine, run: Spec) -> Asked:
         """What a run is to become. What it has stays as it was given; what is new must be free now, as at a start."""
@@ -321,7 +285,7 @@ class Builder:
         return interfaces.shown(machine.spec, run, rules.on_bridge(machine.spec, facts), facts.nat_networks)
 
     def _nic(self, machine: Machine, nic: Nic, one: Interface) -> NicSpec:
-        spec, nics = machine.spec, self._nics(machine.host)
+        spec, nics = machine.spec, self.reach.nics(machine.host)
         if nic.type == NicType.NAT.value:
             facts = self._hosts.about(machine.host)
             if facts.nat_lacking and rules.wants_bridge(spec, facts):

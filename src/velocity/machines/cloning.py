@@ -145,7 +145,7 @@ class Cloning:
         builder, spec = self._fleet.builder, keeper.machine.spec
         copied = {copy.source.mid for copy in copies}
         shared = [one for one in spec.media if one.mid not in request.leave and one.mid not in copied]
-        media = builder.pools_of(structs.replace(spec, media=shared))
+        media = builder.reach.pools(structs.replace(spec, media=shared))
         media |= {copy.medium.mpid: f"medium {copy.medium.name!r}" for copy in copies}
         wanted = Wanted(spec, media, stays=keeper.machine.host, kept=True)
         return place(self._fleet.hosts.candidates(), wanted).host

@@ -96,7 +96,7 @@ class Provisioning:
     def _placed(self, caller: Caller, request: CreateVm, settings: dict[str, Any]) -> Placed:
         """Where it goes: decided in the step in which its share of that host is taken."""
         spec = Spec(**settings, machine_type="", firmware="")
-        pools = self._fleet.builder.pools_of(spec, seen_by=(caller, request.gid))
+        pools = self._fleet.builder.reach.pools(spec, seen_by=(caller, request.gid))
         host = None if request.host is UNSET else request.host
         return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host))
 

@@ -21,13 +21,18 @@ class PoolStates:
     """Those of the declared pools, by their mpid. What is not declared passes every check."""
 
     def __init__(self, storage: Pools, mpids: Collection[int], known: Known) -> None:
+        """`mpids` are those of our own host."""
         self._storage = storage
+        self._own = tuple(mpids)
         self._last = dict.fromkeys(mpids, ONLINE)
         self._known = known
 
     async def open(self) -> None:
-        """The first look: a pool that is away then is put in order when it comes. Never fails."""
-        await asyncio.gather(*map(self.look, self._last))
+        """The first look: a pool that is away then is put in order when it comes. Never fails.
+
+        Nobody waits for another host, which may be silent: a pool of its is looked at before it is used.
+        """
+        await asyncio.gather(*map(self.look, self._own))
 
     def put(self, mpid: int) -> None:
         """One that is declared now; whoever uses it looks at it first."""

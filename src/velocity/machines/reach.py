@@ -1,0 +1,84 @@
+"""What a VM can have on its host: the host NICs and pools that are there, and whether anything starts there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from velocity.access.sessions import Caller
+from velocity.contract.machines import NicType
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import AttachedHosts, Duty
+from velocity.hypervisor.port import HostId
+from velocity.machines.rules import Machine, Spec
+from velocity.media.library import Library
+from velocity.media.rules import Medium
+
+
+class Reach:
+    """Looks at a specification beside what its host has."""
+
+    def __init__(self, hosts: AttachedHosts, library: Library) -> None:
+        self.hosts = hosts
+        self._library = library
+
+    def nics(self, host: HostId) -> Mapping[int, str]:
+        """The host NICs that are declared there: nicid -> identifier."""
+        one = self.hosts.by_id.get(host)
+        return {} if one is None else one.nics
+
+    def pools(self, spec: Spec, seen_by: tuple[Caller, int] | None = None) -> dict[int, str]:
+        """Where what is attached lies: each pool with the name of one medium, for people.
+
+        `seen_by`: raises `Refused` for what that user may not attach to a VM of that group.
+        """
+        if seen_by is not None:
+            for one in spec.media:
+                self._library.visible(*seen_by, one.mid)
+        return {medium.mpid: self._library.visible_name(medium) for _, medium in self._media(spec)}
+
+    def _media(self, spec: Spec) -> Iterator[tuple[int, Medium]]:
+        for number, one in enumerate(spec.media):
+            if (medium := self._library.find(one.mid)) is not None:
+                yield number, medium
+
+    def check(self, spec: Spec, has: Spec | None, host: HostId) -> None:
+        """Raises `Refused` for host NICs, and media that come to it, that are not there."""
+        for number, nic in enumerate(spec.nics):
+            if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self.nics(host):
+                raise Refused(
+                    Problem.NIC_NOT_FOUND,
+                    f"there is no host NIC {nic.host}{self._there(host)}: POST /v/nic/list lists the host NICs",
+                    field=f"nics[{number}].host",
+                )
+        if not self.hosts.many:
+            return
+        had = {one.mid for one in has.media} if has else set()
+        for number, medium in self._media(spec):
+            if medium.mid not in had and (words := self._elsewhere(medium, host)):
+                raise Refused(Problem.NO_HOST, words, field=f"media[{number}].mid")
+
+    def check_start(self, machine: Machine) -> None:
+        """Raises `Refused` where its host starts none, or does not have what it is to start with."""
+        one = self.hosts.by_id.get(machine.host)
+        if one is not None and one.duty is Duty.MAINTENANCE:
+            raise Refused(
+                Problem.NOT_FROM_THIS_STATE,
+                f"host {one.name!r} is in maintenance and starts no VMs: end that first, or have the VM elsewhere",
+            )
+        if self.hosts.many:
+            for _, medium in self._media(machine.spec):
+                if words := self._elsewhere(medium, machine.host):
+                    raise Refused(Problem.POOL_AWAY, words)
+
+    def _elsewhere(self, medium: Medium, host: HostId) -> str:
+        """That a medium is on another host; empty: it is not, or nobody knows where."""
+        at = self.hosts.host_of(medium.mpid)
+        if at is None or at == host:
+            return ""
+        return (
+            f"{self._library.visible_name(medium)} is on {self.hosts.called(at)}, and the VM on "
+            f"{self.hosts.called(host)}: move the medium into a pool there first, or use another one"
+        )
+
+    def _there(self, host: HostId) -> str:
+        return f" on {self.hosts.called(host)}" if self.hosts.many else ""
