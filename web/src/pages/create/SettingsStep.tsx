@@ -177,6 +177,27 @@ export function SettingsStep({
       </FormSection>
       {(role === "disk" || role === "packed") && <LoginFields draft={draft} problems={problems} onChange={onChange} />}
       <ExpandableSection toggleText="More">
+        {host?.hosts && (
+          <Field
+            id="create-host"
+            label="Host"
+            hint="Of those that can have it, the server takes the one with most memory left, or where its disks are."
+          >
+            <Choose
+              id="create-host"
+              value={draft.host}
+              choices={[
+                { value: "", label: "The best for it" },
+                ...host.hosts.map((one) => ({
+                  value: String(one.id),
+                  label: one.name,
+                  disabled: one.duty !== "active" || one.unreachable_since !== undefined,
+                })),
+              ]}
+              onChange={(chosen) => onChange({ host: chosen })}
+            />
+          </Field>
+        )}
         {makesDisk(draft) && (
           <div className="v-create-row">
             <TextField

@@ -14,6 +14,8 @@ export type Role = "cdrom" | "disk" | "packed" | "blank";
 
 export interface Draft {
   gid: number;
+  /** The id of the host that it is to be on; empty: the server chooses. */
+  host: string;
   /** The pool for a new disk. */
   mpid: number | undefined;
   source: Source | undefined;
@@ -59,6 +61,7 @@ export function proposed(gid: number, left: Left, poolLeft: number | undefined):
   const disk = Math.min(20 * 2 ** 30, (poolLeft ?? Number.POSITIVE_INFINITY) / 2);
   return {
     gid,
+    host: "",
     mpid: undefined,
     source: undefined,
     name: "",

@@ -46,6 +46,7 @@ export function createVm(draft: Draft, image: Image | undefined, disk: string | 
   return {
     name: draft.name,
     gid: draft.gid,
+    ...(draft.host && { host: Number(draft.host) }),
     cpus: Number(draft.cpus),
     memory_mib: memoryMib(draft.memory) ?? 0,
     displays: size ? [{ name: "display0", ...size, ppi: 96 }] : [],
@@ -130,6 +131,7 @@ export function commandLines(
   if (image?.isCdrom) vm.push("--media", `${word}${draft.imageMode === "USB" ? ":usb" : ""}:ro`);
   if (draft.nic !== "none") vm.push("--nic", draft.nic);
   if (draft.autostart) vm.push("--autostart");
+  if (draft.host) vm.push("--host", idWord(draft.host));
   const login = loginOf(draft, image).cloud_init;
   if (login?.user) vm.push("--user", login.user);
   for (const key of login?.ssh_keys ?? []) vm.push("--ssh-key", key);

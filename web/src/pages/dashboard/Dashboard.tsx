@@ -12,6 +12,7 @@ import { Attention } from "./Attention";
 import { matters } from "./attention";
 import { FewRights } from "./FewRights";
 import { Host } from "./Host";
+import { Hosts } from "./Hosts";
 import { Machines } from "./Machines";
 import { PoolBars } from "./Pools";
 import { Quotas } from "./Quotas";
@@ -76,6 +77,7 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
         )}
         {(seesHost || history !== undefined) && (
           <div className="v-column">
+            {host.data?.hosts && <Hosts hosts={host.data.hosts} />}
             {seesHost && <Host asked={host} />}
             {history !== undefined && <RecentHistory gid={history} />}
           </div>

@@ -1,6 +1,6 @@
 /** What a person should look at first: what hurts most stands first. */
 import type { Vm } from "@/api/live";
-import type { HostInfo, TaskInfo } from "@/api/schema";
+import type { HostInfo, HostSummary, TaskInfo } from "@/api/schema";
 import { ago, bytes, count, mib, percent } from "@/ui/format";
 import { vmProblem } from "@/ui/vmProblem";
 import { titleOf } from "../tasks/words";
@@ -123,7 +123,7 @@ function ofRoom(room: PoolUsage): Matter[] {
 }
 
 function ofHost(host: HostInfo): Matter[] {
-  const all: Matter[] = [];
+  const all: Matter[] = (host.hosts ?? []).flatMap(ofSilence);
   if (host.memory_free_mib <= SCARCE_MEMORY * host.memory_mib)
     all.push({
       key: "memory",
@@ -141,6 +141,19 @@ function ofHost(host: HostInfo): Matter[] {
       to: "/vms?state=busy",
     });
   return all;
+}
+
+function ofSilence({ id, name, unreachable_since: since, vms }: HostSummary): Matter[] {
+  if (since === undefined) return [];
+  return [
+    {
+      key: `host-${id}`,
+      danger: true,
+      title: `Host ${name} does not respond`,
+      message: `Since ${ago(since)}. Its ${count(vms.total, "VM")} may still be running: they are shown as they were last.`,
+      to: `/vms?host=${id}`,
+    },
+  ];
 }
 
 const ofTask = (task: TaskInfo): Matter => ({

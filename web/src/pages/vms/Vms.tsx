@@ -13,7 +13,9 @@ import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } f
 import { useSearchParams } from "react-router";
 import { useMay, useObjects, useReady, type Vm } from "@/api/live";
 import { Icon } from "@/look/Icon";
+import { Filter } from "@/ui/Choose";
 import { useGroupPath } from "@/ui/groups";
+import { hostsOf } from "@/ui/hosts";
 import { LinkButton } from "@/ui/LinkButton";
 import { vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
@@ -57,11 +59,14 @@ export default function Vms() {
     filters.facets.includes("busy") || (!wall && USAGE_COLUMNS.some((one) => visible.includes(one))),
   );
   const rows = useMemo(() => {
-    if (filters.facets.length === 0 && !within) return all;
+    const there = filters.host === undefined ? all : all.filter((vm) => vm.host?.id === filters.host);
+    if (filters.facets.length === 0 && !within) return there;
     const marks = { trouble: hasProblem, busy: (vm: Vm) => isBusy(vm, usages) };
-    return all.filter((vm) => fits(vm, filters.facets, within, marks));
-  }, [all, filters.facets, within, usages]);
-  const shown = useMemo(() => columns(path, usages), [path, usages]);
+    return there.filter((vm) => fits(vm, filters.facets, within, marks));
+  }, [all, filters.facets, filters.host, within, usages]);
+  const hosts = useMemo(() => hostsOf(all), [all]);
+  const several = hosts.length > 0;
+  const shown = useMemo(() => columns(path, usages, several), [path, usages, several]);
   const ask = useCallback((next: PendingAction) => setAsked(next), []);
   const rowActions = useCallback((vm: Vm) => <RowActions vm={vm} ask={ask} />, [ask]);
   const set = useCallback(
@@ -131,6 +136,15 @@ export default function Vms() {
               <>
                 <StateFilter facets={filters.facets} onChange={(facets) => filter({ ...filters, facets })} />
                 <GroupFilter gid={filters.gid} onChange={(gid) => filter({ ...filters, gid })} />
+                {(several || filters.host !== undefined) && (
+                  <Filter
+                    label="Host"
+                    all="All hosts"
+                    value={String(filters.host ?? "")}
+                    choices={hosts.map((one) => ({ value: String(one.id), label: one.name }))}
+                    onChange={(host) => filter({ ...filters, host: host ? Number(host) : undefined })}
+                  />
+                )}
                 <div>
                   <ToggleGroup aria-label="Shown as">
                     <ToggleGroupItem

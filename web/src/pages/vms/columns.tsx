@@ -13,8 +13,16 @@ import { cpuOf, type Usages } from "./usage";
 /** Those of what VMs take: it is asked for while one of them is shown. */
 export const USAGE_COLUMNS = ["usage", "taken", "uptime"];
 
-/** `path` gives a group's path of names. */
-export const columns = (path: (gid: number) => string, usages: Usages): Column<Vm>[] => [
+const HOST: Column<Vm> = {
+  key: "host",
+  title: "Host",
+  width: "8rem",
+  cell: (vm) => vm.host?.name,
+  sort: (vm) => vm.host?.name ?? "",
+};
+
+/** `path` gives a group's path of names; `several`: there is more than one host. */
+export const columns = (path: (gid: number) => string, usages: Usages, several: boolean): Column<Vm>[] => [
   {
     key: "name",
     title: "Name",
@@ -31,6 +39,7 @@ export const columns = (path: (gid: number) => string, usages: Usages): Column<V
     text: (vm) => `${vm.state} ${vmProblem(vm) ?? ""} ${waitingWords(vm.waiting)}`,
   },
   { key: "group", title: "Group", width: "8rem", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
+  ...(several ? [HOST] : []),
   {
     key: "cpus",
     title: "CPUs",

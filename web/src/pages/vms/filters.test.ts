@@ -11,15 +11,15 @@ const GROUPS = [
 
 test("filters survive the way through the address, and leave the rest of it alone", () => {
   const params = new URLSearchParams("find=web&view=wall");
-  const next = writeFilters(params, { facets: ["running", "trouble"], gid: 0 });
-  expect(readFilters(next)).toEqual({ facets: ["running", "trouble"], gid: 0 });
+  const next = writeFilters(params, { facets: ["running", "trouble"], gid: 0, host: 2 });
+  expect(readFilters(next)).toEqual({ facets: ["running", "trouble"], gid: 0, host: 2 });
   expect(next.get("find")).toBe("web");
   expect(next.get("view")).toBe("wall");
   expect(writeFilters(next, { facets: [] }).toString()).toBe("find=web&view=wall");
 });
 
 test("an address by somebody else is read as far as it makes sense", () => {
-  expect(readFilters(new URLSearchParams("state=RUNNING,weird&group=x"))).toEqual({ facets: ["running"] });
+  expect(readFilters(new URLSearchParams("state=RUNNING,weird&group=x&host=b"))).toEqual({ facets: ["running"] });
 });
 
 test("a group stands for all below it", () => {

@@ -19,24 +19,31 @@ export interface Filters {
   facets: Facet[];
   /** With all groups below it; absent: all. */
   gid?: number;
+  /** The id of one; absent: all. */
+  host?: number;
 }
+
+const number = (text: string | null): number | undefined =>
+  text !== null && /^\d+$/.test(text) ? Number(text) : undefined;
 
 export function readFilters(params: URLSearchParams): Filters {
   const words = (params.get("state") ?? "").toLowerCase().split(",");
-  const group = params.get("group");
   return {
     facets: FACETS.filter((one) => words.includes(one)),
-    gid: group !== null && /^\d+$/.test(group) ? Number(group) : undefined,
+    gid: number(params.get("group")),
+    host: number(params.get("host")),
   };
 }
 
 /** The address with other filters; what else stands in it stays. */
-export function writeFilters(params: URLSearchParams, { facets, gid }: Filters): URLSearchParams {
+export function writeFilters(params: URLSearchParams, { facets, gid, host }: Filters): URLSearchParams {
   const next = new URLSearchParams(params);
   if (facets.length > 0) next.set("state", facets.join(","));
   else next.delete("state");
   if (gid !== undefined) next.set("group", String(gid));
   else next.delete("group");
+  if (host !== undefined) next.set("host", String(host));
+  else next.delete("host");
   return next;
 }
 

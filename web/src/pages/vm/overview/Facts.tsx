@@ -25,6 +25,7 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           <Fact name="State">
             <Lasting vm={vm} since={since} />
           </Fact>
+          {info.host && <Fact name="Host">{info.host.name}</Fact>}
           {addresses.length > 0 && (
             <Fact name={addresses.length === 1 ? "Address" : "Addresses"}>
               {addresses.map((one) => (
