@@ -310,7 +310,7 @@ def compose(
     trashed = Trash(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
-    attaching = AttachedAreas(hosts, pools, states, fleet, storage)
+    attaching = AttachedAreas(hosts, pools, states, fleet, storage, changes)
     membership = hosts_of(settings, database, own_driver, own_storage, changes, attaching)
     turns = Turns()
     database.told.ask = turns.have_others

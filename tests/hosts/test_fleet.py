@@ -138,3 +138,16 @@ async def test_what_one_host_tells_of_anothers_vm_changes_nothing(tmp_path: Path
         await w.settle()
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
         assert w.server.services.fleet.hosts.unknown_guests(b.host) == [strange]
+
+
+@pytest.mark.holds("MANY-424")
+async def test_a_vm_whose_host_is_no_more_is_not_restored(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("other", host=2)
+        await w.ok("DELETE", "/v/vm", vmid=vmid)
+        (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+        await w.server.hosts.detach(b.host)
+        assert await w.refused("PUT", "/t/trash", trid=item["trid"]) == (406, 25280)
+        await w.server.hosts.attach(b.attached())
+        await w.ok("PUT", "/t/trash", trid=item["trid"])
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2

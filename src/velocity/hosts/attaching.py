@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from velocity.access.rules import ROOT_GROUP
+from velocity.changes import Changes
 from velocity.hypervisor.attached import AttachedHost, AttachedHosts
 from velocity.hypervisor.port import HostId
 from velocity.machines.service import Fleet
@@ -19,26 +21,36 @@ class AttachedAreas:
     """
 
     def __init__(
-        self, hosts: AttachedHosts, pools: dict[int, Pool], states: PoolStates, fleet: Fleet, storage: Storage
+        self,
+        hosts: AttachedHosts,
+        pools: dict[int, Pool],
+        states: PoolStates,
+        fleet: Fleet,
+        storage: Storage,
+        changes: Changes,
     ) -> None:
         self.hosts = hosts
         self.storage = storage
         self._pools = pools
         self._states = states
         self._fleet = fleet
+        self._changes = changes
         self._attaching = asyncio.Lock()
 
     async def attach(self, one: AttachedHost) -> None:
         async with self._attaching:
-            self.hosts.put(one)
+            shows = self.hosts.put(one)
             self._declare()
             await self._fleet.hosts.attach(one.host)
+            if shows:
+                self._fleet.hosts.tell_all()
 
     async def detach(self, host: HostId) -> None:
         async with self._attaching:
             self.hosts.remove(host)
             self._declare()
             await self._fleet.hosts.detach(host)
+            self._fleet.hosts.tell_all()
 
     def _declare(self) -> None:
         offered = self.hosts.pools()
@@ -46,5 +58,7 @@ class AttachedAreas:
             del self._pools[gone]
             self._states.drop(gone)
         for mpid, pool in offered.items():
+            if mpid not in self._pools:
+                self._changes.note_change("assignment", (ROOT_GROUP, mpid), ROOT_GROUP)
             self._pools[mpid] = Pool(mpid, pool.name)
             self._states.put(mpid)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from velocity.hypervisor.port import HostId, Hypervisor
-from velocity.storage.port import Storage
+from velocity.storage.port import Storage, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -70,16 +70,20 @@ class AttachedHosts:
     def find(self, host: int) -> AttachedHost | None:
         return self.by_id.get(HostId(host))
 
-    def put(self, one: AttachedHost) -> None:
-        """It is there, or is another now."""
+    def put(self, one: AttachedHost) -> bool:
+        """It is there, or is another now; whether VMs show otherwise by that."""
+        before = self.by_id.get(one.host)
+        known = {} if before is None else self.conflicts(one.host)
         self.by_id[one.host] = one
         self.many = len(self.by_id) > 1
         for mpid in [mpid for mpid, host in self._pools.items() if host == one.host]:
             del self._pools[mpid]
         for pool in one.pools:
             self._pools.setdefault(pool.mpid, one.host)
-        for words in self.conflicts(one.host).values():
-            log.error("%s", words)
+        for mpid, words in self.conflicts(one.host).items():
+            if mpid not in known:
+                log.error("%s", words)
+        return before is None or before.name != one.name
 
     def remove(self, host: HostId) -> None:
         """It is no more. What another declares under the same number comes to the fore."""
@@ -132,6 +136,13 @@ class AttachedHosts:
         return "" if host == self.own.host else self.called(host)
 
     def storage_of(self, mpid: int) -> Storage:
-        """That of the pool's host; of a pool that nobody declares, our own, which says so."""
-        one = self.by_id.get(self._pools.get(mpid, self.own.host))
-        return (one or self.own).storage
+        """That of the pool's host; of a pool that nobody declares, our own, which says so.
+
+        Raises `velocity.storage.port.Unknown` for another host that is known not to answer: nobody waits for it.
+        """
+        host = self._pools.get(mpid, self.own.host)
+        if host == self.own.host:
+            return self.own.storage
+        if host in self.silent:
+            raise Unknown(f"{self.silence(host)}: use another pool until it does")
+        return self.by_id[host].storage

@@ -207,6 +207,7 @@ class Provisioning:
         with contextlib.ExitStack() as undo:
             for machine, _ in machines:
                 plan.step("restore", "vm", machine.name, id=machine.vmid, gid=machine.gid)
+                self._fleet.builder.reach.check_there(machine)
                 self._fleet.builder.check_disks(machine.spec)
                 undo.enter_context(self._fleet.claims.taken(machine.uuid, self._fleet.builder.claim(machine, None)))
             yield

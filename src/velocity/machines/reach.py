@@ -57,6 +57,15 @@ class Reach:
             if medium.mid not in had and (words := self._elsewhere(medium, host)):
                 raise Refused(Problem.NO_HOST, words, field=f"media[{number}].mid")
 
+    def check_there(self, machine: Machine) -> None:
+        """Raises `Refused` where its host is no more, as of one that was deleted before that."""
+        if machine.host not in self.hosts.by_id:
+            raise Refused(
+                Problem.NO_HOST,
+                f"VM {machine.name!r} was on a host that is no more (host {machine.host}): attach that host again, or "
+                "create the VM anew",
+            )
+
     def check_start(self, machine: Machine) -> None:
         """Raises `Refused` where its host starts none, or does not have what it is to start with."""
         one = self.hosts.by_id.get(machine.host)

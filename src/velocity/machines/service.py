@@ -215,7 +215,7 @@ class Fleet:
 
     async def confinement(self, keeper: Keeper) -> Confinement | None:
         """What holds of its process now; None while it does not run, or its host does not answer."""
-        if keeper.state in (State.STOPPED, State.STARTING):
+        if keeper.state in (State.STOPPED, State.STARTING) or keeper.machine.host in self.hosts.attached.silent:
             return None
         try:
             return await self._hypervisor.hosts.confinement(keeper.who, deadline=CALL_DEADLINE)

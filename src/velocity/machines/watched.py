@@ -93,7 +93,6 @@ class WatchedHosts:
         """A host is there that may not have been."""
         if self._opened and host not in self.by_id:
             await self._watch(self.of(host))
-        self._tell_all()
 
     async def detach(self, host: HostId) -> None:
         """A host is no more. VMs that it has, should there be any, are shown as unreachable."""
@@ -101,9 +100,8 @@ class WatchedHosts:
             del self.by_id[host]
             self.attached.silent.pop(host, None)
             await watched.observer.close()
-        self._tell_all()
 
-    def _tell_all(self) -> None:
+    def tell_all(self) -> None:
         """Where VMs are is told where there are several hosts: that is another thing now."""
         for watched in self.by_id.values():
             for keeper in watched.keepers.values():

@@ -52,7 +52,8 @@ def routed(
     of: Of, called: Called, hosts: Callable[[], Iterable[Storage]], files: MediaFiles, again: float = AGAIN
 ) -> RoutedStorage:
     """`files` are our own host's."""
-    jobs, trash = RoutedJobs(of, called), RoutedTrash(of, called, again)
+    trash = RoutedTrash(of, called, again)
+    jobs = RoutedJobs(of, called, trash)
     return RoutedStorage(
         pools=cast(Pools, _Part(of, called, "pools")),
         blobs=cast(Blobs, _Part(of, called, "blobs")),
@@ -99,6 +100,7 @@ class RoutedTrash:
         self._again = again
         self._lift, self._restore, self._held = part.lift, part.restore, part.held
         self._left: dict[MediaRef, Belongs] = {}
+        self._given_up: set[MediaRef] = set()
         self._telling: asyncio.Task[None] | None = None
 
     async def lift(self, ref: MediaRef, *, deadline: float) -> None:
@@ -118,9 +120,17 @@ class RoutedTrash:
         try:
             await self._of(ref.pool).trash.settle(ref, belongs, deadline=deadline)
         except Unknown:
-            self._left[ref] = belongs
-            if self._telling is None:
-                self._telling = asyncio.get_running_loop().create_task(self._tell(), context=Context())
+            self._tell_later(ref, belongs)
+
+    def give_up(self, target: MediaRef) -> None:
+        """The job that makes it was not heard to end: it is cancelled when its host answers, and nothing remains."""
+        self._given_up.add(target)
+        self._tell_later(target, Belongs.NOWHERE)
+
+    def _tell_later(self, ref: MediaRef, belongs: Belongs) -> None:
+        self._left[ref] = belongs
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(self._tell(), context=Context())
 
     async def _tell(self) -> None:
         while self._left:
@@ -132,6 +142,9 @@ class RoutedTrash:
 
     async def _tell_one(self, ref: MediaRef, belongs: Belongs) -> None:
         try:
+            if ref in self._given_up:
+                await self._of(ref.pool).jobs.cancel(ref, deadline=self._again)
+                self._given_up.discard(ref)
             await self._of(ref.pool).trash.settle(ref, belongs, deadline=self._again)
         except Unknown:
             return
@@ -148,9 +161,10 @@ class RoutedTrash:
 class RoutedJobs:
     """Keeps `velocity.storage.port.Jobs`: on the host of their pools, and from one host to another."""
 
-    def __init__(self, of: Of, called: Called) -> None:
+    def __init__(self, of: Of, called: Called, trash: RoutedTrash) -> None:
         self._of = of
         self._called = called
+        self._trash = trash
         self._transfers: dict[MediaRef, Transfer] = {}
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
@@ -159,9 +173,9 @@ class RoutedJobs:
             return await target.jobs.prepare(job, deadline=deadline)
         if not isinstance(job, Clone) or job.compact or job.source.format != job.target.format:
             raise self._refused(job)
-        transfer, prepared = await Transfer.prepare(job, source, target, deadline=deadline)
-        self._transfers[job.target] = transfer
-        return prepared
+        outgoing = await source.blobs.get(job.source, deadline=deadline)
+        self._transfers[job.target] = Transfer(job, outgoing, target, self._trash)
+        return Prepared(outgoing.stat.size, outgoing.stat.allocated)
 
     def _refused(self, job: Job) -> Refused:
         source, target = (self._called(pool) or "this server's host" for pool in (job.source.pool, job.target.pool))
@@ -188,8 +202,11 @@ class RoutedJobs:
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
         if (transfer := self._transfers.pop(target, None)) is not None:
             await transfer.cancel()
-        else:
+            return
+        try:
             await self._of(target.pool).jobs.cancel(target, deadline=deadline)
+        except Unknown:
+            self._trash.give_up(target)
 
     async def close(self) -> None:
         for target in list(self._transfers):

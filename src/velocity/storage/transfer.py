@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from velocity.storage.port import Belongs, Clone, JobProgress, Made, Outgoing, Prepared, Storage
+from velocity.storage.port import Belongs, Clone, JobProgress, Made, Outgoing, Storage, Trash
 
 PIECE = 1 << 20
 """Bytes that are in memory at a time."""
@@ -16,7 +16,9 @@ SECONDS = 30.0
 class Transfer:
     """One copy, of the same bytes. Whatever goes wrong, nothing of it remains."""
 
-    def __init__(self, job: Clone, source: Outgoing, to: Storage) -> None:
+    def __init__(self, job: Clone, source: Outgoing, to: Storage, trash: Trash) -> None:
+        """`trash` is told what belongs nowhere, also where the target's host does not answer."""
+        self._trash = trash
         self._job = job
         self._source = source
         self._to = to
@@ -24,11 +26,6 @@ class Transfer:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[Made] | None = None
         self._told = False
-
-    @classmethod
-    async def prepare(cls, job: Clone, of: Storage, to: Storage, *, deadline: float) -> tuple[Transfer, Prepared]:
-        source = await of.blobs.get(job.source, deadline=deadline)
-        return cls(job, source, to), Prepared(source.stat.size, source.stat.allocated)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._copy())
@@ -61,5 +58,5 @@ class Transfer:
             self._task.cancel()
             await asyncio.wait({self._task})
             if not self._task.cancelled() and self._task.exception() is None:
-                await self._to.trash.settle(self._job.target, Belongs.NOWHERE, deadline=SECONDS)
+                await self._trash.settle(self._job.target, Belongs.NOWHERE, deadline=SECONDS)
         await self._source.close()

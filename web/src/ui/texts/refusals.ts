@@ -135,7 +135,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["That host NIC does not exist any more. Choose another one.", 12214, 16414, 39214],
   ["The MAC address is taken:", 12229, 16440],
   ["This host cannot give that:", 12240, 16422, 39240],
-  ["It cannot be on that host:", 12280, 16490, 39280],
+  ["It cannot be on that host:", 12280, 16490, 25280, 39280],
   ["That host does not exist any more. Look at the hosts as they are now.", 35110],
   ["Not in its present state:", 13220, 13221, 38220, 53220],
   ["The host does not have enough free memory:", 13222],
