@@ -162,11 +162,11 @@ def test_a_host_that_is_lost_is_not_seen_on_the_vms_of_another(say: Callable[[st
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=40, max_examples=300 if whole else 15, deadline=None, database=None,
+        stateful_step_count=40, max_examples=300 if whole else 8, deadline=None, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     run_state_machine_as_test(Chosen if whole else seed(7)(Chosen), settings=chosen)
     say(f"lives on two hosts: {dict(sorted(Chosen.counted.items()))}, no lie")
     assert Chosen.counted["kills"] >= 5
     assert Chosen.counted["answered 200 on a"] >= 10
-    assert Chosen.counted["lives compared"] >= 40
+    assert Chosen.counted["lives compared"] >= 30
