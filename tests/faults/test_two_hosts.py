@@ -154,7 +154,7 @@ class Hosts(Served):
         self.counted["lives compared"] += len(self.of)
 
 
-@pytest.mark.holds("MANY-402")
+@pytest.mark.holds("MANY-7")
 @pytest.mark.long
 @pytest.mark.whole
 def test_a_host_that_is_lost_is_not_seen_on_the_vms_of_another(say: Callable[[str], None], whole: bool) -> None:

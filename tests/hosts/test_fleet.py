@@ -140,7 +140,7 @@ async def test_what_one_host_tells_of_anothers_vm_changes_nothing(tmp_path: Path
         assert w.server.services.fleet.hosts.unknown_guests(b.host) == [strange]
 
 
-@pytest.mark.holds("MANY-424")
+@pytest.mark.holds("MANY-39")
 async def test_a_vm_whose_host_is_no_more_is_not_restored(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm("other", host=2)

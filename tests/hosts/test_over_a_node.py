@@ -109,7 +109,7 @@ async def test_a_cut_line_is_told_and_made_up_for(tmp_path: Path, line: Line) ->
         assert {ref.medium for ref in pool.kept} == {UUID(mid)}
 
 
-@pytest.mark.holds("MANY-423")
+@pytest.mark.holds("MANY-38")
 async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it_does(line: Line) -> None:
     pool, storage = line.other.disks.pools[20], await line.open()
     kept, gone = (MediaRef(20, uuid4(), "raw") for _ in range(2))

@@ -22,7 +22,7 @@ def b() -> Other:
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-419")
+@pytest.mark.holds("MANY-34")
 async def test_each_host_is_shown_with_what_it_has_and_the_others_beside(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm(host=2, memory_mib=512)
@@ -52,7 +52,7 @@ async def test_each_host_is_shown_with_what_it_has_and_the_others_beside(tmp_pat
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-420")
+@pytest.mark.holds("MANY-35")
 async def test_pools_and_nics_say_on_which_hosts_they_are(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         nics = (await w.ok("POST", "/v/nic/list"))["host_nics"]
@@ -68,7 +68,7 @@ async def test_pools_and_nics_say_on_which_hosts_they_are(tmp_path: Path, b: Oth
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-421")
+@pytest.mark.holds("MANY-36")
 async def test_metrics_are_of_each_host_that_responds(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
 
@@ -92,7 +92,7 @@ async def test_metrics_are_of_each_host_that_responds(tmp_path: Path, b: Other) 
         assert list(found["velocity_host_memory_bytes"]) == [(own,)]
 
 
-@pytest.mark.holds("MANY-422")
+@pytest.mark.holds("MANY-37")
 def test_the_command_line_names_hosts(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         assert "would create vm there" in (planned := host.ok("vm", "create", "there", "--host", "b", "--plan"))

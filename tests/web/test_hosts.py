@@ -13,7 +13,7 @@ from tests.hosts.together import Other, attaching
 from tests.web.conftest import NewPerson
 
 
-@pytest.mark.holds("PAGE-400")
+@pytest.mark.holds("PAGE-49")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
     b = Other(2, "backyard", (20, "fast"))
     with hosting(tmp_path / "data", attach=attaching(b)) as host:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # a call imports its module of the contract: all of them take
         groups,
         guests,
         history,
-        host,
+        hosts,
         machines,
         media,
         medium,
@@ -1143,15 +1143,16 @@ class AsyncMethods(abc.ABC):
 
         return await self.call(command.VM, machines.VmRequest(vmid=vmid))
 
-    async def show_host(self) -> host.HostInfo:
-        """Show the host with its load, memory, pools and hypervisor.
+    async def show_host(self, *, host: int | UnsetType = UNSET) -> hosts.HostInfo:
+        """Show a host with its load, memory, pools and hypervisor.
 
         Refused with:
         403 35100: velocity.host.view is needed on at least one group
+        404 35110: no such host
         """
-        from velocity.contract import host
+        from velocity.contract import hosts
 
-        return await self.call(host.SHOW, Nothing())
+        return await self.call(hosts.SHOW, hosts.ShowHost(host=host))
 
     async def list_nodes(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nodes.Nodes:
         """List the hosts, the server's own first.
@@ -1362,6 +1363,7 @@ class AsyncMethods(abc.ABC):
         406 25227: the quota of the pool does not allow it
         406 25228: the pool of a medium is away or read-only
         409 25229: another VM now has the MAC address of one of its NICs
+        406 25280: the VM's host is no more
         """
         from velocity.contract import trash
 

@@ -337,18 +337,6 @@ class Builder:
         medium = self._library.find(mid)
         return f"medium {mid}" if medium is None else self._library.visible_name(medium)
 
-    def _nics(self, host: HostId) -> Mapping[int, str]:
-        one = self._attached.find(host)
-        return {} if one is None else one.nics
-
-    def _check_nic(self, number: int, nic: Nic, host: HostId) -> None:
-        if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics(host):
-            raise Refused(
-                Problem.NIC_NOT_FOUND,
-                f"there is no host NIC {nic.host}: POST /v/nic/list lists the host NICs",
-                field=f"nics[{number}].host",
-            )
-
     def check_trust(self, caller: Caller, gid: int, machine: Machine) -> None:
         """Of a VM that comes into this group as it is. Raises `Refused`."""
         self._check_trusted(caller, gid, interfaces.trusted(machine.spec, None), "a trusted NIC", "trusted")
