@@ -42,3 +42,17 @@ def test_a_verb_imports_only_what_it_needs(words: tuple[str, ...]) -> None:
     assert not HEAVY & {one.partition(".")[0] for one in modules}
     assert (OTHERS & modules) == NEEDS.get(words[0], set())
     assert len(modules) <= MOST
+
+
+@pytest.mark.holds("MANY-443")
+@pytest.mark.parametrize(
+    ("process", "without"),
+    [
+        ("velocity.cli.serve", {"grpc", "cryptography"}),
+        ("velocity.cli.node_serve", {"sqlalchemy", "alembic", "starlette", "uvicorn", "httpx", "cryptography", "rich"}),
+    ],
+)
+def test_a_server_of_one_machine_speaks_no_grpc_and_a_node_has_no_database(process: str, without: set[str]) -> None:
+    says = f"import json, sys, {process}; print(json.dumps(sorted(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
+    assert not without & {one.partition(".")[0] for one in json.loads(ran.stdout)}

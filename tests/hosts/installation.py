@@ -92,7 +92,7 @@ class Installation:
         self._machines: list[Machine] = []
 
     async def open(self, **more: Any) -> None:
-        file = self.data / "v.db"
+        file = self.data / "velocity.db"
         if not file.exists():
             file.write_bytes(migrated())
         self.database = Database(f"sqlite:///{file}")

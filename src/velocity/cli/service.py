@@ -18,11 +18,11 @@ from velocity.network.nat_networks import CannotNat
 from velocity.store import engine
 from velocity.store.errors import DatabaseError
 
-SERVER, GUESTS = "velocity.service", "velocity-guests.service"
+SERVER, GUESTS, NODE = "velocity.service", "velocity-guests.service", "velocity-node.service"
 
 SERVER_UNIT = """\
 [Unit]
-Description=Velocity, virtual machines
+Description={description}
 Wants=network-online.target
 After=network-online.target local-fs.target remote-fs.target postgresql.service
 # It is tried again for as long as what it needs, such as its database, is missing.
@@ -32,7 +32,7 @@ StartLimitIntervalSec=0
 # Started is a server that serves.
 Type=notify
 TimeoutStartSec=10min
-ExecStart={command} serve{option}
+ExecStart={command} {serve}{option}
 ExecReload=/bin/kill -HUP $MAINPID
 {environment}
 # Guests are separate processes and keep running when the server ends.
@@ -132,11 +132,14 @@ service.add_command(stop_guests)
 @service.command()
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The settings file.")
 @click.option("--user", is_flag=True, help="For this account only, without root.")
+@click.option("--node", is_flag=True, help="Of a node (`velocity node serve`), in the place of a server.")
 @click.option("--timeout", type=int, default=90, show_default=True, help="Seconds that guests have to shut down.")
 @click.option("--print", "only_print", is_flag=True, help="Print the units, and write nothing.")
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The directory for the units.")
-def install(config: Path | None, user: bool, timeout: int, only_print: bool, directory: Path | None) -> None:
-    """Write the systemd units of the server and its guests, and print how to start them."""
+def install(
+    config: Path | None, user: bool, node: bool, timeout: int, only_print: bool, directory: Path | None
+) -> None:
+    """Write the systemd units of the server and its guests, or of a node, and print how to start them."""
     try:
         settings = load(config)
     except ConfigError as error:
@@ -152,11 +155,15 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
         "target": "default.target" if user else "multi-user.target",
         "hardening": "" if user else HARDENING + "".join(f"ReadWritePaths={_word(str(one))}\n" for one in inside),
         "guests_hardening": "" if user else GUESTS_HARDENING,
+        "description": "Velocity, a host of another machine's server" if node else "Velocity, virtual machines",
+        "serve": "node serve" if node else "serve",
         "server": SERVER,
         "timeout": timeout,
         "most": timeout + 30,
     }
-    units = {SERVER: SERVER_UNIT.format(**words), GUESTS: GUESTS_UNIT.format(**words)}
+    units = {NODE: SERVER_UNIT.format(**words)}
+    if not node:
+        units = {SERVER: SERVER_UNIT.format(**words), GUESTS: GUESTS_UNIT.format(**words)}
     if only_print:
         click.echo("\n".join(f"# {name}\n{text}" for name, text in units.items()))
         return
@@ -175,7 +182,7 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
             ) from None
         click.echo(f"wrote {place / name}", err=True)
     systemctl = "systemctl --user" if user else "systemctl"
-    click.echo(f"{systemctl} daemon-reload && {systemctl} enable --now {SERVER} {GUESTS}")
+    click.echo(f"{systemctl} daemon-reload && {systemctl} enable --now {' '.join(units)}")
     if user:
         click.echo("loginctl enable-linger   (to keep it running after you sign out)")
 
@@ -240,9 +247,10 @@ def _word(text: str) -> str:
 def uninstall(user: bool, directory: Path | None) -> None:
     """Remove the units, and print how to stop what still runs. Guests and data remain."""
     place = (directory or _place(user)).absolute()
-    if (place / SERVER).is_file():
-        _remove_nat(place / SERVER)
-    for name in (SERVER, GUESTS):
+    server = NODE if (place / NODE).is_file() else SERVER
+    if (place / server).is_file():
+        _remove_nat(place / server)
+    for name in (SERVER, GUESTS, NODE):
         enabled = [one for one in _place(user).glob(f"*.wants/{name}") if one.readlink() == place / name]
         for file in (place / name, *enabled):
             if file.is_symlink() or file.exists():
@@ -254,8 +262,9 @@ def uninstall(user: bool, directory: Path | None) -> None:
                     ) from None
                 click.echo(f"removed {file}", err=True)
     systemctl = "systemctl --user" if user else "systemctl"
-    click.echo(f"{systemctl} stop {SERVER}; {systemctl} daemon-reload   (guests keep running)")
-    click.echo(f"{systemctl} stop {GUESTS}   (before that, if the guests are to be shut down)")
+    click.echo(f"{systemctl} stop {server}; {systemctl} daemon-reload   (guests keep running)")
+    if server == SERVER:
+        click.echo(f"{systemctl} stop {GUESTS}   (before that, if the guests are to be shut down)")
 
 
 def _remove_nat(unit: Path) -> None:

@@ -72,6 +72,7 @@ class EventRenderer:
             "trash": self._trash,
             "history": self._history,
             "session": self._session,
+            "host": self._host,
         }
 
     def __call__(self, key: Key, line: GroupPath) -> None:
@@ -230,6 +231,10 @@ class EventRenderer:
     def _session(self, uid: object, line: GroupPath) -> None:
         if isinstance(uid, int):
             self._emit(TheseUsers(frozenset({uid})), b"changed", Same(encode(events.Changed(kind="session"))))
+
+    def _host(self, host: object, line: GroupPath) -> None:
+        audience = HoldersAnywhere(Permission.HOST_VIEW.bit)
+        self._emit(audience, b"changed", Same(encode(events.Changed(kind="host"))))
 
     # Helpers
 

@@ -1,0 +1,157 @@
+"""A server and a node as processes: joined by the command line, with QEMU, killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+from click.testing import Result
+
+from tests.host import Host, hosting
+from tests.hosts.installation import Installation
+from tests.journeys.server import free_port
+from tests.patience import PATIENCE, at_last
+from tests.ports.subjects import spec
+from velocity.contract.joining import NodeToken
+from velocity.hypervisor.port import Fact, HostId, Incarnation, Stop
+
+DEADLINE = 30.0
+
+
+class NodeProcess:
+    """`velocity node` on a data directory of its own."""
+
+    def __init__(self, data: Path, runtime: Path) -> None:
+        self.data = data
+        self.port = free_port()
+        self.runtime = runtime
+        self.process: subprocess.Popen[bytes] | None = None
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("VELOCITY_")}
+        self.environment = kept | {
+            "VELOCITY_DATA_DIR": str(data),
+            "VELOCITY_NODE_LISTEN": f"127.0.0.1:{self.port}",
+            "VELOCITY_RUNTIME_DIR": str(runtime),
+            "VELOCITY_NAT_SUBNET": "none",
+            "VELOCITY_ACCELERATOR": "tcg",
+        }
+
+    def run(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "velocity", *words]
+        return subprocess.run(
+            command, env=self.environment, input=typed, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+
+    @property
+    def log(self) -> Path:
+        return self.data.with_suffix(".log")
+
+    def start(self) -> None:
+        words = [sys.executable, "-m", "velocity", "node", "serve"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                words, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def guests(self) -> list[int]:
+        notes = self.runtime.glob("*/*/run.json")
+        pids = [int(msgspec.json.decode(note.read_bytes())["pid"]) for note in notes]
+        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.fixture
+def node(tmp_path: Path, runtime: Path) -> Iterator[NodeProcess]:
+    made = NodeProcess(tmp_path / "b", runtime)
+    yield made
+    made.kill()
+    for pid in made.guests():
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.holds("MANY-440", "MANY-441", "MANY-442")
+@pytest.mark.guest
+def test_a_machine_joins_by_one_command_and_its_guests_outlive_every_process(tmp_path: Path, node: NodeProcess) -> None:
+    with hosting(tmp_path / "a") as host:
+        joins(host, node)
+    asyncio.run(outlives(Installation(tmp_path / "a"), node))
+
+
+async def outlives(here: Installation, node: NodeProcess) -> None:
+    await here.open()
+    try:
+        await comes_back(here, node)
+    finally:
+        await here.close()
+
+
+def joins(host: Host, node: NodeProcess) -> None:
+    def join(typed: str, **other: str) -> Result:
+        return host.run("node", "join", "-", "--name", "bee", typed=typed + "\n", **node.environment | other)
+
+    word = host.ok("node", "token", "--url", host.url).strip()
+    assert "that is no token" in join("vnt1.AAAA").stderr
+    assert "has not joined a server" in node.run("node", "serve").stderr
+    assert "is the data directory of a server" in join(word, VELOCITY_DATA_DIR=str(host.data)).stderr
+    joined = join(word)
+    assert joined.exit_code == 0, joined.stderr
+    assert "service install --node" in joined.stdout
+    assert join(word).exit_code == 3, "the token was used"
+    assert "is the data directory of a node" in node.run("serve").stderr
+    node.start()
+    at_last(lambda: " online " in host.ok("node", "list", "--match", "bee"), "the node's answer")
+    assert "runs on" in join(word).stderr, "its data directory is in use"
+    hold_back(host, node, NodeToken.read(word))
+
+
+def hold_back(host: Host, node: NodeProcess, token: NodeToken) -> None:
+    """Neither the token's secret nor a key is anywhere but in the file of the node and in the database."""
+    own = msgspec.json.decode((node.data / "node" / "identity.json").read_bytes())
+    secrets = [token.secret, base64.urlsafe_b64encode(token.secret).rstrip(b"="), token.secret.hex().encode()]
+    secrets += [own["key"].splitlines()[1].encode(), b"PRIVATE KEY"]
+    told = [host.ok("--json", *words) for words in (("node", "list"), ("node", "show", "bee"), ("history",))]
+    export = host.data.parent / "export"
+    host.ok("db", "export", str(export))
+    said = [node.log.read_bytes(), export.read_bytes(), *(text.encode() for text in told)]
+    assert all(secret not in text for secret in secrets for text in said)
+    assert b"make_node_token" in said[-1]
+
+
+async def comes_back(here: Installation, node: NodeProcess) -> None:
+    """The server has ended: another one comes, starts a guest on the node, and finds it again when that was killed."""
+    host = HostId(2)
+    assert (await here.until(host, lambda now: now.state == "online")).name == "bee"
+    there = here.hosts.there[host].hypervisor
+    who = Incarnation(uuid4(), host, 1)
+    await there.machines.adopt(host, deadline=DEADLINE)
+    await there.machines.start(who, spec(there), deadline=DEADLINE)
+    (pid,) = node.guests()
+    node.kill()
+    await here.until(host, lambda now: now.state == "unreachable")
+    assert node.guests() == [pid]
+    node.start()
+    await here.until(host, lambda now: now.state == "online")
+    found = await there.machines.adopt(host, deadline=DEADLINE)
+    assert [(one.who, one.fact) for one in found.found] == [(who, Fact.RUNNING)]
+    await here.reopen()
+    there = here.hosts.there[host].hypervisor
+    await here.until(host, lambda now: now.state == "online")
+    found = await there.machines.adopt(host, deadline=DEADLINE)
+    assert [(one.who, one.fact) for one in found.found] == [(who, Fact.RUNNING)]
+    assert node.guests() == [pid]
+    await there.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    await there.machines.acknowledge(who, deadline=DEADLINE)
+    assert node.guests() == []
