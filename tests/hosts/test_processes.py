@@ -109,6 +109,7 @@ def joins(host: Host, node: NodeProcess) -> None:
     joined = join(word)
     assert joined.exit_code == 0, joined.stderr
     assert "service install --node" in joined.stdout
+    assert f"the host bee of {host.url}" in host.run("doctor", **node.environment).stdout
     assert join(word).exit_code == 3, "the token was used"
     assert "is the data directory of a node" in node.run("serve").stderr
     node.start()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 import click
+import msgspec
 from msgspec import Struct
 
 from velocity import sandbox
@@ -21,6 +24,7 @@ from velocity.hypervisor.qemu import confine, disk_io, facts, firmware, nat_host
 from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
+from velocity.node import identity
 from velocity.sizes import size
 from velocity.storage.directory.direct_io import directory_lacks
 from velocity.storage.directory.fullness import lacks
@@ -51,7 +55,7 @@ def doctor() -> int:
         raise click.ClickException(str(error)) from None
     host = _host(settings)
     unknown = {one.uuid for one in host.unknown_guests} if host else set()
-    findings = [*examine(settings, unknown), *(unasked_writers(host.unasked_writers) if host else ())]
+    findings = [*examine(settings, unknown), *node(settings), *(unasked_writers(host.unasked_writers) if host else ())]
     if as_json():
         show_json(findings)
     else:
@@ -234,6 +238,23 @@ def unasked_writers(told: Sequence[UnaskedWriter]) -> Iterator[Finding]:
             "asking for a permission; detach it, or attach it read-only (`velocity vm set --media`)"
         )
         yield Finding("media", "limited", text)
+
+
+def node(settings: Settings) -> Iterator[Finding]:
+    """Whether this machine is a host of another one's server, and whether its certificate still holds."""
+    try:
+        own = identity.read(settings.data_dir)
+    except (OSError, msgspec.MsgspecError) as error:
+        yield Finding("node", "missing", f"who this node is cannot be read ({error}): let it join again")
+        return
+    if own is None:
+        return
+    until = datetime.fromtimestamp(own.expires).astimezone().date()
+    if own.expires <= time.time():
+        cure = f"let it join again (`velocity node token --again {own.name}` on the server, `velocity node join` here)"
+        yield Finding("node", "missing", f"the certificate of the host {own.name} ended on {until}: {cure}")
+        return
+    yield Finding("node", "ok", f"the host {own.name} of {own.controllers[0]}, with a certificate until {until}")
 
 
 def _host(settings: Settings) -> HostInfo | None:

@@ -170,7 +170,10 @@ class Node:
             return
         async with self._turn:
             if term < self._terms.highest:
-                raise Displaced(f"this host has been led in term {self._terms.highest}; yours is {term}")
+                raise Displaced(
+                    f"this host has been led in term {self._terms.highest}; yours is {term}. Where the database was "
+                    "restored from an older copy, let the host join again (velocity node token --again)"
+                )
             if term > self._terms.highest:
                 await self._end_open()
                 if self._storage is not None:
