@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from velocity.contract import joining
 from velocity.contract.joining import BadToken, NodeToken
 from velocity.contract.nodes import JoinNode, ListNodes, SetNode
 from velocity.contract.problems import Problem, Refused
+from velocity.hosts.members import Member
 from velocity.hosts.port import OWN_HOST, Duty
 from velocity.node import identity, places
 from velocity.node.certificates import Authority, serial_of
 from velocity.node.joining import BadAnswer
+from velocity.store.hosts import SqlMembers
 
 pytestmark = pytest.mark.anyio
 
@@ -206,3 +209,26 @@ async def test_a_certificate_is_renewed_by_itself_before_its_time_is_over(here: 
     await here.until(host, lambda now: now.state == "online")
     await here.reopen()
     await here.until(host, lambda now: now.state == "online")
+
+
+@pytest.mark.holds("MANY-449")
+@pytest.mark.parametrize("has_the_new_one", [True, False])
+async def test_a_server_that_ended_while_it_renewed_a_certificate_finds_the_host_by_either(
+    here: Installation, has_the_new_one: bool
+) -> None:
+    one, host = await here.join("b")
+    own = identity.read(one.settings.data_dir)
+    assert own is not None
+    await here.membership.close()
+    rows = SqlMembers(here.database)
+    (member,) = (row for row in rows.load().members if row.host == host)
+    other = {"serial": "1", "renewing": own.serial} if has_the_new_one else {"serial": own.serial, "renewing": "1"}
+    await rows.note(dataclasses.replace(member, **other))
+    await here.reopen()
+    await here.until(host, lambda now: now.state == "online")
+    await eventually(lambda: [row.renewing for row in rows_of(here) if row.host == host] == [""])
+    assert [row.serial for row in rows_of(here) if row.host == host] == [own.serial]
+
+
+def rows_of(here: Installation) -> Sequence[Member]:
+    return SqlMembers(here.database).load().members

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from velocity.contract.problems import Refused
 from velocity.hosts.members import API, OLDEST, Dialing, Hello, Known, Link, Member, MemberStore, Sealed
@@ -23,6 +23,8 @@ EVERY = 1.0
 DEADLINE = 2.0
 AGAIN = (0.5, 10.0)
 """Seconds after the first failure, and after many."""
+REDIAL = 8
+"""Failures after which the connection is made anew."""
 NO_FACTS = HostFacts("", "", "", "", "", (), {}, 0, 0)
 """Of a host that was never heard, and so is attached nowhere."""
 
@@ -105,7 +107,7 @@ class Connector:
 
     async def _keep(self, host: HostId, way: JoinedHost) -> None:
         failures = 0
-        while True:
+        while self._roster.find(host) is not None:
             way.poke.clear()
             try:
                 hello = await way.link.node.hello(API, deadline=DEADLINE)
@@ -114,6 +116,8 @@ class Connector:
             except (HypervisorError, Refused) as error:
                 failures += 1
                 await self._lost(host, way, str(error))
+                if failures % REDIAL == 0:  # with a certificate of our own that still holds
+                    await self._redirect(way, *way.at)
             except Exception:  # the way to one host never ends for a fault of ours
                 failures += 1
                 log.exception("the host %d could not be followed", host)
@@ -131,28 +135,27 @@ class Connector:
             return
         if way.trouble:
             log.info("the host %s answers", member.name)
-        known, anew = Known.of(hello), bool(way.trouble)
-        if member.known != known:
-            member = replace(member, known=known)
-            await self._store.note(member)
-            anew = True
-        way.trouble = ""  # not before: who answers is shown with what it tells
-        if anew:
-            self._roster.put(member)
+        known, back = Known.of(hello), bool(way.trouble)
+        way.trouble = ""
+        if back or member.known != known:
+            anew = member.known != known
+            member = self._roster.change(host, known=known)
+            if anew:
+                await self._note(member)
         await self._attach(way, member)
-        if self._is_due(hello):
+        if member.renewing:
+            await self._settle(way, member, hello.serial)
+        elif self._is_due(hello):
             await self._renew(way, member)
 
     async def _lost(self, host: HostId, way: JoinedHost, why: str) -> None:
         member = self._roster.get(host)
         words = f"{member.name} does not answer at {member.address}: {why}"
-        first = not way.trouble
-        changed, way.trouble = way.trouble != words, words
+        first, changed, way.trouble = not way.trouble, way.trouble != words, words
         if first:
             log.warning("%s", words)
-            member = replace(member, heard=int(self._clock()))
-            await self._store.note(member)
-        if changed:
+            await self._note(self._roster.change(host, heard=int(self._clock())))
+        elif changed:
             self._roster.put(member)
         if member.renewing:  # whether it has taken the new certificate is not known
             other = member.renewing if way.at[1] == member.serial else member.serial
@@ -170,6 +173,13 @@ class Connector:
         way.at = (address, serial)
         await way.link.redirect(address, serial)
 
+    async def _note(self, member: Member) -> None:
+        """Of what is learnt again anyway: a database that takes no writes costs no host its way."""
+        try:
+            await self._store.note(member)
+        except Refused as error:
+            log.warning("what %s told is not kept: %s", member.name, error.message)
+
     # Its certificate
 
     def _is_due(self, hello: Hello) -> bool:
@@ -181,17 +191,20 @@ class Connector:
         assert member.uuid is not None, "the server's own host has no certificate"
         request = await way.link.node.request(deadline=DEADLINE)
         signed = self._dialing().sign(way.authority, request.decode("ascii", "replace"), member.uuid)
-        member = replace(self._roster.get(member.host), renewing=signed.serial)
-        await self._keep_member(member)
+        member = self._roster.change(member.host, renewing=signed.serial)
+        await self._store.note(member)
         await way.link.node.renew(signed.certificate.encode(), deadline=DEADLINE)
-        member = replace(self._roster.get(member.host), serial=signed.serial, renewing="")
-        await self._keep_member(member)
-        await self._redirect(way, member.address, member.serial)
+        await self._settle(way, member, signed.serial)
         log.info("the certificate of the host %s was renewed", member.name)
 
-    async def _keep_member(self, member: Member) -> None:
+    async def _settle(self, way: JoinedHost, member: Member, serial: str) -> None:
+        """It has this certificate of the two."""
+        if serial not in (member.serial, member.renewing):
+            return
+        member = self._roster.change(member.host, serial=serial, renewing="")
         await self._store.note(member)
-        self._roster.put(member)
+        if way.at != (member.address, serial):
+            await self._redirect(way, member.address, serial)
 
 
 def _attached(member: Member, hypervisor: Hypervisor, storage: Storage) -> AttachedHost:

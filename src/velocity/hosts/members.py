@@ -22,7 +22,7 @@ OWN_NAME = "this host"
 
 
 class Hello(Value, frozen=True):
-    """What a node tells of itself. The certificate's times are in unix seconds."""
+    """What a node tells of itself. The certificate's times are in unix seconds, its serial in hexadecimal digits."""
 
     api: int
     uuid: UUID
@@ -31,6 +31,7 @@ class Hello(Value, frozen=True):
     facts: HostFacts
     pools: tuple[OfferedPool, ...]
     nics: dict[int, str]
+    serial: str
     certificate_begins: int
     certificate_expires: int
 
@@ -146,10 +147,10 @@ class MemberStore(Protocol):
         """Keep both as they are now: a new host, or one that is known."""
 
     async def keep(self, member: Member) -> None:
-        """As a user changed it."""
+        """As a user changed it: name, address, duty and labels."""
 
     async def note(self, member: Member) -> None:
-        """As it told itself: no change of a request."""
+        """What is learnt of it: when it was heard, what it told, its certificate. No change of a request."""
 
     async def remove(self, host: HostId) -> int:
         """How many VMs it has; where these are none, it is gone."""

@@ -230,9 +230,9 @@ class Membership:
         with self._roster.claim(after.name, before.host):
             plan.step("change", "host", before.name, id=before.host, changes=changes)
             await self._store.keep(after)
-            now = self._roster.get(before.host)  # it may have told of itself meanwhile
-            after = replace(now, name=after.name, address=after.address, duty=after.duty, labels=after.labels)
-            self._roster.put(after)
+            after = self._roster.change(
+                before.host, name=after.name, address=after.address, duty=after.duty, labels=after.labels
+            )
         await self._connections.follow(after, self._authority)
         return await self.show(asked.host)
 
@@ -244,9 +244,9 @@ class Membership:
         _check_empty(member, (await self._store.count()).get(host, 0))
         plan.step("delete", "host", member.name, id=member.host)
         _check_empty(member, await self._store.remove(member.host))
+        await self._connections.let_go(member.host)
         self._roster.drop(member.host)
         self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
-        await self._connections.let_go(member.host)
 
 
 def _refused() -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from velocity.changes import Changes
@@ -62,6 +63,12 @@ class Roster:
         """It is so from now on."""
         self._members[member.host] = member
         self._changes.note_change("host", member.host)
+
+    def change(self, host: HostId, **fields: Any) -> Member:
+        """It is so from now on, in these fields alone: others may change what it has meanwhile."""
+        changed = replace(self.get(host), **fields)
+        self.put(changed)
+        return changed
 
     def drop(self, host: HostId) -> None:
         del self._members[host]

@@ -319,7 +319,7 @@ class MirrorProgress(Value, frozen=True):
 
 
 class Mirrors(Protocol):
-    """Disks of machines that run, made anew in other objects while their guests write to them: see decision 37.
+    """Disks of machines that run, made anew in other objects while their guests write to them: see decision 38.
 
     A mirror is told by its medium. Calls for one run come as those of `Machines` do, `progress` at any moment.
     """

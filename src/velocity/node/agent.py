@@ -44,6 +44,7 @@ class Agent:
             facts=self._hypervisor.hosts.about(OWN_HOST),
             pools=tuple(OfferedPool(one.mpid, one.name) for one in self._settings.media_pools),
             nics={one.nicid: one.identifier for one in self._settings.nics},
+            serial=now.serial,
             certificate_begins=now.begins,
             certificate_expires=now.expires,
         )

@@ -25,6 +25,7 @@ class NodeIdentity(Struct, frozen=True):
     key: str
     certificate: str
     authority: str
+    serial: str
     begins: int
     expires: int
 
@@ -70,8 +71,14 @@ class OwnIdentity:
         from velocity.node import certificates
 
         begins, expires = certificates.validity(certificate)
+        serial = f"{certificates.serial_of(certificate):x}"
         renewed = replace(
-            self.now, key=self._asked, certificate=certificate.decode("ascii"), begins=begins, expires=expires
+            self.now,
+            key=self._asked,
+            certificate=certificate.decode("ascii"),
+            serial=serial,
+            begins=begins,
+            expires=expires,
         )
         certificates.check(renewed.shown)
         write(self._data_dir, renewed)

@@ -65,9 +65,11 @@ def accept(data_dir: Path, draft: Draft, token: NodeToken, answer: Joined) -> No
         if certificates.fingerprint(answer.authority.encode()) != token.authority:
             raise BadAnswer("its authority is another one than the token names")
         begins, expires = certificates.validity(answer.certificate.encode())
+        serial = f"{certificates.serial_of(answer.certificate.encode()):x}"
         own = NodeIdentity(
             uuid=draft.uuid, host=answer.host, name=answer.name, mpid=answer.mpid, controllers=token.urls,
-            key=draft.key, certificate=answer.certificate, authority=answer.authority, begins=begins, expires=expires,
+            key=draft.key, certificate=answer.certificate, authority=answer.authority, serial=serial,
+            begins=begins, expires=expires,
         )  # fmt: skip
         certificates.check(own.shown)
     except ValueError as error:

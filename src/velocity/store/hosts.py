@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,10 @@ from velocity.store.database import Database
 from velocity.store.tables import authority, hosts, instance, machines, node_tokens
 
 LAST = "last host"
+WISHED = {"name", "address", "duty", "labels"}
+"""What users change of a host."""
+TOLD = {"serial", "renewing", "heard", "known"}
+"""What is learnt of it, which may come at the same time."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,11 @@ class SqlMembers:
         await self._database.write(work)
 
     async def keep(self, member: Member) -> None:
-        await self._database.write(lambda connection: _put(connection, member))
+        await self._database.write(lambda connection: _put(connection, member, WISHED))
 
     async def note(self, member: Member) -> None:
-        statement = update(hosts).where(hosts.c.host_id == member.host).values(_row(member))
+        told = {name: value for name, value in _row(member).items() if name in TOLD}
+        statement = update(hosts).where(hosts.c.host_id == member.host).values(told)
         await self._database.aside(lambda connection: connection.execute(statement) and None)
 
     async def remove(self, host: HostId) -> int:
@@ -92,9 +97,12 @@ class SqlMembers:
 _last = instance.c.name == LAST
 
 
-def _put(connection: Connection, member: Member) -> None:
-    if connection.execute(update(hosts).where(hosts.c.host_id == member.host).values(_row(member))).rowcount != 1:
-        connection.execute(insert(hosts).values(_row(member)))
+def _put(connection: Connection, member: Member, columns: Collection[str] = ()) -> None:
+    """Of one that is there, these columns alone, if any are named."""
+    row = _row(member)
+    changed = {name: value for name, value in row.items() if not columns or name in columns}
+    if connection.execute(update(hosts).where(hosts.c.host_id == member.host).values(changed)).rowcount != 1:
+        connection.execute(insert(hosts).values(row))
 
 
 def _member(row: Row[Any]) -> Member:
