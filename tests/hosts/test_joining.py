@@ -222,8 +222,8 @@ async def test_a_server_that_ended_while_it_renewed_a_certificate_finds_the_host
     await here.membership.close()
     rows = SqlMembers(here.database)
     (member,) = (row for row in rows.load().members if row.host == host)
-    other = {"serial": "1", "renewing": own.serial} if has_the_new_one else {"serial": own.serial, "renewing": "1"}
-    await rows.note(dataclasses.replace(member, **other))
+    serial, renewing = ("1", own.serial) if has_the_new_one else (own.serial, "1")
+    await rows.note(dataclasses.replace(member, serial=serial, renewing=renewing))
     await here.reopen()
     await here.until(host, lambda now: now.state == "online")
     await eventually(lambda: [row.renewing for row in rows_of(here) if row.host == host] == [""])

@@ -11,7 +11,7 @@ from velocity.contract.operation import Wire
 from velocity.contract.trash import TrashItem
 
 NAMED = (
-    "uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "host", "name", "duty", "permission",
+    "uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "host", "duty", "name", "permission",
     "state",
 )  # fmt: skip
 """The fields of requests that say what it was about. A field that is not here is never written down."""
