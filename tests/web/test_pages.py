@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -11,6 +12,10 @@ from tests.host import Host
 from tests.web.conftest import NewPerson
 from tests.web.person import COLOURS, SIZES, Person
 from tests.web.walk import be_still
+from velocity.client import Client
+from velocity.contract.joining import NodeToken
+from velocity.contract.nodes import JOIN
+from velocity.node import joining
 
 PAGES = {
     "/": "Dashboard",
@@ -20,6 +25,7 @@ PAGES = {
     "/media": "Media",
     "/groups": "Groups",
     "/groups/0": "Groups",
+    "/hosts": "Hosts",
     "/users": "Users",
     "/users/0": "root",
     "/vms/1/settings": "web",
@@ -71,6 +77,35 @@ def test_every_page(host: Host, person: NewPerson, width: int, whole: bool) -> N
     styles = one.page.evaluate("[...document.styleSheets].map(one => one.href)")
     assert len(styles) == len(set(styles)), "a style that is loaded again overrides what came after it"
     assert {path: one for path, one in found.items() if one} == {}
+
+
+@pytest.mark.holds("PAGE-430")
+def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path: Path) -> None:
+    page = root.page
+    root.go("/hosts")
+    page.get_by_role("button", name="Add a host").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Make a token").click()
+    token = NodeToken.read(dialog.get_by_role("textbox", name="Token").input_value())
+    expect(dialog).to_contain_text("Waiting for the machine to join")
+    with Client(host.url) as client:
+        client.call(JOIN, joining.asked(joining.begin(tmp_path / "b", token), token, "bee", "127.0.0.1:1"))
+    expect(dialog.get_by_role("heading", name="bee has joined")).to_be_visible()
+    dialog.get_by_role("button", name="Close", exact=True).last.click()
+    row = page.get_by_role("row").filter(has_text="bee")
+    expect(row).to_contain_text("bee does not answer at 127.0.0.1:1")
+    for verb, shown in (("Drain", "draining"), ("Begin maintenance", "maintenance"), ("Activate", "active")):
+        page.get_by_role("button", name="Actions of bee").click()
+        page.get_by_role("menuitem", name=f"{verb}…").click()
+        dialog.get_by_role("button", name=verb, exact=True).click()
+        expect(dialog).to_have_count(0)
+        assert json.loads(host.ok("node", "show", "bee", "--json"))["duty"] == shown
+    page.get_by_role("button", name="Actions of bee").click()
+    page.get_by_role("menuitem", name="Remove…").click()
+    dialog.get_by_role("button", name="Remove", exact=True).click()
+    expect(row).to_have_count(0)
+    root.go("/history")
+    expect(page.get_by_text("began maintenance of")).to_be_visible()
 
 
 @pytest.mark.holds("PAGE-19")

@@ -13,7 +13,7 @@ from velocity.contract.problems import Refused
 from velocity.hosts.members import API, OLDEST, Dialing, Hello, Known, Link, Member, MemberStore, Sealed
 from velocity.hosts.port import AttachedHost, Attaching
 from velocity.hosts.roster import Roster
-from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, HypervisorError
+from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, HypervisorError, Unknown
 from velocity.storage.port import Storage
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Connector:
                 failures = 0
             except (HypervisorError, Refused) as error:
                 failures += 1
-                await self._lost(host, way, str(error))
+                await self._lost(host, way, _words(self._roster.get(host), error))
                 if failures % REDIAL == 0:  # with a certificate of our own that still holds
                     await self._redirect(way, *way.at)
             except Exception:  # the way to one host never ends for a fault of ours
@@ -129,9 +129,8 @@ class Connector:
     async def _heard(self, host: HostId, way: JoinedHost, hello: Hello) -> None:
         member = self._roster.get(host)
         if not hello.api >= OLDEST:
-            await self._lost(
-                host, way, f"its Velocity {hello.version} is too old for this server: upgrade it there, then restart it"
-            )
+            old = f"Velocity {hello.version} on {member.name} is too old for this server: upgrade it, then restart it"
+            await self._lost(host, way, old)
             return
         if way.trouble:
             log.info("the host %s answers", member.name)
@@ -148,9 +147,8 @@ class Connector:
         elif self._is_due(hello):
             await self._renew(way, member)
 
-    async def _lost(self, host: HostId, way: JoinedHost, why: str) -> None:
+    async def _lost(self, host: HostId, way: JoinedHost, words: str) -> None:
         member = self._roster.get(host)
-        words = f"{member.name} does not answer at {member.address}: {why}"
         first, changed, way.trouble = not way.trouble, way.trouble != words, words
         if first:
             log.warning("%s", words)
@@ -205,6 +203,15 @@ class Connector:
         await self._store.note(member)
         if way.at != (member.address, serial):
             await self._redirect(way, member.address, serial)
+
+
+def _words(member: Member, error: Exception) -> str:
+    if isinstance(error, Unknown):
+        return (
+            f"{member.name} does not answer at {member.address} ({error}): start velocity-node there, or let its "
+            "firewall pass this server"
+        )
+    return f"{member.name} refuses this server: {error}"
 
 
 def _attached(member: Member, hypervisor: Hypervisor, storage: Storage) -> AttachedHost:

@@ -27,6 +27,7 @@ const VmWindow = lazy(() => import("@/pages/vm/VmWindow"));
 const Create = lazy(() => import("@/pages/create/Create"));
 const Media = lazy(() => import("@/pages/media/Media"));
 const MediumPage = lazy(() => import("@/pages/media/MediumPage"));
+const Hosts = lazy(() => import("@/pages/hosts/Hosts"));
 const Groups = lazy(() => import("@/pages/people/Groups"));
 const Users = lazy(() => import("@/pages/people/Users"));
 const Trash = lazy(() => import("@/pages/trash/Trash"));
@@ -64,6 +65,7 @@ function Pages() {
           <Route path="/" element={<Dashboard />} />
           <Route path="/vms" element={<Vms />} />
           <Route path="/vms/:vmid/:tab?" element={<VmPage />} />
+          <Route path="/hosts" element={<Hosts />} />
           <Route path="/create" element={<Create />} />
           <Route path="/media" element={<Media />} />
           <Route path="/media/:mid" element={<MediumPage />} />

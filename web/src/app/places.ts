@@ -16,6 +16,7 @@ export const PARTS: readonly (readonly Place[])[] = [
   [
     { path: "/", title: "Dashboard", icon: "dashboard" },
     { path: "/vms", title: "Virtual machines", icon: "vm", counts: "vm" },
+    { path: "/hosts", title: "Hosts", icon: "host" },
     { path: "/media", title: "Media", icon: "media", counts: "medium" },
   ],
   [
@@ -33,6 +34,8 @@ export const PLACES = PARTS.flat();
 
 /** Places that show nothing to who lacks a permission everywhere. */
 const NEEDS: Record<string, string> = { "/users": "user.list", "/history": "user.view" };
+/** Places that are for who holds a permission on the root group. */
+const NEEDS_ON_ROOT: Record<string, string> = { "/hosts": "node.manage" };
 
 /** Those that have something for the person. Before it is known what they may do: all. */
 export function usePlaces(): (place: Place) => boolean {
@@ -40,6 +43,10 @@ export function usePlaces(): (place: Place) => boolean {
   const ready = useReady();
   return useMemo(() => {
     const held = new Set(groups.flatMap((group) => group.permissions));
-    return ({ path }) => !ready || NEEDS[path] === undefined || held.has(`velocity.${NEEDS[path]}` as never);
+    const onRoot = new Set(groups.find((group) => group.gid === 0)?.permissions);
+    return ({ path }) => {
+      if (NEEDS_ON_ROOT[path]) return onRoot.has(`velocity.${NEEDS_ON_ROOT[path]}` as never);
+      return !ready || NEEDS[path] === undefined || held.has(`velocity.${NEEDS[path]}` as never);
+    };
   }, [groups, ready]);
 }

@@ -2,6 +2,7 @@
 const LINES = {
   dashboard: "M2.5 2.5h4.5v5h-4.5zM9 2.5h4.5v3H9zM9 7.5h4.5v6H9zM2.5 9.5h4.5v4h-4.5z",
   vm: "M2 3h12v8H2zM5.5 13.5h5M8 11v2.5",
+  host: "M2 3h12v4H2zM2 9h12v4H2zM4.5 5v.01M4.5 11v.01M8 5h3.5M8 11h3.5",
   media: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM8 6.5a1.5 1.5 0 1 0 0 3 1.5 1.5 0 0 0 0-3z",
   groups: "M6 2.5h4v3H6zM1.5 10.5h4v3h-4zM10.5 10.5h4v3h-4zM8 5.5V8M3.5 10.5V8h9v2.5",
   users:

@@ -14,12 +14,14 @@ export interface Target {
   mpid?: number;
   tid?: number;
   trid?: number;
+  host?: number;
+  duty?: string;
   name?: string;
   permission?: string;
   state?: string;
 }
 
-const WORDS = /^(uid|gid|parent_gid|vmid|mid|mpid|tid|trid|permission|state)=(\S+)(?: |$)/;
+const WORDS = /^(uid|gid|parent_gid|vmid|mid|mpid|tid|trid|host|duty|permission|state)=(\S+)(?: |$)/;
 
 /** A name comes after all ids and may hold anything, so it is what is left; no request has words after a name. */
 export function readTarget(text: string): Target {
@@ -32,7 +34,7 @@ export function readTarget(text: string): Target {
     }
     const match = WORDS.exec(left);
     if (!match?.[1] || match[2] === undefined) break;
-    const number = match[1].endsWith("id") && match[1] !== "mid";
+    const number = (match[1].endsWith("id") && match[1] !== "mid") || match[1] === "host";
     target[match[1]] = number ? Number(match[2]) : match[2];
     left = left.slice(match[0].length);
   }
@@ -75,6 +77,12 @@ const STATES: Record<string, [string, string]> = {
   STOPPED: ["stopped", "stop"],
 };
 
+const DUTIES: Record<string, [string, string]> = {
+  active: ["activated", "activate"],
+  draining: ["began to drain", "drain"],
+  maintenance: ["began maintenance of", "begin maintenance of"],
+};
+
 /** The verb in the past, and after "tried to"; then what it was done to. */
 type Phrase = [past: string, infinitive: string, ...rest: Part[]];
 
@@ -112,6 +120,7 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
   const pool = (): Part => thing("pool", names.pool, target.mpid, undefined, undefined);
   const made = (what: string): Part => ({ name: `${what} ${target.name ?? ""}`.trim() });
   const right = target.permission ? permissionWords(permissions ?? [target.permission]) : "all permissions";
+  const host = (): Part => ({ name: `host ${target.host ?? ""}`.trim(), to: "/hosts" });
   const item = (): Part =>
     target.vmid !== undefined
       ? vm()
@@ -211,6 +220,16 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["added SSH keys in", "add SSH keys in", vm()];
     case "write_guest_file":
       return ["wrote a file in", "write a file in", vm()];
+    case "make_node_token":
+      return ["made a token for", "make a token for", target.host === undefined ? "a host" : host()];
+    case "join_node":
+      return ["joined as", "join as", { name: `host ${target.name ?? ""}`.trim(), to: "/hosts" }];
+    case "set_node": {
+      const [past, infinitive] = DUTIES[target.duty ?? ""] ?? ["changed", "change"];
+      return [past, infinitive, host()];
+    }
+    case "remove_node":
+      return ["removed", "remove", host()];
     case "cancel_task":
       return ["cancelled", "cancel", "a task"];
     case "restore":
@@ -236,6 +255,7 @@ const SIGHTS: Record<string, string> = {
   list_images: "the catalogue of images",
   list_media: "the media",
   list_nics: "the NICs of the host",
+  list_nodes: "the hosts",
   list_pools: "the pools",
   list_sessions: "the sessions",
   list_tasks: "the tasks",
@@ -250,6 +270,7 @@ const SIGHTS: Record<string, string> = {
   show_guest: "what the guest tells",
   show_host: "the host",
   show_medium: "the details",
+  show_node: "a host",
   show_quota: "the quota",
   show_screen: "the screen",
   show_task: "a task",

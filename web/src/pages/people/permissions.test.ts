@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { ALL, changes, described, exactly, SETS, words } from "./permissions";
 
-test("there are the 27 of the contract, each once", () => {
-  expect(ALL.length).toBe(27);
-  expect(new Set(ALL).size).toBe(27);
+test("there are the 28 of the contract, each once", () => {
+  expect(ALL.length).toBe(28);
+  expect(new Set(ALL).size).toBe(28);
 });
 
 test("each set contains the one before it", () => {

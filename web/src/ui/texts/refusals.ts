@@ -23,12 +23,22 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
     ...[2100, 2200, 2300, 2400, 3100, 4200, 4300, 5100, 5200, 5300, 6200, 6300, 7100, 8200, 9100, 9200, 9300, 10100],
     ...[11100, 12200, 13100, 13200, 14100, 14300, 16300, 16400, 17100, 18100, 18200, 19100, 20100, 21200, 22200, 23100],
     ...[23300, 24100, 25200, 25300, 27100, 30100, 31100, 33100, 34100, 35100, 38200, 53200, 39200, 54200],
-    ...[14101, 14400, 42200, 43200, 44100, 45200, 46200, 46201, 47100, 47200, 49200, 50200],
+    ...[14101, 14400, 42200, 43200, 44100, 45200, 46200, 46201, 47100, 47200, 49200, 50200, 57100],
+    ...[57101, 57300, 57400, 58200],
   ],
   [
     "It was changed by someone else in the meantime. Look at it as it is now, then decide again.",
     ...[2321, 2420, 4221, 4321, 5323, 6221, 6320, 14321, 14424, 16321, 16429, 18221, 50228],
   ],
+  // hosts
+  ["That host does not exist any more. Reload the page.", 57110, 57310, 57410, 58210],
+  ["VMs belong to that host:", 57320],
+  ["That cannot be done with the server's own host:", 57321, 57421, 58221],
+  ["Another host has that name. Choose another name.", 57420, 59220],
+  ["There are too many tokens that nobody has used:", 58220],
+  ["That token cannot be used:", 59200],
+  ["That machine is a host already:", 59221],
+  ["The machine's certificate request cannot be used:", 59222],
   // users, and what they may
   ["The name or the password is wrong.", 1100],
   ["The name, the password or the link is wrong.", 28200],

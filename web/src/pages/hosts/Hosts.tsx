@@ -1,0 +1,142 @@
+/** The hosts that the server controls: how they are, and what they are wanted for. */
+import { Button, EmptyState, Skeleton } from "@patternfly/react-core";
+import { useMemo, useState } from "react";
+import { useMay } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import type { NodeInfo } from "@/api/schema";
+import { Failed } from "@/ui/Failed";
+import { mib } from "@/ui/format";
+import { Status } from "@/ui/labels";
+import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
+import { type Column, DataTable } from "@/ui/table/DataTable";
+import { When } from "@/ui/When";
+import { AddHost } from "./AddHost";
+import { ChangeDuty } from "./ChangeDuty";
+import { HostActions } from "./HostActions";
+import { RemoveHost } from "./RemoveHost";
+import { type DutyChange, hostStatus } from "./words";
+
+type Wish = { host: NodeInfo; change: DutyChange | "remove" };
+
+const COLUMNS: Column<NodeInfo>[] = [
+  { key: "name", title: "Name", names: true, cell: (one) => one.name, sort: (one) => one.name },
+  {
+    key: "state",
+    title: "State",
+    phone: "first",
+    cell: (one) => <HowItIs host={one} />,
+    sort: (one) => hostStatus(one).word,
+    text: (one) => `${hostStatus(one).word} ${one.message ?? ""}`,
+  },
+  { key: "vms", title: "VMs", number: true, cell: (one) => one.vms, sort: (one) => one.vms },
+  {
+    key: "memory",
+    title: "Memory",
+    nowrap: true,
+    number: true,
+    cell: (one) => (one.memory_mib === undefined ? "–" : mib(one.memory_mib)),
+    sort: (one) => one.memory_mib ?? 0,
+  },
+  {
+    key: "pools",
+    title: "Pools",
+    cell: (one) => one.pools.map((pool) => pool.name).join(", ") || "–",
+    sort: (one) => one.pools.length,
+    text: (one) => one.pools.map((pool) => pool.name).join(" "),
+  },
+  {
+    key: "address",
+    title: "Address",
+    phone: "none",
+    cell: (one) => one.address ?? (one.own ? "the server's own" : "–"),
+    sort: (one) => one.address ?? "",
+  },
+  {
+    key: "version",
+    title: "Velocity",
+    phone: "none",
+    cell: (one) => one.version ?? "–",
+    sort: (one) => one.version ?? "",
+  },
+  {
+    key: "labels",
+    title: "Labels",
+    optional: true,
+    cell: (one) => labels(one) || "–",
+    sort: labels,
+    text: labels,
+  },
+];
+
+export default function Hosts() {
+  const asked = useAnswer("post", "/h/node/list", {}, { topics: ["host"] });
+  const may = useMay();
+  const [adds, setAdds] = useState(false);
+  const [wish, setWish] = useState<Wish>();
+  const hosts = useMemo(() => asked.data?.nodes ?? [], [asked.data]);
+  const manages = may("node.manage", 0);
+  const close = () => setWish(undefined);
+  return (
+    <>
+      <PageHead
+        title="Hosts"
+        about="The machines that VMs run on: the server's own, and those that have joined it."
+        actions={manages && <Button onClick={() => setAdds(true)}>Add a host</Button>}
+      />
+      <Section>
+        {asked.error && !asked.data ? (
+          <Failed error={asked.error} what="The hosts" again={() => void asked.refetch()} />
+        ) : asked.isPending ? (
+          <Skeleton height="10rem" screenreaderText="Loading the hosts" />
+        ) : (
+          <DataTable
+            id="hosts"
+            label="Hosts"
+            noun="host"
+            rows={hosts}
+            columns={COLUMNS}
+            rowKey={(one) => one.host}
+            rowName={(one) => one.name}
+            rowActions={
+              manages
+                ? (one) => <HostActions host={one} onWish={(change) => setWish({ host: one, change })} />
+                : undefined
+            }
+            empty={<EmptyState titleText="No hosts" headingLevel="h2" />}
+          />
+        )}
+      </Section>
+      {adds && <AddHost hosts={hosts} onClose={() => setAdds(false)} />}
+      {wish?.change === "remove" && <RemoveHost host={wish.host} onClose={close} />}
+      {wish && wish.change !== "remove" && <ChangeDuty host={wish.host} change={wish.change} onClose={close} />}
+    </>
+  );
+}
+
+function labels(host: NodeInfo): string {
+  return Object.entries(host.labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(" ");
+}
+
+function HowItIs({ host }: { host: NodeInfo }) {
+  const { tone, word } = hostStatus(host);
+  return (
+    <div>
+      <Status tone={tone}>{word}</Status>
+      {host.since !== undefined && (
+        <small className="v-subtle">
+          {" "}
+          since <When at={host.since} />
+        </small>
+      )}
+      {host.message !== undefined && (
+        <>
+          <br />
+          <small className="v-subtle">{host.message}</small>
+        </>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,32 @@
+/** Removing a host: what it has proves nothing any more. */
+import { call } from "@/api/call";
+import type { NodeInfo } from "@/api/schema";
+import { useAction } from "@/ui/actions";
+import { Confirm } from "@/ui/Confirm";
+import { hostWord } from "./words";
+
+export function RemoveHost({ host, onClose }: { host: NodeInfo; onClose: () => void }) {
+  const act = useAction();
+  const body = { host: host.host };
+  return (
+    <Confirm
+      title={`Remove the host ${host.name}?`}
+      verb="Remove"
+      cli={["velocity", "node", "remove", hostWord(host)]}
+      request={{ method: "delete", path: "/h/node", body }}
+      onConfirm={() =>
+        act({
+          pending: `Removing the host ${host.name}`,
+          done: `The host ${host.name} is removed`,
+          do: () => call("delete", "/h/node", body),
+        })
+      }
+      onClose={onClose}
+    >
+      <p>
+        The server does not ask it any more, and its certificate is worth nothing. What is on its disks stays there:
+        stop <code>velocity-node</code> on that machine. It can join again with a new token.
+      </p>
+    </Confirm>
+  );
+}

@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import type { NodeInfo } from "@/api/schema";
+import { changesOf, hostStatus, hostWord, newcomer } from "./words";
+
+const host = (more: Partial<NodeInfo>): NodeInfo => ({
+  host: 2,
+  name: "b",
+  own: false,
+  state: "online",
+  duty: "active",
+  labels: {},
+  vms: 0,
+  pools: [],
+  nics: [],
+  ...more,
+});
+
+test("what a host is wanted for counts only while it answers", () => {
+  expect(hostStatus(host({}))).toEqual({ tone: "ok", word: "Online" });
+  expect(hostStatus(host({ duty: "draining" }))).toEqual({ tone: "warn", word: "Draining" });
+  expect(hostStatus(host({ duty: "draining", state: "unreachable" }))).toEqual({ tone: "bad", word: "Unreachable" });
+  expect(hostStatus(host({ state: "joining" }))).toEqual({ tone: "busy", word: "Joining" });
+});
+
+test("a host can be given the duties that it has not", () => {
+  expect(changesOf(host({})).map((one) => one.command)).toEqual(["drain", "maintenance"]);
+  expect(changesOf(host({ duty: "draining" })).map((one) => one.command)).toEqual(["activate", "maintenance"]);
+});
+
+test("a name that would be read as something else goes by its id", () => {
+  expect(hostWord(host({}))).toBe("b");
+  expect(hostWord(host({ name: "7" }))).toBe("id:2");
+});
+
+test("who has joined is who was not there before", () => {
+  expect(newcomer(new Set([1]), [host({ host: 1 })])).toBeUndefined();
+  expect(newcomer(new Set([1]), [host({ host: 1 }), host({ host: 3, name: "c" })])?.name).toBe("c");
+});

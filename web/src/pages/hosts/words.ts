@@ -1,0 +1,68 @@
+/** Hosts as people speak of them, and as the command line takes them. */
+import type { NodeInfo } from "@/api/schema";
+import type { Tone } from "@/ui/labels";
+import { idWord, MISREAD } from "@/ui/vmCli";
+
+export type Duty = NodeInfo["duty"];
+
+export const hostWord = (host: NodeInfo): string => (MISREAD.test(host.name) ? idWord(host.host) : host.name);
+
+const DUTY: Record<Duty, string> = { active: "Active", draining: "Draining", maintenance: "Maintenance" };
+
+export const dutyWord = (duty: Duty): string => DUTY[duty];
+
+/** How it is: what it is wanted for counts only while it answers. */
+export function hostStatus(host: NodeInfo): { tone: Tone; word: string } {
+  if (host.state === "unreachable") return { tone: "bad", word: "Unreachable" };
+  if (host.state === "joining") return { tone: "busy", word: "Joining" };
+  return host.duty === "active" ? { tone: "ok", word: "Online" } : { tone: "warn", word: dutyWord(host.duty) };
+}
+
+export interface DutyChange {
+  duty: Duty;
+  verb: string;
+  /** The verb of the command line. */
+  command: string;
+  title: (name: string) => string;
+  about: string;
+  pending: (name: string) => string;
+  done: (name: string) => string;
+}
+
+export const CHANGES: Record<Duty, DutyChange> = {
+  draining: {
+    duty: "draining",
+    verb: "Drain",
+    command: "drain",
+    title: (name) => `Drain ${name}?`,
+    about: "No new VMs come to it. Its VMs run on, and can be stopped and started.",
+    pending: (name) => `Draining ${name}`,
+    done: (name) => `No new VMs come to ${name}`,
+  },
+  maintenance: {
+    duty: "maintenance",
+    verb: "Begin maintenance",
+    command: "maintenance",
+    title: (name) => `Begin maintenance of ${name}?`,
+    about: "It starts no VMs, its own neither. Those that run there run on: stop them before you switch it off.",
+    pending: (name) => `Beginning maintenance of ${name}`,
+    done: (name) => `${name} starts no VMs`,
+  },
+  active: {
+    duty: "active",
+    verb: "Activate",
+    command: "activate",
+    title: (name) => `Activate ${name}?`,
+    about: "It takes new VMs, and starts its own.",
+    pending: (name) => `Activating ${name}`,
+    done: (name) => `${name} takes and starts VMs`,
+  },
+};
+
+/** The other duties that it can be given, in the order of the menu. */
+export const changesOf = (host: NodeInfo): DutyChange[] =>
+  (["active", "draining", "maintenance"] as const).filter((one) => one !== host.duty).map((one) => CHANGES[one]);
+
+/** The host that has joined since: it was not there when the token was made. */
+export const newcomer = (before: ReadonlySet<number>, now: readonly NodeInfo[]): NodeInfo | undefined =>
+  now.find((one) => !before.has(one.host));
