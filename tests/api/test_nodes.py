@@ -25,7 +25,7 @@ async def w(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
         yield made
 
 
-@pytest.mark.holds("MANY-445")
+@pytest.mark.holds("MANY-45")
 async def test_only_who_holds_it_on_the_root_group_changes_hosts(w: World) -> None:
     gid = await w.group("team")
     tenant = await w.user("tenant", (gid, "node.manage"), (gid, "host.view"))
@@ -43,7 +43,7 @@ async def test_only_who_holds_it_on_the_root_group_changes_hosts(w: World) -> No
     assert (await w.ok("PUT", "/h/node/token", admin))["token"].startswith("vnt1.")
 
 
-@pytest.mark.holds("MANY-446")
+@pytest.mark.holds("MANY-46")
 async def test_guesses_at_tokens_are_counted_and_nothing_of_one_is_written_down(w: World) -> None:
     sent = await joining_node(w, "b")
     wrong = sent | {"proof": "0" * 64}
@@ -58,7 +58,7 @@ async def test_guesses_at_tokens_are_counted_and_nothing_of_one_is_written_down(
     assert not any(sent[field] in str(entries) for field in ("token", "proof", "request"))
 
 
-@pytest.mark.holds("MANY-447")
+@pytest.mark.holds("MANY-47")
 async def test_a_host_stays_as_long_as_vms_belong_to_it(w: World) -> None:
     host, vmid = await joined_node(w, "b"), await w.vm()
     await w.server.database.write(
@@ -75,7 +75,7 @@ async def test_a_host_stays_as_long_as_vms_belong_to_it(w: World) -> None:
     assert (await w.ok("POST", "/v/vm", vmid=vmid))["name"] == "vm"
 
 
-@pytest.mark.holds("MANY-448")
+@pytest.mark.holds("MANY-48")
 async def test_a_change_of_a_host_is_told_to_who_may_see_hosts(w: World) -> None:
     viewer = await w.user("viewer", (0, "host.view"))
     stream, page = await opened(w, viewer)

@@ -211,7 +211,7 @@ async def test_a_certificate_is_renewed_by_itself_before_its_time_is_over(here: 
     await here.until(host, lambda now: now.state == "online")
 
 
-@pytest.mark.holds("MANY-449")
+@pytest.mark.holds("MANY-49")
 @pytest.mark.parametrize("has_the_new_one", [True, False])
 async def test_a_server_that_ended_while_it_renewed_a_certificate_finds_the_host_by_either(
     here: Installation, has_the_new_one: bool

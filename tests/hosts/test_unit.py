@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from velocity.cli.main import velocity
 
 
-@pytest.mark.holds("MANY-444")
+@pytest.mark.holds("MANY-44")
 def test_the_unit_of_a_node_serves_it_and_leaves_its_guests_alone(tmp_path: Path) -> None:
     settings = {"VELOCITY_DATA_DIR": str(tmp_path / "data")}
     words = ["service", "install", "--node", "--directory", str(tmp_path)]

@@ -79,7 +79,7 @@ def test_every_page(host: Host, person: NewPerson, width: int, whole: bool) -> N
     assert {path: one for path, one in found.items() if one} == {}
 
 
-@pytest.mark.holds("PAGE-430")
+@pytest.mark.holds("PAGE-50")
 def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path: Path) -> None:
     page = root.page
     root.go("/hosts")

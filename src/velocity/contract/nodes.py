@@ -193,7 +193,7 @@ SHOW = Operation(
     needs=Holds(Permission.HOST_VIEW, On.SOMEWHERE),
     failures=(
         Failure(57101, 403, Problem.NO_PERMISSION, "velocity.host.view is needed on at least one group"),
-        Failure(57110, 404, Problem.NODE_NOT_FOUND, "no such host"),
+        Failure(57110, 404, Problem.HOST_NOT_FOUND, "no such host"),
     ),
     ours=True,
 )
@@ -211,7 +211,7 @@ SET = Operation(
     needs=Holds(Permission.NODE_MANAGE, On.ROOT),
     failures=(
         Failure(57400, 403, Problem.NO_PERMISSION, NEEDS),
-        Failure(57410, 404, Problem.NODE_NOT_FOUND, "no such host"),
+        Failure(57410, 404, Problem.HOST_NOT_FOUND, "no such host"),
         Failure(57420, 409, Problem.NODE_NAME_TAKEN, "another host has that name"),
         Failure(57421, 406, Problem.NODE_OWN, "the server's own host has no address"),
     ),
@@ -229,7 +229,7 @@ REMOVE = Operation(
     needs=Holds(Permission.NODE_MANAGE, On.ROOT),
     failures=(
         Failure(57300, 403, Problem.NO_PERMISSION, NEEDS),
-        Failure(57310, 404, Problem.NODE_NOT_FOUND, "no such host"),
+        Failure(57310, 404, Problem.HOST_NOT_FOUND, "no such host"),
         Failure(57320, 409, Problem.NODE_BUSY, "VMs belong to the host"),
         Failure(57321, 406, Problem.NODE_OWN, "it is the server's own host"),
     ),
@@ -247,7 +247,7 @@ TOKEN = Operation(
     needs=Holds(Permission.NODE_MANAGE, On.ROOT),
     failures=(
         Failure(58200, 403, Problem.NO_PERMISSION, NEEDS),
-        Failure(58210, 404, Problem.NODE_NOT_FOUND, "no such host"),
+        Failure(58210, 404, Problem.HOST_NOT_FOUND, "no such host"),
         Failure(58220, 409, Problem.TOO_MANY_TOKENS, "as many tokens as there may be are unused"),
         Failure(58221, 406, Problem.NODE_OWN, "the server's own host does not join"),
     ),

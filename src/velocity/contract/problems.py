@@ -98,7 +98,6 @@ class Problem(enum.Enum):
     NO_AGENT = "no guest agent"
     AGENT_REFUSED = "refused by the guest agent"
 
-    NODE_NOT_FOUND = "host not found"
     NODE_NAME_TAKEN = "host name taken"
     NODE_OWN = "the server's own host"
     NODE_BUSY = "host has vms"

@@ -42,7 +42,7 @@ class Roster:
         found = self.find(host)
         if found is None:
             raise Refused(
-                Problem.NODE_NOT_FOUND, f"there is no host {host}: `velocity node list` shows them", field="host"
+                Problem.HOST_NOT_FOUND, f"there is no host {host}: `velocity node list` shows them", field="host"
             )
         return found
 
