@@ -174,9 +174,10 @@ def hosts(client: Client) -> dict[int, str]:
 
 def _hosts(client: Client) -> dict[int, str]:
     with contextlib.suppress(ApiError):
+        if found := client.show_host().hosts:
+            return {one.id: one.name for one in found}
+    with contextlib.suppress(ApiError):  # there is one host, or it may not be seen
         return {one.host: one.name for one in client.list_nodes().nodes}
-    with contextlib.suppress(ApiError):  # who may see hosts, and not change which there are
-        return {one.id: one.name for one in client.show_host().hosts or []}
     return {}
 
 
