@@ -89,6 +89,7 @@ class Line:
         self.meters: Any = Asked(self, fake.meters)
         self.guests: Any = Asked(self, fake.guests)
         self.hosts: Any = Asked(self, fake.hosts)
+        self.mirrors: Any = Asked(self, fake.mirrors)
 
 
 class Asked:

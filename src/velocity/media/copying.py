@@ -35,6 +35,8 @@ class Change:
 
 Keep = Callable[[], Awaitable[None]]
 """Commits what a medium is then, and shows it. Raises `Refused`."""
+Measure = Callable[[], Awaitable[object]]
+"""Looks at what the new file takes."""
 Take = Callable[[Keep], Awaitable[None]]
 """Commits while what the guest writes is held back, and has its VM go on with the file that the medium has then.
 
@@ -67,8 +69,10 @@ class Copying(Protocol):
 class FileCopying:
     """Of a medium that no VM runs with."""
 
-    def __init__(self, change: Change, jobs: Jobs, trash: Trash) -> None:
+    def __init__(self, change: Change, jobs: Jobs, trash: Trash, measure: Measure) -> None:
+        """`measure` is called when the new file is in its place."""
         self._change = change
+        self._measure = measure
         self._jobs = jobs
         self._trash = trash
 
@@ -86,7 +90,7 @@ class FileCopying:
             right.check()
             if isinstance(now, JobProgress):
                 progress.total, progress.done = now.total, now.done
-        await whole(committed(self._change, self._trash, keep))
+        await whole(committed(self._change, self._trash, keep, self._measure))
 
     async def close(self) -> None:
         await self._jobs.cancel(self._change.new.ref, deadline=CALL_DEADLINE)
@@ -95,8 +99,9 @@ class FileCopying:
 class LiveCopying:
     """Of one that a VM writes to."""
 
-    def __init__(self, change: Change, blobs: Blobs, trash: Trash, in_runs: CopiesInRuns) -> None:
+    def __init__(self, change: Change, blobs: Blobs, trash: Trash, in_runs: CopiesInRuns, measure: Measure) -> None:
         self._change = change
+        self._measure = measure
         self._blobs = blobs
         self._trash = trash
         self._in_runs = in_runs
@@ -128,15 +133,16 @@ class LiveCopying:
             await self._trash.settle(self._change.new.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
 
         if self._change.moves:
-            await committed(self._change, self._trash, lambda: take(keep))
+            await committed(self._change, self._trash, lambda: take(keep), self._measure)
         else:
             await take(keep_name)
+            await self._measure()
 
     async def close(self) -> None:
         """Nothing is left by what has ended."""
 
 
-async def committed(change: Change, trash: Trash, keep: Keep) -> None:
+async def committed(change: Change, trash: Trash, keep: Keep, measure: Measure) -> None:
     """From here on the new bytes count, or nothing of them remains."""
     old, new = change.old, change.new
     try:
@@ -153,3 +159,4 @@ async def committed(change: Change, trash: Trash, keep: Keep) -> None:
     await trash.settle(new.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
     if change.moves:
         await trash.settle(old.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
+    await measure()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from msgspec import UNSET
@@ -174,9 +175,10 @@ class Relocation:
     async def _begin(self, caller: Caller, change: Change, *, runs: bool) -> int:
         old, new = change.old, change.new
         check = self._still_allowed(caller, change)
-        copying: Copying = FileCopying(change, self._jobs, self._trash)
+        measure = partial(self._usage.measure, [new])
+        copying: Copying = FileCopying(change, self._jobs, self._trash, measure)
         if runs:
-            copying = LiveCopying(change, self._blobs, self._trash, self._in_runs)
+            copying = LiveCopying(change, self._blobs, self._trash, self._in_runs, measure)
         async with AsyncExitStack() as stack:
             stack.enter_context(self._sources.changing(old, DOES[change.kind], alone=not runs))
             keep = stack.enter_context(self._reservations.change(old, new))
@@ -188,7 +190,6 @@ class Relocation:
             turn = self._conversions.turn(caller, old.mpid, new.mpid)
             async with held, WhileAllowed(check) as right, turn:
                 await copying.carry_out(progress, right, lambda: self._keep(new, keep, right.settle))
-            await self._usage.measure([new])
             return new.mid
 
         async def prepare() -> None:
