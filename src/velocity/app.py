@@ -41,6 +41,7 @@ from velocity.installation import CannotStart as CannotStart
 from velocity.installation import InUse as InUse
 from velocity.installation import check_first, database_of, leadership, open_database
 from velocity.local_key import local_key
+from velocity.machines.addresses import Addresses
 from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
@@ -132,6 +133,7 @@ class App:
         """Let go of everything; guests go on. How many run is returned."""
         await self.services.screens.close()
         await self.services.metrics.close()
+        await self.services.addresses.close()
         await self.services.events.close()
         await self.services.purging.close()
         await self.services.resumables.close()
@@ -199,6 +201,7 @@ async def build(
     services.purging.open()
     services.history.open()
     services.metrics.open()
+    services.addresses.open()
     asgi = application(
         services, body_limit=settings.body_limit, cors_origins=settings.cors_origins, proxies=settings.proxies
     )
@@ -270,6 +273,7 @@ def compose(
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts, most=bounds.group_vms
     )
+    addresses = Addresses(fleet, driver.hosts)
     provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget)
     resizing = Resizing(fleet, driver.machines, attachments, library)
     alteration = Alteration(
@@ -337,7 +341,8 @@ def compose(
         vm_moves=VmMoves(machines, directory, updates, fleet, library, attachments, assignments, reservations, sources),
         consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
-        guests=VmGuests(fleet.agents, own=bounds.user_guest_requests),
+        guests=VmGuests(fleet.agents, addresses.heard, own=bounds.user_guest_requests),
+        addresses=addresses,
         tasks=tasks,
         conversions=conversions,
         images=images,

@@ -61,7 +61,16 @@ async def test_a_vm_reads_back_as_it_was_made(w: World) -> None:
     assert (shown["type"], shown["state"], shown["gid"], shown["wanted"]) == ("EFI", "STOPPED", 0, "STOPPED")
     assert shown["machine_type"] == "fake-1.0"
     assert (await w.ok("POST", "/v/vm/list", gid=0)).body == {
-        "vms": [{"vmid": 1, "name": "web, the ../first", "cpus": 2, "memory_mib": 512, "state": "STOPPED"}]
+        "vms": [
+            {
+                "vmid": 1,
+                "name": "web, the ../first",
+                "cpus": 2,
+                "memory_mib": 512,
+                "state": "STOPPED",
+                "mac": shown["interfaces"][0]["mac"],
+            }
+        ]
     }
 
 

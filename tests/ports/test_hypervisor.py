@@ -102,6 +102,13 @@ async def test_confinement_is_known_while_it_runs(hypervisor: Hypervisor) -> Non
     assert await hypervisor.hosts.confinement(who, deadline=5) is None
 
 
+async def test_of_machines_without_bridged_nics_the_host_hears_nothing(hypervisor: Hypervisor) -> None:
+    who = machine()
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
+    assert list(await hypervisor.hosts.neighbours(HOST, deadline=5)) == []
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+
+
 async def test_what_it_takes(hypervisor: Hypervisor) -> None:
     who = machine()
     with pytest.raises(NotRunning):

@@ -81,13 +81,14 @@ def list_(group: int | None, everywhere: bool, state: str | None, page: Page) ->
     listed(
         Vms(vms=[vm for _, vm in found if state is None or vm.state.value == state]),
         "vms",
-        ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY", *hosts),
+        ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY", "ADDRESS", "MAC", *hosts),
         lambda one: (
             one.vmid, one.name, paths[one.vmid], one.state.value, one.cpus, SizeCell(one.memory_mib << 20),
-            *((one.host.name if one.host else "",) if hosts else ()),
+            one.address or "", one.mac or "", *((one.host.name if one.host else "",) if hosts else ()),
         ),
         empty=f"no VM is {state}" if found else there,
         noun="VM",
+        spare=("MAC",),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from velocity.cli import attachments, cloud_init, resolve
 from velocity.cli.amounts import MEMORY, to_mebibytes
 from velocity.cli.attachments import MediaNames, MediaScope
 from velocity.contract import settings
-from velocity.contract.machines import Display, EmptyDrive, Interface, NatKind, Nic, VmInfo, VmSettings
+from velocity.contract.machines import AddressSource, Display, EmptyDrive, Interface, NatKind, Nic, VmInfo, VmSettings
 from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -171,6 +171,12 @@ _MAX_MEMORY = "Memory that it can be given while it runs; 0: no more than at its
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 _BALLOON = "Memory that the guest frees goes back to the host (hardware 2 and newer)."
 
+_SOURCES = {
+    AddressSource.LEASE: "from NAT",
+    AddressSource.NEIGHBOUR: "heard by the host",
+    AddressSource.AGENT: "says its guest agent",
+}
+
 WORDS = (
     Word(
         field="cpus",
@@ -255,7 +261,7 @@ WORDS = (
             + (", link down" if nic.link == "down" else "")
             + (f", boots as {nic.boot}" if nic.boot is not UNSET else "")
             + f", id {one.id}, {one.mac}"
-            + "".join(f", {address}" for address in one.addresses or ())
+            + "".join(f", {known.address} ({_SOURCES[known.source]})" for known in one.known_addresses or ())
             + (", in QEMU's user network" if one.nat is NatKind.USER else "")
             for nic, one in nics
         ],

@@ -47,9 +47,10 @@ class VmView(Wire, frozen=True):
     waiting: Annotated[list[str], Meta(description="fields whose change takes effect at the next start")]
     revision: Revision
     addresses: (
-        Annotated[list[str], Meta(description="those that the host's bridge gives its NAT NICs; absent: none")]
+        Annotated[list[str], Meta(description="all that are known, as `interfaces` tell them; absent: none")]
         | UnsetType
     ) = UNSET
+    macs: Annotated[list[str], Meta(description="the MAC address of each NIC; absent: none")] | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     restarting: Restarting | UnsetType = UNSET

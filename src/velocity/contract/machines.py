@@ -27,11 +27,13 @@ from velocity.contract.operation import (
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 from velocity.contract.settings import Form, with_settings
+from velocity.contract.vm_settings import AddressSource as AddressSource
 from velocity.contract.vm_settings import Attachment as Attachment
 from velocity.contract.vm_settings import DiskLimits as DiskLimits
 from velocity.contract.vm_settings import Display as Display
 from velocity.contract.vm_settings import EmptyDrive as EmptyDrive
 from velocity.contract.vm_settings import Interface as Interface
+from velocity.contract.vm_settings import KnownAddress as KnownAddress
 from velocity.contract.vm_settings import MediaMode as MediaMode
 from velocity.contract.vm_settings import NatKind as NatKind
 from velocity.contract.vm_settings import NextBoot as NextBoot
@@ -78,6 +80,8 @@ class VmSummary(Wire, frozen=True):
     cpus: int
     memory_mib: int
     state: State
+    address: Annotated[str, Meta(description="the first that is known; absent: none")] | UnsetType = UNSET
+    mac: Annotated[str, Meta(description="the MAC address of its first NIC; absent: it has none")] | UnsetType = UNSET
     host: placement.WhereItIs | UnsetType = UNSET
 
 

@@ -146,6 +146,19 @@ class Nic(Wire, frozen=True):
     boot: BootPlace | UnsetType = UNSET
 
 
+class AddressSource(enum.Enum):
+    """LEASE: NAT gives it. NEIGHBOUR: the host has heard it on the bridge (ARP, NDP). AGENT: the guest's word."""
+
+    LEASE = "lease"
+    NEIGHBOUR = "neighbour"
+    AGENT = "agent"
+
+
+class KnownAddress(Wire, frozen=True):
+    address: str
+    source: AddressSource
+
+
 class Interface(Wire, frozen=True):
     """What the server keeps of a NIC, wherever it stands in `nics`."""
 
@@ -163,6 +176,13 @@ class Interface(Wire, frozen=True):
     ) = UNSET
     addresses: (
         Annotated[list[str], Meta(description="those that the host's bridge gives it, IPv4's first")] | UnsetType
+    ) = UNSET
+    known_addresses: (
+        Annotated[
+            list[KnownAddress],
+            Meta(description="all that are known, each once, those first that are surest; absent: none"),
+        ]
+        | UnsetType
     ) = UNSET
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from velocity.contract import events, media, tasks, uploads
-from velocity.contract.machines import Interface
 from velocity.contract.medium import MediumDetails, Qcow2Layout
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
@@ -22,6 +21,7 @@ from velocity.tasks.rules import Task
 
 def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
     machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
+    nics = fleet.builder.interfaces(machine, progress.run) if spec.nics else []
     return events.VmView(
         vmid=machine.vmid,
         gid=machine.gid,
@@ -36,7 +36,8 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
         nics=[one.type for one in spec.nics],
         waiting=rules.waiting(spec, progress.run),
         revision=machine.revision,
-        addresses=_addresses(fleet.builder.interfaces(machine, progress.run)) if spec.nics else UNSET,
+        addresses=[known.address for one in nics for known in one.known_addresses or ()] or UNSET,
+        macs=[one.mac for one in nics] or UNSET,
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
@@ -44,10 +45,6 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         host=fleet.hosts.shown(machine),
     )
-
-
-def _addresses(interfaces: list[Interface]) -> list[str] | UnsetType:
-    return [address for one in interfaces for address in one.addresses or ()] or UNSET
 
 
 def users(holders: Iterable[AttachedVm], sees: Callable[[int], bool]) -> list[media.MediumUser]:

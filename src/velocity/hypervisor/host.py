@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from velocity.hypervisor.spec import HardwareProfile
 from velocity.storage.port import Value
@@ -52,6 +53,14 @@ class Confinement(Value, frozen=True):
     unfiltered_nics: tuple[int, ...]
     """The ids of BRIDGE NICs, and of NAT NICs with addresses of the host's networks."""
     gaps: tuple[str, ...]
+
+
+class NicAddress(Value, frozen=True):
+    """An address of a NIC of a machine, by the NIC's id."""
+
+    machine: UUID
+    nic: int
+    address: str
 
 
 class HostNow(Value, frozen=True):

@@ -23,6 +23,7 @@ from uuid import UUID
 from velocity.hypervisor.host import Confinement as Confinement
 from velocity.hypervisor.host import HostFacts as HostFacts
 from velocity.hypervisor.host import HostNow as HostNow
+from velocity.hypervisor.host import NicAddress as NicAddress
 from velocity.hypervisor.spec import FIRST_HARDWARE as FIRST_HARDWARE
 from velocity.hypervisor.spec import SECTOR as SECTOR
 from velocity.hypervisor.spec import BridgeSpec as BridgeSpec
@@ -358,6 +359,9 @@ class Hosts(Protocol):
 
     async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
         """The machines that do not run there and for which something is kept that `Machines.forget` removes."""
+
+    async def neighbours(self, host: HostId, *, deadline: float) -> Collection[NicAddress]:
+        """The addresses of BRIDGE NICs of machines that run there, as far as the host has heard them (ARP, NDP)."""
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         """What holds of its process now; None when it does not run."""

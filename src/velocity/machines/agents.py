@@ -88,15 +88,16 @@ class Agents:
             raise NoAgent("it is PAUSED: resume it first")
         if keeper.state is not State.RUNNING:
             raise NoAgent(f"it is {keeper.state.value}: start it first")
-        profile = _profile(keeper)
-        if not self._has_channel(keeper):
+        if not self.has_channel(keeper):
             raise NoAgent(
-                f"its hardware {profile} has no channel to a guest agent, and newer has, from its next start on: "
+                f"its hardware {_profile(keeper)} has no channel to a guest agent, and newer has, from its next start on: "
                 "`velocity vm set VM --hardware latest`"
             )
 
-    def _has_channel(self, vm: Life) -> bool:
-        return any(one.agent for one in self._hosts.about(vm.machine.host).hardware if one.name == _profile(vm))
+    def has_channel(self, vm: Life) -> bool:
+        """Whether its hardware has one to an agent."""
+        profile = _profile(vm)
+        return any(one.agent for one in self._hosts.about(vm.machine.host).hardware if one.name == profile)
 
     # What nobody waits for
 
@@ -109,7 +110,7 @@ class Agents:
         self._do_behind(vm, "guest-set-time", time=time.time_ns())
 
     def _do_behind(self, vm: Life, command: str, **arguments: Any) -> None:
-        if self._has_channel(vm):
+        if self.has_channel(vm):
             task = asyncio.create_task(self._do(vm.who, command, msgspec.json.encode(arguments)))
             self._behind.add(task)
             task.add_done_callback(self._behind.discard)

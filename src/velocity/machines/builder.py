@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from msgspec import UNSET, structs
@@ -30,6 +31,7 @@ from velocity.hypervisor.port import (
     Unknown,
 )
 from velocity.machines import boot, cloud_init, disks, interfaces, rules
+from velocity.machines.address_book import AddressBook
 from velocity.machines.claims import Claim
 from velocity.machines.reach import Reach
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
@@ -70,6 +72,7 @@ class Builder:
         takes: Callable[[UUID], int],
     ) -> None:
         self._takes = takes
+        self.addresses = AddressBook()
         self._directory = directory
         self._library = library
         self.writers = writers
@@ -282,7 +285,8 @@ class Builder:
     def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
         """Those of its NICs as they are told; `run` is what it runs with."""
         facts = self._hosts.about(machine.host)
-        return interfaces.shown(machine.spec, run, rules.on_bridge(machine.spec, facts), facts.nat_networks)
+        found = partial(self.addresses.of, machine.uuid)
+        return interfaces.shown(machine.spec, run, rules.on_bridge(machine.spec, facts), facts.nat_networks, found)
 
     def _nic(self, machine: Machine, nic: Nic, one: Interface) -> NicSpec:
         spec, nics = machine.spec, self.reach.nics(machine.host)

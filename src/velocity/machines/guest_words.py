@@ -19,6 +19,9 @@ MOST = 2**63 - 1
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
+NETWORK = "guest-network-get-interfaces"
+
+
 class Version(msgspec.Struct):
     version: str
 
@@ -39,7 +42,7 @@ class _Address(msgspec.Struct, rename="kebab"):
     prefix: int
 
 
-class _Nic(msgspec.Struct, rename="kebab"):
+class ToldNic(msgspec.Struct, rename="kebab"):
     name: str
     hardware_address: str = ""
     ip_addresses: list[_Address] = []
@@ -70,8 +73,8 @@ class Described:
         name = told.pretty_name or f"{told.name} {told.version}".strip()
         self._put(os=shown(name) or UNSET, kernel=shown(told.kernel_release) or UNSET)
 
-    def nics(self, told: list[_Nic]) -> None:
-        self._put(nics=[_nic(one) for one in told[:NICS]])
+    def nics(self, told: list[ToldNic]) -> None:
+        self._put(nics=nics(told))
 
     def filesystems(self, told: list[_Filesystem]) -> None:
         self._put(filesystems=[_filesystem(one) for one in told[:FILESYSTEMS]])
@@ -83,16 +86,21 @@ class Described:
         self.info = msgspec.structs.replace(self.info, **fields)
 
 
+def nics(told: list[ToldNic]) -> list[GuestNic]:
+    """As they can be shown."""
+    return [_nic(one) for one in told[:NICS]]
+
+
 def described(told: Described) -> Iterator[tuple[str, Any, Callable[[Any], None]]]:
     """The commands, the kind of each one's answer, and what takes it."""
     yield "guest-get-host-name", _Hostname, told.hostname
     yield "guest-get-osinfo", _System, told.system
-    yield "guest-network-get-interfaces", list[_Nic], told.nics
+    yield NETWORK, list[ToldNic], told.nics
     yield "guest-get-fsinfo", list[_Filesystem], told.filesystems
     yield "guest-get-users", list[_User], told.users
 
 
-def _nic(one: _Nic) -> GuestNic:
+def _nic(one: ToldNic) -> GuestNic:
     mac = one.hardware_address.lower()
     addresses = [found for address in one.ip_addresses[:ADDRESSES] if (found := _address(address))]
     return GuestNic(name=shown(one.name), addresses=addresses, mac=mac if MAC.fullmatch(mac) else UNSET)

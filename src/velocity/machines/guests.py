@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from velocity.contract.guests import (
     Executed,
     GuestFilePiece,
     GuestInfo,
+    GuestNic,
     ReadGuestFile,
     SetGuestPassword,
     WriteGuestFile,
@@ -66,14 +67,17 @@ class _Written(msgspec.Struct):
 class VmGuests:
     """The guests of all VMs."""
 
-    def __init__(self, agents: Agents, own: int = BOUNDS.user_guest_requests) -> None:
-        """`own` requests may one user wait for at a time."""
+    def __init__(
+        self, agents: Agents, heard: Callable[[Keeper, list[GuestNic]], None], own: int = BOUNDS.user_guest_requests
+    ) -> None:
+        """`heard` is told of NICs that a guest tells; `own` requests may one user wait for at a time."""
+        self._heard = heard
         self.waiting = Waiting(own, "requests to guest agents under way", "user_guest_requests")
         self._agents = agents
 
     async def info(self, keeper: Keeper) -> GuestInfo:
         """What it says of itself; or why it does not."""
-        vmid = keeper.machine.vmid
+        vmid, who = keeper.machine.vmid, keeper.who
         try:
             version = await self._agents.ask(keeper, "guest-info", Version)
         except Refused as refused:
@@ -85,6 +89,8 @@ class VmGuests:
             except Refused as refused:
                 if refused.problem is not Problem.AGENT_REFUSED:
                     break  # it has ended, or does not answer any more
+        if told.info.nics is not UNSET and keeper.who == who:
+            self._heard(keeper, told.info.nics)
         return told.info
 
     async def execute(self, keeper: Keeper, request: Execute) -> Executed:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from velocity.contract.machines import Interface, NatKind, Nic, NicType
+from velocity.contract.machines import AddressSource, Interface, KnownAddress, NatKind, Nic, NicType
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.rules import Spec
 from velocity.network.rules import addresses, made_macs, next_nic, next_place
@@ -63,15 +63,28 @@ def _placed(nics: Sequence[int], had: Mapping[int, int], taken: Taken, networks:
     return places
 
 
-def shown(spec: Spec, run: Spec | None, has_nat: bool, networks: Sequence[str]) -> list[Interface]:
-    """As they are told. `run` is what it runs with; `has_nat`: it would get addresses of the host's now."""
+def shown(
+    spec: Spec, run: Spec | None, has_nat: bool, networks: Sequence[str], found: Callable[[int], Sequence[KnownAddress]]
+) -> list[Interface]:
+    """As they are told. `run` is what it runs with; `has_nat`: it would get addresses of the host's now.
+
+    `found` are the addresses that a NIC, by its id, has besides.
+    """
     at = dict(spec.nat_places) if has_nat else {}
     if run is not None:
         at |= {one.id: run.nat_places.get(one.id, 0) for one in run.interfaces}
-    return [_shown(one, at, networks) if nic.type == NAT else one for nic, one in pairs(spec)]
+    nics = [_placed_nic(one, at, networks) if nic.type == NAT else one for nic, one in pairs(spec)]
+    return [_with_addresses(one, found(one.id)) for one in nics]
 
 
-def _shown(one: Interface, places: Mapping[int, int], networks: Sequence[str]) -> Interface:
+def _with_addresses(one: Interface, found: Sequence[KnownAddress]) -> Interface:
+    """Each address once, with what tells it best."""
+    leases = [KnownAddress(address, AddressSource.LEASE) for address in one.addresses or ()]
+    known = {each.address: each for each in reversed([*leases, *found])}
+    return msgspec.structs.replace(one, known_addresses=list(reversed(known.values()))) if known else one
+
+
+def _placed_nic(one: Interface, places: Mapping[int, int], networks: Sequence[str]) -> Interface:
     given = addresses(networks, places.get(one.id, 0))
     if not given:
         return msgspec.structs.replace(one, nat=NatKind.USER)

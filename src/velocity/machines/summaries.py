@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from velocity.contract.encoded import Encoded
-from velocity.contract.machines import VmSummary
+from velocity.contract.machines import Interface, VmSummary
 from velocity.contract.placement import HostRef
 from velocity.machines.keeper import Keeper
-from velocity.machines.rules import Machine
+from velocity.machines.rules import Machine, Spec
 
 
 class Summaries:
     """Of each VM and of each group, as they were when somebody asked, until `changed`."""
 
-    def __init__(self, host_of: Callable[[Machine], HostRef | UnsetType]) -> None:
-        """`host_of` tells where a VM is."""
+    def __init__(
+        self,
+        interfaces: Callable[[Machine, Spec | None], list[Interface]],
+        host_of: Callable[[Machine], HostRef | UnsetType],
+    ) -> None:
+        """`interfaces` tells of a VM's NICs, by what it is and what it runs with; `host_of` tells where it is."""
+        self._interfaces = interfaces
         self._host_of = host_of
         self._vms: dict[int, Encoded[VmSummary]] = {}
         self._groups: dict[int, Encoded[list[VmSummary]]] = {}
@@ -42,12 +47,15 @@ class Summaries:
 
     def _encoded(self, keeper: Keeper) -> Encoded[VmSummary]:
         machine, spec = keeper.machine, keeper.machine.spec
+        nics = self._interfaces(machine, keeper.progress.run)
         summary = VmSummary(
             vmid=machine.vmid,
             name=machine.name,
             cpus=spec.cpus,
             memory_mib=spec.memory_mib,
             state=keeper.state,
+            address=next((known.address for one in nics for known in one.known_addresses or ()), UNSET),
+            mac=nics[0].mac if nics else UNSET,
             host=self._host_of(machine),
         )
         encoded = self._vms[machine.vmid] = Encoded(summary)

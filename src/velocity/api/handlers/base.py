@@ -22,6 +22,7 @@ from velocity.events.service import Events
 from velocity.history.service import History
 from velocity.hosts.membership import Membership
 from velocity.idempotency.service import Idempotency
+from velocity.machines.addresses import Addresses
 from velocity.machines.cloning import Cloning
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.guests import VmGuests
@@ -88,6 +89,7 @@ class Services:
     consoles: VmConsoles
     screens: VmScreens
     guests: VmGuests
+    addresses: Addresses
     tasks: Tasks
     conversions: Conversions
     relocation: Relocation

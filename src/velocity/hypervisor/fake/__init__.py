@@ -27,6 +27,7 @@ from velocity.hypervisor.port import (
     HostId,
     HostNow,
     Incarnation,
+    NicAddress,
     SerialConsole,
     Unknown,
     Usage,
@@ -103,9 +104,13 @@ class FakeMeters:
 
 
 class FakeHosts:
-    """Keeps `velocity.hypervisor.port.Hosts`. A test may set how many MiB are `free`, and how `busy` it was."""
+    """Keeps `velocity.hypervisor.port.Hosts`. A test may set how many MiB are `free`, and how `busy` it was.
+
+    Of machines it may set the addresses that the host has `heard`.
+    """
 
     def __init__(self, state: FakeState, host_facts: HostFacts) -> None:
+        self.heard: list[NicAddress] = []
         self.free = host_facts.memory
         self.busy = 0.0
         self._facts = host_facts
@@ -126,6 +131,10 @@ class FakeHosts:
     async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
         self._state.reach(host)
         return self._state.keeps - self._state.runs.keys() - self._state.ends.keys()
+
+    async def neighbours(self, host: HostId, *, deadline: float) -> Collection[NicAddress]:
+        self._state.reach(host)
+        return [one for one in self.heard if one.machine in self._state.runs]
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         self._state.reach(who.host)

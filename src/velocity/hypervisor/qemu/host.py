@@ -8,8 +8,17 @@ import time
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from velocity.hypervisor.port import Confinement, HostFacts, HostId, HostNow, HypervisorError, Incarnation, Unknown
-from velocity.hypervisor.qemu import confine, facts, nic_filters
+from velocity.hypervisor.port import (
+    Confinement,
+    HostFacts,
+    HostId,
+    HostNow,
+    HypervisorError,
+    Incarnation,
+    NicAddress,
+    Unknown,
+)
+from velocity.hypervisor.qemu import confine, facts, neighbours, nic_filters
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.meter import command
@@ -48,6 +57,11 @@ class QemuHosts:
         async with within(deadline, "the machines with data on this host could not be determined in time"):
             kept = await asyncio.to_thread(self._sessions.place.kept)
         return {one for one in kept if one not in self._sessions} - self._starts.machines()
+
+    async def neighbours(self, host: HostId, *, deadline: float) -> Collection[NicAddress]:
+        runs = [one.run for one in self._sessions]
+        async with within(deadline, "the addresses of machines on this host could not be determined in time"):
+            return await asyncio.to_thread(neighbours.heard, runs)
 
     async def command(self, who: Incarnation, *, deadline: float) -> Sequence[str] | None:
         try:

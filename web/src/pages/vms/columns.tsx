@@ -93,6 +93,15 @@ export const columns = (path: (gid: number) => string, usages: Usages, several: 
     text: (vm) => vm.addresses?.join(" ") ?? "",
   },
   {
+    key: "macs",
+    title: "MAC addresses",
+    width: "10rem",
+    optional: true,
+    cell: (vm) => vm.macs && <span title={vm.macs.join(", ")}>{vm.macs[0]}</span>,
+    sort: (vm) => vm.macs?.[0] ?? "",
+    text: (vm) => vm.macs?.join(" ") ?? "",
+  },
+  {
     key: "uptime",
     title: "Uptime",
     width: "7rem",

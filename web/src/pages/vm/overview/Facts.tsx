@@ -28,8 +28,8 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           {info.host && <Fact name="Host">{info.host.name}</Fact>}
           {addresses.length > 0 && (
             <Fact name={addresses.length === 1 ? "Address" : "Addresses"}>
-              {addresses.map((one) => (
-                <Copied key={one} text={one} name={`address ${one}`} />
+              {addresses.map(({ address }) => (
+                <Copied key={address} text={address} name={`address ${address}`} />
               ))}
             </Fact>
           )}

@@ -3,7 +3,7 @@ import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Link } from "react-router";
 import type { VmInfo } from "@/api/schema";
 import { CopyButton } from "@/ui/CopyButton";
-import { notReached, reachOf } from "./reach";
+import { notReached, reachOf, SOURCES } from "./reach";
 
 export function Network({ info }: { info: VmInfo }) {
   const lacking = notReached(info);
@@ -15,8 +15,11 @@ export function Network({ info }: { info: VmInfo }) {
           {reachOf(info).map((one, index) => (
             <li key={one.id} className="v-nic">
               <Link to={`/vms/${info.vmid}/settings#nic-${index}-type`}>{one.what}</Link>
-              {one.addresses.map((address) => (
-                <Copied key={address} text={address} name={`address ${address}`} />
+              {one.addresses.map(({ address, source }) => (
+                <span key={address}>
+                  <Copied text={address} name={`address ${address}`} />
+                  {source !== "lease" && <span className="v-subtle"> {SOURCES[source]}</span>}
+                </span>
               ))}
               <Copied text={one.mac} name={`MAC address ${one.mac}`} quiet />
             </li>

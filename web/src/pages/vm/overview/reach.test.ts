@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { KnownAddress } from "@/api/schema";
 import { notReached, reachOf } from "./reach";
 
 const MAC = "52:54:00:12:34:56";
@@ -10,11 +11,15 @@ const of = (
   interfaces,
 });
 const BRIDGED = of([{ type: "BRIDGE", host: 1, trusted: true }], { id: 3, mac: MAC });
-const NAT = of([{ type: "NAT" }], { id: 1, mac: MAC, nat: "BRIDGE", addresses: ["10.1.2.3", "fd00::2"] });
+const KNOWN: KnownAddress[] = [
+  { address: "10.1.2.3", source: "lease" },
+  { address: "192.0.2.7", source: "agent" },
+];
+const NAT = of([{ type: "NAT" }], { id: 1, mac: MAC, nat: "BRIDGE", addresses: ["10.1.2.3"], known_addresses: KNOWN });
 const USER = of([{ type: "NAT" }], { id: 1, mac: MAC, nat: "USER" });
 
 it("each NIC has its address and its MAC address", () => {
-  expect(reachOf(NAT)).toEqual([{ id: 1, what: "NAT", mac: MAC, addresses: ["10.1.2.3", "fd00::2"] }]);
+  expect(reachOf(NAT)).toEqual([{ id: 1, what: "NAT", mac: MAC, addresses: KNOWN }]);
   expect(reachOf(BRIDGED)).toEqual([{ id: 3, what: "Bridge on host NIC 1, trusted", mac: MAC, addresses: [] }]);
   expect(reachOf(USER)[0]?.what).toBe("NAT in QEMU");
 });

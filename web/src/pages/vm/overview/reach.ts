@@ -1,13 +1,20 @@
 /** How a VM is reached by its NICs, in words. */
-import type { Interface, Nic, VmInfo } from "@/api/schema";
+import type { Interface, KnownAddress, Nic, VmInfo } from "@/api/schema";
 
 export interface Reach {
   /** The NIC's id. */
   id: number;
   what: string;
   mac: string;
-  addresses: string[];
+  addresses: KnownAddress[];
 }
+
+/** Who tells an address, in words. */
+export const SOURCES: Record<KnownAddress["source"], string> = {
+  lease: "from NAT",
+  neighbour: "heard by the host",
+  agent: "says its guest agent",
+};
 
 export const reachOf = ({ nics, interfaces }: Pick<VmInfo, "nics" | "interfaces">): Reach[] =>
   nics.map((nic, index) => {
@@ -16,7 +23,7 @@ export const reachOf = ({ nics, interfaces }: Pick<VmInfo, "nics" | "interfaces"
       id: one?.id ?? index,
       what: whatOf(nic, one),
       mac: one?.mac ?? "",
-      addresses: one?.addresses ?? [],
+      addresses: one?.known_addresses ?? [],
     };
   });
 
