@@ -45,6 +45,7 @@ from velocity.machines.addresses import Addresses
 from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
+from velocity.machines.forwards import AllowedPorts
 from velocity.machines.guests import VmGuests
 from velocity.machines.mirroring import Mirroring
 from velocity.machines.moving import VmMoves
@@ -269,7 +270,10 @@ def compose(
     resumables = Resumables(creation, directory, uploads, stored_uploads, own=bounds.user_uploads)
     tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
     writers = Writers(directory, library, assignments)
-    builder = Builder(directory, library, writers, states, sources, driver.hosts, Reach(hosts, library), usage.last)
+    ports = AllowedPorts(settings.forwardable, own=(settings.address[1],))
+    builder = Builder(
+        directory, library, writers, states, sources, driver.hosts, Reach(hosts, library), usage.last, ports
+    )
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts, most=bounds.group_vms
     )

@@ -82,6 +82,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "this host does not use; `none`: no bridge, but QEMU's user network, as without root"
         ),
     ] = ""
+    forward_ports: Annotated[
+        str,
+        Meta(
+            pattern=r"^(none|\d{1,5}(-\d{1,5})?)\Z",
+            description="the ports of this host that may lead to VMs (`20000-29999`); `none`: none",
+        ),
+    ] = "1024-65535"
     authkey_lifetime: Annotated[int, Meta(ge=1, le=31_536_000, description="seconds until an authkey expires")] = 3600
     root_password: Annotated[
         str,
@@ -177,6 +184,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def node_port(self) -> int:
         return int(self.node_listen.rpartition(":")[2])
+
+    @property
+    def forwardable(self) -> range:
+        """The ports of this host that may lead to VMs."""
+        if self.forward_ports == "none":
+            return range(0)
+        first, _, last = self.forward_ports.partition("-")
+        return range(int(first), int(last or first) + 1)
 
     @property
     def proxies(self) -> list[IPv4Network | IPv6Network]:
@@ -340,6 +355,9 @@ def _check(settings: Settings) -> Settings:
         raise ConfigError("root_password must have 8 to 1,024 characters")
     if settings.nat_subnet not in ("", "none"):
         _check_subnet(settings.nat_subnet)
+    ports = settings.forwardable
+    if settings.forward_ports != "none" and not (ports and ports[0] >= 1 and ports[-1] <= 65535):
+        raise ConfigError("forward_ports: write ports from 1 to 65535, the lower one first, as 20000-29999, or none")
     for one in settings.trusted_proxies:
         from ipaddress import ip_network  # few have any
 

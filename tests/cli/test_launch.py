@@ -17,6 +17,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.api.images import qemu_img
 from tests.api.test_catalogue import entry
@@ -25,6 +26,7 @@ from tests.host import Host, hosting
 from tests.patience import PATIENCE
 from velocity.cli import ssh
 from velocity.client import Client
+from velocity.contract.vm_settings import Forward
 from velocity.hypervisor.fake import FACTS, FakeHypervisor
 from velocity.hypervisor.port import HardwareProfile
 
@@ -165,14 +167,35 @@ def test_a_launch_that_was_cut_short_goes_on_where_it_stood(bridged: Host, serve
 
 
 @pytest.mark.holds("CLI-31")
-def test_without_an_address_the_console_is_named(host: Host, tmp_path: Path, served: Served) -> None:
+def test_without_an_address_the_console_is_named(tmp_path: Path) -> None:
+    with hosting(tmp_path / "data", forward_ports="none") as host:
+        host.ok("media", "create", "disk", "--size", "1M")
+        said = host.run("launch", "disk", "--name", "web", "--memory", "64M")
+        assert said.exit_code == 0 and "velocity vm console" in said.stderr and "as root" in said.stderr
+        refused = host.run("vm", "ssh", "web")
+        assert refused.exit_code == 1 and "velocity vm console" in refused.stderr
+        host.ok("vm", "stop", "web", "--force")
+        assert "velocity vm start" in host.run("vm", "ssh", "web").stderr
+
+
+@pytest.mark.holds("CLI-310")
+def test_in_qemus_user_network_a_port_of_the_host_leads_to_ssh(host: Host) -> None:
+    host.hypervisor.state.taken_ports = {2222}
+    host.ok("vm", "create", "other", "--memory", "64M", "--nic", "nat", "--forward", "2223:22")
     host.ok("media", "create", "disk", "--size", "1M")
-    said = host.run("launch", "disk", "--name", "web", "--memory", "64M")
-    assert said.exit_code == 0 and "velocity vm console" in said.stderr and "as root" in said.stderr
-    refused = host.run("vm", "ssh", "web")
-    assert refused.exit_code == 1 and "velocity vm console" in refused.stderr
-    host.ok("vm", "stop", "web", "--force")
-    assert "velocity vm start" in host.run("vm", "ssh", "web").stderr
+    said = host.run("launch", "disk", "--name", "web", "--memory", "64M", "--no-wait", "--user", "ann")
+    assert said.exit_code == 0 and "the port 2224 of this host, at 127.0.0.1, leads to its ssh" in said.stderr
+    assert said.stdout.strip().endswith("ssh -p 2224 ann@127.0.0.1")
+    assert "127.0.0.1:2224:22" in host.ok("vm", "show", "web")
+    again = host.run("launch", "disk", "--name", "web", "--memory", "64M", "--no-wait", "--user", "ann")
+    assert again.stdout == said.stdout and "2224" not in again.stderr, "what leads to it is used"
+    with Client(host.url, authkey=host.key) as client:
+        info = client.show_vm(vmid=2)
+        assert ssh.target(client, info) == ssh.Target("127.0.0.1", 2224)
+        client.server = "http://far.example:8090"
+        assert ssh.target(client, info) is None, "which leads from that host alone"
+        everywhere = structs.replace(info, forwards=[Forward(host_port=2225, guest_port=22)])
+        assert ssh.target(client, everywhere) == ssh.Target("far.example", 2225)
 
 
 @pytest.mark.holds("CLI-32")

@@ -38,6 +38,33 @@ def test_notes_are_written_and_shown(host: Host, tmp_path: Path) -> None:
     assert "notes" not in host.ok("vm", "show", "web")
 
 
+@pytest.mark.holds("NAT-312")
+def test_ports_of_the_host_are_written_and_shown(host: Host, tmp_path: Path) -> None:
+    def shown() -> list[str]:
+        lines = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
+        return [text for label, text in lines if label == "forward"]
+
+    host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat", "--forward=2222:22", "--forward=2000:53/UDP")
+    assert shown() == ["2222:22", "2000:53/udp"]
+    host.ok("vm", "set", "web", "--cpus", "2")
+    assert shown() == ["2222:22", "2000:53/udp"]
+    host.ok("vm", "set", "web", "--forward", "127.0.0.1:2222:22")
+    assert shown() == ["127.0.0.1:2222:22"]
+    file = tmp_path / "site.toml"
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\ncpus = 2\nnics = ["nat"]\n')
+    assert "nothing to do" in host.ok("apply", str(file)), "a file that says nothing of them leaves them"
+    file.write_text(file.read_text() + 'forwards = ["2222:22"]\n')
+    assert "change VM web in /: forwards" in host.ok("apply", str(file), "--yes")
+    assert "nothing to do" in host.ok("apply", str(file))
+    assert shown() == ["2222:22"]
+    for wrong in ("22", "2222:22:22", "2222:22/sctp", "host:2222:22", ":2222:22", "1.2.3.4.5:2222:22"):
+        assert "is not a forward" in host.run("vm", "set", "web", "--forward", wrong).stderr
+    refused = host.run("vm", "set", "web", "--forward", "1.2.3.256:2222:22")
+    assert refused.exit_code == 1 and "host_address" in str(refused.exception)
+    host.ok("vm", "set", "web", "--forward", "none")
+    assert shown() == []
+
+
 @pytest.mark.holds("GUEST-39")
 def test_a_balloon_is_switched_off_and_on(host: Host, tmp_path: Path) -> None:
     def balloon() -> tuple[bool, list[str]]:

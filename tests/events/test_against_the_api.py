@@ -62,15 +62,17 @@ def shape(vm: dict[str, Any]) -> dict[str, Any]:
     """A VM as it is shown whole, in the fields of a list."""
     left_out = (
         "type", "rosetta", "input", "cpu", "balloon", "notes", "cloud_init", "isolation", "interfaces",
-        "memory_taken_mib", "running_since", "max_cpus", "max_memory_mib", "drives", "waits",
+        "memory_taken_mib", "running_since", "max_cpus", "max_memory_mib", "drives", "waits", "forwards",
     )  # fmt: skip
     pinned = ("machine_type", "firmware", "hardware")
     short = {name: value for name, value in vm.items() if name not in left_out + pinned}
     short["displays"] = [{name: one[name] for name in ("name", "width", "height")} for one in vm["displays"]]
     short["media"] = [one["mid"] for one in vm["media"]]
     short["nics"] = [one["type"] for one in vm["nics"]]
-    if addresses := [address for one in vm["interfaces"] for address in one.get("addresses", ())]:
+    if addresses := [known["address"] for one in vm["interfaces"] for known in one.get("known_addresses", ())]:
         short["addresses"] = addresses
+    if macs := [one["mac"] for one in vm["interfaces"]]:
+        short["macs"] = macs
     return short
 
 

@@ -33,6 +33,8 @@ pytestmark = pytest.mark.guest
 
 METADATA, WORLD, OUT = "169.254.169.254", "192.0.2.1", "192.0.2.2"
 NETBOOT = "netboot.efi"
+PORT, GREETS = 2222, 7000
+"""Of the host, and of the guest."""
 HOST_NICS = {"br0", "vb0", "up0", "out0", "lo"}
 
 
@@ -105,7 +107,7 @@ def test_a_vm_boots_from_the_network_of_its_host_nic(namespace: str, tmp_path: P
         server.close()
 
 
-@pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "GUEST-63", "GUEST-64", "GUEST-65")
+@pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "NAT-315", "NAT-317", "GUEST-63", "GUEST-64", "GUEST-65")
 def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
     namespace: str, tmp_path: Path, runtime: Path, guest: Guest
 ) -> None:
@@ -152,7 +154,9 @@ def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
         reaches_no_service_of_the_host_alone(namespace, terminal, here)
         says_nothing_in_the_name_of_others(namespace, terminal)
         takes_no_neighbours_mac(namespace, terminal)
+        a_port_of_the_host_leads_to_it(namespace, server, terminal, vmid)
         has_its_filters_again(namespace, server, vmid, ours)
+        at_last(lambda: called(f"{namespace}w", OUT) == "hello", "the port of the host")
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         at_last(lambda: links(namespace) - {bridge} == HOST_NICS, "a host without links of VMs")
         at_last(lambda: filters(namespace) == [], "a host without filters of VMs")
@@ -273,6 +277,30 @@ def takes_no_neighbours_mac(namespace: str, terminal: Terminal) -> None:
         said = terminal.run(f"{change}; ip route replace 198.51.100.0/24 dev eth0; ping -c 2 -W 2 198.51.100.1")
         assert ("bytes from" in said) is answers, said
         assert place_of(namespace, frames.OTHER) == "vb0"
+
+
+def a_port_of_the_host_leads_to_it(namespace: str, server: Server, terminal: Terminal, vmid: int) -> None:
+    """Set while it runs, called from the world and from the host itself, also while no server is there."""
+    terminal.run(f"(while :; do echo hello | nc -l -p {GREETS}; done >/dev/null 2>&1 &)")
+    assert called(f"{namespace}w", OUT) is None
+    forwards = [{"host_port": PORT, "guest_port": GREETS}]
+    assert "waits" not in server.ok("PATCH", "/v/vm", vmid=vmid, forwards=forwards)
+    for there, address in ((f"{namespace}w", OUT), (namespace, OUT), (namespace, "127.0.0.1")):
+        at_last(lambda: called(there, address) == "hello", f"{address} in {there}")  # noqa: B023 (called in the loop)
+    server.kill()
+    at_last(lambda: called(f"{namespace}w", OUT) == "hello", "the port of the host without a server")
+    server.start()
+    isolation = server.ok("POST", "/v/vm", vmid=vmid)["isolation"]
+    assert (isolation["unfiltered_nics"], isolation["nat_reaches_host_loopback"]) == ([], False)
+
+
+def called(there: str, address: str) -> str | None:
+    """What is said at that port of the host; None: nobody is there, or not yet again."""
+    try:
+        with in_namespace(there, lambda: socket.create_connection((address, PORT), timeout=5)) as plug:
+            return plug.recv(64).decode().strip() or None
+    except OSError:
+        return None
 
 
 def has_its_filters_again(namespace: str, server: Server, vmid: int, links: set[str]) -> None:

@@ -32,7 +32,8 @@ def test_the_fence_is_one_transaction_on_one_range() -> None:
     script = fence.script(range(20000, 30000), ["127.0.0.53"])
     accept, closed = script.index("127.0.0.53"), script.index("127.0.0.0/8 reject")
     assert accept < closed, "DNS to the host's own resolver stays open"
-    assert script.count("meta skuid 20000-29999") == 2 + len(fence.CLOSED)
+    assert script.count("meta skuid 20000-29999") == 3 + len(fence.CLOSED)
+    assert "meta skuid 20000-29999 ct direction reply accept" in script, "who came by a port of the host is answered"
     assert "ip6 daddr ::1/128 reject" in script
     assert 'oifname "vnat*" reject' in script, "guests that have NAT by a bridge are no neighbours"
 

@@ -9,10 +9,11 @@ import functools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -31,6 +32,7 @@ from velocity.hypervisor.port import (
     Hypervisor,
     Incarnation,
     MachineSpec,
+    NatSpec,
     Stop,
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor
@@ -102,6 +104,12 @@ class Subject(Protocol):
     def cling(self) -> None:
         """Guests let go of nothing, as those do that have not booted."""
 
+    def taken(self, port: int) -> contextlib.AbstractContextManager[object]:
+        """A process of the host has that port meanwhile."""
+
+    def leads(self, port: int) -> bool:
+        """Whether a port of the host, at 127.0.0.1, leads to a machine."""
+
     async def close(self) -> None: ...
 
 
@@ -144,6 +152,16 @@ class FakeSubject:
     def cling(self) -> None:
         for run in self._fake.runs.values():
             run.devices.lets_go = False
+
+    @contextlib.contextmanager
+    def taken(self, port: int) -> Iterator[object]:
+        self._fake.state.taken_ports.add(port)
+        yield None
+        self._fake.state.taken_ports.clear()
+
+    def leads(self, port: int) -> bool:
+        nics = [nic for run in self._fake.runs.values() for nic in run.spec.nics if isinstance(nic, NatSpec)]
+        return any(one.host_port == port for nic in nics for one in nic.forwards)
 
     async def close(self) -> None:
         await self.hypervisor.machines.close()
@@ -245,6 +263,16 @@ class QemuSubject:
 
     def cling(self) -> None:
         """They have not booted."""
+
+    def taken(self, port: int) -> contextlib.AbstractContextManager[object]:
+        return socket.create_server(("127.0.0.1", port))
+
+    def leads(self, port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def provide(self, ref: MediaRef) -> None:
         with tempfile.TemporaryFile() as blank:

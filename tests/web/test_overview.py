@@ -182,3 +182,28 @@ def test_single_keys_go_find_and_create_and_can_be_switched_off(host: Host, root
     page.wait_for_timeout(300)
     expect(title).to_have_text("Create a virtual machine")
     expect(dialog).to_have_count(0)
+
+
+@pytest.mark.holds("PAGE-310")
+def test_a_port_of_the_host_is_led_to_a_vm_and_said_in_its_overview(host: Host, root: Person) -> None:
+    page = root.page
+    made(host, "other", "--nic", "nat", "--forward", "2222:22")
+    vmid = made(host, "web", "--nic", "nat")
+    host.ok("vm", "start", "web")
+    root.go(f"/vms/{vmid}/settings")
+    page.get_by_role("button", name="Add a forward").click()
+    page.get_by_label("Port of the host").fill("2222")
+    page.get_by_role("button", name="Review and save…").click()
+    expect(page.get_by_role("group", name="Forward 1")).to_contain_text("leads to VM 'other'")
+    page.get_by_label("Port of the host").fill("2223")
+    page.get_by_label("Address of the host").fill("127.0.0.1")
+    page.get_by_role("button", name="Review and save…").click()
+    review = page.get_by_role("dialog")
+    expect(review.get_by_role("row", name="Ports of the host")).to_contain_text("127.0.0.1:2223:22at once")
+    review.get_by_role("button", name="Save").click()
+    expect(review).not_to_be_visible()
+    root.go(f"/vms/{vmid}")
+    network = page.get_by_role("region", name="Network")
+    expect(network).to_contain_text("Port 2223 of 127.0.0.1 leads to 22")
+    expect(network).not_to_contain_text("Nothing reaches it")
+    assert json.loads(host.ok("vm", "show", "web", "--json"))["forwards"][0]["host_port"] == 2223

@@ -23,6 +23,7 @@ from velocity.cli.fetching import trust
 from velocity.cli.media import POOL
 from velocity.cli.output import NameNotFound, as_json, show_json, warn
 from velocity.cli.plan import changing, unplanned
+from velocity.cli.ssh import Target
 from velocity.cli.task import check_done, watch
 from velocity.cli.vm_settings import launching, read
 from velocity.cli.where import GROUP
@@ -34,11 +35,15 @@ from velocity.contract.cloud_init import CloudInit
 from velocity.contract.machines import Attachment, State, VmInfo
 from velocity.contract.media import MediumInfo
 from velocity.contract.tasks import TaskState
+from velocity.contract.vm_settings import Forward, NatKind
 
 NAME_TAKEN = 49220
 OTHERS_SECONDS = 600.0
 """For which the fetch of somebody else is waited for."""
 LOOK = 0.5
+PORTS = range(2222, 2322)
+"""Of this host, those that are tried to lead to a guest's ssh, where nothing else does."""
+NOT_THIS_PORT = (16460, 16461)
 
 
 @dataclass(frozen=True)
@@ -207,21 +212,42 @@ def _task(client: Client, tid: int) -> UUID:
 
 def _end(client: Client, vmid: int, seconds: float | None) -> None:
     """Wait for ssh, and say how to log in."""
-    info = client.show_vm(vmid=vmid)
-    address = login.address(info)
-    if address is not None and seconds is not None and not login.answers(address, seconds):
+    info = _led(client, client.show_vm(vmid=vmid))
+    target = login.target(client, info)
+    if target is not None and seconds is not None and not login.answers(target, seconds):
         raise click.ClickException(
-            f"VM {clean(info.name)} runs, and ssh has not answered at {address} within {seconds:.0f} s: see its "
+            f"VM {clean(info.name)} runs, and ssh has not answered at {target} within {seconds:.0f} s: see its "
             f"console, `{program()} vm log id:{vmid}`"
         )
     if as_json():
         show_json(info)
-    elif address is None:
+    elif target is None:
         click.echo(f"VM {clean(info.name)} runs. {login.unreachable(info)}", err=True)
     else:
-        click.echo(_line(info, address))
+        click.echo(_line(info, target))
 
 
-def _line(info: VmInfo, address: str) -> str:
+def _led(client: Client, info: VmInfo) -> VmInfo:
+    """With a port of this host that leads to its ssh, where nothing else does: in QEMU's user network."""
+    in_qemu = any(one.nat is NatKind.USER for one in info.interfaces)
+    if not in_qemu or not login.is_here(client) or login.target(client, info) is not None:
+        return info
+    for port in PORTS:
+        forward = Forward(host_port=port, guest_port=login.FORWARDED, host_address="127.0.0.1")
+        try:
+            answer = client.alter_vm(vmid=info.vmid, forwards=[*info.forwards, forward])
+        except ApiError as error:
+            if error.code not in NOT_THIS_PORT:
+                return info  # it runs, which was asked for
+            continue
+        if "forwards" not in answer.waiting:
+            click.echo(f"the port {port} of this host, at 127.0.0.1, leads to its ssh", err=True)
+            return client.show_vm(vmid=info.vmid)
+        client.alter_vm(vmid=info.vmid, forwards=info.forwards)
+    return info
+
+
+def _line(info: VmInfo, target: Target) -> str:
     who = f"{info.cloud_init.user}@" if info.cloud_init.user else ""
-    return f"{program()} vm ssh {shlex.quote(clean(info.name))}    # or: ssh {who}{address}"
+    words = " ".join(["ssh", *target.option, f"{who}{target.address}"])
+    return f"{program()} vm ssh {shlex.quote(clean(info.name))}    # or: {words}"

@@ -1,4 +1,4 @@
-"""`velocity vm ssh`: into a guest, as the user that cloud-init was told, at the address that the host gives it."""
+"""`velocity vm ssh`: into a guest, as the user that cloud-init was told, at its address or by a port of the host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import shutil
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,8 +19,11 @@ from velocity.cli.which import which
 from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.contract.machines import State, VmInfo
+from velocity.contract.vm_settings import NatKind
 
 PORT = 22
+FORWARDED = 22
+"""The guest's port to which a port of the host leads that is used."""
 TRY = 2.0
 """Seconds for one try to connect, and at most between two."""
 
@@ -32,21 +37,22 @@ TRY = 2.0
 def ssh(
     vm_: str, group: int | None, user: str | None, identity: str | None, new_key: bool, command: tuple[str, ...]
 ) -> None:
-    """Log in to VM by ssh, from the host that it runs on; with COMMAND, run that there.
+    """Log in to VM by ssh; with COMMAND, run that there.
 
+    It goes to the VM's address, from the host that it runs on, or by a port of the host that leads to its port 22.
     The guest's key is accepted at the first time, and kept in a file of Velocity's own under the VM's id, which no
     other VM is ever given.
     """
     client = connection.connect()
     info = client.show_vm(vmid=resolve.vmid(client, group, vm_))
-    found = address(info)
+    found = target(client, info)
     if found is None:
         raise click.ClickException(unreachable(info))
     if shutil.which("ssh") is None:
         raise click.ClickException("there is no `ssh` here: install OpenSSH's client")
     words = line(client, info, user, new_key=new_key)
     words += ["-i", identity] if identity else []
-    os.execvp(words[0], [*words, "--", found, *command])  # noqa: S606 - no shell is in between
+    os.execvp(words[0], [*words, *found.option, "--", found.address, *command])  # noqa: S606 - no shell is in between
 
 
 def line(client: Client, info: VmInfo, user: str | None, *, new_key: bool = False) -> list[str]:
@@ -77,9 +83,43 @@ def _known_hosts() -> Path:
     return state
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where ssh reaches it. `port` is none of its own: it is the usual one."""
+
+    address: str
+    port: int | None = None
+
+    @property
+    def option(self) -> tuple[str, ...]:
+        return () if self.port is None else ("-p", str(self.port))
+
+    def __str__(self) -> str:
+        return self.address if self.port is None else f"{self.address}, port {self.port}"
+
+
+def target(client: Client, info: VmInfo) -> Target | None:
+    """On the host by its own address, if one is known; else by a port of the host that leads to it."""
+    own, here = address(info), is_here(client)
+    if own is not None and here:
+        return Target(own)
+    for one in () if "forwards" in info.waiting else info.forwards:
+        local = one.host_address and one.host_address.startswith("127.")
+        if (one.guest_port, one.protocol) == (FORWARDED, "tcp") and (here or not local):
+            return Target(one.host_address or urlsplit(client.server).hostname or "127.0.0.1", one.host_port)
+    return None if own is None else Target(own)
+
+
+def is_here(client: Client) -> bool:
+    """Whether the server, and so the VM, is on this machine, as far as its name says."""
+    host = urlsplit(client.server).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 def address(info: VmInfo) -> str | None:
-    """The first that the host gives one of its NICs."""
-    return next((address for one in info.interfaces for address in one.addresses or ()), None)
+    """The first that is known of a NIC that the host reaches."""
+    reached = [one for one in info.interfaces if one.nat is not NatKind.USER]
+    return next((known.address for one in reached for known in one.known_addresses or ()), None)
 
 
 def unreachable(info: VmInfo) -> str:
@@ -91,25 +131,27 @@ def unreachable(info: VmInfo) -> str:
         return f"VM {name} is STOPPED: `{program()} vm start id:{info.vmid}`"
     return (
         f"no address of VM {name} is known: the host gives addresses to NAT NICs only where the server runs as root; "
-        f"log in on its console: `{program()} vm console id:{info.vmid}`"
+        f"have a port of the host lead to it, `{program()} vm set id:{info.vmid} --forward 2222:22`, or log in on its "
+        f"console: `{program()} vm console id:{info.vmid}`"
     )
 
 
-def answers(address: str, seconds: float) -> bool:
+def answers(found: Target, seconds: float) -> bool:
     """Wait until something there speaks as ssh does."""
     end = time.monotonic() + seconds
-    with waiting(f"waiting until ssh answers at {address}"):
+    with waiting(f"waiting until ssh answers at {found}"):
         while True:
             begun = time.monotonic()
-            if _speaks(address):
+            if _speaks(found):
                 return True
             if time.monotonic() >= end:
                 return False
             time.sleep(max(0.1, min(TRY - (time.monotonic() - begun), end - time.monotonic())))
 
 
-def _speaks(address: str) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((address, PORT), timeout=TRY) as connected:
+def _speaks(found: Target) -> bool:
+    there = found.address, found.port or PORT
+    with contextlib.suppress(OSError), socket.create_connection(there, timeout=TRY) as connected:
         connected.settimeout(TRY)
         return connected.recv(4) == b"SSH-"
     return False

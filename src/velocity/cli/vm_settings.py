@@ -15,7 +15,8 @@ from velocity.cli import attachments, cloud_init, resolve
 from velocity.cli.amounts import MEMORY, to_mebibytes
 from velocity.cli.attachments import MediaNames, MediaScope
 from velocity.contract import settings
-from velocity.contract.machines import AddressSource, Display, EmptyDrive, Interface, NatKind, Nic, VmInfo, VmSettings
+from velocity.contract.machines import Display, EmptyDrive, Interface, Nic, VmInfo, VmSettings
+from velocity.contract.vm_settings import AddressSource, Forward, NatKind
 from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -147,6 +148,31 @@ def to_nic(place: MediaScope, text: str) -> Nic:
     )
 
 
+def to_forward(text: str) -> Forward:
+    match = _FORWARD_FORM.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(
+            f"{text!r} is not a forward: write HOST-PORT:GUEST-PORT, as in 2222:22, with ADDRESS: before it or /udp "
+            "behind"
+        )
+    return Forward(
+        host_port=int(match[2]),
+        guest_port=int(match[3]),
+        protocol=_PROTOCOLS[(match[4] or "tcp").lower()],
+        host_address=match[1] or UNSET,
+    )
+
+
+def forward_text(one: Forward) -> str:
+    """As it is written."""
+    address = f"{one.host_address}:" if one.host_address else ""
+    return f"{address}{one.host_port}:{one.guest_port}{'' if one.protocol == 'tcp' else f'/{one.protocol}'}"
+
+
+_PROTOCOLS: Mapping[str, Literal["tcp", "udp"]] = {"tcp": "tcp", "udp": "udp"}
+_FORWARD_FORM = re.compile(
+    r"(?:(\d{1,3}(?:\.\d{1,3}){3}):)?(\d{1,5}):(\d{1,5})(?:/(tcp|udp))?", re.IGNORECASE | re.ASCII
+)
 _LINKS: Mapping[str, Literal["up", "down"]] = {"up": "up", "down": "down"}
 _NIC_FORM = re.compile(
     r"([^:]*)(?::((?:id:)?[^:=]+?))?(:trusted)?(?::id=(\d+))?(?::link=(up|down))?(?::boot=(\d+))?(?::mac=(.+))?",
@@ -163,6 +189,8 @@ _NIC_WORDS = (
     "Behind it, :link=down unplugs its cable, :boot=N has the firmware boot from the network as the Nth thing, and "
     ":mac=ADDRESS chooses its MAC address"
 )
+_FORWARD: Options = {"multiple": True, "metavar": "[ADDRESS:]PORT:PORT[/udp]"}
+_FORWARD_WORDS = "First the host's port, as in 2222:22; with ADDRESS, only on that address of the host"
 INPUTS = ("virtio", "ps2", "usb")
 _INPUT = "Keyboard and pointer; `usb` for Windows and what else has no virtio driver."
 _CPU = "What its CPUs can: best, host, or a model of QEMU's that this host can give."
@@ -265,6 +293,16 @@ WORDS = (
             + (", in QEMU's user network" if one.nat is NatKind.USER else "")
             for nic, one in nics
         ],
+    ),
+    Word(
+        field="forwards",
+        name="forwards",
+        option="--forward",
+        create={**_FORWARD, "help": f"A port of the host that leads to it; {_FORWARD_WORDS}."},
+        alter={**_FORWARD, "help": f"The ports of the host that lead to it; `none` for none. {_FORWARD_WORDS}."},
+        read=lambda _, texts: [to_forward(text) for text in texts],
+        label="forward",
+        show=lambda _, forwards: [forward_text(one) for one in forwards],
     ),
     Word(
         field="input",

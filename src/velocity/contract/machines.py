@@ -27,13 +27,11 @@ from velocity.contract.operation import (
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 from velocity.contract.settings import Form, with_settings
-from velocity.contract.vm_settings import AddressSource as AddressSource
 from velocity.contract.vm_settings import Attachment as Attachment
 from velocity.contract.vm_settings import DiskLimits as DiskLimits
 from velocity.contract.vm_settings import Display as Display
 from velocity.contract.vm_settings import EmptyDrive as EmptyDrive
 from velocity.contract.vm_settings import Interface as Interface
-from velocity.contract.vm_settings import KnownAddress as KnownAddress
 from velocity.contract.vm_settings import MediaMode as MediaMode
 from velocity.contract.vm_settings import NatKind as NatKind
 from velocity.contract.vm_settings import NextBoot as NextBoot
@@ -244,6 +242,9 @@ CREATE = Operation(
         ),
         Failure(12229, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
         Failure(12240, 406, Problem.NOT_OF_THIS_HOST, "cpu names no model that this host can give"),
+        Failure(12260, 409, Problem.PORT_TAKEN, "another VM has that port of the host, or this one has it twice"),
+        Failure(12261, 406, Problem.PORT_NOT_ALLOWED, "that port of the host may not be forwarded"),
+        Failure(12262, 406, Problem.NO_NAT_NIC, "a forward of a VM without a NAT NIC"),
         Failure(12280, 406, Problem.NO_HOST, "no such host, or none that can have it"),
     ),
     aliases=(Alias("disks", "media"), Alias("description", "name", inside="displays")),

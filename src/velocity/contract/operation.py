@@ -301,7 +301,7 @@ class Operation(Generic[Request, Response]):
             return  # headers are numbered 10 to 16 whatever their kind, as the contract lists them
         conflicts = {403, 406, 409, 413}
         statuses = {"0": {401, 403}, "1": {404}, "2": conflicts, "3": {500}}
-        statuses |= dict.fromkeys("489", conflicts)  # where 2 is used up; 8 and 9: that there are several hosts
+        statuses |= dict.fromkeys("456789", conflicts)  # where 2 is used up; 8 and 9: that there are several hosts
         if failure.status not in statuses.get(rest[0], set()):
             raise TypeError(f"{self.name}: kind {rest[0]} of {failure.code} does not go with status {failure.status}")
 

@@ -88,6 +88,7 @@ RESTORE = Operation(
         Failure(25227, 406, Problem.POOL_QUOTA, "the quota of the pool does not allow it"),
         Failure(25228, 406, Problem.POOL_AWAY, "the pool of a medium is away or read-only"),
         Failure(25229, 409, Problem.MAC_TAKEN, "another VM now has the MAC address of one of its NICs"),
+        Failure(25260, 409, Problem.PORT_TAKEN, "another VM now has a port of the host that leads to it"),
         Failure(25280, 406, Problem.NO_HOST, "the VM's host is no more"),
     ),
     ours=True,

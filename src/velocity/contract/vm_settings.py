@@ -186,6 +186,30 @@ class Interface(Wire, frozen=True):
     ) = UNSET
 
 
+Port = Annotated[int, Meta(ge=1, le=65535, description="a port, 1 to 65,535")]
+OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+HostAddress = Annotated[
+    str,
+    Meta(
+        pattern=rf"^(?!0\.)({OCTET}\.){{3}}{OCTET}\Z",
+        description="an IPv4 address of the host, such as 127.0.0.1; absent: all of them",
+    ),
+]
+
+
+class Forward(Wire, frozen=True):
+    """A port of the host that leads to a port of the VM, on its first NAT NIC."""
+
+    host_port: Port
+    guest_port: Port
+    protocol: Literal["tcp", "udp"] = "tcp"
+    host_address: HostAddress | UnsetType = UNSET
+
+
+Forwards = Annotated[
+    list[Forward],
+    Meta(max_length=64, description="ports of the host that lead to it, at most 64; set at once while it runs"),
+]
 Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
 Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at most 32, in boot order")]
 Drives = Annotated[
@@ -243,6 +267,7 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     media: Attachments = []
     drives: Drives = []
     nics: Nics = []
+    forwards: Forwards = []
     input: Input = "virtio"
     cpu: Cpu = "best"
     rosetta: bool = False

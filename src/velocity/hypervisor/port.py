@@ -32,6 +32,7 @@ from velocity.hypervisor.spec import Cache as Cache
 from velocity.hypervisor.spec import DiskLimits as DiskLimits
 from velocity.hypervisor.spec import DiskSpec as DiskSpec
 from velocity.hypervisor.spec import DisplaySpec as DisplaySpec
+from velocity.hypervisor.spec import ForwardSpec as ForwardSpec
 from velocity.hypervisor.spec import HardwareProfile as HardwareProfile
 from velocity.hypervisor.spec import Input as Input
 from velocity.hypervisor.spec import MachineSpec as MachineSpec

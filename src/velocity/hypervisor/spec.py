@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal
 from uuid import UUID
 
 from velocity.storage.port import MediaRef, Value
@@ -75,11 +76,20 @@ class Input(enum.Enum):
     USB = "usb"
 
 
+class ForwardSpec(Value, frozen=True):
+    """A port of the host that leads to a port of the guest, by IPv4. Without a `host_address`, on all of the host's."""
+
+    host_port: int
+    guest_port: int
+    protocol: Literal["tcp", "udp"] = "tcp"
+    host_address: str = ""
+
+
 class NatSpec(Value, frozen=True):
     """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once.
 
     `place` is where its addresses are in the host's `nat_networks`; 0: it is in a network of the machine's own. `up`:
-    its cable is plugged in. `boot` is its place in the boot order; 0: none.
+    its cable is plugged in. `boot` is its place in the boot order; 0: none. `forwards` lead to it.
     """
 
     nic: int
@@ -87,6 +97,7 @@ class NatSpec(Value, frozen=True):
     place: int = 0
     up: bool = True
     boot: int = 0
+    forwards: tuple[ForwardSpec, ...] = ()
 
 
 class BridgeSpec(Value, frozen=True):

@@ -12,5 +12,6 @@ NEEDS_PORTS = "NICs are plugged in while it runs from hardware 2 on: `velocity v
 NO_PORT = "no PCI port is free in it"
 COLD_NIC = "a NIC that was there at its start is unplugged now, and goes then"
 SAME_MAC = "the MAC address of a NIC is given at a start"
+NO_NIC_YET = "the NIC that they lead to is not there yet"
 USER_NETWORK = "a NIC comes into QEMU's user network, and leaves it, at a start"
 NO_BRIDGE = "a NIC moves between bridges while it runs; to or from another host NIC it goes at a start"

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from velocity.contract.machines import AddressSource, KnownAddress
+from velocity.contract.vm_settings import AddressSource, KnownAddress
 
 MOST = 16
 """Of one NIC from one source."""

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from velocity.contract.guests import GuestNic
-from velocity.contract.machines import AddressSource, NicType, State
+from velocity.contract.machines import NicType, State
 from velocity.contract.problems import Refused
+from velocity.contract.vm_settings import AddressSource
 from velocity.hypervisor.port import HostId, Hosts, HypervisorError
 from velocity.machines import guest_words, interfaces
 from velocity.machines.guest_words import NETWORK, ToldNic
@@ -77,7 +78,7 @@ class Addresses:
 
     def _learn(self, keeper: Keeper, source: AddressSource, found: Mapping[int, list[str]]) -> None:
         if self._book.learn(keeper.machine.uuid, source, found):
-            self._fleet.changed(keeper.machine)
+            self._fleet.hosts.of(keeper.machine.host).context.changed(keeper.machine)
 
     async def _hear(self, there: list[Keeper]) -> None:
         """What the hosts have heard of those with bridged NICs."""

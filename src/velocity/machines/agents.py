@@ -90,8 +90,8 @@ class Agents:
             raise NoAgent(f"it is {keeper.state.value}: start it first")
         if not self.has_channel(keeper):
             raise NoAgent(
-                f"its hardware {_profile(keeper)} has no channel to a guest agent, and newer has, from its next start on: "
-                "`velocity vm set VM --hardware latest`"
+                f"its hardware {_profile(keeper)} has no channel to a guest agent, and newer has, from its next start "
+                "on: `velocity vm set VM --hardware latest`"
             )
 
     def has_channel(self, vm: Life) -> bool:

@@ -30,9 +30,10 @@ from velocity.hypervisor.port import (
     NicSpec,
     Unknown,
 )
-from velocity.machines import boot, cloud_init, disks, interfaces, rules
+from velocity.machines import boot, cloud_init, disks, forwards, interfaces, rules
 from velocity.machines.address_book import AddressBook
 from velocity.machines.claims import Claim
+from velocity.machines.forwards import AllowedPorts
 from velocity.machines.reach import Reach
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
@@ -57,7 +58,7 @@ class Asked:
 class Builder:
     """Looks at a specification beside what there is.
 
-    `takes`: the bytes that a medium was last found to take on the disk.
+    `takes`: the bytes that a medium was last found to take on the disk. `ports` of the host may be forwarded.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Builder:
         hosts: Hosts,
         reach: Reach,
         takes: Callable[[UUID], int],
+        ports: AllowedPorts,
     ) -> None:
         self._takes = takes
+        self._ports = ports
         self.addresses = AddressBook()
         self._directory = directory
         self._library = library
@@ -113,6 +116,8 @@ class Builder:
         rules.check_host(spec, has, facts)
         rules.check_maxima(spec, facts)
         rules.check_words(spec)
+        if spec.forwards:
+            forwards.check(spec, has, self._ports)
         disks.check(spec, media)
         boot.check(spec)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
@@ -152,6 +157,8 @@ class Builder:
         macs |= dict.fromkeys(mac for one in coming for mac in one.macs)
         places = {place for spec in specs for place in spec.nat_places.values()}
         places.update(place for one in coming for place in one.places)
+        all_forwards = [one for spec in specs for one in spec.forwards]
+        all_forwards += [one for some in coming for one in some.forwards]
         return Claim(
             line=self._directory.line(machine.gid),
             name=machine.name,
@@ -162,6 +169,7 @@ class Builder:
             macs=tuple(macs),
             places=frozenset(places),
             host=machine.host,
+            forwards=tuple(dict.fromkeys(all_forwards)),
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:
@@ -295,7 +303,9 @@ class Builder:
             if facts.nat_lacking and rules.wants_bridge(spec, facts):
                 raise Refused(Problem.HYPERVISOR, facts.nat_lacking)
             place = spec.nat_places.get(one.id, 0) if rules.on_bridge(spec, facts) else 0
-            return NatSpec(nic=one.id, mac=one.mac, place=place, up=nic.link != "down", boot=boot.place(nic))
+            lead = tuple(map(forwards.asked, spec.forwards)) if one.id == forwards.first_nat(spec) else ()
+            up = nic.link != "down"
+            return NatSpec(nic=one.id, mac=one.mac, place=place, up=up, boot=boot.place(nic), forwards=lead)
         if not isinstance(nic.host, int) or nic.host not in nics:
             raise Refused(
                 Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: add it to the settings again"

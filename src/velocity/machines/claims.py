@@ -18,8 +18,10 @@ from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
 from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.vm_settings import Forward
 from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.port import HostId
+from velocity.machines.forwards import TakenPorts, words
 from velocity.media.attachments import AttachedVm, Attachments
 
 OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms": Problem.VM_QUOTA}
@@ -31,7 +33,8 @@ class Claim:
 
     `writable` are the media that it may write to while pools and rights permit it, with their places in its list;
     `attached_by` is who attached them, see `Writers`. `macs` are those of its NICs in
-    their order, then those of a run; `places` are where they are in the networks of NAT. `host` is where it is.
+    their order, then those of a run; `places` are where they are in the networks of NAT. `forwards` are in their order
+    likewise. `host` is where it is.
     """
 
     line: Sequence[int]
@@ -43,6 +46,7 @@ class Claim:
     macs: Sequence[str] = ()
     places: frozenset[int] = frozenset()
     host: HostId = OWN_HOST
+    forwards: Sequence[Forward] = ()
 
     @property
     def key(self) -> tuple[int, str]:
@@ -76,6 +80,7 @@ class Claims:
         """Of a MAC address that was made by an earlier version, there may be two holders."""
         self._places: Counter[int] = Counter()
         self._memory: Counter[HostId] = Counter()
+        self._ports = TakenPorts()
         self.last_place = 0
         """The one that was given last, as far as is known."""
 
@@ -102,6 +107,7 @@ class Claims:
             self._places[place] += 1
         self._memory[claim.host] += claim.amount.memory_mib
         self.last_place = max([self.last_place, *claim.places])
+        self._ports.put(uuid, claim.forwards)
         self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
         self._quotas.count(claim.line, claim.amount)
 
@@ -130,6 +136,7 @@ class Claims:
         for place in claim.places:
             self._places[place] -= 1
         self._memory[claim.host] -= claim.amount.memory_mib
+        self._ports.drop(uuid, claim.forwards)
         self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)
 
@@ -146,6 +153,8 @@ class Claims:
         self._check_name(uuid, claim)
         self._check_writers(uuid, claim)
         self._check_macs(claim, before.macs if before else ())
+        if claim.forwards:
+            self._check_ports(uuid, claim)
         self.put(uuid, claim)
         try:
             yield
@@ -196,6 +205,17 @@ class Claims:
                 Problem.MAC_TAKEN,
                 f"{vm} has a NIC with the MAC address {mac}: use another one, or give that NIC another one first",
                 field=f"nics[{place}].mac",
+            )
+
+    def _check_ports(self, uuid: UUID, claim: Claim) -> None:
+        for place, other in self._ports.taken(uuid, claim.forwards):
+            holder = self._claims[other]
+            vm = visible_name(self._directory, "VM", holder.name, holder.line[0])
+            raise Refused(
+                Problem.PORT_TAKEN,
+                f"the port {words(claim.forwards[place])} of the host leads to {vm}: choose another one, or take it "
+                "from that VM first",
+                field=f"forwards[{place}].host_port",
             )
 
     def _check_writers(self, uuid: UUID, claim: Claim) -> None:

@@ -195,6 +195,7 @@ class Cloning:
             interfaces=(),
             last_nic=0,
             nat_places={},
+            forwards=[],
             attached_by=UNSET,
             autostart=False,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from velocity.hypervisor.port import HostFacts
-from velocity.machines import disks, growth, rules
+from velocity.machines import disks, forwards, growth, rules
 from velocity.machines.rules import Spec
 
 COLD = {
@@ -31,6 +31,7 @@ LIVE: Mapping[str, Why] = {
     "media": disks.what_waits,
     "drives": disks.what_drives_wait,
     "nics": growth.nics_wait,
+    "forwards": forwards.wait,
     "cpus": growth.cpus_wait,
     "memory_mib": growth.memory_waits,
     "displays": growth.displays_wait,

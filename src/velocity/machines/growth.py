@@ -19,7 +19,7 @@ from velocity.hypervisor.waits import (
     SAME_MAC,
     USER_NETWORK,
 )
-from velocity.machines import interfaces
+from velocity.machines import forwards, interfaces
 from velocity.machines.rules import Spec, on_bridge
 
 
@@ -80,12 +80,12 @@ def after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> dict[
 
     Its `last_nic` stays: NICs with a higher id were plugged in while it ran.
     """
-    as_asked = {one.nic: one for one in asked.nics}
+    as_asked = {one.nic: forwards.bare(one) for one in asked.nics}
     had = {one.id: (nic, one) for nic, one in interfaces.pairs(run)}
     wanted = {one.id: (nic, one) for nic, one in interfaces.pairs(spec)}
     found: list[tuple[Nic, Interface]] = []
     for one in made.nics:
-        if as_asked.get(one.nic) == one:
+        if as_asked.get(one.nic) == forwards.bare(one):
             found.append(wanted[one.nic])
             continue
         nic, interface = had.get(one.nic) or wanted[one.nic]
@@ -94,6 +94,7 @@ def after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> dict[
         "nics": [nic for nic, _ in found],
         "interfaces": tuple(one for _, one in found),
         "nat_places": {one.nic: one.place for one in made.nics if isinstance(one, NatSpec) and one.place},
+        **forwards.after(made),
         "cpus": made.cpus,
         "memory_mib": made.memory,
         "displays": _displays(run, spec, made),

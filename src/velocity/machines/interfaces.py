@@ -9,8 +9,9 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from velocity.contract.machines import AddressSource, Interface, KnownAddress, NatKind, Nic, NicType
+from velocity.contract.machines import Interface, Nic, NicType
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.vm_settings import AddressSource, KnownAddress, NatKind
 from velocity.machines.rules import Spec
 from velocity.network.rules import addresses, made_macs, next_nic, next_place
 

@@ -27,6 +27,7 @@ from velocity.contract.machines import (
 )
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
+from velocity.contract.vm_settings import Forward
 from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.port import (
     FIRST_HARDWARE,
@@ -47,6 +48,7 @@ class Coming(Struct, frozen=True):
     writes: list[UUID] = []
     macs: list[str] = []
     places: list[int] = []
+    forwards: list[Forward] = []
     cpus: int = 0
     memory_mib: int = 0
 
@@ -163,7 +165,7 @@ def _effective(spec: Spec, name: str) -> object:
     if name == "cloud_init":
         return spec.cloud_init, spec.instance_id
     if name != "nics":
-        return getattr(spec, name)
+        return frozenset(spec.forwards) if name == "forwards" else getattr(spec, name)
     told = [
         (one.id, one.mac, nic.type, nic.host, nic.trusted is True, nic.link == "down", nic.boot)
         for nic, one in zip(spec.nics, spec.interfaces, strict=True)
@@ -199,6 +201,7 @@ def coming(spec: Spec, run: Spec, asked: MachineSpec) -> Coming:
         writes=sorted({*before.writes, *writes}),
         macs=sorted({*before.macs, *(nic.mac for nic in asked.nics)}),
         places=sorted({*before.places, *spec.nat_places.values()}),
+        forwards=[*before.forwards, *spec.forwards],
         cpus=max(before.cpus, asked.cpus),
         memory_mib=max(before.memory_mib, asked.memory),
     )
@@ -267,10 +270,8 @@ def noticed(old: Spec, new: Spec, facts: HostFacts) -> list[str]:
 
 def amount(specs: Sequence[Spec]) -> Amount:
     """What a machine takes of its quotas: the most of what it is, what it runs with, and what that may be by now."""
-    coming = [one.coming for one in specs if one.coming is not UNSET]
-    cpus = [*(one.cpus for one in specs), *(one.cpus for one in coming)]
-    memory = [*(one.memory_mib for one in specs), *(one.memory_mib for one in coming)]
-    return Amount(cpus=max(cpus), memory_mib=max(memory), vms=1)
+    every: list[Spec | Coming] = [*specs, *(one.coming for one in specs if one.coming is not UNSET)]
+    return Amount(cpus=max(one.cpus for one in every), memory_mib=max(one.memory_mib for one in every), vms=1)
 
 
 CPU_WORDS = ("best", "host")

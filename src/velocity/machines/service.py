@@ -81,7 +81,7 @@ class Fleet:
         self.live = LiveChanges(store, hypervisor.machines, builder, self.mirrors, self._claim_again, self._do_behind)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self.hosts = WatchedHosts(
-            hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.memory, self.changed, clock
+            hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.memory, self._changed, clock
         )
         self._summaries = Summaries(builder.interfaces, self.hosts.shown)
         self.unreadable: Sequence[Unreadable] = ()
@@ -108,7 +108,7 @@ class Fleet:
             clock=self._clock,
             prepare=self.builder.prepare,
             ended=self._run_ended,
-            changed=self.changed,
+            changed=self._changed,
             alter=lambda keeper: self.live.ask_again(keeper),
             begin_writing=self.builder.begin_writing,
             pressed=self.agents.shut_down,
@@ -276,7 +276,7 @@ class Fleet:
         self._by_group.setdefault(machine.gid, {})[machine.vmid] = keeper
         if any(self.builder.writers.unasked(machine)):
             self.unasked.add(machine.vmid)
-        self.changed(machine)
+        self._changed(machine)
 
     def remove(self, keeper: Keeper) -> None:
         """Show a VM no more."""
@@ -286,7 +286,7 @@ class Fleet:
         del self.hosts.by_id[machine.host].keepers[machine.vmid]
         self.unasked.discard(machine.vmid)
         del self._by_group[machine.gid][machine.vmid]
-        self.changed(machine)
+        self._changed(machine)
 
     def _run_ended(self, machine: Machine) -> None:
         self.builder.addresses.forget(machine.uuid)
@@ -299,7 +299,7 @@ class Fleet:
         if keeper is not None:
             self.claims.put(uuid, self.builder.claim(keeper.machine, keeper.progress.run))
 
-    def changed(self, machine: Machine) -> None:
+    def _changed(self, machine: Machine) -> None:
         """It shows otherwise, or no more, and so do the media that it uses."""
         self._summaries.invalidate(machine)
         self._changes.note_change("vm", machine.vmid, machine.gid)

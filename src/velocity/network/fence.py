@@ -46,6 +46,7 @@ def script(uids: range, resolvers: Sequence[str]) -> str:
     who = f"meta skuid {uids.start}-{uids.stop - 1}"
     lines = [f"add table inet {table(uids)}", f"delete table inet {table(uids)}", f"table inet {table(uids)} {{"]
     lines += ["chain out { type filter hook output priority 0; policy accept;"]
+    lines += [f"{who} ct direction reply accept"]  # to whom a port of the host has led to the guest
     for resolver in resolvers:
         family = "ip6" if ":" in resolver else "ip"
         lines += [f"{who} {family} daddr {resolver} meta l4proto {{ tcp, udp }} th dport 53 accept"]

@@ -19,9 +19,22 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-from velocity.network import dnsmasq, fence, forwarding, nat_networks, nat_table, nft, nic_filter, rules, taps
+from velocity.network import (
+    dnsmasq,
+    fence,
+    forwarding,
+    nat_networks,
+    nat_table,
+    nft,
+    nic_filter,
+    port_forwards,
+    rules,
+    taps,
+)
 from velocity.network.dnsmasq import Dnsmasq
+from velocity.network.host_ports import PortForward
 from velocity.network.nat_networks import CannotNat, NatNetworks
+from velocity.network.port_forwards import PortForwards
 from velocity.network.taps import CannotConnect, Link
 
 log = logging.getLogger(__name__)
@@ -37,11 +50,12 @@ _SYS = Path("/sys/class/net")
 
 @dataclass(frozen=True)
 class NatNic:
-    """One NIC on the bridge: its link, and what it was given."""
+    """One NIC on the bridge: its link, what it was given, and the ports of the host that lead to it."""
 
     link: str
     mac: str
     addresses: tuple[str, ...]
+    forwards: Sequence[PortForward] = ()
 
 
 def bridge_name(instance: str) -> str:
@@ -57,8 +71,10 @@ def cannot() -> str | None:
 class Nat:
     """That of one server. Its methods may be called in any thread, and take as long as `ip`, `nft` and dnsmasq do."""
 
-    def __init__(self, bridge: str, networks: NatNetworks, names: Dnsmasq) -> None:
+    def __init__(self, bridge: str, networks: NatNetworks, names: Dnsmasq, uids: range | None = None) -> None:
+        """`uids` are those of QEMU's processes."""
         self.bridge = bridge
+        self.forwards = PortForwards(bridge, uids)
         self.networks = networks
         self._names = names
         self._turn = threading.RLock()
@@ -87,6 +103,7 @@ class Nat:
                     undo.callback(os.close, descriptor)
                 self.filter(nic)
                 self._attach([nic.link])
+                self._lead(nic)
             except (CannotNat, nft.CannotFilter, OSError) as error:
                 raise CannotConnect(f"NAT is not possible now: {error}") from None
             undo.pop_all()
@@ -103,6 +120,7 @@ class Nat:
                 _ip(f"link set {nic.link} nomaster")
                 self.filter(nic)
                 self._attach([nic.link])
+                self._lead(nic)
             except (CannotNat, nft.CannotFilter, OSError) as error:
                 raise CannotConnect(f"NAT is not possible now: {error}") from None
             undo.pop_all()
@@ -117,6 +135,9 @@ class Nat:
         with self._turn:
             self._used = time.monotonic()
             self._names.release(nic.mac, nic.addresses)
+            if nic.forwards:
+                with contextlib.suppress(nft.CannotFilter):  # a look at the others finds it
+                    self.forwards.set(nic.link, nic.addresses[0], ())
 
     def given(self, mac: str) -> tuple[str, ...]:
         """The addresses that the NIC with that MAC address was given; none: it is not on the bridge."""
@@ -170,6 +191,7 @@ class Nat:
                 reserved = self._names.reserved()
                 for nic in there:
                     self._restore_nic(nic, filtered=nic.link in filtered, reserved=nic.addresses[0] in reserved)
+                self.forwards.restore({nic.link: (nic.addresses[0], nic.forwards) for nic in there if nic.forwards})
                 if self._names.ensure(self.networks):
                     log.warning("NAT's dnsmasq had ended, and runs again")
             except (CannotNat, CannotConnect, nft.CannotFilter, OSError) as error:
@@ -203,7 +225,7 @@ class Nat:
             if (_SYS / self.bridge).exists():
                 _ip(f"link delete {self.bridge}")
             with contextlib.suppress(nft.CannotFilter):  # none was ever set without nft
-                nft.change(nat_table.removal(self.bridge))
+                nft.change(nat_table.removal(self.bridge) + port_forwards.end(self.bridge))
             return True
 
     def exists(self) -> bool:
@@ -234,6 +256,10 @@ class Nat:
 
     def _fence(self) -> None:
         nft.change(nat_table.script(self.bridge, self.networks))
+
+    def _lead(self, nic: NatNic) -> None:
+        if nic.forwards:
+            self.forwards.set(nic.link, nic.addresses[0], nic.forwards)
 
     def _attach(self, links: Sequence[str]) -> None:
         """To the bridge, where none hears another. Raises `CannotNat`: it has no port left, among others."""

@@ -46,7 +46,8 @@ def holds(bridge: str) -> bool:
     last = {one["rule"]["chain"]: json.dumps(one["rule"]["expr"]) for one in listed if "rule" in one}
     closed = [rule for rule in rules if '"reject"' in rule and f'"{bridge}"' in rule]
     away = any('"masquerade"' in rule for rule in rules)
-    shut = all('"drop"' in last.get(chain, "") for chain in ("forward", "input"))
+    leads = any('"dnat"' in rule for rule in rules)
+    shut = leads and all('"drop"' in last.get(chain, "") for chain in ("forward", "input"))
     return away and shut and all(any(f'"{net.network_address}"' in rule for rule in closed) for net in CLOSED)
 
 
@@ -90,6 +91,7 @@ def _forward(bridge: str) -> Iterator[str]:
         most = f"add @connections{version} {{ {family} saddr ct count over {CONNECTIONS} }}"
         yield f'iifname "{bridge}" ct state new {most} reject'
     yield f'oifname != "{bridge}" accept'
+    yield "ct status dnat accept"  # a port of the host that leads to a guest
     yield "drop"
     yield "}"
 
@@ -97,6 +99,7 @@ def _forward(bridge: str) -> Iterator[str]:
 def _input(bridge: str, networks: NatNetworks) -> Iterator[str]:
     yield "chain input { type filter hook input priority filter; policy accept;"
     yield f'iifname != "{bridge}" accept'
+    yield "ip daddr 127.0.0.0/8 ct direction original drop"  # only answers come there: see `port_forwards`
     most = f"update @queries {{ ether saddr limit rate over {QUERIES}/second burst {5 * QUERIES} packets }}"
     yield f"meta l4proto {{ tcp, udp }} th dport {{ 53, 67, 547 }} {most} drop"
     yield "ct state established,related accept"

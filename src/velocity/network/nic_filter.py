@@ -51,6 +51,7 @@ def rules(mac: str, *, trusted: bool, hosts: Sequence[Address], own: Sequence[Ad
 def _own(mac: str, own: Sequence[Address]) -> Iterator[str]:
     """What is not from one of these is dropped. It may besides have link-local addresses, of which those that are made
     of a MAC address must be made of its own: nobody can guess the others, as no guest hears another. RFC 4291, 7217"""
+    yield "ether type ip ip daddr 127.0.0.0/8 drop"
     for one in own:
         if one.version == 4:
             yield f"ether type arp arp saddr ip != {{ 0.0.0.0, {one} }} drop"

@@ -103,6 +103,7 @@ class VmEntry(FileEntry, frozen=True):
     media: list[str] = []
     drives: list[str] | None = None
     nics: list[str] = []
+    forwards: list[str] | None = None
     input: Literal["virtio", "ps2", "usb"] | None = None
     cpu: str | None = None
     autostart: bool = False

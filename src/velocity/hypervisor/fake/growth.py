@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import structs
 
-from velocity.hypervisor.port import FIRST_HARDWARE, BridgeSpec, MachineSpec, NicSpec, Wait
+from velocity.hypervisor.port import FIRST_HARDWARE, BridgeSpec, MachineSpec, NatSpec, NicSpec, Wait
 from velocity.hypervisor.waits import (
     COLD_NIC,
     LESS_CPUS,
     MORE_CPUS,
     MORE_MEMORY,
     NEEDS_PORTS,
+    NO_NIC_YET,
     NOT_YET,
     SAME_MAC,
     USER_NETWORK,
 )
 
 
-def become(begun: MachineSpec, has: MachineSpec, asked: MachineSpec, *, clings: bool) -> tuple[MachineSpec, list[Wait]]:
-    """What it is made of from here on, and what waits: see `live.become`."""
+def become(
+    begun: MachineSpec, has: MachineSpec, asked: MachineSpec, *, clings: bool, taken: Collection[int] = ()
+) -> tuple[MachineSpec, list[Wait]]:
+    """What it is made of from here on, and what waits: see `live.become`. Other processes have `taken` ports."""
     waits: list[Wait] = []
-    nics = _nics(begun, has, asked, waits, clings=clings)
+    nics = _led(_nics(begun, has, asked, waits, clings=clings), asked, taken, waits)
     memory = _memory(begun, has, asked, waits, clings=clings)
     return structs.replace(has, nics=nics, cpus=_cpus(has, asked, waits), memory=memory), waits
 
@@ -58,6 +63,27 @@ def _nics(
     stay = [nic for nic in gone if nic in cold or clings]
     waits.extend(Wait("nics", COLD_NIC if nic in cold else NOT_YET) for nic in stay)
     return (*made, *(structs.replace(had[nic], up=False) for nic in sorted(stay)))
+
+
+def _led(
+    nics: tuple[NicSpec, ...], asked: MachineSpec, taken: Collection[int], waits: list[Wait]
+) -> tuple[NicSpec, ...]:
+    """With those ports of the host that can lead to them."""
+    wanted = {nic.nic: nic.forwards for nic in asked.nics if isinstance(nic, NatSpec)}
+    coming = [one for forwards in wanted.values() for one in forwards]
+    free = [one for one in coming if one.host_port not in taken]
+    waits.extend(
+        Wait("forwards", f"a process of the host has its port {one.host_port}") for one in coming if one not in free
+    )
+    there = {nic.nic for nic in nics if isinstance(nic, NatSpec)}
+    if any(wanted[nic] for nic in wanted.keys() - there):
+        waits.append(Wait("forwards", NO_NIC_YET))
+    return tuple(
+        structs.replace(nic, forwards=tuple(one for one in wanted.get(nic.nic, ()) if one in free))
+        if isinstance(nic, NatSpec)
+        else nic
+        for nic in nics
+    )
 
 
 def _changed(has: NicSpec, asked: NicSpec, waits: list[Wait]) -> NicSpec:

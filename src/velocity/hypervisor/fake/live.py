@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -68,8 +69,8 @@ class FakeDevices:
             raise HypervisorError(f"the disk has {self.sizes[media]:,} bytes already: it cannot become smaller")
         self.sizes[media] = size
 
-    def become(self, asked: MachineSpec) -> tuple[MachineSpec, tuple[Wait, ...]]:
-        """What it is made of from here on, and what waits."""
+    def become(self, asked: MachineSpec, taken: Collection[int] = ()) -> tuple[MachineSpec, tuple[Wait, ...]]:
+        """What it is made of from here on, and what waits. Other processes have `taken` ports of the host."""
         self._waits = []
         wanted = dict(keyed(asked.disks))
         has = [key for key, _ in keyed(self._disks)]
@@ -86,7 +87,7 @@ class FakeDevices:
         for bus in (Counter(asked.drives) - Counter(self._empty)).elements():
             self._slots.append(Slot(bus, True, None))
         self._set(wanted)
-        grown, waits = growth.become(self._begun, self.spec, asked, clings=not self.lets_go)
+        grown, waits = growth.become(self._begun, self.spec, asked, clings=not self.lets_go, taken=taken)
         self._waits += waits
         grown = structs.replace(grown, displays=self._displays(asked))
         self.spec = structs.replace(grown, disks=tuple(self._disks), drives=tuple(self._empty))

@@ -20,6 +20,7 @@ from velocity.hypervisor.port import (
     Incarnation,
     Listing,
     MachineSpec,
+    NatSpec,
     Stop,
     Unknown,
 )
@@ -55,6 +56,10 @@ class FakeMachines:
 
     def _start(self, who: Incarnation, spec: MachineSpec) -> None:
         self._check_epoch(who)
+        for nic in spec.nics:
+            for one in nic.forwards if isinstance(nic, NatSpec) else ():
+                if one.host_port in self._state.taken_ports:
+                    raise HypervisorError(f"a process of the host has its port {one.host_port}")
         self._state.ends.pop(who.machine, None)
         self._state.keeps.add(who.machine)
         self.started.append(who)
@@ -104,7 +109,7 @@ class FakeMachines:
 
         def work() -> None:
             run = self._state.running(who)
-            run.spec, waits = run.devices.become(spec)
+            run.spec, waits = run.devices.become(spec, self._state.taken_ports)
             answers.append(Altered(self._state.told, run.spec, waits))
 
         self._state.running(who)

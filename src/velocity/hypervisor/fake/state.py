@@ -15,7 +15,8 @@ class FakeState:
     """Shared by the parts of one `FakeHypervisor`. It outlives `close`, as processes do.
 
     `ends` are those that nobody has acknowledged, `epochs` the last run of each machine that is over, `keeps` the
-    machines for which something is kept. Hosts that are `lost` and machines that are `silent` do not answer.
+    machines for which something is kept. Hosts that are `lost` and machines that are `silent` do not answer. Processes
+    of the host have `taken_ports`.
     `changed` is called when something of this is another now, and has been answered.
     """
 
@@ -27,6 +28,7 @@ class FakeState:
         self.logs: dict[UUID, bytes] = {}
         self.lost: set[HostId] = set()
         self.silent: set[UUID] = set()
+        self.taken_ports: set[int] = set()
         self.news: dict[HostId, asyncio.Queue[FactReport | None]] = defaultdict(asyncio.Queue)
         self.number = self.told = 0
         self.changed: Callable[[], None] = lambda: None

@@ -43,7 +43,7 @@ def find(chosen: Options, *, choose: bool) -> NatOfHost:
             wanted = nat_networks.settled(file, chosen.nat_subnet, name) if choose else has
         except (CannotNat, OSError) as error:
             refusal = str(error)
-    bridge = None if wanted is None else Nat(name, wanted, _dnsmasq(chosen, name))
+    bridge = None if wanted is None else Nat(name, wanted, _dnsmasq(chosen, name), chosen.uids)
     if lacking or refusal or wanted is None:
         return NatOfHost(bridge, None, lacking or refusal or "no network has been chosen yet", bool(refusal))
     return NatOfHost(bridge, wanted)

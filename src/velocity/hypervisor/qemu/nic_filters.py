@@ -28,7 +28,12 @@ def unfiltered(run: Run, bridge: Nat | None = None) -> Iterator[int]:
 
 def nat_nics(runs: Iterable[Run]) -> list[NatNic]:
     """Their NICs on the bridge of NAT."""
-    return [NatNic(link, nic.mac, nic.addresses) for run in runs for link, nic in run.nics.items() if nic.addresses]
+    return [
+        NatNic(link, nic.mac, nic.addresses, nic.forwards)
+        for run in runs
+        for link, nic in run.nics.items()
+        if nic.addresses
+    ]
 
 
 def looked_at(run: Run, bridge: Nat | None) -> tuple[bool, tuple[int, ...]]:

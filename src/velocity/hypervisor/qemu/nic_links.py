@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from velocity.hypervisor.port import BridgeSpec, MachineSpec, NicSpec
+from velocity.hypervisor.port import BridgeSpec, ForwardSpec, MachineSpec, NicSpec
 from velocity.hypervisor.qemu import vhost
 from velocity.hypervisor.qemu.command import NatDevice, TapDevice
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.run_note import Run, RunNic
-from velocity.network import taps
+from velocity.network import host_ports, taps
 from velocity.network.nat import NatNic
 from velocity.network.rules import link_name
 
@@ -30,8 +30,13 @@ def with_links(place: HostDirectories, run: Run, nics: Sequence[NicSpec]) -> Run
         run,
         links=tuple(linked),
         trusted=tuple(link for link, nic in linked.items() if isinstance(nic, BridgeSpec) and nic.trusted),
-        nics={link: RunNic(nic.nic, nic.mac, _addresses(place, nic)) for link, nic in linked.items()},
+        nics={link: RunNic(nic.nic, nic.mac, _addresses(place, nic), leading(nic)) for link, nic in linked.items()},
     )
+
+
+def leading(nic: NicSpec) -> tuple[ForwardSpec, ...]:
+    """The ports of the host that lead to it."""
+    return () if isinstance(nic, BridgeSpec) else nic.forwards
 
 
 def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
@@ -55,12 +60,14 @@ def connect_nic(
 ) -> NatDevice | TapDevice:
     """Connect one; its descriptors are closed with `copies`. Raises `CannotConnect`, `OSError`."""
     name, queues = link_name("vt", run.uid, nic.nic), vhost.queues(spec)
+    if hindrance := next(filter(None, map(host_ports.hindrance, leading(nic))), ""):
+        raise taps.CannotConnect(hindrance)
     if isinstance(nic, BridgeSpec):
         link = taps.connect_nic(nic.identifier, nic.mac, name, trusted=nic.trusted, queues=queues)
     elif nic.place and place.nat is not None:
-        link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses), queues)
+        link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses, leading(nic)), queues)
     else:
-        return NatDevice(nic.nic, nic.mac)
+        return NatDevice(nic.nic, nic.mac, leading(nic))
     if link.device is None:
         place.taps.hold(name, link.fds[0])
     for descriptor in link.fds:
@@ -73,6 +80,6 @@ def disconnect(place: HostDirectories, run: Run, link: str) -> None:
     nic = run.nic(link)
     place.taps.let_go(link)
     if place.nat is not None and nic.addresses:
-        place.nat.disconnect(NatNic(link, nic.mac, nic.addresses))
+        place.nat.disconnect(NatNic(link, nic.mac, nic.addresses, nic.forwards))
     else:
         taps.disconnect_nic(link)

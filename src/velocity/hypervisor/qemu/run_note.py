@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from velocity.hypervisor.port import DiskSpec, FactCause, MachineSpec
+from velocity.hypervisor.port import DiskSpec, FactCause, ForwardSpec, MachineSpec
 from velocity.hypervisor.qemu.disk_options import Drive
 from velocity.hypervisor.qemu.spool import SpoolRange
 from velocity.network.rules import made_macs, older_nic
@@ -20,11 +20,15 @@ class RunEnd(Struct, frozen=True):
 
 
 class RunNic(Struct, frozen=True):
-    """A NIC of a run with a link on the host: its id, its MAC address and, on the bridge of NAT, its addresses."""
+    """A NIC of a run with a link on the host: its id, its MAC address and, on the bridge of NAT, its addresses.
+
+    `forwards` lead, or may lead, to it there.
+    """
 
     id: int
     mac: str
     addresses: tuple[str, ...] = ()
+    forwards: tuple[ForwardSpec, ...] = ()
 
 
 class RunMirror(Struct, frozen=True):
@@ -74,6 +78,9 @@ class Run(Struct, frozen=True):
     """Of `nodes`, those that others are, or were, copied to."""
     plugged: dict[str, int] = {}
     """The devices that are, or may be, in spare PCI ports: their ids, and the ports."""
+
+    unsure: tuple[ForwardSpec, ...] = ()
+    """Of QEMU's user network, ports of the host that are being set: they may be there or not."""
 
     def nic(self, link: str) -> RunNic:
         """The NIC that a link is of. An earlier version made its MAC address of its place."""

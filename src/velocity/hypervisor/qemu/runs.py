@@ -208,6 +208,7 @@ class Runs:
                 uid=-1,
                 links=(),
                 nics={},
+                unsure=(),
                 spool=None,
                 made=None,
                 drives=(),

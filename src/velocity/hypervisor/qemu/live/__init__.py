@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from velocity.hypervisor.port import HypervisorError, MachineSpec, Wait
 from velocity.hypervisor.qemu.directories import HostDirectories
-from velocity.hypervisor.qemu.live import boot, cpus, disks, displays, memory, nics
+from velocity.hypervisor.qemu.live import boot, cpus, disks, displays, forwards, memory, nics
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 
 Kind = Callable[[Change], Awaitable[None]]
 
-KINDS: Sequence[Kind] = (disks.alter, nics.alter, boot.alter, cpus.alter, memory.alter, displays.alter)
+KINDS: Sequence[Kind] = (
+    disks.alter, nics.alter, forwards.alter, boot.alter, cpus.alter, memory.alter, displays.alter
+)  # fmt: skip
 
 
 async def alter(

@@ -51,8 +51,9 @@ def move(place: HostDirectories, run: Run, nic: NicSpec, wanted: NicSpec, keep: 
             _take(place, run, link, nic)
         raise
     before = run.nic(link)
+    lead = before.forwards if isinstance(wanted, BridgeSpec) else ()
     if place.nat is not None and before.addresses and before.addresses != after.nics[link].addresses:
-        place.nat.release(NatNic(link, before.mac, before.addresses))
+        place.nat.release(NatNic(link, before.mac, before.addresses, lead))
     return after
 
 
@@ -66,7 +67,7 @@ def _noted(place: HostDirectories, run: Run, link: str, wanted: NicSpec) -> Run:
 def _take(place: HostDirectories, run: Run, link: str, wanted: NicSpec) -> None:
     if not isinstance(wanted, BridgeSpec):
         assert place.nat is not None
-        place.nat.take_over(NatNic(link, wanted.mac, run.nics[link].addresses))
+        place.nat.take_over(NatNic(link, wanted.mac, run.nics[link].addresses, wanted.forwards))
     elif taps.carrier(link) == wanted.identifier:
         taps.filter_again(link, wanted.mac, trusted=wanted.trusted)
     else:

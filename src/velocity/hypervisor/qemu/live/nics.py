@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import structs
 
 from velocity import sandbox
-from velocity.hypervisor.port import HypervisorError, NicSpec, Unknown
+from velocity.hypervisor.port import ForwardSpec, HypervisorError, NatSpec, NicSpec, Unknown
 from velocity.hypervisor.qemu import nic_links
 from velocity.hypervisor.qemu.command import NatDevice, TapDevice, is_nic, netdev, nic_device, vectors
 from velocity.hypervisor.qemu.links import set_links
@@ -28,8 +28,10 @@ FIELD = "nics"
 
 
 async def alter(change: Change) -> None:
-    """Keeps `velocity.hypervisor.qemu.live.Kind`."""
-    asked = {nic.nic: nic for nic in change.asked.nics}
+    """Keeps `velocity.hypervisor.qemu.live.Kind`. What leads to them stays as it is: see `forwards`."""
+    lead = {nic.nic: nic_links.leading(nic) for nic in change.made.nics}
+    wanted_nics = [_led(nic, lead.get(nic.nic, ())) for nic in change.asked.nics]
+    asked = {nic.nic: nic for nic in wanted_nics}
     await _sweep(change, asked)
     for nic in change.made.nics:
         wanted = asked.get(nic.nic)
@@ -38,9 +40,13 @@ async def alter(change: Change) -> None:
         elif wanted != nic:
             await _become(change, nic, wanted)
     has = {nic.nic for nic in change.made.nics}
-    for nic in change.asked.nics:
+    for nic in wanted_nics:
         if nic.nic not in has:
             await _add(change, nic)
+
+
+def _led(nic: NicSpec, forwards: tuple[ForwardSpec, ...]) -> NicSpec:
+    return structs.replace(nic, forwards=forwards) if isinstance(nic, NatSpec) else nic
 
 
 async def _become(change: Change, nic: NicSpec, wanted: NicSpec) -> None:

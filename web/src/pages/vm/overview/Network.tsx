@@ -3,7 +3,8 @@ import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Link } from "react-router";
 import type { VmInfo } from "@/api/schema";
 import { CopyButton } from "@/ui/CopyButton";
-import { notReached, reachOf, SOURCES } from "./reach";
+import { forwardText } from "@/ui/forwards";
+import { leadsWords, notReached, reachOf, SOURCES } from "./reach";
 
 export function Network({ info }: { info: VmInfo }) {
   const lacking = notReached(info);
@@ -25,6 +26,15 @@ export function Network({ info }: { info: VmInfo }) {
             </li>
           ))}
         </ul>
+        {info.forwards.length > 0 && (
+          <ul className="v-plain-list v-space-above" aria-label="Ports of the host">
+            {info.forwards.map((one) => (
+              <li key={forwardText(one)}>
+                <Link to={`/vms/${info.vmid}/settings#forward-0-host_port`}>{leadsWords(one)}</Link>
+              </li>
+            ))}
+          </ul>
+        )}
         {lacking && <p className="v-subtle v-space-above">{lacking}</p>}
       </CardBody>
     </Card>

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { KnownAddress } from "@/api/schema";
-import { notReached, reachOf } from "./reach";
+import type { Forward, KnownAddress } from "@/api/schema";
+import { leadsWords, notReached, reachOf } from "./reach";
 
 const MAC = "52:54:00:12:34:56";
 const of = (
@@ -9,6 +9,7 @@ const of = (
 ) => ({
   nics,
   interfaces,
+  forwards: [],
 });
 const BRIDGED = of([{ type: "BRIDGE", host: 1, trusted: true }], { id: 3, mac: MAC });
 const KNOWN: KnownAddress[] = [
@@ -29,5 +30,8 @@ it("a guest that the LAN does not reach says so", () => {
   expect(notReached(NAT)).toMatch(/^The LAN does not reach it/);
   expect(notReached(USER)).toMatch(/^Nothing reaches it/);
   expect(notReached(of([]))).toMatch(/^It has no NIC/);
+  const forwards: Forward[] = [{ host_port: 2222, guest_port: 22, protocol: "tcp" }];
+  expect(notReached({ ...NAT, forwards })).toBeUndefined();
+  expect(forwards.map(leadsWords)).toEqual(["Port 2222 of the host leads to 22"]);
   expect(notReached(of([...NAT.nics, ...BRIDGED.nics], ...NAT.interfaces, ...BRIDGED.interfaces))).toBeUndefined();
 });

@@ -10,6 +10,7 @@ import { showToast } from "@/ui/actions";
 import { useAttachable } from "@/ui/attachable";
 import { type CloudInitDraft, cloudInitWords } from "@/ui/cloudInit";
 import { mib } from "@/ui/format";
+import { forwardText } from "@/ui/forwards";
 import { useGroupPath } from "@/ui/groups";
 import { quotaWords } from "@/ui/PlanSummary";
 import type { Refusal } from "@/ui/RefusalAlert";
@@ -164,6 +165,7 @@ function useWords(
           return `${name} (${MODES[one.mode] ?? one.mode}${one.readonly ? ", read-only" : ""}${boot})`;
         }
         if ("type" in one) return nicText(one, interfaces);
+        if ("host_port" in one) return forwardText(one);
         if (!("name" in one)) return MODES[one.mode];
         return `${one.name} ${one.width}×${one.height}`;
       })

@@ -11,6 +11,7 @@ import { BootFields } from "./BootFields";
 import { CloudInitFields } from "./CloudInitFields";
 import { DisplayFields } from "./DisplayFields";
 import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, titleOf } from "./draft";
+import { ForwardFields } from "./ForwardFields";
 import { GeneralFields } from "./GeneralFields";
 import { MediaFields } from "./MediaFields";
 import { NicFields } from "./NicFields";
@@ -104,6 +105,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       <DisplayFields {...fields} />
       <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
       <BootFields {...fields} gid={vm.gid} />
+      <ForwardFields {...fields} />
       <CloudInitFields {...fields} />
       {mayAlter && (
         <div className="v-settings-actions">

@@ -25,6 +25,7 @@ const BASE: Settings = {
     { mid: "b", mode: "VIRTIO", readonly: true },
   ],
   nics: [{ type: "NAT" }],
+  forwards: [],
   autostart: false,
   input: "virtio",
   cpu: "best",
@@ -47,6 +48,24 @@ it("only what differs is sent, and a default is no difference", () => {
   const displays = [{ name: "main", width: 1280, height: 720 }] as Settings["displays"];
   expect(changesOf(BASE, { ...draftOf(BASE), displays, memory: "2048" })).toEqual({});
   expect(changesOf(BASE, { ...draftOf(BASE), cpus: 4, memory: "3 GiB" })).toEqual({ cpus: 4, memory_mib: 3072 });
+});
+
+it("ports of the host are checked, compared and written as on the command line", () => {
+  const ssh = { host_port: 2222, guest_port: 22, protocol: "tcp" } as const;
+  const dns = { host_port: 5353, guest_port: 53, protocol: "udp", host_address: "127.0.0.1" } as const;
+  const forwards = [ssh, dns];
+  expect(changesOf({ ...BASE, forwards }, { ...draftOf(BASE), forwards: [{ ...ssh }, dns] })).toEqual({});
+  const vm = { name: "web", gid: 0, vmid: 7 };
+  expect(cliOf(vm, changesOf(BASE, { ...draftOf(BASE), forwards }))?.slice(4)).toEqual([
+    "--forward",
+    "2222:22",
+    "--forward",
+    "127.0.0.1:5353:53/udp",
+  ]);
+  expect(problemsOf({ ...draftOf(BASE), forwards: [{ ...ssh, host_port: Number.NaN }] })).toHaveProperty([
+    "forwards[0].host_port",
+  ]);
+  expect(problemsOf({ ...draftOf(BASE), nics: [], forwards })).toHaveProperty("forwards");
 });
 
 it("another order of the media is a change: it is the boot order", () => {

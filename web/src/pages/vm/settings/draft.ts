@@ -1,8 +1,9 @@
 /** The settings of a VM while they are edited: what differs, what somebody else has changed meanwhile, what is wrong. */
-import { Display as DisplayLimits, CreateVm as Limits } from "@/api/limits";
+import { Display as DisplayLimits, Forward as ForwardLimits, CreateVm as Limits } from "@/api/limits";
 import type { AlterVm } from "@/api/schema";
 import { memoryMib } from "@/ui/amounts";
 import { type CloudInitDraft, canonicalCloudInit, cloudInitBody, cloudInitProblems, masked } from "@/ui/cloudInit";
+import { forwardText } from "@/ui/forwards";
 import { nameProblem } from "@/ui/problems";
 import { vmWords } from "@/ui/vmCli";
 import { pickSettings, SETTINGS, type Setting, type VmSettings } from "@/ui/vmSettings";
@@ -74,6 +75,7 @@ function canonical(field: Field, value: Settings[Field]): string | undefined {
           ...[one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null],
           ...[one.link ?? "up", one.boot ?? 0],
         ];
+      if ("host_port" in one) return [one.host_port, one.guest_port, one.protocol ?? "tcp", one.host_address || null];
       if (!("name" in one)) return [one.mode];
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
@@ -132,6 +134,14 @@ export function problemsOf(draft: Draft): Record<string, string> {
     if (nic.type === "BRIDGE" && nic.host === undefined)
       problems[`nics[${index}].host`] = "Choose the host NIC to bridge to.";
   });
+  draft.forwards.forEach((one, index) => {
+    for (const side of ["host_port", "guest_port"] as const) {
+      const problem = numberProblem(one[side], ForwardLimits[side]);
+      if (problem) problems[`forwards[${index}].${side}`] = problem;
+    }
+  });
+  if (draft.forwards.length > 0 && !draft.nics.some((nic) => nic.type === "NAT"))
+    problems.forwards = "They lead to the first NAT NIC: add one, or remove them.";
   return problems;
 }
 
@@ -182,6 +192,7 @@ export function cliOf(
       return `${what}${one.id ? `:id=${one.id}` : ""}${link}${boot}${one.mac ? `:mac=${one.mac}` : ""}`;
     }),
   );
+  add("--forward", changes.forwards?.map(forwardText));
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
   if (changes.notes !== undefined) line.push("--notes", changes.notes);
   if (changes.new_instance) line.push("--new-instance");

@@ -1,0 +1,143 @@
+"""Ports of the host that lead to VMs: which there may be, whose they are, and what a run has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET, structs
+
+from velocity.contract.machines import NicType
+from velocity.contract.problems import Problem, Refused
+from velocity.contract.vm_settings import Forward
+from velocity.hypervisor.port import ForwardSpec, HostFacts, MachineSpec, NatSpec, NicSpec
+from velocity.hypervisor.waits import NO_NIC_YET
+from velocity.machines.rules import Spec
+
+NAT = NicType.NAT.value
+
+
+@dataclass(frozen=True)
+class AllowedPorts:
+    """Those of the host that may be forwarded: of `ports`, all but those that the server listens on by TCP itself."""
+
+    ports: range
+    own: Collection[int] = ()
+
+
+def asked(one: Forward) -> ForwardSpec:
+    """As the hypervisor is asked for it."""
+    address = "" if one.host_address is UNSET else one.host_address
+    return ForwardSpec(one.host_port, one.guest_port, one.protocol, address)
+
+
+def told(one: ForwardSpec) -> Forward:
+    """As the hypervisor tells it."""
+    return Forward(one.host_port, one.guest_port, one.protocol, one.host_address or UNSET)
+
+
+def words(one: Forward) -> str:
+    """The host's end of it, for people."""
+    address = "" if one.host_address is UNSET else f"{one.host_address}:"
+    return f"{address}{one.host_port}/{one.protocol}"
+
+
+def first_nat(spec: Spec) -> int | None:
+    """The id of the NIC that they lead to; None: it has no such."""
+    return next((one.id for nic, one in zip(spec.nics, spec.interfaces, strict=True) if nic.type == NAT), None)
+
+
+def check(spec: Spec, has: Spec | None, allowed: AllowedPorts) -> None:
+    """Refuse what may not be forwarded, but for what it has already. Raises `Refused`."""
+    if not any(nic.type == NAT for nic in spec.nics):
+        raise Refused(
+            Problem.NO_NAT_NIC,
+            "ports of the host lead to a VM's first NAT NIC, and this VM has none: give it one, or no `forwards`; a "
+            "guest on BRIDGE has an address of its own",
+            field="forwards",
+        )
+    had = has.forwards if has else []
+    for place, one in enumerate(spec.forwards):
+        if any(_overlap(one, other) for other in spec.forwards[:place]):
+            raise Refused(
+                Problem.PORT_TAKEN,
+                f"the port {words(one)} of the host is forwarded twice: choose another for one of them",
+                field=f"forwards[{place}].host_port",
+            )
+        if one not in had:
+            _check_allowed(one, place, allowed)
+
+
+def _check_allowed(one: Forward, place: int, allowed: AllowedPorts) -> None:
+    field = f"forwards[{place}].host_port"
+    if not allowed.ports:
+        raise Refused(
+            Problem.PORT_NOT_ALLOWED, "no port of this host may be forwarded (forward_ports is none)", field=field
+        )
+    first, last = allowed.ports[0], allowed.ports[-1]
+    if one.host_port not in allowed.ports:
+        raise Refused(
+            Problem.PORT_NOT_ALLOWED,
+            f"the port {one.host_port} of the host may not be forwarded: choose one of {first} to {last} "
+            "(the setting forward_ports)",
+            field=field,
+        )
+    if one.protocol == "tcp" and one.host_port in allowed.own:
+        raise Refused(
+            Problem.PORT_NOT_ALLOWED,
+            f"the server itself listens on the port {one.host_port} of the host: choose another of {first} to {last}",
+            field=field,
+        )
+
+
+def _overlap(one: Forward, other: Forward) -> bool:
+    """Whether they are one port of one address of the host."""
+    same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
+    return same and (UNSET in (one.host_address, other.host_address) or one.host_address == other.host_address)
+
+
+class TakenPorts:
+    """Those of the host that VMs have."""
+
+    def __init__(self) -> None:
+        self._holders: dict[tuple[str, int], list[tuple[UUID, Forward]]] = {}
+
+    def put(self, uuid: UUID, forwards: Iterable[Forward]) -> None:
+        for one in forwards:
+            self._holders.setdefault((one.protocol, one.host_port), []).append((uuid, one))
+
+    def drop(self, uuid: UUID, forwards: Iterable[Forward]) -> None:
+        for one in forwards:
+            key = one.protocol, one.host_port
+            self._holders[key].remove((uuid, one))
+            if not self._holders[key]:
+                del self._holders[key]
+
+    def taken(self, uuid: UUID, forwards: Sequence[Forward]) -> Iterator[tuple[int, UUID]]:
+        """Which of these another VM has, by their places, and which one."""
+        for place, one in enumerate(forwards):
+            for holder, other in self._holders.get((one.protocol, one.host_port), ()):
+                if holder != uuid and _overlap(one, other):
+                    yield place, holder
+
+
+# Of a run
+
+
+def wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
+    """Keeps `velocity.machines.forecast.Why`."""
+    nat = first_nat(spec)
+    return NO_NIC_YET if spec.forwards and nat not in {one.id for one in run.interfaces} else ""
+
+
+def bare(nic: NicSpec) -> NicSpec:
+    """Without what leads to it."""
+    return structs.replace(nic, forwards=()) if isinstance(nic, NatSpec) else nic
+
+
+def after(made: MachineSpec) -> Mapping[str, Any]:
+    """The field of a run of which the hypervisor says that it is made so."""
+    there = [one for nic in made.nics if isinstance(nic, NatSpec) for one in nic.forwards]
+    return {"forwards": [told(one) for one in there]}

@@ -1,0 +1,90 @@
+/** The ports of the host that lead to the VM's first NAT NIC. */
+import { Button, FormGroup, FormSection, FormSelect, FormSelectOption, TextInput } from "@patternfly/react-core";
+import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
+import { AlterVm } from "@/api/limits";
+import type { Forward } from "@/api/schema";
+import { type Fields, replaced, without } from "./fields";
+import { Problem } from "./Problem";
+
+const PORTS = [
+  ["host_port", "Port of the host"],
+  ["guest_port", "Port of the guest"],
+] as const;
+
+export function ForwardFields({ draft, change, problems, disabled }: Fields) {
+  const { forwards } = draft;
+  const set = (index: number, part: Partial<Forward>) => change({ forwards: replaced(forwards, index, part) });
+  return (
+    <FormSection title="Ports of the host" titleElement="h2">
+      <span className="v-subtle">Who calls such a port of the host reaches the guest on its first NAT NIC.</span>
+      {forwards.map((forward, index) => {
+        const field = `forwards[${index}]`;
+        const id = `forward-${index}`;
+        return (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a forward has no identity but its place
+          <fieldset key={index} className="v-row v-row-fields" aria-label={`Forward ${index + 1}`}>
+            {PORTS.map(([side, title]) => (
+              <FormGroup key={side} label={title} fieldId={`${id}-${side}`} className="v-short">
+                <TextInput
+                  id={`${id}-${side}`}
+                  type="number"
+                  value={Number.isNaN(forward[side]) ? "" : forward[side]}
+                  onChange={(event) => set(index, { [side]: event.currentTarget.valueAsNumber })}
+                  validated={problems[`${field}.${side}`] ? "error" : "default"}
+                  isDisabled={disabled}
+                />
+                <Problem text={problems[`${field}.${side}`]} />
+              </FormGroup>
+            ))}
+            <FormGroup label="Protocol" fieldId={`${id}-protocol`}>
+              <FormSelect
+                id={`${id}-protocol`}
+                value={forward.protocol ?? "tcp"}
+                isDisabled={disabled}
+                onChange={(_event, protocol) => set(index, { protocol: protocol as "tcp" | "udp" })}
+              >
+                <FormSelectOption value="tcp" label="TCP" />
+                <FormSelectOption value="udp" label="UDP" />
+              </FormSelect>
+            </FormGroup>
+            <FormGroup label="Address of the host" fieldId={`${id}-host_address`} className="v-grows">
+              <TextInput
+                id={`${id}-host_address`}
+                value={forward.host_address ?? ""}
+                placeholder="all of them"
+                onChange={(_event, address) => set(index, { host_address: address.trim() || undefined })}
+                validated={problems[`${field}.host_address`] ? "error" : "default"}
+                isDisabled={disabled}
+              />
+              <Problem text={problems[`${field}.host_address`]} />
+            </FormGroup>
+            {!disabled && (
+              <Button
+                variant="plain"
+                icon={<TrashIcon />}
+                aria-label={`Remove forward ${index + 1}`}
+                onClick={() => change({ forwards: without(forwards, index) })}
+              />
+            )}
+          </fieldset>
+        );
+      })}
+      <Problem text={problems.forwards} />
+      {forwards.length === 0 && <span className="v-subtle">None leads to it.</span>}
+      {!disabled && forwards.length < AlterVm.forwards.maxItems && (
+        <div>
+          <Button
+            variant="link"
+            isInline
+            icon={<PlusCircleIcon />}
+            onClick={() =>
+              change({ forwards: [...forwards, { host_port: Number.NaN, guest_port: 22, protocol: "tcp" }] })
+            }
+          >
+            Add a forward
+          </Button>
+        </div>
+      )}
+    </FormSection>
+  );
+}
