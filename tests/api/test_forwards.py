@@ -141,3 +141,39 @@ async def test_a_clone_has_no_ports_of_the_host_and_the_trash_holds_none(w: Worl
     await w.ok("PATCH", VM, vmid=copy, forwards=[])
     await w.ok("PUT", "/t/trash", trid=item["trid"])
     assert (await w.ok("POST", VM, vmid=vmid))["forwards"] == [{**SSH, "protocol": "tcp"}]
+
+
+@pytest.mark.holds("NAT-318")
+async def test_a_group_has_a_range_of_the_hosts_ports_for_itself_and_those_below(tmp_path: Path) -> None:
+    quota, create = "/u/group/quota", CREATE
+    async with world(tmp_path / "data", forward_ports="20000-29999") as w:
+        team = await w.group("team")
+        sub = await w.group("sub", team)
+        answer = await w.ok("PUT", quota, gid=team, vms=5, forward_ports="20100-30000")
+        assert answer["limits"] == {"vms": 5, "forward_ports": "20100-30000"}
+        body = {"name": "vm", "gid": sub, "cpus": 1, "memory_mib": 64, "nics": [NAT]}
+        for port, allowed in ((20099, False), (20100, True), (29999, True), (30000, False)):
+            forwards = [{"host_port": port, "guest_port": 22}]
+            if allowed:
+                await w.ok("PUT", create, **{**body, "name": f"vm{port}"}, forwards=forwards)
+            else:
+                assert await w.refused("PUT", create, **body, forwards=forwards) == (406, 12261)
+        await w.ok("PUT", quota, gid=sub, forward_ports="20100-20100")
+        assert (await w.ok("POST", quota, gid=sub))["left"]["forward_ports"] == "20100-20100"
+        for wrong in ("20099-20100", "30000-30001"):
+            assert await w.refused("PUT", quota, gid=sub, forward_ports=wrong) == (406, 18220)
+        assert await w.refused("PUT", quota, gid=team, forward_ports="20101-20200") == (406, 18220)
+        for wrong in ("20100-20000", "0-5", "1-65536", "none", "5", "a-b"):
+            assert await w.refused("PUT", quota, gid=sub, forward_ports=wrong) == (400, 400)
+        (vm, other) = (await w.ok("POST", "/v/vm/list", gid=sub))["vms"]
+        assert (await w.ok("PATCH", VM, vmid=other["vmid"], notes="what it has, stays"))["waiting"] == []
+        forwards = [{"host_port": 20200, "guest_port": 22}]
+        assert await w.refused("PATCH", VM, vmid=vm["vmid"], forwards=forwards) == (406, 16461)
+        await w.ok("DELETE", "/u/group", gid=sub)
+        (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+        await w.ok("PUT", "/t/trash", trid=item["trid"])
+    async with world(tmp_path / "data", forward_ports="20000-29999") as w:
+        assert (await w.ok("POST", quota, gid=sub))["limits"] == {"forward_ports": "20100-20100"}
+        await w.ok("PUT", quota, gid=sub)
+        await w.ok("PUT", quota, gid=team)
+        assert (await w.ok("POST", quota, gid=sub))["left"] == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.people import member
@@ -63,3 +65,17 @@ def test_a_quota_within_others(teams: Host, rosa: Host) -> None:
     )
     refused = teams.run("pool", "assign", "1", "red/attic", "--quota", "3G")
     assert "more quota than 2.0 GiB in pool 1" in str(refused.exception)
+
+
+@pytest.mark.holds("NAT-318")
+def test_a_group_is_given_ports_of_the_host(teams: Host, tmp_path: Path) -> None:
+    shown = teams.ok("group", "quota", "red", "--forward-ports", "20000-20099", "--vms", "5")
+    assert shown.splitlines()[-1].split()[4:] == ["20000-20099", "-", "20000-20099"]
+    assert "20000-20099" in teams.ok("group", "quota", "red", "--vms", "6"), "what is not given stays"
+    wrong = said(teams, "vm", "create", "web", "--group", "red", "--nic", "nat", "--forward", "2222:22")
+    assert "choose one of 20000 to 20099 (the quota of the group" in wrong
+    file = tmp_path / "site.toml"
+    file.write_text('[[groups]]\npath = "red"\nquota = { vms = 6, forward-ports = "20000-20009" }\n')
+    assert "forward_ports 20000-20009" in teams.ok("apply", str(file), "--yes")
+    assert "nothing to do" in teams.ok("apply", str(file))
+    assert "-" in teams.ok("group", "quota", "red", "--forward-ports", "none").splitlines()[-1].split()[4]

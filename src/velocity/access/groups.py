@@ -188,7 +188,11 @@ class Groups:
                 if limit is not None:
                     rest = max(0, limit - getattr(quotas.used_by(ancestor), name))
                     left[name] = min(rest, left.get(name, rest))
-        return Account(quotas.limits_of(gid), quotas.used_by(gid), Limits(**left), directory.revision(gid))
+        some = quotas.ports_of(directory.line(gid))
+        ports = None if some is None else f"{some.start}-{some.stop - 1}" if some else "none"
+        return Account(
+            quotas.limits_of(gid), quotas.used_by(gid), Limits(**left, forward_ports=ports), directory.revision(gid)
+        )
 
     async def set_limits(self, gid: int, limits: Limits, named: str | UnsetType) -> None:
         """State all of a group's limits. Less than what is used is allowed: nothing new fits until it is less."""
@@ -200,12 +204,40 @@ class Groups:
                 if wanted is not None:
                     self._check_above(gid, name, wanted)
                     self._check_below(gid, name, wanted)
+            if limits.forward_ports is not None:
+                self._check_ports(gid, limits.forward_ports)
             check(named, directory.revision(gid))
             before = vars(directory.quotas.limits_of(gid))
             changes = {name: (before[name], limit) for name, limit in vars(limits).items()}
             plan.step("change", "group", group.name, id=gid, changes=changes)
             await self._store.set_limits(gid, limits)
             directory.quotas.set_limits(gid, limits)
+
+    def _check_ports(self, gid: int, words: str) -> None:
+        """They are ports, and none that a group above has not, or that one below has and this one would not have."""
+        directory, field = self._directory, "forward_ports"
+        try:
+            wanted = rules.ports(words)
+        except ValueError:
+            what = f"{field}: {words} are no ports: write the first and the last, from 1 to 65535, as in 20000-20099"
+            raise Refused(Problem.MALFORMED, what, field=field) from None
+        for ancestor in directory.line(gid)[1:]:
+            limit = directory.quotas.limits_of(ancestor).forward_ports
+            if ancestor != gid and limit is not None and rules.common(wanted, rules.ports(limit)) != wanted:
+                raise Refused(
+                    Problem.QUOTA_ABOVE,
+                    f"ports of the host: the quota of {directory.whose(ancestor, gid)} is {limit}: choose among these",
+                    field=field,
+                )
+        for below in rules.subtree(directory.groups, gid)[1:]:
+            limit = directory.quotas.limits_of(below).forward_ports
+            if limit is not None and rules.common(wanted, rules.ports(limit)) != rules.ports(limit):
+                raise Refused(
+                    Problem.QUOTA_ABOVE,
+                    f"ports of the host: the quota of the subgroup {directory.path(below)} is {limit}: change that "
+                    "first",
+                    field=field,
+                )
 
     def _check_above(self, gid: int, name: str, wanted: int) -> None:
         for ancestor in self._directory.line(gid)[1:]:

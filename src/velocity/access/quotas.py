@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from velocity import plan
-from velocity.access.rules import NO_LIMITS, NOTHING, Amount, Group, Limits
+from velocity.access.rules import NO_LIMITS, NOTHING, Amount, Group, Limits, common, ports
 from velocity.changes import Changes
 
 
@@ -25,6 +26,11 @@ class Quotas:
 
     def limits_of(self, gid: int) -> Limits:
         return self.limits.get(gid, NO_LIMITS)
+
+    def ports_of(self, line: Sequence[int]) -> range | None:
+        """The ports of the host that may lead to the VMs of a group; None: none of these groups limits them."""
+        limits = [limit for gid in line if (limit := self.limits_of(gid).forward_ports) is not None]
+        return reduce(common, map(ports, limits)) if limits else None
 
     def used_by(self, gid: int) -> Amount:
         return self.used.get(gid, NOTHING)

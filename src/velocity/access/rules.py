@@ -75,15 +75,19 @@ NOTHING = Amount()
 
 @dataclass(frozen=True)
 class Limits:
-    """What a group with its subgroups may have; None: no limit of its own."""
+    """What a group with its subgroups may have; None: no limit of its own.
+
+    `forward_ports` are the ports of the host that may lead to its VMs, as in 20000-20099.
+    """
 
     cpus: int | None = None
     memory_mib: int | None = None
     vms: int | None = None
+    forward_ports: str | None = None
 
 
-LIMITED = tuple(field.name for field in fields(Limits))
-"""What a quota limits; the names of `Amount` and `Limits`."""
+LIMITED = tuple(field.name for field in fields(Amount))
+"""What a quota counts; the names of `Amount` and `Limits`."""
 WORDS = {"cpus": "CPUs", "memory_mib": "memory", "vms": "VMs"}
 """What people call them."""
 NO_LIMITS = Limits()
@@ -231,6 +235,20 @@ def shows(groups: Groups, grants: Grants, gid: int) -> bool:
     if gid == ROOT_GROUP or held(groups, grants, gid):
         return True
     return gid in with_above(groups, (low for low, bits in grants.items() if bits))
+
+
+def ports(words: str) -> range:
+    """Those of a limit. Raises `ValueError`: there are no such."""
+    first, _, last = words.partition("-")
+    found = range(int(first), int(last) + 1)
+    if not found or not 1 <= found[0] <= found[-1] <= 65535:
+        raise ValueError(words)
+    return found
+
+
+def common(some: range, others: range) -> range:
+    """Those that are in both."""
+    return range(max(some.start, others.start), min(some.stop, others.stop))
 
 
 def amount(name: str, count: int) -> str:

@@ -138,6 +138,7 @@ def explain(error: str) -> tuple[str | None, str]:
 
 
 _FORMS = {
+    "forward_ports": "the first and the last port, as in 20000-20099",
     "host_address": "an IPv4 address of the host such as 127.0.0.1, or none for all of them",
     "mac": "a MAC address such as 52:54:00:12:34:56, no multicast address and not all zeros",
     "user": "a name such as debian: small letters, digits, -, _ and ., at most 32, no digit first",

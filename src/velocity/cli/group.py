@@ -114,12 +114,15 @@ def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
 @click.option("--cpus", metavar="COUNT", help="`none` removes the limit.")
 @click.option("--memory", metavar="SIZE", help=f"{MEMORY} `none` removes the limit.")
 @click.option("--vms", metavar="COUNT", help="`none` removes the limit.")
+@click.option("--forward-ports", metavar="FIRST-LAST", help="Of the host, for its VMs; `none` removes the limit.")
 @changing
-def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) -> None:
+def quota(
+    group_: int, cpus: str | None, memory: str | None, vms: str | None, forward_ports: str | None
+) -> None:  # fmt: skip
     """Show or set the quota of GROUP with its subgroups. Limits that are not given stay."""
     client = connection.connect()
     answer = client.show_quota(gid=group_)
-    if (cpus, memory, vms) != (None, None, None):
+    if (cpus, memory, vms, forward_ports) != (None, None, None, None):
         limits = answer.limits
         mebibytes = memory if memory is None or memory == "none" else str(to_mebibytes(memory))
         answer = client.set_quota(
@@ -127,6 +130,7 @@ def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) ->
             cpus=_limit(cpus, limits.cpus),
             memory_mib=_limit(mebibytes, limits.memory_mib),
             vms=_limit(vms, limits.vms),
+            forward_ports=UNSET if forward_ports == "none" else forward_ports or limits.forward_ports,
         )
     if planning():
         return
@@ -156,4 +160,6 @@ def _rows(answer: QuotaInfo) -> list[tuple[str, str, str, str]]:
     usage = answer.usage
     used = {"cpus": str(usage.cpus), "memory_mib": size(usage.memory_mib << 20), "vms": str(usage.vms)}
     labels = {"cpus": "CPUs", "memory_mib": "memory", "vms": "VMs"}
-    return [(labels[name], shown(answer.limits, name), used[name], shown(answer.left, name)) for name in used]
+    rows = [(labels[name], shown(answer.limits, name), used[name], shown(answer.left, name)) for name in used]
+    ports = [one.forward_ports or "-" for one in (answer.limits, answer.left)]
+    return [*rows, ("ports of the host", ports[0], "-", ports[1])]

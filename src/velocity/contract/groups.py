@@ -80,12 +80,23 @@ class Groups(Wire, frozen=True):
 Limit = Annotated[int, Meta(ge=0, le=2**63 - 1, description="absent: no limit of its own")]
 
 
+ForwardPorts = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\d{1,5}-\d{1,5}|none)\Z",
+        description="the ports of the host that may lead to its VMs, as in 20000-20099, of those that the setting "
+        "forward_ports allows; absent: no limit of its own",
+    ),
+]
+
+
 class Quota(Wire, frozen=True):
     """What a group with all its subgroups may use."""
 
     cpus: Limit | UnsetType = UNSET
     memory_mib: Limit | UnsetType = UNSET
     vms: Limit | UnsetType = UNSET
+    forward_ports: ForwardPorts | UnsetType = UNSET
 
 
 class Usage(Wire, frozen=True):
@@ -111,6 +122,7 @@ class SetQuota(Change, frozen=True):
     cpus: Limit | UnsetType = UNSET
     memory_mib: Limit | UnsetType = UNSET
     vms: Limit | UnsetType = UNSET
+    forward_ports: ForwardPorts | UnsetType = UNSET
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
 

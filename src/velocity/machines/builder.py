@@ -117,7 +117,8 @@ class Builder:
         rules.check_maxima(spec, facts)
         rules.check_words(spec)
         if spec.forwards:
-            forwards.check(spec, has, self._ports)
+            quota = self._directory.quotas.ports_of(self._directory.line(gid))
+            forwards.check(spec, has, self._ports.within(quota))
         disks.check(spec, media)
         boot.check(spec)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]

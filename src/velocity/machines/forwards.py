@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, structs
 
+from velocity.access.rules import common
 from velocity.contract.machines import NicType
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.vm_settings import Forward
@@ -21,10 +22,22 @@ NAT = NicType.NAT.value
 
 @dataclass(frozen=True)
 class AllowedPorts:
-    """Those of the host that may be forwarded: of `ports`, all but those that the server listens on by TCP itself."""
+    """Those of the host that may be forwarded: of `ports`, all but those that the server listens on by TCP itself.
+
+    `why` there are no others.
+    """
 
     ports: range
     own: Collection[int] = ()
+    why: str = "the setting forward_ports"
+
+    def within(self, quota: range | None) -> AllowedPorts:
+        """Those of them that a group's quota allows."""
+        if quota is None:
+            return self
+        return replace(
+            self, ports=common(self.ports, quota), why="the quota of the group, and the setting forward_ports"
+        )
 
 
 def asked(one: Forward) -> ForwardSpec:
@@ -74,14 +87,14 @@ def _check_allowed(one: Forward, place: int, allowed: AllowedPorts) -> None:
     field = f"forwards[{place}].host_port"
     if not allowed.ports:
         raise Refused(
-            Problem.PORT_NOT_ALLOWED, "no port of this host may be forwarded (forward_ports is none)", field=field
+            Problem.PORT_NOT_ALLOWED, f"no port of this host may be forwarded here ({allowed.why})", field=field
         )
     first, last = allowed.ports[0], allowed.ports[-1]
     if one.host_port not in allowed.ports:
         raise Refused(
             Problem.PORT_NOT_ALLOWED,
             f"the port {one.host_port} of the host may not be forwarded: choose one of {first} to {last} "
-            "(the setting forward_ports)",
+            f"({allowed.why})",
             field=field,
         )
     if one.protocol == "tcp" and one.host_port in allowed.own:

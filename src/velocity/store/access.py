@@ -31,7 +31,8 @@ class SqlAccess:
                 grants=[tuple(row) for row in connection.execute(select(grants.c.uid, grants.c.gid, grants.c.pid))],
                 sessions=[Session(**row) for row in connection.execute(select(authkeys)).mappings()],
                 limits={
-                    row.gid: Limits(row.cpus, row.memory_mib, row.vms) for row in connection.execute(select(quotas))
+                    row.gid: Limits(row.cpus, row.memory_mib, row.vms, row.forward_ports)
+                    for row in connection.execute(select(quotas))
                 },
                 lying=_lying(connection),
                 good_addresses=[tuple(row) for row in connection.execute(_good_addresses)],
@@ -94,8 +95,7 @@ class SqlAccess:
         def work(connection: Connection) -> None:
             connection.execute(delete(quotas).where(quotas.c.gid == gid))
             if limits != Limits():
-                row = {"cpus": limits.cpus, "memory_mib": limits.memory_mib, "vms": limits.vms}
-                connection.execute(insert(quotas).values(gid=gid, **row))
+                connection.execute(insert(quotas).values(gid=gid, **vars(limits)))
 
         await self._database.write(work)
 

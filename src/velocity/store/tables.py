@@ -110,6 +110,7 @@ quotas = Table(
     Column("cpus", BigInteger),
     Column("memory_mib", BigInteger),
     Column("vms", BigInteger),
+    Column("forward_ports", Text),
 )
 
 authkeys = Table(

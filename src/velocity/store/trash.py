@@ -71,7 +71,10 @@ def _contents(rows: Rows) -> Contents:
     return Contents(
         groups=sorted(groups, key=lambda group: group.gid),
         grants=[(row["uid"], row["gid"], row["pid"]) for row in rows.get("grants", ())],
-        limits={row["gid"]: Limits(row["cpus"], row["memory_mib"], row["vms"]) for row in rows.get("quotas", ())},
+        limits={
+            row["gid"]: Limits(row["cpus"], row["memory_mib"], row["vms"], row.get("forward_ports"))
+            for row in rows.get("quotas", ())
+        },
         assignments={
             (row["gid"], row["mpid"]): Assignment(row["quota"], bool(row["write"]), bool(row["manage"]))
             for row in rows.get("assignments", ())

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 
+from msgspec import UNSET
+
 from velocity.access.groups import Account
 from velocity.access.rules import Limits
 from velocity.api.handlers.base import Call, handles
@@ -60,8 +62,8 @@ async def show_quota(call: Call[groups.GroupRequest]) -> groups.QuotaInfo:
 @handles(groups.SET_QUOTA)
 async def set_quota(call: Call[groups.SetQuota]) -> groups.QuotaInfo:
     request = call.request
-    wanted = (request.cpus, request.memory_mib, request.vms)
-    limits = Limits(*(limit if isinstance(limit, int) else None for limit in wanted))
+    given = {name: getattr(request, name) for name in Limits.__dataclass_fields__}
+    limits = Limits(**{name: limit for name, limit in given.items() if limit is not UNSET})
     await call.services.access.groups.set_limits(request.gid, limits, request.revision)
     return _quota(request.gid, call.services.access.groups.account(request.gid))
 

@@ -27,6 +27,7 @@ class QuotaEntry(FileEntry, frozen=True):
     cpus: int | None = None
     memory: int | str | None = None
     vms: int | None = None
+    forward_ports: str | None = None
 
 
 class PoolEntry(FileEntry, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -80,15 +81,19 @@ class ApplySteps:
             yield ApplyStep(f"create group {clean(path)}", lambda: self._create_group(path))
         if entry.quota is not None:
             memory = None if entry.quota.memory is None else to_mebibytes(str(entry.quota.memory))
-            limits = {"cpus": entry.quota.cpus, "memory_mib": memory, "vms": entry.quota.vms}
-            wanted = Quota(**{key: value for key, value in limits.items() if value is not None})
+            limits = {
+                "cpus": entry.quota.cpus,
+                "memory_mib": memory,
+                "vms": entry.quota.vms,
+                "forward_ports": entry.quota.forward_ports,
+            }
+            said: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
+            wanted = Quota(**said)
             if gid is None or self._client.show_quota(gid=gid).limits != wanted:
-                words = ", ".join(f"{key} {value}" for key, value in limits.items() if value is not None)
+                words = ", ".join(f"{key} {value}" for key, value in said.items())
                 yield ApplyStep(
                     f"set the quota of {clean(path)}: {words or 'no limits'}",
-                    lambda: self._client.set_quota(
-                        gid=self._places.now(path), cpus=wanted.cpus, memory_mib=wanted.memory_mib, vms=wanted.vms
-                    ),
+                    lambda: self._client.set_quota(gid=self._places.now(path), **said),
                 )
         yield from self._pools(path, gid, entry.pools)
 

@@ -40,6 +40,11 @@ export function Quota({ gid, parent }: { gid: number; parent: number }) {
             {LIMITED.map((name) => (
               <One key={name} name={name} quota={data} />
             ))}
+            {data.limits.forward_ports && (
+              <div className="v-plain-quota">
+                <span>Ports of the host</span> <span className="v-subtle">{data.limits.forward_ports}</span>
+              </div>
+            )}
             <Content component="small" className="v-subtle">
               {gid === ROOT ? "All groups count" : "Its subgroups count as well"}, whether their VMs run or not.
             </Content>

@@ -1,6 +1,6 @@
 /** Changing a group's limits: with what would change, and no overwriting of what somebody else has set meanwhile. */
 
-import { Alert, AlertActionLink } from "@patternfly/react-core";
+import { Alert, AlertActionLink, FormGroup, TextInput } from "@patternfly/react-core";
 import { useQueries } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { call } from "@/api/call";
@@ -8,7 +8,7 @@ import { useMay, useObjects } from "@/api/live";
 import { queries } from "@/api/queries";
 import type { Quota, QuotaInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
-import { FormDialog, useRefusal } from "@/ui/FormDialog";
+import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { QuotaFields } from "./QuotaFields";
@@ -45,10 +45,12 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
   const most = useMost(parent);
   const [base, setBase] = useState(quota);
   const [typed, setTyped] = useState(() => typedOf(quota.limits));
-  const refusal = useRefusal(LIMITED);
-  const { limits, wrong } = readAll(typed, quota.gid === parent ? {} : most);
+  const [ports, setPorts] = useState(quota.limits.forward_ports ?? "");
+  const refusal = useRefusal([...LIMITED, "forward_ports"]);
+  const { limits: counted, wrong } = readAll(typed, quota.gid === parent ? {} : most);
+  const limits = ports.trim() === "" ? counted : { ...counted, forward_ports: ports.trim() };
   const right = Object.keys(wrong).length === 0;
-  const same = LIMITED.every((name) => limits[name] === base.limits[name]);
+  const same = ([...LIMITED, "forward_ports"] as const).every((name) => limits[name] === base.limits[name]);
   const body = { gid: quota.gid, ...limits, revision: base.revision };
   const settled = useSettled(JSON.stringify(body));
   const changed = quota.revision !== base.revision;
@@ -60,7 +62,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
       ready={right && !same && !changed}
       missing={right && same ? "Change a limit first." : undefined}
       refusal={refusal.last}
-      cli={quotaLine(quota.gid, path, limits)}
+      cli={quotaLine(quota.gid, path, limits, base.limits)}
       request={{ method: "put", path: "/u/group/quota", body }}
       onSubmit={async () => {
         const done = await act({
@@ -97,6 +99,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
                 onClick={() => {
                   setBase(quota);
                   setTyped(typedOf(quota.limits));
+                  setPorts(quota.limits.forward_ports ?? "");
                   refusal.clear();
                 }}
               >
@@ -121,6 +124,23 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
           refusal.clear();
         }}
       />
+      <FormGroup label="Ports of the host" fieldId="quota-forward_ports">
+        <TextInput
+          id="quota-forward_ports"
+          value={ports}
+          placeholder="no limit"
+          autoComplete="off"
+          validated={refusal.at("forward_ports") ? "error" : "default"}
+          aria-describedby="quota-forward_ports-hint"
+          onChange={(_event, value) => {
+            setPorts(value);
+            refusal.clear();
+          }}
+        />
+        <Hint id="quota-forward_ports-hint" wrong={refusal.at("forward_ports")}>
+          Those that may lead to its VMs, as in 20000-20099.
+        </Hint>
+      </FormGroup>
       {right && !same && !changed && settled === JSON.stringify(body) && (
         <PlanSummary change={{ method: "put", path: "/u/group/quota", body }} />
       )}

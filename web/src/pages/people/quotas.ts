@@ -69,8 +69,10 @@ export function readAll(typed: Typed, most: Quota = {}): Reading {
   return reading;
 }
 
-export function quotaLine(gid: number, path: string, limits: Quota): string[] {
+/** `had`: the limits that are there, which the command line keeps unless it is told. */
+export function quotaLine(gid: number, path: string, limits: Quota, had: Quota = {}): string[] {
   const memory = limits.memory_mib;
+  const ports = limits.forward_ports ?? (had.forward_ports === undefined ? undefined : "none");
   return [
     ...["velocity", "group", "quota", groupWord(path, gid)],
     ...["--cpus", limits.cpus === undefined ? "none" : String(limits.cpus)],
@@ -79,5 +81,6 @@ export function quotaLine(gid: number, path: string, limits: Quota): string[] {
       memory === undefined ? "none" : memory > 0 && memory % 1024 === 0 ? `${memory / 1024}G` : `${memory}M`,
     ],
     ...["--vms", limits.vms === undefined ? "none" : String(limits.vms)],
+    ...(ports === undefined ? [] : ["--forward-ports", ports]),
   ];
 }
