@@ -55,7 +55,7 @@ async def listed(w: World) -> dict[str, Any]:
     return dict(vm)
 
 
-@pytest.mark.holds("NAT-310")
+@pytest.mark.holds("NAT-12")
 async def test_each_address_is_told_once_with_its_source(tmp_path: Path) -> None:
     async with world(tmp_path / "data", FakeHypervisor(dataclasses.replace(HOST, hardware=(HARDWARE,)))) as w:
         vmid = await running(w, nics=[NAT, BRIDGED])
@@ -74,7 +74,7 @@ async def test_each_address_is_told_once_with_its_source(tmp_path: Path) -> None
         assert await known(w, vmid) == [leases, []], "of a run that is over nothing is known"
 
 
-@pytest.mark.holds("NAT-311")
+@pytest.mark.holds("NAT-13")
 async def test_what_a_guest_says_of_addresses_is_bounded(w: World) -> None:
     vmid = await running(w, nics=[BRIDGED])
     (mac,) = await macs(w, vmid)

@@ -31,7 +31,7 @@ async def running(w: World, **more: Any) -> int:
     return vmid
 
 
-@pytest.mark.holds("NAT-312")
+@pytest.mark.holds("NAT-14")
 async def test_forwards_are_kept_and_led_to_the_first_nat_nic(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vmid = await running(w, nics=[BRIDGED, NAT, NAT], forwards=[SSH, DNS])
@@ -41,7 +41,7 @@ async def test_forwards_are_kept_and_led_to_the_first_nat_nic(tmp_path: Path) ->
         assert (await w.ok("POST", VM, vmid=vmid))["forwards"] == [{**SSH, "protocol": "tcp"}, DNS]
 
 
-@pytest.mark.holds("NAT-313")
+@pytest.mark.holds("NAT-15")
 async def test_forwards_of_a_vm_that_runs_change_at_once_and_a_plan_says_so(w: World) -> None:
     vmid = await running(w, nics=[NAT], forwards=[SSH])
     plan = await w.ok("PATCH", VM, vmid=vmid, forwards=[DNS], plan=True)
@@ -53,7 +53,7 @@ async def test_forwards_of_a_vm_that_runs_change_at_once_and_a_plan_says_so(w: W
     assert (answer["waiting"], led(w)) == ([], [[]])
 
 
-@pytest.mark.holds("NAT-313")
+@pytest.mark.holds("NAT-15")
 async def test_a_port_that_a_process_of_the_host_has_waits_and_the_others_are_there(w: World) -> None:
     vmid = await running(w, nics=[NAT])
     w.hypervisor.state.taken_ports = {2222}
@@ -72,7 +72,7 @@ async def test_of_a_nic_that_comes_later(w: World) -> None:
     assert (answer["waiting"], led(w)) == ([], [[ForwardSpec(2222, 22)]]), "both at once"
 
 
-@pytest.mark.holds("NAT-314")
+@pytest.mark.holds("NAT-16")
 async def test_no_port_of_the_host_leads_to_two_vms(w: World) -> None:
     await w.vm("first", nics=[NAT], forwards=[SSH])
     other = {"name": "second", "gid": 0, "cpus": 1, "memory_mib": 64, "nics": [NAT]}
@@ -98,7 +98,7 @@ async def test_whoever_may_not_see_a_vm_does_not_learn_which_one_has_a_port(w: W
     assert "secret" not in answer["message"]
 
 
-@pytest.mark.holds("NAT-314")
+@pytest.mark.holds("NAT-16")
 async def test_what_may_not_be_forwarded(w: World) -> None:
     body = {"name": "vm", "gid": 0, "cpus": 1, "memory_mib": 64}
     assert await w.refused("PUT", CREATE, **body, nics=[BRIDGED], forwards=[SSH]) == (406, 12262)
@@ -143,7 +143,7 @@ async def test_a_clone_has_no_ports_of_the_host_and_the_trash_holds_none(w: Worl
     assert (await w.ok("POST", VM, vmid=vmid))["forwards"] == [{**SSH, "protocol": "tcp"}]
 
 
-@pytest.mark.holds("NAT-318")
+@pytest.mark.holds("NAT-20")
 async def test_a_group_has_a_range_of_the_hosts_ports_for_itself_and_those_below(tmp_path: Path) -> None:
     quota, create = "/u/group/quota", CREATE
     async with world(tmp_path / "data", forward_ports="20000-29999") as w:

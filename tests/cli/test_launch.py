@@ -178,7 +178,7 @@ def test_without_an_address_the_console_is_named(tmp_path: Path) -> None:
         assert "velocity vm start" in host.run("vm", "ssh", "web").stderr
 
 
-@pytest.mark.holds("CLI-310")
+@pytest.mark.holds("CLI-36")
 def test_in_qemus_user_network_a_port_of_the_host_leads_to_ssh(host: Host) -> None:
     host.hypervisor.state.taken_ports = {2222}
     host.ok("vm", "create", "other", "--memory", "64M", "--nic", "nat", "--forward", "2223:22")

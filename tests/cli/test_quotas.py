@@ -67,7 +67,7 @@ def test_a_quota_within_others(teams: Host, rosa: Host) -> None:
     assert "more quota than 2.0 GiB in pool 1" in str(refused.exception)
 
 
-@pytest.mark.holds("NAT-318")
+@pytest.mark.holds("NAT-20")
 def test_a_group_is_given_ports_of_the_host(teams: Host, tmp_path: Path) -> None:
     shown = teams.ok("group", "quota", "red", "--forward-ports", "20000-20099", "--vms", "5")
     assert shown.splitlines()[-1].split()[4:] == ["20000-20099", "-", "20000-20099"]

@@ -38,7 +38,7 @@ def test_notes_are_written_and_shown(host: Host, tmp_path: Path) -> None:
     assert "notes" not in host.ok("vm", "show", "web")
 
 
-@pytest.mark.holds("NAT-312")
+@pytest.mark.holds("NAT-14")
 def test_ports_of_the_host_are_written_and_shown(host: Host, tmp_path: Path) -> None:
     def shown() -> list[str]:
         lines = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]

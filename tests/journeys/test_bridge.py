@@ -107,7 +107,7 @@ def test_a_vm_boots_from_the_network_of_its_host_nic(namespace: str, tmp_path: P
         server.close()
 
 
-@pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "NAT-315", "NAT-317", "GUEST-63", "GUEST-64", "GUEST-65")
+@pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "NAT-17", "NAT-19", "GUEST-63", "GUEST-64", "GUEST-65")
 def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
     namespace: str, tmp_path: Path, runtime: Path, guest: Guest
 ) -> None:

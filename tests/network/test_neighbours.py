@@ -28,7 +28,7 @@ print(json.dumps([(one.machine.int, one.nic, one.address) for one in neighbours.
 """
 
 
-@pytest.mark.holds("NAT-310")
+@pytest.mark.holds("NAT-12")
 def test_a_bridged_guest_is_heard_on_its_own_bridge_only(namespace: str) -> None:
     for bridge, link in (("br0", "vt1n0"), ("br1", "vt1n1"), ("br0", "vt1n2")):
         if bridge not in ip("-n", namespace, "-brief", "link"):

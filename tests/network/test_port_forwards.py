@@ -41,7 +41,7 @@ def seen(gateway: str, *ports: int) -> dict[str, str]:
     }
 
 
-@pytest.mark.holds("NAT-315", "NAT-316", "NAT-317")
+@pytest.mark.holds("NAT-17", "NAT-18", "NAT-19")
 def test_ports_of_the_host_lead_to_one_port_of_one_guest(world: tuple[str, str], place: Path) -> None:
     host, beyond = world
     command = ["ip", "netns", "exec", host, sys.executable, "-m", forward_host.__name__, str(place), beyond]

@@ -23,7 +23,7 @@ def led(nic: NatSpec, *ports: int) -> NatSpec:
     return msgspec.structs.replace(nic, forwards=tuple(ForwardSpec(port, 22, "tcp", "127.0.0.1") for port in ports))
 
 
-@pytest.mark.holds("NAT-313")
+@pytest.mark.holds("NAT-15")
 async def test_ports_lead_to_a_machine_from_its_start_and_others_at_once(subject: Subject) -> None:
     first, second, third = free(), free(), free()
     who, made = await runs(subject, nics=(led(FIRST, first),))
@@ -41,7 +41,7 @@ async def test_ports_lead_to_a_machine_from_its_start_and_others_at_once(subject
     assert not subject.leads(second)
 
 
-@pytest.mark.holds("NAT-313")
+@pytest.mark.holds("NAT-15")
 async def test_a_port_that_somebody_has_waits_and_says_so(subject: Subject) -> None:
     taken, other = free(), free()
     who, made = await runs(subject, nics=(FIRST,))
@@ -55,7 +55,7 @@ async def test_a_port_that_somebody_has_waits_and_says_so(subject: Subject) -> N
     await subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
 
-@pytest.mark.holds("NAT-313")
+@pytest.mark.holds("NAT-15")
 async def test_a_machine_does_not_start_without_its_ports(subject: Subject) -> None:
     port, who = free(), machine()
     before, made = await runs(subject, nics=(FIRST,))

@@ -184,7 +184,7 @@ def test_single_keys_go_find_and_create_and_can_be_switched_off(host: Host, root
     expect(dialog).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-310")
+@pytest.mark.holds("PAGE-51")
 def test_a_port_of_the_host_is_led_to_a_vm_and_said_in_its_overview(host: Host, root: Person) -> None:
     page = root.page
     made(host, "other", "--nic", "nat", "--forward", "2222:22")

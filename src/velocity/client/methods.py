@@ -294,6 +294,7 @@ class Methods(abc.ABC):
         cpus: int | UnsetType = UNSET,
         memory_mib: int | UnsetType = UNSET,
         vms: int | UnsetType = UNSET,
+        forward_ports: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
     ) -> groups.QuotaInfo:
         """Set the quota of a group with its subgroups; a limit that is absent or null is removed.
@@ -307,7 +308,10 @@ class Methods(abc.ABC):
         from velocity.contract import groups
 
         return self.call(
-            groups.SET_QUOTA, groups.SetQuota(gid=gid, cpus=cpus, memory_mib=memory_mib, vms=vms, revision=revision)
+            groups.SET_QUOTA,
+            groups.SetQuota(
+                gid=gid, cpus=cpus, memory_mib=memory_mib, vms=vms, forward_ports=forward_ports, revision=revision
+            ),
         )
 
     def assign_pool(
@@ -645,6 +649,7 @@ class Methods(abc.ABC):
         media: list[vm_settings.Attachment] | None = None,
         drives: list[vm_settings.EmptyDrive] | None = None,
         nics: list[vm_settings.Nic] | None = None,
+        forwards: list[vm_settings.Forward] | None = None,
         input: Literal["virtio", "ps2", "usb"] = "virtio",
         cpu: str = "best",
         rosetta: bool = False,
@@ -676,6 +681,9 @@ class Methods(abc.ABC):
         409 12228: the medium is already attached writable, to another VM or twice to this one
         409 12229: another NIC has that MAC address
         406 12240: cpu names no model that this host can give
+        409 12260: another VM has that port of the host, or this one has it twice
+        406 12261: that port of the host may not be forwarded
+        406 12262: a forward of a VM without a NAT NIC
         406 12280: no such host, or none that can have it
         """
         from velocity.contract import machines
@@ -691,6 +699,7 @@ class Methods(abc.ABC):
                 media=media or [],
                 drives=drives or [],
                 nics=nics or [],
+                forwards=forwards or [],
                 input=input,
                 cpu=cpu,
                 rosetta=rosetta,
@@ -783,6 +792,7 @@ class Methods(abc.ABC):
         media: list[vm_settings.Attachment] | UnsetType = UNSET,
         drives: list[vm_settings.EmptyDrive] | UnsetType = UNSET,
         nics: list[vm_settings.Nic] | UnsetType = UNSET,
+        forwards: list[vm_settings.Forward] | UnsetType = UNSET,
         input: Literal["virtio", "ps2", "usb"] | UnsetType = UNSET,
         cpu: str | UnsetType = UNSET,
         rosetta: bool | UnsetType = UNSET,
@@ -820,6 +830,9 @@ class Methods(abc.ABC):
         409 16423: the group already has a VM with that name
         409 16424: two displays have the same name
         409 16428: the medium is already attached writable, to another VM or twice to this one
+        409 16460: another VM has that port of the host, or this one has it twice
+        406 16461: that port of the host may not be forwarded
+        406 16462: a forward of a VM without a NAT NIC
         """
         from velocity.contract import machines
 
@@ -834,6 +847,7 @@ class Methods(abc.ABC):
                 media=media,
                 drives=drives,
                 nics=nics,
+                forwards=forwards,
                 input=input,
                 cpu=cpu,
                 rosetta=rosetta,
@@ -1331,6 +1345,7 @@ class Methods(abc.ABC):
         406 25227: the quota of the pool does not allow it
         406 25228: the pool of a medium is away or read-only
         409 25229: another VM now has the MAC address of one of its NICs
+        409 25260: another VM now has a port of the host that leads to it
         406 25280: the VM's host is no more
         """
         from velocity.contract import trash
