@@ -9,6 +9,14 @@ SHARED := -n 3 --dist loadgroup --no-loadscope-reorder
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+demo: ## From nothing to a VM that you are logged in to, with a server of its own in var/demo; IMAGE=NAME takes one of the catalogue
+	@scripts/setup demo
+	@$(PY) scripts/demo $(IMAGE)
+
+demo-remove: ## Stop and remove what `make demo` has made, but for the image in the user's cache
+	@scripts/setup
+	@$(PY) scripts/demo --remove
+
 setup: ## Install what the server needs (packages of the distribution, a virtual environment)
 	@scripts/setup
 
@@ -108,4 +116,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist profile web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit flood crash whole failures coverage check bench bench-report bench-neighbours profile web docs screenshots fix dist clean
+.PHONY: help demo demo-remove setup run test unit flood crash whole failures coverage check bench bench-report bench-neighbours profile web docs screenshots fix dist clean

@@ -45,6 +45,7 @@ def test_what_it_tells(host: Host, agent: FakeAgent) -> None:
 def test_a_program_has_its_words_its_input_and_its_exit_status(host: Host, agent: FakeAgent) -> None:
     assert host.run("vm", "exec", "web", "ls", "-l", "--", "x y").stdout == "ls -l -- x y"
     assert host.run("vm", "exec", "web", "--", "cat", typed="in\n").stdout == "in\n"
+    assert asked(host)[-2][1]["path"] == "cat", "what only ends the options is no program"
     agent.ended = {"exited": True, "exitcode": 3, "err-data": base64.b64encode(b"no\xff").decode()}
     ended = host.run("vm", "exec", "web", "false")
     assert (ended.exit_code, ended.stderr_bytes) == (3, b"no\xff")

@@ -137,6 +137,40 @@ def test_an_image_becomes_a_vm_that_one_logs_in_to(bridged: Host, served: Served
     assert refused.exit_code == 4 and "media catalogue" in refused.stderr
 
 
+@pytest.mark.holds("CLI-371")
+def test_a_disk_is_as_large_as_it_is_asked_to_be_and_never_cut(bridged: Host) -> None:
+    words = ("launch", "small-1", "--memory", "64M", "--no-wait", "--disk-size")
+    bridged.ok(*words, "3M", "--name", "large")
+    assert {name: one["size"] >> 20 for name, one in media(bridged).items()} == {"small-1": 1, "large-disk": 3}
+    refused = bridged.run(*words, "512K", "--name", "cut")
+    assert refused.exit_code == 1 and "disks only grow" in refused.stderr
+    assert "cut" not in bridged.ok("vm", "list")
+
+
+@pytest.mark.holds("CLI-372")
+def test_an_apply_file_names_an_image_of_the_catalogue(bridged: Host, served: Served, tmp_path: Path) -> None:
+    text = '[[media]]\nname = "base"\nimage = "small-1"\n'
+    (tmp_path / "apply.toml").write_text(text)
+    file = str(tmp_path / "apply.toml")
+    assert "fetch medium base (small-1)" in bridged.ok("apply", file, "--plan") and served.asked == 0
+    bridged.ok("apply", file, "--yes")
+    (base,) = media(bridged).values()
+    (image,) = (
+        one for one in json.loads(bridged.ok("media", "catalogue", "--json"))["images"] if one["name"] == "small-1"
+    )
+    assert (base["origin"], base["format"]) == (image["origin"], "qcow2")
+    bridged.ok("apply", file, "--yes")
+    assert served.asked == 1, "it is there"
+    (tmp_path / "apply.toml").write_text(text.replace("base", "other").replace("small-1", "small-2"))
+    refused = bridged.run("apply", file, "--yes")
+    assert (
+        refused.exit_code == 1 and "small-2" in str(refused.exception) and "media catalogue" in str(refused.exception)
+    )
+    (tmp_path / "small-2").write_bytes((tmp_path / "qcow2").read_bytes())
+    bridged.ok("apply", file, "--yes")
+    assert "origin" not in media(bridged)["other"] and served.asked == 1, "a file beside it goes before the catalogue"
+
+
 @pytest.mark.holds("CLI-31")
 @pytest.mark.usefixtures("answering")
 def test_two_launches_at_once_fetch_the_image_once(bridged: Host, served: Served, tmp_path: Path) -> None:

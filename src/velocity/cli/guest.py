@@ -73,13 +73,14 @@ def exec_(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) -
 
     What comes from a pipe is its input, up to 512 KiB. No shell reads the words: `vm exec web -- sh -c 'ls *.log'`.
     """
+    words = list(command[1:] if command[0] == "--" and len(command) > 1 else command)
     client = connection.connect()
     vmid = resolve.vmid(client, group, vm_)
     given = UNSET if sys.stdin.isatty() else sys.stdin.buffer.read(SENT + 1)
     if isinstance(given, bytes) and len(given) > SENT:
         raise click.ClickException("the input is more than 512 KiB: copy it into the guest with `vm cp`")
     with waiting(f"running in {clean(vm_)}"):
-        ended = client.execute_in_guest(vmid=vmid, command=list(command), input=given or UNSET, timeout=timeout)
+        ended = client.execute_in_guest(vmid=vmid, command=words, input=given or UNSET, timeout=timeout)
     if as_json():
         show_json(ended)
     else:

@@ -18,6 +18,7 @@ from msgspec import UNSET, structs
 
 from velocity.cli import connection, naming, resolve, where
 from velocity.cli import ssh as login
+from velocity.cli.amounts import SIZE, to_bytes
 from velocity.cli.attachments import MediaScope
 from velocity.cli.fetching import trust
 from velocity.cli.media import POOL
@@ -36,6 +37,7 @@ from velocity.contract.machines import Attachment, State, VmInfo
 from velocity.contract.media import MediumInfo
 from velocity.contract.tasks import TaskState
 from velocity.contract.vm_settings import Forward, NatKind
+from velocity.sizes import size
 
 NAME_TAKEN = 49220
 OTHERS_SECONDS = 600.0
@@ -65,13 +67,21 @@ class Wanted:
 @click.argument("image", metavar="IMAGE|MEDIUM")
 @click.option("--name", help="The VM's name (default: the image's).")
 @launching
+@click.option("--disk-size", metavar="SIZE", help=f"Let its disk grow to SIZE; the guest uses all of it. {SIZE}")
 @click.option("--wait/--no-wait", default=True, help="Wait until ssh answers.")
 @click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait.")
 @GROUP
 @POOL
 @changing
 def launch(
-    image: str, name: str | None, written: Mapping[str, Any], wait: bool, timeout: float, group: int | None, pool: int
+    image: str,
+    name: str | None,
+    written: Mapping[str, Any],
+    disk_size: str | None,
+    wait: bool,
+    timeout: float,
+    group: int | None,
+    pool: int,
 ) -> None:
     """Make a VM of an image, start it, and wait until one can log in.
 
@@ -80,6 +90,7 @@ def launch(
     """
     if name is None and image.startswith(naming.PREFIX):
         raise click.UsageError("a medium's id is no name for a VM: give it one with --name")
+    bytes_ = None if disk_size is None else to_bytes(disk_size)
     client = connection.connect()
     gid = where.here(client, group)
     known = {one.name: one for one in client.list_images().images}
@@ -91,6 +102,8 @@ def launch(
         vmid = _find(client, wanted)
         if vmid is None:
             mid = _disk(client, wanted)
+            if bytes_ is not None:
+                _grow(client, mid, bytes_)
             made = client.create_vm(
                 name=wanted.name, gid=gid, media=[Attachment(mid=mid, mode="BLOCK")], **settings
             )  # fmt: skip
@@ -151,6 +164,15 @@ def _disk(client: Client, wanted: Wanted) -> UUID:
     source = wanted.medium if wanted.image is None else _base(client, wanted, wanted.image)
     assert source is not None, "it is of the catalogue, or there"
     return _task(client, client.clone_medium(mid=source, gid=wanted.gid, mpid=wanted.pool, name=wanted.disk).tid)
+
+
+def _grow(client: Client, mid: UUID, wanted: int) -> None:
+    """Raises `ClickException` for less than the image has: it would be cut."""
+    has = client.show_medium(mid=mid).size
+    if wanted < has:
+        raise click.ClickException(f"--disk-size: the image has {size(has)}, and disks only grow: give that or more")
+    if wanted > has:
+        client.alter_medium(mid=mid, size=wanted)
 
 
 def _base(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID:

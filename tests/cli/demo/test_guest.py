@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from velocity.cli.demo.command import CONTROL, LONGEST, QUIET, Waiting
-from velocity.cli.demo.guest import Guest, addresses, build, entry, ordered
+from velocity.cli.demo.guest import Guest, build
+from velocity.cli.demo.uki import addresses, entry, ordered
 
 
 def test_a_cpio_member_is_read_back() -> None:
@@ -39,7 +40,8 @@ def test_sections_lie_behind_the_stub_and_each_other() -> None:
 
 def test_the_cache_answers_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no apt-get here: whatever needs it would fail
-    from velocity.cli.demo.guest import CannotBuild, recipe
+    from velocity.cli.demo.guest import recipe
+    from velocity.cli.demo.uki import CannotBuild
 
     with pytest.raises(CannotBuild, match="--iso"):
         build(tmp_path)

@@ -64,6 +64,8 @@ class UserEntry(FileEntry, frozen=True):
 class MediumEntry(FileEntry, frozen=True):
     """Empty with a `size`, uploaded from `file`, imported from the image `image`, or fetched from `url`.
 
+    Where no file beside this one is called as `image` says, it is an image of the server's catalogue.
+
     No `format`: raw; of what is fetched, its bytes as they are, while with one the disk in them is imported.
     """
 
@@ -150,8 +152,7 @@ def _wrong(file: File, base: Path) -> Iterator[str]:
             yield f"medium {medium.name!r} needs exactly one of size, file, image and url"
         if medium.sha256 is not None and medium.url is None:
             yield f"medium {medium.name!r} has a sha256, which is of a url only"
-    named = [one for medium in file.media for one in (medium.file, medium.image)]
-    for name in [*named, *(user.password_file for user in file.users)]:
+    for name in [*(medium.file for medium in file.media), *(user.password_file for user in file.users)]:
         if name is not None and not (base / name).is_file():
             yield f"there is no file {name!r} next to it"
     for user in file.users:

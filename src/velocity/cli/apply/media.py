@@ -18,7 +18,7 @@ from velocity.cli.apply.places import Places, unless_made
 from velocity.cli.fetching import file_at
 from velocity.cli.media import import_file, send
 from velocity.cli.task import check_done, watch
-from velocity.cli.words import clean
+from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, ClientError
 from velocity.client.upload import size_of
 from velocity.contract.media import MediumInfo
@@ -38,6 +38,7 @@ class MediaSteps:
         self._places = places
         self._base = base
         self._known: dict[int, list[MediumInfo]] = {}
+        self._images: set[str] | None = None
         self._seen: set[tuple[int | str, int, str]] = set()
         self._changes: dict[tuple[int | str, int, str], tuple[UUID, dict[str, Any]]] = {}
         """What is there and is to be changed, by its mid."""
@@ -65,8 +66,24 @@ class MediaSteps:
         if moved is not None:
             self._changes[key] = moved.mid, {"pool": mpid, **dict(_changes(entry, moved, wanted))}
             return False
+        self._check_image(entry)
         self.planned.add(self._place(entry))
         return True
+
+    def by_name(self, entry: MediumEntry) -> bool:
+        """Whether its `image` is one of the catalogue: no file beside this one is called so."""
+        return entry.image is not None and not (self._base / entry.image).is_file()
+
+    def _check_image(self, entry: MediumEntry) -> None:
+        if not self.by_name(entry):
+            return
+        if self._images is None:
+            self._images = {one.name for one in self._client.list_images().images}
+        if entry.image not in self._images:
+            raise ClientError(
+                f"there is no file {clean(entry.image)!r} next to it, nor an image of that name in the catalogue: "
+                f"`{program()} media catalogue` lists those"
+            )
 
     def changes(self, entry: MediumEntry) -> dict[str, Any]:
         """What is to be changed of one that is there."""
@@ -149,19 +166,19 @@ class MediaSteps:
             unless_made(create, CREATE_TAKEN, there, label)
         elif entry.file is not None:
             unless_made(upload, UPLOAD_TAKEN, there, label)
-        elif entry.url is not None and there() is None:
-            self._fetch(entry, entry.url, there)
+        elif (entry.url is not None or self.by_name(entry)) and there() is None:
+            self._fetch(entry, there)
         elif there() is None:
             self._import(entry, file, kind, there)
 
-    def _fetch(self, entry: MediumEntry, url: str, there: Callable[[], object | None]) -> None:
+    def _fetch(self, entry: MediumEntry, there: Callable[[], object | None]) -> None:
         gid, mpid = self._places.now(entry.group), self.mpid(entry.pool)
-        kind = entry.type or ("ISO" if file_at(url).lower().endswith(".iso") else "DISK")
+        kind = entry.type or ("ISO" if file_at(entry.url or "").lower().endswith(".iso") else "DISK")
 
         def start() -> object:
             tid = self._client.fetch_medium(
-                url=url, gid=gid, mpid=mpid, name=entry.name, type=kind, sha256=entry.sha256 or UNSET,
-                format=entry.format or UNSET,
+                url=entry.url or UNSET, image=entry.image or UNSET, gid=gid, mpid=mpid, name=entry.name, type=kind,
+                sha256=entry.sha256 or UNSET, format=entry.format or UNSET,
             ).tid  # fmt: skip
             check_done(watch(self._client, tid))
             return tid

@@ -180,7 +180,8 @@ class ApplySteps:
     def _medium(self, entry: MediumEntry) -> Iterator[ApplyStep]:
         if self._media.is_new(entry, self._file.media):
             source = entry.size or entry.file or entry.image or f"from {host_of(str(entry.url))}"
-            verb = "create" if entry.size else "upload" if entry.file else "import" if entry.image else "fetch"
+            fetched = entry.url is not None or self._media.by_name(entry)
+            verb = "create" if entry.size else "upload" if entry.file else "fetch" if fetched else "import"
             yield ApplyStep(
                 f"{verb} medium {clean(entry.name)} ({source}) for {entry.group}", partial(self._media.make, entry)
             )

@@ -14,7 +14,8 @@ import click
 from rich.console import Console
 
 from velocity.cli import connection, naming, own_server, where
-from velocity.cli.demo.guest import READY, CannotBuild, Guest, build, cache_directory
+from velocity.cli.demo.guest import READY, Guest, build, cache_directory
+from velocity.cli.demo.uki import CannotBuild
 from velocity.cli.media import send
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean, program

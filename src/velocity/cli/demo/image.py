@@ -1,0 +1,160 @@
+"""Builds a cloud image of the distribution's packages, with cloud-init, sshd and the guest agent; it boots by EFI.
+
+It is what a catalogue would fetch, for where only the distribution's mirror can be reached. mmdebstrap(1) needs no root
+where users may have namespaces. What would delay the boot in software emulation is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+from velocity.cli.demo import uki
+from velocity.cli.demo.guest import HERE, Say
+from velocity.cli.demo.uki import CannotBuild, entry
+
+VERSION = 1
+PROGRAMS = ("mmdebstrap", "mke2fs", "sfdisk", "objcopy", "objdump", "mformat", "mmd", "mcopy", "qemu-img")
+KERNELS = {"debian": "linux-image-cloud-amd64", "ubuntu": "linux-image-virtual"}
+PACKAGES = (
+    "systemd-sysv", "systemd-resolved", "udev", "dbus", "iproute2", "busybox-static", "cloud-init", "cloud-guest-utils",
+    "openssh-server", "qemu-guest-agent", "sudo", "systemd-boot-efi",
+)  # fmt: skip
+COMMAND_LINE = (
+    "root=LABEL=root rw console=tty0 console=ttyS0 quiet loglevel=3 tsc=reliable no_timer_check random.trust_cpu=on "
+    "memhp_default_state=online"
+)
+MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "nvme", "ext4", "crc32c_generic")
+"""Of the initial RAM disk."""
+DONE_WITHOUT = (
+    "e2scrub_reap.service", "e2scrub_all.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
+    "systemd-pstore.service", "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
+    "modprobe@configfs.service", "modprobe@dm_mod.service", "modprobe@drm.service", "modprobe@efi_pstore.service",
+    "modprobe@fuse.service", "modprobe@loop.service", "sys-kernel-config.mount", "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount", "dev-hugepages.mount", "dev-mqueue.mount",
+    "cloud-init-hotplugd.socket", "proc-sys-fs-binfmt_misc.automount", "systemd-binfmt.service",
+)  # fmt: skip
+"""Units that this guest does not need, and that take its time."""
+NOT_LOADED = (
+    "kvm", "kvm_amd", "kvm_intel", "aesni_intel", "ghash_clmulni_intel", "sha1_ssse3", "sha256_ssse3", "sha512_ssse3",
+    "crct10dif_pclmul", "efi_pstore", "serio_raw", "sg",
+)  # fmt: skip
+"""Modules that udev would load because a device or the CPU could do with them, of which most test themselves."""
+ROOT = 1500
+"""MiB of the file system; cloud-init makes it as large as its disk."""
+WITHOUT_INITRD = (
+    'mkdir -p "$1/etc/initramfs-tools"; echo update_initramfs=no >"$1/etc/initramfs-tools/update-initramfs.conf"'
+)
+"""As it has one of ours, which is smaller."""
+PATIENCE = 1800.0
+"""Seconds for the packages, which a mirror may give slowly."""
+
+
+def build(cache: Path, say: Say = lambda text: None) -> Path:
+    """The image (qcow2), from the cache or built anew. Whole or not at all, also when two build at once."""
+    image = cache / f"cloud-{recipe()}.qcow2"
+    if not image.is_file():
+        _check()
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="velocity-image-") as scratch:
+            Path(scratch).chmod(0o711)  # mmdebstrap's namespace is another user
+            disk = _disk(Path(scratch), say)
+            with tempfile.TemporaryDirectory(dir=cache, prefix=".draft-") as beside:
+                draft = Path(beside) / "image.qcow2"
+                uki.run(["qemu-img", "convert", "-O", "qcow2", str(disk), str(draft)], cache, "qemu-img failed")
+                draft.rename(image)
+    return image
+
+
+def recipe() -> str:
+    """Changes with everything of ours that goes into the image, and with the distribution."""
+    parts = [str(VERSION), *_release(), COMMAND_LINE, *PACKAGES, *MODULES, *DONE_WITHOUT, *NOT_LOADED]
+    parts += [(HERE / name).read_text() for name in ("image-init.sh", "image-root.sh", "image.cfg")]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _release() -> tuple[str, str]:
+    """Which distribution this is, and its name for the release."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return "", ""
+    return release.get("ID", ""), release.get("VERSION_CODENAME", "")
+
+
+def _check() -> None:
+    family, _ = _release()
+    if family not in KERNELS:
+        raise CannotBuild("the image is built of packages of Debian or Ubuntu: name one of the catalogue instead")
+    for program in PROGRAMS:
+        if shutil.which(program) is None and not Path("/usr/sbin", program).exists():
+            raise CannotBuild(f"{program} is missing: run `scripts/setup demo`")
+
+
+def _disk(work: Path, say: Say) -> Path:
+    """A disk with two partitions: what boots, and the system."""
+    _system(work, say)
+    say("building the disk")
+    boot = work / "boot"
+    kernel = next(boot.glob("vmlinuz-*"))
+    loaded = uki.modules(boot, kernel.name.removeprefix("vmlinuz-"), MODULES)
+    initrd = work / "initrd.gz"
+    initrd.write_bytes(uki.archive([entry("init", (HERE / "image-init.sh").read_bytes())], boot / "busybox", loaded))
+    loader = uki.program(work, boot, COMMAND_LINE, kernel, initrd)
+    uki.system_partition(loader, work / "esp.img")
+    return _joined(work, [(work / "esp.img", "U"), (work / "root.img", "L")])
+
+
+def _system(work: Path, say: Say) -> None:
+    """`root.img`, and what it boots with in `boot`."""
+    for name in ("image-root.sh", "image.cfg"):
+        shutil.copyfile(HERE / name, work / name)
+    (work / "masked").write_text("".join(f"{unit}\n" for unit in DONE_WITHOUT))
+    (work / "not-loaded").write_text("".join(f"blacklist {module}\n" for module in NOT_LOADED))
+    boot, image = work / "boot", work / "root.img"
+    boot.mkdir()
+    with image.open("wb") as made:
+        made.truncate(ROOT << 20)
+    for place in (boot, image):
+        place.chmod(0o777)  # for the user that root is in mmdebstrap's namespace; nobody else gets here by chance
+    family, suite = _release()
+    say(f"installing {suite}: its kernel, cloud-init, sshd, the guest agent (a minute or two)")
+    uki.run(
+        [
+            "mmdebstrap", "--variant=minbase", "--format=null", f"--include={','.join((KERNELS[family], *PACKAGES))}",
+            '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-confold", "--dpkgopt=force-unsafe-io",
+            "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+            f"--essential-hook={WITHOUT_INITRD}", f'--customize-hook=sh {work}/image-root.sh "$1" {work}',
+            suite, "/dev/null", *_mirrors(),
+        ],
+        work, "the system cannot be installed", PATIENCE,
+    )  # fmt: skip
+
+
+def _mirrors() -> list[str]:
+    """Where this host has its packages from; none: as mmdebstrap knows."""
+    apt = Path("/etc/apt")
+    places = (apt / "sources.list.d/debian.sources", apt / "sources.list.d/ubuntu.sources", apt / "sources.list")
+    return [str(place) for place in places if place.is_file() and place.stat().st_size]
+
+
+def _joined(work: Path, parts: list[tuple[Path, str]]) -> Path:
+    """A GPT disk of these partitions, one after the other, each of a type of sfdisk(8)."""
+    disk, at, table = work / "disk.raw", 1, "label: gpt\n"
+    places = []
+    for part, kind in parts:
+        size = -(-part.stat().st_size >> 20)
+        table += f"start={at}MiB,size={size}MiB,type={kind}\n"
+        places.append((part, at))
+        at += size
+    with disk.open("wb") as made:
+        made.truncate((at + 1) << 20)
+    (work / "table").write_text(table)
+    uki.run(["sh", "-c", 'sfdisk -q "$0" <table', str(disk)], work, "the disk cannot be partitioned")
+    for part, place in places:
+        copy = ["dd", f"if={part}", f"of={disk}", "bs=1M", f"seek={place}", "conv=notrunc,sparse", "status=none"]
+        uki.run(copy, work, "the disk cannot be written")
+    return disk
