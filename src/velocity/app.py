@@ -78,6 +78,7 @@ from velocity.media.restoration import Restoration
 from velocity.media.resumable import Resumables
 from velocity.media.room import Room
 from velocity.media.rules import Pool
+from velocity.media.signatures import Signatures
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
 from velocity.media.under_way import UploadsUnderWay
@@ -352,7 +353,18 @@ def compose(
         images=images,
         relocation=relocation,
         fetching=Fetching(
-            source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks
+            source,
+            images,
+            blobs,
+            directory,
+            assignments,
+            states,
+            room,
+            reservations,
+            creation,
+            conversions,
+            tasks,
+            Signatures(image_uid(settings)),
         ),
         resumables=resumables,
         uploads=uploads,

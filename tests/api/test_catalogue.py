@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncIterator
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,102 @@ async def test_an_image_has_the_checksum_that_its_distribution_publishes(tmp_pat
                 assert said is None or said in task["message"]
                 media = (await w.ok("POST", "/m/media/list", gid=0))["media"]
                 assert len(media) == (0 if said else 1), "with other bytes nothing is kept"
+
+
+class Signer:
+    """A key of its own, made by gpg(1)."""
+
+    def __init__(self, place: Path) -> None:
+        place.mkdir(mode=0o700)
+        self._home = place
+        self._gpg("--quick-generate-key", "--passphrase", "", "images", "ed25519", "sign", "never")
+        self.key = self._gpg("--export")
+
+    def _gpg(self, *words: str, content: bytes = b"") -> bytes:
+        words = ("gpg", "--homedir", str(self._home), "--batch", "--quiet", *words)
+        return subprocess.run(words, input=content, capture_output=True, check=True).stdout
+
+    def beside(self, content: bytes) -> bytes:
+        return self._gpg("--detach-sign", content=content)
+
+    def inside(self, content: bytes) -> bytes:
+        return self._gpg("--clear-sign", content=content)
+
+    def end(self) -> None:
+        subprocess.run(["gpgconf", "--homedir", str(self._home), "--kill", "gpg-agent"], check=True)
+
+
+@pytest.fixture
+def signers() -> Iterator[tuple[Signer, Signer]]:
+    """One that is believed, and another; in a short path, which sockets need."""
+    with tempfile.TemporaryDirectory(prefix="gpg-", dir="/tmp") as place:
+        both = Signer(Path(place) / "a"), Signer(Path(place) / "b")
+        yield both
+        for one in both:
+            one.end()
+
+
+@pytest.mark.holds("IMAGE-370")
+@pytest.mark.parametrize("beside", [True, False])
+async def test_an_image_whose_checksums_are_signed_by_another_or_changed_is_refused(
+    tmp_path: Path, signers: tuple[Signer, Signer], beside: bool
+) -> None:
+    content = b"a disk".ljust(1 << 20, b"\0")
+    (tmp_path / "keys.gpg").write_bytes(signers[0].key)
+    authority = certificate("an authority", authority=True)
+    cert, key = certificate("127.0.0.1", by=authority).write(tmp_path / "served")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    sums = f"{hashlib.sha512(content).hexdigest()}  a.raw\n".encode()
+    async with origin(context=context) as o:
+        o.files["/a.raw"] = answers("200 OK", body=content)
+        more = {"signature": o.url("/SUMS.gpg", scheme="https")} if beside else {}
+        file = tmp_path / "more.toml"
+        file.write_text(
+            entry(o.url("/a.raw", scheme="https"), checksums=o.url("/SUMS", scheme="https"), keys="keys.gpg", **more)
+        )
+        options: dict[str, Any] = {"catalogues": [str(file)], "fetch_ca": str(tmp_path / "ca.pem")}
+        async with world(tmp_path / "data", **options) as w:
+            (small,) = [one for one in (await w.ok("POST", "/m/catalogue"))["images"] if one["name"] == "small-1"]
+            assert small["trust"] == "signed"
+            good, other = (one.beside(sums) if beside else one.inside(sums) for one in signers)
+            spoiled = sums.replace(b"a.raw", b"b.raw")
+            for text, signature, said in (
+                (sums, b"", "the checksums of 127.0.0.1 are not signed by a key of keys.gpg"),
+                (sums, other, "of none of them"),
+                (spoiled, good.replace(b"a.raw", b"b.raw"), "the signature is not of these bytes"),
+                (sums, good, None),
+            ):
+                o.files["/SUMS"] = answers("200 OK", body=text if beside else signature or text)
+                o.files["/SUMS.gpg"] = answers("200 OK", body=signature)
+                request = {"gid": 0, "mpid": 1, "name": "a", "image": "small-1", "format": "raw"}
+                started = await w.ok("PUT", "/m/media/fetch", **request)
+                async with asyncio.timeout(PATIENCE):
+                    await w.server.services.tasks.settle()
+                task = await w.ok("POST", "/t/task", tid=started["tid"])
+                assert (task["state"], said or "") == ("FAILED" if said else "DONE", said or ""), task
+                assert said is None or said in task["message"]
+                media = (await w.ok("POST", "/m/media/list", gid=0))["media"]
+                assert len(media) == (0 if said else 1), "nothing is kept that nobody has signed"
+
+
+@pytest.mark.holds("IMAGE-370")
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"signature": "https://host/s", "checksums": "https://host/c"}, "needs `keys`"),
+        ({"keys": "none.gpg", "checksums": "https://host/c"}, "cannot be read"),
+        ({"keys": "keys.asc", "checksums": "https://host/c"}, "gpg --dearmor"),
+        ({"keys": "keys.asc"}, "needs `checksums`"),
+    ],
+)
+def test_keys_that_are_of_no_use_are_named(tmp_path: Path, more: dict[str, str], said: str) -> None:
+    (tmp_path / "keys.asc").write_text("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
+    (tmp_path / "more.toml").write_text(entry("https://host/a", **more))
+    with pytest.raises(CatalogueError, match=r"more\.toml") as wrong:
+        load([tmp_path / "more.toml"])
+    assert said in str(wrong.value)
 
 
 @pytest.mark.holds("IMAGE-47")

@@ -94,7 +94,12 @@ def catalogue() -> None:
     )
 
 
-TRUST = {"pinned": "pinned by SHA-256", "checksums": "by its distribution's checksums", "tls": "over TLS only"}
+TRUST = {
+    "pinned": "pinned by SHA-256",
+    "signed": "signed by its distribution",
+    "checksums": "by its distribution's checksums",
+    "tls": "over TLS only",
+}
 
 
 def trust(image: CatalogueImage) -> str:

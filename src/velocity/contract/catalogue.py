@@ -19,10 +19,11 @@ class CatalogueImage(Wire, frozen=True):
     server: Annotated[str, Meta(description="the host that it is fetched from")]
     user: Annotated[str, Meta(description="the user that the image is made with")]
     trust: Annotated[
-        Literal["pinned", "checksums", "tls"],
+        Literal["pinned", "signed", "checksums", "tls"],
         Meta(
-            description="pinned: the SHA-256 of its bytes is known; checksums: it is looked up, when it is fetched, in "
-            "the file of checksums that its distribution has; tls: it is what the server has; both as TLS proves it"
+            description="pinned: the SHA-256 of its bytes is known; signed: its checksum is looked up, when it is "
+            "fetched, in a file that a key of the catalogue has signed; checksums: in the file of checksums that its "
+            "distribution has; tls: it is what the server has; the last two as TLS proves it"
         ),
     ]
     tried: Annotated[bool, Meta(description="whether the catalogue says that it was fetched and booted")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from velocity.contract.cloud_init import LOGIN_PATTERN
 from velocity.contract.problems import Problem, Refused
@@ -35,6 +35,10 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = None
     checksums: Annotated[str, Meta(max_length=4096)] | None = None
     """The URL of a file in which its checksum stands."""
+    signature: Annotated[str, Meta(max_length=4096)] | None = None
+    """The URL of what signs that file; absent, with `keys`: it is signed inside."""
+    keys: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    """The file of keys that are believed, as `gpg --export` makes it; beside the catalogue, or with its whole path."""
     tried: bool = False
 
     @property
@@ -73,6 +77,7 @@ def _read(file: Path) -> list[Image]:
         raise CatalogueError(f"the catalogue {file} cannot be read: {error.strerror}") from None
     except (ValueError, msgspec.ValidationError) as error:
         raise CatalogueError(f"the catalogue {file}: {str(error).replace('`$.', '`')}") from None
+    images = [one if one.keys is None else structs.replace(one, keys=str(file.parent / one.keys)) for one in images]
     for one in images:
         if (wrong := _wrong(one)) is not None:
             raise CatalogueError(f"the catalogue {file}: {one.name}: {wrong}")
@@ -81,9 +86,25 @@ def _read(file: Path) -> list[Image]:
 
 def _wrong(one: Image) -> str | None:
     try:
-        plain = [url for url in (one.url, one.checksums) if url and urls.parse(url).scheme != "https"]
+        plain = [url for url in (one.url, one.checksums, one.signature) if url and urls.parse(url).scheme != "https"]
     except Refused as refused:
         return refused.message
     if one.sha256 is not None and one.checksums is not None:
         return "`sha256` and `checksums` exclude each other: with the first, the second says nothing more"
+    if one.keys is None and one.signature is not None:
+        return "`signature` needs `keys`, the file of those that are believed"
+    if one.keys is not None and (trouble := _trouble(Path(one.keys), one)) is not None:
+        return trouble
     return "http:// needs the `sha256` of the file" if plain and one.sha256 is None else None
+
+
+def _trouble(keys: Path, one: Image) -> str | None:
+    """With the keys."""
+    if one.checksums is None:
+        return "`keys` needs `checksums`, the URL of what is signed"
+    try:
+        with keys.open("rb") as file:
+            armoured = file.read(5) == b"-----"
+    except OSError as error:
+        return f"the file of keys {keys} cannot be read: {error.strerror}"
+    return f"the keys {keys} are text: make them a file of bytes with `gpg --dearmor`" if armoured else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from msgspec import UNSET, structs
@@ -28,6 +29,7 @@ from velocity.media.creation import Creation, still_creates
 from velocity.media.reservations import Reservation, Reservations
 from velocity.media.room import Room
 from velocity.media.rules import Medium, described
+from velocity.media.signatures import Signatures
 from velocity.media.states import PoolStates
 from velocity.media.transfer import Transfer
 from velocity.storage.port import Blobs
@@ -46,7 +48,7 @@ class _Fetch:
     request: FetchMedium
     url: Url
     permitted: Permitted
-    checksums: str | None
+    image: Image | None
     progress: TaskProgress
     right: WhileAllowed
 
@@ -67,7 +69,9 @@ class Fetching:
         creation: Creation,
         conversions: Conversions,
         tasks: Tasks,
+        signatures: Signatures,
     ) -> None:
+        self._signatures = signatures
         self._source = source
         self._images = images
         self._blobs = blobs
@@ -101,8 +105,7 @@ class Fetching:
 
         async def work(progress: TaskProgress) -> UUID:
             async with held, WhileAllowed(still) as right, self._gate.place(caller.uid):
-                published = None if image is None else image.checksums
-                fetch = _Fetch(caller, request, url, permitted, published, progress, right)
+                fetch = _Fetch(caller, request, url, permitted, image, progress, right)
                 if request.format is UNSET:
                     return await self._store(fetch, medium, reservation)
                 return await self._import(fetch, medium, reservation, taken)
@@ -166,8 +169,8 @@ class Fetching:
         self, fetch: _Fetch, medium: Medium, reservation: Reservation, held: AsyncExitStack
     ) -> Transfer:
         wanted = None if fetch.request.sha256 is UNSET else checksums.pinned(fetch.request.sha256)
-        if fetch.checksums is not None:
-            wanted = await self._published(fetch, fetch.checksums)
+        if fetch.image is not None and fetch.image.checksums is not None:
+            wanted = await self._published(fetch, fetch.image, fetch.image.checksums)
         permitted = replace(fetch.permitted, plain=wanted is not None)
         transfer = Transfer(
             self._source, self._blobs, self._room, fetch.url, permitted, medium, reservation, fetch.progress,
@@ -176,20 +179,29 @@ class Fetching:
         held.push_async_callback(lambda: whole(transfer.close()))
         return transfer
 
-    async def _published(self, fetch: _Fetch, where: str) -> checksums.Checksum:
-        """The checksum of the file, as its distribution has it now. Raises `Refused`."""
-        url, read = urls.parse(where), b""
+    async def _published(self, fetch: _Fetch, image: Image, where: str) -> checksums.Checksum:
+        """The checksum of the file, as its distribution has it now, and has signed it if it does. Raises `Refused`."""
+        url = urls.parse(where)
+        read = await self._read(fetch, url)
+        if image.keys is not None:
+            signature = None if image.signature is None else await self._read(fetch, urls.parse(image.signature))
+            read = await self._signatures.signed(read, signature, Path(image.keys), url.host)
+        name = fetch.url.target.partition("?")[0].rpartition("/")[2]
+        found = checksums.find(read.decode("utf-8", "replace"), name, f"the checksums of {url.host}")
+        if found is None:
+            raise _no_checksum(url, f"{name} does not stand there")
+        return found
+
+    async def _read(self, fetch: _Fetch, url: Url) -> bytes:
+        """A small file."""
+        read = b""
         async with self._source.open(url, fetch.permitted, None) as answer, aclosing(answer.pieces) as pieces:
             async for piece in pieces:
                 fetch.right.check()
                 read += piece
                 if len(read) > checksums.LARGEST:
                     raise _no_checksum(url, "it is too large for a file of checksums")
-        name = fetch.url.target.partition("?")[0].rpartition("/")[2]
-        found = checksums.find(read.decode("utf-8", "replace"), name, f"the checksums of {url.host}")
-        if found is None:
-            raise _no_checksum(url, f"{name} does not stand there")
-        return found
+        return read
 
 
 def _no_checksum(url: Url, why: str) -> Refused:

@@ -9,9 +9,11 @@ from velocity.fetching import urls
 from velocity.media.catalogue import Image
 
 
-def _trust(one: Image) -> Literal["pinned", "checksums", "tls"]:
+def _trust(one: Image) -> Literal["pinned", "signed", "checksums", "tls"]:
     if one.sha256 is not None:
         return "pinned"
+    if one.keys is not None:
+        return "signed"
     return "tls" if one.checksums is None else "checksums"
 
 
