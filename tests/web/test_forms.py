@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.api.images import qemu_img
+from tests.api.test_catalogue import entry
 from tests.api.world import PASSWORD
-from tests.host import Host
+from tests.cli.test_launch import Served
+from tests.host import Host, hosting
 from tests.web.conftest import NewPerson
 from tests.web.furnished import TEAM
 from tests.web.openings import named
@@ -154,6 +160,38 @@ def test_the_wizard_asks_who_may_log_in_where_the_image_is_a_disk_and_keeps_no_s
     expect(field(page, "User")).to_have_value("ann")
     expect(field(page, "Password hash")).to_have_value("")
     named(page, "Cancel").click()
+
+
+@pytest.mark.holds("PAGE-370")
+def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: Path, person: NewPerson) -> None:
+    (tmp_path / "raw").write_bytes(b"a disk".ljust(1 << 20, b"\0"))
+    qemu_img("convert", "-O", "qcow2", tmp_path / "raw", tmp_path / "qcow2")
+    content = (tmp_path / "qcow2").read_bytes()
+    served, file = Served(content), tmp_path / "more.toml"
+    url = f"http://127.0.0.1:{served.server.server_port}/a.qcow2"
+    file.write_text(entry(url, sha256=hashlib.sha256(content).hexdigest()))
+    with served.server, hosting(tmp_path / "data", catalogues=[str(file)]) as host:
+        Thread(target=served.server.serve_forever, args=(0.05,), daemon=True).start()
+        somebody = person(host.url)
+        somebody.enter("root")
+        page = somebody.page
+        for name, where in (("small-1", "From 127.0.0.1"), ("small-1-2", "Fetched")):
+            somebody.go("/create")
+            expect(page.get_by_role("list", name="About Small 1")).to_contain_text(where)
+            expect(page.get_by_role("list", name="About Small 1")).to_contain_text("Not tried yet")
+            page.get_by_role("radio", name="Small 1").check()
+            assert somebody.violations() == []
+            named(page, "Next").click()
+            expect(field(page, "Name")).to_have_value(name)
+            expect(field(page, "User")).to_have_value("small")
+            named(page, "Next").click()
+            expect(page.get_by_text("Fetch it from 127.0.0.1")).to_have_count(1 if where != "Fetched" else 0)
+            named(page, "Create and start").click()
+            expect(page).to_have_url(re.compile("/console"))
+        with Client(host.url, host.key) as client:
+            found = {one.name: one.readonly for one in client.list_media(gid=0).media}
+        served.server.shutdown()
+    assert found == {"small-1": True, "small-1-disk": False, "small-1-2-disk": False} and served.asked == 1
 
 
 @pytest.mark.holds("PAGE-40")

@@ -96,14 +96,17 @@ function Questions() {
         <WizardStep id="image" name="Image">
           <ImageStep
             draft={draft}
-            chosen={it.image?.mid}
+            chosen={draft.source?.from === "catalogue" ? undefined : it.image?.mid}
             groups={it.groups}
             media={it.media}
+            catalogue={it.catalogue}
+            fetched={it.fetched}
             locked={made?.disk ? "The disk has already been created from what was chosen here." : undefined}
             refuse={it.noUpload}
             warning={it.warning}
             onGroup={it.setGroup}
             onMedium={it.setMedium}
+            onNamed={it.setNamed}
             onBlank={it.setBlank}
             onFile={it.setFile}
           />

@@ -7,7 +7,7 @@ import { useGroupPath } from "@/ui/groups";
 import { roleOf } from "./draft";
 
 const MOST = 60;
-const KIND = { cdrom: "Installation image", disk: "Disk", packed: "Disk image to import", blank: "" };
+const KIND = { cdrom: "Installation image", disk: "Disk", packed: "Disk image to import", named: "", blank: "" };
 
 export function ImageList({
   media,

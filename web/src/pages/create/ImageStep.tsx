@@ -1,8 +1,10 @@
 /** The first question: what the VM boots from, and whose it is. */
 import { Alert, Content, Form, FormGroup, FormSection, Radio, Title } from "@patternfly/react-core";
 import type { Medium } from "@/api/live";
+import type { CatalogueImage } from "@/api/schema";
 import { Choose } from "@/ui/Choose";
 import type { GroupChoice } from "@/ui/groups";
+import { CatalogueList } from "./CatalogueList";
 import type { Draft } from "./draft";
 import { ImageList } from "./ImageList";
 import { UploadHere } from "./UploadHere";
@@ -12,11 +14,14 @@ export function ImageStep({
   chosen,
   groups,
   media,
+  catalogue,
+  fetched,
   locked,
   refuse,
   warning,
   onGroup,
   onMedium,
+  onNamed,
   onBlank,
   onFile,
 }: {
@@ -26,13 +31,17 @@ export function ImageStep({
   groups: readonly GroupChoice[];
   /** Those that the group can have. */
   media: readonly Medium[];
+  /** What the server knows by name, and whether it is there. */
+  catalogue: readonly CatalogueImage[];
+  fetched: (image: CatalogueImage) => boolean;
   /** Why nothing can be chosen any more. */
   locked: string | undefined;
-  /** Why nothing can be uploaded. */
+  /** Why nothing can be uploaded or fetched. */
   refuse: string | undefined;
   warning: string | undefined;
   onGroup: (gid: number) => void;
   onMedium: (medium: Medium) => void;
+  onNamed: (image: CatalogueImage) => void;
   onBlank: () => void;
   onFile: (file: File) => void;
 }) {
@@ -58,6 +67,17 @@ export function ImageStep({
         <FormSection title="A new image" titleElement="h3">
           <UploadHere upload={source?.from === "upload" ? source.id : undefined} refuse={refuse} onFile={onFile} />
         </FormSection>
+        {catalogue.length > 0 && (
+          <FormSection title="An image by name" titleElement="h3">
+            <CatalogueList
+              images={catalogue}
+              chosen={source?.from === "catalogue" ? source.name : undefined}
+              there={fetched}
+              refuse={refuse}
+              onChoose={onNamed}
+            />
+          </FormSection>
+        )}
         <FormSection title="No image" titleElement="h3">
           <Radio
             id="create-blank"

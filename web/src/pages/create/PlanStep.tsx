@@ -36,7 +36,8 @@ export function PlanStep({
       {later && (
         <List>
           <ListItem>
-            Wait for the upload of <strong>{image.name}</strong>
+            {image.fetch ? `Fetch it from ${image.fetch.server}, as the medium ` : "Wait for the upload of "}
+            <strong>{image.name}</strong>
           </ListItem>
           {waits && (
             <ListItem>

@@ -41,6 +41,7 @@ export function RunProgress({
   const may = useMay();
   const words: Record<StepId, string> = {
     upload: "Upload the image",
+    fetch: "Fetch the image",
     disk: `Create the disk ${draft.diskName}`,
     vm: `Create the VM ${draft.name}`,
     start: `Start ${draft.name}`,

@@ -175,7 +175,9 @@ export function SettingsStep({
           </Field>
         </div>
       </FormSection>
-      {(role === "disk" || role === "packed") && <LoginFields draft={draft} problems={problems} onChange={onChange} />}
+      {(role === "disk" || role === "packed" || role === "named") && (
+        <LoginFields draft={draft} problems={problems} onChange={onChange} />
+      )}
       <ExpandableSection toggleText="More">
         {host?.hosts && (
           <Field

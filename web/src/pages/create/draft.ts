@@ -6,11 +6,15 @@ import { hashProblem, keysOf, keysProblem, userProblem } from "@/ui/cloudInit";
 import { bytes, mib } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
 
-export type Source = { from: "medium"; mid: string } | { from: "upload"; id: number } | { from: "blank" };
+export type Source =
+  | { from: "medium"; mid: string }
+  | { from: "upload"; id: number }
+  | { from: "catalogue"; name: string }
+  | { from: "blank" };
 /** `itself` is the chosen medium; `copy` and `import` are made of it; `new` is empty. */
 export type Disk = "new" | "itself" | "copy" | "import" | "none";
 /** What the chosen image can be for a VM. */
-export type Role = "cdrom" | "disk" | "packed" | "blank";
+export type Role = "cdrom" | "disk" | "packed" | "named" | "blank";
 
 export interface Draft {
   gid: number;
@@ -51,6 +55,7 @@ export const DISKS: Record<Role, Disk[]> = {
   cdrom: ["new", "none"],
   disk: ["copy", "itself"],
   packed: ["import"],
+  named: ["copy"],
   blank: ["new", "none"],
 };
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { proposed } from "./draft";
-import { commandLines, createVm, makeDisk, shownVm } from "./requests";
+import { commandLines, createVm, fetchImage, makeDisk, shownVm } from "./requests";
 
 const ISO = { mid: "iso-1", name: "debian 12.iso", gid: 0, isCdrom: true };
 const DRAFT = { ...proposed(0, {}, undefined), mpid: 1, name: "web", diskName: "web-disk" };
@@ -40,6 +40,21 @@ test("a disk image that is packed is imported, in the group's own words", () => 
   expect(commandLines(draft, image, "team/lab", "cloud.qcow2")).toEqual([
     "velocity media import cloud.qcow2 --name web-disk --format raw --group team/lab --pool id:2",
     "velocity vm create web --cpus 2 --memory 2048M --display 1280x800 --media web-disk:block --nic bridge:3 --group team/lab",
+  ]);
+});
+
+test("an image of the catalogue is fetched for all VMs, and copied when it is there", () => {
+  const image = {
+    ...{ mid: undefined, name: "debian-13", gid: 0, isCdrom: false },
+    fetch: { image: "debian-13", server: "a" },
+  };
+  const draft = { ...DRAFT, disk: "copy" as const, user: "debian" };
+  expect(fetchImage(draft, image)).toMatchObject({ image: "debian-13", name: "debian-13", readonly: true, mpid: 1 });
+  expect(makeDisk(draft, image)).toBeUndefined();
+  expect(makeDisk(draft, { ...image, mid: "m" })).toMatchObject({ path: "/m/media/clone", body: { mid: "m" } });
+  expect(commandLines(draft, image, "/", undefined).slice(0, 2)).toEqual([
+    "velocity media fetch debian-13 --name debian-13 --readonly",
+    "velocity media clone debian-13 web-disk",
   ]);
 });
 

@@ -18,7 +18,19 @@ export interface Image {
   name: string;
   gid: number;
   isCdrom: boolean;
+  /** Of the catalogue, while it is still to be fetched. */
+  fetch?: { image: string; server: string };
 }
+
+/** For the copies of all VMs. */
+export const fetchImage = (draft: Draft, image: Image): Body<"/m/media/fetch", "put"> => ({
+  image: image.fetch?.image ?? "",
+  gid: draft.gid,
+  mpid: draft.mpid ?? 0,
+  name: image.name,
+  type: "DISK",
+  readonly: true,
+});
 
 /** Nothing if no disk is to be made, or if what it is made of is not there yet. */
 export function makeDisk(draft: Draft, image: Image | undefined): MakeDisk | undefined {
@@ -92,6 +104,18 @@ export function commandLines(
   const pool = draft.mpid === undefined || draft.mpid === 1 ? [] : ["--pool", idWord(draft.mpid)];
   const lines: string[][] = [];
   const word = image ? wordOf(image, draft.gid) : "";
+  if (image?.fetch)
+    lines.push([
+      "velocity",
+      "media",
+      "fetch",
+      image.fetch.image,
+      "--name",
+      image.name,
+      "--readonly",
+      ...where,
+      ...pool,
+    ]);
   // an import takes the file itself, and removes what it uploaded
   if (file && image && draft.disk !== "import") {
     const name = image.name === file ? [] : ["--name", image.name];

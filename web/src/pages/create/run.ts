@@ -6,9 +6,9 @@ import { type Kind, live } from "@/api/live";
 import type { TaskInfo } from "@/api/schema";
 import { uploads } from "@/api/upload";
 import type { Draft } from "./draft";
-import { createVm, type Image, makeDisk } from "./requests";
+import { createVm, fetchImage, type Image, makeDisk } from "./requests";
 
-export type StepId = "upload" | "disk" | "vm" | "start";
+export type StepId = "upload" | "fetch" | "disk" | "vm" | "start";
 
 export interface RunStep {
   id: StepId;
@@ -99,9 +99,10 @@ export function useRun() {
   return { run, made: present.current, execute, undo, back };
 }
 
-export function stepsOf({ draft, upload }: Order): StepId[] {
+export function stepsOf({ draft, image, upload }: Order): StepId[] {
   const steps: StepId[] = [];
   if (upload !== undefined) steps.push("upload");
+  if (image?.fetch) steps.push("fetch");
   if (draft.disk !== "none" && draft.disk !== "itself") steps.push("disk");
   steps.push("vm");
   if (draft.start) steps.push("start");
@@ -130,6 +131,12 @@ const WORK: Record<StepId, Work> = {
   upload: async (order, _run, _set, note) => {
     const mid = await arrived(order.upload as number, note);
     if (order.image) order.image = { ...order.image, mid };
+  },
+  fetch: async (order, _run, _set, note) => {
+    const { draft, image } = order;
+    if (!image?.fetch || image.mid) return;
+    const { tid } = await call("put", "/m/media/fetch", fetchImage(draft, image));
+    order.image = { ...image, mid: await ended(tid, note) };
   },
   disk: async ({ draft, image }, run, set, note, before) => {
     if (run.disk !== undefined) return;

@@ -2,11 +2,13 @@
 import { useDeferredValue, useEffect, useMemo, useState } from "react";
 import { ApiError, messageOf } from "@/api/http";
 import { type Medium, useMay, useObjects } from "@/api/live";
+import type { CatalogueImage } from "@/api/schema";
 import { uploads, useUpload } from "@/api/upload";
 import { useAttachable } from "@/ui/attachable";
 import { pathsOf, useGroupsWhere } from "@/ui/groups";
 import { type Change, usePlan } from "@/ui/PlanSummary";
 import { useAvailable } from "./available";
+import { baseName, fetchedOf, useCatalogue } from "./catalogue";
 import {
   DISKS,
   type Draft,
@@ -58,20 +60,45 @@ export function useDraft() {
     () => new Set(all.filter((one) => one.gid === gid && one.mpid === mpid).map((one) => one.name)),
     [all, gid, mpid],
   );
-  const chosen = chosenOf(typed.source, all, upload?.mid);
-  const role: Role = chosen ? roleOf(chosen) : upload ? roleOfFile(upload.file) : "blank";
+  const catalogue = useCatalogue();
+  const { source: present } = typed;
+  const named = present?.from === "catalogue" ? catalogue.find((one) => one.name === present.name) : undefined;
+  const chosen = named ? fetchedOf(named, all, gid) : chosenOf(typed.source, all, upload?.mid);
+  const role: Role = named ? "named" : chosen ? roleOf(chosen) : upload ? roleOfFile(upload.file) : "blank";
   const made = running.made;
   const draft = useMemo((): Draft => {
     const base = proposed(gid, room.left, pool?.left);
-    const name = typed.name ?? suggestName(chosen?.name ?? upload?.file, taken);
+    const name = typed.name ?? suggestName(named?.name ?? chosen?.name ?? upload?.file, taken);
     const allowed = DISKS[role];
     const wanted = { ...base, ...typed, gid, mpid, name, start: (typed.start ?? true) && may("vm.state", gid) };
     const disk = allowed.includes(wanted.disk) ? wanted.disk : (allowed[0] ?? "none");
     return { ...wanted, disk, diskName: typed.diskName ?? freeName(`${name}-disk`, made?.disk ? new Set() : disks) };
-  }, [gid, room.left, pool?.left, typed, chosen?.name, upload?.file, taken, role, mpid, may, disks, made?.disk]);
+  }, [
+    gid,
+    room.left,
+    pool?.left,
+    typed,
+    named?.name,
+    chosen?.name,
+    upload?.file,
+    taken,
+    role,
+    mpid,
+    may,
+    disks,
+    made?.disk,
+  ]);
   const image: Image | undefined = chosen
     ? { mid: chosen.mid, name: chosen.name, gid: chosen.gid, isCdrom: role === "cdrom" }
-    : upload && { mid: undefined, name: upload.wanted.name, gid, isCdrom: role === "cdrom" };
+    : named
+      ? {
+          mid: undefined,
+          name: baseName(named, disks),
+          gid,
+          isCdrom: false,
+          fetch: { image: named.name, server: named.server },
+        }
+      : upload && { mid: undefined, name: upload.wanted.name, gid, isCdrom: role === "cdrom" };
   const local = problems(draft, {
     left: room.left,
     poolLeft: pool?.left,
@@ -106,6 +133,8 @@ export function useDraft() {
     role,
     room,
     media,
+    catalogue,
+    fetched: (one: CatalogueImage) => fetchedOf(one, all, gid) !== undefined,
     image,
     upload,
     running,
@@ -118,7 +147,7 @@ export function useDraft() {
     hasSource:
       typed.source?.from === "upload"
         ? upload !== undefined && upload.state !== "failed"
-        : hasSource(typed.source, chosen),
+        : named !== undefined || hasSource(typed.source, chosen),
     change: (change: Partial<Draft>) => setTyped((before) => ({ ...before, ...change })),
     setGroup: (next: number) => {
       setGid(next);
@@ -126,6 +155,7 @@ export function useDraft() {
       setTyped((before) => ({ ...before, source: undefined, mpid: undefined }));
     },
     setMedium: (one: Medium) => source({ from: "medium", mid: one.mid }),
+    setNamed: (one: CatalogueImage) => source({ from: "catalogue", name: one.name }, { user: one.user }),
     setBlank: () => source({ from: "blank" }),
     setFile: (file: File) => {
       if (mpid !== undefined) source({ from: "upload", id: beginUpload(file, gid, mpid, disks) });
@@ -172,7 +202,7 @@ const isAbove = (upper: number, lower: number, paths: Map<number, string>): bool
   const above = paths.get(upper);
   return upper === 0 || (above !== undefined && (paths.get(lower) ?? "").startsWith(`${above}/`));
 };
-const RANK: Record<Role, number> = { cdrom: 0, packed: 1, disk: 2, blank: 3 };
+const RANK: Record<Role, number> = { cdrom: 0, packed: 1, disk: 2, named: 2, blank: 3 };
 const rank = (one: Medium): number => RANK[roleOf(one)];
 
 function chosenOf(
