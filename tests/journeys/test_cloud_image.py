@@ -106,7 +106,7 @@ def test_a_guest_is_launched_by_name_logged_in_to_and_changed(
     done = "cloud-init status --wait > /dev/null"
     asked = f"{done}; id -un; sudo -n id -un; readlink /etc/localtime; cat /sys/block/sr0/ro"
     assert velocity(*ssh, asked).split() == ["ann", "root", "/usr/share/zoneinfo/Europe/Berlin", "1"]
-    (vm,) = server.ok("POST", "/v/vms", gid=0)["vms"]
+    (vm,) = server.ok("POST", "/v/vm/list", gid=0)["vms"]
     words_and_files(velocity, tmp_path)
     discs(velocity, tmp_path)
     disk(server, velocity, vm["vmid"])
@@ -152,7 +152,7 @@ def disk(server: Server, velocity: CommandLine, vmid: int) -> None:
     velocity.inside(f"mkfs.ext4 -q /dev/{name} && mkdir /data && mount /dev/{name} /data && echo kept >/data/file")
     velocity("media", "set", "data", "--size", "128M")
     velocity.sees(f"cat /sys/block/{name}/size", lambda said: int(said) * 512 == 128 * MIB)
-    size = velocity.inside(f"resize2fs /dev/{name} 2>/dev/null; sync; cat /data/file; df -m --output=size /data")
+    size = velocity.inside(f"resize2fs /dev/{name} >/dev/null 2>&1; sync; cat /data/file; df -m --output=size /data")
     assert size.split()[0] == "kept" and int(size.split()[-1]) > 64, size
 
 
