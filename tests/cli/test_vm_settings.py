@@ -20,6 +20,20 @@ def test_every_setting_has_a_word() -> None:
     assert set(OPTIONS) == set(CloudInit.__struct_fields__), "which has an option for each of its fields"
 
 
+def test_what_placement_looks_at_is_written_and_shown(host: Host, tmp_path: Path) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M", "--spread", "front", "--host-label", "disk=ssd")
+    shown = host.ok("vm", "show", "web")
+    assert "spread        front" in shown
+    assert "host label    disk=ssd" in shown
+    file = tmp_path / "wanted.toml"
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nspread = "back"\nhost-labels = ["gpu"]\n')
+    host.ok("apply", "--yes", str(file))
+    vm = json.loads(host.ok("vm", "show", "web", "--json"))
+    assert (vm["spread"], vm["host_labels"]) == ("back", ["gpu"])
+    host.ok("vm", "set", "web", "--spread", "", "--host-label", "none")
+    assert "spread" not in host.ok("vm", "show", "web")
+
+
 @pytest.mark.holds("CLI-2")
 def test_notes_are_written_and_shown(host: Host, tmp_path: Path) -> None:
     host.ok("vm", "create", "web", "--memory", "64M", "--notes", "of anna\nroot on /dev/vda")

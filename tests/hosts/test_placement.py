@@ -42,6 +42,8 @@ def test_the_host_with_most_of_its_memory_left() -> None:
 
 
 LACKS = {
+    "it does not have the label 'disk=ssd'": (host(2, labels={"disk": "hdd"}), wanted(host_labels=["disk=ssd"])),
+    "it does not have the label 'gpu'": (host(2), wanted(host_labels=["gpu"])),
     "it is being drained, and takes no VMs": (host(2, duty=Duty.DRAINING), wanted()),
     "it is in maintenance, and takes no VMs": (host(2, duty=Duty.MAINTENANCE), wanted()),
     "it does not respond": (host(2, answers=False), wanted()),
@@ -65,10 +67,14 @@ def test_what_a_host_lacks_is_named(words: str) -> None:
     assert refused.value.problem is Problem.NO_HOST
     assert f"'b': {words}" in refused.value.message
     assert f"'c': {words}" in refused.value.message
-    better = host(
-        1, pools={1, 9}, nics={7}, facts=smaller(max_cpus=16, memory=8192, machine_type=what.spec.machine_type,
-        hardware=(*FACTS.hardware, structs.replace(FACTS.hardware[0], name="9")), cpu_models={"FakeServer": ""}),
-    )  # fmt: skip
+    facts = smaller(
+        max_cpus=16,
+        memory=8192,
+        machine_type=what.spec.machine_type,
+        hardware=(*FACTS.hardware, structs.replace(FACTS.hardware[0], name="9")),
+        cpu_models={"FakeServer": ""},
+    )
+    better = host(1, pools={1, 9}, nics={7}, labels={"disk": "ssd", "gpu": ""}, facts=facts)
     assert place([one, better], what) == Placed(HostId(1), "it is the only host that can have it")
 
 
@@ -87,6 +93,32 @@ def test_a_host_that_is_asked_for() -> None:
         place(hosts, wanted(host=3))
     with pytest.raises(Refused, match=r"there is no host 4: there is 1 \(a\), 2 \(b\), 3 \(c\)"):
         place(hosts, wanted(host=4))
+
+
+@pytest.mark.holds("MANY-425")
+def test_vms_that_are_to_be_apart_are_as_far_as_there_are_hosts() -> None:
+    hosts = [host(1), host(2, given=2048), host(3, given=3072)]
+    placed = place(hosts, wanted(spread="web", beside={HostId(1): 1}))
+    assert placed == Placed(HostId(2), "of 3 hosts that can have it, it has the fewest VMs to be apart by 'web'")
+    assert place(hosts, wanted(spread="web", beside={HostId(1): 1, HostId(2): 1})).host == 3
+    assert place(hosts, wanted(spread="web", beside=dict.fromkeys(map(HostId, (1, 2, 3)), 1))).host == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-425")
+async def test_creations_at_once_are_apart_within_their_group(tmp_path: Path) -> None:
+    others = [Other(2, "b"), Other(3, "c", labels={"disk": "ssd"})]
+    async with together(tmp_path / "data", *others) as w:
+        gid = await w.group("team")
+        body = {"cpus": 1, "memory_mib": 64, "spread": "web"}
+        creations = [w.ok("PUT", "/v/vm/efi", name=f"vm{one}", gid=gid, **body) for one in range(3)]
+        await asyncio.gather(*creations)
+        vms = (await w.ok("POST", "/v/vm/list", gid=gid))["vms"]
+        assert sorted(one["host"]["id"] for one in vms) == [1, 2, 3]
+        ssd = await w.vm("ssd", host_labels=["disk=ssd"])
+        assert (await w.ok("POST", "/v/vm", vmid=ssd))["host"]["id"] == 3
+        refused = await w.call("PUT", "/v/vm/efi", name="x", gid=0, cpus=1, memory_mib=64, host_labels=["gpu"])
+        assert refused.code == 12280
 
 
 @pytest.mark.holds("MANY-18")

@@ -31,9 +31,18 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         page.get_by_role("link", name="there", exact=True).click()
         expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("backyard")
 
+        vmid = json.loads(host.ok("vm", "show", "there", "--json"))["vmid"]
+        one.go(f"/vms/{vmid}/settings")
+        page.get_by_label("Apart from others by").fill("web")
+        page.get_by_label("Labels of its host").fill("disk=ssd, gpu")
+        page.get_by_role("button", name="Review and save…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        vm = json.loads(host.ok("vm", "show", "there", "--json"))
+        assert (vm["spread"], vm["host_labels"]) == ("web", ["disk=ssd", "gpu"])
+
         host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
         one.go("/")
         expect(page.get_by_text("Host backyard does not respond")).to_be_visible()
-        vmid = json.loads(host.ok("vm", "show", "there", "--json"))["vmid"]
         one.go(f"/vms/{vmid}")
         expect(page.get_by_text("It does not respond: this is its last known state.").first).to_be_visible()

@@ -199,6 +199,9 @@ _MAX_MEMORY = "Memory that it can be given while it runs; 0: no more than at its
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 _BALLOON = "Memory that the guest frees goes back to the host (hardware 2 and newer)."
 
+_SPREAD = "VMs of the group with the same word are placed on different hosts, as far as there are enough."
+_HOST_LABEL: Options = {"metavar": "NAME[=VALUE]", "multiple": True}
+_HOST_LABELS = "A label that its host must have when it is placed"
 _SOURCES = {
     AddressSource.LEASE: "from NAT",
     AddressSource.NEIGHBOUR: "heard by the host",
@@ -356,5 +359,24 @@ WORDS = (
         alter={"metavar": "TEXT", "help": "A description; an empty one removes it."},
         label="notes",
         show=lambda _, text: text.splitlines(),
+    ),
+    Word(
+        field="spread",
+        name="spread",
+        option="--spread",
+        create={"metavar": "WORD", "default": "", "help": _SPREAD},
+        alter={"metavar": "WORD", "help": f"{_SPREAD} An empty one ends that."},
+        label="spread",
+        show=lambda _, word: [word] if word else [],
+    ),
+    Word(
+        field="host_labels",
+        name="host_labels",
+        option="--host-label",
+        create={**_HOST_LABEL, "help": f"{_HOST_LABELS}; can be given several times."},
+        alter={**_HOST_LABEL, "help": f"{_HOST_LABELS}; `none` for none."},
+        read=lambda _, labels: list(labels),
+        label="host label",
+        show=lambda _, labels: list(labels),
     ),
 )

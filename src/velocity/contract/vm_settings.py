@@ -255,6 +255,25 @@ MaxMemory = Annotated[
 ]
 
 
+Spread = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]*\Z",
+        description="VMs of a group with the same word are placed on different hosts, as far as there are enough; "
+        "empty: wherever it fits",
+    ),
+]
+HostLabel = Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9._/-]{1,63}(=[A-Za-z0-9._-]{0,63})?\Z")]
+HostLabels = Annotated[
+    list[HostLabel],
+    Meta(
+        max_length=16,
+        description="labels that its host must have when it is placed, each as name=value, or a name with any value",
+    ),
+]
+
+
 class VmSettings(Wire, frozen=True, kw_only=True):
     """What is set of a VM beside its name. Requests, answers and stored rows have it from here.
 
@@ -276,4 +295,6 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     max_memory_mib: MaxMemory = 0
     autostart: Annotated[bool, Setting(waits=False)] = False
     notes: Annotated[Notes, Setting(waits=False)] = ""
+    spread: Annotated[Spread, Setting(waits=False)] = ""
+    host_labels: Annotated[HostLabels, Setting(waits=False)] = []
     cloud_init: Annotated[CloudInit | UnsetType, Setting(shown=CloudInitInfo)] = UNSET

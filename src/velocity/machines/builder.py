@@ -171,6 +171,7 @@ class Builder:
             places=frozenset(places),
             host=machine.host,
             forwards=tuple(dict.fromkeys(all_forwards)),
+            spread=machine.spec.spread,
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:

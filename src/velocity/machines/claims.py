@@ -34,7 +34,7 @@ class Claim:
     `writable` are the media that it may write to while pools and rights permit it, with their places in its list;
     `attached_by` is who attached them, see `Writers`. `macs` are those of its NICs in
     their order, then those of a run; `places` are where they are in the networks of NAT. `forwards` are in their order
-    likewise. `host` is where it is.
+    likewise. `host` is where it is, `spread` what it is to be apart by.
     """
 
     line: Sequence[int]
@@ -47,6 +47,7 @@ class Claim:
     places: frozenset[int] = frozenset()
     host: HostId = OWN_HOST
     forwards: Sequence[Forward] = ()
+    spread: str = ""
 
     @property
     def key(self) -> tuple[int, str]:
@@ -114,6 +115,10 @@ class Claims:
     def memory(self, host: HostId) -> int:
         """MiB that the VMs of a host have been given."""
         return self._memory[host]
+
+    def spread(self, gid: int, word: str) -> Counter[HostId]:
+        """How many VMs of a group each host has that are to be apart by this word."""
+        return Counter(one.host for one in self._claims.values() if one.line[0] == gid and one.spread == word)
 
     def names(self) -> dict[tuple[int, str], UUID]:
         """The names that are taken, in each group."""

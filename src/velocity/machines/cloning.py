@@ -147,7 +147,9 @@ class Cloning:
         shared = [one for one in spec.media if one.mid not in request.leave and one.mid not in copied]
         media = builder.reach.pools(structs.replace(spec, media=shared))
         media |= {copy.medium.mpid: f"medium {copy.medium.name!r}" for copy in copies}
-        wanted = Wanted(spec, media, stays=keeper.machine.host, kept=True)
+        beside = self._fleet.claims.spread(request.gid, spec.spread) if spec.spread else {}
+        stays = None if beside else keeper.machine.host
+        wanted = Wanted(spec, media, stays=stays, kept=True, beside=beside)
         return place(self._fleet.hosts.candidates(), wanted).host
 
     def _source(self, caller: Caller, vmid: int) -> Keeper:

@@ -27,6 +27,7 @@ class Candidate:
     given: int
     nics: Collection[int] = ()
     pools: Collection[int] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
@@ -39,7 +40,8 @@ class Wanted:
     """What a VM needs of its host. `pools`: those of what is attached to it, each with the name of one medium.
 
     `host`: the one that it is to be on, by its id. `stays`: where it is best, as what it is made of is there. `kept`:
-    it brings machine type, firmware and hardware with it.
+    it brings machine type, firmware and hardware with it. `beside`: how many VMs each host has that it is to be apart
+    of.
     """
 
     spec: Spec
@@ -47,6 +49,7 @@ class Wanted:
     host: int | None = None
     stays: HostId | None = None
     kept: bool = False
+    beside: Mapping[HostId, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,14 @@ def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
     fit = [one for one in hosts if not lacking[one.host]]
     if not fit:
         raise Refused(Problem.NO_HOST, f"no host can have it: {_each(hosts, lacking)}")
-    best = min(fit, key=lambda one: (one.host != wanted.stays, -(one.left / max(1, one.facts.memory)), one.host))
+    best = min(fit, key=lambda one: _rank(one, wanted))
     return Placed(best.host, _why(best, fit, wanted))
+
+
+def _rank(one: Candidate, wanted: Wanted) -> tuple[bool, int, float, int]:
+    """The lower, the better."""
+    left = one.left / max(1, one.facts.memory)
+    return one.host != wanted.stays, wanted.beside.get(one.host, 0), -left, one.host
 
 
 def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
@@ -101,6 +110,8 @@ def _cannot(one: Candidate, wanted: Wanted) -> str:
         return f"it is {'in maintenance' if one.duty is Duty.MAINTENANCE else 'being drained'}, and takes no VMs"
     if not one.answers:
         return "it does not respond"
+    if lacking := [label for label in spec.host_labels if not _has(one, label)]:
+        return f"it does not have the label {lacking[0]!r}"
     if missing := next((name for mpid, name in wanted.pools.items() if mpid not in one.pools), None):
         return f"the pool of {missing} is not there"
     bridged = [nic.host for nic in spec.nics if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int)]
@@ -119,6 +130,12 @@ def _cannot(one: Candidate, wanted: Wanted) -> str:
     return ""
 
 
+def _has(one: Candidate, label: str) -> bool:
+    """`name=value`, or a name with any value."""
+    name, given, value = label.partition("=")
+    return name in one.labels and (not given or one.labels[name] == value)
+
+
 def _each(hosts: Sequence[Candidate], lacking: Mapping[HostId, str]) -> str:
     said = "; ".join(f"{one.name!r}: {lacking[one.host]}" for one in hosts[:NAMED])
     return said if len(hosts) <= NAMED else f"{said}; and {len(hosts) - NAMED} more"
@@ -129,4 +146,7 @@ def _why(best: Candidate, fit: Sequence[Candidate], wanted: Wanted) -> str:
         return "what it is made of is there"
     if len(fit) == 1:
         return "it is the only host that can have it"
+    fewest = min(wanted.beside.get(one.host, 0) for one in fit)
+    if any(wanted.beside.get(one.host, 0) > fewest for one in fit):
+        return f"of {len(fit)} hosts that can have it, it has the fewest VMs to be apart by {wanted.spec.spread!r}"
     return f"of {len(fit)} hosts that can have it, most of its memory is left: {best.left} of {best.facts.memory} MiB"

@@ -98,7 +98,8 @@ class Provisioning:
         spec = Spec(**settings, machine_type="", firmware="")
         pools = self._fleet.builder.reach.pools(spec, seen_by=(caller, request.gid))
         host = None if request.host is UNSET else request.host
-        return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host))
+        beside = self._fleet.claims.spread(request.gid, spec.spread) if spec.spread else {}
+        return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host, beside=beside))
 
     async def _keep(self, draft: Machine) -> Machine:
         """Commit it; its group may be deleted meanwhile."""

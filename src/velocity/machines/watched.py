@@ -148,6 +148,7 @@ class WatchedHosts:
                 given=self._given(one.host),
                 nics=one.nics,
                 pools=self.attached.pools_of(one.host),
+                labels=one.labels,
             )
             for one in self.attached.all()
         ]

@@ -32,6 +32,8 @@ export const SETTINGS: Record<Setting, Words> = {
   max_cpus: { title: "CPUs while it runs, at most", word: "the maximum of CPUs", waits: true },
   max_memory_mib: { title: "Memory while it runs, at most", word: "the maximum of memory", waits: true },
   notes: { title: "Notes", word: "notes", waits: false },
+  spread: { title: "Apart from others by", word: "what it is apart by", waits: false },
+  host_labels: { title: "Labels of its host", word: "the labels of its host", waits: false },
   cloud_init: { title: "Log in (cloud-init)", word: "cloud-init", waits: true },
 };
 

@@ -115,6 +115,8 @@ class VmEntry(FileEntry, frozen=True):
     cloud_init: CloudInitEntry | None = None
     max_cpus: int | None = None
     max_memory: int | str | None = None
+    spread: str | None = None
+    host_labels: list[str] | None = None
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 

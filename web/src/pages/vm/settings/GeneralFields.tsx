@@ -4,8 +4,15 @@ import { MEMORY_HELP } from "@/ui/amounts";
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
 
-/** `rosetta`: it may be of use on the VM's host, or was asked for. */
-export function GeneralFields({ draft, change, problems, disabled, rosetta }: Fields & { rosetta: boolean }) {
+/** `rosetta`: it may be of use on the VM's host, or was asked for. `several`: there is more than one host. */
+export function GeneralFields({
+  draft,
+  change,
+  problems,
+  disabled,
+  rosetta,
+  several,
+}: Fields & { rosetta: boolean; several: boolean }) {
   return (
     <FormSection title="General" titleElement="h2">
       <FormGroup label="Name" fieldId="name" isRequired>
@@ -91,6 +98,37 @@ export function GeneralFields({ draft, change, problems, disabled, rosetta }: Fi
           onChange={(_event, on) => change({ rosetta: on })}
           isDisabled={disabled}
         />
+      )}
+      {several && (
+        <FormGroup label="Apart from others by" fieldId="spread">
+          <TextInput
+            id="spread"
+            value={draft.spread}
+            onChange={(_event, spread) => change({ spread: spread.trim() })}
+            validated={problems.spread ? "error" : "default"}
+            isDisabled={disabled}
+          />
+          <Problem
+            text={problems.spread}
+            help="VMs of the group with the same word are placed on different hosts, as far as there are enough."
+          />
+        </FormGroup>
+      )}
+      {several && (
+        <FormGroup label="Labels of its host" fieldId="host_labels">
+          <TextInput
+            id="host_labels"
+            value={draft.host_labels.join(", ")}
+            onChange={(_event, text) => change({ host_labels: text ? text.split(/[\s,]+/) : [] })}
+            onBlur={() => change({ host_labels: draft.host_labels.filter(Boolean) })}
+            validated={problems.host_labels ? "error" : "default"}
+            isDisabled={disabled}
+          />
+          <Problem
+            text={problems.host_labels}
+            help="Such as disk=ssd, gpu: what its host must have when it is placed."
+          />
+        </FormGroup>
       )}
       <FormGroup label="Notes" fieldId="notes">
         <TextArea

@@ -159,6 +159,7 @@ function useWords(
     if (value.length === 0) return "none";
     return value
       .map((one) => {
+        if (typeof one === "string") return one;
         if ("mid" in one) {
           const name = media.find((it) => it.mid === one.mid)?.name ?? one.mid;
           const boot = one.boot ? `, boots as ${one.boot}` : "";

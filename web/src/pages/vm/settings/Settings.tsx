@@ -100,7 +100,11 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
             : "Your changes do not affect these settings."}
         </Alert>
       )}
-      <GeneralFields {...fields} rosetta={base.rosetta || base.machine_type.startsWith("virt")} />
+      <GeneralFields
+        {...fields}
+        rosetta={base.rosetta || base.machine_type.startsWith("virt")}
+        several={base.host !== undefined}
+      />
       <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
       <DisplayFields {...fields} />
       <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />

@@ -65,6 +65,7 @@ function canonical(field: Field, value: Settings[Field]): string | undefined {
   if (!Array.isArray(value)) return JSON.stringify(value);
   return JSON.stringify(
     value.map((one) => {
+      if (typeof one === "string") return one;
       if ("mid" in one)
         return [
           ...[one.mid, one.mode, one.readonly ?? false, one.cache ?? null, one.detect_zeroes ?? false],
@@ -195,6 +196,8 @@ export function cliOf(
   add("--forward", changes.forwards?.map(forwardText));
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
   if (changes.notes !== undefined) line.push("--notes", changes.notes);
+  if (changes.spread !== undefined) line.push("--spread", changes.spread);
+  add("--host-label", changes.host_labels);
   if (changes.new_instance) line.push("--new-instance");
   return ["velocity", "vm", "set", ...vmWords(vm, line)];
 }
