@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from tests.hosts.together import Other, machine, note, together
+from tests.patience import eventually
 from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
@@ -76,8 +77,7 @@ async def test_a_lost_host_costs_its_own_vms_alone(tmp_path: Path, b: Other) -> 
         assert "host 'b' has not responded since 20" in refused["message"]
         assert "nothing was started" in refused["message"]
         b.fake.faults.heal(b.host)
-        while "unreachable_since" in (await w.ok("POST", "/v/vm", vmid=other)).body:
-            await w.settle()
+        await eventually(lambda: w.server.services.fleet.get(other).unreachable_since is None)
         assert (await w.ok("PUT", "/v/vm/state", vmid=stopped, state="RUNNING"))["state"] == "RUNNING"
 
 
@@ -95,8 +95,7 @@ async def test_a_restart_finds_the_vms_of_every_host_also_of_one_that_is_lost(tm
         assert shown["unreachable_since"] > 0
         assert (await w.call("DELETE", "/v/vm", vmid=other)).code == 16320, "it may run"
         b.fake.faults.heal(b.host)
-        while "unreachable_since" in (await w.ok("POST", "/v/vm", vmid=other)).body:
-            await w.settle()
+        await eventually(lambda: w.server.services.fleet.get(other).unreachable_since is None)
         assert (await w.ok("POST", "/v/vm", vmid=other))["state"] == "RUNNING"
         assert b.runs(uuid)
 
@@ -151,3 +150,24 @@ async def test_a_vm_whose_host_is_no_more_is_not_restored(tmp_path: Path, b: Oth
         await w.server.hosts.attach(b.attached())
         await w.ok("PUT", "/t/trash", trid=item["trid"])
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2
+
+
+@pytest.mark.holds("MANY-426")
+async def test_vms_that_start_by_themselves_do_so_after_a_restart_of_their_host(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        starts, stays = await w.vm("starts", host=2, autostart=True), await w.vm("stays", host=2)
+        off = await w.vm("off", host=2, autostart=True)
+        for vmid in (starts, stays):
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        for restarts in range(1, 3):
+            b.fake.faults.reboot(b.host)
+            await started(b, 2 + restarts)
+            await w.settle()
+            assert (await w.ok("POST", "/v/vm", vmid=starts))["state"] == "RUNNING"
+            shown = (await w.ok("POST", "/v/vm", vmid=stays)).body
+            assert (shown["state"], shown["reason"]["cause"]) == ("STOPPED", "host-restarted")
+            assert (await w.ok("POST", "/v/vm", vmid=off))["state"] == "STOPPED", "somebody had stopped it"
+
+
+async def started(b: Other, times: int) -> None:
+    await eventually(lambda: len(b.fake.machines.started) == times)

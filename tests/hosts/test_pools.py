@@ -12,6 +12,7 @@ import pytest
 from tests.api.images import wait
 from tests.api.world import World
 from tests.hosts.together import Other, machine, together
+from tests.patience import eventually
 from velocity.storage.fake.pools import FakeContent, FakePool, Hangs
 
 pytestmark = pytest.mark.anyio
@@ -125,8 +126,7 @@ async def test_a_copy_that_is_cancelled_on_its_way_leaves_nothing(tmp_path: Path
         mid, pool = await uploaded(w, 1), b.disks.pools[20]
         pool.after(4, Hangs())
         task = (await w.ok("PUT", "/m/media/move", mid=mid, mpid=20))["tid"]
-        while pool.answers.is_set():
-            await asyncio.sleep(0)
+        await eventually(lambda: not pool.answers.is_set())
         cancelling = asyncio.create_task(w.ok("DELETE", "/t/task", tid=task))
         await asyncio.sleep(0)
         pool.wake()

@@ -175,8 +175,13 @@ class Fleet:
             self._do_behind(self._make_room_for(keeper))
 
     def _host_changed(self, news: HostLost | HostBack) -> None:
-        self.hosts.note(news)
-        if isinstance(news, HostBack):
+        if isinstance(news, HostLost):
+            self.hosts.lost(news.host)
+            return
+        ended = self.hosts.back(news.host)
+        if self.hosts.of(news.host).welcomed:
+            self._do_behind(autostart(ended))
+        else:
             self._do_behind(self.hosts.welcome(news.host))
 
     async def _make_room_for(self, keeper: Keeper) -> None:

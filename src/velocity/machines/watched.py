@@ -13,7 +13,7 @@ from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId, Hosts, Incarnation
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
-from velocity.machines.observer import HostBack, HostLost, Observer
+from velocity.machines.observer import Observer
 from velocity.machines.placement import Candidate
 from velocity.machines.rules import Machine, RunRecord
 
@@ -107,11 +107,15 @@ class WatchedHosts:
             for keeper in watched.keepers.values():
                 self._changed(keeper.machine)
 
-    def note(self, news: HostLost | HostBack) -> None:
-        if isinstance(news, HostLost):
-            self.attached.silent[news.host] = int(self._clock())
-        else:
-            self.attached.silent.pop(news.host, None)
+    def lost(self, host: HostId) -> None:
+        self.attached.silent[host] = int(self._clock())
+
+    def back(self, host: HostId) -> list[Keeper]:
+        """It answers again. Those of its VMs that ended meanwhile as it was restarted, if it is not our own host."""
+        since = self.attached.silent.pop(host, None)
+        if since is None or host == self.attached.own.host:
+            return []
+        return [one for one in self.of(host).keepers.values() if _restarted(one, since)]
 
     async def close(self) -> None:
         """Watch no more; machines go on."""
@@ -152,3 +156,8 @@ class WatchedHosts:
             )
             for one in self.attached.all()
         ]
+
+
+def _restarted(keeper: Keeper, since: int) -> bool:
+    reason = keeper.progress.reason
+    return reason is not None and reason.cause == "host-restarted" and reason.since >= since

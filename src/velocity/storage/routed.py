@@ -75,15 +75,24 @@ class _Part:
         self._name = name
 
     def __getattr__(self, call: str) -> Any:
-        async def forwarded(named: MediaRef | int, *given: Any, **more: Any) -> Any:
+        def forwarded(named: MediaRef | int, *given: Any, **more: Any) -> Any:
             mpid = named.pool if isinstance(named, MediaRef) else named
-            try:
-                return await getattr(getattr(self._of(mpid), self._name), call)(named, *given, **more)
-            except Unknown as unknown:
-                raise _named(self._called(mpid), unknown) from None
+            if host := self._called(mpid):
+                return self._elsewhere(host, call, named, given, more)
+            return getattr(getattr(self._of(mpid), self._name), call)(named, *given, **more)
 
         self.__dict__[call] = forwarded
         return forwarded
+
+    async def _elsewhere(
+        self, host: str, call: str, named: MediaRef | int, given: tuple[Any, ...], more: dict[str, Any]
+    ) -> Any:
+        """What does not answer is told with the host's name."""
+        mpid = named.pool if isinstance(named, MediaRef) else named
+        try:
+            return await getattr(getattr(self._of(mpid), self._name), call)(named, *given, **more)
+        except Unknown as unknown:
+            raise _named(host, unknown) from None
 
 
 def _named(host: str, unknown: Unknown) -> Unknown:
