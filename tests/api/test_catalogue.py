@@ -144,7 +144,7 @@ def signers() -> Iterator[tuple[Signer, Signer]]:
             one.end()
 
 
-@pytest.mark.holds("IMAGE-370")
+@pytest.mark.holds("IMAGE-53")
 @pytest.mark.parametrize("beside", [True, False])
 async def test_an_image_whose_checksums_are_signed_by_another_or_changed_is_refused(
     tmp_path: Path, signers: tuple[Signer, Signer], beside: bool
@@ -189,7 +189,7 @@ async def test_an_image_whose_checksums_are_signed_by_another_or_changed_is_refu
                 assert len(media) == (0 if said else 1), "nothing is kept that nobody has signed"
 
 
-@pytest.mark.holds("IMAGE-370")
+@pytest.mark.holds("IMAGE-53")
 @pytest.mark.parametrize(
     ("more", "said"),
     [

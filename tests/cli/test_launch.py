@@ -137,7 +137,7 @@ def test_an_image_becomes_a_vm_that_one_logs_in_to(bridged: Host, served: Served
     assert refused.exit_code == 4 and "media catalogue" in refused.stderr
 
 
-@pytest.mark.holds("CLI-371")
+@pytest.mark.holds("CLI-38")
 def test_a_disk_is_as_large_as_it_is_asked_to_be_and_never_cut(bridged: Host) -> None:
     words = ("launch", "small-1", "--memory", "64M", "--no-wait", "--disk-size")
     bridged.ok(*words, "3M", "--name", "large")
@@ -147,7 +147,7 @@ def test_a_disk_is_as_large_as_it_is_asked_to_be_and_never_cut(bridged: Host) ->
     assert "cut" not in bridged.ok("vm", "list")
 
 
-@pytest.mark.holds("CLI-372")
+@pytest.mark.holds("CLI-39")
 def test_an_apply_file_names_an_image_of_the_catalogue(bridged: Host, served: Served, tmp_path: Path) -> None:
     text = '[[media]]\nname = "base"\nimage = "small-1"\n'
     (tmp_path / "apply.toml").write_text(text)

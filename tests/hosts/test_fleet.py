@@ -152,7 +152,7 @@ async def test_a_vm_whose_host_is_no_more_is_not_restored(tmp_path: Path, b: Oth
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2
 
 
-@pytest.mark.holds("MANY-426")
+@pytest.mark.holds("MANY-51")
 async def test_vms_that_start_by_themselves_do_so_after_a_restart_of_their_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         starts, stays = await w.vm("starts", host=2, autostart=True), await w.vm("stays", host=2)

@@ -95,7 +95,7 @@ def test_a_host_that_is_asked_for() -> None:
         place(hosts, wanted(host=4))
 
 
-@pytest.mark.holds("MANY-425")
+@pytest.mark.holds("MANY-50")
 def test_vms_that_are_to_be_apart_are_as_far_as_there_are_hosts() -> None:
     hosts = [host(1), host(2, given=2048), host(3, given=3072)]
     placed = place(hosts, wanted(spread="web", beside={HostId(1): 1}))
@@ -105,7 +105,7 @@ def test_vms_that_are_to_be_apart_are_as_far_as_there_are_hosts() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-425")
+@pytest.mark.holds("MANY-50")
 async def test_creations_at_once_are_apart_within_their_group(tmp_path: Path) -> None:
     others = [Other(2, "b"), Other(3, "c", labels={"disk": "ssd"})]
     async with together(tmp_path / "data", *others) as w:

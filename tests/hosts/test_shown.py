@@ -111,7 +111,7 @@ def test_the_command_line_names_hosts(tmp_path: Path, b: Other) -> None:
         assert "you see no host named 'c'" in wrong.stderr
 
 
-@pytest.mark.holds("MANY-427")
+@pytest.mark.holds("MANY-52")
 def test_the_end_of_the_servers_host_ends_no_guest_of_another(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         for name, where in (("own", "1"), ("other", "2")):

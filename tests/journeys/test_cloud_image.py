@@ -95,7 +95,7 @@ def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, Command
     return server, velocity
 
 
-@pytest.mark.holds("CLI-31", "CLI-32", "GUEST-370")
+@pytest.mark.holds("CLI-31", "CLI-32", "GUEST-88")
 def test_a_guest_is_launched_by_name_logged_in_to_and_changed(
     tmp_path: Path, start_server: StartServer, whole: bool
 ) -> None:
@@ -188,7 +188,7 @@ def clock(server: Server, velocity: CommandLine, vmid: int) -> None:
     velocity.sees("date +%s.%N", lambda said: abs(error(said)) < late / 4)
 
 
-@pytest.mark.holds("CLI-370")
+@pytest.mark.holds("CLI-37")
 def test_the_demo_ends_logged_in_and_leaves_nothing(tmp_path: Path, whole: bool) -> None:
     needs(whole)
     environment = os.environ | {"VELOCITY_DATA_DIR": str(tmp_path / "demo"), "XDG_STATE_HOME": str(tmp_path / "state")}

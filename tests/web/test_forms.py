@@ -162,7 +162,7 @@ def test_the_wizard_asks_who_may_log_in_where_the_image_is_a_disk_and_keeps_no_s
     named(page, "Cancel").click()
 
 
-@pytest.mark.holds("PAGE-370")
+@pytest.mark.holds("PAGE-52")
 def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: Path, person: NewPerson) -> None:
     (tmp_path / "raw").write_bytes(b"a disk".ljust(1 << 20, b"\0"))
     qemu_img("convert", "-O", "qcow2", tmp_path / "raw", tmp_path / "qcow2")
