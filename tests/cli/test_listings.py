@@ -14,6 +14,7 @@ from click.shell_completion import ShellComplete
 from tests.api.test_transfers import metadata
 from tests.api.world import PASSWORD
 from tests.host import Host, hosting
+from tests.hosts.joins import join
 from velocity.cli.main import velocity
 from velocity.client import Client
 from velocity.config import NicSetting, PoolSetting
@@ -61,6 +62,8 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
             for name, length in (("walrus", 300), ("seal", 90), ("orca", 7000)):
                 about = {"upload-metadata": metadata(name=name), "upload-length": str(length)}
                 client.exchange("POST", "/m/media/tus", b"", {"tus-resumable": "1.0.0", **about})
+            for name in ("zeta", "beta"):
+                join(client, place, name)
             for _ in range(9):  # their ids are random: so many are in their order once in a million times
                 client.sign_in(name="root", password=PASSWORD)
         yield host

@@ -10,13 +10,11 @@ from uuid import UUID, uuid4
 
 from tests.api.world import PASSWORD
 from tests.host import Host
+from tests.hosts.joins import join
 from tests.patience import PATIENCE
 from velocity.access.sessions import Caller
 from velocity.client import Client
-from velocity.contract.joining import NodeToken
 from velocity.contract.machines import Attachment, Display, EmptyDrive, Nic
-from velocity.contract.nodes import JOIN
-from velocity.node import joining
 from velocity.tasks.service import TaskProgress
 
 TEAM, WEB, RUNS, ANN = 1, 1, 2, 1
@@ -54,15 +52,9 @@ def furnish(host: Host, scratch: Path) -> None:
         client.set_vm_state(vmid=runs, state="RUNNING")
         client.delete_medium(mid=client.create_medium(mpid=1, gid=0, name="old", type="DISK", size=1 << 20).mid)
         assert (team, web, runs, ann) == (TEAM, WEB, RUNS, ANN)
-        join(client, scratch / "b", "b")
+        join(client, scratch, "b")
         interrupt_upload(client, scratch / "half.iso")
     begin_forever(host)
-
-
-def join(client: Client, directory: Path, name: str) -> None:
-    """A host that has joined, and does not answer."""
-    token = NodeToken.read(client.make_node_token().token)
-    client.call(JOIN, joining.asked(joining.begin(directory, token), token, name, "127.0.0.1:1"))
 
 
 def interrupt_upload(client: Client, file: Path) -> None:

@@ -8,7 +8,7 @@ import click
 from msgspec import UNSET, UnsetType
 
 from velocity.cli import connection, naming, resolve
-from velocity.cli.output import as_json, done, json_option, listed, listing, made, show_json, warn
+from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, show_json, warn
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.cli.words import clean, program
@@ -27,7 +27,7 @@ def list_nodes(page: Page) -> None:
     listed(
         answer,
         "nodes",
-        ("HOST", "NAME", "STATE", "DUTY", "ADDRESS", "VERSION", "VMS", "MEMORY"),
+        ("HOST", "NAME", "STATE", "DUTY", "ADDRESS", "VERSION", "VMS", "MEMORY", "MESSAGE"),
         lambda one: (
             one.host,
             one.name,
@@ -36,13 +36,13 @@ def list_nodes(page: Page) -> None:
             "-" if one.address is UNSET else one.address,
             "-" if one.version is UNSET else one.version,
             one.vms,
-            "-" if isinstance(one.memory_mib, UnsetType) else size(one.memory_mib << 20),
+            "-" if isinstance(one.memory_mib, UnsetType) else SizeCell(one.memory_mib << 20),
+            "" if one.message is UNSET else one.message,
         ),
         empty="there are no hosts",
         noun="host",
+        spare=("VERSION", "MEMORY", "ADDRESS"),
     )
-    if not as_json():
-        warn(one.message for one in answer.nodes)
 
 
 @click.command()
