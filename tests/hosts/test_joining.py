@@ -22,6 +22,7 @@ from velocity.node import identity, places
 from velocity.node.certificates import Authority, serial_of
 from velocity.node.joining import BadAnswer
 from velocity.store.hosts import SqlMembers
+from velocity.store.leadership import Term
 
 pytestmark = pytest.mark.anyio
 
@@ -232,3 +233,29 @@ async def test_a_server_that_ended_while_it_renewed_a_certificate_finds_the_host
 
 def rows_of(here: Installation) -> Sequence[Member]:
     return SqlMembers(here.database).load().members
+
+
+@pytest.mark.holds("MANY-450")
+@pytest.mark.parametrize("displaced", [True, False])
+async def test_what_a_host_says_of_a_later_server_ends_this_one_only_if_the_database_says_so(
+    here: Installation, displaced: bool
+) -> None:
+    one, host = await here.join("b")
+    own, port = identity.read(one.settings.data_dir), one.running.port if one.running else 0
+    assert own is not None
+    await one.stop()
+    places.term(one.settings.data_dir).write_text('{"term": 99}')
+    if displaced:
+        Term().take(here.database.engine)
+    await one.serve(own, port)
+    if displaced:
+        await eventually(lambda: here.database.lost, "the end of its leadership")
+        return
+    now = await here.until(host, lambda now: "in term 99" in str(now.message))
+    assert "let the host join again" in str(now.message)
+    assert not here.database.lost
+    word = await here.token(host)
+    answer = await here.membership.join(one.asks(word, f"127.0.0.1:{port}"))
+    await one.stop()
+    await one.serve(one.accept(word, answer), port)
+    await here.until(host, lambda now: now.state == "online")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 from velocity.cli import own_server
 from velocity.cli.node_serve import locked, run
 from velocity.cli.output import answerable
-from velocity.cli.words import clean
+from velocity.cli.words import called, clean
 from velocity.client import ApiError, Client, ClientError, Unreachable
 from velocity.config import ConfigError, Settings, load
 from velocity.contract import names
@@ -50,8 +51,11 @@ def join(token: str | None, name: str | None, address: str | None, file: Path | 
     if serves:
         run(settings)
         return
-    command = own_server.command(settings)
-    click.echo(f"{command} service install --node   (as a service; or in the foreground: {command} node serve)")
+    command = own_server.command(settings) if file is None else called()
+    config = "" if file is None else f" --config {shlex.quote(str(file))}"
+    click.echo(
+        f"{command} service install --node{config}   (as a service; or in the foreground: {command} node serve{config})"
+    )
 
 
 def _word(token: str | None) -> NodeToken:

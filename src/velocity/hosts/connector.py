@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 EVERY = 1.0
 """Seconds between two questions to a host that answers."""
 DEADLINE = 2.0
-AGAIN = (0.5, 10.0)
+AGAIN = (0.25, 2.0)
 """Seconds after the first failure, and after many."""
 REDIAL = 8
 """Failures after which the connection is made anew."""
