@@ -235,7 +235,7 @@ def rows_of(here: Installation) -> Sequence[Member]:
     return SqlMembers(here.database).load().members
 
 
-@pytest.mark.holds("MANY-450")
+@pytest.mark.holds("MANY-53")
 @pytest.mark.parametrize("displaced", [True, False])
 async def test_what_a_host_says_of_a_later_server_ends_this_one_only_if_the_database_says_so(
     here: Installation, displaced: bool
