@@ -6,6 +6,10 @@ import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
 const OUT = "../src/velocity/api/static";
+/** The server's, whose page this is. */
+const VERSION = /^__version__ = "(.+)"$/m.exec(
+  readFileSync(join(import.meta.dirname, "../src/velocity/__init__.py"), "utf8"),
+)?.[1];
 const PACKABLE = /\.(js|css|svg|html|json)$/;
 
 /** Beside each file that packs well, its .gz and .br: the server sends these and compresses nothing itself. */
@@ -61,6 +65,7 @@ const START =
 export default defineConfig({
   // Under any path: the server makes the addresses in index.html those of the place that it is asked for.
   base: "./",
+  define: { VERSION: JSON.stringify(VERSION) },
   plugins: [layered(), react(), packed()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: {

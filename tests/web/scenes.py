@@ -81,7 +81,7 @@ def create_plan(one: Person, place: Path) -> None:
     one.page.get_by_role("button", name="Next").click()
     expect(one.page.get_by_text("quota of web").last).to_be_visible()
     one.page.get_by_role("button", name="The same from the command line").click()
-    expect(one.page.get_by_label("Command lines")).to_be_visible()
+    expect(one.page.get_by_role("group", name="Command lines")).to_be_visible()
 
 
 UPLOAD = 213 << 20

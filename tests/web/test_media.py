@@ -23,7 +23,7 @@ def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Per
     page.get_by_role("link", name="disk", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("disk")
     facts = page.get_by_role("region", name="Medium", exact=True)
-    expect(facts).to_contain_text("qcow2, clusters of 128 KiB, given out by 4 KiB")
+    expect(facts).to_contain_text("qcow2, clusters of 128 KiB, subclusters of 4 KiB")
     expect(page.get_by_role("region", name="Used by").get_by_role("link", name="web")).to_be_visible()
     host.ok("vm", "start", "web")
     for item, field, value in (("Grow…", "New size", "3 MiB"), ("Change…", "Name", "data")):

@@ -170,7 +170,7 @@ def test_single_keys_go_find_and_create_and_can_be_switched_off(host: Host, root
     press("c")
     expect(title).to_have_text("Create a virtual machine")
     press("?")
-    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    dialog = page.get_by_role("dialog", name="Help")
     expect(dialog).to_contain_text("Search in the table")
     assert root.violations("[role=dialog]") == []
     dialog.get_by_role("checkbox").uncheck()

@@ -26,6 +26,7 @@ def test_the_page_works_below_a_path(person: NewPerson, tmp_path: Path) -> None:
             one = person(f"{proxy.url}/velocity", ignore_https_errors=True)
             page = one.page
             one.sign_in("root")
+            assert "POST /velocity/u/session" not in one.asked, "whose refusal the browser would log as an error"
             one.place("Virtual machines")
             expect(page.get_by_role("link", name="below", exact=True)).to_have_attribute(
                 "href", f"/velocity/vms/{vmid}"

@@ -28,7 +28,7 @@ function Asked() {
   const state = useDeferredValue(useSignal(session.state)); // the frame is made in slices, so that nothing waits for it
   useEffect(() => {
     if (session.state.value.is === "looking")
-      session.look().catch(() => session.state.set({ is: "out", reason: "The server does not respond." }));
+      session.begin().catch(() => session.state.set({ is: "out", reason: "The server does not respond." }));
   }, []);
   if (state.is === "looking") return <First />;
   if (state.is === "out") return <SignIn reason={state.reason} onTyping={() => void load().catch(() => undefined)} />;

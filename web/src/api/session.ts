@@ -3,6 +3,7 @@ import { BASE } from "./base";
 import { ApiError, exchange, refusal } from "./http";
 import type { BrowserSession } from "./schema";
 import { Signal } from "./signal";
+import { readStored, writeStored } from "./stored";
 
 /** `looking` until the server was asked; `again`: it ended while the page was open, and asks in place. */
 export type SessionState =
@@ -15,6 +16,8 @@ export type SessionState =
 const IDLE = 15 * 60;
 /** Where tabs tell each other that the cookie is another one: to look is all there is to do, so that versions may differ. */
 const TABS = "velocity session";
+/** Under which it is kept whether somebody is signed in here: the cookie itself is hidden from scripts. */
+const KNOWN = "session";
 
 class SessionStore {
   readonly state = new Signal<SessionState>({ is: "looking" });
@@ -44,6 +47,14 @@ class SessionStore {
     return csrf ? { "x-velocity-csrf": csrf } : {};
   }
 
+  /** When the page comes: who was never signed in here is not asked for, as browsers log each refusal as an error. */
+  async begin(): Promise<void> {
+    if (readStored<boolean | undefined>(KNOWN, undefined) === undefined) writeStored(KNOWN, false);
+    if (readStored(KNOWN, true))
+      await this.look(); // a browser that keeps nothing cannot know
+    else this.leave();
+  }
+
   /** Ask the server whose session the cookie is. */
   async look(): Promise<void> {
     const response = await exchange("post", "/u/session", {}, this.headers());
@@ -63,6 +74,7 @@ class SessionStore {
   async signOut(): Promise<void> {
     await exchange("delete", "/u/session", {}, this.headers());
     this.tabs?.postMessage("signed out");
+    writeStored(KNOWN, false);
     location.assign(BASE);
   }
 
@@ -84,6 +96,7 @@ class SessionStore {
       return;
     }
     this.state.set({ is: "in", session });
+    writeStored(KNOWN, true);
     for (const resolve of this.waiting.splice(0)) resolve();
     clearTimeout(this.renewal);
     if (session.expires === undefined) return;
@@ -92,6 +105,7 @@ class SessionStore {
   }
 
   private leave(): void {
+    writeStored(KNOWN, false);
     if (this.state.value.is === "in") this.state.set({ is: "again", session: this.present as BrowserSession });
     else if (this.state.value.is !== "again") this.state.set({ is: "out" });
   }

@@ -78,7 +78,7 @@ export function Layout({ children }: { children: ReactNode }) {
             </ul>
           ))}
         </nav>
-        <Me />
+        <Me showHelp={showHelp} />
       </header>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: a way out for who has a pointer; Escape is the others' */}
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: Escape does it */}

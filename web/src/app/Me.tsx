@@ -8,7 +8,7 @@ import { Icon } from "@/look/Icon";
 import { Dropdown } from "@/ui/Dropdown";
 import { chooseTheme, isDark } from "@/ui/theme";
 
-export function Me() {
+export function Me({ showHelp }: { showHelp: () => void }) {
   const [open, setOpen] = useState(false);
   const toggle = useRef<HTMLButtonElement>(null);
   const navigate = useNavigate();
@@ -45,6 +45,7 @@ export function Me() {
         <DropdownItem onClick={() => chooseTheme(dark ? "light" : "dark")}>
           {dark ? "Light theme" : "Dark theme"}
         </DropdownItem>
+        <DropdownItem onClick={showHelp}>Help and shortcuts</DropdownItem>
         <Divider component="li" />
         <DropdownItem onClick={() => void session.signOut()}>Sign out</DropdownItem>
       </DropdownList>

@@ -107,7 +107,7 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
       ...PLACES.filter(isShown).map(({ path, title }) => ({ id: path, title, kind: "place", run: go(path) })),
       { id: "create", title: "Create a virtual machine", kind: "action", run: go("/create") },
       { id: "screens", title: "Find a text on the screens", kind: "action", run: go("/vms?screens") },
-      { id: "shortcuts", title: "Keyboard shortcuts", kind: "action", run: showHelp },
+      { id: "shortcuts", title: "Help and keyboard shortcuts", kind: "action", run: showHelp },
       { id: "upload", title: "Upload an image", kind: "action", run: go("/media?upload") },
       ...(["light", "dark", "system"] as const).map((theme) => ({
         id: `theme-${theme}`,

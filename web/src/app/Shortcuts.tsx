@@ -1,6 +1,7 @@
-/** What can be done by single keys. */
+/** What it is, where more is said, and what can be done by single keys. */
 import { Checkbox, Modal, ModalBody, ModalHeader } from "@patternfly/react-core";
 import { useState } from "react";
+import { at } from "@/api/base";
 import { readStored, writeStored } from "@/api/stored";
 import { PLACES } from "./places";
 import { GO, KEY_WORDS, PLACE_KEYS } from "./shortcuts";
@@ -17,8 +18,22 @@ export default function Shortcuts({ onClose }: { onClose: () => void }) {
   ];
   return (
     <Modal isOpen onClose={onClose} variant="small" aria-labelledby="shortcuts">
-      <ModalHeader title="Keyboard shortcuts" labelId="shortcuts" />
+      <ModalHeader title="Help" labelId="shortcuts" description={`Velocity ${VERSION}`} />
       <ModalBody>
+        <ul className="v-lines v-plain-list">
+          <li>
+            <a href={at("/openapi.json")} target="_blank" rel="noreferrer">
+              The API as an OpenAPI document
+            </a>
+          </li>
+          <li>
+            The command line: <code>velocity --help</code>
+          </li>
+          <li>
+            The host, when something does not work: <code>velocity doctor</code>
+          </li>
+        </ul>
+        <h2 className="v-section-title v-space-above">Keyboard shortcuts</h2>
         <table className="v-shortcuts">
           <tbody>
             {rows.map(([keys, words]) => (
@@ -36,8 +51,8 @@ export default function Shortcuts({ onClose }: { onClose: () => void }) {
         <Checkbox
           id="shortcuts-on"
           className="v-space-above"
-          label="Single keys do this"
-          description="Off, only Ctrl-K and the arrows do: for who speaks or whose keyboard sends what was not meant."
+          label="Single-key shortcuts"
+          description="Turn them off if your keyboard or dictation triggers them by accident. Ctrl-K and the arrows stay."
           isChecked={on}
           onChange={(_event, chosen) => {
             setOn(chosen);

@@ -37,6 +37,14 @@ const LINES = {
   text: "M3 5V3h10v2M8 3v10M6 13h4",
   copy: "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
   check: "M3 8.5 6.5 12 13 4.5",
+  upload: "M8 10.5V3M4.8 6 8 2.8 11.2 6M2.5 10.5v3h11v-3",
+  download: "M8 2.5V10M4.8 7 8 10.2 11.2 7M2.5 10.5v3h11v-3",
+  lock: "M3.5 7h9v6.5h-9zM5.5 7V5a2.5 2.5 0 0 1 5 0v2",
+  warning: "M8 2.5 14 13.5H2zM8 6.8v3M8 11.6v.01",
+  plus: "M8 3v10M3 8h10",
+  refresh: "M13.4 6.5A5.6 5.6 0 1 0 13.6 9M13.6 2.8v3.7H9.9",
+  eye: "M1.5 8S4 3.8 8 3.8 14.5 8 14.5 8 12 12.2 8 12.2 1.5 8 1.5 8zM8 6.2a1.8 1.8 0 1 0 0 3.6 1.8 1.8 0 0 0 0-3.6z",
+  hidden: "M1.5 8S4 3.8 8 3.8 14.5 8 14.5 8 12 12.2 8 12.2 1.5 8 1.5 8zM3 13 13 3",
 } as const;
 
 export type IconName = keyof typeof LINES;

@@ -7,6 +7,7 @@ export function Confirm({
   title,
   children,
   verb,
+  no = "Cancel",
   danger = true,
   disabled = false,
   cli,
@@ -17,6 +18,8 @@ export function Confirm({
   title: string;
   children: ReactNode;
   verb: string;
+  /** The button that leaves all as it is: another word where `verb` itself cancels something. */
+  no?: string;
   danger?: boolean;
   /** It cannot be done as things stand; the dialog says why. */
   disabled?: boolean;
@@ -33,14 +36,22 @@ export function Confirm({
     else setBusy(false);
   };
   return (
-    <Modal isOpen variant="small" onClose={onClose} aria-labelledby="confirm-title" aria-describedby="confirm-body">
+    <Modal
+      isOpen
+      variant="small"
+      onClose={onClose}
+      aria-labelledby="confirm-title"
+      aria-describedby="confirm-body"
+      elementToFocus={`#confirm-body select:enabled, ${danger ? "" : "#confirm-yes:enabled, "}#confirm-no`}
+    >
       <ModalHeader title={title} labelId="confirm-title" titleIconVariant={danger ? "warning" : undefined} />
-      <ModalBody id="confirm-body">
+      <ModalBody id="confirm-body" className="v-confirm">
         {children}
         {request && <SameAs cli={cli} request={request} />}
       </ModalBody>
       <ModalFooter>
         <Button
+          id="confirm-yes"
           variant={danger ? "danger" : "primary"}
           isLoading={busy}
           isDisabled={busy || disabled}
@@ -48,8 +59,8 @@ export function Confirm({
         >
           {verb}
         </Button>
-        <Button variant="link" onClick={onClose}>
-          Cancel
+        <Button variant="link" id="confirm-no" onClick={onClose}>
+          {no}
         </Button>
       </ModalFooter>
     </Modal>

@@ -1,10 +1,11 @@
 /** First steps in an installation that has no VM: each step with the way to it, or the line to type. */
-import { Button, Card, CardBody, CardFooter, CardTitle, ClipboardCopy, Content, Title } from "@patternfly/react-core";
-import { CheckCircleIcon } from "@patternfly/react-icons";
+import { Button, Card, CardBody, CardFooter, CardTitle, Content, Title } from "@patternfly/react-core";
 import type { ReactNode } from "react";
 import { useNavigate } from "react-router";
 import { live, useMay, useObjects } from "@/api/live";
 import { useSignal } from "@/api/signal";
+import { Icon } from "@/look/Icon";
+import { Code } from "./Code";
 import { useGroupsWhere } from "./groups";
 
 export function FirstSteps() {
@@ -47,21 +48,7 @@ export function FirstSteps() {
           </Step>
         )}
         {mayCreate && mayUpload && may("vm.create", 0) && (
-          <Step
-            title="Or try a sample guest"
-            action={
-              <ClipboardCopy
-                isReadOnly
-                isCode
-                variant="inline-compact"
-                hoverTip="Copy"
-                clickTip="Copied"
-                aria-label="Command line"
-              >
-                .venv/bin/velocity demo
-              </ClipboardCopy>
-            }
-          >
+          <Step title="Or try a sample guest" action={<Code label="Command line" text=".venv/bin/velocity demo" />}>
             In a terminal of the server, where it was installed: it builds a small guest from the distribution's own
             kernel, uploads and boots it. It appears here by itself.
           </Step>
@@ -103,7 +90,7 @@ function Step({
         {done && (
           <span className="v-done">
             {" "}
-            <CheckCircleIcon /> done
+            <Icon name="check" /> done
           </span>
         )}
       </CardTitle>

@@ -90,7 +90,13 @@ export function FormDialog({
     else setBusy(false);
   };
   return (
-    <Modal isOpen variant={wide ? "large" : "medium"} onClose={onClose} aria-labelledby={`${id}-title`}>
+    <Modal
+      isOpen
+      variant={wide ? "large" : "medium"}
+      onClose={onClose}
+      aria-labelledby={`${id}-title`}
+      elementToFocus={`#${id}-form :is(input, select, textarea):enabled, #${id}-cancel`}
+    >
       <ModalHeader
         title={title}
         labelId={`${id}-title`}
@@ -122,7 +128,7 @@ export function FormDialog({
         >
           {verb}
         </Button>
-        <Button variant="link" onClick={onClose}>
+        <Button variant="link" id={`${id}-cancel`} onClick={onClose}>
           Cancel
         </Button>
       </ModalFooter>

@@ -1,6 +1,7 @@
 /** The command line and the API call that do the same as a dialog, to copy. */
-import { ClipboardCopy, ExpandableSection } from "@patternfly/react-core";
+import { ExpandableSection } from "@patternfly/react-core";
 import { at } from "@/api/base";
+import { Code } from "./Code";
 import { shell } from "./format";
 
 export interface Request {
@@ -27,22 +28,12 @@ export function SameAs({
   return (
     <ExpandableSection toggleText={title} className="v-same">
       {lines.map((line) => (
-        <Line key={line.join(" ")} label="Command line" text={line.map(shell).join(" ")} />
+        <Code key={line.join(" ")} label="Command line" text={line.map(shell).join(" ")} />
       ))}
       {requests.map((one) => (
-        <Line key={curl(one)} label="API call" text={curl(one)} />
+        <Code key={curl(one)} label="API call" text={curl(one)} />
       ))}
     </ExpandableSection>
-  );
-}
-
-function Line({ label, text }: { label: string; text: string }) {
-  return (
-    <div>
-      <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied" aria-label={label}>
-        {text}
-      </ClipboardCopy>
-    </div>
   );
 }
 

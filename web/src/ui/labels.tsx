@@ -10,8 +10,12 @@ export function Status({ tone, children }: { tone: Tone; children: ReactNode }) 
 }
 
 /** A word of a few in a box of its own: what a medium is, what somebody may. */
-export function Tag({ tone, children }: { tone?: Tone; children: ReactNode }) {
-  return <span className={tone ? `v-tag v-tag-${tone}` : "v-tag"}>{children}</span>;
+export function Tag({ tone, title, children }: { tone?: Tone; title?: string | undefined; children: ReactNode }) {
+  return (
+    <span className={tone ? `v-tag v-tag-${tone}` : "v-tag"} title={title}>
+      {children}
+    </span>
+  );
 }
 
 const STATE: Partial<Record<State, Tone>> = { RUNNING: "ok", PAUSED: "warn", STOPPED: "off" };

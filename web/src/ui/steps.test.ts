@@ -22,6 +22,11 @@ test("a step tells what changes, in units", () => {
   );
 });
 
+test("permissions are given to somebody, and taken from them", () => {
+  const changes = [{ field: "permissions", old: ["velocity.vm.view", "velocity.vm.interact"] }];
+  expect(sentence({ do: "revoke", kind: "user", name: "ann", changes })).toBe("Takes vm.view, vm.interact from ann");
+});
+
 test("what goes is counted by kind", () => {
   const step = (kind: Step["kind"]): Step => ({ do: "delete", kind, name: "x" });
   const plan: Plan = { plan: true, consumes: [], steps: [step("group"), step("vm"), step("vm"), step("medium")] };

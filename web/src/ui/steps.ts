@@ -40,6 +40,9 @@ const FIELD: Record<string, string> = {
 export function sentence(step: Step): string {
   const verb = step.do === "delete" && step.kind === "user" ? "Removes" : (DONE[step.do] ?? step.do);
   const start = `${verb} ${KIND[step.kind] ?? step.kind} ${step.name}`;
+  const rights = step.changes?.find((one) => one.field === "permissions");
+  if (rights && step.do === "revoke") return `Takes ${listed(rights.old)} from ${step.name}`;
+  if (rights && step.do === "grant") return `Gives ${step.name} ${listed(rights.new)}`;
   const told = (step.changes ?? []).map(changed).filter(Boolean);
   return told.length > 0 ? `${start}: ${told.join(", ")}` : start;
 }
@@ -57,6 +60,9 @@ function value(field: string, it: unknown): string {
   if (typeof it === "boolean") return it ? "yes" : "no";
   return Array.isArray(it) ? it.map((one) => String(one).replace("velocity.", "")).join(" ") : String(it);
 }
+
+const listed = (names: unknown): string =>
+  Array.isArray(names) ? names.map((one) => String(one).replace("velocity.", "")).join(", ") : "nothing";
 
 const NOUN: Partial<Record<Step["kind"], [string, string]>> = {
   group: ["group", "groups"],

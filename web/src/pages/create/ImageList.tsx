@@ -1,9 +1,11 @@
 /** The media that are there, with what is known of them: one is chosen. */
-import { Content, Label, LabelGroup, Radio, SearchInput } from "@patternfly/react-core";
+import { Content, Radio, SearchInput } from "@patternfly/react-core";
 import { useId, useMemo, useState } from "react";
 import type { Medium } from "@/api/live";
 import { bytes } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
+import { Tag } from "@/ui/labels";
+import { bootWords } from "../media/content";
 import { roleOf } from "./draft";
 
 const MOST = 60;
@@ -70,22 +72,20 @@ export function ImageList({
 
 function Known({ medium, where }: { medium: Medium; where: string | undefined }) {
   const { content } = medium;
+  const boots = bootWords(medium);
+  const words = [KIND[roleOf(medium)], bytes(medium.size), content?.label, where && `in ${where}`].filter(Boolean);
   return (
-    <LabelGroup numLabels={8} isCompact aria-label={`About ${medium.name}`}>
-      <Label isCompact>{KIND[roleOf(medium)]}</Label>
-      <Label isCompact>{bytes(medium.size)}</Label>
-      {content?.label && <Label isCompact>{content.label}</Label>}
-      {content?.boots_efi === true && (
-        <Label isCompact status="success">
-          Boots with EFI{content.architectures?.length ? `: ${content.architectures.join(", ")}` : ""}
-        </Label>
+    <ul className="v-tags" aria-label={`About ${medium.name}`}>
+      {words.map((one) => (
+        <li key={one}>
+          <Tag>{one}</Tag>
+        </li>
+      ))}
+      {boots && (
+        <li>
+          <Tag tone={content?.boots_efi ? "ok" : "warn"}>{boots}</Tag>
+        </li>
       )}
-      {content?.boots_efi === false && (
-        <Label isCompact status="warning">
-          Does not boot with EFI
-        </Label>
-      )}
-      {where && <Label isCompact>in {where}</Label>}
-    </LabelGroup>
+    </ul>
   );
 }

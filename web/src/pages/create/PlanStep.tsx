@@ -1,6 +1,7 @@
 /** The third step: what will be done and taken, as the server answers, and the same from a terminal. */
-import { Alert, ClipboardCopy, Content, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
+import { Alert, Content, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
 import { messageOf } from "@/api/http";
+import { Code } from "@/ui/Code";
 import { useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";
@@ -60,17 +61,7 @@ export function PlanStep({
         </List>
       )}
       <ExpandableSection toggleText="The same from the command line" className="v-same">
-        <ClipboardCopy
-          isReadOnly
-          isCode
-          isExpanded
-          variant="expansion"
-          hoverTip="Copy"
-          clickTip="Copied"
-          textAriaLabel="Command lines"
-        >
-          {lines.join("\n")}
-        </ClipboardCopy>
+        <Code label="Command lines" text={lines.join("\n")} />
       </ExpandableSection>
       <Content component="h3">The same with the API</Content>
       {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}

@@ -45,7 +45,7 @@ export function SettingsStep({
   const custom = !DISPLAYS.includes(draft.display);
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
-      <Title headingLevel="h2">Which hardware does it have?</Title>
+      <Title headingLevel="h2">Name and hardware</Title>
       {problems.gid && <Alert isInline variant="danger" title={problems.gid} />}
       <TextField
         id="create-name"

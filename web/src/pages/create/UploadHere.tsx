@@ -1,8 +1,8 @@
 /** A file dropped or chosen is uploaded at once, while one goes on with the questions. */
 import { Alert, Button, Flex, FlexItem, Progress } from "@patternfly/react-core";
-import { UploadIcon } from "@patternfly/react-icons";
 import { type DragEvent, useRef, useState } from "react";
 import { typeOf, type Upload, uploadStatus, uploads, useUpload } from "@/api/upload";
+import { Icon } from "@/look/Icon";
 import { bytes, duration } from "@/ui/format";
 
 export function UploadHere({
@@ -41,7 +41,7 @@ export function UploadHere({
       ) : (
         <Flex alignItems={{ default: "alignItemsCenter" }} gap={{ default: "gapMd" }}>
           <FlexItem>
-            <UploadIcon />
+            <Icon name="upload" />
           </FlexItem>
           <FlexItem grow={{ default: "grow" }}>Drop an ISO or a disk image here</FlexItem>
           <FlexItem>

@@ -171,6 +171,8 @@ export function useDraft() {
 
 /** What was typed before a reload, as far as it still can be: an upload under way goes on under Media. */
 function keptDraft(groups: readonly { gid: number }[]): Kept {
+  const mid = new URLSearchParams(location.search).get("image"); // of the page of a medium
+  if (mid !== null) return { typed: { source: { from: "medium", mid } } };
   const { gid, typed } = readDraft();
   if (gid !== undefined && !groups.some((one) => one.gid === gid)) return { typed: {} };
   const lost = typed.source?.from === "upload" && uploads.get(typed.source.id) === undefined;

@@ -1,15 +1,5 @@
 /** For who sees no VM and may make none: what they may do where, and who gives more. */
-import {
-  Card,
-  CardBody,
-  CardTitle,
-  Content,
-  EmptyState,
-  EmptyStateBody,
-  Label,
-  LabelGroup,
-} from "@patternfly/react-core";
-import { LockIcon } from "@patternfly/react-icons";
+import { Card, CardBody, CardTitle, Content, EmptyState, EmptyStateBody } from "@patternfly/react-core";
 import { Link } from "react-router";
 import { useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
@@ -17,6 +7,7 @@ import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import { shell } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
+import { ABOUT, short } from "../people/permissions";
 
 export function FewRights() {
   const groups = useObjects("group").filter((group) => group.permissions.length > 0);
@@ -32,10 +23,10 @@ export function FewRights() {
   const name = state.is === "in" || state.is === "again" ? state.session.name : "NAME";
   if (groups.length === 0)
     return (
-      <EmptyState titleText="Nothing is shared with you yet" headingLevel="h2" icon={LockIcon}>
+      <EmptyState titleText="Nothing is shared with you yet" headingLevel="h2">
         <EmptyStateBody>
-          You are signed in, but have no permissions yet. Ask the administrator of this server to run, for example:{" "}
-          <code>velocity user grant {shell(name)} operator --group TEAM</code>. The change appears here immediately.
+          You have no permissions yet. Ask an administrator of this server to grant you some, for example with{" "}
+          <code>velocity user grant {shell(name)} operator --group TEAM</code>. They appear here at once.
         </EmptyStateBody>
       </EmptyState>
     );
@@ -45,16 +36,17 @@ export function FewRights() {
         What you may do
       </CardTitle>
       <CardBody>
-        <Content component="p">There is no VM that you may view. {who}</Content>
+        <Content component="p">No VM is shared with you yet. {who}</Content>
         {groups.map((group) => (
           <div key={group.gid} className="v-item">
-            <LabelGroup categoryName={path(group.gid)} numLabels={8}>
+            <h3 className="v-quota-of">
+              <Link to={`/groups/${group.gid}`}>{path(group.gid)}</Link>
+            </h3>
+            <ul className="v-lines v-plain-list v-subtle">
               {group.permissions.map((one) => (
-                <Label key={one} isCompact variant="outline">
-                  {one.replace(/^velocity\./, "")}
-                </Label>
+                <li key={one}>{ABOUT.get(short(one)) ?? short(one)}</li>
               ))}
-            </LabelGroup>
+            </ul>
           </div>
         ))}
         <Content component="p" className="v-space-above">

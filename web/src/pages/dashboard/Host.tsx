@@ -10,16 +10,16 @@ import {
   DescriptionListDescription,
   DescriptionListGroup,
   DescriptionListTerm,
-  Label,
   Progress,
   Skeleton,
 } from "@patternfly/react-core";
-import { RedoIcon } from "@patternfly/react-icons";
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import type { HostInfo } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { Failed } from "@/ui/Failed";
 import { count, duration, mib } from "@/ui/format";
+import { Status } from "@/ui/labels";
 import { When } from "@/ui/When";
 
 const BUSY = 0.9;
@@ -39,7 +39,7 @@ export function Host({ asked }: { asked: UseQueryResult<HostInfo> }) {
               )}
               <Button
                 variant="plain"
-                icon={<RedoIcon />}
+                icon={<Icon name="refresh" />}
                 isLoading={isFetching}
                 onClick={() => void refetch()}
                 aria-label="Measure the host again"
@@ -81,10 +81,8 @@ function Measured({ host }: { host: HostInfo }) {
       />
       <DescriptionList isCompact isHorizontal isFluid className="v-space-above">
         <Said term="Acceleration">
-          <Label isCompact color={accelerated ? "green" : "orange"}>
-            {host.accelerator}
-          </Label>{" "}
-          {host.accelerator_reason}
+          <Status tone={accelerated ? "ok" : "warn"}>{host.accelerator.toUpperCase()}</Status>
+          <small className="v-request v-subtle">{host.accelerator_reason}</small>
         </Said>
         <Said term="Load average">
           {[now, five, fifteen].map((one) => one.toFixed(2)).join(", ")}{" "}
@@ -111,8 +109,14 @@ function Measured({ host }: { host: HostInfo }) {
   );
 }
 
-/** `value` is a share, which may be more than the whole. */
-export function Bar({ title, value, words }: { title: string; value: number; words: string }) {
+interface BarProps {
+  title: ReactNode;
+  /** A share, which may be more than the whole. */
+  value: number;
+  words: string;
+}
+
+export function Bar({ title, value, words }: BarProps) {
   const share = Math.min(100, Math.round(100 * value));
   return (
     <Progress

@@ -42,7 +42,7 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
         </ul>
         <Content component="p" className="v-subtle">
           {up.length > 0
-            ? `Those that run have ${count(
+            ? `Running and paused VMs have ${count(
                 sum(up, (vm) => vm.cpus),
                 "CPU",
               )} and ${mib(sum(up, (vm) => vm.memory_mib))} of memory.`

@@ -7,6 +7,8 @@ import { amount, LIMITED, TITLES } from "../people/quotas";
 import { Bar } from "./Host";
 
 const MOST = 4;
+/** The share left at which one is told whom to ask for more. */
+const SCARCE = 0.1;
 
 export function Quotas() {
   const groups = useGroupsWhere("group.view");
@@ -33,13 +35,37 @@ function OfGroup({ group: { gid, path } }: { group: GroupChoice }) {
     const left = data.left[name];
     return left === undefined ? [] : [{ name, left, used: data.usage[name] }];
   });
-  if (limited.length === 0) return <p className="v-subtle">{path}: no limit.</p>;
-  return limited.map(({ name, left, used }) => (
-    <Bar
-      key={name}
-      title={`${TITLES[name]} of ${path}`}
-      value={used + left > 0 ? used / (used + left) : 1}
-      words={`${amount(name, Math.max(0, left))} left, ${amount(name, used)} in use`}
-    />
-  ));
+  const tight = limited.some(({ left, used }) => left <= SCARCE * (left + used));
+  return (
+    <div className="v-item">
+      <h3 className="v-quota-of">
+        <Link to={`/groups/${gid}`}>{path}</Link>
+        {limited.length === 0 && <span className="v-subtle"> no limit</span>}
+      </h3>
+      <div className="v-quota-bars">
+        {limited.map(({ name, left, used }) => (
+          <Bar
+            key={name}
+            title={
+              <>
+                {TITLES[name]}
+                <span className="v-hidden-text"> of {path}</span>
+              </>
+            }
+            value={used + left > 0 ? used / (used + left) : 1}
+            words={`${amount(name, Math.max(0, left))} left, ${amount(name, used)} in use`}
+          />
+        ))}
+      </div>
+      {tight && <WhoGivesMore gid={gid} />}
+    </div>
+  );
+}
+
+/** Those who may set the quota, as far as one sees them. */
+function WhoGivesMore({ gid }: { gid: number }) {
+  const { data } = useAnswer("post", "/u/why", { operation: "set_quota", gid });
+  const names = data?.ask?.map((one) => one.name) ?? [];
+  if (!data || data.allowed || names.length === 0) return null;
+  return <small className="v-subtle">For more, ask {names.slice(0, 3).join(" or ")}.</small>;
 }

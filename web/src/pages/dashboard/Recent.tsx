@@ -1,8 +1,9 @@
 /** What runs now and what happened lately, in a few lines. */
-import { Card, CardBody, CardTitle, Content, Label } from "@patternfly/react-core";
+import { Card, CardBody, CardTitle, Content } from "@patternfly/react-core";
 import { Link } from "react-router";
 import type { TaskInfo } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
+import { Tag } from "@/ui/labels";
 import { When } from "@/ui/When";
 import { useEntries, type Wanted } from "../history/entries";
 import { folded } from "../history/folded";
@@ -51,11 +52,7 @@ export function RecentHistory({ gid }: { gid: number }) {
             .map((entry) => (
               <li key={entry.hid}>
                 <strong>{whoOf(entry, names)}</strong> <Happened entry={entry} names={names} />{" "}
-                {isRefused(entry) && (
-                  <Label isCompact color="red" variant="outline">
-                    {entry.status >= 500 ? "failed" : "refused"}
-                  </Label>
-                )}{" "}
+                {isRefused(entry) && <Tag tone="bad">{entry.status >= 500 ? "failed" : "refused"}</Tag>}{" "}
                 <small className="v-subtle">
                   <When at={entry.at} />
                 </small>

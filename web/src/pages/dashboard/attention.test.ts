@@ -61,7 +61,7 @@ test("what runs as it should needs nobody", () => {
 test("a VM that should run and does not comes first, and can be started", () => {
   const missing: Vm = { ...vm, state: "STOPPED" };
   const [first, second] = matters([missing], [task], []);
-  expect(first?.title).toBe("web is wanted, but not running");
+  expect(first?.title).toBe("web should be running, but is not");
   expect(first?.start).toBe(missing);
   expect(second?.message).toBe("no image");
 });

@@ -54,12 +54,14 @@ function ofAcceleration({ accelerator, accelerator_reason }: HostInfo): Matter[]
       key: "no-kvm",
       danger: false,
       title: "No KVM: the host's processor does not run guests itself",
-      message: `${accelerator_reason.charAt(0).toUpperCase()}${accelerator_reason.slice(1)}. \`velocity doctor\` on the host looks again; then restart the server.`,
+      message: `${upper(accelerator_reason)}. \`velocity doctor\` on the host looks again; then restart the server.`,
       to: "/",
       dismiss: "no-kvm",
     },
   ];
 }
+
+const upper = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 function ofCertificate({ certificate_expires: expires }: HostInfo, now: number): Matter[] {
   if (expires === undefined || expires - now > RENEW_DAYS * 86_400) return [];
@@ -84,8 +86,8 @@ function ofVm(vm: Vm): Matter[] {
       {
         key: `vm-${vm.vmid}`,
         danger: true,
-        title: `${vm.name} is wanted, but not running`,
-        message: vm.reason?.message ?? "It should be running, but is not.",
+        title: `${vm.name} should be running, but is not`,
+        message: vm.reason ? upper(vm.reason.message) : "The server does not know why.",
         to,
         start: vm,
       },

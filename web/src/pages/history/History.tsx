@@ -1,14 +1,14 @@
 /** Who did what, when and from where, and what was refused. */
-import { Button, ClipboardCopy, EmptyState, EmptyStateBody, Label, Skeleton, Tooltip } from "@patternfly/react-core";
-import { BanIcon } from "@patternfly/react-icons";
+import { Button, EmptyState, EmptyStateBody, Skeleton, Tooltip } from "@patternfly/react-core";
 import { useMemo } from "react";
 import { Link, useSearchParams } from "react-router";
 import { useObjects } from "@/api/live";
 import { Filter } from "@/ui/Choose";
+import { CopyButton } from "@/ui/CopyButton";
 import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
-import { Status } from "@/ui/labels";
+import { Status, Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
@@ -221,9 +221,10 @@ function Who({ entry, names }: { entry: Entry; names: Names }) {
 /** To quote when one asks why. */
 function RequestId({ id }: { id: string }) {
   return (
-    <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied" className="v-id">
-      {id}
-    </ClipboardCopy>
+    <span className="v-copied">
+      <code>{id}</code>
+      <CopyButton text={id} name={`request ${id}`} />
+    </span>
   );
 }
 
@@ -232,11 +233,12 @@ function Outcome({ entry, names }: { entry: Entry; names: Names }) {
   return (
     <div>
       <Tooltip content={`Status ${entry.status}, code ${entry.code ?? entry.status}`}>
-        <Label isCompact color="red" icon={<BanIcon />}>
-          {entry.status >= 500 ? "Failed" : "Refused"}
-        </Label>
+        <span>
+          <Status tone="bad">{entry.status >= 500 ? "Failed" : "Refused"}</Status>
+        </span>
       </Tooltip>{" "}
-      {entry.times !== undefined && <Label isCompact>{entry.times} times</Label>} {whyRefused(entry, names)}
+      {entry.times !== undefined && <Tag>{entry.times} times</Tag>}
+      <span className="v-request">{whyRefused(entry, names)}</span>
       <small className="v-request v-subtle">
         Request <RequestId id={entry.request} />
       </small>

@@ -1,6 +1,7 @@
 /** How the things that the history speaks of are called now. */
 import { useMemo } from "react";
 import { useObjects, usePools } from "@/api/live";
+import { useAnswer } from "@/api/queries";
 import { session } from "@/api/session";
 import { pathsOf } from "@/ui/groups";
 import type { Names } from "./sentence";
@@ -11,10 +12,12 @@ export function useNames(): Names {
   const groups = useObjects("group");
   const users = useObjects("user");
   const pools = usePools();
+  const trash = useAnswer("post", "/t/trash/list", {}, { topics: ["trash"] }).data?.items;
   const me = session.present?.uid;
   return useMemo(() => {
     const vm = new Map(vms.map((one) => [one.vmid, one.name]));
     const medium = new Map<string, string>(media.map((one) => [one.mid, one.name]));
+    const deleted = new Map(trash?.map((one) => [`${one.kind} ${one.id}`, one.name]));
     const user = new Map(users.map((one) => [one.uid, one.name]));
     const pool = new Map(pools.map((one) => [one.mpid, one.name]));
     const group = pathsOf(groups);
@@ -25,6 +28,7 @@ export function useNames(): Names {
       group: (gid) => group.get(gid),
       user: (uid) => user.get(uid),
       pool: (mpid) => pool.get(mpid),
+      deleted: (kind, id) => deleted.get(`${kind} ${id}`),
     };
-  }, [vms, media, groups, users, pools, me]);
+  }, [vms, media, groups, users, pools, trash, me]);
 }

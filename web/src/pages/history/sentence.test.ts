@@ -11,6 +11,7 @@ const names: Names = {
   user: (uid) => (uid === 2 ? "anna" : undefined),
   pool: () => "default",
   me: 5,
+  deleted: (kind, id) => (kind === "vm" && id === 11 ? "old" : undefined),
 };
 const said = (operation: string, target: string, refused = false, more: Partial<Told> = {}) =>
   plain(sentence({ operation, target, gid: 0, refused, ...more }, names));
@@ -34,6 +35,11 @@ test("what was done", () => {
   expect(said("sign_in", "")).toBe("signed in");
   expect(said("change_user", "")).toBe("changed their own password");
   expect(said("change_user", "uid=2 gid=3")).toBe("changed the account of user anna, whose home is group team/web");
+});
+
+test("what lies in the trash is called by its name; what is gone by its number", () => {
+  expect(said("delete_vm", "vmid=11")).toBe("deleted VM old");
+  expect(said("delete_vm", "vmid=12")).toBe("deleted VM 12");
 });
 
 test("what was refused was only tried", () => {

@@ -58,6 +58,8 @@ export type Part = string | { name: string; to?: string };
 export interface Names extends Seen {
   /** Who reads it. */
   me: number | undefined;
+  /** Of what lies in the trash. */
+  deleted: (kind: "vm" | "medium" | "group", id: number | string) => string | undefined;
 }
 
 export interface Told {
@@ -106,8 +108,11 @@ function permissionWords(names: readonly string[]): string {
 }
 
 function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Target, names: Names): Phrase {
-  const vm = (): Part => thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, target.name);
-  const medium = (former = undefined as string | undefined): Part =>
+  const gone = (kind: "vm" | "medium" | "group", id: number | string | undefined) =>
+    id === undefined ? undefined : names.deleted(kind, id);
+  const vm = (): Part =>
+    thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, target.name ?? gone("vm", target.vmid));
+  const medium = (former = gone("medium", target.mid)): Part =>
     thing("medium", names.medium, target.mid, (id) => `/media/${id}`, former);
   const isMe = target.uid !== undefined && target.uid === names.me;
   const user = (): Part =>
@@ -300,7 +305,13 @@ function aboutWhat(target: Target, at: number, names: Names): Part | undefined {
 
 function groupPart(gid: number | undefined, names: Names): Part {
   if (gid === 0) return { name: ROOT_GROUP, to: "/groups/0" };
-  return thing("group", names.group, gid, (id) => `/groups/${id}`, undefined);
+  return thing(
+    "group",
+    names.group,
+    gid,
+    (id) => `/groups/${id}`,
+    gid === undefined ? undefined : names.deleted("group", gid),
+  );
 }
 
 /** By its present name with its page; what is gone by the name that it had, or its number. */

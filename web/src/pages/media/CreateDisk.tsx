@@ -69,7 +69,6 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
         <TextInput
           id="disk-name"
           value={name}
-          autoFocus
           onChange={(_event, value) => setTyped(value)}
           validated={(naming ?? refused.at("name")) ? "error" : "default"}
           isRequired

@@ -5,6 +5,7 @@ import { call } from "@/api/call";
 import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
+import { useGroupsWhere } from "@/ui/groups";
 import { groupOption, idWord } from "@/ui/vmCli";
 import { DISK_FORMATS, type Format } from "./content";
 import { checksumProblem, fetched, freeName, mediumNameProblem, urlProblem } from "./rules";
@@ -15,6 +16,7 @@ const FIELDS = ["url", "gid", "mpid", "name", "sha256", "format"];
 
 export function FetchUrl({ onClose }: { onClose: () => void }) {
   const target = useTarget();
+  const reach = useGroupsWhere("host.reach").length > 0;
   const act = useAction();
   const refused = useRefusal(FIELDS);
   const [url, setUrl] = useState("");
@@ -52,7 +54,7 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
   return (
     <FormDialog
       title="Fetch from a URL"
-      about="The server fetches it and goes on when the connection is cut. Only addresses that are public, unless you hold velocity.host.reach."
+      about={`The server downloads it, and goes on after an interruption.${reach ? "" : " Only public addresses can be fetched from."}`}
       verb="Fetch"
       ready={!addressing && !naming && !summing && target.mpid !== undefined}
       refusal={refused.last}
@@ -72,13 +74,12 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
           id="fetch-url"
           type="url"
           value={url}
-          autoFocus
           onChange={(_event, value) => setUrl(value)}
           validated={(url && addressing) || refused.at("url") ? "error" : "default"}
           isRequired
         />
         <Below problem={(url ? addressing : undefined) ?? refused.at("url")}>
-          https:// or http://; its path and query are shown to nobody else.
+          An https:// or http:// address. Others see only its host.
         </Below>
       </FormGroup>
       <FormGroup label="Name" fieldId="fetch-name" isRequired>
@@ -99,13 +100,13 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
           validated={(summing ?? refused.at("sha256")) ? "error" : "default"}
         />
         <Below problem={summing ?? refused.at("sha256")}>
-          As published beside the file: with another one, nothing is kept.
+          Optional: the checksum published beside the file. A file with another one is discarded.
         </Below>
       </FormGroup>
       <Checkbox
         id="fetch-imports"
-        label="Make a disk of the image in it"
-        description="Otherwise its bytes are stored as they are, as of an ISO."
+        label="Import as a disk"
+        description="Unpacks and converts the image in the file. Otherwise it is stored as it is, like an ISO."
         isChecked={imports}
         onChange={(_event, on) => setChosen(on)}
       />

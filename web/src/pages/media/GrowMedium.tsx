@@ -42,7 +42,6 @@ export function GrowMedium({ medium, onClose }: { medium: Medium; onClose: () =>
         <TextInput
           id="grow-size"
           value={written}
-          autoFocus
           onChange={(_event, value) => setWritten(value)}
           validated={(wrong ?? refused.at("size")) ? "error" : "default"}
           isRequired

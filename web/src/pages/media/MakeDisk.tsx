@@ -67,7 +67,6 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
         <TextInput
           id="make-name"
           value={name}
-          autoFocus
           onChange={(_event, value) => setTyped(value)}
           validated={(naming ?? refused.at("name")) ? "error" : "default"}
           isRequired

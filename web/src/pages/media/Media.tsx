@@ -7,12 +7,12 @@ import {
   EmptyStateFooter,
   Skeleton,
 } from "@patternfly/react-core";
-import { UploadIcon } from "@patternfly/react-icons";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { createPortal } from "react-dom";
 import { useSearchParams } from "react-router";
 import { type Medium, useMay, useObjects, usePools, useReady } from "@/api/live";
-import { useGroupPath, useGroupsWhere } from "@/ui/groups";
+import { Icon } from "@/look/Icon";
+import { ROOT, useGroupPath, useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { DataTable } from "@/ui/table/DataTable";
@@ -25,6 +25,7 @@ import { FileInput } from "./FileInput";
 import { MediaFilters, useFiltered } from "./filters";
 import { MediumActions, whyHeld } from "./MediumActions";
 import { MediumDialog, type Wish as MediumWish } from "./MediumDialogs";
+import { Shared } from "./Shared";
 import { UnderWay } from "./UnderWay";
 import { UploadDialog } from "./UploadDialog";
 import { Uploading } from "./Uploading";
@@ -67,7 +68,7 @@ export default function Media() {
   }, [wants, mayMake, ask]);
   const find = asked.get("find") ?? "";
   const upload = (
-    <Button ref={uploadButton} icon={<UploadIcon />} onClick={choose}>
+    <Button ref={uploadButton} icon={<Icon name="upload" />} onClick={choose}>
       Upload
     </Button>
   );
@@ -79,13 +80,13 @@ export default function Media() {
         actions={
           mayMake && (
             <>
-              {upload}
-              <Button variant="secondary" onClick={() => setWish({ is: "fetch" })}>
-                Fetch from a URL…
-              </Button>
-              <Button variant="secondary" onClick={() => setWish({ is: "create" })}>
+              <Button variant="secondary" icon={<Icon name="plus" />} onClick={() => setWish({ is: "create" })}>
                 Create an empty disk
               </Button>
+              <Button variant="secondary" icon={<Icon name="download" />} onClick={() => setWish({ is: "fetch" })}>
+                Fetch from a URL…
+              </Button>
+              {upload}
             </>
           )
         }
@@ -94,6 +95,7 @@ export default function Media() {
       <Section>
         <Uploading onImport={(medium) => setWish({ is: "medium", medium, wish: "import" })} />
         <UnderWay />
+        {!may("media.list", ROOT) && <Shared />}
         <DataTable
           key={find}
           id="media"
@@ -132,11 +134,11 @@ export default function Media() {
                 </EmptyStateBody>
               </EmptyState>
             ) : (
-              <EmptyState titleText="No media yet" headingLevel="h2" icon={UploadIcon}>
+              <EmptyState titleText="No media yet" headingLevel="h2">
                 <EmptyStateBody>
                   {mayMake
                     ? "Upload an installation image (an ISO for EFI), or a disk of another platform: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an archive."
-                    : "You see the media of groups where you have velocity.media.list."}
+                    : "Media of groups where you may list media appear here."}
                 </EmptyStateBody>
                 {mayMake && (
                   <EmptyStateFooter>

@@ -1,9 +1,9 @@
 /** The menu of a medium: what can be done with it, and why something cannot. */
 import { Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
-import { EllipsisVIcon } from "@patternfly/react-icons";
 import { useState } from "react";
 import { at } from "@/api/base";
 import { type Medium, useMay } from "@/api/live";
+import { Icon } from "@/look/Icon";
 import { showToast } from "@/ui/actions";
 import { Dropdown } from "@/ui/Dropdown";
 import { canGrow, canImport, writerOf } from "./content";
@@ -42,7 +42,7 @@ export function MediumActions({
           isExpanded={open}
           onClick={() => setOpen(!open)}
           aria-label={`Actions of ${medium.name}`}
-          icon={<EllipsisVIcon />}
+          icon={<Icon name="more" />}
         />
       )}
     >

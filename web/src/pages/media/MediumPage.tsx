@@ -12,7 +12,7 @@ import { Loading } from "@/ui/Loading";
 import { mediumType, Status } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
-import { bootWords, formatWords } from "./content";
+import { bootWords, canStart, formatWords } from "./content";
 import { MediumActions } from "./MediumActions";
 import { MediumDialog, type Wish } from "./MediumDialogs";
 import { useMediumDetails } from "./useMediumDetails";
@@ -38,6 +38,7 @@ function Shown({ medium }: { medium: Medium }) {
   const path = useGroupPath();
   const navigate = useNavigate();
   const mayMake = useGroupsWhere("media.create").length > 0;
+  const mayCreate = useGroupsWhere("vm.create").length > 0;
   return (
     <>
       <PageHead
@@ -49,7 +50,14 @@ function Shown({ medium }: { medium: Medium }) {
             in <Link to={`/groups/${medium.gid}`}>{path(medium.gid)}</Link>
           </>
         }
-        actions={<MediumActions medium={medium} mayMake={mayMake} onWish={setWish} />}
+        actions={
+          <>
+            {mayCreate && canStart(medium) && (
+              <LinkButton to={`/create?image=${medium.mid}`}>Create a VM from it</LinkButton>
+            )}
+            <MediumActions medium={medium} mayMake={mayMake} onWish={setWish} />
+          </>
+        }
       />
       <Section aria-label={medium.name}>
         {medium.missing && (
@@ -83,7 +91,7 @@ function State({ medium }: { medium: Medium }) {
   const writer = medium.used_by.find((vm) => vm.writing);
   if (medium.missing) return <Status tone="bad">File missing</Status>;
   if (writer) return <Status tone="ok">Written to by {writer.name}</Status>;
-  return <Status tone="off">{medium.readonly ? "Read-only" : "Not written to now"}</Status>;
+  return <Status tone="off">{medium.readonly ? "Read-only" : "Not in use"}</Status>;
 }
 
 /** What the list has, and what is asked of the file while this is shown. */
@@ -99,7 +107,7 @@ function Facts({ medium }: { medium: Medium }) {
         <DescriptionList isHorizontal isCompact>
           <Fact name="Type">{mediumType(medium.type)}</Fact>
           <Fact name="Size">{bytes(medium.size)}</Fact>
-          <Fact name="Takes on the disk">{bytes(medium.allocated)}</Fact>
+          <Fact name="On disk">{bytes(medium.allocated)}</Fact>
           <Fact name="Holds">
             <span className="v-words">
               {formatWords(medium)}
@@ -107,7 +115,7 @@ function Facts({ medium }: { medium: Medium }) {
             </span>
           </Fact>
           <Fact name="Boots">{bootsWords(medium, data)}</Fact>
-          <Fact name="Writing">{medium.readonly ? "Nobody: it is read-only" : "Allowed"}</Fact>
+          <Fact name="Writing">{medium.readonly ? "No: it is read-only" : "Allowed"}</Fact>
           <Fact name="Pool">{pool?.name ?? `pool ${medium.mpid}`}</Fact>
           <Fact name="File format">{fileWords(medium, data)}</Fact>
           {data?.modified !== undefined && <Fact name="Last written">{moment(data.modified)}</Fact>}
@@ -123,9 +131,8 @@ function Facts({ medium }: { medium: Medium }) {
 
 const bootsWords = (medium: Medium, details: MediumDetails | undefined): string => {
   if (details?.boots === true) return "Yes";
-  const why = bootWords(medium);
-  if (details?.boots === false) return why ? `No: ${why}` : "No";
-  return "Not known: its bytes do not tell";
+  if (details?.boots === false) return bootWords(medium) ?? "No";
+  return "Not known";
 };
 
 function fileWords(medium: Medium, details: MediumDetails | undefined): string {
@@ -133,7 +140,7 @@ function fileWords(medium: Medium, details: MediumDetails | undefined): string {
   const words = [
     medium.format,
     layout && `clusters of ${bytes(layout.cluster_size)}`,
-    layout && layout.subcluster_size < layout.cluster_size && `given out by ${bytes(layout.subcluster_size)}`,
+    layout && layout.subcluster_size < layout.cluster_size && `subclusters of ${bytes(layout.subcluster_size)}`,
   ];
   return words.filter(Boolean).join(", ");
 }
@@ -146,12 +153,12 @@ function Use({ medium }: { medium: Medium }) {
       </CardHeader>
       <CardBody>
         {medium.used_by.length === 0 ? (
-          <span className="v-subtle">No VM that you see</span>
+          <span className="v-subtle">No VM</span>
         ) : (
           <DescriptionList isHorizontal isCompact>
             {medium.used_by.map((vm) => (
               <Fact key={vm.vmid} name={<Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>}>
-                {vm.writing ? "Runs, and may write to it" : "Has it attached"}
+                {vm.writing ? "Running, may write to it" : "Attached"}
               </Fact>
             ))}
           </DescriptionList>

@@ -1,6 +1,6 @@
 /** One file that is to be uploaded: its name, its type, and whether guests may write to it. */
 import { Button, Checkbox, Flex, FlexItem, FormGroup, TextInput } from "@patternfly/react-core";
-import { TimesIcon } from "@patternfly/react-icons";
+import { Icon } from "@/look/Icon";
 import { Choose } from "@/ui/Choose";
 import { bytes } from "@/ui/format";
 import type { Chosen, Problems } from "./naming";
@@ -39,7 +39,7 @@ export function OneFile({
         {onRemove && (
           <Button
             variant="plain"
-            icon={<TimesIcon />}
+            icon={<Icon name="close" />}
             onClick={onRemove}
             aria-label={`Do not upload ${one.file.name}`}
           />

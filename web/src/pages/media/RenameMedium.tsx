@@ -52,7 +52,6 @@ export function RenameMedium({ medium, onClose }: { medium: Medium; onClose: () 
         <TextInput
           id="medium-name"
           value={name}
-          autoFocus
           onChange={(_event, value) => setName(value)}
           validated={(naming ?? refused.at("name")) ? "error" : "default"}
           isRequired

@@ -63,6 +63,7 @@ function OfGroup({ gid }: { gid: number }) {
         <Confirm
           title={`End the upload of ${asked.name}?`}
           verb="End the upload"
+          no="Let it go on"
           cli={["velocity", "media", "cancel", idWord(asked.mid)]}
           request={{ method: "delete", path: "/m/media/upload", body: { mid: asked.mid } }}
           onConfirm={() =>
@@ -74,7 +75,7 @@ function OfGroup({ gid }: { gid: number }) {
           }
           onClose={() => setAsked(undefined)}
         >
-          <Content component="p">What has come of it is thrown away. Whoever sends it is told.</Content>
+          <Content component="p">The server discards what it has of the file, and tells the sender.</Content>
         </Confirm>
       )}
     </Card>

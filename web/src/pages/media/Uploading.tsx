@@ -62,10 +62,12 @@ export function Uploading({ onImport }: { onImport: (medium: Medium) => void }) 
         <Confirm
           title={`Cancel the upload of ${asked.wanted.name}?`}
           verb="Cancel the upload"
+          no="Go on uploading"
           onConfirm={() => end(asked)}
           onClose={() => setAsked(undefined)}
         >
-          {bytes(asked.sent)} of {bytes(asked.size)} have come. The server throws them away. To go on later, pause it.
+          The server discards the {bytes(asked.sent)} of {bytes(asked.size)} that it has. Pause the upload instead to
+          finish it later.
         </Confirm>
       )}
     </Card>

@@ -1,11 +1,11 @@
 /** The columns of the table of media. */
 import { Button, Flex, Label, Popover } from "@patternfly/react-core";
-import { ExclamationTriangleIcon, LockIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import type { Medium } from "@/api/live";
+import { Icon } from "@/look/Icon";
 import { menuRoom } from "@/ui/Dropdown";
 import { bytes } from "@/ui/format";
-import { mediumType } from "@/ui/labels";
+import { mediumType, Tag } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { bootWords, canImport, formatWords } from "./content";
 
@@ -32,14 +32,17 @@ export function columnsOf(
       title: "Size",
       nowrap: true,
       number: true,
-      cell: (one) => (
-        <div>
-          {bytes(one.size)}
-          <br />
-          <small className="v-subtle">{one.missing ? "its file is missing" : `${bytes(one.allocated)} on disk`}</small>
-        </div>
-      ),
+      cell: (one) => bytes(one.size),
       sort: (one) => one.size,
+    },
+    {
+      key: "allocated",
+      title: "On disk",
+      nowrap: true,
+      number: true,
+      phone: "none",
+      cell: (one) => <span className="v-subtle">{one.missing ? "its file is missing" : bytes(one.allocated)}</span>,
+      sort: (one) => (one.missing ? -1 : one.allocated),
     },
     { key: "pool", title: "Pool", optional: !pools, cell: (one) => pool(one.mpid), sort: (one) => pool(one.mpid) },
     { key: "group", title: "Group", cell: (one) => path(one.gid), sort: (one) => path(one.gid) },
@@ -69,9 +72,10 @@ function Named({ medium }: { medium: Medium }) {
         <bdi>{medium.name}</bdi>
       </Link>{" "}
       {medium.readonly && (
-        <Label isCompact icon={<LockIcon />}>
+        <Tag>
+          <Icon name="lock" />
           Read-only
-        </Label>
+        </Tag>
       )}
     </div>
   );
@@ -88,11 +92,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
       </span>
       {(boots || content?.warning) && (
         <Flex gap={{ default: "gapXs" }}>
-          {boots && (
-            <Label isCompact color={content?.boots_efi ? "green" : "orange"} variant="outline">
-              {boots}
-            </Label>
-          )}
+          {boots && <Tag tone={content?.boots_efi ? "ok" : "warn"}>{boots}</Tag>}
           {content?.warning && (
             <Popover
               appendTo={menuRoom}
@@ -113,7 +113,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
                 ) : null
               }
             >
-              <Label isCompact color="orange" icon={<ExclamationTriangleIcon />} onClick={() => undefined}>
+              <Label isCompact color="orange" icon={<Icon name="warning" />} onClick={() => undefined}>
                 Warning<span className="v-hidden-text"> about {medium.name}</span>
               </Label>
             </Popover>
@@ -129,7 +129,7 @@ function UsedBy({ medium }: { medium: Medium }) {
   return (
     <span className="v-words">
       {medium.used_by.map((vm, index) => (
-        <span key={vm.vmid}>
+        <span key={vm.vmid} className="v-id">
           {index > 0 && ", "}
           <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>
           {vm.writing && <span className="v-subtle"> (writing)</span>}

@@ -49,13 +49,17 @@ export const formatWords = (medium: Pick<Medium, "content">): string =>
 export function bootWords(medium: Pick<Medium, "content">): string | undefined {
   const content = medium.content;
   if (content?.boots_efi === undefined) return undefined;
-  if (!content.boots_efi) return "does not boot with EFI";
-  return content.architectures?.length ? `boots EFI (${content.architectures.join(", ")})` : "boots EFI";
+  if (!content.boots_efi) return "Does not boot with EFI";
+  return content.architectures?.length ? `Boots with EFI (${content.architectures.join(", ")})` : "Boots with EFI";
 }
 
 /** An uploaded image, which a guest would see as the raw bytes that it is, until it is imported. */
 export const canImport = (medium: Pick<Medium, "content" | "format">): boolean =>
   medium.format === "raw" && IMPORTED.has(medium.content?.format ?? "");
+
+/** What a VM can be made of: an image, or a disk that holds something and that no VM writes to. */
+export const canStart = (medium: Medium): boolean =>
+  !medium.missing && medium.content?.format !== "blank" && writerOf(medium) === undefined;
 
 /** A disk, which ends where its file does; an ISO or a packed file does not grow. */
 export const canGrow = (medium: Pick<Medium, "content" | "format" | "type">): boolean =>

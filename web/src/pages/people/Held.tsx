@@ -1,9 +1,8 @@
 /** What is held, in few words: a set's name, which shows its permissions when it is pressed, and the rest one by one. */
 import { Label, LabelGroup, List, ListItem, Popover } from "@patternfly/react-core";
 import { menuRoom } from "@/ui/Dropdown";
-import { AREAS, described, type NamedSet } from "./permissions";
-
-const ABOUT = new Map(AREAS.flatMap((area) => area.permissions.map((one) => [one.name, one.about])));
+import { Tag } from "@/ui/labels";
+import { ABOUT, described, type NamedSet } from "./permissions";
 
 export function Held({ permissions, muted = false }: { permissions: Iterable<string>; muted?: boolean }) {
   const { set, rest } = described(permissions);
@@ -13,9 +12,9 @@ export function Held({ permissions, muted = false }: { permissions: Iterable<str
       {[
         ...(set ? [<SetLabel key={set.name} set={set} muted={muted} />] : []),
         ...rest.map((name) => (
-          <Label key={name} isCompact variant="outline" title={ABOUT.get(name)}>
+          <Tag key={name} title={ABOUT.get(name)}>
             {name}
-          </Label>
+          </Tag>
         )),
       ]}
     </LabelGroup>

@@ -62,7 +62,6 @@ export function NewGroup({
           id="group-name"
           value={name}
           isRequired
-          autoFocus
           autoComplete="off"
           validated={(wrong ?? refusal.at("name")) ? "error" : "default"}
           aria-describedby="group-name-hint"

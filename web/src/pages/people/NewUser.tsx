@@ -62,7 +62,6 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
           id="user-name"
           value={name}
           isRequired
-          autoFocus
           autoComplete="off"
           validated={(wrong ?? refusal.at("name")) ? "error" : "default"}
           aria-describedby="user-name-hint"

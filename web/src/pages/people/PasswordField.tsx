@@ -1,8 +1,8 @@
 /** A password for somebody: typed, or generated and shown to be copied. */
 import { Button, FormGroup, InputGroup, InputGroupItem, TextInput } from "@patternfly/react-core";
-import { EyeIcon, EyeSlashIcon } from "@patternfly/react-icons";
 import { useState } from "react";
 import { CreateUser } from "@/api/limits";
+import { Icon } from "@/look/Icon";
 import { Hint } from "@/ui/FormDialog";
 import { passwordProblem } from "@/ui/problems";
 import { generated } from "./secret";
@@ -38,7 +38,7 @@ export function PasswordField({
         <InputGroupItem>
           <Button
             variant="control"
-            icon={shown ? <EyeSlashIcon /> : <EyeIcon />}
+            icon={shown ? <Icon name="hidden" /> : <Icon name="eye" />}
             aria-label={shown ? "Hide the password" : "Show the password"}
             onClick={() => setShown(!shown)}
           />

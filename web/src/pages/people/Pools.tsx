@@ -1,5 +1,5 @@
 /** The media pools that a group may use: what it may do there, how much of its quota is used, and who passed it on. */
-import { Button, Card, CardBody, CardHeader, CardTitle, Content, Label, LabelGroup } from "@patternfly/react-core";
+import { Button, Card, CardBody, CardHeader, CardTitle, Content } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState } from "react";
 import { call } from "@/api/call";
@@ -11,6 +11,7 @@ import { Confirm } from "@/ui/Confirm";
 import { Failed } from "@/ui/Failed";
 import { bytes } from "@/ui/format";
 import { ROOT, useGroupPath } from "@/ui/groups";
+import { Tag } from "@/ui/labels";
 import { idWord } from "@/ui/vmCli";
 import { Bar } from "./Bar";
 import { groupWord } from "./commands";
@@ -109,35 +110,21 @@ export function Pools({ gid, parent }: { gid: number; parent: number }) {
 
 export function Rights({ pool }: { pool: Pick<PoolInfo, "write" | "manage"> }) {
   return (
-    <LabelGroup isCompact aria-label="What the group may do in the pool">
-      {[
-        <Label key="read" isCompact variant="outline">
-          read
-        </Label>,
-        ...(pool.write
-          ? [
-              <Label key="write" isCompact color="blue">
-                write
-              </Label>,
-            ]
-          : []),
-        ...(pool.manage
-          ? [
-              <Label key="manage" isCompact color="blue">
-                manage
-              </Label>,
-            ]
-          : []),
-      ]}
-    </LabelGroup>
+    <ul className="v-tags" aria-label="What the group may do in the pool">
+      {["read", pool.write && "write", pool.manage && "manage"].filter(Boolean).map((one) => (
+        <li key={String(one)}>
+          <Tag>{one}</Tag>
+        </li>
+      ))}
+    </ul>
   );
 }
 
 function State({ pool }: { pool: PoolInfo }) {
   return (
-    <Label isCompact color="orange" title={pool.message ?? ""}>
+    <Tag tone="warn" title={pool.message}>
       {pool.state === "away" ? "away" : "read-only"}
-    </Label>
+    </Tag>
   );
 }
 
@@ -205,7 +192,7 @@ function Revoke({ gid, pool, onClose }: { gid: number; pool: PoolInfo; onClose: 
   const body = { gid, mpid: pool.mpid, revision: pool.revision };
   return (
     <Confirm
-      title={`Take the pool ${pool.name} away from ${path}?`}
+      title={`Revoke pool ${pool.name} from ${path}?`}
       verb="Revoke"
       cli={["velocity", "pool", "revoke", idWord(pool.mpid), groupWord(path, gid)]}
       request={{ method: "delete", path: "/m/pool/assign", body }}

@@ -1,6 +1,7 @@
 /** A password that was set, shown this once to be handed over. */
-import { Alert, Button, ClipboardCopy, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import type { ReactNode } from "react";
+import { Code } from "@/ui/Code";
 
 export function ShownOnce({
   title,
@@ -21,9 +22,7 @@ export function ShownOnce({
         <Alert component="p" isInline variant="info" title="Copy the password now">
           It is not shown again, and is not stored in readable form.
         </Alert>
-        <ClipboardCopy isReadOnly hoverTip="Copy" clickTip="Copied" textAriaLabel="Password" className="v-space-above">
-          {password}
-        </ClipboardCopy>
+        <Code label="Password" text={password} />
       </ModalBody>
       <ModalFooter>
         {children}

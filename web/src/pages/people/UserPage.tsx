@@ -10,6 +10,7 @@ import { session } from "@/api/session";
 import { Failed } from "@/ui/Failed";
 import { useGroupPath } from "@/ui/groups";
 import { LinkButton } from "@/ui/LinkButton";
+import { Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { WhyButton } from "@/ui/WhyButton";
@@ -21,6 +22,8 @@ import { RemoveUser } from "./RemoveUser";
 import { RevokeAll } from "./RevokeAll";
 import { SetPassword } from "./SetPassword";
 
+const TRAIL = [{ to: "/users", title: "Users" }];
+
 export function UserPage({ uid }: { uid: number }) {
   const known = useObjects("user").find((one) => one.uid === uid);
   const me = uid === session.present?.uid;
@@ -31,13 +34,9 @@ export function UserPage({ uid }: { uid: number }) {
     <>
       <PageHead
         title={name}
-        about={
-          <>
-            <Link to="/users">Users</Link> · uid {uid}
-            {me && " · yourself"}
-            {data?.home !== undefined && ` · home group ${path(data.home)}`}
-          </>
-        }
+        trail={TRAIL}
+        status={me && <Tag>you</Tag>}
+        about={[`uid ${uid}`, data?.home !== undefined && `home group: ${path(data.home)}`].filter(Boolean).join(", ")}
         actions={data && <Actions user={data} />}
       />
       <Section>

@@ -1,5 +1,5 @@
 /** Users: all of them, or one. */
-import { Button, EmptyState, EmptyStateBody, Label, Skeleton } from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import { live, type User, useMay, useObjects, useReady } from "@/api/live";
@@ -15,6 +15,7 @@ import { NewUser } from "./NewUser";
 import { short } from "./permissions";
 import { UserPage } from "./UserPage";
 import "./people.css";
+import { Tag } from "@/ui/labels";
 
 /** Up to here each group is asked who its members are. */
 const FEW = 40;
@@ -100,12 +101,7 @@ function useColumns(): Column<User>[] {
         sort: (user) => user.name,
         cell: (user) => (
           <>
-            <Link to={`/users/${user.uid}`}>{user.name}</Link>{" "}
-            {user.uid === session.present?.uid && (
-              <Label isCompact color="blue">
-                you
-              </Label>
-            )}
+            <Link to={`/users/${user.uid}`}>{user.name}</Link> {user.uid === session.present?.uid && <Tag>you</Tag>}
           </>
         ),
       },

@@ -95,6 +95,9 @@ export const SETS: readonly NamedSet[] = [
   { name: "admin", about: "does everything, and manages members, pools and subgroups", permissions: ALL },
 ];
 
+/** What each allows, in words. */
+export const ABOUT = new Map(AREAS.flatMap((area) => area.permissions.map((one) => [one.name, one.about])));
+
 export const short = (name: string): string => name.replace(/^velocity\./, "");
 export const long = (name: string) => (name.startsWith("velocity.") ? name : `velocity.${name}`) as Grant["permission"];
 

@@ -1,11 +1,12 @@
 /** Where one is signed in; what one does not know can be ended. */
-import { Button, Card, CardBody, CardTitle, Content, Label } from "@patternfly/react-core";
+import { Button, Card, CardBody, CardTitle, Content } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { call } from "@/api/call";
 import { queries, useAnswer } from "@/api/queries";
 import { useAction } from "@/ui/actions";
 import { Failed } from "@/ui/Failed";
 import { ago, moment } from "@/ui/format";
+import { Tag } from "@/ui/labels";
 
 export function Sessions() {
   const { data, error, refetch } = useAnswer("post", "/u/session/list", {}, { topics: ["session"] });
@@ -38,12 +39,7 @@ export function Sessions() {
               {data.sessions.map((one) => (
                 <Tr key={one.sid}>
                   <Td dataLabel="Program" modifier="breakWord">
-                    {program(one.agent)}{" "}
-                    {one.current && (
-                      <Label color="green" isCompact>
-                        this one
-                      </Label>
-                    )}
+                    {program(one.agent)} {one.current && <Tag tone="ok">this one</Tag>}
                   </Td>
                   <Td dataLabel="From">{one.address}</Td>
                   <Td dataLabel="Since">{moment(one.created)}</Td>

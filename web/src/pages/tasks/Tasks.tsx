@@ -1,6 +1,5 @@
 /** What takes longer than a moment: imports, clones, emptying the trash, as they go, and how they ended. */
 import { Button, Content, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
-import { CheckCircleIcon } from "@patternfly/react-icons";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
 import { useMay, useObjects, useReady } from "@/api/live";
@@ -111,7 +110,7 @@ export default function Tasks() {
                 </EmptyStateBody>
               </EmptyState>
             ) : (
-              <EmptyState titleText="No tasks in the last day" headingLevel="h2" icon={CheckCircleIcon}>
+              <EmptyState titleText="No tasks in the last day" headingLevel="h2">
                 <EmptyStateBody>
                   Begin one where the <Link to="/media">media</Link> are: import an image, or clone a disk.
                 </EmptyStateBody>

@@ -14,8 +14,9 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
   const act = useAction();
   const dialog = asked && (
     <Confirm
-      title={`Cancel: ${titleOf(asked)}?`}
-      verb="Cancel it"
+      title={`Cancel “${titleOf(asked)}”?`}
+      verb="Cancel the task"
+      no="Let it go on"
       cli={["velocity", "task", "cancel", idWord(asked.tid)]}
       request={{ method: "delete", path: "/t/task", body: { tid: asked.tid } }}
       onConfirm={() =>
@@ -30,8 +31,8 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
     >
       <Content component="p">
         {asked.kind === "empty"
-          ? "What it has removed so far is gone. The rest stays in the trash."
-          : "What it has made so far is removed. Its source is not changed."}
+          ? "What it has removed is gone; the rest stays in the trash."
+          : "What it has made so far is removed. Its source stays as it is."}
       </Content>
     </Confirm>
   );

@@ -1,14 +1,15 @@
 /** What was deleted: over all groups in which the caller could have deleted it, with a way back. */
-import { Button, EmptyState, EmptyStateBody, Label, Skeleton } from "@patternfly/react-core";
-import { FolderIcon, HddIcon, ServerIcon, TrashIcon } from "@patternfly/react-icons";
+import { Button, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
 import { useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { TrashItem } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { Filter } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
 import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
+import { Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
@@ -16,10 +17,10 @@ import { When } from "@/ui/When";
 import { TrashDialog, type TrashRequest } from "./TrashDialog";
 
 const KINDS = {
-  vm: { label: "VM", icon: <ServerIcon /> },
-  medium: { label: "Medium", icon: <HddIcon /> },
-  group: { label: "Group", icon: <FolderIcon /> },
-};
+  vm: { label: "VM", icon: "vm" },
+  medium: { label: "Medium", icon: "media" },
+  group: { label: "Group", icon: "groups" },
+} as const;
 
 export default function Trash() {
   const trash = useAnswer("post", "/t/trash/list", {}, { topics: ["trash"] });
@@ -47,9 +48,10 @@ export default function Trash() {
         title: "Kind",
         phone: "first",
         cell: (one) => (
-          <Label isCompact icon={KINDS[one.kind].icon}>
+          <Tag>
+            <Icon name={KINDS[one.kind].icon} />
             {KINDS[one.kind].label}
-          </Label>
+          </Tag>
         ),
         sort: (one) => KINDS[one.kind].label,
       },
@@ -188,7 +190,7 @@ export default function Trash() {
                   </EmptyStateBody>
                 </EmptyState>
               ) : (
-                <EmptyState titleText="The trash is empty" headingLevel="h2" icon={TrashIcon}>
+                <EmptyState titleText="The trash is empty" headingLevel="h2">
                   <EmptyStateBody>Deleted VMs, media and groups are kept here for a while.</EmptyStateBody>
                 </EmptyState>
               )

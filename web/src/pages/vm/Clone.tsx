@@ -90,7 +90,6 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
           value={name}
           onChange={(_event, value) => setTyped(value)}
           validated={problem || refused.at("name") ? "error" : "default"}
-          autoFocus
         />
         <Hint wrong={problem ?? refused.at("name")} />
       </FormGroup>

@@ -1,21 +1,11 @@
 /** The hypervisor's command of a VM that runs, for the curious. */
-import {
-  Button,
-  ClipboardCopyButton,
-  CodeBlock,
-  CodeBlockAction,
-  CodeBlockCode,
-  Content,
-  EmptyState,
-  EmptyStateActions,
-  EmptyStateBody,
-  EmptyStateFooter,
-} from "@patternfly/react-core";
-import { DownloadIcon } from "@patternfly/react-icons";
-import { useEffect, useRef, useState } from "react";
+import { Content, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
+import { useEffect, useRef } from "react";
 import { ApiError } from "@/api/http";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
+import { Icon } from "@/look/Icon";
+import { Code } from "@/ui/Code";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
 import { linesOf } from "./argv";
@@ -41,7 +31,6 @@ function Stopped({ vm }: { vm: Vm }) {
 
 function Running({ vm }: { vm: Vm }) {
   const command = useAnswer("post", "/v/vm/command", { vmid: vm.vmid });
-  const [copied, setCopied] = useState(false);
   const { refetch } = command;
   const state = useRef(vm.state);
   useEffect(() => {
@@ -62,39 +51,17 @@ function Running({ vm }: { vm: Vm }) {
         As it runs now, read back from the process. DATA and RUN stand for the server's own directories; media are open
         descriptors, so that it cannot be started a second time by hand.
       </Content>
-      <CodeBlock
-        className="v-space-above"
-        actions={
-          <>
-            <CodeBlockAction>
-              <ClipboardCopyButton
-                id="copy-command"
-                textId="command"
-                aria-label="Copy the command"
-                variant="plain"
-                onClick={() => void navigator.clipboard?.writeText(text).then(() => setCopied(true))}
-                onTooltipHidden={() => setCopied(false)}
-              >
-                {copied
-                  ? "Copied"
-                  : navigator.clipboard
-                    ? "Copy"
-                    : "Over http the browser cannot copy: select the text"}
-              </ClipboardCopyButton>
-            </CodeBlockAction>
-            <CodeBlockAction>
-              <Button
-                variant="plain"
-                aria-label="Download the command"
-                icon={<DownloadIcon />}
-                onClick={() => save(new Blob([`${text}\n`], { type: "text/plain" }), `${vm.name}-command.sh`)}
-              />
-            </CodeBlockAction>
-          </>
-        }
-      >
-        <CodeBlockCode id="command">{text}</CodeBlockCode>
-      </CodeBlock>
+      <Code label="Command line" text={text}>
+        <button
+          type="button"
+          className="v-plain v-copy"
+          aria-label="Download the command line"
+          title="Download"
+          onClick={() => save(new Blob([`${text}\n`], { type: "text/plain" }), `${vm.name}-command.sh`)}
+        >
+          <Icon name="download" />
+        </button>
+      </Code>
     </>
   );
 }

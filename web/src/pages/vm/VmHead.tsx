@@ -1,8 +1,9 @@
 /** A VM's head: its name and state, what can be done, and, in a line each, what is wrong with it or waits. */
 import type { ReactNode } from "react";
 import { Link } from "react-router";
-import { useMay, useObject, type Vm } from "@/api/live";
+import { useMay, type Vm } from "@/api/live";
 import { moment } from "@/ui/format";
+import { useGroupPath } from "@/ui/groups";
 import { StateLabel, type Tone, vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { waitingWords } from "@/ui/vmSettings";
@@ -10,7 +11,7 @@ import { When } from "@/ui/When";
 import { VmActions } from "./VmActions";
 
 export function VmHead({ vm, children }: { vm: Vm; children: ReactNode }) {
-  const group = useObject("group", vm.gid);
+  const path = useGroupPath();
   return (
     <PageHead
       title={vm.name}
@@ -18,7 +19,7 @@ export function VmHead({ vm, children }: { vm: Vm; children: ReactNode }) {
       status={<StateLabel state={vm.state} />}
       about={
         <>
-          in <Link to={`/groups/${vm.gid}`}>{group?.name ?? `group ${vm.gid}`}</Link>
+          in <Link to={`/groups/${vm.gid}`}>{path(vm.gid)}</Link>
           {vm.reason && !problemOf(vm) && (
             <span title={moment(vm.reason.since)}>
               {" "}
@@ -95,5 +96,5 @@ function nextBootWords({ mid, nic }: NonNullable<Vm["next_boot"]>): string {
 /** Also: asked for, and not so, for a reason that nobody has told. */
 function problemOf(vm: Vm): string | undefined {
   const silent = vm.state === "STOPPED" && vm.wanted !== "STOPPED";
-  return vmProblem(vm) ?? (silent ? `Requested ${vm.wanted.toLowerCase()}, but not running.` : undefined);
+  return vmProblem(vm) ?? (silent ? `Should be ${vm.wanted.toLowerCase()}, but is not.` : undefined);
 }

@@ -1,5 +1,5 @@
 /** What was done with a VM, by whom, and what was refused. */
-import { Button, EmptyState, EmptyStateBody, Label } from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
 import { ListHistory } from "@/api/limits";
 import type { Vm } from "@/api/live";
@@ -42,10 +42,8 @@ const columnsOf = (names: Names): Column<Entry>[] => [
         <Status tone="ok">Done</Status>
       ) : (
         <>
-          <Label isCompact color="red">
-            Refused
-          </Label>{" "}
-          {whyRefused(entry, names)}
+          <Status tone="bad">Refused</Status>
+          <span className="v-request">{whyRefused(entry, names)}</span>
         </>
       ),
     sort: (entry) => entry.code ?? 0,

@@ -1,8 +1,8 @@
 /** The screen of a VM, small and live; what stands there instead while there is none. */
-import { OffIcon } from "@patternfly/react-icons";
 import { useEffect, useRef } from "react";
 import { useMay, type Vm } from "@/api/live";
 import { useSignal } from "@/api/signal";
+import { Icon } from "@/look/Icon";
 import { thumbnails } from "./thumbnails";
 
 export const hasThumbnail = (vm: Vm): boolean =>
@@ -12,7 +12,9 @@ export function Thumbnail({ vm }: { vm: Vm }) {
   const may = useMay()("vm.interact", vm.gid);
   if (may && hasThumbnail(vm)) return <Picture vm={vm} />;
   const why = !may ? "Not visible to you" : vm.displays.length === 0 ? "No display" : undefined;
-  return <span className="v-screen v-screen-none">{why ?? (vm.state === "STOPPED" ? <OffIcon /> : "…")}</span>;
+  return (
+    <span className="v-screen v-screen-none">{why ?? (vm.state === "STOPPED" ? <Icon name="power" /> : "…")}</span>
+  );
 }
 
 function Picture({ vm }: { vm: Vm }) {

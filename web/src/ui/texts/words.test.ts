@@ -28,6 +28,10 @@ test("nothing of the command line and of the API is told to who sits at the page
     ["memory_mib is 1048576: a VM on this host can have 1 to 24105 MiB", "a VM on this host can have up to 23.5 GiB"],
     ["there is no host NIC 3: POST /v/nic/list lists the host NICs", "there is no host NIC 3"],
     ["wait until it has ended, or cancel it (`velocity task list`)", "wait until it has ended, or cancel it"],
+    [
+      "anna may do this: they have velocity.vm.create on / (0), team/web (3)",
+      "anna may do this: they have vm.create on the root group, team/web",
+    ],
     ["attach it with `readonly`, or use another medium", "attach it read-only, or use another medium"],
     ["you need velocity.vm.create on /: ask anna", "you need vm.create on the root group: ask anna"],
     [
@@ -40,7 +44,10 @@ test("nothing of the command line and of the API is told to who sits at the page
 
 test("a refusal is the page's sentence, and with a colon what the server adds", () => {
   expect(refusalWords(16421, "memory_mib is 1048576: a VM on this host can have 1 to 24105 MiB", names)).toBe(
-    "Not so much memory: a VM on this host can have up to 23.5 GiB.",
+    "Too much memory: a VM on this host can have up to 23.5 GiB.",
+  );
+  expect(refusalWords(16420, "CPUs: the quota of lab is 8, with 0 left", names)).toBe(
+    "Too many CPUs: the quota of lab is 8, with 0 left.",
   );
   expect(refusalWords(2220, "a user named 'x' already exists", names)).toBe(
     "A user with that name already exists. Choose another name.",

@@ -32,6 +32,7 @@ const RULES: readonly Rule[] = [
   [/\b(?:memory_mib|cpus) is \d+: ?/g, word("")],
   [/\b1 to (\d+) MiB\b/g, ([, number]) => `up to ${mib(Number(number))}`],
   [/\b(\d{4,}) MiB\b/g, ([, number]) => mib(Number(number))],
+  [/(?<=\bon |, )([^\s,;()][^,;()]*) \((\d+)\)/g, ([, path, gid]) => (gid === "0" ? ROOT_GROUP : (path ?? ""))],
   [new RegExp(`\\bno medium ${UUID}\\b`, "g"), word("no such medium")],
   [new RegExp(`\\b(?:medium )?(${UUID})\\b`, "g"), ([, mid], names) => called("medium", names.medium(mid ?? ""))],
   [/\bVM (\d+)\b/g, ([text, id], { vm }) => called("VM", vm(Number(id)), text)],
@@ -60,8 +61,13 @@ export function refusalWords(code: number, message: string, names: Names): strin
   const sentence = sentenceOf(code);
   if (sentence !== undefined && !sentence.endsWith(":")) return sentence;
   const told = ended(inWords(message, names));
-  return sentence === undefined ? upper(told) : `${sentence} ${told}`;
+  if (sentence === undefined) return upper(told);
+  const subject = /(\w+):$/.exec(sentence)?.[1];
+  return `${sentence} ${subject ? told.replace(new RegExp(`^${subject}: `, "i"), "") : told}`;
 }
+
+/** The server's words as a sentence of its own. */
+export const asSentence = (message: string, names: Names): string => upper(ended(inWords(message, names)));
 
 const ended = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
 const upper = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,14 +1,24 @@
 /** The answer to "why": yes or no as a sentence, group by group, who could give it, and what would make it otherwise. */
-import { Alert, Button, Content, Label, Skeleton } from "@patternfly/react-core";
+import { Alert, Button, Content, Skeleton } from "@patternfly/react-core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { type Body, call } from "@/api/call";
 import { useMay } from "@/api/live";
 import type { Supposed } from "@/api/schema";
+import { session } from "@/api/session";
 import { Failed } from "../Failed";
 import { useGroupPath } from "../groups";
+import { NAMES } from "../texts/names";
+import { inWords } from "../texts/words";
 import type { Suppositions } from "./question";
 import "./why.css";
+import { Status } from "../labels";
+
+/** The server's sentence: its names of people stay as they are, and who asks is "you". */
+function told(message: string, name: string, isMe: boolean): string {
+  const words = inWords(message, NAMES);
+  return isMe ? words.replace(`${name} may`, "You may").replace("they have", "you have") : words;
+}
 
 export function Answered({
   body,
@@ -58,7 +68,7 @@ export function Answered({
         variant={allowed ? "success" : "warning"}
         title={`${allowed ? "Yes" : "No"}${isWhatIf ? ", if it were so" : ""}`}
       >
-        {message.charAt(0).toUpperCase() + message.slice(1)}.
+        {told(message, name, uid === session.present?.uid)}.
       </Alert>
       {line.length > 0 && short && (
         <>
@@ -70,9 +80,7 @@ export function Answered({
               const [given, taken] = [has(supposed.granted, place.gid), has(supposed.revoked, place.gid)];
               return (
                 <li key={place.gid}>
-                  <Label isCompact color={place.held ? "green" : "grey"} variant={place.held ? "filled" : "outline"}>
-                    {place.held ? "held" : "not held"}
-                  </Label>
+                  <Status tone={place.held ? "ok" : "off"}>{place.held ? "held" : "not held"}</Status>
                   <Link to={`/groups/${place.gid}`} onClick={onLeave} className="v-why-name">
                     {path(place.gid)}
                   </Link>

@@ -52,7 +52,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
   const who = everyone.filter((one) => one.uid !== me?.uid).map((one) => ({ value: String(one.uid), label: one.name }));
   const group = (gid: number) => path(gid);
   return (
-    <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="why-title">
+    <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="why-title" elementToFocus="#why-who">
       <ModalHeader
         title="Check access"
         labelId="why-title"

@@ -1,5 +1,6 @@
 /** What setting up the team will do, before it is done, while it is, and after: each step with its state. */
-import { ClipboardCopy, ClipboardCopyVariant, Content, ProgressStep, ProgressStepper } from "@patternfly/react-core";
+import { Content, ProgressStep, ProgressStepper } from "@patternfly/react-core";
+import { Code } from "@/ui/Code";
 import { shell } from "@/ui/format";
 import { Refused, usePlan } from "@/ui/PlanSummary";
 import type { Team, TeamStep } from "./team";
@@ -40,18 +41,7 @@ export function TeamReview({ steps, progress }: { steps: readonly TeamStep[]; pr
       <Content component="p" className="v-space-above">
         The same from a terminal{steps.some((one) => one.key === "user") && " (it asks for the password)"}:
       </Content>
-      <ClipboardCopy
-        isReadOnly
-        isCode
-        isExpanded
-        variant={ClipboardCopyVariant.expansion}
-        hoverTip="Copy"
-        clickTip="Copied"
-        textAriaLabel="Command lines"
-        toggleAriaLabel="Show all command lines"
-      >
-        {steps.map((step) => step.cli.map(shell).join(" ")).join("\n")}
-      </ClipboardCopy>
+      <Code label="Command lines" text={steps.map((step) => step.cli.map(shell).join(" ")).join("\n")} />
     </>
   );
 }

@@ -1,5 +1,4 @@
-/** One chart, as uPlot draws it: its colours from PatternFly's chart tokens, gaps as gaps. */
-import "@patternfly/patternfly/patternfly-charts.css";
+/** One chart, as uPlot draws it: its colours are the page's, gaps are gaps. */
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
@@ -8,7 +7,7 @@ import { type Chart, marks } from "./series";
 import { axisForm } from "./spans";
 
 const HEIGHT = 160;
-const COLOURS = ["--pf-t--chart--color--blue--300", "--pf-t--chart--color--orange--300"];
+const COLOURS = ["--v-accent", "--v-warn-dot"];
 const FILLED = 0.15;
 const LEAST = { cpu: 10, other: 1 };
 
@@ -75,7 +74,7 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlo
         label: line.title,
         stroke: colours[index],
         fill: lines.length === 1 ? faded(colours[index] ?? "") : undefined,
-        width: 2,
+        width: 1.5,
         spanGaps: false,
         points: { show: false },
         value: (plot: uPlot, value: number | null, line: number, at: number | null) => {

@@ -46,7 +46,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
     {
       id: "disk",
       title: "Disk",
-      unit: "all media together",
+      unit: "all disks together",
       lines: [
         { title: "Read", values: metrics.disk_read },
         { title: "Written", values: metrics.disk_written },
@@ -59,7 +59,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
     charts.push({
       id: "network",
       title: "Network",
-      unit: "NICs outside QEMU's user network",
+      unit: "all NICs but those of QEMU's own NAT",
       lines: [
         { title: "Received", values: metrics.net_received },
         { title: "Sent", values: metrics.net_sent },

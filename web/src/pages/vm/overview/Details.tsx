@@ -15,7 +15,7 @@ export function Details({ vm, info }: { vm: Vm; info: VmInfo }) {
   return (
     <ExpandableSection
       toggleText={gaps > 0 ? "Details, and what is not isolated on this host" : "Details"}
-      className="v-overview-all v-overview-last"
+      className="v-overview-last"
     >
       <DescriptionList isHorizontal isCompact columnModifier={{ lg: "2Col" }} className="v-space-above">
         <Fact name="Id">{info.vmid}</Fact>

@@ -3,13 +3,15 @@ import { Button, Card, CardBody, CardHeader, CardTitle } from "@patternfly/react
 import { type ReactNode, useState } from "react";
 import { Link } from "react-router";
 import { call } from "@/api/call";
-import { useMay } from "@/api/live";
+import { type Medium, useMay } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
 import { Icon, type IconName } from "@/look/Icon";
 import { useAction } from "@/ui/actions";
 import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
 import { mediumType } from "@/ui/labels";
+import { canGrow } from "../../media/content";
+import { GrowMedium } from "../../media/GrowMedium";
 import { isIso } from "../settings/mediaText";
 import { MODES } from "../settings/modes";
 import { ChangeDisc } from "./ChangeDisc";
@@ -19,6 +21,7 @@ export function Devices({ info }: { info: VmInfo }) {
   const known = useAttachable(info.gid);
   const may = useMay();
   const [changed, setChanged] = useState<Drive>();
+  const [grown, setGrown] = useState<Medium>();
   const settings = `/vms/${info.vmid}/settings`;
   return (
     <Card component="section" aria-label="Devices">
@@ -47,7 +50,7 @@ export function Devices({ info }: { info: VmInfo }) {
                 {may("vm.alter", info.gid) && medium && isIso(medium) && isDrive(mode) ? (
                   <Disc info={info} drive={{ mode, disc: mid }} name={medium.name} onChange={setChanged} />
                 ) : (
-                  medium && <Link to={`/media/${mid}`}>Show the medium</Link>
+                  medium && <Disk medium={medium} onGrow={() => setGrown(medium)} />
                 )}
               </Device>
             );
@@ -83,7 +86,24 @@ export function Devices({ info }: { info: VmInfo }) {
         )}
       </CardBody>
       {changed && <ChangeDisc info={info} drive={changed} onClose={() => setChanged(undefined)} />}
+      {grown && <GrowMedium medium={grown} onClose={() => setGrown(undefined)} />}
     </Card>
+  );
+}
+
+function Disk({ medium, onGrow }: { medium: Medium; onGrow: () => void }) {
+  const may = useMay();
+  return (
+    <div className="v-disc">
+      {may("media.create", medium.gid) && canGrow(medium) && (
+        <Button variant="link" isInline onClick={onGrow} aria-label={`Grow ${medium.name}`}>
+          Grow
+        </Button>
+      )}
+      <Link to={`/media/${medium.mid}`} aria-label={`Medium ${medium.name}`}>
+        Medium
+      </Link>
+    </div>
   );
 }
 

@@ -7,6 +7,8 @@ import type { Vm } from "@/api/live";
 import type { GuestInfo } from "@/api/schema";
 import { Fact } from "@/ui/Fact";
 import { bytes } from "@/ui/format";
+import { NAMES } from "@/ui/texts/names";
+import { asSentence } from "@/ui/texts/words";
 import { When } from "@/ui/When";
 import { Copied } from "./Network";
 
@@ -27,7 +29,11 @@ export function GuestCard({ vm }: { vm: Vm }) {
       <CardBody>
         {told?.agent === undefined ? (
           <span className="v-subtle">
-            {told?.why ?? (asked.isError ? "It could not be asked." : "Asking its agent…")}
+            {told?.why
+              ? asSentence(told.why.replace(/^VM \d+: /, ""), NAMES)
+              : asked.isError
+                ? "The guest agent could not be asked."
+                : "Asking the guest agent…"}
           </span>
         ) : (
           <Told told={told} />

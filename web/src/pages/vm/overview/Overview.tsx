@@ -35,6 +35,7 @@ export function Overview({ vm }: { vm: Vm }) {
         {screens && <Screens vm={vm} />}
         {info.data && !screens && <Facts vm={vm} info={info.data} since={metrics.data?.running_since} />}
         {info.data && <Devices info={info.data} />}
+        {info.data && <Details vm={vm} info={info.data} />}
       </div>
       {info.data && (
         <div className="v-column">
@@ -44,7 +45,6 @@ export function Overview({ vm }: { vm: Vm }) {
           {lives && <GuestCard vm={vm} />}
         </div>
       )}
-      {info.data && <Details vm={vm} info={info.data} />}
     </div>
   );
 }

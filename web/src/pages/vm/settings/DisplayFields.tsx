@@ -1,7 +1,7 @@
 /** The displays: a virtio GPU each, with its preferred mode. */
 import { Button, FormGroup, FormSection, TextInput } from "@patternfly/react-core";
-import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
+import { Icon } from "@/look/Icon";
 import { type Fields, replaced, without } from "./fields";
 import { Problem } from "./Problem";
 
@@ -55,7 +55,7 @@ export function DisplayFields({ draft, change, problems, disabled }: Fields) {
             {!disabled && (
               <Button
                 variant="plain"
-                icon={<TrashIcon />}
+                icon={<Icon name="trash" />}
                 aria-label={`Remove display ${display.name}`}
                 onClick={() => change({ displays: without(displays, index) })}
               />
@@ -66,7 +66,7 @@ export function DisplayFields({ draft, change, problems, disabled }: Fields) {
       {displays.length === 0 && <span className="v-subtle">None: it has only the serial console.</span>}
       {!disabled && displays.length < AlterVm.displays.maxItems && (
         <div>
-          <Button variant="link" isInline icon={<PlusCircleIcon />} onClick={add}>
+          <Button variant="link" isInline icon={<Icon name="plus" />} onClick={add}>
             Add a display
           </Button>
         </div>

@@ -42,12 +42,12 @@ export function GeneralFields({
         />
         <Problem text={problems.cpus} />
       </FormGroup>
-      <FormGroup label="CPUs while it runs, at most" fieldId="max_cpus">
+      <FormGroup label="Maximum CPUs" fieldId="max_cpus">
         <NumberInput
           inputProps={{ id: "max_cpus" }}
-          inputAriaLabel="CPUs while it runs, at most"
-          minusBtnAriaLabel="One CPU less at most"
-          plusBtnAriaLabel="One CPU more at most"
+          inputAriaLabel="Maximum CPUs"
+          minusBtnAriaLabel="Maximum: one CPU less"
+          plusBtnAriaLabel="Maximum: one CPU more"
           value={Number.isNaN(draft.max_cpus) ? "" : draft.max_cpus}
           min={0}
           onMinus={() => change({ max_cpus: draft.max_cpus - 1 })}
@@ -57,7 +57,7 @@ export function GeneralFields({
           isDisabled={disabled}
           widthChars={4}
         />
-        <Problem text={problems.max_cpus} help="0: no more than it is started with." />
+        <Problem text={problems.max_cpus} help="CPUs can be added up to this number while it runs; 0: none." />
       </FormGroup>
       <FormGroup label="Memory" fieldId="memory" isRequired>
         <TextInput
@@ -70,7 +70,7 @@ export function GeneralFields({
         />
         <Problem text={problems.memory_mib} help={MEMORY_HELP} />
       </FormGroup>
-      <FormGroup label="Memory while it runs, at most" fieldId="max_memory">
+      <FormGroup label="Maximum memory" fieldId="max_memory">
         <TextInput
           id="max_memory"
           value={draft.maxMemory}
@@ -79,7 +79,10 @@ export function GeneralFields({
           isDisabled={disabled}
           className="v-memory"
         />
-        <Problem text={problems.max_memory_mib} help="Nothing: no more than it is started with." />
+        <Problem
+          text={problems.max_memory_mib}
+          help="Memory can be added up to this size while it runs; empty: none."
+        />
       </FormGroup>
       <Checkbox
         id="autostart"

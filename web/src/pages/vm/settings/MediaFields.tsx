@@ -8,10 +8,10 @@ import {
   FormSelectOption,
   FormSelectOptionGroup,
 } from "@patternfly/react-core";
-import { ArrowDownIcon, ArrowUpIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import type { Medium } from "@/api/live";
 import type { Attachment } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { useAttachable } from "@/ui/attachable";
 import { useGroupPath } from "@/ui/groups";
 import { hasPlaces } from "./boot";
@@ -105,14 +105,14 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
                     <>
                       <Button
                         variant="plain"
-                        icon={<ArrowUpIcon />}
+                        icon={<Icon name="up" />}
                         aria-label={`${name} earlier in the boot order`}
                         isDisabled={index === 0}
                         onClick={() => change({ media: moved(media, index, -1) })}
                       />
                       <Button
                         variant="plain"
-                        icon={<ArrowDownIcon />}
+                        icon={<Icon name="down" />}
                         aria-label={`${name} later in the boot order`}
                         isDisabled={index === media.length - 1}
                         onClick={() => change({ media: moved(media, index, 1) })}
@@ -121,7 +121,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
                   )}
                   <Button
                     variant="plain"
-                    icon={<TrashIcon />}
+                    icon={<Icon name="trash" />}
                     aria-label={`Detach ${name}`}
                     onClick={() => change({ media: without(media, index) })}
                   />

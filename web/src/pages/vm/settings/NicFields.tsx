@@ -1,10 +1,10 @@
 /** The NICs: behind the server's own NAT, or bridged to a NIC of the host. */
 import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption, Switch } from "@patternfly/react-core";
-import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { Interface, Nic } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { type Fields, replaced, without } from "./fields";
 import { Problem } from "./Problem";
 
@@ -103,7 +103,7 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
             {!disabled && (
               <Button
                 variant="plain"
-                icon={<TrashIcon />}
+                icon={<Icon name="trash" />}
                 aria-label={`Remove NIC ${index + 1}`}
                 onClick={() => change({ nics: without(nics, index) })}
               />
@@ -117,7 +117,7 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
           <Button
             variant="link"
             isInline
-            icon={<PlusCircleIcon />}
+            icon={<Icon name="plus" />}
             onClick={() => change({ nics: [...nics, nicOf("NAT", undefined)] })}
           >
             Add a NIC

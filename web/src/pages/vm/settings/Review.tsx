@@ -71,7 +71,13 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
   };
   const runs = vm.state !== "STOPPED";
   return (
-    <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="review-title">
+    <Modal
+      isOpen
+      variant="medium"
+      onClose={onClose}
+      aria-labelledby="review-title"
+      elementToFocus="#review-save:enabled, #review-no"
+    >
       <ModalHeader title={`Save these changes to ${vm.name}?`} labelId="review-title" />
       <ModalBody>
         <Table role="table" variant="compact" aria-label="What changes" gridBreakPoint="grid-md">
@@ -80,7 +86,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
               <Th>Setting</Th>
               <Th>From</Th>
               <Th>To</Th>
-              <Th>Takes effect</Th>
+              <Th modifier="fitContent">Takes effect</Th>
             </Tr>
           </Thead>
           <Tbody>
@@ -108,10 +114,15 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
         />
       </ModalBody>
       <ModalFooter>
-        <Button onClick={() => void saveIt()} isLoading={busy || !planned} isDisabled={busy || !planned}>
+        <Button
+          id="review-save"
+          onClick={() => void saveIt()}
+          isLoading={busy || !planned}
+          isDisabled={busy || !planned}
+        >
           {planned ? "Save" : "Checking with the server"}
         </Button>
-        <Button variant="link" onClick={onClose}>
+        <Button variant="link" id="review-no" onClick={onClose}>
           Continue editing
         </Button>
       </ModalFooter>
