@@ -76,7 +76,7 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.holds("PAGE-28")
+@pytest.mark.holds("PAGE-28", "PAGE-392")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared":
         host.ok("media", "create", disk, "--size", "1M")
@@ -92,6 +92,10 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     assert clicks.made <= MOST
     assert [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]] == ["shared"]
     assert [one["size"] for one in json.loads(host.ok("trash", "list", "--json"))["items"]] == [1 << 20]
+    root.page.get_by_role("region", name="Results of your actions").get_by_role("button", name="Undo").click()
+    expect(root.page.get_by_role("link", name="web", exact=True)).to_be_visible()
+    assert json.loads(host.ok("trash", "list", "--json"))["items"] == []
+    assert "web-disk" in host.ok("media", "list")
 
     host.ok("vm", "start", "db")
     root.open("/vms/2")

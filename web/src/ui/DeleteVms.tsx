@@ -10,6 +10,7 @@ import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { vmCli } from "@/ui/vmCli";
 import { ownDisks } from "./ownDisks";
+import { undoDeletion } from "./restore";
 
 interface Props {
   /** As they were when it was asked. */
@@ -146,6 +147,13 @@ function deleteAll(
     done: how.purge ? "deleted permanently" : "moved to the trash",
     noun: "VM",
     name: (vm) => vm.name,
+    undo: how.purge
+      ? undefined
+      : () =>
+          void undoDeletion(
+            "vm",
+            vms.map((one) => one.vmid),
+          ),
     do: async (vm) => {
       if (how.force && vm.state !== "STOPPED")
         await call("put", "/v/vm/state", { vmid: vm.vmid, state: "STOPPED", force: true });

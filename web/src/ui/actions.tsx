@@ -13,6 +13,8 @@ export interface Toast {
   busy: boolean;
   /** One line for each of several things that failed. */
   failures?: readonly Failure[];
+  /** Takes back what it tells of. */
+  undo?: (() => void) | undefined;
 }
 
 export interface Failure {
@@ -27,11 +29,15 @@ export interface Action<T> {
   /** "web is running"; absent: nothing is said of success. */
   done?: string | ((result: T) => string);
   do: () => Promise<T>;
+  /** Takes it back, once it was done. */
+  undo?: (() => void) | undefined;
 }
 
 const toasts = new Signal<Toast[]>([]);
 /** Milliseconds that a success is told for. */
 const SHOWN = 4000;
+/** The same, of one that can be taken back. */
+const SHOWN_WITH_UNDO = 10_000;
 let last = 0;
 
 function put(toast: Toast): void {
@@ -54,7 +60,7 @@ export function toast(): (told: Omit<Toast, "id">) => void {
   const id = ++last;
   return (told) => {
     put({ ...told, id });
-    if (!told.busy && told.variant === "success") setTimeout(() => dismiss(id), SHOWN);
+    if (!told.busy && told.variant === "success") setTimeout(() => dismiss(id), told.undo ? SHOWN_WITH_UNDO : SHOWN);
   };
 }
 
@@ -67,8 +73,8 @@ export async function runAction<T>(action: Action<T>): Promise<boolean> {
     const done = typeof action.done === "function" ? action.done(result) : action.done;
     if (done === undefined) dismiss(id);
     else {
-      put({ id, variant: "success", title: done, busy: false });
-      setTimeout(() => dismiss(id), SHOWN);
+      put({ id, variant: "success", title: done, busy: false, undo: action.undo });
+      setTimeout(() => dismiss(id), action.undo ? SHOWN_WITH_UNDO : SHOWN);
     }
     return true;
   } catch (error) {
@@ -92,6 +98,18 @@ export function Toasts() {
             <p>{toast.title}</p>
             {toast.message && <p className="v-subtle">{toast.message}</p>}
             {toast.failures && <Failures all={toast.failures} />}
+            {toast.undo && (
+              <button
+                type="button"
+                className="v-link"
+                onClick={() => {
+                  dismiss(toast.id);
+                  toast.undo?.();
+                }}
+              >
+                Undo
+              </button>
+            )}
             {toast.request && <small className="v-subtle">Request {toast.request}</small>}
           </div>
           {!toast.busy && (

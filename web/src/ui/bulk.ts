@@ -20,6 +20,8 @@ export interface Bulk<T> {
   do: (one: T) => Promise<unknown>;
   /** One after the other: what comes later needs what came before. */
   inOrder?: boolean;
+  /** Takes it back, once all of it was done. */
+  undo?: (() => void) | undefined;
 }
 
 /** Whether all of it was done. */
@@ -43,7 +45,7 @@ export async function runBulk<T>(all: readonly T[], bulk: Bulk<T>): Promise<bool
       request: error instanceof ApiError ? error.request : undefined,
     }),
   );
-  if (failures.length === 0) tell({ variant: "success", title: `${what} ${bulk.done}`, busy: false });
+  if (failures.length === 0) tell({ variant: "success", title: `${what} ${bulk.done}`, busy: false, undo: bulk.undo });
   else
     tell({
       variant: "danger",

@@ -3,12 +3,11 @@ import { Content } from "@patternfly/react-core";
 import { call } from "@/api/call";
 import type { TrashItem } from "@/api/schema";
 import { runAction } from "@/ui/actions";
-import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
 import { PlanSummary } from "@/ui/PlanSummary";
+import { restore } from "@/ui/restore";
 import { idWord } from "@/ui/vmCli";
-import { order } from "./order";
 
 export interface TrashRequest {
   verb: "restore" | "purge";
@@ -23,16 +22,6 @@ const WORDS = {
   restore: { ask: "Restore", method: "put", cli: "restore" },
   purge: { ask: "Remove permanently", method: "delete", cli: "rm" },
 } as const;
-
-const restore = (items: readonly TrashItem[]) =>
-  runBulk(order(items), {
-    pending: "Restoring",
-    done: "restored",
-    noun: "item",
-    name: (item) => item.name,
-    do: (item) => call("put", "/t/trash", { trid: item.trid }),
-    inOrder: true,
-  });
 
 const purge = (item: TrashItem) =>
   runAction({

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { TrashItem } from "@/api/schema";
-import { order } from "./order";
+import { order } from "./trashOrder";
 
 const item = (trid: number, kind: TrashItem["kind"], deleted: number): TrashItem => ({
   trid,

@@ -1,0 +1,30 @@
+/** What was deleted comes back from the trash: chosen there, or by the button of the toast that told of its deletion. */
+import { call } from "@/api/call";
+import { messageOf } from "@/api/http";
+import type { TrashItem } from "@/api/schema";
+import { showToast } from "./actions";
+import { runBulk } from "./bulk";
+import { order } from "./trashOrder";
+
+export const restore = (items: readonly TrashItem[]): Promise<boolean> =>
+  runBulk(order(items), {
+    pending: "Restoring",
+    done: "restored",
+    noun: "item",
+    name: (item) => item.name,
+    do: (item) => call("put", "/t/trash", { trid: item.trid }),
+    inOrder: true,
+  });
+
+/** `ids` as they were before the deletion. */
+export async function undoDeletion(kind: TrashItem["kind"], ids: readonly (string | number)[]): Promise<void> {
+  try {
+    const wanted = new Set(ids.map(String));
+    const { items } = await call("post", "/t/trash/list", {});
+    const found = items.filter((one) => one.kind === kind && wanted.has(one.id));
+    if (found.length > 0) await restore(found);
+    else showToast("warning", "It is no longer in the trash");
+  } catch (error) {
+    showToast("danger", "The trash could not be read", messageOf(error));
+  }
+}
