@@ -123,7 +123,11 @@ function Disks({ vms, disks, shared, isOn, onChange }: DisksProps) {
         <Checkbox
           id="delete-disks"
           label={`Delete ${vms.length === 1 ? "its" : "their"} ${all.length === 1 ? "disk" : "disks"} too`}
-          description={`${names(all)} (${bytes(size)}). ISOs remain.`}
+          description={
+            <>
+              <bdi>{names(all)}</bdi> ({bytes(size)}). ISOs remain.
+            </>
+          }
           isChecked={isOn}
           onChange={(_event, on) => onChange(on)}
         />

@@ -8,7 +8,8 @@ import type { Plan } from "@/api/schema";
 import { bytes, count, mib } from "./format";
 import { useGroupPath } from "./groups";
 import { sentence } from "./steps";
-import { ROOT_NAME } from "./texts/words";
+import { NAMES } from "./texts/names";
+import { asSentence, ROOT_NAME } from "./texts/words";
 
 export interface Change {
   method: Exclude<Method, "post">;
@@ -67,7 +68,7 @@ export function Steps({ plan }: { plan: Plan }) {
         ))}
       </List>
       {plan.warnings?.map((warning) => (
-        <Alert component="p" key={warning} isInline isPlain variant="warning" title={warning} />
+        <Alert component="p" key={warning} isInline isPlain variant="warning" title={asSentence(warning, NAMES)} />
       ))}
     </div>
   );

@@ -15,6 +15,8 @@ import { ApiError, messageOf } from "@/api/http";
 import { useMay } from "@/api/live";
 import { runAction } from "@/ui/actions";
 import { LinkButton } from "@/ui/LinkButton";
+import { NAMES } from "@/ui/texts/names";
+import { asSentence } from "@/ui/texts/words";
 import type { Draft } from "./draft";
 import type { Run, RunStep, StepId } from "./run";
 
@@ -74,7 +76,7 @@ export function RunProgress({
         </ProgressStepper>
       </div>
       {run.warnings.map((warning) => (
-        <Alert key={warning} isInline variant="warning" title={warning} />
+        <Alert key={warning} isInline variant="warning" title={asSentence(warning, NAMES)} />
       ))}
       {run.is === "failed" && (
         <>

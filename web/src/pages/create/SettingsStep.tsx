@@ -6,6 +6,7 @@ import { DISK_HELP, diskBytes, MEMORY_HELP, memoryMib } from "@/ui/amounts";
 import { Choose } from "@/ui/Choose";
 import { bytes, count, mib } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
+import { WhoGivesMore } from "@/ui/WhoGivesMore";
 import { DISK_FORMATS, type Format } from "../media/content";
 import { scarceWords } from "../media/rules";
 import type { Available } from "./available";
@@ -42,6 +43,10 @@ export function SettingsStep({
   const host = useAnswer("post", "/h/host", {}, { enabled: seesHost }).data;
   const nics = useAnswer("post", "/v/nic/list", {}, { enabled: may("nic.list", draft.gid) });
   const pool = room.pools.find((one) => one.mpid === draft.mpid);
+  const overQuota =
+    Number(draft.cpus) > (room.left.cpus ?? Infinity) ||
+    (memoryMib(draft.memory) ?? 0) > (room.left.memory_mib ?? Infinity) ||
+    room.left.vms === 0;
   const custom = !DISPLAYS.includes(draft.display);
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
@@ -83,6 +88,7 @@ export function SettingsStep({
           onChange={(memory) => onChange({ memory })}
         />
       </div>
+      {overQuota && <WhoGivesMore gid={draft.gid} />}
       {may("vm.state", draft.gid) && (
         <Checkbox
           id="create-start"

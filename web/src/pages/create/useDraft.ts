@@ -7,6 +7,7 @@ import { uploads, useUpload } from "@/api/upload";
 import { useAttachable } from "@/ui/attachable";
 import { pathsOf, useGroupsWhere } from "@/ui/groups";
 import { type Change, usePlan } from "@/ui/PlanSummary";
+import { warningOf } from "../media/warning";
 import { useAvailable } from "./available";
 import { baseName, fetchedOf, useCatalogue } from "./catalogue";
 import {
@@ -142,7 +143,7 @@ export function useDraft() {
     refused,
     vmError: vmPlan.error,
     diskError: diskPlan.error,
-    warning: warningOf(chosen, upload?.content?.warning),
+    warning: imageWarning(chosen, upload?.content),
     noUpload: noUpload(may("media.create", gid), mpid !== undefined, room.ready),
     hasSource:
       typed.source?.from === "upload"
@@ -221,8 +222,8 @@ function freeName(name: string, taken: ReadonlySet<string>): string {
   for (let number = 2; ; number += 1) if (!taken.has(`${name}-${number}`)) return `${name}-${number}`;
 }
 
-function warningOf(chosen: Medium | undefined, uploaded: string | undefined): string | undefined {
-  const told = chosen?.content?.warning ?? uploaded;
+function imageWarning(chosen: Medium | undefined, uploaded: Medium["content"]): string | undefined {
+  const told = warningOf(chosen?.content) ?? warningOf(uploaded);
   if (told) return told;
   if (chosen?.content?.boots_efi === false) return "It does not boot with EFI, and VMs here have EFI firmware.";
   return undefined;

@@ -3,6 +3,7 @@ import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Link } from "react-router";
 import { useAnswer } from "@/api/queries";
 import { type GroupChoice, useGroupsWhere } from "@/ui/groups";
+import { WhoGivesMore } from "@/ui/WhoGivesMore";
 import { amount, LIMITED, TITLES } from "../people/quotas";
 import { Bar } from "./Host";
 
@@ -60,12 +61,4 @@ function OfGroup({ group: { gid, path } }: { group: GroupChoice }) {
       {tight && <WhoGivesMore gid={gid} />}
     </div>
   );
-}
-
-/** Those who may set the quota, as far as one sees them. */
-function WhoGivesMore({ gid }: { gid: number }) {
-  const { data } = useAnswer("post", "/u/why", { operation: "set_quota", gid });
-  const names = data?.ask?.map((one) => one.name) ?? [];
-  if (!data || data.allowed || names.length === 0) return null;
-  return <small className="v-subtle">For more, ask {names.slice(0, 3).join(" or ")}.</small>;
 }

@@ -16,6 +16,7 @@ import { bootWords, canStart, formatWords } from "./content";
 import { MediumActions } from "./MediumActions";
 import { MediumDialog, type Wish } from "./MediumDialogs";
 import { useMediumDetails } from "./useMediumDetails";
+import { warningOf } from "./warning";
 
 const TRAIL = [{ to: "/media", title: "Media" }];
 
@@ -67,7 +68,7 @@ function Shown({ medium }: { medium: Medium }) {
         )}
         {medium.content?.warning && (
           <Alert component="p" isInline variant="warning" title="What to know before attaching it">
-            {medium.content.warning}
+            {warningOf(medium.content)}
           </Alert>
         )}
         <div className="v-column">

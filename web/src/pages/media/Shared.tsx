@@ -26,7 +26,7 @@ function From({ gid }: { gid: number }) {
         Shared ISOs
       </CardTitle>
       <CardBody>
-        <p className="v-subtle">From the groups above yours. Your VMs can boot from them.</p>
+        <p className="v-subtle v-space-below">From the groups above yours. Your VMs can boot from them.</p>
         <ul className="v-lines v-plain-list">
           {shared.map((one) => (
             <li key={one.mid} className="v-above">

@@ -17,6 +17,7 @@ import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
 import { bytes, count, duration } from "@/ui/format";
 import { canImport } from "./content";
+import { warningOf } from "./warning";
 
 export function Uploading({ onImport }: { onImport: (medium: Medium) => void }) {
   const all = useUploads();
@@ -151,6 +152,6 @@ function HowFar({ upload }: { upload: Upload }) {
         {upload.left !== undefined && `, about ${duration(upload.left)} left`}
       </>
     );
-  if (upload.state === "done") return <>{upload.content?.warning ?? "Uploaded"}</>;
+  if (upload.state === "done") return <>{warningOf(upload.content) ?? "Uploaded"}</>;
   return <>{uploadStatus(upload)}</>;
 }

@@ -8,6 +8,7 @@ import { bytes } from "@/ui/format";
 import { mediumType, Tag } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { bootWords, canImport, formatWords } from "./content";
+import { warningOf } from "./warning";
 
 export function columnsOf(
   path: (gid: number) => string,
@@ -98,7 +99,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
               appendTo={menuRoom}
               headerContent="What to know before attaching it"
               headerComponent="h2"
-              bodyContent={content.warning}
+              bodyContent={warningOf(content)}
               footerContent={(hide) =>
                 onImport && canImport(medium) ? (
                   <Button

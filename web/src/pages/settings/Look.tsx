@@ -4,7 +4,7 @@ import { useSignal } from "@/api/signal";
 import { chooseDensity, chooseTheme, type Density, density, type Theme, theme } from "@/ui/theme";
 
 const THEMES: Array<[Theme, string]> = [
-  ["system", "As in the system"],
+  ["system", "System"],
   ["light", "Light"],
   ["dark", "Dark"],
 ];

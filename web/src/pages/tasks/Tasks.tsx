@@ -112,7 +112,8 @@ export default function Tasks() {
             ) : (
               <EmptyState titleText="No tasks in the last day" headingLevel="h2">
                 <EmptyStateBody>
-                  Begin one where the <Link to="/media">media</Link> are: import an image, or clone a disk.
+                  Imports, clones and other work that takes a while appear here. Most of it begins under{" "}
+                  <Link to="/media">Media</Link>.
                 </EmptyStateBody>
               </EmptyState>
             )

@@ -179,7 +179,11 @@ export function State({ vm }: { vm: Vm }) {
           <Tag tone="busy">Restart needed</Tag>
         </span>
       )}
-      {why && <span className="v-vms-why">{why}</span>}
+      {why && (
+        <span className="v-vms-why" title={why}>
+          {why}
+        </span>
+      )}
     </span>
   );
 }

@@ -4,6 +4,7 @@ import { Alert } from "@patternfly/react-core";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
+import { warningOf } from "../../media/warning";
 import { useVmMetrics } from "../metrics/useVmMetrics";
 import { useVmInfo } from "../useVmInfo";
 import { Details } from "./Details";
@@ -26,7 +27,7 @@ export function Overview({ vm }: { vm: Vm }) {
     <div className="v-overview">
       {warned.map((one) => (
         <Alert key={one.mid} component="p" isInline variant="warning" title={one.name} className="v-overview-all">
-          {one.content?.warning}
+          {warningOf(one.content)}
         </Alert>
       ))}
       {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}

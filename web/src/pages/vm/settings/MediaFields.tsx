@@ -14,6 +14,7 @@ import type { Attachment } from "@/api/schema";
 import { Icon } from "@/look/Icon";
 import { useAttachable } from "@/ui/attachable";
 import { useGroupPath } from "@/ui/groups";
+import { warningOf } from "../../media/warning";
 import { hasPlaces } from "./boot";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
@@ -128,7 +129,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
                 </div>
               )}
             </div>
-            <Problem text={problem} help={medium?.content?.warning} />
+            <Problem text={problem} help={medium && warningOf(medium.content)} />
           </fieldset>
         );
       })}

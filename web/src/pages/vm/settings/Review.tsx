@@ -15,6 +15,8 @@ import { useGroupPath } from "@/ui/groups";
 import { quotaWords } from "@/ui/PlanSummary";
 import type { Refusal } from "@/ui/RefusalAlert";
 import { SameAs } from "@/ui/SameAs";
+import { NAMES } from "@/ui/texts/names";
+import { asSentence } from "@/ui/texts/words";
 import { bodyOf, cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
 import { MODES } from "./modes";
 import { nicText } from "./nicText";
@@ -62,7 +64,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
       const { waiting, warnings } = await call("patch", "/v/vm", body);
       const later = waiting.length > 0 ? "Changes for the next start are listed at the top of the page." : undefined;
       showToast("success", `${changes.name ?? vm.name} was changed`, later);
-      for (const warning of warnings ?? []) showToast("warning", warning);
+      for (const warning of warnings ?? []) showToast("warning", asSentence(warning, NAMES));
       onSaved();
     } catch (error) {
       setBusy(false);
@@ -105,7 +107,14 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
           </Tbody>
         </Table>
         {planned?.warnings?.map((warning) => (
-          <Alert component="p" key={warning} isInline variant="warning" title={warning} className="v-space-above" />
+          <Alert
+            component="p"
+            key={warning}
+            isInline
+            variant="warning"
+            title={asSentence(warning, NAMES)}
+            className="v-space-above"
+          />
         ))}
         {planned && <Takes planned={planned} />}
         <SameAs
