@@ -100,6 +100,7 @@ screenshots: ## Create the pictures in docs/pictures again, with real guests
 	@scripts/setup dev
 	@rm -rf docs/pictures
 	@$(PY) -m pytest --pictures docs/pictures tests/web/test_screenshots.py
+	@$(PY) -m tests.web.sheet docs/pictures
 
 fix: ## Format, and fix what the linter can fix
 	@scripts/setup dev
