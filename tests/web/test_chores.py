@@ -76,7 +76,7 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.holds("PAGE-28", "PAGE-392")
+@pytest.mark.holds("PAGE-28", "PAGE-54")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared":
         host.ok("media", "create", disk, "--size", "1M")
@@ -152,7 +152,7 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     assert "web-3" not in host.ok("vm", "list")
 
 
-@pytest.mark.holds("PAGE-390")
+@pytest.mark.holds("PAGE-53")
 def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewPerson, tmp_path: Path) -> None:
     image = tmp_path / "install.iso"
     image.write_bytes(bytes(16 * 2048) + b"\x01CD001".ljust(2048, b"\0"))

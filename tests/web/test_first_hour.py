@@ -189,7 +189,7 @@ def test_the_first_team(fresh: Host, owner: Person, person: NewPerson) -> None:
     expect(ann.page.get_by_role("button", name="Upload an image")).to_be_visible()
 
 
-@pytest.mark.holds("TEAM-16", "PAGE-391")
+@pytest.mark.holds("TEAM-16", "PAGE-55")
 def test_a_team_boots_from_an_iso_of_the_group_above_that_it_may_not_list(
     fresh: Host, owner: Person, person: NewPerson, tmp_path: Path
 ) -> None:

@@ -194,7 +194,7 @@ def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: 
     assert found == {"small-1": True, "small-1-disk": False, "small-1-2-disk": False} and served.asked == 1
 
 
-@pytest.mark.holds("PAGE-40", "PAGE-391")
+@pytest.mark.holds("PAGE-40", "PAGE-55")
 def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished: Host, person: NewPerson) -> None:
     with Client(furnished.url, furnished.key) as client:
         uid = client.create_user(name="cara", password=PASSWORD).uid
