@@ -80,6 +80,25 @@ async def test_what_is_copied_is_kept_from_changes_and_a_cancellation_leaves_it_
 
 
 @pytest.mark.holds("IMAGE-49")
+async def test_a_disk_that_is_detached_meanwhile_is_taken_out_when_it_has_moved(two: World) -> None:
+    w = two
+    mid = await w.medium()
+    vmid = await w.vm("web", media=[{"mid": mid, "mode": "VIRTIO"}])
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    w.hypervisor.mirrors.slow = True
+    body = (await w.ok("PUT", MOVE, mid=mid, mpid=2)).body
+    run = next(iter(w.hypervisor.runs.values()))
+    while not run.mirrors:
+        await asyncio.sleep(0)
+    altered = (await w.ok("PATCH", "/v/vm", vmid=vmid, media=[])).body
+    assert altered["waiting"] == ["media"] and "being moved" in altered["waits"]["media"]
+    w.hypervisor.mirrors.slow = False
+    assert (await wait(w, body))["state"] == "DONE"
+    await w.settle()
+    assert run.spec.disks == () and (await w.ok("POST", "/v/vm", vmid=vmid))["waiting"] == []
+
+
+@pytest.mark.holds("IMAGE-49")
 @pytest.mark.parametrize("fault", ["it breaks", "it ends", "no answer"])
 async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Path, fault: str) -> None:
     w = two

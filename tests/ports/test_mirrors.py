@@ -127,6 +127,20 @@ async def test_of_a_disk_that_was_copied_before_only_the_last_copy_counts(subjec
     assert (altered.spec, altered.waits) == (limited, ())
 
 
+@pytest.mark.holds("GUEST-84")
+async def test_what_is_copied_stays_until_that_is_over(subject: Subject) -> None:
+    who, made = await runs(subject, disk(0), disk(1))
+    await copied(subject, who)
+    without = msgspec.structs.replace(made, disks=(disk(1),))
+    altered = await subject.hypervisor.machines.alter(who, without, deadline=DEADLINE)
+    assert altered.spec.disks == (disk(1), disk(0))
+    ((field, medium_, why),) = ((one.field, one.medium, one.why) for one in altered.waits)
+    assert (field, medium_) == ("disks", SOURCE.medium) and "being moved" in why
+    await subject.hypervisor.mirrors.settle(who, SOURCE, deadline=DEADLINE)
+    altered = await subject.hypervisor.machines.alter(who, without, deadline=DEADLINE)
+    assert (altered.spec.disks, altered.waits) == ((disk(1),), ())
+
+
 @pytest.mark.holds("GUEST-85")
 async def test_a_run_that_ends_meanwhile_says_so(subject: Subject) -> None:
     who, _ = await runs(subject, disk(0))

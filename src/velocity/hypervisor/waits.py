@@ -5,6 +5,7 @@ from __future__ import annotations
 NOT_YET = "the guest has not let go of it yet"
 COLD_DISPLAY = "displays come and go at a start"
 NO_SIZE = "the guest did not follow at once: that takes a driver (virtio-gpu) and a desktop that listens to it"
+COPIED = "it is being moved or converted, and stays until that is done"
 LESS_CPUS = "CPUs are not taken out of a guest that runs"
 MORE_CPUS = "more CPUs than at its start need max_cpus, which is set for a start"
 MORE_MEMORY = "other memory than at its start needs max_memory_mib, which is set for a start"

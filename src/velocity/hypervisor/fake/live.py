@@ -12,7 +12,7 @@ from msgspec import structs
 from velocity.hypervisor.disks import Key, keyed
 from velocity.hypervisor.fake import growth
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, HypervisorError, MachineSpec, Wait
-from velocity.hypervisor.waits import COLD_DISPLAY, NO_SIZE, NOT_YET
+from velocity.hypervisor.waits import COLD_DISPLAY, COPIED, NO_SIZE, NOT_YET
 from velocity.storage.port import MediaRef
 
 OLD = "1"
@@ -41,6 +41,8 @@ class FakeDevices:
         self._waits: list[Wait] = []
         self.sizes: dict[MediaRef, int] = {}
         """Of the disks that were made larger, in bytes."""
+        self.copying: set[UUID] = set()
+        """Its disks that are being copied to other objects, which stay meanwhile."""
         self.copied: dict[UUID, MediaRef] = {}
         """Of the disks that were copied to other objects, those."""
 
@@ -129,6 +131,8 @@ class FakeDevices:
         assert slot.disk is not None
         if slot.bus is Bus.BLOCK and slot.cold:
             self._waits.append(Wait("disks", "it was there at the start", slot.disk.media.medium))
+        elif slot.disk.media.medium in self.copying:
+            self._waits.append(Wait("disks", COPIED, slot.disk.media.medium))
         elif not self.lets_go:
             slot.leaving = True
             self._waits.append(Wait("disks", NOT_YET, slot.disk.media.medium))

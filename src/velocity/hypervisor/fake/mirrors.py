@@ -35,6 +35,7 @@ class FakeMirrors:
                 raise HypervisorError("it is being copied already")
             run.mirrors[source.medium] = Copying(source, target)
             run.devices.copied.pop(source.medium, None)
+            run.devices.copying.add(source.medium)
 
         self._state.running(who)
         self._faults.deed(who, work)
@@ -57,6 +58,7 @@ class FakeMirrors:
             nonlocal taken
             run = self._state.running(who)
             one = run.mirrors.pop(media.medium, None)
+            run.devices.copying.discard(media.medium)
             taken = one is not None and one.held and one.target == media
             if one is not None and taken:
                 run.devices.take(one.source, one.target)
@@ -70,6 +72,7 @@ class FakeMirrors:
     def _one(self, run: FakeRun, source: MediaRef) -> Copying:
         if self.breaks is not None:
             run.mirrors.pop(source.medium, None)
+            run.devices.copying.discard(source.medium)
             raise HypervisorError(self.breaks)
         if source.medium not in run.mirrors:
             raise HypervisorError(NONE)

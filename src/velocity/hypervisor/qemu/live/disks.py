@@ -21,13 +21,12 @@ from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, devices, 
 from velocity.hypervisor.qemu.live import nodes, places, removal
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found, number_in, read
-from velocity.hypervisor.waits import NOT_YET
+from velocity.hypervisor.waits import COPIED, NOT_YET
 
 NOT_KNOWN = -1
 BOOT = 1000
 """Behind the boot order: of what is plugged, until the next start."""
 FIXED = "a BLOCK disk that was there at its start cannot be taken out while it runs"
-COPIED = "it is being moved or converted"
 FORM = "how a disk is cached, read and written is chosen when it is attached"
 
 
