@@ -30,7 +30,7 @@ def vm_create(world: World) -> Request:
     return make_vm(world, world.top, [])
 
 
-def _end_others(world: World, state: str) -> None:
+def end_others(world: World, state: str) -> None:
     """Where guests are real no other one runs than one in that state."""
     for name, vm in world.state["vms"].items() if world.server.qemu else ():
         if vm["state"] not in ("STOPPED", state):
@@ -39,13 +39,13 @@ def _end_others(world: World, state: str) -> None:
 
 def _new_vm(world: World) -> str:
     """One that never ran."""
-    _end_others(world, "STOPPED")
+    end_others(world, "STOPPED")
     world.do(vm_create(world))
     return list(world.state["vms"])[-1]
 
 
 def _vm(world: World, state: str) -> str:
-    _end_others(world, state)
+    end_others(world, state)
     found = world.pick("vms", lambda _, vm: vm["state"] == state and vm["group"] == world.top)
     if found is None:
         found = world.pick("vms", lambda _, vm: vm["state"] == "STOPPED" and vm["group"] == world.top)

@@ -82,6 +82,7 @@ def vm_move(world: World) -> Request:
 
 def _vm_disk(world: World, kind: str, format_: str) -> Request:
     """The disk of a VM that runs is written anew, which goes on with the new file."""
+    machines.end_others(world, "STOPPED")
     world.do(media.make_medium(world, world.top))
     name = list(world.state["media"])[-1]
     world.do(machines.make_vm(world, world.top, [name]))
