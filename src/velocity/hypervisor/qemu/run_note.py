@@ -72,8 +72,8 @@ class Run(Struct, frozen=True):
     """What is, or may be, open in QEMU: by the number of its node."""
     usb: dict[str, int] = {}
     """Its USB controllers, and the ports of each."""
-    order: tuple[str, ...] | None = None
-    """The devices that its firmware tries, the first one first; None: an earlier version started it."""
+    order: tuple[str, ...] = ()
+    """The devices that its firmware tries, the first one first; none of them: that may not be known."""
     mirrors: dict[int, RunMirror] = {}
     """Of `nodes`, those that others are, or were, copied to."""
     plugged: dict[str, int] = {}

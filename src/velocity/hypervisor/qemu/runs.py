@@ -212,7 +212,7 @@ class Runs:
                 spool=None,
                 made=None,
                 drives=(),
-                order=None,
+                order=(),
                 nodes={},
                 mirrors={},
                 usb={},

@@ -27,7 +27,7 @@ async def alter(change: Change) -> None:
         return
     disks = [device for _, device in change.bootable]
     there = {*disks, *nics}
-    for device in (one for one in (*(disks if had is None else had), *order) if one in there):
+    for device in (one for one in (*(had or disks), *order) if one in there):
         await _set(change, device, NONE)  # QEMU takes no place twice
     for number, device in enumerate(order, 1):
         await _set(change, device, number)
