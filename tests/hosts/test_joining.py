@@ -106,6 +106,8 @@ async def test_an_answer_that_was_changed_on_the_way_is_not_believed_and_nothing
     token = NodeToken.read(word)
     other = Authority.make(datetime.now(UTC))
     forged = replace(answer, authority=other.certificate.decode())
+    signed = other.sign(one.asks(word).request.encode(), "b.node.velocity", datetime.now(UTC))
+    forged = replace(forged, certificate=signed.decode())
     own_proof = replace(forged, proof=joining.proof(joining.key(token.secret), forged))
     for changed in (replace(answer, mpid=9), replace(answer, name="x"), forged, own_proof):
         with pytest.raises(BadAnswer):
@@ -259,3 +261,19 @@ async def test_what_a_host_says_of_a_later_server_ends_this_one_only_if_the_data
     await one.stop()
     await one.serve(one.accept(word, answer), port)
     await here.until(host, lambda now: now.state == "online")
+
+
+@pytest.mark.holds("MANY-451")
+async def test_what_is_learnt_of_a_host_and_what_a_user_changes_overtake_each_other_unharmed(
+    here: Installation,
+) -> None:
+    word, one = await here.token(), here.machine("b")
+    host = (await here.membership.join(one.asks(word))).host
+    rows = SqlMembers(here.database)
+    (before,) = (row for row in rows_of(here) if row.host == host)
+    drained = dataclasses.replace(before, duty=Duty.DRAINING)
+    await rows.keep(drained)
+    await rows.note(dataclasses.replace(before, heard=7, name="other"))
+    await rows.keep(dataclasses.replace(drained, serial="0"))
+    (after,) = (row for row in rows_of(here) if row.host == host)
+    assert (after.duty, after.heard, after.name, after.serial) == (Duty.DRAINING, 7, "b", before.serial)
