@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.host import hosting
 from tests.web.conftest import CHROMIUM, FLAGS, people
 from tests.web.furnished import ANN, RUNS, TEAM, WEB, furnish
-from tests.web.openings import OPENINGS, Step, be_small
+from tests.web.openings import OPENINGS, OVER, Step, be_small
 from tests.web.person import Person
 from tests.web.scenes import DARK, LIGHT, PHONE, Look
 from tests.web.walk import be_still
@@ -39,13 +39,15 @@ EMPTY = ("/", "/vms", "/media", "/groups", "/users", "/tasks", "/history", "/tra
 class Sheets:
     pictures: dict[Look, list[tuple[str, Image.Image]]] = field(default_factory=lambda: {look: [] for look in LOOKS})
 
-    def show(self, one: Person, caption: str, path: str, steps: Sequence[Step] = ()) -> None:
+    def show(self, one: Person, caption: str, path: str, steps: Sequence[Step] = (), over: bool = False) -> None:
         """What is done, is done on a wide page; then it is looked at."""
         page = one.page
         one.open(path)  # anew: what was open before closes by no key where the page was made narrow meanwhile
         page.locator("#main").wait_for()
         for step in steps:
             step(page)
+        if over:
+            page.locator(OVER).first.wait_for()
         page.locator("[class*=skeleton], [aria-label=Loading]").first.wait_for(state="detached")
         for look in LOOKS:
             page.set_viewport_size({"width": look.width, "height": look.height})
@@ -71,7 +73,7 @@ class Sheets:
                 y = GAP + number // columns * (height + CAPTION + GAP)
                 draw.text((x, y), caption[-width // 6 :], fill="#a1a7b5" if look.theme == "dark" else "#1a1d24")
                 sheet.paste(picture, (x, y + CAPTION))
-            reduced = sheet.quantize(SHADES, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            reduced = sheet.quantize(SHADES, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
             reduced.save(into / f"sheet{look.suffix}.png", optimize=True)
 
 
@@ -85,7 +87,7 @@ def furnished(sheets: Sheets, browser: Browser, place: Path) -> None:
             sheets.show(one, path.replace(medium, "…"), path)
         for opening in OPENINGS:
             if be_small not in opening.steps:
-                sheets.show(one, opening.source.rpartition("/")[2], opening.path, opening.steps)
+                sheets.show(one, opening.source.rpartition("/")[2], opening.path, opening.steps, opening.over)
 
 
 def empty(sheets: Sheets, browser: Browser, place: Path) -> None:
