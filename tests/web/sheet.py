@@ -23,7 +23,7 @@ from tests.web.scenes import DARK, LIGHT, PHONE, Look
 from tests.web.walk import be_still
 
 LOOKS = (LIGHT, DARK, PHONE)
-COLUMNS, GAP, CAPTION, SHADES = 6, 12, 16, 64
+COLUMNS, GAP, CAPTION, SHADES = 6, 12, 16, 256
 WIDE, NARROW = 320, 160
 """Pixels of one picture on a sheet."""
 TABS = ("", "/console", "/serial", "/settings", "/metrics", "/history", "/command")
@@ -73,7 +73,7 @@ class Sheets:
                 y = GAP + number // columns * (height + CAPTION + GAP)
                 draw.text((x, y), caption[-width // 6 :], fill="#a1a7b5" if look.theme == "dark" else "#1a1d24")
                 sheet.paste(picture, (x, y + CAPTION))
-            reduced = sheet.quantize(SHADES, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            reduced = sheet.quantize(SHADES, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
             reduced.save(into / f"sheet{look.suffix}.png", optimize=True)
 
 
