@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -25,6 +24,7 @@ from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.operation import On
 from velocity.controller import membership as hosts_of
+from velocity.controller import own_host
 from velocity.events.areas import Areas
 from velocity.events.limits import StreamLimits
 from velocity.events.service import Events
@@ -33,7 +33,7 @@ from velocity.fetching.source import HttpSource
 from velocity.history.service import History
 from velocity.hosts.attaching import AttachedAreas
 from velocity.hosts.port import Attaching
-from velocity.hypervisor.attached import OWN_HOST, AttachedHost, AttachedHosts, OfferedPool
+from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import Hypervisor
 from velocity.hypervisor.routed import routed as routed_driver
 from velocity.idempotency.service import Idempotency
@@ -223,10 +223,9 @@ def compose(
     source: Source,
     certificate: Certificate | None,
 ) -> tuple[Services, AttachedAreas, Callable[[], Awaitable[str | None]]]:
-    """Everything, wired; each part stands after those that it needs.
+    """Everything, wired; each part stands after those that it needs. `own_storage` and `own_driver` are the own host's.
 
-    `own_storage` and `own_driver` are the own host's. With it, what learns of other hosts, and what loads all that is
-    kept into it.
+    With it, what learns of other hosts, and what loads all that is kept into it.
     """
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
     images = load_images(map(Path, settings.catalogues))
@@ -399,15 +398,3 @@ def compose(
         return password
 
     return services, attaching, load
-
-
-def own_host(settings: Settings, driver: Hypervisor, storage: Storage) -> AttachedHost:
-    """The host that this server runs on, and drives in its own process."""
-    return AttachedHost(
-        host=OWN_HOST,
-        name=os.uname().nodename,
-        hypervisor=driver,
-        storage=storage,
-        pools=tuple(OfferedPool(pool.mpid, pool.name) for pool in settings.media_pools),
-        nics={nic.nicid: nic.identifier for nic in settings.nics},
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from velocity.hosts.addresses import urls
 from velocity.hosts.connector import Connector
 from velocity.hosts.members import Dialing, Known
 from velocity.hosts.membership import Membership
-from velocity.hosts.port import OWN_HOST, Attaching, OfferedPool
+from velocity.hosts.port import OWN_HOST, AttachedHost, Attaching, OfferedPool
 from velocity.hosts.roster import Roster
 from velocity.hypervisor.port import Hypervisor
 from velocity.storage.port import Storage
@@ -59,4 +60,16 @@ def membership(
         own=own,
         urls=lambda: urls(scheme, settings.address),
         clock=clock,
+    )
+
+
+def own_host(settings: Settings, driver: Hypervisor, storage: Storage) -> AttachedHost:
+    """The host that this server runs on, and drives in its own process."""
+    return AttachedHost(
+        host=OWN_HOST,
+        name=os.uname().nodename,
+        hypervisor=driver,
+        storage=storage,
+        pools=tuple(OfferedPool(pool.mpid, pool.name) for pool in settings.media_pools),
+        nics={nic.nicid: nic.identifier for nic in settings.nics},
     )

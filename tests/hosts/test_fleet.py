@@ -11,6 +11,7 @@ from msgspec import structs
 from tests.hosts.together import Other, machine, note, together
 from tests.patience import eventually
 from velocity.hypervisor.port import Fact, FactCause
+from velocity.machines import where
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ async def test_where_a_vm_is_shows_where_it_could_be_elsewhere(tmp_path: Path, b
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"] == there
         assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"][0]["host"] == there
         (keeper,) = w.server.services.fleet.all()
-        assert w.server.services.fleet.hosts.shown(keeper.machine).name == "b"
+        assert where.of(w.server.services.fleet.hosts.attached, keeper.machine.host).name == "b"
     async with together(tmp_path / "alone") as w:
         vmid = await w.vm("own")
         assert "host" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body

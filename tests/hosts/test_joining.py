@@ -263,7 +263,7 @@ async def test_what_a_host_says_of_a_later_server_ends_this_one_only_if_the_data
     await here.until(host, lambda now: now.state == "online")
 
 
-@pytest.mark.holds("MANY-451")
+@pytest.mark.holds("MANY-54")
 async def test_what_is_learnt_of_a_host_and_what_a_user_changes_overtake_each_other_unharmed(
     here: Installation,
 ) -> None:

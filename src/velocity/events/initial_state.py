@@ -22,6 +22,7 @@ from velocity.events.pending import Key
 from velocity.events.renderer import EventRenderer, encode
 from velocity.events.writer import EventWriter
 from velocity.fair import FairGate
+from velocity.machines.where import of_pool
 
 KEPT = 1.0
 """Seconds for which a snapshot is kept for another stream of the same user, since the last one that was sent it."""
@@ -183,7 +184,7 @@ class VisibleState:
         assignments, groups = self._areas.assignments, self._directory.groups
         where = rules.topmost(groups, (gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit))
         return [
-            events.PoolView(mpid=pool.mpid, name=pool.name, host=self._fleet.hosts.shown_pool(pool.mpid))
+            events.PoolView(mpid=pool.mpid, name=pool.name, host=of_pool(self._fleet.hosts.attached, pool.mpid))
             for pool in self._areas.pools.values()
             if any(assignments.of(gid, pool.mpid) is not None for gid in where)
         ]

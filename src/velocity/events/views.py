@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from velocity.contract import events, media, tasks, uploads
 from velocity.contract.medium import MediumDetails, Qcow2Layout
-from velocity.machines import rules
+from velocity.machines import rules, where
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.media.attachments import AttachedVm
@@ -43,7 +43,7 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
         restarting=progress.restarts or UNSET,
         next_boot=progress.boots or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
-        host=fleet.hosts.shown(machine),
+        host=where.of_machine(fleet.hosts.attached, machine),
     )
 
 

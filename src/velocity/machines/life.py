@@ -163,13 +163,7 @@ class Life:
         run = self.progress.run
         if self.retired or self.doubtful or run is None or self.state not in (State.RUNNING, State.PAUSED):
             return False
-        return self.stale or run.coming is not UNSET or bool(self.left_mirrors)
-
-    @property
-    def left_mirrors(self) -> list[UUID]:
-        """The disks that were being copied, as nobody knows which of the two files the run has."""
-        run = self.progress.run
-        return [] if run is None else [mid for mid in run.mirrored if mid not in self.mirroring]
+        return self.stale or run.coming is not UNSET or bool(left_mirrors(self))
 
     def anew(self) -> None:
         """The numbers of facts begin anew, as the host was lost."""
@@ -299,3 +293,9 @@ class Life:
 
     def _now(self) -> int:
         return int(self._context.clock())
+
+
+def left_mirrors(vm: Life) -> list[UUID]:
+    """The disks that were being copied, as nobody knows which of the two files the run has."""
+    run = vm.progress.run
+    return [] if run is None else [mid for mid in run.mirrored if mid not in vm.mirroring]

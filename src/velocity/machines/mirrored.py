@@ -16,6 +16,7 @@ from msgspec import structs
 
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import HypervisorError, Mirrors, NotRunning, Unknown
+from velocity.machines.life import left_mirrors
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.media.library import Library
@@ -54,7 +55,7 @@ class MirroredDisks:
 
     async def settle_left(self, keeper: Keeper) -> str:
         """Of those that nobody looks after any more; why that could not be, in words."""
-        for mid in keeper.left_mirrors:
+        for mid in left_mirrors(keeper):
             try:
                 await self.settle(keeper, mid)
             except NotRunning:

@@ -26,7 +26,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import Hypervisor
-from velocity.machines import cloud_init, disks, interfaces, rules
+from velocity.machines import cloud_init, disks, interfaces, rules, where
 from velocity.machines.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.forecast import forecast
 from velocity.machines.keeper import Keeper
@@ -86,7 +86,7 @@ class Provisioning:
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
             rules.check_display_names(spec.displays)
             interfaces.check_macs(spec)
-            there = (self._fleet.hosts.shown(draft), placed.why) if placed.why else plan.ANYWHERE
+            there = (where.of_machine(self._fleet.hosts.attached, draft), placed.why) if placed.why else plan.ANYWHERE
             plan.step("create", "vm", draft.name, gid=draft.gid, place=there)
             plan.warns(warnings)
             machine = await self._keep(draft)

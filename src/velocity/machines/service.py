@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from velocity.contract.machines import ListVms, State, VmSummary
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import Confinement, FactCause, FactReport, HostId, Hypervisor, Unknown
+from velocity.machines import where
 from velocity.machines.agents import Agents
 from velocity.machines.autostart import autostart
 from velocity.machines.builder import Builder
@@ -83,7 +85,7 @@ class Fleet:
         self.hosts = WatchedHosts(
             hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.memory, self._changed, clock
         )
-        self._summaries = Summaries(builder.interfaces, self.hosts.shown)
+        self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.unreadable: Sequence[Unreadable] = ()
         self.known: set[str] = set()
         """At the start, the uuids of all VMs, of those in the trash, and of those that cannot be loaded."""

@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from msgspec import UNSET, UnsetType
-
-from velocity.contract.placement import HostRef
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId, Hosts, Incarnation
 from velocity.machines.keeper import Keeper
@@ -126,19 +123,6 @@ class WatchedHosts:
     def unknown_guests(self, host: HostId) -> list[Incarnation]:
         """What runs there and belongs to no VM here, or to an older run of one."""
         return list(self.of(host).observer.unknown)
-
-    def shown(self, machine: Machine) -> HostRef | UnsetType:
-        """Where a VM is, if it could be elsewhere."""
-        return self.ref(machine.host) if self.attached.many else UNSET
-
-    def shown_pool(self, mpid: int) -> HostRef | UnsetType:
-        """Where a pool is, if it could be elsewhere."""
-        host = self.attached.host_of(mpid)
-        return UNSET if host is None or not self.attached.many else self.ref(host)
-
-    def ref(self, host: HostId) -> HostRef:
-        one = self.attached.find(host)
-        return HostRef(id=host, name=one.name if one else "")
 
     def candidates(self) -> list[Candidate]:
         """For a VM that is to be on one of them."""

@@ -3,7 +3,7 @@
 One table for each server, with chains of its own for each NIC that a port leads to: no server has to run for it, and
 what a guest sees is the caller's own address. From 127.0.0.1 it works only while the bridge routes that
 (`route_localnet`); what guests send to loopback addresses themselves is dropped before (`nat_table`, `nic_filter`).
-docs/decisions/0048-port-forwards.md. nft(8)
+docs/decisions/0039-port-forwards.md. nft(8)
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
 from velocity.contract.tasks import TaskStarted
 from velocity.hypervisor.port import Confinement
-from velocity.machines import cloud_init, rules
+from velocity.machines import cloud_init, rules, where
 from velocity.machines.keeper import Keeper
 from velocity.machines.next_boot import choose
 from velocity.machines.service import Fleet
@@ -155,7 +155,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         restarting=progress.restarts or UNSET,
         next_boot=progress.boots or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
-        host=fleet.hosts.shown(machine),
+        host=where.of_machine(fleet.hosts.attached, machine),
         isolation=UNSET if confinement is None else _isolation(confinement, spec),
         warnings=_warnings(fleet, keeper) or UNSET,
         waits=_waits(keeper),

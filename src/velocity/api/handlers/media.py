@@ -9,6 +9,7 @@ from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
 from velocity.contract.tasks import TaskStarted
 from velocity.events import views
+from velocity.machines import where
 from velocity.media import rules
 from velocity.media.library import Library
 from velocity.media.rules import Assignment, Medium
@@ -45,7 +46,7 @@ async def list_pools(call: Call[pools.ListPools]) -> pools.Pools:
                 message=use.now.message or UNSET,
                 left=UNSET if use.left is None else use.left,
                 assigned=UNSET if use.own is None else pools.Assigned(**vars(use.own)),
-                host=call.services.fleet.hosts.shown_pool(use.pool.mpid),
+                host=where.of_pool(call.services.fleet.hosts.attached, use.pool.mpid),
             )
             for use in await call.services.pools.seen_by(call.request)
         ]

@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 from velocity.api.handlers.base import Call, Services, handles
 from velocity.contract import nics
 from velocity.contract.placement import HostRef
+from velocity.machines import where
 
 
 @handles(nics.LIST)
@@ -30,7 +31,7 @@ def _all(services: Services) -> Iterator[nics.HostNic]:
 
 
 def _hosts(services: Services, nicid: int) -> list[HostRef] | UnsetType:
-    hosts = services.fleet.hosts
-    if not hosts.attached.many:
+    hosts = services.fleet.hosts.attached
+    if not hosts.many:
         return UNSET
-    return [hosts.ref(one.host) for one in hosts.attached.all() if nicid in one.nics]
+    return [where.of(hosts, one.host) for one in hosts.all() if nicid in one.nics]

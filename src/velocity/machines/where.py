@@ -1,0 +1,26 @@
+"""Where VMs and pools are, as it is told where they could be elsewhere."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, UnsetType
+
+from velocity.contract.placement import HostRef
+from velocity.hypervisor.attached import AttachedHosts
+from velocity.hypervisor.port import HostId
+from velocity.machines.rules import Machine
+
+
+def of(hosts: AttachedHosts, host: HostId) -> HostRef:
+    one = hosts.find(host)
+    return HostRef(id=host, name=one.name if one else "")
+
+
+def of_machine(hosts: AttachedHosts, machine: Machine) -> HostRef | UnsetType:
+    """UNSET: there is one host."""
+    return of(hosts, machine.host) if hosts.many else UNSET
+
+
+def of_pool(hosts: AttachedHosts, mpid: int) -> HostRef | UnsetType:
+    """UNSET: there is one host, or none declares it."""
+    host = hosts.host_of(mpid)
+    return UNSET if host is None or not hosts.many else of(hosts, host)
