@@ -6,10 +6,12 @@ where users may have namespaces. What would delay the boot in software emulation
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from velocity.cli.demo import uki
@@ -49,6 +51,8 @@ WITHOUT_INITRD = (
     'mkdir -p "$1/etc/initramfs-tools"; echo update_initramfs=no >"$1/etc/initramfs-tools/update-initramfs.conf"'
 )
 """As it has one of ours, which is smaller."""
+PLACE = "VELOCITY_IMAGE_PLACE"
+"""The variable that tells the hook where our files are; on a command line, others could read it."""
 PATIENCE = 1800.0
 """Seconds for the packages, which a mirror may give slowly."""
 
@@ -60,8 +64,7 @@ def build(cache: Path, say: Say = lambda text: None) -> Path:
         _check()
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="velocity-image-") as scratch:
-            Path(scratch).chmod(0o711)  # mmdebstrap's namespace is another user
-            disk = _disk(Path(scratch), say)
+            disk = _disk(Path(tempfile.mkdtemp(dir=scratch)), say)
             with tempfile.TemporaryDirectory(dir=cache, prefix=".draft-") as beside:
                 draft = Path(beside) / "image.qcow2"
                 uki.run(["qemu-img", "convert", "-O", "qcow2", str(disk), str(draft)], cache, "qemu-img failed")
@@ -96,30 +99,46 @@ def _check() -> None:
 
 def _disk(work: Path, say: Say) -> Path:
     """A disk with two partitions: what boots, and the system."""
-    _system(work, say)
+    with _shared(work):
+        _system(work, say)
     say("building the disk")
     boot = work / "boot"
-    kernel = next(boot.glob("vmlinuz-*"))
+    boot.mkdir()
+    uki.run(["tar", "-xf", "boot.tar", "-C", str(boot)], work, "what it boots with cannot be unpacked")
+    kernel = next(boot.glob("boot/vmlinuz-*"))
     loaded = uki.modules(boot, kernel.name.removeprefix("vmlinuz-"), MODULES)
     initrd = work / "initrd.gz"
-    initrd.write_bytes(uki.archive([entry("init", (HERE / "image-init.sh").read_bytes())], boot / "busybox", loaded))
+    initrd.write_bytes(
+        uki.archive([entry("init", (HERE / "image-init.sh").read_bytes())], boot / "bin/busybox", loaded)
+    )
     loader = uki.program(work, boot, COMMAND_LINE, kernel, initrd)
     uki.system_partition(loader, work / "esp.img")
     return _joined(work, [(work / "esp.img", "U"), (work / "root.img", "L")])
 
 
+@contextlib.contextmanager
+def _shared(work: Path) -> Iterator[None]:
+    """Let in the user that root is in mmdebstrap's namespace; nobody else can list the parent, and finds it."""
+    for place in (work, work.parent):
+        place.chmod(0o711)
+    try:
+        yield
+    finally:
+        work.parent.chmod(0o700)
+
+
 def _system(work: Path, say: Say) -> None:
-    """`root.img`, and what it boots with in `boot`."""
-    for name in ("image-root.sh", "image.cfg"):
-        shutil.copyfile(HERE / name, work / name)
-    (work / "masked").write_text("".join(f"{unit}\n" for unit in DONE_WITHOUT))
-    (work / "not-loaded").write_text("".join(f"blacklist {module}\n" for module in NOT_LOADED))
-    boot, image = work / "boot", work / "root.img"
-    boot.mkdir()
-    with image.open("wb") as made:
-        made.truncate(ROOT << 20)
-    for place in (boot, image):
-        place.chmod(0o777)  # for the user that root is in mmdebstrap's namespace; nobody else gets here by chance
+    """`root.img`, and what it boots with in `boot.tar`."""
+    files = {name: (HERE / name).read_text() for name in ("image-root.sh", "image.cfg")}
+    files["masked"] = "".join(f"{unit}\n" for unit in DONE_WITHOUT)
+    files["not-loaded"] = "".join(f"blacklist {module}\n" for module in NOT_LOADED)
+    for name, text in files.items():
+        (work / name).write_text(text)
+        (work / name).chmod(0o644)
+    for name, size in (("boot.tar", 0), ("root.img", ROOT << 20)):
+        with (work / name).open("wb") as made:
+            made.truncate(size)
+        (work / name).chmod(0o666)
     family, suite = _release()
     say(f"installing {suite}: its kernel, cloud-init, sshd, the guest agent (a minute or two)")
     uki.run(
@@ -127,10 +146,10 @@ def _system(work: Path, say: Say) -> None:
             "mmdebstrap", "--variant=minbase", "--format=null", f"--include={','.join((KERNELS[family], *PACKAGES))}",
             '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-confold", "--dpkgopt=force-unsafe-io",
             "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-            f"--essential-hook={WITHOUT_INITRD}", f'--customize-hook=sh {work}/image-root.sh "$1" {work}',
+            f"--essential-hook={WITHOUT_INITRD}", f'--customize-hook=cd "${PLACE}" && . ./image-root.sh',
             suite, "/dev/null", *_mirrors(),
         ],
-        work, "the system cannot be installed", PATIENCE,
+        work, "the system cannot be installed", PATIENCE, **{PLACE: str(work)},
     )  # fmt: skip
 
 

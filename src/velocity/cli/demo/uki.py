@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import lzma
+import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -22,10 +23,13 @@ class CannotBuild(Exception):
     """A guest cannot be built here; the message has the cure."""
 
 
-def run(command: list[str], where: Path, trouble: str, timeout: float = 600) -> str:
+def run(command: list[str], where: Path, trouble: str, timeout: float = 600, **environment: str) -> str:
     """What it says. Raises `CannotBuild`, with what apt calls an error, or its last words."""
     try:
-        done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False, timeout=timeout)
+        done = subprocess.run(
+            command, cwd=where, capture_output=True, text=True, check=False, timeout=timeout,
+            env={**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin", **environment},
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotBuild(f"{trouble} ({error})") from None
     if done.returncode:
