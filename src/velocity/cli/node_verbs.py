@@ -97,7 +97,11 @@ def token(host: str | None, urls: tuple[str, ...]) -> None:
     client = connection.connect()
     known = UNSET if host is None else resolve.host(client, host)
     answer = client.make_node_token(host=known, urls=list(urls) or UNSET)
-    made(answer, answer.token, f"on the machine that is to join: {program()} node join   (within an hour; it asks for)")
+    made(
+        answer,
+        answer.token,
+        "on the machine that is to join: velocity node join   (within an hour; it asks for the token)",
+    )
     if not as_json():
         warn(answer.warnings or [])
 
