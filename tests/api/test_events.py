@@ -189,8 +189,9 @@ async def test_what_another_request_changes_arrives(w: World) -> None:
     assert vm == {
         "vmid": vmid, "gid": gid, "name": "vm", "cpus": 1, "memory_mib": 64, "state": "STOPPED", "wanted": "STOPPED",
         "autostart": False, "displays": [display], "media": [mid], "nics": ["NAT"], "waiting": [],
-        "revision": vm["revision"],
+        "macs": vm["macs"], "revision": vm["revision"],
     }  # fmt: skip
+    assert len(vm["macs"]) == 1
     await used_by([{"vmid": vmid, "name": "vm", "writing": False}])
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     await page.until(stream, is_set("vm", vmid=vmid, state="RUNNING"))

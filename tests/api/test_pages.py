@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.api.changes import joined_node
 from tests.api.test_transfers import begin
 from tests.api.world import PASSWORD, World, world
 from velocity.config import NicSetting, PoolSetting
@@ -32,11 +33,12 @@ SMALL = {
     "search_screens": "what stood on a bounded number of screens; `complete` says whether on all",
     "show_guest": "what one guest says of itself, which is bounded",
     "show_host": "what the settings declare, and what an administrator is to mend",
+    "show_node": "the pools and NICs that the settings of one host declare",
     "show_medium": "the VMs of one medium, as its line in the list of media has them",
     "show_vm": "the devices of one VM: 8 or 32 of a kind",
 }
 """Lists within an answer that cannot be long."""
-VOLATILE = ("free", "heard", "allocated")
+VOLATILE = ("free", "heard", "allocated", "message")
 
 
 def lists_of(operation: Operation[Any, Any]) -> set[str]:
@@ -120,6 +122,9 @@ class Shop:
     async def discarded(self) -> None:
         await self.change("DELETE", "/v/vm", vmid=await self.w.vm(self.name(), self.gid))
 
+    async def node(self) -> None:
+        await joined_node(self.w, self.name())
+
     async def event(self) -> None:
         await self.w.group(self.name(), self.quiet)
 
@@ -152,6 +157,7 @@ SUBJECTS = {
     "list_users": Subject(Shop.user, ("DELETE", "/u/user", "uid"), nothing),
     "list_groups": Subject(Shop.group, ("DELETE", "/u/group", "gid"), nothing),
     "list_nics": Subject(None, body=nothing),
+    "list_nodes": Subject(Shop.node, ("DELETE", "/h/node", "host"), nothing),
     "list_sessions": Subject(Shop.session, ("DELETE", "/u/session", "sid"), nothing),
     "list_trash": Subject(Shop.discarded, ("DELETE", "/t/trash", "trid"), nothing),
     "list_history": Subject(Shop.event, body=lambda shop: {"gid": shop.quiet}),

@@ -93,7 +93,7 @@ class NodeInfo(Wire, frozen=True):
     memory_mib: int | UnsetType = UNSET
 
 
-class ListNodes(Paged[int], frozen=True):
+class ListNodes(Paged[Host], frozen=True):
     pass
 
 
