@@ -137,7 +137,7 @@ async def test_what_one_host_tells_of_anothers_vm_changes_nothing(tmp_path: Path
         await b.fake.heard()
         await w.settle()
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
-        assert w.server.services.fleet.hosts.unknown_guests(b.host) == [strange]
+        assert list(w.server.services.fleet.hosts.of(b.host).observer.unknown) == [strange]
 
 
 @pytest.mark.holds("MANY-39")

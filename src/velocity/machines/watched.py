@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from velocity.hypervisor.attached import AttachedHosts
-from velocity.hypervisor.port import HostId, Hosts, Incarnation
+from velocity.hypervisor.port import HostId, Hosts
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
 from velocity.machines.observer import Observer
@@ -120,9 +120,6 @@ class WatchedHosts:
 
     # What is asked of them
 
-    def unknown_guests(self, host: HostId) -> list[Incarnation]:
-        """What runs there and belongs to no VM here, or to an older run of one."""
-        return list(self.of(host).observer.unknown)
 
     def candidates(self) -> list[Candidate]:
         """For a VM that is to be on one of them."""

@@ -78,6 +78,7 @@ class Host:
             words = f"{self._attached.silence(one.host) or error}: try again later"
             raise Refused(Problem.UNAVAILABLE, words) from None
         expires, cpu_use = self._certificate_expires(), self._cpu_use.get(one.host)
+        unknown = self._fleet.hosts.of(one.host).observer.unknown
         return HostInfo(
             name=now.name,
             version=__version__,
@@ -91,7 +92,7 @@ class Host:
             accelerator_reason=facts.accelerator_reason,
             vms=self._count(one.host),
             pools=await self._pools_of(one),
-            unknown_guests=[UnknownGuest(run.machine, run.epoch) for run in self._fleet.hosts.unknown_guests(one.host)],
+            unknown_guests=[UnknownGuest(run.machine, run.epoch) for run in unknown],
             unasked_writers=self._unasked_writers(sees),
             cpu_use=UNSET if cpu_use is None else round(cpu_use, 1),
             certificate_expires=UNSET if expires is None else expires,
