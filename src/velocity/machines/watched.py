@@ -120,7 +120,6 @@ class WatchedHosts:
 
     # What is asked of them
 
-
     def candidates(self) -> list[Candidate]:
         """For a VM that is to be on one of them."""
         return [
