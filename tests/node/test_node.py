@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from tests.node.served import NAME, Served, authority, identity, now
+from tests.patience import PATIENCE
 from tests.ports.storages import DEADLINE, POOLS, ref
 from tests.ports.subjects import HOST, Listener, machine, spec, until
 from velocity.contract.problems import Problem, Refused
@@ -182,6 +183,17 @@ async def test_a_call_that_its_caller_abandons_is_cancelled_on_the_node(pair: Pa
     starting.cancel()
     await until(lambda: pair.fake.faults.held == 0)
     assert who.machine not in pair.fake.runs
+
+
+@pytest.mark.holds("MANY-55")
+async def test_each_question_of_an_adoption_ends_with_its_deadline(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node whose process stands still would keep its host from being found again for ever."""
+    hypervisor, _ = pair.leader(1)
+    await until_connected(hypervisor)
+    monkeypatch.setattr(pair.fake.hosts, "about", lambda host: asyncio.Event().wait())
+    with pytest.raises(Unknown, match="deadline exceeded"):
+        async with asyncio.timeout(PATIENCE):
+            await hypervisor.machines.adopt(HOST, deadline=0.2)
 
 
 async def test_a_fault_of_the_node_is_no_answer_and_shows_nothing_of_it(pair: Pair) -> None:

@@ -129,9 +129,13 @@ def hypervisor(to: Connection, known: HostFacts) -> Hypervisor:
 
     async def adopted(host: HostId, *, deadline: float) -> Listing:
         nonlocal known
-        known = await learn(host)
-        found: Listing = await adopt(host, deadline=deadline)
-        return found
+        try:
+            async with asyncio.timeout(deadline):
+                known = await learn(host)
+                found: Listing = await adopt(host, deadline=deadline)
+                return found
+        except TimeoutError:
+            raise machines.Unknown("the host does not respond (deadline exceeded)") from None
 
     parts["machines"].adopt = adopted
     parts["machines"].close = _nothing
