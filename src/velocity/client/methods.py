@@ -745,19 +745,6 @@ class Methods(abc.ABC):
 
         return self.call(machines.SET_STATE, machines.SetState(vmid=vmid, state=state, force=force))
 
-    def restart_vm(self, *, vmid: int, force: bool = False) -> machines.VmState:
-        """Stop a virtual machine and start it again; answers with STOPPING, and the server does the rest.
-
-        Refused with:
-        403 38200: velocity.vm.state is needed on the VM's group
-        404 38210: no such VM, or not visible to the caller
-        406 38220: not possible in the VM's present state
-        500 38230: the hypervisor failed; the message has its own words
-        """
-        from velocity.contract import machines
-
-        return self.call(machines.RESTART, machines.RestartVm(vmid=vmid, force=force))
-
     def show_vm(self, *, vmid: int) -> machines.VmInfo:
         """Show a virtual machine.
 
@@ -884,6 +871,19 @@ class Methods(abc.ABC):
 
         return self.call(machines.LIST, machines.ListVms(gid=gid, limit=limit, before=before))
 
+    def restart_vm(self, *, vmid: int, force: bool = False) -> machines.VmState:
+        """Stop a virtual machine and start it again; answers with STOPPING, and the server does the rest.
+
+        Refused with:
+        403 38200: velocity.vm.state is needed on the VM's group
+        404 38210: no such VM, or not visible to the caller
+        406 38220: not possible in the VM's present state
+        500 38230: the hypervisor failed; the message has its own words
+        """
+        from velocity.contract import restarts
+
+        return self.call(restarts.RESTART, restarts.RestartVm(vmid=vmid, force=force))
+
     def reset_vm(self, *, vmid: int) -> machines.VmState:
         """Reset a virtual machine at once, in the same run, without asking its guest.
 
@@ -893,9 +893,9 @@ class Methods(abc.ABC):
         406 53220: the VM is neither RUNNING nor PAUSED
         500 53230: the hypervisor failed; the message has its own words
         """
-        from velocity.contract import reset
+        from velocity.contract import restarts
 
-        return self.call(reset.RESET, reset.ResetVm(vmid=vmid))
+        return self.call(restarts.RESET, restarts.ResetVm(vmid=vmid))
 
     def choose_boot(
         self, *, vmid: int, firmware_setup: bool = False, mid: UUID | UnsetType = UNSET, nic: int | UnsetType = UNSET

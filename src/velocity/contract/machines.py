@@ -184,11 +184,6 @@ class SetState(Change, frozen=True):
     force: bool = False
 
 
-class RestartVm(Change, frozen=True):
-    vmid: Vmid
-    force: Annotated[bool, Meta(description="end it immediately, instead of pressing its power button")] = False
-
-
 class VmState(Wire, frozen=True):
     vmid: Vmid
     state: State
@@ -291,24 +286,6 @@ SET_STATE = Operation(
     ),
 )
 
-RESTART = Operation(
-    name="restart_vm",
-    summary="Stop a virtual machine and start it again; answers with STOPPING, and the server does the rest",
-    method=Method.PUT,
-    path="/v/vm/restart",
-    route=38,
-    request=RestartVm,
-    response=VmState,
-    needs=Holds(Permission.VM_STATE, On.VM, Hides.STRANGERS),
-    failures=(
-        Failure(38200, 403, Problem.NO_PERMISSION, "velocity.vm.state is needed on the VM's group"),
-        Failure(38210, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
-        Failure(38220, 406, Problem.NOT_FROM_THIS_STATE, "not possible in the VM's present state"),
-        Failure(38230, 500, Problem.HYPERVISOR, "the hypervisor failed; the message has its own words"),
-    ),
-    ours=True,
-)
-
 SHOW = Operation(
     name="show_vm",
     summary="Show a virtual machine",
@@ -405,4 +382,4 @@ LIST = Operation(
     ),
 )
 
-OPERATIONS = (CREATE, STATE, SET_STATE, RESTART, SHOW, DELETE, ALTER, LIST)
+OPERATIONS = (CREATE, STATE, SET_STATE, SHOW, DELETE, ALTER, LIST)

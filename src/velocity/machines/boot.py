@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -34,12 +35,13 @@ def first(spec: Spec, boots: NextBoot | UnsetType) -> UUID | int | None:
 def check(spec: Spec) -> None:
     """Refuse one place for two."""
     had: dict[int, str] = {}
-    named = [(f"media[{number}].boot", place(one)) for number, one in enumerate(spec.media)]
-    named += [(f"nics[{number}].boot", place(one)) for number, one in enumerate(spec.nics)]
-    for name, boots in named:
-        if boots and (other := had.setdefault(boots, name)) != name:
-            raise Refused(
-                Problem.MALFORMED,
-                f"{name}: {other} has the place {boots} in the boot order already: give each another",
-                field=name,
-            )
+    devices: tuple[tuple[str, Sequence[Attachment | Nic]], ...] = (("media", spec.media), ("nics", spec.nics))
+    for field, some in devices:
+        for number, one in enumerate(some):
+            name = f"{field}[{number}].boot"
+            if one.boot is not UNSET and (boots := place(one)) and (other := had.setdefault(boots, name)) != name:
+                raise Refused(
+                    Problem.MALFORMED,
+                    f"{name}: {other} has the place {boots} in the boot order already: give each another",
+                    field=name,
+                )

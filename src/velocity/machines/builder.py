@@ -35,7 +35,7 @@ from velocity.machines.address_book import AddressBook
 from velocity.machines.claims import Claim
 from velocity.machines.forwards import AllowedPorts
 from velocity.machines.reach import Reach
-from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
+from velocity.machines.rules import CALL_DEADLINE, Coming, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
 from velocity.media.library import Library
 from velocity.media.rules import boot_warnings
@@ -158,8 +158,7 @@ class Builder:
         macs |= dict.fromkeys(mac for one in coming for mac in one.macs)
         places = {place for spec in specs for place in spec.nat_places.values()}
         places.update(place for one in coming for place in one.places)
-        all_forwards = [one for spec in specs for one in spec.forwards]
-        all_forwards += [one for some in coming for one in some.forwards]
+        forwarded: list[Spec | Coming] = [*specs, *coming]
         return Claim(
             line=self._directory.line(machine.gid),
             name=machine.name,
@@ -170,7 +169,7 @@ class Builder:
             macs=tuple(macs),
             places=frozenset(places),
             host=machine.host,
-            forwards=tuple(dict.fromkeys(all_forwards)),
+            forwards=tuple({one: None for some in forwarded for one in some.forwards}),
             spread=machine.spec.spread,
         )
 

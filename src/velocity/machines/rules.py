@@ -271,7 +271,7 @@ def noticed(old: Spec, new: Spec, facts: HostFacts) -> list[str]:
 def amount(specs: Sequence[Spec]) -> Amount:
     """What a machine takes of its quotas: the most of what it is, what it runs with, and what that may be by now."""
     every: list[Spec | Coming] = [*specs, *(one.coming for one in specs if one.coming is not UNSET)]
-    return Amount(cpus=max(one.cpus for one in every), memory_mib=max(one.memory_mib for one in every), vms=1)
+    return Amount(max([one.cpus for one in every]), max([one.memory_mib for one in every]), vms=1)
 
 
 CPU_WORDS = ("best", "host")

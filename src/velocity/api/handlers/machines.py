@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import boot, cloning, machines, reset, vm_move
+from velocity.contract import boot, cloning, machines, restarts, vm_move
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
@@ -40,15 +40,15 @@ async def set_state(call: Call[machines.SetState]) -> machines.VmState:
     return _state(fleet, *await fleet.request(request.vmid, request.state, force=request.force))
 
 
-@handles(machines.RESTART)
-async def restart(call: Call[machines.RestartVm]) -> machines.VmState:
+@handles(restarts.RESTART)
+async def restart(call: Call[restarts.RestartVm]) -> machines.VmState:
     fleet = call.services.fleet
     keeper = fleet.get(call.request.vmid)
     return _state(fleet, keeper, await keeper.restart(force=call.request.force))
 
 
-@handles(reset.RESET)
-async def reset_vm(call: Call[reset.ResetVm]) -> machines.VmState:
+@handles(restarts.RESET)
+async def reset_vm(call: Call[restarts.ResetVm]) -> machines.VmState:
     keeper = call.services.fleet.get(call.request.vmid)
     return _state(call.services.fleet, keeper, await keeper.request_state(Cause.ASK_RESET))
 
