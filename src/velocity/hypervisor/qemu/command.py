@@ -15,6 +15,7 @@ from velocity.hypervisor.boot import in_order, place
 from velocity.hypervisor.port import SECTOR, Bus, DisplaySpec, ForwardSpec, Input, MachineSpec
 from velocity.hypervisor.qemu.disk_options import Drive, address, devices, is_bridged, kinds, node
 from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
+from velocity.hypervisor.qemu.user_network import forwarded
 from velocity.network.rules import slot
 
 USB_PORTS = 15
@@ -313,7 +314,7 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
         place = slot(nic.nic)
         match nic:
             case NatDevice():
-                lead = "".join(f",hostfwd={host_end(one)}-:{one.guest_port}" for one in nic.forwards)
+                lead = "".join(f",hostfwd={forwarded(one)}" for one in nic.forwards)
                 yield from ("-netdev", f"user,id={netdev(nic.nic)}{lead}")
             case TapDevice():
                 yield from ("-netdev", f"tap,id={netdev(nic.nic)},{_queues(nic)}")
@@ -323,11 +324,6 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
         if nic_device(nic.nic) in plan.boot_order:  # the firmware has a driver of its own, and needs no ROM for it
             about += f",bootindex={_boot_index(plan, nic_device(nic.nic))}"
         yield from ("-device", f"virtio-net-pci,{about},{address(first, place)}")
-
-
-def host_end(one: ForwardSpec) -> str:
-    """What QEMU's user network calls the host's end of a forward."""
-    return f"{one.protocol}:{one.host_address}:{one.host_port}"
 
 
 def nic_device(nic: int) -> str:

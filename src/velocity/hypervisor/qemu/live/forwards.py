@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from velocity.hypervisor.port import ForwardSpec, NatSpec
-from velocity.hypervisor.qemu.command import host_end, netdev
+from velocity.hypervisor.qemu.command import netdev
 from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.user_network import forwarded, host_end
 from velocity.hypervisor.waits import NO_NIC_YET
 from velocity.network import host_ports
 from velocity.network.nft import CannotFilter
@@ -96,7 +97,7 @@ async def _set_in_qemu(change: Change, nic: NatSpec, wanted: Forwards) -> Forwar
             has.remove(one)
     for one in wanted:
         if one not in has:
-            if said := await _monitor(change, "hostfwd_add", nic, f"{host_end(one)}-:{one.guest_port}"):
+            if said := await _monitor(change, "hostfwd_add", nic, forwarded(one)):
                 change.wait(FIELD, f"QEMU reports: {said}")
             else:
                 has.append(one)
