@@ -5,8 +5,10 @@ Only with --whole: the guest has cloud-init, sshd and the agent, and boots in mi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -16,11 +18,14 @@ from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
+import httpx
 import pytest
 
 from tests.journeys.conftest import StartServer
-from tests.journeys.server import Server
+from tests.journeys.server import Server, free_port
+from tests.journeys.test_live_moving import done
 from velocity.cli.demo import image
 
 pytestmark = [pytest.mark.guest, pytest.mark.whole]
@@ -30,6 +35,9 @@ CACHE = Path.home() / ".cache/velocity"
 SECONDS = 900
 """For a guest in software emulation, on a host that does other work too."""
 MIB = 1 << 20
+POOLS = {1: "default", 2: "other"}
+SERVED = 8000
+SERVES = f"python3 -m http.server {SERVED} --directory /var/tmp"
 
 
 class CommandLine:
@@ -83,19 +91,20 @@ def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, Command
             f'url = "http://127.0.0.1:{files.server_port}/{built.name}"\n'
             f'sha256 = "{hashlib.sha256(built.read_bytes()).hexdigest()}"\n'
         )
-        server = start_server(catalogues=f'["{catalogue}"]', nat_subnet="10.231.16.0/24")
+        pools = ", ".join(f'{{mpid={mpid}, name="{name}", path="{tmp_path / name}"}}' for mpid, name in POOLS.items())
+        server = start_server(catalogues=f'["{catalogue}"]', nat_subnet="10.231.16.0/24", pools=f"[{pools}]")
         velocity = CommandLine(server, "web")
         said = velocity(
             "launch", "ours", "--name", "web", "--user", "ann", "--ssh-key", str(tmp_path / "id.pub"),
             "--cpus", "2", "--memory", "768M", "--max-memory", "2G", "--drive", "virtio",
-            "--timezone", "Europe/Berlin", "--timeout", str(SECONDS),
+            "--display", "screen=1024x768", "--timezone", "Europe/Berlin", "--timeout", str(SECONDS),
         )  # fmt: skip
         files.shutdown()
     assert "vm ssh web" in said and "ssh ann@10.231.16." in said
     return server, velocity
 
 
-@pytest.mark.holds("CLI-31", "CLI-32", "GUEST-88")
+@pytest.mark.holds("CLI-31", "CLI-32", "GUEST-88", "GUEST-460")
 def test_a_guest_is_launched_by_name_logged_in_to_and_changed(
     tmp_path: Path, start_server: StartServer, whole: bool
 ) -> None:
@@ -109,14 +118,13 @@ def test_a_guest_is_launched_by_name_logged_in_to_and_changed(
     (vm,) = server.ok("POST", "/v/vm/list", gid=0)["vms"]
     words_and_files(velocity, tmp_path)
     discs(velocity, tmp_path)
-    disk(server, velocity, vm["vmid"])
+    moved(server, velocity, disk(server, velocity, vm["vmid"]), tmp_path)
+    forward(server, velocity, vm["vmid"], (tmp_path / "sent").read_bytes())
+    display(server, velocity, vm["vmid"])
     nic(server, velocity, vm["vmid"])
     memory(velocity)
     clock(server, velocity, vm["vmid"])
     assert velocity(*ssh, "uname -n") == "web\n", "it is the same run, and reached as before"
-
-
-# A port that is forwarded, a display that is resized, a disk that is moved: each a function here, called above.
 
 
 def words_and_files(velocity: CommandLine, place: Path) -> None:
@@ -141,7 +149,14 @@ def discs(velocity: CommandLine, place: Path) -> None:
     velocity.sees(read, lambda said: "OTHER" not in said.split())
 
 
-def disk(server: Server, velocity: CommandLine, vmid: int) -> None:
+class Disk(NamedTuple):
+    """As the server knows it, and as the guest calls it."""
+
+    mid: str
+    name: str
+
+
+def disk(server: Server, velocity: CommandLine, vmid: int) -> Disk:
     """Added, formatted, written and grown; what was written stays."""
     mid = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="data", size=64 * MIB)["mid"]
     before = set(velocity.inside("ls /sys/block").split())
@@ -154,6 +169,82 @@ def disk(server: Server, velocity: CommandLine, vmid: int) -> None:
     velocity.sees(f"cat /sys/block/{name}/size", lambda said: int(said) * 512 == 128 * MIB)
     size = velocity.inside(f"resize2fs /dev/{name} >/dev/null 2>&1; sync; cat /data/file; df -m --output=size /data")
     assert size.split()[0] == "kept" and int(size.split()[-1]) > 64, size
+    return Disk(mid, name)
+
+
+WRITES = """
+cd /data && rm -f stop && n=0
+while ! [ -e stop ] && [ $n -lt 5000 ]; do
+    n=$((n + 1))
+    dd if=/dev/urandom of=part$((n % 8)) bs=64k count=16 conv=fsync
+    sha256sum part? >sums
+    echo $n >count
+done
+"""
+
+
+def moved(server: Server, velocity: CommandLine, disk: Disk, place: Path) -> None:
+    """To another pool and back while the guest writes: what it has is what lies there."""
+    (place / "writes").write_text(WRITES)
+    velocity("vm", "cp", str(place / "writes"), "web:/var/tmp/")
+    count = "cat /data/count || echo 0"
+    for mpid, unit in ((2, "there"), (1, "back")):
+        velocity.inside(f"rm -f /data/count; systemd-run -q --unit {unit} sh /var/tmp/writes")
+        velocity.sees(count, lambda said: int(said or 0) > 1)
+        if mpid == 2:
+            velocity("media", "move", "data", "--to-pool", POOLS[mpid])
+        else:
+            done(server, "/m/media/move", mid=disk.mid, mpid=mpid)
+        during = int(velocity.inside(count) or 0)
+        velocity.sees(count, lambda said, during=during: int(said or 0) > during)  # type: ignore[misc]
+        ended = f"touch /data/stop; while systemctl -q is-active {unit}; do sleep 1; done"
+        checked = "cd /data && sha256sum --quiet -c sums && cat file && cd / && umount /data"
+        digest = velocity.inside(f"{ended}; {checked} && sha256sum /dev/{disk.name}")
+        (file,) = [one for pool in POOLS.values() for one in (place / pool).glob(f"{disk.mid}.*")]
+        assert file.parent.name == POOLS[mpid]
+        assert digest.split()[:2] == ["kept", hashlib.sha256(file.read_bytes()).hexdigest()]
+        velocity.inside(f"mount /dev/{disk.name} /data")
+
+
+def forward(server: Server, velocity: CommandLine, vmid: int, sent: bytes) -> None:
+    """What the guest serves is had by a port of the host, from when that is added until it is taken away."""
+    log = "/var/tmp/served"
+    velocity.inside(f"systemd-run -q --unit served -p StandardError=file:{log} {SERVES}")
+    velocity.sees(f"ss -Hltn 'sport = :{SERVED}'", bool)
+    first, second = free_port(), free_port()
+
+    def had(port: int) -> bytes:
+        return httpx.get(f"http://127.0.0.1:{port}/sent", timeout=120, trust_env=False).content
+
+    velocity("vm", "set", "web", "--forward", f"{first}:{SERVED}")
+    assert had(first) == sent
+    altered = server.ok("PATCH", "/v/vm", vmid=vmid, forwards=[{"host_port": second, "guest_port": SERVED}])
+    assert altered["waiting"] == [], altered
+    assert had(second) == sent
+    with pytest.raises(httpx.ConnectError):
+        had(first)
+    velocity("vm", "set", "web", "--forward", "none")
+    with pytest.raises(httpx.ConnectError):
+        had(second)
+    assert velocity.inside(f"systemctl stop served; grep -c 'GET /sent' {log}") == "2"
+
+
+def display(server: Server, velocity: CommandLine, vmid: int) -> None:
+    """The guest has no driver that would follow: it keeps the size of the firmware, and the answer says why."""
+
+    def seen() -> tuple[str, int, int]:
+        picture = server.ok("POST", "/v/vm/screen", vmid=vmid)
+        return velocity.inside("ls /sys/class/drm; cat /sys/class/graphics/fb0/virtual_size; true"), *(
+            int(picture[side]) for side in ("width", "height")
+        )
+
+    before = seen()
+    velocity("vm", "set", "web", "--display", "screen=1280x720")
+    vm = server.ok("POST", "/v/vm", vmid=vmid)
+    assert vm["waiting"] == ["displays"] and "virtio-gpu" in vm["waits"]["displays"], vm
+    assert seen() == before
+    altered = server.ok("PATCH", "/v/vm", vmid=vmid, displays=[{"name": "screen", "width": 1024, "height": 768}])
+    assert altered["waiting"] == [], "it is as it was"
 
 
 def nic(server: Server, velocity: CommandLine, vmid: int) -> None:
@@ -188,6 +279,26 @@ def clock(server: Server, velocity: CommandLine, vmid: int) -> None:
     velocity.sees("date +%s.%N", lambda said: abs(error(said)) < late / 4)
 
 
+def check_session(words: list[str], environment: dict[str, str]) -> None:
+    """On a terminal, it ends in a shell of the guest; how that ends is no failure."""
+    ours, its = os.openpty()
+    with os.fdopen(ours, "r+b", buffering=0) as terminal:
+        demo = subprocess.Popen(words, env=environment, stdin=its, stdout=its, stderr=its, start_new_session=True)
+        os.close(its)
+        said, end = b"", time.monotonic() + SECONDS
+        for wanted, typed in ((b":~$ ", b"id -un; tty; exit 3\r"), (b"demo-remove", b"")):
+            while wanted not in said:
+                assert time.monotonic() < end and demo.poll() is None, said
+                if select.select([terminal], [], [], 1)[0]:
+                    said += terminal.read(4096)
+            terminal.write(typed)
+        assert b"demo\r\n/dev/pts/" in said
+        with contextlib.suppress(OSError):  # it has no other end any more
+            while terminal.read(4096):
+                pass
+        assert demo.wait(SECONDS) == 0
+
+
 @pytest.mark.holds("CLI-37")
 def test_the_demo_ends_logged_in_and_leaves_nothing(tmp_path: Path, whole: bool) -> None:
     needs(whole)
@@ -197,7 +308,8 @@ def test_the_demo_ends_logged_in_and_leaves_nothing(tmp_path: Path, whole: bool)
     try:
         demo = subprocess.run(words, check=False, **how)  # type: ignore[call-overload]
         assert (demo.returncode, demo.stdout.strip()) == (0, "demo"), demo.stderr
+        check_session(words, environment)
     finally:
         removed = subprocess.run([*words, "--remove"], check=False, **how)  # type: ignore[call-overload]
     assert removed.returncode == 0, removed.stderr
-    assert not (tmp_path / "demo").exists()
+    assert not (tmp_path / "demo").exists() and not (tmp_path / "state").exists()
