@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tests.crash import launching
 from tests.crash.model import State, Watcher, differences, taken
 from tests.crash.orphans import orphans
 from tests.crash.points import SEAMS
@@ -140,6 +141,7 @@ class Lane:
         if self.server is not None:
             self.server.close()
         self.server = server = self._make()
+        launching.write_catalogue(server.catalogue)
         self._rounds_of_server, self._marked = 0, 0
         self._first_start(server)
         self._worlds = World(server, "a", self._rng.getrandbits(32)), World(server, "b", self._rng.getrandbits(32))
@@ -257,9 +259,11 @@ class Lane:
         return wrong
 
     def _repeat(self, world: World) -> list[str]:
-        """Send half of what got no answer again, by its key: then it is done, once."""
+        """Send half of what got no answer again, by its key: then it is done, once. What resumes is always called."""
         request = world.flying
-        if request is None or request.send is not None or self._rng.random() < 0.5:
+        if request is None or (request.send is not None and not request.resumes):
+            return []
+        if not request.resumes and self._rng.random() < 0.5:
             return []
         status, answer = request.carry(world.server)
         world.flying = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.crash import media
 from tests.crash.model import State
-from tests.crash.world import Request, World, made
+from tests.crash.world import Applied, Request, World, made
 from velocity.machines.cloning import name_of_copy
 
 # Machines
@@ -14,16 +14,20 @@ from velocity.machines.cloning import name_of_copy
 
 def make_vm(world: World, group: str, media: list[str]) -> Request:
     name, cpus, memory = world.name("vm"), 1, 96
-    nic = {"type": "BRIDGE", "host": 1} if world.server.bridge else {"type": "NAT"}
     mids = [world.id("media", one) for one in media]
     fields = {
-        "name": name, "gid": world.id("groups", group), "cpus": cpus, "memory_mib": memory, "nics": [nic],
+        "name": name, "gid": world.id("groups", group), "cpus": cpus, "memory_mib": memory, "nics": [a_nic(world)],
         "displays": [{"name": "d", "width": 640, "height": 480}],
         "media": [{"mid": mid, "mode": "BLOCK"} for mid in mids],
     }  # fmt: skip
     applied = made("vms", name, "vmid", group=group, cpus=cpus, memory=memory, media=mids, state="STOPPED",
-                   limits=[None] * len(mids))  # fmt: skip
+                   limits=[None] * len(mids), next_boot=False)  # fmt: skip
     return Request("vm create", "PUT", "/v/vm/efi", fields, applied)
+
+
+def a_nic(world: World) -> dict[str, Any]:
+    """On the bridge, where the tests have one; else in QEMU's user network."""
+    return {"type": "BRIDGE", "host": 1} if world.server.bridge else {"type": "NAT"}
 
 
 def vm_create(world: World) -> Request:
@@ -59,12 +63,19 @@ def to_state(world: World, kind: str, name: str, state: str, *, force: bool = Fa
     def applied(model: State, _answer: dict[str, Any]) -> None:
         graceful = state == "STOPPED" and not force
         model["vms"][name]["state"] = {"STOPPING", "STOPPED"} if graceful else state
+        model["vms"][name]["waiting"] = None  # what waited for a start is over
+        if state != "STOPPED":
+            begun(model, {})
+
+    def begun(model: State, _answer: dict[str, Any]) -> None:
+        model["vms"][name]["next_boot"] = False
 
     def asked(model: State, _answer: dict[str, Any]) -> None:
         model["vms"][name]["state"] = {"STOPPING", "STOPPED"}
 
     fields = {"vmid": world.id("vms", name), "state": state, "force": force}
-    return Request(kind, "PUT", "/v/vm/state", fields, applied, partly=[asked] if force else [])
+    partly: list[Applied] = [asked] if force else [begun] if state != "STOPPED" else []
+    return Request(kind, "PUT", "/v/vm/state", fields, applied, partly=partly)
 
 
 def vm_alter(world: World) -> Request:
@@ -113,8 +124,21 @@ def vm_reset(world: World) -> Request:
 
 def vm_choose_boot(world: World) -> Request:
     """Written down when it is answered, and taken by one start."""
-    fields = {"vmid": world.id("vms", _vm(world, "STOPPED")), "firmware_setup": True}
-    return Request("vm choose boot", "PUT", "/v/vm/boot", fields)
+    name = _vm(world, "STOPPED")
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["vms"][name]["next_boot"] = True
+
+    fields = {"vmid": world.id("vms", name), "firmware_setup": True}
+    return Request("vm choose boot", "PUT", "/v/vm/boot", fields, applied)
+
+
+def vm_start_chosen(world: World) -> Request:
+    """What was chosen is of that start, and of none after it."""
+    request = vm_choose_boot(world)
+    world.do(request)
+    (name,) = (name for name, vm in world.state["vms"].items() if vm["id"] == request.fields["vmid"])
+    return to_state(world, "vm start as chosen", name, "RUNNING")
 
 
 def vm_clone(world: World) -> Request:
@@ -169,7 +193,18 @@ def vm_purge(world: World) -> Request:
 
 OPERATIONS = (
     vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_reset,
-    vm_choose_boot, vm_delete, vm_delete_with_disk, vm_purge, vm_clone,
+    vm_choose_boot, vm_start_chosen, vm_delete, vm_delete_with_disk, vm_purge, vm_clone,
 )  # fmt: skip
-OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_reset, vm_purge)
+OF_GUESTS = (
+    vm_start,
+    vm_start_held,
+    vm_pause,
+    vm_resume,
+    vm_stop,
+    vm_kill,
+    vm_restart,
+    vm_reset,
+    vm_start_chosen,
+    vm_purge,
+)
 """Those that differ where guests are processes."""

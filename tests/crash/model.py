@@ -131,6 +131,8 @@ class Watcher:
         return {
             "id": vm["vmid"], "group": group, "cpus": vm["cpus"], "memory": vm["memory_mib"], "state": vm["state"],
             "media": [one["mid"] for one in vm["media"]], "limits": [one.get("limits") for one in vm["media"]],
+            "nics": [one["type"] for one in vm["nics"]], "forwards": [one["host_port"] for one in vm["forwards"]],
+            "next_boot": "next_boot" in vm, "waiting": vm["waiting"],
         }  # fmt: skip
 
     def _check_sums(self, state: State) -> None:

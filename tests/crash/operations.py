@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from tests.crash import machines, media, people
+from tests.crash import launching, machines, media, people
 from tests.crash.model import State, below, owned
-from tests.crash.world import Applied, Operation, Request, World
+from tests.crash.world import Applied, Operation, Request, World, unchanged
+from tests.journeys.server import free_port
 
 
 def _group_delete(world: World, kind: str, *, purge: bool, running: bool) -> Request:
@@ -62,6 +63,61 @@ def vm_limit(world: World) -> Request:
 
     attached = [{"mid": world.id("media", medium), "mode": "BLOCK", "limits": limits}]
     return Request("vm limit", "PATCH", "/v/vm", {"vmid": world.id("vms", name), "media": attached}, applied)
+
+
+# What changes while a VM runs
+
+
+def _in_a_run(
+    world: World, kind: str, has: dict[str, Any], changes: dict[str, Any], becomes: dict[str, Any]
+) -> Request:
+    """A VM that has that, and runs, is changed: the run has it at last, and nothing waits."""
+    machines.end_others(world, "STOPPED")
+    world.do(machines.vm_create(world))
+    name = list(world.state["vms"])[-1]
+    vmid = world.id("vms", name)
+    world.do(Request("vm alter", "PATCH", "/v/vm", {"vmid": vmid, **has}))
+    world.do(machines.to_state(world, "vm start", name, "RUNNING"))
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["vms"][name] |= {**becomes, "waiting": []}
+
+    world.state["vms"][name] |= dict.fromkeys(becomes)
+    return Request(kind, "PATCH", "/v/vm", {"vmid": vmid, **changes}, applied)
+
+
+def _a_disk(world: World, mode: str) -> dict[str, Any]:
+    world.do(media.make_medium(world, world.top))
+    return {"mid": world.id("media", list(world.state["media"])[-1]), "mode": mode}
+
+
+def vm_plug_disk(world: World) -> Request:
+    disk = _a_disk(world, "BLOCK")
+    return _in_a_run(world, "vm plug disk", {}, {"media": [disk]}, {"media": [disk["mid"]], "limits": [None]})
+
+
+def vm_unplug_disk(world: World) -> Request:
+    """One that goes without its guest."""
+    has = {"media": [_a_disk(world, "VIRTIO")]}
+    return _in_a_run(world, "vm unplug disk", has, {"media": []}, {"media": [], "limits": []})
+
+
+def vm_plug_nic(world: World) -> Request:
+    """The second, beside one that stays. In QEMU's user network, it comes at the next start."""
+    first = {**machines.a_nic(world), "id": 1}
+    request = _in_a_run(
+        world, "vm plug nic", {"nics": [first]}, {"nics": [first, machines.a_nic(world)]}, {"nics": [first["type"]] * 2}
+    )
+    if world.server.qemu and not world.server.bridge:
+        request.applied = unchanged
+    return request
+
+
+def vm_forward(world: World) -> Request:
+    """A port of the host goes, and another one comes."""
+    gone, comes = ({"host_port": free_port(), "guest_port": 22, "host_address": "127.0.0.1"} for _ in range(2))
+    has = {"nics": [{"type": "NAT"}], "forwards": [gone]}
+    return _in_a_run(world, "vm forward", has, {"forwards": [comes]}, {"forwards": [comes["host_port"]]})
 
 
 def vm_move(world: World) -> Request:
@@ -160,13 +216,15 @@ def empty_trash(world: World) -> Request:
     return request
 
 
+IN_A_RUN: tuple[Operation, ...] = (vm_plug_disk, vm_unplug_disk, vm_plug_nic, vm_forward)
 OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS, group_delete, group_purge, group_delete_by_force,
     *media.OPERATIONS, restore_medium, restore_vm, restore_vm_with_disk, restore_group, purge_trash,
     empty_trash, vm_limit, vm_move, vm_disk_convert, vm_disk_compact,
-    *machines.OPERATIONS,
+    *IN_A_RUN, launching.launch, *machines.OPERATIONS,
 )  # fmt: skip
 OF_GUESTS: tuple[Operation, ...] = (
-    *machines.OF_GUESTS, group_delete_by_force, vm_limit, vm_disk_convert, vm_disk_compact,
+    *machines.OF_GUESTS, group_delete_by_force, vm_limit, vm_disk_convert, vm_disk_compact, *IN_A_RUN,
+    launching.launch,
 )  # fmt: skip
 """Those that differ where guests are processes."""

@@ -31,20 +31,41 @@ def orphans(server: Server, seen: State, kept: Sequence[State]) -> list[str]:
     found += [f"two QEMUs of {one}" for one in set(guests.values()) if [*guests.values()].count(one) > 1]
     found += _unlike("run directories", {one.name for one in server.runs.glob("*/*")}, running)
     found += [f"QEMU {pid} has {file} open" for pid in guests for file in _misplaced(server, pid)]
+    found += _plugged(server, guests, {vm["id"]: vm for vm in seen["vms"].values()}, known)
     stale = {one.name for one in (server.data / "machines").glob("*")} - known.keys() - discarded
     if not known and not discarded:  # it may be the wrong database: nothing is removed before there is a VM again
         stale = set()
     found += [f"machines/{one} of no VM" for one in sorted(stale)]
-    return [*found, *(_as_root(server, guests, running) if os.geteuid() == 0 else ())]
+    return [*found, *(_as_root(server, guests, running, seen) if os.geteuid() == 0 else ())]
 
 
 def _misplaced(server: Server, pid: int) -> Iterator[str]:
     """Disks that it has open and that are none: what a guest writes there is lost."""
+    for file in _disks(server, pid):
+        if not (file.parent == server.pool and file.exists()):
+            yield str(file.relative_to(server.pool))
+
+
+def _plugged(
+    server: Server, guests: dict[int, str], vms: dict[int, dict[str, Any]], known: dict[str, int]
+) -> Iterator[str]:
+    """Of what comes and goes while they run: disks that they have open, ports of the host that lead to them."""
+    listening = _said("ss", "-Hltnp").split("\n")
+    for pid, machine in guests.items():
+        vm = vms.get(known.get(machine, 0))
+        if vm is None or vm["waiting"]:
+            continue
+        ports = {line.split()[3].rpartition(":")[2] for line in listening if f"pid={pid}," in line}
+        yield from _unlike(f"ports of QEMU {pid}", ports, set(map(str, vm["forwards"])))
+        yield from _unlike(f"disks of QEMU {pid}", {file.stem for file in _disks(server, pid)}, set(vm["media"]))
+
+
+def _disks(server: Server, pid: int) -> Iterator[Path]:
+    """The files in the pool that it has open."""
     for link in Path(f"/proc/{pid}/fd").glob("*"):
         with contextlib.suppress(OSError):
-            file = link.readlink()
-            if file.is_relative_to(server.pool) and not (file.parent == server.pool and file.exists()):
-                yield str(file.relative_to(server.pool))
+            if (file := link.readlink()).is_relative_to(server.pool):
+                yield file
 
 
 def _files(server: Server, seen: State, kept: Sequence[State]) -> Iterator[str]:
@@ -85,7 +106,7 @@ def _state(seen: State, vmid: int) -> str:
     return next((str(vm["state"]) for vm in seen["vms"].values() if vm["id"] == vmid), "STOPPED")
 
 
-def _as_root(server: Server, guests: dict[int, str], running: set[str]) -> Iterator[str]:
+def _as_root(server: Server, guests: dict[int, str], running: set[str], seen: State) -> Iterator[str]:
     claims = {claim.readlink().name: int(claim.name) for claim in server.claims()}
     yield from _unlike("claims of uids", set(claims), running)
     if len(server.claims()) != len(claims):
@@ -99,8 +120,9 @@ def _as_root(server: Server, guests: dict[int, str], running: set[str]) -> Itera
         yield "the fence does not stand"
     if server.bridge:
         links = [one["ifname"] for one in json.loads(_said("ip", "-j", "link")) if one["ifname"].startswith("vt")]
-        if len(links) != len(running):
-            yield f"links {links} of {len(running)} machines"
+        bridged = sum(vm["nics"].count("BRIDGE") for vm in seen["vms"].values() if vm["state"] != "STOPPED")
+        if len(links) != bridged:
+            yield f"links {links} of {bridged} NICs of machines that run"
         listed = [one.get("chain", {}) for one in json.loads(_said("nft", "-j", "list", "chains"))["nftables"]]
         filters = [chain["name"] for chain in listed if chain.get("family") == "netdev"]
         if sorted(filters) != sorted(links):

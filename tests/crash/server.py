@@ -47,6 +47,9 @@ class Server:
         self.port = free_port()
         self.uid_base = 1_000_000 + 10_032 * (self.port % 10_000)
         self.log = self.home / "log"
+        self.catalogue = self.home / "images.toml"
+        """Of what `velocity launch` finds by name; whoever needs one writes it."""
+        self.catalogue.touch()
         self._control, self._passed = self.home / "control", self.home / "passed"
         self._process: ForkServerProcess | None = None
         self._client = self._connect()
@@ -66,7 +69,7 @@ class Server:
         settings = {
             "listen": f"127.0.0.1:{self.port}", "data_dir": str(self.data), "runtime_dir": str(self.runs),
             "root_password": PASSWORD, "authkey_lifetime": "864000", "uid_base": str(self.uid_base),
-            "database": self.database, "nat_subnet": "none",
+            "database": self.database, "nat_subnet": "none", "catalogues": f'["{self.catalogue}"]',
         }  # fmt: skip
         if self.bridge:
             settings["nics"] = f'[{{nicid = 1, identifier = "{self.bridge}"}}]'

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.crash import machines, media, operations, people, points
+from tests.crash import launching, machines, media, operations, people, points
 from tests.crash.lane import AT_RANDOM, Cell, Lane, Tally
 from tests.crash.model import differences, empty
 from tests.crash.orphans import orphans
@@ -34,12 +34,20 @@ MEMORY = (
     Cell(operations.vm_limit, COMMITTED, 1),
     Cell(operations.vm_move, "before the database commits", 1),
     Cell(operations.vm_disk_convert, "after a disk in memory is held", 1),
+    Cell(operations.vm_plug_disk, COMMITTED, 1),
+    Cell(operations.vm_plug_nic, "after a machine in memory is altered", 1),
+    Cell(operations.vm_forward, "before a machine in memory is altered", 1),
+    Cell(machines.vm_start_chosen, COMMITTED, 1),
+    Cell(launching.launch, "before a made medium is flushed", 1),
+    Cell(launching.launch, "before a machine in memory is started", 1),
 )
 POSTGRESQL = (Cell(people.group_create, COMMITTED, 1), Cell(machines.vm_create, "before the database commits", 1))
 QEMU = (
     Cell(machines.vm_start, "after QEMU is spawned", 1),
     Cell(machines.vm_pause, "after QEMU is told to pause", 1),
     Cell(operations.vm_disk_convert, "before QEMU is told to take a copy", 1),
+    Cell(operations.vm_plug_disk, "after QEMU is told to plug a device", 1),
+    Cell(operations.vm_forward, "after QEMU is told of a port", 2),
     Cell(machines.vm_kill, "before a uid is given back", 1),
 )
 

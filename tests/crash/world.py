@@ -22,7 +22,8 @@ def unchanged(_state: State, _answer: dict[str, Any]) -> None:
 class Request:
     """One request. `applied` does to a model what it does; `partly` are further models that are true if it was cut.
 
-    `send` is for what is not one JSON request: it gives status and answer, too. Such a one is not sent again.
+    `send` is for what is not one JSON request: it gives status and answer, too. Such a one is not sent again, but if it
+    `resumes`.
     """
 
     kind: str
@@ -33,6 +34,8 @@ class Request:
     partly: list[Applied] = field(default_factory=list)
     send: Callable[[Server], Answer] | None = None
     key: str = field(default_factory=new_key)
+    resumes: bool = False
+    """It is a command that goes on, called again, with what it has begun."""
 
     def carry(self, server: Server) -> Answer:
         """Raises `Cut`."""
