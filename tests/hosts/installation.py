@@ -40,9 +40,13 @@ class NotedHosts:
 
     def __init__(self) -> None:
         self.there: dict[HostId, AttachedHost] = {}
+        self.doubted: list[HostId] = []
 
     async def attach(self, one: AttachedHost) -> None:
         self.there[one.host] = one
+
+    def doubt(self, host: HostId, words: str) -> None:
+        self.doubted.append(host)
 
     async def detach(self, host: HostId) -> None:
         del self.there[host]

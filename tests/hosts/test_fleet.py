@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tests.hosts.together import Other, machine, note, together
 from tests.patience import eventually
-from velocity.hypervisor.port import Fact, FactCause
+from velocity.hypervisor.port import Fact, FactCause, Incarnation, Unknown
 from velocity.machines import where
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +80,40 @@ async def test_a_lost_host_costs_its_own_vms_alone(tmp_path: Path, b: Other) -> 
         b.fake.faults.heal(b.host)
         await eventually(lambda: w.server.services.fleet.get(other).unreachable_since is None)
         assert (await w.ok("PUT", "/v/vm/state", vmid=stopped, state="RUNNING"))["state"] == "RUNNING"
+
+
+@pytest.mark.holds("MANY-470")
+async def test_nobody_waits_for_a_host_that_stands_still_with_its_connections_open(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("other", host=2)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        b.fake.state.lost.add(b.host)  # what it tells does not end: it just does not come
+        w.server.hosts.doubt(b.host, "no answer")
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["unreachable_since"] > 0
+        refused = await w.call("POST", "/h/host", host=2)
+        assert "host 'b' has not responded since" in refused["message"]
+        b.fake.faults.heal(b.host)
+        await eventually(lambda: w.server.services.fleet.get(vmid).unreachable_since is None)
+        b.fake.play(machine(w, vmid), Fact.PAUSED, FactCause.DISK_FULL)
+        await eventually(lambda: w.server.services.fleet.get(vmid).state.value == "PAUSED")
+
+
+@pytest.mark.holds("MANY-470")
+async def test_a_vm_is_shown_without_what_its_host_does_not_tell_in_a_moment(tmp_path: Path, b: Other) -> None:
+    asked: list[float] = []
+
+    async def silence(who: Incarnation, *, deadline: float) -> None:
+        asked.append(deadline)
+        raise Unknown("no answer")
+
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("other", host=2)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        b.fake.hosts.confinement = silence  # type: ignore[method-assign]
+        shown = (await w.ok("POST", "/v/vm", vmid=vmid)).body
+        assert "confinement" not in shown
+        assert shown["state"] == "RUNNING"
+    assert max(asked) <= 1
 
 
 @pytest.mark.holds("MANY-8")

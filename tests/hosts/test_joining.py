@@ -53,6 +53,15 @@ async def test_a_machine_joins_by_a_token_and_is_attached_with_what_it_tells(her
     assert one.running is not None
 
 
+@pytest.mark.holds("MANY-470")
+async def test_a_question_without_an_answer_is_told_to_who_else_waits_for_the_host(here: Installation) -> None:
+    one, host = await here.join("b")
+    assert here.hosts.doubted == []
+    await one.stop()
+    await here.until(host, lambda now: now.state == "unreachable")
+    assert here.hosts.doubted == [host]
+
+
 @pytest.mark.holds("MANY-25")
 async def test_a_token_serves_once_for_an_hour_and_no_word_in_its_place(here: Installation) -> None:
     word, one = await here.token(), here.machine("b")

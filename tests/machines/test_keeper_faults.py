@@ -18,6 +18,7 @@ from velocity.hypervisor.port import (
     Incarnation,
     MachineSpec,
     Stop,
+    Unknown,
 )
 from velocity.machines.rules import Spec
 from velocity.machines.states import Cause
@@ -117,6 +118,19 @@ async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when
     assert k.keeper.unreachable_since is None
     for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
         assert await k.keeper.request_state(cause) is state
+
+
+async def test_who_forces_it_is_not_told_to_force_it() -> None:
+    async with keeping(FakeHypervisor(machines=Silent)) as k:
+        await k.keeper.request_state(Cause.ASK_RUN)
+        with pytest.raises(Refused, match="until it responds$"):
+            await k.keeper.request_state(Cause.ASK_KILL)
+        assert k.keeper.state is State.STOPPING
+
+
+class Silent(FakeMachines):
+    async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
+        raise Unknown("no answer")
 
 
 async def test_force_ends_one_that_hangs(k: Keeping) -> None:

@@ -45,6 +45,9 @@ class AttachedAreas:
             if shows:
                 self._fleet.hosts.tell_all()
 
+    def doubt(self, host: HostId, words: str) -> None:
+        self._fleet.hosts.doubt(host, words)
+
     async def detach(self, host: HostId) -> None:
         async with self._attaching:
             self.hosts.remove(host)

@@ -152,6 +152,8 @@ class Connector:
         first, changed, way.trouble = not way.trouble, way.trouble != words, words
         if first:
             log.warning("%s", words)
+            if way.attached is not None:
+                self._attaching.doubt(host, words)
             await self._note(self._roster.change(host, heard=int(self._clock())))
         elif changed:
             self._roster.put(member)

@@ -17,5 +17,8 @@ class Attaching(Protocol):
     async def attach(self, one: AttachedHost) -> None:
         """From now on it is there. One that is there already is another now, in duty, labels, pools or NICs."""
 
+    def doubt(self, host: HostId, words: str) -> None:
+        """It has left a question without an answer: nobody is to wait for it until it answers again."""
+
     async def detach(self, host: HostId) -> None:
         """It is no more; nothing is there that it has."""

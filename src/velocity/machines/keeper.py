@@ -166,9 +166,10 @@ class Keeper(Life):
             raise Refused(Problem.HYPERVISOR, words) from None
         except Unknown as error:
             self.mark_unknown(silent=True)
+            end = "" if self.progress.forced else ". To end it now, stop it with force"
             words = (
                 f"VM {self.machine.vmid} has not responded in time ({error}): the request may still take effect, "
-                f"and the VM is shown as {self.state.value} until it responds. To end it now, stop it with force"
+                f"and the VM is shown as {self.state.value} until it responds{end}"
             )
             raise Refused(Problem.HYPERVISOR, words) from None
         except HypervisorError as error:

@@ -146,6 +146,11 @@ class Observer:
         except TimeoutError:
             raise Unknown(f"host {self._host} has not reported the result") from None
 
+    def doubt(self, words: str) -> None:
+        """It is lost until it has told anew what runs there."""
+        self._lose(words)
+        self._stale.set()
+
     def look(self, keeper: FactConsumer) -> None:
         """Ask what a machine does, again until a fact comes."""
         if keeper.who not in self._looking:

@@ -42,6 +42,8 @@ from velocity.media.room import Room
 
 log = logging.getLogger(__name__)
 
+SHOWN_DEADLINE = 1.0
+"""Seconds that a host has to tell what is shown beside what is known without it."""
 LAST_NOTES = 5.0
 """Seconds that the database has at the end of the server to take what is not written yet."""
 
@@ -225,7 +227,7 @@ class Fleet:
         if keeper.state in (State.STOPPED, State.STARTING) or keeper.machine.host in self.hosts.attached.silent:
             return None
         try:
-            return await self._hypervisor.hosts.confinement(keeper.who, deadline=CALL_DEADLINE)
+            return await self._hypervisor.hosts.confinement(keeper.who, deadline=SHOWN_DEADLINE)
         except Unknown:
             return None
 

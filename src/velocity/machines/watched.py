@@ -91,6 +91,11 @@ class WatchedHosts:
         if self._opened and host not in self.by_id:
             await self._watch(self.of(host))
 
+    def doubt(self, host: HostId, words: str) -> None:
+        """It did not answer somebody else: its connections may be there still, and nothing come over them."""
+        if (watched := self.by_id.get(host)) is not None:
+            watched.observer.doubt(words)
+
     async def detach(self, host: HostId) -> None:
         """A host is no more. VMs that it has, should there be any, are shown as unreachable."""
         if (watched := self.by_id.get(host)) is not None and not watched.keepers:
