@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import delete
 
 from tests.hosts.installation import Installation
 from tests.patience import eventually
@@ -23,6 +24,7 @@ from velocity.node.certificates import Authority, serial_of
 from velocity.node.joining import BadAnswer
 from velocity.store.hosts import SqlMembers
 from velocity.store.leadership import Term
+from velocity.store.tables import authority
 
 pytestmark = pytest.mark.anyio
 
@@ -183,6 +185,34 @@ async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_w
     port = int(str((await here.membership.show(host)).address).rpartition(":")[2])
     await one.serve(own, port)
     await here.until(host, lambda now: now.state == "online")
+
+
+@pytest.mark.holds("MANY-471")
+async def test_hosts_of_a_database_that_was_moved_join_again_one_by_one_and_keep_their_names(
+    here: Installation,
+) -> None:
+    one, b = await here.join("b")
+    _, c = await here.join("c")
+    await here.membership.set(SetNode(host=b, name="bee"))
+    await here.database.write(lambda connection: connection.execute(delete(authority)))
+    await here.reopen()
+
+    async def has_to_join(host: int) -> bool:
+        now = await here.membership.show(host)
+        return now.state == "unreachable" and "has to join again" in str(now.message)
+
+    assert await has_to_join(b)
+    word = await here.token(b)
+    assert await has_to_join(b), "a token was made, and not used yet"
+    await here.reopen()
+    assert await has_to_join(b)
+    await one.stop()
+    answer = await here.membership.join(one.asks(word))
+    assert (answer.host, answer.name) == (b, "bee")
+    address = await one.serve(one.accept(word, answer))
+    await here.membership.set(SetNode(host=b, address=address))
+    await here.until(b, lambda now: now.state == "online")
+    assert await has_to_join(c)
 
 
 @pytest.mark.holds("MANY-31")

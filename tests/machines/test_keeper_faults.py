@@ -123,7 +123,7 @@ async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when
 async def test_who_forces_it_is_not_told_to_force_it() -> None:
     async with keeping(FakeHypervisor(machines=Silent)) as k:
         await k.keeper.request_state(Cause.ASK_RUN)
-        with pytest.raises(Refused, match="until it responds$"):
+        with pytest.raises(Refused, match=r"until it responds$"):
             await k.keeper.request_state(Cause.ASK_KILL)
         assert k.keeper.state is State.STOPPING
 

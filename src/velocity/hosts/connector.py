@@ -67,7 +67,7 @@ class Connector:
         if member.own:
             await self._attaching.attach(_attached(member, *self._own))
             return
-        if authority is None:
+        if authority is None or not member.serial:
             return
         way = self._ways.get(member.host)
         if way is None:
@@ -89,7 +89,13 @@ class Connector:
 
     def trouble(self, host: HostId) -> str:
         way = self._ways.get(host)
-        return "" if way is None else way.trouble
+        if way is not None:
+            return way.trouble
+        name = self._roster.get(host).name
+        return (
+            f"{name} has to join again, as this database was moved here without what signs for hosts: "
+            f"`velocity node token --again {name}`"
+        )
 
     async def close(self) -> None:
         """Hosts go on with what they do."""

@@ -91,7 +91,7 @@ class Membership:
         return self._shown(self._roster.get(host), await self._store.count())
 
     def _shown(self, one: Member, count: Mapping[int, int]) -> nodes.NodeInfo:
-        trouble = "" if one.own else self._trouble(one)
+        trouble = "" if one.own else self._connections.trouble(one.host)
         known = one.known
         facts: dict[str, object] = {}
         if known is not None:
@@ -121,14 +121,6 @@ class Membership:
             **facts,  # type: ignore[arg-type]
         )
 
-    def _trouble(self, one: Member) -> str:
-        if self._authority is None:
-            return (
-                f"{one.name} has to join again, as this database was moved here without what signs for hosts: "
-                f"`velocity node token --again {one.name}`"
-            )
-        return self._connections.trouble(one.host)
-
     # Joining
 
     async def make_token(self, host: int | UnsetType, urls: list[str] | UnsetType) -> nodes.Token:
@@ -143,17 +135,24 @@ class Membership:
             )
         where = await asyncio.to_thread(self._urls) if isinstance(urls, UnsetType) else urls
         dialing = self._dialing()
-        authority = self._authority or dialing.new_authority()
+        plan.step("create", "token", "" if member is None else member.name)
+        authority = self._authority or await self._begin_anew(dialing)
         secret = secrets.token_bytes(joining.SECRET)
         token = JoinToken(
             joining.name(secret), joining.key(secret), now + TOKEN_LIFETIME, None if member is None else member.host
         )
-        plan.step("create", "token", "" if member is None else member.name)
         await self._store.add_token(token, authority, now)
         self._authority = self._authority or authority
         self._tokens[token.name] = token
         word = str(joining.NodeToken(where, dialing.fingerprint(self._authority), secret))
         return nodes.Token(token=word, expires=token.expires, urls=where, warnings=_warnings(where) or UNSET)
+
+    async def _begin_anew(self, dialing: Dialing) -> Sealed:
+        """An authority; what another one has signed, of a database that was moved here, is worth nothing."""
+        plan.stop_here()
+        for member in [one for one in self._roster if one.serial]:
+            await self._store.note(self._roster.change(member.host, serial="", renewing=""))
+        return dialing.new_authority()
 
     async def join(self, asked: nodes.JoinNode) -> nodes.Joined:
         """Who asks has the token: they are a host from now on. The same request again gets the same host."""
@@ -176,12 +175,13 @@ class Membership:
         self._check_known(known, token)
         before = known or (self._roster.find(token.host) if token.host is not None else None)
         signed = self._dialing().sign(authority, asked.request, asked.uuid)
-        with self._roster.claim(asked.name, None if before is None else before.host):
-            plan.step("change" if before else "create", "host", asked.name, id=before.host if before else None)
+        name = asked.name if before is None else before.name
+        with self._roster.claim(name, None if before is None else before.host):
+            plan.step("change" if before else "create", "host", name, id=before.host if before else None)
             plan.stop_here()
             member = replace(
                 before or Member(self._roster.next_id(), asked.name, mpid=self._roster.free_pool()),
-                name=asked.name, uuid=asked.uuid, address=asked.address, serial=signed.serial, renewing="",
+                uuid=asked.uuid, address=asked.address, serial=signed.serial, renewing="",
                 joined=int(self._clock()),
             )  # fmt: skip
             used = replace(token, used_by=member.host, proof=asked.proof)
