@@ -129,3 +129,27 @@ async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it
             await asyncio.sleep(0.05)
     assert pool.kept.keys() == {kept}, "what was said last holds"
     await to.close()
+
+
+@pytest.mark.holds("MANY-472")
+async def test_what_breaks_off_halfway_is_told_with_the_host_s_name(line: Line) -> None:
+    storage = await line.open()
+    to = routed(lambda _: storage, lambda _: "host 'b'", list, NoFiles())
+    incoming = await to.blobs.put(MediaRef(20, uuid4(), "raw"), deadline=10)
+    await incoming.write(b"some")
+    await incoming.flush()
+    await line.cut()
+    with pytest.raises(Unknown, match=r"^host 'b': "):
+        await incoming.flush()
+    await incoming.close()
+    await to.close()
+
+
+@pytest.mark.holds("MANY-472")
+async def test_a_host_that_does_not_answer_for_a_vm_is_named(tmp_path: Path, line: Line) -> None:
+    async with world(tmp_path / "data", attach=line.attach) as w:
+        vmid = await w.vm(host=2)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await line.cut()
+        for path in ("/v/vm/log", "/v/vm/command"):
+            assert "host 'b'" in (await w.call("POST", path, vmid=vmid))["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,8 @@ from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Incarnation, Unknown
 
 PARTS = ("machines", "mirrors", "consoles", "screens", "meters", "guests", "hosts")
+FOLLOWED = ("news",)
+"""The calls that give one answer after the other."""
 NOTHING_KNOWN = HostFacts(
     accelerator="",
     accelerator_reason="the host is not known any more",
@@ -49,7 +52,17 @@ class _Part:
             one = self._hosts.by_id.get(host)
             if one is None:
                 raise Unknown(f"host {host} is not attached: it may be known again after the server's next start")
-            return getattr(getattr(one.hypervisor, self._name), call)(named, *given, **more)
+            does = getattr(getattr(one.hypervisor, self._name), call)
+            if host == self._hosts.own.host or call in FOLLOWED:
+                return does(named, *given, **more)
+            return self._elsewhere(host, does(named, *given, **more))
 
         self.__dict__[call] = forwarded
         return forwarded
+
+    async def _elsewhere(self, host: HostId, answer: Awaitable[Any]) -> Any:
+        """What does not answer is told with the host's name."""
+        try:
+            return await answer
+        except Unknown as unknown:
+            raise Unknown(f"{self._hosts.called(host)}: {unknown}") from None

@@ -13,11 +13,13 @@ from velocity.storage.port import (
     Belongs,
     Blobs,
     Clone,
+    Incoming,
     Job,
     JobProgress,
     Made,
     MediaFiles,
     MediaRef,
+    Outgoing,
     Pools,
     Prepared,
     Storage,
@@ -90,9 +92,36 @@ class _Part:
         """What does not answer is told with the host's name."""
         mpid = named.pool if isinstance(named, MediaRef) else named
         try:
-            return await getattr(getattr(self._of(mpid), self._name), call)(named, *given, **more)
+            answer = await getattr(getattr(self._of(mpid), self._name), call)(named, *given, **more)
         except Unknown as unknown:
             raise _named(host, unknown) from None
+        return _Held(answer, host) if call in HELD else answer
+
+
+HELD = ("put", "resume", "get")
+"""The calls that give something to go on with."""
+
+
+class _Held:
+    """What is held on another host: what does not answer any more is told with the host's name."""
+
+    def __init__(self, held: Incoming | Outgoing, host: str) -> None:
+        self._held = held
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._held, name)
+        if not callable(found):
+            return found
+
+        async def named(*given: Any) -> Any:
+            try:
+                return await found(*given)
+            except Unknown as unknown:
+                raise _named(self._host, unknown) from None
+
+        self.__dict__[name] = named
+        return named
 
 
 def _named(host: str, unknown: Unknown) -> Unknown:
@@ -174,6 +203,7 @@ class RoutedJobs:
         self._of = of
         self._called = called
         self._trash = trash
+        self._blobs = cast(Blobs, _Part(of, called, "blobs"))
         self._transfers: dict[MediaRef, Transfer] = {}
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
@@ -182,8 +212,8 @@ class RoutedJobs:
             return await target.jobs.prepare(job, deadline=deadline)
         if not isinstance(job, Clone) or job.compact or job.source.format != job.target.format:
             raise self._refused(job)
-        outgoing = await source.blobs.get(job.source, deadline=deadline)
-        self._transfers[job.target] = Transfer(job, outgoing, target, self._trash)
+        outgoing = await self._blobs.get(job.source, deadline=deadline)
+        self._transfers[job.target] = Transfer(job, outgoing, self._blobs, self._trash)
         return Prepared(outgoing.stat.size, outgoing.stat.allocated)
 
     def _refused(self, job: Job) -> Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from velocity.storage.port import Belongs, Clone, JobProgress, Made, Outgoing, Storage, Trash
+from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Made, Outgoing, Trash
 
 PIECE = 1 << 20
 """Bytes that are in memory at a time."""
@@ -16,7 +16,7 @@ SECONDS = 30.0
 class Transfer:
     """One copy, of the same bytes. Whatever goes wrong, nothing of it remains."""
 
-    def __init__(self, job: Clone, source: Outgoing, to: Storage, trash: Trash) -> None:
+    def __init__(self, job: Clone, source: Outgoing, to: Blobs, trash: Trash) -> None:
         """`trash` is told what belongs nowhere, also where the target's host does not answer."""
         self._trash = trash
         self._job = job
@@ -32,7 +32,7 @@ class Transfer:
         self._task.add_done_callback(lambda _: self._changed.set())
 
     async def _copy(self) -> Made:
-        target = await self._to.blobs.put(self._job.target, deadline=SECONDS)
+        target = await self._to.put(self._job.target, deadline=SECONDS)
         try:
             while piece := await self._source.read(self._done, PIECE):
                 await target.write(piece)
