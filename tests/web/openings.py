@@ -190,7 +190,7 @@ DIALOGS = (
     dialog("ui/why/WhyDialog", MEMBER, "Check access: team"),
     menu("pages/hosts/HostActions", "/hosts", "Actions of b"),
     dialog("pages/hosts/AddHost", "/hosts", "Add a host"),
-    dialog("pages/hosts/AddHost", "/hosts", "Add a host", press("Make a token")),
+    dialog("pages/hosts/AddHost", "/hosts", "Add a host", press("Create a token")),
     Opening("pages/hosts/ChangeDuty", "/hosts", (press("Actions of b"), press("Drain…")), "Actions of b"),
     Opening("pages/hosts/RemoveHost", "/hosts", (press("Actions of b"), press("Remove…")), "Actions of b"),
     dialog("pages/people/Held", "/groups/0", "admin"),

@@ -20,7 +20,7 @@ from tests.web.furnished import TEAM
 from tests.web.openings import named
 from tests.web.person import Person
 from velocity.client import Client
-from velocity.contract.machines import Attachment, Nic
+from velocity.contract.machines import Attachment, EmptyDrive, Nic
 
 pytestmark = pytest.mark.xdist_group("forms")  # they share a page
 
@@ -63,7 +63,7 @@ def test_media_of_one_name_are_told_apart_and_what_is_in_use_is_not_free(furnish
         client.delete_vm(vmid=other.vmid, purge=True)
 
 
-@pytest.mark.holds("PAGE-47")
+@pytest.mark.holds("PAGE-47", "PAGE-480")
 def test_a_nic_comes_into_the_boot_order_and_goes_to_its_front(furnished: Host, somebody: Person) -> None:
     page = somebody.page
     with Client(furnished.url, furnished.key) as client:
@@ -75,12 +75,16 @@ def test_a_nic_comes_into_the_boot_order_and_goes_to_its_front(furnished: Host, 
             memory_mib=64,
             media=[Attachment(mid=mid, mode="BLOCK")],
             nics=[Nic(type="NAT")],
+            drives=[EmptyDrive(mode="USB")],
         )
     somebody.go(f"/vms/{vm.vmid}/settings")
-    named(page, "Boot from NIC 1 too").click()
-    named(page, "Boot from NIC 1, from its network earlier").click()
-    expect(page.get_by_role("group", name="Boots as 2")).to_contain_text("first")
+    page.get_by_role("navigation", name="Settings").get_by_role("link", name="Boot order").click()
+    expect(page.get_by_role("heading", name="Boot order")).to_be_in_viewport()
     expect(named(page, "first earlier in the boot order")).to_have_count(0)
+    named(page, "Remove empty drive 1").click()
+    named(page, "Add network boot from NIC 1").click()
+    named(page, "Boot from NIC 1 (network boot) earlier").click()
+    expect(page.get_by_role("group", name="Boots as 2")).to_contain_text("first")
     named(page, "Review and save…").click()
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
@@ -88,7 +92,7 @@ def test_a_nic_comes_into_the_boot_order_and_goes_to_its_front(furnished: Host, 
         info = client.show_vm(vmid=vm.vmid)
         client.delete_vm(vmid=vm.vmid, purge=True)
         client.delete_medium(mid=mid, purge=True)
-    assert (info.nics[0].boot, info.media[0].boot) == (1, 2)
+    assert (info.nics[0].boot, info.media[0].boot, info.drives) == (1, 2, [])
 
 
 def field(page: Page, label: str) -> Locator:

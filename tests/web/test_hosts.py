@@ -33,8 +33,8 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
 
         vmid = json.loads(host.ok("vm", "show", "there", "--json"))["vmid"]
         one.go(f"/vms/{vmid}/settings")
-        page.get_by_label("Apart from others by").fill("web")
-        page.get_by_label("Labels of its host").fill("disk=ssd, gpu")
+        page.get_by_label("Spread").fill("web")
+        page.get_by_label("Host labels").fill("disk=ssd, gpu")
         page.get_by_role("button", name="Review and save…").click()
         page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
         expect(page.get_by_role("dialog")).to_have_count(0)

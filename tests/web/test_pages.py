@@ -85,7 +85,7 @@ def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path:
     root.go("/hosts")
     page.get_by_role("button", name="Add a host").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Make a token").click()
+    dialog.get_by_role("button", name="Create a token").click()
     token = NodeToken.read(dialog.get_by_role("textbox", name="Token").input_value())
     expect(dialog).to_contain_text("Waiting for the machine to join")
     with Client(host.url) as client:
@@ -94,7 +94,7 @@ def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path:
     dialog.get_by_role("button", name="Close", exact=True).last.click()
     row = page.get_by_role("row").filter(has_text="bee")
     expect(row).to_contain_text("bee does not answer at 127.0.0.1:1")
-    for verb, shown in (("Drain", "draining"), ("Begin maintenance", "maintenance"), ("Activate", "active")):
+    for verb, shown in (("Drain", "draining"), ("Enter maintenance", "maintenance"), ("Activate", "active")):
         page.get_by_role("button", name="Actions of bee").click()
         page.get_by_role("menuitem", name=f"{verb}…").click()
         dialog.get_by_role("button", name=verb, exact=True).click()

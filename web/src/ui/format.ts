@@ -60,3 +60,6 @@ export const shell = (word: string): string =>
 
 export const count = (number: number, noun: string, plural = `${noun}s`): string =>
   `${number.toLocaleString()} ${number === 1 ? noun : plural}`;
+
+/** A message of the server as a sentence begins. */
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -31,7 +31,7 @@ const FIELD: Record<string, string> = {
   cpus: "CPUs",
   memory_mib: "memory",
   vms: "VMs",
-  forward_ports: "ports of the host",
+  forward_ports: "host ports for forwards",
   quota: "quota",
   write: "write",
   manage: "manage",

@@ -27,8 +27,8 @@ const action = (
 ): VmAction => ({ verb, title, ongoing, done, state, force: false });
 
 export const START = action("start", "Start", "Starting", "started", "RUNNING");
-/** Loaded, and held before its first instruction: for a debugger, or to open the console first. */
-export const HOLD = action("hold", "Start held", "Loading", "loaded and held", "PAUSED");
+/** Loaded, and paused before its first instruction: for a debugger, or to open the console first. */
+export const HOLD = action("hold", "Start paused", "Loading", "loaded and paused", "PAUSED");
 const RESUME = action("resume", "Resume", "Resuming", "resumed", "RUNNING");
 const PAUSE = action("pause", "Pause", "Pausing", "paused", "PAUSED");
 const STOP = action("stop", "Stop", "Pressing the power button of", "asked to shut down", "STOPPED");

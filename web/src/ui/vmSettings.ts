@@ -23,7 +23,7 @@ export const SETTINGS: Record<Setting, Words> = {
   media: { title: "Media", word: "media", waits: false },
   drives: { title: "Empty CD-ROM drives", word: "empty drives", waits: false },
   nics: { title: "NICs", word: "NICs", waits: true },
-  forwards: { title: "Ports of the host", word: "ports of the host", waits: true },
+  forwards: { title: "Port forwards", word: "port forwards", waits: true },
   input: { title: "Keyboard and pointer", word: "keyboard and pointer", waits: true },
   cpu: { title: "CPU model", word: "CPU model", waits: true },
   autostart: { title: "Start when the server starts", word: "start with the server", waits: false },

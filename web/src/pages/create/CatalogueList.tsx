@@ -1,13 +1,14 @@
 /** Images that the server knows by name and fetches itself: one is chosen. */
-import { Content, Label, LabelGroup, Radio } from "@patternfly/react-core";
+import { Content, Radio } from "@patternfly/react-core";
 import { useId } from "react";
 import type { CatalogueImage } from "@/api/schema";
+import { Tag } from "@/ui/labels";
 
 const TRUST: Record<CatalogueImage["trust"], string> = {
-  pinned: "Pinned by its SHA-256",
-  signed: "By what its distribution has signed",
-  checksums: "By its distribution's checksums",
-  tls: "Over TLS only",
+  pinned: "SHA-256 pinned",
+  signed: "Signature is checked",
+  checksums: "Checksum is checked",
+  tls: "No checksum: trusted by TLS only",
 };
 
 export function CatalogueList({
@@ -29,7 +30,7 @@ export function CatalogueList({
   return (
     <>
       <Content component="p" className="v-subtle">
-        The server fetches it once; each VM gets a copy.
+        The server downloads it once; each VM gets a copy. Log in with the SSH key that you give on the next page.
       </Content>
       <div role="radiogroup" aria-label="Image of the catalogue" className="v-images">
         {images.map((one) => (
@@ -41,16 +42,23 @@ export function CatalogueList({
             isDisabled={refuse !== undefined && !there(one)}
             onChange={() => onChoose(one)}
             label={<span className="v-wall-name">{one.title}</span>}
-            description={
-              <LabelGroup numLabels={5} isCompact aria-label={`About ${one.title}`}>
-                <Label isCompact>{there(one) ? "Fetched" : `From ${one.server}`}</Label>
-                <Label isCompact>{TRUST[one.trust]}</Label>
-                {!one.tried && <Label isCompact>Not tried yet</Label>}
-              </LabelGroup>
-            }
+            description={<Known image={one} there={there(one)} />}
           />
         ))}
       </div>
     </>
+  );
+}
+
+function Known({ image, there }: { image: CatalogueImage; there: boolean }) {
+  const words = [there ? "Fetched" : `From ${image.server}`, TRUST[image.trust], !image.tried && "Not tried yet"];
+  return (
+    <ul className="v-tags" aria-label={`About ${image.title}`}>
+      {words.filter(Boolean).map((one) => (
+        <li key={String(one)}>
+          <Tag>{one}</Tag>
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -68,7 +68,7 @@ export function ImageStep({
           <UploadHere upload={source?.from === "upload" ? source.id : undefined} refuse={refuse} onFile={onFile} />
         </FormSection>
         {catalogue.length > 0 && (
-          <FormSection title="An image by name" titleElement="h3">
+          <FormSection title="A cloud image" titleElement="h3">
             <CatalogueList
               images={catalogue}
               chosen={source?.from === "catalogue" ? source.name : undefined}

@@ -1,7 +1,7 @@
 /** What a person should look at first: what hurts most stands first. */
 import type { Vm } from "@/api/live";
 import type { HostInfo, HostSummary, TaskInfo } from "@/api/schema";
-import { ago, bytes, count, mib, percent } from "@/ui/format";
+import { ago, bytes, capital, count, mib, percent } from "@/ui/format";
 import { vmProblem } from "@/ui/vmProblem";
 import { titleOf } from "../tasks/words";
 import { type PoolUsage, share } from "./poolUsage";
@@ -54,14 +54,12 @@ function ofAcceleration({ accelerator, accelerator_reason }: HostInfo): Matter[]
       key: "no-kvm",
       danger: false,
       title: "No KVM: the host's processor does not run guests itself",
-      message: `${upper(accelerator_reason)}. \`velocity doctor\` on the host looks again; then restart the server.`,
+      message: `${capital(accelerator_reason)}. \`velocity doctor\` on the host looks again; then restart the server.`,
       to: "/",
       dismiss: "no-kvm",
     },
   ];
 }
-
-const upper = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 function ofCertificate({ certificate_expires: expires }: HostInfo, now: number): Matter[] {
   if (expires === undefined || expires - now > RENEW_DAYS * 86_400) return [];
@@ -87,7 +85,7 @@ function ofVm(vm: Vm): Matter[] {
         key: `vm-${vm.vmid}`,
         danger: true,
         title: `${vm.name} should be running, but is not`,
-        message: vm.reason ? upper(vm.reason.message) : "The server does not know why.",
+        message: vm.reason ? capital(vm.reason.message) : "The server does not know why.",
         to,
         start: vm,
       },

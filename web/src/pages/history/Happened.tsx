@@ -14,9 +14,12 @@ export const partsOf = (entry: Line, names: Names) => sentence({ ...entry, refus
 export const whyRefused = (entry: Entry, names: Names): string =>
   refusalWords(entry.code ?? entry.status, entry.message ?? "", names);
 
+/** Who it was, where nobody was signed in. */
+export const NOBODY: Partial<Record<string, string>> = { join_node: "A machine" };
+
 /** "You", or the name. */
 export const whoOf = (entry: Entry, names: Names): string =>
-  entry.uid !== undefined && entry.uid === names.me ? "You" : entry.name || "Someone";
+  entry.uid !== undefined && entry.uid === names.me ? "You" : entry.name || NOBODY[entry.operation] || "Someone";
 
 export function Happened({ entry, names }: { entry: Line; names: Names }) {
   const parts = useMemo(() => partsOf(entry, names), [entry, names]);

@@ -226,7 +226,7 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     case "write_guest_file":
       return ["wrote a file in", "write a file in", vm()];
     case "make_node_token":
-      return ["made a token for", "make a token for", target.host === undefined ? "a host" : host()];
+      return ["created a token for", "create a token for", target.host === undefined ? "a host" : host()];
     case "join_node":
       return ["joined as", "join as", { name: `host ${target.name ?? ""}`.trim(), to: "/hosts" }];
     case "set_node": {

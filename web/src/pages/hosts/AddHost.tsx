@@ -1,10 +1,12 @@
 /** A token and the command for the other machine, and whether it has joined. */
-import { Alert, Button, ClipboardCopy, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import type { NodeInfo, Token } from "@/api/schema";
 import { useAction } from "@/ui/actions";
+import { Code } from "@/ui/Code";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
+import { capital } from "@/ui/format";
 import { Status } from "@/ui/labels";
 import { When } from "@/ui/When";
 import { hostStatus, newcomer } from "./words";
@@ -18,15 +20,15 @@ export function AddHost({ hosts, onClose }: { hosts: readonly NodeInfo[]; onClos
   return (
     <FormDialog
       title="Add a host"
-      about="Another machine becomes a host of this server: its VMs are on this page, beside all others."
-      verb="Make a token"
+      about="Another machine becomes a host of this server, and runs VMs for it."
+      verb="Create a token"
       ready
       refusal={refusal.last}
       cli={["velocity", "node", "token"]}
       request={{ method: "put", path: "/h/node/token", body: {} }}
       onSubmit={async () => {
         await act({
-          pending: "Making a token",
+          pending: "Creating a token",
           do: async () => {
             try {
               setToken(await call("put", "/h/node/token", {}));
@@ -40,10 +42,7 @@ export function AddHost({ hosts, onClose }: { hosts: readonly NodeInfo[]; onClos
       }}
       onClose={onClose}
     >
-      <p>
-        Velocity has to be installed there, of the same version. A token is one word, for one machine, and lasts an
-        hour.
-      </p>
+      <p>Install the same version of Velocity there first. A token lets one machine join, within an hour.</p>
     </FormDialog>
   );
 }
@@ -51,23 +50,22 @@ export function AddHost({ hosts, onClose }: { hosts: readonly NodeInfo[]; onClos
 function Waiting({ token, joined, onClose }: { token: Token; joined: NodeInfo | undefined; onClose: () => void }) {
   return (
     <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="token-title">
-      <ModalHeader title={joined ? `${joined.name} has joined` : "Let the other machine join"} labelId="token-title" />
+      <ModalHeader title={joined ? `${joined.name} has joined` : "Add a host"} labelId="token-title" />
       <ModalBody>
         {(token.warnings ?? []).map((warning) => (
-          <Alert key={warning} component="p" isInline variant="warning" title={warning} />
+          <Alert key={warning} component="p" isInline variant="warning" title={capital(warning)} />
         ))}
         <p className="v-space-above">
           On the other machine, as root, <code>velocity node join</code> asks for this token:
         </p>
-        <ClipboardCopy isReadOnly hoverTip="Copy" clickTip="Copied" textAriaLabel="Token">
-          {token.token}
-        </ClipboardCopy>
+        <Code label="Token" text={token.token} />
         <p className="v-subtle">
           It is not shown again, and expires <When at={token.expires} />. Then start the node there:
         </p>
-        <ClipboardCopy isReadOnly isCode hoverTip="Copy" clickTip="Copied" textAriaLabel="Command">
-          velocity service install --node && systemctl daemon-reload && systemctl enable --now velocity-node
-        </ClipboardCopy>
+        <Code
+          label="Command"
+          text="velocity service install --node && systemctl daemon-reload && systemctl enable --now velocity-node"
+        />
         <div className="v-space-above" aria-live="polite">
           {joined ? (
             <>

@@ -1,15 +1,15 @@
 /** The menu of a host. */
 import { Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
-import { EllipsisVIcon } from "@patternfly/react-icons";
 import { useState } from "react";
 import type { NodeInfo } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { Dropdown } from "@/ui/Dropdown";
 import { count } from "@/ui/format";
 import { changesOf, type DutyChange } from "./words";
 
 export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: DutyChange | "remove") => void }) {
   const [open, setOpen] = useState(false);
-  const held = host.vms > 0 ? `${count(host.vms, "VM")} there: delete or move them first` : undefined;
+  const held = host.vms > 0 ? `${count(host.vms, "VM")} on it: delete or move them first` : undefined;
   return (
     <Dropdown
       isOpen={open}
@@ -23,7 +23,7 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: D
           isExpanded={open}
           onClick={() => setOpen(!open)}
           aria-label={`Actions of ${host.name}`}
-          icon={<EllipsisVIcon />}
+          icon={<Icon name="more" />}
         />
       )}
     >

@@ -29,7 +29,14 @@ const COLUMNS: Column<NodeInfo>[] = [
     sort: (one) => hostStatus(one).word,
     text: (one) => `${hostStatus(one).word} ${one.message ?? ""}`,
   },
-  { key: "vms", title: "VMs", number: true, cell: (one) => one.vms, sort: (one) => one.vms },
+  {
+    key: "vms",
+    title: "VMs",
+    number: true,
+    unit: (one) => (one.vms === 1 ? "VM" : "VMs"),
+    cell: (one) => one.vms,
+    sort: (one) => one.vms,
+  },
   {
     key: "memory",
     title: "Memory",
@@ -48,8 +55,9 @@ const COLUMNS: Column<NodeInfo>[] = [
   {
     key: "address",
     title: "Address",
+    nowrap: true,
     phone: "none",
-    cell: (one) => one.address ?? (one.own ? "the server's own" : "–"),
+    cell: (one) => one.address ?? (one.own ? "this server" : "–"),
     sort: (one) => one.address ?? "",
   },
   {

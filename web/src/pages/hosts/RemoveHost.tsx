@@ -24,8 +24,8 @@ export function RemoveHost({ host, onClose }: { host: NodeInfo; onClose: () => v
       onClose={onClose}
     >
       <p>
-        The server does not ask it any more, and its certificate is worth nothing. What is on its disks stays there:
-        stop <code>velocity-node</code> on that machine. It can join again with a new token.
+        The server no longer controls it, and its certificate becomes invalid. What is on its disks stays there. Stop{" "}
+        <code>velocity-node</code> on that machine. It can join again with a new token.
       </p>
     </Confirm>
   );

@@ -42,7 +42,7 @@ export function Quota({ gid, parent }: { gid: number; parent: number }) {
             ))}
             {data.limits.forward_ports && (
               <div className="v-plain-quota">
-                <span>Ports of the host</span> <span className="v-subtle">{data.limits.forward_ports}</span>
+                <span>Host ports for forwards</span> <span className="v-subtle">{data.limits.forward_ports}</span>
               </div>
             )}
             <Content component="small" className="v-subtle">

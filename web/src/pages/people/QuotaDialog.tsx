@@ -124,7 +124,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
           refusal.clear();
         }}
       />
-      <FormGroup label="Ports of the host" fieldId="quota-forward_ports">
+      <FormGroup label="Host ports for forwards" fieldId="quota-forward_ports">
         <TextInput
           id="quota-forward_ports"
           value={ports}

@@ -34,33 +34,30 @@ export function NextBoot({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const body = { vmid: vm.vmid, ...choiceOf(word) };
   return (
     <Confirm
-      title={`The next start of ${vm.name}`}
-      verb="Choose"
+      title={`Next start of ${vm.name}`}
+      verb="Save"
       danger={false}
       cli={vmCli(vm, "next-boot", word)}
       request={{ method: "put", path: "/v/vm/boot", body }}
       onConfirm={() =>
         act({
           pending: `Choosing the next start of ${vm.name}`,
-          done: word === NORMAL ? `${vm.name} starts as always` : `Chosen for the next start of ${vm.name}`,
+          done:
+            word === NORMAL ? `${vm.name} starts in its normal boot order` : `Chosen for the next start of ${vm.name}`,
           do: () => call("put", "/v/vm/boot", body),
         })
       }
       onClose={onClose}
     >
-      <FormGroup label="Once, when it starts next" fieldId="next-boot">
+      <FormGroup label="Boot once from" fieldId="next-boot">
         <FormSelect id="next-boot" value={word} onChange={(_event, chosen) => setWord(chosen)}>
-          <FormSelectOption value={NORMAL} label="As always" />
-          <FormSelectOption value={SETUP} label="Show the firmware's setup" />
+          <FormSelectOption value={NORMAL} label="The normal boot order" />
+          <FormSelectOption value={SETUP} label="Firmware setup" />
           {vm.media.map((mid) => (
-            <FormSelectOption
-              key={mid}
-              value={mid}
-              label={`Boot from ${known.find((one) => one.mid === mid)?.name ?? mid} first`}
-            />
+            <FormSelectOption key={mid} value={mid} label={known.find((one) => one.mid === mid)?.name ?? mid} />
           ))}
-          {info?.interfaces.map((one) => (
-            <FormSelectOption key={one.id} value={`nic:${one.id}`} label={`Boot from the network of NIC ${one.id}`} />
+          {info?.interfaces.map((one, place) => (
+            <FormSelectOption key={one.id} value={`nic:${one.id}`} label={`Network boot from NIC ${place + 1}`} />
           ))}
         </FormSelect>
       </FormGroup>

@@ -73,7 +73,7 @@ export function VmActions({ vm }: { vm: Vm }) {
           <DropdownList>
             {mayState && stopped && (
               <DropdownItem
-                description="Loaded, but paused before its first instruction"
+                description="Before its first instruction: Resume goes on"
                 onClick={() => void runOnVms([vm], HOLD)}
               >
                 {HOLD.title}
@@ -93,6 +93,7 @@ export function VmActions({ vm }: { vm: Vm }) {
               </DropdownItem>
             )}
             {mayState && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
+            {mayState && (mayCreate || mayRemove) && <Divider component="li" />}
             {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
             {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move…</DropdownItem>}
             {mayRemove && <Divider component="li" />}

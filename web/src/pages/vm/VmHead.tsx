@@ -1,7 +1,8 @@
 /** A VM's head: its name and state, what can be done, and, in a line each, what is wrong with it or waits. */
 import type { ReactNode } from "react";
 import { Link } from "react-router";
-import { useMay, type Vm } from "@/api/live";
+import { type Medium, useMay, type Vm } from "@/api/live";
+import { useAttachable } from "@/ui/attachable";
 import { moment } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { StateLabel, type Tone, vmProblem } from "@/ui/labels";
@@ -40,6 +41,7 @@ export function VmHead({ vm, children }: { vm: Vm; children: ReactNode }) {
 export function VmNotes({ vm }: { vm: Vm }) {
   const may = useMay();
   const wrong = problemOf(vm);
+  const known = useAttachable(vm.gid);
   return (
     <>
       {wrong && (
@@ -66,8 +68,8 @@ export function VmNotes({ vm }: { vm: Vm }) {
         </Note>
       )}
       {vm.next_boot && (
-        <Note tone="busy" title={`Once, when it starts next: ${nextBootWords(vm.next_boot)}`}>
-          {may("vm.state", vm.gid) && "“Next start” in the menu above changes that."}
+        <Note tone="busy" title={`Next start: ${nextBootWords(vm.next_boot, known)}`}>
+          Once; then its normal boot order again.
         </Note>
       )}
       {vm.waiting.length > 0 && (
@@ -88,9 +90,9 @@ function Note({ tone, title, children }: { tone: Tone; title: ReactNode; childre
   );
 }
 
-function nextBootWords({ mid, nic }: NonNullable<Vm["next_boot"]>): string {
-  if (mid !== undefined) return "another medium boots first";
-  return nic === undefined ? "the firmware shows its setup" : `NIC ${nic} boots first`;
+function nextBootWords({ mid, nic }: NonNullable<Vm["next_boot"]>, known: readonly Medium[]): string {
+  if (mid !== undefined) return `boots from ${known.find((one) => one.mid === mid)?.name ?? "another medium"}`;
+  return nic === undefined ? "firmware setup" : "network boot";
 }
 
 /** Also: asked for, and not so, for a reason that nobody has told. */

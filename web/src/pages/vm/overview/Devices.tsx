@@ -12,6 +12,7 @@ import { bytes } from "@/ui/format";
 import { mediumType } from "@/ui/labels";
 import { canGrow } from "../../media/content";
 import { GrowMedium } from "../../media/GrowMedium";
+import { bootOrder } from "../settings/boot";
 import { isIso } from "../settings/mediaText";
 import { MODES } from "../settings/modes";
 import { ChangeDisc } from "./ChangeDisc";
@@ -23,6 +24,9 @@ export function Devices({ info }: { info: VmInfo }) {
   const [changed, setChanged] = useState<Drive>();
   const [grown, setGrown] = useState<Medium>();
   const settings = `/vms/${info.vmid}/settings`;
+  const order = bootOrder(info);
+  const several = order.length > 1;
+  const first = order[0];
   return (
     <Card component="section" aria-label="Devices">
       <CardHeader actions={{ hasNoOffset: true, actions: <Link to={settings}>Change</Link> }}>
@@ -37,7 +41,7 @@ export function Devices({ info }: { info: VmInfo }) {
               medium && bytes(medium.size),
               MODES[mode] ?? mode,
               readonly && "read-only",
-              index === 0 && info.media.length > 1 && "boots first",
+              several && first?.of === "media" && first.index === index && "boots first",
             ];
             return (
               <Device
@@ -60,7 +64,7 @@ export function Devices({ info }: { info: VmInfo }) {
               // biome-ignore lint/suspicious/noArrayIndexKey: drives of one mode are alike
               key={`drive-${index}`}
               icon="media"
-              to={settings}
+              to={`${settings}#media`}
               name="CD-ROM drive"
               words={`${MODES[one.mode]}, empty`}
             >
@@ -100,8 +104,8 @@ function Disk({ medium, onGrow }: { medium: Medium; onGrow: () => void }) {
           Grow
         </Button>
       )}
-      <Link to={`/media/${medium.mid}`} aria-label={`Medium ${medium.name}`}>
-        Medium
+      <Link to={`/media/${medium.mid}`} aria-label={`Open ${medium.name}`}>
+        Open
       </Link>
     </div>
   );

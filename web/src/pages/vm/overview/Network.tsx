@@ -12,30 +12,32 @@ export function Network({ info }: { info: VmInfo }) {
     <Card component="section" aria-label="Network">
       <CardTitle component="h2">Network</CardTitle>
       <CardBody>
-        <ul className="v-plain-list">
-          {reachOf(info).map((one, index) => (
-            <li key={one.id} className="v-nic">
-              <Link to={`/vms/${info.vmid}/settings#nic-${index}-type`}>{one.what}</Link>
-              {one.addresses.map(({ address, source }) => (
-                <span key={address}>
-                  <Copied text={address} name={`address ${address}`} />
-                  {source !== "lease" && <span className="v-subtle"> {SOURCES[source]}</span>}
-                </span>
-              ))}
-              <Copied text={one.mac} name={`MAC address ${one.mac}`} quiet />
-            </li>
-          ))}
-        </ul>
-        {info.forwards.length > 0 && (
-          <ul className="v-plain-list v-space-above" aria-label="Ports of the host">
-            {info.forwards.map((one) => (
-              <li key={forwardText(one)}>
-                <Link to={`/vms/${info.vmid}/settings#forward-0-host_port`}>{leadsWords(one)}</Link>
+        {info.nics.length > 0 && (
+          <ul className="v-plain-list">
+            {reachOf(info).map((one, index) => (
+              <li key={one.id} className="v-nic">
+                <Link to={`/vms/${info.vmid}/settings#nic-${index}-type`}>{one.what}</Link>
+                {one.addresses.map(({ address, source }) => (
+                  <span key={address}>
+                    <Copied text={address} name={`address ${address}`} />
+                    {source !== "lease" && <span className="v-subtle"> {SOURCES[source]}</span>}
+                  </span>
+                ))}
+                <Copied text={one.mac} name={`MAC address ${one.mac}`} quiet />
               </li>
             ))}
           </ul>
         )}
-        {lacking && <p className="v-subtle v-space-above">{lacking}</p>}
+        {info.forwards.length > 0 && (
+          <ul className="v-plain-list v-space-above" aria-label="Port forwards">
+            {info.forwards.map((one, index) => (
+              <li key={forwardText(one)}>
+                <Link to={`/vms/${info.vmid}/settings#forward-${index}-host_port`}>{leadsWords(one)}</Link>
+              </li>
+            ))}
+          </ul>
+        )}
+        {lacking && <p className={info.nics.length > 0 ? "v-subtle v-space-above" : "v-subtle"}>{lacking}</p>}
       </CardBody>
     </Card>
   );

@@ -22,16 +22,16 @@ const USER = of([{ type: "NAT" }], { id: 1, mac: MAC, nat: "USER" });
 it("each NIC has its address and its MAC address", () => {
   expect(reachOf(NAT)).toEqual([{ id: 1, what: "NAT", mac: MAC, addresses: KNOWN }]);
   expect(reachOf(BRIDGED)).toEqual([{ id: 3, what: "Bridge on host NIC 1, trusted", mac: MAC, addresses: [] }]);
-  expect(reachOf(USER)[0]?.what).toBe("NAT in QEMU");
+  expect(reachOf(USER)[0]?.what).toBe("NAT (user mode)");
 });
 
 it("a guest that the LAN does not reach says so", () => {
   expect(notReached(BRIDGED)).toBeUndefined();
-  expect(notReached(NAT)).toMatch(/^The LAN does not reach it/);
-  expect(notReached(USER)).toMatch(/^Nothing reaches it/);
-  expect(notReached(of([]))).toMatch(/^It has no NIC/);
+  expect(notReached(NAT)).toMatch(/not reachable from the LAN/);
+  expect(notReached(USER)).toMatch(/outgoing connections only/);
+  expect(notReached(of([]))).toMatch(/^No NIC/);
   const forwards: Forward[] = [{ host_port: 2222, guest_port: 22, protocol: "tcp" }];
   expect(notReached({ ...NAT, forwards })).toBeUndefined();
-  expect(forwards.map(leadsWords)).toEqual(["Port 2222 of the host leads to 22"]);
+  expect(forwards.map(leadsWords)).toEqual(["Host port 2222 to guest port 22"]);
   expect(notReached(of([...NAT.nics, ...BRIDGED.nics], ...NAT.interfaces, ...BRIDGED.interfaces))).toBeUndefined();
 });

@@ -12,8 +12,8 @@ export interface Reach {
 /** Who tells an address, in words. */
 export const SOURCES: Record<KnownAddress["source"], string> = {
   lease: "from NAT",
-  neighbour: "heard by the host",
-  agent: "says its guest agent",
+  neighbour: "seen on the network",
+  agent: "from the guest agent",
 };
 
 export const reachOf = ({ nics, interfaces }: Pick<VmInfo, "nics" | "interfaces">): Reach[] =>
@@ -29,12 +29,12 @@ export const reachOf = ({ nics, interfaces }: Pick<VmInfo, "nics" | "interfaces"
 
 function whatOf(nic: Nic, one: Interface | undefined): string {
   if (nic.type === "BRIDGE") return `Bridge on host NIC ${nic.host}${nic.trusted ? ", trusted" : ""}`;
-  return one?.nat === "USER" ? "NAT in QEMU" : "NAT";
+  return one?.nat === "USER" ? "NAT (user mode)" : "NAT";
 }
 
-/** A port of the host that leads to it. */
+/** A port forward. */
 export const leadsWords = ({ host_address, host_port, guest_port, protocol }: Forward): string =>
-  `Port ${host_port}${protocol === "udp" ? " (UDP)" : ""} of ${host_address ?? "the host"} leads to ${guest_port}`;
+  `${host_address ?? "Host"} port ${host_port} to guest port ${guest_port}${protocol === "udp" ? ", UDP" : ""}`;
 
 /** What a person finds out too late otherwise: that a guest behind NAT cannot be called from outside. */
 export function notReached({
@@ -43,9 +43,9 @@ export function notReached({
   forwards,
 }: Pick<VmInfo, "nics" | "interfaces" | "forwards">): string | undefined {
   if (forwards.length > 0) return undefined;
-  if (nics.length === 0) return "It has no NIC: neither does it reach a network, nor is it reached.";
+  if (nics.length === 0) return "No NIC: the guest has no network.";
   if (nics.some((nic) => nic.type === "BRIDGE")) return undefined;
   return interfaces.some((one) => one.nat === "BRIDGE")
-    ? "The LAN does not reach it: with NAT alone it answers only this host and what runs on it. A bridged NIC or a port of the host changes that."
-    : "Nothing reaches it: with NAT alone it only calls out. A bridged NIC or a port of the host changes that.";
+    ? "Behind NAT: not reachable from the LAN, only from this host and its VMs. To reach it, forward a port or add a bridged NIC."
+    : "Behind NAT: outgoing connections only. To reach it, forward a port or add a bridged NIC.";
 }

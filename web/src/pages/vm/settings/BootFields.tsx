@@ -1,28 +1,28 @@
 /** The boot order: media and, where wanted, NICs, from which the firmware boots by PXE or HTTP. */
 import { Button, FormSection } from "@patternfly/react-core";
-import { ArrowDownIcon, ArrowUpIcon, PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
+import { Icon } from "@/look/Icon";
 import { useAttachable } from "@/ui/attachable";
-import { type Bootable, bootOrder, ordered } from "./boot";
+import { type Bootable, bootOrder, hasList, ordered } from "./boot";
 import { moved } from "./draft";
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
 
 export function BootFields({ draft, change, problems, disabled, gid }: Fields & { gid: number }) {
   const known = useAttachable(gid);
-  if (draft.nics.length === 0) return null;
+  if (!hasList(draft)) return null;
   const order = bootOrder(draft);
   const name = ({ of, index }: Bootable) => {
-    if (of === "nics") return `NIC ${index + 1}, from its network`;
+    if (of === "nics") return `NIC ${index + 1} (network boot)`;
     const mid = draft.media[index]?.mid;
     return known.find((one) => one.mid === mid)?.name ?? mid ?? "";
   };
   const set = (to: Bootable[]) => change(ordered(draft, to));
   const others = draft.nics.flatMap((nic, index) => (nic.boot ? [] : [index]));
   return (
-    <FormSection title="Boot order" titleElement="h2">
+    <FormSection id="boot-order" title="Boot order" titleElement="h2">
       <span className="v-subtle">
-        What does not boot falls through to the next. From a network, the firmware boots by PXE or HTTP: where no server
-        answers, that takes minutes.
+        The firmware tries them from the top: an empty disk before an installer's ISO boots once it is installed. A NIC
+        boots by PXE or HTTP; where no server answers, that takes minutes.
       </span>
       {order.map((one, place) => (
         <fieldset key={`${one.of} ${one.index}`} className="v-row v-row-fields" aria-label={`Boots as ${place + 1}`}>
@@ -34,14 +34,14 @@ export function BootFields({ draft, change, problems, disabled, gid }: Fields & 
             <div>
               <Button
                 variant="plain"
-                icon={<ArrowUpIcon />}
+                icon={<Icon name="up" />}
                 aria-label={`Boot from ${name(one)} earlier`}
                 isDisabled={place === 0}
                 onClick={() => set(moved(order, place, -1))}
               />
               <Button
                 variant="plain"
-                icon={<ArrowDownIcon />}
+                icon={<Icon name="down" />}
                 aria-label={`Boot from ${name(one)} later`}
                 isDisabled={place === order.length - 1}
                 onClick={() => set(moved(order, place, 1))}
@@ -49,7 +49,7 @@ export function BootFields({ draft, change, problems, disabled, gid }: Fields & 
               {one.of === "nics" && (
                 <Button
                   variant="plain"
-                  icon={<TrashIcon />}
+                  icon={<Icon name="trash" />}
                   aria-label={`Do not boot from ${name(one)}`}
                   onClick={() => set(order.filter((it) => it !== one))}
                 />
@@ -64,10 +64,10 @@ export function BootFields({ draft, change, problems, disabled, gid }: Fields & 
             <Button
               variant="link"
               isInline
-              icon={<PlusCircleIcon />}
+              icon={<Icon name="plus" />}
               onClick={() => set([...order, { of: "nics", index }])}
             >
-              {`Boot from NIC ${index + 1} too`}
+              {`Add network boot from NIC ${index + 1}`}
             </Button>
           </div>
         ))}

@@ -32,12 +32,12 @@ export function CloudInitFields({ draft, change, problems, disabled }: Fields) {
   );
   const secret = { now, set, problems, disabled };
   return (
-    <FormSection title="Log in (cloud-init)" titleElement="h2">
+    <FormSection id="cloud-init" title="Cloud-init" titleElement="h2">
       <span className="v-subtle">
-        Read by the guest at a start, if its image is made with cloud-init. What was configured before stays as it is in
-        the guest, until it is a new instance.
+        Login, name and packages, read by a guest whose image has cloud-init. A guest that was configured once keeps
+        what it has until it is configured anew.
       </span>
-      {line("user", "User", "Empty: the user that the image is made with.")}
+      {line("user", "User", "Empty: the default user of the image.")}
       <FormGroup label="SSH keys" fieldId="cloud-init-ssh-keys">
         <TextArea
           id="cloud-init-ssh-keys"
@@ -54,7 +54,7 @@ export function CloudInitFields({ draft, change, problems, disabled }: Fields) {
         <Problem text={problems["cloud_init.ssh_keys"]} help="Public keys, one on each line." />
       </FormGroup>
       <SecretField {...secret} name="password_hash" label="Password hash" help="openssl passwd -6 makes one." />
-      {line("hostname", "Host name", "Empty: made of the VM's name.")}
+      {line("hostname", "Host name", "Empty: from the VM's name.")}
       {line("timezone", "Time zone", "Such as Europe/Berlin.")}
       <FormGroup label="Packages" fieldId="cloud-init-packages">
         <TextInput

@@ -19,7 +19,7 @@ export function DisplayFields({ draft, change, problems, disabled }: Fields) {
     change({ displays: [...displays, { name: `display${number}`, width: 1280, height: 720, ppi: 96 }] });
   };
   return (
-    <FormSection title="Displays" titleElement="h2">
+    <FormSection id="displays" title="Displays" titleElement="h2">
       <span className="v-subtle">{`A virtio GPU each. At most ${AlterVm.displays.maxItems}.`}</span>
       {displays.map((display, index) => {
         const field = `displays[${index}]`;

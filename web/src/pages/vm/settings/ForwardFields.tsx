@@ -1,22 +1,24 @@
-/** The ports of the host that lead to the VM's first NAT NIC. */
+/** Port forwards: the ports of the host that lead to the VM's first NAT NIC. */
 import { Button, FormGroup, FormSection, FormSelect, FormSelectOption, TextInput } from "@patternfly/react-core";
-import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import type { Forward } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { type Fields, replaced, without } from "./fields";
 import { Problem } from "./Problem";
 
 const PORTS = [
-  ["host_port", "Port of the host"],
-  ["guest_port", "Port of the guest"],
+  ["host_port", "Host port"],
+  ["guest_port", "Guest port"],
 ] as const;
 
 export function ForwardFields({ draft, change, problems, disabled }: Fields) {
   const { forwards } = draft;
   const set = (index: number, part: Partial<Forward>) => change({ forwards: replaced(forwards, index, part) });
   return (
-    <FormSection title="Ports of the host" titleElement="h2">
-      <span className="v-subtle">Who calls such a port of the host reaches the guest on its first NAT NIC.</span>
+    <FormSection id="forwards" title="Port forwards" titleElement="h2">
+      <span className="v-subtle">
+        Connections to a port of the host go to a port of the guest, on its first NAT NIC.
+      </span>
       {forwards.map((forward, index) => {
         const field = `forwards[${index}]`;
         const id = `forward-${index}`;
@@ -47,11 +49,11 @@ export function ForwardFields({ draft, change, problems, disabled }: Fields) {
                 <FormSelectOption value="udp" label="UDP" />
               </FormSelect>
             </FormGroup>
-            <FormGroup label="Address of the host" fieldId={`${id}-host_address`} className="v-grows">
+            <FormGroup label="Host address" fieldId={`${id}-host_address`} className="v-grows">
               <TextInput
                 id={`${id}-host_address`}
                 value={forward.host_address ?? ""}
-                placeholder="all of them"
+                placeholder="all addresses"
                 onChange={(_event, address) => set(index, { host_address: address.trim() || undefined })}
                 validated={problems[`${field}.host_address`] ? "error" : "default"}
                 isDisabled={disabled}
@@ -61,7 +63,7 @@ export function ForwardFields({ draft, change, problems, disabled }: Fields) {
             {!disabled && (
               <Button
                 variant="plain"
-                icon={<TrashIcon />}
+                icon={<Icon name="trash" />}
                 aria-label={`Remove forward ${index + 1}`}
                 onClick={() => change({ forwards: without(forwards, index) })}
               />
@@ -70,13 +72,13 @@ export function ForwardFields({ draft, change, problems, disabled }: Fields) {
         );
       })}
       <Problem text={problems.forwards} />
-      {forwards.length === 0 && <span className="v-subtle">None leads to it.</span>}
+      {forwards.length === 0 && <span className="v-subtle">None.</span>}
       {!disabled && forwards.length < AlterVm.forwards.maxItems && (
         <div>
           <Button
             variant="link"
             isInline
-            icon={<PlusCircleIcon />}
+            icon={<Icon name="plus" />}
             onClick={() =>
               change({ forwards: [...forwards, { host_port: Number.NaN, guest_port: 22, protocol: "tcp" }] })
             }

@@ -14,7 +14,7 @@ export function GeneralFields({
   several,
 }: Fields & { rosetta: boolean; several: boolean }) {
   return (
-    <FormSection title="General" titleElement="h2">
+    <FormSection id="general" title="General" titleElement="h2">
       <FormGroup label="Name" fieldId="name" isRequired>
         <TextInput
           id="name"
@@ -57,7 +57,7 @@ export function GeneralFields({
           isDisabled={disabled}
           widthChars={4}
         />
-        <Problem text={problems.max_cpus} help="CPUs can be added up to this number while it runs; 0: none." />
+        <Problem text={problems.max_cpus} help="How many CPUs it can have without a restart; 0: no more than now." />
       </FormGroup>
       <FormGroup label="Memory" fieldId="memory" isRequired>
         <TextInput
@@ -81,13 +81,13 @@ export function GeneralFields({
         />
         <Problem
           text={problems.max_memory_mib}
-          help="Memory can be added up to this size while it runs; empty: none."
+          help="How much memory it can have without a restart; empty: no more than now."
         />
       </FormGroup>
       <Checkbox
         id="autostart"
         label="Start when the server starts"
-        description="Started when the server starts, unless a user stopped it."
+        description="Unless a user has stopped it."
         isChecked={draft.autostart}
         onChange={(_event, autostart) => change({ autostart })}
         isDisabled={disabled}
@@ -103,7 +103,7 @@ export function GeneralFields({
         />
       )}
       {several && (
-        <FormGroup label="Apart from others by" fieldId="spread">
+        <FormGroup label="Spread" fieldId="spread">
           <TextInput
             id="spread"
             value={draft.spread}
@@ -118,7 +118,7 @@ export function GeneralFields({
         </FormGroup>
       )}
       {several && (
-        <FormGroup label="Labels of its host" fieldId="host_labels">
+        <FormGroup label="Host labels" fieldId="host_labels">
           <TextInput
             id="host_labels"
             value={draft.host_labels.join(", ")}
@@ -129,7 +129,7 @@ export function GeneralFields({
           />
           <Problem
             text={problems.host_labels}
-            help="Such as disk=ssd, gpu: what its host must have when it is placed."
+            help="Such as disk=ssd, gpu: it is placed only on a host that has them."
           />
         </FormGroup>
       )}

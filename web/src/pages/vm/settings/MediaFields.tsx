@@ -15,7 +15,7 @@ import { Icon } from "@/look/Icon";
 import { useAttachable } from "@/ui/attachable";
 import { useGroupPath } from "@/ui/groups";
 import { warningOf } from "../../media/warning";
-import { hasPlaces } from "./boot";
+import { hasList } from "./boot";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
 import { isIso, isUsedByAnother, mediumWords, sorted } from "./mediaText";
@@ -24,7 +24,7 @@ import { Problem } from "./Problem";
 
 export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fields & { vmid: number; gid: number }) {
   const { media } = draft;
-  const placed = hasPlaces(draft);
+  const placed = hasList(draft);
   const known = useAttachable(gid);
   const path = useGroupPath();
   const offered = sorted(
@@ -39,10 +39,10 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
     change({ media: [...media, { mid, mode: "VIRTIO", readonly }] });
   };
   return (
-    <FormSection title={placed ? "Media" : "Media, in boot order"} titleElement="h2">
+    <FormSection id="media" title={placed ? "Media" : "Media, in boot order"} titleElement="h2">
       <span className="v-subtle">
         {placed
-          ? "Their boot order is below, among the NICs."
+          ? "Disks and ISOs. Their boot order is further down."
           : "What does not boot falls through to the next: an empty disk before an installer's ISO boots once it is installed."}
       </span>
       {media.map((one, index) => {
@@ -133,6 +133,23 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
           </fieldset>
         );
       })}
+      {draft.drives.map((one, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: drives of one mode are alike
+        <div key={index} className="v-row v-row-fields">
+          <div className="v-grows">
+            CD-ROM drive
+            <div className="v-subtle">{`${MODES[one.mode]}, empty`}</div>
+          </div>
+          {!disabled && (
+            <Button
+              variant="plain"
+              icon={<Icon name="trash" />}
+              aria-label={`Remove empty drive ${index + 1}`}
+              onClick={() => change({ drives: without(draft.drives, index) })}
+            />
+          )}
+        </div>
+      ))}
       {media.length === 0 && <span className="v-subtle">None: only the firmware's shell starts.</span>}
       {!disabled && media.length < AlterVm.media.maxItems && (
         <FormGroup label="Attach a medium" fieldId="attach">

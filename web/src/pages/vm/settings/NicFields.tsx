@@ -21,7 +21,7 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
   const known = hosts.data?.host_nics ?? [];
   const mayBridge = known.length > 0;
   return (
-    <FormSection title="NICs" titleElement="h2">
+    <FormSection id="nics" title="NICs" titleElement="h2">
       <span className="v-subtle">
         {mayList
           ? "NAT: a private address with DHCP, DNS and internet access. Bridge: on a NIC of the host."

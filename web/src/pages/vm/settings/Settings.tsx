@@ -16,6 +16,7 @@ import { GeneralFields } from "./GeneralFields";
 import { MediaFields } from "./MediaFields";
 import { NicFields } from "./NicFields";
 import { nicsOf } from "./nicText";
+import { Parts } from "./Parts";
 import { Review } from "./Review";
 import { useFieldOfAddress } from "./useFieldOfAddress";
 
@@ -60,94 +61,97 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
     keep(undefined);
   };
   return (
-    <Form
-      className="v-settings"
-      ref={form}
-      onSubmit={(event) => {
-        event.preventDefault();
-        const wrong = Object.keys(problems).length > 0;
-        setRefused(wrong ? incomplete("Correct what is marked.") : undefined);
-        if (!wrong && mayAlter && dirty && meanwhile.length === 0) setReviewing(true);
-      }}
-    >
-      {!mayAlter && (
-        <Alert component="p" isInline variant="info" title="You may only view the settings">
-          Changing them needs velocity.vm.alter on the VM's group.
-        </Alert>
-      )}
-      {meanwhile.length > 0 && (
-        <Alert
-          component="p"
-          isInline
-          variant="warning"
-          title={`Changed by someone else in the meantime: ${meanwhile.map((field) => titleOf(field)).join(", ")}`}
-          actionLinks={
-            <>
-              <Button variant="link" isInline onClick={() => keep({ base: now, draft: rebased(base, draft, now) })}>
-                Use these changes and keep mine
-              </Button>
-              <Button variant="link" isInline onClick={discard}>
-                Discard my changes
-              </Button>
-            </>
-          }
-        >
-          {meanwhile.some((field) => field in changes)
-            ? `You have changed ${meanwhile
-                .filter((field) => field in changes)
-                .map((field) => titleOf(field))
-                .join(", ")} as well: keeping yours overwrites theirs.`
-            : "Your changes do not affect these settings."}
-        </Alert>
-      )}
-      <GeneralFields
-        {...fields}
-        rosetta={base.rosetta || base.machine_type.startsWith("virt")}
-        several={base.host !== undefined}
-      />
-      <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
-      <DisplayFields {...fields} />
-      <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
-      <BootFields {...fields} gid={vm.gid} />
-      <ForwardFields {...fields} />
-      <CloudInitFields {...fields} />
-      {mayAlter && (
-        <div className="v-settings-actions">
-          <RefusalAlert refusal={refused} title="It was not saved" form={form} />
-          <ActionGroup>
-            <Button type="submit" isDisabled={!dirty || meanwhile.length > 0}>
-              Review and save…
-            </Button>
-            <Button variant="link" onClick={discard} isDisabled={!dirty}>
-              Undo all
-            </Button>
-            <span role="status" className="v-subtle">
-              {dirty && `Not saved: ${(Object.keys(changes) as Field[]).map((field) => titleOf(field)).join(", ")}`}
-            </span>
-          </ActionGroup>
-        </div>
-      )}
-      {reviewing && (
-        <Review
-          vm={vm}
-          base={base}
-          changes={changes}
-          onClose={() => setReviewing(false)}
-          onSaved={() => {
-            discard();
-            setReviewing(false);
-            onStale();
-          }}
-          onRefused={(error) => {
-            setReviewing(false);
-            setRefused(error);
-          }}
-          onStale={() => {
-            setReviewing(false);
-            onStale();
-          }}
+    <div className="v-settings-page">
+      <Parts draft={draft} />
+      <Form
+        className="v-settings"
+        ref={form}
+        onSubmit={(event) => {
+          event.preventDefault();
+          const wrong = Object.keys(problems).length > 0;
+          setRefused(wrong ? incomplete("Correct what is marked.") : undefined);
+          if (!wrong && mayAlter && dirty && meanwhile.length === 0) setReviewing(true);
+        }}
+      >
+        {!mayAlter && (
+          <Alert component="p" isInline variant="info" title="You may only view the settings">
+            Changing them needs velocity.vm.alter on the VM's group.
+          </Alert>
+        )}
+        {meanwhile.length > 0 && (
+          <Alert
+            component="p"
+            isInline
+            variant="warning"
+            title={`Changed by someone else in the meantime: ${meanwhile.map((field) => titleOf(field)).join(", ")}`}
+            actionLinks={
+              <>
+                <Button variant="link" isInline onClick={() => keep({ base: now, draft: rebased(base, draft, now) })}>
+                  Use these changes and keep mine
+                </Button>
+                <Button variant="link" isInline onClick={discard}>
+                  Discard my changes
+                </Button>
+              </>
+            }
+          >
+            {meanwhile.some((field) => field in changes)
+              ? `You have changed ${meanwhile
+                  .filter((field) => field in changes)
+                  .map((field) => titleOf(field))
+                  .join(", ")} as well: keeping yours overwrites theirs.`
+              : "Your changes do not affect these settings."}
+          </Alert>
+        )}
+        <GeneralFields
+          {...fields}
+          rosetta={base.rosetta || base.machine_type.startsWith("virt")}
+          several={base.host !== undefined}
         />
-      )}
-    </Form>
+        <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
+        <DisplayFields {...fields} />
+        <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
+        <ForwardFields {...fields} />
+        <BootFields {...fields} gid={vm.gid} />
+        <CloudInitFields {...fields} />
+        {mayAlter && (
+          <div className="v-settings-actions">
+            <RefusalAlert refusal={refused} title="It was not saved" form={form} />
+            <ActionGroup>
+              <Button type="submit" isDisabled={!dirty || meanwhile.length > 0}>
+                Review and save…
+              </Button>
+              <Button variant="link" onClick={discard} isDisabled={!dirty}>
+                Undo all
+              </Button>
+              <span role="status" className="v-subtle">
+                {dirty && `Not saved: ${(Object.keys(changes) as Field[]).map((field) => titleOf(field)).join(", ")}`}
+              </span>
+            </ActionGroup>
+          </div>
+        )}
+        {reviewing && (
+          <Review
+            vm={vm}
+            base={base}
+            changes={changes}
+            onClose={() => setReviewing(false)}
+            onSaved={() => {
+              discard();
+              setReviewing(false);
+              onStale();
+            }}
+            onRefused={(error) => {
+              setReviewing(false);
+              setRefused(error);
+            }}
+            onStale={() => {
+              setReviewing(false);
+              onStale();
+            }}
+          />
+        )}
+      </Form>
+    </div>
   );
 }

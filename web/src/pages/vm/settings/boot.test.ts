@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Attachment, Nic } from "@/api/schema";
-import { bootOrder, hasPlaces, ordered } from "./boot";
+import { bootOrder, hasList, ordered } from "./boot";
 import { moved } from "./draft";
 
 const media: Attachment[] = ["a", "b"].map((mid) => ({ mid, mode: "VIRTIO", readonly: false }));
@@ -10,7 +10,12 @@ const words = (devices: { media: Attachment[]; nics: Nic[] }) =>
 
 test("without places it is the list of media", () => {
   expect(words({ media, nics })).toEqual(["a", "b"]);
-  expect(hasPlaces({ media, nics })).toBe(false);
+});
+
+test("the order is told in one place: by the list of media, or by a list of its own", () => {
+  expect(hasList({ media, nics: [] })).toBe(false);
+  expect(hasList({ media, nics })).toBe(true);
+  expect(hasList({ media: [{ ...(media[0] as Attachment), boot: 1 }], nics: [] })).toBe(true);
 });
 
 test("a NIC comes in and goes to the front, and every device stays where it is in its list", () => {

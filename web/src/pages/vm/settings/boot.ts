@@ -12,7 +12,10 @@ export interface Bootable {
 }
 
 /** Whether the order is that of places, and not of the media's list alone. */
-export const hasPlaces = ({ media, nics }: Devices): boolean => [...media, ...nics].some((one) => one.boot);
+const hasPlaces = ({ media, nics }: Devices): boolean => [...media, ...nics].some((one) => one.boot);
+
+/** Whether the order has a list of its own: where NICs can be in it, or the media's list does not tell it. */
+export const hasList = (devices: Devices): boolean => devices.nics.length > 0 || hasPlaces(devices);
 
 export function bootOrder({ media, nics }: Devices): Bootable[] {
   const place = ({ of, index }: Bootable) => (of === "media" ? media : nics)[index]?.boot || Number.POSITIVE_INFINITY;
