@@ -82,7 +82,7 @@ async def test_a_lost_host_costs_its_own_vms_alone(tmp_path: Path, b: Other) -> 
         assert (await w.ok("PUT", "/v/vm/state", vmid=stopped, state="RUNNING"))["state"] == "RUNNING"
 
 
-@pytest.mark.holds("MANY-470")
+@pytest.mark.holds("MANY-56")
 async def test_nobody_waits_for_a_host_that_stands_still_with_its_connections_open(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm("other", host=2)
@@ -98,7 +98,7 @@ async def test_nobody_waits_for_a_host_that_stands_still_with_its_connections_op
         await eventually(lambda: w.server.services.fleet.get(vmid).state.value == "PAUSED")
 
 
-@pytest.mark.holds("MANY-470")
+@pytest.mark.holds("MANY-56")
 async def test_a_vm_is_shown_without_what_its_host_does_not_tell_in_a_moment(tmp_path: Path, b: Other) -> None:
     asked: list[float] = []
 

@@ -55,7 +55,7 @@ async def test_a_machine_joins_by_a_token_and_is_attached_with_what_it_tells(her
     assert one.running is not None
 
 
-@pytest.mark.holds("MANY-470")
+@pytest.mark.holds("MANY-56")
 async def test_a_question_without_an_answer_is_told_to_who_else_waits_for_the_host(here: Installation) -> None:
     one, host = await here.join("b")
     assert here.hosts.doubted == []
@@ -187,7 +187,7 @@ async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_w
     await here.until(host, lambda now: now.state == "online")
 
 
-@pytest.mark.holds("MANY-471")
+@pytest.mark.holds("MANY-57")
 async def test_hosts_of_a_database_that_was_moved_join_again_one_by_one_and_keep_their_names(
     here: Installation,
 ) -> None:

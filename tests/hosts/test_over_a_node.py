@@ -131,7 +131,7 @@ async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it
     await to.close()
 
 
-@pytest.mark.holds("MANY-472")
+@pytest.mark.holds("MANY-58")
 async def test_what_breaks_off_halfway_is_told_with_the_host_s_name(line: Line) -> None:
     storage = await line.open()
     to = routed(lambda _: storage, lambda _: "host 'b'", list, NoFiles())
@@ -145,7 +145,7 @@ async def test_what_breaks_off_halfway_is_told_with_the_host_s_name(line: Line) 
     await to.close()
 
 
-@pytest.mark.holds("MANY-472")
+@pytest.mark.holds("MANY-58")
 async def test_a_host_that_does_not_answer_for_a_vm_is_named(tmp_path: Path, line: Line) -> None:
     async with world(tmp_path / "data", attach=line.attach) as w:
         vmid = await w.vm(host=2)

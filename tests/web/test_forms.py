@@ -63,7 +63,7 @@ def test_media_of_one_name_are_told_apart_and_what_is_in_use_is_not_free(furnish
         client.delete_vm(vmid=other.vmid, purge=True)
 
 
-@pytest.mark.holds("PAGE-47", "PAGE-480")
+@pytest.mark.holds("PAGE-47", "PAGE-56")
 def test_a_nic_comes_into_the_boot_order_and_goes_to_its_front(furnished: Host, somebody: Person) -> None:
     page = somebody.page
     with Client(furnished.url, furnished.key) as client:
