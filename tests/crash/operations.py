@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from tests.crash import launching, machines, media, people
-from tests.crash.model import State, below, owned
-from tests.crash.world import Applied, Operation, Request, World, unchanged
+from tests.crash.model import State, Thing, below, owned
+from tests.crash.world import Applied, Operation, Request, World
 from tests.journeys.server import free_port
 
 
@@ -65,61 +66,6 @@ def vm_limit(world: World) -> Request:
     return Request("vm limit", "PATCH", "/v/vm", {"vmid": world.id("vms", name), "media": attached}, applied)
 
 
-# What changes while a VM runs
-
-
-def _in_a_run(
-    world: World, kind: str, has: dict[str, Any], changes: dict[str, Any], becomes: dict[str, Any]
-) -> Request:
-    """A VM that has that, and runs, is changed: the run has it at last, and nothing waits."""
-    machines.end_others(world, "STOPPED")
-    world.do(machines.vm_create(world))
-    name = list(world.state["vms"])[-1]
-    vmid = world.id("vms", name)
-    world.do(Request("vm alter", "PATCH", "/v/vm", {"vmid": vmid, **has}))
-    world.do(machines.to_state(world, "vm start", name, "RUNNING"))
-
-    def applied(state: State, _answer: dict[str, Any]) -> None:
-        state["vms"][name] |= {**becomes, "waiting": []}
-
-    world.state["vms"][name] |= dict.fromkeys(becomes)
-    return Request(kind, "PATCH", "/v/vm", {"vmid": vmid, **changes}, applied)
-
-
-def _a_disk(world: World, mode: str) -> dict[str, Any]:
-    world.do(media.make_medium(world, world.top))
-    return {"mid": world.id("media", list(world.state["media"])[-1]), "mode": mode}
-
-
-def vm_plug_disk(world: World) -> Request:
-    disk = _a_disk(world, "BLOCK")
-    return _in_a_run(world, "vm plug disk", {}, {"media": [disk]}, {"media": [disk["mid"]], "limits": [None]})
-
-
-def vm_unplug_disk(world: World) -> Request:
-    """One that goes without its guest."""
-    has = {"media": [_a_disk(world, "VIRTIO")]}
-    return _in_a_run(world, "vm unplug disk", has, {"media": []}, {"media": [], "limits": []})
-
-
-def vm_plug_nic(world: World) -> Request:
-    """The second, beside one that stays. In QEMU's user network, it comes at the next start."""
-    first = {**machines.a_nic(world), "id": 1}
-    request = _in_a_run(
-        world, "vm plug nic", {"nics": [first]}, {"nics": [first, machines.a_nic(world)]}, {"nics": [first["type"]] * 2}
-    )
-    if world.server.qemu and not world.server.bridge:
-        request.applied = unchanged
-    return request
-
-
-def vm_forward(world: World) -> Request:
-    """A port of the host goes, and another one comes."""
-    gone, comes = ({"host_port": free_port(), "guest_port": 22, "host_address": "127.0.0.1"} for _ in range(2))
-    has = {"nics": [{"type": "NAT"}], "forwards": [gone]}
-    return _in_a_run(world, "vm forward", has, {"forwards": [comes]}, {"forwards": [comes["host_port"]]})
-
-
 def vm_move(world: World) -> Request:
     """With its disk: both are in the one group, or in the other."""
     group = people.a_group(world)
@@ -134,6 +80,76 @@ def vm_move(world: World) -> Request:
 
     fields = {"vmid": world.id("vms", name), "gid": world.id("groups", group)}
     return Request("vm move", "PUT", "/v/vm/move", fields, applied)
+
+
+# What changes while a VM runs
+
+
+def _in_a_run(
+    world: World, kind: str, has: dict[str, Any], changes: dict[str, Any], shown: Callable[[dict[str, Any]], Thing]
+) -> Request:
+    """A VM that has that, and runs, is changed: its run is as it was, or as is wanted, and nothing waits for long.
+
+    `shown` is what is seen of a VM that has such settings.
+    """
+    machines.end_others(world, "STOPPED")
+    world.do(machines.vm_create(world))
+    name = list(world.state["vms"])[-1]
+    vmid = world.id("vms", name)
+    world.do(Request("vm alter", "PATCH", "/v/vm", {"vmid": vmid, **has}))
+    world.do(machines.to_state(world, "vm start", name, "RUNNING"))
+    world.state["vms"][name] |= {**shown(has), "waiting": []}
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["vms"][name] |= {**shown(changes), "waiting": []}
+
+    return Request(kind, "PATCH", "/v/vm", {"vmid": vmid, **changes}, applied)
+
+
+def _with_disks(settings: dict[str, Any]) -> Thing:
+    return {"media": [one["mid"] for one in settings["media"]], "limits": [None for _ in settings["media"]]}
+
+
+def _a_disk(world: World, mode: str) -> dict[str, Any]:
+    world.do(media.make_medium(world, world.top))
+    return {"mid": world.id("media", list(world.state["media"])[-1]), "mode": mode}
+
+
+def vm_plug_disk(world: World) -> Request:
+    return _in_a_run(world, "vm plug disk", {"media": []}, {"media": [_a_disk(world, "BLOCK")]}, _with_disks)
+
+
+def vm_unplug_disk(world: World) -> Request:
+    """One that goes without its guest."""
+    return _in_a_run(world, "vm unplug disk", {"media": [_a_disk(world, "VIRTIO")]}, {"media": []}, _with_disks)
+
+
+def vm_plug_nic(world: World) -> Request:
+    """The second, beside one that stays. In QEMU's user network, it comes at the next start."""
+    first = {**machines.a_nic(world), "id": 1}
+    changes = {"nics": [first, machines.a_nic(world)]}
+    request = _in_a_run(
+        world, "vm plug nic", {"nics": [first]}, changes,
+        lambda settings: {"nics": [one["type"] for one in settings["nics"]]},
+    )  # fmt: skip
+    if world.server.qemu and not world.server.bridge:
+        name, plugged = list(world.state["vms"])[-1], request.applied
+
+        def waits(state: State, answer: dict[str, Any]) -> None:
+            plugged(state, answer)
+            state["vms"][name]["waiting"] = ["nics"]
+
+        request.applied = waits
+    return request
+
+
+def vm_forward(world: World) -> Request:
+    """A port of the host goes, and another one comes."""
+    gone, comes = ({"host_port": free_port(), "guest_port": 22, "host_address": "127.0.0.1"} for _ in range(2))
+    return _in_a_run(
+        world, "vm forward", {"nics": [{"type": "NAT"}], "forwards": [gone]}, {"forwards": [comes]},
+        lambda settings: {"forwards": [one["host_port"] for one in settings["forwards"]]},
+    )  # fmt: skip
 
 
 def _vm_disk(world: World, kind: str, format_: str) -> Request:
