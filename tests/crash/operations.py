@@ -96,14 +96,17 @@ def _in_a_run(
     world.do(machines.vm_create(world))
     name = list(world.state["vms"])[-1]
     vmid = world.id("vms", name)
-    world.do(Request("vm alter", "PATCH", "/v/vm", {"vmid": vmid, **has}))
+
+    def altered(kind: str, settings: dict[str, Any]) -> Request:
+        def applied(state: State, _answer: dict[str, Any]) -> None:
+            state["vms"][name] |= {**shown(settings), "waiting": []}
+
+        return Request(kind, "PATCH", "/v/vm", {"vmid": vmid, **settings}, applied)
+
+    world.do(altered("vm alter", has))
     world.do(machines.to_state(world, "vm start", name, "RUNNING"))
-    world.state["vms"][name] |= {**shown(has), "waiting": []}
-
-    def applied(state: State, _answer: dict[str, Any]) -> None:
-        state["vms"][name] |= {**shown(changes), "waiting": []}
-
-    return Request(kind, "PATCH", "/v/vm", {"vmid": vmid, **changes}, applied)
+    world.state["vms"][name]["waiting"] = []
+    return altered(kind, changes)
 
 
 def _with_disks(settings: dict[str, Any]) -> Thing:
