@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tests.hosts.together import Other, machine, note, together
 from tests.patience import eventually
-from velocity.hypervisor.port import Fact, FactCause, Incarnation, Unknown
+from velocity.hypervisor.port import Fact, FactCause, HostId, HostNow, Incarnation, Unknown
 from velocity.machines import where
 
 pytestmark = pytest.mark.anyio
@@ -84,14 +84,24 @@ async def test_a_lost_host_costs_its_own_vms_alone(tmp_path: Path, b: Other) -> 
 
 @pytest.mark.holds("MANY-56")
 async def test_nobody_waits_for_a_host_that_stands_still_with_its_connections_open(tmp_path: Path, b: Other) -> None:
+    asked: list[float] = []
+
+    async def now(host: HostId, *, deadline: float) -> HostNow:
+        asked.append(deadline)
+        raise Unknown("no answer")
+
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm("other", host=2)
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        b.fake.hosts.now = now  # type: ignore[method-assign]
+        assert (await w.call("POST", "/h/host", host=2)).status == 503
+        assert asked == [2.0], "nobody who asks of all hosts waits for one of them"
+        asked.clear()
         b.fake.state.lost.add(b.host)  # what it tells does not end: it just does not come
         w.server.hosts.doubt(b.host, "no answer")
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["unreachable_since"] > 0
         refused = await w.call("POST", "/h/host", host=2)
-        assert "host 'b' has not responded since" in refused["message"]
+        assert (asked, refused["message"][:28]) == ([], "host 'b' has not responded s"), "it is not even asked"
         b.fake.faults.heal(b.host)
         await eventually(lambda: w.server.services.fleet.get(vmid).unreachable_since is None)
         b.fake.play(machine(w, vmid), Fact.PAUSED, FactCause.DISK_FULL)

@@ -82,6 +82,20 @@ async def test_a_vm_does_not_start_without_a_medium_that_was_moved_away(tmp_path
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
 
 
+@pytest.mark.holds("MANY-473")
+async def test_a_disk_does_not_leave_the_host_of_a_vm_that_runs_with_it(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        mid = await w.medium()
+        vmid = await w.vm(media=[{"mid": mid, "mode": "VIRTIO"}])
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        refused = await w.call("PUT", "/m/media/move", mid=mid, mpid=20)
+        assert (refused.status, refused["field"]) == (409, "mpid")
+        assert "that pool is on another host: stop the VM first" in refused["message"]
+        assert b.disks.pools[20].moving == {}
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        await wait(w, await w.ok("PUT", "/m/media/move", mid=mid, mpid=20))
+
+
 @pytest.mark.holds("MANY-13")
 @pytest.mark.parametrize("ways", [(1, 20), (20, 1)])
 async def test_a_medium_goes_from_host_to_host(tmp_path: Path, b: Other, ways: tuple[int, int]) -> None:

@@ -10,6 +10,8 @@ from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Incarnation, Unknown
 
 PARTS = ("machines", "mirrors", "consoles", "screens", "meters", "guests", "hosts")
+OBSERVING = ("news", "adopt", "facts", "acknowledge")
+"""The calls by which a host is found to answer again: nobody waits with any other for one that is known not to."""
 FOLLOWED = ("news",)
 """The calls that give one answer after the other."""
 NOTHING_KNOWN = HostFacts(
@@ -55,6 +57,8 @@ class _Part:
             does = getattr(getattr(one.hypervisor, self._name), call)
             if host == self._hosts.own.host or call in FOLLOWED:
                 return does(named, *given, **more)
+            if call not in OBSERVING and (silence := self._hosts.silence(host)):
+                raise Unknown(silence)
             return self._elsewhere(host, does(named, *given, **more))
 
         self.__dict__[call] = forwarded

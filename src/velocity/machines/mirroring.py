@@ -51,13 +51,21 @@ class Mirroring:
         self._attachments = attachments
         self._library = library
 
-    def check(self, medium: Medium) -> None:
-        keeper = self._writer(medium)
+    def check(self, medium: Medium, mpid: int) -> None:
+        keeper, hosts = self._writer(medium), self._fleet.hosts.attached
+        vm = visible_name(self._directory, "VM", keeper.machine.name, keeper.gid)
+        mine = self._library.visible_name(medium)
+        if hosts.host_of(mpid) not in (None, keeper.machine.host):
+            raise Refused(
+                Problem.MEDIUM_IN_USE,
+                f"{vm} runs on {hosts.called(keeper.machine.host)} with {mine}, and that pool is on another host: stop "
+                "the VM first, or choose a pool of its host",
+                field="mpid",
+            )
         state, silent = keeper.state, keeper.unreachable_since is not None
         if silent or state not in (State.RUNNING, State.PAUSED):
-            vm = visible_name(self._directory, "VM", keeper.machine.name, keeper.gid)
             now = "does not respond" if silent else f"is {state.value}"
-            words = f"{vm} runs with {self._library.visible_name(medium)} and {now}: wait until it runs, or stop it"
+            words = f"{vm} runs with {mine} and {now}: wait until it runs, or stop it"
             raise Refused(Problem.MEDIUM_IN_USE, words, field="mid")
 
     @asynccontextmanager

@@ -47,8 +47,8 @@ Raises `Refused`: nothing is committed, or the VM could not take the new file.
 class CopiesInRuns(Protocol):
     """What is asked of the machines."""
 
-    def check(self, medium: Medium) -> None:
-        """Raises `Refused` where the VM that writes to it could not go on with another file now."""
+    def check(self, medium: Medium, mpid: int) -> None:
+        """Raises `Refused` where the VM that writes to it could not go on with another file in that pool now."""
 
     def copying(self, change: Change, progress: TaskProgress) -> AbstractAsyncContextManager[Take]:
         """Entered when both files are the same; at its end the VM goes on with the one that the medium has."""

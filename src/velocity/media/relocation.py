@@ -101,7 +101,7 @@ class Relocation:
         self._states.check_declared(old)
         self._check_attached(old, new)
         changes = {field: (getattr(old, field), getattr(new, field)) for field in ("gid", "mpid")}
-        runs = old.mpid != new.mpid and self._runs(old)
+        runs = old.mpid != new.mpid and self._runs(old, mpid)
         self._tell(old, changes, runs=runs)
         if old == new:
             return None
@@ -123,7 +123,7 @@ class Relocation:
         if kind == "convert" and (why := grows_not(old)):
             raise refused(why, done="converted")
         new = replace(old, format=request.format)
-        runs = self._runs(old)
+        runs = self._runs(old, new.mpid)
         self._tell(old, {"format": (old.format, new.format)}, runs=runs)
         return await self._begin(caller, Change(kind, old, new), runs=runs)
 
@@ -150,8 +150,8 @@ class Relocation:
                     field="gid",
                 )
 
-    def _runs(self, medium: Medium) -> bool:
-        """Whether a VM runs with it. Raises `Refused` where it could not go on with another file."""
+    def _runs(self, medium: Medium, mpid: int) -> bool:
+        """Whether a VM runs with it. Raises `Refused` where it could not go on with another file, in that pool."""
         runs = [one for one in self._attachments.attached_vms(medium.mid) if one.writing or one.reading]
         if runs and (len(runs) > 1 or not runs[0].writing):
             mine, vm = self._library.visible_name(medium), self._attachments.visible_name(runs[0])
@@ -162,7 +162,7 @@ class Relocation:
                 field="mid",
             )
         if runs:
-            self._in_runs.check(medium)
+            self._in_runs.check(medium, mpid)
         return bool(runs)
 
     def _tell(self, medium: Medium, changes: dict[str, tuple[object, object]], *, runs: bool) -> None:

@@ -18,6 +18,9 @@ from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.service import Fleet
 from velocity.media.pools import Pools
 
+ELSEWHERE = 2.0
+"""Seconds that another host has to tell how it does."""
+
 
 class Host:
     """Each host, with all that it carries."""
@@ -49,13 +52,17 @@ class Host:
         before = self._sampled.pop(host, None)
         self._cpu_use.pop(host, None)
         try:
-            now = await self._hosts.now(host, deadline=CALL_DEADLINE)
+            now = await self._hosts.now(host, deadline=self._deadline(host))
         except HypervisorError:
             return
         at = self._monotonic()
         self._sampled[host] = (at, now.busy)
         if before is not None and at > before[0] and now.busy >= before[1]:
             self._cpu_use[host] = min(100.0, 100 * (now.busy - before[1]) / (at - before[0]) / now.cpus)
+
+    def _deadline(self, host: HostId) -> float:
+        """Who asks of all hosts, as Prometheus does, waits no longer for one of them than until it is silent."""
+        return CALL_DEADLINE if host == self._attached.own.host else ELSEWHERE
 
     async def all(self) -> list[tuple[AttachedHost, HostInfo | None]]:
         """How each does; None: it does not respond."""
@@ -73,7 +80,7 @@ class Host:
             raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}", field="host")
         facts = self._hosts.about(one.host)
         try:
-            now = await self._hosts.now(one.host, deadline=CALL_DEADLINE)
+            now = await self._hosts.now(one.host, deadline=self._deadline(one.host))
         except Unknown as error:
             words = f"{self._attached.silence(one.host) or error}: try again later"
             raise Refused(Problem.UNAVAILABLE, words) from None
