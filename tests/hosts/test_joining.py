@@ -187,6 +187,26 @@ async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_w
     await here.until(host, lambda now: now.state == "online")
 
 
+@pytest.mark.holds("MANY-474")
+async def test_no_number_of_a_host_or_its_pool_is_given_again_whoever_joined_again_meanwhile(
+    here: Installation,
+) -> None:
+    """Media and grants of a removed host's pool stay; they are not to be those of another's."""
+    one, b = await here.join("b")
+    other, c = await here.join("c")
+    word = await here.token(b)
+    await one.stop()
+    one.accept(word, await here.membership.join(one.asks(word)))
+    had = (await here.membership.show(c)).pools[0].mpid
+    await other.stop()
+    await here.membership.remove(c)
+    await here.reopen()
+    word, third = await here.token(), here.machine("d")
+    answer = await here.membership.join(third.asks(word))
+    assert answer.host > c
+    assert answer.mpid > had
+
+
 @pytest.mark.holds("MANY-57")
 async def test_hosts_of_a_database_that_was_moved_join_again_one_by_one_and_keep_their_names(
     here: Installation,

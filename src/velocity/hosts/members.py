@@ -134,6 +134,10 @@ class MemberRows(Protocol):
     def last(self) -> int:
         """The greatest id that a host has had: none is given twice."""
 
+    @property
+    def last_pool(self) -> int:
+        """The greatest number that a pool of a host was given, or that media are in."""
+
 
 class MemberStore(Protocol):
     """Each call is one transaction; what returns is durable."""

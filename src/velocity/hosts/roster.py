@@ -25,12 +25,14 @@ class Roster:
         self._taken: set[str] = set()
         """Names that somebody is about to have."""
         self._last = int(OWN_HOST)
+        self._last_pool = 0
 
     def load(self, rows: MemberRows) -> None:
         for one in rows.members:
             unnamed = one.own and one.name == OWN_NAME
             self._members[one.host] = replace(one, name=self._own_name) if unnamed else one
         self._last = rows.last
+        self._last_pool = rows.last_pool
 
     def __iter__(self) -> Iterator[Member]:
         return iter(sorted(self._members.values(), key=lambda one: one.host))
@@ -54,10 +56,11 @@ class Roster:
         return HostId(self._last)
 
     def free_pool(self) -> int:
-        """A number that no host has for a pool, nor is to have."""
+        """A number that no host has for a pool, nor is to have, nor has had: media may be in it."""
         declared = {pool.mpid for one in self._members.values() if one.known for pool in one.known.pools}
         given = {one.mpid for one in self._members.values()}
-        return max(declared | given | {1}) + 1
+        self._last_pool = max(declared | given | {1, self._last_pool}) + 1
+        return self._last_pool
 
     def put(self, member: Member) -> None:
         """It is so from now on."""

@@ -14,9 +14,10 @@ from velocity.hosts.members import JoinToken, Known, Member, Sealed
 from velocity.hosts.port import Duty
 from velocity.hypervisor.port import HostId
 from velocity.store.database import Database
-from velocity.store.tables import authority, hosts, instance, machines, node_tokens
+from velocity.store.tables import authority, hosts, instance, machines, media, node_tokens
 
 LAST = "last host"
+LAST_POOL = "last pool of a host"
 WISHED = {"name", "address", "duty", "labels"}
 """What users change of a host."""
 TOLD = {"serial", "renewing", "heard", "known"}
@@ -31,6 +32,7 @@ class Rows:
     tokens: list[JoinToken]
     authority: Sealed | None
     last: int
+    last_pool: int
 
 
 class SqlMembers:
@@ -44,9 +46,11 @@ class SqlMembers:
             members = [_member(row) for row in connection.execute(select(hosts).order_by(hosts.c.host_id))]
             tokens = [_token(row) for row in connection.execute(select(node_tokens))]
             kept = connection.execute(select(authority)).first()
-            last = connection.scalar(select(instance.c.value).where(instance.c.name == LAST))
-            greatest = max([int(last or 0), 1, *(one.host for one in members)])
-            return Rows(members, tokens, None if kept is None else Sealed(kept.certificate, kept.key), greatest)
+            last = max([_greatest(connection, LAST), 1, *(one.host for one in members)])
+            used = connection.scalar(select(func.max(media.c.mpid))) or 0
+            last_pool = max([_greatest(connection, LAST_POOL), used, *(one.mpid for one in members)])
+            sealed = None if kept is None else Sealed(kept.certificate, kept.key)
+            return Rows(members, tokens, sealed, last, last_pool)
 
         return self._database.read(work)
 
@@ -63,8 +67,8 @@ class SqlMembers:
         def work(connection: Connection) -> None:
             _put(connection, member)
             connection.execute(update(node_tokens).where(node_tokens.c.name == token.name).values(_token_row(token)))
-            if connection.execute(update(instance).where(_last).values(value=str(member.host))).rowcount != 1:
-                connection.execute(insert(instance).values(name=LAST, value=str(member.host)))
+            _raise_to(connection, LAST, member.host)
+            _raise_to(connection, LAST_POOL, member.mpid)
 
         await self._database.write(work)
 
@@ -94,7 +98,15 @@ class SqlMembers:
         )
 
 
-_last = instance.c.name == LAST
+def _greatest(connection: Connection, name: str) -> int:
+    """A number that was given once, and is not given again."""
+    return int(connection.scalar(select(instance.c.value).where(instance.c.name == name)) or 0)
+
+
+def _raise_to(connection: Connection, name: str, number: int) -> None:
+    value = str(max(number, _greatest(connection, name)))
+    if connection.execute(update(instance).where(instance.c.name == name).values(value=value)).rowcount != 1:
+        connection.execute(insert(instance).values(name=name, value=value))
 
 
 def _put(connection: Connection, member: Member, columns: Collection[str] = ()) -> None:
