@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 
 from tests.hosts.installation import Installation
 from tests.patience import eventually
@@ -24,7 +24,7 @@ from velocity.node.certificates import Authority, serial_of
 from velocity.node.joining import BadAnswer
 from velocity.store.hosts import SqlMembers
 from velocity.store.leadership import Term
-from velocity.store.tables import authority
+from velocity.store.tables import authority, groups, media
 
 pytestmark = pytest.mark.anyio
 
@@ -205,6 +205,28 @@ async def test_no_number_of_a_host_or_its_pool_is_given_again_whoever_joined_aga
     answer = await here.membership.join(third.asks(word))
     assert answer.host > c
     assert answer.mpid > had
+
+
+@pytest.mark.holds("MANY-475")
+async def test_a_host_that_answers_is_not_removed_with_media_in_its_pools(here: Installation) -> None:
+    one, host = await here.join("b")
+    (pool,) = (await here.membership.show(host)).pools
+    rows = (
+        insert(groups).values(gid=0, parent_gid=0, name=""),
+        insert(media).values(
+            mid="m", mpid=pool.mpid, gid=0, name="disk", type="DISK", format="raw", size=1, readonly=False, content=""
+        ),
+    )
+    await here.database.write(lambda connection: [connection.execute(row) for row in rows] and None)
+    with pytest.raises(Refused) as error:
+        await here.membership.remove(host)
+    assert error.value.problem is Problem.NODE_BUSY
+    assert "1 medium is in pools of b: move or delete" in error.value.message
+    await here.until(host, lambda now: now.state == "online")
+    await one.stop()
+    await here.until(host, lambda now: now.state == "unreachable")
+    await here.membership.remove(host)
+    assert await names(here) == [], "nobody can move media of a host that is lost"
 
 
 @pytest.mark.holds("MANY-57")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -156,8 +156,11 @@ class MemberStore(Protocol):
     async def note(self, member: Member) -> None:
         """What is learnt of it: when it was heard, what it told, its certificate. No change of a request."""
 
-    async def remove(self, host: HostId) -> int:
-        """How many VMs it has; where these are none, it is gone."""
+    async def remove(self, host: HostId, pools: Collection[int]) -> tuple[int, int]:
+        """How many VMs it has, and media are in these pools; where there are none of both, it is gone."""
+
+    async def holds(self, host: HostId, pools: Collection[int]) -> tuple[int, int]:
+        """The same, and nothing is changed."""
 
     async def count(self) -> Mapping[int, int]:
         """The VMs of each host."""

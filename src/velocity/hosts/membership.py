@@ -241,9 +241,11 @@ class Membership:
         member = self._roster.get(host)
         if member.own:
             raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")
-        _check_empty(member, (await self._store.count()).get(host, 0))
+        answers = not self._connections.trouble(member.host)
+        pools = self._roster.pools_of(member) if answers else set()  # of one that is lost, nobody gets anything
+        _check_empty(member, await self._store.holds(member.host, pools))
         plan.step("delete", "host", member.name, id=member.host)
-        _check_empty(member, await self._store.remove(member.host))
+        _check_empty(member, await self._store.remove(member.host, pools))
         await self._connections.let_go(member.host)
         self._roster.drop(member.host)
         self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
@@ -257,7 +259,15 @@ def _refused() -> Refused:
     )
 
 
-def _check_empty(member: Member, vms: int) -> None:
+def _check_empty(member: Member, holds: tuple[int, int]) -> None:
+    vms, media = holds
+    if media and not vms:
+        what = "1 medium is" if media == 1 else f"{media} media are"
+        raise Refused(
+            Problem.NODE_BUSY,
+            f"{what} in pools of {member.name}: move or delete them first (`velocity media list`)",
+            field="host",
+        )
     if vms:
         what = "1 VM belongs" if vms == 1 else f"{vms} VMs belong"
         raise Refused(

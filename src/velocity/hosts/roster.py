@@ -62,6 +62,11 @@ class Roster:
         self._last_pool = max(declared | given | {1, self._last_pool}) + 1
         return self._last_pool
 
+    def pools_of(self, member: Member) -> set[int]:
+        """The numbers of pools that no other host has."""
+        declared = {one.host: {pool.mpid for pool in one.known.pools} for one in self if one.known}
+        return declared.pop(member.host, set()).difference(*declared.values())
+
     def put(self, member: Member) -> None:
         """It is so from now on."""
         self._members[member.host] = member

@@ -80,16 +80,18 @@ class SqlMembers:
         statement = update(hosts).where(hosts.c.host_id == member.host).values(told)
         await self._database.aside(lambda connection: connection.execute(statement) and None)
 
-    async def remove(self, host: HostId) -> int:
-        def work(connection: Connection) -> int:
-            has = select(func.count()).select_from(machines).where(machines.c.host_id == host)
-            count = int(connection.execute(has).scalar_one())
-            if not count:
+    async def remove(self, host: HostId, pools: Collection[int]) -> tuple[int, int]:
+        def work(connection: Connection) -> tuple[int, int]:
+            holds = _holds(connection, host, pools)
+            if holds == (0, 0):
                 connection.execute(delete(node_tokens).where(node_tokens.c.host_id == host))
                 connection.execute(delete(hosts).where(hosts.c.host_id == host))
-            return count
+            return holds
 
         return await self._database.write(work)
+
+    async def holds(self, host: HostId, pools: Collection[int]) -> tuple[int, int]:
+        return await self._database.look(lambda connection: _holds(connection, host, pools))
 
     async def count(self) -> Mapping[int, int]:
         found = select(machines.c.host_id, func.count()).group_by(machines.c.host_id)
@@ -107,6 +109,12 @@ def _raise_to(connection: Connection, name: str, number: int) -> None:
     value = str(max(number, _greatest(connection, name)))
     if connection.execute(update(instance).where(instance.c.name == name).values(value=value)).rowcount != 1:
         connection.execute(insert(instance).values(name=name, value=value))
+
+
+def _holds(connection: Connection, host: HostId, pools: Collection[int]) -> tuple[int, int]:
+    vms = select(func.count()).select_from(machines).where(machines.c.host_id == host)
+    stored = select(func.count()).select_from(media).where(media.c.mpid.in_(pools))
+    return int(connection.execute(vms).scalar_one()), int(connection.execute(stored).scalar_one())
 
 
 def _put(connection: Connection, member: Member, columns: Collection[str] = ()) -> None:
