@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,7 +85,7 @@ def node(tmp_path: Path, runtime: Path) -> Iterator[NodeProcess]:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.holds("MANY-40", "MANY-41", "MANY-42")
+@pytest.mark.holds("MANY-40", "MANY-41", "MANY-42", "MANY-476")
 @pytest.mark.guest
 def test_a_machine_joins_by_one_command_and_its_guests_outlive_every_process(tmp_path: Path, node: NodeProcess) -> None:
     with hosting(tmp_path / "a") as host:
@@ -116,6 +119,21 @@ def joins(host: Host, node: NodeProcess) -> None:
     at_last(lambda: " online " in host.ok("node", "list", "--match", "bee"), "the node's answer")
     assert "runs on" in join(word).stderr, "its data directory is in use"
     hold_back(host, node, NodeToken.read(word))
+    knocks(node)
+
+
+def knocks(node: NodeProcess) -> None:
+    """Who shows no certificate is broken off, and writes nothing into the node's log."""
+    before = node.log.read_bytes()
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", node.port), PATIENCE) as way,
+        anybody.wrap_socket(way) as stranger,
+    ):
+        assert stranger.recv(1) == b"", "nothing is told"
+    assert node.log.read_bytes() == before
 
 
 def hold_back(host: Host, node: NodeProcess, token: NodeToken) -> None:
