@@ -187,7 +187,7 @@ async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_w
     await here.until(host, lambda now: now.state == "online")
 
 
-@pytest.mark.holds("MANY-474")
+@pytest.mark.holds("MANY-60")
 async def test_no_number_of_a_host_or_its_pool_is_given_again_whoever_joined_again_meanwhile(
     here: Installation,
 ) -> None:
@@ -207,7 +207,7 @@ async def test_no_number_of_a_host_or_its_pool_is_given_again_whoever_joined_aga
     assert answer.mpid > had
 
 
-@pytest.mark.holds("MANY-475")
+@pytest.mark.holds("MANY-61")
 async def test_a_host_that_answers_is_not_removed_with_media_in_its_pools(here: Installation) -> None:
     one, host = await here.join("b")
     (pool,) = (await here.membership.show(host)).pools

@@ -82,7 +82,7 @@ async def test_a_vm_does_not_start_without_a_medium_that_was_moved_away(tmp_path
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
 
 
-@pytest.mark.holds("MANY-473")
+@pytest.mark.holds("MANY-59")
 async def test_a_disk_does_not_leave_the_host_of_a_vm_that_runs_with_it(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await w.medium()

@@ -85,7 +85,7 @@ def node(tmp_path: Path, runtime: Path) -> Iterator[NodeProcess]:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.holds("MANY-40", "MANY-41", "MANY-42", "MANY-476")
+@pytest.mark.holds("MANY-40", "MANY-41", "MANY-42", "MANY-62")
 @pytest.mark.guest
 def test_a_machine_joins_by_one_command_and_its_guests_outlive_every_process(tmp_path: Path, node: NodeProcess) -> None:
     with hosting(tmp_path / "a") as host:

@@ -154,7 +154,7 @@ DIALOGS = (
     dialog("pages/media/columns", "/media", "Warning about packed.qcow2"),
     dialog("pages/media/DeleteMedia", "/media", "Actions of spare", press("Delete…")),
     dialog("pages/media/MakeDisk", "/media", "Actions of spare", press("Clone…")),
-    dialog("pages/media/RenameMedium", "/media", "Actions of spare", press("Change…")),
+    dialog("pages/media/RenameMedium", "/media", "Actions of spare", press("Edit…")),
     dialog("pages/media/GrowMedium", "/media", "Actions of spare", press("Grow…")),
     dialog("pages/media/MoveMedium", "/media", "Actions of spare", press("Move…")),
     dialog("pages/media/ConvertMedium", "/media", "Actions of spare", press("Convert or compact…")),

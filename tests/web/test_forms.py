@@ -16,7 +16,7 @@ from tests.api.world import PASSWORD
 from tests.cli.test_launch import Served
 from tests.host import Host, hosting
 from tests.web.conftest import NewPerson
-from tests.web.furnished import TEAM
+from tests.web.furnished import RUNS, TEAM
 from tests.web.openings import named
 from tests.web.person import Person
 from velocity.client import Client
@@ -219,6 +219,10 @@ def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished:
         client.set_quota(gid=TEAM, cpus=4, memory_mib=1024, vms=3)
         client.grant_permission(uid=uid, gid=TEAM, permission="velocity.user.view")
     expect(places.filter(has_text="History")).to_be_visible()
+    cara.go(f"/vms/{RUNS}")
+    facts = cara.page.get_by_role("region", name="Virtual machine")
+    expect(facts.get_by_role("link", name="Show all")).to_be_visible()
+    expect(facts.get_by_role("link", name="Change")).to_have_count(0)
 
 
 @pytest.mark.holds("PAGE-41")

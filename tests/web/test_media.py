@@ -26,7 +26,7 @@ def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Per
     expect(facts).to_contain_text("qcow2, clusters of 128 KiB, subclusters of 4 KiB")
     expect(page.get_by_role("region", name="Used by").get_by_role("link", name="web")).to_be_visible()
     host.ok("vm", "start", "web")
-    for item, field, value in (("Grow…", "New size", "3 MiB"), ("Change…", "Name", "data")):
+    for item, field, value in (("Grow…", "New size", "3 MiB"), ("Edit…", "Name", "data")):
         page.get_by_role("button", name=re.compile("^Actions of ")).click()
         page.get_by_role("menuitem", name=item).click()
         page.get_by_role("textbox", name=field).fill(value)

@@ -86,7 +86,7 @@ def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path:
     page.get_by_role("button", name="Add a host").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Create a token").click()
-    token = NodeToken.read(dialog.get_by_role("textbox", name="Token").input_value())
+    token = NodeToken.read(dialog.get_by_role("group", name="Token").inner_text())
     expect(dialog).to_contain_text("Waiting for the machine to join")
     with Client(host.url) as client:
         client.call(JOIN, joining.asked(joining.begin(tmp_path / "b", token), token, "bee", "127.0.0.1:1"))

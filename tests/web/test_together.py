@@ -123,7 +123,7 @@ def sees_only_the_own_medium(one: Person) -> None:
     one.page.get_by_role("checkbox", name="Select disk of theirs").check()
     expect(one.page.get_by_role("button", name="Delete")).to_be_disabled()
     one.page.get_by_role("button", name="Actions of disk of theirs").click()
-    expect(one.page.get_by_role("menuitem", name="Copy its id")).to_be_visible()
+    expect(one.page.get_by_role("menuitem", name="Copy ID")).to_be_visible()
     for name in "Clone…", "Make a disk from it…", "Delete…":
         expect(one.page.get_by_role("menuitem", name=name)).to_have_count(0)
 

@@ -189,7 +189,7 @@ export function SettingsStep({
           <Field
             id="create-host"
             label="Host"
-            hint="Of those that can have it, the server takes the one with most memory left, or where its disks are."
+            hint="The server picks one: where its disks are, or with the most free memory."
           >
             <Choose
               id="create-host"

@@ -35,7 +35,7 @@ export function ConvertMedium({ medium, onClose }: { medium: Medium; onClose: ()
   return (
     <FormDialog
       title={`Convert or compact ${medium.name}`}
-      about="VMs that use it keep it. One that runs and writes to it goes on meanwhile, and others cannot be started."
+      about="It stays attached to its VMs. A running VM goes on meanwhile; a stopped one cannot start."
       verb={compacts ? "Compact" : "Convert"}
       ready
       refusal={refused.last}
@@ -57,7 +57,7 @@ export function ConvertMedium({ medium, onClose }: { medium: Medium; onClose: ()
         />
         <Below problem={refused.at("format")}>
           {compacts
-            ? `It has this format. Its file, ${bytes(medium.allocated)} on the disk, is written anew without what is zero or freed in it.`
+            ? `This is its format now: its file, ${bytes(medium.allocated)} on disk, is written again without zeroes and freed blocks.`
             : "Its file is written anew beside the old one, which goes when that is done."}
         </Below>
       </FormGroup>

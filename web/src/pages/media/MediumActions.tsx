@@ -55,7 +55,7 @@ export function MediumActions({
             Clone…
           </DropdownItem>
         )}
-        {may("media.create", medium.gid) && <DropdownItem onClick={() => onWish("rename")}>Change…</DropdownItem>}
+        {may("media.create", medium.gid) && <DropdownItem onClick={() => onWish("rename")}>Edit…</DropdownItem>}
         {may("media.create", medium.gid) && canGrow(medium) && (
           <DropdownItem onClick={() => onWish("grow")}>Grow…</DropdownItem>
         )}
@@ -74,7 +74,7 @@ export function MediumActions({
             Download
           </DropdownItem>
         )}
-        <DropdownItem onClick={() => void copy()}>Copy its id</DropdownItem>
+        <DropdownItem onClick={() => void copy()}>Copy ID</DropdownItem>
         {may("media.remove", medium.gid) && (
           <>
             <Divider component="li" />

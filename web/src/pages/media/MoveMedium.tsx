@@ -45,7 +45,7 @@ export function MoveMedium({ medium, onClose }: { medium: Medium; onClose: () =>
   return (
     <FormDialog
       title={`Move ${medium.name}`}
-      about="VMs that use it keep it. To another pool it moves as a task: a VM that runs and writes to it goes on meanwhile, and others cannot be started."
+      about="It stays attached to its VMs. To another pool it moves as a task: a running VM goes on meanwhile; a stopped one cannot start."
       verb="Move"
       ready={(pooled || grouped) && !naming && !room && target.mpid !== undefined}
       missing={pooled || grouped ? undefined : "It is there already. Choose another group or pool."}

@@ -32,8 +32,8 @@ export function RenameMedium({ medium, onClose }: { medium: Medium; onClose: () 
   const submit = useAlter(body, refused, `Changing ${medium.name}`, `${name} is changed`);
   return (
     <FormDialog
-      title={`Change ${medium.name}`}
-      about="VMs that use it keep it."
+      title={`Edit ${medium.name}`}
+      about="It stays attached to its VMs."
       verb="Save"
       ready={!naming && !typing && Object.keys(changes).length > 0}
       missing={Object.keys(changes).length === 0 ? "Nothing is changed yet." : undefined}

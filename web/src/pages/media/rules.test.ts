@@ -54,9 +54,9 @@ test("names that are offered", () => {
   expect(stem(".xz")).toBe(".xz");
 });
 
-test("a disk becomes larger only", () => {
+test("a disk can only grow", () => {
   expect(growProblem(undefined, 10)).toContain("20 GiB");
-  expect(growProblem(10, 10)).toContain("becomes larger only");
+  expect(growProblem(10, 10)).toContain("can only grow");
   expect(growProblem(11, 10)).toBeUndefined();
 });
 

@@ -22,7 +22,7 @@ export function sizeProblem(size: number | undefined): string | undefined {
 export const growProblem = (size: number | undefined, has: number): string | undefined =>
   sizeProblem(size) ??
   ((size ?? 0) <= has
-    ? `It has ${bytes(has)}, and becomes larger only: what lies at its end would be lost.`
+    ? `It has ${bytes(has)}. A disk can only grow: shrinking would cut off data at its end.`
     : undefined);
 
 /** What a URL is fetched as: by the name of its file. */

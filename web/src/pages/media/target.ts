@@ -81,5 +81,5 @@ export function useTarget(first?: { gid: number; mpid: number }): Target {
 
 const noPool = (some: boolean): string =>
   some
-    ? "The group's pools are away, or the group may not manage media in them. Ask an administrator, or choose another group."
+    ? "The group's pools are not available, or the group may not manage media in them. Ask an administrator, or choose another group."
     : "The group has no pool. Ask for one to be assigned to it, or choose another group.";

@@ -138,7 +138,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
           }}
         />
         <Hint id="quota-forward_ports-hint" wrong={refusal.at("forward_ports")}>
-          Those that may lead to its VMs, as in 20000-20099.
+          Ports that may be forwarded to its VMs, such as 20000-20099.
         </Hint>
       </FormGroup>
       {right && !same && !changed && settled === JSON.stringify(body) && (

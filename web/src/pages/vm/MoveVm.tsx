@@ -45,7 +45,7 @@ export function MoveVm({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   return (
     <FormDialog
       title={`Move ${vm.name}`}
-      about="It goes on as it is, and counts in its new group from then on. Whoever may use it there, may; others no longer."
+      about="It stays as it is, and counts toward the quota of the new group. Permissions are those of the new group."
       verb="Move"
       ready={gid !== undefined && !problem}
       missing={gid === undefined ? "There is no other group in which you may create VMs." : undefined}

@@ -1,5 +1,5 @@
 /** What can be done with all selected VMs that it suits. */
-import { DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
+import { Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import { Dropdown } from "@/ui/Dropdown";
@@ -48,6 +48,7 @@ export function BulkBar({ vms, ask }: Props) {
               {action.danger && "…"}
             </DropdownItem>
           ))}
+          {offered.length > 0 && removable.length > 0 && <Divider key="line" component="li" />}
           {removable.length > 0 && (
             <DropdownItem key="delete" isDanger onClick={() => ask({ action: "delete", vms: removable })}>
               {words("Delete", removable)}…

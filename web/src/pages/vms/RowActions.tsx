@@ -109,7 +109,7 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
           </DropdownItem>
         )}
         <DropdownItem key="open" onClick={() => void navigate(`/vms/${vm.vmid}`)}>
-          Show everything
+          Details
         </DropdownItem>
         {canDelete && <Divider key="line" component="li" />}
         {canDelete && (

@@ -29,7 +29,12 @@ export function Devices({ info }: { info: VmInfo }) {
   const first = order[0];
   return (
     <Card component="section" aria-label="Devices">
-      <CardHeader actions={{ hasNoOffset: true, actions: <Link to={settings}>Change</Link> }}>
+      <CardHeader
+        actions={{
+          hasNoOffset: true,
+          actions: <Link to={settings}>{may("vm.alter", info.gid) ? "Change" : "Show all"}</Link>,
+        }}
+      >
         <CardTitle component="h2">Devices</CardTitle>
       </CardHeader>
       <CardBody>

@@ -1,7 +1,7 @@
 /** The first that one wants to know of a VM: how it is and since when, where it is reached, what it has. */
 import { Card, CardBody, CardHeader, CardTitle, DescriptionList } from "@patternfly/react-core";
 import { Link } from "react-router";
-import type { Vm } from "@/api/live";
+import { useMay, type Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
 import { cloudInitWords } from "@/ui/cloudInit";
 import { Fact } from "@/ui/Fact";
@@ -14,10 +14,16 @@ import { reachOf } from "./reach";
 
 /** `since`: when its run began, as far as that is known. */
 export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number | undefined }) {
+  const mayAlter = useMay()("vm.alter", vm.gid);
   const addresses = reachOf(info).flatMap((one) => one.addresses);
   return (
     <Card component="section" aria-label="Virtual machine">
-      <CardHeader actions={{ hasNoOffset: true, actions: <Link to={`/vms/${vm.vmid}/settings`}>Change</Link> }}>
+      <CardHeader
+        actions={{
+          hasNoOffset: true,
+          actions: <Link to={`/vms/${vm.vmid}/settings`}>{mayAlter ? "Change" : "Show all"}</Link>,
+        }}
+      >
         <CardTitle component="h2">Virtual machine</CardTitle>
       </CardHeader>
       <CardBody>

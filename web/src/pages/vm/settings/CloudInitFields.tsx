@@ -73,7 +73,7 @@ export function CloudInitFields({ draft, change, problems, disabled }: Fields) {
       <Checkbox
         id="cloud-init-new-instance"
         label="Configure the guest anew"
-        description="At the next start cloud-init takes it for a new instance, with new host keys for SSH."
+        description="At the next start cloud-init runs as in a new instance, and makes new SSH host keys."
         isChecked={draft.new_instance === true}
         onChange={(_event, on) => change({ new_instance: on || undefined })}
         isDisabled={disabled}
@@ -84,10 +84,10 @@ export function CloudInitFields({ draft, change, problems, disabled }: Fields) {
           name="user_data"
           label="User-data"
           long
-          help="In the place of all but the host name."
+          help="Replaces all of the above but the host name."
         />
         <SecretField {...secret} name="network_config" label="Network-config" long help="Empty: DHCP." />
-        <SecretField {...secret} name="meta_data" label="Meta-data" long help="More than what Velocity gives." />
+        <SecretField {...secret} name="meta_data" label="Meta-data" long help="Added to what Velocity gives." />
       </ExpandableSection>
     </FormSection>
   );

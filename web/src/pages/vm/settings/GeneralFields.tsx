@@ -113,7 +113,7 @@ export function GeneralFields({
           />
           <Problem
             text={problems.spread}
-            help="VMs of the group with the same word are placed on different hosts, as far as there are enough."
+            help="VMs of the group with the same word are placed on different hosts where possible."
           />
         </FormGroup>
       )}

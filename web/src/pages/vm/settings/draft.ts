@@ -142,7 +142,7 @@ export function problemsOf(draft: Draft): Record<string, string> {
     }
   });
   if (draft.forwards.length > 0 && !draft.nics.some((nic) => nic.type === "NAT"))
-    problems.forwards = "They lead to the first NAT NIC: add one, or remove them.";
+    problems.forwards = "Port forwards need a NAT NIC: add one, or remove the forwards.";
   return problems;
 }
 
