@@ -16,8 +16,11 @@ from tests.web.conftest import NewPerson
 from tests.web.person import Person
 from velocity.cli.demo.guest import READY, cache_directory, recipe
 from velocity.cli.serve import greet
+from velocity.client import Client
 
 OWN = "a password of my own"
+NOTES_CONNECTION = """() => { window.notes = []; const state = document.querySelector(".v-connection");
+    new MutationObserver(() => notes.push(state.textContent)).observe(state, {childList: true, subtree: true}) }"""
 EMPTY = "[...document.querySelectorAll('table')].filter(one => one.querySelector('tbody tr') === null).length"
 
 
@@ -65,9 +68,18 @@ def test_the_link_leads_to_a_password_of_ones_own(
     expect(page.get_by_label("Current password")).to_have_count(0)
     page.locator("#new").fill(OWN)
     page.locator("#again").fill(OWN)
+    page.evaluate(NOTES_CONNECTION)
     page.get_by_role("button", name="Set the password").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard")
     first_steps(page)
+    activity = page.get_by_role("region", name="Recent activity").get_by_role("listitem")
+    expect(activity.last).to_contain_text("root signed in")
+    with Client(fresh.url) as client:
+        client.authkey = client.sign_in(name="root", password=OWN).authkey
+        client.create_group(name="later", parent_gid=0)
+    groups = page.get_by_role("navigation", name="Places").get_by_role("link", name="Groups")
+    expect(groups).to_contain_text("2")  # told by the stream that came in place of that of the session that ended
+    assert page.evaluate("notes") == []
 
     again = person(fresh.url)
     again.page.goto(link)

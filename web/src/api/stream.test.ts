@@ -119,9 +119,13 @@ it("goes on where it was after a cut, while tabs come and go, and tells nothing 
 it("tries again for as long as no server answers", async () => {
   const world = new World();
   const stream = new Stream(world);
-  stream.join(tab().listener, ANN);
+  const one = tab();
+  stream.join(one.listener, ANN);
   world.who = "away";
   world.now.tell("bye");
+  expect(one.messages, "a session that ends with a new password is no lost connection").toEqual([]);
+  await vi.advanceTimersByTimeAsync(RETRY_MS);
+  expect(one.messages).toEqual([LOST]);
   await vi.advanceTimersByTimeAsync(10 * RETRY_MS);
   expect(world.sources).toHaveLength(1);
   world.who = ANN;

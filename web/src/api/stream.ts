@@ -93,7 +93,7 @@ export class Stream {
       });
     on("open", () => this.connected());
     for (const event of EVENT_NAMES) on(event, (message) => this.receive(event, message));
-    on("bye", () => this.reconnect());
+    on("bye", () => this.comeBack());
     on("error", () => this.reconnect());
   }
 
@@ -121,9 +121,14 @@ export class Stream {
   }
 
   private reconnect(): void {
-    this.close();
     this.lost = true;
     this.broadcast({ is: "connection", connection: "lost" });
+    this.comeBack();
+  }
+
+  /** What the server ends by itself, as with a session, is lost only if nothing answers a moment later. */
+  private comeBack(): void {
+    this.close();
     const retry = setTimeout(() => void this.resume(retry), RETRY_MS);
     this.retry = retry;
   }

@@ -14,12 +14,19 @@ export const partsOf = (entry: Line, names: Names) => sentence({ ...entry, refus
 export const whyRefused = (entry: Entry, names: Names): string =>
   refusalWords(entry.code ?? entry.status, entry.message ?? "", names);
 
+/** What the server notes where a link signs in, which it does for root alone. */
+const LINK = "(a link)";
+
 /** Who it was, where nobody was signed in. */
-export const NOBODY: Partial<Record<string, string>> = { join_node: "A machine" };
+export function strangerOf(entry: Entry): string | undefined {
+  if (entry.name === LINK) return isRefused(entry) ? "Someone with a link" : "root";
+  if (entry.name) return entry.name;
+  return entry.operation === "join_node" ? "A machine" : undefined;
+}
 
 /** "You", or the name. */
 export const whoOf = (entry: Entry, names: Names): string =>
-  entry.uid !== undefined && entry.uid === names.me ? "You" : entry.name || NOBODY[entry.operation] || "Someone";
+  entry.uid !== undefined && entry.uid === names.me ? "You" : (strangerOf(entry) ?? "Someone");
 
 export function Happened({ entry, names }: { entry: Line; names: Names }) {
   const parts = useMemo(() => partsOf(entry, names), [entry, names]);

@@ -14,7 +14,7 @@ import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { useEntries, type Wanted } from "./entries";
 import { folded, type Line } from "./folded";
-import { Happened, isRefused, NOBODY, partsOf, whoOf, whyRefused } from "./Happened";
+import { Happened, isRefused, partsOf, strangerOf, whoOf, whyRefused } from "./Happened";
 import { useNames } from "./names";
 import type { Entry } from "./paging";
 import { type Names, plain } from "./sentence";
@@ -210,8 +210,7 @@ function whom(users: readonly { uid: number; name: string }[], entries: readonly
 }
 
 function Who({ entry, names }: { entry: Entry; names: Names }) {
-  if (entry.uid === undefined)
-    return entry.name || <span className="v-subtle">{NOBODY[entry.operation] ?? "not signed in"}</span>;
+  if (entry.uid === undefined) return strangerOf(entry) ?? <span className="v-subtle">not signed in</span>;
   return (
     <Link to={`/users/${entry.uid}`}>
       <bdi>{whoOf(entry, names)}</bdi>
