@@ -15,6 +15,23 @@ export function LoginFields({
   return (
     <FormSection title="Log in" titleElement="h3">
       <span className="v-subtle">For images that are made with cloud-init; others ignore it.</span>
+      <Field
+        id="create-ssh-keys"
+        label="SSH keys"
+        problem={problems.sshKeys}
+        hint="Public keys, one on each line: the content of a file that ends in .pub"
+      >
+        <TextArea
+          id="create-ssh-keys"
+          value={draft.sshKeys}
+          onChange={(_event, sshKeys) => onChange({ sshKeys })}
+          validated={problems.sshKeys ? "error" : "default"}
+          aria-describedby="create-ssh-keys-below"
+          spellCheck={false}
+          autoResize
+          resizeOrientation="vertical"
+        />
+      </Field>
       <div className="v-create-row">
         <TextField
           id="create-user"
@@ -33,23 +50,6 @@ export function LoginFields({
           onChange={(passwordHash) => onChange({ passwordHash })}
         />
       </div>
-      <Field
-        id="create-ssh-keys"
-        label="SSH keys"
-        problem={problems.sshKeys}
-        hint="Public keys, one on each line: the content of a file that ends in .pub"
-      >
-        <TextArea
-          id="create-ssh-keys"
-          value={draft.sshKeys}
-          onChange={(_event, sshKeys) => onChange({ sshKeys })}
-          validated={problems.sshKeys ? "error" : "default"}
-          aria-describedby="create-ssh-keys-below"
-          spellCheck={false}
-          autoResize
-          resizeOrientation="vertical"
-        />
-      </Field>
     </FormSection>
   );
 }

@@ -101,6 +101,9 @@ export function SettingsStep({
         {diskMade && (
           <Alert isInline isPlain variant="info" title="The disk has already been created and will be used." />
         )}
+        {role === "named" && (
+          <span className="v-subtle">{`${DISK_WORDS.copy}. It can be grown on the VM's page.`}</span>
+        )}
         <div className="v-create-row">
           {DISKS[role].length > 1 && (
             <Field id="create-disk" label="Kind of disk">
