@@ -230,7 +230,7 @@ REMOVE = Operation(
     failures=(
         Failure(57300, 403, Problem.NO_PERMISSION, NEEDS),
         Failure(57310, 404, Problem.HOST_NOT_FOUND, "no such host"),
-        Failure(57320, 409, Problem.NODE_BUSY, "VMs belong to the host"),
+        Failure(57320, 409, Problem.NODE_BUSY, "VMs belong to the host, or media are in its pools"),
         Failure(57321, 406, Problem.NODE_OWN, "it is the server's own host"),
     ),
     ours=True,
