@@ -1200,7 +1200,7 @@ class Methods(abc.ABC):
         Refused with:
         403 57300: velocity.node.manage is needed on the root group
         404 57310: no such host
-        409 57320: VMs belong to the host
+        409 57320: VMs belong to the host, or media are in its pools
         406 57321: it is the server's own host
         """
         from velocity.contract import nodes
