@@ -194,3 +194,24 @@ async def test_a_clone_is_beside_its_source_or_where_its_disks_are_to_be(tmp_pat
             assert made["state"] == "DONE", made
             assert (await w.ok("POST", "/v/vm", vmid=made["vmid"]))["host"]["id"] == there
             assert (await w.ok("PUT", "/v/vm/state", vmid=made["vmid"], state="RUNNING"))["state"] == "RUNNING"
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-63")
+async def test_who_may_not_see_hosts_is_told_of_none(tmp_path: Path) -> None:
+    """Neither by a refusal nor by a plan: no name, no label and no amount of a host."""
+    async with together(tmp_path / "data", Other(2, "secret-name")) as w:
+        gid = await w.group("team")
+        key = await w.user("bob", (gid, "vm.create"))
+        body = {"name": "x", "gid": gid, "cpus": 1, "memory_mib": 64}
+        for more in (
+            {"host": 9},
+            {"host": 2, "memory_mib": 1 << 20},
+            {"memory_mib": 1 << 20},
+            {"host_labels": ["gpu"]},
+        ):
+            told = [(await w.call("PUT", "/v/vm/efi", who, **{**body, **more}))["message"] for who in (key, w.key)]
+            assert "secret-name" in told[1], told
+            assert "secret-name" not in told[0] and "MiB" not in told[0], told
+        plan = await w.ok("PUT", "/v/vm/efi", key, plan=True, **body)
+        assert "memory is left" in str(plan.body) and "is left:" not in str(plan.body), plan.body

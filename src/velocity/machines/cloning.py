@@ -13,7 +13,7 @@ from msgspec import UNSET, structs
 from velocity import plan
 from velocity.access.directory import Directory
 from velocity.access.lasting import Check, WhileAllowed, still_holds
-from velocity.access.rules import NOTHING
+from velocity.access.rules import NOTHING, holds_somewhere
 from velocity.access.sessions import Caller
 from velocity.contract.cloning import CloneVm
 from velocity.contract.fields import NAME_LENGTH
@@ -129,7 +129,7 @@ class Cloning:
         mids = [mid for mid in self._fleet.builder.written(has) if mid not in request.leave]
         copies = await self._copies(caller, request, keeper.machine.name, mids, held)
         uuid = uuid4()
-        host = self._placed(keeper, request, copies)
+        host = self._placed(caller, keeper, request, copies)
         spec, warnings = self._spec(caller, request, uuid, host, has, dict(zip(mids, copies, strict=True)))
         if not may_alter:
             warnings += cloud_init.lost(keeper.machine.spec)
@@ -140,7 +140,7 @@ class Cloning:
             held.callback(self._give_back, draft)
         return draft
 
-    def _placed(self, keeper: Keeper, request: CloneVm, copies: Sequence[Copy]) -> HostId:
+    def _placed(self, caller: Caller, keeper: Keeper, request: CloneVm, copies: Sequence[Copy]) -> HostId:
         """With its source, if that host can have it, and its disks are to be there."""
         builder, spec = self._fleet.builder, keeper.machine.spec
         copied = {copy.source.mid for copy in copies}
@@ -149,7 +149,8 @@ class Cloning:
         media |= {copy.medium.mpid: f"medium {copy.medium.name!r}" for copy in copies}
         beside = self._fleet.claims.spread(request.gid, spec.spread) if spec.spread else {}
         stays = None if beside else keeper.machine.host
-        wanted = Wanted(spec, media, stays=stays, kept=True, beside=beside)
+        told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
+        wanted = Wanted(spec, media, stays=stays, kept=True, beside=beside, told=told)
         return place(self._fleet.hosts.candidates(), wanted).host
 
     def _source(self, caller: Caller, vmid: int) -> Keeper:

@@ -41,7 +41,7 @@ class Wanted:
 
     `host`: the one that it is to be on, by its id. `stays`: where it is best, as what it is made of is there. `kept`:
     it brings machine type, firmware and hardware with it. `beside`: how many VMs each host has that it is to be apart
-    of.
+    of. `told`: who asks may see hosts, and so is told of each.
     """
 
     spec: Spec
@@ -50,6 +50,7 @@ class Wanted:
     stays: HostId | None = None
     kept: bool = False
     beside: Mapping[HostId, int] = field(default_factory=dict)
+    told: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
     lacking = {one.host: lacks(one, wanted) for one in hosts}
     fit = [one for one in hosts if not lacking[one.host]]
     if not fit:
-        raise Refused(Problem.NO_HOST, f"no host can have it: {_each(hosts, lacking)}")
+        why = _each(hosts, lacking) if wanted.told else "ask somebody who looks after the hosts"
+        raise Refused(Problem.NO_HOST, f"no host can have it: {why}")
     best = min(fit, key=lambda one: _rank(one, wanted))
     return Placed(best.host, _why(best, fit, wanted))
 
@@ -86,9 +88,12 @@ def _rank(one: Candidate, wanted: Wanted) -> tuple[bool, int, float, int]:
 def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
     one = next((one for one in hosts if one.host == host), None)
     if one is None:
-        there = ", ".join(f"{one.host} ({one.name})" for one in hosts[:NAMED])
-        raise Refused(Problem.NO_HOST, f"there is no host {host}: there is {there}", field="host")
+        named = ", ".join(f"{one.host} ({one.name})" for one in hosts[:NAMED])
+        there = f"there is {named}" if wanted.told else "leave it out"
+        raise Refused(Problem.NO_HOST, f"there is no host {host}: {there}", field="host")
     if len(hosts) > 1 and (why := _cannot(one, wanted)):
+        if not wanted.told:
+            raise Refused(Problem.NO_HOST, f"host {host} cannot have it: leave it out", field="host")
         raise Refused(Problem.NO_HOST, f"host {one.name!r} cannot have it: {why}; choose another one", field="host")
     return Placed(one.host, "it was asked for")
 
@@ -149,4 +154,5 @@ def _why(best: Candidate, fit: Sequence[Candidate], wanted: Wanted) -> str:
     fewest = min(wanted.beside.get(one.host, 0) for one in fit)
     if any(wanted.beside.get(one.host, 0) > fewest for one in fit):
         return f"of {len(fit)} hosts that can have it, it has the fewest VMs to be apart by {wanted.spec.spread!r}"
-    return f"of {len(fit)} hosts that can have it, most of its memory is left: {best.left} of {best.facts.memory} MiB"
+    said = f"of {len(fit)} hosts that can have it, most of its memory is left"
+    return f"{said}: {best.left} of {best.facts.memory} MiB" if wanted.told else said

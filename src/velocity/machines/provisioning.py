@@ -16,7 +16,7 @@ from velocity import plan
 from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
 from velocity.access.port import PendingDeletion
-from velocity.access.rules import NOTHING, Discarded
+from velocity.access.rules import NOTHING, Discarded, holds_somewhere
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.cloud_init import CloudInit
@@ -99,7 +99,8 @@ class Provisioning:
         pools = self._fleet.builder.reach.pools(spec, seen_by=(caller, request.gid))
         host = None if request.host is UNSET else request.host
         beside = self._fleet.claims.spread(request.gid, spec.spread) if spec.spread else {}
-        return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host, beside=beside))
+        told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
+        return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host, beside=beside, told=told))
 
     async def _keep(self, draft: Machine) -> Machine:
         """Commit it; its group may be deleted meanwhile."""
