@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tests.api.origin import lasting_origin, seeded
 from tests.crash import machines
@@ -59,15 +61,15 @@ def launch(world: World) -> Request:
             stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False,
         )  # fmt: skip
         if done.returncode == 0:
-            return 200, {}
+            return 200, {"vmid": json.loads(done.stdout)["vmid"]}
         server.ok("POST", "/u/group/list")  # raises `Cut` where the server is gone: so it was
         raise Wrong(f"launch ended with {done.returncode}: {done.stderr[-1000:]}")
 
-    def applied(state: State, _answer: dict[str, object]) -> None:
+    def applied(state: State, answer: dict[str, Any]) -> None:
         fields = {"group": world.top, "type": "DISK", "size": SIZE, "format": "qcow2", "sum": None}
         for medium in (image, f"{name}-disk"):
             made("media", medium, "mid", **fields)(state, {})
         vm = {"cpus": 1, "memory": 96, "media": None, "limits": [None], "state": "RUNNING", "next_boot": False}
-        made("vms", name, "vmid", group=world.top, **vm)(state, {})
+        made("vms", name, "vmid", group=world.top, **vm)(state, answer)
 
     return Request("launch", applied=applied, send=send, resumes=True)

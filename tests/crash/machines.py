@@ -50,9 +50,9 @@ def _new_vm(world: World) -> str:
 
 def _vm(world: World, state: str) -> str:
     end_others(world, state)
-    found = world.pick("vms", lambda _, vm: vm["state"] == state and vm["group"] == world.top)
+    found = world.pick("vms", lambda _, vm: vm["state"] == state and vm["group"] == world.top and vm["id"])
     if found is None:
-        found = world.pick("vms", lambda _, vm: vm["state"] == "STOPPED" and vm["group"] == world.top)
+        found = world.pick("vms", lambda _, vm: vm["state"] == "STOPPED" and vm["group"] == world.top and vm["id"])
         found = found or _new_vm(world)
         if state != "STOPPED":
             world.do(to_state(world, "vm start", found, state))
