@@ -33,6 +33,10 @@ qemu-ga -d -m virtio-serial -p /dev/$name -t /run
 """.strip().replace("\n", "; ")
 
 
+DEAF = "for one in $(pidof dd); do kill -9 $(sed -n 's/^PPid:[^0-9]*//p' /proc/$one/status) $one; done"
+"""What listens to the power button ends, with the shell that would power off when it has ended."""
+
+
 def packed(place: Path) -> bytes:
     """qemu-ga with its libraries, as a tar archive of whole sectors."""
     subprocess.run(["apt-get", "download", "qemu-guest-agent"], cwd=place, check=True, capture_output=True)
@@ -101,7 +105,7 @@ def test_the_agent_of_the_distribution_tells_and_acts(start_server: StartServer,
     while abs(int(output(in_guest(server, vmid, "date", "+%s"))) - time.time()) > 60:
         assert time.monotonic() < end, "its clock is set after a pause"
         time.sleep(0.2)
-    in_guest(server, vmid, "killall", "dd")  # which listens to the power button
+    assert in_guest(server, vmid, "sh", "-c", DEAF)["exit_status"] == 0
     terminal.close()
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
     server.wait_for(vmid, "STOPPED", PATIENCE)

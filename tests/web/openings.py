@@ -34,6 +34,8 @@ def press(name: str) -> Step:
     def step(page: Page) -> None:
         button = named(page, name)
         expect(button).to_be_enabled()
+        if button.get_attribute("role") == "menuitem":  # a menu takes the focus itself, some time after it has opened
+            expect(page.locator("[role=menu] :focus")).to_have_count(1)
         button.focus()
         expect(button).to_be_focused()
         page.keyboard.press("Enter")
