@@ -319,7 +319,7 @@ def compose(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
     attaching = AttachedAreas(hosts, pools, states, fleet, storage, changes)
-    membership = hosts_of(settings, database, own_driver, own_storage, changes, attaching)
+    membership = hosts_of(settings, database, hosts.own, changes, attaching)
     turns = Turns()
     database.told.ask = turns.have_others
     services = Services(

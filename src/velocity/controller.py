@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -27,15 +26,14 @@ from velocity.store.hosts import SqlMembers
 def membership(
     settings: Settings,
     database: Database,
-    driver: Hypervisor,
-    storage: Storage,
+    mine: AttachedHost,
     changes: Changes,
     attaching: Attaching,
     clock: Callable[[], float] = time.time,
 ) -> Membership:
-    """`driver` and `storage` are the server's own host's."""
-    store, hostname = SqlMembers(database), socket.gethostname()
-    roster = Roster(changes, hostname)
+    """`mine` is the server's own host."""
+    store = SqlMembers(database)
+    roster = Roster(changes, mine.name)
 
     @functools.cache
     def dialing() -> Dialing:
@@ -47,16 +45,15 @@ def membership(
         asyncio.get_running_loop().run_in_executor(None, database.doubt)
 
     def own() -> Known:
-        pools = tuple(OfferedPool(one.mpid, one.name) for one in settings.media_pools)
-        nics = {one.nicid: one.identifier for one in settings.nics}
-        return Known(__version__, hostname, driver.hosts.about(OWN_HOST), pools, nics, 0)
+        facts = mine.hypervisor.hosts.about(mine.host)
+        return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0)
 
     scheme = "https" if settings.tls_cert else "http"
     return Membership(
         store,
         roster,
         dialing,
-        Connector(store, roster, dialing, attaching, (driver, storage), clock),
+        Connector(store, roster, dialing, attaching, (mine.hypervisor, mine.storage), clock),
         own=own,
         urls=lambda: urls(scheme, settings.address),
         clock=clock,
@@ -67,7 +64,7 @@ def own_host(settings: Settings, driver: Hypervisor, storage: Storage) -> Attach
     """The host that this server runs on, and drives in its own process."""
     return AttachedHost(
         host=OWN_HOST,
-        name=os.uname().nodename,
+        name=socket.gethostname(),
         hypervisor=driver,
         storage=storage,
         pools=tuple(OfferedPool(pool.mpid, pool.name) for pool in settings.media_pools),

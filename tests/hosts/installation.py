@@ -20,7 +20,7 @@ from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined, JoinNode, NodeInfo, SetNode
-from velocity.controller import membership
+from velocity.controller import membership, own_host
 from velocity.hosts.port import AttachedHost
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId, Hypervisor
@@ -104,7 +104,12 @@ class Installation:
         fake, settings = FakeHypervisor(), Settings(data_dir=self.data, listen="127.0.0.1:8090", **more)
         self.hosts = NotedHosts()
         self.membership = membership(
-            settings, self.database, fake, connect(FakeHost()), Changes(), self.hosts, lambda: self.now
+            settings,
+            self.database,
+            own_host(settings, fake, connect(FakeHost())),
+            Changes(),
+            self.hosts,
+            lambda: self.now,
         )
         await self.membership.open()
 

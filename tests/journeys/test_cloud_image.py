@@ -76,7 +76,7 @@ class CommandLine:
 def needs(whole: bool, *programs: str) -> None:
     lacking = [one for one in (*image.PROGRAMS, "ssh", *programs) if shutil.which(one) is None]
     if not whole or os.geteuid() or lacking:
-        pytest.skip(f"--whole, root and {', '.join(lacking) or 'no more'} are needed")
+        pytest.skip(f"needs {', '.join(['--whole', 'root', *lacking])}")
 
 
 def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, CommandLine]:
