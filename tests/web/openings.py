@@ -34,8 +34,9 @@ def press(name: str) -> Step:
     def step(page: Page) -> None:
         button = named(page, name)
         expect(button).to_be_enabled()
-        if button.get_attribute("role") == "menuitem":  # a menu takes the focus itself, some time after it has opened
-            expect(page.locator("[role=menu] :focus")).to_have_count(1)
+        over = button.locator("xpath=ancestor::*[@role='menu' or @role='dialog']")
+        if over.count():  # it takes the focus itself, some time after it has opened
+            expect(over.last.locator(":focus")).to_have_count(1)
         button.focus()
         expect(button).to_be_focused()
         page.keyboard.press("Enter")
