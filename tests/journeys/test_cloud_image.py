@@ -248,7 +248,7 @@ def display(server: Server, velocity: CommandLine, vmid: int) -> None:
 
 
 def nic(server: Server, velocity: CommandLine, vmid: int) -> None:
-    read = "cat /sys/class/net/*/address"
+    read = "cat /sys/class/net/*/address; true"  # a NIC that has just come gets another name in between
     (first,) = server.ok("POST", "/v/vm", vmid=vmid)["interfaces"]
     velocity("vm", "set", "web", "--nic", "nat:id=1", "--nic", "nat")
     second = server.ok("POST", "/v/vm", vmid=vmid)["interfaces"][1]["mac"]
