@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports.pairs import Pair, opened
 from tests.ports.subjects import FakeSubject, QemuSubject, RemoteSubject, Subject
 from velocity.hypervisor.port import Hypervisor
 
@@ -25,6 +26,14 @@ async def subject(
     await fake.open()
     yield fake
     await fake.close()
+
+
+@pytest.fixture(params=["fake", "remote"])
+async def pair(
+    request: pytest.FixtureRequest, tmp_path: Path, runtime: Path, anyio_backend: str
+) -> AsyncIterator[Pair]:
+    async with opened(request.param, tmp_path, runtime) as hosts:
+        yield hosts
 
 
 @pytest.fixture

@@ -115,8 +115,8 @@ class Subject(Protocol):
 
 class FakeSubject:
     def __init__(self) -> None:
-        self._fake = FakeHypervisor()
-        self.hypervisor: Hypervisor = self._fake
+        self.fake = FakeHypervisor()
+        self.hypervisor: Hypervisor = self.fake
         self._watched = True
 
     async def open(self) -> None:
@@ -129,16 +129,16 @@ class FakeSubject:
         self._watched = True
 
     def kill(self, who: Incarnation) -> None:
-        self._fake.play(who.machine, Fact.ENDED, FactCause.KILLED, seen=self._watched)
+        self.fake.play(who.machine, Fact.ENDED, FactCause.KILLED, seen=self._watched)
 
     def hang(self, who: Incarnation) -> None:
-        self._fake.faults.hang(who.machine)
+        self.fake.faults.hang(who.machine)
 
     def wake(self, who: Incarnation) -> None:
-        self._fake.faults.wake(who.machine)
+        self.fake.faults.wake(who.machine)
 
     def hold_starts(self) -> None:
-        self._fake.faults.hold = asyncio.Event()
+        self.fake.faults.hold = asyncio.Event()
 
     def provide(self, ref: MediaRef) -> None:
         """Nothing has bytes here."""
@@ -150,17 +150,17 @@ class FakeSubject:
         """Nothing has bytes here."""
 
     def cling(self) -> None:
-        for run in self._fake.runs.values():
+        for run in self.fake.runs.values():
             run.devices.lets_go = False
 
     @contextlib.contextmanager
     def taken(self, port: int) -> Iterator[object]:
-        self._fake.state.taken_ports.add(port)
+        self.fake.state.taken_ports.add(port)
         yield None
-        self._fake.state.taken_ports.clear()
+        self.fake.state.taken_ports.clear()
 
     def leads(self, port: int) -> bool:
-        nics = [nic for run in self._fake.runs.values() for nic in run.spec.nics if isinstance(nic, NatSpec)]
+        nics = [nic for run in self.fake.runs.values() for nic in run.spec.nics if isinstance(nic, NatSpec)]
         return any(one.host_port == port for nic in nics for one in nic.forwards)
 
     async def close(self) -> None:
@@ -175,10 +175,10 @@ class RemoteSubject(FakeSubject):
         self._notes = notes
 
     async def open(self) -> None:
-        self._served = Served(self._fake, no_storage, self._notes)
+        self._served = Served(self.fake, no_storage, self._notes)
         await self._served.open()
         self._connection = self._served.connect()
-        self.hypervisor = remote.hypervisor(self._connection, self._fake.hosts.about(HOST))
+        self.hypervisor = remote.hypervisor(self._connection, self.fake.hosts.about(HOST))
 
     async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         await self.close()

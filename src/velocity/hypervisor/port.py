@@ -17,13 +17,22 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import NewType, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from velocity.hypervisor.host import Confinement as Confinement
 from velocity.hypervisor.host import HostFacts as HostFacts
 from velocity.hypervisor.host import HostNow as HostNow
 from velocity.hypervisor.host import NicAddress as NicAddress
+from velocity.hypervisor.incarnation import HostId as HostId
+from velocity.hypervisor.incarnation import Incarnation as Incarnation
+from velocity.hypervisor.mirrors import MirrorProgress as MirrorProgress
+from velocity.hypervisor.mirrors import Mirrors as Mirrors
+from velocity.hypervisor.mobility import Copied as Copied
+from velocity.hypervisor.mobility import Landing as Landing
+from velocity.hypervisor.mobility import Mobility as Mobility
+from velocity.hypervisor.mobility import MovePhase as MovePhase
+from velocity.hypervisor.mobility import MoveProgress as MoveProgress
 from velocity.hypervisor.spec import FIRST_HARDWARE as FIRST_HARDWARE
 from velocity.hypervisor.spec import SECTOR as SECTOR
 from velocity.hypervisor.spec import BridgeSpec as BridgeSpec
@@ -40,8 +49,6 @@ from velocity.hypervisor.spec import NatSpec as NatSpec
 from velocity.hypervisor.spec import NicSpec as NicSpec
 from velocity.hypervisor.spec import SeedSpec as SeedSpec
 from velocity.storage.port import MediaRef, Value
-
-HostId = NewType("HostId", int)
 
 
 class HypervisorError(Exception):
@@ -64,14 +71,6 @@ MOST_ENCODED = 4 * (((1 << 20) // 3) + 2)
 """Bytes of base64 that are kept of a text of an agent: a little more than what 1 MiB takes."""
 
 
-class Incarnation(Value, frozen=True):
-    """One run of one machine on one host."""
-
-    machine: UUID
-    host: HostId
-    epoch: int
-
-
 class Stop(enum.Enum):
     """POWER_BUTTON presses the button once and returns; NOW returns when the machine is gone."""
 
@@ -84,11 +83,16 @@ class Fact(enum.Enum):
 
     HELD: loaded, before its first instruction. SILENT: it is there, and does not say what it does; the fact follows as
     news when it answers again. ABSENT: there is no such run, nothing is known of an end, and none will begin.
+    Of one that is moved between hosts (`Mobility`): INCOMING, it waits for its guest; RECEIVED, all of it is there, and
+    stands still until `take`; HANDED, its guest was given to another host, and stands still here for good.
     """
 
     RUNNING = "running"
     PAUSED = "paused"
     HELD = "held"
+    INCOMING = "incoming"
+    RECEIVED = "received"
+    HANDED = "handed"
     SILENT = "silent"
     ENDED = "ended"
     ABSENT = "absent"
@@ -312,41 +316,6 @@ class Guests(Protocol):
         """
 
 
-class MirrorProgress(Value, frozen=True):
-    """Of `total` bytes, `done` are copied. `ready`: both are the same, and each write goes to both."""
-
-    done: int
-    total: int
-    ready: bool
-
-
-class Mirrors(Protocol):
-    """Disks of machines that run, made anew in other objects while their guests write to them: see decision 38.
-
-    A mirror is told by its medium. Calls for one run come as those of `Machines` do, `progress` at any moment.
-    """
-
-    async def begin(
-        self, who: Incarnation, source: MediaRef, target: MediaRef, *, compact: bool, deadline: float
-    ) -> None:
-        """Copy a disk that it writes to into an object of the same size, which was made and waits out of sight.
-
-        `compact`: what is zero takes no space there; the two may be of one name.
-        """
-
-    async def progress(self, who: Incarnation, source: MediaRef, *, deadline: float) -> MirrorProgress:
-        """Raises `HypervisorError`: there is none, or it has failed, and its machine goes on with the source."""
-
-    async def hold(self, who: Incarnation, source: MediaRef, *, deadline: float) -> None:
-        """Of one that is ready: both are the same, durable, and what the guest writes waits until `settle`."""
-
-    async def settle(self, who: Incarnation, media: MediaRef, *, deadline: float) -> bool:
-        """Go on with the object that has this name now, and end the mirror; done already is success.
-
-        Whether that is the one that was copied to: without `hold` before, and where that is not it, it never is.
-        """
-
-
 class Hosts(Protocol):
     """What is known of a host without asking a machine."""
 
@@ -394,6 +363,9 @@ class Hypervisor(Protocol):
 
     @property
     def mirrors(self) -> Mirrors: ...
+
+    @property
+    def mobility(self) -> Mobility: ...
 
     @property
     def hosts(self) -> Hosts: ...

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from types import SimpleNamespace
 from typing import Any, cast
 
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Incarnation, Unknown
 
-PARTS = ("machines", "mirrors", "consoles", "screens", "meters", "guests", "hosts")
+PARTS = ("machines", "mirrors", "mobility", "consoles", "screens", "meters", "guests", "hosts")
 OBSERVING = ("news", "adopt", "facts", "acknowledge")
 """The calls by which a host is found to answer again: nobody waits with any other for one that is known not to."""
-FOLLOWED = ("news",)
-"""The calls that give one answer after the other."""
+FOLLOWED = ("news", "send")
+"""The calls that give one answer after the other. News have a reader of their own, which knows when a host is lost."""
 NOTHING_KNOWN = HostFacts(
     accelerator="",
     accelerator_reason="the host is not known any more",
@@ -55,14 +56,25 @@ class _Part:
             if one is None:
                 raise Unknown(f"host {host} is not attached: it may be known again after the server's next start")
             does = getattr(getattr(one.hypervisor, self._name), call)
-            if host == self._hosts.own.host or call in FOLLOWED:
+            if host == self._hosts.own.host or call == "news":
                 return does(named, *given, **more)
             if call not in OBSERVING and (silence := self._hosts.silence(host)):
                 raise Unknown(silence)
+            if call in FOLLOWED:
+                return self._followed(host, does(named, *given, **more))
             return self._elsewhere(host, does(named, *given, **more))
 
         self.__dict__[call] = forwarded
         return forwarded
+
+    async def _followed(self, host: HostId, answers: AsyncGenerator[Any]) -> AsyncIterator[Any]:
+        """The same; who abandons it abandons them."""
+        try:
+            async with contextlib.aclosing(answers):
+                async for one in answers:
+                    yield one
+        except Unknown as unknown:
+            raise Unknown(f"{self._hosts.called(host)}: {unknown}") from None
 
     async def _elsewhere(self, host: HostId, answer: Awaitable[Any]) -> Any:
         """What does not answer is told with the host's name."""

@@ -1,6 +1,15 @@
-"""Why a change of a machine that runs waits for its next start, in words: told before it is tried, and after."""
+"""Why a change of a machine that runs waits, or is refused, in words: told before it is tried, and after."""
 
 from __future__ import annotations
+
+from velocity.hypervisor.port import Fact
+
+MOVING = "it is being moved to another host: wait until that is done, or give it up"
+AWAY = {
+    Fact.INCOMING: "it is being received from another host, and does not run yet",
+    Fact.RECEIVED: "it was received from another host, and waits to be let run",
+    Fact.HANDED: "it was handed over to another host: it runs on here only if that is known to have ended it",
+}
 
 NOT_YET = "the guest has not let go of it yet"
 COLD_DISPLAY = "displays come and go at a start"

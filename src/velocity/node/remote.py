@@ -225,7 +225,12 @@ def _ask(to: Connection, call: Call, lost: Lost) -> Any:
 
 def _follow(to: Connection, call: Call, lost: Lost) -> Any:
     async def follow(*given: Any, **named: Any) -> AsyncIterator[Any]:
-        rpc = to.call(call)(call.request(given, named), metadata=to.metadata())
+        deadline = named.get("deadline")
+        rpc = to.call(call)(
+            call.request(given, named),
+            timeout=None if deadline is None else deadline + GRACE,
+            metadata=to.metadata(),
+        )
         try:
             with to.raising(lost):
                 async for one in rpc:

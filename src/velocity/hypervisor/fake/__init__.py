@@ -15,6 +15,7 @@ from velocity.hypervisor.fake.guest import FakeRun as FakeRun
 from velocity.hypervisor.fake.guest import FakeStream as FakeStream
 from velocity.hypervisor.fake.machines import FakeMachines as FakeMachines
 from velocity.hypervisor.fake.mirrors import FakeMirrors as FakeMirrors
+from velocity.hypervisor.fake.mobility import FakeMobility as FakeMobility
 from velocity.hypervisor.fake.state import FakeState as FakeState
 from velocity.hypervisor.port import (
     ByteStream,
@@ -162,6 +163,7 @@ class FakeHypervisor:
         self.meters = FakeMeters(self.state)
         self.guests = FakeGuests(self.state)
         self.mirrors = FakeMirrors(self.state, self.faults)
+        self.mobility = FakeMobility(self.state, self.faults)
         self.hosts = FakeHosts(self.state, host_facts)
 
     def play(self, machine: UUID, fact: Fact, why: FactCause, *, seen: bool = True) -> None:

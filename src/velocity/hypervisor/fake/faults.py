@@ -90,6 +90,10 @@ class Faults:
 
     # What the parts of the hypervisor ask
 
+    def has_under_way(self, machine: UUID) -> bool:
+        """Something that it was asked is yet to arrive."""
+        return any(of == machine for of, _, _ in self._under_way)
+
     def deed(self, who: Incarnation, work: Callable[[], None], *, heard: bool = False, begins: bool = False) -> int:
         """Do it; `heard`: also by one whose monitor does not answer; `begins`: it is the begin of a run."""
         self._state.reach(who.host)

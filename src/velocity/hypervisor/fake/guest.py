@@ -67,6 +67,8 @@ class FakeRun:
     deaf: bool = False
     presses: int = 0
     resets: int = 0
+    moving: bool = False
+    handing_over: bool = False
     streams: list[FakeStream] = field(default_factory=list)
     said: bytearray = field(default_factory=bytearray)
     usage: Usage | None = NOTHING

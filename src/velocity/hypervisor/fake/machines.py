@@ -24,6 +24,7 @@ from velocity.hypervisor.port import (
     Stop,
     Unknown,
 )
+from velocity.hypervisor.waits import AWAY
 from velocity.storage.port import MediaRef
 
 
@@ -41,8 +42,10 @@ class FakeMachines:
     async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
         self._state.reach(who.host)
         if self._state.runs_now(who):
+            if (fact := self._state.runs[who.machine].fact) in AWAY:
+                raise HypervisorError(AWAY[fact])
             return self._state.told
-        self._check_epoch(who)
+        self._state.check_epoch(who)
         self._starting[who.machine] = asyncio.current_task()
         try:
             await self._faults.hinder()
@@ -55,7 +58,7 @@ class FakeMachines:
         return self._faults.deed(who, lambda: self._start(who, spec), begins=True)
 
     def _start(self, who: Incarnation, spec: MachineSpec) -> None:
-        self._check_epoch(who)
+        self._state.check_epoch(who)
         for nic in spec.nics:
             for one in nic.forwards if isinstance(nic, NatSpec) else ():
                 if one.host_port in self._state.taken_ports:
@@ -67,40 +70,33 @@ class FakeMachines:
         self._state.runs[who.machine] = FakeRun(who, spec, fact, deaf=self._faults.deaf)
         self._state.tell(who, fact, FactCause.ASKED)
 
-    def _check_epoch(self, who: Incarnation) -> None:
-        last = self._state.epochs.get(who.machine, 0)
-        if who.epoch <= last:
-            raise HypervisorError(f"run {who.epoch} is not newer than run {last}")
-        if who.machine in self._state.runs:
-            raise HypervisorError("an older run of this machine has not ended yet")
-
     async def pause(self, who: Incarnation, *, deadline: float) -> int:
         def work() -> None:
-            run = self._state.running(who)
+            run = self._state.changeable(who)
             if run.fact is Fact.RUNNING:
                 run.fact, run.why = Fact.PAUSED, FactCause.ASKED
             self._state.tell(who, run.fact, run.why)
 
-        self._state.running(who)
+        self._state.changeable(who)
         return self._faults.deed(who, work)
 
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
         def work() -> None:
-            run = self._state.running(who)
+            run = self._state.changeable(who)
             run.fact, run.why = Fact.RUNNING, FactCause.ASKED
             self._state.tell(who, run.fact, run.why)
 
-        self._state.running(who)
+        self._state.changeable(who)
         return self._faults.deed(who, work)
 
     async def reset(self, who: Incarnation, *, deadline: float) -> int:
         def work() -> None:
-            run = self._state.running(who)
+            run = self._state.changeable(who)
             run.resets += 1
             run.fact, run.why = Fact.RUNNING if run.fact is Fact.RUNNING else Fact.HELD, FactCause.ASKED
             self._state.tell(who, run.fact, run.why)
 
-        self._state.running(who)
+        self._state.changeable(who)
         return self._faults.deed(who, work)
 
     async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
@@ -108,11 +104,11 @@ class FakeMachines:
         answers: list[Altered] = []
 
         def work() -> None:
-            run = self._state.running(who)
+            run = self._state.changeable(who)
             run.spec, waits = run.devices.become(spec, self._state.taken_ports)
             answers.append(Altered(self._state.told, run.spec, waits))
 
-        self._state.running(who)
+        self._state.changeable(who)
         if self._faults.refuse_changes is not None:
             words, self._faults.refuse_changes = self._faults.refuse_changes, None
             raise HypervisorError(words)
@@ -120,8 +116,8 @@ class FakeMachines:
         return answers[0]
 
     async def resize(self, who: Incarnation, media: MediaRef, size: int, *, deadline: float) -> int:
-        self._state.running(who)
-        return self._faults.deed(who, lambda: self._state.running(who).devices.resize(media, size))
+        self._state.changeable(who)
+        return self._faults.deed(who, lambda: self._state.changeable(who).devices.resize(media, size))
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         self._state.reach(who.host)
@@ -148,7 +144,7 @@ class FakeMachines:
     async def facts(self, who: Incarnation, *, deadline: float) -> FactReport:
         state = self._state
         state.reach(who.host)
-        if who.machine in state.silent or who.machine in self._starting:
+        if who.machine in state.silent or who.machine in self._starting or state.hands_over(who):
             raise Unknown("its monitor does not respond")
         if state.runs_now(who):
             run = state.runs[who.machine]
@@ -165,7 +161,7 @@ class FakeMachines:
         found = [end for end in state.ends.values() if end.who.host == host]
         for run in state.runs.values():
             if run.who.host == host:
-                silent = run.who.machine in state.silent
+                silent = run.who.machine in state.silent or state.hands_over(run.who)
                 found.append(state.fact(run.who, Fact.SILENT if silent else run.fact, run.why))
         return Listing(host, tuple(found), state.number, complete=True)
 

@@ -28,7 +28,7 @@ class FakeMirrors:
         self, who: Incarnation, source: MediaRef, target: MediaRef, *, compact: bool, deadline: float
     ) -> None:
         def work() -> None:
-            run = self._state.running(who)
+            run = self._state.changeable(who)
             if not run.devices.writes_to(source):
                 raise HypervisorError("the run has no such disk to write to")
             if source.medium in run.mirrors:
@@ -37,18 +37,18 @@ class FakeMirrors:
             run.devices.copied.pop(source.medium, None)
             run.devices.copying.add(source.medium)
 
-        self._state.running(who)
+        self._state.changeable(who)
         self._faults.deed(who, work)
 
     async def progress(self, who: Incarnation, source: MediaRef, *, deadline: float) -> MirrorProgress:
-        self._one(self._state.running(who), source)
+        self._one(self._state.changeable(who), source)
         return MirrorProgress(TOTAL // 2 if self.slow else TOTAL, TOTAL, not self.slow)
 
     async def hold(self, who: Incarnation, source: MediaRef, *, deadline: float) -> None:
         def work() -> None:
-            self._one(self._state.running(who), source).held = True
+            self._one(self._state.changeable(who), source).held = True
 
-        self._one(self._state.running(who), source)
+        self._one(self._state.changeable(who), source)
         self._faults.deed(who, work)
 
     async def settle(self, who: Incarnation, media: MediaRef, *, deadline: float) -> bool:
@@ -56,7 +56,7 @@ class FakeMirrors:
 
         def work() -> None:
             nonlocal taken
-            run = self._state.running(who)
+            run = self._state.changeable(who)
             one = run.mirrors.pop(media.medium, None)
             run.devices.copying.discard(media.medium)
             taken = one is not None and one.held and one.target == media
@@ -65,7 +65,7 @@ class FakeMirrors:
                 run.spec = run.devices.spec
             taken = taken or run.devices.copied.get(media.medium) == media
 
-        self._state.running(who)
+        self._state.changeable(who)
         self._faults.deed(who, work)
         return taken
 

@@ -8,7 +8,17 @@ from collections.abc import Callable
 from uuid import UUID
 
 from velocity.hypervisor.fake.guest import FakeRun
-from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, NotRunning, Unknown
+from velocity.hypervisor.port import (
+    Fact,
+    FactCause,
+    FactReport,
+    HostId,
+    HypervisorError,
+    Incarnation,
+    NotRunning,
+    Unknown,
+)
+from velocity.hypervisor.waits import AWAY, MOVING
 
 
 class FakeState:
@@ -49,6 +59,27 @@ class FakeState:
     def runs_now(self, who: Incarnation) -> bool:
         run = self.runs.get(who.machine)
         return run is not None and run.who == who
+
+    def changeable(self, who: Incarnation) -> FakeRun:
+        """This very run, if it is not between two hosts. Raises `HypervisorError`."""
+        run = self.running(who)
+        if run.moving:
+            raise HypervisorError(MOVING)
+        if run.fact in AWAY:
+            raise HypervisorError(AWAY[run.fact])
+        return run
+
+    def hands_over(self, who: Incarnation) -> bool:
+        """It stands still between two hosts: nothing is said of it until it is known to which it belongs."""
+        return self.runs_now(who) and self.runs[who.machine].handing_over
+
+    def check_epoch(self, who: Incarnation) -> None:
+        """Raises `HypervisorError` where this one may not begin."""
+        last = self.epochs.get(who.machine, 0)
+        if who.epoch <= last:
+            raise HypervisorError(f"run {who.epoch} is not newer than run {last}")
+        if who.machine in self.runs:
+            raise HypervisorError("an older run of this machine has not ended yet")
 
     def spend(self, who: Incarnation) -> None:
         """This epoch is never started any more."""

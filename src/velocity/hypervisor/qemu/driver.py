@@ -16,6 +16,7 @@ from velocity.hypervisor.qemu.guests import QemuGuests
 from velocity.hypervisor.qemu.host import QemuHosts
 from velocity.hypervisor.qemu.machines import QemuMachines
 from velocity.hypervisor.qemu.mirrors import QemuMirrors
+from velocity.hypervisor.qemu.mobility import QemuMobility
 from velocity.hypervisor.qemu.options import Options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.starting import Starts
@@ -47,6 +48,7 @@ class QemuHypervisor:
         self.meters = QemuMeters(self.adoption)
         self.guests = QemuGuests(self.adoption)
         self.mirrors = QemuMirrors(self.sessions, self.adoption)
+        self.mobility = QemuMobility(self.sessions, self.adoption)
 
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""

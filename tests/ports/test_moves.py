@@ -1,0 +1,195 @@
+"""The law of the port about machines that go from one host to another while they run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import cast
+
+import pytest
+
+from tests.ports.pairs import Pair
+from tests.ports.subjects import DEADLINE, HOST, Listener, machine, next_run, spec
+from velocity.hypervisor.port import (
+    Fact,
+    FactCause,
+    HypervisorError,
+    Incarnation,
+    Landing,
+    MovePhase,
+    MoveProgress,
+    NotRunning,
+    Stop,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def runs(pair: Pair) -> Incarnation:
+    who = machine()
+    source = pair.source.hypervisor
+    await source.machines.start(who, spec(source), deadline=DEADLINE)
+    return who
+
+
+async def received(pair: Pair, who: Incarnation) -> tuple[Incarnation, Landing]:
+    target, arriving = pair.target.hypervisor, next_run(who)
+    landing = await target.mobility.receive(arriving, spec(target), (), deadline=DEADLINE)
+    return arriving, landing
+
+
+async def sent(pair: Pair, who: Incarnation, landing: Landing) -> list[MoveProgress]:
+    sending = pair.source.hypervisor.mobility.send(who, landing, (), deadline=DEADLINE)
+    return [one async for one in sending]
+
+
+async def fact(pair: Pair, who: Incarnation, *, target: bool = False) -> Fact:
+    host = pair.target if target else pair.source
+    return (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact
+
+
+async def handed(pair: Pair) -> tuple[Incarnation, Incarnation]:
+    who = await runs(pair)
+    arriving, landing = await received(pair, who)
+    await sent(pair, who, landing)
+    return who, arriving
+
+
+@pytest.mark.holds("MANY-70")
+async def test_a_machine_runs_on_one_host_and_then_on_the_other(pair: Pair) -> None:
+    listener = Listener(pair.target.hypervisor)
+    who = await runs(pair)
+    arriving, landing = await received(pair, who)
+    assert await fact(pair, arriving, target=True) is Fact.INCOMING
+    progress = await sent(pair, who, landing)
+    assert list(dict.fromkeys(one.phase for one in progress)) == list(MovePhase)
+    assert all(0 <= one.done <= one.total for one in progress)
+    assert await fact(pair, who) is Fact.HANDED
+    assert await fact(pair, arriving, target=True) is Fact.RECEIVED
+    target = pair.target.hypervisor
+    for _ in range(2):
+        number = await target.mobility.take(arriving, b"booting\r\n", deadline=DEADLINE)
+        await listener.up_to(number)
+        told = listener.last(arriving, number)
+        assert told is not None and (told.fact, told.why) == (Fact.RUNNING, FactCause.ASKED)
+    assert (await target.consoles.said(HOST, who.machine, 1000, deadline=DEADLINE)).startswith(b"booting\r\n")
+    for _ in range(2):
+        await pair.source.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    assert await fact(pair, who) is Fact.ENDED
+    await target.machines.pause(arriving, deadline=DEADLINE)
+    assert await fact(pair, arriving, target=True) is Fact.PAUSED
+    await target.mobility.take(arriving, b"", deadline=DEADLINE)
+    assert await fact(pair, arriving, target=True) is Fact.PAUSED, "what was taken is a run as any other"
+    with pytest.raises(HypervisorError, match="taken"):
+        await target.mobility.release(arriving, deadline=DEADLINE)
+    await listener.close()
+
+
+@pytest.mark.holds("MANY-71")
+async def test_what_is_between_two_hosts_is_changed_by_nobody(pair: Pair) -> None:
+    who, arriving = await handed(pair)
+    for host, one, why in ((pair.source, who, "handed over"), (pair.target, arriving, "waits to be let run")):
+        machines = host.hypervisor.machines
+        for call in (machines.pause, machines.resume, machines.reset):
+            with pytest.raises(HypervisorError, match=why):
+                await call(one, deadline=DEADLINE)
+        for change in (machines.alter, machines.start):
+            with pytest.raises(HypervisorError, match=why):
+                await change(one, spec(host.hypervisor), deadline=DEADLINE)
+    with pytest.raises(HypervisorError):
+        await sent(pair, who, Landing("192.0.2.1", 1, 2, "00"))
+    assert await fact(pair, who) is Fact.HANDED
+    assert await fact(pair, arriving, target=True) is Fact.RECEIVED
+
+
+@pytest.mark.holds("MANY-71")
+async def test_one_that_was_handed_over_comes_back_only_under_a_higher_epoch(pair: Pair) -> None:
+    who, arriving = await handed(pair)
+    back = pair.source.hypervisor.mobility.back
+    with pytest.raises(HypervisorError, match="not newer"):
+        await back(who, deadline=DEADLINE)
+    for _ in range(2):
+        await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)
+    assert await fact(pair, arriving, target=True) is Fact.ABSENT
+    for _ in range(2):
+        await back(next_run(arriving), deadline=DEADLINE)
+    assert await fact(pair, next_run(arriving)) is Fact.RUNNING
+    assert await fact(pair, who) is Fact.ABSENT
+    with pytest.raises(NotRunning):
+        await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)
+    await pair.source.hypervisor.machines.pause(next_run(arriving), deadline=DEADLINE)
+    with pytest.raises(HypervisorError, match="not handed over"):
+        await back(next_run(arriving, 2), deadline=DEADLINE)
+
+
+@pytest.mark.holds("MANY-71")
+async def test_facts_outlive_the_node(pair: Pair) -> None:
+    who, arriving = await handed(pair)
+    for host, one, expected in ((pair.source, who, Fact.HANDED), (pair.target, arriving, Fact.RECEIVED)):
+        await host.restart()
+        listing = await host.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+        assert [(found.who, found.fact) for found in listing.found] == [(one, expected)]
+    await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
+    assert await fact(pair, arriving, target=True) is Fact.RUNNING
+
+
+@pytest.mark.holds("MANY-72")
+async def test_a_move_that_is_abandoned_leaves_it_where_it_is_and_can_be_tried_again(pair: Pair) -> None:
+    who = await runs(pair)
+    arriving, landing = await received(pair, who)
+    sending = cast(
+        AsyncGenerator[MoveProgress],
+        pair.source.hypervisor.mobility.send(who, landing, (), deadline=DEADLINE),
+    )
+    async with contextlib.aclosing(sending):
+        pair.stall()
+        await anext(sending)
+        with pytest.raises(HypervisorError, match="is being moved"):
+            await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)
+    await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)
+    pair.go_on()
+    async with asyncio.timeout(DEADLINE):
+        while not await pauses(pair, who):
+            await asyncio.sleep(0.01)
+    await pair.source.hypervisor.machines.resume(who, deadline=DEADLINE)
+    arriving, landing = await received(pair, arriving)
+    await sent(pair, who, landing)
+    await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
+    assert await fact(pair, arriving, target=True) is Fact.RUNNING
+
+
+async def pauses(pair: Pair, who: Incarnation) -> bool:
+    try:
+        await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)
+    except HypervisorError:
+        return False
+    return True
+
+
+@pytest.mark.holds("MANY-72")
+async def test_a_target_that_ends_leaves_the_guest_at_its_source(pair: Pair) -> None:
+    who = await runs(pair)
+    arriving, landing = await received(pair, who)
+    pair.target.kill(arriving)
+    with pytest.raises(HypervisorError):
+        await sent(pair, who, landing)
+    assert await fact(pair, who) is Fact.RUNNING
+    await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)
+    assert await fact(pair, arriving, target=True) is Fact.ABSENT
+    with pytest.raises(NotRunning):
+        await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
+
+
+@pytest.mark.holds("MANY-71")
+async def test_only_what_runs_is_sent_and_only_a_newer_run_is_received(pair: Pair) -> None:
+    who = await runs(pair)
+    await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)
+    arriving, landing = await received(pair, who)
+    with pytest.raises(HypervisorError, match="does not run"):
+        await sent(pair, who, landing)
+    with pytest.raises(HypervisorError):
+        await received(pair, who)
+    await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)
+    with pytest.raises(HypervisorError, match="not newer"):
+        await received(pair, who)
