@@ -33,9 +33,10 @@ async def runs(pair: Pair) -> Incarnation:
     return who
 
 
-async def received(pair: Pair, who: Incarnation) -> tuple[Incarnation, Landing]:
+async def received(pair: Pair, who: Incarnation, from_: Incarnation | None = None) -> tuple[Incarnation, Landing]:
     target, arriving = pair.target.hypervisor, next_run(who)
-    landing = await target.mobility.receive(arriving, spec(target), (), deadline=DEADLINE)
+    places = await pair.source.hypervisor.mobility.places(from_ or who, deadline=DEADLINE)
+    landing = await target.mobility.receive(arriving, spec(target), places, (), deadline=DEADLINE)
     return arriving, landing
 
 
@@ -153,7 +154,7 @@ async def test_a_move_that_is_abandoned_leaves_it_where_it_is_and_can_be_tried_a
         while not await pauses(pair, who):
             await asyncio.sleep(0.01)
     await pair.source.hypervisor.machines.resume(who, deadline=DEADLINE)
-    arriving, landing = await received(pair, arriving)
+    arriving, landing = await received(pair, arriving, who)
     await sent(pair, who, landing)
     await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
     assert await fact(pair, arriving, target=True) is Fact.RUNNING

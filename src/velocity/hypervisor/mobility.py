@@ -63,11 +63,18 @@ class Mobility(Protocol):
     Calls for one run come as those of `Machines` do; while `send` runs, only `facts`, `stop` and what changes nothing.
     """
 
+    async def places(self, who: Incarnation, *, deadline: float) -> bytes:
+        """On the source, of one that runs: where in it its devices are, for `receive`, which alone reads it.
+
+        What was plugged in while it ran is elsewhere than where a start would put it.
+        """
+
     async def receive(
-        self, who: Incarnation, spec: MachineSpec, copied: Sequence[Copied], *, deadline: float
+        self, who: Incarnation, spec: MachineSpec, places: bytes, copied: Sequence[Copied], *, deadline: float
     ) -> Landing:
         """On the target: a process with this hardware, of which the media are named as there, that waits for its guest.
 
+        `spec` is what the run is made of, as `Machines.alter` told last, with the seed that it was started with.
         `who` has the target's host and the next epoch; its fact is INCOMING, and RECEIVED when all has come. What is
         made of its firmware's variables and in its run directory is removed with its end, unless it was taken. Where
         nothing comes for some time it ends by itself. Asked again, it is refused: `release` it before.

@@ -24,6 +24,7 @@ from velocity.hypervisor.port import (
 )
 
 MIB = 1 << 20
+PLACES = b"fake"
 LOST = "the connection to the target host was lost: the machine goes on here"
 
 targets: WeakValueDictionary[str, FakeMobility] = WeakValueDictionary()
@@ -50,8 +51,10 @@ class FakeMobility:
     # On the target
 
     async def receive(
-        self, who: Incarnation, spec: MachineSpec, copied: Sequence[Copied], *, deadline: float
+        self, who: Incarnation, spec: MachineSpec, places: bytes, copied: Sequence[Copied], *, deadline: float
     ) -> Landing:
+        if not places.startswith(PLACES):
+            raise HypervisorError("where its devices are is told in a way that is not known here")
         landing = Landing("192.0.2.1", 8100, 8101, secrets.token_hex(32))
 
         def work() -> None:
@@ -121,6 +124,10 @@ class FakeMobility:
         self._state.tell(run.who, Fact.RECEIVED, FactCause.ASKED)
 
     # On the source
+
+    async def places(self, who: Incarnation, *, deadline: float) -> bytes:
+        self._state.running(who)
+        return PLACES
 
     async def send(
         self, who: Incarnation, landing: Landing, copied: Sequence[Copied], *, deadline: float

@@ -18,8 +18,11 @@ class QemuMobility:
         self._sessions = sessions
         self._adoption = adoption
 
+    async def places(self, who: Incarnation, *, deadline: float) -> bytes:
+        raise HypervisorError(NOT_YET)
+
     async def receive(
-        self, who: Incarnation, spec: MachineSpec, copied: Sequence[Copied], *, deadline: float
+        self, who: Incarnation, spec: MachineSpec, places: bytes, copied: Sequence[Copied], *, deadline: float
     ) -> Landing:
         raise HypervisorError(NOT_YET)
 
