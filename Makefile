@@ -35,6 +35,10 @@ flood: ## Run the long form of the console test, with 4 MB of numbered lines; ta
 	@scripts/setup dev
 	@$(PY) -m pytest --whole tests/journeys/test_flood.py
 
+hosts: ## Run the shows of several hosts, with real processes and guests in namespaces; as root, a minute
+	@scripts/setup dev
+	@$(PY) -m pytest --hosts tests/hosts/shows
+
 CRASH_SECONDS ?= 600
 crash: ## Kill the server at every point of every operation for ten minutes (CRASH_SECONDS), and record it in docs/reliability.md
 	@scripts/setup dev
@@ -117,4 +121,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist profile web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help demo demo-remove setup run test unit flood crash whole failures coverage check bench bench-report bench-neighbours profile web docs screenshots fix dist clean
+.PHONY: help demo demo-remove setup run test unit flood hosts crash whole failures coverage check bench bench-report bench-neighbours profile web docs screenshots fix dist clean

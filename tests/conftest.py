@@ -47,6 +47,7 @@ def serves_as_a_disk(place: Path) -> bool:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="long matrices as a whole, not in their short form")
+    parser.addoption("--hosts", action="store_true", help="the long shows of several hosts, as root")
     parser.addoption("--pictures", type=Path, metavar="DIRECTORY", help="write the documents' pictures there")
 
 

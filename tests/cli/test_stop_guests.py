@@ -22,6 +22,7 @@ from velocity.client import ClientError
 from velocity.config import Settings
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Run, Runs
+from velocity.node import places
 
 
 class Monitor:
@@ -144,3 +145,21 @@ def test_settings_that_are_wrong_since_the_start_keep_no_guest_from_being_asked(
     assert ended.exit_code == 0
     assert ended.stderr.startswith(f"warning: {config}")
     assert installation.stop_guests(VELOCITY_UID_BASE="x").exit_code == 0
+
+
+@pytest.mark.holds("MANY-160")
+def test_guests_of_a_node_are_asked_when_it_has_ended(installation: Installation) -> None:
+    """Whose monitors are its own until then. No server is asked, which is another machine's."""
+    _, monitor = installation.machine(1)
+    identity = places.identity(installation.data)
+    identity.parent.mkdir()
+    identity.touch()
+    lock = os.open(installation.data / "lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    waited = installation.stop_guests("--timeout", "0")
+    os.close(lock)
+    assert waited.exit_code == 1
+    assert "stop it first (systemctl stop velocity-node)" in waited.stderr
+    assert monitor.asked == []
+    assert installation.stop_guests().exit_code == 0
+    assert "system_powerdown" in monitor.asked

@@ -23,8 +23,8 @@ SERVER, GUESTS, NODE = "velocity.service", "velocity-guests.service", "velocity-
 SERVER_UNIT = """\
 [Unit]
 Description={description}
-Wants=network-online.target
-After=network-online.target local-fs.target remote-fs.target postgresql.service
+Wants=network-online.target{guests}
+After=network-online.target local-fs.target remote-fs.target postgresql.service{guests}
 # It is tried again for as long as what it needs, such as its database, is missing.
 StartLimitIntervalSec=0
 
@@ -103,11 +103,7 @@ UMask=0077
 GUESTS_UNIT = """\
 [Unit]
 Description=Guests of Velocity, shut down before the host
-# Units stop in the opposite order, so this one stops while the server still runs. Wants, and nothing stronger:
-# otherwise a restart of the server would restart this unit, and so stop all guests.
-After={server}
-Wants={server}
-
+{order}
 [Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -118,6 +114,18 @@ TimeoutStopSec={most}
 {guests_hardening}
 [Install]
 WantedBy={target}
+"""
+
+BESIDE_A_SERVER = f"""\
+# Units stop in the opposite order, so this one stops while the server still runs. Wants, and nothing stronger:
+# otherwise a restart of the server would restart this unit, and so stop all guests.
+After={SERVER}
+Wants={SERVER}
+"""
+BESIDE_A_NODE = """\
+# The node comes after this one, and so ends before it: the guests are asked when nobody else speaks to them, and the
+# server sees a host that is silent, not guests that have ended. It starts again what starts by itself.
+After=network-online.target local-fs.target remote-fs.target
 """
 
 
@@ -139,7 +147,7 @@ service.add_command(stop_guests)
 def install(
     config: Path | None, user: bool, node: bool, timeout: int, only_print: bool, directory: Path | None
 ) -> None:
-    """Write the systemd units of the server and its guests, or of a node, and print how to start them."""
+    """Write the systemd units of the server or a node, and of its guests, and print how to start them."""
     try:
         settings = load(config)
     except ConfigError as error:
@@ -157,13 +165,12 @@ def install(
         "guests_hardening": "" if user else GUESTS_HARDENING,
         "description": "Velocity, a host of another machine's server" if node else "Velocity, virtual machines",
         "serve": "node serve" if node else "serve",
-        "server": SERVER,
+        "guests": f" {GUESTS}" if node else "",
+        "order": BESIDE_A_NODE if node else BESIDE_A_SERVER,
         "timeout": timeout,
         "most": timeout + 30,
     }
-    units = {NODE: SERVER_UNIT.format(**words)}
-    if not node:
-        units = {SERVER: SERVER_UNIT.format(**words), GUESTS: GUESTS_UNIT.format(**words)}
+    units = {NODE if node else SERVER: SERVER_UNIT.format(**words), GUESTS: GUESTS_UNIT.format(**words)}
     if only_print:
         click.echo("\n".join(f"# {name}\n{text}" for name, text in units.items()))
         return
@@ -182,7 +189,8 @@ def install(
             ) from None
         click.echo(f"wrote {place / name}", err=True)
     systemctl = "systemctl --user" if user else "systemctl"
-    click.echo(f"{systemctl} daemon-reload && {systemctl} enable --now {' '.join(units)}")
+    enabled = NODE if node else " ".join(units)  # a node brings the unit of its guests along
+    click.echo(f"{systemctl} daemon-reload && {systemctl} enable --now {enabled}")
     if user:
         click.echo("loginctl enable-linger   (to keep it running after you sign out)")
 
@@ -263,8 +271,8 @@ def uninstall(user: bool, directory: Path | None) -> None:
                 click.echo(f"removed {file}", err=True)
     systemctl = "systemctl --user" if user else "systemctl"
     click.echo(f"{systemctl} stop {server}; {systemctl} daemon-reload   (guests keep running)")
-    if server == SERVER:
-        click.echo(f"{systemctl} stop {GUESTS}   (before that, if the guests are to be shut down)")
+    first = GUESTS if server == SERVER else f"{server} {GUESTS}"
+    click.echo(f"{systemctl} stop {first}   (before that, if the guests are to be shut down)")
 
 
 def _remove_nat(unit: Path) -> None:

@@ -1,6 +1,7 @@
 """`velocity service stop-guests`: every guest is asked to shut down, through the server or, where none runs, directly.
 
-A server that was stopped leaves its guests running, and the host is shut down all the same. QMP:
+A server that was stopped leaves its guests running, and the host is shut down all the same. On a host of another
+machine's server they are asked directly, once its node has ended. QMP:
 https://www.qemu.org/docs/master/interop/qmp-spec.html
 """
 
@@ -28,6 +29,7 @@ from velocity.contract.machines import State, VmSummary
 from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Run, Runs
+from velocity.node import places
 
 AT_ONCE = 32
 """Guests that are asked at a time: one that hangs holds up no other."""
@@ -48,23 +50,41 @@ def stop_guests(timeout: float) -> None:
     """Press the power button of every guest, the youngest first, and wait; end those that do not hear it.
 
     The guests of this host's own server, as its settings tell it, whatever server one is signed in to. Where none runs,
-    the guests are asked directly.
+    the guests are asked directly; those of a node (`velocity node serve`) when that has ended.
     """
     settings = _settings()
     end = time.monotonic() + timeout
+    if places.identity(settings.data_dir).exists():
+        _after_the_node(settings, end)
+        return
     while True:
         try:
             _through_server(connection.connect(own=settings), end, timeout)
             return
         except (Unreachable, Untrusted) as error:
-            with _no_server(settings) as none:
-                if none:
+            with _nobody_works_on(settings) as free:
+                if free:
                     _directly(settings, end)
                     return
             if time.monotonic() > end:
                 raise
             click.echo(f"waiting for the server: {clean(error)}", err=True)
             time.sleep(PAUSE)
+
+
+def _after_the_node(settings: Settings, end: float) -> None:
+    """A monitor serves one client, which is the node as long as it runs."""
+    while True:
+        with _nobody_works_on(settings) as free:
+            if free:
+                _directly(settings, end)
+                return
+        if time.monotonic() > end:
+            raise click.ClickException(
+                f"a node runs on {settings.data_dir}, and its guests are asked when it has ended: stop it first "
+                "(systemctl stop velocity-node)"
+            )
+        time.sleep(PAUSE)
 
 
 def _settings() -> Settings:
@@ -80,8 +100,8 @@ def _settings() -> Settings:
 
 
 @contextlib.contextmanager
-def _no_server(settings: Settings) -> Iterator[bool]:
-    """Whether none works on the data; while that is used, none can begin to. To read is enough: flock(2)"""
+def _nobody_works_on(settings: Settings) -> Iterator[bool]:
+    """Whether no server or node has the data; while that is used, none can begin to. To read is enough: flock(2)"""
     try:
         lock = os.open(settings.data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
