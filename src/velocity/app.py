@@ -24,7 +24,7 @@ from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.operation import On
 from velocity.controller import membership as hosts_of
-from velocity.controller import own_host
+from velocity.controller import own_host as attached_own
 from velocity.events.areas import Areas
 from velocity.events.limits import StreamLimits
 from velocity.events.service import Events
@@ -32,14 +32,14 @@ from velocity.fetching.port import Source
 from velocity.fetching.source import HttpSource
 from velocity.history.service import History
 from velocity.hosts.attaching import AttachedAreas
-from velocity.hosts.port import Attaching
+from velocity.hosts.port import AttachedHost, Attaching
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import Hypervisor
 from velocity.hypervisor.routed import routed as routed_driver
 from velocity.idempotency.service import Idempotency
 from velocity.installation import CannotStart as CannotStart
 from velocity.installation import InUse as InUse
-from velocity.installation import check_first, database_of, leadership, open_database
+from velocity.installation import check_first, database_of, leadership, open_database, own_host
 from velocity.local_key import local_key
 from velocity.machines.addresses import Addresses
 from velocity.machines.builder import Builder
@@ -88,7 +88,7 @@ from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
 from velocity.storage.directory.declared import directories as directories
-from velocity.storage.directory.declared import image_uid
+from velocity.storage.directory.declared import image_uid, of_host
 from velocity.storage.port import MediaFiles, Storage
 from velocity.storage.routed import routed as routed_storage
 from velocity.store.access import SqlAccess
@@ -177,13 +177,14 @@ async def build(
     stored: Storage | None = None
     try:
         await asyncio.to_thread(open_database, database, partial(check_first, settings))
+        own = await asyncio.to_thread(own_host, settings, database)
+        settings = of_host(settings, own.mpid, own.name)
         stored = storage(settings)
         driver = await hypervisor(stored.files)
         services, attaching, load = compose(
             settings,
             database,
-            stored,
-            driver,
+            attached_own(settings, own.host, driver, stored),
             machines(database),
             passwords or Passwords(),
             times,
@@ -214,8 +215,7 @@ async def build(
 def compose(
     settings: Settings,
     database: Database,
-    own_storage: Storage,
-    own_driver: Hypervisor,
+    own: AttachedHost,
     machines: MachineStore,
     passwords: Passwords,
     times: Times | None,
@@ -223,7 +223,7 @@ def compose(
     source: Source,
     certificate: Certificate | None,
 ) -> tuple[Services, AttachedAreas, Callable[[], Awaitable[str | None]]]:
-    """Everything, wired; each part stands after those that it needs. `own_storage` and `own_driver` are the own host's.
+    """Everything, wired; each part stands after those that it needs. `own` is the host that the server runs on.
 
     With it, what learns of other hosts, and what loads all that is kept into it.
     """
@@ -232,10 +232,10 @@ def compose(
     changes = Changes()
     directory = Directory(changes)
     updates = DirectoryWriter(directory, changes)
-    hosts = AttachedHosts(own_host(settings, own_driver, own_storage))
+    hosts = AttachedHosts(own)
     driver = routed_driver(hosts)
     storage = routed_storage(
-        hosts.storage_of, hosts.called_if_other, lambda: (one.storage for one in hosts.all()), own_storage.files
+        hosts.storage_of, hosts.called_if_other, lambda: (one.storage for one in hosts.all()), own.storage.files
     )
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
     media, stored_uploads = SqlMedia(database), SqlUploads(database)

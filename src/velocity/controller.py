@@ -15,9 +15,9 @@ from velocity.hosts.addresses import urls
 from velocity.hosts.connector import Connector
 from velocity.hosts.members import Dialing, Known
 from velocity.hosts.membership import Membership
-from velocity.hosts.port import OWN_HOST, AttachedHost, Attaching, OfferedPool
+from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hosts.roster import Roster
-from velocity.hypervisor.port import Hypervisor
+from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.storage.port import Storage
 from velocity.store.database import Database
 from velocity.store.hosts import SqlMembers
@@ -33,7 +33,7 @@ def membership(
 ) -> Membership:
     """`mine` is the server's own host."""
     store = SqlMembers(database)
-    roster = Roster(changes, mine.name)
+    roster = Roster(changes, mine.host, mine.name)
 
     @functools.cache
     def dialing() -> Dialing:
@@ -60,10 +60,10 @@ def membership(
     )
 
 
-def own_host(settings: Settings, driver: Hypervisor, storage: Storage) -> AttachedHost:
+def own_host(settings: Settings, own: HostId, driver: Hypervisor, storage: Storage) -> AttachedHost:
     """The host that this server runs on, and drives in its own process."""
     return AttachedHost(
-        host=OWN_HOST,
+        host=own,
         name=socket.gethostname(),
         hypervisor=driver,
         storage=storage,

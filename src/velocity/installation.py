@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from velocity.config import Settings
-from velocity.node import places
+from velocity.hosts.members import Member
+from velocity.node import identity, places
 from velocity.store.database import Database
 from velocity.store.errors import DatabaseError
+from velocity.store.hosts import SqlMembers, claim_own
 from velocity.store.leadership import Busy, FileLock
 
 
@@ -51,6 +55,25 @@ def open_database(database: Database, begin: Callable[[str], None] = lambda what
         raise InUse("another Velocity server uses this database: stop it first") from None
     except DatabaseError as error:
         raise CannotStart(str(error)) from None
+
+
+def own_host(settings: Settings, database: Database) -> Member:
+    """The host of the database that this machine is: never another one's. Raises `CannotStart`."""
+    try:
+        machine = identity.ensure_machine(settings.data_dir)
+    except msgspec.MsgspecError as error:
+        raise CannotStart(
+            f"who this machine is cannot be read ({places.machine(settings.data_dir)}: {error}): restore that file"
+        ) from None
+    own = claim_own(database, machine)
+    if own is not None:
+        return own
+    names = ", ".join(one.name for one in SqlMembers(database).load().members)
+    raise CannotStart(
+        f"this machine is none of the hosts that the database knows ({names}), and would take its own VMs for theirs: "
+        "for a further host, join (`velocity node join`, in an empty `data_dir`); in the place of one of them that is "
+        "gone for good, or whose data directory is lost, `velocity promote --as HOST`"
+    )
 
 
 def check_first(settings: Settings, what: str) -> None:

@@ -21,7 +21,7 @@ from velocity.config import Settings
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined, JoinNode, NodeInfo, SetNode
 from velocity.controller import membership, own_host
-from velocity.hosts.port import AttachedHost
+from velocity.hosts.port import FIRST_HOST, AttachedHost
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.node import agent, joining
@@ -106,7 +106,7 @@ class Installation:
         self.membership = membership(
             settings,
             self.database,
-            own_host(settings, fake, connect(FakeHost())),
+            own_host(settings, FIRST_HOST, fake, connect(FakeHost())),
             Changes(),
             self.hosts,
             lambda: self.now,

@@ -18,7 +18,7 @@ from velocity.contract.joining import BadToken, NodeToken
 from velocity.contract.nodes import JoinNode, ListNodes, SetNode
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import Member
-from velocity.hosts.port import OWN_HOST, Duty
+from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.node import identity, places
 from velocity.node.certificates import Authority, serial_of
 from velocity.node.joining import BadAnswer
@@ -263,9 +263,9 @@ async def test_a_duty_and_labels_are_kept_and_told_to_what_places_vms(here: Inst
     await here.membership.set(SetNode(host=host, duty="draining", labels={"rack": "a"}))
     assert (here.hosts.there[host].duty, here.hosts.there[host].labels) == (Duty.DRAINING, {"rack": "a"})
     await here.membership.set(SetNode(host=1, duty="maintenance", name="a"))
-    assert (here.hosts.there[OWN_HOST].duty, here.hosts.there[OWN_HOST].name) == (Duty.MAINTENANCE, "a")
+    assert (here.hosts.there[FIRST_HOST].duty, here.hosts.there[FIRST_HOST].name) == (Duty.MAINTENANCE, "a")
     await here.reopen()
-    assert (here.hosts.there[host].duty, here.hosts.there[OWN_HOST].duty) == (Duty.DRAINING, Duty.MAINTENANCE)
+    assert (here.hosts.there[host].duty, here.hosts.there[FIRST_HOST].duty) == (Duty.DRAINING, Duty.MAINTENANCE)
     with pytest.raises(Refused) as error:
         await here.membership.set(SetNode(host=1, name="b"))
     assert error.value.problem is Problem.NODE_NAME_TAKEN

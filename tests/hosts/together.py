@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, insert, select
 
@@ -51,7 +51,7 @@ def note(database: Database, host: HostId, name: str) -> None:
 
     def work(connection: Connection) -> None:
         if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == host)).first() is None:
-            connection.execute(insert(hosts).values(host_id=host, name=name))
+            connection.execute(insert(hosts).values(host_id=host, name=name, uuid=str(uuid4())))
 
     database.read(work)
 

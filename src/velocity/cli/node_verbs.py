@@ -22,7 +22,7 @@ NODE = click.argument("host", metavar="HOST", type=naming.NumberedType("host", r
 @paged()
 @listing
 def list_nodes(page: Page) -> None:
-    """List the hosts, the server's own first."""
+    """List the hosts, with the one that the server runs on."""
     answer = page.ask(connection.connect(), LIST, ListNodes())
     listed(
         answer,

@@ -26,7 +26,6 @@ from velocity.api.server import Protocol, Server, WebSocketProtocol
 from velocity.cli import own_server
 from velocity.cli.process import NO_ROOM, keep_memory, logging_to_stderr, tell_systemd, warn_of_foreign, work_threads
 from velocity.config import ConfigError, Settings, load
-from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
@@ -183,7 +182,7 @@ def _own_sockets(settings: Settings) -> list[socket.socket]:
 
 
 def greet(settings: Settings, built: app.App) -> None:
-    facts = built.hypervisor.hosts.about(OWN_HOST)
+    facts = built.hypervisor.hosts.about(built.hosts.hosts.own.host)
     lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
     if built.root_password is not None:
         lines.append(f"User root, password {built.root_password}   (it is not shown again; `passwd` sets another)")

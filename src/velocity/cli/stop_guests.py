@@ -26,7 +26,6 @@ from velocity.cli.words import clean
 from velocity.client import ApiError, Client, Unreachable, Untrusted
 from velocity.config import ConfigError, Settings, is_setting, load
 from velocity.contract.machines import State, VmSummary
-from velocity.hypervisor.attached import OWN_HOST
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Run, Runs
 from velocity.node import places
@@ -148,17 +147,18 @@ def _each(deed: Callable[[VmSummary], str], vms: list[VmSummary]) -> None:
 def _running(client: Client) -> list[VmSummary]:
     """Those of this host, the youngest first: the guests of other hosts go on without it."""
     found: list[VmSummary] = []
+    own = next(one.host for one in client.list_nodes().nodes if one.own)
     for gid in where.paths(client):
         try:
-            found += [vm for vm in client.list_vms(gid=gid).vms if vm.state is not State.STOPPED and _is_here(vm)]
+            found += [vm for vm in client.list_vms(gid=gid).vms if vm.state is not State.STOPPED and _is_on(own, vm)]
         except ApiError as error:
             if error.status not in (401, 404):
                 raise
     return sorted(found, key=lambda vm: vm.vmid, reverse=True)
 
 
-def _is_here(vm: VmSummary) -> bool:
-    return vm.host is UNSET or vm.host.id == OWN_HOST
+def _is_on(own: int, vm: VmSummary) -> bool:
+    return vm.host is UNSET or vm.host.id == own
 
 
 def _directly(settings: Settings, end: float) -> None:

@@ -1153,7 +1153,7 @@ class Methods(abc.ABC):
         return self.call(hosts.SHOW, hosts.ShowHost(host=host))
 
     def list_nodes(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nodes.Nodes:
-        """List the hosts, the server's own first.
+        """List the hosts, with the one that the server runs on.
 
         Refused with:
         403 57100: velocity.host.view is needed on at least one group

@@ -27,7 +27,7 @@ from velocity.contract.problems import Problem
 
 ADDRESS = r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]/@]{1,253}):\d{1,5}\Z"
 
-Host = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a host; 1 is the server's own")]
+Host = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a host")]
 HostName = Annotated[
     str,
     Meta(
@@ -170,7 +170,7 @@ class Joined(Wire, frozen=True):
 
 LIST = Operation(
     name="list_nodes",
-    summary="List the hosts, the server's own first",
+    summary="List the hosts, with the one that the server runs on",
     method=Method.POST,
     path="/h/node/list",
     route=57,

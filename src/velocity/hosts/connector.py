@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from velocity.contract.problems import Refused
+from velocity.hosts.absent import absent
 from velocity.hosts.members import API, OLDEST, Dialing, Hello, Known, Link, Member, MemberStore, Sealed
 from velocity.hosts.port import AttachedHost, Attaching
 from velocity.hosts.roster import Roster
@@ -68,6 +69,7 @@ class Connector:
             await self._attaching.attach(_attached(member, *self._own))
             return
         if authority is None or not member.serial:
+            await self._leave_absent(member)
             return
         way = self._ways.get(member.host)
         if way is None:
@@ -81,21 +83,18 @@ class Connector:
         way.poke.set()
 
     async def let_go(self, host: HostId) -> None:
-        way = self._ways.pop(host, None)
+        way, attached = self._ways.pop(host, None), self._roster.get(host).known is not None
         if way is not None:
             await self._end(way)
-            if way.attached is not None:
-                await self._attaching.detach(host)
+            attached = way.attached is not None
+        if attached:
+            await self._attaching.detach(host)
 
     def trouble(self, host: HostId) -> str:
         way = self._ways.get(host)
         if way is not None:
             return way.trouble
-        name = self._roster.get(host).name
-        return (
-            f"{name} has to join again, as this database was moved here without what signs for hosts: "
-            f"`velocity node token --again {name}`"
-        )
+        return _no_way(self._roster.get(host))
 
     async def close(self) -> None:
         """Hosts go on with what they do."""
@@ -110,6 +109,11 @@ class Connector:
         await way.link.close()
 
     # One host
+
+    async def _leave_absent(self, member: Member) -> None:
+        """Its VMs and pools are told as they were known last."""
+        if member.known is not None:
+            await self._attaching.attach(_attached(member, *absent(member.known.facts, _no_way(member))))
 
     async def _keep(self, host: HostId, way: JoinedHost) -> None:
         failures = 0
@@ -146,7 +150,7 @@ class Connector:
             anew = member.known != known
             member = self._roster.change(host, known=known)
             if anew:
-                await self._note(member)
+                await self.note(member)
         await self._attach(way, member)
         if member.renewing:
             await self._settle(way, member, hello.serial)
@@ -160,7 +164,7 @@ class Connector:
             log.warning("%s", words)
             if way.attached is not None:
                 self._attaching.doubt(host, words)
-            await self._note(self._roster.change(host, heard=int(self._clock())))
+            await self.note(self._roster.change(host, heard=int(self._clock())))
         elif changed:
             self._roster.put(member)
         if member.renewing:  # whether it has taken the new certificate is not known
@@ -179,7 +183,7 @@ class Connector:
         way.at = (address, serial)
         await way.link.redirect(address, serial)
 
-    async def _note(self, member: Member) -> None:
+    async def note(self, member: Member) -> None:
         """Of what is learnt again anyway: a database that takes no writes costs no host its way."""
         try:
             await self._store.note(member)
@@ -220,6 +224,18 @@ def _words(member: Member, error: Exception) -> str:
             "firewall pass this server"
         )
     return f"{member.name} refuses this server: {error}"
+
+
+def _no_way(member: Member) -> str:
+    if not member.joined:
+        return (
+            f"{member.name} was the server's own host before, and has not joined this server: `velocity node token "
+            f"--again {member.name}` here, then `velocity node join` there"
+        )
+    return (
+        f"{member.name} has to join again, as this database was moved here without what signs for hosts: "
+        f"`velocity node token --again {member.name}`"
+    )
 
 
 def _attached(member: Member, hypervisor: Hypervisor, storage: Storage) -> AttachedHost:

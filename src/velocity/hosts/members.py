@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from velocity.hosts.port import OWN_HOST, Duty, OfferedPool
+from velocity.hosts.port import Duty, OfferedPool
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor
 from velocity.storage.port import Storage, Value
 
@@ -66,7 +66,7 @@ class Known(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Member:
-    """A host. The server's own has no uuid, address or certificate.
+    """A host. `uuid` is its machine's, `own`: the server runs on it.
 
     `serial` is that of its certificate, in hexadecimal digits; `renewing` that of a new one which it may have already.
     `mpid` is the number of its pool where its settings declare none. `heard`: when it was heard last, when it was lost.
@@ -84,10 +84,7 @@ class Member:
     joined: int = 0
     heard: int = 0
     known: Known | None = None
-
-    @property
-    def own(self) -> bool:
-        return self.host == OWN_HOST
+    own: bool = False
 
 
 @dataclass(frozen=True)

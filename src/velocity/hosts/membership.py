@@ -16,7 +16,7 @@ from velocity import plan
 from velocity.contract import joining, nodes
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStore, Sealed
-from velocity.hosts.port import OWN_HOST, Duty
+from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
 from velocity.hypervisor.port import HostId
 
@@ -33,6 +33,9 @@ class Connections(Protocol):
         """From now on it is there, or is another now: keep a way to it, where there is an authority."""
 
     async def let_go(self, host: HostId) -> None: ...
+
+    async def note(self, member: Member) -> None:
+        """Keep what was learnt of it, where the database takes it: it is learnt again anyway."""
 
     def trouble(self, host: HostId) -> str:
         """Why it does not answer; empty: it does."""
@@ -73,9 +76,16 @@ class Membership:
         self._roster.load(rows)
         self._tokens = {one.name: one for one in rows.tokens}
         self._authority = rows.authority
-        self._roster.put(replace(self._roster.get(OWN_HOST), known=self._own()))
+        await self._know_own()
         for member in self._roster:
             await self._connections.follow(member, self._authority)
+
+    async def _know_own(self) -> None:
+        """Kept as of any host: another server, on another host, is to know it as it was last."""
+        known, before = self._own(), self._roster.get(self._roster.own)
+        after = self._roster.change(before.host, known=known)
+        if before.known != known:
+            await self._connections.note(after)
 
     async def close(self) -> None:
         """Let go of the hosts, which go on with what they do."""
@@ -88,7 +98,9 @@ class Membership:
         return [self._shown(one, count) for one in asked.page(list(self._roster), key=lambda one: one.host)]
 
     async def show(self, host: int) -> nodes.NodeInfo:
-        return self._shown(self._roster.get(host), await self._store.count())
+        self._roster.get(host)  # or refused, without a question
+        count = await self._store.count()
+        return self._shown(self._roster.get(host), count)
 
     def _shown(self, one: Member, count: Mapping[int, int]) -> nodes.NodeInfo:
         trouble = "" if one.own else self._connections.trouble(one.host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from velocity.hypervisor.attached import OWN_HOST as OWN_HOST
+from velocity.hypervisor.attached import FIRST_HOST as FIRST_HOST
 from velocity.hypervisor.attached import AttachedHost as AttachedHost
 from velocity.hypervisor.attached import Duty as Duty
 from velocity.hypervisor.attached import OfferedPool as OfferedPool

@@ -11,26 +11,27 @@ from uuid import UUID
 from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import OWN_NAME, Member, MemberRows
-from velocity.hosts.port import OWN_HOST
 from velocity.hypervisor.port import HostId
 
 
 class Roster:
-    """The hosts. `own_name` is how the server's own is called until it is given a name."""
+    """The hosts. `own` is the one that the server runs on, called `own_name` until it is given a name."""
 
-    def __init__(self, changes: Changes, own_name: str) -> None:
+    def __init__(self, changes: Changes, own: HostId, own_name: str) -> None:
         self._changes = changes
         self._own_name = own_name
-        self._members = {OWN_HOST: Member(OWN_HOST, own_name)}
+        self.own = own
+        self._members = {own: Member(own, own_name, own=True)}
         self._taken: set[str] = set()
         """Names that somebody is about to have."""
-        self._last = int(OWN_HOST)
+        self._last = int(own)
         self._last_pool = 0
 
     def load(self, rows: MemberRows) -> None:
         for one in rows.members:
-            unnamed = one.own and one.name == OWN_NAME
-            self._members[one.host] = replace(one, name=self._own_name) if unnamed else one
+            own = one.host == self.own
+            name = self._own_name if own and one.name == OWN_NAME else one.name
+            self._members[one.host] = replace(one, name=name, own=own)
         self._last = rows.last
         self._last_pool = rows.last_pool
 

@@ -14,8 +14,8 @@ from velocity.storage.port import Storage, Unknown
 log = logging.getLogger(__name__)
 
 TIME = "%Y-%m-%d %H:%M:%S UTC"
-OWN_HOST = HostId(1)
-"""The host that the server itself runs on."""
+FIRST_HOST = HostId(1)
+"""The one on which the installation was begun. Which one the server runs on now is `AttachedHosts.own`."""
 
 
 class Duty(enum.Enum):

@@ -19,7 +19,7 @@ from velocity.access.naming import visible_name
 from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.vm_settings import Forward
-from velocity.hypervisor.attached import OWN_HOST
+from velocity.hypervisor.attached import FIRST_HOST
 from velocity.hypervisor.port import HostId
 from velocity.machines.forwards import TakenPorts, words
 from velocity.media.attachments import AttachedVm, Attachments
@@ -45,7 +45,7 @@ class Claim:
     attached_by: Mapping[UUID, int | None]
     macs: Sequence[str] = ()
     places: frozenset[int] = frozenset()
-    host: HostId = OWN_HOST
+    host: HostId = FIRST_HOST
     forwards: Sequence[Forward] = ()
     spread: str = ""
 

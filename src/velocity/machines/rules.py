@@ -28,7 +28,7 @@ from velocity.contract.machines import (
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
 from velocity.contract.vm_settings import Forward
-from velocity.hypervisor.attached import OWN_HOST
+from velocity.hypervisor.attached import FIRST_HOST
 from velocity.hypervisor.port import (
     FIRST_HARDWARE,
     Fact,
@@ -91,7 +91,7 @@ class Machine:
     gid: int
     name: str
     spec: Spec
-    host: HostId = OWN_HOST
+    host: HostId = FIRST_HOST
 
     @cached_property
     def revision(self) -> str:

@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import grpc.aio
-from msgspec.structs import replace
 
 from velocity import __version__
-from velocity.config import PoolSetting, Settings
+from velocity.config import Settings
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import API, Hello
-from velocity.hosts.port import OWN_HOST, OfferedPool
+from velocity.hosts.port import FIRST_HOST, OfferedPool
 from velocity.hypervisor.port import Hypervisor, HypervisorError
 from velocity.node import places
 from velocity.node.identity import NodeIdentity, OwnIdentity
 from velocity.node.server import Node
 from velocity.node.terms import Terms
+from velocity.storage.directory.declared import of_host
 from velocity.storage.port import MediaFiles, MediaRef, Storage
 
 GRACE = 2.0
@@ -41,7 +41,7 @@ class Agent:
             uuid=now.uuid,
             version=__version__,
             hostname=socket.gethostname(),
-            facts=self._hypervisor.hosts.about(OWN_HOST),
+            facts=self._hypervisor.hosts.about(FIRST_HOST),
             pools=tuple(OfferedPool(one.mpid, one.name) for one in self._settings.media_pools),
             nics={one.nicid: one.identifier for one in self._settings.nics},
             serial=now.serial,
@@ -59,13 +59,6 @@ class Agent:
             raise HypervisorError(f"the new certificate cannot be used: {error}") from None
         except OSError as error:
             raise HypervisorError(f"the new certificate cannot be kept: {error.strerror}") from None
-
-
-def settings_of(settings: Settings, own: NodeIdentity) -> Settings:
-    """Its pool bears the number and the name that the controller gave, where no pools are declared."""
-    if settings.pools:
-        return settings
-    return replace(settings, pools=[PoolSetting(own.mpid, own.name, settings.data_dir / "media")])
 
 
 class LedFiles:
@@ -114,7 +107,7 @@ async def begin(
     storage: Callable[[Settings], Storage],
 ) -> RunningNode:
     """Serve. Raises `RuntimeError` where the address cannot be had, `HypervisorError`, `OSError`."""
-    settings, kept = settings_of(settings, own), OwnIdentity(settings.data_dir, own)
+    settings, kept = of_host(settings, own.mpid, own.name), OwnIdentity(settings.data_dir, own)
     files = LedFiles(lambda: node.storage)
     driver = await hypervisor(files)
     terms = Terms(places.term(settings.data_dir))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Struct
@@ -42,6 +42,29 @@ def read(data_dir: Path) -> NodeIdentity | None:
     """None: this machine has joined no server. Raises `msgspec.MsgspecError`, `OSError`."""
     file = places.identity(data_dir)
     return msgspec.json.decode(file.read_bytes(), type=NodeIdentity) if file.exists() else None
+
+
+class Machine(Struct, frozen=True):
+    """The file of a server's machine. A later version may add to it."""
+
+    uuid: UUID
+
+
+def machine_of(data_dir: Path) -> UUID | None:
+    """Who this machine is; None: it has been neither a node nor a server. Raises `msgspec.MsgspecError`, `OSError`."""
+    if (joined := read(data_dir)) is not None:
+        return joined.uuid
+    file = places.machine(data_dir)
+    return msgspec.json.decode(file.read_bytes(), type=Machine).uuid if file.exists() else None
+
+
+def ensure_machine(data_dir: Path) -> UUID:
+    """Who this machine is from now on, if it was nobody yet. Raises as `machine_of` does."""
+    if (known := machine_of(data_dir)) is not None:
+        return known
+    made = Machine(uuid4())
+    durable.write(places.machine(data_dir), msgspec.json.encode(made))
+    return made.uuid
 
 
 def write(data_dir: Path, identity: NodeIdentity) -> None:

@@ -42,9 +42,8 @@ def begin(data_dir: Path, token: NodeToken) -> Draft:
         kept = msgspec.json.decode(file.read_bytes(), type=Draft)
         if kept.token == name:
             return kept
-    before = identity.read(data_dir)
     key = certificates.new_key()
-    uuid = uuid4() if before is None else before.uuid
+    uuid = identity.machine_of(data_dir) or uuid4()
     draft = Draft(name, uuid, key.decode(), certificates.request(key).decode())
     durable.write(file, msgspec.json.encode(draft))
     return draft

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def machine(data_dir: Path) -> Path:
+    """The file with the uuid of a server's machine; a node's is in its identity."""
+    return data_dir / "host.json"
+
+
 def identity(data_dir: Path) -> Path:
     """The file with its key; there since the machine has joined a server."""
     return data_dir / "node" / "identity.json"

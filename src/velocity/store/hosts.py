@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from velocity.hosts.members import JoinToken, Known, Member, Sealed
-from velocity.hosts.port import Duty
+from velocity.hosts.members import OWN_NAME, JoinToken, Known, Member, Sealed
+from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.hypervisor.port import HostId
 from velocity.store.database import Database
 from velocity.store.tables import authority, hosts, instance, machines, media, node_tokens
 
+LEADS = "leads"
+"""The host whose server leads, or led last."""
 LAST = "last host"
 LAST_POOL = "last pool of a host"
 WISHED = {"name", "address", "duty", "labels"}
@@ -35,6 +37,28 @@ class Rows:
     last_pool: int
 
 
+def claim_own(database: Database, machine: UUID) -> Member | None:
+    """The host that this machine is, from which it leads; None: it is none of them, and nothing is changed.
+
+    One that nobody has claimed yet, as in a new database and in one of before, is this machine's from now on.
+    """
+
+    def work(connection: Connection) -> Member | None:
+        rows = connection.execute(select(hosts).order_by(hosts.c.host_id)).all()
+        found = next((one for one in rows if one.uuid == str(machine)), None)
+        if found is None and (found := next((one for one in rows if one.uuid is None), None)) is not None:
+            connection.execute(update(hosts).where(hosts.c.host_id == found.host_id).values(uuid=str(machine)))
+        own = None if found is None else replace(_member(found), uuid=machine, own=True)
+        if not rows:
+            own = Member(FIRST_HOST, OWN_NAME, machine, own=True)
+            _put(connection, own)
+        if own is not None and _number(connection, LEADS) != own.host:
+            _set_number(connection, LEADS, own.host)
+        return own
+
+    return database.read(work)
+
+
 class SqlMembers:
     """Keeps `velocity.hosts.members.MemberStore`."""
 
@@ -46,9 +70,9 @@ class SqlMembers:
             members = [_member(row) for row in connection.execute(select(hosts).order_by(hosts.c.host_id))]
             tokens = [_token(row) for row in connection.execute(select(node_tokens))]
             kept = connection.execute(select(authority)).first()
-            last = max([_greatest(connection, LAST), 1, *(one.host for one in members)])
+            last = max([_number(connection, LAST), 1, *(one.host for one in members)])
             used = connection.scalar(select(func.max(media.c.mpid))) or 0
-            last_pool = max([_greatest(connection, LAST_POOL), used, *(one.mpid for one in members)])
+            last_pool = max([_number(connection, LAST_POOL), used, *(one.mpid for one in members)])
             sealed = None if kept is None else Sealed(kept.certificate, kept.key)
             return Rows(members, tokens, sealed, last, last_pool)
 
@@ -100,15 +124,24 @@ class SqlMembers:
         )
 
 
-def _greatest(connection: Connection, name: str) -> int:
-    """A number that was given once, and is not given again."""
+def leads(connection: Connection) -> int:
+    """The host whose server leads, or led last; 0: none has."""
+    return _number(connection, LEADS)
+
+
+def _number(connection: Connection, name: str) -> int:
     return int(connection.scalar(select(instance.c.value).where(instance.c.name == name)) or 0)
 
 
-def _raise_to(connection: Connection, name: str, number: int) -> None:
-    value = str(max(number, _greatest(connection, name)))
+def _set_number(connection: Connection, name: str, number: int) -> None:
+    value = str(number)
     if connection.execute(update(instance).where(instance.c.name == name).values(value=value)).rowcount != 1:
         connection.execute(insert(instance).values(name=name, value=value))
+
+
+def _raise_to(connection: Connection, name: str, number: int) -> None:
+    """One that was given once, and is not given again."""
+    _set_number(connection, name, max(number, _number(connection, name)))
 
 
 def _holds(connection: Connection, host: HostId, pools: Collection[int]) -> tuple[int, int]:

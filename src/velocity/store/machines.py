@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from velocity.access.rules import Discarded
 from velocity.contract.machines import NextBoot, Reason, State
-from velocity.hypervisor.attached import OWN_HOST
+from velocity.hypervisor.attached import FIRST_HOST
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
 from velocity.media.rules import Medium
@@ -164,7 +164,7 @@ def _last_place(spec: str) -> int:
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, RunRecord]:
     """From a row as the trash keeps it; one of an older version has not all of it. None goes on with a restart."""
-    whole = {"stop_forced": False, "host_id": OWN_HOST, "next_boot": None, **row, "restarting": False}
+    whole = {"stop_forced": False, "host_id": FIRST_HOST, "next_boot": None, **row, "restarting": False}
     return _machine(*(whole[name] for name in _NAMES))
 
 

@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 from velocity import __version__
 from velocity.store.database import HEAD, Database, revision_of
 from velocity.store.errors import DatabaseError
-from velocity.store.tables import authority, leadership, metadata, node_tokens
+from velocity.store.hosts import leads
+from velocity.store.tables import authority, hosts, leadership, metadata, node_tokens
 
 COUNTED = ("users", "groups", "machines", "tasks", "trash", "history")
 """The tables whose ids are never given twice; the last ones given are carried over."""
@@ -69,11 +70,14 @@ def _check(connection: Connection) -> None:
 def _lines(connection: Connection) -> Iterator[bytes]:
     _check(connection)
     yield _encode(Head(__version__, HEAD, {name: _last_id(connection, name) for name in COUNTED}))
-    count = 0
+    count, own = 0, leads(connection)  # whose machine is the one that imports it
     for table in MOVES.values():
         # Parents of groups are older than their children, so the order of the ids keeps the references whole.
         for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns)):
-            yield _encode(Row(f"{table.name}", {f"{name}": value for name, value in row._mapping.items()}))
+            values = {f"{name}": value for name, value in row._mapping.items()}
+            if table is hosts and row.host_id == own:
+                values["uuid"] = None
+            yield _encode(Row(f"{table.name}", values))
             count += 1
     yield _encode(EndRecord(count))
 
