@@ -96,10 +96,14 @@ class CloudInitEntry(FileEntry, frozen=True):
 
 
 class VmEntry(FileEntry, frozen=True):
-    """Displays, media and NICs as in `velocity vm create`; `state` RUNNING or STOPPED, or absent: as it is."""
+    """Displays, media and NICs as in `velocity vm create`; `state` RUNNING or STOPPED, or absent: as it is.
+
+    `moved_from` is the group that it was in: found there, it is moved with its disks instead of made anew.
+    """
 
     name: str
     group: str = "/"
+    moved_from: str | None = None
     cpus: int = 1
     memory: int | str = "1G"
     displays: list[str] = []

@@ -21,6 +21,7 @@ from velocity.cli.task import check_done, watch
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, ClientError
 from velocity.client.upload import size_of
+from velocity.contract.machines import VmInfo
 from velocity.contract.media import MediumInfo
 from velocity.sizes import size
 
@@ -40,31 +41,33 @@ class MediaSteps:
         self._known: dict[int, list[MediumInfo]] = {}
         self._images: set[str] | None = None
         self._seen: set[tuple[int | str, int, str]] = set()
-        self._changes: dict[tuple[int | str, int, str], tuple[UUID, dict[str, Any]]] = {}
+        self._changes: dict[MediumEntry, tuple[UUID, dict[str, Any]]] = {}
         """What is there and is to be changed, by its mid."""
+        self._coming: list[tuple[int | str, int, MediumInfo]] = []
+        """Disks that come with their VM: the group that they come to, the one that they are in."""
         self.planned: set[tuple[int | str, str]] = set()
         """The groups and names of what is to be made."""
         self.differences: list[str] = []
 
     def is_new(self, entry: MediumEntry, others: list[MediumEntry]) -> bool:
         """Whether it is to be made. Raises `ClientError` for what cannot be, and for two tables of one medium."""
-        gid, mpid = self._places.find(entry.group), self.mpid(entry.pool)
+        mpid = self.mpid(entry.pool)
         key = (self._places.key(entry.group), mpid, entry.name)
         if key in self._seen:
             raise ClientError(f"the file has two tables for the medium {clean(entry.name)} in {entry.group}: keep one")
         self._seen.add(key)
         wanted = self._size(entry)
-        there = [] if gid is None else [one for one in self._media(gid) if one.name == entry.name]
+        there = [one for one in self._there(entry.group) if one.name == entry.name]
         found = next((one for one in there if one.mpid == mpid), None)
         label = f"medium {clean(entry.name)} in {entry.group}"
         if found is not None:
-            self._changes[key] = found.mid, dict(_changes(entry, found, wanted))
+            self._changes[entry] = found.mid, dict(_changes(entry, found, wanted))
             self.differences += (f"{label} {one}" for one in self._differences(entry, found, wanted))
             return False
         named = {self.mpid(one.pool) for one in others if self._place(one) == self._place(entry)}
         moved = next((one for one in there if one.mpid not in named), None)
         if moved is not None:
-            self._changes[key] = moved.mid, {"pool": mpid, **dict(_changes(entry, moved, wanted))}
+            self._changes[entry] = moved.mid, {"pool": mpid, **dict(_changes(entry, moved, wanted))}
             return False
         self._check_image(entry)
         self.planned.add(self._place(entry))
@@ -87,10 +90,10 @@ class MediaSteps:
 
     def changes(self, entry: MediumEntry) -> dict[str, Any]:
         """What is to be changed of one that is there."""
-        return self._change(entry)[1]
+        return self._changes[entry][1]
 
     def change(self, entry: MediumEntry) -> None:
-        mid, changes = self._change(entry)
+        mid, changes = self._changes[entry]
         if altered := {field: value for field, value in changes.items() if field in ("size", "type")}:
             self._client.alter_medium(mid=mid, **altered)
         if "pool" in changes and isinstance(tid := self._client.move_medium(mid=mid, mpid=changes["pool"]).tid, int):
@@ -98,11 +101,27 @@ class MediaSteps:
         if "format" in changes:
             check_done(watch(self._client, self._client.convert_medium(mid=mid, format=changes["format"]).tid))
 
-    def _change(self, entry: MediumEntry) -> tuple[UUID, dict[str, Any]]:
-        return self._changes.get((self._places.key(entry.group), self.mpid(entry.pool), entry.name), (UUID(int=0), {}))
-
     def _place(self, entry: MediumEntry) -> tuple[int | str, str]:
         return self._places.key(entry.group), entry.name
+
+    def comes_along(self, vm: VmInfo, group: str) -> None:
+        """The disks of a VM that is moved to the group: the media of its own that it writes to."""
+        written = {one.mid for one in vm.media if not one.readonly}
+        disks = [one for one in self._media(vm.gid) if one.mid in written and not one.readonly]
+        self._coming += ((self._places.key(group), vm.gid, one) for one in disks)
+
+    def now_in(self, group: str, words: list[str]) -> int:
+        """Where a medium of the group is before any step: a disk that comes with its VM, where that one is."""
+        key = self._places.key(group)
+        old = (gid for to, gid, one in self._coming if to == key and one.name in words)
+        return next(old, self._places.nearest(group))
+
+    def _there(self, group: str) -> list[MediumInfo]:
+        """What the group has, and what comes to it."""
+        gid, key = self._places.find(group), self._places.key(group)
+        leave = {one.mid for _, _, one in self._coming}
+        stay = [] if gid is None else [one for one in self._media(gid) if one.mid not in leave]
+        return [*stay, *(one for to, _, one in self._coming if to == key)]
 
     def _media(self, gid: int) -> list[MediumInfo]:
         if gid not in self._known:

@@ -44,6 +44,13 @@ class Places:
                 f"there is no group {clean(word)!r}, and the file does not create it: add it under [[groups]]"
             ) from None
 
+    def look(self, word: str) -> int | None:
+        """The same, and None as well for a group that neither is there nor will be."""
+        try:
+            return self.find(word)
+        except ClientError:
+            return None
+
     def key(self, word: str) -> int | str:
         """The same for all words that mean one group."""
         found = self.find(word)

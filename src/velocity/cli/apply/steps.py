@@ -61,6 +61,7 @@ class ApplySteps:
         return [
             *(step for group in self._file.groups for step in self._group(group)),
             *(step for user in self._file.users for step in self._user(user)),
+            *(ApplyStep(*step) for vm in self._file.vms for step in self._vms.moves(vm)),
             *(step for medium in self._file.media for step in self._medium(medium)),
             *(ApplyStep(*step) for vm in self._file.vms for step in vms.steps(self._vms, vm)),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from velocity.cli.vm_settings import differs, read
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, ClientError
 from velocity.contract.cloud_init import CloudInit
-from velocity.contract.machines import ALTER, AlterVm, State, VmInfo, VmSummary
+from velocity.contract.machines import ALTER, AlterVm, Attachment, State, VmInfo, VmSummary
 
 NAME_TAKEN, OLD_REVISION = 12223, 16429
 CHANGES = 5
@@ -36,17 +36,47 @@ class VmSteps:
         self._places = places
         self._media = media
         self._seen: set[tuple[int | str, str]] = set()
+        self._moving: dict[tuple[int | str, str], VmInfo] = {}
+        """Those that come from another group, by where the file has them."""
         self.notes: list[str] = []
         """What is as the file says, and not in effect yet."""
 
-    def find(self, entry: VmEntry) -> VmSummary | None:
+    def find(self, entry: VmEntry) -> VmSummary | VmInfo | None:
         """The one that is there. Raises `ClientError` for two tables of one VM."""
         key = (self._places.key(entry.group), entry.name)
         if key in self._seen:
             raise ClientError(f"the file has two tables for the VM {clean(entry.name)} in {entry.group}: keep one")
         self._seen.add(key)
+        if key in self._moving:
+            return self._moving[key]
         gid = self._places.find(entry.group)
-        return None if gid is None else self._look(gid, entry.name)
+        found = None if gid is None else self._look(gid, entry.name)
+        return None if found is None or found.vmid in self._leaving() else found
+
+    def _leaving(self) -> set[int]:
+        return {one.vmid for one in self._moving.values()}
+
+    def moves(self, entry: VmEntry) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Where the file says what group it was in, and it is there yet: it moves with its disks."""
+        old = None if entry.moved_from is None else self._places.look(entry.moved_from)
+        gid = self._places.find(entry.group)
+        found = None if old is None or old == gid else self._look(old, entry.name)
+        if found is None:
+            return
+        label, here = f"VM {clean(entry.name)}", clean(entry.group)
+        if found.vmid in self._leaving():
+            raise ClientError(f"the file moves the {label} from {clean(entry.moved_from)} to two groups: keep one")
+        there = None if gid is None else self._look(gid, entry.name)
+        if there is not None and there.vmid not in self._leaving():
+            self.notes.append(f"{label} is in {here}, and another one in {clean(entry.moved_from)}, which stays there")
+            return
+        info = self._client.show_vm(vmid=found.vmid)
+        self._moving[self._places.key(entry.group), entry.name] = info
+        self._media.comes_along(info, entry.group)
+        yield (
+            f"move {label} from {clean(entry.moved_from)} to {here}, with its disks",
+            lambda: self._client.move_vm(vmid=info.vmid, gid=self._places.now(entry.group)),
+        )
 
     def _look(self, gid: int, name: str) -> VmSummary | None:
         return next((one for one in self._client.list_vms(gid=gid).vms if one.name == name), None)
@@ -58,8 +88,9 @@ class VmSteps:
         if waits and info.state is not State.STOPPED:
             label = f"VM {clean(entry.name)} in {entry.group}"
             self.notes.append(f"{label}: {', '.join(waits)} take effect at its next start")
-        changes = self._changes(entry, info)
-        return [*changes, *(["media"] if self._waits_for_media(entry) else [])]
+        media = self._attached(entry)
+        changes = self._differing(info, self._settings(entry) | ({} if media is None else {"media": media}))
+        return [*changes, *(["media"] if media is None else [])]
 
     def _settings(self, entry: VmEntry) -> dict[str, Any]:
         """What the file says of it but for the media."""
@@ -80,12 +111,6 @@ class VmSteps:
             said["ssh_keys"] = [one if " " in one else str(self._base / Path(one).expanduser()) for one in keys]
         return said
 
-    def _changes(self, entry: VmEntry, info: VmInfo) -> dict[str, Any]:
-        wanted = self._settings(entry)
-        if not self._waits_for_media(entry):
-            wanted |= self._attachments(entry, info.gid)
-        return self._differing(info, wanted)
-
     def _differing(self, info: VmInfo, wanted: dict[str, Any]) -> dict[str, Any]:
         changes = {name: value for name, value in wanted.items() if differs(info, name, value)}
         if "cloud_init" in wanted and self._secrets_differ(info, wanted["cloud_init"]):
@@ -98,35 +123,35 @@ class VmSteps:
             return False
         return bool(self._client.plan(ALTER, AlterVm(vmid=info.vmid, cloud_init=wanted)).steps)
 
-    def _attachments(self, entry: VmEntry, gid: int) -> dict[str, Any]:
-        return read(MediaScope(self._client, gid), {"media": entry.media})
+    def _attachments(self, texts: list[str], gid: int) -> dict[str, Any]:
+        return read(MediaScope(self._client, gid), {"media": texts})
 
     def check(self, entry: VmEntry) -> None:
         """Raises `ClientError` or `ClickException` for what could not be made."""
         self._settings(entry)
-        self._waits_for_media(entry)
+        self._attached(entry)
 
-    def _waits_for_media(self, entry: VmEntry) -> bool:
-        """Whether media of it are yet to be made. Raises `ClientError` for one that neither is there nor will be."""
-        waits = False
+    def _attached(self, entry: VmEntry) -> list[Attachment] | None:
+        """Its media, before any step; None: some are yet to be made. Raises `ClientError` where one will never be."""
+        found, waits = [], False
         for text in entry.media:
-            planned = {(self._places.key(entry.group), word) for word in medium_words(text)} & self._media.planned
-            if planned:
+            words = medium_words(text)
+            if {(self._places.key(entry.group), word) for word in words} & self._media.planned:
                 waits = True
                 continue
             try:
-                self._attachments(msgspec.structs.replace(entry, media=[text]), self._places.nearest(entry.group))
+                found += self._attachments([text], self._media.now_in(entry.group, words))["media"]
             except AmbiguousName:
                 raise
             except NameNotFound as error:
                 raise ClientError(
                     f"VM {clean(entry.name)}: {error.message}; the file does not make it: add it under [[media]]"
                 ) from None
-        return waits
+        return None if waits else found
 
     def create(self, entry: VmEntry) -> None:
         gid = self._places.now(entry.group)
-        settings = self._settings(entry) | self._attachments(entry, gid)
+        settings = self._settings(entry) | self._attachments(entry.media, gid)
         unless_made(
             lambda: self._client.create_vm(name=entry.name, gid=gid, **settings).vmid,
             NAME_TAKEN,
@@ -138,7 +163,7 @@ class VmSteps:
         """From what it is then: somebody else may have changed it since the plan."""
         for number in range(CHANGES):
             info = self._client.show_vm(vmid=vmid)
-            wanted = self._settings(entry) | self._attachments(entry, info.gid)
+            wanted = self._settings(entry) | self._attachments(entry.media, info.gid)
             changes = self._differing(info, wanted)
             if not changes:
                 return
