@@ -13,12 +13,14 @@ from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.hosts.addresses import urls
 from velocity.hosts.connector import Connector
+from velocity.hosts.copies import Copies
 from velocity.hosts.members import Dialing, Known
 from velocity.hosts.membership import Membership
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hosts.roster import Roster
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.storage.port import Storage
+from velocity.store.copies import copies_of
 from velocity.store.database import Database
 from velocity.store.hosts import SqlMembers
 
@@ -48,12 +50,14 @@ def membership(
         facts = mine.hypervisor.hosts.about(mine.host)
         return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0)
 
+    connector = Connector(store, roster, dialing, attaching, (mine.hypervisor, mine.storage), clock)
     scheme = "https" if settings.tls_cert else "http"
     return Membership(
         store,
         roster,
         dialing,
-        Connector(store, roster, dialing, attaching, (mine.hypervisor, mine.storage), clock),
+        connector,
+        copies=Copies(copies_of(database), settings.data_dir / "copy", roster, connector.node, clock),
         own=own,
         urls=lambda: urls(scheme, settings.address),
         clock=clock,

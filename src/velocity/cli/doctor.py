@@ -12,7 +12,7 @@ from uuid import UUID
 
 import click
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from velocity import sandbox
 from velocity.cli import connection
@@ -20,11 +20,13 @@ from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.contract.hosts import HostInfo, UnaskedWriter
+from velocity.contract.nodes import NodeInfo
 from velocity.hypervisor.qemu import confine, disk_io, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
 from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
-from velocity.node import identity
+from velocity.node import identity, places
+from velocity.node.copies import KeptCopies
 from velocity.sizes import size
 from velocity.storage.directory.direct_io import directory_lacks
 from velocity.storage.directory.fullness import lacks
@@ -32,6 +34,8 @@ from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.places import Places
 
 LOW_DISK = 5 << 30
+OLD_COPY = 600
+"""Seconds after which a copy of the database is told as old."""
 UNPACKERS = {"xz": "xz-utils (Fedora: xz)", "zstd": "zstd", "gzip": "gzip", "bzip2": "bzip2", "tar": "tar"}
 """Programs that unpack what is imported, and their packages."""
 MARKS = {"ok": ("ok", "green"), "limited": ("limited", "yellow"), "missing": ("missing", "red")}
@@ -55,7 +59,12 @@ def doctor() -> int:
         raise click.ClickException(str(error)) from None
     host = _host(settings)
     unknown = {one.uuid for one in host.unknown_guests} if host else set()
-    findings = [*examine(settings, unknown), *node(settings), *(unasked_writers(host.unasked_writers) if host else ())]
+    findings = [
+        *examine(settings, unknown),
+        *node(settings),
+        *(copies(_nodes(settings)) if host and not settings.database else ()),
+        *(unasked_writers(host.unasked_writers) if host else ()),
+    ]
     if as_json():
         show_json(findings)
     else:
@@ -255,6 +264,44 @@ def node(settings: Settings) -> Iterator[Finding]:
         yield Finding("node", "missing", f"the certificate of the host {own.name} ended on {until}: {cure}")
         return
     yield Finding("node", "ok", f"the host {own.name} of {own.controllers[0]}, with a certificate until {until}")
+    yield from _kept_copy(settings)
+
+
+def _kept_copy(settings: Settings) -> Iterator[Finding]:
+    """How old the copy of the server's database is, if this host keeps one."""
+    try:
+        newest = next(iter(KeptCopies(places.copies(settings.data_dir)).all()), None)
+    except (OSError, msgspec.MsgspecError) as error:
+        yield Finding("copy", "limited", f"the copies of the server's database cannot be read: {error}")
+        return
+    if newest is not None:
+        at = datetime.fromtimestamp(newest.at).astimezone().isoformat(" ", "seconds")
+        old = time.time() - newest.at > OLD_COPY
+        text = f"the server's database as of {at}, with all its secrets: `velocity promote` makes this host the server"
+        yield Finding("copy", "limited" if old else "ok", f"{text}{'; the server sends none any more' if old else ''}")
+
+
+def copies(nodes: Sequence[NodeInfo]) -> Iterator[Finding]:
+    """Of a server with other hosts: whether one of them could take its place."""
+    keepers = [one for one in nodes if one.keeps_copy is True]
+    late = [
+        f"that of {one.name} is not new{'' if one.copy_message is UNSET else f' ({one.copy_message})'}"
+        for one in keepers
+        if isinstance(one.copied, UnsetType) or time.time() - one.copied > OLD_COPY
+    ]
+    if keepers:
+        text = f"the database is copied to {', '.join(one.name for one in keepers)}"
+        yield Finding("copies", "limited" if late else "ok", "; ".join([text, *late]))
+    elif len(nodes) > 1:
+        text = "no other host keeps a copy of the database, and could take this one's place: `velocity node set HOST"
+        yield Finding("copies", "limited", f"{text} --keeps-copy`")
+
+
+def _nodes(settings: Settings) -> list[NodeInfo]:
+    try:
+        return connection.connect(own=settings).list_nodes().nodes
+    except (ClientError, click.ClickException):
+        return []
 
 
 def _host(settings: Settings) -> HostInfo | None:

@@ -76,8 +76,17 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
         ("pools", ", ".join(f"{one.name} ({one.mpid})" for one in now.pools) or "none"),
         ("nics", ", ".join(f"{one.identifier} ({one.nicid})" for one in now.nics) or "none"),
         ("joined", UNSET if isinstance(now.joined, UnsetType) else _time(now.joined)),
+        ("copy", _copy(now)),
         ("certificate", UNSET if isinstance(now.certificate_expires, UnsetType) else _until(now.certificate_expires)),
     ]
+
+
+def _copy(now: NodeInfo) -> object:
+    """How old the copy of the database is that it keeps."""
+    if now.keeps_copy is not True:
+        return UNSET
+    kept = "none that is known" if isinstance(now.copied, UnsetType) else f"of {_time(now.copied)}"
+    return kept if now.copy_message is UNSET else f"{kept}; {now.copy_message}"
 
 
 def _time(at: int) -> str:
@@ -110,15 +119,19 @@ def token(host: str | None, urls: tuple[str, ...]) -> None:
 @NODE
 @click.option("--name", metavar="NAME", help="Another name.")
 @click.option("--address", metavar="HOST:PORT", help="Where the server finds it.")
+@click.option("--keeps-copy/--no-keeps-copy", "copy", default=None, help="Whether it keeps a copy of the database.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; `KEY=` removes it.")
 @changing
-def set_(host: int, name: str | None, address: str | None, labels: tuple[str, ...]) -> None:
-    """Change a host's name, address or labels. What is not given stays."""
+def set_(host: int, name: str | None, address: str | None, copy: bool | None, labels: tuple[str, ...]) -> None:
+    """Change a host's name, address or labels, or whether it keeps a copy of the server's database. What is not given
+    stays.
+    """
     client = connection.connect()
     client.set_node(
         host=host,
         name=UNSET if name is None else name,
         address=UNSET if address is None else address,
+        keeps_copy=UNSET if copy is None else copy,
         labels=_labels(client.show_node(host=host).labels, labels) if labels else UNSET,
     )
     done(f"changed host {resolve.host_label(client, host)}")

@@ -1181,18 +1181,23 @@ class Methods(abc.ABC):
         address: str | UnsetType = UNSET,
         duty: Literal["active", "draining", "maintenance"] | UnsetType = UNSET,
         labels: dict[str, str] | UnsetType = UNSET,
+        keeps_copy: bool | UnsetType = UNSET,
     ) -> nodes.NodeInfo:
-        """Change a host: its duty (to drain it, or for maintenance), its labels, name or address.
+        """Change a host: its duty (to drain it, or for maintenance), labels, name, address, copy of the database.
 
         Refused with:
         403 57400: velocity.node.manage is needed on the root group
         404 57410: no such host
         409 57420: another host has that name
-        406 57421: the server's own host has no address
+        406 57421: the server's own host has no address, and keeps no copy
+        406 57480: the database is PostgreSQL, which has a replication of its own
         """
         from velocity.contract import nodes
 
-        return self.call(nodes.SET, nodes.SetNode(host=host, name=name, address=address, duty=duty, labels=labels))
+        return self.call(
+            nodes.SET,
+            nodes.SetNode(host=host, name=name, address=address, duty=duty, labels=labels, keeps_copy=keeps_copy),
+        )
 
     def remove_node(self, *, host: int) -> Nothing:
         """Remove a host that has no VMs: its certificate is worth nothing from then on.

@@ -91,6 +91,19 @@ class NodeInfo(Wire, frozen=True):
     accelerator: str | UnsetType = UNSET
     cpus: Annotated[int, Meta(description="the most that one VM can have")] | UnsetType = UNSET
     memory_mib: int | UnsetType = UNSET
+    keeps_copy: (
+        Annotated[
+            bool,
+            Meta(
+                description="it gets copies of the server's database, by which `velocity promote` makes it the server"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    copied: (
+        Annotated[UnixTime, Meta(description="as of when its copy is; absent: none, or not known yet")] | UnsetType
+    ) = UNSET
+    copy_message: Annotated[str, Meta(description="why its copy is not newer")] | UnsetType = UNSET
 
 
 class ListNodes(Paged[Host], frozen=True):
@@ -113,6 +126,16 @@ class SetNode(Change, frozen=True):
     address: Address | UnsetType = UNSET
     duty: Duty | UnsetType = UNSET
     labels: Labels | UnsetType = UNSET
+    keeps_copy: (
+        Annotated[
+            bool,
+            Meta(
+                description="send it copies of the server's database, with all secrets that are in it, so that it can "
+                "become the server (`velocity promote`)"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class RemoveNode(Change, frozen=True):
@@ -202,7 +225,7 @@ NEEDS = "velocity.node.manage is needed on the root group"
 
 SET = Operation(
     name="set_node",
-    summary="Change a host: its duty (to drain it, or for maintenance), its labels, name or address",
+    summary="Change a host: its duty (to drain it, or for maintenance), labels, name, address, copy of the database",
     method=Method.PATCH,
     path="/h/node",
     route=57,
@@ -213,7 +236,8 @@ SET = Operation(
         Failure(57400, 403, Problem.NO_PERMISSION, NEEDS),
         Failure(57410, 404, Problem.HOST_NOT_FOUND, "no such host"),
         Failure(57420, 409, Problem.NODE_NAME_TAKEN, "another host has that name"),
-        Failure(57421, 406, Problem.NODE_OWN, "the server's own host has no address"),
+        Failure(57421, 406, Problem.NODE_OWN, "the server's own host has no address, and keeps no copy"),
+        Failure(57480, 406, Problem.NO_COPIES, "the database is PostgreSQL, which has a replication of its own"),
     ),
     ours=True,
 )

@@ -103,6 +103,7 @@ class Problem(enum.Enum):
 
     NODE_NAME_TAKEN = "host name taken"
     NODE_OWN = "the server's own host"
+    NO_COPIES = "no copies of the database"
     NODE_BUSY = "host has vms"
     NODE_KNOWN = "host known"
     TOKEN_REFUSED = "token refused"  # noqa: S105 - a problem

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from velocity.contract.problems import Refused
 from velocity.hosts.absent import absent
-from velocity.hosts.members import API, OLDEST, Dialing, Hello, Known, Link, Member, MemberStore, Sealed
+from velocity.hosts.members import API, OLDEST, Dialing, Hello, Known, Link, Member, MemberStore, NodeCalls, Sealed
 from velocity.hosts.port import AttachedHost, Attaching
 from velocity.hosts.roster import Roster
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, HypervisorError, Unknown
@@ -95,6 +95,11 @@ class Connector:
         if way is not None:
             return way.trouble
         return _no_way(self._roster.get(host))
+
+    def node(self, host: HostId) -> NodeCalls | None:
+        """The node of a host that answers."""
+        way = self._ways.get(host)
+        return None if way is None or way.trouble else way.link.node
 
     async def close(self) -> None:
         """Hosts go on with what they do."""

@@ -36,6 +36,24 @@ class Hello(Value, frozen=True):
     certificate_expires: int
 
 
+class CopyMark(Value, frozen=True):
+    """Where a database is: the term of its server, and the number of the last transaction that was written."""
+
+    term: int
+    written: int
+
+
+class CopyPiece(Value, frozen=True):
+    """A piece of a copy of the database, and what all of it is: as of the unix time `at`, with that SHA-256."""
+
+    mark: CopyMark
+    at: int
+    size: int
+    digest: str
+    offset: int
+    data: bytes
+
+
 class NodeCalls(Protocol):
     """What a controller asks of the node itself, beside its ports."""
 
@@ -47,6 +65,12 @@ class NodeCalls(Protocol):
 
     async def renew(self, certificate: bytes, *, deadline: float) -> None:
         """Go on with that certificate of the key that was made last, also after a restart."""
+
+    async def take_copy(self, piece: CopyPiece, *, deadline: float) -> None:
+        """Keep a piece of a copy, in their order; with the last one it is the newest, and durable."""
+
+    async def confirm_copy(self, mark: CopyMark, at: int, *, deadline: float) -> bool:
+        """Whether the newest copy is that one, and so as good at the unix time `at`."""
 
 
 class Known(Struct, frozen=True):
@@ -66,7 +90,7 @@ class Known(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Member:
-    """A host. `uuid` is its machine's, `own`: the server runs on it.
+    """A host. `uuid` is its machine's, `own`: the server runs on it. `keeps_copy`: of the database.
 
     `serial` is that of its certificate, in hexadecimal digits; `renewing` that of a new one which it may have already.
     `mpid` is the number of its pool where its settings declare none. `heard`: when it was heard last, when it was lost.
@@ -85,6 +109,7 @@ class Member:
     heard: int = 0
     known: Known | None = None
     own: bool = False
+    keeps_copy: bool = False
 
 
 @dataclass(frozen=True)

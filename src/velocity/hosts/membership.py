@@ -15,6 +15,7 @@ from msgspec.structs import replace as with_
 from velocity import plan
 from velocity.contract import joining, nodes
 from velocity.contract.problems import Problem, Refused
+from velocity.hosts.copies import Copies
 from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStore, Sealed
 from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
@@ -53,6 +54,7 @@ class Membership:
         dialing: Callable[[], Dialing],
         connections: Connections,
         *,
+        copies: Copies,
         own: Callable[[], Known],
         urls: Callable[[], list[str]],
         clock: Callable[[], float] = time.time,
@@ -62,6 +64,7 @@ class Membership:
         self._roster = roster
         self._dialing = dialing
         self._connections = connections
+        self._copies = copies
         self._own = own
         self._urls = urls
         self._clock = clock
@@ -79,6 +82,7 @@ class Membership:
         await self._know_own()
         for member in self._roster:
             await self._connections.follow(member, self._authority)
+        self._copies.open()
 
     async def _know_own(self) -> None:
         """Kept as of any host: another server, on another host, is to know it as it was last."""
@@ -89,6 +93,7 @@ class Membership:
 
     async def close(self) -> None:
         """Let go of the hosts, which go on with what they do."""
+        await self._copies.close()
         await self._connections.close()
 
     # Reading
@@ -119,6 +124,7 @@ class Membership:
             facts |= {"uuid": one.uuid, "address": one.address, "joined": one.joined}
             facts |= {"certificate_expires": known.certificate_expires} if known else {}
             facts |= {"since": one.heard} if trouble and one.heard else {}
+            facts |= self._shown_copy(one)
         return nodes.NodeInfo(
             host=one.host,
             name=one.name,
@@ -132,6 +138,12 @@ class Membership:
             message=trouble or UNSET,
             **facts,  # type: ignore[arg-type]
         )
+
+    def _shown_copy(self, one: Member) -> dict[str, object]:
+        if not one.keeps_copy:
+            return {}
+        kept = self._copies.of(one)
+        return {"keeps_copy": True, "copied": kept.at or UNSET, "copy_message": kept.trouble or UNSET}
 
     # Joining
 
@@ -226,6 +238,8 @@ class Membership:
         before = self._roster.get(asked.host)
         if before.own and asked.address is not UNSET:
             raise Refused(Problem.NODE_OWN, "the server's own host has no address: leave it out", field="address")
+        if asked.keeps_copy is True:
+            self._check_copies(before)
         after = replace(
             before,
             name=before.name if isinstance(asked.name, UnsetType) else asked.name,
@@ -233,20 +247,35 @@ class Membership:
             duty=before.duty if isinstance(asked.duty, UnsetType) else Duty(asked.duty),
             labels=before.labels if isinstance(asked.labels, UnsetType) else asked.labels,
         )
+        after = after if isinstance(asked.keeps_copy, UnsetType) else replace(after, keeps_copy=asked.keeps_copy)
         changes = {
             "name": (before.name, after.name),
             "address": (before.address, after.address),
             "duty": (before.duty.value, after.duty.value),
             "labels": (dict(before.labels), dict(after.labels)),
+            "keeps_copy": (before.keeps_copy, after.keeps_copy),
         }
         with self._roster.claim(after.name, before.host):
             plan.step("change", "host", before.name, id=before.host, changes=changes)
             await self._store.keep(after)
             after = self._roster.change(
-                before.host, name=after.name, address=after.address, duty=after.duty, labels=after.labels
-            )
+                before.host, name=after.name, address=after.address, duty=after.duty, labels=after.labels,
+                keeps_copy=after.keeps_copy,
+            )  # fmt: skip
         await self._connections.follow(after, self._authority)
+        self._copies.poke()
         return await self.show(asked.host)
+
+    def _check_copies(self, member: Member) -> None:
+        if member.own:
+            raise Refused(Problem.NODE_OWN, "the server's own host has the database itself", field="keeps_copy")
+        if self._copies.source is None:
+            raise Refused(
+                Problem.NO_COPIES,
+                "the database is PostgreSQL, which has a replication of its own: let a second server stand by "
+                "(`velocity serve --standby`)",
+                field="keeps_copy",
+            )
 
     async def remove(self, host: int) -> None:
         """It is gone, and what its node has is worth nothing: no connection believes its certificate."""

@@ -71,7 +71,11 @@ class Roster:
     def put(self, member: Member) -> None:
         """It is so from now on."""
         self._members[member.host] = member
-        self._changes.note_change("host", member.host)
+        self.tell(member.host)
+
+    def tell(self, host: HostId) -> None:
+        """Something of it that is shown is otherwise now."""
+        self._changes.note_change("host", host)
 
     def change(self, host: HostId, **fields: Any) -> Member:
         """It is so from now on, in these fields alone: others may change what it has meanwhile."""

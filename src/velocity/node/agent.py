@@ -6,21 +6,25 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import grpc.aio
 
 from velocity import __version__
 from velocity.config import Settings
 from velocity.contract.problems import Problem, Refused
-from velocity.hosts.members import API, Hello
+from velocity.hosts.members import API, CopyMark, CopyPiece, Hello
 from velocity.hosts.port import FIRST_HOST, OfferedPool
 from velocity.hypervisor.port import Hypervisor, HypervisorError
 from velocity.node import places
+from velocity.node.copies import KeptCopies
 from velocity.node.identity import NodeIdentity, OwnIdentity
 from velocity.node.server import Node
 from velocity.node.terms import Terms
 from velocity.storage.directory.declared import of_host
 from velocity.storage.port import MediaFiles, MediaRef, Storage
+
+T = TypeVar("T")
 
 GRACE = 2.0
 """Seconds that calls get at the end."""
@@ -33,6 +37,8 @@ class Agent:
         self._settings = settings
         self._own = own
         self._hypervisor = hypervisor
+        self._copies = KeptCopies(places.copies(settings.data_dir))
+        self._copying = asyncio.Lock()
 
     async def hello(self, api: int, *, deadline: float) -> Hello:
         now = self._own.now
@@ -59,6 +65,21 @@ class Agent:
             raise HypervisorError(f"the new certificate cannot be used: {error}") from None
         except OSError as error:
             raise HypervisorError(f"the new certificate cannot be kept: {error.strerror}") from None
+
+    async def take_copy(self, piece: CopyPiece, *, deadline: float) -> None:
+        await self._with_copies(lambda: self._copies.take(piece))
+
+    async def confirm_copy(self, mark: CopyMark, at: int, *, deadline: float) -> bool:
+        return await self._with_copies(lambda: self._copies.confirm(mark, at))
+
+    async def _with_copies(self, work: Callable[[], T]) -> T:
+        async with self._copying:
+            try:
+                return await asyncio.to_thread(work)
+            except OSError as error:
+                raise HypervisorError(f"the copy cannot be kept: {error.strerror}") from None
+            except ValueError as error:  # msgspec's are such, too
+                raise HypervisorError(f"the copy is not kept: {error}") from None
 
 
 class LedFiles:

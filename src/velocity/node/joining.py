@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -74,6 +75,7 @@ def accept(data_dir: Path, draft: Draft, token: NodeToken, answer: Joined) -> No
     except ValueError as error:
         raise BadAnswer(str(error)) from None
     places.term(data_dir).unlink(missing_ok=True)  # who has this authority now begins anew, as after a lost database
+    shutil.rmtree(places.copies(data_dir), ignore_errors=True)
     identity.write(data_dir, own)
     places.draft(data_dir).unlink(missing_ok=True)
     return own

@@ -20,6 +20,11 @@ def term(data_dir: Path) -> Path:
     return data_dir / "node" / "term.json"
 
 
+def copies(data_dir: Path) -> Path:
+    """The directory of the copies of the server's database."""
+    return data_dir / "node" / "copies"
+
+
 def draft(data_dir: Path) -> Path:
     """The file of a join whose answer has not come."""
     return data_dir / "node" / "joining.json"

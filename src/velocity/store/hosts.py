@@ -20,7 +20,7 @@ LEADS = "leads"
 """The host whose server leads, or led last."""
 LAST = "last host"
 LAST_POOL = "last pool of a host"
-WISHED = {"name", "address", "duty", "labels"}
+WISHED = {"name", "address", "duty", "labels", "keeps_copy"}
 """What users change of a host."""
 TOLD = {"serial", "renewing", "heard", "known"}
 """What is learnt of it, which may come at the same time."""
@@ -172,6 +172,7 @@ def _member(row: Row[Any]) -> Member:
         joined=row.joined or 0,
         heard=row.heard or 0,
         known=_known(row.known),
+        keeps_copy=row.keeps_copy,
     )
 
 
@@ -197,6 +198,7 @@ def _row(member: Member) -> dict[str, Any]:
         "joined": member.joined or None,
         "heard": member.heard or None,
         "known": None if member.known is None else msgspec.json.encode(member.known).decode(),
+        "keeps_copy": member.keeps_copy,
     }
 
 

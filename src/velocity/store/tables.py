@@ -52,6 +52,7 @@ hosts = Table(
     Column("joined", BigInteger),
     Column("heard", BigInteger),
     Column("known", Text),
+    Column("keeps_copy", Boolean, nullable=False, server_default=false()),
     Index("ix_hosts_uuid", "uuid", unique=True),
 )
 

@@ -139,6 +139,21 @@ function HowItIs({ host }: { host: NodeInfo }) {
           since <When at={host.since} />
         </small>
       )}
+      {host.keeps_copy && (
+        <>
+          <br />
+          <small className="v-subtle">
+            {host.copied === undefined ? (
+              "No copy of the database yet"
+            ) : (
+              <>
+                Copy of the database: <When at={host.copied} />
+              </>
+            )}
+            {host.copy_message !== undefined && ` (${host.copy_message})`}
+          </small>
+        </>
+      )}
       {host.message !== undefined && (
         <>
           <br />

@@ -34,6 +34,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["That host does not exist any more. Reload the page.", 57110, 57310, 57410, 58210],
   ["VMs belong to that host:", 57320],
   ["That cannot be done with the server's own host:", 57321, 57421, 58221],
+  ["The database is PostgreSQL, which has a replication of its own:", 57480],
   ["Another host has that name. Choose another name.", 57420, 59220],
   ["There are too many tokens that nobody has used:", 58220],
   ["That token cannot be used:", 59200],

@@ -1,0 +1,84 @@
+"""The copies of the server's database that a node keeps: the newest, and the one before. Each is there whole or not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from velocity import durable
+from velocity.hosts.members import CopyMark, CopyPiece
+
+GENERATIONS = 2
+
+
+class CopyNote(Struct, frozen=True):
+    """The file beside a copy, written last. `at`: the unix time as of which it is good. A later version may add."""
+
+    mark: CopyMark
+    at: int
+    size: int
+    digest: str
+
+
+class KeptCopies:
+    """In one directory. One call at a time; in a thread. Raises `OSError`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def take(self, piece: CopyPiece) -> None:
+        """Raises `ValueError` where one before it is missing, or what has come is not what was sent."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        coming = self._directory / "coming"
+        if not piece.offset:
+            coming.unlink(missing_ok=True)
+        descriptor = os.open(coming, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            if file.seek(0, os.SEEK_END) != piece.offset:
+                raise ValueError("a piece of it is missing")
+            file.write(piece.data)
+            if piece.offset + len(piece.data) < piece.size:
+                return
+            file.flush()
+            os.fsync(descriptor)
+            file.seek(0)
+            if hashlib.file_digest(file, "sha256").hexdigest() != piece.digest:
+                raise ValueError("it was changed on the way")
+        note = CopyNote(piece.mark, piece.at, piece.size, piece.digest)
+        coming.rename(self.file(note))
+        self._write(note)
+        for old in self.all()[GENERATIONS:]:
+            self._note_of(old).unlink()
+            self.file(old).unlink(missing_ok=True)
+
+    def confirm(self, mark: CopyMark, at: int) -> bool:
+        """Whether the newest is that one; it is as good at that time then."""
+        newest = next(iter(self.all()), None)
+        if newest is None or newest.mark != mark:
+            return False
+        self._write(replace(newest, at=at))
+        return True
+
+    def all(self) -> list[CopyNote]:
+        """Those that are there whole, the newest first: by the order of servers, not by their clocks."""
+        found = []
+        for file in self._directory.glob("*.json"):
+            note = msgspec.json.decode(file.read_bytes(), type=CopyNote)
+            there = self.file(note)
+            if there.is_file() and there.stat().st_size == note.size:
+                found.append(note)
+        return sorted(found, key=lambda note: (note.mark.term, note.mark.written), reverse=True)
+
+    def file(self, note: CopyNote) -> Path:
+        return self._directory / f"{note.mark.term}-{note.mark.written}.db"
+
+    def _note_of(self, note: CopyNote) -> Path:
+        return self.file(note).with_suffix(".json")
+
+    def _write(self, note: CopyNote) -> None:
+        durable.write(self._note_of(note), msgspec.json.encode(note))
