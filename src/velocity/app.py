@@ -33,6 +33,7 @@ from velocity.fetching.source import HttpSource
 from velocity.history.service import History
 from velocity.hosts.attaching import AttachedAreas
 from velocity.hosts.port import AttachedHost, Attaching
+from velocity.hosts.shared_pools import storage_of_all
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import Hypervisor
 from velocity.hypervisor.routed import routed as routed_driver
@@ -90,7 +91,6 @@ from velocity.metrics.service import Metrics, Times
 from velocity.storage.directory.declared import directories as directories
 from velocity.storage.directory.declared import image_uid, of_host
 from velocity.storage.port import MediaFiles, Storage
-from velocity.storage.routed import routed as routed_storage
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
 from velocity.store.history import SqlHistory
@@ -143,7 +143,7 @@ class App:
         await self.services.tasks.close()
         running = await self.services.fleet.close()
         await self.services.membership.close()
-        await self.hosts.storage.close()
+        await self.hosts.close()
         await self.services.history.close()
         await self.database.close()
         self.lock.close()
@@ -234,9 +234,7 @@ def compose(
     updates = DirectoryWriter(directory, changes)
     hosts = AttachedHosts(own)
     driver = routed_driver(hosts)
-    storage = routed_storage(
-        hosts.storage_of, hosts.called_if_other, lambda: (one.storage for one in hosts.all()), own.storage.files
-    )
+    storage, shared = storage_of_all(hosts)
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
     media, stored_uploads = SqlMedia(database), SqlUploads(database)
     library = Library(directory, changes)
@@ -318,7 +316,7 @@ def compose(
     trashed = Trash(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
-    attaching = AttachedAreas(hosts, pools, states, fleet, storage, changes)
+    attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, changes)
     membership = hosts_of(settings, database, hosts.own, changes, attaching)
     turns = Turns()
     database.told.ask = turns.have_others

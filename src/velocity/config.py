@@ -23,11 +23,15 @@ class ConfigError(Exception):
 
 
 class PoolSetting(Struct, frozen=True, forbid_unknown_fields=True):
-    """A media pool: a directory that the administrator declares under a stable id."""
+    """A media pool: a directory that the administrator declares under a stable id.
+
+    A `shared` one is on storage that several hosts have mounted; each of them declares it, under the same id.
+    """
 
     mpid: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     path: Path
+    shared: bool = False
 
 
 class NicSetting(Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +66,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     pools: Annotated[
         list[PoolSetting],
-        Meta(description="media pools: `mpid`, `name`, `path`; empty: one pool `default` (1) in `data_dir`"),
+        Meta(
+            description="media pools: `mpid`, `name`, `path`, and `shared = true` if several hosts have mounted it; "
+            "empty: one pool `default` (1) in `data_dir`"
+        ),
     ] = []
     nics: Annotated[
         list[NicSetting], Meta(description="host NICs for BRIDGE: `nicid`, `identifier`, `description`")
@@ -316,10 +323,12 @@ def foreign(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 def toml(pools: list[PoolSetting]) -> str:
     """As VELOCITY_POOLS has them."""
-    quoted = [
-        (pool.mpid, *(json.dumps(text, ensure_ascii=False) for text in (pool.name, str(pool.path)))) for pool in pools
-    ]
-    return "[" + ", ".join(f"{{mpid={mpid}, name={name}, path={path}}}" for mpid, name, path in quoted) + "]"
+    return "[" + ", ".join(map(_toml_of, pools)) + "]"
+
+
+def _toml_of(pool: PoolSetting) -> str:
+    name, path = (json.dumps(text, ensure_ascii=False) for text in (pool.name, str(pool.path)))
+    return f"{{mpid={pool.mpid}, name={name}, path={path}{', shared=true' if pool.shared else ''}}}"
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}

@@ -14,9 +14,14 @@ from tests.hosts.together import Other, machine, note
 from tests.node.served import Served
 from tests.patience import PATIENCE
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
+from velocity.hypervisor.attached import AttachedHosts
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import HostId
+from velocity.hypervisor.storage_ways import StorageWays
 from velocity.node import remote
 from velocity.node.remote import NoFiles
 from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost
 from velocity.storage.port import Belongs, MediaRef, Storage, Unknown
 from velocity.storage.routed import routed
 from velocity.store.database import Database
@@ -54,6 +59,13 @@ class Line:
             )
         )
 
+    def hosts(self, storage: Storage) -> AttachedHosts:
+        """It and a server's own, which has nothing."""
+        own = AttachedHost(HostId(1), "a", FakeHypervisor(), connect(FakeHost()), ())
+        hosts = AttachedHosts(own)
+        hosts.put(AttachedHost(self.other.host, self.other.name, self.other.fake, storage, (OfferedPool(20, "fast"),)))
+        return hosts
+
     async def cut(self) -> None:
         await self._served.close()
 
@@ -65,6 +77,10 @@ class Line:
     async def close(self) -> None:
         await self._connection.close()
         await self._served.close()
+
+
+async def unasked(mpid: int) -> None:
+    """There are no shared pools."""
 
 
 @pytest.fixture
@@ -113,7 +129,7 @@ async def test_a_cut_line_is_told_and_made_up_for(tmp_path: Path, line: Line) ->
 async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it_does(line: Line) -> None:
     pool, storage = line.other.disks.pools[20], await line.open()
     kept, gone = (MediaRef(20, uuid4(), "raw") for _ in range(2))
-    to = routed(lambda _: storage, lambda _: "host 'b'", list, NoFiles(), again=0.05)
+    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles(), again=0.05)
     for ref in (kept, gone):
         await to.blobs.create(ref, 4096, deadline=10)
     await line.cut()
@@ -134,7 +150,7 @@ async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it
 @pytest.mark.holds("MANY-58")
 async def test_what_breaks_off_halfway_is_told_with_the_host_s_name(line: Line) -> None:
     storage = await line.open()
-    to = routed(lambda _: storage, lambda _: "host 'b'", list, NoFiles())
+    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles())
     incoming = await to.blobs.put(MediaRef(20, uuid4(), "raw"), deadline=10)
     await incoming.write(b"some")
     await incoming.flush()

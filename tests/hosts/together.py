@@ -15,8 +15,9 @@ from tests.api.world import World, world
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.fake import FACTS, FakeHypervisor
 from velocity.hypervisor.port import HostFacts, HostId
-from velocity.storage.fake import FakeStorage, connect
+from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
+from velocity.storage.port import Storage
 from velocity.store.database import Database
 from velocity.store.tables import hosts
 
@@ -32,15 +33,19 @@ class Other:
         self.name = name
         self.fake = FakeHypervisor(facts)
         self.disks = FakeHost((0, "own"), *pools)
-        self.storage: FakeStorage | None = None
+        self.storage: Storage | None = None
         self.about = {"pools": tuple(OfferedPool(*pool) for pool in pools), **about}
 
     def attached(self, **changed: Any) -> AttachedHost:
         """As a server has it that has just connected; or, once it has, as it is now."""
         self.about |= changed
         if self.storage is None:
-            self.storage = connect(self.disks, AGAIN)
+            self.storage = self.connect()
         return AttachedHost(self.host, self.name, self.fake, self.storage, **self.about)
+
+    def connect(self) -> Storage:
+        """What a server has that has just connected."""
+        return connect(self.disks, AGAIN)
 
     def runs(self, machine: UUID) -> bool:
         return machine in self.fake.runs

@@ -11,13 +11,19 @@ from typing import Protocol
 from uuid import uuid4
 
 from tests.node.served import Served
+from velocity.hosts.shared_pools import SharedPools
+from velocity.hypervisor.attached import OWN_HOST, AttachedHost, AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.pool_hosts import OfferedPool
+from velocity.hypervisor.port import HostId
+from velocity.hypervisor.storage_ways import StorageWays
 from velocity.node.remote import Connection, NoFiles, storage_of
 from velocity.storage.directory.places import MARK, Places, file_name
-from velocity.storage.directory.storage import open_directories
+from velocity.storage.directory.storage import DirectoryStorage, open_directories
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
 from velocity.storage.port import MediaRef, ObjectKind, Storage
+from velocity.storage.routed import routed
 
 DEADLINE = 30.0
 """Seconds that a call gets here, on however slow a host."""
@@ -141,8 +147,14 @@ class DirectorySubject:
 
     def __init__(self, path: Path, place: Callable[[Callable[[], Storage]], Local | Remote]) -> None:
         self._path = path
-        places = [Places(mpid, name, path / name, path / "records") for mpid, name in POOLS]
-        self._place = place(lambda: open_directories(places, None, AGAIN))
+        self._place = place(lambda: self._open("records"))
+
+    def _open(self, records: str, *, shared: bool = False) -> DirectoryStorage:
+        places = [
+            Places(mpid, name, self._path / name, self._path / records, shared and name == "usb")
+            for mpid, name in POOLS
+        ]
+        return open_directories(places, None, AGAIN)
 
     async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
         self.storage = await self._place.next()
@@ -177,6 +189,32 @@ class DirectorySubject:
 
     async def close(self) -> None:
         await self._place.close()
+
+
+class SharedSubject(DirectorySubject):
+    """As a server has it whose pool 2 is shared by two hosts, both of which are there."""
+
+    def __init__(self, path: Path) -> None:
+        self._each: list[Storage] = []
+        super().__init__(path, lambda _: Local(self._both))
+        (path / "usb" / MARK).parent.mkdir(parents=True)
+
+    async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
+        for one in self._each:
+            await one.pools.close()
+        await super().restart(kept, trashed, coming)
+
+    def _both(self) -> Storage:
+        usb = OfferedPool(2, "usb", shared=True)
+        own = AttachedHost(
+            OWN_HOST, "a", FakeHypervisor(), self._open("records", shared=True), (OfferedPool(1, "good"), usb)
+        )
+        b = AttachedHost(HostId(2), "b", FakeHypervisor(), self._open("records-of-b", shared=True), (usb,))
+        self._each = [own.storage, b.storage]
+        hosts = AttachedHosts(own)
+        hosts.put(b)
+        shared = SharedPools(hosts)
+        return routed(StorageWays(hosts), shared.survey, own.storage.files, AGAIN)
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:

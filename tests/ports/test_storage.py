@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports.storages import DEADLINE, DirectorySubject, FakeSubject, Local, Remote, Subject, ref, until
+from tests.ports.storages import (
+    DEADLINE,
+    DirectorySubject,
+    FakeSubject,
+    Local,
+    Remote,
+    SharedSubject,
+    Subject,
+    ref,
+    until,
+)
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.port import (
     Belongs,
@@ -31,11 +41,14 @@ pytestmark = pytest.mark.anyio
 DATA = b"what it holds".ljust(512, b"\0") + b"and more"
 
 
-@pytest.fixture(params=["fake", "fake remote", "directory", "directory remote"])
+@pytest.fixture(params=["fake", "fake remote", "directory", "directory remote", "directory shared"])
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
-    kind, _, remote = request.param.partition(" ")
-    place = partial(Remote, notes=tmp_path) if remote else Local
-    made: Subject = FakeSubject(place) if kind == "fake" else DirectorySubject(tmp_path, place)
+    kind, _, way = request.param.partition(" ")
+    if way == "shared":
+        made: Subject = SharedSubject(tmp_path)
+    else:
+        place = partial(Remote, notes=tmp_path) if way else Local
+        made = FakeSubject(place) if kind == "fake" else DirectorySubject(tmp_path, place)
     await made.restart()
     yield made
     await made.close()

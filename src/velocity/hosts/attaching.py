@@ -6,6 +6,7 @@ import asyncio
 
 from velocity.access.rules import ROOT_GROUP
 from velocity.changes import Changes
+from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import AttachedHost, AttachedHosts
 from velocity.hypervisor.port import HostId
 from velocity.machines.service import Fleet
@@ -17,7 +18,8 @@ from velocity.storage.port import Storage
 class AttachedAreas:
     """Keeps `velocity.hosts.port.Attaching`: the areas of the server learn of each host.
 
-    `pools` are those that can be used, which the areas share. `storage` is that of all hosts.
+    `pools` are those that can be used, which the areas share. `storage` is that of all hosts, `shared` asks them for
+    the pools that several have.
     """
 
     def __init__(
@@ -27,10 +29,13 @@ class AttachedAreas:
         states: PoolStates,
         fleet: Fleet,
         storage: Storage,
+        shared: SharedPools,
         changes: Changes,
     ) -> None:
         self.hosts = hosts
         self.storage = storage
+        self.shared = shared
+        shared.changed = self._tell
         self._pools = pools
         self._states = states
         self._fleet = fleet
@@ -42,6 +47,7 @@ class AttachedAreas:
             shows = self.hosts.put(one)
             self._declare()
             await self._fleet.hosts.attach(one.host)
+            self.shared.ask()
             if shows:
                 self._fleet.hosts.tell_all()
 
@@ -55,6 +61,11 @@ class AttachedAreas:
             await self._fleet.hosts.detach(host)
             self._fleet.hosts.tell_all()
 
+    async def close(self) -> None:
+        """What the hosts do goes on."""
+        await self.shared.close()
+        await self.storage.close()
+
     def _declare(self) -> None:
         offered = self.hosts.pools()
         for gone in self._pools.keys() - offered.keys():
@@ -62,6 +73,10 @@ class AttachedAreas:
             self._states.drop(gone)
         for mpid, pool in offered.items():
             if mpid not in self._pools:
-                self._changes.note_change("assignment", (ROOT_GROUP, mpid), ROOT_GROUP)
+                self._tell(mpid)
             self._pools[mpid] = Pool(mpid, pool.name)
             self._states.put(mpid)
+
+    def _tell(self, mpid: int) -> None:
+        """It shows otherwise."""
+        self._changes.note_change("assignment", (ROOT_GROUP, mpid), ROOT_GROUP)

@@ -7,7 +7,7 @@ from typing import Protocol
 from velocity.hypervisor.attached import FIRST_HOST as FIRST_HOST
 from velocity.hypervisor.attached import AttachedHost as AttachedHost
 from velocity.hypervisor.attached import Duty as Duty
-from velocity.hypervisor.attached import OfferedPool as OfferedPool
+from velocity.hypervisor.pool_hosts import OfferedPool as OfferedPool
 from velocity.hypervisor.port import HostId
 
 

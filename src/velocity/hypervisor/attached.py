@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from velocity.hypervisor.pool_hosts import OfferedPool, PoolHosts
 from velocity.hypervisor.port import HostId, Hypervisor
-from velocity.storage.port import Storage, Unknown
+from velocity.storage.port import Storage
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +25,6 @@ class Duty(enum.Enum):
     ACTIVE = "active"
     DRAINING = "draining"
     MAINTENANCE = "maintenance"
-
-
-@dataclass(frozen=True)
-class OfferedPool:
-    """A pool as its host declares it. Numbers are the installation's."""
-
-    mpid: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +44,19 @@ class AttachedHost:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+CONFLICTS = {
+    "twice": "host {here} declares a pool {pool}, and so does host {there}: give one of them another number in its "
+    "settings; until then the one of {there} is used",
+    "half": "hosts {here} and {there} declare a pool {pool}, and only one of them says `shared`: say it in the "
+    "settings of both, if it is one directory on storage that both have mounted; else give one of them another number",
+    "nowhere": "host {here} does not have the shared pool {pool}: mount its storage there",
+    "absent": "host {here} does not have the shared pool {pool}: mount its storage there, as on host {there}",
+    "other": "host {here} has another directory as the shared pool {pool} than host {there}: mount the same storage on "
+    "both; until then the one of {there} is used",
+}
+"""Why a pool that a host declares cannot be used there, and what to do."""
+
+
 class AttachedHosts:
     """All of them, by their ids."""
 
@@ -58,8 +64,9 @@ class AttachedHosts:
         self.own = own
         self.by_id: dict[HostId, AttachedHost] = {}
         self.many = False
-        self._pools: dict[int, HostId] = {}
-        """Where each pool is."""
+        self.pool_hosts = PoolHosts()
+        self._serving: dict[int, HostId] = {}
+        """The hosts that calls for shared pools go to."""
         self.silent: dict[HostId, int] = {}
         """Those that do not answer, each with the time since when, in Unix seconds."""
         self.put(own)
@@ -76,10 +83,7 @@ class AttachedHosts:
         known = {} if before is None else self.conflicts(one.host)
         self.by_id[one.host] = one
         self.many = len(self.by_id) > 1
-        for mpid in [mpid for mpid, host in self._pools.items() if host == one.host]:
-            del self._pools[mpid]
-        for pool in one.pools:
-            self._pools.setdefault(pool.mpid, one.host)
+        self.pool_hosts.put(one.host, one.pools)
         for mpid, words in self.conflicts(one.host).items():
             if mpid not in known:
                 log.error("%s", words)
@@ -89,33 +93,49 @@ class AttachedHosts:
         """It is no more. What another declares under the same number comes to the fore."""
         del self.by_id[host]
         self.many = len(self.by_id) > 1
-        self._pools = {}
-        for one in self.by_id.values():
-            for pool in one.pools:
-                self._pools.setdefault(pool.mpid, one.host)
+        self.pool_hosts.remove(host)
+
+    def hosts_of(self, mpid: int) -> tuple[HostId, ...]:
+        """Where a pool can be used: one host; of a shared one, each that has it."""
+        return self.pool_hosts.of(mpid)
 
     def host_of(self, mpid: int) -> HostId | None:
-        """Where a pool is; None: no host declares it."""
-        return self._pools.get(mpid)
+        """The host that calls for a pool go to; None: no host declares it.
+
+        For a shared one it is a host that has it and responds, our own before others, and the same as long as it does.
+        """
+        if not self.pool_hosts.is_shared(mpid):
+            return self.pool_hosts.first(mpid)
+        able = [host for host in self.hosts_of(mpid) if self.serves(host)]
+        if not able:
+            return next(iter(self.hosts_of(mpid)), self.pool_hosts.first(mpid))
+        if self._serving.get(mpid) not in able:
+            self._serving[mpid] = self.own.host if self.own.host in able else able[0]
+        return self._serving[mpid]
+
+    def serves(self, host: HostId) -> bool:
+        """Whether storage there can be asked: ours is in this process."""
+        return host == self.own.host or host not in self.silent
+
+    def lacks(self, host: HostId, mpid: int) -> bool:
+        """Whether a pool cannot be used there. Of one that nobody declares, nobody knows."""
+        return self.pool_hosts.first(mpid) is not None and host not in self.hosts_of(mpid)
 
     def pools_of(self, host: HostId) -> list[int]:
         """Those that can be used there."""
-        return [mpid for mpid, at in self._pools.items() if at == host]
+        return [mpid for mpid in self.pools() if host in self.hosts_of(mpid)]
 
     def pools(self) -> dict[int, OfferedPool]:
-        """Those that can be used, by their numbers."""
-        offered = {(one.host, pool.mpid): pool for one in self.by_id.values() for pool in one.pools}
-        return {mpid: offered[host, mpid] for mpid, host in sorted(self._pools.items())}
+        """All of them, by their numbers."""
+        return self.pool_hosts.all()
 
     def conflicts(self, host: HostId) -> dict[int, str]:
-        """The pools of a host that cannot be used, as another one has declared their numbers, and why."""
-        own = self.by_id[host]
+        """The pools that a host declares and that cannot be used there, and why."""
         return {
-            pool.mpid: f"host {own.name!r} declares a pool {pool.mpid} ({pool.name!r}), and so does host "
-            f"{self.by_id[other].name!r}: give one of them another number in its settings; until then the one of "
-            f"{self.by_id[other].name!r} is used"
-            for pool in own.pools
-            if (other := self._pools.get(pool.mpid, host)) != host
+            mpid: CONFLICTS["nowhere" if right == host else why].format(
+                here=repr(self.by_id[host].name), there=repr(self.by_id[right].name), pool=f"{mpid} ({pool.name!r})"
+            )
+            for mpid, (pool, right, why) in self.pool_hosts.lacking(host).items()
         }
 
     def called(self, host: int) -> str:
@@ -129,20 +149,3 @@ class AttachedHosts:
         if since is None:
             return ""
         return f"{self.called(host)} has not responded since {time.strftime(TIME, time.gmtime(since))}"
-
-    def called_if_other(self, mpid: int) -> str:
-        """The host of a pool; empty: our own."""
-        host = self._pools.get(mpid, self.own.host)
-        return "" if host == self.own.host else self.called(host)
-
-    def storage_of(self, mpid: int) -> Storage:
-        """That of the pool's host; of a pool that nobody declares, our own, which says so.
-
-        Raises `velocity.storage.port.Unknown` for another host that is known not to answer: nobody waits for it.
-        """
-        host = self._pools.get(mpid, self.own.host)
-        if host == self.own.host:
-            return self.own.storage
-        if host in self.silent:
-            raise Unknown(f"{self.silence(host)}: use another pool until it does")
-        return self.by_id[host].storage

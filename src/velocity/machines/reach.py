@@ -82,8 +82,13 @@ class Reach:
     def _elsewhere(self, medium: Medium, host: HostId) -> str:
         """That a medium is on another host; empty: it is not, or nobody knows where."""
         at = self.hosts.host_of(medium.mpid)
-        if at is None or at == host:
+        if at is None or not self.hosts.lacks(host, medium.mpid):
             return ""
+        if self.hosts.pool_hosts.is_shared(medium.mpid):
+            return (
+                f"{self._library.visible_name(medium)} is in a shared pool that {self.hosts.called(host)}, where the "
+                "VM is, does not have: mount its storage there and declare it, or use a medium of another pool"
+            )
         return (
             f"{self._library.visible_name(medium)} is on {self.hosts.called(at)}, and the VM on "
             f"{self.hosts.called(host)}: move the medium into a pool there first, or use another one"

@@ -91,7 +91,9 @@ def _call(path: str, declared: Any) -> Call:
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])
     hints = get_type_hints(declared)
     gives = hints.pop("return")
-    arguments = msgspec.defstruct("Arguments", list(hints.items()), kw_only=True, frozen=True)
+    defaults = {name: one.default for name, one in signature.parameters.items() if one.default is not one.empty}
+    declared_fields = [(name, kind, *([defaults[name]] if name in defaults else [])) for name, kind in hints.items()]
+    arguments = msgspec.defstruct("Arguments", declared_fields, kw_only=True, frozen=True)
     if gives in HELD:
         return Call(path, signature, arguments, gives, Shape.HOLD)
     if get_origin(gives) is AsyncIterator:

@@ -7,6 +7,8 @@ The law of these calls:
   seconds; what it was to make is removed again as soon as the pool answers).
 - An object is made out of sight. The database decides: `Trash.settle` tells where an object belongs, after the commit
   that says so. It is never refused: what cannot be done now is done again and again, by the host itself, until it is.
+- A shared pool is one that several hosts have. What a host cannot settle there as KEPT or TRASH is `Unknown`, and told
+  again, maybe to another host: it may be another's turn by then. Nobody removes there what another host may be making.
 - One pool that is away, read-only, full or silent costs its own objects, never another pool's.
 - Values are tagged structs: the same calls can cross a wire. Paths never leave the host.
 """
@@ -76,6 +78,16 @@ class PoolState(Value, frozen=True):
 ONLINE = PoolState("online")
 
 
+class PoolMark(Value, frozen=True):
+    """What tells a shared pool from others, on each host that has it; empty: it is not there, or nobody has used it.
+
+    `taken`: this host takes it for its pool.
+    """
+
+    identity: str = ""
+    taken: bool = False
+
+
 class Space(Value, frozen=True):
     """In bytes, of what the pool lies on."""
 
@@ -99,12 +111,20 @@ class Pools(Protocol):
         trashed: tuple[MediaRef, ...],
         coming: tuple[MediaRef, ...],
         *,
+        tidy: bool = True,
         deadline: float,
     ) -> PoolState:
         """Tell which objects it has, and which are still coming (`Blobs.resume`).
 
         The pool is known by those it has where it has no mark, and put in order the first time: what a crash left goes
-        to its place, or goes. Raises `Unknown`.
+        to its place, or goes. Not so a shared one that another host has put in order (`tidy` False): this one makes no
+        mark there, and touches nothing, as it would be what the other one makes. Raises `Unknown`.
+        """
+
+    async def mark(self, pool: int, expected: str, *, deadline: float) -> PoolMark:
+        """That of a shared pool. This host takes it for its own from now on, if it has the `expected` identity.
+
+        Raises `Unknown`.
         """
 
     async def space(self, pool: int, *, deadline: float) -> Space: ...
@@ -198,7 +218,10 @@ class Trash(Protocol):
         """Out of the trash, before the database has it again; out of sight still."""
 
     async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
-        """It belongs there now. Never fails: see the law. An object that waits is usable all the same."""
+        """It belongs there now. Never fails: see the law. An object that waits is usable all the same.
+
+        In a shared pool it may raise `Unknown`, which `velocity.storage.routed` makes up for.
+        """
 
     async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:
         """Bytes that would be free without these of its trash; without all of it (None)."""

@@ -1,12 +1,13 @@
-"""The storage of many hosts: each call goes to the host of the pool that it names."""
+"""The storage of many hosts: each call goes to the host of the pool that it names, or to one of those that share it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.port import (
@@ -20,7 +21,7 @@ from velocity.storage.port import (
     MediaFiles,
     MediaRef,
     Outgoing,
-    Pools,
+    PoolState,
     Prepared,
     Storage,
     Unknown,
@@ -30,39 +31,60 @@ from velocity.storage.transfer import Transfer
 AGAIN = 5.0
 """Seconds after which a host that did not answer is told again where an object belongs."""
 
-Of = Callable[[int], Storage]
-"""The storage that a pool is of."""
-Called = Callable[[int], str]
-"""The host of a pool, for people."""
+
+class Ways(Protocol):
+    """To the storages of all hosts that there are."""
+
+    def all(self) -> Sequence[Storage]: ...
+
+    def storage_of(self, mpid: int) -> Storage:
+        """The one that calls for a pool go to."""
+
+    def called_if_other(self, mpid: int) -> str:
+        """The host of that, for people; empty: our own."""
+
+    def is_shared(self, mpid: int) -> bool:
+        """Whether several hosts have the pool."""
+
+    def openers(self, mpid: int) -> Sequence[int]:
+        """The hosts that are to open a shared pool, one after the other, until one has it."""
+
+    def host_of_both(self, mpid: int, other: int) -> int | None:
+        """A host that has both pools; None: there is none."""
+
+    def storage_on(self, host: int) -> Storage:
+        """That of one host. Raises `Unknown`."""
+
+
+Survey = Callable[[int], Awaitable[object]]
+"""Asks the hosts of a shared pool which of them have it."""
 
 
 @dataclass(frozen=True)
 class RoutedStorage(Storage):
-    """That of all hosts that there are at the moment of a call; `hosts` are they."""
+    """That of all hosts that there are at the moment of a call; `ways` lead to them."""
 
-    hosts: Callable[[], Iterable[Storage]]
+    ways: Ways
     transfers: RoutedJobs
     settling: RoutedTrash
 
     async def close(self) -> None:
         await self.settling.close()
         await self.transfers.close()
-        await asyncio.gather(*(one.close() for one in self.hosts()))
+        await asyncio.gather(*(one.close() for one in self.ways.all()))
 
 
-def routed(
-    of: Of, called: Called, hosts: Callable[[], Iterable[Storage]], files: MediaFiles, again: float = AGAIN
-) -> RoutedStorage:
+def routed(ways: Ways, survey: Survey, files: MediaFiles, again: float = AGAIN) -> RoutedStorage:
     """`files` are our own host's."""
-    trash = RoutedTrash(of, called, again)
-    jobs = RoutedJobs(of, called, trash)
+    trash = RoutedTrash(ways, again)
+    jobs = RoutedJobs(ways, trash)
     return RoutedStorage(
-        pools=cast(Pools, _Part(of, called, "pools")),
-        blobs=cast(Blobs, _Part(of, called, "blobs")),
+        pools=RoutedPools(ways, survey),
+        blobs=cast(Blobs, _Part(ways, "blobs")),
         trash=trash,
         jobs=jobs,
         files=files,
-        hosts=hosts,
+        ways=ways,
         transfers=jobs,
         settling=trash,
     )
@@ -71,17 +93,16 @@ def routed(
 class _Part:
     """One part: every call names its pool first, by an object or by itself."""
 
-    def __init__(self, of: Of, called: Called, name: str) -> None:
-        self._of = of
-        self._called = called
+    def __init__(self, ways: Ways, name: str) -> None:
+        self._ways = ways
         self._name = name
 
     def __getattr__(self, call: str) -> Any:
         def forwarded(named: MediaRef | int, *given: Any, **more: Any) -> Any:
             mpid = named.pool if isinstance(named, MediaRef) else named
-            if host := self._called(mpid):
+            if host := self._ways.called_if_other(mpid):
                 return self._elsewhere(host, call, named, given, more)
-            return getattr(getattr(self._of(mpid), self._name), call)(named, *given, **more)
+            return getattr(getattr(self._ways.storage_of(mpid), self._name), call)(named, *given, **more)
 
         self.__dict__[call] = forwarded
         return forwarded
@@ -92,7 +113,7 @@ class _Part:
         """What does not answer is told with the host's name."""
         mpid = named.pool if isinstance(named, MediaRef) else named
         try:
-            answer = await getattr(getattr(self._of(mpid), self._name), call)(named, *given, **more)
+            answer = await getattr(getattr(self._ways.storage_of(mpid), self._name), call)(named, *given, **more)
         except Unknown as unknown:
             raise _named(host, unknown) from None
         return _Held(answer, host) if call in HELD else answer
@@ -129,16 +150,61 @@ def _named(host: str, unknown: Unknown) -> Unknown:
     return unknown if not host or unknown.message.startswith(host) else Unknown(f"{host}: {unknown.message}")
 
 
+class RoutedPools:
+    """Keeps `velocity.storage.port.Pools`. A shared one is put in order once, by the host that opens it first.
+
+    Nobody works in it before that; later, what is under way in it may be another host's.
+    """
+
+    def __init__(self, ways: Ways, survey: Survey) -> None:
+        part = _Part(ways, "pools")
+        self._ways = ways
+        self._survey = survey
+        self._open = part.open
+        self.state, self.mark, self.space = part.state, part.mark, part.space
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._in_order: set[int] = set()
+
+    async def open(
+        self,
+        pool: int,
+        kept: tuple[MediaRef, ...],
+        trashed: tuple[MediaRef, ...],
+        coming: tuple[MediaRef, ...],
+        *,
+        tidy: bool = True,
+        deadline: float,
+    ) -> PoolState:
+        if not self._ways.is_shared(pool):
+            return cast(PoolState, await self._open(pool, kept, trashed, coming, tidy=tidy, deadline=deadline))
+        async with self._turns[pool]:
+            await self._survey(pool)  # one that another host has is not made anew on one that has not mounted it
+            tidy &= pool not in self._in_order
+            for host in self._ways.openers(pool):
+                storage = self._ways.storage_on(host)
+                now = await storage.pools.open(pool, kept, trashed, coming, tidy=tidy, deadline=deadline)
+                if now.state != "away":
+                    break
+            if now.state in ("online", "full"):
+                self._in_order.add(pool)
+            await self._survey(pool)
+        return now
+
+    async def close(self) -> None:
+        """Each host's storage is closed by itself."""
+
+
 class RoutedTrash:
     """Keeps `velocity.storage.port.Trash`. What a host was not told, as it does not answer, it is told later."""
 
-    def __init__(self, of: Of, called: Called, again: float) -> None:
-        part = _Part(of, called, "trash")
-        self._of = of
+    def __init__(self, ways: Ways, again: float) -> None:
+        part = _Part(ways, "trash")
+        self._ways = ways
         self._again = again
         self._lift, self._restore, self._held = part.lift, part.restore, part.held
         self._left: dict[MediaRef, Belongs] = {}
-        self._given_up: set[MediaRef] = set()
+        self._given_up: dict[MediaRef, int | None] = {}
+        """The targets of jobs that are to be cancelled yet, each with the job's host; None: its pool's."""
         self._telling: asyncio.Task[None] | None = None
 
     async def lift(self, ref: MediaRef, *, deadline: float) -> None:
@@ -156,13 +222,13 @@ class RoutedTrash:
     async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
         self._left.pop(ref, None)
         try:
-            await self._of(ref.pool).trash.settle(ref, belongs, deadline=deadline)
+            await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=deadline)
         except Unknown:
             self._tell_later(ref, belongs)
 
-    def give_up(self, target: MediaRef) -> None:
+    def give_up(self, target: MediaRef, host: int | None) -> None:
         """The job that makes it was not heard to end: it is cancelled when its host answers, and nothing remains."""
-        self._given_up.add(target)
+        self._given_up[target] = host
         self._tell_later(target, Belongs.NOWHERE)
 
     def _tell_later(self, ref: MediaRef, belongs: Belongs) -> None:
@@ -181,13 +247,17 @@ class RoutedTrash:
     async def _tell_one(self, ref: MediaRef, belongs: Belongs) -> None:
         try:
             if ref in self._given_up:
-                await self._of(ref.pool).jobs.cancel(ref, deadline=self._again)
-                self._given_up.discard(ref)
-            await self._of(ref.pool).trash.settle(ref, belongs, deadline=self._again)
+                await self._storage_of_job(ref).jobs.cancel(ref, deadline=self._again)
+                self._given_up.pop(ref, None)
+            await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=self._again)
         except Unknown:
             return
         if self._left.get(ref) is belongs:
             del self._left[ref]
+
+    def _storage_of_job(self, target: MediaRef) -> Storage:
+        host = self._given_up[target]
+        return self._ways.storage_of(target.pool) if host is None else self._ways.storage_on(host)
 
     async def close(self) -> None:
         """The next server tells it, when it opens the pool."""
@@ -197,17 +267,22 @@ class RoutedTrash:
 
 
 class RoutedJobs:
-    """Keeps `velocity.storage.port.Jobs`: on the host of their pools, and from one host to another."""
+    """Keeps `velocity.storage.port.Jobs`: on a host that has both pools, and from one host to another."""
 
-    def __init__(self, of: Of, called: Called, trash: RoutedTrash) -> None:
-        self._of = of
-        self._called = called
+    def __init__(self, ways: Ways, trash: RoutedTrash) -> None:
+        self._ways = ways
         self._trash = trash
-        self._blobs = cast(Blobs, _Part(of, called, "blobs"))
+        self._blobs = cast(Blobs, _Part(ways, "blobs"))
         self._transfers: dict[MediaRef, Transfer] = {}
+        self._at: dict[MediaRef, int] = {}
+        """The hosts of jobs, by their targets: those of shared pools may go to another host meanwhile."""
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
-        source, target = self._of(job.source.pool), self._of(job.target.pool)
+        source, target = (self._ways.storage_of(pool) for pool in (job.source.pool, job.target.pool))
+        if (host := self._ways.host_of_both(job.target.pool, job.source.pool)) is not None:
+            prepared = await self._ways.storage_on(host).jobs.prepare(job, deadline=deadline)
+            self._at[job.target] = host
+            return prepared
         if source is target:
             return await target.jobs.prepare(job, deadline=deadline)
         if not isinstance(job, Clone) or job.compact or job.source.format != job.target.format:
@@ -217,7 +292,9 @@ class RoutedJobs:
         return Prepared(outgoing.stat.size, outgoing.stat.allocated)
 
     def _refused(self, job: Job) -> Refused:
-        source, target = (self._called(pool) or "this server's host" for pool in (job.source.pool, job.target.pool))
+        source, target = (
+            self._ways.called_if_other(pool) or "this server's host" for pool in (job.source.pool, job.target.pool)
+        )
         return Refused(
             Problem.POOL_AWAY,
             f"it is on {source}, and the new one is to be on {target}; between hosts a medium is copied as it is: do "
@@ -225,27 +302,32 @@ class RoutedJobs:
             field="mpid",
         )
 
+    def _storage(self, target: MediaRef) -> Storage:
+        host = self._at.get(target)
+        return self._ways.storage_of(target.pool) if host is None else self._ways.storage_on(host)
+
     async def start(self, target: MediaRef, size: int, *, deadline: float) -> None:
         if (transfer := self._transfers.get(target)) is not None:
             transfer.start()
         else:
-            await self._of(target.pool).jobs.start(target, size, deadline=deadline)
+            await self._storage(target).jobs.start(target, size, deadline=deadline)
 
     async def allow(self, target: MediaRef, size: int, *, deadline: float) -> None:
-        await self._of(target.pool).jobs.allow(target, size, deadline=deadline)
+        await self._storage(target).jobs.allow(target, size, deadline=deadline)
 
     def watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
         transfer = self._transfers.get(target)
-        return self._of(target.pool).jobs.watch(target) if transfer is None else transfer.watch()
+        return self._storage(target).jobs.watch(target) if transfer is None else transfer.watch()
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
         if (transfer := self._transfers.pop(target, None)) is not None:
             await transfer.cancel()
             return
         try:
-            await self._of(target.pool).jobs.cancel(target, deadline=deadline)
+            await self._storage(target).jobs.cancel(target, deadline=deadline)
         except Unknown:
-            self._trash.give_up(target)
+            self._trash.give_up(target, self._at.get(target))
+        self._at.pop(target, None)
 
     async def close(self) -> None:
         for target in list(self._transfers):

@@ -14,7 +14,7 @@ from velocity.storage.directory.storage import DirectoryStorage, open_directorie
 def directories(settings: Settings) -> DirectoryStorage:
     """The pools of the settings."""
     records = settings.data_dir / "pools"
-    places = [Places(pool.mpid, pool.name, pool.path, records) for pool in settings.media_pools]
+    places = [Places(pool.mpid, pool.name, pool.path, records, pool.shared) for pool in settings.media_pools]
     return open_directories([host_places(settings.data_dir), *places], image_uid(settings))
 
 

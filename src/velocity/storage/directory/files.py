@@ -44,19 +44,26 @@ class PoolFiles:
         self._turn = threading.Lock()
         self._left: dict[str, Belongs] = {}
 
-    def open(self, kept: Collection[str], trashed: Collection[str], coming: Collection[str] = ()) -> None:
+    def open(
+        self, kept: Collection[str], trashed: Collection[str], coming: Collection[str] = (), *, tidy: bool = True
+    ) -> None:
         """Make the directories, and finish or undo what a crash interrupted; what cannot be removed is, later.
 
-        The names are the database's: of its media, of those in the trash, and of uploads that go on.
+        The names are the database's: of its media, of those in the trash, and of uploads that go on. `tidy` False: it
+        is another host that has put them in order.
         """
         for directory in (self._path, self._moving, self._trash):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if tidy:
+            self._put_in_order(kept, trashed, coming)
+
+    def _put_in_order(self, kept: Collection[str], trashed: Collection[str], coming: Collection[str]) -> None:
         for names, place in ((kept, self._path), (trashed, self._trash)):
             for name in names:
                 for other in {self._path, self._moving, self._trash} - {place}:
                     if (other / name).exists() and not (place / name).exists():
                         (other / name).rename(place / name)
-        for name in kept:
+        for name in kept if not self.places.shared else ():
             self._take_back(self._path / name)
         for directory, names in ((self._moving, coming), (self._trash, trashed)):
             for file in directory.iterdir():
@@ -174,7 +181,10 @@ class PoolFiles:
         return bool(self._left)
 
     def settle(self, name: str, belongs: Belongs, *, again: bool = False) -> None:
-        """Put it where it belongs, now or later. `again`: only if it is left to do."""
+        """Put it where it belongs, now or later. `again`: only if it is left to do.
+
+        Raises `OSError` in a shared pool alone, where nothing is done later but to remove.
+        """
         with self._turn:
             if again and self._left.get(name) != belongs:
                 return
@@ -183,6 +193,8 @@ class PoolFiles:
                     raise OSError(errno.ENODEV, "the pool is away")
                 self._put(name, belongs)
             except OSError as error:
+                if self.places.shared and belongs is not Belongs.NOWHERE:
+                    raise  # who told it tells it again, maybe to another host: this one would be late
                 if not again:
                     log.warning("%s cannot be put in order now, will retry: %s", self._path / name, error)
                 self._left[name] = belongs

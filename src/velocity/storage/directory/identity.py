@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from velocity.durable import sync
 from velocity.storage.directory.places import EVERYWHERE, Places
+from velocity.storage.port import PoolMark
 
 
 class NotThePool(Exception):
@@ -59,12 +60,14 @@ class Identity:
         elif record is not None or known:
             if record is None:
                 _write(self._record, self._new())
-            raise NotThePool(
-                f"{self._path} is {'another' if mark else 'not the'} pool: mount its disk there; or, to start with "
-                f"an empty pool there, run: install -D {self._record} {self._mark}"
-            )
+            raise NotThePool(f"{self._path} is {'another' if mark else 'not the'} pool: {self._cure()}")
         else:
             self._begin(mark)
+
+    def _cure(self) -> str:
+        return (
+            f"mount its disk there; or, to start with an empty pool there, run: install -D {self._record} {self._mark}"
+        )
 
     def _pool_of(self, mark: str) -> str | None:
         """The mpid of another pool of this installation that has this mark."""
@@ -85,7 +88,7 @@ class Identity:
         if record != text:
             _write(self._record, text)
         if mark is None and os.access(self._path, os.W_OK):
-            _write(self._mark, text)
+            self._write_mark(text)
 
     def _begin(self, mark: str | None) -> None:
         """The record is there when the mark is: a crash in between leaves a draft, and the next start goes on."""
@@ -101,12 +104,73 @@ class Identity:
             draft = self._new()
             _write(self._draft, draft)
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(self._mark, draft)
+        self._write_mark(draft)
         self._draft.rename(self._record)
         sync(self._record.parent)
 
+    def _write_mark(self, text: str) -> None:
+        _write(self._mark, text)
+
     def _new(self) -> str:
         return json.dumps({"mpid": self._mpid, "identity": str(uuid4())}) + "\n"
+
+
+class SharedIdentity(Identity):
+    """Of a shared pool. One host makes the mark; the others take the pool for theirs when they are told to.
+
+    Its directory is never made: where it is missing, the storage is not mounted. Nor is a mark made on the host's root
+    file system, which is seen where nothing is mounted, unless somebody has made the mark's folder there.
+    """
+
+    def look(self, expected: str) -> PoolMark:
+        """The mark that is there. The pool is ours from now on, if it has the `expected` identity. Raises `OSError`."""
+        mark = _read(self._mark)
+        identity = self._identity_of(mark)
+        if mark is not None and expected and identity == expected and mark != _read(self._record):
+            _write(self._record, mark)
+        return PoolMark(identity, taken=bool(identity) and mark == _read(self._record))
+
+    def _identity_of(self, mark: str | None) -> str:
+        """Empty: that is no mark of a pool with our number."""
+        try:
+            found = json.loads(mark or "")
+            return str(found["identity"]) if found["mpid"] == self._mpid else ""
+        except (ValueError, TypeError, KeyError):
+            return ""
+
+    def check_taken(self) -> None:
+        """The same as `check`, where another host has made the mark. Raises `NotThePool` or `OSError`."""
+        if not self.fits():
+            raise NotThePool(f"{self._path} is not the pool that other hosts have: mount its storage there")
+
+    def _cure(self) -> str:
+        """One that was emptied is rare: who makes the mark on a host without the storage has two pools."""
+        cure = f"install -D {self._record} {self._mark}"
+        return f"mount its storage there; only if it is mounted, and was emptied, run: {cure}"
+
+    def _begin(self, mark: str | None) -> None:
+        if not self._path.is_dir():
+            raise NotThePool(f"there is no {self._path}: mount the storage there first")
+        if not self._mark.parent.is_dir() and self._path.stat().st_dev == Path("/").stat().st_dev:
+            raise NotThePool(
+                f"{self._path} is on this host's root file system: mount the storage there; to have the pool in this "
+                f"very directory, run: mkdir {self._mark.parent}"
+            )
+        super()._begin(mark)
+
+    def _write_mark(self, text: str) -> None:
+        """Never over another one, whoever else makes one at the same time: link(2) fails then, over NFS, too."""
+        if _read(self._mark) == text:
+            return
+        draft = self._mark.with_name(f"pool.{uuid4()}")
+        _write(draft, text)
+        try:
+            os.link(draft, self._mark)
+            sync(self._mark.parent)
+        except FileExistsError:
+            raise NotThePool(f"another host has just made a pool of {self._path}") from None
+        finally:
+            draft.unlink()
 
 
 class HostIdentity(Identity):

@@ -57,10 +57,11 @@ Told = Callable[[int], None]
 
 
 class ImageFile:
-    """An open file of an image, and the threads of the pool that it lies in."""
+    """An open file of an image, and the threads of the pool that it lies in. `shared`: other hosts may read it, too."""
 
-    def __init__(self, file: SharedDescriptor, threads: Threads) -> None:
+    def __init__(self, file: SharedDescriptor, threads: Threads, *, shared: bool = False) -> None:
         self.file = file
+        self.shared = shared
         self._threads = threads
 
     async def do(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -211,7 +212,10 @@ class Images:
 
     @contextlib.asynccontextmanager
     async def _lent(self, source: ImageFile) -> AsyncIterator[None]:
-        """Within, programs that get it as a descriptor may open it anew; they see no directory that it is in."""
+        """Within, programs that get it as a descriptor may open it anew; they see no directory that it is in.
+
+        In a shared pool they may do so from then on: another host may be reading it just as well.
+        """
         if self._worker is None:
             yield
             return
@@ -226,7 +230,8 @@ class Images:
             if not self._readers[file]:
                 del self._readers[file]
                 with contextlib.suppress(OSError):  # it is when the pool is opened next
-                    await source.do(take_back)
+                    if not source.shared:
+                        await source.do(take_back)
 
     def _finish(self, target: int) -> None:
         """It is the server's alone again, and on the disk."""

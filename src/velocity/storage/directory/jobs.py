@@ -96,7 +96,8 @@ class RunningJob:
 
     def _image(self) -> ImageFile:
         assert self._source is not None, "it was opened"
-        return ImageFile(self._source, self._source_pool.threads)
+        pool = self._source_pool
+        return ImageFile(self._source, pool.threads, shared=pool.places.shared)
 
     @property
     def _pools(self) -> tuple[int, int]:

@@ -22,6 +22,8 @@ class Places:
     name: str
     path: Path
     records: Path
+    shared: bool = False
+    """Other hosts work in it, too."""
 
     @property
     def mark(self) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.host_pool import HostFiles
-from velocity.storage.directory.identity import HostIdentity, Identity
+from velocity.storage.directory.identity import HostIdentity, Identity, SharedIdentity
 from velocity.storage.directory.places import HostPlaces, Places
 from velocity.storage.directory.presence import Presence
 from velocity.storage.directory.threads import AT_ONCE, Threads
@@ -29,7 +29,8 @@ class PoolDirectory:
             count = 1
             self.files: PoolFiles = HostFiles(places, identity)
         else:
-            identity, count = Identity(places), AT_ONCE
+            identity = SharedIdentity(places) if places.shared else Identity(places)
+            count = AT_ONCE
             self.files = PoolFiles(places, identity)
         self.presence = Presence(places, identity, self.files)
         self.threads = Threads(places.name, count)

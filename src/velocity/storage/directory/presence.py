@@ -6,15 +6,16 @@ import logging
 import os
 import threading
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Literal
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.directory_claim import DirectoryClaim
 from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.identity import Identity, NotThePool
+from velocity.storage.directory.identity import Identity, NotThePool, SharedIdentity
 from velocity.storage.directory.places import HostPlaces, Places
 from velocity.storage.errors import HOST, refusal
-from velocity.storage.port import ONLINE, PoolState
+from velocity.storage.port import ONLINE, PoolMark, PoolState
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,14 @@ SAID: dict[str, tuple[str, str]] = {
 }
 
 
-Names = tuple[Collection[str], Collection[str], Collection[str]]
+@dataclass(frozen=True)
+class Names:
+    """What the database knows of a pool's files. `tidy`: it is this host that puts them in order."""
+
+    kept: Collection[str] = ()
+    trashed: Collection[str] = ()
+    coming: Collection[str] = ()
+    tidy: bool = field(default=True, kw_only=True)
 
 
 class Presence:
@@ -46,10 +54,21 @@ class Presence:
             told = self._identity.fits() and (self._in_order or not self._writable())
             return self._look(None) if told else None
 
-    def open(self, kept: Collection[str], trashed: Collection[str], coming: Collection[str] = ()) -> PoolState:
-        """The same, with what the database knows of its files: of its media, in the trash, and still coming."""
+    def open(self, names: Names) -> PoolState:
+        """The same, with what the database knows of its files."""
         with self._looking:
-            return self._look((kept, trashed, coming))
+            return self._look(names)
+
+    def mark(self, expected: str) -> PoolMark:
+        """Of a shared pool; none where it cannot be read."""
+        if not isinstance(self._identity, SharedIdentity):
+            return PoolMark()
+        try:
+            with self._looking:
+                return self._identity.look(expected)
+        except OSError as error:
+            log.warning("pool %r (%d) cannot be looked at: %s", self._places.name, self._places.mpid, error)
+            return PoolMark()
 
     def _look(self, names: Names | None) -> PoolState:
         try:
@@ -77,23 +96,30 @@ class Presence:
         if self._writable() and not self._claimed():  # before anything is written there
             return self._in_use()
         if names is not None:
-            self._identity.check({*names[0], *names[1]})
+            self._check(names)
         if not self._writable():
             self._claim.give_back()  # whoever else reads there does no harm
             return self._said("readonly"), f"{path} is not writable: remount it, or change its permissions"
         if not self._claimed():
             return self._in_use()
         if names is not None and not self._in_order:
-            self._files.open(*names)
+            self._files.open(names.kept, names.trashed, names.coming, tidy=names.tidy)
             self._in_order = True
         self._files.finish_what_is_left()
         if why := self._files.fullness.why():
             return self._said("full"), f"{path}: {why}"
         return ONLINE, ""
 
+    def _check(self, names: Names) -> None:
+        if isinstance(self._identity, SharedIdentity) and not names.tidy:
+            self._identity.check_taken()
+        else:
+            self._identity.check({*names.kept, *names.trashed})
+
     def _claimed(self) -> bool:
-        """The host's own pool is its server's, as the data directory around it is."""
-        return isinstance(self._places, HostPlaces) or self._claim.take(self._places.path)
+        """The host's own pool is its server's, as the data directory around it is; a shared one is nobody's alone."""
+        free = self._places.shared or isinstance(self._places, HostPlaces)
+        return free or self._claim.take(self._places.path)
 
     def _in_use(self) -> tuple[PoolState, str]:
         return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from velocity.storage.directory.images import ImageFile, Images
 from velocity.storage.directory.jobs import DirectoryJobs
 from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.pool import AGAIN, PoolDirectories, PoolDirectory
+from velocity.storage.directory.presence import Names
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.streams import FileIncoming, FileOutgoing
 from velocity.storage.port import (
@@ -23,6 +23,7 @@ from velocity.storage.port import (
     Incoming,
     MediaRef,
     Outgoing,
+    PoolMark,
     PoolState,
     Space,
     Stat,
@@ -87,7 +88,7 @@ class DirectoryFiles:
 
     def provide(self, ref: MediaRef, template: int) -> None:
         pool, files = self._host(ref)
-        pool.presence.open((), ())  # the first time, what a crash left goes
+        pool.presence.open(Names())  # the first time, what a crash left goes
         with as_refusals(pool.places):
             files.provide(file_name(ref), template)
 
@@ -119,11 +120,17 @@ class DirectoryPools:
         trashed: tuple[MediaRef, ...],
         coming: tuple[MediaRef, ...],
         *,
+        tidy: bool = True,
         deadline: float,
     ) -> PoolState:
         one = self._directories.get(pool)
-        names = [{file_name(ref) for ref in refs} for refs in (kept, trashed, coming)]
-        return await self._look(one, deadline, lambda: one.presence.open(*names))
+        known = [{file_name(ref) for ref in refs} for refs in (kept, trashed, coming)]
+        return await self._look(one, deadline, lambda: one.presence.open(Names(*known, tidy=tidy)))
+
+    async def mark(self, pool: int, expected: str, *, deadline: float) -> PoolMark:
+        one = self._directories.get(pool)
+        one.threads.check()
+        return await one.threads.do(deadline, one.presence.mark, expected)
 
     async def _look(self, pool: PoolDirectory, deadline: float, look: Callable[[], T]) -> T:
         pool.threads.check()
@@ -238,8 +245,14 @@ class DirectoryTrash:
     async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
         pool = self._directories.find(ref.pool)
         if pool is not None:
-            with contextlib.suppress(Unknown):  # it does so yet
+            try:
                 await pool.threads.do(deadline, pool.files.settle, file_name(ref), belongs)
+            except OSError as error:
+                raise Unknown(f"pool {pool.places.name!r} cannot be put in order now: {error.strerror}") from None
+            except Unknown:
+                if pool.places.shared:
+                    raise
+                # else it does so yet
             pool.retry()
 
     async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:

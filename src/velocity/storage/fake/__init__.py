@@ -18,6 +18,7 @@ from velocity.storage.port import (
     Incoming,
     MediaRef,
     Outgoing,
+    PoolMark,
     PoolState,
     Space,
     Stat,
@@ -87,11 +88,14 @@ class FakePools:
         trashed: tuple[MediaRef, ...],
         coming: tuple[MediaRef, ...],
         *,
+        tidy: bool = True,
         deadline: float,
     ) -> PoolState:
         def put_in_order(one: FakePool) -> PoolState:
             if one.state == "online" and pool not in self._line.opened:
-                one.put_in_order(set(kept), set(trashed), set(coming))
+                one.take(first=tidy)
+                if tidy:
+                    one.put_in_order(set(kept), set(trashed), set(coming))
                 self._line.opened.add(pool)
             return one.now
 
@@ -100,6 +104,15 @@ class FakePools:
             return await self._line.call(pool, deadline, put_in_order, writes=False)
         except Refused as refused:
             return self._refused(pool, refused)
+
+    async def mark(self, pool: int, expected: str, *, deadline: float) -> PoolMark:
+        self._line.check_answers(pool)
+        try:
+            return await self._line.call(pool, deadline, lambda one: one.mark(expected), writes=False)
+        except Unknown:
+            raise
+        except Refused:
+            return PoolMark()
 
     def _now(self, pool: FakePool) -> PoolState | None:
         return pool.now if pool.mpid in self._line.opened or pool.state != "online" else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
+from uuid import uuid4
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.errors import refusal
-from velocity.storage.port import ONLINE, Belongs, MediaRef, PoolState, Space, Stat, Unknown
+from velocity.storage.port import ONLINE, Belongs, MediaRef, PoolMark, PoolState, Space, Stat, Unknown
 
 BLOCK = 4096
 AGAIN = 5.0
@@ -76,6 +77,20 @@ Fault = Fails | Late | CallLost | Hangs
 
 
 @dataclass
+class FakeShared:
+    """The storage that several hosts have mounted. `identity`: its mark; empty: nobody has used it."""
+
+    identity: str = ""
+    kept: dict[MediaRef, FakeContent] = field(default_factory=dict)
+    moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
+    trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
+
+    def mounted(self, mpid: int, name: str) -> FakePool:
+        """As the pool of one host."""
+        return FakePool(mpid, name, kept=self.kept, moving=self.moving, trash=self.trash, shared=self)
+
+
+@dataclass
 class FakePool:
     """Its knobs: `state`, `capacity` (bytes), `blocked` (objects that cannot be moved to their place), and `faults`.
 
@@ -94,6 +109,9 @@ class FakePool:
     blocked: set[MediaRef] = field(default_factory=set)
     faults: dict[int, Fault] = field(default_factory=dict)
     calls: int = 0
+    shared: FakeShared | None = None
+    taken: str = ""
+    """The identity of the storage that this host takes for the pool, if it is shared."""
 
     def __post_init__(self) -> None:
         self.answers = asyncio.Event()
@@ -144,10 +162,34 @@ class FakePool:
     def put_in_order(self, kept: set[MediaRef], trashed: set[MediaRef], coming: set[MediaRef]) -> None:
         """What a crash left goes to its place, or goes."""
         every = {**self.moving, **self.trash, **self.kept}
-        self.kept = {ref: one for ref, one in every.items() if ref in kept or (ref in self.kept and ref not in trashed)}
-        self.trash = {ref: one for ref, one in every.items() if ref in trashed}
-        self.moving = {ref: one for ref, one in self.moving.items() if ref in coming and ref not in kept}
+        now = (
+            (self.kept, {ref for ref in every if ref in kept or (ref in self.kept and ref not in trashed)}),
+            (self.moving, {ref for ref in self.moving if ref in coming and ref not in kept}),
+            (self.trash, trashed & every.keys()),
+        )
+        for place, refs in now:
+            place.clear()
+            place.update((ref, every[ref]) for ref in refs)
         self.left = {}
+
+    def mark(self, expected: str) -> PoolMark:
+        """Of one that is shared: `PoolMark`."""
+        if self.shared is None or self.state == "away":
+            return PoolMark()
+        identity = self.shared.identity
+        if expected and identity == expected:
+            self.taken = identity
+        return PoolMark(identity, taken=bool(identity) and identity == self.taken)
+
+    def take(self, *, first: bool) -> None:
+        """It is opened; the `first` to do so gives a new one its mark. Raises `OSError` for another one than before."""
+        if self.shared is None:
+            return
+        if first:
+            self.shared.identity = self.shared.identity or self.taken or str(uuid4())
+            self.taken = self.taken or self.shared.identity
+        if self.shared.identity != self.taken:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def lift(self, ref: MediaRef) -> None:
         self.left.pop(ref, None)
@@ -174,10 +216,11 @@ class FakePool:
 
 
 class FakeHost:
-    """A host with these pools (mpid and name)."""
+    """A host with these pools (mpid and name), and those that it shares."""
 
-    def __init__(self, *pools: tuple[int, str]) -> None:
+    def __init__(self, *pools: tuple[int, str], shared: Mapping[tuple[int, str], FakeShared] | None = None) -> None:
         self.pools = {mpid: FakePool(mpid, name) for mpid, name in pools}
+        self.pools |= {mpid: storage.mounted(mpid, name) for (mpid, name), storage in (shared or {}).items()}
 
 
 class FakeDevice:
@@ -265,9 +308,15 @@ class FakeDevice:
         return Unknown(f"the disk of pool {pool.name!r} does not respond: use another pool until it does")
 
     async def settle(self, ref: MediaRef, belongs: Belongs, deadline: float) -> None:
-        """Now or later."""
+        """Now or later; of a shared pool now, or to be told again."""
         if self.cut:
             await asyncio.Event().wait()
+        if self.pool(ref.pool).shared is not None and belongs is not Belongs.NOWHERE:
+            try:
+                await self.call(ref.pool, deadline, lambda pool: pool.settle(ref, belongs))
+            except Refused as refused:
+                raise Unknown(refused.message) from None
+            return
         self.pool(ref.pool).left[ref] = belongs
         await self._settle(ref, belongs, deadline)
         retrying = self._retrying.get(ref.pool)

@@ -1,0 +1,84 @@
+"""Which hosts have the shared pools: each is asked for the mark in its directory, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+
+from velocity.contract.problems import Refused
+from velocity.hypervisor.attached import AttachedHosts
+from velocity.hypervisor.port import HostId
+from velocity.hypervisor.storage_ways import StorageWays
+from velocity.storage.port import PoolMark, Storage, Unknown
+from velocity.storage.routed import routed
+
+EVERY = 5.0
+"""Seconds after which the hosts are asked again: storage is unmounted without a word."""
+DEADLINE = 5.0
+
+
+def storage_of_all(hosts: AttachedHosts) -> tuple[Storage, SharedPools]:
+    """The storage of all hosts, and what finds out which of them have the pools that are shared."""
+    shared = SharedPools(hosts)
+    return routed(StorageWays(hosts), shared.survey, hosts.own.storage.files), shared
+
+
+class SharedPools:
+    """Those of all hosts. `changed` is called when one has a pool that it had not, or the other way round."""
+
+    def __init__(self, hosts: AttachedHosts, every: float = EVERY) -> None:
+        self._hosts = hosts
+        self._every = every
+        self.changed: Callable[[int], None] = lambda mpid: None
+        self._asked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self) -> None:
+        """Soon; from the first shared pool on, also again and again."""
+        self._asked.set()
+        if self._task is None and self._declared():
+            self._task = asyncio.create_task(self._keep_asking(), context=Context())
+
+    def _declared(self) -> list[int]:
+        return [mpid for mpid, pool in self._hosts.pools().items() if pool.shared]
+
+    async def _keep_asking(self) -> None:
+        while True:
+            self._asked.clear()
+            await asyncio.gather(*map(self.survey, self._declared()))
+            try:
+                async with asyncio.timeout(self._every):
+                    await self._asked.wait()
+            except TimeoutError:
+                continue
+
+    async def survey(self, mpid: int) -> None:
+        """Ask all hosts that declare it and respond. Never fails."""
+        had = self._hosts.hosts_of(mpid)
+        known = ""
+        while True:  # once more, when the first of them has said by what it is known
+            sharing = [host for host in self._hosts.pool_hosts.sharing(mpid) if host not in self._hosts.silent]
+            marks = await asyncio.gather(*(self._mark(mpid, host) for host in sharing))
+            for host, mark in zip(sharing, marks, strict=True):
+                if mark is not None and self._hosts.find(host) is not None:
+                    self._hosts.pool_hosts.note(mpid, host, mark)
+            if known == (known := self._hosts.pool_hosts.identity(mpid)):
+                break
+        if had != self._hosts.hosts_of(mpid):
+            self.changed(mpid)
+
+    async def _mark(self, mpid: int, host: HostId) -> PoolMark | None:
+        """None: the host does not answer, which says nothing of the pool."""
+        expected = self._hosts.pool_hosts.identity(mpid)
+        try:
+            return await self._hosts.by_id[host].storage.pools.mark(mpid, expected, deadline=DEADLINE)
+        except Unknown:
+            return None if host in self._hosts.silent else PoolMark()
+        except Refused:
+            return PoolMark()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})

@@ -1,0 +1,109 @@
+"""Which hosts have each pool: one of them; or of a shared one all whose directories bear the same mark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from velocity.hypervisor.port import HostId
+from velocity.storage.port import PoolMark
+
+
+@dataclass(frozen=True)
+class OfferedPool:
+    """A pool as its host declares it. Numbers are the installation's. Other hosts may have a `shared` one, too."""
+
+    mpid: int
+    name: str
+    shared: bool = False
+
+
+class PoolHosts:
+    """By what the hosts declare, and by what each has said last of the mark of a shared pool."""
+
+    def __init__(self) -> None:
+        self._declared: dict[int, dict[HostId, OfferedPool]] = {}
+        """In the order in which the hosts came: of several, the first is right."""
+        self._marks: dict[tuple[int, HostId], PoolMark] = {}
+        self._identities: dict[int, str] = {}
+        """By which the shared ones are known, once a host has said it."""
+
+    def put(self, host: HostId, pools: Sequence[OfferedPool]) -> None:
+        """The host declares these, and no others."""
+        mine = {pool.mpid: pool for pool in pools}
+        for mpid in self._declared.keys() - mine.keys():
+            self._forget(mpid, host)
+        for mpid, pool in mine.items():
+            self._declared.setdefault(mpid, {})[host] = pool
+
+    def remove(self, host: HostId) -> None:
+        self.put(host, ())
+
+    def _forget(self, mpid: int, host: HostId) -> None:
+        declared = self._declared[mpid]
+        declared.pop(host, None)
+        self._marks.pop((mpid, host), None)
+        if not declared:
+            del self._declared[mpid]
+            self._identities.pop(mpid, None)
+
+    def note(self, mpid: int, host: HostId, mark: PoolMark) -> bool:
+        """What a host says of a shared pool; whether it has the pool by that, or has it no more.
+
+        The first that takes a mark for the pool's makes it known to the others; another one only when nobody has that.
+        """
+        before = self.of(mpid)
+        self._marks[mpid, host] = mark
+        known = self._identities.get(mpid)
+        if mark.taken and mark.identity != known and not any(self._mark(mpid, one).identity == known for one in before):
+            self._identities[mpid] = mark.identity
+        return before != self.of(mpid)
+
+    def _mark(self, mpid: int, host: HostId) -> PoolMark:
+        return self._marks.get((mpid, host), PoolMark())
+
+    def identity(self, mpid: int) -> str:
+        """By which a shared one is known; empty: nobody has said it yet."""
+        return self._identities.get(mpid, "")
+
+    def all(self) -> dict[int, OfferedPool]:
+        return {mpid: next(iter(declared.values())) for mpid, declared in sorted(self._declared.items())}
+
+    def is_shared(self, mpid: int) -> bool:
+        first = next(iter(self._declared.get(mpid, {}).values()), None)
+        return first is not None and first.shared
+
+    def sharing(self, mpid: int) -> list[HostId]:
+        """The hosts that declare it as shared, whether they have it or not."""
+        declared = self._declared.get(mpid, {}) if self.is_shared(mpid) else {}
+        return [host for host, pool in declared.items() if pool.shared]
+
+    def of(self, mpid: int) -> tuple[HostId, ...]:
+        """Where it can be used. A host that was not asked yet is believed to have what it declares."""
+        if not self.is_shared(mpid):
+            return tuple(self._declared.get(mpid, {}))[:1]
+        known = self._identities.get(mpid)
+        return tuple(
+            host
+            for host in self.sharing(mpid)
+            if known is None or (mpid, host) not in self._marks or self._marks[mpid, host].identity == known
+        )
+
+    def first(self, mpid: int) -> HostId | None:
+        """The one that has declared it first; None: nobody has."""
+        return next(iter(self._declared.get(mpid, ())), None)
+
+    def lacking(self, host: HostId) -> dict[int, tuple[OfferedPool, HostId, str]]:
+        """The pools that a host declares and cannot be used there: each with the host that is right, and why."""
+        found = {}
+        for mpid, declared in self._declared.items():
+            if host in declared and host not in (has := self.of(mpid)):
+                found[mpid] = declared[host], next(iter(has), next(iter(declared))), self._why(mpid, host)
+        return found
+
+    def _why(self, mpid: int, host: HostId) -> str:
+        if not self.is_shared(mpid) and not self._declared[mpid][host].shared:
+            return "twice"
+        if not (self.is_shared(mpid) and self._declared[mpid][host].shared):
+            return "half"
+        return "other" if self._mark(mpid, host).identity else "absent"

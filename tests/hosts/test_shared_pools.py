@@ -1,0 +1,283 @@
+"""Pools on storage that several hosts have mounted: one pool, whichever host it is asked of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.api.images import wait
+from tests.api.world import World
+from tests.hosts.sharing import MPID, Shared
+from tests.hosts.together import machine
+from tests.patience import eventually
+from velocity.hypervisor.port import HostId
+from velocity.storage.directory.places import MARK
+
+pytestmark = pytest.mark.anyio
+
+A, B, C = HostId(1), HostId(2), HostId(3)
+BYTES = bytes(range(256)) * 20_000
+
+
+async def uploaded(w: World, mpid: int = MPID, name: str = "data") -> str:
+    answer = await w.upload(BYTES, x_velocity_mpid=str(mpid), x_velocity_name=name, x_velocity_type="DISK")
+    return str(answer["mid"])
+
+
+async def content(w: World, mid: str) -> bytes:
+    ref = w.server.services.library.get(UUID(mid)).ref
+    outgoing = await w.server.services.blobs.get(ref, deadline=10)
+    try:
+        return await outgoing.read(0, 1 << 24)
+    finally:
+        await outgoing.close()
+
+
+def has_it(w: World) -> set[HostId]:
+    return set(w.server.hosts.hosts.hosts_of(MPID))
+
+
+async def asked(w: World) -> None:
+    await w.server.hosts.shared.survey(MPID)
+
+
+@pytest.mark.holds("MANY-120")
+async def test_hosts_that_have_the_same_storage_share_one_pool(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
+        assert has_it(w) == {A, B}
+        made, sent = await w.medium(mpid=MPID), await uploaded(w)
+        assert shared.files() == {f"{made}.raw", f"{sent}.raw"}
+        for host, runs in ((1, w.hypervisor), (2, shared.b.fake)):
+            vmid = await w.vm(f"vm{host}", host=host, media=[{"mid": made, "mode": "VIRTIO", "readonly": True}])
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+            (disk,) = runs.runs[machine(w, vmid)].spec.disks
+            assert disk.media.pool == MPID
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        (one,) = [one for one in (await w.ok("POST", "/m/pool/list", gid=0))["pools"] if one["mpid"] == MPID]
+        assert one["used"] == (1 << 20) + len(BYTES), "what is in it is counted once"
+        await w.ok("DELETE", "/m/media", mid=sent, purge=True)
+        assert shared.files() == {f"{made}.raw"}
+    async with shared.server() as w:
+        assert has_it(w) == {A, B}
+        assert w.server.services.library.get(UUID(made)).mpid == MPID
+
+
+@pytest.mark.holds("MANY-121")
+async def test_a_host_without_the_mount_does_not_have_the_pool_and_writes_nothing_below_it(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    shared.b.mounted.unmount()
+    async with shared.server() as w:
+        assert has_it(w) == {A}
+        mid = await w.medium(mpid=MPID)
+        disk = [{"mid": mid, "mode": "VIRTIO"}]
+        refused = await w.call("PUT", "/v/vm/efi", name="x", gid=0, cpus=1, memory_mib=64, media=disk, host=2)
+        assert refused.code == 12280
+        told = (await w.ok("POST", "/h/host", host=2))["pools"]
+        (pool,) = [one for one in told if one["mpid"] == MPID]
+        assert (pool["state"], pool["size"]) == ("away", 0)
+        assert "mount its storage there, as on host" in pool["message"]
+        assert list(shared.b.mounted.below.iterdir()) == []
+
+        shared.b.mounted.mount()
+        await asked(w)
+        assert has_it(w) == {A, B}
+        vmid = await w.vm(media=disk, host=2)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+
+        shared.b.mounted.unmount()
+        await asked(w)
+        assert has_it(w) == {A}
+        answer = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        assert answer.code == 13223
+        assert "is in a shared pool that host 'b', where the VM is, does not have" in answer["message"]
+        assert list(shared.b.mounted.below.iterdir()) == []
+
+
+@pytest.mark.holds("MANY-121")
+async def test_storage_that_is_unmounted_is_noticed_by_itself(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
+        shared.b.mounted.unmount()
+        w.server.hosts.shared.ask()
+        await eventually(lambda: has_it(w) == {A})
+
+
+@pytest.mark.holds("MANY-122")
+async def test_a_host_with_another_directory_as_the_pool_is_told_so_and_does_not_have_it(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    (shared.b.mounted.below / MARK).parent.mkdir()
+    other = '{"mpid": 7, "identity": "4f6c1a52-0000-4000-8000-000000000000"}\n'
+    (shared.b.mounted.below / MARK).write_text(other)
+    shared.b.mounted.unmount()
+    async with shared.server() as w:
+        assert has_it(w) == {A}
+        (pool,) = [one for one in (await w.ok("POST", "/h/host", host=2))["pools"] if one["mpid"] == MPID]
+        assert "host 'b' has another directory as the shared pool 7 ('shared') than host" in pool["message"]
+        assert (shared.b.mounted.below / MARK).read_text() == other
+
+
+@pytest.mark.holds("MANY-122")
+async def test_a_pool_of_another_installation_is_taken_by_no_host(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    mark = shared.storage / MARK
+    mark.write_text('{"mpid": 7, "identity": "4f6c1a52-0000-4000-8000-000000000000"}\n')
+    async with shared.server() as w:
+        assert (await w.call("PUT", "/m/media/create", mpid=MPID, gid=0, name="x", size=4096)).status == 406
+        await asked(w)
+        assert w.server.hosts.hosts.pool_hosts.identity(MPID) == ""
+        assert shared.files() == set()
+
+
+@pytest.mark.holds("MANY-123")
+async def test_a_pool_that_only_one_of_two_hosts_calls_shared_is_a_conflict(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
+        (own, pool) = shared.b.about["pools"]
+        await w.server.hosts.attach(shared.b.attached(pools=(own, type(pool)(MPID, "shared"))))
+        assert has_it(w) == {A}
+        words = w.server.hosts.hosts.conflicts(B)[MPID]
+        assert "only one of them says `shared`" in words
+
+
+@pytest.mark.holds("MANY-124")
+async def test_calls_go_to_the_own_host_and_to_another_as_long_as_that_does_not_have_it(tmp_path: Path) -> None:
+    shared = Shared(tmp_path, "b", "c")
+    async with shared.server() as w:
+        hosts = w.server.hosts.hosts
+        assert hosts.host_of(MPID) == A
+        first = await uploaded(w)
+        shared.own.unmount()
+        await asked(w)
+        assert hosts.host_of(MPID) == B
+        assert await content(w, first) == BYTES
+        second = await uploaded(w, name="second")
+        assert shared.files() == {f"{first}.raw", f"{second}.raw"}
+        shared.own.mount()
+        await asked(w)
+        assert hosts.host_of(MPID) == B, "who has it is not changed without need"
+        hosts.silent[B] = 1
+        assert hosts.host_of(MPID) == A
+        assert await content(w, second) == BYTES
+        del hosts.silent[B]
+
+
+@pytest.mark.holds("MANY-125")
+async def test_a_vm_whose_media_are_shared_can_be_on_each_host_that_has_them(tmp_path: Path) -> None:
+    shared = Shared(tmp_path, "b", "c")
+    shared.others[1].mounted.unmount()
+    async with shared.server() as w:
+        mid = await w.medium(mpid=MPID)
+        disk = [{"mid": mid, "mode": "VIRTIO", "readonly": True}]
+        placed = [await w.vm(f"vm{number}", media=disk, spread="apart") for number in range(4)]
+        at = [(await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] for vmid in placed]
+        assert sorted(at) == [1, 1, 2, 2]
+        answer = await w.call("PUT", "/v/vm/efi", name="x", gid=0, cpus=1, memory_mib=64, media=disk, host=3)
+        assert "the pool of" in answer["message"] and "is not there" in answer["message"]
+        local = await w.medium("local", mpid=20)
+        vmid = await w.vm("both", media=[*disk, {"mid": local, "mode": "VIRTIO"}])
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2, "where the other one is"
+
+
+@pytest.mark.holds("MANY-126")
+async def test_what_one_host_makes_is_not_removed_by_another_that_opens_the_pool(tmp_path: Path) -> None:
+    """Neither as it connects nor as it is back, or restarted."""
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
+        services = w.server.services
+        mid = await w.medium(mpid=MPID)
+        ref = services.library.get(UUID(mid)).ref
+        under_way = shared.storage / ".moving" / "2f6c1a52-0000-4000-8000-000000000000.raw"
+        under_way.write_bytes(b"half")
+        await services.blobs.stat(MPID, (ref,), deadline=10)
+        for _ in range(2):
+            shared.b.storage = None
+            await w.server.hosts.attach(shared.b.attached())
+            shared.own.unmount()
+            await asked(w)
+            await w.medium(f"by-b-{_}", mpid=MPID)
+            shared.own.mount()
+            w.server.hosts.hosts.silent[B] = 1
+            await asked(w)
+            await w.medium(f"by-a-{_}", mpid=MPID)
+            del w.server.hosts.hosts.silent[B]
+            assert under_way.read_bytes() == b"half"
+    async with shared.server():
+        assert not under_way.exists(), "the next server puts it in order, before anybody works in it"
+        assert len(shared.files()) == 5
+
+
+@pytest.mark.holds("MANY-127")
+@pytest.mark.parametrize("ways", [(20, MPID), (MPID, 20)])
+async def test_a_medium_is_made_anew_on_a_host_that_has_both_pools(tmp_path: Path, ways: tuple[int, int]) -> None:
+    """Also what cannot be done between two hosts."""
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
+        here, there = ways
+        mid = await uploaded(w, here)
+        task = await w.ok("PUT", "/m/media/clone", mid=mid, mpid=there, gid=0, name="copy", format="qcow2")
+        made = await wait(w, task)
+        assert (await w.ok("POST", "/m/media", mid=made["mid"]))["mpid"] == there
+        await wait(w, await w.ok("PUT", "/m/media/move", mid=mid, mpid=there))
+        assert await content(w, mid) == BYTES
+        assert shared.files(".moving") == set()
+        assert len(shared.files()) == (2 if there == MPID else 0)
+
+
+@pytest.mark.holds("MANY-127")
+async def test_a_disk_moves_under_a_vm_that_runs_into_the_shared_pool_and_back(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
+        mid = await w.medium(mpid=20)
+        vmid = await w.vm(media=[{"mid": mid, "mode": "VIRTIO"}])
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        for there in (MPID, 20):
+            await wait(w, await w.ok("PUT", "/m/media/move", mid=mid, mpid=there))
+            (disk,) = shared.b.fake.runs[machine(w, vmid)].spec.disks
+            assert disk.media.pool == there
+        assert shared.files() == shared.files(".moving") == set()
+
+
+@pytest.mark.holds("MANY-128")
+async def test_a_pool_that_the_servers_own_host_does_not_declare_is_the_others(tmp_path: Path) -> None:
+    shared = Shared(tmp_path, "b", "c")
+    shared.b.mounted.path.unlink()
+    async with shared.server(own=False) as w:
+        mid = await w.medium(mpid=MPID)
+        assert has_it(w) == {C}
+        assert shared.files() == {f"{mid}.raw"}
+        assert not shared.b.mounted.path.exists(), "its directory is not made"
+        shared.b.mounted.mount()
+        await asked(w)
+        assert has_it(w) == {B, C}
+    shared.b.mounted.unmount()
+    async with shared.server(own=False) as w:
+        assert has_it(w) == {C}
+        assert await content(w, mid) == bytes(1 << 20)
+        assert list(shared.b.mounted.below.iterdir()) == []
+
+
+@pytest.mark.holds("MANY-129")
+async def test_trash_and_quota_of_a_shared_pool_are_one(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
+        gid = await w.group("team")
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=MPID, quota=2 << 20, write=True, manage=True)
+        mid = await w.medium(mpid=MPID, gid=gid)
+        shared.own.unmount()
+        await asked(w)
+        await w.medium("second", mpid=MPID, gid=gid)
+        refused = await w.call("PUT", "/m/media/create", mpid=MPID, gid=gid, name="third", size=4096)
+        assert refused.status == 406
+        await w.ok("DELETE", "/m/media", mid=mid)
+        assert shared.files(".trash") == {f"{mid}.raw"}
+        shared.own.mount()
+        w.server.hosts.hosts.silent[B] = 1
+        await asked(w)
+        (item,) = (await w.ok("POST", "/t/trash/list", gid=gid))["items"]
+        await w.ok("PUT", "/t/trash", trid=item["trid"])
+        assert f"{mid}.raw" in shared.files()
+        del w.server.hosts.hosts.silent[B]
