@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -319,16 +318,6 @@ def foreign(environ: Mapping[str, str] = os.environ) -> list[str]:
     end nothing."""
     known = {*_OTHER_VARIABLES, *(PREFIX + name.upper() for name in _FIELDS)}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
-
-
-def toml(pools: list[PoolSetting]) -> str:
-    """As VELOCITY_POOLS has them."""
-    return "[" + ", ".join(map(_toml_of, pools)) + "]"
-
-
-def _toml_of(pool: PoolSetting) -> str:
-    name, path = (json.dumps(text, ensure_ascii=False) for text in (pool.name, str(pool.path)))
-    return f"{{mpid={pool.mpid}, name={name}, path={path}{', shared=true' if pool.shared else ''}}}"
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 
 from velocity.cli.stop_guests import stop_guests
-from velocity.config import ConfigError, Settings, is_setting, load, toml
+from velocity.config import ConfigError, PoolSetting, Settings, is_setting, load
 from velocity.hypervisor.qemu import nat_host
 from velocity.hypervisor.qemu.options import options
 from velocity.network.nat_networks import CannotNat
@@ -228,7 +229,7 @@ def _environment(settings: Settings, file: Path | None) -> list[str]:
         if own.get(name):
             own[name] = getattr(settings, name.removeprefix("VELOCITY_").lower())
     if "VELOCITY_POOLS" in own:
-        own["VELOCITY_POOLS"] = toml(settings.pools)
+        own["VELOCITY_POOLS"] = _toml(settings.pools)
     own |= {"VELOCITY_DATA_DIR": str(settings.data_dir)} | ({"VELOCITY_CONFIG": str(file)} if file else {})
     return [f"{name}={value}" for name, value in sorted(own.items())]
 
@@ -303,3 +304,13 @@ def _place(user: bool) -> Path:
     if user:
         return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
     return Path("/etc/systemd/system")
+
+
+def _toml(pools: list[PoolSetting]) -> str:
+    """As VELOCITY_POOLS has them."""
+    return "[" + ", ".join(map(_toml_of, pools)) + "]"
+
+
+def _toml_of(pool: PoolSetting) -> str:
+    name, path = (json.dumps(text, ensure_ascii=False) for text in (pool.name, str(pool.path)))
+    return f"{{mpid={pool.mpid}, name={name}, path={path}{', shared=true' if pool.shared else ''}}}"
