@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from tests.node.served import Served
 from velocity.hosts.shared_pools import SharedPools
-from velocity.hypervisor.attached import OWN_HOST, AttachedHost, AttachedHosts
+from velocity.hypervisor.attached import FIRST_HOST, AttachedHost, AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.pool_hosts import OfferedPool
 from velocity.hypervisor.port import HostId
@@ -207,7 +207,7 @@ class SharedSubject(DirectorySubject):
     def _both(self) -> Storage:
         usb = OfferedPool(2, "usb", shared=True)
         own = AttachedHost(
-            OWN_HOST, "a", FakeHypervisor(), self._open("records", shared=True), (OfferedPool(1, "good"), usb)
+            FIRST_HOST, "a", FakeHypervisor(), self._open("records", shared=True), (OfferedPool(1, "good"), usb)
         )
         b = AttachedHost(HostId(2), "b", FakeHypervisor(), self._open("records-of-b", shared=True), (usb,))
         self._each = [own.storage, b.storage]
