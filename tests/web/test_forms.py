@@ -167,6 +167,7 @@ def test_the_wizard_asks_who_may_log_in_where_the_image_is_a_disk_and_keeps_no_s
 
 
 @pytest.mark.holds("PAGE-52")
+@pytest.mark.holds("PAGE-70")
 def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: Path, person: NewPerson) -> None:
     (tmp_path / "raw").write_bytes(b"a disk".ljust(1 << 20, b"\0"))
     qemu_img("convert", "-O", "qcow2", tmp_path / "raw", tmp_path / "qcow2")
@@ -188,13 +189,26 @@ def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: 
             named(page, "Next").click()
             expect(field(page, "Name")).to_have_value(name)
             expect(field(page, "User")).to_have_value("small")
+            if where == "Fetched":
+                field(page, "Size").fill("512 KiB")
+                expect(page.get_by_text("The image has 1 MiB, and is not cut.")).to_be_visible()
+                field(page, "Size").fill("3 MiB")
+                field(page, "Port forwards").fill("22")
+                named(page, "Next").click()
+                expect(field(page, "Port forwards")).to_be_focused()
+                field(page, "Port forwards").fill("2222:22 5353:53/udp")
             named(page, "Next").click()
             expect(page.get_by_text("Fetch it from 127.0.0.1")).to_have_count(1 if where != "Fetched" else 0)
             named(page, "Create and start").click()
             expect(page).to_have_url(re.compile("/console"))
         with Client(host.url, host.key) as client:
-            found = {one.name: one.readonly for one in client.list_media(gid=0).media}
+            media = client.list_media(gid=0).media
+            found = {one.name: one.readonly for one in media}
+            (vmid,) = (one.vmid for one in client.list_vms(gid=0).vms if one.name == "small-1-2")
+            forwards = [(one.host_port, one.guest_port, one.protocol) for one in client.show_vm(vmid=vmid).forwards]
         served.server.shutdown()
+    assert {one.name: one.size >> 20 for one in media} == {"small-1": 1, "small-1-disk": 1, "small-1-2-disk": 3}
+    assert forwards == [(2222, 22, "tcp"), (5353, 53, "udp")]
     assert found == {"small-1": True, "small-1-disk": False, "small-1-2-disk": False} and served.asked == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,31 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         expect(page.get_by_text("Host backyard does not respond")).to_be_visible()
         one.go(f"/vms/{vmid}")
         expect(page.get_by_text("It does not respond: this is its last known state.").first).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-71")
+def test_the_wizard_offers_what_the_chosen_host_has(tmp_path: Path, person: NewPerson) -> None:
+    with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard", (20, "fast")))) as host:
+        for name, pool in (("near.iso", "default"), ("far.iso", "fast")):
+            (tmp_path / name).write_bytes(b"not empty".ljust(2048))
+            host.ok("media", "upload", str(tmp_path / name), "--pool", pool)
+        one = person(host.url)
+        one.enter("root", "/create")
+        page = one.page
+        images = page.get_by_role("radiogroup", name="Image", exact=True)
+        expect(images.get_by_role("radio")).to_have_count(2)
+        page.get_by_role("radio", name="near.iso").check()
+        page.get_by_label("Host", exact=True).select_option("backyard")
+        expect(images.get_by_role("radio")).to_have_count(1)
+        expect(page.get_by_role("radio", name="far.iso")).not_to_be_checked()
+        assert one.violations() == []
+        page.get_by_label("Host", exact=True).select_option("The best for it")
+        page.get_by_role("radio", name="far.iso").check()
+        page.get_by_role("button", name="Next").click()
+        page.get_by_role("button", name="Next").click()
+        page.get_by_role("button", name="The same from the command line").click()
+        expect(page.get_by_role("group", name="Command lines")).to_contain_text("--pool id:20")
+        page.get_by_role("button", name="Create and start").click()
+        expect(page).to_have_url(re.compile("/console"))
+        (made,) = json.loads(host.ok("vm", "list", "--json"))["vms"]
+        assert made["host"]["name"] == "backyard", "its new disk is where its ISO is"

@@ -223,7 +223,7 @@ def test_uploads_of_all_tabs_take_turns(host: Host, person: NewPerson, tmp_path:
             file.write_bytes(b"image")
         one.page.get_by_label("Files to upload").set_input_files(files)
         dialog = one.page.get_by_role("dialog")
-        expect(dialog).to_contain_text("free on its disk")  # which moves the button
+        expect(dialog).to_contain_text("free in the pool")  # which moves the button
         dialog.get_by_role("button", name=re.compile("^Upload")).click()
         shown = "Uploading" if one is first else "Waiting for other uploads"
         expect(one.page.get_by_role("region", name="Uploads")).to_contain_text(shown)

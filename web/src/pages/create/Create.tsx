@@ -105,6 +105,7 @@ function Questions() {
             refuse={it.noUpload}
             warning={it.warning}
             onGroup={it.setGroup}
+            onHost={it.setHost}
             onMedium={it.setMedium}
             onNamed={it.setNamed}
             onBlank={it.setBlank}

@@ -41,6 +41,7 @@ export function TextField({
   warning,
   disabled,
   numeric,
+  placeholder,
   onChange,
 }: {
   id: string;
@@ -52,6 +53,7 @@ export function TextField({
   warning?: string;
   disabled?: boolean;
   numeric?: boolean;
+  placeholder?: string;
   onChange: (value: string) => void;
 }) {
   return (
@@ -59,6 +61,7 @@ export function TextField({
       <TextInput
         id={id}
         value={value}
+        placeholder={placeholder}
         isDisabled={disabled}
         inputMode={numeric ? "numeric" : undefined}
         validated={problem ? "error" : "default"}

@@ -6,6 +6,7 @@ import { Choose } from "@/ui/Choose";
 import type { GroupChoice } from "@/ui/groups";
 import { CatalogueList } from "./CatalogueList";
 import type { Draft } from "./draft";
+import { HostField } from "./HostField";
 import { ImageList } from "./ImageList";
 import { UploadHere } from "./UploadHere";
 
@@ -20,6 +21,7 @@ export function ImageStep({
   refuse,
   warning,
   onGroup,
+  onHost,
   onMedium,
   onNamed,
   onBlank,
@@ -29,7 +31,7 @@ export function ImageStep({
   /** The medium that it is, also when it was uploaded here. */
   chosen: string | undefined;
   groups: readonly GroupChoice[];
-  /** Those that the group can have. */
+  /** Those that the group and the chosen host can have. */
   media: readonly Medium[];
   /** What the server knows by name, and whether it is there. */
   catalogue: readonly CatalogueImage[];
@@ -40,6 +42,7 @@ export function ImageStep({
   refuse: string | undefined;
   warning: string | undefined;
   onGroup: (gid: number) => void;
+  onHost: (host: string) => void;
   onMedium: (medium: Medium) => void;
   onNamed: (image: CatalogueImage) => void;
   onBlank: () => void;
@@ -61,6 +64,7 @@ export function ImageStep({
             />
           </FormGroup>
         )}
+        <HostField host={draft.host} onHost={onHost} />
         <FormSection title="An existing image" titleElement="h3">
           <ImageList media={media} gid={draft.gid} chosen={chosen} onChoose={onMedium} />
         </FormSection>

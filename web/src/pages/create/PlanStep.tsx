@@ -2,10 +2,11 @@
 import { Alert, Content, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
 import { messageOf } from "@/api/http";
 import { Code } from "@/ui/Code";
+import { bytes } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";
-import { type Draft, makesDisk } from "./draft";
+import { type Draft, grownSize, makesDisk } from "./draft";
 import { commandLines, createVm, type Image, makeDisk, shownVm } from "./requests";
 
 export function PlanStep({
@@ -30,6 +31,7 @@ export function PlanStep({
   const shown = createVm(draft, image, diskMade ?? (makesDisk(draft) ? "MID-OF-THE-DISK" : undefined));
   const lines = commandLines(draft, image, path(draft.gid), file);
   const later = !image?.mid && image !== undefined;
+  const grown = grownSize(draft);
   const waits = later && (draft.disk === "copy" || draft.disk === "import");
   return (
     <div className="v-plan">
@@ -48,6 +50,13 @@ export function PlanStep({
         </List>
       )}
       {disk && (diskError ? <Refused what="The disk" error={diskError} /> : <PlanSummary change={put(disk)} />)}
+      {grown !== undefined && (
+        <List>
+          <ListItem>
+            Grows <strong>{draft.diskName}</strong> to {bytes(grown)}
+          </ListItem>
+        </List>
+      )}
       {vmError ? (
         <Refused what="The VM" error={vmError} />
       ) : (
@@ -65,6 +74,12 @@ export function PlanStep({
       </ExpandableSection>
       <Content component="h3">The same with the API</Content>
       {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}
+      {grown !== undefined && (
+        <SameAs
+          title="Its size"
+          request={{ method: "patch", path: "/m/media", body: { mid: diskMade ?? "MID-OF-THE-DISK", size: grown } }}
+        />
+      )}
       <SameAs
         title="The VM; the id of its disk is in the previous response"
         request={{ method: "put", path: "/v/vm/efi", body: shownVm(shown) }}

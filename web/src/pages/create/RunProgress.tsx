@@ -45,6 +45,7 @@ export function RunProgress({
     upload: "Upload the image",
     fetch: "Fetch the image",
     disk: `Create the disk ${draft.diskName}`,
+    grow: `Grow ${draft.diskName} to ${draft.grownSize.trim()}`,
     vm: `Create the VM ${draft.name}`,
     start: `Start ${draft.name}`,
   };

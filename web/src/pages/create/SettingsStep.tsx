@@ -5,12 +5,24 @@ import { useAnswer } from "@/api/queries";
 import { DISK_HELP, diskBytes, MEMORY_HELP, memoryMib } from "@/ui/amounts";
 import { Choose } from "@/ui/Choose";
 import { bytes, count, mib } from "@/ui/format";
+import { FORWARDS_HELP } from "@/ui/forwards";
 import { useGroupsWhere } from "@/ui/groups";
 import { WhoGivesMore } from "@/ui/WhoGivesMore";
 import { DISK_FORMATS, type Format } from "../media/content";
 import { scarceWords } from "../media/rules";
 import type { Available } from "./available";
-import { DISKS, DISPLAYS, type Disk, type Draft, makesDisk, type Problems, type Role, sizeOf } from "./draft";
+import {
+  DISKS,
+  DISPLAYS,
+  type Disk,
+  type Draft,
+  grownSize,
+  growsDisk,
+  makesDisk,
+  type Problems,
+  type Role,
+  sizeOf,
+} from "./draft";
 import { Field, TextField } from "./Field";
 import { LoginFields } from "./LoginFields";
 
@@ -101,9 +113,7 @@ export function SettingsStep({
         {diskMade && (
           <Alert isInline isPlain variant="info" title="The disk has already been created and will be used." />
         )}
-        {role === "named" && (
-          <span className="v-subtle">{`${DISK_WORDS.copy}. It can be grown on the VM's page.`}</span>
-        )}
+        {role === "named" && <span className="v-subtle">{DISK_WORDS.copy}</span>}
         <div className="v-create-row">
           {DISKS[role].length > 1 && (
             <Field id="create-disk" label="Kind of disk">
@@ -128,8 +138,20 @@ export function SettingsStep({
               onChange={(diskSize) => onChange({ diskSize })}
             />
           )}
+          {growsDisk(draft) && (
+            <TextField
+              id="create-grown-size"
+              label="Size"
+              value={draft.grownSize}
+              placeholder="as large as the image"
+              problem={problems.grownSize}
+              hint={[diskHint(pool, grownSize(draft)), DISK_HELP].filter(Boolean).join(". ")}
+              warning={scarceWords(pool?.free, grownSize(draft))}
+              onChange={(grownSize) => onChange({ grownSize })}
+            />
+          )}
           {makesDisk(draft) && room.pools.length > 1 && (
-            <Field id="create-pool" label="Pool" hint={draft.disk === "new" ? undefined : diskHint(pool, undefined)}>
+            <Field id="create-pool" label="Pool">
               <Choose
                 id="create-pool"
                 value={String(draft.mpid ?? "")}
@@ -183,32 +205,22 @@ export function SettingsStep({
             />
           </Field>
         </div>
+        {draft.nic === "nat" && (
+          <TextField
+            id="create-forwards"
+            label="Port forwards"
+            value={draft.forwards}
+            placeholder="none"
+            problem={problems.forwards}
+            hint={`Ports of the host that lead to the guest. ${FORWARDS_HELP}`}
+            onChange={(forwards) => onChange({ forwards })}
+          />
+        )}
       </FormSection>
       {(role === "disk" || role === "packed" || role === "named") && (
         <LoginFields draft={draft} problems={problems} onChange={onChange} />
       )}
       <ExpandableSection toggleText="More">
-        {host?.hosts && (
-          <Field
-            id="create-host"
-            label="Host"
-            hint="The server picks one: where its disks are, or with the most free memory."
-          >
-            <Choose
-              id="create-host"
-              value={draft.host}
-              choices={[
-                { value: "", label: "The best for it" },
-                ...host.hosts.map((one) => ({
-                  value: String(one.id),
-                  label: one.name,
-                  disabled: one.duty !== "active" || one.unreachable_since !== undefined,
-                })),
-              ]}
-              onChange={(chosen) => onChange({ host: chosen })}
-            />
-          </Field>
-        )}
         {makesDisk(draft) && (
           <div className="v-create-row">
             <TextField
@@ -274,7 +286,7 @@ function remains(
 
 function diskHint(pool: Available["pools"][number] | undefined, size: number | undefined): string | undefined {
   if (!pool) return undefined;
-  const free = pool.free === undefined ? "" : `; ${bytes(pool.free)} free on its disk`;
+  const free = pool.free === undefined ? "" : `; ${bytes(pool.free)} free in the pool`;
   if (pool.left === undefined) return pool.free === undefined ? undefined : `No quota${free}`;
   return `${bytes(pool.left)} left; ${bytes(Math.max(0, pool.left - (size ?? 0)))} after this${free}`;
 }

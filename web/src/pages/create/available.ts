@@ -2,14 +2,14 @@
 import { useMemo } from "react";
 import { useMay, usePools } from "@/api/live";
 import { useAnswer } from "@/api/queries";
-import type { PoolInfo, Quota } from "@/api/schema";
+import type { HostRef, PoolInfo, Quota } from "@/api/schema";
 
 export interface Available {
   left: Quota;
   /** Whether the quotas are known: nothing left and nothing known are not the same. */
   known: boolean;
   /** Where a disk can be made; those that may not be managed are not in it. */
-  pools: { mpid: number; name: string; left?: number; free?: number }[];
+  pools: { mpid: number; name: string; left?: number; free?: number; host?: HostRef }[];
   ready: boolean;
 }
 

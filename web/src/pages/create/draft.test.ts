@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { DISK_HELP, MEMORY_HELP } from "@/ui/amounts";
-import { type Draft, problems, proposed, roleOf, roleOfFile, sizeOf, suggestName } from "./draft";
+import { FORWARDS_HELP } from "@/ui/forwards";
+import { type Draft, grownSize, problems, proposed, roleOf, roleOfFile, sizeOf, suggestName } from "./draft";
 
 const NONE: ReadonlySet<string> = new Set();
 const KNOWN = { left: {}, poolLeft: undefined, vms: NONE, media: NONE };
@@ -70,4 +71,21 @@ test("what an image can be", () => {
 test("displays are width and height", () => {
   expect(sizeOf("1920 × 1080")).toEqual({ width: 1920, height: 1080 });
   expect(sizeOf("0x5")).toBeUndefined();
+});
+
+test("an image is grown, and never cut", () => {
+  const copy = { disk: "copy" as const };
+  expect(problems(draft({ ...copy, grownSize: "" }), KNOWN)).toEqual({});
+  expect(problems(draft({ ...copy, grownSize: "3" }), { ...KNOWN, imageSize: 2 * 2 ** 30 })).toEqual({});
+  expect(Object.keys(problems(draft({ ...copy, grownSize: "1" }), { ...KNOWN, imageSize: 2 * 2 ** 30 }))).toEqual([
+    "grownSize",
+  ]);
+  expect(problems(draft({ disk: "new", grownSize: "much" }), KNOWN)).toEqual({});
+  expect(grownSize(draft({ ...copy, grownSize: "3" }))).toBe(3 * 2 ** 30);
+  expect(grownSize(draft({ ...copy, grownSize: " " }))).toBeUndefined();
+});
+
+test("what is no port forward is told at its field, where there is a NIC that it would lead to", () => {
+  expect(problems(draft({ forwards: "22" }), KNOWN)).toEqual({ forwards: FORWARDS_HELP });
+  expect(problems(draft({ forwards: "22", nic: "none" }), KNOWN)).toEqual({});
 });

@@ -4,6 +4,7 @@ import { IMAGE_ENDINGS, IMPORTED, IMPORTED_FILE } from "@/pages/media/content";
 import { DISK_HELP, diskBytes, MEMORY_HELP, memoryMib } from "@/ui/amounts";
 import { hashProblem, keysOf, keysProblem, userProblem } from "@/ui/cloudInit";
 import { bytes, mib } from "@/ui/format";
+import { FORWARDS_HELP, readForwards } from "@/ui/forwards";
 import { nameProblem } from "@/ui/problems";
 
 export type Source =
@@ -28,13 +29,18 @@ export interface Draft {
   memory: string;
   disk: Disk;
   diskName: string;
+  /** Of a new one. */
   diskSize: string;
+  /** To which one that is made of an image is grown; empty: it stays as large as the image. */
+  grownSize: string;
   format: "raw" | "qcow2";
   imageMode: "VIRTIO" | "USB";
   /** "1280x800" or "none". */
   display: string;
   /** "nat", "none", or "bridge:" and the id of a host NIC. */
   nic: string;
+  /** Ports of the host that lead to it: "2222:22". */
+  forwards: string;
   autostart: boolean;
   start: boolean;
   /** For cloud-init, of an image that is a disk: who may log in, keys one a line, and a password's hash. */
@@ -75,10 +81,12 @@ export function proposed(gid: number, left: Left, poolLeft: number | undefined):
     disk: "new",
     diskName: "",
     diskSize: disk >= 2 ** 30 ? `${Math.floor(disk / 2 ** 30)} GiB` : "1 GiB",
+    grownSize: "",
     format: "qcow2",
     imageMode: "VIRTIO",
     display: DISPLAYS[0] ?? "none",
     nic: "nat",
+    forwards: "",
     autostart: false,
     start: true,
     user: "",
@@ -116,9 +124,11 @@ export type Field =
   | "cpus"
   | "memory"
   | "diskSize"
+  | "grownSize"
   | "diskName"
   | "display"
   | "nic"
+  | "forwards"
   | "user"
   | "sshKeys"
   | "passwordHash";
@@ -130,6 +140,8 @@ const freshNameProblem = (name: string, taken: ReadonlySet<string>, what: string
 export interface Known {
   left: Left;
   poolLeft: number | undefined;
+  /** Of the image that a disk is made of, where it is known. */
+  imageSize?: number | undefined;
   /** Names of VMs in the group, and of media in the group and pool. */
   vms: ReadonlySet<string>;
   media: ReadonlySet<string>;
@@ -157,6 +169,8 @@ export function problems(draft: Draft, known: Known): Problems {
     else if (known.poolLeft !== undefined && size > known.poolLeft)
       addProblem("diskSize", `The quota has ${bytes(known.poolLeft)} left.`);
   }
+  addProblem("grownSize", grownProblem(draft, known));
+  if (draft.nic === "nat" && !readForwards(draft.forwards)) addProblem("forwards", FORWARDS_HELP);
   addProblem("user", userProblem(draft.user.trim()));
   addProblem("sshKeys", keysProblem(keysOf(draft.sshKeys)));
   addProblem("passwordHash", hashProblem(draft.passwordHash.trim()));
@@ -167,6 +181,21 @@ export function problems(draft: Draft, known: Known): Problems {
 
 export const makesDisk = (draft: Pick<Draft, "disk">): boolean =>
   draft.disk === "new" || draft.disk === "copy" || draft.disk === "import";
+
+/** The bytes that a disk made of an image is to have; undefined: as many as the image. */
+export const grownSize = (draft: Draft): number | undefined =>
+  growsDisk(draft) && draft.grownSize.trim() !== "" ? diskBytes(draft.grownSize) : undefined;
+
+export const growsDisk = (draft: Pick<Draft, "disk">): boolean => draft.disk === "copy" || draft.disk === "import";
+
+function grownProblem(draft: Draft, { poolLeft, imageSize }: Known): string | undefined {
+  if (!growsDisk(draft) || draft.grownSize.trim() === "") return undefined;
+  const size = diskBytes(draft.grownSize);
+  if (size === undefined || size < 1) return DISK_HELP;
+  if (imageSize !== undefined && size < imageSize) return `The image has ${bytes(imageSize)}, and is not cut.`;
+  if (poolLeft !== undefined && size > poolLeft) return `The quota has ${bytes(poolLeft)} left.`;
+  return undefined;
+}
 
 /** The contract has the same for width and height. */
 const SIDE = Display.width;

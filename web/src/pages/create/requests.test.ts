@@ -90,3 +90,23 @@ test("who may log in goes to an image that is a disk, and a password's hash is s
   expect(createVm(draft, ISO, "d").cloud_init).toBeUndefined();
   expect(createVm({ ...DRAFT, disk: "copy" }, { ...ISO, isCdrom: false }, "d").cloud_init).toBeUndefined();
 });
+
+test("ports lead to a NAT NIC, and to nothing else", () => {
+  const draft = { ...DRAFT, disk: "none" as const, forwards: "2222:22 5353:53/udp", start: false };
+  expect(createVm(draft, undefined, undefined).forwards).toHaveLength(2);
+  expect(commandLines(draft, undefined, "/", undefined)).toEqual([
+    "velocity vm create web --cpus 2 --memory 2048M --display 1280x800 --nic nat --forward 2222:22 --forward 5353:53/udp",
+  ]);
+  expect(createVm({ ...draft, nic: "none" }, undefined, undefined)).not.toHaveProperty("forwards");
+  expect(commandLines({ ...draft, nic: "none" }, undefined, "/", undefined)[0]).not.toContain("--forward");
+});
+
+test("a disk that is made of an image is grown before a VM has it", () => {
+  const draft = { ...DRAFT, disk: "copy" as const, grownSize: "10", start: false, nic: "none" };
+  const image = { mid: "d", name: "debian-13", gid: 0, isCdrom: false };
+  expect(commandLines(draft, image, "/", undefined).slice(0, 2)).toEqual([
+    "velocity media clone debian-13 web-disk",
+    "velocity media set web-disk --size 10G",
+  ]);
+  expect(commandLines({ ...draft, disk: "new" }, image, "/", undefined).join()).not.toContain("media set");
+});

@@ -2,9 +2,10 @@
 import type { Body } from "@/api/call";
 import { diskBytes, memoryMib } from "@/ui/amounts";
 import { HIDDEN, keysOf, masked } from "@/ui/cloudInit";
+import { forwardText, readForwards } from "@/ui/forwards";
 import { groupOption, idWord, MISREAD } from "@/ui/vmCli";
 import { shell } from "../../ui/format";
-import { type Draft, sizeOf } from "./draft";
+import { type Draft, grownSize, sizeOf } from "./draft";
 
 export type CreateVm = Body<"/v/vm/efi", "put">;
 export type MakeDisk =
@@ -64,6 +65,7 @@ export function createVm(draft: Draft, image: Image | undefined, disk: string | 
     displays: size ? [{ name: "display0", ...size, ppi: 96 }] : [],
     media,
     nics: nicsOf(draft.nic),
+    ...forwardsOf(draft),
     autostart: draft.autostart,
     ...loginOf(draft, image),
   };
@@ -91,6 +93,12 @@ export const shownVm = (body: CreateVm): CreateVm =>
 function nicsOf(nic: string): NonNullable<CreateVm["nics"]> {
   if (nic === "none") return [];
   return nic.startsWith("bridge:") ? [{ type: "BRIDGE", host: Number(nic.slice(7)) }] : [{ type: "NAT" }];
+}
+
+/** They lead to the first NAT NIC. */
+function forwardsOf({ nic, forwards }: Draft): Pick<CreateVm, "forwards"> {
+  const read = nic === "nat" ? readForwards(forwards) : undefined;
+  return read?.length ? { forwards: read } : {};
 }
 
 /** `file` is what is uploaded here and now; `group` the path of the group. */
@@ -138,6 +146,9 @@ export function commandLines(
       ...where,
       ...pool,
     ]);
+  const grown = grownSize(draft);
+  if (grown !== undefined)
+    lines.push(["velocity", "media", "set", draft.diskName, "--size", amount(String(grown)), ...where]);
   const vm = [
     "velocity",
     "vm",
@@ -154,6 +165,7 @@ export function commandLines(
   else if (draft.disk !== "none") vm.push("--media", `${draft.diskName}:block`);
   if (image?.isCdrom) vm.push("--media", `${word}${draft.imageMode === "USB" ? ":usb" : ""}:ro`);
   if (draft.nic !== "none") vm.push("--nic", draft.nic);
+  for (const one of forwardsOf(draft).forwards ?? []) vm.push("--forward", forwardText(one));
   if (draft.autostart) vm.push("--autostart");
   if (draft.host) vm.push("--host", idWord(draft.host));
   const login = loginOf(draft, image).cloud_init;

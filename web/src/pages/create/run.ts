@@ -5,10 +5,10 @@ import { ApiError } from "@/api/http";
 import { type Kind, live } from "@/api/live";
 import type { TaskInfo } from "@/api/schema";
 import { uploads } from "@/api/upload";
-import type { Draft } from "./draft";
+import { type Draft, grownSize } from "./draft";
 import { createVm, fetchImage, type Image, makeDisk } from "./requests";
 
-export type StepId = "upload" | "fetch" | "disk" | "vm" | "start";
+export type StepId = "upload" | "fetch" | "disk" | "grow" | "vm" | "start";
 
 export interface RunStep {
   id: StepId;
@@ -104,6 +104,7 @@ export function stepsOf({ draft, image, upload }: Order): StepId[] {
   if (upload !== undefined) steps.push("upload");
   if (image?.fetch) steps.push("fetch");
   if (draft.disk !== "none" && draft.disk !== "itself") steps.push("disk");
+  if (grownSize(draft) !== undefined) steps.push("grow");
   steps.push("vm");
   if (draft.start) steps.push("start");
   return steps;
@@ -151,6 +152,11 @@ const WORK: Record<StepId, Work> = {
     if (found) return set({ disk: found.mid });
     const answer = (await send("put", making.path, making.body)) as { mid?: string; tid?: number };
     set({ disk: answer.mid ?? (await ended(answer.tid as number, note)) });
+  },
+  grow: async ({ draft }, run) => {
+    const size = grownSize(draft);
+    if (run.disk !== undefined && size !== undefined && live.get("medium", run.disk)?.size !== size)
+      await call("patch", "/m/media", { mid: run.disk, size });
   },
   vm: async ({ draft, image }, run, set, _note, before) => {
     if (run.vmid !== undefined) return;

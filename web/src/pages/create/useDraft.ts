@@ -1,14 +1,15 @@
 /** The draft with all that is known around it: what is proposed, what is wrong with it, what the server says of it. */
 import { useDeferredValue, useEffect, useMemo, useState } from "react";
 import { ApiError, messageOf } from "@/api/http";
-import { type Medium, useMay, useObjects } from "@/api/live";
+import { type Medium, type Pool, useMay, useObjects, usePools } from "@/api/live";
 import type { CatalogueImage } from "@/api/schema";
 import { uploads, useUpload } from "@/api/upload";
 import { useAttachable } from "@/ui/attachable";
 import { pathsOf, useGroupsWhere } from "@/ui/groups";
+import { isOn } from "@/ui/hosts";
 import { type Change, usePlan } from "@/ui/PlanSummary";
 import { warningOf } from "../media/warning";
-import { useAvailable } from "./available";
+import { type Available, useAvailable } from "./available";
 import { baseName, fetchedOf, useCatalogue } from "./catalogue";
 import {
   DISKS,
@@ -37,6 +38,7 @@ const FIELDS: Record<string, Field> = {
   gid: "gid",
   displays: "display",
   nics: "nic",
+  forwards: "forwards",
   "cloud_init.user": "user",
   "cloud_init.ssh_keys": "sshKeys",
   "cloud_init.password_hash": "passwordHash",
@@ -46,14 +48,24 @@ export function useDraft() {
   const groups = useGroupsWhere("vm.create");
   const [kept] = useState(() => keptDraft(groups));
   const [gid, setGid] = useState(kept.gid ?? groups[0]?.gid ?? 0);
-  const room = useAvailable(gid);
+  const available = useAvailable(gid);
   const [typed, setTyped] = useState<Partial<Draft>>(kept.typed);
   const running = useRun();
   const may = useMay();
   const vms = useObjects("vm");
   const all = useAttachable(gid);
-  const media = useUsable(all, gid);
+  const host = typed.host ?? "";
+  const poolOf = usePoolOf();
+  const media = useUsable(all, gid, host);
   const upload = useUpload(typed.source?.from === "upload" ? typed.source.id : undefined);
+  const catalogue = useCatalogue();
+  const { source: present } = typed;
+  const named = present?.from === "catalogue" ? catalogue.find((one) => one.name === present.name) : undefined;
+  const chosen = named ? fetchedOf(named, all, gid) : chosenOf(typed.source, all, upload?.mid);
+  const role: Role = named ? "named" : chosen ? roleOf(chosen) : upload ? roleOfFile(upload.file) : "blank";
+  // beside what is attached itself, a disk has to be on the same host
+  const attached = chosen && (role === "cdrom" || typed.disk === "itself") ? poolOf(chosen)?.host?.id : undefined;
+  const room = useOnHost(available, host || String(attached ?? ""));
   const mpid = room.pools.find((one) => one.mpid === typed.mpid)?.mpid ?? room.pools[0]?.mpid;
   const pool = room.pools.find((one) => one.mpid === mpid);
   const taken = useMemo(() => new Set(vms.filter((one) => one.gid === gid).map((one) => one.name)), [vms, gid]);
@@ -61,11 +73,6 @@ export function useDraft() {
     () => new Set(all.filter((one) => one.gid === gid && one.mpid === mpid).map((one) => one.name)),
     [all, gid, mpid],
   );
-  const catalogue = useCatalogue();
-  const { source: present } = typed;
-  const named = present?.from === "catalogue" ? catalogue.find((one) => one.name === present.name) : undefined;
-  const chosen = named ? fetchedOf(named, all, gid) : chosenOf(typed.source, all, upload?.mid);
-  const role: Role = named ? "named" : chosen ? roleOf(chosen) : upload ? roleOfFile(upload.file) : "blank";
   const made = running.made;
   const draft = useMemo((): Draft => {
     const base = proposed(gid, room.left, pool?.left);
@@ -103,11 +110,12 @@ export function useDraft() {
   const local = problems(draft, {
     left: room.left,
     poolLeft: pool?.left,
+    imageSize: role === "packed" ? undefined : chosen?.size,
     vms: made?.vmid === undefined ? taken : new Set(),
     media: made?.disk ? new Set() : disks,
   });
   if (makesDisk(draft) && mpid === undefined && room.ready)
-    local.gid ??= "The group may not create media in any pool. Choose an existing disk, or ask for a pool.";
+    local.gid ??= `The group may not create media in any pool${host ? " of that host" : ""}. Choose an existing disk, or ask for a pool.`;
   const sound = !running.run && Object.keys(local).length === 0 && typed.source !== undefined;
   const vm = useSettled<Change>(
     sound ? { method: "put", path: "/v/vm/efi", body: createVm(draft, image, made?.disk) } : undefined,
@@ -155,6 +163,10 @@ export function useDraft() {
       if (typed.source?.from === "upload") source({ from: "blank" });
       setTyped((before) => ({ ...before, source: undefined, mpid: undefined }));
     },
+    setHost: (next: string) => {
+      const lost = chosen !== undefined && !named && !isOn(poolOf(chosen), next);
+      setTyped((before) => ({ ...before, host: next, ...(lost && { source: undefined }) }));
+    },
     setMedium: (one: Medium) => source({ from: "medium", mid: one.mid }),
     setNamed: (one: CatalogueImage) => source({ from: "catalogue", name: one.name }, { user: one.user }),
     setBlank: () => source({ from: "blank" }),
@@ -170,6 +182,11 @@ export function useDraft() {
   };
 }
 
+/** What is left on a host; empty: on all. */
+function useOnHost(available: Available, host: string): Available {
+  return useMemo(() => ({ ...available, pools: available.pools.filter((one) => isOn(one, host)) }), [available, host]);
+}
+
 /** What was typed before a reload, as far as it still can be: an upload under way goes on under Media. */
 function keptDraft(groups: readonly { gid: number }[]): Kept {
   const mid = new URLSearchParams(location.search).get("image"); // of the page of a medium
@@ -183,10 +200,19 @@ function keptDraft(groups: readonly { gid: number }[]): Kept {
 const hasSource = (source: Source | undefined, chosen: Medium | undefined): boolean =>
   source?.from === "blank" || chosen !== undefined;
 
-/** What a group can attach: what is its own or an ancestor's, or of a group whose media one may list. All of those are here. */
-function useUsable(all: readonly Medium[], gid: number): Medium[] {
+function usePoolOf(): (medium: Medium) => Pool | undefined {
+  const pools = usePools();
+  return useMemo(() => {
+    const known = new Map(pools.map((one) => [one.mpid, one]));
+    return (medium) => known.get(medium.mpid);
+  }, [pools]);
+}
+
+/** What a group can attach on that host: what is its own or an ancestor's, or of a group whose media one may list. All of those are here. */
+function useUsable(all: readonly Medium[], gid: number, host: string): Medium[] {
   const groups = useObjects("group");
   const may = useMay();
+  const poolOf = usePoolOf();
   return useMemo(() => {
     const paths = pathsOf(groups);
     const own = (one: Medium) => (one.gid === gid ? 0 : 1);
@@ -194,11 +220,11 @@ function useUsable(all: readonly Medium[], gid: number): Medium[] {
     return all
       .filter((one) => one.gid === gid || may("media.list", one.gid) || isShared(one) || isAbove(one.gid, gid, paths))
       .filter((one) => !(roleOf(one) === "disk" && one.used_by.some((vm) => vm.writing)))
-      .filter((one) => one.content?.format !== "blank")
+      .filter((one) => one.content?.format !== "blank" && isOn(poolOf(one), host))
       .sort(
         (a, b) => own(a) - own(b) || rank(a) - rank(b) || a.name.localeCompare(b.name, undefined, { numeric: true }),
       );
-  }, [all, gid, groups, may]);
+  }, [all, gid, groups, may, poolOf, host]);
 }
 
 const isAbove = (upper: number, lower: number, paths: Map<number, string>): boolean => {

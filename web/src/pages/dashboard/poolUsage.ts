@@ -52,7 +52,7 @@ export function ofQuota(pool: PoolInfo, gid: number, path: string): PoolUsage | 
     quota: true,
     words:
       pool.message ??
-      `${bytes(Math.max(0, left))} of quota left of ${bytes(size)}; ${bytes(pool.free)} free on its disk.`,
+      `${bytes(Math.max(0, left))} of quota left of ${bytes(size)}; ${bytes(pool.free)} free in the pool.`,
   };
 }
 
@@ -65,7 +65,7 @@ export function ofUse(pool: PoolInfo, gid: number, path: string): PoolUsage {
     size: pool.used + pool.free,
     quota: false,
     ...problemOf(pool),
-    words: pool.message ?? `${bytes(pool.used)} of media; ${bytes(pool.free)} free on its disk. No quota.`,
+    words: pool.message ?? `${bytes(pool.used)} of media; ${bytes(pool.free)} free in the pool. No quota.`,
   };
 }
 

@@ -1,0 +1,36 @@
+/** Which host the VM is to be on, where there are several: what can be chosen after that is what this one has. */
+import { useAnswer } from "@/api/queries";
+import { Choose } from "@/ui/Choose";
+import { useGroupsWhere } from "@/ui/groups";
+import { Field } from "./Field";
+
+export function HostField({ host, onHost }: { host: string; onHost: (host: string) => void }) {
+  const sees = useGroupsWhere("host.view").length > 0;
+  const hosts = useAnswer("post", "/h/host", {}, { enabled: sees }).data?.hosts;
+  if (!hosts) return null;
+  return (
+    <Field
+      id="create-host"
+      label="Host"
+      hint={
+        host === ""
+          ? "The server picks one: where its disks are, or with the most free memory."
+          : "Media of other hosts are not offered: a VM uses those of its own."
+      }
+    >
+      <Choose
+        id="create-host"
+        value={host}
+        choices={[
+          { value: "", label: "The best for it" },
+          ...hosts.map((one) => ({
+            value: String(one.id),
+            label: one.name,
+            disabled: one.duty !== "active" || one.unreachable_since !== undefined,
+          })),
+        ]}
+        onChange={onHost}
+      />
+    </Field>
+  );
+}
