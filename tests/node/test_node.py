@@ -143,6 +143,23 @@ async def test_what_is_under_way_when_the_connection_leads_elsewhere_is_unknown(
     await until_connected(hypervisor)
 
 
+@pytest.mark.holds("MANY-166")
+async def test_what_streams_over_a_lost_connection_ends_with_the_first_call_over_another(pair: Pair) -> None:
+    """A link that was cut leaves it open on the node, where it would take the news that the new one waits for."""
+    lost, _ = pair.leader(1)
+    await until_connected(lost)
+    earlier = Listener(lost)
+    await earlier.up_to(await lost.machines.start(machine(), spec(pair.fake), deadline=DEADLINE))
+    again, _ = pair.leader(1)
+    await until_connected(again)
+    with pytest.raises(Unknown):
+        await earlier.end()
+    number = await again.machines.start(machine(), spec(pair.fake), deadline=DEADLINE)
+    later = Listener(again)
+    await later.up_to(number)
+    await later.close()
+
+
 async def opened(storage: Storage) -> None:
     for mpid, _ in POOLS:
         await storage.pools.open(mpid, (), (), (), deadline=DEADLINE)

@@ -53,6 +53,8 @@ class Node:
         self._turn = asyncio.Lock()
         self._open: set[asyncio.Task[Any]] = set()
         """What streams, or is held, for the present leader."""
+        self._peer = ""
+        """Where its connection comes from. It has one: another one follows on one that it has lost."""
 
     async def listen(self, address: str, identity: Callable[[], Identity]) -> tuple[grpc.aio.Server, int]:
         """Serve at an address (`host:port`); the port is told, too. Each new connection is shown the identity of then.
@@ -166,7 +168,7 @@ class Node:
         if CONTROLLER.encode() not in names:
             raise PermissionError("the certificate is not a controller's")
         term = next((int(value) for key, value in context.invocation_metadata() or () if key == wire.TERM), 0)
-        if term == self._terms.highest and self._storage is not None:
+        if term == self._terms.highest and self._storage is not None and context.peer() == self._peer:
             return
         async with self._turn:
             if term < self._terms.highest:
@@ -174,8 +176,10 @@ class Node:
                     f"this host has been led in term {self._terms.highest}; yours is {term}. Where the database was "
                     "restored from an older copy, let the host join again (velocity node token --again)"
                 )
+            if term > self._terms.highest or context.peer() != self._peer:
+                await self._end_open()  # what is told over a lost connection is heard by nobody
+                self._peer = context.peer()
             if term > self._terms.highest:
-                await self._end_open()
                 if self._storage is not None:
                     old, self._storage = self._storage, None
                     await old.close()
