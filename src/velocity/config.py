@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from velocity import network_settings
+
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
@@ -56,6 +58,21 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "joined, and to nobody else",
         ),
     ] = "0.0.0.0:8091"
+    move_address: Annotated[
+        str,
+        Meta(
+            pattern=r"^([0-9a-fA-F:]*:[0-9a-fA-F:.]*|\d{1,3}(\.\d{1,3}){3})?\Z",
+            description="the IP address at which other hosts reach this one to bring VMs that run; empty: that of "
+            "`node_listen`, or, where it names none, the one on the way to other networks",
+        ),
+    ] = ""
+    move_ports: Annotated[
+        str,
+        Meta(
+            pattern=r"^\d{1,5}-\d{1,5}\Z",
+            description="the TCP ports at which other hosts bring VMs that run, two for each VM at once",
+        ),
+    ] = "8100-8131"
     data_dir: Annotated[Path, Meta(description="the directory for all persistent data")] = Path()
     database: Annotated[
         str,
@@ -194,10 +211,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def forwardable(self) -> range:
         """The ports of this host that may lead to VMs."""
-        if self.forward_ports == "none":
-            return range(0)
-        first, _, last = self.forward_ports.partition("-")
-        return range(int(first), int(last or first) + 1)
+        return network_settings.ports(self.forward_ports)
+
+    @property
+    def move_host(self) -> str:
+        """The address at which VMs come; empty: at every one of this host's."""
+        listened = self.node_listen.rpartition(":")[0].strip("[]")
+        return self.move_address or (listened if network_settings.is_address(listened) else "")
+
+    @property
+    def move_range(self) -> range:
+        """The ports at which they come."""
+        return network_settings.ports(self.move_ports)
 
     @property
     def proxies(self) -> list[IPv4Network | IPv6Network]:
@@ -351,20 +376,13 @@ def _check(settings: Settings) -> Settings:
         raise ConfigError("tls_cert and tls_key belong together: set both, or neither")
     if settings.root_password and not 8 <= len(settings.root_password) <= 1024:
         raise ConfigError("root_password must have 8 to 1,024 characters")
-    if settings.nat_subnet not in ("", "none"):
-        _check_subnet(settings.nat_subnet)
-    ports = settings.forwardable
-    if settings.forward_ports != "none" and not (ports and ports[0] >= 1 and ports[-1] <= 65535):
-        raise ConfigError("forward_ports: write ports from 1 to 65535, the lower one first, as 20000-29999, or none")
-    for one in settings.trusted_proxies:
-        from ipaddress import ip_network  # few have any
-
-        try:
-            ip_network(one)
-        except ValueError as error:
-            raise ConfigError(
-                f"trusted_proxies: {error}: name an address or a network, as 10.0.0.5 or fd00::/64"
-            ) from None
+    try:
+        network_settings.check(
+            settings.nat_subnet, settings.forward_ports, settings.trusted_proxies, settings.move_address,
+            settings.move_ports,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     named: tuple[tuple[str, list[object]], ...] = (
         ("pools: the mpid", [pool.mpid for pool in settings.pools]),
         ("pools: the name", [pool.name for pool in settings.pools]),
@@ -376,16 +394,3 @@ def _check(settings: Settings) -> Settings:
         if twice:
             raise ConfigError(f"{what} {twice[0]!r} occurs twice")
     return settings
-
-
-def _check_subnet(text: str) -> None:
-    from ipaddress import IPv4Network  # few have it
-
-    try:
-        subnet = IPv4Network(text)
-    except ValueError as error:
-        raise ConfigError(f"nat_subnet: {error}; write a network such as 10.80.0.0/20") from None
-    if not any(subnet.subnet_of(IPv4Network(one)) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")):
-        raise ConfigError(f"nat_subnet: {subnet} is not private: use 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
-    if not 16 <= subnet.prefixlen <= 29:
-        raise ConfigError(f"nat_subnet: {subnet} must have a prefix of 16 to 29")

@@ -28,7 +28,7 @@ async def subject(
     await fake.close()
 
 
-@pytest.fixture(params=["fake", "remote"])
+@pytest.fixture(params=["fake", "remote", pytest.param("qemu", marks=pytest.mark.guest)])
 async def pair(
     request: pytest.FixtureRequest, tmp_path: Path, runtime: Path, anyio_backend: str
 ) -> AsyncIterator[Pair]:

@@ -1,4 +1,4 @@
-"""Two hosts between which machines move: the subjects of the port's suite, twice."""
+"""Two hosts between which machines move: the subjects of the port's suite, twice, and what is between them."""
 
 from __future__ import annotations
 
@@ -7,39 +7,66 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from tests.ports.subjects import FakeSubject, RemoteSubject, Subject
+from tests.ports.links import Link
+from tests.ports.subjects import FakeSubject, QemuSubject, RemoteSubject, Subject
 from velocity.hypervisor.fake import FakeMobility
-from velocity.hypervisor.port import MovePhase
+from velocity.hypervisor.port import Landing, MovePhase
+
+
+class Between(Protocol):
+    """What is between two hosts."""
+
+    async def through(self, landing: Landing) -> Landing:
+        """Where the source goes to."""
+
+    def stall(self) -> None:
+        """From here on nothing comes through."""
+
+    def go_on(self) -> None:
+        """It does again."""
 
 
 @dataclass
 class Pair:
     source: Subject
     target: Subject
+    link: Between
+
+
+class NoNetwork:
+    """Between two in memory: what is sent waits in its phase."""
+
+    def __init__(self, source: FakeMobility) -> None:
+        self._source = source
+
+    async def through(self, landing: Landing) -> Landing:
+        return landing
 
     def stall(self) -> None:
-        """From here on nothing comes through between the two."""
-        mobility(self.source).holds = {phase: asyncio.Event() for phase in MovePhase}
+        self._source.holds = {phase: asyncio.Event() for phase in MovePhase}
 
     def go_on(self) -> None:
-        """It does again."""
-        mobility(self.source).holds.clear()
-
-
-def mobility(host: Subject) -> FakeMobility:
-    assert isinstance(host, FakeSubject)
-    return host.fake.mobility
+        self._source.holds.clear()
 
 
 @asynccontextmanager
 async def opened(kind: str, place: Path, runtime: Path) -> AsyncIterator[Pair]:
     async with AsyncExitStack() as stack:
-        hosts: list[Subject] = []
         for name in ("a", "b"):
             (place / name).mkdir()
-            host = RemoteSubject(place / name) if kind == "remote" else FakeSubject()
-            await host.open()
-            stack.push_async_callback(host.close)
-            hosts.append(host)
-        yield Pair(*hosts)
+        if kind == "qemu":
+            source, target = (QemuSubject(place / name, runtime, uids) for name, uids in (("a", 40000), ("b", 51000)))
+            link = Link()
+            stack.push_async_callback(link.close)
+            for host in (source, target):
+                await host.open()
+                stack.push_async_callback(host.close)
+            yield Pair(source, target, link)
+            return
+        first, second = (RemoteSubject(place / name) if kind == "remote" else FakeSubject() for name in ("a", "b"))
+        for fake in (first, second):
+            await fake.open()
+            stack.push_async_callback(fake.close)
+        yield Pair(first, second, NoNetwork(first.fake.mobility))

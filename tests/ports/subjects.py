@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -36,7 +37,8 @@ from velocity.hypervisor.port import (
     Stop,
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor
-from velocity.hypervisor.qemu.options import Options, options
+from velocity.hypervisor.qemu.moves.network import MovePorts
+from velocity.hypervisor.qemu.options import options
 from velocity.node import remote
 from velocity.storage.directory.places import file_name, host_places
 from velocity.storage.directory.pool import PoolDirectories
@@ -212,10 +214,9 @@ def prepared() -> Path:
 class QemuSubject:
     """QEMU itself, by a program that can be held before it becomes QEMU."""
 
-    def __init__(self, data: Path, runtime: Path) -> None:
-        made = options(Settings(data_dir=data, runtime_dir=str(runtime), accelerator="tcg", uid_base=40000))
-        program = str(prepared() / "qemu")
-        self.options = Options(made.data_dir, made.runtime_dir, made.accelerator, made.uids, program)
+    def __init__(self, data: Path, runtime: Path, uid_base: int = 40000) -> None:
+        made = options(Settings(data_dir=data, runtime_dir=str(runtime), accelerator="tcg", uid_base=uid_base))
+        self.options = replace(made, binary=str(prepared() / "qemu"), moves=MovePorts("127.0.0.1", range(40100, 40200)))
         self._pids: dict[Incarnation, int] = {}
         for learnt in (prepared() / "learnt").glob("*"):
             shutil.copytree(learnt, data / learnt.name)

@@ -28,6 +28,7 @@ from velocity.hypervisor.incarnation import HostId as HostId
 from velocity.hypervisor.incarnation import Incarnation as Incarnation
 from velocity.hypervisor.mirrors import MirrorProgress as MirrorProgress
 from velocity.hypervisor.mirrors import Mirrors as Mirrors
+from velocity.hypervisor.mobility import SAID as SAID
 from velocity.hypervisor.mobility import Copied as Copied
 from velocity.hypervisor.mobility import Landing as Landing
 from velocity.hypervisor.mobility import Mobility as Mobility

@@ -17,11 +17,14 @@ from velocity.hypervisor.qemu import nic_filters, qemu_log
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.launch import recovered
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
+from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.processes import start_time
+from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.runs import Run, RunEnd, boot_id
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns
+from velocity.hypervisor.waits import AWAY, MOVING
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +45,23 @@ class Unwatched:
     task: asyncio.Task[None] | None = None
 
 
+def check_at_home(entry: RunEntry) -> None:
+    """Raises `HypervisorError` for one that is between two hosts."""
+    match entry.run.between:
+        case Between.INCOMING:
+            received = entry.session.observed.does(Fact.RECEIVED)
+            raise HypervisorError(AWAY[Fact.RECEIVED if received else Fact.INCOMING])
+        case Between.HANDED if not entry.session.observed.leaving:
+            raise HypervisorError(AWAY[Fact.HANDED])
+        case one if one is not None or entry.session.observed.leaving:
+            raise HypervisorError(MOVING)
+
+
 class Adoption:
     """What is found on one host."""
 
-    def __init__(self, sessions: WatchedRuns, starts: Starts, news: FactStream) -> None:
+    def __init__(self, sessions: WatchedRuns, starts: Starts, moves: Moves, news: FactStream) -> None:
+        self._moves = moves
         self._sessions = sessions
         self._starts = starts
         self._news = news
@@ -107,6 +123,12 @@ class Adoption:
             raise HypervisorError(f"{unwatched.why}: try again later")
         return self._sessions.running(who)
 
+    def changeable(self, who: Incarnation) -> RunEntry:
+        """This very run, if it is not between two hosts. Raises `NotRunning`, `HypervisorError`."""
+        entry = self.running(who)
+        check_at_home(entry)
+        return entry
+
     # Looking
 
     async def _look(self, host: HostId) -> int:
@@ -137,7 +159,7 @@ class Adoption:
         try:
             if start_time(run.pid) != run.started:
                 return False
-            self._sessions.watch(who, run).adopt()
+            self._adopt(who, run)
         except ProcessLookupError:
             return False
         except OSError as error:
@@ -146,6 +168,12 @@ class Adoption:
             unwatched = self._unwatched[run.machine] = Unwatched(who, run, why)
             unwatched.task = asyncio.create_task(self._watch_later(unwatched))
         return True
+
+    def _adopt(self, who: Incarnation, run: Run) -> None:
+        session = self._sessions.watch(who, run)
+        session.adopt()
+        if not session.gone:
+            self._moves.adopt(self._sessions.running(who))
 
     async def _watch_later(self, unwatched: Unwatched) -> None:
         pause = FIRST_PAUSE
@@ -156,7 +184,7 @@ class Adoption:
             try:
                 if start_time(run.pid) == run.started:
                     await asyncio.to_thread(self._sessions.place.runs.keep, run)
-                    self._sessions.watch(who, run).adopt()
+                    self._adopt(who, run)
                     del self._unwatched[run.machine]
                     return
             except ProcessLookupError:

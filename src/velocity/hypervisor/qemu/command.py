@@ -89,6 +89,7 @@ class LaunchSpec:
     own: str
     direct_aio: str = "native"
     """Of QEMU's ways to read and write, the one past the page cache."""
+    incoming: bool = False  # it waits for a guest of another host
 
     @cached_property
     def boot_order(self) -> list[str]:
@@ -115,7 +116,8 @@ def arguments(plan: LaunchSpec) -> list[str]:
         *_balloon(plan),
         *_more_memory(plan),
         *_agent(plan),
-        # Its standard input and output: it never waits for a file, and none has to be opened by its path.
+        *(("-incoming", "defer") if plan.incoming else ()),
+        # Its standard input and output: it never waits for a file, and opens none by its path.
         *("-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"),
         *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
     ]

@@ -17,6 +17,7 @@ from velocity.hypervisor.qemu.host import QemuHosts
 from velocity.hypervisor.qemu.machines import QemuMachines
 from velocity.hypervisor.qemu.mirrors import QemuMirrors
 from velocity.hypervisor.qemu.mobility import QemuMobility
+from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.options import Options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.starting import Starts
@@ -40,15 +41,16 @@ class QemuHypervisor:
         news = FactStream()
         self.sessions = WatchedRuns(news)
         self.starts = Starts(self.sessions)
-        self.adoption = Adoption(self.sessions, self.starts, news)
-        self.machines = QemuMachines(self.sessions, self.starts, self.adoption, news)
+        moves = Moves(self.sessions)
+        self.adoption = Adoption(self.sessions, self.starts, moves, news)
+        self.machines = QemuMachines(self.sessions, self.starts, self.adoption, moves, news)
         self.consoles = QemuConsoles(self.sessions, self.adoption)
         self.screens = QemuScreens(self.adoption)
         self.hosts = QemuHosts(options, self.sessions, self.starts, self.adoption)
         self.meters = QemuMeters(self.adoption)
         self.guests = QemuGuests(self.adoption)
         self.mirrors = QemuMirrors(self.sessions, self.adoption)
-        self.mobility = QemuMobility(self.sessions, self.adoption)
+        self.mobility = QemuMobility(self.sessions, self.adoption, self.machines, moves, news, options.moves)
 
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""

@@ -18,9 +18,8 @@ STATUS: dict[str, tuple[Fact, FactCause]] = {
     "prelaunch": (Fact.HELD, FactCause.ASKED),
     "paused": (Fact.PAUSED, FactCause.ASKED),
     "debug": (Fact.PAUSED, FactCause.UNKNOWN),
-    "inmigrate": (Fact.PAUSED, FactCause.ASKED),
-    "postmigrate": (Fact.PAUSED, FactCause.ASKED),
-    "finish-migrate": (Fact.PAUSED, FactCause.ASKED),
+    "inmigrate": (Fact.INCOMING, FactCause.ASKED),
+    "postmigrate": (Fact.HANDED, FactCause.ASKED),
     "save-vm": (Fact.PAUSED, FactCause.ASKED),
     "restore-vm": (Fact.PAUSED, FactCause.ASKED),
     "suspended": (Fact.RUNNING, FactCause.ASKED),
@@ -31,6 +30,8 @@ STATUS: dict[str, tuple[Fact, FactCause]] = {
     "internal-error": (Fact.PAUSED, FactCause.INTERNAL_ERROR),
 }
 """QMP's RunState -> what it means here."""
+STANDS_STILL = "finish-migrate"
+"""In which it is open on which of two hosts it goes on."""
 
 SHUTDOWN: dict[str, FactCause] = {
     "guest-shutdown": FactCause.GUEST_SHUTDOWN,
@@ -57,13 +58,15 @@ Tell = Callable[[Fact, FactCause, str], FactReport]
 class EventInterpreter:
     """`last` is what was told last, `shutdown` why QEMU ends. `pausing` is set by whoever asks for a pause.
 
-    `reset` is set by each reset that was asked for, and cleared by whoever asks.
+    `reset` is set by each reset that was asked for, and cleared by whoever asks. `arriving`: its guest comes from
+    another host, and nobody has let it run here; `leaving`: it is being sent to one.
     """
 
     def __init__(self, tell: Tell) -> None:
         self.last: FactReport | None = None
         self.shutdown: FactCause | None = None
         self.pausing = False
+        self.arriving = self.leaving = False
         self.reset = asyncio.Event()
         self._tell = tell
         self._cause: tuple[FactCause, str] | None = None
@@ -89,6 +92,13 @@ class EventInterpreter:
                     FactCause.DISK_FULL if data.get("nospace") else FactCause.DISK_ERROR,
                     plain(data.get("reason", "")),
                 )
+            case "STOP" if self.leaving and self._cause is None:
+                pass  # to be handed over, or to go on
+            case "MIGRATION" if data.get("status") == "completed":
+                if self.arriving:
+                    self.record_fact(Fact.RECEIVED, FactCause.ASKED)
+                elif self.leaving:
+                    self.record_fact(Fact.HANDED, FactCause.ASKED)
             case "STOP":
                 why, detail = self._cause or (FactCause.ASKED if self.pausing else FactCause.UNKNOWN, "")
                 self._cause, self.pausing = None, False
@@ -105,6 +115,11 @@ class EventInterpreter:
                 self.reset.set()
             case _:
                 pass
+
+    def meaning(self, status: str) -> tuple[Fact, FactCause]:
+        """Of what its monitor says that it does."""
+        fact, why = STATUS.get(status, (Fact.PAUSED, FactCause.UNKNOWN))
+        return (Fact.RECEIVED, why) if self.arriving and fact is Fact.PAUSED else (fact, why)
 
     def on_query_answer(self, before: FactReport | None, fact: Fact, why: FactCause) -> FactReport:
         """Take what its monitor has answered; `before` is what was told last when it was asked.

@@ -43,6 +43,7 @@ from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
 from velocity.hypervisor.qemu.nic_links import connect_nics, disconnect, has_link, with_links
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
+from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.serial import INPUT
 from velocity.hypervisor.qemu.seriallog import copy
@@ -58,19 +59,25 @@ Clear = Callable[[Run], object]
 
 
 def launch(
-    place: HostDirectories, who: Incarnation, spec: MachineSpec, clear: Clear, overtaken: threading.Event
+    place: HostDirectories,
+    who: Incarnation,
+    spec: MachineSpec,
+    clear: Clear,
+    overtaken: threading.Event,
+    *,
+    incoming: bool = False,
 ) -> Run:
     """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing.
 
-    `clear` removes what a failed start has left; what it cannot remove, it has to come back to. `overtaken` is set by
-    whoever does not want it any more.
+    `incoming`: its guest comes from another host. `clear` removes what a failed start has left; what it cannot remove,
+    it has to come back to. `overtaken` is set by whoever does not want it any more.
     """
     try:
         left = place.runs.left(who.machine)
         if left is not None:
             cleared(place, msgspec.structs.replace(left, end=None))
         with contextlib.ExitStack() as undo:
-            run = _launch(place, who, spec, undo, clear, overtaken)
+            run = _launch(place, who, spec, undo, clear, overtaken, incoming=incoming)
             undo.pop_all()
             return run
     except (OSError, Refused, taps.CannotConnect, MissingFirmware) as error:
@@ -87,6 +94,8 @@ def cleared(place: HostDirectories, run: Run) -> None:
         place.runs.note_end(run)
     for link in run.links:
         disconnect(place, run, link)
+    if run.between is Between.INCOMING:
+        place.forget(run.machine)  # half of what another host has
     place.runs.end(run)
 
 
@@ -95,8 +104,8 @@ def recovered(place: HostDirectories, who: Incarnation, run: Run) -> None:
     if run.spool is not None:
         directory = place.runs.directory(who.machine)
         with contextlib.closing(SpooledConsole(directory, run.spool)) as console:
-            copy(place.serial_log(who.machine), who.epoch, console)
-        with contextlib.closing(QemuLog(directory, run.spool, who.epoch, place.qemu_log(who))) as own_words:
+            copy(place.serial_log(who.machine), run.first_epoch, console)
+        with contextlib.closing(QemuLog(directory, run.spool, run.first_epoch, place.qemu_log(who))) as own_words:
             own_words.copy()
 
 
@@ -114,6 +123,8 @@ def _launch(
     undo: contextlib.ExitStack,
     clear: Clear,
     overtaken: threading.Event,
+    *,
+    incoming: bool,
 ) -> Run:
     prepare_state(place, who, spec)
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
@@ -124,7 +135,8 @@ def _launch(
         in_memory = filesizes.in_memory(writable) >> 20
         nat = any(isinstance(nic, NatSpec) and not nic.place for nic in spec.nics)
         try:
-            run = place.runs.begin(who.machine, who.epoch, nat=nat, spool=spool.below(largest, place.bounds))
+            bounds, between = spool.below(largest, place.bounds), Between.INCOMING if incoming else None
+            run = place.runs.begin(who.machine, who.epoch, nat=nat, spool=bounds, between=between)
         except FileExistsError:
             raise  # another run's
         except OSError:
@@ -151,6 +163,7 @@ def _launch(
             nics=connect_nics(place, run, spec, copies),
             own=str(place.runs.own(who.machine)),
             direct_aio=place.direct_aio,
+            incoming=incoming,
         )
         _check(overtaken)
         pid = _spawn(place, who, plan, run, largest, copies)

@@ -22,10 +22,12 @@ from velocity.hypervisor.port import (
     Unknown,
 )
 from velocity.hypervisor.qemu import live
-from velocity.hypervisor.qemu.adoption import Adoption
+from velocity.hypervisor.qemu.adoption import Adoption, check_at_home
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.live.growth import grow
+from velocity.hypervisor.qemu.moves.moves import Moves
+from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
@@ -37,8 +39,11 @@ OLDER = "an older run of this machine has not ended yet"
 class QemuMachines:
     """Keeps `velocity.hypervisor.port.Machines`."""
 
-    def __init__(self, sessions: WatchedRuns, starts: Starts, adoption: Adoption, news: FactStream) -> None:
+    def __init__(
+        self, sessions: WatchedRuns, starts: Starts, adoption: Adoption, moves: Moves, news: FactStream
+    ) -> None:
         self._sessions = sessions
+        self._moves = moves
         self._starts = starts
         self._adoption = adoption
         self._news = news
@@ -48,34 +53,40 @@ class QemuMachines:
         if start is not None and start.who == who:
             raise Unknown("it is being started")
         if session is not None and session.who == who and not session.gone:
+            check_at_home(self._sessions.running(who))
             return self._news.told
+        await self.begin(who, spec, deadline)
+        return self._news.told
+
+    async def begin(self, who: Incarnation, spec: MachineSpec, deadline: float, *, incoming: bool = False) -> None:
+        """A new run, which waits for its guest, or runs. Raises `HypervisorError`, `Unknown`."""
+        start, session = self._starts.of(who.machine), self._sessions.of(who.machine)
         if start is not None or self._adoption.unwatched(who.machine) is not None:
             raise HypervisorError(OLDER)
         if session is not None:
             await _cleared(session, who, deadline)
         ended = self._news.begin(who)
         try:
-            await self._starts.start(who, spec, deadline)
+            await self._starts.start(who, spec, deadline, incoming=incoming)
         except HypervisorError:
             if ended is not None and self._starts.of(who.machine) is None:
                 await self._sessions.drop(ended)  # else its note was removed by the start
             raise
-        return self._news.told
 
     async def pause(self, who: Incarnation, *, deadline: float) -> int:
-        await self._adoption.running(who).session.pause(deadline=deadline)
+        await self._adoption.changeable(who).session.pause(deadline=deadline)
         return self._news.told
 
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
-        await self._adoption.running(who).session.resume(deadline=deadline)
+        await self._adoption.changeable(who).session.resume(deadline=deadline)
         return self._news.told
 
     async def reset(self, who: Incarnation, *, deadline: float) -> int:
-        await self._adoption.running(who).session.reset(deadline=deadline)
+        await self._adoption.changeable(who).session.reset(deadline=deadline)
         return self._news.told
 
     async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
-        entry = self._adoption.running(who)
+        entry = self._adoption.changeable(who)
         try:
             async with within(deadline, "its devices were not changed in time"):
                 made, waits = await live.alter(self._sessions.place, entry, spec, deadline)
@@ -84,7 +95,7 @@ class QemuMachines:
         return Altered(self._news.told, made, waits)
 
     async def resize(self, who: Incarnation, media: MediaRef, size: int, *, deadline: float) -> int:
-        entry = self._adoption.running(who)
+        entry = self._adoption.changeable(who)
         async with within(deadline, "its disk did not become larger in time"):
             await grow(entry, media, size, deadline)
         return self._news.told
@@ -96,7 +107,9 @@ class QemuMachines:
             return self._news.told
         number = self._news.told
         with contextlib.suppress(NotRunning):
-            await self._adoption.running(who).session.execute("system_powerdown", deadline=deadline)
+            entry = self._adoption.running(who)
+            if entry.run.between in (None, Between.SENDING):
+                await entry.session.execute("system_powerdown", deadline=deadline)
         return number
 
     async def _end(self, who: Incarnation, deadline: float) -> None:
@@ -162,6 +175,7 @@ class QemuMachines:
         self._news.forget(machine)
 
     async def close(self) -> None:
+        await self._moves.close()
         await self._starts.close()
         await self._adoption.close()
         await self._sessions.close()

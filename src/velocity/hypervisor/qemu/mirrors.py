@@ -39,7 +39,7 @@ class QemuMirrors:
         return await self._do(who, deadline, lambda change: mirrors.settle(change, media))
 
     async def _do(self, who: Incarnation, deadline: float, work: Callable[[Change], Awaitable[T]]) -> T:
-        entry = self._adoption.running(who)
+        entry = self._adoption.changeable(who)
         if entry.run.made is None:
             raise HypervisorError("an earlier version of Velocity started it, and noted less of it")
         change = Change(self._sessions.place, entry, entry.run.made, asyncio.get_running_loop().time() + deadline)

@@ -2,41 +2,166 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from velocity.hypervisor.port import Copied, HypervisorError, Incarnation, Landing, MachineSpec, MoveProgress
+from velocity import uninterrupted
+from velocity.hypervisor.port import (
+    SAID,
+    Copied,
+    Fact,
+    HypervisorError,
+    Incarnation,
+    Landing,
+    MachineSpec,
+    MoveProgress,
+    NotRunning,
+    Stop,
+    Unknown,
+)
 from velocity.hypervisor.qemu.adoption import Adoption
-from velocity.hypervisor.qemu.watched_runs import WatchedRuns
+from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.machines import QemuMachines
+from velocity.hypervisor.qemu.moves import secrecy
+from velocity.hypervisor.qemu.moves.departure import Departure
+from velocity.hypervisor.qemu.moves.moves import Moves
+from velocity.hypervisor.qemu.moves.network import MovePorts, listen
+from velocity.hypervisor.qemu.run_note import Between
+from velocity.hypervisor.qemu.watched_run import WatchedRun
+from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns
 
-NOT_YET = "machines do not move between hosts while they run yet"
+LAST = 5.0
+"""Seconds that what could not be made ready has to end."""
+ANNOUNCED = {"initial": 50, "max": 550, "rounds": 5, "step": 100}
+"""Milliseconds: how often, and when, bridges are told at which port the guest's NICs are now."""
+LATE = 0.9
+"""The part of a deadline after which one that was not received is refused."""
 
 
 class QemuMobility:
-    """Keeps `velocity.hypervisor.port.Mobility`."""
+    """Keeps `velocity.hypervisor.port.Mobility`. Machines come to the ports of `listen`, at that address."""
 
-    def __init__(self, sessions: WatchedRuns, adoption: Adoption) -> None:
+    def __init__(
+        self,
+        sessions: WatchedRuns,
+        adoption: Adoption,
+        machines: QemuMachines,
+        moves: Moves,
+        news: FactStream,
+        at: MovePorts,
+    ) -> None:
         self._sessions = sessions
         self._adoption = adoption
+        self._machines = machines
+        self._moves = moves
+        self._news = news
+        self._at = at
 
-    async def places(self, who: Incarnation, *, deadline: float) -> bytes:
-        raise HypervisorError(NOT_YET)
+    # On the target
 
     async def receive(
         self, who: Incarnation, spec: MachineSpec, places: bytes, copied: Sequence[Copied], *, deadline: float
     ) -> Landing:
-        raise HypervisorError(NOT_YET)
+        until = asyncio.get_running_loop().time() + deadline
+        key, ports = secrecy.new_key(), listen(self._at.address, self._at.ports)
+        try:
+            landing = Landing(self._at.told(), ports.memory.getsockname()[1], ports.disks.getsockname()[1], key)
+            await self._machines.begin(who, spec, deadline * LATE, incoming=True)
+        except BaseException:
+            ports.close()
+            raise
+        try:
+            entry = self._sessions.running(who)
+            left = max(0.1, until - asyncio.get_running_loop().time())
+            await self._moves.arrival(entry).prepare(ports, key, copied, left)
+        except BaseException as error:
+            ports.close()
+            await uninterrupted.whole(self._end(who))
+            if isinstance(error, TimeoutError | OSError | Unknown):
+                raise HypervisorError(f"it could not be made ready to be received: {error}") from None
+            raise
+        return landing
+
+    async def _end(self, who: Incarnation) -> None:
+        """What could not be made ready is no run that anybody has to hear of."""
+        session = self._sessions.of(who.machine)
+        if session is not None and session.who == who:
+            with contextlib.suppress(HypervisorError):
+                await session.end(deadline=LAST)
+            await self._machines.acknowledge(who, deadline=LAST)
+
+    async def take(self, who: Incarnation, said: bytes, *, deadline: float) -> int:
+        entry = self._adoption.running(who)
+        if entry.run.between is not Between.INCOMING:
+            return self._news.told
+        until = asyncio.get_running_loop().time() + deadline
+        arrival = self._moves.arrival(entry)
+        try:
+            async with asyncio.timeout(deadline * LATE):
+                await arrival.settled.wait()
+        except TimeoutError:
+            raise HypervisorError("it has not been received") from None
+        try:
+            await asyncio.to_thread(self._sessions.place.serial_log(who.machine).begin, who.epoch, said[-SAID:])
+            await entry.session.resume(deadline=max(0.1, until - asyncio.get_running_loop().time()))
+            await arrival.taken()
+        except OSError as error:
+            raise Unknown(f"that it runs could not be noted: {error.strerror}") from None
+        with contextlib.suppress(HypervisorError):  # the networks that it is on learn where it is now
+            await entry.session.execute("announce-self", deadline=deadline, **ANNOUNCED)
+        return self._news.told
+
+    async def release(self, who: Incarnation, *, deadline: float) -> None:
+        await self._adoption.know(who.host)
+        session = self._sessions.of(who.machine)
+        runs = session is not None and session.who == who and not session.gone
+        if runs and self._sessions.running(who).run.between is not Between.INCOMING:
+            raise HypervisorError("it was taken, and is a run as any other")
+        await self._machines.stop(who, Stop.NOW, deadline=deadline)
+        await self._machines.acknowledge(who, deadline=deadline)
+
+    # On the source
+
+    async def places(self, who: Incarnation, *, deadline: float) -> bytes:
+        self._adoption.running(who)
+        return b""
 
     async def send(
         self, who: Incarnation, landing: Landing, copied: Sequence[Copied], *, deadline: float
     ) -> AsyncIterator[MoveProgress]:
-        raise HypervisorError(NOT_YET)
-        yield
-
-    async def take(self, who: Incarnation, said: bytes, *, deadline: float) -> int:
-        raise HypervisorError(NOT_YET)
-
-    async def release(self, who: Incarnation, *, deadline: float) -> None:
-        raise HypervisorError(NOT_YET)
+        entry = self._adoption.changeable(who)
+        if not entry.session.observed.does(Fact.RUNNING):
+            raise HypervisorError("it does not run: only a machine that runs is sent")
+        departure = Departure(self._sessions.place, entry, landing, copied)
+        entry.session.observed.leaving = True
+        going = self._moves.do(departure.run(deadline, self._moves.do))
+        try:
+            async with contextlib.aclosing(departure.progress(going)) as told:
+                async for one in told:
+                    yield one
+            await going
+        finally:
+            if not going.done():
+                going.cancel()
+            await asyncio.wait({going})
 
     async def back(self, who: Incarnation, *, deadline: float) -> int:
-        raise HypervisorError(NOT_YET)
+        session = self._sessions.of(who.machine)
+        if session is None or session.gone:
+            raise NotRunning("this run has ended")
+        entry = self._adoption.running(session.who)
+        if session.who != who or entry.run.between is Between.HANDED:
+            session = await self._become(entry, who)
+        if (await session.status.facts(deadline=deadline / 2)).fact is Fact.HANDED:
+            await session.resume(deadline=deadline / 2)
+        return self._news.told
+
+    async def _become(self, entry: RunEntry, who: Incarnation) -> WatchedRun:
+        """From here on it is that incarnation, which is its own again."""
+        session, run = entry.session, entry.run
+        if not session.observed.does(Fact.HANDED):
+            raise HypervisorError("it was not handed over")
+        if who.epoch <= run.epoch:
+            raise HypervisorError(f"run {who.epoch} is not newer than run {run.epoch}")
+        return await self._sessions.rename(entry, who)

@@ -6,10 +6,11 @@ import hashlib
 import os
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from velocity.config import Settings
+from velocity.hypervisor.qemu.moves.network import MovePorts
 from velocity.hypervisor.qemu.runs import UID_COUNT
 
 
@@ -23,6 +24,7 @@ class Options:
     uids: range | None
     binary: str = "qemu-system-x86_64"
     nat_subnet: str = ""
+    moves: MovePorts = field(default_factory=MovePorts)
 
     @property
     def instance(self) -> str:
@@ -62,4 +64,11 @@ def options(settings: Settings) -> Options:
     else:
         runtime = Path(tempfile.gettempdir()) / f"velocity-{os.getuid()}"
     uids = range(settings.uid_base, settings.uid_base + UID_COUNT) if root else None
-    return Options(settings.data_dir, runtime, settings.accelerator, uids, nat_subnet=settings.nat_subnet)
+    return Options(
+        settings.data_dir,
+        runtime,
+        settings.accelerator,
+        uids,
+        nat_subnet=settings.nat_subnet,
+        moves=MovePorts(settings.move_host, settings.move_range),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from uuid import UUID
 
 from msgspec import Struct
@@ -10,6 +11,17 @@ from velocity.hypervisor.port import DiskSpec, FactCause, ForwardSpec, MachineSp
 from velocity.hypervisor.qemu.disk_options import Drive
 from velocity.hypervisor.qemu.spool import SpoolRange
 from velocity.network.rules import made_macs, older_nic
+
+
+class Between(enum.Enum):
+    """Where a run is between two hosts. SENDING: of a move something may be in it. HANDED: its guest may be elsewhere.
+
+    It is noted before it may be so.
+    """
+
+    INCOMING = "incoming"
+    SENDING = "sending"
+    HANDED = "handed"
 
 
 class RunEnd(Struct, frozen=True):
@@ -81,6 +93,14 @@ class Run(Struct, frozen=True):
 
     unsure: tuple[ForwardSpec, ...] = ()
     """Of QEMU's user network, ports of the host that are being set: they may be there or not."""
+
+    between: Between | None = None
+    begun: int = 0
+    """The epoch that its process began with, if that is another: its guest was handed over, and came back."""
+
+    @property
+    def first_epoch(self) -> int:
+        return self.begun or self.epoch
 
     def nic(self, link: str) -> RunNic:
         """The NIC that a link is of. An earlier version made its MAC address of its place."""

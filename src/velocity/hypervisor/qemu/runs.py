@@ -24,6 +24,7 @@ import msgspec
 
 from velocity.hypervisor.qemu.processes import Process, start_time, table
 from velocity.hypervisor.qemu.removal import remove_tree
+from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.run_note import Run as Run
 from velocity.hypervisor.qemu.run_note import RunEnd as RunEnd
 from velocity.hypervisor.qemu.run_note import RunNic as RunNic
@@ -126,7 +127,15 @@ class Runs:
     def own(self, machine: UUID) -> Path:
         return self.directory(machine) / "own"
 
-    def begin(self, machine: UUID, epoch: int, *, nat: bool, spool: SpoolRange | None = None) -> Run:
+    def begin(
+        self,
+        machine: UUID,
+        epoch: int,
+        *,
+        nat: bool,
+        spool: SpoolRange | None = None,
+        between: Between | None = None,
+    ) -> Run:
         """Make the directory of a new run and claim a uid for it. Raises `FileExistsError` while one is there.
 
         After another `OSError` something of it may be left.
@@ -142,7 +151,7 @@ class Runs:
             self.own(machine).mkdir(mode=0o700)
             if self._uids is not None:
                 os.chown(self.own(machine), uid, uid)
-            run = Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid, nat=nat, spool=spool)
+            run = Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid, nat=nat, spool=spool, between=between)
             self.write(run)
         except BaseException:
             with contextlib.suppress(OSError):  # the caller has it cleared
@@ -217,6 +226,7 @@ class Runs:
                 mirrors={},
                 usb={},
                 plugged={},
+                between=None,
             )
         )
 
@@ -290,7 +300,7 @@ class Runs:
         if run.pid:
             return run.pid if start_time(run.pid) == run.started else None
         # The server ended between the spawn and the note of it: the command line tells.
-        return found.pid if found is not None and found.epoch in (0, run.epoch) else None
+        return found.pid if found is not None and found.epoch in (0, run.first_epoch) else None
 
     def _mend(self, process: Process) -> Run:
         """Make the directory, the note and the claim of a run again whose process lives without."""

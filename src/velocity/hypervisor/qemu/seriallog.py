@@ -18,7 +18,7 @@ LOG_LIMIT = 1 << 20
 """Bytes of a file, and those that are kept at least; so at most twice as much is."""
 NAME = re.compile(r"serial\.(\d+)\.(\d+)\.(\d+)\.log")
 OLDER = ("serial.log.1", "serial.log")
-"""As earlier versions kept it."""
+"""As earlier versions kept it; also what another host had kept."""
 
 Place = tuple[int, int]
 
@@ -72,6 +72,13 @@ class SerialLog:
                 rest = rest[file.write(rest) :]
         if last is None or path != last.path:
             self._prune()
+
+    def begin(self, run: int, said: bytes) -> None:
+        """What another host has kept of it, in the place of all but that run. Raises `OSError`."""
+        newest, *older = reversed(OLDER)
+        for path in [one.path for one in self._segments() if one.run != run] + [self._directory / one for one in older]:
+            path.unlink(missing_ok=True)
+        (self._directory / newest).write_bytes(said)
 
     def last(self, most: int) -> bytes:
         """The end of what is kept, at most so many bytes; a line begins each run."""

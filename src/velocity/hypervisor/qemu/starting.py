@@ -50,10 +50,13 @@ class Starts:
     def machines(self) -> set[UUID]:
         return set(self._under_way)
 
-    async def start(self, who: Incarnation, spec: MachineSpec, deadline: float) -> None:
-        """Start it. Raises `HypervisorError`: nothing of it remains; `Unknown`: it is still being ended."""
+    async def start(self, who: Incarnation, spec: MachineSpec, deadline: float, *, incoming: bool = False) -> None:
+        """Start it; `incoming`: it waits for its guest.
+
+        Raises `HypervisorError`: nothing of it remains; `Unknown`: it is still being ended.
+        """
         start = self._under_way[who.machine] = Start(who)
-        start.task = asyncio.create_task(self._run(start, spec, deadline * INNER))
+        start.task = asyncio.create_task(self._run(start, spec, deadline * INNER, incoming=incoming))
         start.task.add_done_callback(lambda task: self._over(start, task))
         try:
             await asyncio.wait({start.task}, timeout=deadline)
@@ -87,12 +90,14 @@ class Starts:
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, HypervisorError):
             log.error("machine %s: starting failed: %r", start.who.machine, error)
 
-    async def _run(self, start: Start, spec: MachineSpec, deadline: float) -> None:
+    async def _run(self, start: Start, spec: MachineSpec, deadline: float, *, incoming: bool) -> None:
         sessions, who = self._sessions, start.who
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
         await sessions.make_way(who.machine)
-        run = await asyncio.to_thread(launch, sessions.place, who, spec, sessions.clear, start.overtaken)
+        run = await asyncio.to_thread(
+            launch, sessions.place, who, spec, sessions.clear, start.overtaken, incoming=incoming
+        )
         if start.overtaken.is_set():
             await self._undo(run)
             raise HypervisorError(OVERTAKEN)
@@ -104,7 +109,7 @@ class Starts:
         try:
             limits = {place: disk.limits for place, disk in enumerate(spec.disks) if disk.limits != DiskLimits()}
             unplugged = {nic.nic: nic.up for nic in spec.nics if not nic.up}
-            await session.begin(limits, unplugged, held=spec.held, deadline=until - loop.time())
+            await session.begin(limits, unplugged, held=spec.held or incoming, deadline=until - loop.time())
         except BaseException as error:
             session.kill()
             await session.cleared.wait()

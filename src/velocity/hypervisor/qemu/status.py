@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, NotRunning, Unknown
-from velocity.hypervisor.qemu.event_interpreter import STATUS, EventInterpreter
+from velocity.hypervisor.qemu.event_interpreter import STANDS_STILL, EventInterpreter
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, REMOVED, SILENT, SILENT_AFTER, Monitor
 
@@ -81,7 +81,9 @@ class StatusQuery:
         """Raises `HypervisorError`, also when the answers make no sense."""
         answer = await self._monitor.execute("query-status", deadline=None)
         try:
-            fact, why = STATUS.get(answer["status"], (Fact.PAUSED, FactCause.UNKNOWN))
+            if answer["status"] == STANDS_STILL:
+                raise HypervisorError("it is open on which host it goes on")
+            fact, why = self._observed.meaning(answer["status"])
             if why is FactCause.DISK_ERROR:
                 devices = await self._monitor.execute("query-block", deadline=None)
                 if any(device.get("io-status") == "nospace" for device in devices):

@@ -93,6 +93,8 @@ class WatchedRun:
         self._ending: asyncio.Task[None] | None = None
         self._asked_to_end = False
         self.begun = False
+        self.heard: Callable[[str, Mapping[str, Any]], None] = lambda name, data: None
+        """Told of each event by whoever moves it to another host."""
         asyncio.get_running_loop().add_reader(self._pidfd, self._gone)
         if words is not None:
             self._follower = Follower(f"what the QEMU of {who.machine} says", lambda: to_its_end(words.copy))
@@ -135,7 +137,8 @@ class WatchedRun:
         self.begun = True
         last = self.observed.last
         if last is None:
-            self.observed.record_fact(Fact.HELD if held else Fact.RUNNING, FactCause.ASKED)
+            stands = Fact.INCOMING if self.observed.arriving else Fact.HELD
+            self.observed.record_fact(stands if held else Fact.RUNNING, FactCause.ASKED)
         else:
             self.observed.record_fact(last.fact, last.why, last.detail)
 
@@ -242,6 +245,7 @@ class WatchedRun:
     def _hear(self, name: str, data: Mapping[str, Any]) -> None:
         self.observed.on_qmp_event(name, data)
         self.departures.on_qmp_event(name, data)
+        self.heard(name, data)
         if not self.begun:
             return
         if self.observed.why_is_open:

@@ -21,6 +21,7 @@ from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.launch import cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.qemu_log import QemuLog
+from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.runs import Run, RunEnd
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.spool import range_of
@@ -114,7 +115,8 @@ class WatchedRuns:
             watched = self._watches.watch_directory(directory, lambda: session.on_output())
             undo.callback(self._watches.remove, watched)
             session = WatchedRun(who, run.pid, place.qmp(who), own_words, log_file, self._news)
-            session.serial = SerialHub(directory, bounds, who.epoch, kept, session)
+            session.observed.arriving = run.between is Between.INCOMING
+            session.serial = SerialHub(directory, bounds, run.first_epoch, kept, session)
             undo.pop_all()
 
         async def ended(end: RunEnd | None) -> None:
@@ -135,8 +137,23 @@ class WatchedRuns:
         if run.spool is None:
             return None
         with contextlib.suppress(FileNotFoundError):
-            return QemuLog(self.place.runs.directory(who.machine), run.spool, who.epoch, self.place.qemu_log(who))
+            return QemuLog(self.place.runs.directory(who.machine), run.spool, run.first_epoch, self.place.qemu_log(who))
         return None
+
+    async def rename(self, entry: RunEntry, who: Incarnation) -> WatchedRun:
+        """From here on it is that incarnation, also for a server that comes next. Raises `OSError`, `NotRunning`."""
+        run = msgspec.structs.replace(entry.run, epoch=who.epoch, begun=entry.run.first_epoch, between=None)
+        async with self.turn(who.machine):
+            if entry.session.gone:
+                raise NotRunning("this run has ended")
+            await _uncut(self.place.runs.write, run)
+            self._news.spend(entry.session.who)
+            entry.meter.close()
+            entry.agent.close()
+            await entry.session.close()
+            session = self.watch(who, run)
+            session.adopt()
+            return session
 
     # What a run leaves
 

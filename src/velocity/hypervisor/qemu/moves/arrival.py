@@ -1,0 +1,156 @@
+"""A machine that waits here for its guest, which comes from another host, until it is let run.
+
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (migrate-incoming, nbd-server-start)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import structs
+
+from velocity.hypervisor.port import Copied, HypervisorError, NotRunning
+from velocity.hypervisor.qemu.directories import HostDirectories
+from velocity.hypervisor.qemu.disk_options import node_name
+from velocity.hypervisor.qemu.monitor import LAST_PAUSE
+from velocity.hypervisor.qemu.moves import secrecy
+from velocity.hypervisor.qemu.moves.network import Ports, greeted, is_connected
+from velocity.hypervisor.qemu.moves.parameters import CALL, VARIABLES, capabilities, parameters
+from velocity.hypervisor.qemu.watched_runs import RunEntry
+
+log = logging.getLogger(__name__)
+
+IDLE = 60.0
+"""Seconds for which nobody needs to be connected to one that waits."""
+LOOK = 5.0
+"""Seconds between two looks whether somebody is."""
+MEMORY, DISKS = "move-memory", "move-disks"
+"""What QEMU calls the descriptors that it is lent."""
+
+
+class Arrival:
+    """One of them. `received` is set when all of it is there, `settled` when what was needed for that is gone."""
+
+    def __init__(self, place: HostDirectories, entry: RunEntry) -> None:
+        self.entry = entry
+        self.received = asyncio.Event()
+        self.settled = asyncio.Event()
+        self._place = place
+        self._task: asyncio.Task[None] | None = None
+        entry.session.heard = self._hear
+
+    async def prepare(self, ports: Ports, key: str, copied: Sequence[Copied], deadline: float) -> None:
+        """Have it reached by these ports. Raises `HypervisorError`, `OSError`."""
+        session, run = self.entry.session, self.entry.run
+        directory = await asyncio.to_thread(secrecy.put, self._place.runs.own(run.machine), run.uid, key)
+        async with asyncio.timeout(deadline):
+            await self._execute("object-add", **secrecy.credentials(directory, server=True))
+            await self._execute("migrate-set-capabilities", capabilities=capabilities())
+            await self._execute("migrate-set-parameters", **parameters())
+            await session.give(ports.disks.fileno(), DISKS, deadline=CALL)
+            at = {"type": "fd", "data": {"str": DISKS}}
+            await self._execute("nbd-server-start", addr=at, **{"tls-creds": secrecy.OBJECT})
+            for node, name in self._exports(copied):
+                about = {"type": "nbd", "id": f"export-{node}", "node-name": node, "name": name, "writable": True}
+                await self._execute("block-export-add", **about)
+        self._task = asyncio.create_task(self._wait(ports, key))
+
+    def _exports(self, copied: Sequence[Copied]) -> list[tuple[str, str]]:
+        """The nodes that are written to from afar, and what each is called there."""
+        targets = {one.target.medium: str(one.source.medium) for one in copied}
+        nodes = self.entry.run.nodes.items()
+        disks = [(node_name(number), targets.pop(disk.media.medium)) for number, disk in nodes
+                 if not disk.readonly and disk.media.medium in targets]  # fmt: skip
+        if targets:
+            raise HypervisorError("it does not write to one of the disks that are to be copied")
+        return [(VARIABLES, VARIABLES), *disks]
+
+    def adopt(self) -> None:
+        """Go on with one that a server before let wait."""
+        self._task = asyncio.create_task(self._go_on())
+
+    async def taken(self) -> None:
+        """It runs: that is noted. Raises `OSError`."""
+        self.entry.run = structs.replace(self.entry.run, between=None)
+        await asyncio.to_thread(self._place.runs.write, self.entry.run)
+        self.entry.session.observed.arriving = False
+
+    async def close(self) -> None:
+        """Let go of it; it waits on."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def _hear(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "MIGRATION" and data.get("status") == "completed":
+            self.received.set()
+
+    async def _execute(self, command: str, **arguments: Any) -> Any:
+        return await self.entry.session.execute(command, deadline=CALL, **arguments)
+
+    async def _wait(self, ports: Ports, key: str) -> None:
+        watching = asyncio.create_task(self._watch(ports.memory.getsockname()[1], ports.disks.getsockname()[1]))
+        try:
+            with contextlib.closing(ports):
+                with contextlib.closing(await greeted(ports.memory, key)) as one:
+                    await self.entry.session.give(one.fileno(), MEMORY, deadline=CALL)
+                    await self._execute("migrate-incoming", uri=f"fd:{MEMORY}")
+                await self.received.wait()
+        except HypervisorError as error:
+            await self._give_up(str(error))
+            return
+        finally:
+            watching.cancel()
+        await self._settle()
+
+    async def _watch(self, *ports: int) -> None:
+        """End it when nobody is connected for so long: its source, or who controls both, is no more."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while loop.time() - since < IDLE:
+            await asyncio.sleep(LOOK)
+            if any([await asyncio.to_thread(is_connected, port) for port in ports]):
+                since = loop.time()
+        await self._give_up("nothing came for it")
+
+    async def _give_up(self, why: str) -> None:
+        if not self.entry.session.gone:
+            log.warning("machine %s is not received any more: %s", self.entry.run.machine, why)
+            with contextlib.suppress(HypervisorError):
+                await self.entry.session.end(deadline=CALL)
+
+    async def _settle(self) -> None:
+        """Remove what was needed until it was received. What cannot be, is in nobody's way."""
+        with contextlib.suppress(HypervisorError):
+            await self._execute("nbd-server-stop")
+            await self._execute("migrate-set-parameters", **{"tls-creds": ""})
+            await self._execute("object-del", id=secrecy.OBJECT)
+        await asyncio.to_thread(secrecy.remove, self._place.runs.own(self.entry.run.machine))
+        self.settled.set()
+
+    async def _go_on(self) -> None:
+        """A server before has ended: what nobody can connect to any more ends, too."""
+        session = self.entry.session
+        while not session.gone:
+            try:
+                status = (await self._execute("query-status"))["status"]
+                under_way = (await self._execute("query-migrate")).get("status") == "active"
+            except NotRunning:
+                return
+            except HypervisorError:
+                await asyncio.sleep(LAST_PAUSE)
+                continue
+            if status == "inmigrate" and under_way:  # the kernel ends it with its connection
+                await self.received.wait()
+            elif status == "inmigrate":
+                await self._give_up("its host's node was started again")
+                return
+            elif status == "running":
+                await self.taken()
+            self.received.set()
+            await self._settle()
+            return

@@ -1,0 +1,168 @@
+"""The TCP connections of a move: made and accepted here, and lent to the two QEMUs, which have no network of their own.
+
+A connection over which nothing comes through any more is broken by the kernel, whoever lives. tcp(7), socket(7)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from velocity.hypervisor.port import HypervisorError
+
+SILENCE = 30
+"""Seconds after which a connection is broken whose other side takes nothing, and half of it until it is asked."""
+GREETING = 32
+"""Bytes with which the connection for the memory begins: the proof that whoever sends it has the key."""
+PATIENCE = 5.0
+"""Seconds for a connection to be made, and for a greeting."""
+STRANGERS = 16
+"""Connections that may wait to be greeted over."""
+ESTABLISHED = "01"
+
+
+@dataclass(frozen=True)
+class MovePorts:
+    """Where machines of other hosts come to. `address`: at that one alone; empty: at every one of this host's."""
+
+    address: str = ""
+    ports: range = range(8100, 8132)
+
+    def told(self) -> str:
+        """The address by which other hosts find it: the one on the way to most of them. Raises `HypervisorError`."""
+        if self.address:
+            return self.address
+        for family, other in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+            with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as one:
+                one.connect((other, 9))  # which sends nothing
+                return str(one.getsockname()[0])
+        raise HypervisorError("this host has no address by which others reach it: set move_address")
+
+
+@dataclass
+class Ports:
+    """Two listening sockets of the target."""
+
+    memory: socket.socket
+    disks: socket.socket
+
+    def close(self) -> None:
+        self.memory.close()
+        self.disks.close()
+
+
+def listen(address: str, ports: range) -> Ports:
+    """At that address, or at every one of this host's. Raises `HypervisorError`."""
+    free = iter(ports)
+    made: list[socket.socket] = []
+    try:
+        while len(made) < 2:
+            made.append(_listen(address, free))
+    except BaseException:
+        for one in made:
+            one.close()
+        raise
+    return Ports(*made)
+
+
+def _listen(address: str, ports: Iterator[int]) -> socket.socket:
+    words = "all are taken"
+    for port in ports:
+        family = socket.AF_INET6 if ":" in address or not address else socket.AF_INET
+        try:
+            return patient(socket.create_server((address, port), family=family, dualstack_ipv6=not address))
+        except OSError as error:
+            words = error.strerror or str(error)
+    raise HypervisorError(f"no port is free on this host for a machine that comes to it ({words}): see move_ports")
+
+
+def patient(one: socket.socket) -> socket.socket:
+    """The same; what is accepted from it is as it is."""
+    one.setblocking(False)
+    for level, option, value in (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE // 2),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, SILENCE // 6),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000),
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    ):
+        one.setsockopt(level, option, value)
+    return one
+
+
+async def connect(address: str, port: int) -> socket.socket:
+    """Raises `HypervisorError`."""
+    loop = asyncio.get_running_loop()
+    one = patient(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await loop.sock_connect(one, (address, port))
+    except (OSError, TimeoutError) as error:
+        one.close()
+        why = (error.strerror if isinstance(error, OSError) else None) or "no answer"
+        raise HypervisorError(
+            f"the target host does not answer at {address}, port {port} ({why}): both hosts' firewalls must let the "
+            "ports of its setting move_ports through"
+        ) from None
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+def greeting(key: str) -> bytes:
+    return hmac.digest(bytes.fromhex(key), b"memory", "sha256")
+
+
+async def greeted(listener: socket.socket, key: str) -> socket.socket:
+    """The first connection that begins with the greeting; the others are closed."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[socket.socket] = loop.create_future()
+    waiting: set[asyncio.Task[None]] = set()
+
+    async def hear(one: socket.socket) -> None:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                said = b""
+                while len(said) < GREETING and (more := await loop.sock_recv(one, GREETING - len(said))):
+                    said += more
+            if hmac.compare_digest(said, greeting(key)) and not found.done():
+                found.set_result(one)
+                return
+        one.close()
+
+    async def accept() -> None:
+        while True:
+            one, _ = await loop.sock_accept(listener)
+            one.setblocking(False)
+            if len(waiting) >= STRANGERS:
+                one.close()
+                continue
+            task = asyncio.create_task(hear(one))
+            waiting.add(task)
+            task.add_done_callback(waiting.discard)
+
+    accepting = asyncio.create_task(accept())
+    try:
+        return await found
+    finally:
+        accepting.cancel()
+        for task in waiting:
+            task.cancel()
+
+
+def is_connected(port: int) -> bool:
+    """Whether somebody is connected to a port of this host. To be called in a thread. proc(5), /proc/net/tcp"""
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/self/net", table).read_text().splitlines()[1:]:
+                _, local, _, state, *_ = line.split()
+                if state == ESTABLISHED and int(local.rpartition(":")[2], 16) == port:
+                    return True
+    return False

@@ -1,0 +1,75 @@
+"""The key of one move, where its QEMU reads it: in a file of its uid alone, as long as the move lasts.
+
+The directory is one that the guest's process may write to: nothing there is followed, or written over.
+https://www.qemu.org/docs/master/system/tls.html (TLS-PSK)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+USER = "migration"
+OBJECT = "move"
+"""What QEMU calls it."""
+PRIORITY = "NORMAL:-CHACHA20-POLY1305"
+"""Without it a cipher is agreed on that costs several times as much."""
+PREFIX, FILE = "key-", "keys.psk"
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def new_key() -> str:
+    return secrets.token_hex(32)
+
+
+def put(own: Path, uid: int, key: str) -> Path:
+    """The directory with it, for its QEMU. Raises `OSError`."""
+    name = f"{PREFIX}{secrets.token_hex(8)}"
+    above = os.open(own, DIRECTORY)
+    try:
+        os.mkdir(name, 0o700, dir_fd=above)
+        inside = os.open(name, DIRECTORY, dir_fd=above)
+    finally:
+        os.close(above)
+    try:
+        if os.fstat(inside).st_uid != os.geteuid():
+            raise OSError("the directory of the key was replaced by another")
+        file = os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o400, dir_fd=inside)
+        with os.fdopen(file, "w") as into:
+            into.write(f"{USER}:{key}\n")
+            os.fchown(file, uid, -1)
+        os.fchown(inside, uid, -1)
+    finally:
+        os.close(inside)
+    return own / name
+
+
+def remove(own: Path) -> None:
+    """All that there are. What cannot be removed goes with the run."""
+    with contextlib.suppress(OSError):
+        above = os.open(own, DIRECTORY)
+        try:
+            for name in [one for one in os.listdir(above) if one.startswith(PREFIX)]:  # noqa: PTH208 (of a descriptor)
+                with contextlib.suppress(OSError):
+                    _remove(name, above)
+        finally:
+            os.close(above)
+
+
+def _remove(name: str, above: int) -> None:
+    inside = os.open(name, DIRECTORY, dir_fd=above)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(FILE, dir_fd=inside)
+    finally:
+        os.close(inside)
+    os.rmdir(name, dir_fd=above)
+
+
+def credentials(directory: Path, *, server: bool) -> dict[str, Any]:
+    """For `object-add`."""
+    about = {"qom-type": "tls-creds-psk", "id": OBJECT, "dir": str(directory), "priority": PRIORITY}
+    return about | ({"endpoint": "server"} if server else {"endpoint": "client", "username": USER})
