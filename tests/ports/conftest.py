@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.one_loop import anyio_backend as anyio_backend
+from tests.one_loop import one_loop as one_loop
 from tests.ports.pairs import Pair, opened
 from tests.ports.subjects import FakeSubject, QemuSubject, RemoteSubject, Subject
 from velocity.hypervisor.port import Hypervisor
