@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.ports.links import Link
-from tests.ports.subjects import FakeSubject, QemuSubject, RemoteSubject, Subject
+from tests.ports.subjects import FakeSubject, QemuSubject, RemoteSubject, Subject, until
 from velocity.hypervisor.fake import FakeMobility
 from velocity.hypervisor.port import Landing, MovePhase
 
@@ -21,11 +21,20 @@ class Between(Protocol):
     async def through(self, landing: Landing) -> Landing:
         """Where the source goes to."""
 
-    def stall(self) -> None:
-        """From here on nothing comes through."""
+    def stall_in(self, phase: MovePhase) -> None:
+        """In that phase nothing comes through any more."""
+
+    def note(self, phase: MovePhase) -> None:
+        """A move has said that it is in that phase."""
+
+    async def stalled(self) -> None:
+        """Returns when that is so."""
+
+    def cut(self) -> None:
+        """Its connections break."""
 
     def go_on(self) -> None:
-        """It does again."""
+        """From here on everything comes through."""
 
 
 @dataclass
@@ -44,11 +53,27 @@ class NoNetwork:
     async def through(self, landing: Landing) -> Landing:
         return landing
 
-    def stall(self) -> None:
-        self._source.holds = {phase: asyncio.Event() for phase in MovePhase}
+    def stall_in(self, phase: MovePhase) -> None:
+        self._source.holds = {phase: asyncio.Event()}
+
+    def note(self, phase: MovePhase) -> None:
+        """It knows."""
+
+    async def stalled(self) -> None:
+        await until(lambda: any(phase in self._source.holds for phase in self._source.under_way.values()))
+
+    def cut(self) -> None:
+        self._source.cut = True
+        self._release()
 
     def go_on(self) -> None:
-        self._source.holds.clear()
+        self._source.cut = False
+        self._release()
+
+    def _release(self) -> None:
+        for hold in self._source.holds.values():
+            hold.set()
+        self._source.holds = {}
 
 
 @asynccontextmanager

@@ -106,6 +106,9 @@ class Subject(Protocol):
     def cling(self) -> None:
         """Guests let go of nothing, as those do that have not booted."""
 
+    async def left_of_moves(self, who: Incarnation) -> list[str]:
+        """What moves to other hosts have left in it."""
+
     def taken(self, port: int) -> contextlib.AbstractContextManager[object]:
         """A process of the host has that port meanwhile."""
 
@@ -154,6 +157,9 @@ class FakeSubject:
     def cling(self) -> None:
         for run in self.fake.runs.values():
             run.devices.lets_go = False
+
+    async def left_of_moves(self, who: Incarnation) -> list[str]:
+        return []
 
     @contextlib.contextmanager
     def taken(self, port: int) -> Iterator[object]:
@@ -264,6 +270,20 @@ class QemuSubject:
 
     def cling(self) -> None:
         """They have not booted."""
+
+    async def left_of_moves(self, who: Incarnation) -> list[str]:
+        session = self.driver.sessions.running(who).session
+
+        async def ask(command: str, **arguments: object) -> list[dict[str, str]]:
+            answer: list[dict[str, str]] = await session.execute(command, deadline=DEADLINE, **arguments)
+            return answer
+
+        keys = [one.name for one in (self.root / str(who.machine) / "own").glob("key-*")]
+        nodes = [one["node-name"] for one in await ask("query-named-block-nodes", flat=True)]
+        jobs = [one["id"] for one in await ask("query-jobs")]
+        objects = [one["name"] for one in await ask("qom-list", path="/objects")]
+        yank = [one["type"] for one in await ask("query-yank") if one["type"] != "chardev"]
+        return [*keys, *jobs, *yank, *(one for one in (*nodes, *objects) if one.startswith("move"))]
 
     def taken(self, port: int) -> contextlib.AbstractContextManager[object]:
         return socket.create_server(("127.0.0.1", port))

@@ -41,8 +41,13 @@ async def received(pair: Pair, who: Incarnation, from_: Incarnation | None = Non
 
 
 async def sent(pair: Pair, who: Incarnation, landing: Landing) -> list[MoveProgress]:
+    found = []
     sending = pair.source.hypervisor.mobility.send(who, landing, (), deadline=DEADLINE)
-    return [one async for one in sending]
+    async with contextlib.aclosing(cast(AsyncGenerator[MoveProgress], sending)) as told:
+        async for one in told:
+            pair.link.note(one.phase)
+            found.append(one)
+    return found
 
 
 async def fact(pair: Pair, who: Incarnation, *, target: bool = False) -> Fact:
@@ -136,25 +141,65 @@ async def test_facts_outlive_the_node(pair: Pair) -> None:
 
 
 @pytest.mark.holds("MANY-72")
-async def test_a_move_that_is_abandoned_leaves_it_where_it_is_and_can_be_tried_again(pair: Pair) -> None:
+@pytest.mark.parametrize("phase", list(MovePhase))
+async def test_a_move_that_is_abandoned_leaves_it_where_it_is_and_can_be_tried_again(
+    pair: Pair, phase: MovePhase
+) -> None:
     who = await runs(pair)
     arriving, landing = await received(pair, who)
-    sending = cast(
-        AsyncGenerator[MoveProgress],
-        pair.source.hypervisor.mobility.send(who, landing, (), deadline=DEADLINE),
-    )
-    async with contextlib.aclosing(sending):
-        pair.link.stall()
-        await anext(sending)
-        with pytest.raises(HypervisorError, match="is being moved"):
-            await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)
-    await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)
+    pair.link.stall_in(phase)
+    sending = asyncio.create_task(sent(pair, who, landing))
+    await pair.link.stalled()
+    with pytest.raises(HypervisorError, match="is being moved"):
+        await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)
+    sending.cancel()
+    await asyncio.wait({sending})
+    await is_back(pair, who, arriving)
     pair.link.go_on()
+    await moves(pair, who, arriving)
+
+
+@pytest.mark.holds("MANY-73")
+@pytest.mark.parametrize("phase", list(MovePhase))
+@pytest.mark.parametrize("cut", [False, True], ids=["killed", "cut"])
+async def test_a_target_or_a_network_that_fails_leaves_the_guest_at_its_source(
+    pair: Pair, phase: MovePhase, cut: bool
+) -> None:
+    who = await runs(pair)
+    arriving, landing = await received(pair, who)
+    pair.link.stall_in(phase)
+    sending = asyncio.create_task(sent(pair, who, landing))
+    await pair.link.stalled()
+    if cut:
+        pair.link.cut()
+    else:
+        pair.target.kill(arriving)
+        pair.link.go_on()
+    with pytest.raises(HypervisorError):
+        await sending
+    pair.link.go_on()
+    await is_back(pair, who, arriving)
+    await moves(pair, who, arriving)
+
+
+async def is_back(pair: Pair, who: Incarnation, arriving: Incarnation) -> None:
+    """It runs at its source, as if nothing had been, and nothing is left."""
+    await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)
+    assert await fact(pair, arriving, target=True) is Fact.ABSENT
+    with pytest.raises(NotRunning):
+        await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
     async with asyncio.timeout(DEADLINE):
         while not await pauses(pair, who):
             await asyncio.sleep(0.01)
     await pair.source.hypervisor.machines.resume(who, deadline=DEADLINE)
-    arriving, landing = await received(pair, arriving, who)
+    assert await fact(pair, who) is Fact.RUNNING
+    assert await pair.source.left_of_moves(who) == []
+    assert not await pair.target.hypervisor.hosts.kept(HOST, deadline=DEADLINE)
+
+
+async def moves(pair: Pair, who: Incarnation, before: Incarnation) -> None:
+    """Now it does."""
+    arriving, landing = await received(pair, before, who)
     await sent(pair, who, landing)
     await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
     assert await fact(pair, arriving, target=True) is Fact.RUNNING
@@ -166,20 +211,6 @@ async def pauses(pair: Pair, who: Incarnation) -> bool:
     except HypervisorError:
         return False
     return True
-
-
-@pytest.mark.holds("MANY-72")
-async def test_a_target_that_ends_leaves_the_guest_at_its_source(pair: Pair) -> None:
-    who = await runs(pair)
-    arriving, landing = await received(pair, who)
-    pair.target.kill(arriving)
-    with pytest.raises(HypervisorError):
-        await sent(pair, who, landing)
-    assert await fact(pair, who) is Fact.RUNNING
-    await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)
-    assert await fact(pair, arriving, target=True) is Fact.ABSENT
-    with pytest.raises(NotRunning):
-        await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
 
 
 @pytest.mark.holds("MANY-71")

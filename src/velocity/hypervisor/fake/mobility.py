@@ -92,7 +92,7 @@ class FakeMobility:
             if run is not None and run.who == who:
                 if run.fact not in (Fact.INCOMING, Fact.RECEIVED):
                     raise HypervisorError("it was taken, and is a run as any other")
-                self._end(run)
+                self._state.end(run, FactCause.ASKED)
             state.spend(who)
             end = state.ends.get(who.machine)
             if end is not None and end.who == who:
@@ -100,11 +100,6 @@ class FakeMobility:
 
         self._state.reach(who.host)
         self._faults.deed(who, work, heard=True)
-
-    def _end(self, run: FakeRun) -> None:
-        """It leaves nothing but the word of its end."""
-        self._state.end(run, FactCause.ASKED)
-        self._state.keeps.discard(run.who.machine)
 
     def arriving(self, key: str) -> FakeRun | None:
         """The machine that waits behind that key."""
@@ -115,7 +110,7 @@ class FakeMobility:
     def break_off(self, key: str) -> None:
         """Nobody sends any more."""
         if (run := self.arriving(key)) is not None:
-            self._end(run)
+            self._state.end(run, FactCause.ASKED)
 
     def complete(self, key: str, sent: FakeRun) -> None:
         """All of it is there."""

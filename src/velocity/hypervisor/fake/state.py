@@ -108,6 +108,8 @@ class FakeState:
         """It is gone, and nothing says so."""
         machine = run.who.machine
         del self.runs[machine]
+        if run.fact in (Fact.INCOMING, Fact.RECEIVED):
+            self.keeps.discard(machine)
         self.spend(run.who)
         self.logs[machine] = self.logs.get(machine, b"") + run.said
         for stream in run.streams:
