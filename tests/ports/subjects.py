@@ -38,7 +38,7 @@ from velocity.hypervisor.port import (
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.moves.network import MovePorts
-from velocity.hypervisor.qemu.options import options
+from velocity.hypervisor.qemu.options import Options, options
 from velocity.node import remote
 from velocity.storage.directory.places import file_name, host_places
 from velocity.storage.directory.pool import PoolDirectories
@@ -217,12 +217,16 @@ def prepared() -> Path:
     return place
 
 
+def qemu_options(data: Path, runtime: Path, program: str, uid_base: int = 40000) -> Options:
+    made = options(Settings(data_dir=data, runtime_dir=str(runtime), accelerator="tcg", uid_base=uid_base))
+    return replace(made, binary=program, moves=MovePorts("127.0.0.1", range(40100, 40200)))
+
+
 class QemuSubject:
     """QEMU itself, by a program that can be held before it becomes QEMU."""
 
     def __init__(self, data: Path, runtime: Path, uid_base: int = 40000) -> None:
-        made = options(Settings(data_dir=data, runtime_dir=str(runtime), accelerator="tcg", uid_base=uid_base))
-        self.options = replace(made, binary=str(prepared() / "qemu"), moves=MovePorts("127.0.0.1", range(40100, 40200)))
+        self.options = qemu_options(data, runtime, str(prepared() / "qemu"), uid_base)
         self._pids: dict[Incarnation, int] = {}
         for learnt in (prepared() / "learnt").glob("*"):
             shutil.copytree(learnt, data / learnt.name)

@@ -1,0 +1,87 @@
+"""Nodes that are killed while machines move: whoever drives a move may end, and no guest stands still for good."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ports.pairs import Pair, opened
+from tests.ports.sender import Order, encoded
+from tests.ports.subjects import DEADLINE, HOST, QemuSubject
+from tests.ports.test_moves import fact, is_back, moves, received, runs
+from velocity.hypervisor.port import Fact, HypervisorError, Incarnation, Landing, MovePhase, Unknown
+
+pytestmark = [pytest.mark.anyio, pytest.mark.guest]
+
+
+async def killed_in(pair: Pair, phase: MovePhase, who: Incarnation, landing: Landing) -> None:
+    """The node of the source ends at once, in that phase."""
+    host = pair.source
+    assert isinstance(host, QemuSubject)
+    order = Order(host.options.data_dir, host.options.runtime_dir, host.options.binary, who, landing)
+    pair.link.stall_in(phase)
+    node = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.ports.sender", encoded(order), stdout=asyncio.subprocess.PIPE
+    )
+    assert node.stdout is not None
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while said := await node.stdout.readline():
+                pair.link.note(MovePhase(said.decode().strip()))
+                if said.decode().strip() == phase.value:
+                    break
+            await pair.link.stalled()
+    finally:
+        node.kill()
+        await node.wait()
+
+
+async def at_last(pair: Pair, who: Incarnation) -> Fact:
+    """What it does, once that is known."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                return await fact(pair, who)
+            except Unknown:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.holds("MANY-74")
+@pytest.mark.parametrize("phase", [MovePhase.MEMORY, MovePhase.HANDING_OVER])
+async def test_a_source_whose_node_is_killed_lets_the_guest_go_on_with_its_next_start(
+    phase: MovePhase, tmp_path: Path, runtime: Path
+) -> None:
+    async with opened("qemu", tmp_path, runtime) as pair:
+        who = await runs(pair)
+        arriving, landing = await received(pair, who)
+        await pair.source.hypervisor.machines.close()
+        await killed_in(pair, phase, who, landing)
+        host = pair.source
+        assert isinstance(host, QemuSubject)
+        await host.open()
+        listing = await host.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+        assert [one.who for one in listing.found] == [who]
+        assert listing.found[0].fact in (Fact.RUNNING, Fact.SILENT), "and never that it stands still for good"
+        assert await at_last(pair, who) is Fact.RUNNING
+        await is_back(pair, who, arriving)
+        pair.link.go_on()
+        await moves(pair, who, arriving)
+
+
+@pytest.mark.holds("MANY-74")
+async def test_a_target_whose_node_is_started_again_waits_for_nobody(tmp_path: Path, runtime: Path) -> None:
+    async with opened("qemu", tmp_path, runtime) as pair:
+        who = await runs(pair)
+        arriving, landing = await received(pair, who)
+        await pair.target.restart()
+        await pair.target.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+        with pytest.raises(HypervisorError):
+            async for _ in pair.source.hypervisor.mobility.send(who, landing, (), deadline=DEADLINE):
+                pass
+        async with asyncio.timeout(DEADLINE):
+            while await fact(pair, arriving, target=True) is Fact.INCOMING:
+                await asyncio.sleep(0.05)
+        await is_back(pair, who, arriving)
