@@ -22,7 +22,7 @@ from velocity.node import remote
 from velocity.node.remote import NoFiles
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
-from velocity.storage.port import Belongs, MediaRef, Storage, Unknown
+from velocity.storage.port import Belongs, Clone, JobProgress, Made, MediaRef, Storage, Unknown
 from velocity.storage.routed import routed
 from velocity.store.database import Database
 
@@ -59,9 +59,10 @@ class Line:
             )
         )
 
-    def hosts(self, storage: Storage) -> AttachedHosts:
-        """It and a server's own, which has nothing."""
-        own = AttachedHost(HostId(1), "a", FakeHypervisor(), connect(FakeHost()), ())
+    def hosts(self, storage: Storage, here: Storage | None = None) -> AttachedHosts:
+        """It and a server's own, which has the pool 1 `here`, or nothing."""
+        pools = (OfferedPool(1, "here"),) if here else ()
+        own = AttachedHost(HostId(1), "a", FakeHypervisor(), here or connect(FakeHost()), pools)
         hosts = AttachedHosts(own)
         hosts.put(AttachedHost(self.other.host, self.other.name, self.other.fake, storage, (OfferedPool(20, "fast"),)))
         return hosts
@@ -150,14 +151,97 @@ async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it
 @pytest.mark.holds("MANY-58")
 async def test_what_breaks_off_halfway_is_told_with_the_host_s_name(line: Line) -> None:
     storage = await line.open()
-    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles())
+    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles(), patience=0)
     incoming = await to.blobs.put(MediaRef(20, uuid4(), "raw"), deadline=10)
     await incoming.write(b"some")
     await incoming.flush()
     await line.cut()
     with pytest.raises(Unknown, match=r"^host 'b': "):
-        await incoming.flush()
+        await incoming.finish()
     await incoming.close()
+    await to.close()
+
+
+@pytest.mark.holds("MANY-167")
+async def test_what_is_on_its_way_to_a_host_goes_on_where_it_broke_off(line: Line) -> None:
+    """Over another start of its node, in the middle of which the pool is put in order."""
+    disks, storage = line.other.disks.pools[20], await line.open()
+    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles(), again=0.05)
+    ref = MediaRef(20, uuid4(), "raw")
+    incoming = await to.blobs.put(ref, deadline=10)
+    pieces = [bytes([number]) * (1 << 20) for number in range(1, 13)]
+    for piece in pieces[:10]:
+        await incoming.write(piece)
+    await line.cut()
+    assert disks.moving[ref].size >= 8 << 20, "what was made durable stays there"
+    writing = asyncio.create_task(incoming.write(pieces[10]))
+    await line.heal()
+    await to.pools.open(20, (), (), (), deadline=10)
+    await writing
+    await line.cut()
+    await line.heal()
+    await incoming.write(pieces[11])
+    await incoming.finish()
+    await incoming.close()
+    assert disks.moving[ref].read(0, 20 << 20) == b"".join(pieces)
+    outgoing = await read_over_a_cut(to, ref, line)
+    assert outgoing == b"".join(pieces)
+    await to.close()
+
+
+async def read_over_a_cut(to: Storage, ref: MediaRef, line: Line) -> bytes:
+    await to.trash.settle(ref, Belongs.KEPT, deadline=10)
+    outgoing = await to.blobs.get(ref, deadline=10)
+    half = outgoing.stat.size // 2
+    first = await outgoing.read(0, half)
+    await line.cut()
+    await line.heal()
+    rest = await outgoing.read(half, half)
+    await outgoing.close()
+    return first + rest
+
+
+@pytest.mark.holds("MANY-167")
+async def test_nothing_remains_of_what_is_given_up_while_its_host_is_away(line: Line) -> None:
+    disks, storage = line.other.disks.pools[20], await line.open()
+    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles(), again=0.05, patience=0)
+    incoming = await to.blobs.put(MediaRef(20, uuid4(), "raw"), deadline=10)
+    await incoming.write(b"some")
+    await incoming.sync()
+    await line.cut()
+    assert disks.moving
+    await incoming.close()
+    await line.heal()
+    async with asyncio.timeout(PATIENCE):
+        while disks.moving:
+            await asyncio.sleep(0.05)
+    await to.close()
+
+
+@pytest.mark.holds("MANY-167")
+async def test_a_copy_from_host_to_host_goes_on_after_a_cut(line: Line) -> None:
+    disks, there = FakeHost((1, "here")), await line.open()
+    to = routed(StorageWays(line.hosts(there, connect(disks))), unasked, NoFiles(), again=0.05)
+    source, target = MediaRef(1, uuid4(), "raw"), MediaRef(20, uuid4(), "raw")
+    written = await to.blobs.put(source, deadline=10)
+    for number in range(1, 40):
+        await written.write(bytes([number]) * (1 << 20))
+    await written.finish()
+    await written.close()
+    await to.trash.settle(source, Belongs.KEPT, deadline=10)
+    await to.jobs.prepare(Clone(source, target), deadline=10)
+    await to.jobs.start(target, 0, deadline=10)
+    told = to.jobs.watch(target)
+    while isinstance(now := await anext(told), JobProgress) and now.done < 10 << 20:
+        pass
+    assert isinstance(now, JobProgress), "it is not done yet"
+    await line.cut()
+    await line.heal()
+    (made,) = [one async for one in told if isinstance(one, Made)]
+    await to.jobs.cancel(target, deadline=10)
+    assert made.size == 39 << 20
+    moved = line.other.disks.pools[20].moving[target]
+    assert moved.read(0, made.size) == disks.pools[1].kept[source].read(0, made.size)
     await to.close()
 
 

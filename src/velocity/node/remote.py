@@ -290,10 +290,11 @@ class Held:
             raise self._lost("the host has ended this stream")
         return answer
 
-    async def end(self) -> None:
+    async def end(self, last: bytes) -> None:
         """Returns when the node has let go of it, too; or in a moment, where it does not answer."""
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
             async with asyncio.timeout(LAST):
+                await self._rpc.write(last)
                 await self._rpc.done_writing()
                 while await self._rpc.read() is not grpc.aio.EOF:
                     pass
@@ -342,7 +343,7 @@ class RemoteIncoming:
         await self._ask("leave")
 
     async def close(self) -> None:
-        await self._held.end()
+        await self._held.end(msgspec.msgpack.encode(("close", b"")))
 
     async def _ask(self, name: str) -> bytes:
         return await self._held.ask(msgspec.msgpack.encode((name, b"")))

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 import msgspec
 
+from velocity.contract.problems import Refused
 from velocity.hosts.members import NodeCalls
 from velocity.hypervisor.port import ByteStream, Hypervisor
 from velocity.node import wire
@@ -133,6 +134,11 @@ class Node:
             held = await find()(**call.bound(await anext(requests)))
             try:
                 await serve(held, requests, context)
+            except (asyncio.CancelledError, Abandoned):
+                if call.gives is Incoming:  # its leader may come again, and go on with it
+                    with contextlib.suppress(Refused):
+                        await held.leave()
+                raise
             finally:
                 await held.close()
 
@@ -205,6 +211,13 @@ class Ended(Exception):
         super().__init__("another controller leads this host now")
 
 
+class Abandoned(Exception):
+    """The connection was lost before the leader was done."""
+
+    def __init__(self) -> None:
+        super().__init__("the connection was lost")
+
+
 @contextlib.contextmanager
 def telling(context: Context) -> Iterator[list[Raised]]:
     """What is raised inside is put into the list, to be told."""
@@ -214,7 +227,7 @@ def telling(context: Context) -> Iterator[list[Raised]]:
     except Exception as error:
         if (one := wire.raised(error)) is None:
             words = str(error)
-            if not isinstance(error, Ended | PermissionError):
+            if not isinstance(error, Ended | Abandoned | PermissionError):
                 log.exception("a call of the controller failed")
                 words = "the host failed to answer: see the log of its velocity-node service"
             one = Raised("", words)
@@ -245,15 +258,22 @@ async def _console(stream: ByteStream, requests: Requests, context: Context) -> 
 
 
 async def _incoming(into: Incoming, requests: Requests, context: Context) -> None:
-    """An empty answer when it is open; then each request is a name with bytes, and each but `write` is answered."""
+    """An empty answer when it is open; then each request is a name with bytes, and each but `write` is answered.
+
+    The last is `close`: requests that just end were cut off. Raises `Abandoned`.
+    """
     await context.write(b"")
     async for request in requests:
         name, piece = msgspec.msgpack.decode(request, type=tuple[str, bytes])
-        if name == "write":
-            await into.write(piece)
-            continue
+        match name:
+            case "write":
+                await into.write(piece)
+                continue
+            case "close":
+                return
         answer = await {"flush": into.flush, "sync": into.sync, "finish": into.finish, "leave": into.leave}[name]()
         await context.write(msgspec.msgpack.encode(answer))
+    raise Abandoned
 
 
 async def _outgoing(out: Outgoing, requests: Requests, context: Context) -> None:

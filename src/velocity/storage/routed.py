@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from velocity.contract.problems import Problem, Refused
+from velocity.storage import resumed
 from velocity.storage.port import (
     Belongs,
     Blobs,
@@ -26,6 +27,7 @@ from velocity.storage.port import (
     Storage,
     Unknown,
 )
+from velocity.storage.resumed import Patient, ResumedIncoming, ResumedOutgoing
 from velocity.storage.transfer import Transfer
 
 AGAIN = 5.0
@@ -74,13 +76,23 @@ class RoutedStorage(Storage):
         await asyncio.gather(*(one.close() for one in self.ways.all()))
 
 
-def routed(ways: Ways, survey: Survey, files: MediaFiles, again: float = AGAIN) -> RoutedStorage:
-    """`files` are our own host's."""
+def routed(
+    ways: Ways,
+    survey: Survey,
+    files: MediaFiles,
+    again: float = AGAIN,
+    patience: float = resumed.PATIENCE,
+) -> RoutedStorage:
+    """`files` are our own host's. `patience`: for how many seconds a host that does not answer is waited for, by what
+    is being written to it or read from it."""
     trash = RoutedTrash(ways, again)
-    jobs = RoutedJobs(ways, trash)
+    pools, blobs = (cast(Any, _Part(ways, name)) for name in ("pools", "blobs"))
+    patient = Patient(pools, blobs, trash, patience)
+    resuming = cast(Blobs, RoutedBlobs(patient, ways))
+    jobs = RoutedJobs(ways, trash, resuming)
     return RoutedStorage(
-        pools=RoutedPools(ways, survey),
-        blobs=cast(Blobs, _Part(ways, "blobs")),
+        pools=RoutedPools(ways, survey, patient),
+        blobs=resuming,
         trash=trash,
         jobs=jobs,
         files=files,
@@ -153,13 +165,15 @@ def _named(host: str, unknown: Unknown) -> Unknown:
 class RoutedPools:
     """Keeps `velocity.storage.port.Pools`. A shared one is put in order once, by the host that opens it first.
 
-    Nobody works in it before that; later, what is under way in it may be another host's.
+    Nobody works in it before that; later, what is under way in it may be another host's. What is on its way to a pool is
+    no leftover when that is put in order.
     """
 
-    def __init__(self, ways: Ways, survey: Survey) -> None:
-        part = _Part(ways, "pools")
+    def __init__(self, ways: Ways, survey: Survey, patient: Patient) -> None:
+        part = patient.pools
         self._ways = ways
         self._survey = survey
+        self._patient = patient
         self._open = part.open
         self.state, self.mark, self.space = part.state, part.mark, part.space
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -175,8 +189,9 @@ class RoutedPools:
         tidy: bool = True,
         deadline: float,
     ) -> PoolState:
+        coming = (*coming, *(ref for ref in self._patient.coming if ref.pool == pool))
         if not self._ways.is_shared(pool):
-            return cast(PoolState, await self._open(pool, kept, trashed, coming, tidy=tidy, deadline=deadline))
+            return await self._open(pool, kept, trashed, coming, tidy=tidy, deadline=deadline)
         async with self._turns[pool]:
             await self._survey(pool)  # one that another host has is not made anew on one that has not mounted it
             tidy &= pool not in self._in_order
@@ -192,6 +207,29 @@ class RoutedPools:
 
     async def close(self) -> None:
         """Each host's storage is closed by itself."""
+
+
+class RoutedBlobs:
+    """Keeps `velocity.storage.port.Blobs`. What is on another host goes on where it broke off."""
+
+    def __init__(self, patient: Patient, ways: Ways) -> None:
+        self._patient = patient
+        self._ways = ways
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self._patient.blobs, call)
+
+    async def put(self, ref: MediaRef, *, deadline: float) -> Incoming:
+        opened = await self._patient.blobs.put(ref, deadline=deadline)
+        return ResumedIncoming(self._patient, ref, opened) if self._ways.called_if_other(ref.pool) else opened
+
+    async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:
+        opened = await self._patient.blobs.resume(ref, size, deadline=deadline)
+        return ResumedIncoming(self._patient, ref, opened, size) if self._ways.called_if_other(ref.pool) else opened
+
+    async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing:
+        opened = await self._patient.blobs.get(ref, deadline=deadline)
+        return ResumedOutgoing(self._patient, ref, opened) if self._ways.called_if_other(ref.pool) else opened
 
 
 class RoutedTrash:
@@ -269,10 +307,10 @@ class RoutedTrash:
 class RoutedJobs:
     """Keeps `velocity.storage.port.Jobs`: on a host that has both pools, and from one host to another."""
 
-    def __init__(self, ways: Ways, trash: RoutedTrash) -> None:
+    def __init__(self, ways: Ways, trash: RoutedTrash, blobs: Blobs) -> None:
         self._ways = ways
         self._trash = trash
-        self._blobs = cast(Blobs, _Part(ways, "blobs"))
+        self._blobs = blobs
         self._transfers: dict[MediaRef, Transfer] = {}
         self._at: dict[MediaRef, int] = {}
         """The hosts of jobs, by their targets: those of shared pools may go to another host meanwhile."""

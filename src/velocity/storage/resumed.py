@@ -1,0 +1,173 @@
+"""What is written to another host, or read from it, goes on where it broke off: over a cut link, or another start
+of its node.
+
+An object whose bytes come stays with its host when the connection is lost (`Blobs.resume`). What is not durable there
+yet is kept here, and sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from velocity.contract.media import Content
+from velocity.contract.problems import Problem, Refused
+from velocity.storage.port import Belongs, Blobs, Incoming, MediaRef, Outgoing, Pools, Trash, Unknown
+
+WINDOW = 8 << 20
+"""Bytes after which what has come is made durable there, and forgotten here."""
+PATIENCE = 300.0
+"""Seconds for which a host that does not answer is waited for: another start of it takes less."""
+AGAIN = 0.5
+SECONDS = 30.0
+"""The deadline of what has none of its own."""
+T = TypeVar("T")
+
+
+class Patient:
+    """The storage of all hosts, for what waits for one that does not answer.
+
+    `coming`: the objects that are on their way to other hosts.
+    """
+
+    def __init__(self, pools: Pools, blobs: Blobs, trash: Trash, patience: float = PATIENCE) -> None:
+        self.pools, self.blobs, self.trash = pools, blobs, trash
+        self.patience = patience
+        self.coming: set[MediaRef] = set()
+
+    async def reach(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try, for as long as the host does not answer and is waited for. Raises `Unknown`."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.patience
+        while True:
+            try:
+                return await attempt()
+            except Unknown:
+                if loop.time() >= end:
+                    raise
+            await asyncio.sleep(AGAIN)
+
+    async def resume(self, ref: MediaRef, size: int) -> Incoming:
+        state = await self.pools.state(ref.pool, deadline=SECONDS)
+        if state is not None and state.state == "away":
+            raise Unknown(state.message)
+        try:
+            return await self.blobs.resume(ref, size, deadline=SECONDS)
+        except Refused as refused:
+            if size or refused.problem is not Problem.MEDIUM_NOT_FOUND:
+                raise
+            return await self.blobs.put(ref, deadline=SECONDS)  # nothing of it was durable
+
+
+class ResumedIncoming:
+    """Keeps `velocity.storage.port.Incoming`. `write` and `finish` wait for the host, the others ask it once."""
+
+    def __init__(self, storage: Patient, ref: MediaRef, opened: Incoming, size: int = 0) -> None:
+        """`size`: its bytes that are durable."""
+        self._storage = storage
+        self._ref = ref
+        self._open: Incoming | None = opened
+        self._durable = size
+        self._pieces: list[bytes] = []
+        """What has come since."""
+        self._kept = 0
+        self._stays = False
+        storage.coming.add(ref)
+
+    async def write(self, piece: bytes) -> None:
+        opened = self._open
+        self._pieces.append(piece)
+        self._kept += len(piece)
+        if opened is None:
+            await self._storage.reach(self._opened)
+        else:
+            with contextlib.suppress(Unknown):
+                await self._told(opened, opened.write(piece))
+        if self._kept >= WINDOW:
+            await self._storage.reach(self.sync)
+
+    async def flush(self) -> None:
+        """What was gathered goes again with the rest, where the host does not answer."""
+        if (opened := self._open) is not None:
+            with contextlib.suppress(Unknown):
+                await self._told(opened, opened.flush())
+
+    async def sync(self) -> None:
+        opened = await self._opened()
+        await self._told(opened, opened.sync())
+        self._durable += self._kept
+        self._pieces, self._kept = [], 0
+
+    async def finish(self) -> Content:
+        async def finished() -> Content:
+            opened = await self._opened()
+            return await self._told(opened, opened.finish())
+
+        content = await self._storage.reach(finished)
+        self._stays = True
+        return content
+
+    async def leave(self) -> None:
+        opened = await self._opened()
+        await self._told(opened, opened.leave())
+        self._stays = True
+
+    async def close(self) -> None:
+        """A host that does not hear it is told that the object belongs nowhere, as soon as it answers."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            await opened.close()
+        if not self._stays:
+            await self._storage.trash.settle(self._ref, Belongs.NOWHERE, deadline=SECONDS)
+        self._storage.coming.discard(self._ref)
+
+    async def _opened(self) -> Incoming:
+        if self._open is None:
+            again = await self._storage.resume(self._ref, self._durable)
+            for piece in self._pieces:
+                await again.write(piece)
+            self._open = again
+        return self._open
+
+    async def _told(self, opened: Incoming, asked: Awaitable[T]) -> T:
+        try:
+            return await asked
+        except Unknown:
+            if self._open is opened:
+                self._open = None
+            raise
+
+
+class ResumedOutgoing:
+    """Keeps `velocity.storage.port.Outgoing`: the bytes of one object. One that has changed meanwhile is another."""
+
+    def __init__(self, storage: Patient, ref: MediaRef, opened: Outgoing) -> None:
+        self.stat = opened.stat
+        self._storage = storage
+        self._ref = ref
+        self._open: Outgoing | None = opened
+
+    async def read(self, offset: int, length: int) -> bytes:
+        async def attempt() -> bytes:
+            opened = self._open = self._open or await self._again()
+            try:
+                return await opened.read(offset, length)
+            except Unknown:
+                self._open = None
+                await opened.close()
+                raise
+
+        return await self._storage.reach(attempt)
+
+    async def _again(self) -> Outgoing:
+        again = await self._storage.blobs.get(self._ref, deadline=SECONDS)
+        if (again.stat.size, again.stat.modified) != (self.stat.size, self.stat.modified):
+            await again.close()
+            raise Refused(Problem.POOL_AWAY, "its host was away, and it has changed since: do this again")
+        return again
+
+    async def close(self) -> None:
+        if self._open is not None:
+            await self._open.close()
