@@ -165,8 +165,8 @@ def _named(host: str, unknown: Unknown) -> Unknown:
 class RoutedPools:
     """Keeps `velocity.storage.port.Pools`. A shared one is put in order once, by the host that opens it first.
 
-    Nobody works in it before that; later, what is under way in it may be another host's. What is on its way to a pool is
-    no leftover when that is put in order.
+    Nobody works in it before that; later, what is under way in it may be another host's. What is on its way to a pool
+    is no leftover when that is put in order.
     """
 
     def __init__(self, ways: Ways, survey: Survey, patient: Patient) -> None:
