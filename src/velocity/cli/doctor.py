@@ -18,7 +18,7 @@ from velocity import sandbox
 from velocity.cli import connection
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
-from velocity.config import ConfigError, Settings, load
+from velocity.config import ConfigError, PoolSetting, Settings, load
 from velocity.contract.hosts import HostInfo, UnaskedWriter
 from velocity.contract.nodes import NodeInfo
 from velocity.hypervisor.qemu import confine, disk_io, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
@@ -28,6 +28,8 @@ from velocity.network import fence, taps
 from velocity.node import identity, places
 from velocity.node.copies import KeptCopies
 from velocity.sizes import size
+from velocity.storage.directory import shared_storage
+from velocity.storage.directory.declared import image_uid
 from velocity.storage.directory.direct_io import directory_lacks
 from velocity.storage.directory.fullness import lacks
 from velocity.storage.directory.identity import Identity
@@ -126,6 +128,9 @@ def pools(settings: Settings) -> Iterator[Finding]:
         if identity.known() and not identity.fits():
             yield Finding("disk", "limited", f"pool {pool.name!r} is not at {pool.path}: mount its disk there")
             continue
+        if pool.shared and (lack := _shared(pool, settings)):
+            yield Finding("disk", "limited", f"shared pool {pool.name!r}: {lack}")
+            continue
         where = pool.path if pool.path.exists() else settings.data_dir
         if not os.access(where, os.W_OK | os.X_OK):
             yield Finding("disk", "limited", f"pool {pool.name!r} can only be read: remount it, or permit it")
@@ -136,6 +141,20 @@ def pools(settings: Settings) -> Iterator[Finding]:
         disk = shutil.disk_usage(where).free
         hint = "" if disk > LOW_DISK else ": not much for media"
         yield Finding("disk", "ok" if disk > LOW_DISK else "limited", f"pool {pool.name!r}: {size(disk)} free{hint}")
+
+
+def _shared(pool: PoolSetting, settings: Settings) -> str:
+    """What keeps a shared pool from being used on this host."""
+    mark = Places(pool.mpid, pool.name, pool.path, settings.data_dir / "pools", shared=True).mark
+    if not pool.path.is_dir():
+        return f"there is no {pool.path}: mount its storage there"
+    if not mark.parent.is_dir():
+        on_root = pool.path.stat().st_dev == Path("/").stat().st_dev
+        return f"{pool.path} is on this host's root file system: mount its storage there" if on_root else ""
+    try:
+        return shared_storage.lacks(mark.parent, image_uid(settings))
+    except OSError as error:
+        return f"this host can make no files in {mark.parent} ({error.strerror}): permit it where it is exported"
 
 
 def _past_the_page_cache(settings: Settings, cache: Path) -> Finding:

@@ -100,6 +100,9 @@ class LedFiles:
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
         return self._files().direct_lacks(media, descriptor, readonly=readonly)
 
+    def is_shared(self, media: MediaRef) -> bool:
+        return self._files().is_shared(media)
+
     def provide(self, ref: MediaRef, template: int) -> None:
         self._files().provide(ref, template)
 

@@ -169,6 +169,9 @@ class NoFiles:
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
         return "its bytes are on another host"
 
+    def is_shared(self, media: MediaRef) -> bool:
+        return False
+
     def provide(self, ref: MediaRef, template: int) -> None:
         raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
 

@@ -318,6 +318,9 @@ class MediaFiles(Protocol):
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
         """Why its open file cannot be read and written past the host's page cache, in words; empty: it can."""
 
+    def is_shared(self, media: MediaRef) -> bool:
+        """Whether other hosts can open it, too."""
+
     def provide(self, ref: MediaRef, template: int) -> None:
         """An object of the host's own pool: made of the bytes of this descriptor, durable, unless it is there."""
 

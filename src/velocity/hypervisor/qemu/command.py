@@ -48,12 +48,13 @@ class ListeningSockets:
 
 @dataclass(frozen=True)
 class Files:
-    """Descriptors of open files, their access modes fitting the use exactly. `direct`: disks past the page cache."""
+    """Descriptors of open files, of fitting modes. `direct`: disks past the page cache; `shared`: other hosts', too."""
 
     code: int
     variables: int
     disks: Sequence[int]
     direct: Collection[int] = ()
+    shared: Collection[int] = ()
     seed: int | None = None
 
 
@@ -248,7 +249,8 @@ def _disks(plan: LaunchSpec) -> Iterator[str]:
             fdset = FIRST_SET + drive.number
             yield from _fdset(fdset, descriptor)
             direct = plan.direct_aio if descriptor in plan.files.direct else None
-            yield from ("-blockdev", node(disk, drive.number, fdset, direct))
+            yield "-blockdev"
+            yield node(disk, drive.number, fdset, direct, shared=descriptor in plan.files.shared)
         where = f"bus={drive.at}.0"
         if bus is Bus.BLOCK:
             where, blocks = address(plan.hardware.slots.blocks, blocks), blocks + 1

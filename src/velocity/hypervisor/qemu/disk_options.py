@@ -72,9 +72,12 @@ def number_of(root: object) -> int | None:
     return int(match[1]) if match else None
 
 
-def node(disk: DiskSpec, number: int, fdset: int, direct: str | None) -> str:
+def node(disk: DiskSpec, number: int, fdset: int, direct: str | None, *, shared: bool) -> str:
+    """One that is `shared` is locked for certain: by itself QEMU does without, where a file system knows no locks."""
     name = node_name(number)
     text = f"driver={disk.media.format},node-name={name},file.driver=file,file.filename=/dev/fdset/{fdset}"
+    if shared:
+        text += ",file.locking=on"
     if direct:
         text += f",cache.direct=on,file.cache.direct=on,file.aio={direct}"
     if disk.readonly:

@@ -246,6 +246,7 @@ def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, cop
         variables=ours(place.media.open(variables(who.machine), readonly=False)),
         disks=disks,
         direct=list(disk_io.direct(place.media, spec, disks)),
+        shared=[file for file, disk in zip(disks, spec.disks, strict=True) if place.media.is_shared(disk.media)],
         seed=None if spec.seed is None else ours(seed.opened(spec.seed)),
     )
 

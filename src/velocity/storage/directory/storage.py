@@ -86,6 +86,10 @@ class DirectoryFiles:
 
         return pool.threads.call(OPEN_DEADLINE, found, undo=lambda _: None)
 
+    def is_shared(self, media: MediaRef) -> bool:
+        pool = self._directories.find(media.pool)
+        return pool is not None and pool.places.shared
+
     def provide(self, ref: MediaRef, template: int) -> None:
         pool, files = self._host(ref)
         pool.presence.open(Names())  # the first time, what a crash left goes

@@ -58,6 +58,9 @@ class NoFiles:
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
         return "storage in memory has no files"
 
+    def is_shared(self, media: MediaRef) -> bool:
+        return False
+
     def provide(self, ref: MediaRef, template: int) -> None:
         return None
 

@@ -42,8 +42,9 @@ async def add(change: Change, disk: DiskSpec, number: int, *, coming: bool = Fal
         fdset = await change.session.lend(descriptor, node_name(number), deadline=change.left)
     finally:
         os.close(descriptor)
+    shared = change.place.media.is_shared(disk.media)
     try:
-        await change.execute("blockdev-add", **as_arguments(node(disk, number, fdset, direct)))
+        await change.execute("blockdev-add", **as_arguments(node(disk, number, fdset, direct, shared=shared)))
     except (Unknown, NotRunning):
         raise
     except HypervisorError:
