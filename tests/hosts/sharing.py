@@ -74,13 +74,14 @@ class Shared:
     @asynccontextmanager
     async def server(self, *, own: bool = True, **more: Any) -> AsyncIterator[World]:
         """`own`: its own host declares the pool, too."""
-        data = self.path / "data"
-        pools = [PoolSetting(1, "default", data / "media")]
-        if own:
-            pools.append(PoolSetting(MPID, NAME, self.own.path, shared=True))
-        async with together(data, *self.others, pools=pools, **more) as w:
+        async with together(self.path / "data", *self.others, pools=self.pools(own=own), **more) as w:
             await w.server.hosts.shared.survey(MPID)
             yield w
+
+    def pools(self, *, own: bool = True) -> list[PoolSetting]:
+        """Those of the server's own host."""
+        mine = [PoolSetting(MPID, NAME, self.own.path, shared=True)] if own else []
+        return [PoolSetting(1, "default", self.path / "data" / "media"), *mine]
 
     def files(self, place: str = ".") -> set[str]:
         """The media in it."""

@@ -7,10 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from tests.api.asking import ask
 from tests.api.images import wait
 from tests.api.world import World
+from tests.host import hosting
 from tests.hosts.sharing import MPID, Shared
-from tests.hosts.together import machine
+from tests.hosts.together import attaching, machine
 from tests.patience import eventually
 from velocity.hypervisor.port import HostId
 from velocity.storage.directory.places import MARK
@@ -281,3 +283,31 @@ async def test_trash_and_quota_of_a_shared_pool_are_one(tmp_path: Path) -> None:
         await w.ok("PUT", "/t/trash", trid=item["trid"])
         assert f"{mid}.raw" in shared.files()
         del w.server.hosts.hosts.silent[B]
+
+
+@pytest.mark.holds("MANY-130")
+async def test_a_shared_pool_says_which_hosts_have_it_and_is_measured_once(tmp_path: Path) -> None:
+    shared = Shared(tmp_path, "b", "c")
+    shared.others[1].mounted.unmount()
+    async with shared.server() as w:
+        own = {"id": 1, "name": w.server.hosts.hosts.own.name}
+        (one,) = [one for one in (await w.ok("POST", "/m/pool/list", gid=0))["pools"] if one["mpid"] == MPID]
+        assert one["hosts"] == [own, {"id": 2, "name": "b"}]
+        assert "host" not in one
+        (here,) = [one for one in (await w.ok("POST", "/h/host"))["pools"] if one["mpid"] == MPID]
+        assert (here["shared"], here["state"]) == (True, "online")
+        headers = {"authorization": f"Bearer {w.key}", "accept": "application/openmetrics-text"}
+        _, text = await ask(w.server.asgi, "GET", "/metrics", b"", headers)
+        told = [line for line in text.decode().splitlines() if line.startswith("velocity_pool_free_bytes{")]
+        (line,) = [line for line in told if f'mpid="{MPID}"' in line and 'host="c"' not in line]
+        assert "host=" not in line
+
+
+@pytest.mark.holds("MANY-130")
+def test_the_command_line_shows_which_hosts_have_a_shared_pool(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    with hosting(tmp_path / "data", attach=attaching(*shared.others), pools=shared.pools()) as host:
+        host.ok("media", "create", "disk", "--size", "1M", "--pool", "shared")
+        listed = {line.split()[1]: line for line in host.ok("pool", "list").splitlines()}
+        assert listed["shared"].endswith(", b")
+        assert listed["own-b"].endswith(" b")

@@ -27,7 +27,7 @@ from velocity.api.request_counts import RequestCounts
 from velocity.api.request_record import RequestRecord
 from velocity.contract import hosts
 from velocity.contract.fields import PoolState
-from velocity.contract.hosts import HostInfo
+from velocity.contract.hosts import HostInfo, HostPool
 from velocity.contract.machines import State
 from velocity.contract.metrics import EXPOSITION
 from velocity.contract.operation import Holds, Nothing
@@ -194,11 +194,24 @@ def _responding(hosts: Hosts) -> Iterator[Metric]:
         for minutes, mean in zip(("1", "5", "15"), now.load, strict=True)
     )
     yield _metric("gauge", "velocity_host_load", "Load average", load)
-    pools = [(which | {"mpid": str(pool.mpid), "name": pool.name}, pool) for which, now in hosts for pool in now.pools]
+    pools = list(_pools(hosts))
     for name, text in OF_POOL.items():
         yield _metric("gauge", f"velocity_pool_{name}_bytes", text, ((of, getattr(pool, name)) for of, pool in pools))
     states = ((of | {"state": state}, int(pool.state == state)) for of, pool in pools for state in POOL_STATES)
     yield _metric("gauge", "velocity_pool_state", "1 for the state that the pool is in, 0 for the others", states)
+
+
+def _pools(hosts: Hosts) -> Iterator[tuple[dict[str, str], HostPool]]:
+    """Each with its labels. One that several hosts have is there once, and is no host's."""
+    told = set()
+    for which, now in hosts:
+        for pool in now.pools:
+            about = {"mpid": str(pool.mpid), "name": pool.name}
+            if not pool.shared:
+                yield which | about, pool
+            elif pool.mpid not in told:
+                told.add(pool.mpid)
+                yield about, pool
 
 
 def _requests(counts: RequestCounts) -> Iterator[Metric]:

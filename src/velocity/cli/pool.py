@@ -31,7 +31,7 @@ def list_pools(group: int | None, page: Page) -> None:
     """List the pools available to a group."""
     client = connection.connect()
     answer = page.ask(client, LIST_POOLS, ListPools(gid=where.here(client, group)))
-    hosts = ("HOST",) if any(one.host for one in answer.pools) else ()
+    hosts = ("HOST",) if any(one.host or one.hosts for one in answer.pools) else ()
     listed(
         answer,
         "pools",
@@ -46,13 +46,19 @@ def list_pools(group: int | None, page: Page) -> None:
             SizeCell(one.left) if isinstance(one.left, int) else "-",
             SizeCell(one.free),
             one.state,
-            *((one.host.name if one.host else "",) if hosts else ()),
+            *((_hosts(one),) if hosts else ()),
         ),
         empty="no pools are available to the group: ask an administrator for one",
         noun="pool",
     )
     if not as_json():
         warn(one.message for one in answer.pools)
+
+
+def _hosts(one: PoolInfo) -> str:
+    if one.hosts is UNSET:
+        return one.host.name if one.host else ""
+    return ", ".join(host.name for host in one.hosts) or "none"
 
 
 @pool.command()

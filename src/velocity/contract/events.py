@@ -12,7 +12,7 @@ from velocity.contract.fields import Gid, Mpid, Restarting, Revision, UnixTime, 
 from velocity.contract.machines import NextBoot, Reason, State
 from velocity.contract.media import MediumView
 from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
-from velocity.contract.placement import WhereItIs
+from velocity.contract.placement import WhereItIs, WhereItIsShared
 from velocity.contract.tasks import TaskInfo
 from velocity.contract.users import UserSummary
 
@@ -63,6 +63,7 @@ class PoolView(Wire, frozen=True):
     mpid: Mpid
     name: str
     host: WhereItIs | UnsetType = UNSET
+    hosts: WhereItIsShared | UnsetType = UNSET
 
 
 class InitialState(Wire, frozen=True):

@@ -28,6 +28,7 @@ class HostPool(Wire, frozen=True):
     allocated: Annotated[Bytes, Meta(description="the space that its media take on the disk, in bytes")]
     state: PoolState
     message: Annotated[str, Meta(description="what the state means and what to do; absent: online")] | UnsetType = UNSET
+    shared: Annotated[bool, Meta(description="other hosts have it, too; absent: they do not")] | UnsetType = UNSET
 
 
 class UnknownGuest(Wire, frozen=True):

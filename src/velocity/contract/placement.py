@@ -17,4 +17,7 @@ class HostRef(Wire, frozen=True):
 
 
 WhereItIs = Annotated[HostRef, Meta(description="the host that it is on; absent: there is only one")]
+WhereItIsShared = Annotated[
+    list[HostRef], Meta(description="the hosts that have this shared pool; absent: it is on one host")
+]
 WantedHost = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the host that it is to be on; absent: any")]

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from velocity.contract.fields import Gid, Mpid, PoolState, Revision
 from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
-from velocity.contract.placement import WhereItIs
+from velocity.contract.placement import WhereItIs, WhereItIsShared
 from velocity.contract.problems import Problem
 
 
@@ -44,6 +44,7 @@ class PoolInfo(Wire, frozen=True):
     assigned: Annotated[Assigned, Meta(description="absent: the group itself has no assignment")] | UnsetType = UNSET
     message: Annotated[str, Meta(description="what the state means and what to do; absent: online")] | UnsetType = UNSET
     host: WhereItIs | UnsetType = UNSET
+    hosts: WhereItIsShared | UnsetType = UNSET
 
 
 class Pools(Wire, frozen=True):

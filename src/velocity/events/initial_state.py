@@ -22,7 +22,7 @@ from velocity.events.pending import Key
 from velocity.events.renderer import EventRenderer, encode
 from velocity.events.writer import EventWriter
 from velocity.fair import FairGate
-from velocity.machines.where import of_pool
+from velocity.machines.where import of_pool, of_shared_pool
 
 KEPT = 1.0
 """Seconds for which a snapshot is kept for another stream of the same user, since the last one that was sent it."""
@@ -182,9 +182,12 @@ class VisibleState:
     def _pools(self) -> list[events.PoolView]:
         """A pool that a group below sees is seen by those above it too: the topmost where it is held will do."""
         assignments, groups = self._areas.assignments, self._directory.groups
+        hosts = self._fleet.hosts.attached
         where = rules.topmost(groups, (gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit))
         return [
-            events.PoolView(mpid=pool.mpid, name=pool.name, host=of_pool(self._fleet.hosts.attached, pool.mpid))
+            events.PoolView(
+                mpid=pool.mpid, name=pool.name, host=of_pool(hosts, pool.mpid), hosts=of_shared_pool(hosts, pool.mpid)
+            )
             for pool in self._areas.pools.values()
             if any(assignments.of(gid, pool.mpid) is not None for gid in where)
         ]

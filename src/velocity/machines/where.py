@@ -21,6 +21,13 @@ def of_machine(hosts: AttachedHosts, machine: Machine) -> HostRef | UnsetType:
 
 
 def of_pool(hosts: AttachedHosts, mpid: int) -> HostRef | UnsetType:
-    """UNSET: there is one host, or none declares it."""
+    """UNSET: there is one host, or none declares it, or several have it."""
     host = hosts.host_of(mpid)
-    return UNSET if host is None or not hosts.many else of(hosts, host)
+    return UNSET if host is None or not hosts.many or hosts.pool_hosts.is_shared(mpid) else of(hosts, host)
+
+
+def of_shared_pool(hosts: AttachedHosts, mpid: int) -> list[HostRef] | UnsetType:
+    """UNSET: it is on one host."""
+    if not hosts.many or not hosts.pool_hosts.is_shared(mpid):
+        return UNSET
+    return [of(hosts, host) for host in sorted(hosts.hosts_of(mpid))]

@@ -121,6 +121,7 @@ class Host:
                 allocated=each.allocated,
                 state=each.now.state,
                 message=each.now.message or UNSET,
+                shared=self._attached.pool_hosts.is_shared(each.pool.mpid) or UNSET,
             )
             for each in await self._pools.occupied(self._attached.pools_of(one.host))
         ]

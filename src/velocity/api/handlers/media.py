@@ -47,6 +47,7 @@ async def list_pools(call: Call[pools.ListPools]) -> pools.Pools:
                 left=UNSET if use.left is None else use.left,
                 assigned=UNSET if use.own is None else pools.Assigned(**vars(use.own)),
                 host=where.of_pool(call.services.fleet.hosts.attached, use.pool.mpid),
+                hosts=where.of_shared_pool(call.services.fleet.hosts.attached, use.pool.mpid),
             )
             for use in await call.services.pools.seen_by(call.request)
         ]

@@ -16,6 +16,7 @@ import { idWord } from "@/ui/vmCli";
 import { Bar } from "./Bar";
 import { groupWord } from "./commands";
 import { PoolDialog } from "./PoolDialog";
+import { whereWords } from "./poolWords";
 import { again } from "./QuotaDialog";
 
 export function Pools({ gid, parent }: { gid: number; parent: number }) {
@@ -65,6 +66,7 @@ export function Pools({ gid, parent }: { gid: number; parent: number }) {
                 <Tr key={pool.mpid}>
                   <Td dataLabel="Pool" className="v-name">
                     {pool.name}
+                    <Where pool={pool} />
                   </Td>
                   <Td dataLabel="The group may">
                     <Rights pool={pool} />
@@ -118,6 +120,16 @@ export function Rights({ pool }: { pool: Pick<PoolInfo, "write" | "manage"> }) {
       ))}
     </ul>
   );
+}
+
+/** Nothing, where there is only one host. */
+function Where({ pool }: { pool: Pick<PoolInfo, "host" | "hosts"> }) {
+  const words = whereWords(pool);
+  return words ? (
+    <Content component="small" className="v-subtle">
+      {words}
+    </Content>
+  ) : null;
 }
 
 function State({ pool }: { pool: PoolInfo }) {
