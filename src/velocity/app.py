@@ -46,6 +46,7 @@ from velocity.machines.addresses import Addresses
 from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
+from velocity.machines.evacuated import Evacuated
 from velocity.machines.forwards import AllowedPorts
 from velocity.machines.guests import VmGuests
 from velocity.machines.mirroring import Mirroring
@@ -93,6 +94,7 @@ from velocity.storage.directory.declared import image_uid, of_host
 from velocity.storage.port import MediaFiles, Storage
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
+from velocity.store.evacuations import SqlLosses
 from velocity.store.history import SqlHistory
 from velocity.store.idempotency import SqlIdempotency
 from velocity.store.leadership import FileLock
@@ -273,8 +275,9 @@ def compose(
         directory, library, writers, states, sources, driver.hosts, Reach(hosts, library), usage.last, ports
     )
     fleet = Fleet(
-        machines, directory, changes, library, attachments, room, builder, driver, hosts, most=bounds.group_vms
-    )
+        machines, directory, changes, library, attachments, room, builder, driver, hosts,
+        Evacuated(SqlLosses(database)), most=bounds.group_vms,
+    )  # fmt: skip
     addresses = Addresses(fleet, driver.hosts)
     provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget)
     resizing = Resizing(fleet, driver.machines, attachments, library)
@@ -318,6 +321,12 @@ def compose(
     )
     attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, changes)
     membership = hosts_of(settings, database, hosts.own, changes, attaching)
+    fetching = Fetching(
+        source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks,
+        Signatures(image_uid(settings)),
+    )  # fmt: skip
+    history = History(SqlHistory(database), directory, changes, settings.history_days)
+    fleet.noted = history.note_own
     turns = Turns()
     database.told.ask = turns.have_others
     services = Services(
@@ -349,20 +358,7 @@ def compose(
         conversions=conversions,
         images=images,
         relocation=relocation,
-        fetching=Fetching(
-            source,
-            images,
-            blobs,
-            directory,
-            assignments,
-            states,
-            room,
-            reservations,
-            creation,
-            conversions,
-            tasks,
-            Signatures(image_uid(settings)),
-        ),
+        fetching=fetching,
         resumables=resumables,
         uploads=uploads,
         trash=trashed,
@@ -371,7 +367,7 @@ def compose(
         outcome=database.outcome,
         turns=turns,
         idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),
-        history=History(SqlHistory(database), directory, changes, settings.history_days),
+        history=history,
         metrics=Metrics(fleet, driver.meters, times, host.sample, taken),
         host=host,
         membership=membership,

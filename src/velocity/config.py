@@ -144,6 +144,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "runtime directory"
         ),
     ] = ""
+    fence_agents: Annotated[
+        list[str], Meta(description="directories with fence agents (`fence_*`) beside those of the distribution")
+    ] = []
+    fence_after: Annotated[
+        int, Meta(ge=0, le=86_400, description="seconds until a silent host is fenced by itself; 0: never")
+    ] = 60
     uid_base: Annotated[
         int,
         Meta(
@@ -304,8 +310,9 @@ def _whole_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
     for key in ("data_dir", "tls_cert", "tls_key", "fetch_ca", "runtime_dir"):
         if values.get(key):
             values[key] = str(base / Path(values[key]).expanduser())
-    if values.get("catalogues"):
-        values["catalogues"] = [str(base / Path(one).expanduser()) for one in values["catalogues"]]
+    for key in ("catalogues", "fence_agents"):
+        if values.get(key):
+            values[key] = [str(base / Path(one).expanduser()) for one in values[key]]
     for pool in values.get("pools", []):
         pool["path"] = str(base / Path(pool["path"]).expanduser())
     return values

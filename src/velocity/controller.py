@@ -7,6 +7,7 @@ import functools
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from velocity import __version__
 from velocity.changes import Changes
@@ -14,6 +15,8 @@ from velocity.config import Settings
 from velocity.hosts.addresses import urls
 from velocity.hosts.connector import Connector
 from velocity.hosts.copies import Copies
+from velocity.hosts.fencing import FenceAgents
+from velocity.hosts.lost import LostHosts
 from velocity.hosts.members import Dialing, Known
 from velocity.hosts.membership import Membership
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
@@ -51,6 +54,7 @@ def membership(
         return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0)
 
     connector = Connector(store, roster, dialing, attaching, (mine.hypervisor, mine.storage), clock)
+    agents = FenceAgents([Path(one) for one in settings.fence_agents])
     scheme = "https" if settings.tls_cert else "http"
     return Membership(
         store,
@@ -58,6 +62,7 @@ def membership(
         dialing,
         connector,
         copies=Copies(copies_of(database), settings.data_dir / "copy", roster, connector.node, clock),
+        lost=LostHosts(store, roster, connector.trouble, attaching, agents, settings.fence_after, clock),
         own=own,
         urls=lambda: urls(scheme, settings.address),
         clock=clock,

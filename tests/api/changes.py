@@ -15,6 +15,7 @@ from tests.api.test_idempotency import VM
 from tests.api.test_transfers import begin
 from tests.api.test_trash import trid
 from tests.api.world import PASSWORD, World
+from tests.hosts import agent
 from velocity.contract.joining import NodeToken
 from velocity.contract.operation import Change, Operation
 from velocity.contract.registry import OPERATIONS
@@ -540,6 +541,37 @@ async def join_node(w: World) -> Case:
 async def set_node(w: World) -> Case:
     body = {"host": await joined_node(w, "b"), "duty": "maintenance", "labels": {"rack": "a"}, "name": "c"}
     return Case(body, [("change", "host", "b")])
+
+
+async def fenced_node(w: World) -> dict[str, Any]:
+    """A host that its fence agent can power off."""
+    host = await joined_node(w, "b")
+    agent.install(w.data / "agents")
+    w.server.services.membership.lost.agents.directories.append(w.data / "agents")
+    await w.ok("PUT", "/h/node/fence", host=host, agent=agent.NAME, options={"plug": "works"})
+    return {"host": host}
+
+
+@of("set_fence")
+async def set_fence(w: World) -> Case:
+    body = await fenced_node(w)
+    body |= {"agent": agent.NAME, "options": {"plug": "slow"}}
+    return Case(body, [("change", "host", "b")])
+
+
+@of("remove_fence")
+async def remove_fence(w: World) -> Case:
+    return Case(await fenced_node(w), [("change", "host", "b")])
+
+
+@of("fence_node")
+async def fence_node(w: World) -> Case:
+    return Case({**await fenced_node(w), "name": "b"}, [("change", "host", "b")])
+
+
+@of("confirm_dead")
+async def confirm_dead(w: World) -> Case:
+    return Case({"host": await joined_node(w, "b"), "name": "b"}, [("change", "host", "b")])
 
 
 @of("remove_node")

@@ -62,7 +62,7 @@ async def objects(w: World) -> dict[tuple[str, str], dict[str, Any]]:
     for item in (await w.ok("POST", "/t/trash/list"))["items"]:
         found["trash", str(item["trid"])] = item
     for node in (await w.ok("POST", "/h/node/list"))["nodes"]:
-        found["host", str(node["host"])] = {name: node[name] for name in ("name", "duty", "labels")}
+        found["host", str(node["host"])] = {name: node[name] for name in ("name", "state", "duty", "labels")}
     for session in w.server.services.access.sessions.all():
         found["session", session.hash.hex()] = {"name": "", "uid": session.uid}
     return found

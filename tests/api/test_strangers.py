@@ -69,6 +69,9 @@ EXPECTED = {
     ("PUT", "/v/vm/guest/password"): (404, 46210), ("PUT", "/v/vm/guest/keys"): (404, 46211),
     ("POST", "/v/vm/guest/file"): (404, 47110), ("PUT", "/v/vm/guest/file"): (404, 47210),
     ("PATCH", "/h/node"): (403, 57400), ("DELETE", "/h/node"): (403, 57300), ("PUT", "/h/node/token"): (403, 58200),
+    ("PUT", "/h/node/fence"): (403, 60200), ("POST", "/h/node/fence"): (403, 60100),
+    ("DELETE", "/h/node/fence"): (403, 60300), ("PATCH", "/h/node/fence"): (403, 60400),
+    ("PUT", "/h/node/dead"): (403, 61200),
 }  # fmt: skip
 """What a stranger gets of each operation that works on an object."""
 
@@ -94,7 +97,7 @@ def body(
         "permission": "velocity.vm.view", "name": "x", "size": 1, "cpus": 1, "memory_mib": 64,
         "state": "RUNNING", "kind": "serial", "span": "hour", "password": "long enough",
         "url": "https://cloud.example/disk", "format": "raw",
-        "command": ["x"], "user": "x", "keys": ["x"], "path": "x", "content": "", "host": 1,
+        "command": ["x"], "user": "x", "keys": ["x"], "path": "x", "content": "", "host": 1, "agent": "fence_x",
     }  # fmt: skip
 
 

@@ -54,9 +54,9 @@ class Disk:
 class FlakyStore(SqlMachines):
     disk: ClassVar[Disk]
 
-    async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
+    async def begin_run(self, vmid: int, wanted: State, spec: Spec, host: HostId) -> int:
         self._check()
-        return self._answer(await super().begin_run(vmid, wanted, spec))
+        return self._answer(await super().begin_run(vmid, wanted, spec, host))
 
     async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
         self._check()

@@ -21,7 +21,7 @@ from velocity.config import Settings
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined, JoinNode, NodeInfo, SetNode
 from velocity.controller import membership, own_host
-from velocity.hosts.port import FIRST_HOST, AttachedHost
+from velocity.hosts.port import FIRST_HOST, AttachedHost, Death, VmAtStake
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.node import agent, joining
@@ -41,6 +41,8 @@ class NotedHosts:
     def __init__(self) -> None:
         self.there: dict[HostId, AttachedHost] = {}
         self.doubted: list[HostId] = []
+        self.silent: dict[HostId, int] = {}
+        self.deaths: dict[HostId, Death] = {}
 
     async def attach(self, one: AttachedHost) -> None:
         self.there[one.host] = one
@@ -50,6 +52,15 @@ class NotedHosts:
 
     async def detach(self, host: HostId) -> None:
         del self.there[host]
+
+    def at_stake(self, host: HostId) -> list[VmAtStake]:
+        return []
+
+    async def confirm_dead(self, host: HostId, by: str) -> None:
+        self.deaths[host] = Death(0, by)
+
+    def noted(self, did: str, host: HostId) -> None:
+        return None
 
 
 class Machine:

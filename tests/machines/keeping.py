@@ -59,7 +59,7 @@ class MemoryStore:
     async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
         return None
 
-    async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
+    async def begin_run(self, vmid: int, wanted: State, spec: Spec, host: HostId) -> int:
         if self.broken:
             raise Refused(Problem.UNAVAILABLE, "the database does not answer")
         self.progress = RunRecord(self.progress.epoch + 1, wanted, run=spec, restarts=self.progress.restarts)

@@ -14,6 +14,7 @@ from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import (
     Fact,
     FactCause,
+    HostId,
     MachineSpec,
 )
 from velocity.machines.rules import Machine, Spec
@@ -93,9 +94,9 @@ async def test_a_forced_stop_overtakes_a_start_at_each_of_its_steps(k: Keeping, 
         await held.wait()
         return await prepare(machine)
 
-    async def slow_begin(vmid: int, wanted: State, spec: Spec) -> int:
+    async def slow_begin(vmid: int, wanted: State, spec: Spec, host: HostId) -> int:
         await held.wait()
-        return await begin(vmid, wanted, spec)
+        return await begin(vmid, wanted, spec, host)
 
     if moment == "prepare":
         object.__setattr__(k.house, "prepare", slow_prepare)

@@ -14,6 +14,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines, FakeState, Faults
 from velocity.hypervisor.port import (
     Fact,
+    HostId,
     HypervisorError,
     Incarnation,
     MachineSpec,
@@ -214,8 +215,8 @@ async def test_an_error_that_nobody_foresaw_leaves_no_state_half_way(
 async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_half_way(k: Keeping) -> None:
     begin = k.store.begin_run
 
-    async def begin_and_break(vmid: int, wanted: State, spec: Spec) -> int:
-        epoch = await begin(vmid, wanted, spec)
+    async def begin_and_break(vmid: int, wanted: State, spec: Spec, host: HostId) -> int:
+        epoch = await begin(vmid, wanted, spec, host)
         k.store.broken = True
         return epoch
 

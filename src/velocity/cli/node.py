@@ -13,6 +13,8 @@ VERBS = {
     **{name: f"velocity.cli.node_verbs:{name}" for name in ASKING},
     "list": "velocity.cli.node_verbs:list_nodes",
     "set": "velocity.cli.node_verbs:set_",
+    "confirm-dead": "velocity.cli.node_lost:confirm_dead",
+    "fence": "velocity.cli.node_lost:fence",
 }
 
 

@@ -57,13 +57,15 @@ def show(host: int) -> None:
     for name, value in _facts(now):
         if value is not UNSET:
             click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
-    warn([now.message])
+    warn([now.message, now.missing])
 
 
 def _facts(now: NodeInfo) -> list[tuple[str, object]]:
     return [
         ("name", f"{now.name} (id:{now.host}){', the server runs on it' if now.own else ''}"),
         ("state", now.state if isinstance(now.since, UnsetType) else f"{now.state} since {_time(now.since)}"),
+        ("dead", UNSET if isinstance(now.dead, UnsetType) else f"since {_time(now.dead.at)}, by {now.dead.by}"),
+        ("fence", UNSET if isinstance(now.fence, UnsetType) else now.fence.agent),
         ("duty", now.duty),
         ("labels", ", ".join(f"{key}={value}" for key, value in now.labels.items()) or "none"),
         ("address", now.address),

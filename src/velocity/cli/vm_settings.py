@@ -200,6 +200,7 @@ _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 _BALLOON = "Memory that the guest frees goes back to the host (hardware 2 and newer)."
 
 _SPREAD = "VMs of the group with the same word are placed on different hosts, as far as there are enough."
+_HA = "restart: start it again when its process or its host failed; elsewhere once that is confirmed dead."
 _HOST_LABEL: Options = {"metavar": "NAME[=VALUE]", "multiple": True}
 _HOST_LABELS = "A label that its host must have when it is placed"
 _SOURCES = {
@@ -378,5 +379,14 @@ WORDS = (
         read=lambda _, labels: list(labels),
         label="host label",
         show=lambda _, labels: list(labels),
+    ),
+    Word(
+        field="ha",
+        name="ha",
+        option="--ha",
+        create={"type": click.Choice(["off", "restart"]), "default": "off", "show_default": True, "help": _HA},
+        alter={"type": click.Choice(["off", "restart"]), "help": _HA},
+        label="ha",
+        show=lambda _, word: [word] if word != "off" else [],
     ),
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # a call imports its module of the contract: all of them take
         guests,
         history,
         hosts,
+        lost_hosts,
         machines,
         media,
         medium,
@@ -668,6 +669,7 @@ class AsyncMethods(abc.ABC):
         notes: str = "",
         spread: str = "",
         host_labels: list[str] | None = None,
+        ha: Literal["off", "restart"] = "off",
         cloud_init: cloud_init.CloudInit | UnsetType = UNSET,
         host: int | UnsetType = UNSET,
     ) -> machines.VmCreated:
@@ -720,6 +722,7 @@ class AsyncMethods(abc.ABC):
                 notes=notes,
                 spread=spread,
                 host_labels=host_labels or [],
+                ha=ha,
                 cloud_init=cloud_init,
                 host=host,
             ),
@@ -804,6 +807,7 @@ class AsyncMethods(abc.ABC):
         notes: str | UnsetType = UNSET,
         spread: str | UnsetType = UNSET,
         host_labels: list[str] | UnsetType = UNSET,
+        ha: Literal["off", "restart"] | UnsetType = UNSET,
         cloud_init: cloud_init.CloudInit | UnsetType | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
         firmware: str | UnsetType = UNSET,
@@ -861,6 +865,7 @@ class AsyncMethods(abc.ABC):
                 notes=notes,
                 spread=spread,
                 host_labels=host_labels,
+                ha=ha,
                 cloud_init=cloud_init,
                 revision=revision,
                 firmware=firmware,
@@ -1267,6 +1272,73 @@ class AsyncMethods(abc.ABC):
         return await self.call(
             nodes.JOIN, nodes.JoinNode(token=token, proof=proof, uuid=uuid, name=name, address=address, request=request)
         )
+
+    async def set_fence(self, *, host: int, agent: str, options: dict[str, str] | UnsetType = UNSET) -> nodes.NodeInfo:
+        """Say by which fence agent a host is powered off.
+
+        Refused with:
+        403 60200: velocity.node.manage is needed on the root group
+        404 60210: no such host
+        406 60220: it is the server's own host
+        406 60221: the fence agent is not installed, or may not be run from there
+        406 60222: an option that is not passed to fence agents
+        """
+        from velocity.contract import lost_hosts
+
+        return await self.call(lost_hosts.SET, lost_hosts.SetFence(host=host, agent=agent, options=options))
+
+    async def remove_fence(self, *, host: int) -> Nothing:
+        """Forget how a host is powered off.
+
+        Refused with:
+        403 60300: velocity.node.manage is needed on the root group
+        404 60310: no such host
+        406 60320: no fence agent is set for the host
+        """
+        from velocity.contract import lost_hosts
+
+        return await self.call(lost_hosts.REMOVE, lost_hosts.RemoveFence(host=host))
+
+    async def test_fence(self, *, host: int) -> lost_hosts.FencePower:
+        """Ask the fence agent of a host whether the machine is on.
+
+        Refused with:
+        403 60100: velocity.node.manage is needed on the root group
+        404 60110: no such host
+        406 60120: no fence agent is set for the host
+        500 60130: the fence agent failed; the message has its own words
+        """
+        from velocity.contract import lost_hosts
+
+        return await self.call(lost_hosts.TEST, lost_hosts.TestFence(host=host))
+
+    async def fence_node(self, *, host: int, name: str) -> nodes.NodeInfo:
+        """Power a host off by its fence agent; once that is proven, it is confirmed dead.
+
+        Refused with:
+        403 60400: velocity.node.manage is needed on the root group
+        404 60410: no such host
+        406 60420: no fence agent is set for the host
+        406 60421: the host has another name
+        500 60430: it is not proven to be off; the message has the agent's words
+        """
+        from velocity.contract import lost_hosts
+
+        return await self.call(lost_hosts.FENCE, lost_hosts.FenceNode(host=host, name=name))
+
+    async def confirm_dead(self, *, host: int, name: str) -> nodes.NodeInfo:
+        """Say that a host which does not answer runs nothing any more: its VMs may be started elsewhere.
+
+        Refused with:
+        403 61200: velocity.node.manage is needed on the root group
+        404 61210: no such host
+        409 61220: the host answers, and so is not lost
+        406 61221: it is the server's own host
+        406 61222: the host has another name
+        """
+        from velocity.contract import lost_hosts
+
+        return await self.call(lost_hosts.CONFIRM, lost_hosts.ConfirmDead(host=host, name=name))
 
     async def explain(
         self,

@@ -69,7 +69,8 @@ _VALUES: dict[str, Any] = {
     "NodeInfo.address": "192.0.2.8:8091", "JoinNode.address": "192.0.2.8:8091", "Token.token": "vnt1.k9kgaHR0cHM6",
     "JoinNode.token": "5c" * 32, "proof": "a7" * 32, "joined": 1767225600, "NodeInfo.hostname": "b",
     "JoinNode.request": "-----BEGIN CERTIFICATE REQUEST-----", "certificate": "-----BEGIN CERTIFICATE-----",
-    "authority": "-----BEGIN CERTIFICATE-----",
+    "authority": "-----BEGIN CERTIFICATE-----", "SetFence.agent": "fence_ipmilan",
+    "NodeFence.agent": "fence_ipmilan", "NodeFence.options": {"ip": "192.0.2.9"}, "NodeDeath.by": "root",
 }  # fmt: skip
 """Field, or type and field -> its example; of a list, an element's."""
 

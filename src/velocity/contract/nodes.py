@@ -53,6 +53,9 @@ Labels = Annotated[
 ]
 
 
+NodeState = Literal["online", "unreachable", "joining", "dead"]
+
+
 class NodePool(Wire, frozen=True):
     mpid: int
     name: str
@@ -63,6 +66,21 @@ class NodeNic(Wire, frozen=True):
     identifier: str
 
 
+class NodeFence(Wire, frozen=True):
+    """How it is powered off."""
+
+    agent: str
+    options: Annotated[dict[str, str], Meta(description="those that are no secret")]
+    secrets: Annotated[list[str], Meta(description="the options that are set and never shown")]
+
+
+class NodeDeath(Wire, frozen=True):
+    """That it was proven to run nothing any more."""
+
+    at: UnixTime
+    by: Annotated[str, Meta(description="who said so, or the fence agent that powered it off")]
+
+
 class NodeInfo(Wire, frozen=True):
     """A host, as it was known last where it does not answer."""
 
@@ -70,7 +88,11 @@ class NodeInfo(Wire, frozen=True):
     name: str
     own: Annotated[bool, Meta(description="whether the server itself runs on it")]
     state: Annotated[
-        Literal["online", "unreachable", "joining"], Meta(description="joining: it has never answered yet")
+        NodeState,
+        Meta(
+            description="joining: it has never answered yet; dead: it was proven to run nothing any more, so that its "
+            "VMs can be started elsewhere"
+        ),
     ]
     duty: Duty
     labels: dict[str, str]
@@ -78,6 +100,10 @@ class NodeInfo(Wire, frozen=True):
     pools: list[NodePool]
     nics: list[NodeNic]
     message: Annotated[str, Meta(description="why it does not answer, and what to do")] | UnsetType = UNSET
+    missing: (
+        Annotated[str, Meta(description="what is missing before its VMs may be started elsewhere; absent: it answers")]
+        | UnsetType
+    ) = UNSET
     since: Annotated[UnixTime, Meta(description="when it was heard last; absent: online, or never")] | UnsetType = UNSET
     address: Annotated[str, Meta(description="absent: the server's own")] | UnsetType = UNSET
     uuid: Annotated[UUID, Meta(description="absent: the server's own")] | UnsetType = UNSET
@@ -85,6 +111,8 @@ class NodeInfo(Wire, frozen=True):
     certificate_expires: (
         Annotated[UnixTime, Meta(description="it is renewed when a third of its time is left")] | UnsetType
     ) = UNSET
+    dead: NodeDeath | UnsetType = UNSET
+    fence: Annotated[NodeFence, Meta(description="absent: no fence agent is set")] | UnsetType = UNSET
     version: Annotated[str, Meta(description="of Velocity there; absent: never heard")] | UnsetType = UNSET
     hostname: str | UnsetType = UNSET
     hypervisor: str | UnsetType = UNSET

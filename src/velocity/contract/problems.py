@@ -106,6 +106,12 @@ class Problem(enum.Enum):
     NO_COPIES = "no copies of the database"
     NODE_BUSY = "host has vms"
     NODE_KNOWN = "host known"
+    NODE_ANSWERS = "host answers"
+    NODE_NAME_OTHER = "host has another name"
+    FENCE_AGENT = "fence agent"
+    FENCE_OPTION = "fence option"
+    NO_FENCE = "no fence agent"
+    NOT_FENCED = "not fenced"
     TOKEN_REFUSED = "token refused"  # noqa: S105 - a problem
     TOO_MANY_TOKENS = "too many tokens"
     NOT_A_CERTIFICATE_REQUEST = "not a certificate request"

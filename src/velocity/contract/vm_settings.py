@@ -264,6 +264,13 @@ Spread = Annotated[
         "empty: wherever it fits",
     ),
 ]
+Ha = Annotated[
+    Literal["off", "restart"],
+    Meta(
+        description="restart: when it ended although it was to run, as its process or its host failed, it is started "
+        "again, with growing pauses; elsewhere only once its host is confirmed dead"
+    ),
+]
 HostLabel = Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9._/-]{1,63}(=[A-Za-z0-9._-]{0,63})?\Z")]
 HostLabels = Annotated[
     list[HostLabel],
@@ -297,4 +304,5 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     notes: Annotated[Notes, Setting(waits=False)] = ""
     spread: Annotated[Spread, Setting(waits=False)] = ""
     host_labels: Annotated[HostLabels, Setting(waits=False)] = []
+    ha: Annotated[Ha, Setting(waits=False)] = "off"
     cloud_init: Annotated[CloudInit | UnsetType, Setting(shown=CloudInitInfo)] = UNSET

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -51,10 +52,15 @@ def target(request: Wire, answer: Wire | None = None) -> str:
     A text that is no plain word is quoted, as JSON does it: none looks like a field of its own.
     """
     found = [(name, getattr(request, name)) for name in _named(type(request))]
-    told = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
+    given = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
     if isinstance(answer, TrashItem):
-        told += [(ID[answer.kind], answer.id), ("name", answer.name)]
-    return short(" ".join(f"{name}={_quoted(value)}" for name, value in told))
+        given += [(ID[answer.kind], answer.id), ("name", answer.name)]
+    return told(given)
+
+
+def told(named: Iterable[tuple[str, object]]) -> str:
+    """Names with their values, as an entry has them."""
+    return short(" ".join(f"{name}={_quoted(value)}" for name, value in named))
 
 
 @cache

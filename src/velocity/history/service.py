@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from velocity.access import rules as access_rules
 from velocity.access.directory import Directory
@@ -16,7 +17,7 @@ from velocity.contract.history import ListHistory
 from velocity.contract.problems import Refused
 from velocity.history.port import HistoryStore
 from velocity.history.refusals import Refusals
-from velocity.history.rules import HistoryEntry
+from velocity.history.rules import HistoryEntry, told
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,17 @@ class History:
             return
         self._waiting.append(entry)
         self._begin()
+
+    def note_own(self, did: str, named: Mapping[str, int | str], gid: int = 0) -> None:
+        """What the server has done by itself, to what has these ids and this name."""
+        vmid = named.get("vmid")
+        self.note(
+            HistoryEntry(
+                at=int(time.time()), uid=None, name="", address="", request=os.urandom(8).hex(), operation=did, gid=gid,
+                target=told(named.items()), status=200, code=None, message=None,
+                vmid=vmid if isinstance(vmid, int) else None,
+            )
+        )  # fmt: skip
 
     def _begin(self) -> None:
         if self._writing is None:

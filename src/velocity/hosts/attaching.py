@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from velocity.access.rules import ROOT_GROUP
 from velocity.changes import Changes
+from velocity.contract.machines import State
+from velocity.hosts.port import Death, VmAtStake
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import AttachedHost, AttachedHosts
 from velocity.hypervisor.port import HostId
+from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.media.rules import Pool
 from velocity.media.states import PoolStates
 from velocity.storage.port import Storage
+
+
+def _restarts(keeper: Keeper) -> bool:
+    return keeper.machine.spec.ha == "restart" and keeper.progress.requested is State.RUNNING
 
 
 class AttachedAreas:
@@ -60,6 +68,29 @@ class AttachedAreas:
             self._declare()
             await self._fleet.hosts.detach(host)
             self._fleet.hosts.tell_all()
+            self._fleet.evacuation.evacuated.removed(host)
+
+    @property
+    def silent(self) -> Mapping[HostId, int]:
+        return self.hosts.silent
+
+    @property
+    def deaths(self) -> Mapping[HostId, Death]:
+        return self._fleet.evacuation.evacuated.dead
+
+    def at_stake(self, host: HostId) -> list[VmAtStake]:
+        watched = self._fleet.hosts.by_id.get(host)
+        runs = [] if watched is None else [one for one in watched.keepers.values() if one.lives]
+        return [
+            VmAtStake(one.machine.vmid, one.machine.name, one.gid, _restarts(one))
+            for one in sorted(runs, key=lambda one: one.machine.vmid)
+        ]
+
+    async def confirm_dead(self, host: HostId, by: str) -> None:
+        await self._fleet.evacuation.confirm(host, by)
+
+    def noted(self, did: str, host: HostId) -> None:
+        self._fleet.noted(did, self.hosts.named(host))
 
     async def close(self) -> None:
         """What the hosts do goes on."""

@@ -88,6 +88,16 @@ class Known(Struct, frozen=True):
         return cls(hello.version, hello.hostname, hello.facts, hello.pools, hello.nics, hello.certificate_expires)
 
 
+class Fence(Struct, frozen=True):
+    """How a host is powered off: by which agent, with which options, of which some are secret."""
+
+    agent: str
+    options: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Fence({self.agent!r})"
+
+
 @dataclass(frozen=True)
 class Member:
     """A host. `uuid` is its machine's, `own`: the server runs on it. `keeps_copy`: of the database.
@@ -110,6 +120,7 @@ class Member:
     known: Known | None = None
     own: bool = False
     keeps_copy: bool = False
+    fence: Fence | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +185,9 @@ class MemberStore(Protocol):
 
     async def keep(self, member: Member) -> None:
         """As a user changed it: name, address, duty and labels."""
+
+    async def keep_fence(self, member: Member) -> None:
+        """How it is fenced, and nothing else of it."""
 
     async def note(self, member: Member) -> None:
         """What is learnt of it: when it was heard, what it told, its certificate. No change of a request."""

@@ -16,6 +16,7 @@ from velocity import plan
 from velocity.contract import joining, nodes
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.copies import Copies
+from velocity.hosts.lost import LostHosts
 from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStore, Sealed
 from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
@@ -55,6 +56,7 @@ class Membership:
         connections: Connections,
         *,
         copies: Copies,
+        lost: LostHosts,
         own: Callable[[], Known],
         urls: Callable[[], list[str]],
         clock: Callable[[], float] = time.time,
@@ -65,6 +67,7 @@ class Membership:
         self._dialing = dialing
         self._connections = connections
         self._copies = copies
+        self.lost = lost
         self._own = own
         self._urls = urls
         self._clock = clock
@@ -83,6 +86,7 @@ class Membership:
         for member in self._roster:
             await self._connections.follow(member, self._authority)
         self._copies.open()
+        self.lost.open()
 
     async def _know_own(self) -> None:
         """Kept as of any host: another server, on another host, is to know it as it was last."""
@@ -93,6 +97,7 @@ class Membership:
 
     async def close(self) -> None:
         """Let go of the hosts, which go on with what they do."""
+        await self.lost.close()
         await self._copies.close()
         await self._connections.close()
 
@@ -125,11 +130,12 @@ class Membership:
             facts |= {"certificate_expires": known.certificate_expires} if known else {}
             facts |= {"since": one.heard} if trouble and one.heard else {}
             facts |= self._shown_copy(one)
+        facts |= self.lost.shown(one)
         return nodes.NodeInfo(
             host=one.host,
             name=one.name,
             own=one.own,
-            state="online" if not trouble else "joining" if known is None else "unreachable",
+            state=self.lost.state(one),
             duty=one.duty.value,
             labels=dict(one.labels),
             vms=count.get(one.host, 0),

@@ -143,6 +143,11 @@ class AttachedHosts:
         one = self.find(host)
         return f"host {host}" if one is None else f"host {one.name!r}"
 
+    def named(self, host: HostId) -> dict[str, int | str]:
+        """Its id and its name, as the history has them."""
+        one = self.find(host)
+        return {"host": host} if one is None else {"host": host, "name": one.name}
+
     def silence(self, host: HostId) -> str:
         """That it does not answer, and since when; empty: it answers, or is the only one."""
         since = self.silent.get(host) if self.many else None

@@ -28,7 +28,7 @@ async def autostart(keepers: Iterable[Keeper]) -> None:
                 await keeper.request_state(Cause.ASK_RUN)
             except Refused as refusal:
                 log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, refusal.message)
-                keeper.could_not_autostart(refusal.message)
+                keeper.could_not_start(refusal.message)
 
     stopped = [one for one in keepers if one.state is State.STOPPED]
     wanting = [one for one in stopped if one.machine.spec.autostart or one.progress.restarts]

@@ -139,9 +139,9 @@ class Keeper(Life):
         if following is self.state and following is not State.STOPPING:
             if self.unreachable_since is not None and self.state is not State.STOPPED:
                 raise Refused(Problem.HYPERVISOR, self._not_now())
-            if cause is Cause.ASK_STOP and self.progress.restarts:
+            if cause is Cause.ASK_STOP and self.progress.requested is not State.STOPPED:
                 plan.stop_here()
-                await self.revise(restarts=False)
+                await self.revise(restarts=False, wanted=State.STOPPED)
             if cause is not Cause.ASK_RESET:
                 return self.state
         for do in DOES[following, cause]:
@@ -186,8 +186,8 @@ class Keeper(Life):
     async def _start(self, cause: Cause) -> None:
         hold = cause is Cause.ASK_PAUSE
         self._overtaken = False
-        chosen = self.progress.boots
-        spec = structs.replace(await self._context.prepare(self.machine), held=hold)
+        chosen, host = self.progress.boots, self._context.place(self.machine)
+        spec = structs.replace(await self._context.prepare(replace(self.machine, host=host)), held=hold)
         spec = structs.replace(spec, **boot.told(self.machine.spec, chosen))
         wanted = State.PAUSED if hold else State.RUNNING
         plan.stop_here()
@@ -196,10 +196,13 @@ class Keeper(Life):
         self.starting = True
         self._context.begin_writing(self.written)
         try:
-            epoch = await self._context.store.begin_run(self.machine.vmid, wanted, run)
+            epoch = await self._context.store.begin_run(self.machine.vmid, wanted, run, host)
         finally:
             self.starting = False
         self.progress = RunRecord(epoch=epoch, wanted=wanted, run=run, restarts=self.progress.restarts)
+        if host != self.machine.host and self._context.rehome is not None:
+            self._context = self._context.rehome(self, host)
+            self.anew()
         self._move(cause)
         try:
             async with self._context.gate:
@@ -310,7 +313,7 @@ class Keeper(Life):
         if self.state is not State.STOPPED:
             for do in ("kill", "start") if restarts else ("kill",):
                 plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
-        if self.lives or self.progress.restarts:
+        if self.lives or self.progress.requested is not State.STOPPED:
             plan.stop_here()
         self._overtaken = True
         for item in list(self._inbox):
@@ -319,8 +322,9 @@ class Keeper(Life):
                 if not item.answer.done():
                     item.answer.set_exception(self._overtaken_by_a_stop())
                     item.answer.exception()
-        if self.progress.restarts is not restarts:
-            self.progress = replace(self.progress, restarts=restarts)
+        wanted = State.STOPPED if self.state is State.STOPPED and not restarts else self.progress.wanted
+        if (self.progress.restarts, self.progress.wanted) != (restarts, wanted):
+            self.progress = replace(self.progress, restarts=restarts, wanted=wanted)
             self._record.note()
             self._changed()
         if self.state is State.STOPPED:

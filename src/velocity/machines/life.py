@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MOMENT = 2.0
 """Seconds that an answer waits for the fact that tells how its request ended."""
+STILL = "; it could not be started again: "
 BROKEN = frozenset({FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.DISK_ERROR, FactCause.INTERNAL_ERROR})
 LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.STOPPED: State.STOPPING}
 """What was wanted of a run whose end is not known -> the state that is shown until a fact comes."""
@@ -39,7 +40,8 @@ class KeeperContext:
     `prepare` builds the specification of a start, and refuses one that cannot be; `alter` sees to it that the run
     of a keeper becomes what it is to be; `begin_writing` is told of each start and what it may write to, `ended` of
     each run's end, `changed` of whatever is shown of a VM, `pressed` of each press of its power button, before it, and
-    `resumed` when it goes on after a pause.
+    `resumed` when it goes on after a pause. `dead` says whether a host is confirmed dead, `over` why a run is over by
+    that, and `place` where a VM is started: where it is, or elsewhere if that host is dead; `rehome` has it there.
     """
 
     host: HostId
@@ -56,6 +58,10 @@ class KeeperContext:
     begin_writing: Callable[[Collection[UUID]], None] = lambda media: None
     pressed: Callable[[Life], None] = lambda vm: None
     resumed: Callable[[Life], None] = lambda vm: None
+    dead: Callable[[HostId], bool] = lambda host: False
+    over: Callable[[Life], Reason | None] = lambda vm: None
+    place: Callable[[Machine], HostId] = lambda machine: machine.host
+    rehome: Callable[[Any, HostId], KeeperContext] | None = None
 
 
 class Life:
@@ -170,6 +176,8 @@ class Life:
         self._number = 0
 
     def host_lost(self) -> None:
+        if self._context.dead(self._context.host):
+            return
         self.unreachable_since = self.unreachable_since or self._now()
         self._changed()
 
@@ -178,10 +186,14 @@ class Life:
             self.unreachable_since = None
         self._changed()
 
-    def could_not_autostart(self, message: str) -> None:
-        """Say why it does not run although it should have started with the server."""
-        if self.state is State.STOPPED:
-            self._note(Reason(cause="autostart-failed", message=message, since=self._now()))
+    def could_not_start(self, message: str, cause: str = "autostart-failed") -> None:
+        """Say why it does not run although it should; what has ended of that `cause` says it beside that."""
+        if self.state is not State.STOPPED:
+            return
+        had = self.progress.reason
+        if had is not None and had.cause == cause:
+            message = f"{had.message.partition(STILL)[0]}{STILL}{message}"
+        self._note(Reason(cause=cause, message=message, since=self._now() if had is None else had.since))
 
     def _hear_the_end(self, news: FactReport) -> None:
         if self.state is State.STOPPED and self.progress.run is None:
@@ -257,13 +269,28 @@ class Life:
                 self.mark_unknown(silent=True)
 
     def mark_unknown(self, *, silent: bool = False) -> None:
-        """What is known of it may not hold: it is looked at until a fact comes. `silent`: it does not answer."""
+        """What is known of it may not hold: it is looked at until a fact comes. `silent`: it does not answer.
+
+        Of one whose host was confirmed dead, it is known that it is over.
+        """
+        if (over := self._context.over(self)) is not None:
+            self._declare_over(over)
+            return
         if self._known is None:
             self._known = asyncio.Event()
         if silent and self.unreachable_since is None:
             self.unreachable_since = self._now()
             self._changed()
         self._context.observer.look(self)
+
+    def _declare_over(self, reason: Reason) -> None:
+        """Nobody waits for a fact of it."""
+        if self.progress.run is not None or self.state is not State.STOPPED:
+            stays = self.progress.requested is not State.STOPPED
+            self._end(reason if stays else None)
+        self._sure()
+        self._changed()
+        self._go_on()
 
     def _sure(self) -> None:
         if self._known is not None:

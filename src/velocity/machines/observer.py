@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -44,9 +44,10 @@ class HostLost:
 
 @dataclass(frozen=True)
 class HostBack:
-    """The host answers again, and what its machines do is known."""
+    """The host answers again, and what its machines do is known. `ended`: the runs that were over, and ran there."""
 
     host: HostId
+    ended: tuple[Incarnation, ...] = ()
 
 
 class FactConsumer(Protocol):
@@ -80,10 +81,15 @@ class FactConsumer(Protocol):
         """The numbers of facts begin anew."""
 
 
+async def nothing_is_over(who: Incarnation) -> None:
+    """Of hosts that are never confirmed dead."""
+
+
 class Observer:
     """One host. `keeper` finds a machine's keeper, `keepers` are those of this host.
 
-    `heard` is called with each fact that a keeper has taken, `changed` when the host is lost or back.
+    `heard` is called with each fact that a keeper has taken, `changed` when the host is lost or back. `over` says of a
+    run that it is over, as the host was confirmed dead since: no keeper hears of it, and `end` ends it.
     """
 
     def __init__(
@@ -94,6 +100,8 @@ class Observer:
         keepers: Callable[[], Iterable[FactConsumer]],
         heard: Callable[[FactReport], None] = lambda news: None,
         changed: Callable[[HostLost | HostBack], None] = lambda news: None,
+        over: Callable[[Incarnation], bool] = lambda who: False,
+        end: Callable[[Incarnation], Awaitable[object]] = nothing_is_over,
     ) -> None:
         self._host = host
         self._hypervisor = hypervisor
@@ -101,6 +109,11 @@ class Observer:
         self._keepers = keepers
         self._heard = heard
         self._changed = changed
+        self._over = over
+        self._end = end
+        self._ended: list[Incarnation] = []
+        self._doubts = 0
+        """How often somebody has doubted it: what was asked before tells nothing then."""
         self._number = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._stale = asyncio.Event()
@@ -148,6 +161,7 @@ class Observer:
 
     def doubt(self, words: str) -> None:
         """It is lost until it has told anew what runs there."""
+        self._doubts += 1
         self._lose(words)
         self._stale.set()
 
@@ -206,8 +220,7 @@ class Observer:
         if self.lost:
             for keeper in self._keepers():
                 keeper.anew()
-        listing = await self._hypervisor.adopt(self._host, deadline=ADOPT_DEADLINE)
-        self.listing = listing
+        listing = self.listing = await self._adopt()
         self.unknown.clear()
         for found in listing.found:
             self._feed(found)
@@ -229,7 +242,23 @@ class Observer:
             log.info("host %d responds again", self._host)
             for keeper in list(self._keepers()):
                 keeper.host_back()
-            self._changed(HostBack(self._host))
+            ended, self._ended = tuple(self._ended), []
+            self._changed(HostBack(self._host, ended))
+
+    async def _adopt(self) -> Listing:
+        """What runs there, once none of it is over: such runs are ended first. Raises `HypervisorError`."""
+        doubts = self._doubts
+        listing = await self._hypervisor.adopt(self._host, deadline=ADOPT_DEADLINE)
+        over = [one.who for one in listing.found if one.fact is not Fact.ENDED and self._over(one.who)]
+        for who in over:
+            log.warning("machine %s, run %d: its host was confirmed dead since: it is ended", who.machine, who.epoch)
+            await self._end(who)
+            self._ended.append(who)
+        if over:
+            raise Unknown("what is over there was ended: it is asked again what runs")
+        if doubts != self._doubts:
+            raise Unknown("it was doubted meanwhile: it is asked again what runs")
+        return listing
 
     def _lose(self, words: str) -> None:
         for _, reached in self._waiting:
@@ -246,7 +275,9 @@ class Observer:
 
     def _feed(self, news: FactReport) -> None:
         keeper = self._keeper(news.who.machine)
-        if keeper is None or news.who.host != keeper.who.host or news.who.epoch < keeper.who.epoch:
+        if self._over(news.who):
+            self._hear_what_is_over(news)
+        elif keeper is None or news.who.host != keeper.who.host or news.who.epoch < keeper.who.epoch:
             self._set_aside(news)
         else:
             try:
@@ -254,6 +285,13 @@ class Observer:
                 self._heard(news)
             except Exception:  # a sick one costs itself, not the facts of the others
                 log.exception("machine %s, run %d: a fact could not be applied", news.who.machine, news.who.epoch)
+
+    def _hear_what_is_over(self, news: FactReport) -> None:
+        """It changes nothing: what runs of it is ended, and what has ended needs nobody's word."""
+        if news.fact not in (Fact.ENDED, Fact.ABSENT):
+            self._stale.set()
+        elif news.fact is Fact.ENDED and news.who not in self._looking:
+            self._do(news.who, self._acknowledge(news.who))
 
     def _heard_up_to(self, number: int) -> None:
         self._number = max(self._number, number)

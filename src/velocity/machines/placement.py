@@ -41,7 +41,8 @@ class Wanted:
 
     `host`: the one that it is to be on, by its id. `stays`: where it is best, as what it is made of is there. `kept`:
     it brings machine type, firmware and hardware with it. `beside`: how many VMs each host has that it is to be apart
-    of. `told`: who asks may see hosts, and so is told of each.
+    of. `told`: who asks may see hosts, and so is told of each. `starts`: it starts at once, so that what is free then
+    counts, and not what has been given.
     """
 
     spec: Spec
@@ -51,6 +52,7 @@ class Wanted:
     kept: bool = False
     beside: Mapping[HostId, int] = field(default_factory=dict)
     told: bool = True
+    starts: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
     """
     if wanted.host is not None:
         return _as_wanted(hosts, wanted, wanted.host)
-    if len(hosts) == 1:
+    if len(hosts) == 1 and not wanted.starts:
         return Placed(hosts[0].host)
     lacking = {one.host: lacks(one, wanted) for one in hosts}
     fit = [one for one in hosts if not lacking[one.host]]
@@ -101,7 +103,7 @@ def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
 def lacks(one: Candidate, wanted: Wanted) -> str:
     """What keeps a host from having it; empty: nothing."""
     why, needs = _cannot(one, wanted), wanted.spec.memory_mib
-    if why or needs <= one.left:
+    if why or wanted.starts or needs <= one.left:
         return why
     return (
         f"its VMs have been given {one.given} of its {one.facts.memory} MiB, and this one needs {needs} (to have it "

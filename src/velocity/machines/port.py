@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -11,6 +11,14 @@ from velocity.contract.machines import State
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
 from velocity.media.rules import Medium
+
+
+class Noted(Protocol):
+    """Takes for the history what the server does by itself: the operation, and the ids and the name of what it did it
+    to.
+    """
+
+    def __call__(self, did: str, named: Mapping[str, int | str], gid: int = 0) -> None: ...
 
 
 class MachineStore(Protocol):
@@ -36,10 +44,11 @@ class MachineStore(Protocol):
     async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
         """What that run has by now, unless it has ended."""
 
-    async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
+    async def begin_run(self, vmid: int, wanted: State, spec: Spec, host: HostId) -> int:
         """The epoch of a new run with that specification, one more than the last; the old reason goes.
 
-        That it restarts stays: a crash may come before it has started.
+        It is on that host from then on. That it restarts stays: a crash may come before it has started.
+        Raises `Refused` where the host is confirmed dead.
         """
 
     async def keep_progress(self, vmid: int, progress: RunRecord) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,19 +20,31 @@ from velocity.contract.encoded import Encoded
 from velocity.contract.machines import ListVms, State, VmSummary
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import AttachedHosts
-from velocity.hypervisor.port import Confinement, FactCause, FactReport, HostId, Hypervisor, Unknown
+from velocity.hypervisor.port import (
+    Confinement,
+    FactCause,
+    FactReport,
+    HostId,
+    Hypervisor,
+    Incarnation,
+    Stop,
+    Unknown,
+)
 from velocity.machines import where
 from velocity.machines.agents import Agents
 from velocity.machines.autostart import autostart
+from velocity.machines.availability import Availability
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
+from velocity.machines.evacuated import Evacuated
+from velocity.machines.evacuation import Evacuation
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
 from velocity.machines.live import LiveChanges
 from velocity.machines.mirrored import MirroredDisks
 from velocity.machines.observer import HostBack, HostLost, Observer
 from velocity.machines.orphans import remove_orphans
-from velocity.machines.port import MachineStore
+from velocity.machines.port import MachineStore, Noted
 from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable, media_of
 from velocity.machines.states import REQUESTABLE, Cause
 from velocity.machines.summaries import Summaries
@@ -62,6 +75,7 @@ class Fleet:
         builder: Builder,
         hypervisor: Hypervisor,
         hosts: AttachedHosts,
+        evacuated: Evacuated,
         *,
         most: int = BOUNDS.group_vms,
         clock: Callable[[], float] = time.time,
@@ -87,11 +101,15 @@ class Fleet:
         self.hosts = WatchedHosts(
             hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.memory, self._changed, clock
         )
+        self.availability = Availability(self._note_start)
+        self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.unreadable: Sequence[Unreadable] = ()
         self.known: set[str] = set()
         """At the start, the uuids of all VMs, of those in the trash, and of those that cannot be loaded."""
         self._behind: set[asyncio.Task[None]] = set()
+        self.noted: Noted = lambda did, named, gid=0: None
+        """What the server does by itself, for the history."""
 
     def _begin_to_know(self, host: HostId) -> WatchedHost:
         keepers: dict[int, Keeper] = {}
@@ -102,6 +120,8 @@ class Fleet:
             keepers.values,
             heard=self._heard,
             changed=self._host_changed,
+            over=self.evacuation.evacuated.is_over,
+            end=partial(self._end_what_is_over, host),
         )
         context = KeeperContext(
             host=host,
@@ -117,13 +137,41 @@ class Fleet:
             begin_writing=self.builder.begin_writing,
             pressed=self.agents.shut_down,
             resumed=self.agents.set_clock,
+            dead=lambda host: host in self.evacuation.evacuated.dead,
+            over=self.evacuation.reason,
+            place=self.evacuation.place,
+            rehome=self._rehome,
         )
         return WatchedHost(host, observer, context, keepers)
+
+    async def _end_what_is_over(self, host: HostId, who: Incarnation) -> None:
+        """Of a host that is not yet taken to answer, and so is asked by itself. Raises `HypervisorError`."""
+        one = self.hosts.attached.by_id.get(host)
+        if one is None:
+            raise Unknown(f"host {host} is not attached")
+        await one.hypervisor.machines.stop(who, Stop.NOW, deadline=CALL_DEADLINE)
+
+    def _rehome(self, keeper: Keeper, host: HostId) -> KeeperContext:
+        """A run of it begins on another host than the last one."""
+        before = keeper.machine
+        del self.hosts.of(before.host).keepers[before.vmid]
+        keeper.machine = replace(before, host=host)
+        there = self.hosts.of(host)
+        there.keepers[before.vmid] = keeper
+        self.claims.put(before.uuid, self.builder.claim(keeper.machine, keeper.progress.run))
+        self._changed(keeper.machine)
+        log.info("vm %d: started on %s", before.vmid, self.hosts.attached.called(host))
+        return there.context
+
+    def _note_start(self, keeper: Keeper) -> None:
+        machine = keeper.machine
+        self.noted("start_again", {"vmid": machine.vmid, "name": machine.name}, machine.gid)
 
     # The start and the end of the server
 
     async def open(self) -> None:
         """Load the VMs, adopt those that run, and start the ones that want it, in the background."""
+        self.evacuation.evacuated.open()
         loaded, self.unreadable = self._store.load(self.hosts.attached.own.host)
         for machine, progress in loaded:
             self.add(self.hosts.keeper(machine, progress))
@@ -132,12 +180,15 @@ class Fleet:
             log.warning("vm %d (%r) cannot be loaded; its data stay on the host: %s", one.vmid, one.name, one.why)
             self.claims.put(uuid4(), Claim(self._directory.line(one.gid), one.name, NOTHING, frozenset(), {}, {}))
         await self.hosts.open()
+        for keeper in self.all():
+            self.availability.look(keeper)
 
     async def _clear(self, watched: WatchedHost) -> None:
         """A host is heard for the first time: clear what a crash has left, and start what starts by itself.
 
         What another host keeps that has no VM here is not touched: it may be another installation's.
         """
+        await self.evacuation.returned(watched.host)
         discarded = self._store.discarded()
         self.claims.last_place = max([self.claims.last_place, *discarded.values()])
         self.known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
@@ -149,6 +200,7 @@ class Fleet:
     async def close(self) -> int:
         """Let go of the VMs, which go on; how many run is returned."""
         self.live.close()
+        await self.availability.close()
         for task in list(self._behind):
             task.cancel()
             await asyncio.wait({task})
@@ -182,11 +234,15 @@ class Fleet:
         if isinstance(news, HostLost):
             self.hosts.lost(news.host)
             return
-        ended = self.hosts.back(news.host)
+        self._do_behind(self._welcome_back(news, self.hosts.back(news.host)))
+
+    async def _welcome_back(self, news: HostBack, ended: list[Keeper]) -> None:
+        if await self.evacuation.returned(news.host):
+            self.noted("host_returned", self.hosts.attached.named(news.host))
         if self.hosts.of(news.host).welcomed:
-            self._do_behind(autostart(ended))
+            await autostart(ended)
         else:
-            self._do_behind(self.hosts.welcome(news.host))
+            await self.hosts.welcome(news.host)
 
     async def _make_room_for(self, keeper: Keeper) -> None:
         """A guest that stands still for want of space: what lies in the trash of its pools goes first."""
@@ -312,5 +368,7 @@ class Fleet:
         """It shows otherwise, or no more, and so do the media that it uses."""
         self._summaries.invalidate(machine)
         self._changes.note_change("vm", machine.vmid, machine.gid)
+        if machine.spec.ha != "off" and (keeper := self._by_uuid.get(machine.uuid)) is not None:
+            self.availability.look(keeper)
         for mid in self.claims.media(machine.uuid):
             self._library.touched(mid)

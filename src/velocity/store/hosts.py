@@ -10,11 +10,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from velocity.hosts.members import OWN_NAME, JoinToken, Known, Member, Sealed
+from velocity.hosts.members import OWN_NAME, Fence, JoinToken, Known, Member, Sealed
 from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.hypervisor.port import HostId
 from velocity.store.database import Database
-from velocity.store.tables import authority, hosts, instance, machines, media, node_tokens
+from velocity.store.tables import authority, evacuations, hosts, instance, machines, media, node_tokens
 
 LEADS = "leads"
 """The host whose server leads, or led last."""
@@ -99,6 +99,11 @@ class SqlMembers:
     async def keep(self, member: Member) -> None:
         await self._database.write(lambda connection: _put(connection, member, WISHED))
 
+    async def keep_fence(self, member: Member) -> None:
+        fence = None if member.fence is None else msgspec.json.encode(member.fence).decode()
+        statement = update(hosts).where(hosts.c.host_id == member.host).values(fence=fence)
+        await self._database.write(lambda connection: connection.execute(statement) and None)
+
     async def note(self, member: Member) -> None:
         told = {name: value for name, value in _row(member).items() if name in TOLD}
         statement = update(hosts).where(hosts.c.host_id == member.host).values(told)
@@ -109,6 +114,7 @@ class SqlMembers:
             holds = _holds(connection, host, pools)
             if holds == (0, 0):
                 connection.execute(delete(node_tokens).where(node_tokens.c.host_id == host))
+                connection.execute(delete(evacuations).where(evacuations.c.host_id == host))
                 connection.execute(delete(hosts).where(hosts.c.host_id == host))
             return holds
 
@@ -173,6 +179,7 @@ def _member(row: Row[Any]) -> Member:
         heard=row.heard or 0,
         known=_known(row.known),
         keeps_copy=row.keeps_copy,
+        fence=None if row.fence is None else msgspec.json.decode(row.fence, type=Fence),
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from velocity.access.rules import Discarded
 from velocity.contract.machines import NextBoot, Reason, State
+from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import FIRST_HOST
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
@@ -52,10 +53,18 @@ _kept = select(*(machines.c[name] for name in _NAMES))
 _of = machines.c.vmid == bindparam("of")
 _add = insert(machines).returning(machines.c.vmid)
 _alter = update(machines).where(_of)
+_dead = select(hosts.c.host_id).where((hosts.c.host_id == bindparam("on")) & hosts.c.dead_at.is_not(None))
 _begin_run = (
     update(machines)
-    .where(_of)
-    .values(epoch=machines.c.epoch + 1, reason=None, stopping_since=None, stop_forced=False, next_boot=None)
+    .where(_of & ~_dead.exists())
+    .values(
+        epoch=machines.c.epoch + 1,
+        reason=None,
+        stopping_since=None,
+        stop_forced=False,
+        next_boot=None,
+        host_id=bindparam("on"),
+    )
     .returning(machines.c.epoch)
 )
 # A run of a higher epoch than is known was started before this database was restored from an older copy.
@@ -137,9 +146,20 @@ class SqlMachines:
         values = {"of": vmid, "run": epoch, "run_spec": msgspec.json.encode(spec).decode()}
         await self._database.write(lambda connection: connection.execute(_alter_run, values) and None)
 
-    async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
-        values = {"of": vmid, "wanted": wanted.value, "run_spec": msgspec.json.encode(spec).decode()}
-        return await self._database.aside(lambda connection: int(connection.execute(_begin_run, values).scalar_one()))
+    async def begin_run(self, vmid: int, wanted: State, spec: Spec, host: HostId) -> int:
+        run = msgspec.json.encode(spec).decode()
+        values = {"of": vmid, "on": host, "wanted": wanted.value, "run_spec": run}
+
+        def work(connection: Connection) -> int:
+            epoch = connection.execute(_begin_run, values).scalar_one_or_none()
+            if epoch is None:
+                raise Refused(
+                    Problem.HYPERVISOR,
+                    "its host was confirmed dead meanwhile: start it again, where another can have it",
+                )
+            return int(epoch)
+
+        return await self._database.aside(work)
 
     async def keep_progress(self, vmid: int, progress: RunRecord) -> None:
         values = {

@@ -53,8 +53,23 @@ hosts = Table(
     Column("heard", BigInteger),
     Column("known", Text),
     Column("keeps_copy", Boolean, nullable=False, server_default=false()),
+    Column("fence", Text),
+    Column("dead_at", BigInteger),
+    Column("dead_by", Text),
+    Column("dead_term", BigInteger),
     Index("ix_hosts_uuid", "uuid", unique=True),
 )
+
+evacuations = Table(
+    "evacuations",
+    metadata,
+    Column("host_id", Id, primary_key=True, autoincrement=False),
+    Column("machine", Text, primary_key=True),
+    Column("vmid", Id, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""Of each machine that was on a host when that was confirmed dead, the last run that is over there."""
 
 node_tokens = Table(
     "node_tokens",

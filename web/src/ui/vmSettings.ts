@@ -34,6 +34,7 @@ export const SETTINGS: Record<Setting, Words> = {
   notes: { title: "Notes", word: "notes", waits: false },
   spread: { title: "Apart from others by", word: "what it is apart by", waits: false },
   host_labels: { title: "Labels of its host", word: "the labels of its host", waits: false },
+  ha: { title: "Restart after a failure", word: "the restart after a failure", waits: false },
   cloud_init: { title: "Log in (cloud-init)", word: "cloud-init", waits: true },
 };
 

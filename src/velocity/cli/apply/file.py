@@ -121,6 +121,7 @@ class VmEntry(FileEntry, frozen=True):
     max_memory: int | str | None = None
     spread: str | None = None
     host_labels: list[str] | None = None
+    ha: Literal["off", "restart"] | None = None
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 

@@ -92,6 +92,14 @@ export function GeneralFields({
         onChange={(_event, autostart) => change({ autostart })}
         isDisabled={disabled}
       />
+      <Checkbox
+        id="ha"
+        label="Restart after a failure"
+        description="If its process or its host fails. On another host only once its own is confirmed dead."
+        isChecked={draft.ha === "restart"}
+        onChange={(_event, on) => change({ ha: on ? "restart" : "off" })}
+        isDisabled={disabled}
+      />
       {rosetta && (
         <Checkbox
           id="rosetta"

@@ -28,6 +28,7 @@ const BASE: Settings = {
   forwards: [],
   autostart: false,
   spread: "",
+  ha: "off",
   host_labels: [],
   input: "virtio",
   cpu: "best",

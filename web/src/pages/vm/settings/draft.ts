@@ -198,6 +198,7 @@ export function cliOf(
   if (changes.notes !== undefined) line.push("--notes", changes.notes);
   if (changes.spread !== undefined) line.push("--spread", changes.spread);
   add("--host-label", changes.host_labels);
+  if (changes.ha !== undefined) line.push("--ha", changes.ha);
   if (changes.new_instance) line.push("--new-instance");
   return ["velocity", "vm", "set", ...vmWords(vm, line)];
 }

@@ -1,0 +1,139 @@
+"""Fence agents: programs that power a machine off, and say whether it is. FenceAgentAPI(7)"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from velocity.contract.problems import Problem, Refused
+from velocity.hosts.fence_options import hidden
+from velocity.hosts.members import Fence
+
+DIRECTORIES = (Path("/usr/sbin"), Path("/usr/bin"))
+"""Where distributions have them."""
+OFF_DEADLINE, STATUS_DEADLINE = 60.0, 15.0
+LOOKS = 3
+"""How often it is asked whether the machine is off, as some hear of it late; a second lies between."""
+ON, ERROR, OFF = 0, 1, 2
+"""What an agent ends with that was asked for the status. Of a deed, 0 is that it is done."""
+WORDS, MOST = 4096, 200
+"""Bytes that are kept of what it says, and characters that are shown."""
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+class NotFenced(Exception):
+    """It is not proven that the machine is off; the message is for people."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """How an agent has ended, and the last that it said."""
+
+    status: int
+    words: str
+
+
+class FenceAgents:
+    """Runs them, from these `directories` besides those of the distribution."""
+
+    def __init__(self, directories: Sequence[Path] = (), pause: float = 1.0, deadline: float = OFF_DEADLINE) -> None:
+        """`pause` and `deadline` in seconds: between two looks, and of a deed."""
+        self.directories = [*directories, *DIRECTORIES]
+        self._pause = pause
+        self._deadline = deadline
+
+    def find(self, agent: str) -> Path:
+        """The program. Raises `Refused(FENCE_AGENT)`: it is not there, or may not be run from there."""
+        given = Path(os.path.normpath(agent))
+        if given.is_absolute() and given.parent not in self.directories:
+            raise Refused(
+                Problem.FENCE_AGENT,
+                f"fence agents are not run from {given.parent}: add that directory to the setting `fence_agents`, or "
+                "name one that the distribution has, such as fence_ipmilan",
+                field="agent",
+            )
+        places = [given] if given.is_absolute() else [directory / given for directory in self.directories]
+        found = next((one for one in places if one.is_file() and os.access(one, os.X_OK)), None)
+        if found is None:
+            raise Refused(
+                Problem.FENCE_AGENT,
+                f"the fence agent {given.name} is not installed on the server's host: apt install fence-agents (or dnf "
+                "install fence-agents-all), or correct its name",
+                field="agent",
+            )
+        return found
+
+    async def is_on(self, fence: Fence) -> bool:
+        """Whether the machine is on. Raises `NotFenced`: it does not say."""
+        said = await self._run(fence, "status", STATUS_DEADLINE)
+        if said.status not in (ON, OFF):
+            raise NotFenced(f"{fence.agent} does not say whether the machine is on{_quoted(said)}")
+        return said.status == ON
+
+    async def power_off(self, fence: Fence) -> None:
+        """When this returns, the machine is off: the agent has done it, and then said so. Raises `NotFenced`."""
+        said = await self._run(fence, "off", self._deadline)
+        if said.status != 0:
+            raise NotFenced(f"{fence.agent} has not powered the machine off{_quoted(said)}")
+        for look in range(LOOKS):
+            if not await self.is_on(fence):
+                return
+            if look < LOOKS - 1:
+                await asyncio.sleep(self._pause)
+        raise NotFenced(f"{fence.agent} says that it has powered the machine off, and that the machine is on")
+
+    async def _run(self, fence: Fence, action: str, deadline: float) -> Said:
+        try:
+            program = self.find(fence.agent)
+            process = await asyncio.create_subprocess_exec(
+                program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        except Refused as refused:
+            raise NotFenced(refused.message) from None
+        except OSError as error:
+            raise NotFenced(f"{fence.agent} cannot be run: {error.strerror}") from None
+        try:
+            async with asyncio.timeout(deadline):
+                said = await _talk(process, _asked(fence, action))
+                return Said(await process.wait(), _words(said, fence))
+        except TimeoutError:
+            raise NotFenced(f"{fence.agent} has not ended within {deadline:.0f} seconds ({action})") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # and what it began
+            await process.wait()
+
+
+def _asked(fence: Fence, action: str) -> bytes:
+    """By standard input, as arguments are for everybody on the host to see."""
+    lines = [f"action={action}", *(f"{name}={value}" for name, value in fence.options.items())]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+async def _talk(process: asyncio.subprocess.Process, asked: bytes) -> bytes:
+    assert process.stdin is not None
+    assert process.stderr is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(asked)
+        await process.stdin.drain()
+    process.stdin.close()
+    said = b""
+    while piece := await process.stderr.read(WORDS):
+        said = (said + piece)[-WORDS:]
+    return said
+
+
+def _words(said: bytes, fence: Fence) -> str:
+    text = hidden(said.decode(errors="replace"), fence.options)
+    lines = ["".join(one if one.isprintable() else " " for one in line).strip() for line in text.splitlines()]
+    return next((line[:MOST] for line in reversed(lines) if line), "")
+
+
+def _quoted(said: Said) -> str:
+    return f": {said.words!r}" if said.words else f" (it ended with {said.status})"

@@ -1,0 +1,112 @@
+"""VMs that are to be started again when they have ended although they were to run (`ha`): one after the other, with
+growing pauses where that does not help."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+
+from velocity.contract.machines import State
+from velocity.contract.problems import Refused
+from velocity.hypervisor.port import FactCause
+from velocity.machines.evacuated import HOST_LOST
+from velocity.machines.keeper import Keeper
+from velocity.machines.states import Cause
+
+log = logging.getLogger(__name__)
+
+FAILED = {
+    HOST_LOST, "host-restarted", "start-failed", "restart-failed", "autostart-failed",
+    *(one.value for one in (
+        FactCause.KILLED, FactCause.HOST_SIGNAL, FactCause.INTERNAL_ERROR, FactCause.GUEST_PANICKED, FactCause.UNKNOWN,
+    )),
+}  # fmt: skip
+"""The causes after which it is started again. That its guest has powered itself off, or somebody else, is none."""
+PAUSES = (0.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Seconds before each start; then the last, as long as it is wanted."""
+STEADY = 600.0
+"""Seconds that it has to run before the pauses begin anew."""
+AT_ONCE = 2
+
+
+@dataclass
+class _Tries:
+    """How often it was started again, and when last (monotonic)."""
+
+    count: int = 0
+    last: float = 0.0
+
+
+def wants(keeper: Keeper) -> bool:
+    """Whether it is to be started again now."""
+    reason = keeper.progress.reason
+    return (
+        keeper.machine.spec.ha == "restart"
+        and keeper.ended
+        and not keeper.retired
+        and keeper.progress.wanted is State.RUNNING
+        and reason is not None
+        and reason.cause in FAILED
+    )
+
+
+class Availability:
+    """Starts them. `noted` is told of each, for the history."""
+
+    def __init__(self, noted: Callable[[Keeper], None]) -> None:
+        self._noted = noted
+        self.pauses: tuple[float, ...] = PAUSES
+        self._tries: dict[int, _Tries] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._closed = False
+
+    def look(self, keeper: Keeper) -> None:
+        """Something of it has changed."""
+        vmid = keeper.machine.vmid
+        if vmid not in self._tasks and wants(keeper):
+            task = asyncio.get_running_loop().create_task(self._bring_back(keeper), context=Context())
+            self._tasks[vmid] = task
+            task.add_done_callback(lambda _: self._done(keeper))
+
+    def _done(self, keeper: Keeper) -> None:
+        del self._tasks[keeper.machine.vmid]
+        if not self._closed:
+            self.look(keeper)  # it may have ended again before this was over
+
+    async def close(self) -> None:
+        self._closed = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _bring_back(self, keeper: Keeper) -> None:
+        tries = self._tries.setdefault(keeper.machine.vmid, _Tries())
+        if time.monotonic() - tries.last > STEADY:
+            tries.count = 0
+        while wants(keeper):
+            await asyncio.sleep(self.pauses[min(tries.count, len(self.pauses) - 1)])
+            async with self._slots:
+                if wants(keeper):
+                    tries.count += 1
+                    await self._start(keeper)
+            tries.last = time.monotonic()
+
+    async def _start(self, keeper: Keeper) -> None:
+        try:
+            state = await keeper.request_state(Cause.ASK_RUN)
+        except Refused as refused:
+            log.warning("vm %d: it could not be started again: %s", keeper.machine.vmid, refused.message)
+            reason = keeper.progress.reason
+            keeper.could_not_start(refused.message, "start-failed" if reason is None else reason.cause)
+        except Exception:  # a fault of ours costs the others nothing, and is tried again
+            log.exception("vm %d: it could not be started again", keeper.machine.vmid)
+        else:
+            log.info("vm %d: started again (%s)", keeper.machine.vmid, state.value)
+            self._noted(keeper)

@@ -1,0 +1,95 @@
+"""What follows for VMs from a host's being confirmed dead: their runs are over, and a start finds another host."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from velocity.contract.machines import Reason
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import HostId
+from velocity.machines.builder import Builder
+from velocity.machines.claims import Claims
+from velocity.machines.evacuated import HOST_LOST, Death, Evacuated
+from velocity.machines.life import Life
+from velocity.machines.placement import Wanted, place
+from velocity.machines.rules import Machine
+from velocity.machines.watched import WatchedHosts
+
+log = logging.getLogger(__name__)
+
+
+class Evacuation:
+    """Ends what is over, and says where a VM is started. `clock` is in Unix seconds."""
+
+    def __init__(
+        self, evacuated: Evacuated, hosts: WatchedHosts, builder: Builder, claims: Claims, clock: Callable[[], float]
+    ) -> None:
+        self.evacuated = evacuated
+        self._hosts = hosts
+        self._builder = builder
+        self._claims = claims
+        self._clock = clock
+
+    def reason(self, vm: Life) -> Reason | None:
+        """Why its run is over; None: it is not."""
+        if not self.evacuated.is_over(vm.who):
+            return None
+        death = self.evacuated.dead.get(vm.who.host)
+        by = f" by {death.by}" if death else ""
+        words = f"{self._hosts.attached.called(vm.who.host)} was confirmed dead{by}, and what ran there is over"
+        if death is not None:
+            words += self._whither(vm.machine)
+        return Reason(cause=HOST_LOST, message=words, since=death.at if death else int(self._clock()))
+
+    def place(self, machine: Machine) -> HostId:
+        """Where a start of it takes place. Raises `Refused` with what each host lacks, where its own is dead."""
+        if machine.host not in self.evacuated.dead:
+            return machine.host
+        try:
+            return self._elsewhere(machine)
+        except Refused as refused:
+            dead = self._hosts.attached.called(machine.host)
+            words = f"VM {machine.name!r} is on {dead}, which is confirmed dead: {refused.message}"
+            raise Refused(Problem.HYPERVISOR, words) from None
+
+    def _elsewhere(self, machine: Machine) -> HostId:
+        spec = machine.spec
+        beside = self._claims.spread(machine.gid, spec.spread) if spec.spread else {}
+        wanted = Wanted(spec, self._builder.reach.pools(spec), kept=True, beside=beside, starts=True)
+        alive = [one for one in self._hosts.candidates() if one.host not in self.evacuated.dead]
+        return place(alive, wanted).host
+
+    async def confirm(self, host: HostId, by: str) -> None:
+        """Its VMs are STOPPED, and may be started elsewhere. Raises `Refused`, and then nothing has changed.
+
+        Whoever asks answers for it that nothing runs there.
+        """
+        death = Death(int(self._clock()), by)
+        told = Reason(cause=HOST_LOST, message=f"its host was confirmed dead by {by}", since=death.at)
+        await self.evacuated.confirm(host, death, told)
+        log.warning("%s was confirmed dead by %s", self._hosts.attached.called(host), by)
+        watched = self._hosts.by_id.get(host)
+        for keeper in list(watched.keepers.values()) if watched else ():
+            keeper.mark_unknown()  # it is known by now: it is over
+        self._hosts.doubt(host, "confirmed dead")  # what it told before is not to be taken for its return
+
+    def _whither(self, machine: Machine) -> str:
+        try:
+            self._elsewhere(machine)
+        except Refused as refused:
+            return f"; it cannot be started elsewhere: {refused.message}"
+        return ": a start gives it to another host"
+
+    async def returned(self, host: HostId) -> bool:
+        """It answers, and nothing runs there that is over. Whether it was dead until now."""
+        if host not in self.evacuated.dead:
+            return False
+        try:
+            await self.evacuated.returned(host)
+        except Refused as refused:
+            log.warning("that %s has returned is not written yet: %s", self._hosts.attached.called(host), refused)
+            self._hosts.doubt(host, "its return could not be written down")  # it is found again, and written then
+            return False
+        log.info("%s has returned", self._hosts.attached.called(host))
+        return True

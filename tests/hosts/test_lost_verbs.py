@@ -1,0 +1,72 @@
+"""`velocity node confirm-dead` and `velocity node fence`: what they ask before, and what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.host import hosting
+from tests.hosts import agent
+from tests.hosts.together import Other, attaching
+from tests.patience import at_last
+
+
+@pytest.fixture
+def b() -> Other:
+    return Other(2, "b", (20, "fast"))
+
+
+@pytest.mark.holds("MANY-114")
+def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other) -> None:
+    with hosting(tmp_path / "data", attach=attaching(b)) as host:
+        host.ok("vm", "create", "web", "--memory", "64M", "--host", "b", "--ha", "restart")
+        assert "ha            restart" in host.ok("vm", "show", "web")
+        host.ok("vm", "start", "web")
+        host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
+        at_last(lambda: b.host in host.app.hosts.silent)
+        for answers in ("n\n", "y\nc\n"):
+            kept = host.run("node", "confirm-dead", "b", typed=answers)
+            assert kept.exit_code == 1, kept.output
+            assert "these VMs ran on it: web" in kept.stderr
+            assert "nothing was changed" in kept.stderr
+        unanswered = host.run("node", "confirm-dead", "b")
+        assert unanswered.exit_code == 2
+        assert "there is no terminal" in unanswered.stderr
+        planned = host.ok("node", "confirm-dead", "b", "--plan")
+        assert "would kill vm web" in planned
+        shown = host.run("node", "show", "b")
+        assert "velocity node confirm-dead b" in shown.stderr
+        said = host.run("node", "confirm-dead", "b", typed="y\nb\n")
+        assert said.exit_code == 0, said.output
+        assert "b is confirmed dead" in said.stderr
+        at_last(lambda: json.loads(host.ok("vm", "show", "web", "--json"))["state"] == "RUNNING")
+        assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["id"] == 1
+        assert ", by root" in host.ok("node", "show", "b")
+        assert host.ok("node", "list").splitlines()[2].split()[2] == "dead"
+        host.ok("node", "confirm-dead", "b", "--yes")
+
+
+@pytest.mark.holds("MANY-114")
+def test_a_fence_agent_is_set_shown_tested_used_and_forgotten(tmp_path: Path, b: Other) -> None:
+    agent.install(tmp_path / "agents")
+    with hosting(tmp_path / "data", attach=attaching(b), fence_agents=[str(tmp_path / "agents")]) as host:
+        assert "no fence agent is set for b" in host.ok("node", "fence", "b")
+        words = ("node", "fence", "b", "--agent", agent.NAME, "--option", "plug=works", "--option", "password")
+        assert host.run(*words, typed="correct horse\n").exit_code == 0
+        assert "password=correct horse" not in host.ok("node", "fence", "b")
+        assert host.ok("node", "fence", "b").split() == [agent.NAME, "plug=works", "password", "(not", "shown)"]
+        assert "the machine is on" in host.ok("node", "fence", "b", "--test")
+        assert "password=correct horse" in agent.asked(tmp_path / "agents")
+        both = host.run("node", "fence", "b", "--test", "--now")
+        assert both.exit_code == 2
+        assert "one at a time" in both.stderr
+        off = host.run("node", "fence", "b", "--now", typed="y\nb\n")
+        assert off.exit_code == 0, off.output
+        assert "b is off and confirmed dead" in off.stderr
+        assert "the machine is off" in host.ok("node", "fence", "b", "--test")
+        host.ok("node", "fence", "b", "--remove")
+        gone = host.run("node", "fence", "b", "--test")
+        assert gone.exit_code == 1
+        assert "no fence agent is set for b: `velocity node fence b --agent" in str(gone.exception)
