@@ -50,6 +50,11 @@ class Served:
     def connect(self, term: int = 1, displaced: Callable[[], None] = lambda: None) -> Connection:
         return Connection(self.address, NAME, identity(CONTROLLER), lambda: term, displaced)
 
+    async def cut(self) -> None:
+        """Its network is gone, until it is opened again; what is under way there goes on."""
+        assert self._server is not None
+        await self._server.stop(0)
+
     async def close(self) -> None:
         await self.node.close()
         if self._server is not None:

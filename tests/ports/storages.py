@@ -21,7 +21,7 @@ from velocity.node.remote import Connection, NoFiles, storage_of
 from velocity.storage.directory.places import MARK, Places, file_name
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
 from velocity.storage.fake import connect
-from velocity.storage.fake.pools import FakeHost
+from velocity.storage.fake.pools import FakeHost, FakeShared
 from velocity.storage.port import MediaRef, ObjectKind, Storage
 from velocity.storage.routed import routed
 
@@ -111,8 +111,8 @@ class Remote:
 
 
 class FakeSubject:
-    def __init__(self, place: Callable[[Callable[[], Storage]], Local | Remote]) -> None:
-        self._host = FakeHost(*POOLS)
+    def __init__(self, place: Callable[[Callable[[], Storage]], Local | Remote], *, shared: bool = False) -> None:
+        self._host = FakeHost(POOLS[0], shared={POOLS[1]: FakeShared()}) if shared else FakeHost(*POOLS)
         self._pool = self._host.pools[2]
         self._place = place(lambda: connect(self._host, AGAIN))
 

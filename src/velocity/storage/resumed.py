@@ -110,9 +110,9 @@ class ResumedIncoming:
         return content
 
     async def leave(self) -> None:
+        self._stays = True  # also where the answer is lost: what has come is gone on with
         opened = await self._opened()
         await self._told(opened, opened.leave())
-        self._stays = True
 
     async def close(self) -> None:
         """A host that does not hear it is told that the object belongs nowhere, as soon as it answers."""

@@ -30,7 +30,7 @@ from velocity.storage.port import (
 from velocity.storage.resumed import Patient, ResumedIncoming, ResumedOutgoing
 from velocity.storage.transfer import Transfer
 
-AGAIN = 5.0
+AGAIN = 2.0
 """Seconds after which a host that did not answer is told again where an object belongs."""
 
 

@@ -196,10 +196,13 @@ class FakeIncoming:
         self._line = line
         self._ref = ref
         self._made = made
+        self._position = made.size
         self._stays = False
 
     async def write(self, piece: bytes) -> None:
-        await self._line.call(self._ref.pool, SECONDS, lambda _: self._made.append(piece), wanted=len(piece))
+        offset = self._position
+        await self._line.call(self._ref.pool, SECONDS, lambda _: self._made.write(offset, piece), wanted=len(piece))
+        self._position += len(piece)
 
     async def flush(self) -> None:
         return None

@@ -133,7 +133,7 @@ class FakeJob:
         return await self._line.call(self.job.target.pool, SECONDS, deed, wanted=wanted)
 
     async def _append(self, made: FakeContent, piece: bytes) -> None:
-        await self._ask(lambda _: made.append(piece), len(piece))
+        await self._ask(lambda _: made.write(made.size, piece), len(piece))
 
 
 def _kind(content: FakeContent, packed_in: str | None) -> str:

@@ -36,8 +36,9 @@ class FakeContent:
         """Where the next byte may lie that is not zero."""
         return offset if offset < len(self.data) else self.size
 
-    def append(self, piece: bytes) -> None:
-        self.data = self.data.ljust(self.size, b"\0") + piece
+    def write(self, offset: int, piece: bytes) -> None:
+        self.data = self.data.ljust(max(self.size, offset), b"\0")
+        self.data[offset : offset + len(piece)] = piece
         self.size = len(self.data)
 
     def cut(self, size: int) -> None:

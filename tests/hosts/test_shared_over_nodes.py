@@ -1,0 +1,145 @@
+"""A shared pool whose hosts are behind real nodes: one of them is lost in the middle of something, and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.api.world import World, world
+from tests.hosts.sharing import MPID, NAME
+from tests.hosts.together import AGAIN, note
+from tests.node.served import Served
+from tests.patience import PATIENCE, eventually
+from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import HostId
+from velocity.node import remote
+from velocity.node.remote import NoFiles
+from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost, FakePool, FakeShared, Hangs
+from velocity.storage.port import MediaRef
+from velocity.store.database import Database
+
+pytestmark = pytest.mark.anyio
+
+BYTES = bytes(range(256)) * 20_000
+
+
+class Node:
+    """One of the hosts. Its machines outlive it."""
+
+    def __init__(self, number: int, name: str, notes: Path, storage: FakeShared) -> None:
+        self.host, self.name = HostId(number), name
+        self.fake = FakeHypervisor()
+        self.disks = FakeHost((0, "own"), shared={(MPID, NAME): storage})
+        self._notes = notes / name
+        self._notes.mkdir()
+        self._served = Served(self.fake, lambda: connect(self.disks, AGAIN), self._notes)
+
+    @property
+    def pool(self) -> FakePool:
+        return self.disks.pools[MPID]
+
+    async def attach(self, database: Database, to: Attaching) -> None:
+        await self._served.open()
+        self._connection = self._served.connect()
+        note(database, self.host, self.name)
+        hypervisor = remote.hypervisor(self._connection, self.fake.hosts.about(self.host))
+        storage = remote.storage_of(self._connection, NoFiles())
+        pools = (OfferedPool(MPID, NAME, shared=True),)
+        await to.attach(AttachedHost(self.host, self.name, hypervisor, storage, pools))
+
+    async def cut(self) -> None:
+        await self._served.cut()
+
+    async def heal(self) -> None:
+        self.pool.wake()
+        await self._served.open(self._served.address)
+
+    async def close(self) -> None:
+        await self._connection.close()
+        await self._served.close()
+
+
+class Nodes:
+    def __init__(self, notes: Path) -> None:
+        self.storage = FakeShared()
+        self.b, self.c = Node(2, "b", notes, self.storage), Node(3, "c", notes, self.storage)
+
+    async def attach(self, database: Database, to: Attaching) -> None:
+        for one in (self.b, self.c):
+            await one.attach(database, to)
+
+    def media(self) -> set[UUID]:
+        return {ref.medium for ref in self.storage.kept}
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Nodes]:
+    made = Nodes(tmp_path)
+    yield made
+    for one in (made.b, made.c):
+        one.pool.wake()
+        await one.close()
+
+
+async def uploaded(w: World, name: str = "data") -> str:
+    answer = await w.upload(BYTES, x_velocity_mpid=str(MPID), x_velocity_name=name, x_velocity_type="DISK")
+    return str(answer.body.get("mid", ""))
+
+
+async def until_served_by(w: World, node: Node) -> None:
+    await eventually(lambda: w.server.hosts.hosts.host_of(MPID) == node.host)
+
+
+async def content(w: World, mid: str) -> bytes:
+    ref: MediaRef = w.server.services.library.get(UUID(mid)).ref
+    outgoing = await w.server.services.blobs.get(ref, deadline=10)
+    try:
+        return await outgoing.read(0, 1 << 24)
+    finally:
+        await outgoing.close()
+
+
+@pytest.mark.holds("MANY-134")
+async def test_a_job_whose_host_is_lost_fails_and_another_host_serves_the_pool(tmp_path: Path, nodes: Nodes) -> None:
+    async with world(tmp_path / "data", attach=nodes.attach) as w:
+        mid = await uploaded(w)
+        assert w.server.hosts.hosts.host_of(MPID) == nodes.b.host
+        nodes.b.pool.after(4, Hangs())
+        task = (await w.ok("PUT", "/m/media/clone", mid=mid, mpid=MPID, gid=0, name="copy"))["tid"]
+        await eventually(lambda: not nodes.b.pool.answers.is_set())
+        await nodes.b.cut()
+        async with asyncio.timeout(PATIENCE):
+            while (ended := (await w.ok("POST", "/t/task", tid=task)).body)["state"] == "RUNNING":
+                await asyncio.sleep(0.05)
+        assert ended["state"] == "FAILED" and "b" in ended["message"], ended
+
+        await until_served_by(w, nodes.c)
+        assert await content(w, mid) == BYTES
+        second = await uploaded(w, "second")
+        await w.ok("DELETE", "/m/media", mid=mid)
+        await nodes.b.heal()
+        await eventually(lambda: not nodes.storage.moving)
+        assert nodes.media() == {UUID(second)}
+        assert {ref.medium for ref in nodes.storage.trash} == {UUID(mid)}
+        assert w.server.hosts.hosts.host_of(MPID) == nodes.c.host
+
+
+@pytest.mark.holds("MANY-134")
+async def test_what_comes_by_way_of_a_host_that_is_lost_goes_on_by_way_of_another(tmp_path: Path, nodes: Nodes) -> None:
+    async with world(tmp_path / "data", attach=nodes.attach) as w:
+        first = await uploaded(w)
+        nodes.b.pool.after(3, Hangs())
+        sending = asyncio.create_task(uploaded(w, "cut"))
+        await eventually(lambda: not nodes.b.pool.answers.is_set())
+        await nodes.b.cut()
+        second = await sending
+        await until_served_by(w, nodes.c)
+        await nodes.b.heal()
+        assert await content(w, second) == BYTES
+        assert nodes.media() == {UUID(first), UUID(second)} and not nodes.storage.moving
