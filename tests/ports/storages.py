@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -111,8 +112,8 @@ class Remote:
 
 
 class FakeSubject:
-    def __init__(self, place: Callable[[Callable[[], Storage]], Local | Remote], *, shared: bool = False) -> None:
-        self._host = FakeHost(POOLS[0], shared={POOLS[1]: FakeShared()}) if shared else FakeHost(*POOLS)
+    def __init__(self, place: Callable[[Callable[[], Storage]], Local | Remote]) -> None:
+        self._host = FakeHost(*POOLS)
         self._pool = self._host.pools[2]
         self._place = place(lambda: connect(self._host, AGAIN))
 
@@ -191,30 +192,57 @@ class DirectorySubject:
         await self._place.close()
 
 
-class SharedSubject(DirectorySubject):
+class ByTwo(Local):
     """As a server has it whose pool 2 is shared by two hosts, both of which are there."""
 
-    def __init__(self, path: Path) -> None:
-        self._each: list[Storage] = []
-        super().__init__(path, lambda _: Local(self._both))
-        (path / "usb" / MARK).parent.mkdir(parents=True)
+    def __init__(self, make: Callable[[], tuple[Storage, Storage]]) -> None:
+        self._each: tuple[Storage, ...] = ()
 
-    async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
+        def both() -> Storage:
+            self._each = make()
+            return by_two(*self._each)
+
+        super().__init__(both)
+
+    async def next(self) -> Storage:
         for one in self._each:
             await one.pools.close()
-        await super().restart(kept, trashed, coming)
+        return await super().next()
 
-    def _both(self) -> Storage:
-        usb = OfferedPool(2, "usb", shared=True)
-        own = AttachedHost(
-            FIRST_HOST, "a", FakeHypervisor(), self._open("records", shared=True), (OfferedPool(1, "good"), usb)
-        )
-        b = AttachedHost(HostId(2), "b", FakeHypervisor(), self._open("records-of-b", shared=True), (usb,))
-        self._each = [own.storage, b.storage]
-        hosts = AttachedHosts(own)
-        hosts.put(b)
-        shared = SharedPools(hosts)
-        return routed(StorageWays(hosts), shared.survey, own.storage.files, AGAIN)
+
+def by_two(own: Storage, other: Storage) -> Storage:
+    usb = OfferedPool(2, "usb", shared=True)
+    hosts = AttachedHosts(AttachedHost(FIRST_HOST, "a", FakeHypervisor(), own, (OfferedPool(1, "good"), usb)))
+    hosts.put(AttachedHost(HostId(2), "b", FakeHypervisor(), other, (usb,)))
+    return routed(StorageWays(hosts), SharedPools(hosts).survey, own.files, AGAIN)
+
+
+class FakeSharedSubject(FakeSubject):
+    def __init__(self) -> None:
+        storage = FakeShared()
+        self._host = FakeHost(POOLS[0], shared={POOLS[1]: storage})
+        self._pool = self._host.pools[2]
+        other = FakeHost(shared={POOLS[1]: storage})
+        self._place = ByTwo(lambda: (connect(self._host, AGAIN), connect(other, AGAIN)))
+
+
+class SharedSubject(DirectorySubject):
+    def __init__(self, path: Path) -> None:
+        def make() -> tuple[Storage, Storage]:
+            return self._open("records", shared=True), self._open("records-of-b", shared=True)
+
+        super().__init__(path, lambda _: ByTwo(make))
+        (path / "usb" / MARK).parent.mkdir(parents=True)
+
+
+KINDS: dict[str, Callable[[Path], Subject]] = {
+    "fake": lambda path: FakeSubject(Local),
+    "fake remote": lambda path: FakeSubject(partial(Remote, notes=path)),
+    "fake shared": lambda path: FakeSharedSubject(),
+    "directory": lambda path: DirectorySubject(path, Local),
+    "directory remote": lambda path: DirectorySubject(path, partial(Remote, notes=path)),
+    "directory shared": SharedSubject,
+}
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:

@@ -6,22 +6,11 @@ import lzma
 import os
 import subprocess
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.ports.storages import (
-    DEADLINE,
-    DirectorySubject,
-    FakeSubject,
-    Local,
-    Remote,
-    SharedSubject,
-    Subject,
-    ref,
-    until,
-)
+from tests.ports.storages import DEADLINE, KINDS, Subject, ref, until
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.port import (
     Belongs,
@@ -41,14 +30,9 @@ pytestmark = pytest.mark.anyio
 DATA = b"what it holds".ljust(512, b"\0") + b"and more"
 
 
-@pytest.fixture(params=["fake", "fake remote", "directory", "directory remote", "directory shared"])
+@pytest.fixture(params=KINDS)
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
-    kind, _, way = request.param.partition(" ")
-    if way == "shared":
-        made: Subject = SharedSubject(tmp_path)
-    else:
-        place = partial(Remote, notes=tmp_path) if way else Local
-        made = FakeSubject(place) if kind == "fake" else DirectorySubject(tmp_path, place)
+    made = KINDS[request.param](tmp_path)
     await made.restart()
     yield made
     await made.close()
