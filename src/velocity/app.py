@@ -32,6 +32,7 @@ from velocity.fetching.port import Source
 from velocity.fetching.source import HttpSource
 from velocity.history.service import History
 from velocity.hosts.attaching import AttachedAreas
+from velocity.hosts.certainty import Certainty
 from velocity.hosts.port import AttachedHost, Attaching
 from velocity.hosts.shared_pools import storage_of_all
 from velocity.hypervisor.attached import AttachedHosts
@@ -40,7 +41,7 @@ from velocity.hypervisor.routed import routed as routed_driver
 from velocity.idempotency.service import Idempotency
 from velocity.installation import CannotStart as CannotStart
 from velocity.installation import InUse as InUse
-from velocity.installation import check_first, database_of, leadership, open_database, own_host
+from velocity.installation import check_first, check_leads, database_of, leadership, open_database, own_host
 from velocity.local_key import local_key
 from velocity.machines.addresses import Addresses
 from velocity.machines.builder import Builder
@@ -174,6 +175,7 @@ async def build(
     `attach` tells of the other hosts that there are, before their VMs are loaded.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_leads(settings.data_dir)
     database = database_of(settings)
     lock = leadership(settings.data_dir)
     stored: Storage | None = None
@@ -274,9 +276,10 @@ def compose(
     builder = Builder(
         directory, library, writers, states, sources, driver.hosts, Reach(hosts, library), usage.last, ports
     )
+    certainty = Certainty()
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts,
-        Evacuated(SqlLosses(database)), most=bounds.group_vms,
+        Evacuated(SqlLosses(database)), leads=certainty, most=bounds.group_vms,
     )  # fmt: skip
     addresses = Addresses(fleet, driver.hosts)
     provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget)
@@ -320,7 +323,7 @@ def compose(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
     attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, changes)
-    membership = hosts_of(settings, database, hosts.own, changes, attaching)
+    membership = hosts_of(settings, database, hosts.own, changes, attaching, certainty)
     fetching = Fetching(
         source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks,
         Signatures(image_uid(settings)),

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
+from velocity import durable
 from velocity.config import Settings
 from velocity.hosts.members import Member
 from velocity.node import identity, places
 from velocity.store.database import Database
 from velocity.store.errors import DatabaseError
 from velocity.store.hosts import SqlMembers, claim_own
+
+if TYPE_CHECKING:
+    from velocity.node.wire import Displaced
 from velocity.store.leadership import Busy, FileLock
 
 
@@ -37,6 +47,70 @@ def leadership(data_dir: Path) -> FileLock:
     except Busy:
         raise InUse("another Velocity server or node uses this data directory: stop it first") from None
     return lock
+
+
+class Displacement(Struct, frozen=True):
+    """The file of a server that gave way to another one, which leads a copy of its database."""
+
+    own: str
+    to: str
+    at: int
+    term: int
+    leader: str
+
+    def __str__(self) -> str:
+        at = datetime.fromtimestamp(self.at).astimezone().isoformat(" ", "seconds")
+        return (
+            f"{self.to} leads with a copy of this database, as was found out on {at}: this server changes nothing any "
+            "more, and its guests run on. To be a host of that server: there `velocity node token --again "
+            f"{self.own}`, here `velocity node join --former-server`. To lead again and give up what was changed "
+            "there: stop that server for good, then `velocity promote` here"
+        )
+
+
+def _displacement(data_dir: Path) -> Path:
+    return data_dir / "displaced.json"
+
+
+def displaced(data_dir: Path) -> str:
+    """That this server has given way, in words; empty: it has not."""
+    file = _displacement(data_dir)
+    return str(msgspec.json.decode(file.read_bytes(), type=Displacement)) if file.exists() else ""
+
+
+def check_leads(data_dir: Path) -> None:
+    """Raises `CannotStart` where this server has given way."""
+    if words := displaced(data_dir):
+        raise CannotStart(words)
+
+
+def forget_displaced(data_dir: Path) -> None:
+    _displacement(data_dir).unlink(missing_ok=True)
+
+
+def set_aside(data_dir: Path) -> Path:
+    """This machine is no server any more: what it was is in the directory that is returned."""
+    place = next(one for one in (data_dir / f"former-{n}" for n in itertools.count(1)) if not one.exists())
+    place.mkdir(mode=0o700)
+    for file in [*data_dir.glob("velocity.db*"), _displacement(data_dir)]:
+        if file.exists():
+            file.rename(place / file.name)
+    durable.sync(place)
+    durable.sync(data_dir)
+    return place
+
+
+def end_for(settings: Settings, database: Database, own: str, to: str, found: Displaced) -> None:
+    """A host says that a later server leads. `to`: its name, where a copy of the database is led; empty: ask that
+    itself. In a thread.
+    """
+    if not to:
+        database.doubt()
+        return
+    note = Displacement(own, to, int(time.time()), found.term, found.leader)
+    with contextlib.suppress(OSError):  # it is found out again at the next start
+        durable.write(_displacement(settings.data_dir), msgspec.json.encode(note))
+    database.doubt(sure=str(note))
 
 
 def database_of(settings: Settings) -> Database:
@@ -68,7 +142,7 @@ def own_host(settings: Settings, database: Database) -> Member:
     own = claim_own(database, machine)
     if own is not None:
         return own
-    names = ", ".join(one.name for one in SqlMembers(database).load().members)
+    names = ", ".join(one.called for one in SqlMembers(database).load().members)
     raise CannotStart(
         f"this machine is none of the hosts that the database knows ({names}), and would take its own VMs for theirs: "
         "for a further host, join (`velocity node join`, in an empty `data_dir`); in the place of one of them that is "

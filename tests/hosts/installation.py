@@ -21,6 +21,7 @@ from velocity.config import Settings
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined, JoinNode, NodeInfo, SetNode
 from velocity.controller import membership, own_host
+from velocity.hosts.certainty import Certainty
 from velocity.hosts.port import FIRST_HOST, AttachedHost, Death, VmAtStake
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId, Hypervisor
@@ -114,12 +115,14 @@ class Installation:
         self.database.open()
         fake, settings = FakeHypervisor(), Settings(data_dir=self.data, listen="127.0.0.1:8090", **more)
         self.hosts = NotedHosts()
+        self.certainty = Certainty()
         self.membership = membership(
             settings,
             self.database,
             own_host(settings, FIRST_HOST, fake, connect(FakeHost())),
             Changes(),
             self.hosts,
+            self.certainty,
             lambda: self.now,
         )
         await self.membership.open()

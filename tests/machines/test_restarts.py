@@ -10,6 +10,7 @@ import pytest
 from tests.machines.keeping import Keeping, wait_until
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
+from velocity.hosts.certainty import Certainty
 from velocity.hypervisor.port import Fact, FactCause
 from velocity.machines.autostart import autostart
 from velocity.machines.states import Cause
@@ -94,7 +95,7 @@ async def test_a_restart_goes_on_after_a_crash_between_stop_and_start(k: Keeping
         k.hypervisor.state.ends.clear()
         k.store.progress = replace(kept, epoch=2, wanted=State.RUNNING, stopping_since=None)
     await k.restart()
-    await autostart([k.keeper])
+    await autostart([k.keeper], Certainty())
     await k.settle()
     assert stands(k) == (State.RUNNING, 3 if moment == "while it began" else 2, False, False)
 
@@ -112,7 +113,7 @@ async def test_a_stop_ends_a_restart(k: Keeping, cause: Cause) -> None:
         k.hypervisor.play(k.machine.uuid, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
         await k.settle()
     await k.restart()
-    await autostart([k.keeper])
+    await autostart([k.keeper], Certainty())
     assert stands(k) == (State.STOPPED, 1, False, False)
 
 
@@ -125,7 +126,7 @@ async def test_a_stop_ends_a_restart_between_stop_and_start(k: Keeping, cause: C
     await k.restart()
     assert stands(k)[:3] == (State.STOPPED, 1, True)
     await k.keeper.request_state(cause)
-    await autostart([k.keeper])
+    await autostart([k.keeper], Certainty())
     await k.settle()
     assert stands(k) == (State.STOPPED, 1, False, False)
 

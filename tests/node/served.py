@@ -16,6 +16,7 @@ from velocity.node.names import CONTROLLER, Identity, node_name
 from velocity.node.remote import Connection
 from velocity.node.server import Node
 from velocity.node.terms import Terms
+from velocity.node.wire import Displaced
 from velocity.storage.port import Storage
 
 NAME = node_name(UUID(int=1), 1)
@@ -47,8 +48,10 @@ class Served:
         self._server, port = await self.node.listen(address, lambda: identity(NAME))
         self.address = f"{address.rpartition(':')[0]}:{port}"
 
-    def connect(self, term: int = 1, displaced: Callable[[], None] = lambda: None) -> Connection:
-        return Connection(self.address, NAME, identity(CONTROLLER), lambda: term, displaced)
+    def connect(
+        self, term: int = 1, displaced: Callable[[Displaced], None] = lambda _: None, leader: str = ""
+    ) -> Connection:
+        return Connection(self.address, NAME, identity(CONTROLLER), lambda: term, displaced, leader)
 
     async def cut(self) -> None:
         """Its network is gone, until it is opened again; what is under way there goes on."""

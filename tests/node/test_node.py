@@ -41,7 +41,7 @@ class Pair:
         self.connections: list[Connection] = []
         self.displaced = 0
 
-    def note_displaced(self) -> None:
+    def note_displaced(self, _found: Displaced) -> None:
         self.displaced += 1
 
     def leader(self, term: int) -> tuple[Hypervisor, Storage]:
@@ -90,6 +90,23 @@ async def test_a_leader_of_an_earlier_term_is_refused_also_after_a_restart_of_th
         await asyncio.sleep(0)
         await until_connected(new)
     assert issubclass(Displaced, HypervisorError), "what was asked did not happen"
+
+
+@pytest.mark.holds("MANY-157")
+async def test_of_two_that_lead_in_the_same_term_one_is_served(pair: Pair) -> None:
+    """Two hosts may become the server by the same copy: both have the same term then."""
+    first, _ = pair.over(pair.served.connect(7, pair.note_displaced, "a"))
+    second, _ = pair.over(pair.served.connect(7, pair.note_displaced, "b"))
+    who = machine()
+    await first.machines.start(who, spec(pair.fake), deadline=DEADLINE)
+    for _ in range(2):
+        with pytest.raises(Displaced) as told:
+            await answered(lambda: second.machines.pause(who, deadline=DEADLINE))
+        assert (told.value.term, told.value.leader) == (7, "a")
+        await pair.restart()
+        await asyncio.sleep(0)
+        await until_connected(first)
+    assert pair.fake.runs[who.machine].fact is Fact.RUNNING
 
 
 async def answered(ask: Callable[[], Awaitable[object]]) -> None:

@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("velocity.cli.serve", "Start the server"),
     "service": ("velocity.cli.service", "systemd units: install, uninstall, stop-guests"),
     "doctor": ("velocity.cli.doctor", "Show what this host can do, and how to enable what is missing"),
+    "promote": ("velocity.cli.promote", "Make this machine the server: a node whose server is gone"),
     "demo": ("velocity.cli.demo.command", "Build and boot a small guest, up to its console"),
     "passwd": ("velocity.cli.passwd", "Set a user's password in the data directory, without the server"),
     "db": ("velocity.cli.db", "Export and import the database"),

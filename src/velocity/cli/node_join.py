@@ -19,6 +19,7 @@ from velocity.config import ConfigError, Settings, load
 from velocity.contract import names
 from velocity.contract.joining import BadToken, NodeToken
 from velocity.contract.nodes import JOIN, Joined
+from velocity.installation import displaced, set_aside
 from velocity.node import joining
 from velocity.node.identity import NodeIdentity
 from velocity.node.joining import BadAnswer, Draft
@@ -29,8 +30,11 @@ from velocity.node.joining import BadAnswer, Draft
 @click.option("--name", metavar="NAME", help="How the host is called (default: this machine's name).")
 @click.option("--address", metavar="HOST:PORT", help="Where the server finds this machine (default: found out).")
 @click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings file (TOML).")
+@click.option("--former-server", "former", is_flag=True, help="This machine was the server: set its database aside.")
 @click.option("--serve", "serves", is_flag=True, help="Go on as `velocity node serve`.")
-def join(token: str | None, name: str | None, address: str | None, file: Path | None, serves: bool) -> None:
+def join(
+    token: str | None, name: str | None, address: str | None, file: Path | None, former: bool, serves: bool
+) -> None:
     """Make this machine a host of the server that made TOKEN.
 
     Without TOKEN it is asked for, and `-` reads it from standard input: so it stands in no list of processes.
@@ -44,9 +48,12 @@ def join(token: str | None, name: str | None, address: str | None, file: Path | 
         raise click.ClickException(
             "that is no token: copy the whole word that `velocity node token` printed on the server"
         ) from None
-    _check_no_server(settings)
+    if not former:
+        _check_no_server(settings)
     with locked(settings):
         own = _joined(settings, word, names.tidy(name or socket.gethostname(), "object"), address)
+        if former:
+            click.echo(f"what it was as a server is in {clean(set_aside(settings.data_dir))}", err=True)
     click.echo(f"this machine is the host {clean(own.name)} of {clean(word.urls[0])} now", err=True)
     if serves:
         run(settings)
@@ -68,6 +75,10 @@ def _word(token: str | None) -> NodeToken:
 
 
 def _check_no_server(settings: Settings) -> None:
+    if displaced(settings.data_dir):
+        raise click.ClickException(
+            "this machine was the server: say --former-server, which sets its database aside; its guests run on"
+        )
     if settings.database or (settings.data_dir / "velocity.db").exists():
         raise click.ClickException(
             f"{settings.data_dir} is the data directory of a server, and a machine is a server or a node: choose "

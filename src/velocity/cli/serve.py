@@ -29,6 +29,7 @@ from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
+from velocity.installation import displaced
 from velocity.media.catalogue import CatalogueError
 from velocity.metrics.loop import LoopWatchdog
 from velocity.storage.directory.threads import AT_ONCE
@@ -130,7 +131,8 @@ async def _serve(settings: Settings) -> None:
             click.echo(f"\nThe server has ended; {what}.", err=True)
     if built.database.lost:
         raise StartError(
-            "another server has taken over the database: stop one of the two, or give it a database of its own"
+            displaced(settings.data_dir)
+            or "another server has taken over the database: stop one of the two, or give it a database of its own"
         )
 
 

@@ -55,13 +55,17 @@ class Connector:
         attaching: Attaching,
         own: tuple[Hypervisor, Storage],
         clock: Callable[[], float] = time.time,
+        *,
+        heard: Callable[[HostId], None],
     ) -> None:
+        """`heard` is called with each host that has answered."""
         self._store = store
         self._roster = roster
         self._dialing = dialing
         self._attaching = attaching
         self._own = own
         self._clock = clock
+        self._tell_heard = heard
         self._ways: dict[HostId, JoinedHost] = {}
 
     async def follow(self, member: Member, authority: Sealed | None) -> None:
@@ -149,6 +153,7 @@ class Connector:
             return
         if way.trouble:
             log.info("the host %s answers", member.name)
+        self._tell_heard(host)
         known, back = Known.of(hello), bool(way.trouble)
         way.trouble = ""
         if back or member.known != known:

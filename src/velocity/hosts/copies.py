@@ -76,7 +76,7 @@ class Copies:
     _poke: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
-    def open(self) -> None:
+    async def open(self) -> None:
         if self.source is not None:
             self._task = asyncio.create_task(self._run(self.source))
 

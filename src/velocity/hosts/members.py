@@ -122,6 +122,11 @@ class Member:
     keeps_copy: bool = False
     fence: Fence | None = None
 
+    @property
+    def called(self) -> str:
+        """Its name; of a first host that was given none, its machine's."""
+        return self.known.hostname if self.name == OWN_NAME and self.known is not None else self.name
+
 
 @dataclass(frozen=True)
 class JoinToken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -45,6 +45,14 @@ class Connections(Protocol):
     async def close(self) -> None: ...
 
 
+class Beside(Protocol):
+    """What works for hosts as long as the server does."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 class Membership:
     """The hosts of one installation."""
 
@@ -57,6 +65,8 @@ class Membership:
         *,
         copies: Copies,
         lost: LostHosts,
+        keepers_changed: Callable[[], None],
+        beside: Sequence[Beside] = (),
         own: Callable[[], Known],
         urls: Callable[[], list[str]],
         clock: Callable[[], float] = time.time,
@@ -68,6 +78,8 @@ class Membership:
         self._connections = connections
         self._copies = copies
         self.lost = lost
+        self._keepers_changed = keepers_changed
+        self._beside = (copies, *beside)
         self._own = own
         self._urls = urls
         self._clock = clock
@@ -85,7 +97,8 @@ class Membership:
         await self._know_own()
         for member in self._roster:
             await self._connections.follow(member, self._authority)
-        self._copies.open()
+        for one in self._beside:
+            await one.open()
         self.lost.open()
 
     async def _know_own(self) -> None:
@@ -98,7 +111,8 @@ class Membership:
     async def close(self) -> None:
         """Let go of the hosts, which go on with what they do."""
         await self.lost.close()
-        await self._copies.close()
+        for one in self._beside:
+            await one.close()
         await self._connections.close()
 
     # Reading
@@ -269,7 +283,8 @@ class Membership:
                 keeps_copy=after.keeps_copy,
             )  # fmt: skip
         await self._connections.follow(after, self._authority)
-        self._copies.poke()
+        if after.keeps_copy != before.keeps_copy:
+            self._keepers_changed()
         return await self.show(asked.host)
 
     def _check_copies(self, member: Member) -> None:

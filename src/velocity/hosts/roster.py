@@ -30,7 +30,7 @@ class Roster:
     def load(self, rows: MemberRows) -> None:
         for one in rows.members:
             own = one.host == self.own
-            name = self._own_name if own and one.name == OWN_NAME else one.name
+            name = self._own_name if own and one.name == OWN_NAME else one.called
             self._members[one.host] = replace(one, name=name, own=own)
         self._last = rows.last
         self._last_pool = rows.last_pool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from typing import Protocol
 
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
@@ -16,7 +17,21 @@ log = logging.getLogger(__name__)
 AT_ONCE = 2
 
 
-async def autostart(keepers: Iterable[Keeper]) -> None:
+class Leads(Protocol):
+    """Whether this server may begin something by itself, and knows all VMs that its hosts may have."""
+
+    @property
+    def complete(self) -> bool:
+        """The database is no copy of before, since when VMs may have been made."""
+
+    def doubt(self) -> str:
+        """Why not yet, in words; empty: it may."""
+
+    async def wait(self) -> None:
+        """Returns when there is no doubt."""
+
+
+async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
     """Start those that want it and do not run; one that cannot start says why, and holds back no other."""
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -30,6 +45,14 @@ async def autostart(keepers: Iterable[Keeper]) -> None:
                 log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, refusal.message)
                 keeper.could_not_start(refusal.message)
 
-    stopped = [one for one in keepers if one.state is State.STOPPED]
-    wanting = [one for one in stopped if one.machine.spec.autostart or one.progress.restarts]
-    await asyncio.gather(*(start(keeper) for keeper in wanting))
+    def wanting() -> list[Keeper]:
+        stopped = [one for one in keepers if one.state is State.STOPPED]
+        return [one for one in stopped if one.machine.spec.autostart or one.progress.restarts]
+
+    keepers = list(keepers)
+    if (doubt := leads.doubt()) and (waiting := wanting()):
+        log.warning("%d VMs that start by themselves do not yet: %s", len(waiting), doubt)
+        for keeper in waiting:
+            keeper.could_not_start(doubt)
+        await leads.wait()
+    await asyncio.gather(*(start(keeper) for keeper in wanting()))

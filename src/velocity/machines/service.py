@@ -32,7 +32,7 @@ from velocity.hypervisor.port import (
 )
 from velocity.machines import where
 from velocity.machines.agents import Agents
-from velocity.machines.autostart import autostart
+from velocity.machines.autostart import Leads, autostart
 from velocity.machines.availability import Availability
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
@@ -77,6 +77,7 @@ class Fleet:
         hosts: AttachedHosts,
         evacuated: Evacuated,
         *,
+        leads: Leads,
         most: int = BOUNDS.group_vms,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -88,6 +89,7 @@ class Fleet:
         self._room = room
         self._hypervisor = hypervisor
         self.builder = builder
+        self._leads = leads
         self._clock = clock
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
@@ -186,16 +188,17 @@ class Fleet:
     async def _clear(self, watched: WatchedHost) -> None:
         """A host is heard for the first time: clear what a crash has left, and start what starts by itself.
 
-        What another host keeps that has no VM here is not touched: it may be another installation's.
+        What another host keeps that has no VM here is not touched: it may be another installation's. Nor is anything
+        where the database is a copy of before: it may be of a VM that was made since.
         """
         await self.evacuation.returned(watched.host)
         discarded = self._store.discarded()
         self.claims.last_place = max([self.claims.last_place, *discarded.values()])
         self.known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
-        if self.known and (watched.keepers or watched.host == self.hosts.attached.own.host):
+        if self.known and self._leads.complete and (watched.keepers or watched.host == self.hosts.attached.own.host):
             coming = map(str, self.claims.uuids())
             await remove_orphans(self._hypervisor, watched.host, watched.observer, {*self.known, *coming})
-        self._do_behind(autostart(list(watched.keepers.values())))
+        self._do_behind(autostart(list(watched.keepers.values()), self._leads))
 
     async def close(self) -> int:
         """Let go of the VMs, which go on; how many run is returned."""
@@ -240,7 +243,7 @@ class Fleet:
         if await self.evacuation.returned(news.host):
             self.noted("host_returned", self.hosts.attached.named(news.host))
         if self.hosts.of(news.host).welcomed:
-            await autostart(ended)
+            await autostart(ended, self._leads)
         else:
             await self.hosts.welcome(news.host)
 

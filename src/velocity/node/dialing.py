@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import Member, NodeCalls, Sealed, Signed
-from velocity.hypervisor.port import HostFacts, Hypervisor
+from velocity.hypervisor.port import HostFacts, HostId, Hypervisor
 from velocity.node import certificates, remote
 from velocity.node.certificates import Authority, BadRequest
 from velocity.node.names import CONTROLLER, Identity, node_name
 from velocity.node.remote import Connection, NoFiles
+from velocity.node.wire import Displaced
 from velocity.storage.port import Storage
 
 
 class NodeDialing:
-    """Keeps `velocity.hosts.members.Dialing`. `term` and `displaced`: see `Connection`."""
+    """Keeps `velocity.hosts.members.Dialing`. `term` and `leader`: see `Connection`.
 
-    def __init__(self, term: Callable[[], int], displaced: Callable[[], None]) -> None:
+    `displaced` is called with the host that has served a later leader.
+    """
+
+    def __init__(self, term: Callable[[], int], displaced: Callable[[HostId, Displaced], None], leader: str) -> None:
         self._term = term
         self._displaced = displaced
+        self._leader = leader
         self._own: Identity | None = None
 
     def new_authority(self) -> Sealed:
@@ -52,7 +58,8 @@ class NodeDialing:
             return node_name(uuid, int(serial, 16))
 
         own = self._identity(authority)
-        connection = Connection(member.address, name(member.serial), own, self._term, self._displaced)
+        displaced = partial(self._displaced, member.host)
+        connection = Connection(member.address, name(member.serial), own, self._term, displaced, self._leader)
         return NodeLink(connection, known, name, lambda: self._identity(authority))
 
     def _identity(self, authority: Sealed) -> Identity:

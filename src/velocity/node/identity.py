@@ -44,6 +44,12 @@ def read(data_dir: Path) -> NodeIdentity | None:
     return msgspec.json.decode(file.read_bytes(), type=NodeIdentity) if file.exists() else None
 
 
+def former(data_dir: Path) -> NodeIdentity | None:
+    """Who this machine was as a node before it became the server. Raises as `read` does."""
+    file = places.former(data_dir)
+    return msgspec.json.decode(file.read_bytes(), type=NodeIdentity) if file.exists() else None
+
+
 class Machine(Struct, frozen=True):
     """The file of a server's machine. A later version may add to it."""
 

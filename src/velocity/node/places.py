@@ -15,6 +15,11 @@ def identity(data_dir: Path) -> Path:
     return data_dir / "node" / "identity.json"
 
 
+def former(data_dir: Path) -> Path:
+    """The file of who it was as a node, of a host that became the server."""
+    return data_dir / "node" / "former.json"
+
+
 def term(data_dir: Path) -> Path:
     """The file with the highest term that it has served."""
     return data_dir / "node" / "term.json"

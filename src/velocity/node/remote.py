@@ -41,7 +41,7 @@ Lost = Callable[[str], Exception]
 
 
 class Connection:
-    """To one node. `term` is the leader's; `displaced` is called when a node has served a later one."""
+    """To one node. `term` is ours; `displaced` is called when a node has served a later leader."""
 
     def __init__(
         self,
@@ -49,14 +49,16 @@ class Connection:
         name: str,
         own: Identity,
         term: Callable[[], int],
-        displaced: Callable[[], None] = lambda: None,
+        displaced: Callable[[Displaced], None] = lambda _: None,
+        leader: str = "",
     ) -> None:
-        """`name` is the one in the node's certificate, whatever its address is."""
+        """`name` is the one in the node's certificate, whatever its address is; `leader` the uuid of our machine."""
         self._channel = _channel(address, name, own)
         self._calls: dict[str, Any] = {}
         """Those of the present channel, by their paths."""
         self._term = term
         self._displaced = displaced
+        self._leader = leader
 
     async def redirect(self, address: str, name: str, own: Identity) -> None:
         """From here on it leads there. What is under way ends as with any lost connection."""
@@ -72,7 +74,7 @@ class Connection:
         return found
 
     def metadata(self) -> grpc.aio.Metadata:
-        return grpc.aio.Metadata((wire.TERM, str(self._term())))
+        return grpc.aio.Metadata((wire.TERM, str(self._term())), (wire.LEADER, self._leader))
 
     @contextlib.contextmanager
     def raising(self, lost: Lost) -> Iterator[None]:
@@ -97,7 +99,7 @@ class Connection:
             return lost(one.message)
         raised = wire.error(one)
         if isinstance(raised, Displaced):
-            self._displaced()
+            self._displaced(raised)
         return raised
 
     async def close(self) -> None:

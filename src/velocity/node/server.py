@@ -65,7 +65,7 @@ class Node:
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(wire.SERVICE, self._methods()),))
         credentials = grpc.dynamic_ssl_server_credentials(
-            _shown(identity()), lambda: _shown(identity()), require_client_authentication=True
+            shown(identity()), lambda: shown(identity()), require_client_authentication=True
         )
         port = server.add_secure_port(address, credentials)
         await server.start()
@@ -170,26 +170,27 @@ class Node:
 
     async def _admit(self, context: Context) -> None:
         """Raises `Displaced`, `PermissionError`."""
-        names = context.auth_context().get("x509_subject_alternative_name", ())
-        if CONTROLLER.encode() not in names:
-            raise PermissionError("the certificate is not a controller's")
-        term = next((int(value) for key, value in context.invocation_metadata() or () if key == wire.TERM), 0)
-        if term == self._terms.highest and self._storage is not None and context.peer() == self._peer:
+        check_controller(context)
+        term, leader = asked_by(context)
+        same = leader in ("", self._terms.leader) and context.peer() == self._peer
+        if term == self._terms.highest and same and self._storage is not None:
             return
         async with self._turn:
-            if term < self._terms.highest:
+            if self._terms.outrank(term, leader):
                 raise Displaced(
                     f"this host has been led in term {self._terms.highest}; yours is {term}. Where the database was "
-                    "restored from an older copy, let the host join again (velocity node token --again)"
+                    "restored from an older copy, let the host join again (velocity node token --again)",
+                    self._terms.highest,
+                    self._terms.leader,
                 )
             if term > self._terms.highest or context.peer() != self._peer:
                 await self._end_open()  # what is told over a lost connection is heard by nobody
                 self._peer = context.peer()
-            if term > self._terms.highest:
-                if self._storage is not None:
-                    old, self._storage = self._storage, None
-                    await old.close()
-                await asyncio.to_thread(self._terms.raise_to, term)
+            if term > self._terms.highest and self._storage is not None:
+                old, self._storage = self._storage, None
+                await old.close()
+            if term > self._terms.highest or leader not in ("", self._terms.leader):
+                await asyncio.to_thread(self._terms.raise_to, term, leader)
             if self._storage is None:
                 self._storage = self._make_storage()
 
@@ -200,7 +201,20 @@ class Node:
             await asyncio.wait(self._open)
 
 
-def _shown(one: Identity) -> grpc.ServerCertificateConfiguration:
+def check_controller(context: Context) -> None:
+    """Raises `PermissionError`."""
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    if CONTROLLER.encode() not in names:
+        raise PermissionError("the certificate is not a controller's")
+
+
+def asked_by(context: Context) -> tuple[int, str]:
+    """The term of who calls, and the uuid of their machine, where they say it."""
+    told = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    return int(told.get(wire.TERM, "0")), told.get(wire.LEADER, "")
+
+
+def shown(one: Identity) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(one.key, one.certificate)], one.authority)
 
 

@@ -1,4 +1,4 @@
-"""The highest term that a host has seen of its leaders: it serves no lower one, also after a restart."""
+"""The highest term that a host has served, and whose it was: it serves no lower one, also after a restart."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Note(msgspec.Struct):
     """The file. A later version may add to it."""
 
     term: int = 0
+    leader: str = ""
 
 
 class Terms:
@@ -20,9 +21,17 @@ class Terms:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self.highest = msgspec.json.decode(file.read_bytes(), type=Note).term if file.exists() else 0
+        note = msgspec.json.decode(file.read_bytes(), type=Note) if file.exists() else Note()
+        self.highest = note.term
+        self.leader = note.leader
+        """The uuid of the machine that led in it; empty: one of before, which did not say."""
 
-    def raise_to(self, term: int) -> None:
+    def outrank(self, term: int, leader: str) -> bool:
+        """Whether another has led since, or leads in the same term: two may have begun from the same copy."""
+        same = not leader or self.leader in ("", leader)
+        return term < self.highest or (term == self.highest and not same)
+
+    def raise_to(self, term: int, leader: str) -> None:
         """From here on no lower one. Raises `OSError`: the term is not served then."""
-        durable.write(self._file, msgspec.json.encode(Note(term)))
-        self.highest = term
+        durable.write(self._file, msgspec.json.encode(Note(term, leader)))
+        self.highest, self.leader = term, leader

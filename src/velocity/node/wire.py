@@ -28,6 +28,8 @@ TERM = "velocity-term"
 """The metadata of each call with the leader's term."""
 ERROR = "velocity-error-bin"
 """The metadata of a call's end with what was raised."""
+LEADER = "velocity-leader"
+"""The metadata of each call with the uuid of the leader's machine."""
 PIECE = 256 << 10
 """Bytes of an object that go in one message."""
 LARGEST = 320 << 20
@@ -124,10 +126,20 @@ class Raised(msgspec.Struct, frozen=True):
     message: str
     problem: str = ""
     field: str | None = None
+    term: int = 0
+    leader: str = ""
 
 
 class Displaced(machines.HypervisorError):
-    """A node has served a later leader: this one may change nothing any more."""
+    """A node has served a later leader: this one may change nothing there any more.
+
+    `leader` is the uuid of that one's machine; empty: the node is of a version that does not say.
+    """
+
+    def __init__(self, message: str, term: int = 0, leader: str = "") -> None:
+        super().__init__(message)
+        self.term = term
+        self.leader = leader
 
 
 KINDS: Mapping[str, type[Exception]] = {
@@ -152,12 +164,16 @@ def raised(error: Exception) -> Raised | None:
         return None
     if isinstance(error, Refused):
         return Raised(kind, error.message, error.problem.value, error.field)
+    if isinstance(error, Displaced):
+        return Raised(kind, str(error), term=error.term, leader=error.leader)
     return Raised(kind, str(error))
 
 
 def error(one: Raised) -> Exception:
     """As it is raised on the other side."""
     match one.kind:
+        case "displaced":
+            return Displaced(one.message, one.term, one.leader)
         case "storage unknown":
             return storage.Unknown(one.message)
         case "storage refused":

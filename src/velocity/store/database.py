@@ -154,8 +154,13 @@ class Database:
             if not self.lock.look():
                 self.doubt()
 
-    def doubt(self) -> None:
-        """Somebody says that a later server leads. The database says whether that is so: look now, in a thread."""
+    def doubt(self, sure: str = "") -> None:
+        """Somebody says that a later server leads. The database says whether that is so: look now, in a thread.
+
+        `sure`: that one leads a copy of the database, which this one does not know; why this server ends.
+        """
+        if sure:
+            self._writer.lose(sure)
         with contextlib.suppress(sa.exc.DBAPIError):
             if not self.read(self.term.holds):
                 self._writer.lose()

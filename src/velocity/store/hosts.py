@@ -14,10 +14,11 @@ from velocity.hosts.members import OWN_NAME, Fence, JoinToken, Known, Member, Se
 from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.hypervisor.port import HostId
 from velocity.store.database import Database
-from velocity.store.tables import authority, evacuations, hosts, instance, machines, media, node_tokens
+from velocity.store.tables import authority, evacuations, hosts, instance, leadership, machines, media, node_tokens
 
 LEADS = "leads"
 """The host whose server leads, or led last."""
+COPIED, PROMOTED = "promoted from a copy of", "promoted in term"
 LAST = "last host"
 LAST_POOL = "last pool of a host"
 WISHED = {"name", "address", "duty", "labels", "keeps_copy"}
@@ -59,6 +60,18 @@ def claim_own(database: Database, machine: UUID) -> Member | None:
     return database.read(work)
 
 
+@dataclass(frozen=True)
+class Promotion:
+    """The last `velocity promote`, if there was one.
+
+    `copied`: the unix time as of which the database is a copy of another server's; 0: it is none. `term`: the one in
+    which it left the database: the next start has the one after it.
+    """
+
+    copied: int = 0
+    term: int = 0
+
+
 class SqlMembers:
     """Keeps `velocity.hosts.members.MemberStore`."""
 
@@ -77,6 +90,9 @@ class SqlMembers:
             return Rows(members, tokens, sealed, last, last_pool)
 
         return self._database.read(work)
+
+    def promotion(self) -> Promotion:
+        return self._database.read(lambda c: Promotion(_number(c, COPIED), _number(c, PROMOTED)))
 
     async def add_token(self, token: JoinToken, sealed: Sealed, now: int) -> None:
         def work(connection: Connection) -> None:
@@ -128,6 +144,25 @@ class SqlMembers:
         return await self._database.look(
             lambda connection: {int(host): int(count) for host, count in connection.execute(found)}
         )
+
+
+def take_place(database: Database, host: HostId, machine: UUID) -> None:
+    """From now on that host is this machine, and has joined nothing."""
+    now = {"uuid": str(machine), "serial": None, "renewing": None, "address": None, "joined": None}
+    statement = update(hosts).where(hosts.c.host_id == host).values(now)
+    database.read(lambda connection: connection.execute(statement) and None)
+
+
+def note_promotion(database: Database, term: int, copied: int = 0) -> None:
+    """The next start has the term after that one. `copied`: see `Promotion`; it stays where it is 0."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(update(leadership).values(term=term))
+        _set_number(connection, PROMOTED, term)
+        if copied:
+            _set_number(connection, COPIED, copied)
+
+    database.read(work)
 
 
 def leads(connection: Connection) -> int:

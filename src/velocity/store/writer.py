@@ -70,6 +70,7 @@ class Writer:
         """When a transaction could not be begun, of those that read and of those that write (monotonic time)."""
         self._refusal = ""
         """Why all work is refused at once; empty: it is not."""
+        self._lost = False
         self._when_lost: Callable[[], None] = lambda: None
         self.told = Told()
         self.outcome = Outcome()
@@ -111,12 +112,12 @@ class Writer:
 
     @property
     def lost(self) -> bool:
-        return self._refusal == LOST
+        return self._lost
 
-    def lose(self) -> None:
-        if not self.lost:
-            log.error("another server has taken over the database: this server ends")
-            self._refusal = LOST
+    def lose(self, why: str = LOST) -> None:
+        if not self._lost:
+            log.error("%s", why)
+            self._lost, self._refusal = True, why
             self._tell(self._when_lost)
 
     # The writer's thread

@@ -1,0 +1,115 @@
+"""What makes a machine the server of an installation: by a copy of the database that it kept as a node, or by its own.
+
+The term is raised to the next era: a server that was cut off has taken terms that nobody here knows of, and must not
+come to the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from velocity import durable
+from velocity.config import Settings
+from velocity.hosts.members import Member
+from velocity.hypervisor.port import HostId
+from velocity.installation import CannotStart, database_of, forget_displaced, open_database
+from velocity.node import identity, places
+from velocity.node.copies import CopyNote, KeptCopies
+from velocity.node.identity import Machine, NodeIdentity
+from velocity.node.terms import Terms
+from velocity.store.database import Database
+from velocity.store.hosts import SqlMembers, claim_own, note_promotion, take_place
+
+ERA = 1 << 20
+BESIDE = ("", "-wal", "-shm", ".lock")
+"""The files of an SQLite database, by the ends of their names."""
+
+
+def newest_copy(data_dir: Path) -> CopyNote | None:
+    """The newest that is as it was sent. Raises `OSError`, `msgspec.MsgspecError`."""
+    kept = KeptCopies(places.copies(data_dir))
+    return next((one for one in kept.all() if _digest(kept.file(one)) == one.digest), None)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def promote_node(settings: Settings, was: NodeIdentity, copy: CopyNote) -> Member:
+    """It is no node any more, and the next server here leads; its own host is returned. Raises `CannotStart`.
+
+    After a crash at any point it is a node still, and the same again makes the same of it.
+    """
+    data_dir = settings.data_dir
+    draft, target = data_dir / "promoting.db", data_dir / "velocity.db"
+    for end in BESIDE:
+        draft.with_name(draft.name + end).unlink(missing_ok=True)
+    shutil.copyfile(KeptCopies(places.copies(data_dir)).file(copy), draft)
+    draft.chmod(0o600)
+    with _opened(msgspec.structs.replace(settings, database=f"sqlite:///{draft}")) as database:
+        own = claim_own(database, was.uuid)
+        if own is None:
+            raise CannotStart("the copy of the database does not know this machine: it is of a time before it joined")
+        note_promotion(database, _next_era(database, data_dir), copied=copy.at)
+    durable.sync_file(draft)
+    for end in BESIDE[1:]:
+        target.with_name(target.name + end).unlink(missing_ok=True)
+    draft.replace(target)
+    draft.with_name(draft.name + ".lock").unlink(missing_ok=True)
+    durable.write(places.machine(data_dir), msgspec.json.encode(Machine(was.uuid)))
+    forget_displaced(data_dir)
+    places.identity(data_dir).replace(places.former(data_dir))
+    durable.sync(places.former(data_dir).parent)
+    return own
+
+
+def promote_server(settings: Settings, named: str | None) -> Member:
+    """The next server here leads its own database, whoever has led it or a copy of it meanwhile.
+
+    `named`: a host in whose place this machine is from now on. Raises `CannotStart`, `OSError`.
+    """
+    with _opened(settings) as database:
+        machine = identity.ensure_machine(settings.data_dir)
+        if named is not None:
+            take_place(database, _place(database, named, machine), machine)
+        own = claim_own(database, machine)
+        if own is None:
+            raise CannotStart("this machine is no host of the database: name the one in whose place it is (--as)")
+        note_promotion(database, _next_era(database, settings.data_dir))
+    forget_displaced(settings.data_dir)
+    return own
+
+
+def _place(database: Database, named: str, machine: UUID) -> HostId:
+    members = SqlMembers(database).load().members
+    if mine := next((one.called for one in members if one.uuid == machine), ""):
+        raise CannotStart(f"this machine is the host {mine!r} already: leave out --as")
+    for one in members:
+        if one.called == named:
+            return one.host
+    names = ", ".join(one.called for one in members)
+    raise CannotStart(f"the database knows no host {named!r}: its hosts are {names}")
+
+
+def _next_era(database: Database, data_dir: Path) -> int:
+    served = Terms(places.term(data_dir)).highest
+    return (max(served, database.term.mine) // ERA + 1) * ERA
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
+    database = database_of(settings)
+    try:
+        open_database(database)
+        yield database
+    finally:
+        asyncio.run(database.close())
