@@ -51,6 +51,7 @@ from velocity.machines.evacuated import Evacuated
 from velocity.machines.forwards import AllowedPorts
 from velocity.machines.guests import VmGuests
 from velocity.machines.mirroring import Mirroring
+from velocity.machines.move.wiring import arriving, host_moves
 from velocity.machines.moving import VmMoves
 from velocity.machines.ocr import Ocr
 from velocity.machines.orphans import remove_machine_data
@@ -97,6 +98,7 @@ from velocity.store.access import SqlAccess
 from velocity.store.database import Database
 from velocity.store.evacuations import SqlLosses
 from velocity.store.history import SqlHistory
+from velocity.store.host_moves import SqlMoves
 from velocity.store.idempotency import SqlIdempotency
 from velocity.store.leadership import FileLock
 from velocity.store.machines import SqlMachines
@@ -144,6 +146,7 @@ class App:
         await self.services.resumables.close()
         await self.services.alteration.close()
         await self.services.tasks.close()
+        await self.services.host_moves.settling.close()
         running = await self.services.fleet.close()
         await self.services.membership.close()
         await self.hosts.close()
@@ -240,14 +243,16 @@ def compose(
     driver = routed_driver(hosts)
     storage, shared = storage_of_all(hosts)
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
-    media, stored_uploads = SqlMedia(database), SqlUploads(database)
+    media, stored_uploads, stored_moves = SqlMedia(database), SqlUploads(database), SqlMoves(database)
     library = Library(directory, changes)
     attachments = Attachments(directory, library)
     assignments = Assignments(media, pools, directory, changes)
     quotas = PoolQuotas(pools, directory, changes, assignments)
     uploads = UploadsUnderWay(directory)
     reservations = Reservations(directory, quotas, uploads, most=bounds.group_media)
-    states = PoolStates(storage.pools, pools, known_objects(media, stored_uploads, library))
+    states = PoolStates(
+        storage.pools, pools, known_objects(media, stored_uploads, library, partial(arriving, stored_moves))
+    )
     sources = Sources(library, attachments, states)
     usage = DiskUsage(storage.blobs, states, library)
     blobs, trash = storage.blobs, storage.trash
@@ -293,20 +298,12 @@ def compose(
     )
     cloning = Cloning(machines, directory, library, fleet, driver, conversions, creation, room, tasks)
     access = Access(
-        SqlAccess(database),
-        directory,
-        updates,
-        changes,
-        passwords,
-        lifetime=settings.authkey_lifetime,
+        SqlAccess(database), directory, updates, changes, passwords, lifetime=settings.authkey_lifetime,
         owned={
-            On.MEDIUM: lambda mid: library.find(mid) or uploads.group_of(mid),
-            On.TASK: tasks.find,
-            On.VM: fleet.find,
+            On.MEDIUM: lambda mid: library.find(mid) or uploads.group_of(mid), On.TASK: tasks.find, On.VM: fleet.find,
         },
-        belongings=(provisioning, resumables, deletion, tasks),
-        bounds=bounds,
-    )
+        belongings=(provisioning, resumables, deletion, tasks), bounds=bounds,
+    )  # fmt: skip
     restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     relocation = Relocation(
@@ -330,6 +327,10 @@ def compose(
     )  # fmt: skip
     history = History(SqlHistory(database), directory, changes, settings.history_days)
     fleet.noted = history.note_own
+    moves, draining = host_moves(
+        stored_moves, directory, fleet, driver, storage, library, attachments, assignments, quotas, reservations,
+        sources, states, room, usage, tasks,
+    )  # fmt: skip
     turns = Turns()
     database.told.ask = turns.have_others
     services = Services(
@@ -353,6 +354,8 @@ def compose(
         provisioning=provisioning,
         cloning=cloning,
         vm_moves=VmMoves(machines, directory, updates, fleet, library, attachments, assignments, reservations, sources),
+        host_moves=moves,
+        draining=draining,
         consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         guests=VmGuests(fleet.agents, addresses.heard, own=bounds.user_guest_requests),
@@ -387,7 +390,7 @@ def compose(
         await load_media(media, assignments, library, reservations, states)
         await resumables.load(library)
         await membership.open()
-        await fleet.open()
+        await fleet.open(moves.settling.open)
         alteration.open()
         await tasks.open(partial(made, library, fleet))
         if fleet.known:  # a database without any VM may be the wrong one

@@ -16,6 +16,7 @@ from tests.api.test_transfers import begin
 from tests.api.test_trash import trid
 from tests.api.world import PASSWORD, World
 from tests.hosts import agent
+from tests.hosts.together import Other, note
 from velocity.contract.joining import NodeToken
 from velocity.contract.operation import Change, Operation
 from velocity.contract.registry import OPERATIONS
@@ -572,6 +573,29 @@ async def fence_node(w: World) -> Case:
 @of("confirm_dead")
 async def confirm_dead(w: World) -> Case:
     return Case({"host": await joined_node(w, "b"), "name": "b"}, [("change", "host", "b")])
+
+
+async def with_host(w: World) -> None:
+    """Another host that answers."""
+    other = Other(2, "b", (20, "fast"))
+    note(w.server.database, other.host, other.name)
+    await w.server.hosts.attach(other.attached())
+
+
+@of("move_vm_to_host")
+async def move_vm_to_host(w: World) -> Case:
+    vmid = await w.vm("vm", media=[{"mid": await w.medium(), "mode": "BLOCK"}])
+    await with_host(w)
+    moved = [{"gid": 0, "mpid": 20, "bytes": 1 << 20}, {"gid": 0, "mpid": 1, "bytes": -(1 << 20)}]
+    return Case({"vmid": vmid, "host": 2}, [("change", "vm", "vm"), ("change", "medium", "disk")], moved)
+
+
+@of("drain_node")
+async def drain_node(w: World) -> Case:
+    await w.vm("vm")
+    await with_host(w)
+    own = (await w.ok("POST", "/h/node", host=1))["name"]
+    return Case({"host": 1}, [("change", "host", own), ("change", "vm", "vm")])
 
 
 @of("remove_node")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakSet
 
@@ -32,6 +33,16 @@ class HastyLoop(asyncio.SelectorEventLoop):
         selector.loop = self
         self._timers: WeakSet[asyncio.TimerHandle] = WeakSet()
         super().__init__(selector)
+        self._begin_threads()
+
+    def _begin_threads(self) -> None:
+        self._threads = ThreadPoolExecutor()
+        self.set_default_executor(self._threads)
+
+    def end_threads(self) -> None:
+        """As the process that they belonged to is no more; what they are about is done."""
+        self._threads.shutdown()
+        self._begin_threads()
 
     def time(self) -> float:
         return super().time() + self.ahead

@@ -61,6 +61,7 @@ async def kill(w: World, loop: HastyLoop) -> None:
             one.cancel()
         await asyncio.wait(others, timeout=1.0)  # who tidies up begins others, which hang
         loop.stop_timers()
+    loop.end_threads()  # one that reads the database as it is closed would end the test, too
     await w.server.database.close()
     w.server.lock.close()
     await w.server.storage.pools.close()  # what it had of a pool's directory ends with its process

@@ -90,6 +90,7 @@ class Line:
         self.guests: Any = Asked(self, fake.guests)
         self.hosts: Any = Asked(self, fake.hosts)
         self.mirrors: Any = Asked(self, fake.mirrors)
+        self.mobility: Any = Asked(self, fake.mobility)
 
 
 class Asked:

@@ -20,13 +20,13 @@ from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import ByteStream
-from velocity.machines.consoles import Ticket
+from velocity.machines.consoles import Ticket, has_moved
 from velocity.machines.keyboard import Seat
 
 LOOK = 1.0
 """Seconds between two looks at whether somebody who asked for the keyboard has waited enough."""
-NOT_SENSE, FORBIDDEN, ENDED = 4400, 4403, 4410
-"""Close codes of ours: no control message; the authkey or the right has ended; the VM has ended."""
+NOT_SENSE, FORBIDDEN, ENDED, MOVED = 4400, 4403, 4410, 4411
+"""Close codes of ours: no control message; the authkey or the right has ended; the VM has ended; it has moved."""
 
 
 async def console(websocket: WebSocket, services: Services, origins: Collection[str]) -> None:
@@ -51,7 +51,7 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
 
 async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> None:
     name = services.directory.user(ticket.caller.uid).name
-    stream = await services.consoles.open(ticket)
+    stream = await services.consoles.open(ticket, services.fleet.find)
     if stream is None:
         await _deny(websocket, 410, "the VM has stopped: start it, then request a new ticket")
         return
@@ -61,6 +61,8 @@ async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> No
         await websocket.accept(subprotocol=_chosen(websocket, line))
         async with WhileAllowed(partial(_check_right, services, ticket)):
             code, reason = await _carry(line)
+        if code == ENDED and has_moved(ticket, services.fleet.find(ticket.vmid)):
+            code, reason = MOVED, "the VM goes on at another host: open its display again"
     except Refused as refused:
         code, reason = FORBIDDEN, refused.message
     finally:

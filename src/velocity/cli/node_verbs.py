@@ -11,6 +11,7 @@ from velocity.cli import connection, naming, resolve
 from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, show_json, warn
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
+from velocity.cli.task import follow
 from velocity.cli.words import clean, program
 from velocity.contract.nodes import LIST, ListNodes, NodeInfo
 from velocity.sizes import size
@@ -150,10 +151,17 @@ def _labels(now: dict[str, str], given: tuple[str, ...]) -> dict[str, str]:
 
 @click.command()
 @NODE
+@click.option("--move", is_flag=True, help="Move its VMs to other hosts, two at a time, running or not.")
+@click.option("--detach", is_flag=True, help="With --move: do not wait until it is done: print the task.")
 @changing
-def drain(host: int) -> None:
-    """Let no new VMs come to a host; those that are there run on."""
+def drain(host: int, move: bool, detach: bool) -> None:
+    """Let no new VMs come to a host; those that are there run on, or move away."""
+    if detach and not move:
+        raise click.UsageError("--detach goes with --move")
     client = connection.connect()
+    if move:
+        follow(client, client.drain_node(host=host).tid, detach)
+        return
     client.set_node(host=host, duty="draining")
     done(f"no new VMs come to {resolve.host_label(client, host)}; `{program()} node activate` lets them")
 

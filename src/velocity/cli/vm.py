@@ -36,6 +36,7 @@ VERBS = {
     "set": "velocity.cli.vm_change:set_",
     "clone": "velocity.cli.vm_change:clone",
     "move": "velocity.cli.vm_move:move",
+    "hosts": "velocity.cli.vm_move:hosts",
     "next-boot": "velocity.cli.vm_boot:next_boot",
     "link": "velocity.cli.vm_link:link",
     "screen": "velocity.cli.screen:screen",

@@ -1,30 +1,78 @@
-"""`velocity vm move`."""
+"""`velocity vm move` and `velocity vm hosts`."""
 
 from __future__ import annotations
 
 import click
+from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
-from velocity.cli.output import as_json, done, show_json
+from velocity.cli.output import as_json, done, listed, listing, show_json
 from velocity.cli.plan import changing
+from velocity.cli.task import follow
 from velocity.cli.which import which
 from velocity.cli.words import clean
+from velocity.client import Client
 
 
 @click.command()
 @which
-@click.option("--to", type=where.TYPE, metavar="GROUP", required=True, help="Its new group.")
-@click.option("--leave-disks", is_flag=True, help="Its disks stay in the group that they are in.")
+@click.option("--to", type=where.TYPE, metavar="GROUP", help="Its new group.")
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="Its new host.")
+@click.option("--leave-disks", is_flag=True, help="With --to: its disks stay in the group that they are in.")
+@click.option("--pool", type=resolve.POOL, metavar="POOL", help="With --host: the pool there for its media.")
+@click.option("--detach", is_flag=True, help="With --host: do not wait until it is done: print the task.")
 @changing
-def move(vm_: str, group: int | None, to: int, leave_disks: bool) -> None:
-    """Move VM to another group, with its disks, running or not: the media of its group that are attached writable."""
+def move(
+    vm_: str,
+    group: int | None,
+    to: int | None,
+    host: int | None,
+    leave_disks: bool,
+    pool: int | None,
+    detach: bool,
+) -> None:
+    """Move VM to another group, with its disks, or to another host, with the media of its host; running or not.
+
+    Its disks are the media of its group that are attached writable. To another host it moves as a task.
+    """
+    if (to is None) == (host is None):
+        raise click.UsageError("name either its new group (--to) or its new host (--host)")
+    if leave_disks and host is not None:
+        raise click.UsageError("--leave-disks goes with --to: media of its host move with the VM")
+    if host is None and (pool is not None or detach):
+        raise click.UsageError("--pool and --detach go with --host")
     client = connection.connect()
-    found = resolve.vm(client, group, vm_)
-    moved = client.move_vm(vmid=found.id, gid=to, disks=not leave_disks)
+    vmid = resolve.vm(client, group, vm_)
+    if host is not None:
+        started = client.move_vm_to_host(vmid=vmid.id, host=host, mpid=UNSET if pool is None else pool)
+        follow(client, started.tid, detach)
+    elif to is not None:
+        _move_to_group(client, vmid.id, vmid.label, to, leave_disks)
+
+
+def _move_to_group(client: Client, vmid: int, label: str, gid: int, leave_disks: bool) -> None:
+    moved = client.move_vm(vmid=vmid, gid=gid, disks=not leave_disks)
     if as_json():
         show_json(moved)
         return
     for warning in moved.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
     disks = f" with {len(moved.media)} disk{'s' if len(moved.media) > 1 else ''}" if moved.media else ""
-    done(f"{found.label} is moved{disks}")
+    done(f"{label} is moved{disks}")
+
+
+@click.command()
+@which
+@listing
+def hosts(vm_: str, group: int | None) -> None:
+    """List the hosts that VM could move to, and what the others lack for it."""
+    client = connection.connect()
+    answer = client.list_vm_targets(vmid=resolve.vm(client, group, vm_).id)
+    listed(
+        answer,
+        "hosts",
+        ("HOST", "NAME", "MEDIA", "LACKS"),
+        lambda one: (one.host, one.name, len(one.media), one.lacks or ""),
+        empty="there is no other host",
+        noun="host",
+    )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a call imports its module of the contract: all of them take
         groups,
         guests,
         history,
+        host_moves,
         hosts,
         lost_hosts,
         machines,
@@ -745,6 +746,7 @@ class AsyncMethods(abc.ABC):
         Refused with:
         403 13200: velocity.vm.state is needed on the VM's group
         404 13210: no such VM, or not visible to the caller
+        409 13295: it is being moved to another host
         406 13220: not possible in the VM's present state
         406 13221: not a state that can be requested
         406 13222: the host does not have enough free memory
@@ -774,6 +776,7 @@ class AsyncMethods(abc.ABC):
         Refused with:
         403 16300: velocity.vm.remove is needed on the VM's group, and velocity.media.remove if its disks go with it
         404 16310: no such VM
+        409 16395: it is being moved to another host
         409 16320: the VM is not STOPPED
         409 16321: the object has changed since the revision in the request
         409 16322: another VM has one of its disks
@@ -826,6 +829,7 @@ class AsyncMethods(abc.ABC):
         404 16414: no such host NIC
         406 16422: firmware is not "host", machine_type is not "latest", hardware names no profile of this version, or
             cpu no model that this host can give
+        409 16495: it is being moved to another host
         406 16490: the pool of a medium is not on the VM's host
         409 16440: another NIC has that MAC address
         409 16429: the object has changed since the revision in the request
@@ -894,6 +898,7 @@ class AsyncMethods(abc.ABC):
         Refused with:
         403 38200: velocity.vm.state is needed on the VM's group
         404 38210: no such VM, or not visible to the caller
+        409 38295: it is being moved to another host
         406 38220: not possible in the VM's present state
         500 38230: the hypervisor failed; the message has its own words
         """
@@ -907,6 +912,7 @@ class AsyncMethods(abc.ABC):
         Refused with:
         403 53200: velocity.vm.state is needed on the VM's group
         404 53210: no such VM, or not visible to the caller
+        409 53295: it is being moved to another host
         406 53220: the VM is neither RUNNING nor PAUSED
         500 53230: the hypervisor failed; the message has its own words
         """
@@ -923,6 +929,7 @@ class AsyncMethods(abc.ABC):
         403 54200: velocity.vm.state is needed on the VM's group
         404 54210: no such VM, or not visible to the caller
         404 54211: the VM has no such medium
+        409 54295: it is being moved to another host
         404 54212: the VM has no NIC with that id
         """
         from velocity.contract import boot
@@ -959,6 +966,7 @@ class AsyncMethods(abc.ABC):
         409 39226: a VM is writing to a disk that is to be copied
         409 39227: the VM is not STOPPED, and its firmware variables are to be copied
         406 39228: the pool is away or read-only, or a source's pool is away
+        409 39295: it is being moved to another host
         406 39240: its CPU model is none that this host can give
         406 39280: no host can have it; the message says what each lacks
         """
@@ -991,6 +999,7 @@ class AsyncMethods(abc.ABC):
         406 50225: the quota of a pool does not suffice
         409 50226: a disk is being changed, moved or converted
         409 50227: a medium of the VM is none that the new group may see, or another VM has one of its disks
+        409 50295: it is being moved to another host
         409 50228: the object has changed since the revision in the request
         """
         from velocity.contract import vm_move
@@ -1272,6 +1281,55 @@ class AsyncMethods(abc.ABC):
         return await self.call(
             nodes.JOIN, nodes.JoinNode(token=token, proof=proof, uuid=uuid, name=name, address=address, request=request)
         )
+
+    async def list_vm_targets(self, *, vmid: int) -> host_moves.MoveTargets:
+        """List the hosts that a VM could move to, and what the others lack for it.
+
+        Refused with:
+        403 62100: velocity.vm.alter is needed on the VM's group
+        404 62110: no such VM
+        """
+        from velocity.contract import host_moves
+
+        return await self.call(host_moves.TARGETS, host_moves.ListTargets(vmid=vmid))
+
+    async def move_vm_to_host(self, *, vmid: int, host: int, mpid: int | UnsetType = UNSET) -> tasks.TaskStarted:
+        """Move a VM to another host, as a task, while it runs or stopped; media of its host go along.
+
+        Refused with:
+        403 62200: velocity.vm.alter is needed on the VM's group; for media that go along velocity.media.remove and
+            velocity.media.create on theirs
+        403 62201: the group of a medium may not have it in that pool
+        404 62210: no such VM
+        404 62211: no such host
+        404 62212: no such pool on that host
+        404 62213: a medium of the VM is no longer there
+        406 62220: that host cannot have it, or it is there; the message says what it lacks
+        406 62221: the VM is neither RUNNING nor STOPPED, or does not respond
+        409 62222: it is being moved already
+        409 62223: a disk is being moved, converted or read
+        409 62224: a medium would go along that another VM has, too
+        409 62225: the pool there has a medium of that name and group
+        406 62226: the quotas or the free space of the pools there do not suffice
+        406 62227: the pool there is away or read-only
+        406 62228: that host has too little memory free
+        """
+        from velocity.contract import host_moves
+
+        return await self.call(host_moves.MOVE, host_moves.MoveVmToHost(vmid=vmid, host=host, mpid=mpid))
+
+    async def drain_node(self, *, host: int) -> tasks.TaskStarted:
+        """Let no new VMs come to a host, and move its VMs away, as a task: two at a time, while they run or stopped.
+
+        Refused with:
+        403 62209: velocity.node.manage is needed on the root group
+        404 62219: no such host
+        406 62290: there is no other host
+        409 62291: it is being drained already
+        """
+        from velocity.contract import host_moves
+
+        return await self.call(host_moves.DRAIN, host_moves.DrainNode(host=host))
 
     async def set_fence(self, *, host: int, agent: str, options: dict[str, str] | UnsetType = UNSET) -> nodes.NodeInfo:
         """Say by which fence agent a host is powered off.

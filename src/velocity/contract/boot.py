@@ -38,6 +38,7 @@ CHOOSE = Operation(
         Failure(54200, 403, Problem.NO_PERMISSION, "velocity.vm.state is needed on the VM's group"),
         Failure(54210, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
         Failure(54211, 404, Problem.MEDIUM_NOT_FOUND, "the VM has no such medium"),
+        Failure(54295, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(54212, 404, Problem.INTERFACE_NOT_FOUND, "the VM has no NIC with that id"),
     ),
     ours=True,

@@ -66,6 +66,7 @@ CLONE = Operation(
             39227, 409, Problem.VM_NOT_STOPPED, "the VM is not STOPPED, and its firmware variables are to be copied"
         ),
         Failure(39228, 406, Problem.POOL_AWAY, "the pool is away or read-only, or a source's pool is away"),
+        Failure(39295, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(39240, 406, Problem.NOT_OF_THIS_HOST, "its CPU model is none that this host can give"),
         Failure(39280, 406, Problem.NO_HOST, "no host can have it; the message says what each lacks"),
     ),

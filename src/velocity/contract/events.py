@@ -12,7 +12,7 @@ from velocity.contract.fields import Gid, Mpid, Restarting, Revision, UnixTime, 
 from velocity.contract.machines import NextBoot, Reason, State
 from velocity.contract.media import MediumView
 from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
-from velocity.contract.placement import WhereItIs, WhereItIsShared
+from velocity.contract.placement import MovingTo, WhereItIs, WhereItIsShared
 from velocity.contract.tasks import TaskInfo
 from velocity.contract.users import UserSummary
 
@@ -57,6 +57,7 @@ class VmView(Wire, frozen=True):
     next_boot: NextBoot | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
     host: WhereItIs | UnsetType = UNSET
+    moving: MovingTo | UnsetType = UNSET
 
 
 class PoolView(Wire, frozen=True):

@@ -137,6 +137,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     restarting: fields.Restarting | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
     host: placement.WhereItIs | UnsetType = UNSET
+    moving: placement.MovingTo | UnsetType = UNSET
     isolation: Isolation | UnsetType = UNSET
     warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
     memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
@@ -272,6 +273,7 @@ SET_STATE = Operation(
     failures=(
         Failure(13200, 403, Problem.NO_PERMISSION, "velocity.vm.state is needed on the VM's group"),
         Failure(13210, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
+        Failure(13295, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(13220, 406, Problem.NOT_FROM_THIS_STATE, "not possible in the VM's present state"),
         Failure(13221, 406, Problem.NOT_A_STATE, "not a state that can be requested"),
         Failure(13222, 406, Problem.MEMORY_SHORT, "the host does not have enough free memory"),
@@ -315,6 +317,7 @@ DELETE = Operation(
             "velocity.vm.remove is needed on the VM's group, and velocity.media.remove if its disks go with it",
         ),
         Failure(16310, 404, Problem.VM_NOT_FOUND, "no such VM"),
+        Failure(16395, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(16320, 409, Problem.VM_NOT_STOPPED, "the VM is not STOPPED"),
         Failure(16321, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
         Failure(16322, 409, Problem.MEDIUM_ATTACHED, "another VM has one of its disks"),
@@ -353,6 +356,7 @@ ALTER = Operation(
             'firmware is not "host", machine_type is not "latest", hardware names no profile of this version, or '
             "cpu no model that this host can give",
         ),
+        Failure(16495, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(16490, 406, Problem.NO_HOST, "the pool of a medium is not on the VM's host"),
         Failure(16440, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
         Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),

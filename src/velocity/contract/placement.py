@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.operation import Wire
 
@@ -16,6 +16,17 @@ class HostRef(Wire, frozen=True):
     name: str
 
 
+class OnItsWay(Wire, frozen=True):
+    """That a VM is being moved to another host."""
+
+    host: HostRef
+    tid: (
+        Annotated[int, Meta(description="the task that moves it; absent: a server before this one began it")]
+        | UnsetType
+    ) = UNSET
+
+
+MovingTo = Annotated[OnItsWay, Meta(description="where it is being moved to; absent: it is not")]
 WhereItIs = Annotated[HostRef, Meta(description="the host that it is on; absent: there is only one")]
 WhereItIsShared = Annotated[
     list[HostRef], Meta(description="the hosts that have this shared pool; absent: it is on one host")

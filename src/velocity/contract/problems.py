@@ -76,6 +76,7 @@ class Problem(enum.Enum):
     VM_NAME_TAKEN = "vm name taken"
     VM_NOT_STOPPED = "vm not stopped"
     VM_STOPPED = "vm stopped"
+    VM_MOVING = "vm on its way to another host"
     CPU_LIMIT = "cpu limit"
     MEMORY_LIMIT = "memory limit"
     VM_QUOTA = "vm quota"

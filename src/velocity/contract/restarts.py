@@ -34,6 +34,7 @@ RESTART = Operation(
     failures=(
         Failure(38200, 403, Problem.NO_PERMISSION, "velocity.vm.state is needed on the VM's group"),
         Failure(38210, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
+        Failure(38295, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(38220, 406, Problem.NOT_FROM_THIS_STATE, "not possible in the VM's present state"),
         Failure(38230, 500, Problem.HYPERVISOR, "the hypervisor failed; the message has its own words"),
     ),
@@ -52,6 +53,7 @@ RESET = Operation(
     failures=(
         Failure(53200, 403, Problem.NO_PERMISSION, "velocity.vm.state is needed on the VM's group"),
         Failure(53210, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
+        Failure(53295, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(53220, 406, Problem.NOT_FROM_THIS_STATE, "the VM is neither RUNNING nor PAUSED"),
         Failure(53230, 500, Problem.HYPERVISOR, "the hypervisor failed; the message has its own words"),
     ),

@@ -28,27 +28,43 @@ class TaskState(enum.Enum):
 class TaskInfo(Wire, frozen=True):
     tid: Tid
     kind: Annotated[
-        str, Meta(description="fetch, import, clone, clone_vm, move, convert, compact or empty (the trash)")
+        str,
+        Meta(
+            description="fetch, import, clone, clone_vm, move, convert, compact, move_vm (to a host), drain (a host) "
+            "or empty (the trash)"
+        ),
     ]
     uid: Annotated[int, Meta(description="the user who started it")]
     gid: Gid
     name: Annotated[
-        str, Meta(description="the name of the medium or VM that it makes or changes; `trash` of kind `empty`")
+        str,
+        Meta(
+            description="the name of the medium or VM that it makes or changes, or of the host; `trash` of kind `empty`"
+        ),
     ]
     state: TaskState
     done: Annotated[int, Meta(description="the progress so far, in its unit")]
     total: Annotated[int, Meta(description="the total, in its unit; 0: not known")]
-    unit: Annotated[str, Meta(description="bytes; items of kind `empty`")]
+    unit: Annotated[str, Meta(description="bytes; items of kind `empty`, VMs of kind `drain`")]
     begun: UnixTime
     ended: UnixTime | UnsetType = UNSET
     message: (
-        Annotated[str, Meta(description="why it failed; of kind `empty`, what was removed, and what was not and why")]
+        Annotated[
+            str,
+            Meta(description="why it failed; of kinds `empty` and `drain`, what was done, and what was not and why"),
+        ]
         | UnsetType
     ) = UNSET
     mid: Annotated[UUID, Meta(description="the medium that it made or changed")] | UnsetType = UNSET
-    vmid: Annotated[Vmid, Meta(description="the VM that it made")] | UnsetType = UNSET
+    vmid: Annotated[Vmid, Meta(description="the VM that it made or moved")] | UnsetType = UNSET
     done_bytes: Annotated[int, Meta(description="the progress in bytes, while it runs")] | UnsetType = UNSET
     """Where the unit is another."""
+    phase: (
+        Annotated[
+            str, Meta(description="of kind `move_vm`, while it runs: copying media, disks, memory or handing over")
+        ]
+        | UnsetType
+    ) = UNSET
     total_bytes: Annotated[int, Meta(description="the total in bytes, while it runs")] | UnsetType = UNSET
 
 

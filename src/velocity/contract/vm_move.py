@@ -70,6 +70,7 @@ MOVE = Operation(
             Problem.MEDIUM_ATTACHED,
             "a medium of the VM is none that the new group may see, or another VM has one of its disks",
         ),
+        Failure(50295, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(50228, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
     ours=True,

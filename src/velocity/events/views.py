@@ -44,6 +44,7 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
         next_boot=progress.boots or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         host=where.of_machine(fleet.hosts.attached, machine),
+        moving=where.moving(fleet.hosts.attached, keeper),
     )
 
 
@@ -129,6 +130,7 @@ def task(one: Task) -> tasks.TaskInfo:
         begun=one.begun,
         ended=UNSET if one.ended is None else one.ended,
         message=UNSET if one.message is None else one.message,
+        phase=UNSET if one.phase is None else one.phase,
         mid=UNSET if one.mid is None else one.mid,
         vmid=UNSET if one.vmid is None else one.vmid,
     )

@@ -116,6 +116,15 @@ class Claims:
         """MiB that the VMs of a host have been given."""
         return self._memory[host]
 
+    @contextlib.contextmanager
+    def coming(self, host: HostId, memory_mib: int) -> Iterator[None]:
+        """A VM of another host is to come to this one: its memory is given to it on both, within."""
+        self._memory[host] += memory_mib
+        try:
+            yield
+        finally:
+            self._memory[host] -= memory_mib
+
     def spread(self, gid: int, word: str) -> Counter[HostId]:
         """How many VMs of a group each host has that are to be apart by this word."""
         return Counter(one.host for one in self._claims.values() if one.line[0] == gid and one.spread == word)

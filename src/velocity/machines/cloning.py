@@ -23,8 +23,10 @@ from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import cloud_init, interfaces, rules
 from velocity.machines.keeper import Keeper
+from velocity.machines.move.rules import place
 from velocity.machines.orphans import remove_machine_data
-from velocity.machines.placement import Wanted, place
+from velocity.machines.placement import Wanted
+from velocity.machines.placement import place as placed
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.service import Fleet
@@ -151,7 +153,7 @@ class Cloning:
         stays = None if beside else keeper.machine.host
         told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
         wanted = Wanted(spec, media, stays=stays, kept=True, beside=beside, told=told)
-        return place(self._fleet.hosts.candidates(), wanted).host
+        return placed(self._fleet.hosts.candidates(), wanted).host
 
     def _source(self, caller: Caller, vmid: int) -> Keeper:
         """One that the caller may not view looks like one that does not exist."""
@@ -308,10 +310,11 @@ class _Parts:
 
 
 def made(library: Library, fleet: Fleet, uuid: UUID) -> Made:
-    """What a task was to make, if it is there."""
+    """What a task was to make, or to bring to another host, if it is there."""
     if (mid := library.made(uuid)) is not None:
         return mid
-    return next((keeper.machine.vmid for keeper in fleet.all() if keeper.machine.uuid == uuid), None)
+    machines = (keeper.machine for keeper in fleet.all())
+    return next((one.vmid for one in machines if uuid in (one.uuid, place(one.uuid, one.host))), None)
 
 
 def name_of_copy(medium: str, vm: str, clone: str) -> str:

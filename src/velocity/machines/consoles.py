@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from velocity.access.bounds import BOUNDS, Waiting, check_own
 from velocity.access.sessions import Caller
@@ -21,6 +22,7 @@ from velocity.hypervisor.port import (
     SerialConsole,
     Unknown,
 )
+from velocity.machines.following import FollowingStream
 from velocity.machines.keeper import Keeper
 from velocity.machines.keyboard import Keyboard, Seat
 from velocity.machines.rules import CALL_DEADLINE
@@ -28,6 +30,8 @@ from velocity.machines.screens import check_running, find_display
 
 LIFETIME = 30.0
 MOST = 10_000
+MOVES_WITHIN = 30.0
+"""Seconds that a console waits for what becomes of its VM's move to another host."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class VmConsoles:
         """The oldest first; all live equally long."""
         self._counts: Counter[int] = Counter()
         """How many are each user's."""
-        self._keyboards: dict[Incarnation, Keyboard] = {}
+        self._keyboards: dict[UUID, Keyboard] = {}
 
     def issue(self, caller: Caller, keeper: Keeper, request: OpenConsole) -> str:
         check_running(keeper)
@@ -107,10 +111,29 @@ class VmConsoles:
         ticket = self._take(name)
         return ticket if ticket is not None and ticket.expires > self.clock() else None
 
-    async def open(self, ticket: Ticket) -> ByteStream | None:
-        """The stream; None when the run that the ticket was for has ended, or its host does not answer."""
+    async def open(self, ticket: Ticket, find: Callable[[int], Keeper | None]) -> ByteStream | None:
+        """The stream; None when the run that the ticket was for has ended, or its host does not answer.
+
+        A serial one goes on where its VM does; a display's ends with a move, as who looks at it greets each anew.
+        """
+        who = _now(ticket.who, find(ticket.vmid))
+        stream = await self._open(who, ticket)
+        if stream is None or not isinstance(ticket.which, SerialConsole):
+            return stream
+
+        async def reopen() -> ByteStream | None:
+            nonlocal who
+            now = await _moved(who, find(ticket.vmid))
+            if now is None:
+                return None
+            who = now
+            return await self._open(now, ticket)
+
+        return FollowingStream(stream, reopen)
+
+    async def _open(self, who: Incarnation, ticket: Ticket) -> ByteStream | None:
         try:
-            return await self._consoles.open(ticket.who, ticket.which, deadline=CALL_DEADLINE)
+            return await self._consoles.open(who, ticket.which, deadline=CALL_DEADLINE)
         except (NotRunning, Unknown):
             return None
 
@@ -118,10 +141,29 @@ class VmConsoles:
         """A seat at the keyboard of a serial console, until `rise`; displays have none."""
         if not isinstance(ticket.which, SerialConsole):
             return None
-        return self._keyboards.setdefault(ticket.who, Keyboard(lambda: self.clock())).join(name)
+        return self._keyboards.setdefault(ticket.who.machine, Keyboard(lambda: self.clock())).join(name)
 
     def rise(self, ticket: Ticket, seat: Seat) -> None:
         """The viewer leaves."""
         seat.keyboard.leave(seat)
         if seat.keyboard.deserted:
-            self._keyboards.pop(ticket.who, None)
+            self._keyboards.pop(ticket.who.machine, None)
+
+
+def _now(who: Incarnation, keeper: Keeper | None) -> Incarnation:
+    """What that run is now, if it has moved to another host."""
+    return keeper.who if keeper is not None and who in keeper.formerly else who
+
+
+async def _moved(who: Incarnation, keeper: Keeper | None) -> Incarnation | None:
+    """What the run is that this one has become on another host; None: it has ended."""
+    if keeper is None:
+        return None
+    await keeper.move_ended(MOVES_WITHIN)
+    now = _now(who, keeper)
+    return None if now == who or not keeper.lives else now
+
+
+def has_moved(ticket: Ticket, keeper: Keeper | None) -> bool:
+    """Whether the run that a ticket was for goes on at another host."""
+    return keeper is not None and _now(ticket.who, keeper) != ticket.who and keeper.lives

@@ -17,6 +17,10 @@ AT_ONCE = 100
 """VMs that are taken at the same time: of more, other requests come between."""
 
 
+GIVE_UP = 10.0
+"""Seconds that a move to another host has to be given up, before its VM is deleted."""
+
+
 class PendingVmDeletion:
     """VMs that are being deleted: nobody can start them any more."""
 
@@ -44,6 +48,7 @@ class PendingVmDeletion:
         async def end(keeper: Keeper) -> None:
             if force:
                 await keeper.request_state(Cause.ASK_KILL)
+                await keeper.move_ended(GIVE_UP)
             await keeper.alone(lambda: take(keeper))
 
         for begin in range(0, len(keepers), AT_ONCE):

@@ -123,7 +123,7 @@ class Keeper(Life):
             case StateRequest(cause, answer, context):
                 await run_and_answer(self._request(cause), answer, context)
             case ExclusiveWork(work, answer, context):
-                await run_and_answer(work(), answer, context)
+                await run_and_answer(self.unless_moving(work), answer, context)
                 self._changed()
             case StopRetry(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
                 await self._stop_again()
@@ -144,6 +144,7 @@ class Keeper(Life):
                 await self.revise(restarts=False, wanted=State.STOPPED)
             if cause is not Cause.ASK_RESET:
                 return self.state
+        self.check_not_moving()
         for do in DOES[following, cause]:
             plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
         if following is not State.STARTING:  # a start asks the host first
@@ -316,6 +317,7 @@ class Keeper(Life):
         if self.lives or self.progress.requested is not State.STOPPED:
             plan.stop_here()
         self._overtaken = True
+        self.overtake_move()
         for item in list(self._inbox):
             if isinstance(item, StateRequest):
                 self._inbox.remove(item)

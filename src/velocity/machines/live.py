@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType, structs
 
 from velocity.contract.machines import Attachment, EmptyDrive, State
-from velocity.contract.problems import Refused
+from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.disks import matched
 from velocity.hypervisor.port import Altered, Bus, HypervisorError, Machines, MachineSpec, NotRunning, Unknown
 from velocity.machines import growth, rules
@@ -97,34 +97,47 @@ class LiveChanges:
             timer.cancel()
         self._timers.clear()
 
+    async def made_of(self, keeper: Keeper) -> MachineSpec:
+        """What its run is made of now, as the hypervisor says. Raises `Refused`."""
+        keeper.stale = True
+        words, made = await self._carry_out(keeper)
+        if made is None:
+            raise Refused(Problem.HYPERVISOR, "; ".join(words) or "it has stopped meanwhile")
+        return made
+
     async def carry_out(self, keeper: Keeper) -> list[str]:
         """In the keeper's turn: nothing else is asked of it meanwhile. What is returned did not come to its end."""
+        return (await self._carry_out(keeper))[0]
+
+    async def _carry_out(self, keeper: Keeper) -> tuple[list[str], MachineSpec | None]:
         stale, keeper.stale = keeper.stale, False
         keeper.tries += 1  # until it is known what came of it
         if keeper.progress.run is None or keeper.progress.wanted is State.STOPPED:
-            return []
+            return [], None
         if words := await self._mirrors.settle_left(keeper):
-            return [words]
+            return [words], None
         run, spec = keeper.progress.run, keeper.machine.spec
         if run is None:
-            return []
+            return [], None
         if not stale and not rules.waiting(spec, run) and run.coming is UNSET:
             keeper.waits, keeper.tries = {}, 0
-            return []
+            return [], None
         try:
             asked = await self._builder.asked(keeper.machine, run)
         except Refused as refused:
             keeper.waits = dict.fromkeys(rules.waiting(spec, run), refused.message)
-            return [f"its devices cannot be changed while it runs ({refused.message}): {AT_LAST}"]
+            return [f"its devices cannot be changed while it runs ({refused.message}): {AT_LAST}"], None
         coming = rules.coming(spec, run, asked.spec)
         if not await self._note(keeper, run, structs.replace(run, coming=coming)):
-            return ["what it is made of could not be written down: its devices stay until its next start"]
+            return ["what it is made of could not be written down: its devices stay until its next start"], None
         written = keeper.written or frozenset()
         keeper.written = written | set(coming.writes)
         self._builder.begin_writing(keeper.written - written)
         return await self._alter(keeper, asked, run.coming)
 
-    async def _alter(self, keeper: Keeper, asked: Asked, earlier: Coming | UnsetType) -> list[str]:
+    async def _alter(
+        self, keeper: Keeper, asked: Asked, earlier: Coming | UnsetType
+    ) -> tuple[list[str], MachineSpec | None]:
         """`earlier` is what an earlier call may have brought, of which nothing is known yet."""
         spec, run = keeper.machine.spec, keeper.progress.run
         assert run is not None
@@ -133,19 +146,20 @@ class LiveChanges:
         except Unknown as error:
             keeper.waits = _waits(spec, run, {}, asked)
             keeper.mark_unknown(silent=True)
-            return [f"it is not known whether its devices have changed ({error}): they are asked again, and {AT_LAST}"]
+            words = f"it is not known whether its devices have changed ({error}): they are asked again, and {AT_LAST}"
+            return [words], None
         except HypervisorError as error:
             keeper.tries = 0 if earlier is UNSET else keeper.tries
             await self._keep(keeper, run, structs.replace(run, coming=earlier))
             if isinstance(error, NotRunning):
                 keeper.mark_unknown()
-                return []
+                return [], None
             keeper.waits = dict.fromkeys(rules.waiting(spec, run), str(error))
-            return [f"its devices cannot be changed while it runs ({error}): {AT_LAST}"]
+            return [f"its devices cannot be changed while it runs ({error}): {AT_LAST}"], None
         keeper.tries = 0
         await self._keep(keeper, run, run_after(run, spec, asked, altered.spec))
         keeper.waits = _waits(spec, keeper.progress.run, self._told(altered), asked)
-        return []
+        return [], altered.spec
 
     def _told(self, altered: Altered) -> dict[str, str]:
         """Field -> what the hypervisor says of it, with the names of media."""

@@ -88,8 +88,9 @@ async def nothing_is_over(who: Incarnation) -> None:
 class Observer:
     """One host. `keeper` finds a machine's keeper, `keepers` are those of this host.
 
-    `heard` is called with each fact that a keeper has taken, `changed` when the host is lost or back. `over` says of a
-    run that it is over, as the host was confirmed dead since: no keeper hears of it, and `end` ends it.
+    `heard` is called with each fact that a keeper has taken, `changed` when the host is lost or back. `passing` says
+    whether a run that no VM here has now is of one that moves from host to host. `over` says of a run that it is over,
+    as the host was confirmed dead since: no keeper hears of it, and `end` ends it.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Observer:
         keeper: Callable[[UUID], FactConsumer | None],
         keepers: Callable[[], Iterable[FactConsumer]],
         heard: Callable[[FactReport], None] = lambda news: None,
+        passing: Callable[[FactReport], bool] = lambda news: False,
         changed: Callable[[HostLost | HostBack], None] = lambda news: None,
         over: Callable[[Incarnation], bool] = lambda who: False,
         end: Callable[[Incarnation], Awaitable[object]] = nothing_is_over,
@@ -108,6 +110,7 @@ class Observer:
         self._keeper = keeper
         self._keepers = keepers
         self._heard = heard
+        self._passing = passing
         self._changed = changed
         self._over = over
         self._end = end
@@ -311,7 +314,7 @@ class Observer:
                 log.info("machine %s, run %d: ended; it belongs to no VM here", news.who.machine, news.who.epoch)
             if news.fact is Fact.ENDED and news.who not in self._looking:
                 self._do(news.who, self._acknowledge(news.who))
-        elif news.who not in self.unknown:
+        elif not self._passing(news) and news.who not in self.unknown:
             log.warning(
                 "machine %s, run %d: running on host %d, but it belongs to no VM here: see `velocity doctor`",
                 news.who.machine, news.who.epoch, self._host,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -93,7 +94,7 @@ def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
         named = ", ".join(f"{one.host} ({one.name})" for one in hosts[:NAMED])
         there = f"there is {named}" if wanted.told else "leave it out"
         raise Refused(Problem.NO_HOST, f"there is no host {host}: {there}", field="host")
-    if len(hosts) > 1 and (why := _cannot(one, wanted)):
+    if len(hosts) > 1 and (why := cannot(one, wanted)):
         if not wanted.told:
             raise Refused(Problem.NO_HOST, f"host {host} cannot have it: leave it out", field="host")
         raise Refused(Problem.NO_HOST, f"host {one.name!r} cannot have it: {why}; choose another one", field="host")
@@ -102,7 +103,7 @@ def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
 
 def lacks(one: Candidate, wanted: Wanted) -> str:
     """What keeps a host from having it; empty: nothing."""
-    why, needs = _cannot(one, wanted), wanted.spec.memory_mib
+    why, needs = cannot(one, wanted), wanted.spec.memory_mib
     if why or wanted.starts or needs <= one.left:
         return why
     return (
@@ -111,7 +112,8 @@ def lacks(one: Candidate, wanted: Wanted) -> str:
     )
 
 
-def _cannot(one: Candidate, wanted: Wanted) -> str:
+def cannot(one: Candidate, wanted: Wanted) -> str:
+    """What keeps a host from having it, whatever its VMs have been given; empty: nothing."""
     spec, facts = wanted.spec, one.facts
     if one.duty is not Duty.ACTIVE:
         return f"it is {'in maintenance' if one.duty is Duty.MAINTENANCE else 'being drained'}, and takes no VMs"
@@ -130,10 +132,44 @@ def _cannot(one: Candidate, wanted: Wanted) -> str:
         return f"it has {facts.memory} MiB of memory in all"
     if spec.cpu not in CPU_WORDS and facts.cpu_models.get(spec.cpu) != "":
         return f"it cannot give the CPU model {spec.cpu!r}"
-    if wanted.kept and (spec.machine_type, spec.firmware) != (facts.machine_type, facts.firmware):
+    if wanted.kept and not (_knows(facts, spec.machine_type) and spec.firmware == facts.firmware):
         return "it has another QEMU, or other firmware"
     if wanted.kept and spec.hardware not in [profile.name for profile in facts.hardware]:
         return f"it does not know hardware {spec.hardware}"
+    return ""
+
+
+def _knows(facts: HostFacts, machine_type: str) -> bool:
+    """Whether its QEMU has that machine type: its newest, or an older one of the same kind, as `pc-q35-7.2`."""
+    newest, asked = (one.rpartition("-") for one in (facts.machine_type, machine_type))
+    if machine_type == facts.machine_type or newest[0] != asked[0]:
+        return machine_type == facts.machine_type
+    versions = [_version(one[2]) for one in (asked, newest)]
+    return bool(versions[0]) and versions[0] <= versions[1]
+
+
+def _version(words: str) -> tuple[int, ...]:
+    """The first number of these words with points in it; none: empty."""
+    found = re.search(r"\d+(?:\.\d+)+", words)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def cannot_live(spec: Spec, source: HostFacts, target: HostFacts, *, nat: bool) -> str:
+    """What keeps a VM that runs from going on at the target as it is; empty: nothing.
+
+    `nat`: it has addresses of the source's networks.
+    """
+    if source.accelerator != target.accelerator:
+        return f"it runs guests by {target.accelerator}, and the VM runs by {source.accelerator}"
+    if source.accelerator == "kvm" and spec.cpu in CPU_WORDS:
+        return (
+            f"its CPU may be another one, and the guest has that of its host (cpu is {spec.cpu!r}): set `cpu` to a "
+            "model that both hosts can give, and start the VM anew"
+        )
+    if _version(target.hypervisor) < _version(source.hypervisor):
+        return f"its {target.hypervisor} is older than {source.hypervisor}, on which the VM runs"
+    if nat and source.nat_networks != target.nat_networks:
+        return "its NAT networks are others, and the guest would go on with the addresses that it has (nat_subnet)"
     return ""
 
 

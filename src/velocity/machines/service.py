@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -106,6 +106,8 @@ class Fleet:
         self.availability = Availability(self._note_start)
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
+        self.passing: Callable[[FactReport], bool] = lambda news: False
+        """Whether a run that no VM has now is of one that moves from host to host."""
         self.unreadable: Sequence[Unreadable] = ()
         self.known: set[str] = set()
         """At the start, the uuids of all VMs, of those in the trash, and of those that cannot be loaded."""
@@ -121,6 +123,7 @@ class Fleet:
             self._by_uuid.get,
             keepers.values,
             heard=self._heard,
+            passing=lambda news: self.passing(news),
             changed=self._host_changed,
             over=self.evacuation.evacuated.is_over,
             end=partial(self._end_what_is_over, host),
@@ -171,8 +174,11 @@ class Fleet:
 
     # The start and the end of the server
 
-    async def open(self) -> None:
-        """Load the VMs, adopt those that run, and start the ones that want it, in the background."""
+    async def open(self, loaded_all: Callable[[], Awaitable[None]]) -> None:
+        """Load the VMs, adopt those that run, and start the ones that want it, in the background.
+
+        `loaded_all` is called when they are loaded, before anything is heard of their hosts.
+        """
         self.evacuation.evacuated.open()
         loaded, self.unreadable = self._store.load(self.hosts.attached.own.host)
         for machine, progress in loaded:
@@ -181,6 +187,7 @@ class Fleet:
         for one in self.unreadable:
             log.warning("vm %d (%r) cannot be loaded; its data stay on the host: %s", one.vmid, one.name, one.why)
             self.claims.put(uuid4(), Claim(self._directory.line(one.gid), one.name, NOTHING, frozenset(), {}, {}))
+        await loaded_all()
         await self.hosts.open()
         for keeper in self.all():
             self.availability.look(keeper)
@@ -354,6 +361,15 @@ class Fleet:
         del self.hosts.by_id[machine.host].keepers[machine.vmid]
         self.unasked.discard(machine.vmid)
         del self._by_group[machine.gid][machine.vmid]
+        self._changed(machine)
+
+    def settle_on(self, keeper: Keeper, machine: Machine, epoch: int) -> None:
+        """A VM is on that host from here on; its run, if there is one, goes on there under that epoch."""
+        watched = self.hosts.of(machine.host)
+        del self.hosts.by_id[keeper.machine.host].keepers[machine.vmid]
+        keeper.go_on_as(watched.context, machine, epoch)
+        watched.keepers[machine.vmid] = keeper
+        self.claims.put(machine.uuid, self.builder.claim(machine, keeper.progress.run))
         self._changed(machine)
 
     def _run_ended(self, machine: Machine) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract.placement import HostRef
+from velocity.contract.placement import HostRef, OnItsWay
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId
+from velocity.machines.life import Life
 from velocity.machines.rules import Machine
 
 
@@ -18,6 +19,13 @@ def of(hosts: AttachedHosts, host: HostId) -> HostRef:
 def of_machine(hosts: AttachedHosts, machine: Machine) -> HostRef | UnsetType:
     """UNSET: there is one host."""
     return of(hosts, machine.host) if hosts.many else UNSET
+
+
+def moving(hosts: AttachedHosts, life: Life) -> OnItsWay | UnsetType:
+    """UNSET: it is not being moved to another host."""
+    if life.moving is None:
+        return UNSET
+    return OnItsWay(host=of(hosts, life.moving.to), tid=UNSET if life.moving.tid is None else life.moving.tid)
 
 
 def of_pool(hosts: AttachedHosts, mpid: int) -> HostRef | UnsetType:

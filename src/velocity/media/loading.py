@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from velocity.media.assignments import Assignments
 from velocity.media.creation import uploaded
@@ -14,8 +14,10 @@ from velocity.media.states import Known, KnownObjects, PoolStates
 from velocity.storage.port import MediaRef
 
 
-def known_objects(store: MediaStore, uploads: UploadStore, library: Library) -> Known:
-    """Those that are kept in a pool, those of its trash, and those that are coming."""
+def known_objects(
+    store: MediaStore, uploads: UploadStore, library: Library, arriving: Callable[[], Collection[MediaRef]]
+) -> Known:
+    """Those that are kept in a pool, those of its trash, and those that are coming: uploads, and what is `arriving`."""
 
     def known(mpid: int) -> KnownObjects:
         coming = [uploaded(one.mid, one.request) for one in uploads.load_uploads()]
@@ -23,7 +25,8 @@ def known_objects(store: MediaStore, uploads: UploadStore, library: Library) -> 
         def refs(media: Iterable[Medium]) -> tuple[MediaRef, ...]:
             return tuple(one.ref for one in media if one.mpid == mpid)
 
-        return refs(library.all()), refs(store.load_discarded()), refs(coming)
+        come = tuple(one for one in arriving() if one.pool == mpid)
+        return refs(library.all()), refs(store.load_discarded()), refs(coming) + come
 
     return known
 

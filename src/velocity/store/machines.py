@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
 
 from velocity.access.rules import Discarded
 from velocity.contract.machines import NextBoot, Reason, State
@@ -54,11 +54,13 @@ _of = machines.c.vmid == bindparam("of")
 _add = insert(machines).returning(machines.c.vmid)
 _alter = update(machines).where(_of)
 _dead = select(hosts.c.host_id).where((hosts.c.host_id == bindparam("on")) & hosts.c.dead_at.is_not(None))
+NEXT_EPOCH = 1 + case((machines.c.tried_epoch > machines.c.epoch, machines.c.tried_epoch), else_=machines.c.epoch)
+"""One that no run of the VM has had, or was to have on another host."""
 _begin_run = (
     update(machines)
     .where(_of & ~_dead.exists())
     .values(
-        epoch=machines.c.epoch + 1,
+        epoch=NEXT_EPOCH,
         reason=None,
         stopping_since=None,
         stop_forced=False,

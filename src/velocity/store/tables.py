@@ -206,9 +206,27 @@ machines = Table(
     Column("stop_forced", Boolean, nullable=False, server_default=false()),
     Column("restarting", Boolean, nullable=False, server_default=false()),
     Column("next_boot", Text),
+    Column("tried_epoch", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,
 )
+"""`tried_epoch`: the highest that was given for a run on another host, whether it came to be or not."""
+
+host_moves = Table(
+    "host_moves",
+    metadata,
+    Column("mvid", Id, primary_key=True),
+    Column("vmid", Id, nullable=False),
+    Column("uuid", Text, nullable=False),
+    Column("source", Id, nullable=False),
+    Column("target", Id, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("next_epoch", BigInteger, nullable=False),
+    Column("media", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Moves of VMs to other hosts of which something is left to do; the VM may be gone by then."""
 
 tasks = Table(
     "tasks",

@@ -11,6 +11,8 @@ KEPT = 24 * 3600
 """Seconds for which a task that has ended is kept."""
 EMPTY = "empty"
 """The kind of what empties the trash; the others make a medium, or a VM."""
+MOVING = frozenset({"move_vm", "drain"})
+"""Those that bring VMs to other hosts."""
 CHANGING = frozenset({"move", "convert", "compact"})
 """But for these, which change one."""
 
@@ -38,12 +40,15 @@ class Task:
     vmid: int | None = None
     done_bytes: int | None = None
     total_bytes: int | None = None
+    phase: str | None = None
 
 
 def interrupted(kind: str) -> str:
     """Why it failed, of a task that a restart of the server has ended."""
     if kind in CHANGING:
         return "interrupted by a restart of the server; the medium is as it was: start it again"
+    if kind in MOVING:
+        return "interrupted by a restart of the server: each VM says on which host it is; start it again for the others"
     if kind == EMPTY:
         return "interrupted by a restart of the server: start it again for what is left"
     return "interrupted by a restart of the server; nothing was kept: start it again"

@@ -34,14 +34,16 @@ class TaskProgress:
     """How far the work has come; told by the work itself. `changed` is told of each step.
 
     `done_bytes` and `total_bytes` count in bytes what the unit does not; they are set before `done` is. `said` is what
-    is to be said when it ends, however it does.
+    is to be said when it ends, however it does; `phase` is what is being done now, in words, where that changes.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], tid: int = 0) -> None:
         self._changed = changed
+        self.tid = tid
         self.done_bytes: int | None = None
         self.total_bytes: int | None = None
         self.said: Callable[[], str] | None = None
+        self.phase = ""
         self._done = 0
         self._total = 0
 
@@ -140,7 +142,9 @@ class Tasks:
         if progress is None:
             return task
         task = replace(task, done=progress.done, total=progress.total)
-        return replace(task, done_bytes=progress.done_bytes, total_bytes=progress.total_bytes)
+        return replace(
+            task, done_bytes=progress.done_bytes, total_bytes=progress.total_bytes, phase=progress.phase or None
+        )
 
     def of_group(self, gid: int) -> list[Task]:
         self._directory.group(gid)
@@ -154,6 +158,12 @@ class Tasks:
         return self.get(tid) if isinstance(tid, int) and tid in self._tasks else None
 
     # Doing
+
+    async def ended(self, tid: int) -> Task:
+        """Returns when it has ended."""
+        if (running := self._running.get(tid)) is not None:
+            await asyncio.wait({running})
+        return self.get(tid)
 
     async def begin(
         self,
@@ -186,7 +196,7 @@ class Tasks:
             self._beginning[caller.uid] -= 1
         self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < now - KEPT])
         self._tasks[tid] = replace(draft, tid=tid, mid=None)
-        self._progress[tid] = TaskProgress(lambda: self._tell(tid, gid))
+        self._progress[tid] = TaskProgress(lambda: self._tell(tid, gid), tid)
         self._frees[tid] = frees
         self._tell(tid, gid)
         self._running[tid] = asyncio.create_task(self._run(tid, work))
@@ -224,7 +234,7 @@ class Tasks:
         if (said := self._progress[tid].said) is not None:
             message = "; ".join(filter(None, (said(), message)))
         task = replace(_with(self.get(tid), made), state=state, message=message, ended=int(self._clock()))
-        task = replace(task, done_bytes=None, total_bytes=None)
+        task = replace(task, done_bytes=None, total_bytes=None, phase=None)
         if state is TaskState.DONE:
             task = replace(task, done=task.total)
         try:

@@ -26,6 +26,8 @@ from velocity.machines.addresses import Addresses
 from velocity.machines.cloning import Cloning
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.guests import VmGuests
+from velocity.machines.move.draining import Draining
+from velocity.machines.move.service import HostMoves
 from velocity.machines.moving import VmMoves
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
@@ -86,6 +88,8 @@ class Services:
     provisioning: Provisioning
     cloning: Cloning
     vm_moves: VmMoves
+    host_moves: HostMoves
+    draining: Draining
     consoles: VmConsoles
     screens: VmScreens
     guests: VmGuests

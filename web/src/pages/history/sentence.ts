@@ -209,6 +209,10 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["began to clone", "clone", vm(), " as ", made("VM"), " in ", group()];
     case "move_vm":
       return ["moved", "move", vm(), " to ", group()];
+    case "move_vm_to_host":
+      return ["began to move", "move", vm(), " to ", host()];
+    case "drain_node":
+      return ["began to move all VMs away from", "move all VMs away from", host()];
     case "restart_vm":
       return ["restarted", "restart", vm()];
     case "reset_vm":
@@ -267,6 +271,7 @@ const SIGHTS: Record<string, string> = {
   list_trash: "the trash",
   list_uploads: "the uploads under way",
   list_users: "the users",
+  list_vm_targets: "where the VM could move to",
   list_vms: "the VMs",
   read_log: "the console log",
   read_guest_file: "a file",

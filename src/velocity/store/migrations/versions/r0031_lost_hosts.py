@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0031"
-down_revision = "0027"
+down_revision = "0030"
 
 ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 

@@ -1,0 +1,45 @@
+"""A serial console that goes on where its VM does: on another host, without what was said there before."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from velocity.hypervisor.port import ByteStream
+
+TAIL = 256
+"""Bytes by which it is found how far the viewer has heard."""
+
+
+class FollowingStream:
+    """Keeps `velocity.hypervisor.port.ByteStream`. `reopen` gives the stream of the next host; None: it has ended."""
+
+    def __init__(self, stream: ByteStream, reopen: Callable[[], Awaitable[ByteStream | None]]) -> None:
+        self._stream = stream
+        self._reopen = reopen
+        self._heard = b""
+
+    async def read(self) -> bytes:
+        while True:
+            if data := await self._stream.read():
+                self._heard = (self._heard + data)[-TAIL:]
+                return data
+            following = await self._reopen()
+            if following is None:
+                return b""
+            await self._stream.close()
+            self._stream = following
+            if data := unheard(await following.read(), self._heard):
+                self._heard = (self._heard + data)[-TAIL:]
+                return data
+
+    async def write(self, data: bytes) -> None:
+        await self._stream.write(data)
+
+    async def close(self) -> None:
+        await self._stream.close()
+
+
+def unheard(said: bytes, heard: bytes) -> bytes:
+    """What is behind what was heard last; all of it, where that is not found."""
+    at = said.rfind(heard)
+    return said if at < 0 or not heard else said[at + len(heard) :]

@@ -1,0 +1,108 @@
+"""How all of a VM gets to another host: what it is made of by the server, its guest by the two hosts themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import cast
+
+from msgspec import structs
+
+from velocity.access.lasting import WhileAllowed
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import AttachedHosts
+from velocity.hypervisor.port import Copied, HypervisorError, MachineSpec, Mobility, MoveProgress, NotRunning
+from velocity.machines.keeper import START_DEADLINE
+from velocity.machines.live import LiveChanges
+from velocity.machines.move.crossing import Crossing
+from velocity.machines.rules import CALL_DEADLINE
+from velocity.machines.variables import copy_variables
+from velocity.media.rules import Medium
+from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Jobs, MediaRef, Storage, Trash, Unknown
+from velocity.tasks.service import TaskProgress
+
+COPYING = "copying media"
+
+
+class Carrying:
+    """Carries it over. Whatever it raises, the VM is where it was, or its hosts say where."""
+
+    def __init__(
+        self, mobility: Mobility, live: LiveChanges, hosts: AttachedHosts, blobs: Blobs, jobs: Jobs, trash: Trash
+    ) -> None:
+        self._mobility = mobility
+        self._live = live
+        self._hosts = hosts
+        self._blobs = blobs
+        self._jobs = jobs
+        self._trash = trash
+
+    async def carry(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
+        """Raises `Refused`."""
+        try:
+            if crossing.move.live:
+                await self._carry_run(crossing, progress, right)
+            else:
+                await self._carry_stopped(crossing, progress, right)
+        except NotRunning:
+            raise Refused(Problem.HYPERVISOR, "the VM has stopped meanwhile: it stays where it was") from None
+        except HypervisorError as error:
+            raise Refused(Problem.HYPERVISOR, str(error)) from None
+
+    async def _carry_stopped(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
+        await self._copy(crossing.media, progress, right)
+        move = crossing.move
+        await copy_variables(self._storage(move.source), move.uuid, self._storage(move.target), move.uuid)
+
+    async def _carry_run(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
+        """What nobody writes to is there before; the rest comes with the guest."""
+        move, keeper = crossing.move, crossing.keeper
+        assert keeper is not None, "a move begins with a VM"
+        spec = await self._live.made_of(keeper)
+        written = {disk.media for disk in spec.disks if not disk.readonly}
+        read = [pair for pair in crossing.media if pair[0].ref not in written]
+        await self._copy(read, progress, right)
+        for _, new in read:  # a start opens what is in its place
+            await self._trash.settle(new.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
+        copied = [Copied(old.ref, new.ref) for old, new in crossing.media if old.ref in written]
+        sizes = {new.ref: new.size for _, new in crossing.media}
+        for one in copied:
+            await self._blobs.create(one.target, sizes[one.target], deadline=CALL_DEADLINE)
+        there = _with_media(spec, {old.ref: new.ref for old, new in crossing.media})
+        landing = await self._mobility.receive(move.coming, there, copied, deadline=START_DEADLINE)
+        sending = self._mobility.send(move.leaving, landing, copied, deadline=CALL_DEADLINE)
+        async with aclosing(cast("AsyncGenerator[MoveProgress, None]", sending)) as steps:
+            async for now in steps:
+                right.check()
+                progress.phase = now.phase.value
+                progress.total, progress.done = now.total, now.done
+
+    async def _copy(self, pairs: Sequence[tuple[Medium, Medium]], progress: TaskProgress, right: WhileAllowed) -> None:
+        """They wait out of sight."""
+        progress.phase = COPYING
+        progress.total = sum(old.size for old, _ in pairs)
+        before = 0
+        for old, new in pairs:
+            await self._jobs.prepare(Clone(old.ref, new.ref), deadline=CALL_DEADLINE)
+            try:
+                await self._jobs.start(new.ref, new.size, deadline=CALL_DEADLINE)
+                async for now in self._jobs.watch(new.ref):
+                    right.check()
+                    if isinstance(now, JobProgress):
+                        progress.done = before + now.done
+            finally:
+                await self._jobs.cancel(new.ref, deadline=CALL_DEADLINE)
+            before += old.size
+
+    def _storage(self, host: int) -> Storage:
+        """That of a host, where its machines' firmware variables are."""
+        one = self._hosts.find(host)
+        if one is None:
+            raise Unknown(f"{self._hosts.called(host)} is not attached")
+        return one.storage
+
+
+def _with_media(spec: MachineSpec, names: dict[MediaRef, MediaRef]) -> MachineSpec:
+    """The same machine, of which these media have other names."""
+    disks = tuple(structs.replace(disk, media=names.get(disk.media, disk.media)) for disk in spec.disks)
+    return structs.replace(spec, disks=disks)

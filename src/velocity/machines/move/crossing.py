@@ -1,0 +1,97 @@
+"""One VM on its way to another host, as all who look after it see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from velocity.contract.machines import State
+from velocity.contract.problems import Refused
+from velocity.hypervisor.port import HostId
+from velocity.machines.keeper import Keeper
+from velocity.machines.life import Moving
+from velocity.machines.move.rules import HostMove, MovedMedium, Phase
+from velocity.machines.move.targets import Pairs
+from velocity.machines.service import Fleet
+from velocity.media.reservations import Reservations
+from velocity.media.sources import Sources
+
+
+@dataclass(eq=False)
+class Crossing:
+    """`media` are those that go along.
+
+    `begun`: a task works on it. `carried`: all of it is at the target, and nothing of it goes on at the source. `said`
+    is the last that its guest said there, once that is known. `held` lets go of what is taken for it; `keeps` are
+    called once its media are where they are to be.
+    """
+
+    move: HostMove
+    keeper: Keeper | None
+    media: Pairs = ()
+    begun: bool = False
+    carried: bool = False
+    said: bytes | None = None
+    held: ExitStack = field(default_factory=ExitStack)
+    keeps: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> bool:
+        """Nobody has asked for its end meanwhile."""
+        progress = None if self.keeper is None else self.keeper.progress
+        return progress is not None and progress.run is not None and progress.wanted is not State.STOPPED
+
+    def is_now(self, phase: Phase) -> None:
+        self.move = replace(self.move, phase=phase)
+
+    def other_host(self) -> HostId:
+        """The one on which something is left of it that goes."""
+        return self.move.source if self.move.phase is Phase.DONE else self.move.target
+
+
+def draft(keeper: Keeper, target: HostId, media: Pairs) -> HostMove:
+    machine, run = keeper.machine, keeper.progress.run
+    return HostMove(
+        vmid=machine.vmid,
+        uuid=machine.uuid,
+        source=machine.host,
+        target=target,
+        epoch=0 if run is None else keeper.progress.epoch,
+        media=[MovedMedium(old.mid, old.format, old.mpid, new.mpid) for old, new in media],
+    )
+
+
+class Holding:
+    """Takes what a move takes on both hosts, until it is let go of."""
+
+    def __init__(self, fleet: Fleet, sources: Sources, reservations: Reservations) -> None:
+        self._fleet = fleet
+        self._sources = sources
+        self._reservations = reservations
+
+    def hold(self, crossing: Crossing, moving: Moving) -> None:
+        """In one step: nobody else changes the VM or its media, and its memory is given there. Raises `Refused`."""
+        self._hold(crossing, moving, had=False)
+
+    def hold_again(self, crossing: Crossing, moving: Moving) -> None:
+        """Of one that a server before has begun: nothing refuses it."""
+        self._hold(crossing, moving, had=True)
+
+    def _hold(self, crossing: Crossing, moving: Moving, *, had: bool) -> None:
+        keeper = crossing.keeper
+        assert keeper is not None, "a VM that is gone holds nothing"
+        with ExitStack() as stack:
+            for old, new in crossing.media:
+                try:
+                    change = self._sources.changing(old, "being moved", alone=not crossing.move.live)
+                    stack.enter_context(change)
+                    crossing.keeps.append(stack.enter_context(self._reservations.change(old, new)))
+                except Refused:
+                    if not had:
+                        raise
+            claim = self._fleet.builder.claim(keeper.machine, keeper.progress.run)
+            stack.enter_context(self._fleet.claims.coming(crossing.move.target, claim.amount.memory_mib))
+            keeper.set_moving(moving)
+            stack.callback(keeper.set_moving, None)
+            crossing.held = stack.pop_all()

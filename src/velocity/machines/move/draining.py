@@ -1,0 +1,150 @@
+"""A host that is drained: its VMs move away, two at a time, and what cannot go is named with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+
+from velocity import plan
+from velocity.access.directory import Directory
+from velocity.access.lasting import WhileAllowed, still_holds
+from velocity.access.sessions import Caller
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
+from velocity.contract.tasks import TaskState
+from velocity.hypervisor.attached import Duty
+from velocity.hypervisor.port import HostId
+from velocity.machines import where
+from velocity.machines.keeper import Keeper
+from velocity.machines.move.service import HostMoves
+from velocity.machines.service import Fleet
+from velocity.tasks.service import NotWholly, TaskProgress, Tasks
+
+KIND = "drain"
+AT_ONCE = 2
+NAMED = 20
+"""VMs that the task's message names for one reason."""
+
+
+class Draining:
+    """Drains hosts."""
+
+    def __init__(self, directory: Directory, fleet: Fleet, moves: HostMoves, tasks: Tasks) -> None:
+        self._directory = directory
+        self._fleet = fleet
+        self._moves = moves
+        self._tasks = tasks
+        self._under_way: set[HostId] = set()
+
+    async def begin(self, caller: Caller, host: int, drain: Callable[[], Awaitable[object]]) -> int:
+        """The task; `drain` lets no new VMs come to the host. Raises `Refused`, before it begins."""
+        one = self._fleet.hosts.attached.find(host)
+        if one is None:
+            raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}", field="host")
+        if not self._fleet.hosts.attached.many:
+            raise Refused(Problem.NO_HOST, "there is no other host: VMs cannot move away", field="host")
+        if one.host in self._under_way:
+            raise Refused(Problem.NODE_BUSY, f"host {one.name!r} is being drained already", field="host")
+        if plan.is_plan():
+            await self._tell(one.host)
+        still = still_holds(self._directory, caller.uid, Permission.NODE_MANAGE, 0)
+
+        async def work(progress: TaskProgress) -> None:
+            try:
+                async with WhileAllowed(still):
+                    await drain()
+                    await self._drain(caller, one.host, progress)
+            finally:
+                self._under_way.discard(one.host)
+
+        home = self._directory.user(caller.uid).home
+        self._under_way.add(one.host)
+        try:
+            return await self._tasks.begin(caller, KIND, home, one.name, None, work, lambda: None, unit="VMs")
+        except BaseException:
+            self._under_way.discard(one.host)
+            raise
+
+    async def _tell(self, host: HostId) -> None:
+        """Tell a plan which of its VMs would go where, and what keeps others."""
+        stays: list[str] = []
+        hosts = self._fleet.hosts.attached
+        duty = {"duty": (hosts.by_id[host].duty.value, Duty.DRAINING.value)}
+        plan.step("change", "host", hosts.by_id[host].name, id=host, changes=duty)
+        for keeper in self._of(host):
+            try:
+                target = await self._moves.targets.best(keeper)
+            except Refused as refused:
+                stays.append(f"VM {keeper.machine.name!r} would stay: {refused.message}")
+                continue
+            names = {"host": (where.of(hosts, host), where.of(hosts, target.host))}
+            plan.step("change", "vm", keeper.machine.name, id=keeper.machine.vmid, gid=keeper.gid, changes=names)
+        plan.warns(stays)
+
+    def _of(self, host: HostId) -> list[Keeper]:
+        return list(self._fleet.hosts.of(host).keepers.values())
+
+    async def _drain(self, caller: Caller, host: HostId, progress: TaskProgress) -> None:
+        """Raises `NotWholly` where some stay."""
+        waiting = self._of(host)
+        report = _Report(len(waiting))
+        progress.total, progress.said = len(waiting), report.words
+        waiting.reverse()
+
+        async def one_by_one() -> None:
+            while waiting:
+                await self._move(caller, waiting.pop(), report)
+                progress.done = report.moved
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(one_by_one())
+        if report.stays:
+            raise NotWholly
+
+    async def _move(self, caller: Caller, keeper: Keeper, report: _Report) -> None:
+        if self._fleet.find(keeper.machine.vmid) is not keeper:
+            report.moved += 1  # it was deleted meanwhile
+            return
+        try:
+            if not self._directory.holds(caller.uid, Permission.VM_ALTER, keeper.gid):
+                words = f"you need {Permission.VM_ALTER.value} on its group"
+                raise Refused(Problem.NO_PERMISSION, words)
+            tid = await self._moves.begin(caller, keeper.machine.vmid, None)
+        except Refused as refused:
+            report.stay(keeper, refused.message)
+            return
+        try:
+            task = await self._tasks.ended(tid)
+        except asyncio.CancelledError:
+            await self._tasks.cancel(tid)
+            raise
+        if task.state is TaskState.DONE:
+            report.moved += 1
+        else:
+            report.stay(keeper, task.message or "its move was cancelled")
+
+
+class _Report:
+    """What has become of the VMs."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self.moved = 0
+        self._stays: defaultdict[str, list[str]] = defaultdict(list)
+        """By the reason."""
+
+    @property
+    def stays(self) -> bool:
+        return bool(self._stays)
+
+    def stay(self, keeper: Keeper, reason: str) -> None:
+        self._stays[reason].append(f"{keeper.machine.name!r} ({keeper.machine.vmid})")
+
+    def words(self) -> str:
+        said = [f"moved {self.moved} of {self._total} VMs"]
+        for reason, vms in self._stays.items():
+            more = f" and {len(vms) - NAMED} more" if len(vms) > NAMED else ""
+            said.append(f"not moved: {', '.join(vms[:NAMED])}{more}: {reason}")
+        return "; ".join(said)

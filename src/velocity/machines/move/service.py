@@ -1,0 +1,216 @@
+"""VMs that move to another host, as tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from velocity import plan
+from velocity.access.directory import Directory
+from velocity.access.lasting import Check, WhileAllowed, check_admitted, still_holds
+from velocity.access.sessions import Caller
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
+from velocity.fair import FairGate
+from velocity.hypervisor.port import Hosts, Unknown
+from velocity.machines import where
+from velocity.machines.keeper import Keeper
+from velocity.machines.life import Moving
+from velocity.machines.move.carrying import Carrying
+from velocity.machines.move.crossing import Crossing, Holding, draft
+from velocity.machines.move.rules import place
+from velocity.machines.move.settling import Settling
+from velocity.machines.move.targets import Pairs, Target, Targets, check_steady
+from velocity.machines.rules import CALL_DEADLINE
+from velocity.machines.service import Fleet
+from velocity.media.room import Room
+from velocity.media.usage import DiskUsage
+from velocity.tasks.service import TaskProgress, Tasks
+from velocity.uninterrupted import whole
+
+KIND = "move_vm"
+AT_ONCE, OWN = 4, 2
+"""VMs that move at the same time: in all, and of one user. The others wait in turn."""
+PATIENCE = 15.0
+"""Seconds that a task waits for what becomes of its move; after that, it goes on by itself."""
+
+
+class HostMoves:
+    """Moves VMs to other hosts."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        fleet: Fleet,
+        hosts: Hosts,
+        targets: Targets,
+        holding: Holding,
+        carrying: Carrying,
+        settling: Settling,
+        room: Room,
+        tasks: Tasks,
+        usage: DiskUsage,
+    ) -> None:
+        self._directory = directory
+        self._fleet = fleet
+        self._hosts = hosts
+        self.targets = targets
+        self._holding = holding
+        self._carrying = carrying
+        self.settling = settling
+        self._room = room
+        self._tasks = tasks
+        self._usage = usage
+        self._turns = FairGate(AT_ONCE, OWN)
+
+    async def begin(self, caller: Caller, vmid: int, host: int | None, mpid: int | None = None) -> int:
+        """The task that moves a VM to a host, or to the best one (None). Raises `Refused`, before it begins."""
+        keeper = self._fleet.get(vmid)
+        return await keeper.alone(lambda: self._begin(caller, keeper, host, mpid))
+
+    async def _begin(self, caller: Caller, keeper: Keeper, host: int | None, mpid: int | None) -> int:
+        """In the keeper's turn, until it is known to be moving."""
+        target = await self._target(keeper, host, mpid)
+        self.targets.check_rights(caller, target.media)
+        await self._check_memory(keeper, target)
+        check_admitted()
+        check_steady(keeper)
+        self.targets.check(keeper, target.host)
+        crossing = Crossing(draft(keeper, target.host, target.media), keeper, target.media)
+        words = self.settling.words(crossing.move)
+        self._holding.hold(crossing, Moving(target.host, words))
+        try:
+            return await self._tasks.begin(
+                caller,
+                KIND,
+                keeper.gid,
+                keeper.machine.name,
+                place(keeper.machine.uuid, target.host),
+                lambda progress: self._work(caller, crossing, progress),
+                lambda: self._frees(target.media),
+                lambda: self._prepare(keeper, target),
+            )
+        except BaseException:
+            if not crossing.begun:
+                crossing.held.close()
+            raise
+
+    async def _target(self, keeper: Keeper, host: int | None, mpid: int | None) -> Target:
+        if keeper.retired:
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {keeper.machine.vmid}", field="vmid")
+        check_steady(keeper)
+        if host is None:
+            target = await self.targets.best(keeper)
+        else:
+            target = await self.targets.find(keeper, host, mpid)
+        if self.settling.leaves(keeper, target.host):
+            raise Refused(
+                Problem.NO_HOST,
+                f"what an earlier move of VM {keeper.machine.name!r} has left on host {target.name!r} is not removed "
+                "yet: wait until it is, or choose another host",
+                field="host",
+            )
+        return target
+
+    async def _check_memory(self, keeper: Keeper, target: Target) -> None:
+        """Of one that runs. Raises `Refused`."""
+        run = keeper.progress.run
+        if run is None:
+            return
+        try:
+            free = await self._hosts.memory_free(target.host, deadline=CALL_DEADLINE)
+        except Unknown as error:
+            raise Refused(Problem.NO_HOST, f"{error}: nothing was moved; try again later", field="host") from None
+        if run.memory_mib > free:
+            raise Refused(
+                Problem.MEMORY_SHORT,
+                f"VM {keeper.machine.name!r} runs with {run.memory_mib} MiB of memory, and host {target.name!r} has "
+                f"{free} MiB free: stop another VM there, or choose another host",
+                field="host",
+            )
+
+    async def _prepare(self, keeper: Keeper, target: Target) -> None:
+        sizes: dict[tuple[int, int], int] = {}
+        for _, new in target.media:
+            sizes[new.gid, new.mpid] = sizes.get((new.gid, new.mpid), 0) + new.size
+        for (gid, mpid), size in sizes.items():
+            await self._room.find(gid, mpid, size)
+        machine, hosts = keeper.machine, self._fleet.hosts.attached
+        names = {"host": (where.of(hosts, machine.host), where.of(hosts, target.host))}
+        live = ["host"] if keeper.progress.run is not None else []
+        plan.step("change", "vm", machine.name, id=machine.vmid, gid=machine.gid, changes=names, live=(live, {}))
+        for old, new in target.media:
+            pools = {"mpid": (old.mpid, new.mpid)}
+            plan.step("change", "medium", old.name, id=old.mid, gid=old.gid, changes=pools)
+
+    def _frees(self, media: Pairs) -> None:
+        """Tell a plan what a cancellation gives back."""
+        for _, new in media:
+            plan.consumes(new.gid, {"bytes": -new.size}, mpid=new.mpid)
+
+    # The task
+
+    async def _work(self, caller: Caller, crossing: Crossing, progress: TaskProgress) -> int:
+        """Until it has moved. Else raises `Refused` with the reason, and it is where it was, or nobody knows yet."""
+        crossing.begun = True
+        failure: BaseException | None = None
+        try:
+            async with WhileAllowed(self._still_allowed(caller, crossing)) as right, self._turns.place(caller.uid):
+                self._show(crossing, progress, right)
+                await self.settling.begin(crossing)
+                await self._carrying.carry(crossing, progress, right)
+                crossing.carried = True
+        except BaseException as error:
+            failure = error
+        if not crossing.move.mvid:
+            crossing.held.close()
+        elif await self._settled(crossing):
+            await self._usage.measure([new for _, new in crossing.media])
+            return crossing.move.vmid
+        raise failure or Refused(
+            Problem.HYPERVISOR, "it was stopped meanwhile, or its target has ended: it stays where it was"
+        )
+
+    def _show(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
+        """Its VM says by which task it moves; a forced stop of it ends that, until all is carried."""
+        keeper = crossing.keeper
+        assert keeper is not None, "it has been since the request"
+
+        def overtake() -> None:
+            if not crossing.carried:
+                words = f"VM {keeper.machine.name!r} was forced off meanwhile: it stays where it was"
+                right.end(Refused(Problem.HYPERVISOR, words))
+
+        assert keeper.moving is not None, "it is held"
+        keeper.set_moving(replace(keeper.moving, tid=progress.tid, overtake=overtake))
+
+    def _still_allowed(self, caller: Caller, crossing: Crossing) -> Check:
+        keeper = crossing.keeper
+        assert keeper is not None, "it has been since the request"
+        checks: Sequence[Check] = [
+            still_holds(self._directory, caller.uid, Permission.VM_ALTER, keeper.gid),
+            *(still_holds(self._directory, caller.uid, Permission.MEDIA_CREATE, new.gid) for _, new in crossing.media),
+        ]
+
+        def check() -> None:
+            for one in checks:
+                one()
+
+        return check
+
+    async def _settled(self, crossing: Crossing) -> bool:
+        """Whether it has moved. Raises `Refused` where that is not known in time: it is found out without the task."""
+        settling = self.settling.settle(crossing)
+
+        async def wait() -> None:
+            await asyncio.wait({settling}, timeout=PATIENCE)
+
+        await whole(wait())
+        if settling.done() and not settling.cancelled():
+            return settling.result()
+        raise Refused(
+            Problem.HYPERVISOR,
+            "it is not known yet what became of it, as a host does not respond: this is found out, and gone on with, "
+            "as soon as it does",
+        )

@@ -1,0 +1,327 @@
+"""What becomes of a move: by what both hosts say, it is gone on with or undone, whoever was killed in between.
+
+The order holds everything together: a guest that was handed over runs nowhere until the database has said where, and
+what is left on the other host goes after that. What a host does not hear, it is told again until it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from dataclasses import replace
+from typing import Any
+
+from velocity.contract.problems import OutcomeUnknown, Refused
+from velocity.hypervisor.attached import AttachedHosts
+from velocity.hypervisor.mobility import SAID
+from velocity.hypervisor.port import (
+    Fact,
+    FactReport,
+    HostId,
+    Hypervisor,
+    HypervisorError,
+    Incarnation,
+    NotRunning,
+    Stop,
+    Unknown,
+)
+from velocity.machines.keeper import Keeper
+from velocity.machines.life import Moving
+from velocity.machines.move.crossing import Crossing, Holding
+from velocity.machines.move.rules import OVER, Do, HostMove, MoveStore, Phase, follows
+from velocity.machines.move.targets import Pairs
+from velocity.machines.record import RETRY_DELAYS
+from velocity.machines.rules import CALL_DEADLINE
+from velocity.machines.service import Fleet
+from velocity.machines.variables import drop_variables
+from velocity.media.library import Library
+from velocity.storage.port import Belongs, MediaRef, Trash
+
+log = logging.getLogger(__name__)
+
+LOOK_DEADLINE = 2.0
+
+
+class Settling:
+    """Those that are under way, and those of which something is left to clear."""
+
+    def __init__(
+        self,
+        store: MoveStore,
+        fleet: Fleet,
+        hypervisor: Hypervisor,
+        library: Library,
+        trash: Trash,
+        holding: Holding,
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._hosts: AttachedHosts = fleet.hosts.attached
+        self._hypervisor = hypervisor
+        self._library = library
+        self._trash = trash
+        self._holding = holding
+        self._crossings: set[Crossing] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        fleet.passing = self.knows
+
+    # The start and the end of the server
+
+    async def open(self) -> None:
+        """Go on with what a server before has begun, or undo it; before anything is heard of the hosts."""
+        for move in self._store.load():
+            keeper = self._fleet.find(move.vmid)
+            crossing = Crossing(move, keeper if keeper and keeper.machine.uuid == move.uuid else None)
+            self._crossings.add(crossing)
+            if move.phase is Phase.BEGUN and not move.live:
+                await self._store.undo(move.mvid)
+                crossing.is_now(Phase.UNDONE)
+            if self._is_open(crossing):
+                crossing.media = self._pairs(move)
+                self._holding.hold_again(crossing, Moving(move.target, self.words(move)))
+            self.settle(crossing)
+
+    def _is_open(self, crossing: Crossing) -> bool:
+        """Whether its VM is not yet where it is to go on."""
+        move, keeper = crossing.move, crossing.keeper
+        if keeper is None or move.phase is Phase.UNDONE or keeper.progress.run is None:
+            return False
+        return move.phase is not Phase.DONE or keeper.who == move.coming
+
+    def _pairs(self, move: HostMove) -> Pairs:
+        """None of one that is committed: its media are where they are to be."""
+        found = [(self._library.find(one.mid), one) for one in move.media if move.phase is Phase.BEGUN]
+        return [(medium, replace(medium, mpid=one.target)) for medium, one in found if medium is not None]
+
+    async def close(self) -> None:
+        """The server that comes next goes on with it."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # What others ask
+
+    def knows(self, news: FactReport) -> bool:
+        """Whether a run is of a move: no VM has it now, and it goes by itself."""
+        return any(news.who in (one.move.leaving, one.move.coming) for one in self._crossings)
+
+    @property
+    def left(self) -> list[HostMove]:
+        """Those of which something is left to do."""
+        return [one.move for one in self._crossings]
+
+    def leaves(self, keeper: Keeper, host: int) -> bool:
+        """Whether something of an earlier move of this VM is to be cleared on that host."""
+        return any(one.move.uuid == keeper.machine.uuid and one.other_host() == host for one in self._crossings)
+
+    def words(self, move: HostMove) -> str:
+        """For whoever wants something else of its VM."""
+        return (
+            f"VM {move.vmid} is being moved to {self._hosts.called(move.target)}: wait until that has ended, cancel it "
+            "(`velocity task list`), or stop the VM with force"
+        )
+
+    # Settling
+
+    async def begin(self, crossing: Crossing) -> None:
+        """From here on it is kept: it is settled, whatever comes. Raises `Refused`: it has not begun."""
+        crossing.move = await self._store.begin(crossing.move)
+        self._crossings.add(crossing)
+
+    def settle(self, crossing: Crossing) -> asyncio.Task[bool]:
+        """Bring it to its end, however long a host is silent; whether the VM has moved."""
+        return self._do(self._settle(crossing))
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _settle(self, crossing: Crossing) -> bool:
+        try:
+            if crossing.move.phase is Phase.BEGUN:
+                await self._again(crossing, self._decide)
+            if crossing.move.phase is not Phase.UNDONE and self._is_open(crossing):
+                await self._again(crossing, self._let_run)
+            if crossing.move.phase is Phase.BACK:
+                await self._again(crossing, self._undo)
+        except OutcomeUnknown:  # the server ends
+            return False
+        crossing.held.close()
+        if (keeper := crossing.keeper) is not None and keeper.unsettled:
+            self._fleet.live.ask_again(keeper)
+        self._do(self._again(crossing, self._clear))
+        return crossing.move.phase is Phase.DONE
+
+    async def _again(self, crossing: Crossing, step: Callable[[Crossing], Awaitable[bool]]) -> None:
+        """Until it is done."""
+        for tries in itertools.count():
+            try:
+                if await step(crossing):
+                    return
+            except OutcomeUnknown:
+                raise
+            except (HypervisorError, Refused) as error:
+                log.info("vm %d: its move goes on later: %s", crossing.move.vmid, error)
+            except Exception:
+                log.exception("vm %d: its move goes on later", crossing.move.vmid)
+            await asyncio.sleep(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
+
+    async def _decide(self, crossing: Crossing) -> bool:
+        do = await self._what(crossing)
+        if do is Do.FORWARD:
+            return await self._commit(crossing)
+        if do is Do.UNDO:
+            return await self._undo(crossing)
+        if do is Do.BACK:
+            return await self._turn_back(crossing)
+        return False
+
+    async def _what(self, crossing: Crossing) -> Do:
+        move = crossing.move
+        if crossing.carried and (crossing.wanted or not move.live):
+            return Do.FORWARD
+        if not move.live:
+            return Do.UNDO
+        source, target = await asyncio.gather(self._fact(move.leaving), self._fact(move.coming))
+        do = follows(source, target, wanted=crossing.wanted)
+        if do is Do.UNDO and source not in OVER and await self._is_released(move):
+            source = await self._fact(move.leaving)  # what it does now, it goes on with
+            do = follows(source, Fact.ENDED, wanted=crossing.wanted)
+        if source is Fact.HANDED and do is Do.WAIT and crossing.keeper is not None:
+            crossing.keeper.stand_still(self._stands(move.target))
+        return do
+
+    async def _fact(self, who: Incarnation) -> Fact | None:
+        try:
+            return (await self._hypervisor.machines.facts(who, deadline=LOOK_DEADLINE)).fact
+        except HypervisorError:
+            return None
+
+    async def _is_released(self, move: HostMove) -> bool:
+        try:
+            await self._hypervisor.mobility.release(move.coming, deadline=CALL_DEADLINE)
+        except HypervisorError:
+            return False
+        return True
+
+    async def _commit(self, crossing: Crossing) -> bool:
+        move, keeper = crossing.move, crossing.keeper
+        assert keeper is not None, "a move that is not committed has a VM"
+        _, crossing.said = await asyncio.gather(self._store.commit(move), self._said(move))
+        crossing.is_now(Phase.DONE)
+        for keep in crossing.keeps:
+            keep()
+        for _, new in crossing.media:
+            self._library.add(new)
+        self._fleet.settle_on(keeper, replace(keeper.machine, host=move.target), move.next_epoch)
+        await self._keep(move)
+        return True
+
+    async def _keep(self, move: HostMove) -> None:
+        """Its media are where they are to be, as long as they are there."""
+        for one in move.media:
+            if (medium := self._library.find(one.mid)) is not None and medium.mpid == one.target:
+                await self._trash.settle(one.there, Belongs.KEPT, deadline=CALL_DEADLINE)
+
+    async def _undo(self, crossing: Crossing) -> bool:
+        with contextlib.suppress(Refused):  # then it is found out once more after the next start
+            await self._store.undo(crossing.move.mvid)
+        crossing.is_now(Phase.UNDONE)
+        return True
+
+    async def _turn_back(self, crossing: Crossing) -> bool:
+        keeper = crossing.keeper
+        assert keeper is not None, "a move that is not committed has a VM"
+        epoch = await self._store.turn_back(crossing.move)
+        self._fleet.settle_on(keeper, keeper.machine, epoch)
+        crossing.is_now(Phase.BACK)
+        return True
+
+    async def _let_run(self, crossing: Crossing) -> bool:
+        """On the host that the database says now."""
+        move, keeper, mobility = crossing.move, crossing.keeper, self._hypervisor.mobility
+        assert keeper is not None, "it was looked at"
+        if keeper.progress.run is None or not crossing.wanted:
+            return True  # a forced stop looks after it
+        try:
+            if move.phase is Phase.DONE:
+                said = await self._said(move) if crossing.said is None else crossing.said
+                number = await mobility.take(keeper.who, said, deadline=CALL_DEADLINE)
+            else:
+                number = await mobility.back(keeper.who, deadline=CALL_DEADLINE)
+            await self._fleet.hosts.of(keeper.who.host).observer.reached(number)
+        except NotRunning:
+            keeper.mark_unknown()
+            return True
+        except Unknown:
+            keeper.mark_unknown(silent=True)
+            keeper.stand_still(self._stands(move.target if move.phase is Phase.DONE else move.source))
+            return False
+        return True
+
+    def _stands(self, host: HostId) -> str:
+        return (
+            f"it was given from host to host, and {self._hosts.called(host)}, where it is to go on, does not respond: "
+            "it runs nowhere until that does"
+        )
+
+    async def _said(self, move: HostMove) -> bytes:
+        """The last that its guest said at the source, if that answers: it stands still there."""
+        if not move.live:
+            return b""
+        with contextlib.suppress(HypervisorError):
+            return await self._hypervisor.consoles.said(move.source, move.uuid, SAID, deadline=LOOK_DEADLINE)
+        return b""
+
+    # What is left on the other host
+
+    async def _clear(self, crossing: Crossing) -> bool:
+        move, host = crossing.move, crossing.other_host()
+        if self._hosts.find(host) is not None:
+            if move.phase is Phase.DONE:
+                await self._keep(move)
+                await self._clear_source(move)
+            elif not await self._clear_target(crossing):
+                return False
+        await self._store.finish(move.mvid)
+        self._crossings.discard(crossing)
+        return True
+
+    async def _clear_source(self, move: HostMove) -> None:
+        machines = self._hypervisor.machines
+        if move.live:
+            await machines.stop(move.leaving, Stop.NOW, deadline=CALL_DEADLINE)
+            await machines.acknowledge(move.leaving, deadline=CALL_DEADLINE)
+        await machines.forget(move.source, move.uuid, deadline=CALL_DEADLINE)
+        for one in move.media:
+            await self._drop(one.here)
+
+    async def _clear_target(self, crossing: Crossing) -> bool:
+        """Whether that was all. What was handed over in the last moment, comes back."""
+        move, keeper = crossing.move, crossing.keeper
+        if move.live:
+            await self._hypervisor.mobility.release(move.coming, deadline=CALL_DEADLINE)
+            if keeper is not None and keeper.who == move.leaving and await self._fact(move.leaving) is Fact.HANDED:
+                await self._turn_back(crossing)
+                await self._again(crossing, self._let_run)
+                await self._undo(crossing)
+                return False
+        elif (one := self._hosts.find(move.target)) is not None:
+            await drop_variables(one.storage, move.uuid)
+        for medium in move.media:
+            await self._drop(medium.there)
+        return True
+
+    async def _drop(self, ref: MediaRef) -> None:
+        """Unless the medium is there by now."""
+        medium = self._library.find(ref.medium)
+        if medium is None or medium.mpid != ref.pool:
+            await self._trash.lift(ref, deadline=CALL_DEADLINE)
+            await self._trash.settle(ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)

@@ -1,0 +1,250 @@
+"""Where a VM could move to: what each host lacks for it, and the pools that its media would be in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from msgspec import structs
+
+from velocity.access.directory import Directory
+from velocity.access.sessions import Caller
+from velocity.contract.machines import NicType, State
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import HostId, Hosts
+from velocity.machines import rules
+from velocity.machines.keeper import Keeper
+from velocity.machines.placement import NAMED, Candidate, Wanted, cannot, cannot_live, lacks, place
+from velocity.machines.service import Fleet
+from velocity.media.assignments import Assignments
+from velocity.media.attachments import Attachments
+from velocity.media.library import Library
+from velocity.media.quotas import PoolQuotas
+from velocity.media.rules import Medium
+from velocity.media.states import PoolStates
+
+Pairs = Sequence[tuple[Medium, Medium]]
+"""The media that go along: as they are, and as they are to be."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A host, what keeps a VM from moving to it (empty: nothing), and the media that would go along."""
+
+    host: HostId
+    name: str
+    lacks: str
+    media: Pairs = ()
+
+
+class Targets:
+    """Looks at a VM beside all hosts."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        hosts: Hosts,
+        directory: Directory,
+        library: Library,
+        attachments: Attachments,
+        assignments: Assignments,
+        quotas: PoolQuotas,
+        states: PoolStates,
+    ) -> None:
+        self._fleet = fleet
+        self._hosts = hosts
+        self._directory = directory
+        self._library = library
+        self._attachments = attachments
+        self._assignments = assignments
+        self._quotas = quotas
+        self._states = states
+
+    async def all(self, keeper: Keeper) -> list[Target]:
+        """Every host but its own."""
+        return [
+            await self._look(keeper, one) for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host
+        ]
+
+    async def _look(self, keeper: Keeper, one: Candidate) -> Target:
+        why = lacks(one, self._wanted(keeper)) or self._cannot_live(keeper, one)
+        media: Pairs = ()
+        if not why:
+            try:
+                media = await self.media(keeper, one, None)
+            except Refused as refused:
+                why = refused.message
+        return Target(one.host, one.name, why, media)
+
+    async def find(self, keeper: Keeper, host: int, mpid: int | None) -> Target:
+        """That host, which can have it. Raises `Refused` with what it lacks."""
+        one = next((one for one in self._fleet.hosts.candidates() if one.host == host), None)
+        if one is None:
+            raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}: {self._named(keeper)}", field="host")
+        if one.host == keeper.machine.host:
+            words = f"VM {keeper.machine.name!r} is on host {one.name!r} already: {self._named(keeper)}"
+            raise Refused(Problem.NO_HOST, words, field="host")
+        self.check(keeper, one.host)
+        return Target(one.host, one.name, "", await self.media(keeper, one, mpid))
+
+    def check(self, keeper: Keeper, host: HostId) -> None:
+        """Raises `Refused` with what the host lacks, but for pools; in the step in which its memory is taken."""
+        one = next(one for one in self._fleet.hosts.candidates() if one.host == host)
+        if why := cannot(one, self._wanted(keeper)) or self._cannot_live(keeper, one):
+            raise Refused(Problem.NO_HOST, f"host {one.name!r} cannot have it: {why}; choose another one", field="host")
+
+    def _named(self, keeper: Keeper) -> str:
+        others = [one for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host]
+        named = ", ".join(f"{one.host} ({one.name})" for one in others[:NAMED])
+        return f"it can move to {named}" if named else "there is no other one"
+
+    async def best(self, keeper: Keeper) -> Target:
+        """The host that would be chosen for it. Raises `Refused` with what each lacks."""
+        lacking: list[str] = []
+        fit = []
+        for one in self._fleet.hosts.candidates():
+            if one.host != keeper.machine.host:
+                found = await self._look(keeper, one)
+                if found.lacks:
+                    lacking.append(f"{one.name!r}: {found.lacks}")
+                else:
+                    fit.append((one, found))
+        if not fit:
+            more = f"; and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+            raise Refused(Problem.NO_HOST, f"no other host can have it: {'; '.join(lacking[:NAMED])}{more}")
+        chosen = place([one for one, _ in fit], self._wanted(keeper))
+        return next(found for one, found in fit if one.host == chosen.host)
+
+    def _wanted(self, keeper: Keeper) -> Wanted:
+        """What it is, and the most of what it runs with: shared pools and media of other groups stay where they are."""
+        spec, run = keeper.machine.spec, keeper.progress.run
+        if run is not None:
+            spec = structs.replace(
+                spec,
+                cpus=max(spec.cpus, run.cpus),
+                memory_mib=max(spec.memory_mib, run.memory_mib),
+                nics=[*spec.nics, *run.nics],
+                machine_type=run.machine_type,
+                firmware=run.firmware,
+                hardware=run.hardware,
+                cpu=run.cpu,
+            )
+        beside = self._fleet.claims.spread(keeper.gid, spec.spread) if spec.spread else {}
+        return Wanted(spec, {}, kept=True, beside=beside)
+
+    def _cannot_live(self, keeper: Keeper, one: Candidate) -> str:
+        run = keeper.progress.run
+        if run is None:
+            return ""
+        source = self._hosts.about(keeper.machine.host)
+        nat = bool(run.nat_places) and any(nic.type == NicType.NAT.value for nic in run.nics)
+        return cannot_live(run, source, one.facts, nat=nat and rules.on_bridge(run, source))
+
+    # Media
+
+    async def media(self, keeper: Keeper, one: Candidate, mpid: int | None) -> Pairs:
+        """Those that go along, each with the pool that it goes to. Raises `Refused`."""
+        if mpid is not None and mpid not in one.pools:
+            named = ", ".join(map(str, sorted(one.pools))) or "none"
+            words = f"pool {mpid} is not on host {one.name!r}, which has: {named}"
+            raise Refused(Problem.POOL_NOT_FOUND, words, field="mpid")
+        pairs: list[tuple[Medium, Medium]] = []
+        for medium in self._attached(keeper):
+            if medium.mpid in one.pools:
+                continue
+            self._check_own(keeper, medium)
+            taken = [new for _, new in pairs]
+            pairs.append((medium, replace(medium, mpid=mpid or await self._pool_for(keeper, medium, one, taken))))
+        if mpid is not None:
+            for old, _ in pairs:
+                self._check_pool(keeper, old, mpid)
+        return pairs
+
+    def _attached(self, keeper: Keeper) -> list[Medium]:
+        """What is attached to it, and what its run has."""
+        found = (self._library.find(mid) for mid in self._fleet.claims.media(keeper.machine.uuid))
+        return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.mid))
+
+    def _check_own(self, keeper: Keeper, medium: Medium) -> None:
+        """Raises `Refused` where others use it, too: they would lose it."""
+        for holder in self._attachments.attached_vms(medium.mid):
+            if holder.vmid != keeper.machine.vmid:
+                raise Refused(
+                    Problem.MEDIUM_ATTACHED,
+                    f"{self._library.visible_name(medium)} would move with it, and is attached to "
+                    f"{self._attachments.visible_name(holder)}, too: detach it from one of the two first",
+                    field="host",
+                )
+
+    def _writes(self, keeper: Keeper, medium: Medium) -> bool:
+        specs = [keeper.machine.spec, *([keeper.progress.run] if keeper.progress.run else [])]
+        return any(one.mid == medium.mid and not one.readonly for spec in specs for one in rules.media_of(spec))
+
+    async def _pool_for(self, keeper: Keeper, medium: Medium, one: Candidate, taken: Sequence[Medium]) -> int:
+        """That of the host's pools which has the most room, of those that its group may use. Raises `Refused`."""
+        best, room, why = 0, -1, "it has no pool"
+        for mpid in one.pools:
+            try:
+                self._check_pool(keeper, medium, mpid)
+            except Refused as refused:
+                why = refused.message
+                continue
+            now, space = await self._states.space(mpid)
+            coming = sum(each.size for each in taken if each.mpid == mpid)
+            left = self._quotas.left(medium.gid, mpid)
+            if now.state != "online":
+                why = now.message
+            elif left is not None and left < medium.size + coming:
+                why = f"the quota in pool {mpid} does not suffice"
+            elif space.free - coming > room:
+                best, room = mpid, space.free - coming
+        if not best:
+            raise Refused(
+                Problem.POOL_QUOTA,
+                f"no pool of host {one.name!r} can have {self._library.visible_name(medium)}: {why}",
+                field="host",
+            )
+        return best
+
+    def _check_pool(self, keeper: Keeper, medium: Medium, mpid: int) -> None:
+        """Raises `Refused` unless its group may have media there, and write to them if the VM does."""
+        assignment = self._assignments.of(medium.gid, mpid)
+        if assignment is None or not assignment.manage or (self._writes(keeper, medium) and not assignment.write):
+            lacking = "`manage`" if assignment is None or not assignment.manage else "`write`"
+            raise Refused(
+                Problem.POOL_NOT_MANAGED,
+                f"{self._directory.path(medium.gid)} does not have pool {mpid} with {lacking}: ask an administrator "
+                "to assign it, or choose another pool",
+                field="mpid",
+            )
+
+    def check_rights(self, caller: Caller, media: Pairs) -> None:
+        """Raises `Refused` unless the caller may move these."""
+        for old, _ in media:
+            for permission in (Permission.MEDIA_REMOVE, Permission.MEDIA_CREATE):
+                if not self._directory.holds(caller.uid, permission, old.gid):
+                    raise Refused(
+                        Problem.NO_PERMISSION,
+                        f"{self._library.visible_name(old)} would move with it, which needs {permission.value} on "
+                        f"{self._directory.called(caller.uid, old.gid)}: ask someone who can assign it there",
+                        field="vmid",
+                    )
+
+
+def check_steady(keeper: Keeper) -> None:
+    """Raises `Refused` of a VM that cannot move as it is now."""
+    vm = f"VM {keeper.machine.name!r}"
+    keeper.check_not_moving()
+    if keeper.unreachable_since is not None or keeper.doubtful:
+        raise Refused(Problem.NOT_FROM_THIS_STATE, f"{vm} does not respond: wait until it does", field="vmid")
+    if keeper.state is State.PAUSED:
+        words = f"{vm} is PAUSED: resume it, or stop it, then move it"
+        raise Refused(Problem.NOT_FROM_THIS_STATE, words, field="vmid")
+    if keeper.state not in (State.STOPPED, State.RUNNING) or keeper.progress.restarts:
+        words = f"{vm} is {keeper.state.value}: wait until it is RUNNING or STOPPED"
+        raise Refused(Problem.NOT_FROM_THIS_STATE, words, field="vmid")
+    run = keeper.progress.run
+    if run is not None and (run.mirrored or keeper.mirroring):
+        words = f"a disk of {vm} is being moved or converted: wait until that has ended, or cancel it"
+        raise Refused(Problem.MEDIUM_IN_USE, words, field="vmid")

@@ -1,0 +1,357 @@
+"""VMs that move from one host to another: running as they are, or stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.api.images import wait
+from tests.api.world import World
+from tests.hosts.test_pools import BYTES, content, objects, uploaded
+from tests.hosts.together import Other, machine, smaller, together
+from tests.patience import eventually
+from velocity.hypervisor.attached import Duty
+from velocity.hypervisor.fake import Answer
+from velocity.hypervisor.port import Fact, FactCause, HostId, Incarnation, MovePhase
+from velocity.storage.fake.pools import Hangs
+
+pytestmark = pytest.mark.anyio
+A, B = HostId(1), HostId(2)
+
+
+@pytest.fixture
+def b() -> Other:
+    return Other(2, "b", (20, "fast"))
+
+
+async def running(w: World, name: str = "web", **more: Any) -> int:
+    vmid = await w.vm(name, host=1, **more)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    return vmid
+
+
+async def moved(w: World, vmid: int, host: int = 2, **more: Any) -> Any:
+    return await wait(w, await w.ok("PUT", "/v/vm/host", vmid=vmid, host=host, **more))
+
+
+async def cleared(w: World) -> None:
+    """Nothing is left to do of any move."""
+    await eventually(lambda: not w.server.services.host_moves.settling.left)
+
+
+@pytest.mark.holds("MANY-80")
+async def test_a_vm_that_runs_goes_on_at_another_host(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        mid = await w.medium()
+        vmid = await running(w, media=[{"mid": mid, "mode": "VIRTIO"}])
+        task = await moved(w, vmid)
+        assert (task["state"], task["vmid"], task["kind"]) == ("DONE", vmid, "move_vm")
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"], shown["wanted"]) == ("RUNNING", {"id": 2, "name": "b"}, "RUNNING")
+        assert "moving" not in shown.body
+        assert "reason" not in shown.body
+        run = b.fake.runs[machine(w, vmid)]
+        assert (run.fact, run.who.epoch) == (Fact.RUNNING, 2)
+        assert [disk.media.pool for disk in run.spec.disks] == [20]
+        assert (await w.ok("POST", "/m/media", mid=mid))["mpid"] == 20
+        await cleared(w)
+        assert w.hypervisor.runs == {}
+        assert w.files() == []
+        assert objects(b.disks.pools[20]).keys() == {UUID(mid)}
+        assert b.disks.pools[20].moving == {}
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await moved(w, vmid, 1)
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 1
+
+
+@pytest.mark.holds("MANY-81")
+async def test_a_vm_that_is_stopped_is_copied(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        mid = await uploaded(w, 1)
+        vmid = await w.vm(host=1, media=[{"mid": mid, "mode": "VIRTIO"}])
+        await moved(w, vmid)
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2
+        assert await content(w, mid) == BYTES
+        await cleared(w)
+        assert w.files() == []
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        assert b.runs(machine(w, vmid))
+
+
+@pytest.mark.holds("MANY-81")
+async def test_what_a_cut_leaves_of_a_stopped_vm_is_undone(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        mid, pool = await uploaded(w, 1), b.disks.pools[20]
+        vmid = await w.vm(host=1, media=[{"mid": mid, "mode": "VIRTIO"}])
+        pool.after(4, Hangs())
+        await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: not pool.answers.is_set())
+        assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state="RUNNING") == (409, 13295)
+        pool.wake()
+    async with together(tmp_path / "data", b) as w:  # the server has ended in the middle
+        await cleared(w)
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 1
+        assert await content(w, mid) == BYTES
+        assert (pool.kept, pool.moving) == ({}, {})
+        await moved(w, vmid)
+        assert await content(w, mid) == BYTES
+
+
+@pytest.mark.holds("MANY-80")
+async def test_what_it_only_reads_goes_along_and_what_both_hosts_reach_stays(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        disk, iso = await w.medium(), str((await w.upload(BYTES, x_velocity_name="iso"))["mid"])
+        vmid = await running(w, media=[{"mid": disk, "mode": "VIRTIO"}, {"mid": iso, "mode": "USB", "readonly": True}])
+        await moved(w, vmid)
+        await cleared(w)
+        assert await content(w, iso) == BYTES
+        assert objects(b.disks.pools[20]).keys() == {UUID(disk), UUID(iso)}
+        assert w.files() == []
+
+
+@pytest.mark.holds("MANY-82")
+@pytest.mark.parametrize("phase", MovePhase)
+async def test_a_move_is_cancelled_or_broken_in_any_phase_and_can_be_tried_again(
+    tmp_path: Path, b: Other, phase: MovePhase
+) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, mobility = machine(w, vmid), w.hypervisor.mobility
+        mobility.holds[phase] = asyncio.Event()
+        tid = (await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2))["tid"]
+        await eventually(lambda: phase in mobility.under_way.values())
+        shown, task = await w.ok("POST", "/v/vm", vmid=vmid), await w.ok("POST", "/t/task", tid=tid)
+        assert shown["moving"] == {"host": {"id": 2, "name": "b"}, "tid": tid}
+        assert (shown["state"], task["phase"]) == ("RUNNING", phase.value)
+        assert task["total"] > 0
+        assert (await w.ok("DELETE", "/t/task", tid=tid))["state"] == "CANCELLED"
+        await stays(w, b, vmid)
+
+        mobility.holds.clear()
+        mobility.breaks[phase] = "the cable was pulled"
+        failed = await moved(w, vmid)
+        assert (failed["state"], failed["message"]) == ("FAILED", "the cable was pulled")
+        await stays(w, b, vmid)
+
+        mobility.breaks.clear()
+        assert (await moved(w, vmid))["state"] == "DONE"
+        assert b.runs(uuid)
+
+
+async def stays(w: World, b: Other, vmid: int) -> None:
+    """It runs where it did, and nothing is left of the move."""
+    await cleared(w)
+    shown = await w.ok("POST", "/v/vm", vmid=vmid)
+    assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 1)
+    assert "moving" not in shown.body
+    assert w.hypervisor.runs[machine(w, vmid)].fact is Fact.RUNNING
+    assert not b.runs(machine(w, vmid))
+    pool = b.disks.pools[20]
+    assert (pool.kept, pool.moving, pool.trash) == ({}, {}, {})
+    (medium,) = (await w.ok("POST", "/m/media/list", gid=0))["media"]
+    assert medium["mpid"] == 1
+    assert (await used(w, 1), await used(w, 20)) == (1 << 20, 0)
+
+
+async def used(w: World, mpid: int) -> int:
+    return w.server.services.quotas.used(0, mpid)
+
+
+BUSY: dict[str, tuple[str, str, dict[str, Any], int]] = {
+    "pause": ("PUT", "/v/vm/state", {"state": "PAUSED"}, 13295),
+    "stop": ("PUT", "/v/vm/state", {"state": "STOPPED"}, 13295),
+    "restart": ("PUT", "/v/vm/restart", {}, 38295),
+    "reset": ("PUT", "/v/vm/reset", {}, 53295),
+    "change": ("PATCH", "/v/vm", {"cpus": 2}, 16495),
+    "delete": ("DELETE", "/v/vm", {}, 16395),
+    "another group": ("PUT", "/v/vm/move", {"gid": 0}, 50295),
+    "again": ("PUT", "/v/vm/host", {"host": 2}, 62222),
+    "next boot": ("PUT", "/v/vm/boot", {"firmware_setup": True}, 54295),
+}
+
+
+@pytest.mark.holds("MANY-83")
+async def test_nothing_else_is_done_with_a_vm_that_moves_but_a_forced_stop(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        mid = await w.medium()
+        vmid = await running(w, media=[{"mid": mid, "mode": "VIRTIO"}])
+        hold = w.hypervisor.mobility.holds[MovePhase.MEMORY] = asyncio.Event()
+        tid = (await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2))["tid"]
+        await eventually(lambda: MovePhase.MEMORY in w.hypervisor.mobility.under_way.values())
+        for method, path, body, code in BUSY.values():
+            answer = await w.call(method, path, vmid=vmid, **body)
+            assert (answer.status, answer.code) == (409, code), answer
+            assert "is being moved to host 'b': wait until that has ended, cancel it" in answer["message"]
+        for path, body in (("/m/media/move", {"mpid": 20}), ("/m/media/convert", {"format": "qcow2"})):
+            assert (await w.call("PUT", path, mid=mid, **body)).status == 409
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING", "it does"
+
+        answer = await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        assert answer["state"] == "STOPPED"
+        hold.set()
+        task = await wait(w, {"tid": tid})
+        assert task["state"] == "FAILED"
+        assert "stays where it was" in task["message"]
+        await cleared(w)
+        assert (w.hypervisor.runs, b.fake.runs) == ({}, {})
+        assert b.disks.pools[20].moving == {}
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
+
+
+@pytest.mark.holds("MANY-83")
+async def test_a_group_is_deleted_with_a_vm_that_moves(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        gid = await w.group("team")
+        vmid = await running(w, gid=gid)
+        w.hypervisor.mobility.holds[MovePhase.MEMORY] = asyncio.Event()
+        await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: bool(w.hypervisor.mobility.under_way))
+        await w.ok("DELETE", "/u/group", gid=gid, force=True, purge=True)
+        await cleared(w)
+        assert (w.hypervisor.runs, b.fake.runs) == ({}, {})
+
+
+@pytest.mark.holds("MANY-84")
+async def test_what_keeps_a_vm_from_moving_is_said_with_the_cure(tmp_path: Path) -> None:
+    b = Other(2, "b", (20, "fast"), nics={5: "br5"})
+    others = [
+        Other(3, "c", (30, "slow"), facts=smaller(accelerator="kvm")),
+        Other(4, "d", (40, "old"), facts=smaller(hypervisor="fake 0.9")),
+        Other(5, "e", facts=smaller(nat_networks=("10.9.0.0/24",))),
+        Other(6, "f", facts=smaller(memory=32)),
+        Other(7, "g", (70, "g"), duty=Duty.DRAINING),
+    ]
+    async with together(tmp_path / "data", b, *others) as w:
+        gid = await w.group("team")
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+        mid = await w.medium(gid=gid)
+        vmid = await running(w, gid=gid, media=[{"mid": mid, "mode": "VIRTIO"}], nics=[{"type": "NAT"}])
+        lacks = {one["host"]: one.get("lacks", "") for one in (await w.ok("POST", "/v/vm/host", vmid=vmid))["hosts"]}
+        assert "does not have pool 20 with `manage`: ask an administrator" in lacks[2]
+        assert "it runs guests by kvm, and the VM runs by fake" in lacks[3]
+        assert "its fake 0.9 is older than fake 1.0" in lacks[4]
+        assert "no pool of host 'e' can have medium 'disk': it has no pool" in lacks[5]
+        assert "it has 32 MiB of memory in all" in lacks[6]
+        assert "it is being drained, and takes no VMs" in lacks[7]
+        for host, code in ((2, 62201), (3, 62220), (6, 62220), (7, 62220), (1, 62220), (9, 62211)):
+            refused = await w.call("PUT", "/v/vm/host", vmid=vmid, host=host)
+            assert refused.code in (code, 62226), refused
+            assert refused["field"] in ("host", "mpid")
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2, mpid=1) == (404, 62212)
+
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=20, write=True, manage=True, quota=1)
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (406, 62226)
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=20, write=True, manage=True)
+        other = await w.vm("other", gid=gid, host=1, media=[{"mid": mid, "mode": "VIRTIO", "readonly": True}])
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (409, 62224)
+        await w.ok("DELETE", "/v/vm", vmid=other)
+        b.fake.hosts.free = 16
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (406, 62228)
+        b.fake.hosts.free = 4096
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (406, 62221)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        b.disks.pools[20].state = "away"
+        assert (await w.call("PUT", "/v/vm/host", vmid=vmid, host=2)).code == 62226
+        b.disks.pools[20].state = "online"
+        assert b.fake.runs == {}
+        assert (await moved(w, vmid))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-84")
+async def test_who_may_not_change_a_vm_or_its_media_does_not_move_it(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm(host=1, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        for rights, code in ((("vm.view",), 62200), (("vm.view", "vm.alter"), 62200)):
+            key = await w.user(f"user{len(rights)}", *((0, right) for right in rights))
+            assert await w.refused("PUT", "/v/vm/host", key, vmid=vmid, host=2) == (403, code)
+        key = await w.user("mover", *((0, right) for right in ("vm.alter", "media.create", "media.remove")))
+        assert (await wait(w, await w.ok("PUT", "/v/vm/host", key, vmid=vmid, host=2)))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-86")
+@pytest.mark.parametrize("answer", [None, Answer.LATE], ids=["committed", "not known"])
+async def test_a_target_that_is_silent_after_the_hand_over_is_told_and_waited_for(
+    tmp_path: Path, b: Other, answer: Answer | None
+) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, fleet, tell = machine(w, vmid), w.server.services.fleet, w.hypervisor.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.HANDED:
+                b.fake.faults.lose(B)
+
+        w.hypervisor.state.tell = told  # type: ignore[method-assign]
+        w.hypervisor.faults.answers.extend([None, answer])  # what it is made of; the hand-over
+        await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: fleet.get(vmid).state.value == "PAUSED")
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["reason"]["cause"]) == ("PAUSED", "move-unfinished")
+        assert shown["host"]["id"] == (1 if answer else 2), "where the database says"
+        assert "host 'b', where it is to go on, does not respond: it runs nowhere" in shown["reason"]["message"]
+        assert (await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")).status == 409
+        assert w.hypervisor.runs[uuid].fact is Fact.HANDED
+
+        b.fake.faults.heal(B)
+        await eventually(lambda: fleet.get(vmid).state.value == "RUNNING")
+        await cleared(w)
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 2)
+        assert not {"reason", "unreachable_since", "moving"} & shown.body.keys()
+        assert (b.fake.runs[uuid].fact, w.hypervisor.runs) == (Fact.RUNNING, {})
+
+
+@pytest.mark.holds("MANY-86")
+async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, tell = machine(w, vmid), w.hypervisor.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.HANDED:
+                b.fake.play(uuid, Fact.ENDED, FactCause.KILLED)
+
+        w.hypervisor.state.tell = told  # type: ignore[method-assign]
+        w.hypervisor.faults.answers.extend([None, Answer.LATE])
+        assert (await moved(w, vmid))["state"] == "FAILED"
+        await stays(w, b, vmid)
+        assert w.hypervisor.runs[uuid].who.epoch == 3, "higher than that of its target"
+        w.hypervisor.state.tell = tell  # type: ignore[method-assign]
+        assert (await moved(w, vmid))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-87")
+async def test_a_host_is_drained_of_its_vms(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        runs = [await running(w, f"run{number}") for number in range(3)]
+        still = await w.vm("still", host=1)
+        paused = await running(w, "paused")
+        await w.ok("PUT", "/v/vm/state", vmid=paused, state="PAUSED")
+        b_vm = await w.vm("there", host=2)
+        w.hypervisor.mobility.holds[MovePhase.MEMORY] = hold = asyncio.Event()
+        own = (await w.ok("POST", "/h/node", host=1))["name"]
+        started = await w.ok("PUT", "/h/node/drain", host=1)
+        await eventually(lambda: len(w.hypervisor.mobility.under_way) == 2)
+        assert await w.refused("PUT", "/h/node/drain", host=1) == (409, 62291)
+        assert len(w.hypervisor.mobility.sent) == 2, "two at a time"
+        hold.set()
+        task = await wait(w, started)
+        assert (task["state"], task["kind"], task["unit"], task["name"]) == ("FAILED", "drain", "VMs", own)
+        assert (task["done"], task["total"]) == (4, 5)
+        assert task["message"].startswith("moved 4 of 5 VMs; not moved: 'paused' (")
+        assert "is PAUSED: resume it, or stop it" in task["message"]
+        hosts = {vmid: (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] for vmid in (*runs, still, paused, b_vm)}
+        assert hosts == {**dict.fromkeys(runs, 2), still: 2, paused: 1, b_vm: 2}
+        assert (await w.ok("POST", "/h/node", host=1))["duty"] == "draining"
+        assert (await w.call("PUT", "/v/vm/efi", name="new", gid=0, cpus=1, memory_mib=64, host=1)).code == 12280
+        await w.ok("PUT", "/v/vm/state", vmid=paused, state="STOPPED", force=True)
+        assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
