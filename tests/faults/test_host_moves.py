@@ -131,7 +131,7 @@ class Moves(Served):
         async def work() -> None:
             vmid = pick(sorted(self.uuids), one)
             if how == "cancel":
-                moving = self.w.server.services.fleet.get(vmid).moving
+                moving = self.w.server.services.fleet.get(vmid).passage.moving
                 if moving is not None and moving.tid:
                     await self.w.ok("DELETE", "/t/task", tid=moving.tid)
                     self.counted["cancelled"] += 1

@@ -44,7 +44,7 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
         next_boot=progress.boots or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         host=where.of_machine(fleet.hosts.attached, machine),
-        moving=where.moving(fleet.hosts.attached, keeper),
+        moving=where.on_its_way(fleet.hosts.attached, keeper),
     )
 
 

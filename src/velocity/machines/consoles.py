@@ -152,14 +152,14 @@ class VmConsoles:
 
 def _now(who: Incarnation, keeper: Keeper | None) -> Incarnation:
     """What that run is now, if it has moved to another host."""
-    return keeper.who if keeper is not None and who in keeper.formerly else who
+    return keeper.who if keeper is not None and who in keeper.passage.formerly else who
 
 
 async def _moved(who: Incarnation, keeper: Keeper | None) -> Incarnation | None:
     """What the run is that this one has become on another host; None: it has ended."""
     if keeper is None:
         return None
-    await keeper.move_ended(MOVES_WITHIN)
+    await keeper.passage.wait(MOVES_WITHIN)
     now = _now(who, keeper)
     return None if now == who or not keeper.lives else now
 

@@ -48,7 +48,7 @@ class PendingVmDeletion:
         async def end(keeper: Keeper) -> None:
             if force:
                 await keeper.request_state(Cause.ASK_KILL)
-                await keeper.move_ended(GIVE_UP)
+                await keeper.passage.wait(GIVE_UP)
             await keeper.alone(lambda: take(keeper))
 
         for begin in range(0, len(keepers), AT_ONCE):

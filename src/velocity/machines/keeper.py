@@ -123,7 +123,7 @@ class Keeper(Life):
             case StateRequest(cause, answer, context):
                 await run_and_answer(self._request(cause), answer, context)
             case ExclusiveWork(work, answer, context):
-                await run_and_answer(self.unless_moving(work), answer, context)
+                await run_and_answer(self.passage.unless_moving(work), answer, context)
                 self._changed()
             case StopRetry(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
                 await self._stop_again()
@@ -144,7 +144,7 @@ class Keeper(Life):
                 await self.revise(restarts=False, wanted=State.STOPPED)
             if cause is not Cause.ASK_RESET:
                 return self.state
-        self.check_not_moving()
+        self.passage.check_not_moving()
         for do in DOES[following, cause]:
             plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
         if following is not State.STARTING:  # a start asks the host first
@@ -187,29 +187,29 @@ class Keeper(Life):
     async def _start(self, cause: Cause) -> None:
         hold = cause is Cause.ASK_PAUSE
         self._overtaken = False
-        chosen, host = self.progress.boots, self._context.place(self.machine)
-        spec = structs.replace(await self._context.prepare(replace(self.machine, host=host)), held=hold)
+        chosen, host = self.progress.boots, self.context.place(self.machine)
+        spec = structs.replace(await self.context.prepare(replace(self.machine, host=host)), held=hold)
         spec = structs.replace(spec, **boot.told(self.machine.spec, chosen))
         wanted = State.PAUSED if hold else State.RUNNING
         plan.stop_here()
         self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
         run = structs.replace(run_of(self.machine.spec, spec), begun=UNSET if chosen is None else chosen)
         self.starting = True
-        self._context.begin_writing(self.written)
+        self.context.begin_writing(self.written)
         try:
-            epoch = await self._context.store.begin_run(self.machine.vmid, wanted, run, host)
+            epoch = await self.context.store.begin_run(self.machine.vmid, wanted, run, host)
         finally:
             self.starting = False
         self.progress = RunRecord(epoch=epoch, wanted=wanted, run=run, restarts=self.progress.restarts)
-        if host != self.machine.host and self._context.rehome is not None:
-            self._context = self._context.rehome(self, host)
+        if host != self.machine.host and self.context.rehome is not None:
+            self.context = self.context.rehome(self, host)
             self.anew()
         self._move(cause)
         try:
-            async with self._context.gate:
+            async with self.context.gate:
                 self._check_not_overtaken()
-                number = await self._context.hypervisor.start(self.who, spec, deadline=START_DEADLINE)
-            await self._context.observer.reached(number)
+                number = await self.context.hypervisor.start(self.who, spec, deadline=START_DEADLINE)
+            await self.context.observer.reached(number)
         except Unknown:
             raise
         except (HypervisorError, Refused) as error:
@@ -222,22 +222,22 @@ class Keeper(Life):
     async def _pause(self, cause: Cause) -> None:
         self._move(cause)
         self.progress = replace(self.progress, wanted=State.PAUSED)
-        number = await self._context.hypervisor.pause(self.who, deadline=CALL_DEADLINE)
-        await self._context.observer.reached(number)
+        number = await self.context.hypervisor.pause(self.who, deadline=CALL_DEADLINE)
+        await self.context.observer.reached(number)
         self._record.note()  # after it is done: what was asked for, the process itself tells after a crash
 
     async def _resume(self, cause: Cause) -> None:
         self._move(cause)
         self.progress = replace(self.progress, wanted=State.RUNNING)
-        number = await self._context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
-        await self._context.observer.reached(number)
+        number = await self.context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
+        await self.context.observer.reached(number)
         self._record.note()
-        self._context.resumed(self)
+        self.context.resumed(self)
 
     async def _reset(self, _cause: Cause) -> None:
         """It boots again, in the same run. One that a user has paused stays so; any other runs, whatever it did."""
-        number = await self._context.hypervisor.reset(self.who, deadline=CALL_DEADLINE)
-        await self._context.observer.reached(number)
+        number = await self.context.hypervisor.reset(self.who, deadline=CALL_DEADLINE)
+        await self.context.observer.reached(number)
         if self.observed is Fact.HELD and self.progress.wanted is not State.PAUSED:
             await self._resume(Cause.ASK_RUN)
 
@@ -270,16 +270,16 @@ class Keeper(Life):
         """Press the power button, and again later: a guest that still boots does not hear it."""
         self._again_later()
         if self.observed is Fact.PAUSED:
-            number = await self._context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
-            await self._context.observer.reached(number)
-        self._context.pressed(self)
-        await self._context.hypervisor.stop(self.who, Stop.POWER_BUTTON, deadline=CALL_DEADLINE)
+            number = await self.context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
+            await self.context.observer.reached(number)
+        self.context.pressed(self)
+        await self.context.hypervisor.stop(self.who, Stop.POWER_BUTTON, deadline=CALL_DEADLINE)
 
     def _again_later(self) -> None:
         self._presses += 1
         self._silence()
         loop, epoch = asyncio.get_running_loop(), self.progress.epoch
-        self._timer = loop.call_later(self._context.next_press(self._presses), lambda: self._enqueue(StopRetry(epoch)))
+        self._timer = loop.call_later(self.context.next_press(self._presses), lambda: self._enqueue(StopRetry(epoch)))
 
     async def _stop_again(self) -> None:
         self._silence()
@@ -317,7 +317,7 @@ class Keeper(Life):
         if self.lives or self.progress.requested is not State.STOPPED:
             plan.stop_here()
         self._overtaken = True
-        self.overtake_move()
+        self.passage.overtake()
         for item in list(self._inbox):
             if isinstance(item, StateRequest):
                 self._inbox.remove(item)
@@ -356,8 +356,8 @@ class Keeper(Life):
 
     async def _end_now(self) -> None:
         self._silence()
-        number = await self._context.hypervisor.stop(self.who, Stop.NOW, deadline=CALL_DEADLINE)
-        await self._context.observer.reached(number)
+        number = await self.context.hypervisor.stop(self.who, Stop.NOW, deadline=CALL_DEADLINE)
+        await self.context.observer.reached(number)
 
     def _go_on(self) -> None:
         """What was asked for and was cut short goes on, once a fact says where it stands."""
@@ -371,8 +371,8 @@ class Keeper(Life):
             self._enqueue(ExclusiveWork(self._start_again, asyncio.get_running_loop().create_future(), Context()))
         elif self.state is State.PAUSED and self.observed is Fact.HELD and self.progress.wanted is State.RUNNING:
             self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))
-        elif self.unsettled and self._context.alter is not None:
-            self._context.alter(self)
+        elif self.unsettled and self.context.alter is not None:
+            self.context.alter(self)
 
     # Helpers
 

@@ -6,20 +6,19 @@ Facts come from the host's observer and are taken at once. The states follow `st
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET
 
 from velocity.contract.machines import Reason, State
-from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, Machines, MachineSpec
 from velocity.machines import rules, states
 from velocity.machines.observer import Observer
+from velocity.machines.passage import BETWEEN, OVER, Passage
 from velocity.machines.port import MachineStore
 from velocity.machines.record import Record
 from velocity.machines.rules import Machine, RunRecord
@@ -27,10 +26,6 @@ from velocity.machines.states import Cause, after
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-OVER = frozenset({Fact.ENDED, Fact.ABSENT})
-OF_A_MOVE = frozenset({Fact.INCOMING, Fact.RECEIVED, Fact.HANDED})
-"""The facts of a run that stands still between two hosts: whoever moves it knows what follows."""
 MOMENT = 2.0
 """Seconds that an answer waits for the fact that tells how its request ended."""
 STILL = "; it could not be started again: "
@@ -70,34 +65,18 @@ class KeeperContext:
     rehome: Callable[[Any, HostId], KeeperContext] | None = None
 
 
-@dataclass(frozen=True)
-class Moving:
-    """That a VM is on its way to another host, and the task that moves it; None: a server before this one began it.
-
-    `overtake` is called when a forced stop is asked for.
-    """
-
-    to: HostId
-    words: str
-    tid: int | None = None
-    overtake: Callable[[], None] = lambda: None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Life:
     """The state of one VM, moved by facts. Its `Keeper` adds what is asked of it."""
 
     __slots__ = (
-        "_context",
-        "_end_heard",
         "_known",
-        "_number",
         "_record",
-        "formerly",
+        "context",
         "machine",
         "mirroring",
-        "moving",
+        "number",
         "observed",
+        "passage",
         "progress",
         "retired",
         "stale",
@@ -109,7 +88,7 @@ class Life:
     )
 
     def __init__(self, context: KeeperContext, machine: Machine, progress: RunRecord) -> None:
-        self._context = context
+        self.context = context
         self.machine = machine
         self.progress = progress
         self.state = State.STOPPED if progress.run is None else LAST_KNOWN[progress.wanted]
@@ -127,22 +106,18 @@ class Life:
         """Its run is to be asked to be what it is to be: its devices are others, or a server before has asked."""
         self.mirroring: set[UUID] = set()
         """The disks of its run that are being copied, and looked after by whoever does so."""
-        self.moving: Moving | None = None
-        """It is on its way to another host: nothing else is done with it meanwhile."""
-        self._end_heard = False
-        """Its run has ended while it moved, and whoever moves it has not decided yet what that means."""
-        self.formerly: tuple[Incarnation, ...] = ()
-        """What its run was on other hosts."""
+        self.passage = Passage(self)
         self.tries = 0
         """How often in a row it was not known whether its run has become so."""
         self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
-        self._number = 0
+        self.number = 0
+        """Of the last fact of its host that was taken."""
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()
         """To be set by the fact that is waited for; None: none is."""
 
     @property
     def who(self) -> Incarnation:
-        return Incarnation(self.machine.uuid, self._context.host, self.progress.epoch)
+        return Incarnation(self.machine.uuid, self.context.host, self.progress.epoch)
 
     @property
     def gid(self) -> int:
@@ -171,23 +146,22 @@ class Life:
 
     def apply_fact(self, news: FactReport) -> None:
         """Take a fact, if it is newer than what is known. It wins over whatever was kept or thought."""
-        if self.retired or news.number <= self._number or news.who.epoch < self.progress.epoch:
+        if self.retired or news.number <= self.number or news.who.epoch < self.progress.epoch:
             return
         if news.who.epoch > self.progress.epoch:  # the database is an older one
             log.warning("vm %d: run %d was not known", self.machine.vmid, news.who.epoch)
             self.progress = RunRecord(epoch=news.who.epoch, wanted=State.RUNNING)
             self.written = None
-        if self.moving is not None and self.progress.wanted is not State.STOPPED and news.fact in OVER:
-            self._end_heard = True
+        if self.passage.keeps_to_itself(news.fact):
             return
-        self._number = news.number
+        self.number = news.number
         if news.fact is Fact.SILENT:
             self._live(Cause.RUNS if self.state is State.STOPPED else None)
             self.mark_unknown(silent=True)
             return
         self._sure()
         self.observed = news.fact
-        if self.moving is not None and news.fact in OF_A_MOVE:
+        if self.passage.moving is not None and news.fact in BETWEEN:
             self._changed()
             return
         self.stale |= news.devices
@@ -202,22 +176,18 @@ class Life:
     def unsettled(self) -> bool:
         """Its run is to be asked whether it is what it is to be."""
         run = self.progress.run
-        if (
-            self.retired
-            or self.doubtful
-            or self.moving
-            or run is None
-            or self.state not in (State.RUNNING, State.PAUSED)
-        ):
+        if self.retired or self.doubtful or self.passage.moving is not None:
+            return False
+        if run is None or self.state not in (State.RUNNING, State.PAUSED):
             return False
         return self.stale or run.coming is not UNSET or bool(left_mirrors(self))
 
     def anew(self) -> None:
         """The numbers of facts begin anew, as the host was lost."""
-        self._number = 0
+        self.number = 0
 
     def host_lost(self) -> None:
-        if self._context.dead(self._context.host):
+        if self.context.dead(self.context.host):
             return
         self.unreachable_since = self.unreachable_since or self._now()
         self._changed()
@@ -236,52 +206,12 @@ class Life:
             message = f"{had.message.partition(STILL)[0]}{STILL}{message}"
         self._note(Reason(cause=cause, message=message, since=self._now() if had is None else had.since))
 
-    # A move to another host
-
-    def set_moving(self, moving: Moving | None) -> None:
-        if self.moving is not None:
-            self.moving.ended.set()
-        self.moving = moving
-        if moving is None and self._end_heard:
-            self._end_heard = False
-            self.mark_unknown()
-        self._changed()
-
-    def check_not_moving(self) -> None:
-        """Raises `Refused` while it is on its way to another host."""
-        if self.moving is not None:
-            raise Refused(Problem.VM_MOVING, self.moving.words, field="vmid")
-
-    async def unless_moving(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do it. Raises `Refused` while it is on its way to another host."""
-        self.check_not_moving()
-        return await work()
-
-    async def move_ended(self, seconds: float) -> None:
-        """Returns when it is not, or no more, on its way to another host, or after so many seconds."""
-        if self.moving is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self.moving.ended.wait()
-
-    def overtake_move(self) -> None:
-        """A forced stop is asked for: what has not been handed over is not."""
-        if self.moving is not None:
-            self.moving.overtake()
-
-    def go_on_as(self, context: KeeperContext, machine: Machine, epoch: int) -> None:
-        """From here on it is this machine, and its run, if there is one, goes on under that epoch."""
-        if self.progress.run is not None:
-            self.formerly = (*self.formerly, self.who)
-        self._context, self.machine, self._number, self._end_heard = context, machine, 0, False
-        self.progress = replace(self.progress, epoch=epoch or self.progress.epoch)
-
-    def stand_still(self, message: str) -> None:
-        """It was handed over, and nobody knows yet on which of two hosts it goes on."""
-        if self.state is State.RUNNING:
+    def tell_reason(self, cause: str, message: str, *, halted: bool = False) -> None:
+        """Say why it stands as it does, where no fact does; `halted`: one that runs stands still."""
+        if halted and self.state is State.RUNNING:
             self._move(Cause.HALTED)
         if self.progress.reason is None or self.progress.reason.message != message:
-            self._note(Reason(cause="move-unfinished", message=message, since=self._now()))
+            self._note(Reason(cause=cause, message=message, since=self._now()))
 
     def _hear_the_end(self, news: FactReport) -> None:
         if self.state is State.STOPPED and self.progress.run is None:
@@ -325,14 +255,14 @@ class Life:
         """The run is over."""
         self._sure()
         self.observed = Fact.ENDED
-        self.stale, self.waits, self.formerly = False, {}, ()
+        self.stale, self.waits, self.passage.formerly = False, {}, ()
         had = self.progress.run is not None
         self.progress = replace(self.progress, stopping_since=None, reason=reason, run=None, forced=False)
         if self.state is not State.STOPPED:
             self._move(Cause.ENDED)
         self._record.note()
         if had:
-            self._context.ended(self.machine)
+            self.context.ended(self.machine)
         self._changed()
 
     async def revise(self, **wishes: Any) -> None:
@@ -361,7 +291,7 @@ class Life:
 
         Of one whose host was confirmed dead, it is known that it is over.
         """
-        if (over := self._context.over(self)) is not None:
+        if (over := self.context.over(self)) is not None:
             self._declare_over(over)
             return
         if self._known is None:
@@ -369,7 +299,7 @@ class Life:
         if silent and self.unreachable_since is None:
             self.unreachable_since = self._now()
             self._changed()
-        self._context.observer.look(self)
+        self.context.observer.look(self)
 
     def _declare_over(self, reason: Reason) -> None:
         """Nobody waits for a fact of it."""
@@ -404,10 +334,10 @@ class Life:
 
     def _changed(self) -> None:
         if not self.retired:
-            self._context.changed(self.machine)
+            self.context.changed(self.machine)
 
     def _now(self) -> int:
-        return int(self._context.clock())
+        return int(self.context.clock())
 
 
 def left_mirrors(vm: Life) -> list[UUID]:

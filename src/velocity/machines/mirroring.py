@@ -62,8 +62,8 @@ class Mirroring:
                 "the VM first, or choose a pool of its host",
                 field="mpid",
             )
-        if keeper.moving is not None:
-            raise Refused(Problem.MEDIUM_IN_USE, keeper.moving.words, field="mid")
+        if keeper.passage.moving is not None:
+            raise Refused(Problem.MEDIUM_IN_USE, keeper.passage.moving.words, field="mid")
         state, silent = keeper.state, keeper.unreachable_since is not None
         if silent or state not in (State.RUNNING, State.PAUSED):
             now = "does not respond" if silent else f"is {state.value}"

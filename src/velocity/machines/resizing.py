@@ -28,8 +28,8 @@ class Resizing:
         if holder is None or holder.vmid is None:
             raise Unknown(f"the VM that ran with {self._library.visible_name(medium)} has just stopped")
         keeper = self._fleet.get(holder.vmid)
-        if keeper.moving is not None:
-            raise Refused(Problem.MEDIUM_IN_USE, keeper.moving.words, field="size")
+        if keeper.passage.moving is not None:
+            raise Refused(Problem.MEDIUM_IN_USE, keeper.passage.moving.words, field="size")
 
         async def work() -> None:
             await self._machines.resize(keeper.who, medium.ref, size, deadline=CALL_DEADLINE)

@@ -363,15 +363,6 @@ class Fleet:
         del self._by_group[machine.gid][machine.vmid]
         self._changed(machine)
 
-    def settle_on(self, keeper: Keeper, machine: Machine, epoch: int) -> None:
-        """A VM is on that host from here on; its run, if there is one, goes on there under that epoch."""
-        watched = self.hosts.of(machine.host)
-        del self.hosts.by_id[keeper.machine.host].keepers[machine.vmid]
-        keeper.go_on_as(watched.context, machine, epoch)
-        watched.keepers[machine.vmid] = keeper
-        self.claims.put(machine.uuid, self.builder.claim(machine, keeper.progress.run))
-        self._changed(machine)
-
     def _run_ended(self, machine: Machine) -> None:
         self.builder.addresses.forget(machine.uuid)
         if machine.uuid in self._by_uuid:

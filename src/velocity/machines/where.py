@@ -21,11 +21,12 @@ def of_machine(hosts: AttachedHosts, machine: Machine) -> HostRef | UnsetType:
     return of(hosts, machine.host) if hosts.many else UNSET
 
 
-def moving(hosts: AttachedHosts, life: Life) -> OnItsWay | UnsetType:
+def on_its_way(hosts: AttachedHosts, life: Life) -> OnItsWay | UnsetType:
     """UNSET: it is not being moved to another host."""
-    if life.moving is None:
+    moving = life.passage.moving
+    if moving is None:
         return UNSET
-    return OnItsWay(host=of(hosts, life.moving.to), tid=UNSET if life.moving.tid is None else life.moving.tid)
+    return OnItsWay(host=of(hosts, moving.to), tid=UNSET if moving.tid is None else moving.tid)
 
 
 def of_pool(hosts: AttachedHosts, mpid: int) -> HostRef | UnsetType:

@@ -156,7 +156,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         next_boot=progress.boots or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         host=where.of_machine(fleet.hosts.attached, machine),
-        moving=where.moving(fleet.hosts.attached, keeper),
+        moving=where.on_its_way(fleet.hosts.attached, keeper),
         isolation=UNSET if confinement is None else _isolation(confinement, spec),
         warnings=_warnings(fleet, keeper) or UNSET,
         waits=_waits(keeper),

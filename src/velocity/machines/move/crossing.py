@@ -10,9 +10,9 @@ from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import HostId
 from velocity.machines.keeper import Keeper
-from velocity.machines.life import Moving
 from velocity.machines.move.rules import HostMove, MovedMedium, Phase
 from velocity.machines.move.targets import Pairs
+from velocity.machines.passage import Moving
 from velocity.machines.service import Fleet
 from velocity.media.reservations import Reservations
 from velocity.media.sources import Sources
@@ -92,6 +92,6 @@ class Holding:
                         raise
             claim = self._fleet.builder.claim(keeper.machine, keeper.progress.run)
             stack.enter_context(self._fleet.claims.coming(crossing.move.target, claim.amount.memory_mib))
-            keeper.set_moving(moving)
-            stack.callback(keeper.set_moving, None)
+            keeper.passage.set(moving)
+            stack.callback(keeper.passage.set, None)
             crossing.held = stack.pop_all()

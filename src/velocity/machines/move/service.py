@@ -16,12 +16,12 @@ from velocity.fair import FairGate
 from velocity.hypervisor.port import Hosts, Unknown
 from velocity.machines import where
 from velocity.machines.keeper import Keeper
-from velocity.machines.life import Moving
 from velocity.machines.move.carrying import Carrying
 from velocity.machines.move.crossing import Crossing, Holding, draft
 from velocity.machines.move.rules import place
 from velocity.machines.move.settling import Settling
 from velocity.machines.move.targets import Pairs, Target, Targets, check_steady
+from velocity.machines.passage import Moving
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.service import Fleet
 from velocity.media.room import Room
@@ -182,8 +182,8 @@ class HostMoves:
                 words = f"VM {keeper.machine.name!r} was forced off meanwhile: it stays where it was"
                 right.end(Refused(Problem.HYPERVISOR, words))
 
-        assert keeper.moving is not None, "it is held"
-        keeper.set_moving(replace(keeper.moving, tid=progress.tid, overtake=overtake))
+        assert keeper.passage.moving is not None, "it is held"
+        keeper.passage.set(replace(keeper.passage.moving, tid=progress.tid, overtake=overtake))
 
     def _still_allowed(self, caller: Caller, crossing: Crossing) -> Check:
         keeper = crossing.keeper

@@ -30,12 +30,12 @@ from velocity.hypervisor.port import (
     Unknown,
 )
 from velocity.machines.keeper import Keeper
-from velocity.machines.life import Moving
 from velocity.machines.move.crossing import Crossing, Holding
 from velocity.machines.move.rules import OVER, Do, HostMove, MoveStore, Phase, follows
 from velocity.machines.move.targets import Pairs
+from velocity.machines.passage import Moving
 from velocity.machines.record import RETRY_DELAYS
-from velocity.machines.rules import CALL_DEADLINE
+from velocity.machines.rules import CALL_DEADLINE, Machine
 from velocity.machines.service import Fleet
 from velocity.machines.variables import drop_variables
 from velocity.media.library import Library
@@ -195,7 +195,7 @@ class Settling:
             source = await self._fact(move.leaving)  # what it does now, it goes on with
             do = follows(source, Fact.ENDED, wanted=crossing.wanted)
         if source is Fact.HANDED and do is Do.WAIT and crossing.keeper is not None:
-            crossing.keeper.stand_still(self._stands(move.target))
+            crossing.keeper.tell_reason("move-unfinished", self._stands(move.target), halted=True)
         return do
 
     async def _fact(self, who: Incarnation) -> Fact | None:
@@ -220,9 +220,19 @@ class Settling:
             keep()
         for _, new in crossing.media:
             self._library.add(new)
-        self._fleet.settle_on(keeper, replace(keeper.machine, host=move.target), move.next_epoch)
+        self._settle_on(keeper, replace(keeper.machine, host=move.target), move.next_epoch)
         await self._keep(move)
         return True
+
+    def _settle_on(self, keeper: Keeper, machine: Machine, epoch: int) -> None:
+        """A VM is on that host from here on; its run, if there is one, goes on there under that epoch."""
+        hosts, claims = self._fleet.hosts, self._fleet.claims
+        del hosts.by_id[keeper.machine.host].keepers[machine.vmid]
+        watched = hosts.of(machine.host)
+        keeper.passage.go_on_as(watched.context, machine, epoch)
+        watched.keepers[machine.vmid] = keeper
+        claims.put(machine.uuid, self._fleet.builder.claim(machine, keeper.progress.run))
+        watched.context.changed(machine)
 
     async def _keep(self, move: HostMove) -> None:
         """Its media are where they are to be, as long as they are there."""
@@ -240,7 +250,7 @@ class Settling:
         keeper = crossing.keeper
         assert keeper is not None, "a move that is not committed has a VM"
         epoch = await self._store.turn_back(crossing.move)
-        self._fleet.settle_on(keeper, keeper.machine, epoch)
+        self._settle_on(keeper, keeper.machine, epoch)
         crossing.is_now(Phase.BACK)
         return True
 
@@ -262,7 +272,8 @@ class Settling:
             return True
         except Unknown:
             keeper.mark_unknown(silent=True)
-            keeper.stand_still(self._stands(move.target if move.phase is Phase.DONE else move.source))
+            host = move.target if move.phase is Phase.DONE else move.source
+            keeper.tell_reason("move-unfinished", self._stands(host), halted=True)
             return False
         return True
 

@@ -235,7 +235,7 @@ class Targets:
 def check_steady(keeper: Keeper) -> None:
     """Raises `Refused` of a VM that cannot move as it is now."""
     vm = f"VM {keeper.machine.name!r}"
-    keeper.check_not_moving()
+    keeper.passage.check_not_moving()
     if keeper.unreachable_since is not None or keeper.doubtful:
         raise Refused(Problem.NOT_FROM_THIS_STATE, f"{vm} does not respond: wait until it does", field="vmid")
     if keeper.state is State.PAUSED:

@@ -1,0 +1,109 @@
+"""A VM on its way to another host: that nothing else is done with it meanwhile, and what its run was before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+from velocity.contract.machines import State
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import Fact, HostId, Incarnation
+from velocity.machines.rules import Machine, RunRecord
+
+T = TypeVar("T")
+OVER = frozenset({Fact.ENDED, Fact.ABSENT})
+BETWEEN = frozenset({Fact.INCOMING, Fact.RECEIVED, Fact.HANDED})
+"""The facts of a run that stands still between two hosts: whoever moves it knows what follows."""
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Where to, and for whoever wants something else of it, in words.
+
+    `tid` is the task that moves it; None: a server before this one began it. `overtake` is called when a forced stop is
+    asked for.
+    """
+
+    to: HostId
+    words: str
+    tid: int | None = None
+    overtake: Callable[[], None] = lambda: None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Traveller(Protocol):
+    """What is asked of a VM: a `Life`."""
+
+    context: Any
+    machine: Machine
+    number: int
+    progress: RunRecord
+    retired: bool
+
+    @property
+    def who(self) -> Incarnation: ...
+
+    def mark_unknown(self) -> None: ...
+
+
+class Passage:
+    """That of one VM. `moving`: it is on its way; `formerly` is what its present run was on other hosts."""
+
+    __slots__ = ("_end_heard", "_vm", "formerly", "moving")
+
+    def __init__(self, vm: Traveller) -> None:
+        self._vm = vm
+        self.moving: Moving | None = None
+        self.formerly: tuple[Incarnation, ...] = ()
+        self._end_heard = False
+
+    def set(self, moving: Moving | None) -> None:
+        """It is on its way, or no more. What is known of its end is heard then."""
+        if self.moving is not None and moving is None:
+            self.moving.ended.set()
+        self.moving = moving
+        if moving is None and self._end_heard:
+            self._end_heard = False
+            self._vm.mark_unknown()
+        if not self._vm.retired:
+            self._vm.context.changed(self._vm.machine)
+
+    def check_not_moving(self) -> None:
+        """Raises `Refused` while it is on its way."""
+        if self.moving is not None:
+            raise Refused(Problem.VM_MOVING, self.moving.words, field="vmid")
+
+    async def unless_moving(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it. Raises `Refused` while it is on its way."""
+        self.check_not_moving()
+        return await work()
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when it is not, or no more, on its way, or after so many seconds."""
+        if self.moving is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.moving.ended.wait()
+
+    def overtake(self) -> None:
+        """A forced stop is asked for: what has not been handed over is not."""
+        if self.moving is not None:
+            self.moving.overtake()
+
+    def keeps_to_itself(self, fact: Fact) -> bool:
+        """Whether it is an end that need not be the VM's: whoever moves it decides, unless it was wanted."""
+        if self.moving is None or self._vm.progress.wanted is State.STOPPED or fact not in OVER:
+            return False
+        self._end_heard = True
+        return True
+
+    def go_on_as(self, context: object, machine: Machine, epoch: int) -> None:
+        """From here on it is this machine, and its run, if there is one, goes on under that epoch (0: the same)."""
+        vm = self._vm
+        if vm.progress.run is not None:
+            self.formerly = (*self.formerly, vm.who)
+        vm.context, vm.machine, vm.number, self._end_heard = context, machine, 0, False
+        vm.progress = replace(vm.progress, epoch=epoch or vm.progress.epoch)
