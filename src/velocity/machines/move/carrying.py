@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import cast
 
 from msgspec import structs
@@ -12,6 +13,7 @@ from velocity.access.lasting import WhileAllowed
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import Copied, HypervisorError, MachineSpec, Mobility, MoveProgress, NotRunning
+from velocity.machines import cloud_init
 from velocity.machines.keeper import START_DEADLINE
 from velocity.machines.live import LiveChanges
 from velocity.machines.move.crossing import Crossing
@@ -22,6 +24,8 @@ from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Jobs, Medi
 from velocity.tasks.service import TaskProgress
 
 COPYING = "copying media"
+A_DAY = 86_400.0
+"""Seconds that a guest and its disks have to get to the other host; whoever does not want to wait, cancels it."""
 
 
 class Carrying:
@@ -59,6 +63,9 @@ class Carrying:
         move, keeper = crossing.move, crossing.keeper
         assert keeper is not None, "a move begins with a VM"
         spec = await self._live.made_of(keeper)
+        run = keeper.progress.run
+        if run is not None:  # what is set by now is for its next start
+            spec = structs.replace(spec, seed=cloud_init.seed(replace(keeper.machine, spec=run)))
         written = {disk.media for disk in spec.disks if not disk.readonly}
         read = [pair for pair in crossing.media if pair[0].ref not in written]
         await self._copy(read, progress, right)
@@ -69,8 +76,9 @@ class Carrying:
         for one in copied:
             await self._blobs.create(one.target, sizes[one.target], deadline=CALL_DEADLINE)
         there = _with_media(spec, {old.ref: new.ref for old, new in crossing.media})
-        landing = await self._mobility.receive(move.coming, there, copied, deadline=START_DEADLINE)
-        sending = self._mobility.send(move.leaving, landing, copied, deadline=CALL_DEADLINE)
+        places = await self._mobility.places(move.leaving, deadline=CALL_DEADLINE)
+        landing = await self._mobility.receive(move.coming, there, places, copied, deadline=START_DEADLINE)
+        sending = self._mobility.send(move.leaving, landing, copied, deadline=A_DAY)
         async with aclosing(cast("AsyncGenerator[MoveProgress, None]", sending)) as steps:
             async for now in steps:
                 right.check()
