@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tests.ports.subjects import DEADLINE, HOST, NoMedia, qemu_options
-from velocity.hypervisor.port import Incarnation, Landing
+from velocity.hypervisor.port import Copied, Incarnation, Landing
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 
 
@@ -21,6 +21,7 @@ class Order(msgspec.Struct):
     program: str
     who: Incarnation
     landing: Landing
+    copied: list[Copied]
 
 
 async def send(order: Order) -> None:
@@ -28,7 +29,7 @@ async def send(order: Order) -> None:
     driver = QemuHypervisor(qemu_options(order.data, order.runtime, order.program), NoMedia(order.data))
     await driver.prepare()
     await driver.machines.adopt(HOST, deadline=DEADLINE)
-    async for one in driver.mobility.send(order.who, order.landing, (), deadline=DEADLINE):
+    async for one in driver.mobility.send(order.who, order.landing, order.copied, deadline=DEADLINE):
         sys.stdout.write(f"{one.phase.value}\n")
         sys.stdout.flush()
 

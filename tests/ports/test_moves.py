@@ -7,16 +7,23 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import cast
 
+import msgspec
 import pytest
 
 from tests.ports.pairs import Pair
 from tests.ports.subjects import DEADLINE, HOST, Listener, machine, next_run, spec
+from tests.ports.test_changes import disk, medium
 from velocity.hypervisor.port import (
+    Bus,
+    Copied,
+    DiskLimits,
     Fact,
     FactCause,
+    Hypervisor,
     HypervisorError,
     Incarnation,
     Landing,
+    MachineSpec,
     MovePhase,
     MoveProgress,
     NotRunning,
@@ -26,23 +33,34 @@ from velocity.hypervisor.port import (
 pytestmark = pytest.mark.anyio
 
 
+DISKS = (disk(0), disk(1, Bus.BLOCK))
+COPIED = [Copied(one.media, one.media) for one in DISKS]
+
+
+def made(host: Hypervisor) -> MachineSpec:
+    return msgspec.structs.replace(spec(host), disks=DISKS)
+
+
 async def runs(pair: Pair) -> Incarnation:
-    who = machine()
-    source = pair.source.hypervisor
-    await source.machines.start(who, spec(source), deadline=DEADLINE)
+    """Its disks are of each host's own."""
+    who, source = machine(), pair.source.hypervisor
+    for number in range(len(DISKS)):
+        pair.source.provide(medium(number))
+        pair.target.provide(medium(number))
+    await source.machines.start(who, made(source), deadline=DEADLINE)
     return who
 
 
 async def received(pair: Pair, who: Incarnation, from_: Incarnation | None = None) -> tuple[Incarnation, Landing]:
     target, arriving = pair.target.hypervisor, next_run(who)
     places = await pair.source.hypervisor.mobility.places(from_ or who, deadline=DEADLINE)
-    landing = await target.mobility.receive(arriving, spec(target), places, (), deadline=DEADLINE)
+    landing = await target.mobility.receive(arriving, made(target), places, COPIED, deadline=DEADLINE)
     return arriving, await pair.link.through(landing)
 
 
 async def sent(pair: Pair, who: Incarnation, landing: Landing) -> list[MoveProgress]:
     found = []
-    sending = pair.source.hypervisor.mobility.send(who, landing, (), deadline=DEADLINE)
+    sending = pair.source.hypervisor.mobility.send(who, landing, COPIED, deadline=DEADLINE)
     async with contextlib.aclosing(cast(AsyncGenerator[MoveProgress], sending)) as told:
         async for one in told:
             pair.link.note(one.phase)
@@ -194,7 +212,7 @@ async def is_back(pair: Pair, who: Incarnation, arriving: Incarnation) -> None:
     await pair.source.hypervisor.machines.resume(who, deadline=DEADLINE)
     assert await fact(pair, who) is Fact.RUNNING
     assert await pair.source.left_of_moves(who) == []
-    assert not await pair.target.hypervisor.hosts.kept(HOST, deadline=DEADLINE)
+    assert who.machine not in await pair.target.hypervisor.hosts.kept(HOST, deadline=DEADLINE)
 
 
 async def moves(pair: Pair, who: Incarnation, before: Incarnation) -> None:
@@ -211,6 +229,48 @@ async def pauses(pair: Pair, who: Incarnation) -> bool:
     except HypervisorError:
         return False
     return True
+
+
+@pytest.mark.holds("MANY-75")
+async def test_what_was_plugged_in_and_taken_out_while_it_ran_is_so_on_the_other_host(pair: Pair) -> None:
+    """Its disks are copied. What is elsewhere than it was would not be taken by the target."""
+    cold = (disk(0, Bus.BLOCK), disk(1, Bus.USB), disk(2, Bus.USB), disk(3, limits=DiskLimits(iops=500)))
+    source, target = pair.source.hypervisor, pair.target.hypervisor
+    for number in range(6):
+        pair.source.provide(medium(number))
+        pair.target.provide(medium(number))
+    who = machine()
+    begun = msgspec.structs.replace(spec(source), disks=cold, cpus=1, max_cpus=2, max_memory=256, drives=(Bus.VIRTIO,))
+    await source.machines.start(who, begun, deadline=DEADLINE)
+    wanted = msgspec.structs.replace(
+        begun,
+        disks=(disk(4, Bus.BLOCK), disk(0, Bus.BLOCK), disk(2, Bus.USB), disk(3, limits=DiskLimits(iops=90)),
+               disk(5, Bus.USB, readonly=True)),
+        cpus=2,
+        memory=96,
+    )  # fmt: skip
+    altered = await source.machines.alter(who, wanted, deadline=DEADLINE)
+    assert (altered.spec, altered.waits) == (wanted, ())
+    copied = [Copied(one.media, one.media) for one in wanted.disks if not one.readonly]
+    places = await source.mobility.places(who, deadline=DEADLINE)
+    arriving = next_run(who)
+    landing = await target.mobility.receive(arriving, altered.spec, places, copied, deadline=DEADLINE)
+    async for _ in source.mobility.send(who, landing, copied, deadline=DEADLINE):
+        pass
+    await target.mobility.take(arriving, b"", deadline=DEADLINE)
+    altered = await target.machines.alter(arriving, wanted, deadline=DEADLINE)
+    assert (altered.spec, altered.waits) == (wanted, ())
+    without = msgspec.structs.replace(wanted, disks=wanted.disks[:-1])
+    altered = await target.machines.alter(arriving, without, deadline=DEADLINE)
+    assert (altered.spec, altered.waits) == (without, ()), "they come and go there, too"
+
+
+@pytest.mark.holds("MANY-75")
+async def test_places_that_make_no_sense_here_are_refused(pair: Pair) -> None:
+    who, target = await runs(pair), pair.target.hypervisor
+    with pytest.raises(HypervisorError, match="not known here"):
+        await target.mobility.receive(next_run(who), spec(target), b"\x80", (), deadline=DEADLINE)
+    await received(pair, who)
 
 
 @pytest.mark.holds("MANY-71")

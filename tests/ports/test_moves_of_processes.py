@@ -11,7 +11,7 @@ import pytest
 from tests.ports.pairs import Pair, opened
 from tests.ports.sender import Order, encoded
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject
-from tests.ports.test_moves import fact, is_back, moves, received, runs
+from tests.ports.test_moves import COPIED, fact, is_back, moves, received, runs
 from velocity.hypervisor.port import Fact, HypervisorError, Incarnation, Landing, MovePhase, Unknown
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
@@ -21,7 +21,7 @@ async def killed_in(pair: Pair, phase: MovePhase, who: Incarnation, landing: Lan
     """The node of the source ends at once, in that phase."""
     host = pair.source
     assert isinstance(host, QemuSubject)
-    order = Order(host.options.data_dir, host.options.runtime_dir, host.options.binary, who, landing)
+    order = Order(host.options.data_dir, host.options.runtime_dir, host.options.binary, who, landing, COPIED)
     pair.link.stall_in(phase)
     node = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.ports.sender", encoded(order), stdout=asyncio.subprocess.PIPE
@@ -79,7 +79,7 @@ async def test_a_target_whose_node_is_started_again_waits_for_nobody(tmp_path: P
         await pair.target.restart()
         await pair.target.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
         with pytest.raises(HypervisorError):
-            async for _ in pair.source.hypervisor.mobility.send(who, landing, (), deadline=DEADLINE):
+            async for _ in pair.source.hypervisor.mobility.send(who, landing, COPIED, deadline=DEADLINE):
                 pass
         async with asyncio.timeout(DEADLINE):
             while await fact(pair, arriving, target=True) is Fact.INCOMING:

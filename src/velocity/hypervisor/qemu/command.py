@@ -5,30 +5,27 @@ https://www.qemu.org/docs/master/system/invocation.html
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
-from velocity.hypervisor.boot import in_order, place
-from velocity.hypervisor.port import SECTOR, Bus, DisplaySpec, ForwardSpec, Input, MachineSpec
-from velocity.hypervisor.qemu.disk_options import Drive, address, devices, is_bridged, kinds, node
+from velocity.hypervisor.port import Bus, DisplaySpec, ForwardSpec, Input, MachineSpec
+from velocity.hypervisor.qemu.disk_options import address, devices, node
 from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
+from velocity.hypervisor.qemu.layout import (
+    Layout,
+    boot_index,
+    bus_of,
+    cold,
+    nic_device,
+    placed,
+    usb_inputs,
+)
 from velocity.hypervisor.qemu.user_network import forwarded
 from velocity.network.rules import slot
 
-USB_PORTS = 15
-"""A controller has at most so many."""
-USB_SPARE = 1
-"""Ports that stay free: QEMU puts a hub of its own, at 12 Mb/s, before the device that would take the last one, and
-the firmware's boot order does not find that device."""
-USB_INPUTS = ("usb-kbd", "usb-tablet")
 VIRTIO_INPUTS = ("virtio-keyboard-pci", "virtio-tablet-pci")
-USB_FIRST = USB_PORTS - USB_SPARE - len(USB_INPUTS)
-"""Disks on the first controller, which also carries keyboard and tablet, if there are any."""
-USB_NEXT = USB_PORTS - USB_SPARE
-"""Disks on each further one."""
 ALL_FEATURES = {"kvm": "host", "tcg": "max"}
 """The CPU that has all that an accelerator can give."""
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
@@ -90,11 +87,12 @@ class LaunchSpec:
     own: str
     direct_aio: str = "native"
     """Of QEMU's ways to read and write, the one past the page cache."""
-    incoming: bool = False  # it waits for a guest of another host
+    there: Layout | None = None
+    """It waits for a guest of another host, where its devices are so; None: it is started."""
 
     @cached_property
-    def boot_order(self) -> list[str]:
-        return boot_order(self.spec)
+    def layout(self) -> Layout:
+        return self.there or cold(self.spec)
 
     @cached_property
     def hardware(self) -> Hardware:
@@ -106,18 +104,20 @@ def arguments(plan: LaunchSpec) -> list[str]:
     return [
         plan.binary,
         *_base(plan),
+        *_more_cpus(plan),
         *_firmware(plan),
+        *(_spare_ports(plan.hardware) if plan.layout.plugged else ()),  # before what is in them
         *_usb(plan),
         *_disks(plan),
         *_seed(plan),
         *_displays(plan),
         *_inputs(plan),
         *_nics(plan),
-        *_spare_ports(plan.hardware),
+        *(() if plan.layout.plugged else _spare_ports(plan.hardware)),
         *_balloon(plan),
         *_more_memory(plan),
         *_agent(plan),
-        *(("-incoming", "defer") if plan.incoming else ()),
+        *(("-incoming", "defer") if plan.there else ()),
         # Its standard input and output: it never waits for a file, and opens none by its path.
         *("-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"),
         *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
@@ -130,7 +130,7 @@ def escaped(text: str) -> str:
 
 
 def _base(plan: LaunchSpec) -> list[str]:
-    spec = plan.spec
+    spec, memory = plan.spec, plan.layout.memory or plan.spec.memory
     return [
         *("-name", f"guest=vm-{plan.uuid}-{plan.epoch},process=vm-{str(plan.uuid)[:8]},debug-threads=on"),
         *("-uuid", str(plan.uuid)),
@@ -141,9 +141,9 @@ def _base(plan: LaunchSpec) -> list[str]:
         *("-machine", f"{spec.machine_type},{plan.hardware.machine}"),
         *("-accel", plan.accelerator),
         *("-cpu", _cpu(plan)),
-        *("-object", f"memory-backend-ram,id=ram,size={spec.memory}M"),
-        *("-m", f"{spec.memory}M" + (f",maxmem={spec.memory + more}M" if (more := more_memory(spec)) else "")),
-        *("-smp", _cpus(spec, one_socket=plan.hardware.one_socket)),
+        *("-object", f"memory-backend-ram,id=ram,size={memory}M"),
+        *("-m", f"{memory}M" + (f",maxmem={memory + more}M" if (more := more_memory(plan)) else "")),
+        *("-smp", _cpus(plan)),
         *("-object", "rng-builtin,id=rng"),
         *("-device", f"virtio-rng-pci,rng=rng,addr={plan.hardware.slots.entropy:#x}"),
         # On the ISA bus, as libvirt has it: more guests know it there, and it starts sooner.
@@ -154,10 +154,16 @@ def _base(plan: LaunchSpec) -> list[str]:
     ]
 
 
-def _cpus(spec: MachineSpec, *, one_socket: bool) -> str:
-    most = max(spec.cpus, spec.max_cpus)
-    text = str(spec.cpus) if most == spec.cpus else f"{spec.cpus},maxcpus={most}"
-    return f"{text},sockets=1,cores={most},threads=1" if one_socket else text
+def _cpus(plan: LaunchSpec) -> str:
+    """What has a queue for each CPU has so many as there are at the start."""
+    cpus, most = plan.layout.cpus or plan.spec.cpus, max(plan.spec.cpus, plan.spec.max_cpus)
+    text = str(cpus) if most == cpus else f"{cpus},maxcpus={most}"
+    return f"{text},sockets=1,cores={most},threads=1" if plan.hardware.one_socket else text
+
+
+def _more_cpus(plan: LaunchSpec) -> Iterator[str]:
+    for one in plan.layout.more_cpus:
+        yield from ("-device", ",".join([one.kind, *(f"{name}={number}" for name, number in one.seat.items())]))
 
 
 def _cpu(plan: LaunchSpec) -> str:
@@ -179,82 +185,41 @@ def _firmware(plan: LaunchSpec) -> Iterator[str]:
     yield from ("-blockdev", "driver=qcow2,node-name=vars,file.driver=file,file.filename=/dev/fdset/2")
 
 
-def usb_ports(spec: MachineSpec) -> dict[int, int]:
-    """The USB controllers that are needed, and the ports of each.
-
-    One with all ports delays a start more than all else.
-    """
-    places = sum(bus is Bus.USB for bus, _, _ in kinds(spec))
-    count = Counter(_controller(place) for place in range(places))
-    if inputs := usb_inputs(spec):
-        count[0] += len(inputs)
-    return {number: devices + USB_SPARE for number, devices in sorted(count.items())}
-
-
-def usb_inputs(spec: MachineSpec) -> Sequence[str]:
-    return USB_INPUTS if spec.displays and spec.input is Input.USB else ()
-
-
 def _usb(plan: LaunchSpec) -> Iterator[str]:
-    slot = plan.hardware.slots.usb
-    for number, ports in usb_ports(plan.spec).items():
-        yield from ("-device", f"qemu-xhci,id=xhci{number},p2={ports},p3={ports},addr={slot + number:#x}")
+    for name, ports in plan.layout.usb.items():
+        number = int(name.removeprefix("xhci"))
+        where = bus_of(plan.layout.plugged, name) or f"addr={plan.hardware.slots.usb + number:#x}"
+        yield from ("-device", f"qemu-xhci,id={name},p2={ports},p3={ports},{where}")
     for device in usb_inputs(plan.spec):
         yield from ("-device", f"{device},bus=xhci0.0")
 
 
-def _controller(place: int) -> int:
-    """The controller of the n-th USB disk."""
-    return 0 if place < USB_FIRST else 1 + (place - USB_FIRST) // USB_NEXT
-
-
-def drives(spec: MachineSpec) -> list[Drive]:
-    """Where the disks and the empty drives of a machine are that is started."""
-    counts: Counter[Bus] = Counter()
-    found = []
-    for number, (bus, cdrom, disk) in enumerate(kinds(spec)):
-        place = counts[bus]
-        at = {Bus.USB: f"xhci{_controller(place)}", Bus.VIRTIO: "scsi", Bus.BLOCK: ""}[bus]
-        bridged = is_bridged(bus, cdrom, disk.sector_size if disk else SECTOR)
-        found.append(Drive(number, bus, cdrom, at, place if bus is Bus.VIRTIO else 0, bridged))
-        counts[bus] += 1
-    return found
-
-
-def boot_order(spec: MachineSpec) -> list[str]:
-    """The devices that the firmware tries."""
-    disks = [
-        (place(disk, spec.first) if disk else 0, f"dev{number}") for number, (_, _, disk) in enumerate(kinds(spec))
-    ]
-    nics = [(place(nic, spec.first), nic_device(nic.nic)) for nic in spec.nics]
-    return in_order([*disks, *(one for one in nics if one[0])])
-
-
-def _boot_index(plan: LaunchSpec, device: str) -> int:
-    """As QEMU takes it; the first one has 1."""
-    return plan.boot_order.index(device) + 1
-
-
 def _disks(plan: LaunchSpec) -> Iterator[str]:
-    thread = thread_of(plan.hardware)
-    all_kinds = kinds(plan.spec)
-    if thread and any(bus is not Bus.USB for bus, _, _ in all_kinds):
+    """In the order of their numbers, in which a start counts their places."""
+    layout, thread = plan.layout, thread_of(plan.hardware)
+    if thread and layout.thread:
         yield from ("-object", "iothread,id=io")
-    if any(bus is Bus.VIRTIO for bus, _, _ in all_kinds):
-        yield from ("-device", f"virtio-scsi-pci,id=scsi,addr={plan.hardware.slots.scsi:#x}{thread}")
+    if layout.scsi:
+        where = bus_of(layout.plugged, "scsi") or f"addr={plan.hardware.slots.scsi:#x}"
+        yield from ("-device", f"virtio-scsi-pci,id=scsi,{where}{thread}")
+    descriptors = iter(plan.files.disks)
+    opened = [(drive, disk, next(descriptors) if disk else -1) for drive, disk in placed(layout, plan.spec)]
     blocks = 0
-    for drive, (bus, _, disk) in zip(drives(plan.spec), all_kinds, strict=True):
+    for drive, disk, descriptor in sorted(opened, key=lambda one: one[0].number):
         if disk is not None:
-            descriptor = plan.files.disks[drive.number]
             fdset = FIRST_SET + drive.number
             yield from _fdset(fdset, descriptor)
             direct = plan.direct_aio if descriptor in plan.files.direct else None
             yield "-blockdev"
             yield node(disk, drive.number, fdset, direct, shared=descriptor in plan.files.shared)
         where = f"bus={drive.at}.0"
-        if bus is Bus.BLOCK:
+        if drive.outer in layout.usb_ports:
+            where += f",port={layout.usb_ports[drive.outer]}"
+        if drive.bus is Bus.BLOCK and drive.at:
+            where = f"bus={drive.at}"
+        elif drive.bus is Bus.BLOCK:
             where, blocks = address(plan.hardware.slots.blocks, blocks), blocks + 1
-        for device in devices(drive, disk, where, _boot_index(plan, drive.device), thread):
+        for device in devices(drive, disk, where, boot_index(layout, drive.device, drive.number), thread):
             yield from ("-device", device)
 
 
@@ -311,11 +276,10 @@ def screen_socket(index: int) -> str:
 def _nics(plan: LaunchSpec) -> Iterator[str]:
     """At the PCI address of its slot, wherever it stands in the list: guests name a NIC after that."""
     first = plan.hardware.slots.nics
-    places = {slot(nic.nic) for nic in plan.nics}
+    places = {slot(nic.nic) for nic in plan.nics if nic_device(nic.nic) not in plan.layout.plugged}
     if places and 0 not in places:  # no guest looks for the others behind a first function that is not there
         yield from ("-device", f"virtio-rng-pci,rng=/objects/rng,{address(first, 0)}")
     for nic in plan.nics:
-        place = slot(nic.nic)
         match nic:
             case NatDevice():
                 lead = "".join(f",hostfwd={forwarded(one)}" for one in nic.forwards)
@@ -325,14 +289,10 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
         about = f"id={nic_device(nic.nic)},netdev={netdev(nic.nic)},mac={nic.mac},romfile="
         if isinstance(nic, TapDevice) and len(nic.fds) > 1:
             about += f",mq=on,vectors={vectors(len(nic.fds))}"
-        if nic_device(nic.nic) in plan.boot_order:  # the firmware has a driver of its own, and needs no ROM for it
-            about += f",bootindex={_boot_index(plan, nic_device(nic.nic))}"
-        yield from ("-device", f"virtio-net-pci,{about},{address(first, place)}")
-
-
-def nic_device(nic: int) -> str:
-    """What QEMU calls the NIC with that id."""
-    return f"nic{nic}"
+        if (device := nic_device(nic.nic)) in plan.layout.order:  # the firmware has a driver, and needs no ROM
+            about += f",bootindex={boot_index(plan.layout, device, 0)}"
+        where = bus_of(plan.layout.plugged, device) or address(first, slot(nic.nic))
+        yield from ("-device", f"virtio-net-pci,{about},{where}")
 
 
 def is_nic(device: str) -> bool:
@@ -369,14 +329,14 @@ MEMORY_DEVICE = "memory"
 """The id of the device whose memory comes and goes while the guest runs."""
 
 
-def more_memory(spec: MachineSpec) -> int:
+def more_memory(plan: LaunchSpec) -> int:
     """MiB that a guest can get beside what it starts with."""
-    return max(0, spec.max_memory - spec.memory) // MEMORY_STEP * MEMORY_STEP
+    return max(0, plan.spec.max_memory - (plan.layout.memory or plan.spec.memory)) // MEMORY_STEP * MEMORY_STEP
 
 
 def _more_memory(plan: LaunchSpec) -> Iterator[str]:
     """The host gives it when the guest touches it."""
-    if more := more_memory(plan.spec):
+    if more := more_memory(plan):
         yield from ("-object", f"memory-backend-ram,id=more,size={more}M")
         about = f"id={MEMORY_DEVICE},memdev=more,requested-size=0"
         yield from ("-device", f"virtio-mem-pci,{about},addr={plan.hardware.slots.memory:#x}")

@@ -34,12 +34,10 @@ from velocity.hypervisor.qemu.command import (
     ListeningSockets,
     TapDevice,
     arguments,
-    boot_order,
-    drives,
-    usb_ports,
 )
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
+from velocity.hypervisor.qemu.layout import Layout, nodes
 from velocity.hypervisor.qemu.nic_links import connect_nics, disconnect, has_link, with_links
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
@@ -65,19 +63,19 @@ def launch(
     clear: Clear,
     overtaken: threading.Event,
     *,
-    incoming: bool = False,
+    there: Layout | None = None,
 ) -> Run:
     """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing.
 
-    `incoming`: its guest comes from another host. `clear` removes what a failed start has left; what it cannot remove,
-    it has to come back to. `overtaken` is set by whoever does not want it any more.
+    `there`: its guest comes from another host, where its devices are so. `clear` removes what a failed start has left;
+    what it cannot remove, it has to come back to. `overtaken` is set by whoever does not want it any more.
     """
     try:
         left = place.runs.left(who.machine)
         if left is not None:
             cleared(place, msgspec.structs.replace(left, end=None))
         with contextlib.ExitStack() as undo:
-            run = _launch(place, who, spec, undo, clear, overtaken, incoming=incoming)
+            run = _launch(place, who, spec, undo, clear, overtaken, there=there)
             undo.pop_all()
             return run
     except (OSError, Refused, taps.CannotConnect, MissingFirmware) as error:
@@ -124,7 +122,7 @@ def _launch(
     clear: Clear,
     overtaken: threading.Event,
     *,
-    incoming: bool,
+    there: Layout | None,
 ) -> Run:
     prepare_state(place, who, spec)
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
@@ -135,7 +133,7 @@ def _launch(
         in_memory = filesizes.in_memory(writable) >> 20
         nat = any(isinstance(nic, NatSpec) and not nic.place for nic in spec.nics)
         try:
-            bounds, between = spool.below(largest, place.bounds), Between.INCOMING if incoming else None
+            bounds, between = spool.below(largest, place.bounds), Between.INCOMING if there else None
             run = place.runs.begin(who.machine, who.epoch, nat=nat, spool=bounds, between=between)
         except FileExistsError:
             raise  # another run's
@@ -160,30 +158,33 @@ def _launch(
             spec=spec,
             files=files,
             sockets=sockets,
-            nics=connect_nics(place, run, spec, copies),
+            nics=connect_nics(place, run, spec, copies, {} if there is None else there.queues),
             own=str(place.runs.own(who.machine)),
             direct_aio=place.direct_aio,
-            incoming=incoming,
+            there=there,
         )
         _check(overtaken)
         pid = _spawn(place, who, plan, run, largest, copies)
         undo.callback(end, pid)
-    run = msgspec.structs.replace(_made(run, spec), pid=pid, disks_in_memory=in_memory, started=start_time(pid) or 0)
+    run = msgspec.structs.replace(
+        _made(run, spec, plan.layout), pid=pid, disks_in_memory=in_memory, started=start_time(pid) or 0
+    )
     place.runs.write(run)
     scopes.enter(pid, who, scopes.most_memory(spec) + in_memory)
     _check(overtaken)
     return run
 
 
-def _made(run: Run, spec: MachineSpec) -> Run:
+def _made(run: Run, spec: MachineSpec, layout: Layout) -> Run:
     """The note of a run with what it is made of, and where that is in QEMU."""
     return msgspec.structs.replace(
         run,
         made=msgspec.structs.replace(spec, held=False, seed=None, setup=False),
-        drives=tuple(drives(spec)),
-        order=tuple(boot_order(spec)),
-        nodes=dict(enumerate(spec.disks)),
-        usb={f"xhci{number}": ports for number, ports in usb_ports(spec).items()},
+        drives=layout.drives,
+        order=layout.order,
+        nodes=nodes(layout, spec),
+        usb=layout.usb,
+        plugged=layout.plugged,
     )
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from velocity.hypervisor.qemu.command import nic_device
 from velocity.hypervisor.qemu.disk_limits import Execute
+from velocity.hypervisor.qemu.layout import nic_device
 
 
 async def set_links(execute: Execute, up: Mapping[int, bool], deadline: float) -> None:

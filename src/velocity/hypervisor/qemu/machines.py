@@ -25,6 +25,7 @@ from velocity.hypervisor.qemu import live
 from velocity.hypervisor.qemu.adoption import Adoption, check_at_home
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.layout import Layout
 from velocity.hypervisor.qemu.live.growth import grow
 from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.run_note import Between
@@ -58,8 +59,11 @@ class QemuMachines:
         await self.begin(who, spec, deadline)
         return self._news.told
 
-    async def begin(self, who: Incarnation, spec: MachineSpec, deadline: float, *, incoming: bool = False) -> None:
-        """A new run, which waits for its guest, or runs. Raises `HypervisorError`, `Unknown`."""
+    async def begin(self, who: Incarnation, spec: MachineSpec, deadline: float, *, there: Layout | None = None) -> None:
+        """A new run; `there`: it waits for its guest, whose devices are so on another host.
+
+        Raises `HypervisorError`, `Unknown`.
+        """
         start, session = self._starts.of(who.machine), self._sessions.of(who.machine)
         if start is not None or self._adoption.unwatched(who.machine) is not None:
             raise HypervisorError(OLDER)
@@ -67,7 +71,7 @@ class QemuMachines:
             await _cleared(session, who, deadline)
         ended = self._news.begin(who)
         try:
-            await self._starts.start(who, spec, deadline, incoming=incoming)
+            await self._starts.start(who, spec, deadline, there=there)
         except HypervisorError:
             if ended is not None and self._starts.of(who.machine) is None:
                 await self._sessions.drop(ended)  # else its note was removed by the start

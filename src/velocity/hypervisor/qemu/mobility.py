@@ -22,11 +22,14 @@ from velocity.hypervisor.port import (
 )
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.layout import cold
+from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.machines import QemuMachines
 from velocity.hypervisor.qemu.moves import secrecy
 from velocity.hypervisor.qemu.moves.departure import Departure
 from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.moves.network import MovePorts, listen
+from velocity.hypervisor.qemu.moves.places import read, told
 from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns
@@ -67,7 +70,7 @@ class QemuMobility:
         key, ports = secrecy.new_key(), listen(self._at.address, self._at.ports)
         try:
             landing = Landing(self._at.told(), ports.memory.getsockname()[1], ports.disks.getsockname()[1], key)
-            await self._machines.begin(who, spec, deadline * LATE, incoming=True)
+            await self._machines.begin(who, spec, deadline * LATE, there=read(places) if places else cold(spec))
         except BaseException:
             ports.close()
             raise
@@ -124,8 +127,14 @@ class QemuMobility:
     # On the source
 
     async def places(self, who: Incarnation, *, deadline: float) -> bytes:
-        self._adoption.running(who)
-        return b""
+        entry = self._adoption.running(who)
+        if entry.run.made is None:
+            raise HypervisorError("an earlier version of Velocity started it, and noted less of it")
+        until = asyncio.get_running_loop().time() + deadline
+        try:
+            return await told(Change(self._sessions.place, entry, entry.run.made, until))
+        except OSError as error:
+            raise HypervisorError(f"the note of its devices cannot be written: {error.strerror}") from None
 
     async def send(
         self, who: Incarnation, landing: Landing, copied: Sequence[Copied], *, deadline: float

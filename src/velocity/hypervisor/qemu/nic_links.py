@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,7 @@ from velocity.hypervisor.port import BridgeSpec, ForwardSpec, MachineSpec, NicSp
 from velocity.hypervisor.qemu import vhost
 from velocity.hypervisor.qemu.command import NatDevice, TapDevice
 from velocity.hypervisor.qemu.directories import HostDirectories
+from velocity.hypervisor.qemu.layout import nic_device
 from velocity.hypervisor.qemu.run_note import Run, RunNic
 from velocity.network import host_ports, taps
 from velocity.network.nat import NatNic
@@ -49,17 +50,17 @@ def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
 
 
 def connect_nics(
-    place: HostDirectories, run: Run, spec: MachineSpec, copies: contextlib.ExitStack
+    place: HostDirectories, run: Run, spec: MachineSpec, copies: contextlib.ExitStack, queues: Mapping[str, int]
 ) -> list[NatDevice | TapDevice]:
-    """Connect all of a machine\'s, as `connect_nic` does."""
-    return [connect_nic(place, run, spec, nic, copies) for nic in spec.nics]
+    """Connect all of a machine's, as `connect_nic` does; `queues` are those of NICs that have others."""
+    return [connect_nic(place, run, spec, nic, copies, queues.get(nic_device(nic.nic), 0)) for nic in spec.nics]
 
 
 def connect_nic(
-    place: HostDirectories, run: Run, spec: MachineSpec, nic: NicSpec, copies: contextlib.ExitStack
+    place: HostDirectories, run: Run, spec: MachineSpec, nic: NicSpec, copies: contextlib.ExitStack, queues: int = 0
 ) -> NatDevice | TapDevice:
     """Connect one; its descriptors are closed with `copies`. Raises `CannotConnect`, `OSError`."""
-    name, queues = link_name("vt", run.uid, nic.nic), vhost.queues(spec)
+    name, queues = link_name("vt", run.uid, nic.nic), queues or vhost.queues(spec)
     if hindrance := next(filter(None, map(host_ports.hindrance, leading(nic))), ""):
         raise taps.CannotConnect(hindrance)
     if isinstance(nic, BridgeSpec):

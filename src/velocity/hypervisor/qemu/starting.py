@@ -10,6 +10,7 @@ from uuid import UUID
 
 from velocity.hypervisor.port import DiskLimits, HypervisorError, Incarnation, MachineSpec, NotRunning, Unknown
 from velocity.hypervisor.qemu.launch import end, launch
+from velocity.hypervisor.qemu.layout import Layout
 from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
@@ -50,13 +51,13 @@ class Starts:
     def machines(self) -> set[UUID]:
         return set(self._under_way)
 
-    async def start(self, who: Incarnation, spec: MachineSpec, deadline: float, *, incoming: bool = False) -> None:
-        """Start it; `incoming`: it waits for its guest.
+    async def start(self, who: Incarnation, spec: MachineSpec, deadline: float, *, there: Layout | None = None) -> None:
+        """Start it; `there`: it waits for its guest, which is so made on another host.
 
         Raises `HypervisorError`: nothing of it remains; `Unknown`: it is still being ended.
         """
         start = self._under_way[who.machine] = Start(who)
-        start.task = asyncio.create_task(self._run(start, spec, deadline * INNER, incoming=incoming))
+        start.task = asyncio.create_task(self._run(start, spec, deadline * INNER, there=there))
         start.task.add_done_callback(lambda task: self._over(start, task))
         try:
             await asyncio.wait({start.task}, timeout=deadline)
@@ -90,14 +91,12 @@ class Starts:
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, HypervisorError):
             log.error("machine %s: starting failed: %r", start.who.machine, error)
 
-    async def _run(self, start: Start, spec: MachineSpec, deadline: float, *, incoming: bool) -> None:
+    async def _run(self, start: Start, spec: MachineSpec, deadline: float, *, there: Layout | None) -> None:
         sessions, who = self._sessions, start.who
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
         await sessions.make_way(who.machine)
-        run = await asyncio.to_thread(
-            launch, sessions.place, who, spec, sessions.clear, start.overtaken, incoming=incoming
-        )
+        run = await asyncio.to_thread(launch, sessions.place, who, spec, sessions.clear, start.overtaken, there=there)
         if start.overtaken.is_set():
             await self._undo(run)
             raise HypervisorError(OVERTAKEN)
@@ -107,9 +106,9 @@ class Starts:
             await self._undo(run)
             raise HypervisorError(f"its process cannot be watched: {error.strerror}") from None
         try:
-            limits = {place: disk.limits for place, disk in enumerate(spec.disks) if disk.limits != DiskLimits()}
+            limits = {number: disk.limits for number, disk in run.nodes.items() if disk.limits != DiskLimits()}
             unplugged = {nic.nic: nic.up for nic in spec.nics if not nic.up}
-            await session.begin(limits, unplugged, held=spec.held or incoming, deadline=until - loop.time())
+            await session.begin(limits, unplugged, held=spec.held or there is not None, deadline=until - loop.time())
         except BaseException as error:
             session.kill()
             await session.cleared.wait()

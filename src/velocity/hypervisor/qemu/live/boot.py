@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from velocity.hypervisor.boot import in_order, place
-from velocity.hypervisor.qemu.command import nic_device
+from velocity.hypervisor.qemu.layout import nic_device
 from velocity.hypervisor.qemu.live.change import Change
 
 NONE = -1

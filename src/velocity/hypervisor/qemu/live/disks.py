@@ -18,14 +18,13 @@ from velocity.hypervisor.port import Bus, DiskLimits, DiskSpec, Fact, Hypervisor
 from velocity.hypervisor.qemu.command import is_nic, thread_of
 from velocity.hypervisor.qemu.disk_limits import limit
 from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, devices, node_name
+from velocity.hypervisor.qemu.layout import BEHIND
 from velocity.hypervisor.qemu.live import nodes, places, removal
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found, number_in, read
 from velocity.hypervisor.waits import COPIED, NOT_YET
 
 NOT_KNOWN = -1
-BOOT = 1000
-"""Behind the boot order: of what is plugged, until the next start."""
 FIXED = "a BLOCK disk that was there at its start cannot be taken out while it runs"
 FORM = "how a disk is cached, read and written is chosen when it is attached"
 
@@ -180,7 +179,7 @@ async def _plug_drive(change: Change, found: Found, bus: Bus) -> None:
 
 async def _add_devices(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
     where = f"bus={drive.at}" if drive.bus is Bus.BLOCK else f"bus={drive.at}.0"
-    for number, text in enumerate(devices(drive, disk, where, BOOT + drive.number, thread_of(change.hardware))):
+    for number, text in enumerate(devices(drive, disk, where, BEHIND + drive.number, thread_of(change.hardware))):
         try:
             await _add_device(change, text, places.ports_to_try(change, drive) if number == 0 else [""])
         except (Unknown, NotRunning):

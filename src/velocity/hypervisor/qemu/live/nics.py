@@ -16,7 +16,8 @@ from msgspec import structs
 from velocity import sandbox
 from velocity.hypervisor.port import ForwardSpec, HypervisorError, NatSpec, NicSpec, Unknown
 from velocity.hypervisor.qemu import nic_links
-from velocity.hypervisor.qemu.command import NatDevice, TapDevice, is_nic, netdev, nic_device, vectors
+from velocity.hypervisor.qemu.command import NatDevice, TapDevice, is_nic, netdev, vectors
+from velocity.hypervisor.qemu.layout import nic_device
 from velocity.hypervisor.qemu.links import set_links
 from velocity.hypervisor.qemu.live import moves, removal
 from velocity.hypervisor.qemu.live.change import Change

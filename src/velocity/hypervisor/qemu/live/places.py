@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from velocity.hypervisor.port import SECTOR, Bus, HypervisorError, NotRunning, Unknown
-from velocity.hypervisor.qemu.command import USB_PORTS, thread_of, usb_inputs
+from velocity.hypervisor.qemu.command import thread_of
 from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, is_bridged
+from velocity.hypervisor.qemu.layout import USB_PORTS, usb_inputs
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found
 

@@ -23,6 +23,7 @@ from velocity.hypervisor.qemu.watched_runs import RunEntry
 NAME = "move-"
 """Begins the names of the jobs and nodes of a move."""
 UNDER_WAY = frozenset({"setup", "active", "pre-switchover", "device", "cancelling", "wait-unplug"})
+HANDED = "postmigrate"
 AGAIN = 0.02
 LATER = 0.5
 """Seconds until it is looked again whether something has ended, and until one that does not answer is asked again."""
@@ -57,6 +58,8 @@ async def _undone(entry: RunEntry) -> bool:
     async def execute(command: str, **arguments: Any) -> Any:
         return await entry.session.execute(command, deadline=CALL, **arguments)
 
+    if (await execute("query-status"))["status"] == HANDED:
+        return True
     await _break_off(execute)
     while (now := (await execute("query-migrate")).get("status")) in UNDER_WAY:
         if now != "cancelling":
@@ -66,7 +69,7 @@ async def _undone(entry: RunEntry) -> bool:
     if status == STANDS_STILL:  # not for long
         raise HypervisorError("it does not go on yet")
     await clear(execute)
-    return bool(status == "postmigrate")
+    return bool(status == HANDED)
 
 
 async def _break_off(execute: Callable[..., Any]) -> None:
