@@ -59,13 +59,13 @@ class Line:
             )
         )
 
-    def hosts(self, storage: Storage, here: Storage | None = None) -> AttachedHosts:
-        """It and a server's own, which has the pool 1 `here`, or nothing."""
-        pools = (OfferedPool(1, "here"),) if here else ()
-        own = AttachedHost(HostId(1), "a", FakeHypervisor(), here or connect(FakeHost()), pools)
-        hosts = AttachedHosts(own)
+    def ways(self, storage: Storage, own: FakeHost | None = None) -> StorageWays:
+        """To it, and to a server's own host with these pools."""
+        disks = own or FakeHost()
+        pools = tuple(OfferedPool(pool.mpid, pool.name) for pool in disks.pools.values())
+        hosts = AttachedHosts(AttachedHost(HostId(1), "a", FakeHypervisor(), connect(disks), pools))
         hosts.put(AttachedHost(self.other.host, self.other.name, self.other.fake, storage, (OfferedPool(20, "fast"),)))
-        return hosts
+        return StorageWays(hosts)
 
     async def cut(self) -> None:
         await self._served.close()
@@ -130,7 +130,7 @@ async def test_a_cut_line_is_told_and_made_up_for(tmp_path: Path, line: Line) ->
 async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it_does(line: Line) -> None:
     pool, storage = line.other.disks.pools[20], await line.open()
     kept, gone = (MediaRef(20, uuid4(), "raw") for _ in range(2))
-    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles(), again=0.05)
+    to = routed(line.ways(storage), unasked, NoFiles(), again=0.05)
     for ref in (kept, gone):
         await to.blobs.create(ref, 4096, deadline=10)
     await line.cut()
@@ -151,7 +151,7 @@ async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it
 @pytest.mark.holds("MANY-58")
 async def test_what_breaks_off_halfway_is_told_with_the_host_s_name(line: Line) -> None:
     storage = await line.open()
-    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles(), patience=0)
+    to = routed(line.ways(storage), unasked, NoFiles(), patience=0)
     incoming = await to.blobs.put(MediaRef(20, uuid4(), "raw"), deadline=10)
     await incoming.write(b"some")
     await incoming.flush()
@@ -166,7 +166,7 @@ async def test_what_breaks_off_halfway_is_told_with_the_host_s_name(line: Line) 
 async def test_what_is_on_its_way_to_a_host_goes_on_where_it_broke_off(line: Line) -> None:
     """Over another start of its node, in the middle of which the pool is put in order."""
     disks, storage = line.other.disks.pools[20], await line.open()
-    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles(), again=0.05)
+    to = routed(line.ways(storage), unasked, NoFiles(), again=0.05)
     ref = MediaRef(20, uuid4(), "raw")
     incoming = await to.blobs.put(ref, deadline=10)
     pieces = [bytes([number]) * (1 << 20) for number in range(1, 13)]
@@ -204,7 +204,7 @@ async def read_over_a_cut(to: Storage, ref: MediaRef, line: Line) -> bytes:
 @pytest.mark.holds("MANY-167")
 async def test_nothing_remains_of_what_is_given_up_while_its_host_is_away(line: Line) -> None:
     disks, storage = line.other.disks.pools[20], await line.open()
-    to = routed(StorageWays(line.hosts(storage)), unasked, NoFiles(), again=0.05, patience=0)
+    to = routed(line.ways(storage), unasked, NoFiles(), again=0.05, patience=0)
     incoming = await to.blobs.put(MediaRef(20, uuid4(), "raw"), deadline=10)
     await incoming.write(b"some")
     await incoming.sync()
@@ -221,7 +221,7 @@ async def test_nothing_remains_of_what_is_given_up_while_its_host_is_away(line: 
 @pytest.mark.holds("MANY-167")
 async def test_a_copy_from_host_to_host_goes_on_after_a_cut(line: Line) -> None:
     disks, there = FakeHost((1, "here")), await line.open()
-    to = routed(StorageWays(line.hosts(there, connect(disks))), unasked, NoFiles(), again=0.05)
+    to = routed(line.ways(there, disks), unasked, NoFiles(), again=0.05)
     source, target = MediaRef(1, uuid4(), "raw"), MediaRef(20, uuid4(), "raw")
     written = await to.blobs.put(source, deadline=10)
     for number in range(1, 40):

@@ -8,7 +8,7 @@ from velocity.storage.port import Storage, Unknown
 
 
 class StorageWays:
-    """Keeps `velocity.storage.routed.Ways`, for the hosts that there are at the moment of a call."""
+    """Keeps `velocity.storage.ways.Ways`, for the hosts that there are at the moment of a call."""
 
     def __init__(self, hosts: AttachedHosts) -> None:
         self._hosts = hosts
@@ -30,6 +30,10 @@ class StorageWays:
 
     def is_shared(self, mpid: int) -> bool:
         return self._hosts.pool_hosts.is_shared(mpid)
+
+    def silent_of(self, mpid: int) -> str:
+        silent = (self._hosts.silence(host) for host in self._hosts.pool_hosts.sharing(mpid))
+        return next(filter(None, silent), "")
 
     def openers(self, mpid: int) -> list[HostId]:
         """The hosts that are to open a shared pool: the one that calls go to; of a new one, all that may have it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
+from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
 from velocity.storage import resumed
 from velocity.storage.port import (
@@ -22,6 +23,7 @@ from velocity.storage.port import (
     MediaFiles,
     MediaRef,
     Outgoing,
+    Pools,
     PoolState,
     Prepared,
     Storage,
@@ -29,37 +31,12 @@ from velocity.storage.port import (
 )
 from velocity.storage.resumed import Patient, ResumedIncoming, ResumedOutgoing
 from velocity.storage.transfer import Transfer
+from velocity.storage.ways import Part, Survey, Ways
 
 AGAIN = 2.0
 """Seconds after which a host that did not answer is told again where an object belongs."""
-
-
-class Ways(Protocol):
-    """To the storages of all hosts that there are."""
-
-    def all(self) -> Sequence[Storage]: ...
-
-    def storage_of(self, mpid: int) -> Storage:
-        """The one that calls for a pool go to."""
-
-    def called_if_other(self, mpid: int) -> str:
-        """The host of that, for people; empty: our own."""
-
-    def is_shared(self, mpid: int) -> bool:
-        """Whether several hosts have the pool."""
-
-    def openers(self, mpid: int) -> Sequence[int]:
-        """The hosts that are to open a shared pool, one after the other, until one has it."""
-
-    def host_of_both(self, mpid: int, other: int) -> int | None:
-        """A host that has both pools; None: there is none."""
-
-    def storage_on(self, host: int) -> Storage:
-        """That of one host. Raises `Unknown`."""
-
-
-Survey = Callable[[int], Awaitable[object]]
-"""Asks the hosts of a shared pool which of them have it."""
+SETTLE = 10.0
+"""Seconds for which who lets go of what came waits until a host has heard that it is wanted no more."""
 
 
 @dataclass(frozen=True)
@@ -77,21 +54,17 @@ class RoutedStorage(Storage):
 
 
 def routed(
-    ways: Ways,
-    survey: Survey,
-    files: MediaFiles,
-    again: float = AGAIN,
-    patience: float = resumed.PATIENCE,
+    ways: Ways, survey: Survey, files: MediaFiles, again: float = AGAIN, patience: float = resumed.PATIENCE
 ) -> RoutedStorage:
     """`files` are our own host's. `patience`: for how many seconds a host that does not answer is waited for, by what
     is being written to it or read from it."""
     trash = RoutedTrash(ways, again)
-    pools, blobs = (cast(Any, _Part(ways, name)) for name in ("pools", "blobs"))
+    pools, blobs = (cast(Any, Part(ways, name)) for name in ("pools", "blobs"))
     patient = Patient(pools, blobs, trash, patience)
-    resuming = cast(Blobs, RoutedBlobs(patient, ways))
+    resuming = cast(Blobs, RoutedBlobs(ways, patient))
     jobs = RoutedJobs(ways, trash, resuming)
     return RoutedStorage(
-        pools=RoutedPools(ways, survey, patient),
+        pools=cast(Pools, RoutedPools(ways, survey, patient)),
         blobs=resuming,
         trash=trash,
         jobs=jobs,
@@ -102,82 +75,22 @@ def routed(
     )
 
 
-class _Part:
-    """One part: every call names its pool first, by an object or by itself."""
-
-    def __init__(self, ways: Ways, name: str) -> None:
-        self._ways = ways
-        self._name = name
-
-    def __getattr__(self, call: str) -> Any:
-        def forwarded(named: MediaRef | int, *given: Any, **more: Any) -> Any:
-            mpid = named.pool if isinstance(named, MediaRef) else named
-            if host := self._ways.called_if_other(mpid):
-                return self._elsewhere(host, call, named, given, more)
-            return getattr(getattr(self._ways.storage_of(mpid), self._name), call)(named, *given, **more)
-
-        self.__dict__[call] = forwarded
-        return forwarded
-
-    async def _elsewhere(
-        self, host: str, call: str, named: MediaRef | int, given: tuple[Any, ...], more: dict[str, Any]
-    ) -> Any:
-        """What does not answer is told with the host's name."""
-        mpid = named.pool if isinstance(named, MediaRef) else named
-        try:
-            answer = await getattr(getattr(self._ways.storage_of(mpid), self._name), call)(named, *given, **more)
-        except Unknown as unknown:
-            raise _named(host, unknown) from None
-        return _Held(answer, host) if call in HELD else answer
-
-
-HELD = ("put", "resume", "get")
-"""The calls that give something to go on with."""
-
-
-class _Held:
-    """What is held on another host: what does not answer any more is told with the host's name."""
-
-    def __init__(self, held: Incoming | Outgoing, host: str) -> None:
-        self._held = held
-        self._host = host
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._held, name)
-        if not callable(found):
-            return found
-
-        async def named(*given: Any) -> Any:
-            try:
-                return await found(*given)
-            except Unknown as unknown:
-                raise _named(self._host, unknown) from None
-
-        self.__dict__[name] = named
-        return named
-
-
-def _named(host: str, unknown: Unknown) -> Unknown:
-    """With the host's name, unless it is said already."""
-    return unknown if not host or unknown.message.startswith(host) else Unknown(f"{host}: {unknown.message}")
-
-
 class RoutedPools:
-    """Keeps `velocity.storage.port.Pools`. A shared one is put in order once, by the host that opens it first.
+    """Keeps `velocity.storage.port.Pools`. What is on its way to a pool is no leftover when that is put in order.
 
-    Nobody works in it before that; later, what is under way in it may be another host's. What is on its way to a pool
-    is no leftover when that is put in order.
+    A shared one is put in order once, by the host that opens it first. Nobody works in it before that; later, what is
+    under way in it may be another host's.
     """
 
     def __init__(self, ways: Ways, survey: Survey, patient: Patient) -> None:
-        part = patient.pools
         self._ways = ways
         self._survey = survey
         self._patient = patient
-        self._open = part.open
-        self.state, self.mark, self.space = part.state, part.mark, part.space
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._in_order: set[int] = set()
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self._patient.pools, call)
 
     async def open(
         self,
@@ -189,9 +102,9 @@ class RoutedPools:
         tidy: bool = True,
         deadline: float,
     ) -> PoolState:
-        coming = (*coming, *(ref for ref in self._patient.coming if ref.pool == pool))
+        coming += tuple(ref for ref in self._patient.coming if ref.pool == pool)
         if not self._ways.is_shared(pool):
-            return await self._open(pool, kept, trashed, coming, tidy=tidy, deadline=deadline)
+            return await self._patient.pools.open(pool, kept, trashed, coming, tidy=tidy, deadline=deadline)
         async with self._turns[pool]:
             await self._survey(pool)  # one that another host has is not made anew on one that has not mounted it
             tidy &= pool not in self._in_order
@@ -210,33 +123,75 @@ class RoutedPools:
 
 
 class RoutedBlobs:
-    """Keeps `velocity.storage.port.Blobs`. What is on another host goes on where it broke off."""
+    """Keeps `velocity.storage.port.Blobs`. What is on another host goes on where it broke off.
 
-    def __init__(self, patient: Patient, ways: Ways) -> None:
-        self._patient = patient
+    But for what comes into a shared pool: another host could go on with it while the first one still writes.
+    """
+
+    def __init__(self, ways: Ways, patient: Patient) -> None:
         self._ways = ways
+        self._patient = patient
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self._patient.blobs, call)
 
     async def put(self, ref: MediaRef, *, deadline: float) -> Incoming:
-        opened = await self._patient.blobs.put(ref, deadline=deadline)
-        return ResumedIncoming(self._patient, ref, opened) if self._ways.called_if_other(ref.pool) else opened
+        return self._coming(ref, await self._patient.blobs.put(ref, deadline=deadline))
 
     async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:
-        opened = await self._patient.blobs.resume(ref, size, deadline=deadline)
-        return ResumedIncoming(self._patient, ref, opened, size) if self._ways.called_if_other(ref.pool) else opened
+        if self._ways.is_shared(ref.pool) and (silent := self._ways.silent_of(ref.pool)):
+            raise Unknown(f"{silent}, and may be writing to it yet: wait until it does, or send it from the beginning")
+        return self._coming(ref, await self._patient.blobs.resume(ref, size, deadline=deadline), size)
+
+    def _coming(self, ref: MediaRef, opened: Incoming, size: int = 0) -> Incoming:
+        if not self._ways.called_if_other(ref.pool):
+            return opened
+        if self._ways.is_shared(ref.pool):
+            return cast(Incoming, Coming(opened, ref, self._patient))
+        return ResumedIncoming(self._patient, ref, opened, size)
 
     async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing:
         opened = await self._patient.blobs.get(ref, deadline=deadline)
         return ResumedOutgoing(self._patient, ref, opened) if self._ways.called_if_other(ref.pool) else opened
 
 
+class Coming:
+    """An object that comes into a shared pool: what is let go of belongs nowhere, also if its host is lost by then.
+
+    No host tidies up there by itself.
+    """
+
+    def __init__(self, opened: Incoming, ref: MediaRef, storage: Patient) -> None:
+        self._opened = opened
+        self._ref = ref
+        self._storage = storage
+        self._stays = False
+        storage.coming.add(ref)
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self._opened, call)
+
+    async def finish(self) -> Content:
+        content = await self._opened.finish()
+        self._stays = True
+        return content
+
+    async def leave(self) -> None:
+        self._stays = True  # also where the answer is lost: what has come is gone on with
+        await self._opened.leave()
+
+    async def close(self) -> None:
+        await self._opened.close()
+        if not self._stays:
+            await self._storage.trash.settle(self._ref, Belongs.NOWHERE, deadline=SETTLE)
+        self._storage.coming.discard(self._ref)
+
+
 class RoutedTrash:
     """Keeps `velocity.storage.port.Trash`. What a host was not told, as it does not answer, it is told later."""
 
     def __init__(self, ways: Ways, again: float) -> None:
-        part = _Part(ways, "trash")
+        part = Part(ways, "trash")
         self._ways = ways
         self._again = again
         self._lift, self._restore, self._held = part.lift, part.restore, part.held
