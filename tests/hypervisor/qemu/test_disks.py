@@ -24,6 +24,10 @@ WAYS = ((Bus.BLOCK, False), (Bus.USB, False), (Bus.VIRTIO, False), (Bus.USB, Tru
 """How a medium may be attached, and whether as a CD-ROM."""
 
 
+SHARED = 7
+"""A pool that other hosts have, too."""
+
+
 class Blank(NoMedia):
     """Media are there as soon as somebody opens them."""
 
@@ -37,6 +41,9 @@ class Blank(NoMedia):
 
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
         return super().direct_lacks(msgspec.structs.replace(media, pool=HOST_POOL), descriptor, readonly=readonly)
+
+    def is_shared(self, media: MediaRef) -> bool:
+        return media.pool == SHARED
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir)
@@ -89,6 +96,19 @@ async def test_qemu_goes_past_the_page_cache_in_every_way_that_a_disk_is_attache
         aio = driver.sessions.place.direct_aio
         assert command.count("aio=") == command.count(f"aio={aio}") == (len(WAYS) if cache is Cache.NONE else 0)
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+
+
+@pytest.mark.holds("MANY-131")
+async def test_a_disk_in_a_shared_pool_is_locked_from_the_start_and_when_it_is_attached(driver: QemuHypervisor) -> None:
+    first, second = (DiskSpec(MediaRef(SHARED, UUID(int=one), "raw"), Bus.BLOCK, False, False) for one in (1, 2))
+    who = await started(driver, first)
+    command = " ".join(await driver.hosts.command(who, deadline=DEADLINE) or ())
+    assert command.count("file.locking=on") == 1
+    asked = msgspec.structs.replace(spec(driver, held=True, displays=0), disks=(first, second))
+    assert (await driver.machines.alter(who, asked, deadline=DEADLINE)).waits == ()
+    for disk in (first, second):
+        with pytest.raises(HypervisorError, match='Failed to get "write" lock'):
+            await started(driver, disk)
 
 
 @pytest.mark.holds("GUEST-46")

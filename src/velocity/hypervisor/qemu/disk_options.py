@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from velocity.hypervisor.port import SECTOR, Bus, DiskSpec, MachineSpec
 
+CHOICES = frozenset({"locking"})
+"""What may be on, off, or something else."""
 FUNCTIONS = 8
 """Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
 NUMBERS = frozenset({"bootindex", "scsi-id", "logical_block_size", "physical_block_size", "p2", "p3"})
@@ -128,5 +130,6 @@ def as_arguments(text: str) -> dict[str, Any]:
         into = found
         for key in outer:
             into = into.setdefault(key, {})
-        into[last] = int(value) if last in NUMBERS else {"on": True, "off": False}.get(value, value)
+        switch = value if last in CHOICES else {"on": True, "off": False}.get(value, value)
+        into[last] = int(value) if last in NUMBERS else switch
     return found
