@@ -24,10 +24,19 @@ from tests.hosts.installation import Installation
 from tests.journeys.server import free_port
 from tests.patience import PATIENCE, at_last
 from tests.ports.subjects import spec
+from velocity.config import PoolSetting
 from velocity.contract.joining import NodeToken
 from velocity.hypervisor.port import Fact, HostId, Incarnation, Stop
+from velocity.storage.directory.places import MARK
 
 DEADLINE = 30.0
+
+
+def shared_by(both: Path) -> Path:
+    """Storage that the hosts whose data are there have mounted."""
+    path = both / "shared"
+    (path / MARK).parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 class NodeProcess:
@@ -45,6 +54,8 @@ class NodeProcess:
             "VELOCITY_RUNTIME_DIR": str(runtime),
             "VELOCITY_NAT_SUBNET": "none",
             "VELOCITY_ACCELERATOR": "tcg",
+            "VELOCITY_POOLS": f'[{{mpid=2, name="bee", path="{data}/own"}}, '
+            f'{{mpid=7, name="shared", path="{shared_by(data.parent)}", shared=true}}]',
         }
 
     def run(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -85,11 +96,13 @@ def node(tmp_path: Path, runtime: Path) -> Iterator[NodeProcess]:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.holds("MANY-40", "MANY-41", "MANY-42", "MANY-62")
+@pytest.mark.holds("MANY-40", "MANY-41", "MANY-42", "MANY-62", "MANY-136")
 @pytest.mark.guest
 def test_a_machine_joins_by_one_command_and_its_guests_outlive_every_process(tmp_path: Path, node: NodeProcess) -> None:
-    with hosting(tmp_path / "a") as host:
+    own = PoolSetting(1, "default", tmp_path / "a" / "media")
+    with hosting(tmp_path / "a", pools=[own, PoolSetting(7, "shared", shared_by(tmp_path), shared=True)]) as host:
         joins(host, node)
+        shares(host, node)
     asyncio.run(outlives(Installation(tmp_path / "a"), node))
 
 
@@ -120,6 +133,20 @@ def joins(host: Host, node: NodeProcess) -> None:
     assert "runs on" in join(word).stderr, "its data directory is in use"
     hold_back(host, node, NodeToken.read(word))
     knocks(node)
+
+
+def shares(host: Host, node: NodeProcess) -> None:
+    """A disk that the server's own host has made is a VM's on the node, which runs with it under a uid of its own."""
+    host.ok("media", "create", "disk", "--size", "1M", "--pool", "shared")
+    at_last(lambda: ", bee" in host.ok("pool", "list", "--match", "shared"), "the node's having the pool")
+    host.ok("vm", "create", "guest", "--memory", "64M", "--media", "disk", "--host", "bee")
+    host.ok("vm", "start", "guest")
+    (pid,) = node.guests()
+    assert b"file.locking=on" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    host.ok("vm", "stop", "guest", "--force")
+    host.ok("vm", "rm", "guest", "--purge")
+    host.ok("media", "rm", "disk", "--purge")
+    assert [one.name for one in shared_by(node.data.parent).iterdir() if one.is_file()] == []
 
 
 def knocks(node: NodeProcess) -> None:

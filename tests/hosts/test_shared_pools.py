@@ -12,8 +12,9 @@ from tests.api.images import wait
 from tests.api.world import World
 from tests.host import hosting
 from tests.hosts.sharing import MPID, NAME, Shared
-from tests.hosts.together import attaching, machine
+from tests.hosts.together import attaching, machine, together
 from tests.patience import eventually
+from velocity.config import PoolSetting
 from velocity.hosts.port import AttachedHost, OfferedPool
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import AttachedHosts
@@ -106,12 +107,27 @@ async def test_a_host_without_the_mount_does_not_have_the_pool_and_writes_nothin
 
 
 @pytest.mark.holds("MANY-121")
-async def test_storage_that_is_unmounted_is_noticed_by_itself(tmp_path: Path) -> None:
+async def test_storage_that_is_unmounted_is_noticed_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shared = Shared(tmp_path)
     async with shared.server() as w:
         shared.b.mounted.unmount()
         w.server.hosts.shared.ask()
         await eventually(lambda: has_it(w) == {A})
+    assert "host 'b' does not have the shared pool 7 ('shared'): mount its storage there" in caplog.text
+
+
+@pytest.mark.holds("MANY-137")
+async def test_a_pool_of_one_host_becomes_shared_when_both_say_so(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    alone = [PoolSetting(MPID, NAME, shared.own.path)]
+    async with together(tmp_path / "data", pools=alone) as w:
+        mid = await uploaded(w)
+    async with shared.server() as w:
+        assert has_it(w) == {A, B}
+        assert await content(w, mid) == BYTES
+        await w.ok(
+            "PUT", "/v/vm/state", vmid=await w.vm(host=2, media=[{"mid": mid, "mode": "VIRTIO"}]), state="RUNNING"
+        )
 
 
 @pytest.mark.holds("MANY-122")

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from tests.node.served import NAME, Served, authority, identity, now
@@ -18,7 +19,7 @@ from tests.ports.subjects import HOST, Listener, machine, spec, until
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Fact, Hypervisor, HypervisorError, Unknown
-from velocity.node import remote
+from velocity.node import remote, wire
 from velocity.node.certificates import Authority
 from velocity.node.names import CONTROLLER, node_name
 from velocity.node.remote import Connection, NoFiles
@@ -252,3 +253,10 @@ async def test_a_node_that_goes_away_ends_the_news_and_is_found_again(pair: Pair
     await until_connected(hypervisor)
     listing = await hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     assert [(found.who, found.fact) for found in listing.found] == [(who, Fact.RUNNING)]
+
+
+def test_an_argument_that_an_older_controller_does_not_send_has_its_default() -> None:
+    call = wire.STORAGE["pools"]["open"]
+    older = {"pool": 1, "kept": (), "trashed": (), "coming": (), "deadline": 1.0}
+    assert call.bound(msgspec.msgpack.encode(older))["tidy"] is True
+    assert call.bound(call.request((1, (), (), ()), {"tidy": False, "deadline": 1.0}))["tidy"] is False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextvars import Context
 
@@ -12,6 +13,8 @@ from velocity.hypervisor.port import HostId
 from velocity.hypervisor.storage_ways import StorageWays
 from velocity.storage.port import PoolMark, Storage, Unknown
 from velocity.storage.routed import routed
+
+log = logging.getLogger(__name__)
 
 EVERY = 5.0
 """Seconds after which the hosts are asked again: storage is unmounted without a word."""
@@ -65,8 +68,16 @@ class SharedPools:
                     self._hosts.pool_hosts.note(mpid, host, mark)
             if known == (known := self._hosts.pool_hosts.identity(mpid)):
                 break
-        if had != self._hosts.hosts_of(mpid):
+        if had != (has := self._hosts.hosts_of(mpid)):
+            self._log(mpid, set(had), set(has))
             self.changed(mpid)
+
+    def _log(self, mpid: int, had: set[HostId], has: set[HostId]) -> None:
+        for host in had - has:
+            if self._hosts.find(host) is not None and (words := self._hosts.conflicts(host).get(mpid)):
+                log.warning("%s", words)
+        for host in has - had:
+            log.info("%s has the shared pool %d", self._hosts.called(host), mpid)
 
     async def _mark(self, mpid: int, host: HostId) -> PoolMark | None:
         """None: the host does not answer, which says nothing of the pool."""
