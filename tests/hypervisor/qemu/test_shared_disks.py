@@ -21,11 +21,20 @@ MACHINE = ("qemu-system-x86_64", "-machine", "pc", "-m", "16", "-S", "-nodefault
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def opened(path: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A QEMU that has this file as a disk, by a descriptor of its own, as each host has."""
     descriptor = os.open(path, os.O_RDWR)
     has = node(disk(Bus.BLOCK), 0, 1, None, shared=True)
-    words = [*MACHINE, "-add-fd", f"fd={descriptor},set=1", "-blockdev", has, "-device", "virtio-blk-pci,drive=disk0"]
+    words = [
+        *MACHINE,
+        *more,
+        "-add-fd",
+        f"fd={descriptor},set=1",
+        "-blockdev",
+        has,
+        "-device",
+        "virtio-blk-pci,drive=disk0",
+    ]
     process = subprocess.Popen(words, stdin=-1, stdout=-1, stderr=-1, pass_fds=(descriptor,))
     os.close(descriptor)
     try:
@@ -45,6 +54,10 @@ def test_a_second_qemu_does_not_get_a_disk_that_one_writes_to(tmp_path: Path) ->
         with opened(file) as second:
             assert second.wait(PATIENCE) == 1
             assert second.stderr is not None and b'Failed to get "write" lock' in second.stderr.read()
+        with opened(file, "-incoming", "defer") as coming:
+            assert coming.stdout is not None and b"QMP" in coming.stdout.readline(), (
+                "it may wait for the first one's guest"
+            )
         assert first.poll() is None
 
 
