@@ -1,30 +1,65 @@
-/** What a host is wanted for from now on. */
+/** What a host is wanted for from now on; one that is drained may have its VMs move away, too. */
+import { Checkbox } from "@patternfly/react-core";
+import { useState } from "react";
 import { call } from "@/api/call";
 import type { NodeInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
+import { count } from "@/ui/format";
 import { type DutyChange, hostWord } from "./words";
 
-export function ChangeDuty({ host, change, onClose }: { host: NodeInfo; change: DutyChange; onClose: () => void }) {
+export function ChangeDuty({
+  host,
+  alone,
+  change,
+  onClose,
+}: {
+  host: NodeInfo;
+  /** There is no other host. */
+  alone: boolean;
+  change: DutyChange;
+  onClose: () => void;
+}) {
   const act = useAction();
+  const [moves, setMoves] = useState(false);
+  const drains = change.duty === "draining" && moves;
   const body = { host: host.host, duty: change.duty };
+  const drain = { host: host.host };
+  const words = ["velocity", "node", change.command, hostWord(host)];
   return (
     <Confirm
       title={change.title(host.name)}
       verb={change.verb}
       danger={false}
-      cli={["velocity", "node", change.command, hostWord(host)]}
-      request={{ method: "patch", path: "/h/node", body }}
+      cli={drains ? [...words, "--move"] : words}
+      request={
+        drains ? { method: "put", path: "/h/node/drain", body: drain } : { method: "patch", path: "/h/node", body }
+      }
       onConfirm={() =>
-        act({
-          pending: change.pending(host.name),
-          done: change.done(host.name),
-          do: () => call("patch", "/h/node", body),
-        })
+        drains
+          ? act({
+              pending: `Starting to drain ${host.name}`,
+              done: `VMs move away from ${host.name}: Tasks shows how far it is`,
+              do: () => call("put", "/h/node/drain", drain),
+            })
+          : act({
+              pending: change.pending(host.name),
+              done: change.done(host.name),
+              do: () => call("patch", "/h/node", body),
+            })
       }
       onClose={onClose}
     >
       <p>{change.about}</p>
+      {change.duty === "draining" && host.vms > 0 && !alone && (
+        <Checkbox
+          id="drain-move"
+          label={`Move its ${count(host.vms, "VM")} to other hosts`}
+          description="Two at a time, while they run or stopped. What cannot go, the task says with the reason."
+          isChecked={moves}
+          onChange={(_event, on) => setMoves(on)}
+        />
+      )}
     </Confirm>
   );
 }

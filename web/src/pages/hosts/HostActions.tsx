@@ -9,7 +9,7 @@ import { changesOf, type DutyChange } from "./words";
 
 export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: DutyChange | "remove") => void }) {
   const [open, setOpen] = useState(false);
-  const held = host.vms > 0 ? `${count(host.vms, "VM")} on it: delete or move them first` : undefined;
+  const held = host.vms > 0 ? `${count(host.vms, "VM")} on it: move or delete them first` : undefined;
   return (
     <Dropdown
       isOpen={open}

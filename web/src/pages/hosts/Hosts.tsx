@@ -117,7 +117,9 @@ export default function Hosts() {
       </Section>
       {adds && <AddHost hosts={hosts} onClose={() => setAdds(false)} />}
       {wish?.change === "remove" && <RemoveHost host={wish.host} onClose={close} />}
-      {wish && wish.change !== "remove" && <ChangeDuty host={wish.host} change={wish.change} onClose={close} />}
+      {wish && wish.change !== "remove" && (
+        <ChangeDuty host={wish.host} alone={hosts.length < 2} change={wish.change} onClose={close} />
+      )}
     </>
   );
 }

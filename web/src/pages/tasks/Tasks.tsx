@@ -69,7 +69,7 @@ export default function Tasks() {
   }, [users, media, path]);
   return (
     <>
-      <PageHead title="Tasks" about="Imports, clones and emptying the trash. Ended tasks are kept for a day." />
+      <PageHead title="Tasks" about="Imports, clones, moves and emptying the trash. Ended tasks are kept for a day." />
       <Section>
         <DataTable
           id="tasks"

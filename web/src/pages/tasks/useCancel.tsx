@@ -8,6 +8,12 @@ import { Confirm } from "@/ui/Confirm";
 import { idWord } from "@/ui/vmCli";
 import { titleOf } from "./words";
 
+const ABOUT: Record<string, string> = {
+  empty: "What it has removed is gone; the rest stays in the trash.",
+  move_vm: "The VM stays on the host that it is on.",
+  drain: "VMs that have moved stay where they are; those that are being moved stay where they were.",
+};
+
 /** The dialog, to be shown somewhere, and how to open it. */
 export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
   const [asked, setAsked] = useState<TaskInfo>();
@@ -30,9 +36,7 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
       onClose={() => setAsked(undefined)}
     >
       <Content component="p">
-        {asked.kind === "empty"
-          ? "What it has removed is gone; the rest stays in the trash."
-          : "What it has made so far is removed. Its source stays as it is."}
+        {ABOUT[asked.kind] ?? "What it has made so far is removed. Its source stays as it is."}
       </Content>
     </Confirm>
   );

@@ -9,6 +9,8 @@ const DOING: Record<string, string> = {
   convert: "Converting",
   compact: "Compacting",
   clone_vm: "Making the VM",
+  move_vm: "Moving the VM",
+  drain: "Moving all VMs away from",
   fetch: "Fetching",
   empty: "Emptying the",
 };
@@ -19,6 +21,8 @@ const WORK: Record<string, string> = {
   convert: "Conversion of",
   compact: "Compaction of",
   clone_vm: "VM",
+  move_vm: "Move of the VM",
+  drain: "Draining of",
   fetch: "Fetch of",
   empty: "Emptying of the",
 };
@@ -32,7 +36,13 @@ const CHANGING: ReadonlySet<string> = new Set(["move", "convert", "compact"]);
 
 /** What became of what a task that was cancelled was about. */
 export const cancelledWords = (kind: string): string =>
-  CHANGING.has(kind) ? "The medium is as it was" : "Nothing was kept";
+  CHANGING.has(kind)
+    ? "The medium is as it was"
+    : kind === "move_vm"
+      ? "The VM stays where it was"
+      : kind === "drain"
+        ? "What had moved stays there"
+        : "Nothing was kept";
 
 /** 0 to 100, or undefined while the server does not know how far it has to go. */
 export const percent = (task: TaskInfo): number | undefined =>
@@ -46,9 +56,17 @@ export function progressWords(task: TaskInfo, now: number): string {
   if (task.total <= 0) return task.done > 0 ? amount(task, task.done) : "started";
   const beside = task.total_bytes ? ` (${bytes(task.done_bytes ?? 0)} of ${bytes(task.total_bytes)})` : "";
   const far = `${amount(task, task.done)} of ${amount(task, task.total)}${beside}`;
-  const left = secondsLeft(task, now);
-  return left === undefined ? far : `${far}, about ${duration(left)} left`;
+  const phase = task.phase === undefined ? "" : `${PHASES[task.phase] ?? task.phase}: `;
+  const left = task.phase === undefined ? secondsLeft(task, now) : undefined; // each phase counts anew
+  return left === undefined ? `${phase}${far}` : `${far}, about ${duration(left)} left`;
 }
+
+const PHASES: Record<string, string> = {
+  "copying media": "Copying media",
+  disks: "Copying disks",
+  memory: "Copying memory",
+  "handing over": "Handing over",
+};
 
 const SOON = 3;
 

@@ -9,12 +9,13 @@ import { Dropdown } from "@/ui/Dropdown";
 import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
 import { Clone } from "./Clone";
+import { MoveToHost } from "./MoveToHost";
 import { MoveVm } from "./MoveVm";
 import { NextBoot } from "./NextBoot";
 import { Reset } from "./Reset";
 import { Restart } from "./Restart";
 
-type Dialog = "kill" | "restart" | "reset" | "boot" | "clone" | "move" | "delete";
+type Dialog = "kill" | "restart" | "reset" | "boot" | "clone" | "move" | "host" | "delete";
 
 const ICONS: Record<VmAction["verb"], IconName> = {
   start: "play",
@@ -35,6 +36,7 @@ export function VmActions({ vm }: { vm: Vm }) {
   const mayState = may("vm.state", vm.gid);
   const mayRemove = may("vm.remove", vm.gid);
   const mayCreate = may("vm.create", vm.gid);
+  const mayGo = vm.host !== undefined && vm.moving === undefined && may("vm.alter", vm.gid);
   const buttons = actionsOf(vm, may);
   const close = () => setDialog(undefined);
   const stopped = vm.state === "STOPPED";
@@ -53,7 +55,7 @@ export function VmActions({ vm }: { vm: Vm }) {
             {one.title}
           </Button>
         ))}
-      {(mayState || mayRemove || mayCreate) && (
+      {(mayState || mayRemove || mayCreate || mayGo) && (
         <Dropdown
           isOpen={open}
           onOpenChange={setOpen}
@@ -93,9 +95,10 @@ export function VmActions({ vm }: { vm: Vm }) {
               </DropdownItem>
             )}
             {mayState && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
-            {mayState && (mayCreate || mayRemove) && <Divider component="li" />}
+            {mayState && (mayCreate || mayRemove || mayGo) && <Divider component="li" />}
             {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
             {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move…</DropdownItem>}
+            {mayGo && <DropdownItem onClick={() => setDialog("host")}>Move to another host…</DropdownItem>}
             {mayRemove && <Divider component="li" />}
             {mayRemove && (
               <DropdownItem isDanger onClick={() => setDialog("delete")}>
@@ -111,6 +114,7 @@ export function VmActions({ vm }: { vm: Vm }) {
       {dialog === "boot" && <NextBoot vm={vm} onClose={close} />}
       {dialog === "clone" && <Clone vm={vm} onClose={close} />}
       {dialog === "move" && <MoveVm vm={vm} onClose={close} />}
+      {dialog === "host" && <MoveToHost vm={vm} onClose={close} />}
       {dialog === "delete" && <DeleteVms vms={[vm]} onDone={() => void navigate("/vms")} onClose={close} />}
     </>
   );

@@ -9,6 +9,7 @@ import { StateLabel, type Tone, vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { waitingWords } from "@/ui/vmSettings";
 import { When } from "@/ui/When";
+import { OnItsWay } from "./OnItsWay";
 import { VmActions } from "./VmActions";
 
 export function VmHead({ vm, children }: { vm: Vm; children: ReactNode }) {
@@ -67,6 +68,7 @@ export function VmNotes({ vm }: { vm: Vm }) {
             : "The guest shuts down by itself. If it does not react, press its power button again, or force it off."}
         </Note>
       )}
+      {vm.moving && <OnItsWay vm={vm} moving={vm.moving} />}
       {vm.next_boot && (
         <Note tone="busy" title={`Next start: ${nextBootWords(vm.next_boot, known)}`}>
           Once; then its normal boot order again.

@@ -1,0 +1,112 @@
+/** Another host, as a task: while the VM runs, or stopped, with the media of its host. */
+import { FormGroup, Skeleton } from "@patternfly/react-core";
+import { useState } from "react";
+import { call } from "@/api/call";
+import { useObjects, usePools, type Vm } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import type { MoveTarget } from "@/api/schema";
+import { useAction } from "@/ui/actions";
+import { Choose } from "@/ui/Choose";
+import { Failed } from "@/ui/Failed";
+import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
+import { useGroupPath } from "@/ui/groups";
+import { idWord, MISREAD, vmCli } from "@/ui/vmCli";
+
+const FIELDS = ["host", "mpid"];
+
+export function MoveToHost({ vm, onClose }: { vm: Vm; onClose: () => void }) {
+  const act = useAction();
+  const path = useGroupPath();
+  const asked = useAnswer("post", "/v/vm/host", { vmid: vm.vmid });
+  const refused = useRefusal(FIELDS);
+  const [chosen, setHost] = useState<number>();
+  const hosts = asked.data?.hosts ?? [];
+  const fit = hosts.filter((one) => one.lacks === undefined);
+  const target = fit.find((one) => one.host === chosen) ?? fit[0];
+  const body = { vmid: vm.vmid, host: target?.host ?? 0 };
+  const word = target === undefined || MISREAD.test(target.name) ? idWord(body.host) : target.name;
+  const submit = () => {
+    refused.clear();
+    return act({
+      pending: `Starting to move ${vm.name}`,
+      done: `${vm.name} is being moved: its page shows how far it is`,
+      do: async () => {
+        try {
+          return await call("put", "/v/vm/host", body);
+        } catch (error) {
+          refused.set(error);
+          throw error;
+        }
+      },
+    });
+  };
+  return (
+    <FormDialog
+      title={`Move ${vm.name} to another host`}
+      about={
+        vm.state === "RUNNING"
+          ? "It keeps running; its guest stands still for a moment at the end. Until then it can be cancelled."
+          : "It starts there from now on. Until it has been copied it can be cancelled."
+      }
+      verb="Move"
+      ready={target !== undefined}
+      missing={asked.data !== undefined && target === undefined ? "No other host can have it now." : undefined}
+      refusal={refused.last}
+      cli={vmCli({ ...vm, path: path(vm.gid) }, "move", "--host", word)}
+      request={{ method: "put", path: "/v/vm/host", body }}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      {asked.isError && <Failed error={asked.error} what="The hosts" again={() => void asked.refetch()} />}
+      {asked.isPending && <Skeleton height="4rem" screenreaderText="Looking at the hosts" />}
+      {fit.length > 0 && (
+        <FormGroup label="Host" fieldId="move-host">
+          <Choose
+            id="move-host"
+            value={String(target?.host ?? "")}
+            onChange={(value) => setHost(Number(value))}
+            choices={fit.map((one) => ({ value: String(one.host), label: one.name }))}
+          />
+          <Hint wrong={refused.at("host") ?? refused.at("mpid")} />
+        </FormGroup>
+      )}
+      {target && <TakesAlong target={target} />}
+      <Lacking hosts={hosts.filter((one) => one.lacks !== undefined)} />
+    </FormDialog>
+  );
+}
+
+function TakesAlong({ target }: { target: MoveTarget }) {
+  const media = useObjects("medium");
+  const pools = usePools();
+  const called = (mid: string) => media.find((one) => one.mid === mid)?.name ?? mid;
+  const pool = (mpid: number) => pools.find((one) => one.mpid === mpid)?.name ?? `pool ${mpid}`;
+  if (target.media.length === 0) return <p className="v-subtle">No medium has to be copied.</p>;
+  return (
+    <FormGroup role="group" label="Takes along" fieldId="move-media">
+      <ul>
+        {target.media.map((one) => (
+          <li key={one.mid}>
+            {called(one.mid)}, to {pool(one.mpid)}
+          </li>
+        ))}
+      </ul>
+    </FormGroup>
+  );
+}
+
+/** What the others lack, with the cure. */
+function Lacking({ hosts }: { hosts: readonly MoveTarget[] }) {
+  if (hosts.length === 0) return null;
+  return (
+    <FormGroup role="group" label="Cannot have it now" fieldId="move-lacking">
+      <ul>
+        {hosts.map((one) => (
+          <li key={one.host}>
+            {one.name}: {one.lacks}
+          </li>
+        ))}
+      </ul>
+    </FormGroup>
+  );
+}
