@@ -80,6 +80,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="the URL of the database (`postgresql://user:password@host/name`); empty: SQLite in `data_dir`",
         ),
     ] = ""
+    standby: Annotated[
+        bool, Meta(description="wait as a node while another server leads the database (PostgreSQL), then take over")
+    ] = False
     pools: Annotated[
         list[PoolSetting],
         Meta(

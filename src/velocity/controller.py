@@ -20,7 +20,7 @@ from velocity.hosts.connector import Connector
 from velocity.hosts.copies import Copies
 from velocity.hosts.fencing import FenceAgents
 from velocity.hosts.lost import LostHosts
-from velocity.hosts.members import Dialing, Known
+from velocity.hosts.members import Dialing, Known, Member, Sealed
 from velocity.hosts.membership import Beside, Membership
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hosts.roster import Roster
@@ -87,6 +87,12 @@ def membership(
     certainty.keepers, certainty.complete = keepers, not promotion.copied
     if promotion.term and promotion.term == database.term.mine - 1:
         certainty.be_sure()
+
+    def join_oneself(own: Member, authority: Sealed) -> Member:
+        from velocity.node import joining  # certificates, as above
+
+        return joining.join_oneself(settings, own, authority, dialing().sign)
+
     agents = FenceAgents([Path(one) for one in settings.fence_agents])
     scheme = "https" if settings.tls_cert else "http"
     return Membership(
@@ -98,6 +104,7 @@ def membership(
         lost=LostHosts(store, roster, connector.trouble, attaching, agents, settings.fence_after, clock),
         keepers_changed=keepers_changed,
         beside=_sentinels(settings, lambda: database.term.mine, machine, partial(give_way, "a later server")),
+        join_oneself=join_oneself if settings.standby else None,
         own=own,
         urls=lambda: urls(scheme, settings.address),
         clock=clock,

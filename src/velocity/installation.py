@@ -18,8 +18,9 @@ from velocity.config import Settings
 from velocity.hosts.members import Member
 from velocity.node import identity, places
 from velocity.store.database import Database
+from velocity.store.engine import in_words
 from velocity.store.errors import DatabaseError
-from velocity.store.hosts import SqlMembers, claim_own
+from velocity.store.hosts import SqlMembers, claim_own, leader_name
 
 if TYPE_CHECKING:
     from velocity.node.wire import Displaced
@@ -34,9 +35,12 @@ class InUse(CannotStart):
     """Another server works on the same data directory, or on the same database."""
 
 
-def leadership(data_dir: Path) -> FileLock:
-    """A lock that dies with its holder: one server on a data directory. Raises `InUse`."""
-    if places.identity(data_dir).exists():
+def leadership(data_dir: Path, *, stands_by: bool = False) -> FileLock:
+    """A lock that dies with its holder: one server on a data directory. Raises `InUse`.
+
+    `stands_by`: it is a node while another server leads, and both by turns.
+    """
+    if places.identity(data_dir).exists() and not stands_by:
         raise CannotStart(
             f"{data_dir} is the data directory of a node, which another server controls: start it by `velocity node "
             f"serve`, or choose another `data_dir`; to make it a server, remove {data_dir / 'node'}"
@@ -86,6 +90,40 @@ def check_leads(data_dir: Path) -> None:
 
 def forget_displaced(data_dir: Path) -> None:
     _displacement(data_dir).unlink(missing_ok=True)
+
+
+def is_led(database: Database) -> bool:
+    """Whether some server leads it now. Raises `CannotStart` where that cannot be told."""
+    try:
+        with in_words(database.engine.url):
+            database.lock.take()
+    except Busy:
+        return True
+    except DatabaseError as error:
+        raise CannotStart(str(error)) from None
+    database.lock.close()
+    return False
+
+
+def leader_of(database: Database) -> str:
+    """The name of the host whose server leads it, or led last. Raises `CannotStart`."""
+    try:
+        with in_words(database.engine.url):
+            return leader_name(database)
+    except DatabaseError as error:
+        raise CannotStart(str(error)) from None
+
+
+def check_known(settings: Settings, database: Database) -> None:
+    """Raises `CannotStart` where this machine is no host of the database, and could never lead it."""
+    machine = identity.machine_of(settings.data_dir)
+    try:
+        with in_words(database.engine.url):
+            members = SqlMembers(database).load().members
+    except DatabaseError:
+        return  # as of another version: found out when it is opened
+    if machine not in [one.uuid for one in members]:
+        raise _stranger([one.called for one in members])
 
 
 def set_aside(data_dir: Path) -> Path:
@@ -142,11 +180,14 @@ def own_host(settings: Settings, database: Database) -> Member:
     own = claim_own(database, machine)
     if own is not None:
         return own
-    names = ", ".join(one.called for one in SqlMembers(database).load().members)
-    raise CannotStart(
-        f"this machine is none of the hosts that the database knows ({names}), and would take its own VMs for theirs: "
-        "for a further host, join (`velocity node join`, in an empty `data_dir`); in the place of one of them that is "
-        "gone for good, or whose data directory is lost, `velocity promote --as HOST`"
+    raise _stranger([one.called for one in SqlMembers(database).load().members])
+
+
+def _stranger(names: list[str]) -> CannotStart:
+    return CannotStart(
+        f"this machine is none of the hosts that the database knows ({', '.join(names)}), and would take its own VMs "
+        "for theirs: for a further host, join (`velocity node join`, in an empty `data_dir`); in the place of one of "
+        "them that is gone for good, or whose data directory is lost, `velocity promote --as HOST`"
     )
 
 

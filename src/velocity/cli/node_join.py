@@ -79,7 +79,7 @@ def _check_no_server(settings: Settings) -> None:
         raise click.ClickException(
             "this machine was the server: say --former-server, which sets its database aside; its guests run on"
         )
-    if settings.database or (settings.data_dir / "velocity.db").exists():
+    if (settings.database and not settings.standby) or (settings.data_dir / "velocity.db").exists():
         raise click.ClickException(
             f"{settings.data_dir} is the data directory of a server, and a machine is a server or a node: choose "
             "another `data_dir`, or move that data away"

@@ -46,7 +46,7 @@ def run(settings: Settings) -> None:
     with logging_to_stderr(), locked(settings):
         own = joined(settings)
         try:
-            asyncio.run(serve_node(settings, own, lambda media: _driver(settings, media), directories))
+            asyncio.run(serve_node(settings, own, lambda media: driver(settings, media), directories))
         except (HypervisorError, RuntimeError) as error:
             raise click.ClickException(_words(settings, error)) from None
         except OSError as error:
@@ -108,7 +108,7 @@ async def serve_node(
     click.echo("\nThe node has ended; its guests keep running.", err=True)
 
 
-async def _driver(settings: Settings, media: MediaFiles) -> Hypervisor:
+async def driver(settings: Settings, media: MediaFiles) -> Hypervisor:
     from velocity.hypervisor.qemu.driver import QemuHypervisor
     from velocity.hypervisor.qemu.options import options
 

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 import uvicorn
 import uvloop
 from argon2.exceptions import HashingError
@@ -48,10 +49,12 @@ LISTEN_CURES = {
 
 @click.command()
 @click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings file (TOML).")
-def serve(file: Path | None) -> None:
+@click.option("--standby", is_flag=True, help="Wait while another server leads the database, then take over.")
+def serve(file: Path | None, standby: bool) -> None:
     """Start the server. Ctrl-C ends the server only: guests keep running."""
     try:
         settings = load(file)
+        settings = msgspec.structs.replace(settings, standby=standby or settings.standby)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     warn_of_foreign()
@@ -84,6 +87,8 @@ async def _serve(settings: Settings) -> None:
     except tls.BadCertificate as error:
         raise StartError(str(error)) from None
     listener = _listen(settings)
+    if settings.standby and not await _stand_by(settings, listener, certificate):
+        return
     gc.disable()  # of 10,000 VMs it would take a third of what follows, and find nothing
     try:
         asyncio.get_running_loop().set_default_executor(work_threads(of_pools=AT_ONCE * len(settings.media_pools) + 1))
@@ -134,6 +139,20 @@ async def _serve(settings: Settings) -> None:
             displaced(settings.data_dir)
             or "another server has taken over the database: stop one of the two, or give it a database of its own"
         )
+
+
+async def _stand_by(settings: Settings, listener: socket.socket, certificate: tls.Certificate | None) -> bool:
+    from velocity.cli.standby import stand_by  # gRPC, which a server that leads alone does without
+
+    leads = False
+    try:
+        leads = await stand_by(settings, listener, certificate)
+    except (app.CannotStart, HypervisorError) as error:
+        raise StartError(str(error)) from None
+    finally:
+        if not leads:
+            listener.close()
+    return leads
 
 
 def _reload(certificate: tls.Certificate | None) -> None:

@@ -105,7 +105,7 @@ class NodeInfo(Wire, frozen=True):
         | UnsetType
     ) = UNSET
     since: Annotated[UnixTime, Meta(description="when it was heard last; absent: online, or never")] | UnsetType = UNSET
-    address: Annotated[str, Meta(description="absent: the server's own")] | UnsetType = UNSET
+    address: Annotated[str, Meta(description="absent: the server's own, unless it may stand by")] | UnsetType = UNSET
     uuid: Annotated[UUID, Meta(description="absent: the server's own")] | UnsetType = UNSET
     joined: UnixTime | UnsetType = UNSET
     certificate_expires: (

@@ -185,6 +185,9 @@ class MemberStore(Protocol):
     async def add_token(self, token: JoinToken, authority: Sealed, now: int) -> None:
         """Keep it, and the authority if there was none; tokens that expired before now are forgotten."""
 
+    async def introduce(self, member: Member, authority: Sealed) -> None:
+        """Keep the server's own host as one that has joined, and the authority if there was none."""
+
     async def join(self, member: Member, token: JoinToken) -> None:
         """Keep both as they are now: a new host, or one that is known."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStor
 from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
 from velocity.hypervisor.port import HostId
+
+log = logging.getLogger(__name__)
 
 TOKEN_LIFETIME = 3600
 """Seconds."""
@@ -67,11 +70,15 @@ class Membership:
         lost: LostHosts,
         keepers_changed: Callable[[], None],
         beside: Sequence[Beside] = (),
+        join_oneself: Callable[[Member, Sealed], Member] | None = None,
         own: Callable[[], Known],
         urls: Callable[[], list[str]],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`own` tells of the server's own host, `urls` where the server is found (in a thread)."""
+        """`own` tells of the server's own host, `urls` where the server is found (in a thread).
+
+        `join_oneself` makes the own host one that another server can control after this one (in a thread).
+        """
         self._store = store
         self._roster = roster
         self._dialing = dialing
@@ -80,6 +87,7 @@ class Membership:
         self.lost = lost
         self._keepers_changed = keepers_changed
         self._beside = (copies, *beside)
+        self._join_oneself = join_oneself
         self._own = own
         self._urls = urls
         self._clock = clock
@@ -95,6 +103,7 @@ class Membership:
         self._tokens = {one.name: one for one in rows.tokens}
         self._authority = rows.authority
         await self._know_own()
+        await self._introduce_own()
         for member in self._roster:
             await self._connections.follow(member, self._authority)
         for one in self._beside:
@@ -107,6 +116,22 @@ class Membership:
         after = self._roster.change(before.host, known=known)
         if before.known != known:
             await self._connections.note(after)
+
+    async def _introduce_own(self) -> None:
+        """A server that stands by when another leads is a host of that one then."""
+        if self._join_oneself is None:
+            return
+        before = self._roster.get(self._roster.own)
+        try:
+            authority = self._authority or await self._begin_anew(self._dialing())
+            after = await asyncio.to_thread(self._join_oneself, before, authority)
+            if after != before:
+                await self._store.introduce(after, authority)
+        except (Refused, OSError) as error:
+            log.warning("another server could not control this machine yet: %s", error)
+            return
+        self._authority = authority
+        self._roster.put(after)
 
     async def close(self) -> None:
         """Let go of the hosts, which go on with what they do."""
@@ -139,6 +164,8 @@ class Membership:
                 "cpus": known.facts.max_cpus,
                 "memory_mib": known.facts.memory,
             }
+        if one.own and one.address:
+            facts |= {"address": one.address}
         if not one.own:
             facts |= {"uuid": one.uuid, "address": one.address, "joined": one.joined}
             facts |= {"certificate_expires": known.certificate_expires} if known else {}
@@ -256,7 +283,7 @@ class Membership:
 
     async def set(self, asked: nodes.SetNode) -> nodes.NodeInfo:
         before = self._roster.get(asked.host)
-        if before.own and asked.address is not UNSET:
+        if before.own and not before.address and asked.address is not UNSET:
             raise Refused(Problem.NODE_OWN, "the server's own host has no address: leave it out", field="address")
         if asked.keeps_copy is True:
             self._check_copies(before)

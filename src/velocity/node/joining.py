@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import shutil
 import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -13,12 +18,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from velocity import durable
+from velocity.config import Settings
 from velocity.contract import joining
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined, JoinNode
+from velocity.hosts.addresses import urls
+from velocity.hosts.members import Member, Sealed, Signed
 from velocity.node import certificates, identity, places
 from velocity.node.identity import NodeIdentity
 
+Sign = Callable[[Sealed, str, UUID], Signed]
 WILD = ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
 
 
@@ -79,6 +88,42 @@ def accept(data_dir: Path, draft: Draft, token: NodeToken, answer: Joined) -> No
     identity.write(data_dir, own)
     places.draft(data_dir).unlink(missing_ok=True)
     return own
+
+
+def join_oneself(settings: Settings, own: Member, authority: Sealed, sign: Sign) -> Member:
+    """The server's own host, as a host of the server that may lead after this one; to be called in a thread.
+
+    What it has that holds stays. Raises `OSError`, `msgspec.MsgspecError`.
+    """
+    assert own.uuid is not None, "it was claimed"
+    has = identity.read(settings.data_dir)
+    same = has is not None and (has.serial, has.authority) == (own.serial, authority.certificate)
+    if has is not None and same and not certificates.is_due(has.shown, datetime.now(UTC)):
+        return own
+    key = certificates.new_key()
+    signed = sign(authority, certificates.request(key).decode(), own.uuid)
+    begins, expires = certificates.validity(signed.certificate.encode())
+    joined = NodeIdentity(
+        uuid=own.uuid, host=own.host, name=own.name, mpid=own.mpid, controllers=[settings.base_url], key=key.decode(),
+        certificate=signed.certificate, authority=authority.certificate, serial=signed.serial, begins=begins,
+        expires=expires,
+    )  # fmt: skip
+    identity.write(settings.data_dir, joined)
+    address = own.address or _reached_at(settings)
+    return dataclasses.replace(own, serial=signed.serial, renewing="", address=address, joined=int(time.time()))
+
+
+def _reached_at(settings: Settings) -> str:
+    """Where the next server may find this machine: by the address from which it goes to the database."""
+    if settings.node_listen.rpartition(":")[0] not in WILD:
+        return settings.node_listen
+    with contextlib.suppress(OSError):
+        if urlsplit(settings.database).hostname is not None:
+            address = own_address(settings.database, settings.node_listen)
+            if not address.startswith(("127.", "[::1]")):
+                return address
+    found = urls("node", (WILD[0], settings.node_port))
+    return found[0].partition("://")[2]
 
 
 def own_address(url: str, listen: str) -> str:

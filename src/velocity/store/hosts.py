@@ -98,10 +98,16 @@ class SqlMembers:
         def work(connection: Connection) -> None:
             connection.execute(delete(node_tokens).where(node_tokens.c.expires < now))
             connection.execute(insert(node_tokens).values(_token_row(token)))
-            if connection.execute(select(authority.c.id)).first() is None:
-                connection.execute(insert(authority).values(id=1, certificate=sealed.certificate, key=sealed.key))
+            _begin_to_sign(connection, sealed)
 
         await self._database.write(work)
+
+    async def introduce(self, member: Member, sealed: Sealed) -> None:
+        def work(connection: Connection) -> None:
+            _put(connection, member, {"serial", "renewing", "address", "joined"})
+            _begin_to_sign(connection, sealed)
+
+        await self._database.aside(work)
 
     async def join(self, member: Member, token: JoinToken) -> None:
         def work(connection: Connection) -> None:
@@ -165,6 +171,16 @@ def note_promotion(database: Database, term: int, copied: int = 0) -> None:
     database.read(work)
 
 
+def leader_name(database: Database) -> str:
+    """The name of the host whose server leads, or led last; empty: none has."""
+
+    def work(connection: Connection) -> str:
+        row = connection.execute(select(hosts).where(hosts.c.host_id == leads(connection))).first()
+        return "" if row is None else _member(row).called
+
+    return database.read(work)
+
+
 def leads(connection: Connection) -> int:
     """The host whose server leads, or led last; 0: none has."""
     return _number(connection, LEADS)
@@ -183,6 +199,11 @@ def _set_number(connection: Connection, name: str, number: int) -> None:
 def _raise_to(connection: Connection, name: str, number: int) -> None:
     """One that was given once, and is not given again."""
     _set_number(connection, name, max(number, _number(connection, name)))
+
+
+def _begin_to_sign(connection: Connection, sealed: Sealed) -> None:
+    if connection.execute(select(authority.c.id)).first() is None:
+        connection.execute(insert(authority).values(id=1, certificate=sealed.certificate, key=sealed.key))
 
 
 def _holds(connection: Connection, host: HostId, pools: Collection[int]) -> tuple[int, int]:

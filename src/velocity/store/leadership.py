@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 
 LEADER = 0x56454C4F
 """The advisory lock of the one server on a PostgreSQL database."""
+SIGN_OF_LIFE = {"tcp_keepalives_idle": 2, "tcp_keepalives_interval": 1, "tcp_keepalives_count": 3}
+"""How PostgreSQL finds out that the holder's machine is gone without a word, and gives the lock to who stands by.
+
+https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
+"""
 POOLER = (
     "this database is behind a connection pooler that changes sessions between transactions, where locks do not "
     "hold: connect to PostgreSQL directly, or configure the pooler to keep sessions (pgbouncer: pool_mode = session)"
@@ -132,6 +137,8 @@ class AdvisoryLock:
     def take(self) -> None:
         session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
+            for name, value in SIGN_OF_LIFE.items():
+                session.exec_driver_sql(f"set {name} = {value}")
             self._check_session(session)
             if not session.scalar(sa.select(sa.func.pg_try_advisory_lock(LEADER))):
                 raise Busy
