@@ -103,8 +103,9 @@ def test_all_variables_of_our_own_work(tmp_path: Path) -> None:
     for value in ("", "1"):
         assert load(environ={f"VELOCITY_{name}": value for name in ("SERVER", "AUTHKEY", "CA", "TRACEBACK")}).listen
     texts = {
-        "pools": '[{mpid=3, name="p", path="/p"}]', "nics": '[{nicid=1, identifier="br0"}]', "log_stalls": "true", "standby": "true",
+        "pools": '[{mpid=3, name="p", path="/p"}]', "nics": '[{nicid=1, identifier="br0"}]', "log_stalls": "true",
         "cors_origins": '["https://a.example"]', "trusted_proxies": '["10.0.0.0/8"]', "accelerator": "tcg",
+        "standby": "true",
         "listen": "[::]:1", "database": "postgresql://a/b", "root_password": "12345678", "trash_days": "0",
     }  # fmt: skip
     settings = [one for one in Settings.__struct_fields__ if one not in texts]

@@ -180,7 +180,7 @@ async def build(
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_leads(settings.data_dir)
     database = database_of(settings)
-    lock = leadership(settings.data_dir, stands_by=settings.standby)
+    lock = leadership(settings)
     stored: Storage | None = None
     try:
         await asyncio.to_thread(open_database, database, partial(check_first, settings))

@@ -35,12 +35,13 @@ class InUse(CannotStart):
     """Another server works on the same data directory, or on the same database."""
 
 
-def leadership(data_dir: Path, *, stands_by: bool = False) -> FileLock:
+def leadership(settings: Settings) -> FileLock:
     """A lock that dies with its holder: one server on a data directory. Raises `InUse`.
 
-    `stands_by`: it is a node while another server leads, and both by turns.
+    One that stands by is a node while another server leads.
     """
-    if places.identity(data_dir).exists() and not stands_by:
+    data_dir = settings.data_dir
+    if places.identity(data_dir).exists() and not settings.standby:
         raise CannotStart(
             f"{data_dir} is the data directory of a node, which another server controls: start it by `velocity node "
             f"serve`, or choose another `data_dir`; to make it a server, remove {data_dir / 'node'}"

@@ -69,7 +69,7 @@ def import_(file: Path, config: Path | None) -> None:
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
 
     def work(database: Database) -> int:
-        lock = installation.leadership(settings.data_dir)
+        lock = installation.leadership(settings)
         try:
             installation.open_database(database)
             return transfer.load(database, data.splitlines())

@@ -36,7 +36,7 @@ def passwd(name: str, password_stdin: bool) -> None:
 
 
 async def _set(settings: Settings, name: str, chosen: str) -> None:
-    lock = installation.leadership(settings.data_dir)
+    lock = installation.leadership(settings)
     database = installation.database_of(settings)
     installation.open_database(database)
     store = SqlAccess(database)

@@ -37,9 +37,6 @@ ANSWER = 5.0
 """Seconds that a monitor has."""
 
 
-UNAVAILABLE = 503
-
-
 @click.command("stop-guests")
 @click.option(
     "--timeout",
@@ -62,11 +59,6 @@ def stop_guests(timeout: float) -> None:
     while True:
         try:
             _through_server(connection.connect(own=settings), end, timeout)
-            return
-        except ApiError as error:
-            if not (settings.standby and error.status == UNAVAILABLE):
-                raise
-            _directly(settings, end)  # it stands by, and the server that leads is another host's
             return
         except (Unreachable, Untrusted) as error:
             with _nobody_works_on(settings) as free:

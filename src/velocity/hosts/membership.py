@@ -187,7 +187,7 @@ class Membership:
         )
 
     def _shown_copy(self, one: Member) -> dict[str, object]:
-        if not one.keeps_copy:
+        if one.own or not one.keeps_copy:
             return {}
         kept = self._copies.of(one)
         return {"keeps_copy": True, "copied": kept.at or UNSET, "copy_message": kept.trouble or UNSET}

@@ -177,12 +177,7 @@ class Node:
             return
         async with self._turn:
             if self._terms.outrank(term, leader):
-                raise Displaced(
-                    f"this host has been led in term {self._terms.highest}; yours is {term}. Where the database was "
-                    "restored from an older copy, let the host join again (velocity node token --again)",
-                    self._terms.highest,
-                    self._terms.leader,
-                )
+                raise Displaced(self._outranked(term, leader), self._terms.highest, self._terms.leader)
             if term > self._terms.highest or context.peer() != self._peer:
                 await self._end_open()  # what is told over a lost connection is heard by nobody
                 self._peer = context.peer()
@@ -193,6 +188,15 @@ class Node:
                 await asyncio.to_thread(self._terms.raise_to, term, leader)
             if self._storage is None:
                 self._storage = self._make_storage()
+
+    def _outranked(self, term: int, leader: str) -> str:
+        led = f"this host has been led in term {self._terms.highest}; yours is {term}."
+        if leader and self._terms.leader not in ("", leader):
+            return f"{led} Another server leads it, on another machine: stop one of the two for good"
+        return (
+            f"{led} Where the database was restored from an older copy, let the host join again (velocity node token "
+            "--again)"
+        )
 
     async def _end_open(self) -> None:
         for task in self._open:
