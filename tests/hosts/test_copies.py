@@ -110,6 +110,22 @@ async def test_a_host_that_was_away_gets_its_copy_when_it_is_back_also_of_anothe
     await eventually(lambda: has(one, "after"), "the copy")
 
 
+@pytest.mark.holds("MANY-148")
+async def test_why_no_copy_can_be_made_is_shown_and_tried_again(
+    here: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "EVERY", 0.05)
+    one, host = await here.join("b")
+    (here.data / "copy").mkdir()
+    await here.membership.set(SetNode(host=host, keeps_copy=True))
+    now = await here.until(host, lambda now: now.copy_message is not UNSET)
+    assert "no copy of the database can be made" in str(now.copy_message)
+    (here.data / "copy").rmdir()
+    now = await here.until(host, lambda now: now.copied is not UNSET)
+    assert now.copy_message is UNSET
+    assert kept(one).all()
+
+
 @pytest.mark.holds("MANY-146")
 def test_a_copy_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     at = KeptCopies(tmp_path / "copies")

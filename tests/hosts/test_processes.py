@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -24,9 +25,13 @@ from tests.hosts.installation import Installation
 from tests.journeys.server import free_port
 from tests.patience import PATIENCE, at_last
 from tests.ports.subjects import spec
+from velocity import promotion
 from velocity.config import PoolSetting
 from velocity.contract.joining import NodeToken
+from velocity.hosts import copies
 from velocity.hypervisor.port import Fact, HostId, Incarnation, Stop
+from velocity.node import places
+from velocity.node.copies import KeptCopies
 from velocity.storage.directory.places import MARK
 
 DEADLINE = 30.0
@@ -68,8 +73,8 @@ class NodeProcess:
     def log(self) -> Path:
         return self.data.with_suffix(".log")
 
-    def start(self) -> None:
-        words = [sys.executable, "-m", "velocity", "node", "serve"]
+    def start(self, *command: str) -> None:
+        words = [sys.executable, "-m", "velocity", *(command or ("node", "serve"))]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 words, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -201,3 +206,43 @@ async def comes_back(here: Installation, node: NodeProcess) -> None:
     await there.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     await there.machines.acknowledge(who, deadline=DEADLINE)
     assert node.guests() == []
+
+
+@pytest.mark.holds("MANY-149")
+@pytest.mark.guest
+def test_a_node_becomes_the_server_and_its_guest_does_not_notice(
+    tmp_path: Path, node: NodeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "EVERY", 0.1)
+    with hosting(tmp_path / "a") as host:
+        word = host.ok("node", "token", "--url", host.url).strip()
+        assert host.run("node", "join", "-", "--name", "bee", typed=word + "\n", **node.environment).exit_code == 0
+        node.start()
+        at_last(lambda: " online " in host.ok("node", "list", "--match", "bee"), "the node's answer")
+        host.ok("node", "set", "bee", "--keeps-copy")
+        host.ok("vm", "create", "web", "--memory", "64M", "--host", "bee")
+        host.ok("vm", "start", "web")
+        at_last(lambda: knows_a_run(node.data), "the copy")
+    (pid,) = node.guests()
+    node.kill()
+    node.environment["VELOCITY_LISTEN"] = f"127.0.0.1:{free_port()}"
+    promoted = node.run("promote", "--yes")
+    assert promoted.returncode == 0, promoted.stderr
+    assert "has not joined a server" in node.run("node", "serve").stderr, "it is no node any more"
+    node.start("serve")
+    at_last(lambda: node.run("vm", "list").returncode == 0, "the new server")
+    shown = msgspec.json.decode(node.run("--json", "vm", "show", "web").stdout)
+    assert (shown["state"], shown["host"]) == ("RUNNING", {"id": 2, "name": "bee"})
+    assert node.guests() == [pid]
+    assert node.run("vm", "stop", "web", "--force").returncode == 0
+    assert node.guests() == []
+
+
+def knows_a_run(data: Path) -> bool:
+    """The newest copy that it keeps."""
+    newest = promotion.newest_copy(data)
+    if newest is None:
+        return False
+    with contextlib.closing(sqlite3.connect(KeptCopies(places.copies(data)).file(newest))) as connection:
+        runs = connection.execute("select count(*) from machines where run_spec is not null").fetchone()
+        return bool(runs == (1,))

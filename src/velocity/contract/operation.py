@@ -231,8 +231,8 @@ COMMON = (
         503,
         503,
         Problem.UNAVAILABLE,
-        'the server is shutting down, or the database does not respond; with `outcome: "unknown"`, the change '
-        "may have been made",
+        'the server is shutting down or stands by, or the database does not respond; with `outcome: "unknown"`, the '
+        "change may have been made",
     ),
 )
 """What every operation can meet; the numbers are the contract's "Conventions"."""

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -72,6 +72,8 @@ class Copies:
     roster: Roster
     nodes: Callable[[HostId], NodeCalls | None]
     clock: Callable[[], float] = time.time
+    _trouble: str = ""
+    """Why none can be made, for anybody."""
     _kept: dict[HostId, KeptCopy] = field(default_factory=dict)
     _poke: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
@@ -90,7 +92,8 @@ class Copies:
         self._poke.set()
 
     def of(self, member: Member) -> KeptCopy:
-        return self._kept.get(member.host, NOTHING)
+        kept = self._kept.get(member.host, NOTHING)
+        return replace(kept, trouble=self._trouble) if self._trouble else kept
 
     async def _run(self, source: CopySource) -> None:
         loop = asyncio.get_running_loop()
@@ -98,8 +101,12 @@ class Copies:
             begun = loop.time()
             try:
                 await self._bring(source)
-            except Exception:  # of a disk that is full, or of a fault of ours: tried again
-                log.exception("no copy of the database could be made")
+                self._trouble = ""
+            except Exception as error:  # of a disk that is full, or of a fault of ours: tried again
+                words = f"no copy of the database can be made: {error}"
+                if words != self._trouble:
+                    log.exception("%s", words)
+                self._trouble = words
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(EVERY, SHARE * (loop.time() - begun))):
                     await self._poke.wait()
