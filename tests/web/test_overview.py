@@ -44,7 +44,7 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     host.ok("vm", "start", "web")
     works(host, "web", 50)
     root.go(f"/vms/{vmid}")
-    expect(page.get_by_role("region", name="Virtual machine")).to_contain_text(re.compile("Running for .* h"))
+    expect(page.get_by_role("region", name="Virtual machine")).to_contain_text(re.compile("Running for .* [dh]"))
     usage = page.get_by_role("region", name="Usage")
     for words in ("25 %", "of 2 CPUs", "96 MiB", "taken of 64 MiB given", "102 KiB/s read"):
         expect(usage).to_contain_text(words)
@@ -97,7 +97,7 @@ def test_columns_of_use_are_chosen_sorted_by_and_remembered(host: Host, root: Pe
     for column in ("CPU use", "Memory taken", "Uptime"):
         page.get_by_role("menuitem", name=column).locator("label, input").first.click()
     page.keyboard.press("Escape")
-    expect(row(page.get_by_role("row"), "busy")).to_contain_text(re.compile("90 %.*96 MiB.*h"))
+    expect(row(page.get_by_role("row"), "busy")).to_contain_text(re.compile("90 %.*96 MiB.* [dh]"))
     expect(row(page.get_by_role("row"), "off")).to_contain_text("–")
     page.get_by_role("button", name="CPU use").click()
     expect(names).to_have_text(["off", "idle", "busy"])

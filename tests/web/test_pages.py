@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.api.world import PASSWORD
 from tests.host import Host
 from tests.web.conftest import NewPerson
 from tests.web.person import COLOURS, SIZES, Person
@@ -21,6 +22,7 @@ PAGES = {
     "/": "Dashboard",
     "/vms": "Virtual machines",
     "/vms/1": "web",
+    "/vms/2": "off",
     "/create": "Create a virtual machine",
     "/media": "Media",
     "/groups": "Groups",
@@ -28,6 +30,7 @@ PAGES = {
     "/hosts": "Hosts",
     "/users": "Users",
     "/users/0": "root",
+    "/users/1": "ann",
     "/vms/1/settings": "web",
     "/vms/1/metrics": "web",
     "/vms/1/history": "web",
@@ -39,11 +42,26 @@ PAGES = {
 }
 
 
+ASTRAY = """() => {
+    const places = (selector) => [...document.querySelectorAll(selector)].map((one) => one.getBoundingClientRect());
+    const cards = places("#main .pf-v6-c-card");
+    const found = cards.flatMap((a, at) => cards.slice(at + 1).filter((b) =>
+        a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1
+    )).map(() => "two cards lie over each other");
+    for (const title of places(".v-head h1")) if (title.width < 16) found.push("its title is not seen");
+    for (const all of places(".v-head-actions")) if (all.right > innerWidth) found.push("an action is not seen");
+    return [...new Set(found)];
+}"""
+"""Cards over each other, and what of a head is squeezed out."""
+
+
 def furnish(host: Host) -> str:
     """The id of a medium."""
     host.ok("media", "create", "disk", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--display", "64x64", "--media", "disk:block")
     host.ok("vm", "start", "web")
+    host.ok("vm", "create", "off", "--memory", "64M", "--nic", "nat", "--nic", "nat")
+    host.ok("user", "create", "ann", typed=f"{PASSWORD}\n{PASSWORD}\n")
     host.ok("media", "create", "old", "--size", "1M")
     host.ok("media", "rm", "old")
     return str(json.loads(host.ok("media", "list", "--json"))["media"][0]["mid"])
@@ -74,6 +92,10 @@ def test_every_page(host: Host, person: NewPerson, width: int, whole: bool) -> N
         wide = one.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if wide > 0:
             found[path].append(f"it is {wide} px wider than the screen")
+        for across in (width, 1024):
+            one.page.set_viewport_size({"width": across, "height": 800})
+            found[path] += [f"at {across}: {told}" for told in one.page.evaluate(ASTRAY)]
+        one.page.set_viewport_size({"width": width, "height": 800})
     styles = one.page.evaluate("[...document.styleSheets].map(one => one.href)")
     assert len(styles) == len(set(styles)), "a style that is loaded again overrides what came after it"
     assert {path: one for path, one in found.items() if one} == {}
@@ -94,6 +116,10 @@ def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path:
     dialog.get_by_role("button", name="Close", exact=True).last.click()
     row = page.get_by_role("row").filter(has_text="bee")
     expect(row).to_contain_text("bee does not answer at 127.0.0.1:1")
+    size = page.viewport_size
+    page.set_viewport_size({"width": 375, "height": 812})
+    expect(row.get_by_text("bee does not answer at 127.0.0.1:1")).to_be_visible()
+    page.set_viewport_size(size or {"width": 1280, "height": 800})
     for verb, shown in (("Drain", "draining"), ("Enter maintenance", "maintenance"), ("Activate", "active")):
         page.get_by_role("button", name="Actions of bee").click()
         page.get_by_role("menuitem", name=f"{verb}…").click()
@@ -106,6 +132,21 @@ def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path:
     expect(row).to_have_count(0)
     root.go("/history")
     expect(page.get_by_text("began maintenance of")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-72")
+def test_a_name_turns_round_nothing_beside_it(host: Host, root: Person) -> None:
+    name = "שרת 12"
+    vmid = int(host.ok("vm", "create", name, "--memory", "64M"))
+    page = root.page
+    root.go(f"/vms/{vmid}")
+    page.get_by_role("button", name="Start", exact=True).click()
+    told = page.get_by_text(f"{name} is running")
+    expect(told.locator("bdi")).to_have_text("שרת")
+    page.get_by_role("button", name=f"More that can be done with {name}").click()
+    page.get_by_role("menuitem", name="Reset…").click()
+    expect(page.get_by_role("dialog").get_by_role("heading", level=1).locator("bdi")).to_have_text("שרת")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
 
 
 @pytest.mark.holds("PAGE-19")

@@ -41,6 +41,6 @@ class Resizing:
         except HypervisorError as error:
             raise Refused(
                 Problem.MEDIUM_IN_USE,
-                f"{self._attachments.visible_name(holder)} cannot let it grow ({error}): stop it first",
+                f"{self._attachments.visible_name(holder)} runs and cannot let it grow ({error}): stop the VM first",
                 field="size",
             ) from None

@@ -289,7 +289,7 @@ def check_host(request: Spec, has: Spec | None, facts: HostFacts) -> None:
     if not 1 <= request.memory_mib <= facts.memory:
         raise Refused(
             Problem.MEMORY_LIMIT,
-            f"memory_mib is {request.memory_mib}: a VM on this host can have 1 to {facts.memory}",
+            f"memory_mib is {request.memory_mib}: a VM on this host can have 1 to {facts.memory} MiB",
             field="memory_mib",
         )
 

@@ -1,7 +1,9 @@
 /** A question before something that cannot be taken back, or not easily. */
+
 import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { type ReactNode, useState } from "react";
 import { type Request, SameAs } from "./SameAs";
+import { Sentence } from "./Sentence";
 
 export function Confirm({
   title,
@@ -44,7 +46,11 @@ export function Confirm({
       aria-describedby="confirm-body"
       elementToFocus={`#confirm-body select:enabled, ${danger ? "" : "#confirm-yes:enabled, "}#confirm-no`}
     >
-      <ModalHeader title={title} labelId="confirm-title" titleIconVariant={danger ? "warning" : undefined} />
+      <ModalHeader
+        title={<Sentence>{title}</Sentence>}
+        labelId="confirm-title"
+        titleIconVariant={danger ? "warning" : undefined}
+      />
       <ModalBody id="confirm-body" className="v-confirm">
         {children}
         {request && <SameAs cli={cli} request={request} />}

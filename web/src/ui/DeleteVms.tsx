@@ -134,7 +134,7 @@ function Disks({ vms, disks, shared, isOn, onChange }: DisksProps) {
       )}
       {shared.length > 0 && (
         <Content component="p">
-          {shared.length === 1 ? "Another VM has" : "Other VMs have"} {names(shared)} as well: the disks of{" "}
+          {shared.length === 1 ? "Another VM has" : "Other VMs have"} <bdi>{names(shared)}</bdi> as well: the disks of{" "}
           {vms.length === 1 ? "this VM" : "such a VM"} remain.
         </Content>
       )}

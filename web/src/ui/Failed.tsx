@@ -1,6 +1,8 @@
 /** What could not be read, why, and what to do. */
+
 import { Alert, AlertActionLink, Content } from "@patternfly/react-core";
 import { ApiError, messageOf } from "@/api/http";
+import { Sentence } from "./Sentence";
 
 export function Failed({ error, what, again }: { error: unknown; what: string; again?: () => void }) {
   return (
@@ -8,10 +10,10 @@ export function Failed({ error, what, again }: { error: unknown; what: string; a
       component="p"
       isInline
       variant={error instanceof ApiError && error.status === 403 ? "info" : "danger"}
-      title={`${what} cannot be shown`}
+      title={<Sentence>{`${what} cannot be shown`}</Sentence>}
       actionLinks={again && <AlertActionLink onClick={again}>Try again</AlertActionLink>}
     >
-      {messageOf(error)}
+      <Sentence>{messageOf(error)}</Sentence>
       {error instanceof ApiError && error.request && <Content component="small">Request {error.request}</Content>}
     </Alert>
   );

@@ -1,4 +1,5 @@
 /** A form in a dialog: what was typed stays when the server refuses it, and the refusal stands at its field. */
+
 import {
   Button,
   Form,
@@ -10,13 +11,22 @@ import {
   ModalFooter,
   ModalHeader,
 } from "@patternfly/react-core";
-import { type ReactNode, useId, useRef, useState } from "react";
+import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { ApiError, messageOf } from "@/api/http";
+import { shownElsewhere } from "./actions";
 import { incomplete, type Refusal, RefusalAlert } from "./RefusalAlert";
 import { type Request, SameAs } from "./SameAs";
+import { Sentence } from "./Sentence";
 
 export function useRefusal(fields: readonly string[]) {
   const [refusal, setRefusal] = useState<Refusal>();
+  const open = useRef(false);
+  useEffect(() => {
+    open.current = true;
+    return () => {
+      open.current = false;
+    };
+  }, []);
   const known = refusal?.field !== undefined && fields.includes(refusal.field);
   return {
     /** What the server said of a field. */
@@ -24,11 +34,14 @@ export function useRefusal(fields: readonly string[]) {
     last: refusal,
     clear: () => setRefusal(undefined),
     tell: (refusal: Refusal) => setRefusal(refusal),
-    set: (error: unknown) =>
+    /** Shown in the dialog, and in a toast where that was closed meanwhile. */
+    set: (error: unknown) => {
+      if (open.current && error instanceof Error) shownElsewhere.add(error);
       setRefusal({
         message: messageOf(error),
         ...(error instanceof ApiError ? { field: error.field, request: error.request } : {}),
-      }),
+      });
+    },
   };
 }
 
@@ -38,7 +51,9 @@ export function Hint({ id, wrong, children }: { id?: string; wrong?: string | un
   return (
     <FormHelperText>
       <HelperText id={id} aria-live="polite">
-        <HelperTextItem variant={wrong ? "error" : "default"}>{wrong ?? children}</HelperTextItem>
+        <HelperTextItem variant={wrong ? "error" : "default"}>
+          {wrong ? <Sentence>{wrong}</Sentence> : children}
+        </HelperTextItem>
       </HelperText>
     </FormHelperText>
   );
@@ -98,9 +113,9 @@ export function FormDialog({
       elementToFocus={`#${id}-form :is(input, select, textarea):enabled, #${id}-cancel`}
     >
       <ModalHeader
-        title={title}
+        title={<Sentence>{title}</Sentence>}
         labelId={`${id}-title`}
-        description={about}
+        description={typeof about === "string" ? <Sentence>{about}</Sentence> : about}
         titleIconVariant={danger ? "warning" : undefined}
       />
       <ModalBody>

@@ -1,4 +1,5 @@
 /** What a change would do and take, asked from the server before it is carried out. */
+
 import { Alert, Content, List, ListItem, Skeleton } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
 import { type Method, send } from "@/api/call";
@@ -7,6 +8,7 @@ import { usePools } from "@/api/live";
 import type { Plan } from "@/api/schema";
 import { bytes, count, mib } from "./format";
 import { useGroupPath } from "./groups";
+import { Sentence } from "./Sentence";
 import { sentence } from "./steps";
 import { NAMES } from "./texts/names";
 import { asSentence, ROOT_NAME } from "./texts/words";
@@ -45,7 +47,7 @@ export function PlanSummary({ change }: { change: Change }) {
 export function Refused({ error }: { error: unknown }) {
   return (
     <Alert component="p" isInline variant="danger" title="The server would refuse this">
-      {messageOf(error)}
+      <Sentence>{messageOf(error)}</Sentence>
       {error instanceof ApiError && error.request && <Content component="small">Request {error.request}</Content>}
     </Alert>
   );
@@ -61,14 +63,25 @@ export function Steps({ plan }: { plan: Plan }) {
       {plan.steps.length === 0 && "Nothing would change."}
       <List>
         {plan.steps.map((step) => (
-          <ListItem key={`${step.do} ${step.kind} ${step.id ?? step.name}`}>{sentence(step)}</ListItem>
+          <ListItem key={`${step.do} ${step.kind} ${step.id ?? step.name}`}>
+            <Sentence>{sentence(step)}</Sentence>
+          </ListItem>
         ))}
         {plan.consumes.map((one) => (
-          <ListItem key={`${one.gid} ${one.mpid ?? ""}`}>{quotaWords(one, path(one.gid), pool(one.mpid))}</ListItem>
+          <ListItem key={`${one.gid} ${one.mpid ?? ""}`}>
+            <Sentence>{quotaWords(one, path(one.gid), pool(one.mpid))}</Sentence>
+          </ListItem>
         ))}
       </List>
       {plan.warnings?.map((warning) => (
-        <Alert component="p" key={warning} isInline isPlain variant="warning" title={asSentence(warning, NAMES)} />
+        <Alert
+          component="p"
+          key={warning}
+          isInline
+          isPlain
+          variant="warning"
+          title={<Sentence>{asSentence(warning, NAMES)}</Sentence>}
+        />
       ))}
     </div>
   );

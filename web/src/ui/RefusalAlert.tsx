@@ -1,7 +1,9 @@
 /** The answer to a form that was not accepted: beside the button that was pressed, with the focus on the field at fault. */
+
 import { Alert, Content } from "@patternfly/react-core";
 import { type RefObject, useEffect } from "react";
 import { focusFault } from "./faults";
+import { Sentence } from "./Sentence";
 
 export interface Refusal {
   field?: string;
@@ -42,7 +44,7 @@ export function RefusalAlert({
           variant={refusal.early ? "warning" : "danger"}
           title={refusal.early ? "Not complete yet" : title}
         >
-          {refusal.message}
+          <Sentence>{refusal.message}</Sentence>
           {refusal.request && <Content component="small">Request {refusal.request}</Content>}
         </Alert>
       )}

@@ -10,6 +10,7 @@ export function WhyButton({
   label = "Why?",
   name,
   variant = "link",
+  icon,
 }: {
   /** What is filled in; the person may ask something else. With an operation, it is asked at once. */
   question: Question;
@@ -17,12 +18,14 @@ export function WhyButton({
   /** Whom or what it is about, for a screen reader. */
   name?: string;
   variant?: ButtonProps["variant"];
+  icon?: ButtonProps["icon"];
 }) {
   const [open, setOpen] = useState(false);
   return (
     <>
       <Button
         variant={variant}
+        icon={icon}
         isInline={variant === "link"}
         onClick={() => setOpen(true)}
         aria-label={name === undefined ? undefined : `${label}: ${name}`}

@@ -1,8 +1,10 @@
 /** Actions and their toasts: each shows at once that it was taken, then what became of it. */
+
 import { useCallback } from "react";
 import { ApiError, messageOf } from "@/api/http";
 import { Signal, useSignal } from "@/api/signal";
 import { Icon } from "@/look/Icon";
+import { Sentence } from "./Sentence";
 
 export interface Toast {
   id: number;
@@ -32,6 +34,9 @@ export interface Action<T> {
   /** Takes it back, once it was done. */
   undo?: (() => void) | undefined;
 }
+
+/** Failures that are shown where they were caused, and in no toast as well. */
+export const shownElsewhere = new WeakSet<object>();
 
 const toasts = new Signal<Toast[]>([]);
 /** Milliseconds that a success is told for. */
@@ -78,6 +83,10 @@ export async function runAction<T>(action: Action<T>): Promise<boolean> {
     }
     return true;
   } catch (error) {
+    if (error instanceof Error && shownElsewhere.has(error)) {
+      dismiss(id);
+      return false;
+    }
     const request = error instanceof ApiError ? error.request : undefined;
     put({ id, variant: "danger", title: `${action.pending}: failed`, message: messageOf(error), request, busy: false });
     return false;
@@ -95,8 +104,14 @@ export function Toasts() {
       {shown.map((toast) => (
         <div key={toast.id} className={`v-toast v-toast-${toast.busy ? "busy" : toast.variant}`}>
           <div>
-            <p>{toast.title}</p>
-            {toast.message && <p className="v-subtle">{toast.message}</p>}
+            <p>
+              <Sentence>{toast.title}</Sentence>
+            </p>
+            {toast.message && (
+              <p className="v-subtle">
+                <Sentence>{toast.message}</Sentence>
+              </p>
+            )}
             {toast.failures && <Failures all={toast.failures} />}
             {toast.undo && (
               <button
@@ -135,7 +150,7 @@ function Failures({ all }: { all: readonly Failure[] }) {
     <ul>
       {all.slice(0, MOST).map((one) => (
         <li key={one.name}>
-          <strong>{one.name}</strong>: {one.message}
+          <strong>{one.name}</strong>: <Sentence>{one.message}</Sentence>
           {one.request && <small className="v-subtle"> Request {one.request}</small>}
         </li>
       ))}

@@ -1,4 +1,5 @@
 /** The third step: what will be done and taken, as the server answers, and the same from a terminal. */
+
 import { Alert, Content, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
 import { messageOf } from "@/api/http";
 import { Code } from "@/ui/Code";
@@ -6,6 +7,7 @@ import { bytes } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";
+import { Sentence } from "@/ui/Sentence";
 import { type Draft, grownSize, makesDisk } from "./draft";
 import { commandLines, createVm, type Image, makeDisk, shownVm } from "./requests";
 
@@ -93,7 +95,7 @@ const put = (request: { path: string; body: object }) => ({ method: "put" as con
 function Refused({ what, error }: { what: string; error: unknown }) {
   return (
     <Alert isInline variant="danger" title={`${what} would be refused`}>
-      {messageOf(error)}
+      <Sentence>{messageOf(error)}</Sentence>
     </Alert>
   );
 }

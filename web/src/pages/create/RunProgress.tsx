@@ -1,4 +1,5 @@
 /** How far the plan is carried out; after a failure: what was made, and how to go on or undo it. */
+
 import {
   Alert,
   Button,
@@ -15,6 +16,7 @@ import { ApiError, messageOf } from "@/api/http";
 import { useMay } from "@/api/live";
 import { runAction } from "@/ui/actions";
 import { LinkButton } from "@/ui/LinkButton";
+import { Sentence } from "@/ui/Sentence";
 import { NAMES } from "@/ui/texts/names";
 import { asSentence } from "@/ui/texts/words";
 import type { Draft } from "./draft";
@@ -77,11 +79,16 @@ export function RunProgress({
         </ProgressStepper>
       </div>
       {run.warnings.map((warning) => (
-        <Alert key={warning} isInline variant="warning" title={asSentence(warning, NAMES)} />
+        <Alert key={warning} isInline variant="warning" title={<Sentence>{asSentence(warning, NAMES)}</Sentence>} />
       ))}
       {run.is === "failed" && (
         <>
-          <Alert isInline variant="danger" title={messageOf(run.error)} className="v-space-above">
+          <Alert
+            isInline
+            variant="danger"
+            title={<Sentence>{messageOf(run.error)}</Sentence>}
+            className="v-space-above"
+          >
             {run.error instanceof ApiError && run.error.request && (
               <Content component="small">Request {run.error.request}</Content>
             )}

@@ -1,4 +1,5 @@
 /** What needs a person now; nothing when nothing does. */
+
 import {
   Alert,
   AlertActionCloseButton,
@@ -12,6 +13,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { useConnection, useMay } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
+import { Sentence } from "@/ui/Sentence";
 import { actionsOf, runOnVms, START } from "@/ui/vmActions";
 import type { Matter } from "./attention";
 
@@ -49,7 +51,15 @@ export function Attention({ matters }: { matters: Matter[] }) {
             <Alert
               isInline
               variant={one.danger ? "danger" : "warning"}
-              title={<Link to={one.to}>{one.title}</Link>}
+              title={
+                one.to === undefined ? (
+                  <Sentence>{one.title}</Sentence>
+                ) : (
+                  <Link to={one.to}>
+                    <Sentence>{one.title}</Sentence>
+                  </Link>
+                )
+              }
               component="h3"
               actionClose={
                 one.dismiss !== undefined ? (
@@ -63,12 +73,12 @@ export function Attention({ matters }: { matters: Matter[] }) {
                 one.start &&
                 actionsOf(one.start, may).includes(START) && (
                   <AlertActionLink onClick={() => one.start && void runOnVms([one.start], START)}>
-                    Start {one.start.name}
+                    Start <bdi>{one.start.name}</bdi>
                   </AlertActionLink>
                 )
               }
             >
-              {one.message}
+              <Sentence>{one.message}</Sentence>
             </Alert>
           </StackItem>
         ))}

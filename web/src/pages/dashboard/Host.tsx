@@ -49,7 +49,7 @@ export function Host({ asked }: { asked: UseQueryResult<HostInfo> }) {
         }}
       >
         <CardTitle component="h2" id="host">
-          Host {host?.name}
+          Host <bdi>{host?.name}</bdi>
         </CardTitle>
       </CardHeader>
       <CardBody>

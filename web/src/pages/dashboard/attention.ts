@@ -11,7 +11,8 @@ export interface Matter {
   danger: boolean;
   title: string;
   message: string;
-  to: string;
+  /** Where more of it is told; absent: here. */
+  to?: string;
   /** The VM that could be started to have it over. */
   start?: Vm;
   /** Seen is enough: it can be put away, under this name. */
@@ -55,7 +56,6 @@ function ofAcceleration({ accelerator, accelerator_reason }: HostInfo): Matter[]
       danger: false,
       title: "No KVM: the host's processor does not run guests itself",
       message: `${capital(accelerator_reason)}. \`velocity doctor\` on the host looks again; then restart the server.`,
-      to: "/",
       dismiss: "no-kvm",
     },
   ];
@@ -70,7 +70,6 @@ function ofCertificate({ certificate_expires: expires }: HostInfo, now: number):
       danger: over,
       title: over ? "The server's certificate has expired" : `The server's certificate expires ${ago(expires, now)}`,
       message: `${over ? "Clients refuse it" : "Clients refuse it then"}: renew the files of tls_cert and tls_key, and reload the server.`,
-      to: "/",
     },
   ];
 }

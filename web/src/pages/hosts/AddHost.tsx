@@ -1,4 +1,5 @@
 /** A token and the command for the other machine, and whether it has joined. */
+
 import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
@@ -8,6 +9,7 @@ import { Code } from "@/ui/Code";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { capital } from "@/ui/format";
 import { Status } from "@/ui/labels";
+import { Sentence } from "@/ui/Sentence";
 import { When } from "@/ui/When";
 import { hostStatus, newcomer } from "./words";
 
@@ -50,10 +52,19 @@ export function AddHost({ hosts, onClose }: { hosts: readonly NodeInfo[]; onClos
 function Waiting({ token, joined, onClose }: { token: Token; joined: NodeInfo | undefined; onClose: () => void }) {
   return (
     <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="token-title">
-      <ModalHeader title={joined ? `${joined.name} has joined` : "Add a host"} labelId="token-title" />
+      <ModalHeader
+        title={<Sentence>{joined ? `${joined.name} has joined` : "Add a host"}</Sentence>}
+        labelId="token-title"
+      />
       <ModalBody>
         {(token.warnings ?? []).map((warning) => (
-          <Alert key={warning} component="p" isInline variant="warning" title={capital(warning)} />
+          <Alert
+            key={warning}
+            component="p"
+            isInline
+            variant="warning"
+            title={<Sentence>{capital(warning)}</Sentence>}
+          />
         ))}
         <p className="v-space-above">
           On the other machine, as root, <code>velocity node join</code> asks for this token:
@@ -70,7 +81,11 @@ function Waiting({ token, joined, onClose }: { token: Token; joined: NodeInfo | 
           {joined ? (
             <>
               <Status tone={hostStatus(joined).tone}>{hostStatus(joined).word}</Status>
-              {joined.message !== undefined && <p className="v-subtle">{joined.message}</p>}
+              {joined.message !== undefined && (
+                <p className="v-subtle">
+                  <Sentence>{joined.message}</Sentence>
+                </p>
+              )}
             </>
           ) : (
             <Status tone="busy">Waiting for the machine to join</Status>

@@ -1,4 +1,5 @@
 /** The hosts that the server controls: how they are, and what they are wanted for. */
+
 import { Button, EmptyState, Skeleton } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
 import { useMay } from "@/api/live";
@@ -9,6 +10,7 @@ import { mib } from "@/ui/format";
 import { Status } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
+import { Sentence } from "@/ui/Sentence";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { AddHost } from "./AddHost";
@@ -25,9 +27,15 @@ const COLUMNS: Column<NodeInfo>[] = [
     key: "state",
     title: "State",
     phone: "first",
-    cell: (one) => <HowItIs host={one} />,
+    cell: (one) => <Status tone={hostStatus(one).tone}>{hostStatus(one).word}</Status>,
     sort: (one) => hostStatus(one).word,
-    text: (one) => `${hostStatus(one).word} ${one.message ?? ""}`,
+  },
+  {
+    key: "message",
+    title: "Message",
+    cell: (one) => <Message host={one} />,
+    sort: (one) => one.message ?? "",
+    text: (one) => one.message ?? "",
   },
   {
     key: "vms",
@@ -42,6 +50,7 @@ const COLUMNS: Column<NodeInfo>[] = [
     title: "Memory",
     nowrap: true,
     number: true,
+    unit: () => "memory",
     cell: (one) => (one.memory_mib === undefined ? "–" : mib(one.memory_mib)),
     sort: (one) => one.memory_mib ?? 0,
   },
@@ -130,16 +139,15 @@ function labels(host: NodeInfo): string {
     .join(" ");
 }
 
-function HowItIs({ host }: { host: NodeInfo }) {
-  const { tone, word } = hostStatus(host);
+function Message({ host }: { host: NodeInfo }) {
   return (
-    <div>
-      <Status tone={tone}>{word}</Status>
+    <span className="v-words">
+      {host.message !== undefined && <Sentence>{host.message}</Sentence>}
       {host.since !== undefined && (
-        <small className="v-subtle">
+        <>
           {" "}
-          since <When at={host.since} />
-        </small>
+          Since <When at={host.since} />.
+        </>
       )}
       {host.keeps_copy && (
         <>
@@ -156,12 +164,6 @@ function HowItIs({ host }: { host: NodeInfo }) {
           </small>
         </>
       )}
-      {host.message !== undefined && (
-        <>
-          <br />
-          <small className="v-subtle">{host.message}</small>
-        </>
-      )}
-    </div>
+    </span>
   );
 }

@@ -1,4 +1,5 @@
 /** One medium: what it is and takes, what it holds, which VMs use it, and what can be done with it. */
+
 import { Alert, Card, CardBody, CardHeader, CardTitle, DescriptionList, EmptyState } from "@patternfly/react-core";
 import { useEffect, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
@@ -12,6 +13,7 @@ import { Loading } from "@/ui/Loading";
 import { mediumType, Status } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
+import { Sentence } from "@/ui/Sentence";
 import { bootWords, canStart, formatWords } from "./content";
 import { MediumActions } from "./MediumActions";
 import { MediumDialog, type Wish } from "./MediumDialogs";
@@ -91,8 +93,14 @@ function Shown({ medium }: { medium: Medium }) {
 function State({ medium }: { medium: Medium }) {
   const writer = medium.used_by.find((vm) => vm.writing);
   if (medium.missing) return <Status tone="bad">File missing</Status>;
-  if (writer) return <Status tone="ok">Written to by {writer.name}</Status>;
-  return <Status tone="off">{medium.readonly ? "Read-only" : "Not in use"}</Status>;
+  if (writer)
+    return (
+      <Status tone="ok">
+        Written to by <bdi>{writer.name}</bdi>
+      </Status>
+    );
+  if (medium.readonly) return <Status tone="off">Read-only</Status>;
+  return <Status tone="off">{medium.used_by.length > 0 ? "Attached" : "Not attached"}</Status>;
 }
 
 /** What the list has, and what is asked of the file while this is shown. */
@@ -112,7 +120,7 @@ function Facts({ medium }: { medium: Medium }) {
           <Fact name="Holds">
             <span className="v-words">
               {formatWords(medium)}
-              {medium.content?.label && <span className="v-subtle"> {medium.content.label}</span>}
+              {medium.content?.label && <bdi className="v-subtle"> {medium.content.label}</bdi>}
             </span>
           </Fact>
           <Fact name="Boots">{bootsWords(medium, data)}</Fact>
@@ -176,7 +184,9 @@ function Gone({ name }: { name: string | undefined }) {
       <Section>
         <EmptyState
           headingLevel="h2"
-          titleText={name ? `${name} no longer exists` : "There is no such medium, or you may not view it"}
+          titleText={
+            <Sentence>{name ? `${name} no longer exists` : "There is no such medium, or you may not view it"}</Sentence>
+          }
         >
           <p>Deleted media can be restored from the trash.</p>
           <LinkButton to="/media">All media</LinkButton>

@@ -33,7 +33,7 @@ export function OneFile({
     <section aria-label={one.file.name} className="v-file">
       <Flex justifyContent={{ default: "justifyContentSpaceBetween" }} flexWrap={{ default: "nowrap" }}>
         <FlexItem className="v-words">
-          {one.file.name} <span className="v-subtle">{bytes(one.file.size)}</span>
+          <bdi>{one.file.name}</bdi> <span className="v-subtle">{bytes(one.file.size)}</span>
           <Below problem={problem.file} />
         </FlexItem>
         {onRemove && (

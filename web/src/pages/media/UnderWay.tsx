@@ -47,7 +47,7 @@ function OfGroup({ gid }: { gid: number }) {
         {all.map((one) => (
           <Flex key={one.mid} justifyContent={{ default: "justifyContentSpaceBetween" }}>
             <FlexItem>
-              {one.name}: {bytes(one.received)} of {bytes(one.size)},{" "}
+              <bdi>{one.name}</bdi>: {bytes(one.received)} of {bytes(one.size)},{" "}
               {one.sending ? "being sent" : "waiting for the rest"}, by{" "}
               {users.find((user) => user.uid === one.uid)?.name ?? `user ${one.uid}`}, begun <When at={one.begun} />
             </FlexItem>

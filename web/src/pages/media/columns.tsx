@@ -89,7 +89,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
     <div>
       <span className="v-words">
         {formatWords(medium)}
-        {content?.label && <span className="v-subtle"> {content.label}</span>}
+        {content?.label && <bdi className="v-subtle"> {content.label}</bdi>}
       </span>
       {(boots || content?.warning) && (
         <Flex gap={{ default: "gapXs" }}>

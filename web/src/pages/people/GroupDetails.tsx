@@ -42,7 +42,7 @@ export function GroupDetails({ group }: { group: Group }) {
         <Line group={group} />
         <Flex justifyContent={{ default: "justifyContentSpaceBetween" }} gap={{ default: "gapMd" }}>
           <Title headingLevel="h2" id="group-title" className="v-name">
-            {groupTitle(group)} <span className="v-subtle v-gid">gid {gid}</span>
+            <bdi>{groupTitle(group)}</bdi> <span className="v-subtle v-gid">gid {gid}</span>
           </Title>
           <Flex gap={{ default: "gapSm" }}>
             <WhyButton question={{ gid }} label="Check access" name={groupTitle(group)} variant="secondary" />
@@ -124,7 +124,7 @@ function Holds({ group }: { group: Group }) {
           )}
         </Content>
         <Content component="p" className="v-space-above">
-          You ({session.present?.name}) have these permissions here, inherited ones included:
+          You (<bdi>{session.present?.name}</bdi>) have these permissions here, inherited ones included:
         </Content>
         <Held permissions={group.permissions} />
       </CardBody>

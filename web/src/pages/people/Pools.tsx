@@ -65,7 +65,7 @@ export function Pools({ gid, parent }: { gid: number; parent: number }) {
               {data?.pools.map((pool) => (
                 <Tr key={pool.mpid}>
                   <Td dataLabel="Pool" className="v-name">
-                    {pool.name}
+                    <bdi>{pool.name}</bdi>
                     <Where pool={pool} />
                   </Td>
                   <Td dataLabel="The group may">

@@ -1,6 +1,7 @@
 /** The three limits of a group, typed. */
 import { FormGroup, TextInput } from "@patternfly/react-core";
 import type { Quota } from "@/api/schema";
+import { MEMORY_HELP } from "@/ui/amounts";
 import { Hint } from "@/ui/FormDialog";
 import { amount, LIMITED, TITLES, type Typed } from "./quotas";
 
@@ -34,6 +35,7 @@ export function QuotaFields({
           />
           <Hint id={`quota-${name}-hint`} wrong={wrong[name]}>
             {[
+              name === "memory_mib" && MEMORY_HELP,
               used?.[name] !== undefined && `${amount(name, used[name])} in use.`,
               most[name] !== undefined && `At most ${amount(name, most[name])}, the limit of a group above.`,
             ]

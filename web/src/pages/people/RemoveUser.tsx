@@ -32,8 +32,8 @@ export function RemoveUser({ whom, onDone, onClose }: { whom: Whom; onDone?: () 
       onClose={onClose}
     >
       <p>
-        All sessions and permissions of {whom.name} end. VMs and media belong to groups and remain. A user is not put
-        into the trash.
+        All sessions and permissions of <bdi>{whom.name}</bdi> end. VMs and media belong to groups and remain. A user is
+        not put into the trash.
       </p>
       <PlanSummary change={{ method: "delete", path: "/u/user", body }} />
     </Confirm>

@@ -1,4 +1,5 @@
 /** One user: what is held where, as far as the caller may see it, and what the caller may change of it. */
+
 import { Alert, Button, Card, CardBody, CardHeader, CardTitle, Content, Skeleton } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState } from "react";
@@ -7,6 +8,7 @@ import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { UserInfo } from "@/api/schema";
 import { session } from "@/api/session";
+import { Icon } from "@/look/Icon";
 import { Failed } from "@/ui/Failed";
 import { useGroupPath } from "@/ui/groups";
 import { LinkButton } from "@/ui/LinkButton";
@@ -64,19 +66,19 @@ function Actions({ user }: { user: UserInfo }) {
   const close = () => setWish(undefined);
   return (
     <>
-      <WhyButton question={{ uid }} label="What may this user do?" variant="secondary" />
+      <WhyButton question={{ uid }} label="What may this user do?" variant="secondary" icon={<Icon name="eye" />} />
       {me && (
-        <LinkButton to="/settings" variant="secondary">
+        <LinkButton to="/settings" variant="secondary" icon={<Icon name="settings" />}>
           My settings
         </LinkButton>
       )}
       {!me && removes && dominates && (
-        <Button variant="secondary" onClick={() => setWish("password")}>
+        <Button variant="secondary" icon={<Icon name="lock" />} onClick={() => setWish("password")}>
           Set the password
         </Button>
       )}
       {!me && uid !== ROOT_USER && removes && (
-        <Button variant="secondary" isDanger onClick={() => setWish("remove")}>
+        <Button variant="secondary" isDanger icon={<Icon name="trash" />} onClick={() => setWish("remove")}>
           Remove
         </Button>
       )}

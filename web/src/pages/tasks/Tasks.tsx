@@ -1,4 +1,5 @@
 /** What takes longer than a moment: imports, clones, emptying the trash, as they go, and how they ended. */
+
 import { Button, Content, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
@@ -10,6 +11,7 @@ import { useGroupPath } from "@/ui/groups";
 import { TaskLabel } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
+import { Sentence } from "@/ui/Sentence";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { TaskProgress } from "./TaskProgress";
@@ -127,14 +129,26 @@ export default function Tasks() {
 
 function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }) {
   if (task.state === "RUNNING") return <TaskProgress task={task} />;
-  if (task.state === "FAILED") return <Content component="p">{task.message ?? "It failed without a message."}</Content>;
-  if (task.message !== undefined) return <span className="v-subtle">{task.message}</span>;
+  if (task.state === "FAILED")
+    return (
+      <Content component="p">
+        <Sentence>{task.message ?? "It failed without a message."}</Sentence>
+      </Content>
+    );
+  if (task.message !== undefined)
+    return (
+      <span className="v-subtle">
+        <Sentence>{task.message}</Sentence>
+      </span>
+    );
   if (task.state === "CANCELLED") return <span className="v-subtle">{cancelledWords(task.kind)}</span>;
   if (task.vmid !== undefined) return <Link to={`/vms/${task.vmid}`}>{task.name}</Link>;
   if (task.mid === undefined) return null;
   return there.has(task.mid) ? (
     <Link to={`/media/${task.mid}`}>{task.name}</Link>
   ) : (
-    <span className="v-subtle">{task.name}, which is no longer there</span>
+    <span className="v-subtle">
+      <bdi>{task.name}</bdi>, which is no longer there
+    </span>
   );
 }

@@ -20,7 +20,7 @@ const WORK: Record<string, string> = {
   move: "Move of",
   convert: "Conversion of",
   compact: "Compaction of",
-  clone_vm: "VM",
+  clone_vm: "Clone of a VM:",
   move_vm: "Move of the VM",
   drain: "Draining of",
   fetch: "Fetch of",

@@ -77,7 +77,9 @@ export default function Trash() {
           <div>
             <When at={one.deleted} />
             <br />
-            <small className="v-subtle">by {who(one.uid)}</small>
+            <small className="v-subtle">
+              by <bdi>{who(one.uid)}</bdi>
+            </small>
           </div>
         ),
         sort: (one) => one.deleted,

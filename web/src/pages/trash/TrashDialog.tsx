@@ -19,8 +19,13 @@ export interface TrashRequest {
 }
 
 const WORDS = {
-  restore: { ask: "Restore", method: "put", cli: "restore" },
-  purge: { ask: "Remove permanently", method: "delete", cli: "rm" },
+  restore: { ask: "Restore", title: (what: string) => `Restore ${what}?`, method: "put", cli: "restore" },
+  purge: {
+    ask: "Remove permanently",
+    title: (what: string) => `Remove ${what} permanently?`,
+    method: "delete",
+    cli: "rm",
+  },
 } as const;
 
 const purge = (item: TrashItem) =>
@@ -56,7 +61,7 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
   };
   return (
     <Confirm
-      title={asked.title ?? `${words.ask}: ${only ? first.name : count(items.length, "item")}?`}
+      title={asked.title ?? words.title(only ? first.name : count(items.length, "item"))}
       verb={words.ask}
       danger={verb === "purge"}
       cli={

@@ -1,4 +1,5 @@
 /** Another VM like this one: with copies of the disks that it writes to, as a task of the server's. */
+
 import { Alert, Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
@@ -11,6 +12,7 @@ import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { nameProblem } from "@/ui/problems";
+import { Sentence } from "@/ui/Sentence";
 import { groupOption, idWord, vmCli } from "@/ui/vmCli";
 import { useVmInfo } from "./useVmInfo";
 
@@ -80,7 +82,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     >
       {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
       {runs && (
-        <Alert component="p" isInline variant="warning" title={`${vm.name} is not stopped`}>
+        <Alert component="p" isInline variant="warning" title={<Sentence>{`${vm.name} is not stopped`}</Sentence>}>
           Stop it first, or clone it without its disks and firmware settings.
         </Alert>
       )}

@@ -103,7 +103,7 @@ function Lacking({ hosts }: { hosts: readonly MoveTarget[] }) {
       <ul>
         {hosts.map((one) => (
           <li key={one.host}>
-            {one.name}: {one.lacks}
+            <bdi>{one.name}</bdi>: {one.lacks}
           </li>
         ))}
       </ul>

@@ -1,4 +1,5 @@
 /** A VM's head: its name and state, what can be done, and, in a line each, what is wrong with it or waits. */
+
 import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { type Medium, useMay, type Vm } from "@/api/live";
@@ -7,6 +8,7 @@ import { moment } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { StateLabel, type Tone, vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { Sentence } from "@/ui/Sentence";
 import { waitingWords } from "@/ui/vmSettings";
 import { When } from "@/ui/When";
 import { OnItsWay } from "./OnItsWay";
@@ -25,7 +27,7 @@ export function VmHead({ vm, children }: { vm: Vm; children: ReactNode }) {
           {vm.reason && !problemOf(vm) && (
             <span title={moment(vm.reason.since)}>
               {" "}
-              · {vm.reason.message}, <When at={vm.reason.since} />
+              · <Sentence>{vm.reason.message}</Sentence>, <When at={vm.reason.since} />
             </span>
           )}
         </>
@@ -46,7 +48,7 @@ export function VmNotes({ vm }: { vm: Vm }) {
   return (
     <>
       {wrong && (
-        <Note tone={vm.unreachable_since === undefined ? "warn" : "bad"} title={wrong}>
+        <Note tone={vm.unreachable_since === undefined ? "warn" : "bad"} title={<Sentence>{wrong}</Sentence>}>
           {vm.reason && (
             <>
               Since <When at={vm.reason.since} />
@@ -70,7 +72,7 @@ export function VmNotes({ vm }: { vm: Vm }) {
       )}
       {vm.moving && <OnItsWay vm={vm} moving={vm.moving} />}
       {vm.next_boot && (
-        <Note tone="busy" title={`Next start: ${nextBootWords(vm.next_boot, known)}`}>
+        <Note tone="busy" title={<Sentence>{`Next start: ${nextBootWords(vm.next_boot, known)}`}</Sentence>}>
           Once; then its normal boot order again.
         </Note>
       )}

@@ -1,4 +1,5 @@
 /** One virtual machine: its head, and a tab for each thing that one wants of it. */
+
 import { Alert, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
 import { type FC, lazy, Suspense, useEffect, useState } from "react";
 import { Navigate, useParams } from "react-router";
@@ -8,6 +9,7 @@ import { LinkButton } from "@/ui/LinkButton";
 import { Loading } from "@/ui/Loading";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
+import { Sentence } from "@/ui/Sentence";
 import { Command } from "./Command";
 import { ConsoleShell } from "./console/ConsoleShell";
 import { Screen } from "./console/Screen";
@@ -108,7 +110,9 @@ function Gone({ name, vmid }: { name: string | undefined; vmid: string }) {
       <Section>
         <EmptyState
           headingLevel="h2"
-          titleText={name ? `${name} no longer exists` : `There is no VM ${vmid}, or you may not view it`}
+          titleText={
+            <Sentence>{name ? `${name} no longer exists` : `There is no VM ${vmid}, or you may not view it`}</Sentence>
+          }
         >
           <EmptyStateBody>
             {name

@@ -105,7 +105,7 @@ function Groups({ gid }: { gid: number | undefined }) {
             aria-label={`${path(one.gid)} ${one.vms}`}
           >
             <span style={{ paddingInlineStart: `${words ? 0 : one.depth * 1.25}rem` }}>
-              {words ? path(one.gid) : groupTitle(one)} <span className="v-subtle">{one.vms}</span>
+              <bdi>{words ? path(one.gid) : groupTitle(one)}</bdi> <span className="v-subtle">{one.vms}</span>
             </span>
           </SelectOption>
         ))}

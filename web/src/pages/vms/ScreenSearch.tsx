@@ -1,4 +1,5 @@
 /** Finds a text on the screens of running VMs. */
+
 import {
   Alert,
   Content,
@@ -17,6 +18,7 @@ import { SearchScreens } from "@/api/limits";
 import { useObjects } from "@/api/live";
 import type { Hits } from "@/api/schema";
 import { SameAs } from "@/ui/SameAs";
+import { Sentence } from "@/ui/Sentence";
 import { Marked } from "./Marked";
 
 type Found =
@@ -74,7 +76,7 @@ export function ScreenSearch({ onClose }: { onClose: () => void }) {
           )}
           {found.is === "failed" && (
             <Alert isInline variant="danger" title="The screens cannot be searched">
-              {messageOf(found.error)}
+              <Sentence>{messageOf(found.error)}</Sentence>
               {found.error instanceof ApiError && found.error.request && (
                 <Content component="small">Request {found.error.request}</Content>
               )}

@@ -60,7 +60,7 @@ def allow(pid: int, largest: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest, largest))
     except (OSError, ValueError):
         raise HypervisorError(
-            "it is larger than what this run may write, which only a server with CAP_SYS_RESOURCE can change"
+            "its run may not write to a file that large, and the server lacks CAP_SYS_RESOURCE to allow it"
         ) from None
 
 

@@ -165,7 +165,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
                 : undefined
             }
           >
-            {chosen?.name} is {permissions.join(", ")}.
+            <bdi>{chosen?.name}</bdi> is {permissions.join(", ")}.
             {missing.length > 0 && ` Without ${missing.join(", ")}, which you do not have yourself.`}
           </Hint>
         </FormGroup>

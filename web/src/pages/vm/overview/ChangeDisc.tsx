@@ -1,11 +1,13 @@
 /** Which ISO is put into a CD-ROM drive, also while the VM runs. */
 import { FormGroup, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { useState } from "react";
+import { Link } from "react-router";
 import { call } from "@/api/call";
 import type { VmInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { useAttachable } from "@/ui/attachable";
 import { Confirm } from "@/ui/Confirm";
+import { Hint } from "@/ui/FormDialog";
 import { idWord, vmCli } from "@/ui/vmCli";
 import { isIso } from "../settings/mediaText";
 import { type Drive, inserted } from "./drives";
@@ -37,16 +39,17 @@ export function ChangeDisc({ info, drive, onClose }: { info: VmInfo; drive: Driv
       onClose={onClose}
     >
       <FormGroup label="ISO" fieldId="disc">
-        <FormSelect id="disc" value={mid} onChange={(_event, chosen) => setMid(chosen)}>
-          <FormSelectOption
-            value=""
-            label={isos.length > 0 ? "Choose one" : "There is no other ISO: upload one in Media"}
-            isPlaceholder
-          />
+        <FormSelect id="disc" value={mid} onChange={(_event, chosen) => setMid(chosen)} isDisabled={isos.length === 0}>
+          <FormSelectOption value="" label={isos.length > 0 ? "Choose one" : "There is no other ISO"} isPlaceholder />
           {isos.map((one) => (
             <FormSelectOption key={one.mid} value={one.mid} label={one.name} />
           ))}
         </FormSelect>
+        {isos.length === 0 && (
+          <Hint>
+            <Link to="/media">Upload one, or fetch it from a URL</Link>
+          </Hint>
+        )}
       </FormGroup>
     </Confirm>
   );

@@ -37,7 +37,18 @@ export function Network({ info }: { info: VmInfo }) {
             ))}
           </ul>
         )}
-        {lacking && <p className={info.nics.length > 0 ? "v-subtle v-space-above" : "v-subtle"}>{lacking}</p>}
+        {lacking && (
+          <p className={info.nics.length > 0 ? "v-subtle v-space-above" : "v-subtle"}>
+            {lacking}
+            {info.nics.length > 0 && (
+              <>
+                {" "}
+                To reach it, <Link to={`/vms/${info.vmid}/settings#forwards`}>forward a port</Link> or{" "}
+                <Link to={`/vms/${info.vmid}/settings#nics`}>add a bridged NIC</Link>.
+              </>
+            )}
+          </p>
+        )}
       </CardBody>
     </Card>
   );

@@ -46,6 +46,6 @@ export function notReached({
   if (nics.length === 0) return "No NIC: the guest has no network.";
   if (nics.some((nic) => nic.type === "BRIDGE")) return undefined;
   return interfaces.some((one) => one.nat === "BRIDGE")
-    ? "Behind NAT: not reachable from the LAN, only from this host and its VMs. To reach it, forward a port or add a bridged NIC."
-    : "Behind NAT: outgoing connections only. To reach it, forward a port or add a bridged NIC.";
+    ? "Behind NAT: not reachable from the LAN, only from this host and its VMs."
+    : "Behind NAT: outgoing connections only.";
 }

@@ -27,7 +27,7 @@ export function BootFields({ draft, change, problems, disabled, gid }: Fields & 
       {order.map((one, place) => (
         <fieldset key={`${one.of} ${one.index}`} className="v-row v-row-fields" aria-label={`Boots as ${place + 1}`}>
           <div className="v-grows v-breaks">
-            {place + 1}. {name(one)}
+            {place + 1}. <bdi>{name(one)}</bdi>
             <Problem text={problems[`${one.of}[${one.index}].boot`]} />
           </div>
           {!disabled && (

@@ -80,7 +80,7 @@ export function ForwardFields({ draft, change, problems, disabled }: Fields) {
             isInline
             icon={<Icon name="plus" />}
             onClick={() =>
-              change({ forwards: [...forwards, { host_port: Number.NaN, guest_port: 22, protocol: "tcp" }] })
+              change({ forwards: [...forwards, { host_port: nextPort(forwards), guest_port: 22, protocol: "tcp" }] })
             }
           >
             Add a forward
@@ -89,4 +89,12 @@ export function ForwardFields({ draft, change, problems, disabled }: Fields) {
       )}
     </FormSection>
   );
+}
+
+const FIRST = 2222;
+
+/** What is proposed: for ssh, as people choose it, and the next ones. Whether others have it, the server says. */
+function nextPort(forwards: readonly Forward[]): number {
+  const taken = new Set(forwards.map((one) => one.host_port));
+  for (let port = FIRST; ; port += 1) if (!taken.has(port)) return port;
 }

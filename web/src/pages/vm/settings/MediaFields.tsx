@@ -60,7 +60,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
           <fieldset key={one.mid} className="v-row" aria-label={`Medium ${index + 1}: ${name}`}>
             <div className="v-row-fields">
               <div className="v-grows v-breaks">
-                {index + 1}. {name}
+                {index + 1}. <bdi>{name}</bdi>
                 <div className="v-subtle">{medium ? words(medium) : "not visible to you"}</div>
               </div>
               <FormGroup label="Attached as" fieldId={`mode-${index}`}>

@@ -1,4 +1,5 @@
 /** What saving would do, before it is done: the server's own plan, when each part takes effect, and the same as a command. */
+
 import { Alert, Button, List, ListItem, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useEffect, useState } from "react";
@@ -15,6 +16,7 @@ import { useGroupPath } from "@/ui/groups";
 import { quotaWords } from "@/ui/PlanSummary";
 import type { Refusal } from "@/ui/RefusalAlert";
 import { SameAs } from "@/ui/SameAs";
+import { Sentence } from "@/ui/Sentence";
 import { NAMES } from "@/ui/texts/names";
 import { asSentence } from "@/ui/texts/words";
 import { bodyOf, cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
@@ -80,7 +82,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
       aria-labelledby="review-title"
       elementToFocus="#review-save:enabled, #review-no"
     >
-      <ModalHeader title={`Save these changes to ${vm.name}?`} labelId="review-title" />
+      <ModalHeader title={<Sentence>{`Save these changes to ${vm.name}?`}</Sentence>} labelId="review-title" />
       <ModalBody>
         <Table role="table" variant="compact" aria-label="What changes" gridBreakPoint="grid-md">
           <Thead>
@@ -112,7 +114,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
             key={warning}
             isInline
             variant="warning"
-            title={asSentence(warning, NAMES)}
+            title={<Sentence>{asSentence(warning, NAMES)}</Sentence>}
             className="v-space-above"
           />
         ))}
