@@ -16,7 +16,7 @@ from tests.web.furnished import ANN, RUNS, TEAM, WEB
 from tests.web.person import GO
 
 SOURCES = Path(__file__).parents[2] / "web/src"
-TAG = re.compile(r"<(Modal|FormDialog|Confirm|Popover|Drawer|Dropdown|Select|Wizard)\s")
+TAG = re.compile(r"<(Modal|FormDialog|Confirm|Popover|Drawer|Dropdown|ActionMenu|Select|Wizard)\s")
 OVER = ".pf-v6-c-modal-box, .pf-v6-c-popover, [data-popper-placement]"
 """What PatternFly opens over the page."""
 
@@ -239,7 +239,7 @@ LAST = (
 )
 """After these the page is another one."""
 OPENINGS = (*MENUS, *DIALOGS, *WIZARD, *LAST)
-BASES = {"ui/FormDialog", "ui/Confirm", "ui/Dropdown"}
+BASES = {"ui/FormDialog", "ui/Confirm", "ui/Dropdown", "ui/ActionMenu"}
 """Of which the others are made."""
 
 

@@ -121,26 +121,39 @@ def _names() -> dict[int, str]:
 
 def pools(client: Client) -> dict[int, str]:
     """The names of the pools that the caller sees, by mpid; a command asks for them once."""
-    meta = click.get_current_context().meta
-    if POOLS not in meta:
-        meta[POOLS] = {one.mpid: one.name for one in _everything(client).pools}
-    found: dict[int, str] = meta[POOLS]
-    return found
+    return _once(POOLS, lambda: {one.mpid: one.name for one in _everything(client).pools})
 
 
 def mpid(client: Client, word: str) -> int:
     """The pool that is meant."""
-    found = _pick("pool", word, pools(client))
-    if found is None:
-        near = hints.meant(word, pools(client).values())
-        raise NameNotFound(f"you see no pool named {clean(word)!r}{near}: `{program()} pool list` lists the pools")
-    return found
+    return _one_of("pool", "pool list", word, pools(client))
 
 
 def pool_label(client: Client, mpid: int) -> str:
     """For people: the name of a pool, and its id."""
-    name = pools(client).get(mpid)
-    return str(mpid) if name is None else f"{clean(name)} ({mpid})"
+    return _label(mpid, pools(client))
+
+
+def _once(key: str, ask: Callable[[], dict[int, str]]) -> dict[int, str]:
+    """What a command has asked for once."""
+    meta = click.get_current_context().meta
+    if key not in meta:
+        meta[key] = ask()
+    found: dict[int, str] = meta[key]
+    return found
+
+
+def _one_of(noun: str, listing: str, word: str, known: dict[int, str]) -> int:
+    found = _pick(noun, word, known)
+    if found is None:
+        near = hints.meant(word, known.values())
+        raise NameNotFound(f"you see no {noun} named {clean(word)!r}{near}: `{program()} {listing}` lists the {noun}s")
+    return found
+
+
+def _label(one: int, known: dict[int, str]) -> str:
+    name = known.get(one)
+    return str(one) if name is None else f"{clean(name)} ({one})"
 
 
 def _tasks(client: Client) -> dict[int, str]:
@@ -165,11 +178,7 @@ def nicid(client: Client, word: str) -> int | None:
 
 def hosts(client: Client) -> dict[int, str]:
     """The names of the hosts, by id, as far as one sees them; a command asks for them once."""
-    meta = click.get_current_context().meta
-    if HOSTS not in meta:
-        meta[HOSTS] = _hosts(client)
-    found: dict[int, str] = meta[HOSTS]
-    return found
+    return _once(HOSTS, lambda: _hosts(client))
 
 
 def _hosts(client: Client) -> dict[int, str]:
@@ -183,17 +192,12 @@ def _hosts(client: Client) -> dict[int, str]:
 
 def host(client: Client, word: str) -> int:
     """The host that is meant."""
-    found = _pick("host", word, hosts(client))
-    if found is None:
-        near = hints.meant(word, hosts(client).values())
-        raise NameNotFound(f"you see no host named {clean(word)!r}{near}: `{program()} host show` lists them")
-    return found
+    return _one_of("host", "host show", word, hosts(client))
 
 
 def host_label(client: Client, host: int) -> str:
     """For people: the name of a host, and its id."""
-    name = hosts(client).get(host)
-    return str(host) if name is None else f"{clean(name)} ({host})"
+    return _label(host, hosts(client))
 
 
 USER = naming.NumberedType("user", uid, _users)

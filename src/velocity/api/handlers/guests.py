@@ -1,49 +1,68 @@
 """What guests say of themselves, and what is done inside of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import guests
+from velocity.machines.guests import VmGuests
+from velocity.machines.keeper import Keeper
+
+
+Request = TypeVar(
+    "Request",
+    guests.ShowGuest,
+    guests.Execute,
+    guests.SetGuestPassword,
+    guests.AddGuestKeys,
+    guests.ReadGuestFile,
+    guests.WriteGuestFile,
+)
+
+
+@contextmanager
+def turn(call: Call[Request]) -> Iterator[tuple[VmGuests, Keeper]]:
+    """Of one user, as guests may take their time: only so many wait at once."""
+    asked = call.services.guests
+    with asked.waiting.of(call.caller.uid):
+        yield asked, call.services.fleet.get(call.request.vmid)
 
 
 @handles(guests.SHOW)
 async def show_guest(call: Call[guests.ShowGuest]) -> guests.GuestInfo:
-    services = call.services
-    with services.guests.waiting.of(call.caller.uid):
-        return await services.guests.info(services.fleet.get(call.request.vmid))
+    with turn(call) as (asked, vm):
+        return await asked.info(vm)
 
 
 @handles(guests.EXECUTE)
 async def execute(call: Call[guests.Execute]) -> guests.Executed:
-    services = call.services
-    with services.guests.waiting.of(call.caller.uid):
-        return await services.guests.execute(services.fleet.get(call.request.vmid), call.request)
+    with turn(call) as (asked, vm):
+        return await asked.execute(vm, call.request)
 
 
 @handles(guests.SET_PASSWORD)
 async def set_password(call: Call[guests.SetGuestPassword]) -> guests.GuestChanged:
-    services = call.services
-    with services.guests.waiting.of(call.caller.uid):
-        await services.guests.set_password(services.fleet.get(call.request.vmid), call.request)
+    with turn(call) as (asked, vm):
+        await asked.set_password(vm, call.request)
     return guests.GuestChanged(vmid=call.request.vmid)
 
 
 @handles(guests.ADD_KEYS)
 async def add_keys(call: Call[guests.AddGuestKeys]) -> guests.GuestChanged:
-    services = call.services
-    with services.guests.waiting.of(call.caller.uid):
-        await services.guests.add_keys(services.fleet.get(call.request.vmid), call.request)
+    with turn(call) as (asked, vm):
+        await asked.add_keys(vm, call.request)
     return guests.GuestChanged(vmid=call.request.vmid)
 
 
 @handles(guests.READ_FILE)
 async def read_file(call: Call[guests.ReadGuestFile]) -> guests.GuestFilePiece:
-    services = call.services
-    with services.guests.waiting.of(call.caller.uid):
-        return await services.guests.read(services.fleet.get(call.request.vmid), call.request)
+    with turn(call) as (asked, vm):
+        return await asked.read(vm, call.request)
 
 
 @handles(guests.WRITE_FILE)
 async def write_file(call: Call[guests.WriteGuestFile]) -> guests.GuestChanged:
-    services = call.services
-    with services.guests.waiting.of(call.caller.uid):
-        await services.guests.write(services.fleet.get(call.request.vmid), call.request)
+    with turn(call) as (asked, vm):
+        await asked.write(vm, call.request)
     return guests.GuestChanged(vmid=call.request.vmid)

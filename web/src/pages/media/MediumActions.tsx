@@ -1,11 +1,9 @@
 /** The menu of a medium: what can be done with it, and why something cannot. */
-import { Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
-import { useState } from "react";
+import { Divider, DropdownItem } from "@patternfly/react-core";
 import { at } from "@/api/base";
 import { type Medium, useMay } from "@/api/live";
-import { Icon } from "@/look/Icon";
+import { ActionMenu } from "@/ui/ActionMenu";
 import { showToast } from "@/ui/actions";
-import { Dropdown } from "@/ui/Dropdown";
 import { canGrow, canImport, writerOf } from "./content";
 import type { Wish } from "./MediumDialogs";
 
@@ -19,7 +17,6 @@ export function MediumActions({
   mayMake: boolean;
   onWish: (wish: Wish) => void;
 }) {
-  const [open, setOpen] = useState(false);
   const may = useMay();
   const writer = writerOf(medium);
   const held = whyHeld(medium);
@@ -30,66 +27,47 @@ export function MediumActions({
       () => showToast("warning", "The browser does not allow copying", medium.mid),
     );
   return (
-    <Dropdown
-      isOpen={open}
-      onOpenChange={setOpen}
-      onSelect={() => setOpen(false)}
-      popperProps={{ position: "right" }}
-      toggle={(ref) => (
-        <MenuToggle
-          ref={ref}
-          variant="plain"
-          isExpanded={open}
-          onClick={() => setOpen(!open)}
-          aria-label={`Actions of ${medium.name}`}
-          icon={<Icon name="more" />}
-        />
+    <ActionMenu name={`Actions of ${medium.name}`}>
+      {mayMake && canImport(medium) && (
+        <DropdownItem onClick={() => onWish("import")}>Make a disk from it…</DropdownItem>
       )}
-    >
-      <DropdownList className="v-why">
-        {mayMake && canImport(medium) && (
-          <DropdownItem onClick={() => onWish("import")}>Make a disk from it…</DropdownItem>
-        )}
-        {mayMake && (
-          <DropdownItem onClick={() => onWish("clone")} isAriaDisabled={busy !== undefined} description={busy}>
-            Clone…
+      {mayMake && (
+        <DropdownItem onClick={() => onWish("clone")} isAriaDisabled={busy !== undefined} description={busy}>
+          Clone…
+        </DropdownItem>
+      )}
+      {may("media.create", medium.gid) && <DropdownItem onClick={() => onWish("rename")}>Edit…</DropdownItem>}
+      {may("media.create", medium.gid) && canGrow(medium) && (
+        <DropdownItem onClick={() => onWish("grow")}>Grow…</DropdownItem>
+      )}
+      {mayMake && may("media.remove", medium.gid) && <DropdownItem onClick={() => onWish("move")}>Move…</DropdownItem>}
+      {may("media.create", medium.gid) && canGrow(medium) && (
+        <DropdownItem onClick={() => onWish("convert")}>Convert or compact…</DropdownItem>
+      )}
+      {busy === undefined ? (
+        <DropdownItem to={at(`/m/media/content/${medium.mid}`)} download={medium.name}>
+          Download
+        </DropdownItem>
+      ) : (
+        <DropdownItem isAriaDisabled description={busy}>
+          Download
+        </DropdownItem>
+      )}
+      <DropdownItem onClick={() => void copy()}>Copy ID</DropdownItem>
+      {may("media.remove", medium.gid) && (
+        <>
+          <Divider component="li" />
+          <DropdownItem
+            isDanger={!held}
+            onClick={() => onWish("delete")}
+            isAriaDisabled={held !== undefined}
+            description={held}
+          >
+            Delete…
           </DropdownItem>
-        )}
-        {may("media.create", medium.gid) && <DropdownItem onClick={() => onWish("rename")}>Edit…</DropdownItem>}
-        {may("media.create", medium.gid) && canGrow(medium) && (
-          <DropdownItem onClick={() => onWish("grow")}>Grow…</DropdownItem>
-        )}
-        {mayMake && may("media.remove", medium.gid) && (
-          <DropdownItem onClick={() => onWish("move")}>Move…</DropdownItem>
-        )}
-        {may("media.create", medium.gid) && canGrow(medium) && (
-          <DropdownItem onClick={() => onWish("convert")}>Convert or compact…</DropdownItem>
-        )}
-        {busy === undefined ? (
-          <DropdownItem to={at(`/m/media/content/${medium.mid}`)} download={medium.name}>
-            Download
-          </DropdownItem>
-        ) : (
-          <DropdownItem isAriaDisabled description={busy}>
-            Download
-          </DropdownItem>
-        )}
-        <DropdownItem onClick={() => void copy()}>Copy ID</DropdownItem>
-        {may("media.remove", medium.gid) && (
-          <>
-            <Divider component="li" />
-            <DropdownItem
-              isDanger={!held}
-              onClick={() => onWish("delete")}
-              isAriaDisabled={held !== undefined}
-              description={held}
-            >
-              Delete…
-            </DropdownItem>
-          </>
-        )}
-      </DropdownList>
-    </Dropdown>
+        </>
+      )}
+    </ActionMenu>
   );
 }
 

@@ -1,11 +1,11 @@
 /** What can be done with a VM: the likely thing as a button, the rest in a menu, what loses something after a question. */
-import { Button, Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
+import { Button, Divider, DropdownItem } from "@patternfly/react-core";
 import { useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { Icon, type IconName } from "@/look/Icon";
+import { ActionMenu } from "@/ui/ActionMenu";
 import { DeleteVms } from "@/ui/DeleteVms";
-import { Dropdown } from "@/ui/Dropdown";
 import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
 import { Clone } from "./Clone";
@@ -29,7 +29,6 @@ const ICONS: Record<VmAction["verb"], IconName> = {
 };
 
 export function VmActions({ vm }: { vm: Vm }) {
-  const [open, setOpen] = useState(false);
   const [dialog, setDialog] = useState<Dialog>();
   const may = useMay();
   const navigate = useNavigate();
@@ -56,57 +55,40 @@ export function VmActions({ vm }: { vm: Vm }) {
           </Button>
         ))}
       {(mayState || mayRemove || mayCreate || mayGo) && (
-        <Dropdown
-          isOpen={open}
-          onOpenChange={setOpen}
-          onSelect={() => setOpen(false)}
-          popperProps={{ position: "right" }}
-          toggle={(ref) => (
-            <MenuToggle
-              ref={ref}
-              variant="plain"
-              icon={<Icon name="more" />}
-              aria-label={`More that can be done with ${vm.name}`}
-              isExpanded={open}
-              onClick={() => setOpen(!open)}
-            />
+        <ActionMenu name={`More that can be done with ${vm.name}`}>
+          {mayState && stopped && (
+            <DropdownItem
+              description="Before its first instruction: Resume goes on"
+              onClick={() => void runOnVms([vm], HOLD)}
+            >
+              {HOLD.title}
+            </DropdownItem>
           )}
-        >
-          <DropdownList>
-            {mayState && stopped && (
-              <DropdownItem
-                description="Before its first instruction: Resume goes on"
-                onClick={() => void runOnVms([vm], HOLD)}
-              >
-                {HOLD.title}
-              </DropdownItem>
-            )}
-            {mayState && !stopped && !vm.restarting && (
-              <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>
-            )}
-            {mayState && (vm.state === "RUNNING" || vm.state === "PAUSED") && (
-              <DropdownItem isDanger onClick={() => setDialog("reset")}>
-                Reset…
-              </DropdownItem>
-            )}
-            {buttons.includes(KILL) && (
-              <DropdownItem isDanger onClick={() => setDialog("kill")}>
-                {KILL.title}…
-              </DropdownItem>
-            )}
-            {mayState && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
-            {mayState && (mayCreate || mayRemove || mayGo) && <Divider component="li" />}
-            {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
-            {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move…</DropdownItem>}
-            {mayGo && <DropdownItem onClick={() => setDialog("host")}>Move to another host…</DropdownItem>}
-            {mayRemove && <Divider component="li" />}
-            {mayRemove && (
-              <DropdownItem isDanger onClick={() => setDialog("delete")}>
-                Delete…
-              </DropdownItem>
-            )}
-          </DropdownList>
-        </Dropdown>
+          {mayState && !stopped && !vm.restarting && (
+            <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>
+          )}
+          {mayState && (vm.state === "RUNNING" || vm.state === "PAUSED") && (
+            <DropdownItem isDanger onClick={() => setDialog("reset")}>
+              Reset…
+            </DropdownItem>
+          )}
+          {buttons.includes(KILL) && (
+            <DropdownItem isDanger onClick={() => setDialog("kill")}>
+              {KILL.title}…
+            </DropdownItem>
+          )}
+          {mayState && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
+          {mayState && (mayCreate || mayRemove || mayGo) && <Divider component="li" />}
+          {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
+          {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move…</DropdownItem>}
+          {mayGo && <DropdownItem onClick={() => setDialog("host")}>Move to another host…</DropdownItem>}
+          {mayRemove && <Divider component="li" />}
+          {mayRemove && (
+            <DropdownItem isDanger onClick={() => setDialog("delete")}>
+              Delete…
+            </DropdownItem>
+          )}
+        </ActionMenu>
       )}
       {dialog === "kill" && <ForceOff vms={[vm]} onClose={close} />}
       {dialog === "restart" && <Restart vm={vm} onClose={close} />}

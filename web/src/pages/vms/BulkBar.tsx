@@ -1,8 +1,7 @@
 /** What can be done with all selected VMs that it suits. */
-import { Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
-import { useState } from "react";
+import { Divider, DropdownItem } from "@patternfly/react-core";
 import { useMay, type Vm } from "@/api/live";
-import { Dropdown } from "@/ui/Dropdown";
+import { ActionMenu } from "@/ui/ActionMenu";
 import { actionsOfAll, runOnVms } from "@/ui/vmActions";
 import type { PendingAction } from "./ConfirmAction";
 
@@ -12,7 +11,6 @@ interface Props {
 }
 
 export function BulkBar({ vms, ask }: Props) {
-  const [open, setOpen] = useState(false);
   const may = useMay();
   const removable = vms.filter((vm) => may("vm.remove", vm.gid));
   const offered = actionsOfAll(vms, may);
@@ -20,42 +18,24 @@ export function BulkBar({ vms, ask }: Props) {
     some.length === vms.length ? title : `${title} ${some.length.toLocaleString()} of them`;
   return (
     <div>
-      <Dropdown
-        isOpen={open}
-        onOpenChange={setOpen}
-        onSelect={() => setOpen(false)}
-        popperProps={{ position: "right" }}
-        toggle={(ref) => (
-          <MenuToggle
-            ref={ref}
-            variant="primary"
-            isExpanded={open}
-            onClick={() => setOpen(!open)}
-            isDisabled={offered.length === 0 && removable.length === 0}
+      <ActionMenu word="Actions" disabled={offered.length === 0 && removable.length === 0}>
+        {offered.map(({ action, vms }) => (
+          <DropdownItem
+            key={action.verb}
+            isDanger={action.danger !== undefined}
+            onClick={() => (action.danger ? ask({ action: "kill", vms }) : void runOnVms(vms, action))}
           >
-            Actions
-          </MenuToggle>
+            {words(action.title, vms)}
+            {action.danger && "…"}
+          </DropdownItem>
+        ))}
+        {offered.length > 0 && removable.length > 0 && <Divider key="line" component="li" />}
+        {removable.length > 0 && (
+          <DropdownItem key="delete" isDanger onClick={() => ask({ action: "delete", vms: removable })}>
+            {words("Delete", removable)}…
+          </DropdownItem>
         )}
-      >
-        <DropdownList>
-          {offered.map(({ action, vms }) => (
-            <DropdownItem
-              key={action.verb}
-              isDanger={action.danger !== undefined}
-              onClick={() => (action.danger ? ask({ action: "kill", vms }) : void runOnVms(vms, action))}
-            >
-              {words(action.title, vms)}
-              {action.danger && "…"}
-            </DropdownItem>
-          ))}
-          {offered.length > 0 && removable.length > 0 && <Divider key="line" component="li" />}
-          {removable.length > 0 && (
-            <DropdownItem key="delete" isDanger onClick={() => ask({ action: "delete", vms: removable })}>
-              {words("Delete", removable)}…
-            </DropdownItem>
-          )}
-        </DropdownList>
-      </Dropdown>
+      </ActionMenu>
     </div>
   );
 }
