@@ -9,7 +9,6 @@ from velocity.contract import guests
 from velocity.machines.guests import VmGuests
 from velocity.machines.keeper import Keeper
 
-
 Request = TypeVar(
     "Request",
     guests.ShowGuest,
