@@ -197,6 +197,29 @@ async def test_a_vm_whose_host_is_no_more_is_not_restored(tmp_path: Path, b: Oth
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2
 
 
+@pytest.mark.holds("MANY-170")
+async def test_a_vm_whose_host_is_no_more_is_restored_on_another_one(tmp_path: Path, b: Other) -> None:
+    c = Other(3, "c")
+    async with together(tmp_path / "data", b, c) as w:
+        vmid = await w.vm("other", host=2)
+        await w.ok("DELETE", "/v/vm", vmid=vmid)
+        (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+        asked = {"trid": item["trid"], "host": 3}
+        there = await w.call("PUT", "/t/trash", **asked)
+        assert (there.code, there["field"]) == (25280, "host"), "its own host is there"
+        assert "is on host 'b', where its firmware variables are" in there["message"]
+        await w.server.hosts.detach(b.host)
+        assert await w.refused("PUT", "/t/trash", trid=item["trid"], host=9) == (406, 25280)
+        (step,) = (await w.ok("PUT", "/t/trash", **asked, plan=True))["steps"]
+        assert (step["host"]["name"], step["because"]) == ("c", "its own is no more")
+        await w.ok("PUT", "/t/trash", **asked)
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 3
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    assert c.fake.runs
+    async with together(tmp_path / "data", c) as w:
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 3, "also after a restart"
+
+
 @pytest.mark.holds("MANY-51")
 async def test_vms_that_start_by_themselves_do_so_after_a_restart_of_their_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:

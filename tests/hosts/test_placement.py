@@ -197,6 +197,32 @@ async def test_a_clone_is_beside_its_source_or_where_its_disks_are_to_be(tmp_pat
 
 
 @pytest.mark.anyio
+@pytest.mark.holds("MANY-169")
+async def test_a_clone_goes_to_the_host_that_is_asked_for_with_its_disks(tmp_path: Path) -> None:
+    b, c = Other(2, "b", (20, "fast")), Other(3, "c", (30, "x"), (31, "y"))
+    async with together(tmp_path / "data", b, c) as w:
+        vmid = await w.vm(media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        body = {"vmid": vmid, "gid": 0, "name": "copy"}
+        plan = await w.ok("PUT", "/v/vm/clone", **body, host=2, plan=True)
+        assert (plan["steps"][0]["host"]["id"], plan["steps"][0]["because"]) == (2, "it was asked for")
+        several = await w.call("PUT", "/v/vm/clone", **body, host=3)
+        assert (several.code, several["field"]) == (39213, "mpid")
+        assert "which has several: name the pool" in several["message"]
+        unknown = await w.call("PUT", "/v/vm/clone", **body, host=9)
+        assert (unknown.code, unknown["message"][:18]) == (39280, "there is no host 9")
+        assert await w.refused("PUT", "/v/vm/clone", **body, host=2, mpid=30) == (406, 39280)
+        assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"][1:] == []
+        for name, host, more in (("on b", 2, {}), ("on c", 3, {"mpid": 31})):
+            task = await w.ok("PUT", "/v/vm/clone", vmid=vmid, gid=0, name=name, host=host, **more)
+            await w.settle()
+            made = (await w.ok("POST", "/t/task", tid=task["tid"])).body
+            assert made["state"] == "DONE", made
+            assert (await w.ok("POST", "/v/vm", vmid=made["vmid"]))["host"]["id"] == host
+            assert (await w.ok("PUT", "/v/vm/state", vmid=made["vmid"], state="RUNNING"))["state"] == "RUNNING"
+        assert len(c.disks.pools[31].kept) == 1
+
+
+@pytest.mark.anyio
 @pytest.mark.holds("MANY-63")
 async def test_who_may_not_see_hosts_is_told_of_none(tmp_path: Path) -> None:
     """Neither by a refusal nor by a plan: no name, no label and no amount of a host."""

@@ -56,6 +56,20 @@ async def test_media_are_where_their_pool_is(tmp_path: Path, b: Other) -> None:
         assert objects(pool).keys() == {UUID(made)}
 
 
+@pytest.mark.holds("MANY-171")
+async def test_media_are_listed_that_a_host_s_vms_can_have(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        here, there = await w.medium("here"), await w.medium("there", mpid=20)
+
+        async def listed(**more: Any) -> list[str]:
+            return [one["mid"] for one in (await w.ok("POST", "/m/media/list", gid=0, **more))["media"]]
+
+        assert set(await listed()) == {here, there}
+        assert (await listed(host=1), await listed(host=2)) == ([here], [there])
+        assert await listed(host=2, limit=1) == [there], "a page is of what is left"
+        assert await listed(host=9) == []
+
+
 @pytest.mark.holds("MANY-12")
 async def test_a_medium_of_another_host_is_not_attached(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:

@@ -52,12 +52,14 @@ def media() -> None:
 @media.command("list")
 @GROUP
 @click.option("--shared", is_flag=True, help="List the ISOs of the groups above, which its VMs can use read-only.")
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="Only what VMs of that host can have.")
 @paged()
 @listing
-def list_media(group: int | None, shared: bool, page: Page) -> None:
+def list_media(group: int | None, shared: bool, host: int | None, page: Page) -> None:
     """List the media of a group."""
     client = connection.connect()
-    answer = page.ask(client, LIST, ListMedia(gid=where.here(client, group), shared=shared))
+    there = UNSET if host is None else host
+    answer = page.ask(client, LIST, ListMedia(gid=where.here(client, group), shared=shared, host=there))
     upload = f"no media: `{program()} media upload FILE{where.option(client, group)}`"
     listed(
         Media(media=list(answer.shared or []) if shared else answer.media),

@@ -6,8 +6,9 @@ import time
 
 import click
 from click.shell_completion import CompletionItem
+from msgspec import UNSET
 
-from velocity.cli import connection, naming, where
+from velocity.cli import connection, naming, resolve, where
 from velocity.cli.naming import Named
 from velocity.cli.output import NameNotFound, SizeCell, as_json, confirm, done, listed, listing, planning, show_json
 from velocity.cli.paging import Page, paged
@@ -59,11 +60,12 @@ def list_trash(page: Page) -> None:
 
 @trash.command()
 @ITEM
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host for a VM whose own is no more.")
 @changing
-def restore(item: str) -> None:
+def restore(item: str, host: int | None) -> None:
     """Restore ITEM with its id; it counts against its quotas again."""
     client = connection.connect()
-    answer = client.restore(trid=_find(client, item).trid)
+    answer = client.restore(trid=_find(client, item).trid, host=UNSET if host is None else host)
     if as_json():
         show_json(answer)
     else:

@@ -97,6 +97,7 @@ def _said(wanted: CloudInit | None) -> dict[str, Any]:
 @click.argument("name")
 @click.option("--to", type=where.TYPE, metavar="GROUP", help="The clone's group (default: the VM's).")
 @click.option("--pool", type=resolve.POOL, metavar="POOL", help="The copies' pool (default: each in its source's).")
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The clone's host (default: beside VM, if it can be).")
 @click.option("--leave", multiple=True, metavar="MEDIUM", help="A medium that the clone does not have; repeatable.")
 @click.option("--fresh-firmware", is_flag=True, help="Do not copy the firmware variables, such as boot entries.")
 @click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
@@ -107,6 +108,7 @@ def clone(
     name: str,
     to: int | None,
     pool: int | None,
+    host: int | None,
     leave: tuple[str, ...],
     fresh_firmware: bool,
     detach: bool,
@@ -121,6 +123,7 @@ def clone(
         gid=gid if to is None else to,
         name=name,
         mpid=UNSET if pool is None else pool,
+        host=UNSET if host is None else host,
         leave=left,
         fresh_firmware=fresh_firmware,
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
+from velocity.contract import placement
 from velocity.contract.fields import Gid, Mpid, Name, Vmid
 from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation
 from velocity.contract.permissions import Permission
@@ -19,8 +20,15 @@ class CloneVm(Change, frozen=True):
     gid: Gid
     name: Name
     mpid: (
-        Annotated[Mpid, Meta(description="the pool of the copies; absent: each in that of its source")] | UnsetType
+        Annotated[
+            Mpid,
+            Meta(
+                description="the pool of the copies; absent: each in that of its source, or in the only one of `host`"
+            ),
+        ]
+        | UnsetType
     ) = UNSET
+    host: placement.WantedHost | UnsetType = UNSET
     leave: Annotated[list[UUID], Meta(description="media that the clone does not have, neither copied nor shared")] = []
     fresh_firmware: Annotated[bool, Meta(description="do not copy the firmware variables, such as boot entries")] = (
         False
@@ -48,7 +56,9 @@ CLONE = Operation(
         Failure(39210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(39211, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
         Failure(39212, 404, Problem.MEDIUM_NOT_FOUND, "no such medium of the VM, or not one for this group"),
-        Failure(39213, 404, Problem.POOL_NOT_FOUND, "no such pool for this group"),
+        Failure(
+            39213, 404, Problem.POOL_NOT_FOUND, "no such pool for this group, or none is named of a host with several"
+        ),
         Failure(39214, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
         Failure(39220, 406, Problem.CPU_LIMIT, "more CPUs than a VM can have here, or than the group's quota allows"),
         Failure(
@@ -68,7 +78,9 @@ CLONE = Operation(
         Failure(39228, 406, Problem.POOL_AWAY, "the pool is away or read-only, or a source's pool is away"),
         Failure(39295, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(39240, 406, Problem.NOT_OF_THIS_HOST, "its CPU model is none that this host can give"),
-        Failure(39280, 406, Problem.NO_HOST, "no host can have it; the message says what each lacks"),
+        Failure(
+            39280, 406, Problem.NO_HOST, "no such host, or none that can have it; the message says what each lacks"
+        ),
     ),
     ours=True,
 )

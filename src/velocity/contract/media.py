@@ -21,6 +21,12 @@ class ListMedia(Paged[UUID], frozen=True):
     gid: Gid
     shared: bool | UnsetType = UNSET
     """Only the ISOs of the groups above, or only the group's own media."""
+    host: (
+        Annotated[
+            int, Meta(ge=-(2**63), le=2**63 - 1, description="only what VMs of that host can have: of none, nothing")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Content(Wire, frozen=True):

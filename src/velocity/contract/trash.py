@@ -38,6 +38,21 @@ class TrashRequest(Change, frozen=True):
     trid: Trid
 
 
+class RestoreItem(Change, frozen=True):
+    trid: Trid
+    host: (
+        Annotated[
+            int,
+            Meta(
+                ge=-(2**63),
+                le=2**63 - 1,
+                description="the host for VMs whose own is no more, where they begin with fresh firmware variables",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class EmptyTrash(Change, frozen=True):
     trids: (
         Annotated[list[Trid], Meta(description="only these items; absent: all that the caller sees in the trash")]
@@ -67,7 +82,7 @@ RESTORE = Operation(
     method=Method.PUT,
     path="/t/trash",
     route=25,
-    request=TrashRequest,
+    request=RestoreItem,
     response=TrashItem,
     needs=SignedIn("the permission depends on the kind of the object, and is checked by the operation itself"),
     failures=(
@@ -89,7 +104,12 @@ RESTORE = Operation(
         Failure(25228, 406, Problem.POOL_AWAY, "the pool of a medium is away or read-only"),
         Failure(25229, 409, Problem.MAC_TAKEN, "another VM now has the MAC address of one of its NICs"),
         Failure(25260, 409, Problem.PORT_TAKEN, "another VM now has a port of the host that leads to it"),
-        Failure(25280, 406, Problem.NO_HOST, "the VM's host is no more"),
+        Failure(
+            25280,
+            406,
+            Problem.NO_HOST,
+            "the VM's host is no more, or the one that is named is unknown or cannot have it",
+        ),
     ),
     ours=True,
 )

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -21,11 +21,11 @@ from velocity.contract.media import CloneMedium
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.hypervisor.port import HostId, Hypervisor
-from velocity.machines import cloud_init, interfaces, rules
+from velocity.machines import cloud_init, interfaces, rules, where
 from velocity.machines.keeper import Keeper
 from velocity.machines.move.rules import place
 from velocity.machines.orphans import remove_machine_data
-from velocity.machines.placement import Wanted
+from velocity.machines.placement import Placed, Wanted
 from velocity.machines.placement import place as placed
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
@@ -52,6 +52,8 @@ class Draft:
     copies: Sequence[Copy]
     fresh: bool
     warnings: list[str]
+    why: str = ""
+    """Why it is on its host; empty: there was no choice."""
     owned: bool = False
 
 
@@ -97,7 +99,8 @@ class Cloning:
                 takes[copy.medium.mpid] += copy.takes
             for mpid, size in takes.items():
                 await self._room.find(machine.gid, mpid, size)
-            plan.step("create", "vm", machine.name, gid=machine.gid)
+            there = (where.of_machine(self._fleet.hosts.attached, machine), draft.why) if draft.why else plan.ANYWHERE
+            plan.step("create", "vm", machine.name, gid=machine.gid, place=there)
             for copy in draft.copies:
                 plan.step("create", "medium", copy.medium.name, gid=machine.gid)
             plan.warns(draft.warnings)
@@ -131,19 +134,18 @@ class Cloning:
         mids = [mid for mid in self._fleet.builder.written(has) if mid not in request.leave]
         copies = await self._copies(caller, request, keeper.machine.name, mids, held)
         uuid = uuid4()
-        host = self._placed(caller, keeper, request, copies)
-        spec, warnings = self._spec(caller, request, uuid, host, has, dict(zip(mids, copies, strict=True)))
+        placed = self._placed(caller, keeper, request, copies)
+        spec, warnings = self._spec(caller, request, uuid, placed.host, has, dict(zip(mids, copies, strict=True)))
         if not may_alter:
             warnings += cloud_init.lost(keeper.machine.spec)
-        draft = Draft(
-            keeper, Machine(0, uuid, request.gid, request.name, spec, host), copies, request.fresh_firmware, warnings
-        )
+        machine = Machine(0, uuid, request.gid, request.name, spec, placed.host)
+        draft = Draft(keeper, machine, copies, request.fresh_firmware, warnings, placed.why)
         with self._fleet.claims.taken(uuid, self._fleet.builder.claim(draft.machine, None)):
             held.callback(self._give_back, draft)
         return draft
 
-    def _placed(self, caller: Caller, keeper: Keeper, request: CloneVm, copies: Sequence[Copy]) -> HostId:
-        """With its source, if that host can have it, and its disks are to be there."""
+    def _placed(self, caller: Caller, keeper: Keeper, request: CloneVm, copies: Sequence[Copy]) -> Placed:
+        """As asked for; else with its source, if that host can have it, and its disks are to be there."""
         builder, spec = self._fleet.builder, keeper.machine.spec
         copied = {copy.source.mid for copy in copies}
         shared = [one for one in spec.media if one.mid not in request.leave and one.mid not in copied]
@@ -152,8 +154,28 @@ class Cloning:
         beside = self._fleet.claims.spread(request.gid, spec.spread) if spec.spread else {}
         stays = None if beside else keeper.machine.host
         told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
-        wanted = Wanted(spec, media, stays=stays, kept=True, beside=beside, told=told)
-        return placed(self._fleet.hosts.candidates(), wanted).host
+        host = None if request.host is UNSET else request.host
+        wanted = Wanted(spec, media, host, stays=stays, kept=True, beside=beside, told=told)
+        return placed(self._fleet.hosts.candidates(), wanted)
+
+    def _pool_of_copy(self, request: CloneVm, source: Medium) -> int:
+        """The one that is named, or the source's; on another host, which has only one, that."""
+        if isinstance(request.mpid, int):
+            return request.mpid
+        hosts = self._fleet.hosts.attached
+        if isinstance(request.host, UnsetType) or hosts.find(request.host) is None:
+            return source.mpid
+        there = hosts.pools_of(HostId(request.host))
+        if source.mpid in there:
+            return source.mpid
+        if len(there) == 1:
+            return there[0]
+        raise Refused(
+            Problem.POOL_NOT_FOUND,
+            f"the pool of {self._library.visible_name(source)} is not on that host, which has "
+            f"{'several' if there else 'none'}: name the pool of the copies",
+            field="mpid",
+        )
 
     def _source(self, caller: Caller, vmid: int) -> Keeper:
         """One that the caller may not view looks like one that does not exist."""
@@ -180,7 +202,7 @@ class Cloning:
                 CloneMedium(
                     mid=one.mid,
                     gid=request.gid,
-                    mpid=request.mpid if isinstance(request.mpid, int) else one.mpid,
+                    mpid=self._pool_of_copy(request, one),
                     name=name_of_copy(one.name, name, request.name),
                 ),
                 held,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,7 +25,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
-from velocity.hypervisor.port import Hypervisor
+from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import cloud_init, disks, interfaces, rules, where
 from velocity.machines.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.forecast import forecast
@@ -204,17 +204,37 @@ class Provisioning:
         return disks
 
     @contextlib.contextmanager
-    def returning(self, machines: Sequence[tuple[Machine, RunRecord]]) -> Iterator[None]:
-        """VMs that come back from the trash, with their names, quota and media. What raises inside undoes it."""
+    def returning(
+        self, caller: Caller, machines: Sequence[tuple[Machine, RunRecord]], host: int | None
+    ) -> Iterator[Mapping[int, HostId]]:
+        """VMs that come back from the trash, with their names, quota and media. What raises inside undoes it.
+
+        `host` is for those whose own is no more, which are given by their vmids.
+        """
+        back = [(self._somewhere(caller, machine, host), progress) for machine, progress in machines]
+        elsewhere = {
+            new.vmid: new.host for (new, _), (old, _) in zip(back, machines, strict=True) if new.host != old.host
+        }
         with contextlib.ExitStack() as undo:
-            for machine, _ in machines:
-                plan.step("restore", "vm", machine.name, id=machine.vmid, gid=machine.gid)
-                self._fleet.builder.reach.check_there(machine)
+            for machine, _ in back:
+                there = where.of_machine(self._fleet.hosts.attached, machine)
+                placed = (there, "its own is no more") if machine.vmid in elsewhere else plan.ANYWHERE
+                plan.step("restore", "vm", machine.name, id=machine.vmid, gid=machine.gid, place=placed)
                 self._fleet.builder.check_disks(machine.spec)
                 undo.enter_context(self._fleet.claims.taken(machine.uuid, self._fleet.builder.claim(machine, None)))
-            yield
-            for machine, progress in machines:
+            yield elsewhere
+            for machine, progress in back:
                 self._fleet.add(self._fleet.hosts.keeper(machine, replace(progress, wanted=State.STOPPED, run=None)))
+
+    def _somewhere(self, caller: Caller, machine: Machine, host: int | None) -> Machine:
+        """On its own host, or where that is no more on the one that is named. Raises `Refused`."""
+        hosts, reach = self._fleet.hosts, self._fleet.builder.reach
+        if host is None or hosts.attached.find(machine.host) is not None:
+            reach.check_there(machine, host)
+            return machine
+        told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
+        wanted = Wanted(machine.spec, reach.pools(machine.spec), host, kept=True, told=told)
+        return replace(machine, host=place(hosts.candidates(), wanted).host)
 
     def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
         machine = keeper.machine

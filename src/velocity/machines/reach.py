@@ -57,13 +57,21 @@ class Reach:
             if medium.mid not in had and (words := self._elsewhere(medium, host)):
                 raise Refused(Problem.NO_HOST, words, field=f"media[{number}].mid")
 
-    def check_there(self, machine: Machine) -> None:
-        """Raises `Refused` where its host is no more, as of one that was deleted before that."""
+    def check_there(self, machine: Machine, wanted: int | None) -> None:
+        """Raises `Refused` where its host is no more, as of one that was deleted before that, or is another one."""
         if machine.host not in self.hosts.by_id:
             raise Refused(
                 Problem.NO_HOST,
-                f"VM {machine.name!r} was on a host that is no more (host {machine.host}): attach that host again, or "
-                "create the VM anew",
+                f"VM {machine.name!r} was on a host that is no more (host {machine.host}): name the one that it is to "
+                "be on (`host`), or attach that host again",
+                field="host",
+            )
+        if wanted is not None and wanted != machine.host:
+            raise Refused(
+                Problem.NO_HOST,
+                f"VM {machine.name!r} is on {self.hosts.called(machine.host)}, where its firmware variables are: leave "
+                "the host out, and move it when it is there",
+                field="host",
             )
 
     def check_start(self, machine: Machine) -> None:

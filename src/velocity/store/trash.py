@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
 from velocity.access.rules import Discarded, Group, Limits
 from velocity.contract.machines import State
+from velocity.hypervisor.port import HostId
 from velocity.media.rules import Assignment
 from velocity.store.database import Database
 from velocity.store.discard import Rows, decoded
@@ -42,16 +43,16 @@ class SqlTrash:
 
         return await self._database.look(work)
 
-    async def restore(self, trid: int) -> None:
+    async def restore(self, trid: int, elsewhere: Mapping[int, HostId]) -> None:
         def work(connection: Connection) -> None:
             rows = decoded(connection.execute(select(trash.c.rows).where(trash.c.trid == trid)).scalar_one())
             there = set(connection.scalars(select(users.c.uid)))
             for name in ORDER:
                 found = [row for row in rows.get(name, ()) if name != "grants" or row["uid"] in there]
                 if name == "machines":  # none of them runs, whatever an earlier version kept
-                    found = [
-                        {**row, "run_spec": None, "wanted": State.STOPPED.value, "restarting": False} for row in found
-                    ]
+                    stopped = {"run_spec": None, "wanted": State.STOPPED.value, "restarting": False}
+                    hosts = [elsewhere.get(row["vmid"], row["host_id"]) for row in found]
+                    found = [{**row, **stopped, "host_id": host} for row, host in zip(found, hosts, strict=True)]
                 if name == "groups":
                     found.sort(key=lambda row: row["gid"])  # a parent is older than its children
                 if found:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from velocity.access.rules import Discarded, Group, Limits
+from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord
 from velocity.media.rules import Assignment, Medium
 
@@ -41,7 +42,10 @@ class TrashStore(Protocol):
     async def contents(self, trid: int) -> Contents | None:
         """None: there is no such thing."""
 
-    async def restore(self, trid: int) -> None:
-        """Put everything back where it was, but for grants of users that are no more."""
+    async def restore(self, trid: int, elsewhere: Mapping[int, HostId]) -> None:
+        """Put everything back where it was, but for grants of users that are no more.
+
+        `elsewhere`: VMs that are on another host than before, by their vmids.
+        """
 
     async def purge(self, trid: int) -> None: ...

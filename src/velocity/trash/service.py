@@ -53,8 +53,11 @@ class Trash:
             items, lambda item: item.trid, lambda item: all(may[kind](item.what.gid) for kind in _kinds(item))
         )
 
-    async def restore(self, caller: Caller, trid: int) -> Item:
-        """With its id, its name and its quota. Raises `Refused`, and has changed nothing then."""
+    async def restore(self, caller: Caller, trid: int, host: int | None = None) -> Item:
+        """With its id, its name and its quota; `host` is for VMs whose own is no more.
+
+        Raises `Refused`, and has changed nothing then.
+        """
         async with self._purging.changing:
             item, contents = await self._find(caller, trid)
             async with AsyncExitStack() as undo:
@@ -67,8 +70,8 @@ class Trash:
                 else:
                     self._directory.group(item.what.gid)
                 await undo.enter_async_context(self._restoration.returning(contents.media))
-                undo.enter_context(self._provisioning.returning(contents.machines))
-                await self._store.restore(trid)
+                elsewhere = undo.enter_context(self._provisioning.returning(caller, contents.machines, host))
+                await self._store.restore(trid, elsewhere)
         self._updates.discarded(item.what.kind, item.what.gid)
         return item
 

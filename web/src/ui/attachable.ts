@@ -2,6 +2,7 @@
 import { useMemo } from "react";
 import { type Medium, useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
+import type { HostRef } from "@/api/schema";
 
 /** Those that the caller sees, and the ISOs of the groups above, which are shared with all groups below. */
 export function useAttachable(gid: number): readonly Medium[] {
@@ -13,4 +14,15 @@ export function useAttachable(gid: number): readonly Medium[] {
     const others = shared?.filter((one) => !known.has(one.mid)) ?? [];
     return others.length > 0 ? [...seen, ...others] : seen;
   }, [seen, shared]);
+}
+
+/** Of these, those that are not known to be on another host than a VM is. */
+export function useReachable(media: readonly Medium[], gid: number, host: HostRef | undefined): readonly Medium[] {
+  const may = useMay();
+  const enabled = host !== undefined && may("pool.list", gid);
+  const pools = useAnswer("post", "/m/pool/list", { gid }, { topics: ["pool"], enabled }).data?.pools;
+  return useMemo(() => {
+    const elsewhere = new Set(pools?.filter((one) => one.host && one.host.id !== host?.id).map((one) => one.mpid));
+    return host === undefined || elsewhere.size === 0 ? media : media.filter((one) => !elsewhere.has(one.mpid));
+  }, [media, pools, host]);
 }

@@ -1,9 +1,9 @@
 """Media pools and media."""
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from velocity import plan
-from velocity.api.handlers.base import Call, handles
+from velocity.api.handlers.base import Call, Services, handles
 from velocity.contract import fetching, media, medium, pools, uploads
 from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
@@ -11,7 +11,6 @@ from velocity.contract.tasks import TaskStarted
 from velocity.events import views
 from velocity.machines import where
 from velocity.media import rules
-from velocity.media.library import Library
 from velocity.media.rules import Assignment, Medium
 
 
@@ -94,10 +93,10 @@ async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
 @handles(media.LIST)
 async def list_media(call: Call[media.ListMedia]) -> media.Media:
     services, request = call.services, call.request
-    found = _listed(services.library, request)
+    found = _listed(services, request)
     await services.usage.measure([one for one in found if one.gid == request.gid])
     if request.is_page:  # another for one that was deleted meanwhile: a page that is not full would be the last
-        found = _listed(services.library, request)
+        found = _listed(services, request)
     found = [one for one in found if services.library.find(one.mid)]
     sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
 
@@ -120,10 +119,15 @@ async def list_media(call: Call[media.ListMedia]) -> media.Media:
     )
 
 
-def _listed(library: Library, request: media.ListMedia) -> list[Medium]:
+def _listed(services: Services, request: media.ListMedia) -> list[Medium]:
+    library = services.library
     own = [] if request.shared is True else library.of_group(request.gid)
     shared = [] if request.shared is False else library.shared_with(request.gid)
-    return request.page([*own, *shared], key=lambda one: one.mid.int)
+    found = [*own, *shared]
+    if not isinstance(request.host, UnsetType):
+        there = where.pools_of(services.fleet.hosts.attached, request.host)
+        found = [one for one in found if one.mpid in there]
+    return request.page(found, key=lambda one: one.mid.int)
 
 
 @handles(medium.SHOW)

@@ -18,8 +18,9 @@ async def list_trash(call: Call[trash.ListTrash]) -> trash.Trash:
 
 
 @handles(trash.RESTORE)
-async def restore(call: Call[trash.TrashRequest]) -> trash.TrashItem:
-    return _info(call.services, await call.services.trash.restore(call.caller, call.request.trid))
+async def restore(call: Call[trash.RestoreItem]) -> trash.TrashItem:
+    host = None if call.request.host is UNSET else call.request.host
+    return _info(call.services, await call.services.trash.restore(call.caller, call.request.trid, host))
 
 
 @handles(trash.PURGE)

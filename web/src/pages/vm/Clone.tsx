@@ -4,19 +4,20 @@ import { Alert, Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import { type Medium, useMay, useObjects, type Vm } from "@/api/live";
+import { useAnswer } from "@/api/queries";
 import type { Attachment } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
-import { useGroupPath } from "@/ui/groups";
+import { useGroupPath, useGroupsWhere } from "@/ui/groups";
 import { nameProblem } from "@/ui/problems";
 import { Sentence } from "@/ui/Sentence";
 import { groupOption, idWord, vmCli } from "@/ui/vmCli";
 import { useVmInfo } from "./useVmInfo";
 
-const FIELDS = ["name", "gid"];
+const FIELDS = ["name", "gid", "host", "mpid"];
 
 export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const info = useVmInfo(vm);
@@ -31,6 +32,9 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const [chosen, setGid] = useState<number>();
   const [left, setLeft] = useState<readonly string[]>([]);
   const [variables, setVariables] = useState(true);
+  const [host, setHost] = useState("");
+  const seesHost = useGroupsWhere("host.view").length > 0;
+  const hosts = useAnswer("post", "/h/host", {}, { enabled: seesHost && vm.host !== undefined }).data?.hosts;
   const gid = chosen ?? (groups.some((one) => one.gid === vm.gid) ? vm.gid : (groups[0]?.gid ?? vm.gid));
   const taken = new Set(vms.filter((one) => one.gid === gid).map((one) => one.name));
   const name = typed ?? freeName(vm.name, taken);
@@ -46,10 +50,12 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     name,
     ...(left.length > 0 ? { leave: [...left] } : {}),
     ...(variables ? {} : { fresh_firmware: true }),
+    ...(host ? { host: Number(host) } : {}),
   };
   const options = [
     ...left.flatMap((mid) => ["--leave", idWord(mid)]),
     ...(variables ? [] : ["--fresh-firmware"]),
+    ...(host ? ["--host", idWord(Number(host))] : []),
     ...(gid === vm.gid ? [] : ["--to", groupOption(gid, path(gid))[1] ?? "/"]),
   ];
   const submit = () => {
@@ -104,6 +110,24 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
             choices={groups.map((one) => ({ value: String(one.gid), label: path(one.gid) }))}
           />
           <Hint wrong={refused.at("gid")} />
+        </FormGroup>
+      )}
+      {hosts && (
+        <FormGroup label="Host" fieldId="clone-host">
+          <Choose
+            id="clone-host"
+            value={host}
+            onChange={setHost}
+            choices={[
+              { value: "", label: `With ${vm.name}, if it can be` },
+              ...hosts.map((one) => ({
+                value: String(one.id),
+                label: one.name,
+                disabled: one.duty !== "active" || one.unreachable_since !== undefined,
+              })),
+            ]}
+          />
+          <Hint wrong={refused.at("host") ?? refused.at("mpid")} />
         </FormGroup>
       )}
       <FormGroup role="group" label="Takes along" fieldId="clone-takes">

@@ -5,7 +5,7 @@ import { Link } from "react-router";
 import { call } from "@/api/call";
 import type { VmInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
-import { useAttachable } from "@/ui/attachable";
+import { useAttachable, useReachable } from "@/ui/attachable";
 import { Confirm } from "@/ui/Confirm";
 import { Hint } from "@/ui/FormDialog";
 import { idWord, vmCli } from "@/ui/vmCli";
@@ -15,7 +15,8 @@ import { type Drive, inserted } from "./drives";
 export function ChangeDisc({ info, drive, onClose }: { info: VmInfo; drive: Drive; onClose: () => void }) {
   const act = useAction();
   const taken = new Set(info.media.map((one) => one.mid));
-  const isos = useAttachable(info.gid).filter((one) => isIso(one) && !taken.has(one.mid));
+  const there = useReachable(useAttachable(info.gid), info.gid, info.host);
+  const isos = there.filter((one) => isIso(one) && !taken.has(one.mid));
   const [mid, setMid] = useState("");
   const disc = isos.find((one) => one.mid === mid);
   const body = { vmid: info.vmid, ...inserted(info, drive, mid) };

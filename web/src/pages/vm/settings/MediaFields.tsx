@@ -10,9 +10,9 @@ import {
 } from "@patternfly/react-core";
 import { AlterVm } from "@/api/limits";
 import type { Medium } from "@/api/live";
-import type { Attachment } from "@/api/schema";
+import type { Attachment, HostRef } from "@/api/schema";
 import { Icon } from "@/look/Icon";
-import { useAttachable } from "@/ui/attachable";
+import { useAttachable, useReachable } from "@/ui/attachable";
 import { useGroupPath } from "@/ui/groups";
 import { warningOf } from "../../media/warning";
 import { hasList } from "./boot";
@@ -22,13 +22,16 @@ import { isIso, isUsedByAnother, mediumWords, sorted } from "./mediaText";
 import { CACHES, MODES } from "./modes";
 import { Problem } from "./Problem";
 
-export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fields & { vmid: number; gid: number }) {
+type Of = { vmid: number; gid: number; host: HostRef | undefined };
+
+export function MediaFields({ draft, change, problems, disabled, vmid, gid, host }: Fields & Of) {
   const { media } = draft;
   const placed = hasList(draft);
   const known = useAttachable(gid);
   const path = useGroupPath();
+  const reachable = useReachable(known, gid, host);
   const offered = sorted(
-    known.filter((one) => !media.some((it) => it.mid === one.mid)),
+    reachable.filter((one) => !media.some((it) => it.mid === one.mid)),
     vmid,
   );
   const words = (medium: Medium) => mediumWords(medium, known, gid, vmid, path);

@@ -108,7 +108,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
           rosetta={base.rosetta || base.machine_type.startsWith("virt")}
           several={base.host !== undefined}
         />
-        <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
+        <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} host={base.host} />
         <DisplayFields {...fields} />
         <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
         <ForwardFields {...fields} />
