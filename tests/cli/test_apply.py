@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "apply.md"
 
 
 def example() -> str:
-    (found,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    found, *_ = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return str(found)
 
 

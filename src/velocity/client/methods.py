@@ -445,6 +445,7 @@ class Methods(abc.ABC):
         *,
         gid: int,
         shared: bool | UnsetType = UNSET,
+        host: int | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         before: UUID | UnsetType = UNSET,
     ) -> media.Media:
@@ -456,7 +457,7 @@ class Methods(abc.ABC):
         """
         from velocity.contract import media
 
-        return self.call(media.LIST, media.ListMedia(gid=gid, shared=shared, limit=limit, before=before))
+        return self.call(media.LIST, media.ListMedia(gid=gid, shared=shared, host=host, limit=limit, before=before))
 
     def delete_medium(self, *, mid: UUID, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
         """Move a medium that is attached to no VM to the trash.
@@ -931,6 +932,7 @@ class Methods(abc.ABC):
         gid: int,
         name: str,
         mpid: int | UnsetType = UNSET,
+        host: int | UnsetType = UNSET,
         leave: list[UUID] | None = None,
         fresh_firmware: bool = False,
     ) -> tasks.TaskStarted:
@@ -943,7 +945,7 @@ class Methods(abc.ABC):
         404 39210: no such group
         404 39211: no such VM, or not visible to the caller
         404 39212: no such medium of the VM, or not one for this group
-        404 39213: no such pool for this group
+        404 39213: no such pool for this group, or none is named of a host with several
         404 39214: no such host NIC
         406 39220: more CPUs than a VM can have here, or than the group's quota allows
         406 39221: more or less memory than a VM can have here, or more than the group's quota allows
@@ -956,13 +958,15 @@ class Methods(abc.ABC):
         406 39228: the pool is away or read-only, or a source's pool is away
         409 39295: it is being moved to another host
         406 39240: its CPU model is none that this host can give
-        406 39280: no host can have it; the message says what each lacks
+        406 39280: no such host, or none that can have it; the message says what each lacks
         """
         from velocity.contract import cloning
 
         return self.call(
             cloning.CLONE,
-            cloning.CloneVm(vmid=vmid, gid=gid, name=name, mpid=mpid, leave=leave or [], fresh_firmware=fresh_firmware),
+            cloning.CloneVm(
+                vmid=vmid, gid=gid, name=name, mpid=mpid, host=host, leave=leave or [], fresh_firmware=fresh_firmware
+            ),
         )
 
     def move_vm(self, *, vmid: int, gid: int, disks: bool = True, revision: str | UnsetType = UNSET) -> vm_move.VmMoved:
@@ -1468,7 +1472,7 @@ class Methods(abc.ABC):
 
         return self.call(trash.LIST, trash.ListTrash(limit=limit, before=before))
 
-    def restore(self, *, trid: int) -> trash.TrashItem:
+    def restore(self, *, trid: int, host: int | UnsetType = UNSET) -> trash.TrashItem:
         """Restore a deleted object with its id; it counts against its quotas again.
 
         Refused with:
@@ -1489,11 +1493,11 @@ class Methods(abc.ABC):
         406 25228: the pool of a medium is away or read-only
         409 25229: another VM now has the MAC address of one of its NICs
         409 25260: another VM now has a port of the host that leads to it
-        406 25280: the VM's host is no more
+        406 25280: the VM's host is no more, or the one that is named is unknown or cannot have it
         """
         from velocity.contract import trash
 
-        return self.call(trash.RESTORE, trash.TrashRequest(trid=trid))
+        return self.call(trash.RESTORE, trash.RestoreItem(trid=trid, host=host))
 
     def purge(self, *, trid: int) -> Nothing:
         """Remove an item in the trash permanently.

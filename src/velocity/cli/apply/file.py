@@ -96,7 +96,7 @@ class CloudInitEntry(FileEntry, frozen=True):
 
 
 class VmEntry(FileEntry, frozen=True):
-    """Displays, media and NICs as in `velocity vm create`; `state` RUNNING or STOPPED, or absent: as it is.
+    """Displays, media, NICs and `host` as in `velocity vm create`; `state` RUNNING or STOPPED, or absent: as it is.
 
     `moved_from` is the group that it was in: found there, it is moved with its disks instead of made anew.
     """
@@ -122,10 +122,21 @@ class VmEntry(FileEntry, frozen=True):
     spread: str | None = None
     host_labels: list[str] | None = None
     ha: Literal["off", "restart"] | None = None
+    host: str | None = None
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 
+class HostEntry(FileEntry, frozen=True):
+    """A host that has joined, by its name. `labels` are all that it has. What is not said stays."""
+
+    name: str
+    duty: Literal["active", "draining", "maintenance"] | None = None
+    labels: dict[str, str] | None = None
+    address: str | None = None
+
+
 class File(FileEntry, frozen=True):
+    hosts: list[HostEntry] = []
     groups: list[GroupEntry] = []
     users: list[UserEntry] = []
     media: list[MediumEntry] = []
@@ -188,6 +199,7 @@ def _tidy(file: File) -> File:
     """With the names as the server keeps them."""
     replace = msgspec.structs.replace
     return File(
+        hosts=[replace(one, name=names.tidy(one.name)) for one in file.hosts],
         groups=[replace(one, path=group_path(one.path)) for one in file.groups],
         users=[replace(one, name=names.tidy(one.name, "user")) for one in file.users],
         media=[replace(one, name=names.tidy(one.name)) for one in file.media],

@@ -16,6 +16,7 @@ from msgspec import UNSET
 from velocity.cli.amounts import to_mebibytes, to_quota
 from velocity.cli.apply import vms
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, PoolEntry, UserEntry, password
+from velocity.cli.apply.hosts import HostSteps
 from velocity.cli.apply.media import MediaSteps, host_of
 from velocity.cli.apply.places import Places, above, unless_made
 from velocity.cli.output import as_json
@@ -46,7 +47,8 @@ class ApplySteps:
         self._base = base
         self._places = Places(client)
         self._media = MediaSteps(client, self._places, base)
-        self._vms = vms.VmSteps(client, self._places, self._media, base)
+        self._hosts = HostSteps(client)
+        self._vms = vms.VmSteps(client, self._places, self._media, self._hosts, base)
         self._uids: dict[str, int] = {}
         self.passwords: dict[str, str] = {}
         """Those that were made, which nobody else knows."""
@@ -58,7 +60,9 @@ class ApplySteps:
         """Raises `ClientError` or `ClickException` for what is wrong in the file, before anything is done."""
         self._check_twice("group", [one.path for one in self._file.groups])
         self._check_twice("user", [one.name for one in self._file.users])
+        self._check_twice("host", [one.name for one in self._file.hosts])
         return [
+            *(ApplyStep(*step) for host in self._file.hosts for step in self._hosts.steps(host)),
             *(step for group in self._file.groups for step in self._group(group)),
             *(step for user in self._file.users for step in self._user(user)),
             *(ApplyStep(*step) for vm in self._file.vms for step in self._vms.moves(vm)),

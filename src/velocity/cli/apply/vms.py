@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from velocity.cli.apply.file import CloudInitEntry, VmEntry
+from velocity.cli.apply.hosts import HostSteps
 from velocity.cli.apply.media import MediaSteps
 from velocity.cli.apply.places import Places, unless_made
 from velocity.cli.attachments import MediaScope, medium_words
@@ -30,11 +31,12 @@ STOP_SECONDS = 60.0
 class VmSteps:
     """What is to be done about VMs."""
 
-    def __init__(self, client: Client, places: Places, media: MediaSteps, base: Path) -> None:
+    def __init__(self, client: Client, places: Places, media: MediaSteps, hosts: HostSteps, base: Path) -> None:
         self._base = base
         self._client = client
         self._places = places
         self._media = media
+        self._hosts = hosts
         self._seen: set[tuple[int | str, str]] = set()
         self._moving: dict[tuple[int | str, str], VmInfo] = {}
         """Those that come from another group, by where the file has them."""
@@ -88,6 +90,8 @@ class VmSteps:
         if waits and info.state is not State.STOPPED:
             label = f"VM {clean(entry.name)} in {entry.group}"
             self.notes.append(f"{label}: {', '.join(waits)} take effect at its next start")
+        if difference := self._hosts.difference(entry, info):
+            self._media.differences.append(difference)
         media = self._attached(entry)
         changes = self._differing(info, self._settings(entry) | ({} if media is None else {"media": media}))
         return [*changes, *(["media"] if media is None else [])]
@@ -129,6 +133,7 @@ class VmSteps:
     def check(self, entry: VmEntry) -> None:
         """Raises `ClientError` or `ClickException` for what could not be made."""
         self._settings(entry)
+        self._hosts.wanted(entry)
         self._attached(entry)
 
     def _attached(self, entry: VmEntry) -> list[Attachment] | None:
@@ -151,7 +156,7 @@ class VmSteps:
 
     def create(self, entry: VmEntry) -> None:
         gid = self._places.now(entry.group)
-        settings = self._settings(entry) | self._attachments(entry.media, gid)
+        settings = self._settings(entry) | self._attachments(entry.media, gid) | self._hosts.wanted(entry)
         unless_made(
             lambda: self._client.create_vm(name=entry.name, gid=gid, **settings).vmid,
             NAME_TAKEN,

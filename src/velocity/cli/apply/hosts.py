@@ -1,0 +1,63 @@
+"""The hosts of an apply file: how those that have joined are to be, and which of them VMs are to be on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from msgspec import UNSET
+
+from velocity.cli import resolve
+from velocity.cli.apply.file import HostEntry, VmEntry
+from velocity.cli.output import NameNotFound
+from velocity.cli.words import clean, program
+from velocity.client import Client, ClientError
+from velocity.contract.machines import VmInfo
+
+
+class HostSteps:
+    """What is to be done about hosts. A host is known by its name: apply makes none, and renames none."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def steps(self, entry: HostEntry) -> Iterator[tuple[str, Callable[[], object]]]:
+        """In words and as calls. Raises `ClientError` for one that has not joined."""
+        try:
+            host = resolve.host(self._client, entry.name)
+        except NameNotFound:
+            raise ClientError(
+                f"there is no host {clean(entry.name)!r}, and apply makes none: let it join first "
+                f"(`{program()} node token`)"
+            ) from None
+        now = self._client.show_node(host=host)
+        changes = {field: value for field, value in _said(entry).items() if value != getattr(now, field)}
+        if changes:
+            words = ", ".join(f"{field} {_words(value)}" for field, value in changes.items())
+            yield f"change host {clean(entry.name)}: {words}", partial(self._client.set_node, host=host, **changes)
+
+    def wanted(self, entry: VmEntry) -> dict[str, int]:
+        """For the creation of a VM. Raises `ClientError`."""
+        return {} if entry.host is None else {"host": resolve.host(self._client, entry.host)}
+
+    def difference(self, entry: VmEntry, info: VmInfo) -> str:
+        """Empty: it is where the file says, or that says nothing."""
+        wanted = self.wanted(entry)
+        if not wanted or info.host is UNSET or info.host.id == wanted["host"]:
+            return ""
+        return (
+            f"VM {clean(entry.name)} in {entry.group} is on host {clean(info.host.name)}, and not on "
+            f"{clean(entry.host)}: apply moves no VM to another host"
+        )
+
+
+def _said(entry: HostEntry) -> dict[str, Any]:
+    said = {"duty": entry.duty, "labels": entry.labels, "address": entry.address}
+    return {field: value for field, value in said.items() if value is not None}
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{clean(key)}={clean(one)}" for key, one in value.items()) or "none"
+    return clean(value)
