@@ -320,7 +320,7 @@ def compose(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
     attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, changes)
-    membership = hosts_of(settings, database, hosts.own, changes, attaching, certainty)
+    membership = hosts_of(settings, database, hosts.own, changes, attaching, certainty, given=fleet.claims.given)
     fetching = Fetching(
         source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks,
         Signatures(image_uid(settings)),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from velocity import __version__
+from velocity.access.rules import NOTHING, Amount
 from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.hosts.addresses import urls
@@ -44,8 +45,9 @@ def membership(
     attaching: Attaching,
     certainty: Certainty,
     clock: Callable[[], float] = time.time,
+    given: Callable[[HostId], Amount] = lambda _: NOTHING,
 ) -> Membership:
-    """`mine` is the server's own host."""
+    """`mine` is the server's own host, `given` what the VMs of one were given."""
     store, source = SqlMembers(database), copies_of(database)
     machine = str(identity.machine_of(settings.data_dir) or "")
     roster = Roster(changes, mine.host, mine.name)
@@ -107,6 +109,7 @@ def membership(
         join_oneself=join_oneself if settings.standby else None,
         own=own,
         urls=lambda: urls(scheme, settings.address),
+        given=given,
         clock=clock,
     )
 

@@ -44,9 +44,13 @@ class NotedHosts:
         self.doubted: list[HostId] = []
         self.silent: dict[HostId, int] = {}
         self.deaths: dict[HostId, Death] = {}
+        self.expected: dict[HostId, str] = {}
 
     async def attach(self, one: AttachedHost) -> None:
         self.there[one.host] = one
+
+    def expect(self, host: HostId, name: str) -> None:
+        self.expected[host] = name
 
     def doubt(self, host: HostId, words: str) -> None:
         self.doubted.append(host)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from msgspec import structs
 
+from tests.api.world import world
 from tests.hosts.together import Other, machine, note, together
 from tests.patience import eventually
 from velocity.hypervisor.port import Fact, FactCause, HostId, HostNow, Incarnation, Unknown
@@ -143,6 +144,24 @@ async def test_a_restart_finds_the_vms_of_every_host_also_of_one_that_is_lost(tm
         await eventually(lambda: w.server.services.fleet.get(other).unreachable_since is None)
         assert (await w.ok("POST", "/v/vm", vmid=other))["state"] == "RUNNING"
         assert b.runs(uuid)
+
+
+@pytest.mark.holds("MANY-173")
+async def test_vms_of_a_host_that_cannot_be_attached_are_told_with_its_name(tmp_path: Path, b: Other) -> None:
+    """As after `velocity db import`: nothing signs for the host until it joins again."""
+    async with together(tmp_path / "data", b) as w:
+        vmid, off = await w.vm("there", host=2), await w.vm("off", host=2)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    async with world(tmp_path / "data") as w:
+        shown = (await w.ok("POST", "/v/vm", vmid=vmid)).body
+        assert shown["host"] == {"id": 2, "name": "b"}
+        assert shown["unreachable_since"] > 0, "and RUNNING is what it was last"
+        listed = (await w.ok("POST", "/v/vm/list", gid=0))["vms"]
+        assert [one["host"]["name"] for one in listed] == ["b", "b"]
+        refused = await w.call("PUT", "/v/vm/state", vmid=off, state="RUNNING")
+        assert "host 'b' is not attached: `velocity node list` tells why" in refused["message"]
+        own = await w.vm("own")
+        assert "host" not in (await w.ok("POST", "/v/vm", vmid=own)).body, "where there is no choice, nothing is told"
 
 
 @pytest.mark.holds("MANY-9")

@@ -111,6 +111,20 @@ def test_the_command_line_names_hosts(tmp_path: Path, b: Other) -> None:
         assert "you see no host named 'c'" in wrong.stderr
 
 
+@pytest.mark.holds("MANY-174")
+def test_a_host_is_shown_with_what_it_has_and_what_its_vms_were_given(tmp_path: Path, b: Other) -> None:
+    with hosting(tmp_path / "data", attach=attaching(b)) as host:
+        host.ok("vm", "create", "one", "--host", "id:1", "--cpus", "2", "--memory", "512M")
+        host.ok("vm", "create", "two", "--host", "id:1", "--cpus", "1", "--memory", "512M")
+        host.ok("vm", "create", "other", "--host", "b", "--cpus", "1", "--memory", "256M")
+        shown = host.ok("node", "show", "id:1")
+        assert "cpus          4, 3 given to VMs, of which one can have 8" in shown
+        assert "memory        4.0 GiB, 1.0 GiB given to VMs" in shown
+        host.ok("vm", "rm", "two")
+        own = json.loads(host.ok("--json", "node", "show", "id:1"))
+        assert [own[field] for field in ("cpus", "max_vm_cpus", "cpus_given", "memory_given_mib")] == [4, 8, 2, 512]
+
+
 @pytest.mark.holds("MANY-52")
 def test_the_end_of_the_servers_host_ends_no_guest_of_another(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:

@@ -74,7 +74,8 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
         ("velocity", now.version),
         ("hypervisor", now.hypervisor),
         ("accelerator", now.accelerator),
-        ("memory", UNSET if isinstance(now.memory_mib, UnsetType) else size(now.memory_mib << 20)),
+        ("cpus", _cpus(now)),
+        ("memory", UNSET if isinstance(now.memory_mib, UnsetType) else _memory(now.memory_mib, now.memory_given_mib)),
         ("vms", now.vms),
         ("pools", ", ".join(f"{one.name} ({one.mpid})" for one in now.pools) or "none"),
         ("nics", ", ".join(f"{one.identifier} ({one.nicid})" for one in now.nics) or "none"),
@@ -90,6 +91,17 @@ def _copy(now: NodeInfo) -> object:
         return UNSET
     kept = "none that is known" if isinstance(now.copied, UnsetType) else f"of {_time(now.copied)}"
     return kept if now.copy_message is UNSET else f"{kept}; {now.copy_message}"
+
+
+def _cpus(now: NodeInfo) -> str | UnsetType:
+    if isinstance(now.max_vm_cpus, UnsetType):
+        return UNSET
+    own = "" if isinstance(now.cpus, UnsetType) else f"{now.cpus}, "
+    return f"{own}{now.cpus_given} given to VMs, of which one can have {now.max_vm_cpus}"
+
+
+def _memory(mib: int, given: int) -> str:
+    return f"{size(mib << 20)}, {size(given << 20)} given to VMs"
 
 
 def _time(at: int) -> str:

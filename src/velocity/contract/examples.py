@@ -41,6 +41,7 @@ _VALUES: dict[str, Any] = {
     "done": 524288, "total": 1048576, "unit": "bytes", "display": "main", "line": "login:", "text": "login:",
     "ticket": "Zk1p", "path": "/v/vm/console/Zk1p", "format": "raw", "type": "DISK", "machine_type": "pc-q35-9.2",
     "firmware": "edk2-2024.05", "hardware": "2", "input": "virtio", "max_cpus": 4, "max_memory_mib": 8192,
+    "cpus_given": 3, "memory_given_mib": 4096, "max_vm_cpus": 255,
     "CreateVm.cpu": "best", "AlterVm.cpu": "best", "VmInfo.cpu": "best", "wanted": "RUNNING", "waiting": "memory_mib",
     "cause": "guest-shutdown", "message": "the guest powered itself off", "notes": "", "permission": "velocity.vm.view",
     "operation": "set_vm_state", "identifier": "eth0", "permissions": "velocity.vm.view", "cpu": 12.5,

@@ -97,6 +97,8 @@ class NodeInfo(Wire, frozen=True):
     duty: Duty
     labels: dict[str, str]
     vms: Annotated[int, Meta(description="VMs that belong to it, running or not")]
+    cpus_given: Annotated[int, Meta(description="CPUs of its VMs, running or not")]
+    memory_given_mib: Annotated[int, Meta(description="memory of its VMs, running or not")]
     pools: list[NodePool]
     nics: list[NodeNic]
     message: Annotated[str, Meta(description="why it does not answer, and what to do")] | UnsetType = UNSET
@@ -117,7 +119,8 @@ class NodeInfo(Wire, frozen=True):
     hostname: str | UnsetType = UNSET
     hypervisor: str | UnsetType = UNSET
     accelerator: str | UnsetType = UNSET
-    cpus: Annotated[int, Meta(description="the most that one VM can have")] | UnsetType = UNSET
+    cpus: Annotated[int, Meta(description="its own; absent: it does not tell")] | UnsetType = UNSET
+    max_vm_cpus: Annotated[int, Meta(description="the most that one VM can have")] | UnsetType = UNSET
     memory_mib: int | UnsetType = UNSET
     keeps_copy: (
         Annotated[

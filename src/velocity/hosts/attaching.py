@@ -59,6 +59,9 @@ class AttachedAreas:
             if shows:
                 self._fleet.hosts.tell_all()
 
+    def expect(self, host: HostId, name: str) -> None:
+        self.hosts.absent[host] = name
+
     def doubt(self, host: HostId, words: str) -> None:
         self._fleet.hosts.doubt(host, words)
 

@@ -73,6 +73,7 @@ class Connector:
             await self._attaching.attach(_attached(member, *self._own))
             return
         if authority is None or not member.serial:
+            self._attaching.expect(member.host, member.name)
             await self._leave_absent(member)
             return
         way = self._ways.get(member.host)

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace as with_
 
 from velocity import plan
+from velocity.access.rules import NOTHING, Amount
 from velocity.contract import joining, nodes
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.copies import Copies
@@ -73,9 +74,11 @@ class Membership:
         join_oneself: Callable[[Member, Sealed], Member] | None = None,
         own: Callable[[], Known],
         urls: Callable[[], list[str]],
+        given: Callable[[HostId], Amount] = lambda _: NOTHING,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`own` tells of the server's own host, `urls` where the server is found (in a thread).
+        """`own` tells of the server's own host, `urls` where the server is found (in a thread), `given` what a host's
+        VMs were given.
 
         `join_oneself` makes the own host one that another server can control after this one (in a thread).
         """
@@ -90,6 +93,7 @@ class Membership:
         self._join_oneself = join_oneself
         self._own = own
         self._urls = urls
+        self._given = given
         self._clock = clock
         self._tokens: dict[str, JoinToken] = {}
         self._joining: set[str] = set()
@@ -152,6 +156,7 @@ class Membership:
         return self._shown(self._roster.get(host), count)
 
     def _shown(self, one: Member, count: Mapping[int, int]) -> nodes.NodeInfo:
+        given = self._given(one.host)
         trouble = "" if one.own else self._connections.trouble(one.host)
         known = one.known
         facts: dict[str, object] = {}
@@ -161,9 +166,10 @@ class Membership:
                 "hostname": known.hostname,
                 "hypervisor": known.facts.hypervisor,
                 "accelerator": known.facts.accelerator,
-                "cpus": known.facts.max_cpus,
+                "max_vm_cpus": known.facts.max_cpus,
                 "memory_mib": known.facts.memory,
             }
+            facts |= {"cpus": known.facts.cpus} if known.facts.cpus else {}
         if one.own and one.address:
             facts |= {"address": one.address}
         if not one.own:
@@ -180,6 +186,8 @@ class Membership:
             duty=one.duty.value,
             labels=dict(one.labels),
             vms=count.get(one.host, 0),
+            cpus_given=given.cpus,
+            memory_given_mib=given.memory_mib,
             pools=[nodes.NodePool(mpid=pool.mpid, name=pool.name) for pool in known.pools] if known else [],
             nics=[nodes.NodeNic(nicid=nicid, identifier=name) for nicid, name in known.nics.items()] if known else [],
             message=trouble or UNSET,

@@ -30,6 +30,9 @@ class Attaching(Protocol):
     async def attach(self, one: AttachedHost) -> None:
         """From now on it is there. One that is there already is another now, in duty, labels, pools or NICs."""
 
+    def expect(self, host: HostId, name: str) -> None:
+        """It has joined, and there is no way to it: it cannot be attached, though VMs may be on it."""
+
     def doubt(self, host: HostId, words: str) -> None:
         """It has left a question without an answer: nobody is to wait for it until it answers again."""
 

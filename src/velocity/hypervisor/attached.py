@@ -69,6 +69,8 @@ class AttachedHosts:
         """The hosts that calls for shared pools go to."""
         self.silent: dict[HostId, int] = {}
         """Those that do not answer, each with the time since when, in Unix seconds."""
+        self.absent: dict[HostId, str] = {}
+        """The names of those that have joined and cannot be attached, as there is no way to them."""
         self.put(own)
 
     def all(self) -> list[AttachedHost]:
@@ -79,6 +81,7 @@ class AttachedHosts:
 
     def put(self, one: AttachedHost) -> bool:
         """It is there, or is another now; whether VMs show otherwise by that."""
+        self.absent.pop(one.host, None)
         before = self.by_id.get(one.host)
         known = {} if before is None else self.conflicts(one.host)
         self.by_id[one.host] = one
@@ -140,8 +143,13 @@ class AttachedHosts:
 
     def called(self, host: int) -> str:
         """For people."""
+        name = self.name(host)
+        return f"host {name!r}" if name else f"host {host}"
+
+    def name(self, host: int) -> str:
+        """Empty: it is not known."""
         one = self.find(host)
-        return f"host {host}" if one is None else f"host {one.name!r}"
+        return self.absent.get(HostId(host), "") if one is None else one.name
 
     def named(self, host: HostId) -> dict[str, int | str]:
         """Its id and its name, as the history has them."""

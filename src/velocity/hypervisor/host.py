@@ -16,6 +16,7 @@ class HostFacts:
 
     `hardware`: oldest first. `nat_networks` are those in which it can give NAT NICs addresses, IPv4's first;
     `nat_lacking` says why there are none, if that is to keep machines with such NICs from starting.
+    `cpus` are its own; 0: it does not tell. `max_cpus` is what one machine can have.
     `cpu_models`: name -> what the host lacks of it, in words; none: it can give that one.
     """
 
@@ -30,6 +31,7 @@ class HostFacts:
     memory: int
     nat_networks: tuple[str, ...] = ()
     nat_lacking: str = ""
+    cpus: int = 0
 
 
 class Confinement(Value, frozen=True):

@@ -54,7 +54,10 @@ class _Part:
             host = named.host if isinstance(named, Incarnation) else named
             one = self._hosts.by_id.get(host)
             if one is None:
-                raise Unknown(f"host {host} is not attached: it may be known again after the server's next start")
+                raise Unknown(
+                    f"{self._hosts.called(host)} is not attached: `velocity node list` tells why, or it may be known "
+                    "again after the server's next start"
+                )
             does = getattr(getattr(one.hypervisor, self._name), call)
             if host == self._hosts.own.host or call == "news":
                 return does(named, *given, **more)

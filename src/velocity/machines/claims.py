@@ -80,7 +80,7 @@ class Claims:
         self._macs: dict[str, set[UUID]] = {}
         """Of a MAC address that was made by an earlier version, there may be two holders."""
         self._places: Counter[int] = Counter()
-        self._memory: Counter[HostId] = Counter()
+        self._given: dict[HostId, Amount] = {}
         self._ports = TakenPorts()
         self.last_place = 0
         """The one that was given last, as far as is known."""
@@ -106,15 +106,15 @@ class Claims:
             self._macs.setdefault(mac, set()).add(uuid)
         for place in claim.places:
             self._places[place] += 1
-        self._memory[claim.host] += claim.amount.memory_mib
+        self._given[claim.host] = self.given(claim.host) + claim.amount
         self.last_place = max([self.last_place, *claim.places])
         self._ports.put(uuid, claim.forwards)
         self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
         self._quotas.count(claim.line, claim.amount)
 
-    def memory(self, host: HostId) -> int:
-        """MiB that the VMs of a host have been given."""
-        return self._memory[host]
+    def given(self, host: HostId) -> Amount:
+        """What the VMs of a host have been given, running or not."""
+        return self._given.get(host, NOTHING)
 
     @contextlib.contextmanager
     def coming(self, host: HostId, memory_mib: int) -> Iterator[None]:
@@ -149,7 +149,7 @@ class Claims:
                 del self._macs[mac]
         for place in claim.places:
             self._places[place] -= 1
-        self._memory[claim.host] -= claim.amount.memory_mib
+        self._given[claim.host] = self.given(claim.host) - claim.amount
         self._ports.drop(uuid, claim.forwards)
         self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)

@@ -101,7 +101,7 @@ class Fleet:
         self.live = LiveChanges(store, hypervisor.machines, builder, self.mirrors, self._claim_again, self._do_behind)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self.hosts = WatchedHosts(
-            hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.memory, self._changed, clock
+            hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.given, self._changed, clock
         )
         self.availability = Availability(self._note_start)
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, clock)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from velocity.access.rules import Amount
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId, Hosts
 from velocity.machines.keeper import Keeper
@@ -30,8 +31,8 @@ class WatchedHost:
 class WatchedHosts:
     """Those that are attached, and those of VMs that are not.
 
-    `make` begins to know one; `heard` is called when one is heard for the first time; `given` says how many MiB the VMs
-    of one have been given; `changed` is told of what shows otherwise.
+    `make` begins to know one; `heard` is called when one is heard for the first time; `given` says what the VMs of one
+    have been given; `changed` is told of what shows otherwise.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class WatchedHosts:
         about: Hosts,
         make: Callable[[HostId], WatchedHost],
         heard: Callable[[WatchedHost], Awaitable[None]],
-        given: Callable[[HostId], int],
+        given: Callable[[HostId], Amount],
         changed: Callable[[Machine], None],
         clock: Callable[[], float],
     ) -> None:
@@ -134,7 +135,7 @@ class WatchedHosts:
                 duty=one.duty,
                 answers=one.host not in self.attached.silent,
                 facts=self._about.about(one.host),
-                given=self._given(one.host),
+                given=self._given(one.host).memory_mib,
                 nics=one.nics,
                 pools=self.attached.pools_of(one.host),
                 labels=one.labels,

@@ -14,13 +14,12 @@ from velocity.machines.rules import Machine
 
 
 def of(hosts: AttachedHosts, host: HostId) -> HostRef:
-    one = hosts.find(host)
-    return HostRef(id=host, name=one.name if one else "")
+    return HostRef(id=host, name=hosts.name(host))
 
 
 def of_machine(hosts: AttachedHosts, machine: Machine) -> HostRef | UnsetType:
-    """UNSET: there is one host."""
-    return of(hosts, machine.host) if hosts.many else UNSET
+    """UNSET: there is one host, and it is there."""
+    return of(hosts, machine.host) if hosts.many or machine.host != hosts.own.host else UNSET
 
 
 def on_its_way(hosts: AttachedHosts, life: Life) -> OnItsWay | UnsetType:

@@ -139,7 +139,7 @@ class Host:
             duty=one.duty.value,
             vms=self._count(one.host),
             memory_mib=self._hosts.about(one.host).memory,
-            memory_given_mib=self._fleet.claims.memory(one.host),
+            memory_given_mib=self._fleet.claims.given(one.host).memory_mib,
             unreachable_since=self._attached.silent.get(one.host, UNSET),
         )
 

@@ -45,6 +45,7 @@ FACTS = HostFacts(
     cpu_models={"Fake": "", "FakeServer": "avx512f and sgx"},
     max_cpus=8,
     memory=4096,
+    cpus=4,
 )
 
 

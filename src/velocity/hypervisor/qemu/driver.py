@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 
 from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
@@ -106,6 +107,7 @@ class QemuHypervisor:
             memory=host.memory_mib,
             nat_networks=nat.networks.words if nat.networks else (),
             nat_lacking=nat.why if nat.refuses else "",
+            cpus=os.cpu_count() or 1,
         )
         if taps.can_connect() is None:
             taps.remove_orphans()
