@@ -117,13 +117,13 @@ class Claims:
         return self._given.get(host, NOTHING)
 
     @contextlib.contextmanager
-    def coming(self, host: HostId, memory_mib: int) -> Iterator[None]:
-        """A VM of another host is to come to this one: its memory is given to it on both, within."""
-        self._memory[host] += memory_mib
+    def coming(self, host: HostId, amount: Amount) -> Iterator[None]:
+        """A VM of another host is to come to this one: what it is given, it is given on both, within."""
+        self._given[host] = self.given(host) + amount
         try:
             yield
         finally:
-            self._memory[host] -= memory_mib
+            self._given[host] -= amount
 
     def spread(self, gid: int, word: str) -> Counter[HostId]:
         """How many VMs of a group each host has that are to be apart by this word."""

@@ -91,7 +91,7 @@ class Holding:
                     if not had:
                         raise
             claim = self._fleet.builder.claim(keeper.machine, keeper.progress.run)
-            stack.enter_context(self._fleet.claims.coming(crossing.move.target, claim.amount.memory_mib))
+            stack.enter_context(self._fleet.claims.coming(crossing.move.target, claim.amount))
             keeper.passage.set(moving)
             stack.callback(keeper.passage.set, None)
             crossing.held = stack.pop_all()
