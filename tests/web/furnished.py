@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 from tests.api.world import PASSWORD
 from tests.host import Host
 from tests.hosts.joins import join
-from tests.hosts.together import Other, note
 from tests.patience import PATIENCE
 from velocity.access.sessions import Caller
 from velocity.client import Client
@@ -56,14 +55,6 @@ def furnish(host: Host, scratch: Path) -> None:
         join(client, scratch, "b")
         interrupt_upload(client, scratch / "half.iso")
     begin_forever(host)
-    attach(host)
-
-
-def attach(host: Host) -> None:
-    """A second host that answers."""
-    other = Other(9, "c", (90, "fast"))
-    note(host.app.database, other.host, other.name)
-    asyncio.run_coroutine_threadsafe(host.app.hosts.attach(other.attached()), host.loop).result(PATIENCE)
 
 
 def interrupt_upload(client: Client, file: Path) -> None:

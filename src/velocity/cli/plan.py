@@ -141,6 +141,8 @@ def _value(field: str, value: object) -> str:
         text = ", ".join(_value("", one) for one in value) or "none"
     elif isinstance(value, dict) and field == "next_boot":
         text = ", ".join(name if one is True else f"{name} {one}" for name, one in value.items())
+    elif isinstance(value, dict) and field == "host":
+        text = str(value["name"])
     elif isinstance(value, dict):
         text = "/".join(_value("", one) for one in value.values())
     elif isinstance(value, bool):

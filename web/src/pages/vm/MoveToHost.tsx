@@ -50,7 +50,7 @@ export function MoveToHost({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       }
       verb="Move"
       ready={target !== undefined}
-      missing={asked.data !== undefined && target === undefined ? "No other host can have it now." : undefined}
+      missing={asked.data !== undefined && target === undefined ? nowhere(hosts.length) : undefined}
       refusal={refused.last}
       cli={vmCli({ ...vm, path: path(vm.gid) }, "move", "--host", word)}
       request={{ method: "put", path: "/v/vm/host", body }}
@@ -75,6 +75,9 @@ export function MoveToHost({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     </FormDialog>
   );
 }
+
+const nowhere = (hosts: number): string =>
+  hosts === 0 ? "There is no other host: add one under Hosts." : "No other host can have it now.";
 
 function TakesAlong({ target }: { target: MoveTarget }) {
   const media = useObjects("medium");

@@ -35,7 +35,9 @@ export function VmActions({ vm }: { vm: Vm }) {
   const mayState = may("vm.state", vm.gid);
   const mayRemove = may("vm.remove", vm.gid);
   const mayCreate = may("vm.create", vm.gid);
-  const mayGo = vm.host !== undefined && vm.moving === undefined && may("vm.alter", vm.gid);
+  // Where there is one host, only who could add another one is told of it.
+  const many = vm.host !== undefined || may("node.manage", 0);
+  const mayGo = many && vm.moving === undefined && may("vm.alter", vm.gid);
   const buttons = actionsOf(vm, may);
   const close = () => setDialog(undefined);
   const stopped = vm.state === "STOPPED";

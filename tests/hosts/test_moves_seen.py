@@ -1,0 +1,113 @@
+"""What people see of a move to another host: consoles that stay, the command line, the history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.api.test_consoles import CONTROL, Viewer
+from tests.host import Host, hosting
+from tests.hosts.together import Other, attaching
+from velocity.client import Client
+from velocity.contract.machines import Display
+from velocity.hypervisor.fake import FakeRun
+from velocity.machines.following import unheard
+
+
+@pytest.fixture
+def b() -> Other:
+    return Other(2, "b", (20, "fast"))
+
+
+@pytest.fixture
+def host(tmp_path: Path, b: Other) -> Iterator[Host]:
+    with hosting(tmp_path / "data", attach=attaching(b)) as made:
+        yield made
+
+
+def say(host: Host, run: FakeRun, words: bytes) -> None:
+    host.loop.call_soon_threadsafe(run.say, words)
+
+
+@pytest.mark.holds("MANY-88")
+def test_consoles_stay_open_and_say_nothing_twice(host: Host, b: Other) -> None:
+    with Client(host.url, host.key) as client:
+        displays = [Display(name="one", width=64, height=64)]
+        vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1, displays=displays).vmid
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        url = host.url.replace("http", "ws")
+        ticket, late = (client.open_console(vmid=vmid, kind="serial").path for _ in range(2))
+        (run,) = host.hypervisor.runs.values()
+        with connect(url + ticket, subprotocols=[CONTROL], proxy=None, compression=None) as socket:
+            viewer = Viewer(socket)
+            viewer.next()
+            say(host, run, b"before ")
+            viewer.hears(b"before ")
+            display = client.open_console(vmid=vmid, kind="display").path
+            with connect(url + display, subprotocols=None, proxy=None, compression=None) as screen:
+                host.ok("vm", "move", "web", "--host", "b")
+                (there,) = b.fake.runs.values()
+                with pytest.raises(ConnectionClosed) as closed:
+                    screen.recv(5)
+                assert closed.value.rcvd is not None
+                assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (
+                    4411, "the VM goes on at another host: open its display again",
+                )  # fmt: skip
+            say(host, there, b"after ")
+            viewer.hears(b"after ")
+            assert viewer.said == b"before after "
+            socket.send(b"typed")
+            viewer.until(keyboard={"holder": "root", "yours": True})
+            viewer.hears(b"typed")
+            assert bytes(there.said).endswith(b"typed")
+            with connect(url + late, subprotocols=[CONTROL], proxy=None, compression=None) as other:
+                both = Viewer(other)
+                both.until(viewers=["root", "root"])
+
+
+@pytest.mark.holds("MANY-88")
+@pytest.mark.parametrize(
+    ("said", "heard", "new"),
+    [(b"one two", b"one ", b"two"), (b"one", b"one", b""), (b"other", b"one", b"other"), (b"all", b"", b"all")],
+)
+def test_what_was_not_heard_is_found(said: bytes, heard: bytes, new: bytes) -> None:
+    assert unheard(said, heard) == new
+
+
+@pytest.mark.holds("MANY-89")
+def test_a_vm_moves_by_the_command_line(host: Host, b: Other) -> None:
+    host.ok("vm", "create", "web", "--host", "id:1", "--memory", "64M", "--cpus", "1")
+    host.ok("vm", "start", "web")
+    hosts = json.loads(host.ok("vm", "hosts", "web", "--json"))["hosts"]
+    assert [(one["host"], one["name"], one.get("lacks")) for one in hosts] == [(2, "b", None)]
+    planned = host.ok("vm", "move", "web", "--host", "b", "--plan")
+    assert "would change vm web (1) in group 0: host vm -> b" in planned
+    assert "at once, while it runs: host" in planned
+    assert b.fake.runs == {}
+    host.ok("vm", "move", "web", "--host", "b")
+    assert len(b.fake.runs) == 1
+    assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["name"] == "b"
+    refused = host.run("vm", "move", "web", "--host", "b")
+    assert refused.exit_code != 0
+    assert "is on host 'b' already" in str(refused.exception)
+    for words in (("--host", "b", "--to", "/"), ("--host", "b", "--leave-disks"), ("--to", "/", "--detach"), ()):
+        assert host.run("vm", "move", "web", *words).exit_code == 2
+    drained = host.run("node", "drain", "id:1", "--move")
+    assert (drained.exit_code, drained.stderr.strip().endswith("moved 0 of 0 VMs")) == (0, True), drained.output
+    host.ok("node", "activate", "id:1")
+    host.ok("vm", "move", "web", "--host", "id:1")
+    assert b.fake.runs == {}
+
+
+@pytest.mark.holds("MANY-89")
+def test_the_history_tells_who_moved_what_and_where_to(host: Host) -> None:
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid
+        host.ok("vm", "move", "web", "--host", "b")
+        entries = client.list_history(gid=0).entries
+        assert (entries[0].operation, entries[0].target) == ("move_vm_to_host", f"vmid={vmid} host=2")
