@@ -84,7 +84,7 @@ class Lasting:
         runtime = Path(tempfile.mkdtemp(prefix="vel-"))
         self._undo.callback(shutil.rmtree, runtime)
         pools = f'[{{mpid=1, name="default", path="{place}/big"}}, {{mpid=2, name="small", path="{self.small}"}}]'
-        self.server = server = Server(place / "data", runtime_dir=str(runtime), pools=pools)
+        self.server = server = Server(place / "data", runtime_dir=str(runtime), pools=pools, move_address="127.0.0.1")
         self._undo.callback(self._close, server)
         server.start()
         disk = server.ok("PUT", "/m/media/create", mpid=2, gid=0, name="disk", size=64 << 20)["mid"]
