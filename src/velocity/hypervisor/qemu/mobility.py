@@ -106,8 +106,8 @@ class QemuMobility:
         except TimeoutError:
             raise HypervisorError("it has not been received") from None
         try:
-            await asyncio.to_thread(self._sessions.place.serial_log(who.machine).begin, who.epoch, said[-SAID:])
             await entry.session.resume(deadline=max(0.1, until - asyncio.get_running_loop().time()))
+            await asyncio.to_thread(self._sessions.place.serial_log(who.machine).begin, who.epoch, said[-SAID:])
             await arrival.taken()
         except OSError as error:
             raise Unknown(f"that it runs could not be noted: {error.strerror}") from None

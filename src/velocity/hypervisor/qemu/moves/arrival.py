@@ -33,7 +33,7 @@ MEMORY, DISKS = "move-memory", "move-disks"
 
 
 class Arrival:
-    """One of them. `received` is set when all of it is there, `settled` when what was needed for that is gone."""
+    """One of them. `received` is set when all of it is there, `settled` when it may be let run."""
 
     def __init__(self, place: HostDirectories, entry: RunEntry) -> None:
         self.entry = entry
@@ -124,13 +124,14 @@ class Arrival:
                 await self.entry.session.end(deadline=CALL)
 
     async def _settle(self) -> None:
-        """Remove what was needed until it was received. What cannot be, is in nobody's way."""
+        """Let go of its disks, which it may use then; and remove what was needed, as far as that can be."""
         with contextlib.suppress(HypervisorError):
             await self._execute("nbd-server-stop")
+        self.settled.set()
+        with contextlib.suppress(HypervisorError):
             await self._execute("migrate-set-parameters", **{"tls-creds": ""})
             await self._execute("object-del", id=secrecy.OBJECT)
         await asyncio.to_thread(secrecy.remove, self._place.runs.own(self.entry.run.machine))
-        self.settled.set()
 
     async def _go_on(self) -> None:
         """A server before has ended: what nobody can connect to any more ends, too."""
