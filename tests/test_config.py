@@ -61,6 +61,12 @@ def test_the_file_is_refused_with_the_line(tmp_path: Path, text: str, line: str)
         ("VELOCITY_NAT_SUBNET", "203.0.113.0/24"),
         ("VELOCITY_NAT_SUBNET", "10.0.0.0/8"),
         ("VELOCITY_NAT_SUBNET", "192.168.0.0/30"),
+        ("VELOCITY_MOVE_ADDRESS", "0.0.0.0"),
+        ("VELOCITY_MOVE_ADDRESS", "1.2.3.400"),
+        ("VELOCITY_MOVE_PORTS", "8100"),
+        ("VELOCITY_MOVE_PORTS", "8100-8100"),
+        ("VELOCITY_MOVE_PORTS", "0-7"),
+        ("VELOCITY_MOVE_PORTS", "65000-70000"),
         ("VELOCITY_TRUSTED_PROXIES", '["proxy.example"]'),
         ("VELOCITY_TRUSTED_PROXIES", '["10.0.0.1/8"]'),
         ("VELOCITY_TRUSTED_PROXIES", '["10.0.0.0/33"]'),
@@ -91,6 +97,14 @@ def test_the_network_of_nat_can_be_chosen(subnet: str) -> None:
 
 @pytest.mark.holds("CLI-3")
 @pytest.mark.holds("CLI-3")
+def test_where_machines_of_other_hosts_come_can_be_chosen() -> None:
+    assert (load(environ={}).move_host, load(environ={}).move_range) == ("", range(8100, 8132))
+    assert load(environ={"VELOCITY_NODE_LISTEN": "192.0.2.8:8091"}).move_host == "192.0.2.8"
+    assert load(environ={"VELOCITY_NODE_LISTEN": "[::]:8091"}).move_host == ""
+    set_ = {"VELOCITY_NODE_LISTEN": "192.0.2.8:8091", "VELOCITY_MOVE_ADDRESS": "fd00::7", "VELOCITY_MOVE_PORTS": "9-10"}
+    assert (load(environ=set_).move_host, load(environ=set_).move_range) == ("fd00::7", range(9, 11))
+
+
 def test_variables_of_others_with_our_prefix_end_nothing() -> None:
     others = {**KUBERNETES, "VELOCITY_COLOUR": "red", "VELOCITY_LISTN": "x", "velocity_listen": "x", "VELOCITY_": "x"}
     assert load(environ=others) == load(environ={})

@@ -217,16 +217,16 @@ def prepared() -> Path:
     return place
 
 
-def qemu_options(data: Path, runtime: Path, program: str, uid_base: int = 40000) -> Options:
+def qemu_options(data: Path, runtime: Path, program: str, uid_base: int = 40000, idle: float = 60.0) -> Options:
     made = options(Settings(data_dir=data, runtime_dir=str(runtime), accelerator="tcg", uid_base=uid_base))
-    return replace(made, binary=program, moves=MovePorts("127.0.0.1", range(40100, 40200)))
+    return replace(made, binary=program, moves=MovePorts("127.0.0.1", range(40100, 40200), idle))
 
 
 class QemuSubject:
     """QEMU itself, by a program that can be held before it becomes QEMU."""
 
-    def __init__(self, data: Path, runtime: Path, uid_base: int = 40000) -> None:
-        self.options = qemu_options(data, runtime, str(prepared() / "qemu"), uid_base)
+    def __init__(self, data: Path, runtime: Path, uid_base: int = 40000, idle: float = 60.0) -> None:
+        self.options = qemu_options(data, runtime, str(prepared() / "qemu"), uid_base, idle)
         self._pids: dict[Incarnation, int] = {}
         for learnt in (prepared() / "learnt").glob("*"):
             shutil.copytree(learnt, data / learnt.name)

@@ -77,7 +77,7 @@ class QemuMobility:
         try:
             entry = self._sessions.running(who)
             left = max(0.1, until - asyncio.get_running_loop().time())
-            await self._moves.arrival(entry).prepare(ports, key, copied, left)
+            await self._moves.arrival(entry).prepare(ports, key, copied, self._at.idle, left)
         except BaseException as error:
             ports.close()
             await uninterrupted.whole(self._end(who))

@@ -24,10 +24,8 @@ from velocity.hypervisor.qemu.watched_runs import RunEntry
 
 log = logging.getLogger(__name__)
 
-IDLE = 60.0
-"""Seconds for which nobody needs to be connected to one that waits."""
-LOOK = 5.0
-"""Seconds between two looks whether somebody is."""
+LOOKS = 12
+"""How often it is looked whether somebody is connected, until one that nobody is connected to ends."""
 MEMORY, DISKS = "move-memory", "move-disks"
 """What QEMU calls the descriptors that it is lent."""
 
@@ -43,8 +41,11 @@ class Arrival:
         self._task: asyncio.Task[None] | None = None
         entry.session.heard = self._hear
 
-    async def prepare(self, ports: Ports, key: str, copied: Sequence[Copied], deadline: float) -> None:
-        """Have it reached by these ports. Raises `HypervisorError`, `OSError`."""
+    async def prepare(self, ports: Ports, key: str, copied: Sequence[Copied], idle: float, deadline: float) -> None:
+        """Have it reached by these ports; it ends when nobody is connected to them for so long.
+
+        Raises `HypervisorError`, `OSError`, `TimeoutError`.
+        """
         session, run = self.entry.session, self.entry.run
         directory = await asyncio.to_thread(secrecy.put, self._place.runs.own(run.machine), run.uid, key)
         async with asyncio.timeout(deadline):
@@ -57,7 +58,7 @@ class Arrival:
             for node, name in self._exports(copied):
                 about = {"type": "nbd", "id": f"export-{node}", "node-name": node, "name": name, "writable": True}
                 await self._execute("block-export-add", **about)
-        self._task = asyncio.create_task(self._wait(ports, key))
+        self._task = asyncio.create_task(self._wait(ports, key, idle))
 
     def _exports(self, copied: Sequence[Copied]) -> list[tuple[str, str]]:
         """The nodes that are written to from afar, and what each is called there."""
@@ -92,8 +93,9 @@ class Arrival:
     async def _execute(self, command: str, **arguments: Any) -> Any:
         return await self.entry.session.execute(command, deadline=CALL, **arguments)
 
-    async def _wait(self, ports: Ports, key: str) -> None:
-        watching = asyncio.create_task(self._watch(ports.memory.getsockname()[1], ports.disks.getsockname()[1]))
+    async def _wait(self, ports: Ports, key: str, idle: float) -> None:
+        numbers = [one.getsockname()[1] for one in (ports.memory, ports.disks)]
+        watching = asyncio.create_task(self._watch(numbers, idle))
         try:
             with contextlib.closing(ports):
                 with contextlib.closing(await greeted(ports.memory, key)) as one:
@@ -107,12 +109,12 @@ class Arrival:
             watching.cancel()
         await self._settle()
 
-    async def _watch(self, *ports: int) -> None:
-        """End it when nobody is connected for so long: its source, or who controls both, is no more."""
+    async def _watch(self, ports: Sequence[int], idle: float) -> None:
+        """End it when its source, or who controls both, is no more."""
         loop = asyncio.get_running_loop()
         since = loop.time()
-        while loop.time() - since < IDLE:
-            await asyncio.sleep(LOOK)
+        while loop.time() - since < idle:
+            await asyncio.sleep(idle / LOOKS)
             if any([await asyncio.to_thread(is_connected, port) for port in ports]):
                 since = loop.time()
         await self._give_up("nothing came for it")

@@ -28,10 +28,14 @@ ESTABLISHED = "01"
 
 @dataclass(frozen=True)
 class MovePorts:
-    """Where machines of other hosts come to. `address`: at that one alone; empty: at every one of this host's."""
+    """Where machines of other hosts come to. `address`: at that one alone; empty: at every one of this host's.
+
+    `idle`: seconds for which nobody needs to be connected to one that waits for its guest.
+    """
 
     address: str = ""
     ports: range = range(8100, 8132)
+    idle: float = 60.0
 
     def told(self) -> str:
         """The address by which other hosts find it: the one on the way to most of them. Raises `HypervisorError`."""
@@ -127,15 +131,17 @@ async def greeted(listener: socket.socket, key: str) -> socket.socket:
     waiting: set[asyncio.Task[None]] = set()
 
     async def hear(one: socket.socket) -> None:
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                said = b""
-                while len(said) < GREETING and (more := await loop.sock_recv(one, GREETING - len(said))):
-                    said += more
+        said = b""
+        try:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    while len(said) < GREETING and (more := await loop.sock_recv(one, GREETING - len(said))):
+                        said += more
+        finally:
             if hmac.compare_digest(said, greeting(key)) and not found.done():
                 found.set_result(one)
-                return
-        one.close()
+            else:
+                one.close()
 
     async def accept() -> None:
         while True:
@@ -155,6 +161,7 @@ async def greeted(listener: socket.socket, key: str) -> socket.socket:
         accepting.cancel()
         for task in waiting:
             task.cancel()
+        await asyncio.wait({accepting, *waiting})
 
 
 def is_connected(port: int) -> bool:

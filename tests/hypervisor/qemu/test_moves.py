@@ -1,0 +1,157 @@
+"""What moves between hosts are made of: who is let in, where keys lie, and what is told meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec, until
+from velocity.hypervisor.port import Bus, Copied, Fact, FactCause, FactReport, HypervisorError, Landing, MachineSpec
+from velocity.hypervisor.qemu.event_interpreter import EventInterpreter
+from velocity.hypervisor.qemu.layout import cold, placed
+from velocity.hypervisor.qemu.moves import network, secrecy
+from velocity.hypervisor.qemu.moves.network import MovePorts
+from velocity.storage.port import variables
+
+pytestmark = pytest.mark.anyio
+
+KEY = secrecy.new_key()
+WHO = machine()
+SPEC = MachineSpec("a name", 1, 64, "pc-q35-7.2", "0")
+
+
+@pytest.mark.holds("MANY-77")
+async def test_only_who_has_the_key_is_let_in_and_strangers_hold_up_nobody() -> None:
+    loop = asyncio.get_running_loop()
+    ports = network.listen("127.0.0.1", range(40300, 40400))
+    port = ports.memory.getsockname()[1]
+    waiting = asyncio.create_task(network.greeted(ports.memory, KEY))
+    silent, wrong = [await network.connect("127.0.0.1", port) for _ in range(2)]
+    await loop.sock_sendall(wrong, network.greeting(secrecy.new_key()))
+    async with asyncio.timeout(DEADLINE):
+        assert await loop.sock_recv(wrong, 1) == b"", "it is sent away"
+    ours = await network.connect("127.0.0.1", port)
+    await loop.sock_sendall(ours, network.greeting(KEY)[:7])
+    assert not waiting.done()
+    await loop.sock_sendall(ours, network.greeting(KEY)[7:] + b"memory")
+    async with asyncio.timeout(DEADLINE):
+        found = await waiting
+        assert await loop.sock_recv(found, 100) == b"memory", "nothing behind the greeting is lost"
+    for one in (found, ours, wrong, silent):
+        one.close()
+    ports.close()
+
+
+async def test_ports_that_others_have_are_passed_over_and_their_lack_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 40400)):
+        ports = network.listen("127.0.0.1", range(40400, 40403))
+        assert [one.getsockname()[1] for one in (ports.memory, ports.disks)] == [40401, 40402]
+        with pytest.raises(HypervisorError, match="move_ports"):
+            network.listen("127.0.0.1", range(40400, 40403))
+        assert not network.is_connected(40401)
+        one = await network.connect("127.0.0.1", 40401)
+        assert network.is_connected(40401)
+        one.close()
+        ports.close()
+    with pytest.raises(HypervisorError, match="move_ports"):
+        await network.connect("127.0.0.1", 40401)
+
+
+async def test_the_address_that_others_are_told() -> None:
+    assert MovePorts("192.0.2.7").told() == "192.0.2.7"
+    found = MovePorts().told()
+    with socket.create_server((found, 0), family=socket.AF_INET6 if ":" in found else socket.AF_INET):
+        pass  # it is one of this host's
+
+
+@pytest.mark.holds("MANY-77")
+def test_a_key_lies_where_its_machine_alone_reads_it_and_no_link_is_followed(tmp_path: Path) -> None:
+    own, elsewhere = tmp_path / "own", tmp_path / "elsewhere"
+    own.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / secrecy.FILE).write_text("another's")
+    uid = 40123 if os.geteuid() == 0 else os.getuid()
+    directory = secrecy.put(own, uid, KEY)
+    file = directory / secrecy.FILE
+    assert file.read_text() == f"{secrecy.USER}:{KEY}\n"
+    assert [(one.stat().st_uid, one.stat().st_mode & 0o777) for one in (directory, file)] == [
+        (uid, 0o700),
+        (uid, 0o400),
+    ]
+    (own / "key-planted").symlink_to(elsewhere)
+    (own / "display0.sock").touch()
+    secrecy.remove(own)
+    assert sorted(one.name for one in own.iterdir()) == ["display0.sock", "key-planted"]
+    assert (elsewhere / secrecy.FILE).read_text() == "another's"
+
+
+@pytest.mark.holds("MANY-77")
+def test_no_key_is_shown() -> None:
+    assert KEY not in repr(Landing("192.0.2.1", 8100, 8101, KEY))
+
+
+def test_a_layout_of_another_machine_is_refused() -> None:
+    one = msgspec.structs.replace(SPEC, drives=(Bus.USB,))
+    with pytest.raises(HypervisorError, match="begin anew"):
+        placed(cold(one), SPEC)
+
+
+def observed() -> tuple[EventInterpreter, list[Fact]]:
+    facts: list[Fact] = []
+
+    def tell(fact: Fact, why: FactCause, detail: str) -> FactReport:
+        facts.append(fact)
+        return FactReport(WHO, fact, why, detail, len(facts))
+
+    return EventInterpreter(tell), facts
+
+
+def test_that_it_stands_still_to_be_handed_over_is_no_pause() -> None:
+    one, facts = observed()
+    one.leaving = True
+    one.on_qmp_event("STOP", {})
+    assert facts == []
+    one.on_qmp_event("RESUME", {})
+    assert facts == [Fact.RUNNING]
+    one.on_qmp_event("GUEST_PANICKED", {"action": "pause"})
+    one.on_qmp_event("STOP", {})
+    assert facts == [Fact.RUNNING, Fact.PAUSED], "what the guest does is told as ever"
+    one.on_qmp_event("MIGRATION", {"status": "completed"})
+    assert facts[-1] is Fact.HANDED
+
+
+def test_what_waits_for_its_guest_is_not_paused() -> None:
+    one, facts = observed()
+    one.arriving = True
+    assert one.meaning("inmigrate")[0] is Fact.INCOMING
+    assert one.meaning("paused")[0] is Fact.RECEIVED
+    one.on_qmp_event("MIGRATION", {"status": "completed"})
+    assert facts == [Fact.RECEIVED]
+    one.arriving = False
+    assert one.meaning("paused")[0] is Fact.PAUSED
+
+
+@pytest.mark.guest
+@pytest.mark.holds("MANY-77")
+async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path, runtime: Path) -> None:
+    host = QemuSubject(tmp_path, runtime, idle=0.3)
+    await host.open()
+    who, mobility = machine(), host.hypervisor.mobility
+    copied = [Copied(variables(who.machine), variables(who.machine))]
+    with pytest.raises(HypervisorError, match="does not write to"):
+        await mobility.receive(who, spec(host.hypervisor), b"", copied, deadline=DEADLINE)
+    assert list(host.root.iterdir()) == []
+    who = machine()
+    await mobility.receive(who, spec(host.hypervisor), b"", (), deadline=DEADLINE)
+    assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.INCOMING
+    await until(lambda: host.driver.sessions.of(who.machine) is None)
+    assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
+    assert list((host.options.data_dir / "machines").iterdir()) == []
+    await mobility.release(who, deadline=DEADLINE)
+    assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT
+    await host.close()
