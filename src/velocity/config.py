@@ -378,19 +378,12 @@ def _line(text: str, name: str) -> int:
 
 
 def _check(settings: Settings) -> Settings:
-    if settings.address[1] > 65535:
-        raise ConfigError(f"listen: there is no port {settings.address[1]}")
-    if settings.node_port > 65535:
-        raise ConfigError(f"node_listen: there is no port {settings.node_port}")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise ConfigError("tls_cert and tls_key belong together: set both, or neither")
     if settings.root_password and not 8 <= len(settings.root_password) <= 1024:
         raise ConfigError("root_password must have 8 to 1,024 characters")
     try:
-        network_settings.check(
-            settings.nat_subnet, settings.forward_ports, settings.trusted_proxies, settings.move_address,
-            settings.move_ports,
-        )  # fmt: skip
+        network_settings.check(settings)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     named: tuple[tuple[str, list[object]], ...] = (

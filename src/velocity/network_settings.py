@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 # ipaddress is imported by the few that name a network: each start of a verb would pay for it.
 
@@ -25,19 +26,39 @@ def is_address(text: str) -> bool:
         return False
 
 
-def check(
-    nat_subnet: str, forward_ports: str, trusted_proxies: Sequence[str], move_address: str, move_ports: str
-) -> None:
+class NetworkSettings(Protocol):
+    """Those of `velocity.config.Settings` that are looked at here."""
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+    @property
+    def node_port(self) -> int: ...
+    @property
+    def nat_subnet(self) -> str: ...
+    @property
+    def forward_ports(self) -> str: ...
+    @property
+    def trusted_proxies(self) -> Sequence[str]: ...
+    @property
+    def move_address(self) -> str: ...
+    @property
+    def move_ports(self) -> str: ...
+
+
+def check(settings: NetworkSettings) -> None:
     """Raises `ValueError`, in words for whoever wrote them."""
-    if nat_subnet not in ("", "none"):
-        _check_subnet(nat_subnet)
-    if forward_ports != "none" and not _are_ports(forward_ports, 1):
+    for name, port in (("listen", settings.address[1]), ("node_listen", settings.node_port)):
+        if port > 65535:
+            raise ValueError(f"{name}: there is no port {port}")
+    if settings.nat_subnet not in ("", "none"):
+        _check_subnet(settings.nat_subnet)
+    if settings.forward_ports != "none" and not _are_ports(settings.forward_ports, 1):
         raise ValueError("forward_ports: write ports from 1 to 65535, the lower one first, as 20000-29999, or none")
-    for one in trusted_proxies:
+    for one in settings.trusted_proxies:
         _check_proxy(one)
-    if move_address and not is_address(move_address):
+    if settings.move_address and not is_address(settings.move_address):
         raise ValueError("move_address: name one address of this host, as 10.0.0.5")
-    if not _are_ports(move_ports, 2):
+    if not _are_ports(settings.move_ports, 2):
         raise ValueError("move_ports: write two ports or more from 1 to 65535, the lower one first, as 8100-8131")
 
 

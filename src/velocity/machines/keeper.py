@@ -201,9 +201,7 @@ class Keeper(Life):
         finally:
             self.starting = False
         self.progress = RunRecord(epoch=epoch, wanted=wanted, run=run, restarts=self.progress.restarts)
-        if host != self.machine.host and self.context.rehome is not None:
-            self.context = self.context.rehome(self, host)
-            self.anew()
+        self.go_to(host)
         self._move(cause)
         try:
             async with self.context.gate:

@@ -186,6 +186,12 @@ class Life:
         """The numbers of facts begin anew, as the host was lost."""
         self.number = 0
 
+    def go_to(self, host: HostId) -> None:
+        """A run of it begins there."""
+        if host != self.machine.host and self.context.rehome is not None:
+            self.context = self.context.rehome(self, host)
+            self.anew()
+
     def host_lost(self) -> None:
         if self.context.dead(self.context.host):
             return
