@@ -120,10 +120,6 @@ class AttachedHosts:
         """Whether storage there can be asked: ours is in this process."""
         return host == self.own.host or host not in self.silent
 
-    def lacks(self, host: HostId, mpid: int) -> bool:
-        """Whether a pool cannot be used there. Of one that nobody declares, nobody knows."""
-        return self.pool_hosts.first(mpid) is not None and host not in self.hosts_of(mpid)
-
     def pools_of(self, host: HostId) -> list[int]:
         """Those that can be used there."""
         return [mpid for mpid in self.pools() if host in self.hosts_of(mpid)]

@@ -93,6 +93,10 @@ class PoolHosts:
         """The one that has declared it first; None: nobody has."""
         return next(iter(self._declared.get(mpid, ())), None)
 
+    def lacks(self, host: HostId, mpid: int) -> bool:
+        """Whether a pool cannot be used there. Of one that nobody declares, nobody knows."""
+        return self.first(mpid) is not None and host not in self.of(mpid)
+
     def lacking(self, host: HostId) -> dict[int, tuple[OfferedPool, HostId, str]]:
         """The pools that a host declares and cannot be used there: each with the host that is right, and why."""
         found = {}

@@ -15,6 +15,7 @@ from velocity.machines.states import Cause
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2
+STILL = "; it could not be started again: "
 
 
 class Leads(Protocol):
@@ -43,7 +44,7 @@ async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
                 await keeper.request_state(Cause.ASK_RUN)
             except Refused as refusal:
                 log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, refusal.message)
-                keeper.could_not_start(refusal.message)
+                could_not_start(keeper, refusal.message)
 
     def wanting() -> list[Keeper]:
         stopped = [one for one in keepers if one.state is State.STOPPED]
@@ -53,6 +54,16 @@ async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
     if (doubt := leads.doubt()) and (waiting := wanting()):
         log.warning("%d VMs that start by themselves do not yet: %s", len(waiting), doubt)
         for keeper in waiting:
-            keeper.could_not_start(doubt)
+            could_not_start(keeper, doubt)
         await leads.wait()
     await asyncio.gather(*(start(keeper) for keeper in wanting()))
+
+
+def could_not_start(keeper: Keeper, message: str, cause: str = "autostart-failed") -> None:
+    """Say why it does not run although it should; what has ended of that `cause` says it beside that."""
+    if keeper.state is not State.STOPPED:
+        return
+    had = keeper.progress.reason
+    if had is not None and had.cause == cause:
+        message = f"{had.message.partition(STILL)[0]}{STILL}{message}"
+    keeper.tell_reason(cause, message)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import FactCause
+from velocity.machines.autostart import could_not_start
 from velocity.machines.evacuated import HOST_LOST
 from velocity.machines.keeper import Keeper
 from velocity.machines.states import Cause
@@ -104,7 +105,7 @@ class Availability:
         except Refused as refused:
             log.warning("vm %d: it could not be started again: %s", keeper.machine.vmid, refused.message)
             reason = keeper.progress.reason
-            keeper.could_not_start(refused.message, "start-failed" if reason is None else reason.cause)
+            could_not_start(keeper, refused.message, "start-failed" if reason is None else reason.cause)
         except Exception:  # a fault of ours costs the others nothing, and is tried again
             log.exception("vm %d: it could not be started again", keeper.machine.vmid)
         else:

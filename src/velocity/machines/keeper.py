@@ -201,7 +201,7 @@ class Keeper(Life):
         finally:
             self.starting = False
         self.progress = RunRecord(epoch=epoch, wanted=wanted, run=run, restarts=self.progress.restarts)
-        self.go_to(host)
+        self.passage.go_to(host)
         self._move(cause)
         try:
             async with self.context.gate:

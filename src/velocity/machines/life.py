@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 MOMENT = 2.0
 """Seconds that an answer waits for the fact that tells how its request ended."""
-STILL = "; it could not be started again: "
 BROKEN = frozenset({FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.DISK_ERROR, FactCause.INTERNAL_ERROR})
 LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.STOPPED: State.STOPPING}
 """What was wanted of a run whose end is not known -> the state that is shown until a fact comes."""
@@ -186,12 +185,6 @@ class Life:
         """The numbers of facts begin anew, as the host was lost."""
         self.number = 0
 
-    def go_to(self, host: HostId) -> None:
-        """A run of it begins there."""
-        if host != self.machine.host and self.context.rehome is not None:
-            self.context = self.context.rehome(self, host)
-            self.anew()
-
     def host_lost(self) -> None:
         if self.context.dead(self.context.host):
             return
@@ -203,21 +196,14 @@ class Life:
             self.unreachable_since = None
         self._changed()
 
-    def could_not_start(self, message: str, cause: str = "autostart-failed") -> None:
-        """Say why it does not run although it should; what has ended of that `cause` says it beside that."""
-        if self.state is not State.STOPPED:
-            return
-        had = self.progress.reason
-        if had is not None and had.cause == cause:
-            message = f"{had.message.partition(STILL)[0]}{STILL}{message}"
-        self._note(Reason(cause=cause, message=message, since=self._now() if had is None else had.since))
-
     def tell_reason(self, cause: str, message: str, *, halted: bool = False) -> None:
         """Say why it stands as it does, where no fact does; `halted`: one that runs stands still."""
         if halted and self.state is State.RUNNING:
             self._move(Cause.HALTED)
-        if self.progress.reason is None or self.progress.reason.message != message:
-            self._note(Reason(cause=cause, message=message, since=self._now()))
+        had = self.progress.reason
+        if had is None or had.message != message:
+            same = had is not None and had.cause == cause
+            self._note(Reason(cause=cause, message=message, since=had.since if had and same else self._now()))
 
     def _hear_the_end(self, news: FactReport) -> None:
         if self.state is State.STOPPED and self.progress.run is None:

@@ -55,7 +55,7 @@ class Mirroring:
         keeper, hosts = self._writer(medium), self._fleet.hosts.attached
         vm = visible_name(self._directory, "VM", keeper.machine.name, keeper.gid)
         mine = self._library.visible_name(medium)
-        if hosts.lacks(keeper.machine.host, mpid):
+        if hosts.pool_hosts.lacks(keeper.machine.host, mpid):
             raise Refused(
                 Problem.MEDIUM_IN_USE,
                 f"{vm} runs on {hosts.called(keeper.machine.host)} with {mine}, and that pool is on another host: stop "

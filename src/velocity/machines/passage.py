@@ -100,6 +100,13 @@ class Passage:
         self._end_heard = True
         return True
 
+    def go_to(self, host: HostId) -> None:
+        """A run of it begins there."""
+        vm = self._vm
+        if host != vm.machine.host and vm.context.rehome is not None:
+            vm.context = vm.context.rehome(vm, host)
+            vm.number = 0
+
     def go_on_as(self, context: object, machine: Machine, epoch: int) -> None:
         """From here on it is this machine, and its run, if there is one, goes on under that epoch (0: the same)."""
         vm = self._vm

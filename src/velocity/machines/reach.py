@@ -90,7 +90,7 @@ class Reach:
     def _elsewhere(self, medium: Medium, host: HostId) -> str:
         """That a medium is on another host; empty: it is not, or nobody knows where."""
         at = self.hosts.host_of(medium.mpid)
-        if at is None or not self.hosts.lacks(host, medium.mpid):
+        if at is None or not self.hosts.pool_hosts.lacks(host, medium.mpid):
             return ""
         if self.hosts.pool_hosts.is_shared(medium.mpid):
             return (
