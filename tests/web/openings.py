@@ -196,6 +196,10 @@ DIALOGS = (
     dialog("pages/hosts/AddHost", "/hosts", "Add a host"),
     dialog("pages/hosts/AddHost", "/hosts", "Add a host", press("Create a token")),
     Opening("pages/hosts/ChangeDuty", "/hosts", (press("Actions of b"), press("Drain…")), "Actions of b"),
+    Opening(
+        "pages/hosts/ProveDead", "/hosts", (press("Actions of b"), press("Confirm that it is off…")), "Actions of b"
+    ),
+    Opening("pages/hosts/SetFence", "/hosts", (press("Actions of b"), press("Fencing…")), "Actions of b"),
     Opening("pages/hosts/RemoveHost", "/hosts", (press("Actions of b"), press("Remove…")), "Actions of b"),
     dialog("pages/people/Held", "/groups/0", "admin"),
     dialog("pages/people/NewGroup", MEMBER, "Create a subgroup"),

@@ -14,7 +14,7 @@ from tests.hosts.together import Other, attaching
 from tests.web.conftest import NewPerson
 
 
-@pytest.mark.holds("PAGE-49")
+@pytest.mark.holds("PAGE-49", "MANY-116")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
     b = Other(2, "backyard", (20, "fast"))
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
@@ -47,6 +47,22 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         expect(page.get_by_text("Host backyard does not respond")).to_be_visible()
         one.go(f"/vms/{vmid}")
         expect(page.get_by_text("It does not respond: this is its last known state.").first).to_be_visible()
+
+        one.go("/hosts")
+        page.get_by_role("button", name="Actions of backyard").click()
+        page.get_by_role("menuitem", name="Confirm that it is off…").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("runs none of these VMs any more")
+        expect(dialog).to_contain_text("No VM was running on it.")
+        dialog.get_by_label("Name of the host").fill("yard")
+        dialog.get_by_role("button", name="Confirm that it is off").click()
+        expect(dialog).to_contain_text("Type backyard.")
+        dialog.get_by_label("Name of the host").fill("backyard")
+        dialog.get_by_role("button", name="Confirm that it is off").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        row = page.get_by_role("row").filter(has_text="backyard")
+        expect(row).to_contain_text("Its VMs can start elsewhere.")
+        assert json.loads(host.ok("node", "show", "backyard", "--json"))["dead"]["by"] == "root"
 
 
 @pytest.mark.holds("PAGE-71")

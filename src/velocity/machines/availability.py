@@ -72,11 +72,11 @@ class Availability:
         if vmid not in self._tasks and wants(keeper):
             task = asyncio.get_running_loop().create_task(self._bring_back(keeper), context=Context())
             self._tasks[vmid] = task
-            task.add_done_callback(lambda _: self._done(keeper))
+            task.add_done_callback(lambda done: self._done(keeper, done))
 
-    def _done(self, keeper: Keeper) -> None:
+    def _done(self, keeper: Keeper, task: asyncio.Task[None]) -> None:
         del self._tasks[keeper.machine.vmid]
-        if not self._closed:
+        if not self._closed and not task.cancelled():
             self.look(keeper)  # it may have ended again before this was over
 
     async def close(self) -> None:

@@ -17,11 +17,15 @@ export const whyRefused = (entry: Entry, names: Names): string =>
 /** What the server notes where a link signs in, which it does for root alone. */
 const LINK = "(a link)";
 
+/** What the server does by itself. */
+const OWN = new Set(["fence_node", "host_returned", "start_again"]);
+
 /** Who it was, where nobody was signed in. */
 export function strangerOf(entry: Entry): string | undefined {
   if (entry.name === LINK) return isRefused(entry) ? "Someone with a link" : "root";
   if (entry.name) return entry.name;
-  return entry.operation === "join_node" ? "A machine" : undefined;
+  if (entry.operation === "join_node") return "A machine";
+  return entry.uid === undefined && OWN.has(entry.operation) && !isRefused(entry) ? "The server" : undefined;
 }
 
 /** "You", or the name. */

@@ -239,6 +239,18 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     }
     case "remove_node":
       return ["removed", "remove", host()];
+    case "set_fence":
+      return ["set the fence agent of", "set the fence agent of", host()];
+    case "remove_fence":
+      return ["removed the fence agent of", "remove the fence agent of", host()];
+    case "fence_node":
+      return ["powered off", "power off", host()];
+    case "confirm_dead":
+      return ["confirmed that", "confirm that", host(), " is off"];
+    case "host_returned":
+      return ["ended what was over on", "end what was over on", host(), ", which has returned"];
+    case "start_again":
+      return ["started again", "start again", vm()];
     case "cancel_task":
       return ["cancelled", "cancel", "a task"];
     case "restore":
@@ -285,6 +297,7 @@ const SIGHTS: Record<string, string> = {
   show_screen: "the screen",
   show_task: "a task",
   show_user: "the permissions",
+  test_fence: "whether a host is on",
   show_vm: "the settings",
   openmetrics: "the metrics for Prometheus",
   watch_events: "what changes",

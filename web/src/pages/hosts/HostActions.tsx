@@ -2,10 +2,13 @@
 import { Divider, DropdownItem } from "@patternfly/react-core";
 import type { NodeInfo } from "@/api/schema";
 import { ActionMenu } from "@/ui/ActionMenu";
+import { useAction } from "@/ui/actions";
 import { count } from "@/ui/format";
-import { changesOf, type DutyChange } from "./words";
+import { testFence } from "./SetFence";
+import { changesOf, type HostWish } from "./words";
 
-export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: DutyChange | "remove") => void }) {
+export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: HostWish) => void }) {
+  const act = useAction();
   const held = host.vms > 0 ? `${count(host.vms, "VM")} on it: move or delete them first` : undefined;
   return (
     <ActionMenu name={`Actions of ${host.name}`}>
@@ -17,6 +20,16 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: D
       {!host.own && (
         <>
           <Divider component="li" />
+          {(host.state === "unreachable" || host.state === "joining") && (
+            <DropdownItem onClick={() => onWish("confirm")}>Confirm that it is off…</DropdownItem>
+          )}
+          <DropdownItem onClick={() => onWish("fencing")}>Fencing…</DropdownItem>
+          {host.fence && <DropdownItem onClick={() => void testFence(host, act)}>Test fencing</DropdownItem>}
+          {host.fence && host.state !== "dead" && (
+            <DropdownItem isDanger onClick={() => onWish("fence")}>
+              Power off…
+            </DropdownItem>
+          )}
           <DropdownItem
             isDanger={!held}
             onClick={() => onWish("remove")}

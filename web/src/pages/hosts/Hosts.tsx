@@ -16,10 +16,13 @@ import { When } from "@/ui/When";
 import { AddHost } from "./AddHost";
 import { ChangeDuty } from "./ChangeDuty";
 import { HostActions } from "./HostActions";
+import { Loss } from "./Loss";
+import { ProveDead } from "./ProveDead";
 import { RemoveHost } from "./RemoveHost";
-import { type DutyChange, hostStatus } from "./words";
+import { SetFence } from "./SetFence";
+import { type HostWish, hostStatus } from "./words";
 
-type Wish = { host: NodeInfo; change: DutyChange | "remove" };
+type Wish = { host: NodeInfo; change: HostWish };
 
 const COLUMNS: Column<NodeInfo>[] = [
   { key: "name", title: "Name", names: true, cell: (one) => one.name, sort: (one) => one.name },
@@ -126,7 +129,11 @@ export default function Hosts() {
       </Section>
       {adds && <AddHost hosts={hosts} onClose={() => setAdds(false)} />}
       {wish?.change === "remove" && <RemoveHost host={wish.host} onClose={close} />}
-      {wish && wish.change !== "remove" && (
+      {(wish?.change === "confirm" || wish?.change === "fence") && (
+        <ProveDead host={wish.host} how={wish.change} onClose={close} />
+      )}
+      {wish?.change === "fencing" && <SetFence host={wish.host} onClose={close} />}
+      {typeof wish?.change === "object" && (
         <ChangeDuty host={wish.host} alone={hosts.length < 2} change={wish.change} onClose={close} />
       )}
     </>
@@ -149,6 +156,7 @@ function Message({ host }: { host: NodeInfo }) {
           Since <When at={host.since} />.
         </>
       )}
+      <Loss host={host} />
       {host.keeps_copy && (
         <>
           <br />

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { NodeInfo } from "@/api/schema";
-import { changesOf, hostStatus, hostWord, newcomer } from "./words";
+import { changesOf, fenceCli, fenceOptions, hostStatus, hostWord, namesOf, newcomer } from "./words";
 
 const host = (more: Partial<NodeInfo>): NodeInfo => ({
   host: 2,
@@ -20,6 +20,26 @@ test("what a host is wanted for counts only while it answers", () => {
   expect(hostStatus(host({ duty: "draining" }))).toEqual({ tone: "warn", word: "Draining" });
   expect(hostStatus(host({ duty: "draining", state: "unreachable" }))).toEqual({ tone: "bad", word: "Unreachable" });
   expect(hostStatus(host({ state: "joining" }))).toEqual({ tone: "busy", word: "Joining" });
+});
+
+test("a host that is confirmed dead is nothing else, whatever it is wanted for", () => {
+  expect(hostStatus(host({ state: "dead", duty: "draining" }))).toEqual({ tone: "bad", word: "Confirmed dead" });
+});
+
+test("options of a fence agent are lines, and a secret is on no command line", () => {
+  expect(fenceOptions("ip = 192.0.2.9\n\npassword=a = b\n")).toEqual([
+    { ip: "192.0.2.9", password: "a = b" },
+    undefined,
+  ]);
+  expect(fenceOptions("ip")[1]).toBe("Write “ip” as name=value.");
+  expect(fenceCli(host({}), "fence_x", { ip: "1", password: "p" }).join(" ")).toBe(
+    "velocity node fence b --agent fence_x --option ip=1 --option password",
+  );
+});
+
+test("of many VMs, the first are named", () => {
+  expect(namesOf([{ name: "a" }, { name: "b" }])).toBe("a, b");
+  expect(namesOf([{ name: "a" }, { name: "b" }, { name: "c" }], 1)).toBe("a and 2 more");
 });
 
 test("a host can be given the duties that it has not", () => {

@@ -13,6 +13,7 @@ export const dutyWord = (duty: Duty): string => DUTY[duty];
 
 /** How it is: what it is wanted for counts only while it answers. */
 export function hostStatus(host: NodeInfo): { tone: Tone; word: string } {
+  if (host.state === "dead") return { tone: "bad", word: "Confirmed dead" };
   if (host.state === "unreachable") return { tone: "bad", word: "Unreachable" };
   if (host.state === "joining") return { tone: "busy", word: "Joining" };
   return host.duty === "active" ? { tone: "ok", word: "Online" } : { tone: "warn", word: dutyWord(host.duty) };
@@ -28,6 +29,9 @@ export interface DutyChange {
   pending: (name: string) => string;
   done: (name: string) => string;
 }
+
+/** What somebody wants of a host. */
+export type HostWish = DutyChange | "remove" | "confirm" | "fence" | "fencing";
 
 export const CHANGES: Record<Duty, DutyChange> = {
   draining: {
@@ -62,6 +66,31 @@ export const CHANGES: Record<Duty, DutyChange> = {
 /** The other duties that it can be given, in the order of the menu. */
 export const changesOf = (host: NodeInfo): DutyChange[] =>
   (["active", "draining", "maintenance"] as const).filter((one) => one !== host.duty).map((one) => CHANGES[one]);
+
+/** Their names, of many the first. */
+export function namesOf(vms: readonly { name: string }[], most = 10): string {
+  const named = vms.slice(0, most).map((one) => one.name);
+  return vms.length > most ? `${named.join(", ")} and ${vms.length - most} more` : named.join(", ");
+}
+
+/** The options of a fence agent, one a line, and what is wrong with them. */
+export function fenceOptions(text: string): [Record<string, string>, string | undefined] {
+  const options: Record<string, string> = {};
+  for (const line of text.split("\n").filter((one) => one.trim())) {
+    const [, name, value] = /^\s*([a-z][a-z0-9_.]*)\s*=(.*)$/.exec(line) ?? [];
+    if (name === undefined || value === undefined) return [options, `Write “${line.trim()}” as name=value.`];
+    options[name] = value.trim();
+  }
+  return [options, undefined];
+}
+
+/** What is secret is asked for by the command line. */
+export const SECRET = /pass|key|token|community/;
+
+export const fenceCli = (host: NodeInfo, agent: string, options: Record<string, string>): string[] => [
+  ...["velocity", "node", "fence", hostWord(host), "--agent", agent],
+  ...Object.entries(options).flatMap(([name, value]) => ["--option", SECRET.test(name) ? name : `${name}=${value}`]),
+];
 
 /** The host that has joined since: it was not there when the token was made. */
 export const newcomer = (before: ReadonlySet<number>, now: readonly NodeInfo[]): NodeInfo | undefined =>

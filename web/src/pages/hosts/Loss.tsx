@@ -1,0 +1,19 @@
+/** What is known of a host's being lost: what is missing before its VMs start elsewhere, or who has proven it. */
+import type { NodeInfo } from "@/api/schema";
+import { When } from "@/ui/When";
+
+export function Loss({ host }: { host: NodeInfo }) {
+  if (host.dead)
+    return (
+      <small className="v-subtle v-words">
+        <br />
+        Confirmed dead <When at={host.dead.at} /> by <bdi>{host.dead.by}</bdi>. Its VMs can start elsewhere.
+      </small>
+    );
+  return host.missing === undefined ? null : (
+    <small className="v-subtle v-words">
+      <br />
+      {host.missing}
+    </small>
+  );
+}

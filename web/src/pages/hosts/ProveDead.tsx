@@ -1,0 +1,83 @@
+/** The word that a host runs nothing any more, or its being powered off: what is promised, and for which VMs. */
+import { Alert, FormGroup, TextInput } from "@patternfly/react-core";
+import { useState } from "react";
+import { call } from "@/api/call";
+import { useObjects } from "@/api/live";
+import type { NodeInfo } from "@/api/schema";
+import { useAction } from "@/ui/actions";
+import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
+import { hostWord, namesOf } from "./words";
+
+const WORDS = {
+  confirm: {
+    title: (name: string) => `Confirm that ${name} is off`,
+    promise: "You promise that this machine runs none of these VMs any more: that it is off, or cut from its disks.",
+    risk: "If that is not so, a VM that is started elsewhere runs twice, and destroys its disks. What still runs there is ended as soon as the host answers.",
+    verb: "Confirm that it is off",
+    pending: (name: string) => `Confirming that ${name} is off`,
+    done: (name: string) => `${name} is confirmed dead; its VMs can start elsewhere`,
+    cli: (host: NodeInfo) => ["velocity", "node", "confirm-dead", hostWord(host)],
+  },
+  fence: {
+    title: (name: string) => `Power off ${name}?`,
+    promise: "Its fence agent powers the machine off, with all that runs on it.",
+    risk: "Once the agent says that it is off, its VMs can start elsewhere. Guests lose what they had not written yet.",
+    verb: "Power off",
+    pending: (name: string) => `Powering ${name} off`,
+    done: (name: string) => `${name} is off; its VMs can start elsewhere`,
+    cli: (host: NodeInfo) => ["velocity", "node", "fence", hostWord(host), "--now"],
+  },
+};
+
+export function ProveDead({ host, how, onClose }: { host: NodeInfo; how: "confirm" | "fence"; onClose: () => void }) {
+  const act = useAction();
+  const refusal = useRefusal(["name"]);
+  const [name, setName] = useState("");
+  const vms = useObjects("vm").filter((one) => one.host?.id === host.host && one.state !== "STOPPED");
+  const words = WORDS[how];
+  const body = { host: host.host, name };
+  const other = name !== host.name ? `Type ${host.name}.` : undefined;
+  const prove = async () => {
+    try {
+      if (how === "confirm") await call("put", "/h/node/dead", body);
+      else await call("patch", "/h/node/fence", body);
+    } catch (error) {
+      refusal.set(error);
+      throw error;
+    }
+  };
+  return (
+    <FormDialog
+      title={words.title(host.name)}
+      about={words.promise}
+      verb={words.verb}
+      danger
+      ready={!other}
+      refusal={refusal.last}
+      cli={words.cli(host)}
+      request={
+        how === "confirm"
+          ? { method: "put", path: "/h/node/dead", body }
+          : { method: "patch", path: "/h/node/fence", body }
+      }
+      onSubmit={() => act({ pending: words.pending(host.name), done: words.done(host.name), do: prove })}
+      onClose={onClose}
+    >
+      <Alert component="p" isInline variant="warning" title={words.risk} />
+      <p className="v-words">
+        {vms.length > 0 ? `When it was heard last, these ran on it: ${namesOf(vms)}.` : "No VM was running on it."}
+      </p>
+      <FormGroup label="Name of the host" fieldId="prove-name" isRequired>
+        <TextInput
+          id="prove-name"
+          value={name}
+          onChange={(_event, value) => setName(value)}
+          validated={(name && other) || refusal.at("name") ? "error" : "default"}
+          autoComplete="off"
+          isRequired
+        />
+        <Hint wrong={refusal.at("name")}>{`Type ${host.name}.`}</Hint>
+      </FormGroup>
+    </FormDialog>
+  );
+}
