@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from tests.api.world import World
 from tests.hosts import agent
 from tests.hosts.test_lost import lost, running, shown
 from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
+from velocity.cli import doctor
+from velocity.config import Settings
+from velocity.contract.nodes import NodeFence, NodeInfo
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts import fencing
 from velocity.hosts.fence_options import check
@@ -20,7 +25,6 @@ from velocity.hosts.fencing import FenceAgents, NotFenced
 from velocity.hosts.members import Fence
 from velocity.hypervisor.port import HostId
 
-pytestmark = pytest.mark.anyio
 SECRET = "correct horse"
 
 
@@ -41,6 +45,7 @@ def fence(plug: str) -> Fence:
 
 @pytest.mark.holds("MANY-109", "MANY-111")
 @pytest.mark.parametrize("plug", ["works", "slow"])
+@pytest.mark.anyio
 async def test_a_machine_is_off_when_the_agent_has_done_it_and_says_so(
     agents: FenceAgents, tmp_path: Path, plug: str
 ) -> None:
@@ -62,6 +67,7 @@ async def test_a_machine_is_off_when_the_agent_has_done_it_and_says_so(
         ("mute", "does not say whether the machine is on (it ended with 1)"),
     ],
 )
+@pytest.mark.anyio
 async def test_nothing_else_proves_it(agents: FenceAgents, plug: str, words: str) -> None:
     with pytest.raises(NotFenced) as raised:
         await agents.power_off(fence(plug))
@@ -70,6 +76,7 @@ async def test_nothing_else_proves_it(agents: FenceAgents, plug: str, words: str
 
 
 @pytest.mark.holds("MANY-109")
+@pytest.mark.anyio
 async def test_an_agent_that_hangs_is_ended_with_what_it_began(tmp_path: Path) -> None:
     agent.install(tmp_path / "agents")
     agents = FenceAgents([tmp_path / "agents"], deadline=1.0)
@@ -93,6 +100,7 @@ def in_group(group: int) -> list[Path]:
 
 
 @pytest.mark.holds("MANY-110")
+@pytest.mark.anyio
 async def test_only_fence_agents_are_run_and_only_from_where_they_may_be(tmp_path: Path) -> None:
     agents = FenceAgents([tmp_path / "agents"])
     program, elsewhere = agent.install(tmp_path / "agents"), agent.install(tmp_path / "else")
@@ -113,6 +121,7 @@ async def fenced(w: World, plug: str, **more: str) -> None:
 
 
 @pytest.mark.holds("MANY-111")
+@pytest.mark.anyio
 async def test_a_secret_of_a_fence_agent_is_in_no_answer_history_or_plan(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")
     async with together(tmp_path / "data", b, fence_agents=[str(tmp_path / "agents")]) as w:
@@ -145,6 +154,7 @@ async def test_a_secret_of_a_fence_agent_is_in_no_answer_history_or_plan(tmp_pat
 
 
 @pytest.mark.holds("MANY-112")
+@pytest.mark.anyio
 async def test_a_host_is_powered_off_and_dead_only_if_that_is_proven(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")
     async with together(tmp_path / "data", b, fence_agents=[str(tmp_path / "agents")]) as w:
@@ -165,6 +175,7 @@ async def test_a_host_is_powered_off_and_dead_only_if_that_is_proven(tmp_path: P
 
 
 @pytest.mark.holds("MANY-113")
+@pytest.mark.anyio
 async def test_a_silent_host_with_ha_vms_is_fenced_by_itself_and_one_without_is_not(tmp_path: Path) -> None:
     agent.install(tmp_path / "agents")
     hosts = [Other(number, name) for number, name in ((2, "b"), (3, "c"), (4, "d"), (5, "e"))]
@@ -190,6 +201,7 @@ async def test_a_silent_host_with_ha_vms_is_fenced_by_itself_and_one_without_is_
 
 
 @pytest.mark.holds("MANY-113")
+@pytest.mark.anyio
 async def test_a_server_that_hears_nobody_fences_nobody(tmp_path: Path) -> None:
     """It is rather the server itself that is cut off."""
     agent.install(tmp_path / "agents")
@@ -210,6 +222,7 @@ async def test_a_server_that_hears_nobody_fences_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.holds("MANY-113")
+@pytest.mark.anyio
 async def test_an_agent_that_fails_is_told_and_tried_again(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")
     settings: dict[str, Any] = {"fence_agents": [str(tmp_path / "agents")], "fence_after": 1}
@@ -231,3 +244,22 @@ async def test_an_agent_that_fails_is_told_and_tried_again(tmp_path: Path, b: Ot
         await fenced(w, "works")
         await eventually(lambda: b.host in w.server.hosts.deaths)
         await w.settle()
+
+
+@pytest.mark.holds("MANY-118")
+def test_doctor_says_which_hosts_cannot_be_fenced(tmp_path: Path) -> None:
+    agent.install(tmp_path / "agents")
+    settings = Settings(fence_agents=[str(tmp_path / "agents")])
+    own = NodeInfo(host=1, name="a", own=True, state="online", duty="active", labels={}, vms=0, pools=[], nics=[])
+    hosts = [
+        replace(own, host=number, name=name, own=False, fence=fence)
+        for number, name, fence in (
+            (2, "b", UNSET),
+            (3, "c", NodeFence(agent="fence_that_is_not_there", options={}, secrets=[])),
+            (4, "d", NodeFence(agent=agent.NAME, options={}, secrets=[])),
+        )
+    ]
+    found = list(doctor.fencing(settings, [own, *hosts]))
+    assert [one.verdict for one in found] == ["limited", "limited", "ok"]
+    assert "the host b has no fence agent" in found[0].text
+    assert "the host c cannot be fenced: the fence agent fence_that_is_not_there is not installed" in found[1].text

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from tests.api.world import World
+from tests.hosts.installation import Installation
 from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
+from velocity.contract.lost_hosts import ConfirmDead
+from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake.faults import Answer
 from velocity.hypervisor.port import Fact, FactCause
 
@@ -156,11 +159,11 @@ async def test_a_vm_whose_media_are_on_the_dead_host_stays_says_why_and_can_be_d
         await confirm(w)
         words = (await shown(w, vmid))["reason"]["message"]
         assert "it cannot be started elsewhere" in words
-        assert "the pool of medium 'data' is not there" in words
+        assert "medium 'data' is on no other host" in words
         refused = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         assert refused.code == 13230
         assert "which is confirmed dead" in refused["message"]
-        assert "the pool of medium 'data' is not there" in refused["message"]
+        assert "medium 'data' is on no other host" in refused["message"]
         assert (await shown(w, vmid))["host"]["id"] == 2
         assert await w.refused("DELETE", "/h/node", host=2) == (409, 57320)
         await w.ok("DELETE", "/v/vm", vmid=vmid)
@@ -222,13 +225,51 @@ async def test_ha_tries_again_and_says_why_it_cannot_until_somebody_stops_it(tmp
         await confirm(w)
         await eventually(lambda: "started again" in getattr(keeper.progress.reason, "message", ""))
         words = (await shown(w, vmid))["reason"]["message"]
-        assert "it is being drained, and takes no VMs" in words
+        assert "no host can have it: ask somebody who looks after the hosts" in words
         assert words.count("started again") == 1
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
         await w.ok("PATCH", "/h/node", host=1, duty="active")
         await w.settle()
         assert (await shown(w, vmid))["wanted"] == "STOPPED"
         assert w.hypervisor.runs == {}
+
+
+@pytest.mark.holds("MANY-107")
+async def test_what_can_only_run_on_the_host_that_returns_starts_there_at_once(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        media = [{"mid": await w.medium("data", mpid=20), "mode": "VIRTIO"}]
+        other = [{"mid": await w.medium("other", mpid=20), "mode": "VIRTIO"}]
+        w.server.services.fleet.availability.pauses = (0.0, 1e9)
+        ha, starts = (
+            await running(w, "ha", ha="restart", media=media),
+            await running(w, "auto", autostart=True, media=other),
+        )
+        await lost(w, b)
+        await confirm(w)
+        await w.settle()
+        assert [(await shown(w, vmid))["state"] for vmid in (ha, starts)] == ["STOPPED", "STOPPED"]
+        b.fake.faults.reboot(b.host)
+        await eventually(lambda: {machine(w, vmid) for vmid in (ha, starts)} == b.fake.runs.keys())
+        await w.settle()
+
+
+@pytest.mark.holds("MANY-117")
+async def test_a_host_that_answers_is_not_taken_for_dead(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    await installation.open()
+    try:
+        node, host = await installation.join("b")
+        with pytest.raises(Refused) as raised:
+            await installation.membership.lost.confirm(ConfirmDead(host=host, name="b"), "root")
+        assert raised.value.problem is Problem.NODE_ANSWERS
+        assert installation.hosts.deaths == {}
+        await node.stop()
+        now = await installation.until(host, lambda now: now.state == "unreachable")
+        assert "velocity node confirm-dead b" in str(now.missing)
+        await installation.membership.lost.confirm(ConfirmDead(host=host, name="b"), "root")
+        assert installation.hosts.deaths[host].by == "root"
+    finally:
+        await installation.close()
 
 
 @pytest.mark.holds("MANY-108")

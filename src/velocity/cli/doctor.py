@@ -21,6 +21,8 @@ from velocity.client import ClientError
 from velocity.config import ConfigError, PoolSetting, Settings, load
 from velocity.contract.hosts import HostInfo, UnaskedWriter
 from velocity.contract.nodes import NodeInfo
+from velocity.contract.problems import Refused
+from velocity.hosts.fencing import FenceAgents
 from velocity.hypervisor.qemu import confine, disk_io, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
 from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
@@ -61,10 +63,12 @@ def doctor() -> int:
         raise click.ClickException(str(error)) from None
     host = _host(settings)
     unknown = {one.uuid for one in host.unknown_guests} if host else set()
+    hosts = _hosts(settings) if host else ()
     findings = [
         *examine(settings, unknown),
         *node(settings),
-        *(copies(_nodes(settings)) if host and not settings.database else ()),
+        *(() if settings.database else copies(hosts)),
+        *fencing(settings, hosts),
         *(unasked_writers(host.unasked_writers) if host else ()),
     ]
     if as_json():
@@ -300,9 +304,9 @@ def _kept_copy(settings: Settings) -> Iterator[Finding]:
         yield Finding("copy", "limited" if old else "ok", f"{text}{'; the server sends none any more' if old else ''}")
 
 
-def copies(nodes: Sequence[NodeInfo]) -> Iterator[Finding]:
+def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
     """Of a server with other hosts: whether one of them could take its place."""
-    keepers = [one for one in nodes if one.keeps_copy is True]
+    keepers = [one for one in hosts if one.keeps_copy is True]
     late = [
         f"that of {one.name} is not new{'' if one.copy_message is UNSET else f' ({one.copy_message})'}"
         for one in keepers
@@ -311,16 +315,36 @@ def copies(nodes: Sequence[NodeInfo]) -> Iterator[Finding]:
     if keepers:
         text = f"the database is copied to {', '.join(one.name for one in keepers)}"
         yield Finding("copies", "limited" if late else "ok", "; ".join([text, *late]))
-    elif len(nodes) > 1:
+    elif len(hosts) > 1:
         text = "no other host keeps a copy of the database, and could take this one's place: `velocity node set HOST"
         yield Finding("copies", "limited", f"{text} --keeps-copy`")
 
 
-def _nodes(settings: Settings) -> list[NodeInfo]:
+def fencing(settings: Settings, hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
+    """Whether a host that is lost can be proven to be off without a person."""
+    agents = FenceAgents([Path(one) for one in settings.fence_agents])
+    for one in hosts:
+        if one.own:
+            continue
+        if isinstance(one.fence, UnsetType):
+            text = (
+                f"the host {one.name} has no fence agent: when it is lost, its VMs wait until somebody says that it is "
+            )
+            yield Finding("fencing", "limited", f"{text}off (`velocity node fence` sets one)")
+            continue
+        try:
+            agents.find(one.fence.agent)
+        except Refused as refused:
+            yield Finding("fencing", "limited", f"the host {one.name} cannot be fenced: {refused.message}")
+        else:
+            yield Finding("fencing", "ok", f"the host {one.name} is powered off by {one.fence.agent} when it is lost")
+
+
+def _hosts(settings: Settings) -> Sequence[NodeInfo]:
     try:
         return connection.connect(own=settings).list_nodes().nodes
     except (ClientError, click.ClickException):
-        return []
+        return ()
 
 
 def _host(settings: Settings) -> HostInfo | None:

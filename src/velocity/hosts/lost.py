@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, replace
 
 from velocity import plan
@@ -72,7 +73,7 @@ class LostHosts:
     def open(self) -> None:
         """Look after those that are to be fenced by themselves, if there are any."""
         if self._watching is None and self._after and any(one.fence for one in self._roster):
-            self._watching = asyncio.create_task(self._watch())
+            self._watching = asyncio.get_running_loop().create_task(self._watch(), context=Context())
 
     async def close(self) -> None:
         if self._watching is not None:
@@ -211,7 +212,10 @@ class LostHosts:
         while True:
             for member in list(self._roster):
                 if self._is_due(member):
-                    await self._fence_by_itself(member)
+                    try:
+                        await self._fence_by_itself(member)
+                    except Exception:  # a fault of ours keeps no other host from being fenced
+                        log.exception("%s could not be fenced", member.name)
             self.looks += 1
             await asyncio.sleep(EVERY)
 

@@ -4,6 +4,7 @@ growing pauses where that does not help."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -65,6 +66,7 @@ class Availability:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._closed = False
+        self._hurry = asyncio.Event()
 
     def look(self, keeper: Keeper) -> None:
         """Something of it has changed."""
@@ -79,6 +81,13 @@ class Availability:
         if not self._closed and not task.cancelled():
             self.look(keeper)  # it may have ended again before this was over
 
+    def hurry(self) -> None:
+        """Something is otherwise, as a host that is back: whoever waits tries at once, and the pauses begin anew."""
+        for tries in self._tries.values():
+            tries.count = 0
+        self._hurry.set()
+        self._hurry.clear()
+
     async def close(self) -> None:
         self._closed = True
         tasks = list(self._tasks.values())
@@ -92,12 +101,17 @@ class Availability:
         if time.monotonic() - tries.last > STEADY:
             tries.count = 0
         while wants(keeper):
-            await asyncio.sleep(self.pauses[min(tries.count, len(self.pauses) - 1)])
+            await self._wait(self.pauses[min(tries.count, len(self.pauses) - 1)])
             async with self._slots:
                 if wants(keeper):
                     tries.count += 1
                     await self._start(keeper)
             tries.last = time.monotonic()
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
 
     async def _start(self, keeper: Keeper) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from velocity.contract.machines import Reason
 from velocity.contract.problems import Problem, Refused
@@ -43,7 +44,7 @@ class Evacuation:
         return Reason(cause=HOST_LOST, message=words, since=death.at if death else int(self._clock()))
 
     def place(self, machine: Machine) -> HostId:
-        """Where a start of it takes place. Raises `Refused` with what each host lacks, where its own is dead."""
+        """Where a start of it takes place. Raises `Refused` where its own host is dead, and no other can have it."""
         if machine.host not in self.evacuated.dead:
             return machine.host
         try:
@@ -54,11 +55,21 @@ class Evacuation:
             raise Refused(Problem.HYPERVISOR, words) from None
 
     def _elsewhere(self, machine: Machine) -> HostId:
-        spec = machine.spec
+        """What each host lacks is for the log: a VM's reason is read by people who are to see no hosts."""
+        spec, dead = machine.spec, self.evacuated.dead
+        alive = [one for one in self._hosts.candidates() if one.host not in dead]
+        pools = self._builder.reach.pools(spec)
+        there = {mpid for one in alive for mpid in one.pools}
+        stays = next((name for mpid, name in pools.items() if mpid not in there), None)
+        if stays is not None:
+            raise Refused(Problem.NO_HOST, f"{stays} is on no other host")
         beside = self._claims.spread(machine.gid, spec.spread) if spec.spread else {}
-        wanted = Wanted(spec, self._builder.reach.pools(spec), kept=True, beside=beside, starts=True)
-        alive = [one for one in self._hosts.candidates() if one.host not in self.evacuated.dead]
-        return place(alive, wanted).host
+        wanted = Wanted(spec, pools, kept=True, beside=beside, starts=True)
+        try:
+            return place(alive, wanted).host
+        except Refused as refused:
+            log.warning("vm %d: %s", machine.vmid, refused.message)
+            return place(alive, replace(wanted, told=False)).host
 
     async def confirm(self, host: HostId, by: str) -> None:
         """Its VMs are STOPPED, and may be started elsewhere. Raises `Refused`, and then nothing has changed.

@@ -249,6 +249,7 @@ class Fleet:
     async def _welcome_back(self, news: HostBack, ended: list[Keeper]) -> None:
         if await self.evacuation.returned(news.host):
             self.noted("host_returned", self.hosts.attached.named(news.host))
+        self.availability.hurry()
         if self.hosts.of(news.host).welcomed:
             await autostart(ended, self._leads)
         else:

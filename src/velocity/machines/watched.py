@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from velocity.access.rules import Amount
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId, Hosts
+from velocity.machines.evacuated import HOST_LOST
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
 from velocity.machines.observer import Observer
@@ -114,7 +115,7 @@ class WatchedHosts:
         self.attached.silent[host] = int(self._clock())
 
     def back(self, host: HostId) -> list[Keeper]:
-        """It answers again. Those of its VMs that ended meanwhile as it was restarted, if it is not our own host."""
+        """It answers again. Those of its VMs that ended meanwhile with it, if it is not our own host."""
         since = self.attached.silent.pop(host, None)
         if since is None or host == self.attached.own.host:
             return []
@@ -146,4 +147,4 @@ class WatchedHosts:
 
 def _restarted(keeper: Keeper, since: int) -> bool:
     reason = keeper.progress.reason
-    return reason is not None and reason.cause == "host-restarted" and reason.since >= since
+    return reason is not None and reason.cause in ("host-restarted", HOST_LOST) and reason.since >= since
