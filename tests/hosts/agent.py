@@ -24,6 +24,8 @@ case "$plug $action" in
     "hangs off") echo $$ > "$here/hanging"; sleep 1000; exit 0 ;;
     "lies off" | "lies status") exit 0 ;;
     "mute off") exit 0 ;;
+    "leaves off") setsid sleep 5 & echo gone > "$here/off"; yes long words | head -n 100000 >&2; exit 0 ;;
+    "leaves status") [ -e "$here/off" ] && exit 2; exit 0 ;;
 esac
 exit 1
 """

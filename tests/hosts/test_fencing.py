@@ -44,7 +44,7 @@ def fence(plug: str) -> Fence:
 
 
 @pytest.mark.holds("MANY-109", "MANY-111")
-@pytest.mark.parametrize("plug", ["works", "slow"])
+@pytest.mark.parametrize("plug", ["works", "slow", "leaves"])
 @pytest.mark.anyio
 async def test_a_machine_is_off_when_the_agent_has_done_it_and_says_so(
     agents: FenceAgents, tmp_path: Path, plug: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from tests.hosts.installation import Installation
 from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
 from velocity.contract.lost_hosts import ConfirmDead
+from velocity.contract.machines import Reason
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake.faults import Answer
-from velocity.hypervisor.port import Fact, FactCause
+from velocity.hypervisor.port import Fact, FactCause, HostId
+from velocity.machines.evacuated import Death
+from velocity.store.evacuations import SqlLosses
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +106,11 @@ async def test_a_host_that_returns_ends_what_was_over_before_anything_of_it_is_b
         assert (await shown(w, moved))["host"]["id"] == 1
         vm = await shown(w, stayed)
         assert (vm["state"], vm["reason"]["cause"], vm["host"]["id"]) == ("STOPPED", "host-lost", 2)
+        over = w.server.services.fleet.get(stayed).who
+        b.fake.state.tell(over, Fact.RUNNING, FactCause.ASKED)  # news that come late
+        await b.fake.heard()
+        await w.settle()
+        assert (await shown(w, stayed))["state"] == "STOPPED"
         (now,) = (one for one in (await w.ok("POST", "/h/node/list"))["nodes"] if one["host"] == 2)
         assert "dead" not in now
         await w.written()
@@ -148,6 +157,32 @@ async def test_the_record_outlives_the_server_at_every_point(tmp_path: Path, b: 
         assert uuid in fake.runs
 
 
+@pytest.mark.holds("MANY-102")
+async def test_a_host_that_answers_at_the_moment_of_the_word_ends_what_was_declared_over(
+    tmp_path: Path, b: Other
+) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w)
+        await confirm(w)  # its node is not heard, and its hypervisor is: there is no way to it but the test's
+        await returned(w, b)
+        assert not b.runs(machine(w, vmid))
+        assert (await shown(w, vmid))["state"] == "STOPPED"
+
+
+@pytest.mark.holds("MANY-103")
+async def test_a_server_that_is_killed_when_it_is_written_down_has_ended_the_runs(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid, fake = await running(w), w.hypervisor
+        await lost(w, b)
+        reason = Reason(cause="host-lost", message="its host was confirmed dead", since=1)
+        runs = await SqlLosses(w.server.database).confirm(b.host, Death(1, "root"), reason)
+        assert runs == {machine(w, vmid): 1}
+    async with together(tmp_path / "data", b, hypervisor=fake) as w:
+        vm = await shown(w, vmid)
+        assert (vm["state"], vm["reason"]["cause"]) == ("STOPPED", "host-lost")
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
+
+
 @pytest.mark.holds("MANY-104")
 async def test_a_vm_whose_media_are_on_the_dead_host_stays_says_why_and_can_be_deleted(
     tmp_path: Path, b: Other
@@ -191,6 +226,34 @@ async def test_what_is_under_way_to_the_host_ends_with_the_word(tmp_path: Path, 
         await returned(w, b)
         b.fake.faults.arrive(machine(w, starts))
         assert b.fake.runs == {}, "what was asked before the word does not begin after it"
+
+
+@pytest.mark.holds("MANY-105")
+async def test_a_start_that_is_being_prepared_while_its_host_is_confirmed_dead_does_not_begin(
+    tmp_path: Path, b: Other
+) -> None:
+    going_on, asked = asyncio.Event(), asyncio.Event()
+
+    async def memory_free(host: HostId, *, deadline: float) -> int:
+        asked.set()
+        await going_on.wait()
+        return 4096
+
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("vm", host=2)
+        b.fake.hosts.memory_free = memory_free  # type: ignore[method-assign]
+        starting = asyncio.create_task(w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+        await asked.wait()
+        await lost(w, b)
+        await confirm(w)
+        going_on.set()
+        refused = await starting
+        assert refused.code == 13230
+        assert "confirmed dead meanwhile" in refused["message"]
+        vm = await shown(w, vmid)
+        assert (vm["state"], "unreachable_since" in vm) == ("STOPPED", False)
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
+        assert (await shown(w, vmid))["host"]["id"] == 1
 
 
 @pytest.mark.holds("MANY-106")

@@ -21,8 +21,8 @@ LOOKS = 3
 """How often it is asked whether the machine is off, as some hear of it late; a second lies between."""
 ON, ERROR, OFF = 0, 1, 2
 """What an agent ends with that was asked for the status. Of a deed, 0 is that it is done."""
-WORDS, MOST = 4096, 200
-"""Bytes that are kept of what it says, and characters that are shown."""
+WORDS, MOST, PIPE = 4096, 200, 65536
+"""Bytes that are kept of what it says, and characters that are shown; bytes that a pipe holds."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
@@ -90,43 +90,63 @@ class FenceAgents:
     async def _run(self, fence: Fence, action: str, deadline: float) -> Said:
         try:
             program = self.find(fence.agent)
-            process = await asyncio.create_subprocess_exec(
-                program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT, cwd="/", start_new_session=True,
-            )  # fmt: skip
         except Refused as refused:
             raise NotFenced(refused.message) from None
-        except OSError as error:
-            raise NotFenced(f"{fence.agent} cannot be run: {error.strerror}") from None
-        try:
-            async with asyncio.timeout(deadline):
-                said = await _talk(process, _asked(fence, action))
-                return Said(await process.wait(), _words(said, fence))
-        except TimeoutError:
-            raise NotFenced(f"{fence.agent} has not ended within {deadline:.0f} seconds ({action})") from None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # and what it began
-            await process.wait()
+        with _Complaints() as complaints:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+                    stderr=complaints.end, env=ENVIRONMENT, cwd="/", start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                raise NotFenced(f"{fence.agent} cannot be run: {error.strerror}") from None
+            try:
+                async with asyncio.timeout(deadline):
+                    await _ask(process, fence, action)
+                    status = await process.wait()
+            except TimeoutError:
+                raise NotFenced(f"{fence.agent} has not ended within {deadline:.0f} seconds ({action})") from None
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # and what it began
+                await process.wait()
+            return Said(status, _words(complaints.last(), fence))
 
 
-def _asked(fence: Fence, action: str) -> bytes:
+class _Complaints:
+    """The last that a program writes to its standard error; who else has that open keeps nobody waiting."""
+
+    def __enter__(self) -> _Complaints:
+        self._from, self.end = os.pipe()
+        os.set_blocking(self._from, False)
+        self._said = b""
+        asyncio.get_running_loop().add_reader(self._from, self._read)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._from)
+        os.close(self._from)
+        os.close(self.end)
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._said = (self._said + os.read(self._from, WORDS))[-WORDS:]
+
+    def last(self) -> bytes:
+        """Of what has come by now: no more than a pipe holds is left."""
+        for _ in range(PIPE // WORDS):
+            self._read()
+        return self._said
+
+
+async def _ask(process: asyncio.subprocess.Process, fence: Fence, action: str) -> None:
     """By standard input, as arguments are for everybody on the host to see."""
-    lines = [f"action={action}", *(f"{name}={value}" for name, value in fence.options.items())]
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-async def _talk(process: asyncio.subprocess.Process, asked: bytes) -> bytes:
     assert process.stdin is not None
-    assert process.stderr is not None
+    lines = [f"action={action}", *(f"{name}={value}" for name, value in fence.options.items())]
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(asked)
+        process.stdin.write("".join(f"{line}\n" for line in lines).encode())
         await process.stdin.drain()
     process.stdin.close()
-    said = b""
-    while piece := await process.stderr.read(WORDS):
-        said = (said + piece)[-WORDS:]
-    return said
 
 
 def _words(said: bytes, fence: Fence) -> str:
