@@ -62,6 +62,7 @@ OTHERWISE: dict[str, dict[str, object]] = {
     "/v/vm/screen": {"text": True},
     "/v/vm/guest/file": {"path": "/etc/hostname"},
     "/h/node": {"host": 1},
+    "/h/node/fence": {"host": 1},
 }
 """Sense to every operation; fields that one does not know it ignores."""
 
