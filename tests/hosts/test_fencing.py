@@ -250,7 +250,10 @@ async def test_an_agent_that_fails_is_told_and_tried_again(tmp_path: Path, b: Ot
 def test_doctor_says_which_hosts_cannot_be_fenced(tmp_path: Path) -> None:
     agent.install(tmp_path / "agents")
     settings = Settings(fence_agents=[str(tmp_path / "agents")])
-    own = NodeInfo(host=1, name="a", own=True, state="online", duty="active", labels={}, vms=0, pools=[], nics=[])
+    own = NodeInfo(
+        host=1, name="a", own=True, state="online", duty="active", labels={}, vms=0, cpus_given=0, memory_given_mib=0,
+        pools=[], nics=[],
+    )  # fmt: skip
     hosts = [
         replace(own, host=number, name=name, own=False, fence=fence)
         for number, name, fence in (

@@ -271,6 +271,13 @@ async def test_who_may_not_change_a_vm_or_its_media_does_not_move_it(tmp_path: P
         for rights, code in ((("vm.view",), 62200), (("vm.view", "vm.alter"), 62200)):
             key = await w.user(f"user{len(rights)}", *((0, right) for right in rights))
             assert await w.refused("PUT", "/v/vm/host", key, vmid=vmid, host=2) == (403, code)
+        key = await w.user("maker", *((0, right) for right in ("vm.alter", "media.create", "media.remove")))
+        await w.server.hosts.attach(b.attached(duty=Duty.DRAINING))
+        answer = await w.call("PUT", "/v/vm/host", key, vmid=vmid, host=2)
+        assert answer["message"] == "host 2 cannot have it; choose another one", "who may not see hosts is told no more"
+        assert "ask somebody" in (await w.call("PUT", "/v/vm/host", key, vmid=vmid, host=9))["message"]
+        assert (await w.ok("POST", "/v/vm/host", key, vmid=vmid))["hosts"] == []
+        await w.server.hosts.attach(b.attached(duty=Duty.ACTIVE))
         key = await w.user("mover", *((0, right) for right in ("vm.alter", "media.create", "media.remove")))
         assert (await wait(w, await w.ok("PUT", "/v/vm/host", key, vmid=vmid, host=2)))["state"] == "DONE"
 

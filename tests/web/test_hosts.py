@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from playwright.sync_api import expect
@@ -12,6 +14,8 @@ from playwright.sync_api import expect
 from tests.host import hosting
 from tests.hosts.together import Other, attaching
 from tests.web.conftest import NewPerson
+from velocity.hypervisor.attached import Duty
+from velocity.hypervisor.port import MovePhase
 
 
 @pytest.mark.holds("PAGE-49", "MANY-116")
@@ -91,3 +95,40 @@ def test_the_wizard_offers_what_the_chosen_host_has(tmp_path: Path, person: NewP
         expect(page).to_have_url(re.compile("/console"))
         (made,) = json.loads(host.ok("vm", "list", "--json"))["vms"]
         assert made["host"]["name"] == "backyard", "its new disk is where its ISO is"
+
+
+@pytest.mark.holds("MANY-91")
+def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person: NewPerson) -> None:
+    b = Other(2, "backyard", (20, "fast"))
+    c = Other(3, "cellar", duty=Duty.DRAINING)
+    with hosting(tmp_path / "data", attach=attaching(b, c)) as host:
+        host.ok("vm", "create", "web", "--memory", "64M", "--host", "1")
+        host.ok("vm", "start", "web")
+        one = person(host.url)
+        one.sign_in("root")
+        page, hold = one.page, asyncio.Event()
+        host.hypervisor.mobility.holds[MovePhase.MEMORY] = hold
+        vmid = json.loads(host.ok("vm", "show", "web", "--json"))["vmid"]
+        one.go(f"/vms/{vmid}")
+        page.get_by_role("button", name="More that can be done with web").click()
+        page.get_by_role("menuitem", name="Move to another host…").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("cellar: it is being drained, and takes no VMs")
+        assert one.violations() == []
+        dialog.get_by_role("button", name="Move", exact=True).click()
+        expect(page.get_by_text("Moving to backyard")).to_be_visible()
+        expect(page.get_by_text("Copying memory: ")).to_be_visible()
+        assert one.violations() == []
+        page.get_by_role("button", name="Cancel the move").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel the task").click()
+        expect(page.get_by_text("Moving to backyard")).to_have_count(0)
+
+        host.hypervisor.mobility.holds.clear()
+        one.go("/hosts")
+        page.get_by_role("button", name=f"Actions of {gethostname()}").click()
+        page.get_by_role("menuitem", name="Drain…").click()
+        page.get_by_role("checkbox", name="Move its 1 VM to other hosts").check()
+        page.get_by_role("dialog").get_by_role("button", name="Drain", exact=True).click()
+        expect(page.get_by_text(f"VMs move away from {gethostname()}")).to_be_visible()
+        one.go(f"/vms/{vmid}")
+        expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("backyard")

@@ -71,12 +71,12 @@ class HostMoves:
 
     async def _begin(self, caller: Caller, keeper: Keeper, host: int | None, mpid: int | None) -> int:
         """In the keeper's turn, until it is known to be moving."""
-        target = await self._target(keeper, host, mpid)
+        target = await self._target(caller, keeper, host, mpid)
         self.targets.check_rights(caller, target.media)
         await self._check_memory(keeper, target)
         check_admitted()
         check_steady(keeper)
-        self.targets.check(keeper, target.host)
+        self.targets.check(caller, keeper, target.host)
         crossing = Crossing(draft(keeper, target.host, target.media), keeper, target.media)
         words = self.settling.words(crossing.move)
         self._holding.hold(crossing, Moving(target.host, words))
@@ -96,14 +96,14 @@ class HostMoves:
                 crossing.held.close()
             raise
 
-    async def _target(self, keeper: Keeper, host: int | None, mpid: int | None) -> Target:
+    async def _target(self, caller: Caller, keeper: Keeper, host: int | None, mpid: int | None) -> Target:
         if keeper.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {keeper.machine.vmid}", field="vmid")
         check_steady(keeper)
         if host is None:
             target = await self.targets.best(keeper)
         else:
-            target = await self.targets.find(keeper, host, mpid)
+            target = await self.targets.find(caller, keeper, host, mpid)
         if self.settling.leaves(keeper, target.host):
             raise Refused(
                 Problem.NO_HOST,

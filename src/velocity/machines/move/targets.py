@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from velocity.access.directory import Directory
+from velocity.access.rules import holds_somewhere
 from velocity.access.sessions import Caller
 from velocity.contract.machines import NicType, State
 from velocity.contract.permissions import Permission
@@ -61,11 +62,17 @@ class Targets:
         self._quotas = quotas
         self._states = states
 
-    async def all(self, keeper: Keeper) -> list[Target]:
-        """Every host but its own."""
-        return [
-            await self._look(keeper, one) for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host
-        ]
+    async def all(self, caller: Caller, keeper: Keeper) -> list[Target]:
+        """Every host but its own; for who may not see hosts, those that can have it."""
+        found = [await self._look(keeper, one) for one in self._others(keeper)]
+        return found if self._told(caller) else [one for one in found if not one.lacks]
+
+    def _others(self, keeper: Keeper) -> list[Candidate]:
+        return [one for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host]
+
+    def _told(self, caller: Caller) -> bool:
+        """Whether they may see hosts, and so are told of each."""
+        return holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
 
     async def _look(self, keeper: Keeper, one: Candidate) -> Target:
         why = lacks(one, self._wanted(keeper)) or self._cannot_live(keeper, one)
@@ -77,39 +84,42 @@ class Targets:
                 why = refused.message
         return Target(one.host, one.name, why, media)
 
-    async def find(self, keeper: Keeper, host: int, mpid: int | None) -> Target:
+    async def find(self, caller: Caller, keeper: Keeper, host: int, mpid: int | None) -> Target:
         """That host, which can have it. Raises `Refused` with what it lacks."""
         one = next((one for one in self._fleet.hosts.candidates() if one.host == host), None)
         if one is None:
-            raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}: {self._named(keeper)}", field="host")
+            words = f"there is no host {host}: {self._named(caller, keeper)}"
+            raise Refused(Problem.HOST_NOT_FOUND, words, field="host")
         if one.host == keeper.machine.host:
-            words = f"VM {keeper.machine.name!r} is on host {one.name!r} already: {self._named(keeper)}"
+            words = f"VM {keeper.machine.name!r} is on host {one.name!r} already: {self._named(caller, keeper)}"
             raise Refused(Problem.NO_HOST, words, field="host")
-        self.check(keeper, one.host)
+        self.check(caller, keeper, one.host)
         return Target(one.host, one.name, "", await self.media(keeper, one, mpid))
 
-    def check(self, keeper: Keeper, host: HostId) -> None:
+    def check(self, caller: Caller, keeper: Keeper, host: HostId) -> None:
         """Raises `Refused` with what the host lacks, but for pools; in the step in which its memory is taken."""
         one = next(one for one in self._fleet.hosts.candidates() if one.host == host)
         if why := cannot(one, self._wanted(keeper)) or self._cannot_live(keeper, one):
-            raise Refused(Problem.NO_HOST, f"host {one.name!r} cannot have it: {why}; choose another one", field="host")
+            told = f"host {one.name!r} cannot have it: {why}" if self._told(caller) else f"host {host} cannot have it"
+            raise Refused(Problem.NO_HOST, f"{told}; choose another one", field="host")
 
-    def _named(self, keeper: Keeper) -> str:
-        others = [one for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host]
+    def _named(self, caller: Caller, keeper: Keeper) -> str:
+        if not self._told(caller):
+            return "ask somebody who looks after the hosts"
+        others = self._others(keeper)
         named = ", ".join(f"{one.host} ({one.name})" for one in others[:NAMED])
         return f"it can move to {named}" if named else "there is no other one"
 
     async def best(self, keeper: Keeper) -> Target:
-        """The host that would be chosen for it. Raises `Refused` with what each lacks."""
+        """The host that would be chosen for it, for who may see hosts. Raises `Refused` with what each lacks."""
         lacking: list[str] = []
         fit = []
-        for one in self._fleet.hosts.candidates():
-            if one.host != keeper.machine.host:
-                found = await self._look(keeper, one)
-                if found.lacks:
-                    lacking.append(f"{one.name!r}: {found.lacks}")
-                else:
-                    fit.append((one, found))
+        for one in self._others(keeper):
+            found = await self._look(keeper, one)
+            if found.lacks:
+                lacking.append(f"{one.name!r}: {found.lacks}")
+            else:
+                fit.append((one, found))
         if not fit:
             more = f"; and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
             raise Refused(Problem.NO_HOST, f"no other host can have it: {'; '.join(lacking[:NAMED])}{more}")

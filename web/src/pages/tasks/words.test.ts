@@ -46,3 +46,11 @@ test("what was only to be changed is as it was", () => {
   expect(cancelledWords("move")).toContain("as it was");
   expect(cancelledWords("import")).toContain("Nothing");
 });
+
+test("a VM that moves says what is copied now, and no time, as each phase counts anew", () => {
+  const moving: TaskInfo = { ...task, kind: "move_vm", name: "web", phase: "memory" };
+  expect(titleOf(moving)).toBe("Moving the VM web");
+  expect(progressWords(moving, 1010)).toBe("Copying memory: 1 GiB of 4 GiB");
+  expect(cancelledWords("move_vm")).toContain("stays where it was");
+  expect(titleOf({ ...task, kind: "drain", name: "a", state: "DONE" })).toBe("Draining of a");
+});

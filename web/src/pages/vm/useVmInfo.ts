@@ -1,4 +1,4 @@
-/** All of a VM, asked again whenever the stream tells that its settings, its state or its addresses have changed. */
+/** All of a VM, asked again whenever the stream tells that its settings, state, addresses or host have changed. */
 import { useEffect, useRef } from "react";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
@@ -6,7 +6,7 @@ import { useAnswer } from "@/api/queries";
 export function useVmInfo(vm: Vm) {
   const answer = useAnswer("post", "/v/vm", { vmid: vm.vmid });
   const { refetch } = answer;
-  const stamp = `${vm.revision} ${vm.state} ${vm.waiting.join()} ${vm.addresses?.join()}`;
+  const stamp = `${vm.revision} ${vm.state} ${vm.waiting.join()} ${vm.addresses?.join()} ${vm.host?.id}`;
   const asked = useRef(stamp);
   useEffect(() => {
     if (asked.current === stamp) return;
