@@ -22,9 +22,9 @@ from velocity.media.sources import Sources
 class Crossing:
     """`media` are those that go along.
 
-    `begun`: a task works on it. `carried`: all of it is at the target, and nothing of it goes on at the source. `said`
-    is the last that its guest said there, once that is known. `held` lets go of what is taken for it; `keeps` are
-    called once its media are where they are to be.
+    `begun`: a task works on it. `carried`: all of it is at the target, and nothing of it goes on at the source;
+    `stands`: it is known to stand still until it is let run. `said` is the last that its guest said at the source, once
+    that is known. `held` lets go of what is taken for it; `keeps` are called once its media are where they are to be.
     """
 
     move: HostMove
@@ -32,6 +32,7 @@ class Crossing:
     media: Pairs = ()
     begun: bool = False
     carried: bool = False
+    stands: bool = False
     said: bytes | None = None
     held: ExitStack = field(default_factory=ExitStack)
     keeps: list[Callable[[], None]] = field(default_factory=list)
@@ -91,7 +92,8 @@ class Holding:
                     if not had:
                         raise
             claim = self._fleet.builder.claim(keeper.machine, keeper.progress.run)
-            stack.enter_context(self._fleet.claims.coming(crossing.move.target, claim.amount))
+            if keeper.machine.host != crossing.move.target:
+                stack.enter_context(self._fleet.claims.coming(crossing.move.target, claim.amount))
             keeper.passage.set(moving)
             stack.callback(keeper.passage.set, None)
             crossing.held = stack.pop_all()

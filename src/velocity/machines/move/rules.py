@@ -129,8 +129,8 @@ def follows(source: Fact | None, target: Fact | None, *, wanted: bool) -> Do:
     has_all = target is Fact.RECEIVED or target in STANDS
     if source in OVER:
         return Do.FORWARD if has_all else Do.UNDO
-    if source is not Fact.HANDED or target in (None, Fact.SILENT, Fact.INCOMING):
+    if source is not Fact.HANDED or not (has_all or target in OVER):
         return Do.WAIT
-    if has_all:
-        return Do.FORWARD if wanted else Do.UNDO
-    return Do.BACK if wanted else Do.UNDO
+    if not wanted:
+        return Do.UNDO
+    return Do.FORWARD if has_all else Do.BACK

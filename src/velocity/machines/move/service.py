@@ -156,10 +156,11 @@ class HostMoves:
         crossing.begun = True
         failure: BaseException | None = None
         try:
-            async with WhileAllowed(self._still_allowed(caller, crossing)) as right, self._turns.place(caller.uid):
+            async with WhileAllowed(self._still_allowed(caller, crossing)) as right:
                 self._show(crossing, progress, right)
-                await self.settling.begin(crossing)
-                await self._carrying.carry(crossing, progress, right)
+                async with self._turns.place(caller.uid):
+                    await self.settling.begin(crossing)
+                    await self._carrying.carry(crossing, progress, right)
                 crossing.carried = True
         except BaseException as error:
             failure = error

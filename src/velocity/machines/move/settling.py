@@ -78,8 +78,7 @@ class Settling:
             crossing = Crossing(move, keeper if keeper and keeper.machine.uuid == move.uuid else None)
             self._crossings.add(crossing)
             if move.phase is Phase.BEGUN and not move.live:
-                await self._store.undo(move.mvid)
-                crossing.is_now(Phase.UNDONE)
+                await self._undo(crossing)
             if self._is_open(crossing):
                 crossing.media = self._pairs(move)
                 self._holding.hold_again(crossing, Moving(move.target, self.words(move)))
@@ -216,6 +215,7 @@ class Settling:
         assert keeper is not None, "a move that is not committed has a VM"
         _, crossing.said = await asyncio.gather(self._store.commit(move), self._said(move))
         crossing.is_now(Phase.DONE)
+        crossing.stands = move.live
         for keep in crossing.keeps:
             keep()
         for _, new in crossing.media:
@@ -252,6 +252,7 @@ class Settling:
         epoch = await self._store.turn_back(crossing.move)
         self._settle_on(keeper, keeper.machine, epoch)
         crossing.is_now(Phase.BACK)
+        crossing.stands = True
         return True
 
     async def _let_run(self, crossing: Crossing) -> bool:
@@ -272,8 +273,9 @@ class Settling:
             return True
         except Unknown:
             keeper.mark_unknown(silent=True)
-            host = move.target if move.phase is Phase.DONE else move.source
-            keeper.tell_reason("move-unfinished", self._stands(host), halted=True)
+            if crossing.stands:
+                host = move.target if move.phase is Phase.DONE else move.source
+                keeper.tell_reason("move-unfinished", self._stands(host), halted=True)
             return False
         return True
 
