@@ -336,6 +336,44 @@ async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(tm
         assert (await moved(w, vmid))["state"] == "DONE"
 
 
+@pytest.mark.holds("MANY-86")
+async def test_a_source_that_is_silent_is_cleared_later_also_by_the_next_server(tmp_path: Path) -> None:
+    b, c = Other(2, "b", (20, "fast")), Other(3, "c", (30, "slow"))
+    async with together(tmp_path / "data", b, c) as w:
+        mid = await w.medium(mpid=20)
+        vmid = await w.vm("web", host=2, media=[{"mid": mid, "mode": "VIRTIO"}])
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        uuid, tell = machine(w, vmid), c.fake.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.RUNNING:
+                b.fake.faults.lose(B)
+
+        c.fake.state.tell = told  # type: ignore[method-assign]
+        assert (await moved(w, vmid, 3))["state"] == "DONE"
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 3)
+        assert b.fake.runs[uuid].fact is Fact.HANDED, "nobody has told it"
+        back = await w.call("PUT", "/v/vm/host", vmid=vmid, host=2)
+        assert back.code == 62220
+        c.fake.state.tell = tell  # type: ignore[method-assign]
+    c.fake.faults.lose(c.host)
+    async with together(tmp_path / "data", b, c) as w:
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 3), "as it was known last"
+        assert shown["unreachable_since"]
+        assert "reason" not in shown.body
+        for other in (b, c):
+            other.fake.faults.heal(other.host)
+        await cleared(w)
+        assert (b.fake.runs, c.fake.runs[uuid].fact) == ({}, Fact.RUNNING)
+        assert objects(b.disks.pools[20]) == {}
+        assert objects(c.disks.pools[30]).keys() == {UUID(mid)}
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
+        assert (await moved(w, vmid, 2))["state"] == "DONE"
+
+
 @pytest.mark.holds("MANY-87")
 async def test_a_host_is_drained_of_its_vms(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:

@@ -108,6 +108,8 @@ class Fleet:
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
         """Whether a run that no VM has now is of one that moves from host to host."""
+        self.host_is_back: Callable[[], None] = lambda: None
+        """Called when one responds again."""
         self.unreadable: Sequence[Unreadable] = ()
         self.known: set[str] = set()
         """At the start, the uuids of all VMs, of those in the trash, and of those that cannot be loaded."""
@@ -250,6 +252,7 @@ class Fleet:
         if await self.evacuation.returned(news.host):
             self.noted("host_returned", self.hosts.attached.named(news.host))
         self.availability.hurry()
+        self.host_is_back()
         if self.hosts.of(news.host).welcomed:
             await autostart(ended, self._leads)
         else:

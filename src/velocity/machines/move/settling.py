@@ -67,7 +67,8 @@ class Settling:
         self._holding = holding
         self._crossings: set[Crossing] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        fleet.passing = self.knows
+        self._back = asyncio.Event()
+        fleet.passing, fleet.host_is_back = self.knows, self.host_is_back
 
     # The start and the end of the server
 
@@ -104,6 +105,11 @@ class Settling:
             await asyncio.wait(self._tasks)
 
     # What others ask
+
+    def host_is_back(self) -> None:
+        """What waits for one is asked again."""
+        self._back.set()
+        self._back = asyncio.Event()
 
     def knows(self, news: FactReport) -> bool:
         """Whether a run is of a move: no VM has it now, and it goes by itself."""
@@ -170,7 +176,9 @@ class Settling:
                 log.info("vm %d: its move goes on later: %s", crossing.move.vmid, error)
             except Exception:
                 log.exception("vm %d: its move goes on later", crossing.move.vmid)
-            await asyncio.sleep(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)]):
+                    await self._back.wait()
 
     async def _decide(self, crossing: Crossing) -> bool:
         do = await self._what(crossing)
