@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.hosts.together import Other, attaching
 from velocity.client import Client
 from velocity.contract.machines import Display
 from velocity.hypervisor.fake import FakeRun
+from velocity.hypervisor.port import MovePhase
 from velocity.machines.following import unheard
 
 
@@ -89,7 +91,12 @@ def test_a_vm_moves_by_the_command_line(host: Host, b: Other) -> None:
     assert "would change vm web (1) in group 0: host vm -> b" in planned
     assert "at once, while it runs: host" in planned
     assert b.fake.runs == {}
-    host.ok("vm", "move", "web", "--host", "b")
+    hold = host.hypervisor.mobility.holds[MovePhase.MEMORY] = asyncio.Event()
+    tid = host.ok("vm", "move", "web", "--host", "b", "--detach").strip()
+    assert f"b (task {tid})" in host.ok("vm", "show", "web")
+    host.hypervisor.mobility.holds.clear()
+    host.loop.call_soon_threadsafe(hold.set)
+    assert host.ok("task", "wait", f"id:{tid}").strip() == "1"
     assert len(b.fake.runs) == 1
     assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["name"] == "b"
     refused = host.run("vm", "move", "web", "--host", "b")

@@ -312,6 +312,9 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
         facts.append(("", "it does not respond: this is its last known state"))
     if info.host:
         facts.append(("host", info.host.name))
+    if info.moving:
+        task = "" if info.moving.tid is UNSET else f" (task {info.moving.tid})"
+        facts.append(("moving to", f"{info.moving.host.name}{task}"))
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
     facts += lines(info, called, waiting=True)
