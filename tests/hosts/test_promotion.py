@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import delete
 
 from tests.api.world import World, world
-from tests.hosts.installation import Machine
+from tests.hosts.installation import Machine, quiet
 from tests.hosts.together import machine
 from tests.patience import PATIENCE, eventually
 from velocity import app, promotion
@@ -27,6 +27,12 @@ from velocity.store.hosts import note_promotion
 from velocity.store.tables import machines
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+async def ended() -> AsyncIterator[None]:
+    yield
+    await quiet()
 
 
 @pytest.fixture(autouse=True)
