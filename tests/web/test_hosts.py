@@ -46,6 +46,10 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         vm = json.loads(host.ok("vm", "show", "there", "--json"))
         assert (vm["spread"], vm["host_labels"]) == ("web", ["disk=ssd", "gpu"])
 
+        host.ok("node", "set", "backyard", "--keeps-copy")
+        one.go("/hosts")
+        expect(page.get_by_text("No copy of the database yet")).to_be_visible()
+
         host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
         one.go("/")
         expect(page.get_by_text("Host backyard does not respond")).to_be_visible()
