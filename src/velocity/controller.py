@@ -21,7 +21,7 @@ from velocity.hosts.connector import Connector
 from velocity.hosts.copies import Copies
 from velocity.hosts.fencing import FenceAgents
 from velocity.hosts.lost import LostHosts
-from velocity.hosts.members import Dialing, Known, Member, Sealed
+from velocity.hosts.members import API, Dialing, Known, Member, Sealed
 from velocity.hosts.membership import Beside, Membership
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hosts.roster import Roster
@@ -70,7 +70,7 @@ def membership(
 
     def own() -> Known:
         facts = mine.hypervisor.hosts.about(mine.host)
-        return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0)
+        return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0, API)
 
     connector = Connector(
         store, roster, dialing, attaching, (mine.hypervisor, mine.storage), clock, heard=certainty.heard

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import grpc.aio
 
+from velocity.hosts.members import NodeCalls
 from velocity.hypervisor.port import Hypervisor
 from velocity.node.certificates import Authority
 from velocity.node.names import CONTROLLER, Identity, node_name
@@ -39,8 +40,10 @@ def identity(name: str) -> Identity:
 class Served:
     """A node and its address."""
 
-    def __init__(self, hypervisor: Hypervisor, storage: Callable[[], Storage], notes: Path) -> None:
-        self.node = Node(hypervisor, storage, Terms(notes / "node.json"))
+    def __init__(
+        self, hypervisor: Hypervisor, storage: Callable[[], Storage], notes: Path, own: NodeCalls | None = None
+    ) -> None:
+        self.node = Node(hypervisor, storage, Terms(notes / "node.json"), own)
         self.address = ""
         self._server: grpc.aio.Server | None = None
 

@@ -101,7 +101,10 @@ class NodeInfo(Wire, frozen=True):
     memory_given_mib: Annotated[int, Meta(description="memory of its VMs, running or not")]
     pools: list[NodePool]
     nics: list[NodeNic]
-    message: Annotated[str, Meta(description="why it does not answer, and what to do")] | UnsetType = UNSET
+    message: (
+        Annotated[str, Meta(description="why it does not answer, or that its version is another one; and what to do")]
+        | UnsetType
+    ) = UNSET
     missing: (
         Annotated[str, Meta(description="what is missing before its VMs may be started elsewhere; absent: it answers")]
         | UnsetType

@@ -13,7 +13,7 @@ from velocity.hosts.port import Duty, OfferedPool
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor
 from velocity.storage.port import Storage, Value
 
-API = 1
+API = 2
 """The version of the calls between a controller and a node. A later one only adds fields with defaults, and calls."""
 OLDEST = 1
 """The oldest version that this one works with: the one before."""
@@ -82,10 +82,13 @@ class Known(Struct, frozen=True):
     pools: tuple[OfferedPool, ...]
     nics: dict[int, str]
     certificate_expires: int
+    api: int = OLDEST
 
     @classmethod
     def of(cls, hello: Hello) -> Known:
-        return cls(hello.version, hello.hostname, hello.facts, hello.pools, hello.nics, hello.certificate_expires)
+        return cls(
+            hello.version, hello.hostname, hello.facts, hello.pools, hello.nics, hello.certificate_expires, hello.api
+        )
 
 
 class Fence(Struct, frozen=True):

@@ -19,7 +19,7 @@ from velocity.contract import joining, nodes
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.copies import Copies
 from velocity.hosts.lost import LostHosts
-from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStore, Sealed
+from velocity.hosts.members import API, Dialing, JoinToken, Known, Member, MemberStore, Sealed
 from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
 from velocity.hypervisor.port import HostId
@@ -190,7 +190,7 @@ class Membership:
             memory_given_mib=given.memory_mib,
             pools=[nodes.NodePool(mpid=pool.mpid, name=pool.name) for pool in known.pools] if known else [],
             nics=[nodes.NodeNic(nicid=nicid, identifier=name) for nicid, name in known.nics.items()] if known else [],
-            message=trouble or UNSET,
+            message=trouble or _version(known) or UNSET,
             **facts,  # type: ignore[arg-type]
         )
 
@@ -346,6 +346,21 @@ class Membership:
         await self._connections.let_go(member.host)
         self._roster.drop(member.host)
         self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
+
+
+def _version(known: Known | None) -> str:
+    """That its version is another one, and what follows; empty: it is not."""
+    if known is None or known.api == API:
+        return ""
+    if known.api > API:
+        return (
+            f"it runs Velocity {known.version}, which is newer than this server: upgrade the server, and next time "
+            "before its hosts"
+        )
+    return (
+        f"it runs Velocity {known.version}, which is older than this server, and lacks what is new since: upgrade it, "
+        "and restart velocity-node there"
+    )
 
 
 def _refused() -> Refused:

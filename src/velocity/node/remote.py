@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import types
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, cast
 
 import grpc
@@ -83,6 +83,8 @@ class Connection:
             yield
         except grpc.aio.AioRpcError as failed:
             raise self.error(failed, lost) from None
+        except msgspec.MsgspecError:
+            raise lost("the host's answer is not understood, as of another version of Velocity") from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -91,6 +93,8 @@ class Connection:
 
     def error(self, failed: grpc.aio.AioRpcError, lost: Lost) -> Exception:
         """What the call raises: what the node told, or that there was no answer."""
+        if failed.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return REFUSED[lost](UNKNOWN_CALL)
         told = failed.trailing_metadata().get(wire.ERROR) if failed.trailing_metadata() else None
         if not isinstance(told, bytes):
             return lost(f"the host does not respond ({_why(failed)})")
@@ -106,6 +110,12 @@ class Connection:
         await self._channel.close()
 
 
+UNKNOWN_CALL = "the Velocity of this host is older than the server's, and cannot do this yet: upgrade it there"
+REFUSED: Mapping[Lost, Callable[[str], Exception]] = {
+    machines.Unknown: machines.HypervisorError,
+    storage.Unknown: lambda words: Refused(Problem.POOL_AWAY, words),
+}
+"""What an answer of a node that does not know the call is, beside what no answer is."""
 SENDS = {Shape.ASK: "unary_unary", Shape.FOLLOW: "unary_stream", Shape.HOLD: "stream_stream"}
 
 
@@ -223,7 +233,7 @@ def _ask(to: Connection, call: Call, lost: Lost) -> Any:
                 timeout=None if deadline is None else deadline + GRACE,
                 metadata=to.metadata(),
             )
-        return call.answer(answer)
+            return call.answer(answer)
 
     return ask
 

@@ -1,0 +1,136 @@
+"""Nodes of another version than the server: what they share works, what one lacks is refused with words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from tests.api.world import world
+from tests.hosts.installation import Installation, Machine
+from tests.hosts.together import Other, note
+from tests.node.served import Served
+from tests.ports.storages import DEADLINE
+from velocity.hosts.members import API, Hello, NodeCalls
+from velocity.hosts.port import AttachedHost, Attaching
+from velocity.hypervisor.port import Unknown
+from velocity.node import agent, identity, remote, wire
+from velocity.node.agent import Agent
+from velocity.node.remote import NoFiles
+from velocity.storage.fake import connect
+from velocity.store.database import Database
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def lacking(*calls: str) -> Iterator[None]:
+    """A node that is made meanwhile does not know them, as `part.call`."""
+    tables: dict[str, Any] = {**wire.MACHINES, **wire.STORAGE}
+    taken = [(tables[part], name, tables[part].pop(name)) for part, name in (one.split(".") for one in calls)]
+    try:
+        yield
+    finally:
+        for table, name, call in taken:
+            table[name] = call
+
+
+class OfVersion(Agent):
+    """Tells another version of the calls, without what that did not have, or with what nobody has heard of yet."""
+
+    version = API
+    without: tuple[str, ...] = ()
+
+    async def hello(self, api: int, *, deadline: float) -> Hello:
+        told = msgspec.to_builtins(await super().hello(api, deadline=deadline))
+        for name in self.without:
+            del told["facts"][name]
+        return {**told, "api": self.version, "version": f"0.{self.version}", "unheard": {"of": 1}}  # type: ignore[return-value]
+
+
+@pytest.fixture
+async def here(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Installation]:
+    made = Installation(tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.mark.holds("MANY-175")
+@pytest.mark.parametrize(("version", "words"), [(API - 1, "which is older than this server"), (API + 1, "newer")])
+async def test_a_node_of_the_version_before_or_after_works_and_says_so(
+    here: Installation, monkeypatch: pytest.MonkeyPatch, version: int, words: str
+) -> None:
+    calls = type("Calls", (OfVersion,), {"version": version, "without": ("cpus",) if version < API else ()})
+    monkeypatch.setattr(agent, "Agent", calls)
+    one, host = await here.join("b")
+    shown = await here.membership.show(host)
+    assert (shown.state, shown.version) == ("online", f"0.{version}")
+    assert words in str(shown.message)
+    assert (shown.cpus is msgspec.UNSET) == (version < API), "what it does not tell is not made up"
+    there = here.hosts.there[host].hypervisor
+    assert (await there.machines.adopt(host, deadline=DEADLINE)).complete
+    monkeypatch.undo()
+    await upgraded(here, one, host)
+
+
+async def upgraded(here: Installation, one: Machine, host: int) -> None:
+    """It is as any other then."""
+    assert one.running is not None
+    port, own = one.running.port, identity.read(one.settings.data_dir)
+    assert own is not None
+    await one.stop()
+    await one.serve(own, port)
+    shown = await here.until(host, lambda now: now.version != "" and now.state == "online" and not now.message)
+    assert shown.cpus == 4
+
+
+@pytest.mark.holds("MANY-175")
+async def test_what_an_older_node_lacks_is_refused_with_words_and_nothing_else(tmp_path: Path) -> None:
+    b = Other(2, "b", (20, "fast"))
+    served = Served(b.fake, lambda: connect(b.disks), tmp_path)
+    with lacking("machines.reset", "blobs.grow"):
+        await served.open()
+    connection = served.connect()
+    hypervisor = remote.hypervisor(connection, b.fake.hosts.about(b.host))
+    storage = remote.storage_of(connection, NoFiles())
+
+    async def attach(database: Database, attaching: Attaching) -> None:
+        note(database, b.host, b.name)
+        await attaching.attach(AttachedHost(b.host, b.name, hypervisor, storage, b.about["pools"]))
+
+    async with world(tmp_path / "data", attach=attach) as w:
+        mid = await w.medium(mpid=20)
+        vmid = await w.vm(media=[{"mid": mid, "mode": "VIRTIO"}])
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        refused = await w.call("PUT", "/v/vm/reset", vmid=vmid)
+        assert refused.code == 53230
+        assert "is older than the server's, and cannot do this yet: upgrade it there" in refused["message"]
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        grown = await w.call("PATCH", "/m/media", mid=mid, size=1 << 30)
+        assert "cannot do this yet" in grown["message"], grown.body
+    await connection.close()
+    await served.close()
+
+
+@pytest.mark.holds("MANY-175")
+async def test_an_answer_that_is_not_understood_is_none(tmp_path: Path) -> None:
+    """A later version may tell what this one has no word for."""
+
+    class Odd:
+        async def hello(self, api: int, *, deadline: float) -> object:
+            return {"api": "three"}
+
+    b = Other(2, "b")
+    served = Served(b.fake, lambda: connect(b.disks), tmp_path, cast(NodeCalls, Odd()))
+    await served.open()
+    connection = served.connect()
+    with pytest.raises(Unknown, match="is not understood, as of another version"):
+        await remote.node(connection).hello(API, deadline=DEADLINE)
+    await connection.close()
+    await served.close()
