@@ -20,7 +20,7 @@ from tests.api.world import world
 from tests.hosts.installation import Installation, Machine
 from tests.patience import eventually
 from tests.postgres import Postgres
-from velocity.cli import doctor
+from velocity.cli import doctor_hosts
 from velocity.contract.nodes import ListNodes, NodeInfo, SetNode
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts import copies
@@ -176,19 +176,19 @@ async def test_doctor_says_how_old_copies_are_and_that_there_is_none(
 
     async def said() -> list[tuple[str, str]]:
         nodes = await here.membership.all(ListNodes())
-        return [(found.verdict, found.text) for found in doctor.copies(nodes)]
+        return [(found.verdict, found.text) for found in doctor_hosts.copies(nodes)]
 
     ((verdict, text),) = await said()
     assert (verdict, "--keeps-copy" in text) == ("limited", True)
     await here.membership.set(SetNode(host=host, keeps_copy=True))
     await here.until(host, lambda now: now.copied is not UNSET)
     assert await said() == [("ok", "the database is copied to b")]
-    (found,) = (one for one in doctor.node(one.settings) if one.what == "copy")
+    (found,) = (one for one in doctor_hosts.node(one.settings) if one.what == "copy")
     assert (found.verdict, "all its secrets" in found.text) == ("ok", True)
     kept(one).confirm(kept(one).all()[0].mark, 1_000_000)
-    (found,) = (one for one in doctor.node(one.settings) if one.what == "copy")
+    (found,) = (one for one in doctor_hosts.node(one.settings) if one.what == "copy")
     assert (found.verdict, "sends none any more" in found.text) == ("limited", True)
-    assert [(one.verdict, "is not new" in one.text) for one in doctor.copies(await aged(here, host))] == [
+    assert [(one.verdict, "is not new" in one.text) for one in doctor_hosts.copies(await aged(here, host))] == [
         ("limited", True)
     ]
 

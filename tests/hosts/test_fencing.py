@@ -15,7 +15,7 @@ from tests.hosts import agent
 from tests.hosts.test_lost import lost, running, shown
 from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
-from velocity.cli import doctor
+from velocity.cli import doctor_hosts
 from velocity.config import Settings
 from velocity.contract.nodes import NodeFence, NodeInfo
 from velocity.contract.problems import Problem, Refused
@@ -262,7 +262,7 @@ def test_doctor_says_which_hosts_cannot_be_fenced(tmp_path: Path) -> None:
             (4, "d", NodeFence(agent=agent.NAME, options={}, secrets=[])),
         )
     ]
-    found = list(doctor.fencing(settings, [own, *hosts]))
+    found = list(doctor_hosts.fencing(settings, [own, *hosts]))
     assert [one.verdict for one in found] == ["limited", "limited", "ok"]
     assert "the host b has no fence agent" in found[0].text
     assert "the host c cannot be fenced: the fence agent fence_that_is_not_there is not installed" in found[1].text

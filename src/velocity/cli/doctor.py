@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 import click
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
 
 from velocity import sandbox
-from velocity.cli import connection
+from velocity.cli import connection, doctor_hosts
+from velocity.cli.finding import Finding
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, PoolSetting, Settings, load
 from velocity.contract.hosts import HostInfo, UnaskedWriter
 from velocity.contract.nodes import NodeInfo
-from velocity.contract.problems import Refused
-from velocity.hosts.fencing import FenceAgents
 from velocity.hypervisor.qemu import confine, disk_io, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
 from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
-from velocity.node import identity, places
-from velocity.node.copies import KeptCopies
 from velocity.sizes import size
 from velocity.storage.directory import shared_storage
 from velocity.storage.directory.declared import image_uid
@@ -38,19 +31,9 @@ from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.places import Places
 
 LOW_DISK = 5 << 30
-OLD_COPY = 600
-"""Seconds after which a copy of the database is told as old."""
 UNPACKERS = {"xz": "xz-utils (Fedora: xz)", "zstd": "zstd", "gzip": "gzip", "bzip2": "bzip2", "tar": "tar"}
 """Programs that unpack what is imported, and their packages."""
 MARKS = {"ok": ("ok", "green"), "limited": ("limited", "yellow"), "missing": ("missing", "red")}
-
-
-class Finding(Struct, frozen=True):
-    """One thing looked at. `verdict`: ok, limited (it works, with less), missing (guests cannot run)."""
-
-    what: str
-    verdict: str
-    text: str
 
 
 @click.command()
@@ -61,14 +44,14 @@ def doctor() -> int:
         settings = load()
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    host = _host(settings)
+    host, nodes = _told(settings)
     unknown = {one.uuid for one in host.unknown_guests} if host else set()
-    hosts = _hosts(settings) if host else ()
     findings = [
         *examine(settings, unknown),
-        *node(settings),
-        *(() if settings.database else copies(hosts)),
-        *fencing(settings, hosts),
+        *doctor_hosts.node(settings),
+        *doctor_hosts.hosts(nodes),
+        *(() if settings.database else doctor_hosts.copies(nodes)),
+        *doctor_hosts.fencing(settings, nodes),
         *(unasked_writers(host.unasked_writers) if host else ()),
     ]
     if as_json():
@@ -272,84 +255,10 @@ def unasked_writers(told: Sequence[UnaskedWriter]) -> Iterator[Finding]:
         yield Finding("media", "limited", text)
 
 
-def node(settings: Settings) -> Iterator[Finding]:
-    """Whether this machine is a host of another one's server, and whether its certificate still holds."""
+def _told(settings: Settings) -> tuple[HostInfo | None, list[NodeInfo]]:
+    """What the server says of its host and of others, if one runs here and answers."""
     try:
-        own = identity.read(settings.data_dir)
-    except (OSError, msgspec.MsgspecError) as error:
-        yield Finding("node", "missing", f"who this node is cannot be read ({error}): let it join again")
-        return
-    if own is None:
-        return
-    until = datetime.fromtimestamp(own.expires).astimezone().date()
-    if own.expires <= time.time():
-        cure = f"let it join again (`velocity node token --again {own.name}` on the server, `velocity node join` here)"
-        yield Finding("node", "missing", f"the certificate of the host {own.name} ended on {until}: {cure}")
-        return
-    yield Finding("node", "ok", f"the host {own.name} of {own.controllers[0]}, with a certificate until {until}")
-    yield from _kept_copy(settings)
-
-
-def _kept_copy(settings: Settings) -> Iterator[Finding]:
-    """How old the copy of the server's database is, if this host keeps one."""
-    try:
-        newest = next(iter(KeptCopies(places.copies(settings.data_dir)).all()), None)
-    except (OSError, msgspec.MsgspecError) as error:
-        yield Finding("copy", "limited", f"the copies of the server's database cannot be read: {error}")
-        return
-    if newest is not None:
-        at = datetime.fromtimestamp(newest.at).astimezone().isoformat(" ", "seconds")
-        old = time.time() - newest.at > OLD_COPY
-        text = f"the server's database as of {at}, with all its secrets: `velocity promote` makes this host the server"
-        yield Finding("copy", "limited" if old else "ok", f"{text}{'; the server sends none any more' if old else ''}")
-
-
-def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
-    """Of a server with other hosts: whether one of them could take its place."""
-    keepers = [one for one in hosts if one.keeps_copy is True]
-    late = [
-        f"that of {one.name} is not new{'' if one.copy_message is UNSET else f' ({one.copy_message})'}"
-        for one in keepers
-        if isinstance(one.copied, UnsetType) or time.time() - one.copied > OLD_COPY
-    ]
-    if keepers:
-        text = f"the database is copied to {', '.join(one.name for one in keepers)}"
-        yield Finding("copies", "limited" if late else "ok", "; ".join([text, *late]))
-    elif len(hosts) > 1:
-        text = "no other host keeps a copy of the database, and could take this one's place: `velocity node set HOST"
-        yield Finding("copies", "limited", f"{text} --keeps-copy`")
-
-
-def fencing(settings: Settings, hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
-    """Whether a host that is lost can be proven to be off without a person."""
-    agents = FenceAgents([Path(one) for one in settings.fence_agents])
-    for one in hosts:
-        if one.own:
-            continue
-        if isinstance(one.fence, UnsetType):
-            text = (
-                f"the host {one.name} has no fence agent: when it is lost, its VMs wait until somebody says that it is "
-            )
-            yield Finding("fencing", "limited", f"{text}off (`velocity node fence` sets one)")
-            continue
-        try:
-            agents.find(one.fence.agent)
-        except Refused as refused:
-            yield Finding("fencing", "limited", f"the host {one.name} cannot be fenced: {refused.message}")
-        else:
-            yield Finding("fencing", "ok", f"the host {one.name} is powered off by {one.fence.agent} when it is lost")
-
-
-def _hosts(settings: Settings) -> Sequence[NodeInfo]:
-    try:
-        return connection.connect(own=settings).list_nodes().nodes
+        client = connection.connect(own=settings)
+        return client.show_host(), client.list_nodes().nodes
     except (ClientError, click.ClickException):
-        return ()
-
-
-def _host(settings: Settings) -> HostInfo | None:
-    """What the server says, if one runs here and answers."""
-    try:
-        return connection.connect(own=settings).show_host()
-    except (ClientError, click.ClickException):
-        return None
+        return None, []

@@ -1,0 +1,13 @@
+"""One thing that `velocity doctor` has looked at."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Finding(Struct, frozen=True):
+    """`verdict`: ok, limited (it works, with less), missing (guests cannot run)."""
+
+    what: str
+    verdict: str
+    text: str
