@@ -125,6 +125,22 @@ def test_a_host_is_shown_with_what_it_has_and_what_its_vms_were_given(tmp_path: 
         assert [own[field] for field in ("cpus", "max_vm_cpus", "cpus_given", "memory_given_mib")] == [4, 8, 2, 512]
 
 
+@pytest.mark.holds("MANY-177")
+def test_launch_makes_a_vm_on_the_host_that_is_named(tmp_path: Path, b: Other) -> None:
+    c = Other(3, "c", (30, "x"), (31, "y"))
+    with hosting(tmp_path / "data", attach=attaching(b, c)) as host:
+        host.ok("media", "create", "image", "--size", "1M", "--format", "raw")
+        host.ok("launch", "image", "--name", "there", "--host", "b", "--no-wait")
+        shown = json.loads(host.ok("--json", "vm", "show", "there"))
+        assert (shown["host"]["name"], shown["state"]) == ("b", "RUNNING")
+        assert [ref.pool for ref in b.disks.pools[20].kept] == [20]
+        several = host.run("launch", "image", "--name", "more", "--host", "c", "--no-wait")
+        assert several.exit_code != 0
+        assert "name the pool of its disk (--pool): those of host c (3) are x, y" in several.stderr
+        host.ok("launch", "image", "--name", "more", "--host", "c", "--pool", "y", "--no-wait")
+        assert len(c.disks.pools[31].kept) == 1
+
+
 @pytest.mark.holds("MANY-52")
 def test_the_end_of_the_servers_host_ends_no_guest_of_another(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:

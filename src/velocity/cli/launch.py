@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import click
+from click.core import ParameterSource
 from msgspec import UNSET, structs
 
 from velocity.cli import connection, naming, resolve, where
@@ -72,6 +73,7 @@ class Wanted:
 @click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait.")
 @GROUP
 @POOL
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host that it is to be on, with its disk.")
 @changing
 def launch(
     image: str,
@@ -82,6 +84,7 @@ def launch(
     timeout: float,
     group: int | None,
     pool: int,
+    host: int | None,
 ) -> None:
     """Make a VM of an image, start it, and wait until one can log in.
 
@@ -93,6 +96,7 @@ def launch(
     bytes_ = None if disk_size is None else to_bytes(disk_size)
     client = connection.connect()
     gid = where.here(client, group)
+    pool = pool if host is None else _pool_of(client, gid, pool, host)
     known = {one.name: one for one in client.list_images().images}
     entry = known.get(image)
     medium = None if entry else _medium(client, gid, image)
@@ -104,9 +108,9 @@ def launch(
             mid = _disk(client, wanted)
             if bytes_ is not None:
                 _grow(client, mid, bytes_)
-            made = client.create_vm(
-                name=wanted.name, gid=gid, media=[Attachment(mid=mid, mode="BLOCK")], **settings
-            )  # fmt: skip
+            there = UNSET if host is None else host
+            disk = Attachment(mid=mid, mode="BLOCK")
+            made = client.create_vm(name=wanted.name, gid=gid, host=there, media=[disk], **settings)
             vmid = made.vmid
             click.echo(f"created VM {clean(wanted.name)} (vmid {vmid}) in {where.path(client, gid)}", err=True)
         if client.vm_state(vmid=vmid).state is not State.RUNNING:
@@ -114,6 +118,22 @@ def launch(
         _end(client, vmid, timeout if wait else None)
         return
     unplanned("what follows is not checked in advance: the VM's disk is copied, the VM is made, and started")
+
+
+def _pool_of(client: Client, gid: int, pool: int, host: int) -> int:
+    """The one that is named, or else the only one of that host."""
+    context = click.get_current_context()
+    if context.get_parameter_source("pool") is not ParameterSource.DEFAULT:
+        return pool
+    there = [one for one in client.list_pools(gid=gid).pools if one.host is UNSET or one.host.id == host]
+    if pool in [one.mpid for one in there]:
+        return pool
+    if len(there) != 1:
+        has = ", ".join(clean(one.name) for one in there) or "none that the group sees"
+        raise click.ClickException(
+            f"name the pool of its disk (--pool): those of host {resolve.host_label(client, host)} are {has}"
+        )
+    return there[0].mpid
 
 
 def _medium(client: Client, gid: int, word: str) -> UUID:
