@@ -18,12 +18,14 @@ from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 
 
-@pytest.mark.holds("PAGE-49", "MANY-116")
+@pytest.mark.holds("PAGE-49", "MANY-116", "MANY-171")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
     b = Other(2, "backyard", (20, "fast"))
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         for name in ("here", "there"):
             host.ok("vm", "create", name, "--memory", "64M", "--host", "1" if name == "here" else "backyard")
+        for name, pool in (("disk of here", "1"), ("disk of there", "fast")):
+            host.ok("media", "create", name, "--size", "1M", "--pool", pool)
         one = person(host.url)
         one.sign_in("root")
         page = one.page
@@ -37,7 +39,17 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("backyard")
 
         vmid = json.loads(host.ok("vm", "show", "there", "--json"))["vmid"]
+        page.get_by_role("button", name="More that can be done with there").click()
+        page.get_by_role("menuitem", name="Clone…").click()
+        page.get_by_role("dialog").get_by_label("Host").select_option(index=1)
+        page.get_by_role("dialog").get_by_role("button", name="Clone", exact=True).click()
+        one.until(lambda: "there-2" in host.ok("vm", "list"))
+        assert json.loads(host.ok("vm", "show", "there-2", "--json"))["host"]["id"] == 1
+
         one.go(f"/vms/{vmid}/settings")
+        offered = page.get_by_label("Attach a medium")
+        expect(offered).to_contain_text("disk of there")
+        expect(offered).not_to_contain_text("disk of here")
         page.get_by_label("Spread").fill("web")
         page.get_by_label("Host labels").fill("disk=ssd, gpu")
         page.get_by_role("button", name="Review and save…").click()

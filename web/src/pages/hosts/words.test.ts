@@ -10,6 +10,8 @@ const host = (more: Partial<NodeInfo>): NodeInfo => ({
   duty: "active",
   labels: {},
   vms: 0,
+  cpus_given: 0,
+  memory_given_mib: 0,
   pools: [],
   nics: [],
   ...more,
