@@ -241,7 +241,7 @@ def compose(
     updates = DirectoryWriter(directory, changes)
     hosts = AttachedHosts(own)
     driver = routed_driver(hosts)
-    storage, shared = storage_of_all(hosts)
+    storage, shared = storage_of_all(hosts, lambda: database.term.mine)
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
     media, stored_uploads, stored_moves = SqlMedia(database), SqlUploads(database), SqlMoves(database)
     library = Library(directory, changes)

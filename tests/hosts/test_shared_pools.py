@@ -15,12 +15,13 @@ from tests.hosts.sharing import MPID, NAME, Shared
 from tests.hosts.together import attaching, machine, together
 from tests.patience import eventually
 from velocity.config import PoolSetting
+from velocity.contract.problems import Refused
 from velocity.hosts.port import AttachedHost, OfferedPool
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId
-from velocity.storage.directory.places import MARK
+from velocity.storage.directory.places import LED, MARK
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost, FakeShared
 
@@ -345,3 +346,30 @@ async def test_hosts_are_told_what_the_first_of_them_says_in_the_same_look() -> 
     hosts.put(AttachedHost(B, "b", FakeHypervisor(), connect(b), pools))
     await SharedPools(hosts).survey(MPID)
     assert b.pools[MPID].taken == storage.identity
+
+
+@pytest.mark.holds("MANY-138")
+async def test_a_server_whose_place_another_has_taken_changes_nothing_in_a_shared_pool(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
+        mid = await w.medium(mpid=MPID)
+        vmid = await w.vm(host=1, media=[{"mid": mid, "mode": "VIRTIO"}])
+        led = shared.storage / LED
+        mine = int(led.read_text())
+        led.write_text(f"{mine + 1}\n")
+        files = {place: shared.files(place) for place in (".", ".moving", ".trash")}
+        for method, path, body in (
+            ("PUT", "/m/media/create", {"mpid": MPID, "gid": 0, "name": "x", "size": 4096}),
+            ("PUT", "/v/vm/state", {"vmid": vmid, "state": "RUNNING"}),
+            ("DELETE", "/m/media", {"mid": mid, "purge": True}),
+        ):
+            assert (await w.call(method, path, **body)).status in (406, 409), path
+        (pool,) = [one for one in (await w.ok("POST", "/m/pool/list", gid=0))["pools"] if one["mpid"] == MPID]
+        assert "another server has taken this one's place there" in pool["message"]
+        with pytest.raises(Refused):
+            w.server.storage.files.open(w.server.services.library.get(UUID(mid)).ref, readonly=False)
+        assert {place: shared.files(place) for place in files} == files
+        led.unlink()
+        await w.medium("again", mpid=MPID)
+    async with shared.server():
+        assert int(led.read_text()) > mine

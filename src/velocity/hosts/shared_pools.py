@@ -21,10 +21,13 @@ EVERY = 5.0
 DEADLINE = 5.0
 
 
-def storage_of_all(hosts: AttachedHosts) -> tuple[Storage, SharedPools]:
-    """The storage of all hosts, and what finds out which of them have the pools that are shared."""
+def storage_of_all(hosts: AttachedHosts, term: Callable[[], int]) -> tuple[Storage, SharedPools]:
+    """The storage of all hosts, and what finds out which of them have the pools that are shared.
+
+    `term` is the server's.
+    """
     shared = SharedPools(hosts)
-    return routed(StorageWays(hosts), shared.survey, hosts.own.storage.files), shared
+    return routed(StorageWays(hosts), shared.survey, hosts.own.storage.files, term=term), shared
 
 
 class SharedPools:

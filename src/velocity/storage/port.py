@@ -112,13 +112,15 @@ class Pools(Protocol):
         coming: tuple[MediaRef, ...],
         *,
         tidy: bool = True,
+        term: int = 0,
         deadline: float,
     ) -> PoolState:
         """Tell which objects it has, and which are still coming (`Blobs.resume`).
 
         The pool is known by those it has where it has no mark, and put in order the first time: what a crash left goes
         to its place, or goes. Not so a shared one that another host has put in order (`tidy` False): this one makes no
-        mark there, and touches nothing, as it would be what the other one makes. Raises `Unknown`.
+        mark there, and touches nothing, as it would be what the other one makes. Nor is it there for whom a server of a
+        later `term` has opened it since. Raises `Unknown`.
         """
 
     async def mark(self, pool: int, expected: str, *, deadline: float) -> PoolMark:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, cast
@@ -54,17 +54,23 @@ class RoutedStorage(Storage):
 
 
 def routed(
-    ways: Ways, survey: Survey, files: MediaFiles, again: float = AGAIN, patience: float = resumed.PATIENCE
+    ways: Ways,
+    survey: Survey,
+    files: MediaFiles,
+    again: float = AGAIN,
+    patience: float = resumed.PATIENCE,
+    term: Callable[[], int] = lambda: 0,
 ) -> RoutedStorage:
-    """`files` are our own host's. `patience`: for how many seconds a host that does not answer is waited for, by what
-    is being written to it or read from it."""
+    """`files` are our own host's; `term` is the server's. `patience`: for how many seconds a host that does not answer
+    is waited for, by what is being written to it or read from it.
+    """
     trash = RoutedTrash(ways, again)
     pools, blobs = (cast(Any, Part(ways, name)) for name in ("pools", "blobs"))
     patient = Patient(pools, blobs, trash, patience)
     resuming = cast(Blobs, RoutedBlobs(ways, patient))
     jobs = RoutedJobs(ways, trash, resuming)
     return RoutedStorage(
-        pools=cast(Pools, RoutedPools(ways, survey, patient)),
+        pools=cast(Pools, RoutedPools(ways, survey, patient, term)),
         blobs=resuming,
         trash=trash,
         jobs=jobs,
@@ -82,10 +88,11 @@ class RoutedPools:
     under way in it may be another host's.
     """
 
-    def __init__(self, ways: Ways, survey: Survey, patient: Patient) -> None:
+    def __init__(self, ways: Ways, survey: Survey, patient: Patient, term: Callable[[], int]) -> None:
         self._ways = ways
         self._survey = survey
         self._patient = patient
+        self._term = term
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._in_order: set[int] = set()
 
@@ -100,6 +107,7 @@ class RoutedPools:
         coming: tuple[MediaRef, ...],
         *,
         tidy: bool = True,
+        term: int = 0,
         deadline: float,
     ) -> PoolState:
         coming += tuple(ref for ref in self._patient.coming if ref.pool == pool)
@@ -108,9 +116,10 @@ class RoutedPools:
         async with self._turns[pool]:
             await self._survey(pool)  # one that another host has is not made anew on one that has not mounted it
             tidy &= pool not in self._in_order
+            term = term or self._term()
             for host in self._ways.openers(pool):
                 storage = self._ways.storage_on(host)
-                now = await storage.pools.open(pool, kept, trashed, coming, tidy=tidy, deadline=deadline)
+                now = await storage.pools.open(pool, kept, trashed, coming, tidy=tidy, term=term, deadline=deadline)
                 if now.state != "away":
                     break
             if now.state in ("online", "full"):

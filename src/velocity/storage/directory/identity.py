@@ -19,7 +19,14 @@ from velocity.storage.port import PoolMark
 
 
 class NotThePool(Exception):
-    """The directory is not the pool. The message is for who administers the host: it names paths, and the cure."""
+    """The directory is not the pool. The message is for who administers the host: it names paths, and the cure.
+
+    `said` is what others are told, if it is not that the disk is not mounted.
+    """
+
+    def __init__(self, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said
 
 
 class Identity:
@@ -31,6 +38,7 @@ class Identity:
         self._mark = places.mark
         self._record = places.record
         self._draft = places.draft
+        self._led = places.led
 
     def fits(self) -> bool:
         """Whether the directory has the pool's mark now."""
@@ -122,6 +130,40 @@ class SharedIdentity(Identity):
     file system, which is seen where nothing is mounted, unless somebody has made the mark's folder there.
     """
 
+    def __init__(self, places: Places) -> None:
+        super().__init__(places)
+        self._term = 0
+        """That of the server which has opened it here; 0: none has."""
+
+    def fits(self) -> bool:
+        return super().fits() and not self._is_led_by_another()
+
+    def check(self, known: Collection[str]) -> None:
+        super().check(known)
+        self._check_led()
+
+    def lead(self, term: int) -> None:
+        """A server of this term works in it. Raises `NotThePool` where a later one does, or `OSError`."""
+        self._term = term
+        self._check_led()
+        if term and self._led_in() != term:
+            _write(self._led, f"{term}\n")
+
+    def _check_led(self) -> None:
+        if self._is_led_by_another():
+            raise NotThePool(
+                f"{self._path} is used by a server that has taken this one's place: end this one; if there is none, "
+                f"as after its database was restored, run: rm {self._led}",
+                "is away: another server has taken this one's place there",
+            )
+
+    def _is_led_by_another(self) -> bool:
+        return 0 < self._term < self._led_in()
+
+    def _led_in(self) -> int:
+        text = (_read(self._led) or "").strip()
+        return int(text) if text.isdecimal() else 0
+
     def look(self, expected: str) -> PoolMark:
         """The mark that is there. The pool is ours from now on, if it has the `expected` identity. Raises `OSError`."""
         mark = _read(self._mark)
@@ -140,8 +182,9 @@ class SharedIdentity(Identity):
 
     def check_taken(self) -> None:
         """The same as `check`, where another host has made the mark. Raises `NotThePool` or `OSError`."""
-        if not self.fits():
+        if not super().fits():
             raise NotThePool(f"{self._path} is not the pool that other hosts have: mount its storage there")
+        self._check_led()
 
     def _cure(self) -> str:
         """One that was emptied is rare: who makes the mark on a host without the storage has two pools."""

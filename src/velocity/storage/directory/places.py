@@ -9,6 +9,8 @@ from velocity.storage.port import HOST_POOL, MediaRef, ObjectKind
 
 MARK = Path(".velocity/pool")
 """In a folder of its own, as nothing but objects stands in the pool itself."""
+LED = Path(".velocity/term")
+"""In a shared pool: the term of the last server that has opened it."""
 MOVING, TRASH = ".moving", ".trash"
 EVERYWHERE = (".", MOVING, TRASH)
 """Where the files of objects are, from the pool's directory."""
@@ -28,6 +30,10 @@ class Places:
     @property
     def mark(self) -> Path:
         return self.path / MARK
+
+    @property
+    def led(self) -> Path:
+        return self.path / LED
 
     @property
     def record(self) -> Path:

@@ -28,12 +28,13 @@ SAID: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Names:
-    """What the database knows of a pool's files. `tidy`: it is this host that puts them in order."""
+    """What the database knows of a pool's files. `tidy`: this host puts them in order. `term` is the server's."""
 
     kept: Collection[str] = ()
     trashed: Collection[str] = ()
     coming: Collection[str] = ()
     tidy: bool = field(default=True, kw_only=True)
+    term: int = field(default=0, kw_only=True)
 
 
 class Presence:
@@ -75,7 +76,7 @@ class Presence:
             now, why = self._find(names)
         except NotThePool as error:
             self._claim.give_back()
-            now, why = self._said("away"), str(error)
+            now, why = self._said("away", error.said), str(error)
         except OSError as error:
             if error.errno in HOST:  # that says nothing of the pool
                 log.warning("pool %r (%d) cannot be checked: %s", self._places.name, self._places.mpid, error)
@@ -102,6 +103,8 @@ class Presence:
             return self._said("readonly"), f"{path} is not writable: remount it, or change its permissions"
         if not self._claimed():
             return self._in_use()
+        if names is not None and isinstance(self._identity, SharedIdentity):
+            self._identity.lead(names.term)
         if names is not None and not self._in_order:
             self._files.open(names.kept, names.trashed, names.coming, tidy=names.tidy)
             self._in_order = True
@@ -146,8 +149,8 @@ class Presence:
         """Raises `Refused` unless the pool is there, for reading: by its mark, or by this file of a known medium."""
         try:
             self._identity.check({name})
-        except NotThePool:
-            raise Refused(Problem.POOL_AWAY, self._said("away").message) from None
+        except NotThePool as error:
+            raise Refused(Problem.POOL_AWAY, self._said("away", error.said).message) from None
         except OSError as error:
             if error.errno in HOST:
                 raise refusal(self._places.mpid, self._places.name, error) from None

@@ -125,11 +125,12 @@ class DirectoryPools:
         coming: tuple[MediaRef, ...],
         *,
         tidy: bool = True,
+        term: int = 0,
         deadline: float,
     ) -> PoolState:
         one = self._directories.get(pool)
         known = [{file_name(ref) for ref in refs} for refs in (kept, trashed, coming)]
-        return await self._look(one, deadline, lambda: one.presence.open(Names(*known, tidy=tidy)))
+        return await self._look(one, deadline, lambda: one.presence.open(Names(*known, tidy=tidy, term=term)))
 
     async def mark(self, pool: int, expected: str, *, deadline: float) -> PoolMark:
         one = self._directories.get(pool)

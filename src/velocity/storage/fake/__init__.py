@@ -92,11 +92,12 @@ class FakePools:
         coming: tuple[MediaRef, ...],
         *,
         tidy: bool = True,
+        term: int = 0,
         deadline: float,
     ) -> PoolState:
         def put_in_order(one: FakePool) -> PoolState:
             if one.state == "online" and pool not in self._line.opened:
-                one.take(first=tidy)
+                one.take(first=tidy, term=term)
                 if tidy:
                     one.put_in_order(set(kept), set(trashed), set(coming))
                 self._line.opened.add(pool)

@@ -79,9 +79,13 @@ Fault = Fails | Late | CallLost | Hangs
 
 @dataclass
 class FakeShared:
-    """The storage that several hosts have mounted. `identity`: its mark; empty: nobody has used it."""
+    """The storage that several hosts have mounted. `identity`: its mark; empty: nobody has used it.
+
+    `term`: that of the last server that has opened it.
+    """
 
     identity: str = ""
+    term: int = 0
     kept: dict[MediaRef, FakeContent] = field(default_factory=dict)
     moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
     trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
@@ -111,6 +115,8 @@ class FakePool:
     faults: dict[int, Fault] = field(default_factory=dict)
     calls: int = 0
     shared: FakeShared | None = None
+    term: int = 0
+    """That of the server which has opened it here, if it is shared."""
     taken: str = ""
     """The identity of the storage that this host takes for the pool, if it is shared."""
 
@@ -146,7 +152,7 @@ class FakePool:
 
     def check(self, *, writes: bool, wanted: int | None) -> None:
         """Raises `OSError` as a disk in this state does."""
-        if self.state == "away":
+        if self.state == "away" or (self.shared is not None and 0 < self.term < self.shared.term):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         if writes and self.state == "readonly":
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -182,15 +188,16 @@ class FakePool:
             self.taken = identity
         return PoolMark(identity, taken=bool(identity) and identity == self.taken)
 
-    def take(self, *, first: bool) -> None:
+    def take(self, *, first: bool, term: int) -> None:
         """It is opened; the `first` to do so gives a new one its mark. Raises `OSError` for another one than before."""
         if self.shared is None:
             return
         if first:
             self.shared.identity = self.shared.identity or self.taken or str(uuid4())
             self.taken = self.taken or self.shared.identity
-        if self.shared.identity != self.taken:
+        if self.shared.identity != self.taken or 0 < term < self.shared.term:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        self.term, self.shared.term = term, term or self.shared.term
 
     def lift(self, ref: MediaRef) -> None:
         self.left.pop(ref, None)
