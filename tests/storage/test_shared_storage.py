@@ -82,6 +82,19 @@ def test_of_hosts_that_make_the_mark_at_once_one_does_and_the_others_are_told(tm
         assert [file.name for file in (storage / MARK).parent.iterdir()] == ["pool"]
 
 
+def test_a_crash_while_the_mark_is_made_is_gone_on_from(storage: Path) -> None:
+    a = identity(storage, "a")
+    a.check(())
+    record = storage.parent / "a" / "7"
+    for lost in (False, True):
+        record.rename(record.with_name("7.draft"))  # before the record was whole
+        if lost:
+            (storage / MARK).unlink()  # before the mark
+        a.check(())
+        assert a.look("").taken
+    assert [file.name for file in (storage / MARK).parent.iterdir()] == ["pool"]
+
+
 @pytest.mark.holds("MANY-132")
 def test_a_directory_on_the_root_file_system_becomes_no_shared_pool_by_itself(on_root: Path) -> None:
     shared = SharedIdentity(Places(7, "shared", on_root / "mnt", on_root / "records", shared=True))

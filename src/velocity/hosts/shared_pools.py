@@ -9,7 +9,7 @@ from contextvars import Context
 
 from velocity.contract.problems import Refused
 from velocity.hypervisor.attached import AttachedHosts
-from velocity.hypervisor.port import HostId
+from velocity.hypervisor.port import HostId, HypervisorError
 from velocity.hypervisor.storage_ways import StorageWays
 from velocity.storage.port import PoolMark, Storage, Unknown
 from velocity.storage.routed import routed
@@ -91,6 +91,8 @@ class SharedPools:
             return None if host in self._hosts.silent else PoolMark()
         except Refused:
             return PoolMark()
+        except HypervisorError:  # a later server leads
+            return None
 
     async def close(self) -> None:
         if self._task is not None:
