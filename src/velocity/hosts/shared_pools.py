@@ -27,16 +27,22 @@ def storage_of_all(hosts: AttachedHosts, term: Callable[[], int]) -> tuple[Stora
     `term` is the server's.
     """
     shared = SharedPools(hosts)
-    return routed(StorageWays(hosts), shared.survey, hosts.own.storage.files, term=term), shared
+    storage = routed(StorageWays(hosts), shared.survey, hosts.own.storage.files, term=term)
+    shared.answered = storage.settling.answered
+    return storage, shared
 
 
 class SharedPools:
-    """Those of all hosts. `changed` is called when one has a pool that it had not, or the other way round."""
+    """Those of all hosts. `changed` is called when one has a pool that it had not, or the other way round.
+
+    `answered` is called of each that answers for one.
+    """
 
     def __init__(self, hosts: AttachedHosts, every: float = EVERY) -> None:
         self._hosts = hosts
         self._every = every
         self.changed: Callable[[int], None] = lambda mpid: None
+        self.answered: Callable[[int, int], None] = lambda mpid, host: None
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -86,7 +92,9 @@ class SharedPools:
         """None: the host does not answer, which says nothing of the pool."""
         expected = self._hosts.pool_hosts.identity(mpid)
         try:
-            return await self._hosts.by_id[host].storage.pools.mark(mpid, expected, deadline=DEADLINE)
+            mark = await self._hosts.by_id[host].storage.pools.mark(mpid, expected, deadline=DEADLINE)
+            self.answered(mpid, host)
+            return mark
         except Unknown:
             return None if host in self._hosts.silent else PoolMark()
         except Refused:

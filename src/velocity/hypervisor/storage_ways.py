@@ -21,11 +21,11 @@ class StorageWays:
 
         Raises `velocity.storage.port.Unknown` for another host that is known not to answer: nobody waits for it.
         """
-        return self.storage_on(self._host_of(mpid))
+        return self.storage_on(self.host_of(mpid))
 
     def called_if_other(self, mpid: int) -> str:
         """The host of a pool; empty: our own."""
-        host = self._host_of(mpid)
+        host = self.host_of(mpid)
         return "" if host == self._hosts.own.host else self._hosts.called(host)
 
     def is_shared(self, mpid: int) -> bool:
@@ -37,7 +37,7 @@ class StorageWays:
 
     def openers(self, mpid: int) -> list[HostId]:
         """The hosts that are to open a shared pool: the one that calls go to; of a new one, all that may have it."""
-        first = self._host_of(mpid)
+        first = self.host_of(mpid)
         if self._hosts.pool_hosts.identity(mpid):
             return [first]
         return [first, *(host for host in self._hosts.hosts_of(mpid) if host != first and self._hosts.serves(host))]
@@ -45,7 +45,7 @@ class StorageWays:
     def host_of_both(self, mpid: int, other: int) -> HostId | None:
         """A host that has both pools, and responds; None: there is none."""
         both = [host for host in self._hosts.hosts_of(mpid) if host in self._hosts.hosts_of(other)]
-        first = (self._host_of(mpid), self._host_of(other), *both)
+        first = (self.host_of(mpid), self.host_of(other), *both)
         return next((host for host in first if host in both and self._hosts.serves(host)), None)
 
     def storage_on(self, host: int) -> Storage:
@@ -57,5 +57,8 @@ class StorageWays:
             raise Unknown(f"{self._hosts.silence(one.host)}: use another pool until it does")
         return one.storage
 
-    def _host_of(self, mpid: int) -> HostId:
+    def host_of(self, mpid: int) -> HostId:
         return self._hosts.host_of(mpid) or self._hosts.own.host
+
+    def called(self, host: int) -> str:
+        return "" if self._hosts.find(host) is None else self._hosts.called(host)

@@ -7,8 +7,8 @@ The law of these calls:
   seconds; what it was to make is removed again as soon as the pool answers).
 - An object is made out of sight. The database decides: `Trash.settle` tells where an object belongs, after the commit
   that says so. It is never refused: what cannot be done now is done again and again, by the host itself, until it is.
-- A shared pool is one that several hosts have. What a host cannot settle there as KEPT or TRASH is `Unknown`, and told
-  again, maybe to another host: it may be another's turn by then. Nobody removes there what another host may be making.
+- A shared pool is one that several hosts have. What a host cannot settle there is refused, and told again, maybe to
+  another host: it may be another's turn by then. Nobody removes there what another host may be making.
 - One pool that is away, read-only, full or silent costs its own objects, never another pool's.
 - Values are tagged structs: the same calls can cross a wire. Paths never leave the host.
 """
@@ -222,7 +222,7 @@ class Trash(Protocol):
     async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
         """It belongs there now. Never fails: see the law. An object that waits is usable all the same.
 
-        In a shared pool it may raise `Unknown`, which `velocity.storage.routed` makes up for.
+        In a shared pool it may raise `Refused`, which `velocity.storage.routed` makes up for.
         """
 
     async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:

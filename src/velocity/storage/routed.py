@@ -65,9 +65,9 @@ def routed(
     is waited for, by what is being written to it or read from it.
     """
     trash = RoutedTrash(ways, again)
-    pools, blobs = (cast(Any, Part(ways, name)) for name in ("pools", "blobs"))
+    pools, blobs = (cast(Any, Part(ways, name, trash.doubt)) for name in ("pools", "blobs"))
     patient = Patient(pools, blobs, trash, patience)
-    resuming = cast(Blobs, RoutedBlobs(ways, patient))
+    resuming = cast(Blobs, RoutedBlobs(ways, patient, trash))
     jobs = RoutedJobs(ways, trash, resuming)
     return RoutedStorage(
         pools=cast(Pools, RoutedPools(ways, survey, patient, term)),
@@ -137,14 +137,20 @@ class RoutedBlobs:
     But for what comes into a shared pool: another host could go on with it while the first one still writes.
     """
 
-    def __init__(self, ways: Ways, patient: Patient) -> None:
+    def __init__(self, ways: Ways, patient: Patient, trash: RoutedTrash) -> None:
         self._ways = ways
         self._patient = patient
+        self._trash = trash
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self._patient.blobs, call)
 
+    async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
+        self._trash.check(ref)
+        await self._patient.blobs.create(ref, size, deadline=deadline)
+
     async def put(self, ref: MediaRef, *, deadline: float) -> Incoming:
+        self._trash.check(ref)
         return self._coming(ref, await self._patient.blobs.put(ref, deadline=deadline))
 
     async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:
@@ -156,7 +162,7 @@ class RoutedBlobs:
         if not self._ways.called_if_other(ref.pool):
             return opened
         if self._ways.is_shared(ref.pool):
-            return cast(Incoming, Coming(opened, ref, self._patient))
+            return cast(Incoming, Coming(opened, ref, self._patient, self._trash, self._ways.host_of(ref.pool)))
         return ResumedIncoming(self._patient, ref, opened, size)
 
     async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing:
@@ -170,7 +176,9 @@ class Coming:
     No host tidies up there by itself.
     """
 
-    def __init__(self, opened: Incoming, ref: MediaRef, storage: Patient) -> None:
+    def __init__(self, opened: Incoming, ref: MediaRef, storage: Patient, trash: RoutedTrash, host: int) -> None:
+        self._trash = trash
+        self._host = host
         self._opened = opened
         self._ref = ref
         self._storage = storage
@@ -192,28 +200,52 @@ class Coming:
     async def close(self) -> None:
         await self._opened.close()
         if not self._stays:
-            await self._storage.trash.settle(self._ref, Belongs.NOWHERE, deadline=SETTLE)
+            self._trash.doubt(self._ref, self._host)
+            await self._trash.settle(self._ref, Belongs.NOWHERE, deadline=SETTLE)
         self._storage.coming.discard(self._ref)
 
 
 class RoutedTrash:
-    """Keeps `velocity.storage.port.Trash`. What a host was not told, as it does not answer, it is told later."""
+    """Keeps `velocity.storage.port.Trash`. What a host was not told, as it does not answer, it is told later.
+
+    Objects are known by their names there, and one that is made, moved away and made again has the same. So none is
+    begun, brought away or back while what was asked of it before may be done yet.
+    """
 
     def __init__(self, ways: Ways, again: float) -> None:
-        part = Part(ways, "trash")
+        part = Part(ways, "trash", self.doubt)
         self._ways = ways
         self._again = again
         self._lift, self._restore, self._held = part.lift, part.restore, part.held
         self._left: dict[MediaRef, Belongs] = {}
         self._given_up: dict[MediaRef, int | None] = {}
         """The targets of jobs that are to be cancelled yet, each with the job's host; None: its pool's."""
+        self._doubts: dict[MediaRef, int] = {}
+        """Objects in shared pools, each with the host that has not said what became of what it was asked."""
         self._telling: asyncio.Task[None] | None = None
 
+    def doubt(self, ref: MediaRef, host: int) -> None:
+        self._doubts[ref] = host
+
+    def answered(self, mpid: int, host: int) -> None:
+        """Nothing that it was asked before goes on in that pool."""
+        self._doubts = {ref: at for ref, at in self._doubts.items() if (ref.pool, at) != (mpid, host)}
+
+    def check(self, ref: MediaRef, *, begins: bool = True) -> None:
+        """Raises `Unknown` for one that is in doubt, or, if it `begins`, of which something is to be removed yet."""
+        host = self._doubts.get(ref)
+        if host is not None and (called := self._ways.called(host)):
+            raise Unknown(f"{called} has not said what became of it: wait until it answers")
+        if begins and ref in self._left:
+            raise Unknown("what was there of it before is to be removed yet: try again in a moment")
+
     async def lift(self, ref: MediaRef, *, deadline: float) -> None:
+        self.check(ref, begins=False)
         self._left.pop(ref, None)
         await self._lift(ref, deadline=deadline)
 
     async def restore(self, ref: MediaRef, *, deadline: float) -> None:
+        self.check(ref, begins=False)
         self._left.pop(ref, None)
         await self._restore(ref, deadline=deadline)
 
@@ -223,9 +255,14 @@ class RoutedTrash:
 
     async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
         self._left.pop(ref, None)
+        host = self._ways.host_of(ref.pool)
         try:
             await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=deadline)
         except Unknown:
+            if self._ways.is_shared(ref.pool):
+                self.doubt(ref, host)
+            self._tell_later(ref, belongs)
+        except Refused:
             self._tell_later(ref, belongs)
 
     def give_up(self, target: MediaRef, host: int | None) -> None:
@@ -252,7 +289,7 @@ class RoutedTrash:
                 await self._storage_of_job(ref).jobs.cancel(ref, deadline=self._again)
                 self._given_up.pop(ref, None)
             await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=self._again)
-        except Unknown:
+        except Refused:
             return
         if self._left.get(ref) is belongs:
             del self._left[ref]
@@ -280,6 +317,7 @@ class RoutedJobs:
         """The hosts of jobs, by their targets: those of shared pools may go to another host meanwhile."""
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
+        self._trash.check(job.target)
         source, target = (self._ways.storage_of(pool) for pool in (job.source.pool, job.target.pool))
         if (host := self._ways.host_of_both(job.target.pool, job.source.pool)) is not None:
             prepared = await self._ways.storage_on(host).jobs.prepare(job, deadline=deadline)

@@ -19,6 +19,12 @@ class Ways(Protocol):
     def called_if_other(self, mpid: int) -> str:
         """The host of that, for people; empty: our own."""
 
+    def host_of(self, mpid: int) -> int:
+        """That host."""
+
+    def called(self, host: int) -> str:
+        """For people; empty: it is no more."""
+
     def is_shared(self, mpid: int) -> bool:
         """Whether several hosts have the pool."""
 
@@ -35,6 +41,8 @@ class Ways(Protocol):
         """That of one host. Raises `Unknown`."""
 
 
+Doubt = Callable[[MediaRef, int], None]
+"""Hears of a call about an object in a shared pool whose outcome is unknown, and which host was asked."""
 Survey = Callable[[int], Awaitable[object]]
 """Asks the hosts of a shared pool which of them have it."""
 
@@ -42,30 +50,35 @@ Survey = Callable[[int], Awaitable[object]]
 class Part:
     """One part: every call names its pool first, by an object or by itself."""
 
-    def __init__(self, ways: Ways, name: str) -> None:
+    def __init__(self, ways: Ways, name: str, doubt: Doubt = lambda ref, host: None) -> None:
         self._ways = ways
         self._name = name
+        self._doubt = doubt
 
     def __getattr__(self, call: str) -> Any:
         def forwarded(named: MediaRef | int, *given: Any, **more: Any) -> Any:
             mpid = named.pool if isinstance(named, MediaRef) else named
-            if host := self._ways.called_if_other(mpid):
-                return self._elsewhere(host, call, named, given, more)
+            host = self._ways.called_if_other(mpid)
+            if host or self._ways.is_shared(mpid):
+                return self._watched(host, call, named, given, more)
             return getattr(getattr(self._ways.storage_of(mpid), self._name), call)(named, *given, **more)
 
         self.__dict__[call] = forwarded
         return forwarded
 
-    async def _elsewhere(
+    async def _watched(
         self, host: str, call: str, named: MediaRef | int, given: tuple[Any, ...], more: dict[str, Any]
     ) -> Any:
-        """What does not answer is told with the host's name."""
+        """What does not answer is told with the host's name, and is in doubt where another host can go on."""
         mpid = named.pool if isinstance(named, MediaRef) else named
+        at, storage = self._ways.host_of(mpid), self._ways.storage_of(mpid)
         try:
-            answer = await getattr(getattr(self._ways.storage_of(mpid), self._name), call)(named, *given, **more)
+            answer = await getattr(getattr(storage, self._name), call)(named, *given, **more)
         except Unknown as unknown:
+            if isinstance(named, MediaRef) and self._ways.is_shared(mpid):
+                self._doubt(named, at)
             raise _named(host, unknown) from None
-        return Held(answer, host) if call in HELD else answer
+        return Held(answer, host) if host and call in HELD else answer
 
 
 HELD = ("put", "resume", "get")

@@ -89,7 +89,7 @@ class PoolFiles:
             file.unlink()
         except OSError as error:
             log.warning("%s belongs to no medium and cannot be removed now: %s", file, error)
-            if again:
+            if again and not self.places.shared:
                 self._left[file.name] = Belongs.NOWHERE
 
     def path(self, name: str) -> Path:
@@ -180,10 +180,10 @@ class PoolFiles:
         """Whether something is to be done that the file system refused."""
         return bool(self._left)
 
-    def settle(self, name: str, belongs: Belongs, *, again: bool = False) -> None:
+    def settle(self, name: str, belongs: Belongs, *, again: bool = False, told: bool = False) -> None:
         """Put it where it belongs, now or later. `again`: only if it is left to do.
 
-        Raises `OSError` in a shared pool alone, where nothing is done later but to remove.
+        In a shared pool nothing is done later: raises `OSError` if it was `told`, and will be again.
         """
         with self._turn:
             if again and self._left.get(name) != belongs:
@@ -193,11 +193,12 @@ class PoolFiles:
                     raise OSError(errno.ENODEV, "the pool is away")
                 self._put(name, belongs)
             except OSError as error:
-                if self.places.shared and belongs is not Belongs.NOWHERE:
-                    raise  # who told it tells it again, maybe to another host: this one would be late
+                if told and self.places.shared:
+                    raise  # maybe to another host: this one would be late
                 if not again:
                     log.warning("%s cannot be put in order now, will retry: %s", self._path / name, error)
-                self._left[name] = belongs
+                if not self.places.shared:
+                    self._left[name] = belongs
             else:
                 self._left.pop(name, None)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory import direct_io
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.host_pool import HostFiles
@@ -251,9 +252,10 @@ class DirectoryTrash:
         pool = self._directories.find(ref.pool)
         if pool is not None:
             try:
-                await pool.threads.do(deadline, pool.files.settle, file_name(ref), belongs)
+                await pool.threads.do(deadline, lambda: pool.files.settle(file_name(ref), belongs, told=True))
             except OSError as error:
-                raise Unknown(f"pool {pool.places.name!r} cannot be put in order now: {error.strerror}") from None
+                words = f"pool {pool.places.name!r} cannot be put in order now: {error.strerror}"
+                raise Refused(Problem.POOL_AWAY, words) from None
             except Unknown:
                 if pool.places.shared:
                     raise

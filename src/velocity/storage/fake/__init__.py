@@ -263,7 +263,7 @@ class FakeTrash:
 
     async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
         if ref.pool in self._line.host.pools:
-            await self._line.settle(ref, belongs, deadline)
+            await self._line.settle(ref, belongs, deadline, told=True)
 
     async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:
         def sum_up(one: FakePool) -> int:

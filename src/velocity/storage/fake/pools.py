@@ -315,15 +315,16 @@ class FakeDevice:
     def _unknown(self, pool: FakePool) -> Unknown:
         return Unknown(f"the disk of pool {pool.name!r} does not respond: use another pool until it does")
 
-    async def settle(self, ref: MediaRef, belongs: Belongs, deadline: float) -> None:
-        """Now or later; of a shared pool now, or to be told again."""
+    async def settle(self, ref: MediaRef, belongs: Belongs, deadline: float, *, told: bool = False) -> None:
+        """Now or later; of a shared pool now. Raises `Refused` there, if it was `told`, and will be again."""
         if self.cut:
             await asyncio.Event().wait()
-        if self.pool(ref.pool).shared is not None and belongs is not Belongs.NOWHERE:
+        if self.pool(ref.pool).shared is not None:
             try:
                 await self.call(ref.pool, deadline, lambda pool: pool.settle(ref, belongs))
-            except Refused as refused:
-                raise Unknown(refused.message) from None
+            except Refused:
+                if told:
+                    raise
             return
         self.pool(ref.pool).left[ref] = belongs
         await self._settle(ref, belongs, deadline)
