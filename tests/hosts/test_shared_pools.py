@@ -16,14 +16,8 @@ from tests.hosts.together import attaching, machine, together
 from tests.patience import eventually
 from velocity.config import PoolSetting
 from velocity.contract.problems import Refused
-from velocity.hosts.port import AttachedHost, OfferedPool
-from velocity.hosts.shared_pools import SharedPools
-from velocity.hypervisor.attached import AttachedHosts
-from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId
 from velocity.storage.directory.places import LED, MARK
-from velocity.storage.fake import connect
-from velocity.storage.fake.pools import FakeHost, FakeShared
 
 pytestmark = pytest.mark.anyio
 
@@ -334,18 +328,6 @@ def test_the_command_line_shows_which_hosts_have_a_shared_pool(tmp_path: Path) -
         listed = {line.split()[1]: line for line in host.ok("pool", "list").splitlines()}
         assert listed["shared"].endswith(", b")
         assert listed["own-b"].endswith(" b")
-
-
-@pytest.mark.holds("MANY-120")
-async def test_hosts_are_told_what_the_first_of_them_says_in_the_same_look() -> None:
-    storage = FakeShared("its identity")
-    a, b = (FakeHost(shared={(MPID, NAME): storage}) for _ in range(2))
-    a.pools[MPID].taken = storage.identity
-    pools = (OfferedPool(MPID, NAME, shared=True),)
-    hosts = AttachedHosts(AttachedHost(A, "a", FakeHypervisor(), connect(a), pools))
-    hosts.put(AttachedHost(B, "b", FakeHypervisor(), connect(b), pools))
-    await SharedPools(hosts).survey(MPID)
-    assert b.pools[MPID].taken == storage.identity
 
 
 @pytest.mark.holds("MANY-138")
