@@ -61,8 +61,7 @@ class Media(Served):
         self.run(self.first())
 
     async def first(self) -> None:
-        self.host = FakeHost((1, "good"), (2, "usb"))
-        self.usb = self.host.pools[2]
+        self.begin_hosts()
         await self.start()
         packed = lzma.compress(UNPACKED, preset=0)
         self.packed = (await self.w.upload(packed, x_velocity_name="packed", x_velocity_type="DISK"))["mid"]
@@ -70,6 +69,10 @@ class Media(Served):
             _, name, asking = self.asked(way, 0)
             assert await asking
             await self.compare(name, way, (dict(self.kept), {}), True)
+
+    def begin_hosts(self) -> None:
+        self.host = FakeHost((1, "good"), (2, "usb"))
+        self.usb = self.host.pools[2]
 
     async def start(self) -> None:
         pools = [PoolSetting(mpid=one.mpid, name=one.name, path=self.data / one.name) for one in
