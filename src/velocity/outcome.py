@@ -64,6 +64,7 @@ class Outcome:
         except asyncio.CancelledError:
             doing.cancel()
             await asyncio.wait({doing})
+            work.close()  # it may not have begun
             raise
         finally:
             del self._waiting[told]

@@ -95,10 +95,10 @@ def test_media_under_faults_of_two_hosts_that_share_their_pool(say: Callable[[st
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=30, max_examples=400 if whole else 12, deadline=None, derandomize=not whole, database=None,
+        stateful_step_count=30, max_examples=400 if whole else 6, deadline=None, derandomize=not whole, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     run_state_machine_as_test(Chosen, settings=chosen)
     say(f"media in a shared pool under faults: {dict(sorted(Chosen.counted.items()))}, nothing lost")
-    assert Chosen.counted["kills"] >= 10
-    assert Chosen.counted["media compared"] >= 40
+    assert Chosen.counted["kills"] >= 5
+    assert Chosen.counted["media compared"] >= 20
