@@ -12,19 +12,21 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.host import hosting
+from tests.hosts.sharing import Shared
 from tests.hosts.together import Other, attaching
 from tests.web.conftest import NewPerson
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 
 
-@pytest.mark.holds("PAGE-49", "MANY-116", "MANY-171")
+@pytest.mark.holds("PAGE-49", "MANY-116", "MANY-130", "MANY-171")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
-    b = Other(2, "backyard", (20, "fast"))
-    with hosting(tmp_path / "data", attach=attaching(b)) as host:
+    shared = Shared(tmp_path, "backyard")
+    b = shared.b
+    with hosting(tmp_path / "data", attach=attaching(b), pools=shared.pools()) as host:
         for name in ("here", "there"):
             host.ok("vm", "create", name, "--memory", "64M", "--host", "1" if name == "here" else "backyard")
-        for name, pool in (("disk of here", "1"), ("disk of there", "fast")):
+        for name, pool in (("disk of here", "1"), ("disk of there", "own-backyard")):
             host.ok("media", "create", name, "--size", "1M", "--pool", pool)
         one = person(host.url)
         one.sign_in("root")
@@ -61,6 +63,11 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         host.ok("node", "set", "backyard", "--keeps-copy")
         one.go("/hosts")
         expect(page.get_by_text("No copy of the database yet")).to_be_visible()
+
+        one.go("/groups/0")
+        pools = page.get_by_role("table", name="Pools")
+        expect(pools.get_by_role("row", name="own-backyard")).to_contain_text("on backyard")
+        expect(pools.get_by_role("row", name="shared")).to_contain_text(", backyard")
 
         host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
         one.go("/")
