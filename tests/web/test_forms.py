@@ -95,6 +95,28 @@ def test_a_nic_comes_into_the_boot_order_and_goes_to_its_front(furnished: Host, 
     assert (info.nics[0].boot, info.media[0].boot, info.drives) == (1, 2, [])
 
 
+@pytest.mark.holds("PAGE-73")
+def test_a_vm_gets_a_new_disk_where_its_disks_are(furnished: Host, somebody: Person) -> None:
+    page = somebody.page
+    with Client(furnished.url, furnished.key) as client:
+        vmid = client.create_vm(name="grows", gid=0, cpus=1, memory_mib=64).vmid
+        somebody.go(f"/vms/{vmid}/settings")
+        named(page, "Add a new disk…").click()
+        dialog = page.get_by_role("dialog", name="Create an empty disk")
+        dialog.get_by_label("Name").fill("more")
+        dialog.get_by_label("Size").fill("1 MiB")
+        dialog.get_by_role("button", name="Create").click()
+        expect(page.get_by_role("group", name="Medium 1: more")).to_contain_text("Disk, 1 MiB")
+        assert somebody.violations("#media") == []
+        named(page, "Review and save…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        (attached,) = client.show_vm(vmid=vmid).media
+        client.delete_vm(vmid=vmid, purge=True)
+        client.delete_medium(mid=attached.mid, purge=True)
+    assert not attached.readonly
+
+
 def field(page: Page, label: str) -> Locator:
     return page.get_by_role("textbox", name=label, exact=True)
 

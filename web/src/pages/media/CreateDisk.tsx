@@ -15,8 +15,19 @@ import { useTarget } from "./target";
 
 const FIELDS = ["gid", "mpid", "name", "size"];
 
-export function CreateDisk({ onClose }: { onClose: () => void }) {
-  const target = useTarget();
+export function CreateDisk({
+  first,
+  about,
+  onMade,
+  onClose,
+}: {
+  /** Where it is to go, until something else is chosen. */
+  first?: { gid: number };
+  about?: string;
+  onMade?: (mid: string) => void;
+  onClose: () => void;
+}) {
+  const target = useTarget(first);
   const act = useAction();
   const refused = useRefusal(FIELDS);
   const [typed, setTyped] = useState<string>();
@@ -34,7 +45,8 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
       done: `${name} is created`,
       do: async () => {
         try {
-          return await call("put", "/m/media/create", body);
+          const { mid } = await call("put", "/m/media/create", body);
+          onMade?.(mid);
         } catch (error) {
           refused.set(error);
           throw error;
@@ -45,6 +57,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
   return (
     <FormDialog
       title="Create an empty disk"
+      about={about}
       verb="Create"
       ready={!naming && !sizing && target.mpid !== undefined}
       refusal={refused.last}

@@ -31,7 +31,7 @@ function closedBy(pool: PoolInfo): string {
 }
 
 /** Begins with what was chosen the last time. `gid` and `mpid`, if given, are tried before that. */
-export function useTarget(first?: { gid: number; mpid: number }): Target {
+export function useTarget(first?: { gid: number; mpid?: number }): Target {
   const groups = useGroupsWhere("media.create");
   const last = useMemo(() => first ?? readStored<{ gid?: number; mpid?: number }>(LAST, {}), [first]);
   const [wantedGid, setWantedGid] = useState(last.gid);

@@ -8,12 +8,14 @@ import {
   FormSelectOption,
   FormSelectOptionGroup,
 } from "@patternfly/react-core";
+import { useMemo, useState } from "react";
 import { AlterVm } from "@/api/limits";
-import type { Medium } from "@/api/live";
+import { type Medium, useMay } from "@/api/live";
 import type { Attachment, HostRef } from "@/api/schema";
 import { Icon } from "@/look/Icon";
 import { useAttachable, useReachable } from "@/ui/attachable";
 import { useGroupPath } from "@/ui/groups";
+import { CreateDisk } from "../../media/CreateDisk";
 import { warningOf } from "../../media/warning";
 import { hasList } from "./boot";
 import { moved } from "./draft";
@@ -34,6 +36,9 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid, host
     reachable.filter((one) => !media.some((it) => it.mid === one.mid)),
     vmid,
   );
+  const may = useMay();
+  const [creates, setCreates] = useState(false);
+  const group = useMemo(() => ({ gid }), [gid]);
   const words = (medium: Medium) => mediumWords(medium, known, gid, vmid, path);
   const add = (mid: string) => {
     const medium = known.find((one) => one.mid === mid);
@@ -178,6 +183,21 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid, host
               ))}
           </FormSelect>
         </FormGroup>
+      )}
+      {!disabled && media.length < AlterVm.media.maxItems && may("media.create", gid) && (
+        <div>
+          <Button variant="link" isInline icon={<Icon name="plus" />} onClick={() => setCreates(true)}>
+            Add a new disk…
+          </Button>
+        </div>
+      )}
+      {creates && (
+        <CreateDisk
+          first={group}
+          about="It is attached when the changes are saved."
+          onMade={(mid) => change({ media: [...media, { mid, mode: "VIRTIO", readonly: false }] })}
+          onClose={() => setCreates(false)}
+        />
       )}
     </FormSection>
   );
