@@ -172,6 +172,7 @@ async def test_a_move_that_is_abandoned_leaves_it_where_it_is_and_can_be_tried_a
         await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)
     sending.cancel()
     await asyncio.wait({sending})
+    await runs_again(pair, who)  # although the target is there yet, and nothing comes through
     await is_back(pair, who, arriving)
     pair.link.go_on()
     await moves(pair, who, arriving)
@@ -206,13 +207,18 @@ async def is_back(pair: Pair, who: Incarnation, arriving: Incarnation) -> None:
     assert await fact(pair, arriving, target=True) is Fact.ABSENT
     with pytest.raises(NotRunning):
         await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
+    await runs_again(pair, who)
+    assert await pair.source.left_of_moves(who) == []
+    assert who.machine not in await pair.target.hypervisor.hosts.kept(HOST, deadline=DEADLINE)
+
+
+async def runs_again(pair: Pair, who: Incarnation) -> None:
+    """And is as it was, for whoever asks something of it."""
     async with asyncio.timeout(DEADLINE):
         while not await pauses(pair, who):
             await asyncio.sleep(0.01)
     await pair.source.hypervisor.machines.resume(who, deadline=DEADLINE)
     assert await fact(pair, who) is Fact.RUNNING
-    assert await pair.source.left_of_moves(who) == []
-    assert who.machine not in await pair.target.hypervisor.hosts.kept(HOST, deadline=DEADLINE)
 
 
 async def moves(pair: Pair, who: Incarnation, before: Incarnation) -> None:

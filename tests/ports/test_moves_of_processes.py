@@ -78,10 +78,10 @@ async def test_a_target_whose_node_is_started_again_waits_for_nobody(tmp_path: P
         arriving, landing = await received(pair, who)
         await pair.target.restart()
         await pair.target.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
-        with pytest.raises(HypervisorError):
-            async for _ in pair.source.hypervisor.mobility.send(who, landing, COPIED, deadline=DEADLINE):
-                pass
         async with asyncio.timeout(DEADLINE):
             while await fact(pair, arriving, target=True) is Fact.INCOMING:
                 await asyncio.sleep(0.05)
+        with pytest.raises(HypervisorError):
+            async for _ in pair.source.hypervisor.mobility.send(who, landing, COPIED, deadline=DEADLINE):
+                pass
         await is_back(pair, who, arriving)
