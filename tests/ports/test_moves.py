@@ -143,6 +143,7 @@ async def test_one_that_was_handed_over_comes_back_only_under_a_higher_epoch(pai
     with pytest.raises(NotRunning):
         await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)
     await pair.source.hypervisor.machines.pause(next_run(arriving), deadline=DEADLINE)
+    assert await pair.source.left_of_moves(next_run(arriving)) == []
     with pytest.raises(HypervisorError, match="not handed over"):
         await back(next_run(arriving, 2), deadline=DEADLINE)
 

@@ -10,12 +10,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec, until
-from velocity.hypervisor.port import Bus, Copied, Fact, FactCause, FactReport, HypervisorError, Landing, MachineSpec
+from tests.ports.pairs import opened
+from tests.ports.subjects import DEADLINE, QemuSubject, machine, next_run, spec, until
+from tests.ports.test_changes import disk, medium
+from velocity.hypervisor.port import (
+    Bus,
+    Copied,
+    Fact,
+    FactCause,
+    FactReport,
+    HypervisorError,
+    Incarnation,
+    Landing,
+    MachineSpec,
+)
 from velocity.hypervisor.qemu.event_interpreter import EventInterpreter
 from velocity.hypervisor.qemu.layout import cold, placed
 from velocity.hypervisor.qemu.moves import network, secrecy
 from velocity.hypervisor.qemu.moves.network import MovePorts
+from velocity.storage.directory.places import file_name, host_places
 from velocity.storage.port import variables
 
 pytestmark = pytest.mark.anyio
@@ -47,19 +60,22 @@ async def test_only_who_has_the_key_is_let_in_and_strangers_hold_up_nobody() -> 
     ports.close()
 
 
-async def test_ports_that_others_have_are_passed_over_and_their_lack_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 40400)):
-        ports = network.listen("127.0.0.1", range(40400, 40403))
-        assert [one.getsockname()[1] for one in (ports.memory, ports.disks)] == [40401, 40402]
-        with pytest.raises(HypervisorError, match="move_ports"):
-            network.listen("127.0.0.1", range(40400, 40403))
-        assert not network.is_connected(40401)
-        one = await network.connect("127.0.0.1", 40401)
-        assert network.is_connected(40401)
+@pytest.mark.parametrize("address", ["127.0.0.1", ""])
+async def test_ports_that_others_have_are_passed_over_and_their_lack_is_told(address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        ports = network.listen(address, range(taken, taken + 100))
+        memory, disks = (one.getsockname()[1] for one in (ports.memory, ports.disks))
+        assert taken < memory < disks
+        with pytest.raises(HypervisorError, match=r"Address already in use.*move_ports"):
+            network.listen(address, range(taken, taken + 1))
+        assert not network.is_connected(memory)
+        one = await network.connect("127.0.0.1", memory)
+        assert network.is_connected(memory)
         one.close()
         ports.close()
     with pytest.raises(HypervisorError, match="move_ports"):
-        await network.connect("127.0.0.1", 40401)
+        await network.connect("127.0.0.1", memory)
 
 
 async def test_the_address_that_others_are_told() -> None:
@@ -155,3 +171,34 @@ async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path,
     await mobility.release(who, deadline=DEADLINE)
     assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT
     await host.close()
+
+
+@pytest.mark.guest
+@pytest.mark.holds("MANY-78")
+async def test_a_disk_that_both_hosts_have_is_written_to_by_one_of_them(tmp_path: Path, runtime: Path) -> None:
+    """It is not copied, and locked by whoever runs: so the source may go on as long as the target was not let run."""
+    async with opened("qemu", tmp_path, runtime) as pair:
+        a, b = pair.source, pair.target
+        assert isinstance(a, QemuSubject) and isinstance(b, QemuSubject)
+        a.provide(medium(0))
+        ours, theirs = (host_places(one.options.data_dir).kept(file_name(medium(0))) for one in (a, b))
+        theirs.parent.mkdir(parents=True)
+        theirs.hardlink_to(ours)
+        made = msgspec.structs.replace(spec(a.hypervisor), disks=(disk(0, Bus.BLOCK),))
+        who = machine()
+        await a.hypervisor.machines.start(who, made, deadline=DEADLINE)
+
+        async def sent(by: Incarnation, arriving: Incarnation) -> None:
+            landing = await b.hypervisor.mobility.receive(arriving, made, b"", (), deadline=DEADLINE)
+            async for _ in a.hypervisor.mobility.send(by, landing, (), deadline=DEADLINE):
+                pass
+
+        await sent(who, next_run(who))
+        await b.hypervisor.mobility.release(next_run(who), deadline=DEADLINE)
+        back = next_run(who, 2)
+        await a.hypervisor.mobility.back(back, deadline=DEADLINE)
+        await sent(back, next_run(back))
+        await b.hypervisor.mobility.take(next_run(back), b"", deadline=DEADLINE)
+        with pytest.raises(HypervisorError, match="lock"):
+            await a.hypervisor.mobility.back(next_run(back, 2), deadline=DEADLINE)
+        assert (await b.hypervisor.machines.facts(next_run(back), deadline=DEADLINE)).fact is Fact.RUNNING

@@ -30,6 +30,7 @@ from velocity.hypervisor.qemu.moves.departure import Departure
 from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.moves.network import MovePorts, listen
 from velocity.hypervisor.qemu.moves.places import read, told
+from velocity.hypervisor.qemu.moves.undo import clear
 from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns
@@ -163,6 +164,7 @@ class QemuMobility:
         if session.who != who or entry.run.between is Between.HANDED:
             session = await self._become(entry, who)
         if (await session.status.facts(deadline=deadline / 2)).fact is Fact.HANDED:
+            await clear(session)  # of what led to its target, which has ended
             await session.resume(deadline=deadline / 2)
         return self._news.told
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hmac
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,12 +79,22 @@ def listen(address: str, ports: range) -> Ports:
 def _listen(address: str, ports: Iterator[int]) -> socket.socket:
     words = "all are taken"
     for port in ports:
-        family = socket.AF_INET6 if ":" in address or not address else socket.AF_INET
         try:
-            return patient(socket.create_server((address, port), family=family, dualstack_ipv6=not address))
+            return patient(_server(address, port))
         except OSError as error:
-            words = error.strerror or str(error)
+            words = os.strerror(error.errno or errno.EADDRINUSE)
     raise HypervisorError(f"no port is free on this host for a machine that comes to it ({words}): see move_ports")
+
+
+def _server(address: str, port: int) -> socket.socket:
+    if address:
+        return socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise
+        return socket.create_server(("", port))  # this host has no IPv6
 
 
 def patient(one: socket.socket) -> socket.socket:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 from msgspec import structs
@@ -18,6 +17,7 @@ from velocity.hypervisor.qemu.event_interpreter import STANDS_STILL
 from velocity.hypervisor.qemu.moves import secrecy
 from velocity.hypervisor.qemu.moves.parameters import CALL
 from velocity.hypervisor.qemu.run_note import Between
+from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 
 NAME = "move-"
@@ -55,44 +55,50 @@ async def note(place: HostDirectories, entry: RunEntry, between: Between | None)
 
 
 async def _undone(entry: RunEntry) -> bool:
-    async def execute(command: str, **arguments: Any) -> Any:
-        return await entry.session.execute(command, deadline=CALL, **arguments)
-
-    if (await execute("query-status"))["status"] == HANDED:
+    session = entry.session
+    if await _status(session) == HANDED:
         return True
-    await _break_off(execute)
-    while (now := (await execute("query-migrate")).get("status")) in UNDER_WAY:
+    await _break_off(session)
+    while (now := (await _ask(session, "query-migrate")).get("status")) in UNDER_WAY:
         if now != "cancelling":
-            await execute("migrate_cancel")
+            await _ask(session, "migrate_cancel")
         await asyncio.sleep(AGAIN)
-    status = (await execute("query-status"))["status"]
+    status = await _status(session)
     if status == STANDS_STILL:  # not for long
         raise HypervisorError("it does not go on yet")
-    await clear(execute)
-    return bool(status == HANDED)
+    await clear(session)
+    return status == HANDED
 
 
-async def _break_off(execute: Callable[..., Any]) -> None:
+async def _ask(session: WatchedRun, command: str, **arguments: Any) -> Any:
+    return await session.execute(command, deadline=CALL, **arguments)
+
+
+async def _status(session: WatchedRun) -> str:
+    return str((await _ask(session, "query-status"))["status"])
+
+
+async def _break_off(session: WatchedRun) -> None:
     """Its connections, as a call over one that is dead would not end."""
     ours = [
         one
-        for one in await execute("query-yank")
+        for one in await _ask(session, "query-yank")
         if one["type"] == "migration" or str(one.get("node-name", "")).startswith(NAME)
     ]
     if ours:
-        await execute("yank", instances=ours)
+        await _ask(session, "yank", instances=ours)
 
 
-async def clear(execute: Callable[..., Any]) -> None:
-    """Remove its jobs, nodes and credentials."""
-    while jobs := [one for one in await execute("query-jobs") if one["id"].startswith(NAME)]:
+async def clear(session: WatchedRun) -> None:
+    """Remove the jobs, nodes and credentials of a move. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+    while jobs := [one for one in await _ask(session, "query-jobs") if one["id"].startswith(NAME)]:
         for one in jobs:
             with contextlib.suppress(HypervisorError):  # it is ending already
-                await execute("block-job-cancel", device=one["id"], force=True)
+                await _ask(session, "block-job-cancel", device=one["id"], force=True)
         await asyncio.sleep(AGAIN)
-    for one in await execute("query-named-block-nodes", flat=True):
+    for one in await _ask(session, "query-named-block-nodes", flat=True):
         if one["node-name"].startswith(NAME):
-            await execute("blockdev-del", **{"node-name": one["node-name"]})
-    await execute("migrate-set-parameters", **{"tls-creds": ""})
-    if any(one["name"] == secrecy.OBJECT for one in await execute("qom-list", path="/objects")):
-        await execute("object-del", id=secrecy.OBJECT)
+            await _ask(session, "blockdev-del", **{"node-name": one["node-name"]})
+    await _ask(session, "migrate-set-parameters", **{"tls-creds": ""})
+    if any(one["name"] == secrecy.OBJECT for one in await _ask(session, "qom-list", path="/objects")):
+        await _ask(session, "object-del", id=secrecy.OBJECT)
