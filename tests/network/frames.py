@@ -9,8 +9,9 @@ from itertools import count
 OTHER = bytes.fromhex("525400000002")
 SPANNING_TREE = bytes.fromhex("0180c2000000")
 GUEST, HOST = IPv4Address("198.51.100.9"), IPv4Address("198.51.100.1")
+NOBODY = IPv4Address(0)
 GUEST6, HOST6 = IPv6Address("fe80::9"), IPv6Address("fe80::1")
-ARP, IPV4, IPV6, VLAN, QINQ = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88A8
+ARP, RARP, IPV4, IPV6, VLAN, QINQ = 0x0806, 0x8035, 0x0800, 0x86DD, 0x8100, 0x88A8
 HOP_BY_HOP, ICMP, TCP, UDP, FRAGMENT, ICMPV6, DESTINATION = 0, 1, 6, 17, 44, 58, 60
 
 _numbers = count(1)
@@ -41,6 +42,11 @@ def llc(source: bytes, kind: int, payload: bytes) -> bytes:
 def arp(mac: bytes, address: IPv4Address = GUEST, operation: int = 2, length: int = 6) -> bytes:
     sizes = struct.pack(">HHBBH", 1, IPV4, length, 4, operation)
     return sizes + mac + bytes(length - 6) + address.packed + bytes(6) + HOST.packed
+
+
+def rarp(mac: bytes, target: bytes = b"", operation: int = 3, address: IPv4Address = NOBODY) -> bytes:
+    head = struct.pack(">HHBBH", 1, IPV4, 6, 4, operation)
+    return head + mac + address.packed + (target or mac) + address.packed
 
 
 def checksum(data: bytes) -> int:
@@ -117,6 +123,7 @@ def honest(own: bytes) -> dict[str, bytes]:
     return {
         "ARP": ether(own, ARP, arp(own)),
         "ARP, looking for a double": ether(own, ARP, arp(own, address=IPv4Address(0), operation=1)),
+        "RARP of a NIC that has moved": ether(own, RARP, rarp(own)),
         "DNS": ether(own, IPV4, ipv4(UDP, udp(5353, 53))),
         "TCP": ether(own, IPV4, ipv4(TCP, bytes(20))),
         "an echo": ether(own, IPV4, ipv4(ICMP, b"\x08\0\0\0\0\1\0\1")),
@@ -148,6 +155,10 @@ def of_the_network(own: bytes) -> dict[str, bytes]:
         "ARP for the host": ether(own, ARP, arp(own, address=HOST)),
         "ARP in another's name": ether(own, ARP, arp(OTHER)),
         "ARP of another length": ether(own, ARP, arp(OTHER, length=7)),
+        "RARP in another's name": ether(own, RARP, rarp(OTHER)),
+        "RARP for another": ether(own, RARP, rarp(own, target=OTHER)),
+        "a RARP server": ether(own, RARP, rarp(own, operation=4)),
+        "RARP with an address": ether(own, RARP, rarp(own, address=GUEST)),
         "IPv4 as the host": ether(own, IPV4, ipv4(UDP, udp(5353, 53), source=HOST)),
         "IPv6 as the host": ether(own, IPV6, ipv6(UDP, udp(5353, 53), source=HOST6)),
         "a DHCP server": ether(own, IPV4, ipv4(UDP, udp(67, 68))),

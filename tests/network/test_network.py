@@ -131,12 +131,12 @@ run = nic_links.with_links(place, Run(UUID(int=1), 1, "", uid=7), wanted.nics)
 link = Path("/sys/class/net") / run.links[0]
 for _ in range(2):
     with contextlib.ExitStack() as copies:
-        nic_links.connect_nics(place, run, wanted, copies)
+        nic_links.connect_nics(place, run, wanted, copies, {})
     assert link.exists(), "whoever had it for the guest has closed it"
     nic_links.disconnect(place, run, run.links[0])
     assert not link.exists()
 with contextlib.ExitStack() as copies:
-    nic_links.connect_nics(place, run, wanted, copies)
+    nic_links.connect_nics(place, run, wanted, copies, {})
     place.taps.close()
     assert link.exists(), "the guest has it yet when the server ends"
 assert not link.exists(), "no server, no guest: nothing is left"

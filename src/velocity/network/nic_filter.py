@@ -4,7 +4,8 @@ Each NIC has a chain of its own at its link, where a frame comes from the guest:
 from it where a MAC address is. What no rule accepts is dropped. nft(8)
 
 - Every frame bears the NIC's own MAC address.
-- It is ARP, IPv4 or IPv6, in no VLAN. What is ARP or neighbour discovery names the NIC's own MAC address, too.
+- It is ARP, IPv4 or IPv6, in no VLAN. What is ARP or neighbour discovery names the NIC's own MAC address, too. Of RARP
+  it is the one question by which bridges learn where the NIC is.
 - It bears none of the host's own addresses on that network.
 - It is no router's (advertisements, redirects) and no DHCP server's.
 
@@ -25,6 +26,7 @@ from velocity.network import nft
 TABLE = "velocity"
 """One for all servers of the host: no two links have the same name."""
 
+RARP = "0x8035"
 Hook = Literal["ingress", "egress"]
 """Where frames of a guest come: into the host by a tap, out to the host NIC by a macvtap."""
 Address = IPv4Address | IPv6Address
@@ -43,9 +45,16 @@ def rules(mac: str, *, trusted: bool, hosts: Sequence[Address], own: Sequence[Ad
         yield from _own(mac, own)
     yield from (f"ether type arp arp saddr ip {one} drop" for one in hosts if one.version == 4)
     yield f"ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ether {mac} accept"
+    yield f"ether type {RARP} {_here(mac)} accept"
     yield from (f"ether type ip {rule}" for rule in _ipv4(hosts))
     yield from (f"ether type ip6 {rule}" for rule in _ipv6(hosts))
     yield from (f"ether type ip6 ip6 nexthdr icmpv6 {rule}" for rule in _neighbours(mac, hosts))
+
+
+def _here(mac: str) -> str:
+    """What QEMU says of a NIC that has come from another host, so that bridges learn where it is. RFC 903"""
+    own = mac.replace(":", "")
+    return f"@nh,0,64 0x0001080006040003 @nh,64,48 0x{own} @nh,112,32 0 @nh,144,48 0x{own} @nh,192,32 0"
 
 
 def _own(mac: str, own: Sequence[Address]) -> Iterator[str]:
