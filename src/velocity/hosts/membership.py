@@ -19,9 +19,10 @@ from velocity.contract import joining, nodes
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.copies import Copies
 from velocity.hosts.lost import LostHosts
-from velocity.hosts.members import API, Dialing, JoinToken, Known, Member, MemberStore, Sealed
+from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStore, Sealed
 from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
+from velocity.hosts.shown import shown
 from velocity.hypervisor.port import HostId
 
 log = logging.getLogger(__name__)
@@ -156,49 +157,9 @@ class Membership:
         return self._shown(self._roster.get(host), count)
 
     def _shown(self, one: Member, count: Mapping[int, int]) -> nodes.NodeInfo:
-        given = self._given(one.host)
         trouble = "" if one.own else self._connections.trouble(one.host)
-        known = one.known
-        facts: dict[str, object] = {}
-        if known is not None:
-            facts = {
-                "version": known.version,
-                "hostname": known.hostname,
-                "hypervisor": known.facts.hypervisor,
-                "accelerator": known.facts.accelerator,
-                "max_vm_cpus": known.facts.max_cpus,
-                "memory_mib": known.facts.memory,
-            }
-            facts |= {"cpus": known.facts.cpus} if known.facts.cpus else {}
-        if one.own and one.address:
-            facts |= {"address": one.address}
-        if not one.own:
-            facts |= {"uuid": one.uuid, "address": one.address, "joined": one.joined}
-            facts |= {"certificate_expires": known.certificate_expires} if known else {}
-            facts |= {"since": one.heard} if trouble and one.heard else {}
-            facts |= self._shown_copy(one)
-        facts |= self.lost.shown(one)
-        return nodes.NodeInfo(
-            host=one.host,
-            name=one.name,
-            own=one.own,
-            state=self.lost.state(one),
-            duty=one.duty.value,
-            labels=dict(one.labels),
-            vms=count.get(one.host, 0),
-            cpus_given=given.cpus,
-            memory_given_mib=given.memory_mib,
-            pools=[nodes.NodePool(mpid=pool.mpid, name=pool.name) for pool in known.pools] if known else [],
-            nics=[nodes.NodeNic(nicid=nicid, identifier=name) for nicid, name in known.nics.items()] if known else [],
-            message=trouble or _version(known) or UNSET,
-            **facts,  # type: ignore[arg-type]
-        )
-
-    def _shown_copy(self, one: Member) -> dict[str, object]:
-        if one.own or not one.keeps_copy:
-            return {}
-        kept = self._copies.of(one)
-        return {"keeps_copy": True, "copied": kept.at or UNSET, "copy_message": kept.trouble or UNSET}
+        kept = self._copies.of(one) if one.keeps_copy and not one.own else None
+        return shown(one, count.get(one.host, 0), self._given(one.host), trouble, kept, self.lost)
 
     # Joining
 
@@ -346,21 +307,6 @@ class Membership:
         await self._connections.let_go(member.host)
         self._roster.drop(member.host)
         self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
-
-
-def _version(known: Known | None) -> str:
-    """That its version is another one, and what follows; empty: it is not."""
-    if known is None or known.api == API:
-        return ""
-    if known.api > API:
-        return (
-            f"it runs Velocity {known.version}, which is newer than this server: upgrade the server, and next time "
-            "before its hosts"
-        )
-    return (
-        f"it runs Velocity {known.version}, which is older than this server, and lacks what is new since: upgrade it, "
-        "and restart velocity-node there"
-    )
 
 
 def _refused() -> Refused:

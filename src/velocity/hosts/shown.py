@@ -1,0 +1,66 @@
+"""A host as it is told."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from velocity.access.rules import Amount
+from velocity.contract import nodes
+from velocity.hosts.copies import KeptCopy
+from velocity.hosts.lost import LostHosts
+from velocity.hosts.members import API, Known, Member
+
+
+def shown(one: Member, vms: int, given: Amount, trouble: str, kept: KeptCopy | None, lost: LostHosts) -> nodes.NodeInfo:
+    """`vms` belong to it and were `given` that. `trouble`: why it does not answer; `kept`: its copy of the database."""
+    known = one.known
+    facts: dict[str, object] = {}
+    if known is not None:
+        facts = {
+            "version": known.version,
+            "hostname": known.hostname,
+            "hypervisor": known.facts.hypervisor,
+            "accelerator": known.facts.accelerator,
+            "max_vm_cpus": known.facts.max_cpus,
+            "memory_mib": known.facts.memory,
+        }
+        facts |= {"cpus": known.facts.cpus} if known.facts.cpus else {}
+    if one.own and one.address:
+        facts |= {"address": one.address}
+    if not one.own:
+        facts |= {"uuid": one.uuid, "address": one.address, "joined": one.joined}
+        facts |= {"certificate_expires": known.certificate_expires} if known else {}
+        facts |= {"since": one.heard} if trouble and one.heard else {}
+    if kept is not None:
+        facts |= {"keeps_copy": True, "copied": kept.at or UNSET, "copy_message": kept.trouble or UNSET}
+    facts |= lost.shown(one)
+    return nodes.NodeInfo(
+        host=one.host,
+        name=one.name,
+        own=one.own,
+        state=lost.state(one),
+        duty=one.duty.value,
+        labels=dict(one.labels),
+        vms=vms,
+        cpus_given=given.cpus,
+        memory_given_mib=given.memory_mib,
+        pools=[nodes.NodePool(mpid=pool.mpid, name=pool.name) for pool in known.pools] if known else [],
+        nics=[nodes.NodeNic(nicid=nicid, identifier=name) for nicid, name in known.nics.items()] if known else [],
+        message=trouble or _version(known) or UNSET,
+        **facts,  # type: ignore[arg-type]
+    )
+
+
+def _version(known: Known | None) -> str:
+    """That its version is another one, and what follows; empty: it is not."""
+    if known is None or known.api == API:
+        return ""
+    if known.api > API:
+        return (
+            f"it runs Velocity {known.version}, which is newer than this server: upgrade the server, and next time "
+            "before its hosts"
+        )
+    return (
+        f"it runs Velocity {known.version}, which is older than this server, and lacks what is new since: upgrade it, "
+        "and restart velocity-node there"
+    )
