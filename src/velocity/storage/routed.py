@@ -218,8 +218,8 @@ class RoutedTrash:
         self._again = again
         self._lift, self._restore, self._held = part.lift, part.restore, part.held
         self._left: dict[MediaRef, Belongs] = {}
-        self._given_up: dict[MediaRef, int | None] = {}
-        """The targets of jobs that are to be cancelled yet, each with the job's host; None: its pool's."""
+        self._given_up: dict[MediaRef, int] = {}
+        """The targets of jobs that are to be cancelled yet, each with the job's host."""
         self._doubts: dict[MediaRef, int] = {}
         """Objects in shared pools, each with the host that has not said what became of what it was asked."""
         self._telling: asyncio.Task[None] | None = None
@@ -265,7 +265,7 @@ class RoutedTrash:
         except Refused:
             self._tell_later(ref, belongs)
 
-    def give_up(self, target: MediaRef, host: int | None) -> None:
+    def give_up(self, target: MediaRef, host: int) -> None:
         """The job that makes it was not heard to end: it is cancelled when its host answers, and nothing remains."""
         self._given_up[target] = host
         self._tell_later(target, Belongs.NOWHERE)
@@ -286,17 +286,15 @@ class RoutedTrash:
     async def _tell_one(self, ref: MediaRef, belongs: Belongs) -> None:
         try:
             if ref in self._given_up:
-                await self._storage_of_job(ref).jobs.cancel(ref, deadline=self._again)
+                host = self._given_up[ref]
+                if self._ways.called(host):  # else it is no more, and its jobs with it
+                    await self._ways.storage_on(host).jobs.cancel(ref, deadline=self._again)
                 self._given_up.pop(ref, None)
             await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=self._again)
         except Refused:
             return
         if self._left.get(ref) is belongs:
             del self._left[ref]
-
-    def _storage_of_job(self, target: MediaRef) -> Storage:
-        host = self._given_up[target]
-        return self._ways.storage_of(target.pool) if host is None else self._ways.storage_on(host)
 
     async def close(self) -> None:
         """The next server tells it, when it opens the pool."""
@@ -366,7 +364,7 @@ class RoutedJobs:
         try:
             await self._storage(target).jobs.cancel(target, deadline=deadline)
         except Unknown:
-            self._trash.give_up(target, self._at.get(target))
+            self._trash.give_up(target, self._at.get(target, self._ways.host_of(target.pool)))
         self._at.pop(target, None)
 
     async def close(self) -> None:
