@@ -13,7 +13,7 @@ from tests.api.world import World
 from tests.host import hosting
 from tests.hosts.sharing import MPID, NAME, Shared
 from tests.hosts.together import attaching, machine, together
-from tests.patience import eventually
+from tests.patience import at_last, eventually
 from velocity.config import PoolSetting
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import HostId
@@ -328,6 +328,11 @@ def test_the_command_line_shows_which_hosts_have_a_shared_pool(tmp_path: Path) -
         listed = {line.split()[1]: line for line in host.ok("pool", "list").splitlines()}
         assert listed["shared"].endswith(", b")
         assert listed["own-b"].endswith(" b")
+        assert "online, shared" in host.ok("host", "show", "b")
+        shared.b.mounted.unmount()
+        host.loop.call_soon_threadsafe(host.app.hosts.shared.ask)
+        lacks = "host 'b' does not have the shared pool 7"
+        at_last(lambda: lacks in host.run("host", "show", "b").stderr, "that it is told")
 
 
 @pytest.mark.holds("MANY-138")

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from velocity.cli import connection, resolve
 from velocity.cli.output import as_json, json_option, show_json, table, warn
 from velocity.cli.words import clean
-from velocity.contract.hosts import HostSummary, UnknownGuest
+from velocity.contract.hosts import HostPool, HostSummary, UnknownGuest
 from velocity.sizes import size
 
 
@@ -41,7 +41,7 @@ def show(which: int | None) -> None:
         click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
     click.echo()
     rows = [
-        (one.mpid, one.name, size(one.size), size(one.free), size(one.declared), size(one.allocated), one.state)
+        (one.mpid, one.name, size(one.size), size(one.free), size(one.declared), size(one.allocated), _state(one))
         for one in now.pools
     ]
     columns = ("MPID", "POOL", "SIZE", "FREE", "DECLARED", "ALLOCATED", "STATE")
@@ -51,6 +51,10 @@ def show(which: int | None) -> None:
         table(("ID", "HOST", "DUTY", "RUNNING", "MEMORY", "GIVEN"), map(_row, now.hosts), "")
     warn(one.message for one in now.pools)
     warn(unknown(one) for one in now.unknown_guests)
+
+
+def _state(pool: HostPool) -> str:
+    return f"{pool.state}, shared" if pool.shared else pool.state
 
 
 def _row(one: HostSummary) -> tuple[object, ...]:
