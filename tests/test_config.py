@@ -95,8 +95,6 @@ def test_the_network_of_nat_can_be_chosen(subnet: str) -> None:
     assert load(environ={"VELOCITY_NAT_SUBNET": subnet}).nat_subnet == subnet
 
 
-@pytest.mark.holds("CLI-3")
-@pytest.mark.holds("CLI-3")
 def test_where_machines_of_other_hosts_come_can_be_chosen() -> None:
     assert (load(environ={}).move_host, load(environ={}).move_range) == ("", range(8100, 8132))
     assert load(environ={"VELOCITY_NODE_LISTEN": "192.0.2.8:8091"}).move_host == "192.0.2.8"
@@ -105,6 +103,7 @@ def test_where_machines_of_other_hosts_come_can_be_chosen() -> None:
     assert (load(environ=set_).move_host, load(environ=set_).move_range) == ("fd00::7", range(9, 11))
 
 
+@pytest.mark.holds("CLI-3")
 def test_variables_of_others_with_our_prefix_end_nothing() -> None:
     others = {**KUBERNETES, "VELOCITY_COLOUR": "red", "VELOCITY_LISTN": "x", "velocity_listen": "x", "VELOCITY_": "x"}
     assert load(environ=others) == load(environ={})
