@@ -31,6 +31,8 @@ STILL = 10.0
 """Seconds that the guest stands still at most, until it goes on here or there."""
 UNDONE = 15.0
 """Seconds after which nobody waits any longer for one that fails to be undone; it goes on to be."""
+AGREED = 3.0
+"""Seconds for the two QEMUs to agree about a disk: the guest may stand still meanwhile."""
 LOOK = 0.25
 TELL = 1.0
 """Seconds between two looks at how far it is, and between two words of it at most."""
@@ -156,21 +158,27 @@ class Departure:
         job = f"{NAME}{node}"
         with contextlib.closing(await self._lend(self._landing.disks, job)) as one:
             try:
-                await self._execute(
-                    "blockdev-add",
-                    **{"driver": "nbd", "node-name": job, "export": name, "reconnect-delay": 0},
-                    **{"server": {"type": "fd", "str": job}, "tls-creds": secrecy.OBJECT},
-                )
-            except Unknown:  # QEMU does nothing else until that has failed
+                await self._open(job, name)
+            except (Unknown, asyncio.CancelledError) as error:
                 with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-                raise HypervisorError("the target host does not answer for its disks") from None
+                    one.shutdown(socket.SHUT_RDWR)  # until then QEMU, and with it the guest, waits for the target
+                if isinstance(error, Unknown):
+                    raise HypervisorError("the target host does not answer for its disks") from None
+                raise
         await self._execute(
             "blockdev-mirror",
             **{"job-id": job, "device": node, "target": job, "filter-node-name": f"{node}.0"},
             **{"sync": "full", "copy-mode": "background"},
         )
         return job
+
+    async def _open(self, job: str, name: str) -> None:
+        await self._entry.session.execute(
+            "blockdev-add",
+            deadline=AGREED,
+            **{"driver": "nbd", "node-name": job, "export": name, "reconnect-delay": 0},
+            **{"server": {"type": "fd", "str": job}, "tls-creds": secrecy.OBJECT},
+        )
 
     async def _lend(self, port: int, name: str, first: bytes = b"") -> socket.socket:
         """A connection to the target that begins with these bytes, for QEMU, under that name."""
