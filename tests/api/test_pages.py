@@ -29,6 +29,7 @@ T = TypeVar("T")
 EXAMPLES, WHOLE = 4, 60
 SMALL = {
     "explain": "the groups of one path, and whom to ask",
+    "list_vm_targets": "the other hosts, as `show_host` has them, and a VM's media: 32",
     "list_images": "what the catalogue and the files of a setting name",
     "search_screens": "what stood on a bounded number of screens; `complete` says whether on all",
     "show_guest": "what one guest says of itself, which is bounded",

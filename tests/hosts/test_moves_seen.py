@@ -87,6 +87,7 @@ def test_a_vm_moves_by_the_command_line(host: Host, b: Other) -> None:
     host.ok("vm", "start", "web")
     hosts = json.loads(host.ok("vm", "hosts", "web", "--json"))["hosts"]
     assert [(one["host"], one["name"], one.get("lacks")) for one in hosts] == [(2, "b", None)]
+    assert host.ok("vm", "hosts", "web") == "b (2): can have it\n"
     planned = host.ok("vm", "move", "web", "--host", "b", "--plan")
     assert "would change vm web (1) in group 0: host vm -> b" in planned
     assert "at once, while it runs: host" in planned

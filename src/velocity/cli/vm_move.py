@@ -6,7 +6,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
-from velocity.cli.output import as_json, done, listed, listing, show_json
+from velocity.cli.output import as_json, done, json_option, show_json
 from velocity.cli.plan import changing
 from velocity.cli.task import follow
 from velocity.cli.which import which
@@ -63,16 +63,16 @@ def _move_to_group(client: Client, vmid: int, label: str, gid: int, leave_disks:
 
 @click.command()
 @which
-@listing
+@json_option
 def hosts(vm_: str, group: int | None) -> None:
     """List the hosts that VM could move to, and what the others lack for it."""
     client = connection.connect()
     answer = client.list_vm_targets(vmid=resolve.vm(client, group, vm_).id)
-    listed(
-        answer,
-        "hosts",
-        ("HOST", "NAME", "MEDIA", "LACKS"),
-        lambda one: (one.host, one.name, len(one.media), one.lacks or ""),
-        empty="there is no other host",
-        noun="host",
-    )
+    if as_json():
+        show_json(answer)
+        return
+    for one in answer.hosts:
+        copied = f", with {len(one.media)} {'medium' if len(one.media) == 1 else 'media'}" if one.media else ""
+        click.echo(f"{clean(one.name)} ({one.host}): {clean(one.lacks) if one.lacks else f'can have it{copied}'}")
+    if not answer.hosts:
+        click.echo("there is no other host", err=True)

@@ -201,7 +201,7 @@ class Life:
         if halted and self.state is State.RUNNING:
             self._move(Cause.HALTED)
         had = self.progress.reason
-        if had is None or had.message != message:
+        if had is None or (had.cause, had.message) != (cause, message):
             same = had is not None and had.cause == cause
             self._note(Reason(cause=cause, message=message, since=had.since if had and same else self._now()))
 
