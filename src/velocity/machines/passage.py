@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
+from msgspec import Struct
+
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, HostId, Incarnation
@@ -49,27 +51,27 @@ class Traveller(Protocol):
     def mark_unknown(self) -> None: ...
 
 
-class Passage:
-    """That of one VM. `moving`: it is on its way; `formerly` is what its present run was on other hosts."""
+class Passage(Struct, eq=False):
+    """That of one VM. `moving`: it is on its way; `formerly` is what its present run was on other hosts.
 
-    __slots__ = ("_end_heard", "_vm", "formerly", "moving")
+    `end_heard`: its run has ended at its source. A struct, as one is made with each VM, and that costs nothing.
+    """
 
-    def __init__(self, vm: Traveller) -> None:
-        self._vm = vm
-        self.moving: Moving | None = None
-        self.formerly: tuple[Incarnation, ...] = ()
-        self._end_heard = False
+    vm: Traveller
+    moving: Moving | None = None
+    formerly: tuple[Incarnation, ...] = ()
+    end_heard: bool = False
 
     def set(self, moving: Moving | None) -> None:
         """It is on its way, or no more. What is known of its end is heard then."""
         if self.moving is not None and moving is None:
             self.moving.ended.set()
         self.moving = moving
-        if moving is None and self._end_heard:
-            self._end_heard = False
-            self._vm.mark_unknown()
-        if not self._vm.retired:
-            self._vm.context.changed(self._vm.machine)
+        if moving is None and self.end_heard:
+            self.end_heard = False
+            self.vm.mark_unknown()
+        if not self.vm.retired:
+            self.vm.context.changed(self.vm.machine)
 
     def check_not_moving(self) -> None:
         """Raises `Refused` while it is on its way."""
@@ -95,9 +97,9 @@ class Passage:
 
     def keeps_to_itself(self, fact: Fact) -> bool:
         """Whether it is an end that need not be the VM's: whoever moves it decides, unless it was wanted."""
-        if self.moving is None or self._vm.progress.wanted is State.STOPPED or fact not in OVER:
+        if self.moving is None or self.vm.progress.wanted is State.STOPPED or fact not in OVER:
             return False
-        self._end_heard = True
+        self.end_heard = True
         return True
 
     def go_to(self, host: HostId) -> None:
@@ -109,8 +111,8 @@ class Passage:
 
     def go_on_as(self, context: object, machine: Machine, epoch: int) -> None:
         """From here on it is this machine, and its run, if there is one, goes on under that epoch (0: the same)."""
-        vm = self._vm
+        vm = self.vm
         if vm.progress.run is not None:
             self.formerly = (*self.formerly, vm.who)
-        vm.context, vm.machine, vm.number, self._end_heard = context, machine, 0, False
+        vm.context, vm.machine, vm.number, self.end_heard = context, machine, 0, False
         vm.progress = replace(vm.progress, epoch=epoch or vm.progress.epoch)
