@@ -10,15 +10,18 @@ from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import insert
 
 from tests.api.world import migrated
 from tests.host import hosting
+from tests.journeys.server import free_port
 from velocity.cli.main import velocity
 from velocity.file_lock import FileLock
 from velocity.hosts.members import CopyMark, CopyPiece
+from velocity.installation import Displacement
 from velocity.node import identity, places
 from velocity.node.copies import KeptCopies
 from velocity.node.identity import NodeIdentity
@@ -130,6 +133,35 @@ def test_what_a_crash_left_halfway_is_done_again_whole(node: PromotableNode) -> 
     assert node.promoted
     with closing(sqlite3.connect(node.data / "velocity.db")) as connection:
         assert connection.execute("select name from hosts order by host_id").fetchall() == [("a",), ("b",)]
+
+
+@pytest.mark.holds("MANY-150")
+def test_a_server_that_has_given_way_does_not_start_and_joins_as_a_host(tmp_path: Path) -> None:
+    former = tmp_path / "a"
+    former.mkdir(mode=0o700)
+    (former / "velocity.db").write_bytes(migrated())
+    uuid = identity.ensure_machine(former)
+    note = Displacement("a", "b", 1_800_000_000, ERA, str(uuid4()))
+    (former / "displaced.json").write_bytes(msgspec.json.encode(note))
+    mine = {"VELOCITY_DATA_DIR": str(former), "VELOCITY_LISTEN": f"127.0.0.1:{free_port()}", "COLUMNS": "200"}
+
+    def run(*words: str, typed: str = "") -> Result:
+        return CliRunner().invoke(velocity, words, input=typed, env=mine)
+
+    refused = run("serve")
+    assert (refused.exit_code, "b leads with a copy of this database" in refused.stderr) == (78, True)
+    with hosting(tmp_path / "b") as host:
+        word = host.ok("node", "token", "--url", host.url).strip()
+        assert "say --former-server" in run("node", "join", "-", typed=word).stderr
+        assert (former / "velocity.db").exists()
+        joined = run("node", "join", "-", "--former-server", "--name", "a", typed=word)
+        assert joined.exit_code == 0, joined.stderr
+        assert str(former / "former-1") in joined.stderr
+    assert (former / "former-1" / "velocity.db").read_bytes() == migrated()
+    assert not (former / "velocity.db").exists()
+    own = identity.read(former)
+    assert own is not None
+    assert own.uuid == uuid, "it is the same host that it was"
 
 
 def test_without_a_node_or_a_database_there_is_nothing_to_promote(tmp_path: Path) -> None:

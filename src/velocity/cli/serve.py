@@ -65,11 +65,17 @@ def serve(file: Path | None, standby: bool) -> None:
         with logging_to_stderr():
             uvloop.run(_serve(settings))
     except StartError as error:
-        raise click.ClickException(str(error)) from None
+        raise (GaveWay if displaced(settings.data_dir) else click.ClickException)(str(error)) from None
     except (RuntimeError, MemoryError, HashingError) as error:
         if isinstance(error, RuntimeError) and "start new thread" not in str(error):
             raise
         raise click.ClickException(NO_ROOM) from None
+
+
+class GaveWay(click.ClickException):
+    """To another server: it is in vain to start this one again. sysexits(3)"""
+
+    exit_code = 78
 
 
 class StartError(Exception):
@@ -94,6 +100,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().set_default_executor(work_threads(of_pools=AT_ONCE * len(settings.media_pools) + 1))
         built = await app.build(settings, hypervisor, certificate=certificate)
     except (app.CannotStart, HypervisorError, CatalogueError) as error:
+        listener.close()
         raise StartError(str(error)) from None
     except OSError as error:
         raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None

@@ -42,6 +42,8 @@ KillMode=process
 OOMPolicy=continue
 {hardening}Restart=on-failure
 RestartSec=2
+# It has given way to another server, and says what to do.
+RestartPreventExitStatus=78
 LimitNOFILE=65536
 TasksMax=infinity
 
