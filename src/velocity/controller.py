@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import socket
 import time
 from collections.abc import Callable
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ from velocity.store.hosts import SqlMembers
 if TYPE_CHECKING:
     from velocity.node.wire import Displaced
 
+log = logging.getLogger(__name__)
+
 
 def membership(
     settings: Settings,
@@ -49,46 +52,18 @@ def membership(
 ) -> Membership:
     """`mine` is the server's own host, `given` what the VMs of one were given."""
     store, source = SqlMembers(database), copies_of(database)
-    machine = str(identity.machine_of(settings.data_dir) or "")
     roster = Roster(changes, mine.host, mine.name)
+    gives_way = GivesWay(settings, database, roster, copied=source is not None)
 
     @functools.cache
     def dialing() -> Dialing:
         from velocity.node.dialing import NodeDialing  # gRPC, which a server of one machine does without
 
-        return NodeDialing(lambda: database.term.mine, displaced, machine)
-
-    def displaced(host: HostId, found: Displaced) -> None:
-        """Of a host that keeps a copy this database need not know who leads; of another, it decides."""
-        member = roster.find(host)
-        believed = source is not None and member is not None and member.keeps_copy and found.leader not in ("", machine)
-        give_way(member.name if believed and member is not None else "", found)
-
-    def give_way(to: str, found: Displaced) -> None:
-        own = roster.get(mine.host).name
-        asyncio.get_running_loop().run_in_executor(None, end_for, settings, database, own, to, found)
+        return NodeDialing(lambda: database.term.mine, gives_way.hear, gives_way.machine)
 
     def own() -> Known:
         facts = mine.hypervisor.hosts.about(mine.host)
         return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0, API)
-
-    connector = Connector(
-        store, roster, dialing, attaching, (mine.hypervisor, mine.storage), clock, heard=certainty.heard
-    )
-    copies = Copies(source, settings.data_dir / "copy", roster, connector.node, clock)
-
-    def keepers() -> dict[HostId, str]:
-        """Only of SQLite: with PostgreSQL the database itself says who leads."""
-        return {} if source is None else {one.host: one.name for one in roster if one.keeps_copy and not one.own}
-
-    def keepers_changed() -> None:
-        copies.poke()
-        certainty.look_again()
-
-    promotion = store.promotion()
-    certainty.keepers, certainty.complete = keepers, not promotion.copied
-    if promotion.term and promotion.term == database.term.mine - 1:
-        certainty.be_sure()
 
     def join_oneself(own: Member, authority: Sealed) -> Member:
         from velocity.node import joining  # certificates, as above
@@ -96,6 +71,11 @@ def membership(
         return joining.join_oneself(settings, own, authority, dialing().sign)
 
     agents = FenceAgents([Path(one) for one in settings.fence_agents])
+    own_ports = mine.hypervisor, mine.storage
+    connector = Connector(store, roster, dialing, attaching, own_ports, clock, heard=certainty.heard)
+    copies = Copies(source, settings.data_dir / "copy", roster, connector.node, clock, certainty.look_again)
+    if source is not None:  # else the database itself says who leads
+        _learn(certainty, store, roster, database.term.mine)
     scheme = "https" if settings.tls_cert else "http"
     return Membership(
         store,
@@ -104,8 +84,7 @@ def membership(
         connector,
         copies=copies,
         lost=LostHosts(store, roster, connector.trouble, attaching, agents, settings.fence_after, clock),
-        keepers_changed=keepers_changed,
-        beside=_sentinels(settings, lambda: database.term.mine, machine, partial(give_way, "a later server")),
+        beside=[] if source is None else _sentinels(settings, lambda: database.term.mine, gives_way),
         join_oneself=join_oneself if settings.standby else None,
         own=own,
         urls=lambda: urls(scheme, settings.address),
@@ -114,16 +93,52 @@ def membership(
     )
 
 
-def _sentinels(
-    settings: Settings, term: Callable[[], int], machine: str, displaced: Callable[[Displaced], None]
-) -> list[Beside]:
+class GivesWay:
+    """What this server does when it hears that a later one leads. `machine` is our own uuid.
+
+    `copied`: hosts may keep copies of the database.
+    """
+
+    def __init__(self, settings: Settings, database: Database, roster: Roster, *, copied: bool) -> None:
+        self._copied = copied
+        self._settings = settings
+        self._database = database
+        self._roster = roster
+        self.machine = str(identity.machine_of(settings.data_dir) or "")
+
+    def hear(self, host: HostId, found: Displaced) -> None:
+        """From a host. If it keeps a copy, this database need not know who leads; of others, it decides."""
+        member = self._roster.find(host)
+        trusted = self._copied and member is not None and member.keeps_copy
+        another = found.leader not in ("", self.machine)
+        self.give_way(found, member.name if member is not None and trusted and another else "")
+
+    def give_way(self, found: Displaced, to: str = "a later server") -> None:
+        """`to`: see `end_for`."""
+        own = self._roster.get(self._roster.own).name
+        asyncio.get_running_loop().run_in_executor(None, end_for, self._settings, self._database, own, to, found)
+
+
+def _learn(certainty: Certainty, store: SqlMembers, roster: Roster, term: int) -> None:
+    """Who could have taken this server's place, and what a person has said of it."""
+    certainty.keepers = lambda: {one.host: one.name for one in roster if one.keeps_copy and not one.own}
+    promotion = store.promotion()
+    certainty.complete = not promotion.copied
+    if promotion.copied:
+        at = datetime.fromtimestamp(promotion.copied).astimezone().isoformat(" ", "seconds")
+        log.info("this database is the copy of %s by which this host was promoted", at)
+    if promotion.term and promotion.term == term - 1:
+        certainty.be_sure()
+
+
+def _sentinels(settings: Settings, term: Callable[[], int], gives_way: GivesWay) -> list[Beside]:
     """Of a host that was a node: who looks for it as such is told."""
     was = identity.former(settings.data_dir)
     if was is None:
         return []
     from velocity.node.sentinel import Sentinel
 
-    return [Sentinel(settings.node_listen, was.shown, term, machine, displaced)]
+    return [Sentinel(settings.node_listen, was.shown, term, gives_way.machine, gives_way.give_way)]
 
 
 def own_host(settings: Settings, own: HostId, driver: Hypervisor, storage: Storage) -> AttachedHost:

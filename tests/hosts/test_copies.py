@@ -79,7 +79,7 @@ async def test_a_host_that_is_to_keep_a_copy_has_one_that_is_as_new_as_the_datab
     assert not kept(other).all()
     for file in places.copies(one.settings.data_dir).iterdir():
         assert file.stat().st_mode & 0o777 == 0o600, file
-    await eventually(lambda: not (here.data / "copy").exists(), "what was sent is not left")
+    await eventually(lambda: not (here.data / "copy").exists(), "what was sent to be removed")
 
     here.now += 3600
     await here.until(host, lambda now: now.copied == int(here.now))

@@ -64,7 +64,7 @@ class Draft:
 @dataclass
 class Copies:
     """Keeps them as the database is. `nodes` finds a host that answers; `source` is None where a database has its own
-    replication.
+    replication. `changed` is called when others keep copies.
     """
 
     source: CopySource | None
@@ -72,6 +72,7 @@ class Copies:
     roster: Roster
     nodes: Callable[[HostId], NodeCalls | None]
     clock: Callable[[], float] = time.time
+    changed: Callable[[], None] = lambda: None
     _trouble: str = ""
     """Why none can be made, for anybody."""
     _kept: dict[HostId, KeptCopy] = field(default_factory=dict)
@@ -87,9 +88,10 @@ class Copies:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    def poke(self) -> None:
+    def keepers_changed(self) -> None:
         """Look now."""
         self._poke.set()
+        self.changed()
 
     def of(self, member: Member) -> KeptCopy:
         kept = self._kept.get(member.host, NOTHING)

@@ -70,7 +70,6 @@ class Membership:
         *,
         copies: Copies,
         lost: LostHosts,
-        keepers_changed: Callable[[], None],
         beside: Sequence[Beside] = (),
         join_oneself: Callable[[Member, Sealed], Member] | None = None,
         own: Callable[[], Known],
@@ -89,7 +88,6 @@ class Membership:
         self._connections = connections
         self._copies = copies
         self.lost = lost
-        self._keepers_changed = keepers_changed
         self._beside = (copies, *beside)
         self._join_oneself = join_oneself
         self._own = own
@@ -280,7 +278,7 @@ class Membership:
             )  # fmt: skip
         await self._connections.follow(after, self._authority)
         if after.keeps_copy != before.keeps_copy:
-            self._keepers_changed()
+            self._copies.keepers_changed()
         return await self.show(asked.host)
 
     def _check_copies(self, member: Member) -> None:

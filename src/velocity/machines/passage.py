@@ -104,7 +104,7 @@ class Passage(Struct, eq=False):
 
     def go_to(self, host: HostId) -> None:
         """A run of it begins there."""
-        vm = self._vm
+        vm = self.vm
         if host != vm.machine.host and vm.context.rehome is not None:
             vm.context = vm.context.rehome(vm, host)
             vm.number = 0
