@@ -115,6 +115,8 @@ class GivesWay:
 
     def give_way(self, found: Displaced, to: str = "a later server") -> None:
         """`to`: see `end_for`."""
+        if self._database.lost:
+            return
         own = self._roster.get(self._roster.own).name
         asyncio.get_running_loop().run_in_executor(None, end_for, self._settings, self._database, own, to, found)
 

@@ -29,9 +29,24 @@ from velocity.store.tables import machines
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(autouse=True)
-async def ended() -> AsyncIterator[None]:
-    yield
+class Machines:
+    """Those of a test, which are stopped at its end."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.made: list[Machine] = []
+
+    def __call__(self, name: str) -> Machine:
+        self.made.append(made := Machine(self.data, name))
+        return made
+
+
+@pytest.fixture
+async def on(tmp_path: Path) -> AsyncIterator[Machines]:
+    machines = Machines(tmp_path)
+    yield machines
+    for one in machines.made:
+        await one.stop()
     await quiet()
 
 
@@ -67,6 +82,13 @@ async def join(w: World, one: Machine, host: int | None = None, port: int = 0) -
     address = await one.serve(one.accept(word, answer), port)
     await w.ok("PATCH", "/h/node", host=answer.host, address=address)
     await until(w, answer.host, lambda now: now["state"] == "online")
+
+    async def facts() -> bool:
+        """What it can have is learnt with what runs there."""
+        told = await w.call("POST", "/h/host", host=answer.host)
+        return told.status == 200 and bool(told["accelerator"])
+
+    await becomes(facts, "what the host can have")
     return answer.host, int(address.rpartition(":")[2])
 
 
@@ -79,8 +101,8 @@ async def state(w: World, vmid: int) -> str:
 
 
 @pytest.mark.holds("MANY-149", "MANY-150", "MANY-151")
-async def test_a_host_becomes_the_server_and_the_former_one_a_host_of_it(tmp_path: Path) -> None:
-    a, b = Machine(tmp_path, "a"), Machine(tmp_path, "b")
+async def test_a_host_becomes_the_server_and_the_former_one_a_host_of_it(tmp_path: Path, on: Machines) -> None:
+    a, b = on("a"), on("b")
     async with world(tmp_path / "a", a.fake) as w:
         host, port = await join(w, b)
         await w.ok("PATCH", "/h/node", host=host, keeps_copy=True)
@@ -120,7 +142,6 @@ async def test_a_host_becomes_the_server_and_the_former_one_a_host_of_it(tmp_pat
         assert set_aside(a.settings.data_dir).joinpath("velocity.db").exists()
         await becomes(lambda: runs_on(w, own), "the guest of the former server to be found")
         assert runs <= set(a.fake.runs)
-        await a.stop()
 
 
 async def runs_on(w: World, vmid: int) -> bool:
@@ -135,8 +156,8 @@ def copied(one: Machine) -> int:
 
 
 @pytest.mark.holds("MANY-152")
-async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(tmp_path: Path) -> None:
-    b, fake = Machine(tmp_path, "b"), FakeHypervisor()
+async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(tmp_path: Path, on: Machines) -> None:
+    b, fake = on("b"), FakeHypervisor()
     async with world(tmp_path / "a", fake) as w:
         host, port = await join(w, b)
         await w.ok("PATCH", "/h/node", host=host, keeps_copy=True)
@@ -162,8 +183,8 @@ async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(t
 
 
 @pytest.mark.holds("MANY-153")
-async def test_a_server_leads_again_when_a_person_says_so(tmp_path: Path) -> None:
-    b, fake = Machine(tmp_path, "b"), FakeHypervisor()
+async def test_a_server_leads_again_when_a_person_says_so(tmp_path: Path, on: Machines) -> None:
+    b, fake = on("b"), FakeHypervisor()
     settings = Machine(tmp_path, "a").settings
     async with world(tmp_path / "a", fake) as w:
         host, _ = await join(w, b)

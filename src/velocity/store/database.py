@@ -161,8 +161,8 @@ class Database:
         """
         if sure:
             self._writer.lose(sure)
-        with contextlib.suppress(sa.exc.DBAPIError):
-            if not self.read(self.term.holds):
+        with self._turn, contextlib.suppress(sa.exc.DBAPIError):
+            if not self._ends.is_set() and not self.lost and not self.read(self.term.holds):
                 self._writer.lose()
 
     # Work
@@ -233,9 +233,13 @@ class Database:
         if self._watching is not None:
             await asyncio.to_thread(self._watching.join)
         self.lock.close()
-        if self._beside is not None:
-            self._beside.dispose()
-        self._engine.dispose()
+        await asyncio.to_thread(self._dispose)
+
+    def _dispose(self) -> None:
+        with self._turn:  # somebody may be in doubt yet
+            if self._beside is not None:
+                self._beside.dispose()
+            self._engine.dispose()
 
 
 def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
