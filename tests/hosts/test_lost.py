@@ -57,9 +57,11 @@ async def returned(w: World, b: Other) -> None:
 @pytest.mark.holds("MANY-100", "MANY-101")
 async def test_nothing_happens_without_proof_and_with_it_a_start_finds_another_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
-        vmid = await running(w)
+        vmid, off = await running(w), await w.vm("off", host=2)
         await lost(w, b)
         assert (await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")).code == 13230
+        refused = await w.call("PUT", "/v/vm/state", vmid=off, state="RUNNING")
+        assert refused["message"].endswith("or prove that it is off: `velocity node confirm-dead b`")
         assert (await w.call("DELETE", "/v/vm", vmid=vmid)).code == 16320
         (now,) = (one for one in (await w.ok("POST", "/h/node/list"))["nodes"] if one["host"] == 2)
         assert "velocity node confirm-dead b" in now["missing"]

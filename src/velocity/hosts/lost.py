@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import Callable
 from contextvars import Context
@@ -104,9 +105,10 @@ class LostHosts:
 
     def _missing(self, member: Member) -> str:
         """What is missing before its VMs may be started elsewhere."""
+        name = shlex.quote(member.name)
         words = (
             "nothing proves that its VMs have ended, so none is started elsewhere: once it is off, `velocity node "
-            f"confirm-dead {member.name}` says so"
+            f"confirm-dead {name}` says so"
         )
         if member.fence is None:
             return words
@@ -115,7 +117,7 @@ class LostHosts:
             return f"it could not be fenced: {failed.words}; {words}"
         if member.host in self._fencing:
             return f"{member.fence.agent} is powering it off"
-        return f"{words}, and `velocity node fence {member.name} --now` powers it off"
+        return f"{words}, and `velocity node fence {name} --now` powers it off"
 
     # What is asked
 
@@ -257,8 +259,8 @@ def _fence_of(member: Member) -> Fence:
     if member.fence is None:
         raise Refused(
             Problem.NO_FENCE,
-            f"no fence agent is set for {member.name}: `velocity node fence {member.name} --agent fence_ipmilan "
-            "--option ip=...` sets one",
+            f"no fence agent is set for {member.name}: `velocity node fence {shlex.quote(member.name)} --agent "
+            "fence_ipmilan --option ip=...` sets one",
             field="host",
         )
     return member.fence

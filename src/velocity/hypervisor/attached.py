@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -151,6 +152,11 @@ class AttachedHosts:
         """Its id and its name, as the history has them."""
         one = self.find(host)
         return {"host": host} if one is None else {"host": host, "name": one.name}
+
+    def proof(self, host: HostId) -> str:
+        """The command by which a person says that it runs nothing any more."""
+        one = self.find(host)
+        return f"`velocity node confirm-dead {f'id:{host}' if one is None else shlex.quote(one.name)}`"
 
     def silence(self, host: HostId) -> str:
         """That it does not answer, and since when; empty: it answers, or is the only one."""

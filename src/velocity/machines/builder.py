@@ -203,7 +203,10 @@ class Builder:
         try:
             free = await self._hosts.memory_free(machine.host, deadline=CALL_DEADLINE)
         except Unknown as error:
-            words = f"{self.reach.hosts.silence(machine.host) or error}: nothing was started; try again later"
+            silence = self.reach.hosts.silence(machine.host)
+            words = f"{silence or error}: nothing was started; try again later"
+            if silence:
+                words += f", or prove that it is off: {self.reach.hosts.proof(machine.host)}"
             raise Refused(Problem.HYPERVISOR, words) from None
         if spec.memory_mib > free:
             raise Refused(

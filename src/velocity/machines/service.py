@@ -200,7 +200,7 @@ class Fleet:
         What another host keeps that has no VM here is not touched: it may be another installation's. Nor is anything
         where the database is a copy of before: it may be of a VM that was made since.
         """
-        await self.evacuation.returned(watched.host)
+        await self._take_back(watched.host)
         discarded = self._store.discarded()
         self.claims.last_place = max([self.claims.last_place, *discarded.values()])
         self.known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
@@ -249,14 +249,19 @@ class Fleet:
         self._do_behind(self._welcome_back(news, self.hosts.back(news.host)))
 
     async def _welcome_back(self, news: HostBack, ended: list[Keeper]) -> None:
-        if await self.evacuation.returned(news.host):
-            self.noted("host_returned", self.hosts.attached.named(news.host))
-        self.availability.hurry()
+        await self._take_back(news.host)
         self.host_is_back()
         if self.hosts.of(news.host).welcomed:
             await autostart(ended, self._leads)
         else:
             await self.hosts.welcome(news.host)
+
+    async def _take_back(self, host: HostId) -> None:
+        """It answers, and nothing is left there of what was over: if it was confirmed dead, it is so no more."""
+        if await self.evacuation.returned(host):
+            self._changes.note_change("host", host)
+            self.noted("host_returned", self.hosts.attached.named(host))
+        self.availability.hurry()
 
     async def _make_room_for(self, keeper: Keeper) -> None:
         """A guest that stands still for want of space: what lies in the trash of its pools goes first."""
