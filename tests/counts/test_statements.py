@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 CLIENTS = 32
 PROOF = "UPDATE leadership"
 """That the server may write, once in each transaction that does: how many requests share one is a matter of time."""
-STATEMENT = re.compile(r"(SELECT|INSERT|UPDATE|DELETE)\b(?:.*?\b(?:FROM|INTO)\b|)\s*(\w+)", re.DOTALL)
+STATEMENT = re.compile(r"(SELECT|INSERT|UPDATE|DELETE)\b(?:(?<!UPDATE).*?\b(?:FROM|INTO)\b|)\s*(\w+)", re.DOTALL)
 
 
 @contextmanager

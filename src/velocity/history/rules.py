@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -52,15 +52,15 @@ def target(request: Wire, answer: Wire | None = None) -> str:
     A text that is no plain word is quoted, as JSON does it: none looks like a field of its own.
     """
     found = [(name, getattr(request, name)) for name in _named(type(request))]
-    given = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
+    told = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
     if isinstance(answer, TrashItem):
-        given += [(ID[answer.kind], answer.id), ("name", answer.name)]
-    return told(given)
+        told += [(ID[answer.kind], answer.id), ("name", answer.name)]
+    return short(" ".join(f"{name}={_quoted(value)}" for name, value in told))
 
 
-def told(named: Iterable[tuple[str, object]]) -> str:
-    """Names with their values, as an entry has them."""
-    return short(" ".join(f"{name}={_quoted(value)}" for name, value in named))
+def target_of(named: Mapping[str, int | str]) -> str:
+    """The same, of what the server does by itself."""
+    return short(" ".join(f"{name}={_quoted(value)}" for name, value in named.items()))
 
 
 @cache

@@ -17,7 +17,7 @@ from velocity.contract.history import ListHistory
 from velocity.contract.problems import Refused
 from velocity.history.port import HistoryStore
 from velocity.history.refusals import Refusals
-from velocity.history.rules import HistoryEntry, told
+from velocity.history.rules import HistoryEntry, target_of
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class History:
         self.note(
             HistoryEntry(
                 at=int(time.time()), uid=None, name="", address="", request=os.urandom(8).hex(), operation=did, gid=gid,
-                target=told(named.items()), status=200, code=None, message=None,
+                target=target_of(named), status=200, code=None, message=None,
                 vmid=vmid if isinstance(vmid, int) else None,
             )
         )  # fmt: skip
