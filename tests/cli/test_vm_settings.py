@@ -26,11 +26,13 @@ def test_what_placement_looks_at_is_written_and_shown(host: Host, tmp_path: Path
     assert "spread        front" in shown
     assert "host label    disk=ssd" in shown
     file = tmp_path / "wanted.toml"
-    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nspread = "back"\nhost-labels = ["gpu"]\n')
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nspread = "back"\nhost-labels = ["gpu"]\nha = "restart"\n')
     host.ok("apply", "--yes", str(file))
     vm = json.loads(host.ok("vm", "show", "web", "--json"))
-    assert (vm["spread"], vm["host_labels"]) == ("back", ["gpu"])
-    host.ok("vm", "set", "web", "--spread", "", "--host-label", "none")
+    assert (vm["spread"], vm["host_labels"], vm["ha"]) == ("back", ["gpu"], "restart")
+    assert "ha            restart" in host.ok("vm", "show", "web")
+    host.ok("vm", "set", "web", "--spread", "", "--host-label", "none", "--ha", "off")
+    assert "ha  " not in host.ok("vm", "show", "web")
     assert "spread" not in host.ok("vm", "show", "web")
 
 
