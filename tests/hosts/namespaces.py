@@ -165,6 +165,13 @@ class RealHost:
         """As a crash would. It is started again, as systemd does."""
         self.ok(f"pid=$(cat /run/units/{unit}.main); kill -9 $pid; while kill -0 $pid 2>/dev/null; do sleep 0.02; done")
 
+    def freeze(self, unit: str) -> None:
+        """Its process stands still, with its connections open; `thaw` lets it go on."""
+        self.ok(f"kill -STOP $(cat /run/units/{unit}.main)")
+
+    def thaw(self, unit: str) -> None:
+        self.ok(f"kill -CONT $(cat /run/units/{unit}.main)")
+
     def guests(self) -> dict[UUID, int]:
         """The QEMUs that run there, each with its pid there."""
         found = {}

@@ -83,6 +83,25 @@ def test_a_node_that_is_killed_costs_no_guest(hosts: RealHosts, say: Say) -> Non
     hosts.client.set_vm_state(vmid=vmids[1], state="PAUSED")
 
 
+@pytest.mark.holds("MANY-178")
+def test_a_node_that_stands_still_is_known_and_costs_nobody_else(hosts: RealHosts, say: Say) -> None:
+    b, vmid, own = hosts["b"], hosts.starts("there", "b"), hosts.starts("here", "a")
+    guests = b.guests()
+    with timed(say, "a node that stands still is told after"):
+        b.freeze(NODE)
+        try:
+            at_last(lambda: bool(unreachable_since(hosts, vmid)), "the news that it does not answer")
+            assert hosts.state(vmid) == "RUNNING"
+            hosts.client.set_vm_state(vmid=own, state="PAUSED")
+            with pytest.raises(ApiError, match="host 'b'"):
+                hosts.client.set_vm_state(vmid=vmid, state="PAUSED")
+        finally:
+            b.thaw(NODE)
+    at_last(lambda: not unreachable_since(hosts, vmid), "the host's answer")
+    assert b.guests() == guests
+    hosts.client.set_vm_state(vmid=vmid, state="PAUSED")
+
+
 @pytest.mark.holds("MANY-164")
 def test_a_host_whose_power_was_cut_starts_what_starts_by_itself(hosts: RealHosts, say: Say) -> None:
     by_itself, not_by_itself = hosts.starts("by itself", "b", autostart=True), hosts.starts("not", "b")
