@@ -152,17 +152,16 @@ class Connector:
             old = f"Velocity {hello.version} on {member.name} is too old for this server: upgrade it, then restart it"
             await self._lost(host, way, old)
             return
-        if way.trouble:
-            log.info("the host %s answers", member.name)
         self._tell_heard(host)
-        known, back = Known.of(hello), bool(way.trouble)
-        way.trouble = ""
-        if back or member.known != known:
-            anew = member.known != known
+        known = Known.of(hello)
+        if member.known != known:
             member = self._roster.change(host, known=known)
-            if anew:
-                await self.note(member)
+            await self.note(member)
         await self._attach(way, member)
+        if way.trouble:  # it is online when all know it: from then on VMs can be placed there
+            log.info("the host %s answers", member.name)
+            way.trouble = ""
+            self._roster.put(self._roster.get(host))
         if member.renewing:
             await self._settle(way, member, hello.serial)
         elif self._is_due(hello):

@@ -223,10 +223,10 @@ def shown(one: Identity) -> grpc.ServerCertificateConfiguration:
 
 
 class Ended(Exception):
-    """Another controller leads."""
+    """Another controller leads, or this one has another connection, or the node ends."""
 
     def __init__(self) -> None:
-        super().__init__("another controller leads this host now")
+        super().__init__("the host has let go of this connection")
 
 
 class Abandoned(Exception):
