@@ -28,19 +28,30 @@ export function useRefusal(fields: readonly string[]) {
     };
   }, []);
   const known = refusal?.field !== undefined && fields.includes(refusal.field);
+  /** Shown in the dialog, and in a toast where that was closed meanwhile. */
+  const set = (error: unknown) => {
+    if (open.current && error instanceof Error) shownElsewhere.add(error);
+    setRefusal({
+      message: messageOf(error),
+      ...(error instanceof ApiError ? { field: error.field, request: error.request } : {}),
+    });
+  };
   return {
     /** What the server said of a field. */
     at: (field: string) => (known && refusal.field === field ? refusal.message : undefined),
     last: refusal,
     clear: () => setRefusal(undefined),
     tell: (refusal: Refusal) => setRefusal(refusal),
-    /** Shown in the dialog, and in a toast where that was closed meanwhile. */
-    set: (error: unknown) => {
-      if (open.current && error instanceof Error) shownElsewhere.add(error);
-      setRefusal({
-        message: messageOf(error),
-        ...(error instanceof ApiError ? { field: error.field, request: error.request } : {}),
-      });
+    set,
+    /** Do it; what it is refused with is told here. */
+    during: async <T,>(work: () => Promise<T>): Promise<T> => {
+      setRefusal(undefined);
+      try {
+        return await work();
+      } catch (error) {
+        set(error);
+        throw error;
+      }
     },
   };
 }

@@ -31,14 +31,10 @@ export function AddHost({ hosts, onClose }: { hosts: readonly NodeInfo[]; onClos
       onSubmit={async () => {
         await act({
           pending: "Creating a token",
-          do: async () => {
-            try {
+          do: () =>
+            refusal.during(async () => {
               setToken(await call("put", "/h/node/token", {}));
-            } catch (error) {
-              refusal.set(error);
-              throw error;
-            }
-          },
+            }),
         });
         return false; // what was made is shown, or what was refused
       }}

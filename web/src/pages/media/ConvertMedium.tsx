@@ -18,18 +18,10 @@ export function ConvertMedium({ medium, onClose }: { medium: Medium; onClose: ()
   const compacts = format === medium.format;
   const body = { mid: medium.mid, format };
   const submit = async () => {
-    refused.clear();
     return act({
       pending: compacts ? `Starting to compact ${medium.name}` : `Starting to convert ${medium.name}`,
       done: `${medium.name} is being ${compacts ? "compacted" : "converted"}: Tasks shows how far it is`,
-      do: async () => {
-        try {
-          return await call("put", "/m/media/convert", body);
-        } catch (error) {
-          refused.set(error);
-          throw error;
-        }
-      },
+      do: () => refused.during(() => call("put", "/m/media/convert", body)),
     });
   };
   return (

@@ -39,19 +39,14 @@ export function CreateDisk({
   const sizing = sizeProblem(size) ?? roomProblem(target.pool, size ?? 0, false);
   const body = { mpid: target.mpid ?? 0, gid: target.gid, name, size: size ?? 0, type: "DISK", format };
   const submit = async () => {
-    refused.clear();
     return act({
       pending: `Creating ${name}`,
       done: `${name} is created`,
-      do: async () => {
-        try {
+      do: () =>
+        refused.during(async () => {
           const { mid } = await call("put", "/m/media/create", body);
           onMade?.(mid);
-        } catch (error) {
-          refused.set(error);
-          throw error;
-        }
-      },
+        }),
     });
   };
   return (

@@ -37,18 +37,10 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
     ...(imports ? { format } : {}),
   };
   const submit = async () => {
-    refused.clear();
     return act({
       pending: `Starting to fetch ${name}`,
       done: `${name} is being fetched: Tasks shows how far it is`,
-      do: async () => {
-        try {
-          return await call("put", "/m/media/fetch", body);
-        } catch (error) {
-          refused.set(error);
-          throw error;
-        }
-      },
+      do: () => refused.during(() => call("put", "/m/media/fetch", body)),
     });
   };
   return (

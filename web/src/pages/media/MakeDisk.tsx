@@ -33,18 +33,10 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
     ...["--format", format, ...groupOption(target.gid, target.path), "--pool", idWord(target.mpid ?? "")],
   ];
   const submit = async () => {
-    refused.clear();
     return act({
       pending: making === "import" ? `Starting to import ${medium.name}` : `Starting to clone ${medium.name}`,
       done: `${name} is being created: Tasks shows how far it is`,
-      do: async () => {
-        try {
-          return await call("put", path, body);
-        } catch (error) {
-          refused.set(error);
-          throw error;
-        }
-      },
+      do: () => refused.during(() => call("put", path, body)),
     });
   };
   return (

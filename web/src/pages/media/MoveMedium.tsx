@@ -25,21 +25,13 @@ export function MoveMedium({ medium, onClose }: { medium: Medium; onClose: () =>
     ...(pooled ? { mpid: target.mpid } : {}),
   };
   const submit = async () => {
-    refused.clear();
     return act({
       pending: `Moving ${medium.name}`,
       done: (moved) =>
         moved.tid === undefined
           ? `${medium.name} is moved`
           : `${medium.name} is being moved: Tasks shows how far it is`,
-      do: async () => {
-        try {
-          return await call("put", "/m/media/move", body);
-        } catch (error) {
-          refused.set(error);
-          throw error;
-        }
-      },
+      do: () => refused.during(() => call("put", "/m/media/move", body)),
     });
   };
   return (

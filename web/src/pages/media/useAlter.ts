@@ -6,26 +6,21 @@ import type { useRefusal } from "@/ui/FormDialog";
 
 export function useAlter(
   body: AlterMedium,
-  refused: Pick<ReturnType<typeof useRefusal>, "clear" | "set">,
+  refused: Pick<ReturnType<typeof useRefusal>, "during">,
   pending: string,
   done: string,
 ): () => Promise<boolean> {
   const act = useAction();
   return () => {
-    refused.clear();
     return act({
       pending,
       done,
-      do: async () => {
-        try {
+      do: () =>
+        refused.during(async () => {
           const answer = await call("patch", "/m/media", body);
           for (const warning of answer.warnings ?? []) showToast("warning", warning);
           if (answer.waiting.length > 0) showToast("info", "VMs that run with it see it at their next start");
-        } catch (error) {
-          refused.set(error);
-          throw error;
-        }
-      },
+        }),
     });
   };
 }

@@ -45,14 +45,10 @@ export function NewGroup({
         act({
           pending: `Creating the group ${name}`,
           done: `The group ${name} is created`,
-          do: async () => {
-            try {
+          do: () =>
+            refusal.during(async () => {
               onDone((await call("put", "/u/group", body)).gid);
-            } catch (error) {
-              refusal.set(error);
-              throw error;
-            }
-          },
+            }),
         })
       }
       onClose={onClose}
@@ -67,7 +63,6 @@ export function NewGroup({
           aria-describedby="group-name-hint"
           onChange={(_event, value) => {
             setName(value);
-            refusal.clear();
           }}
         />
         <Hint id="group-name-hint" wrong={wrong ?? refusal.at("name")} />

@@ -44,14 +44,10 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
         await act({
           pending: `Creating the user ${name}`,
           done: `The user ${name} is created`,
-          do: async () => {
-            try {
+          do: () =>
+            refusal.during(async () => {
               setCreated((await call("put", "/u/user", { name, password })).uid);
-            } catch (error) {
-              refusal.set(error);
-              throw error;
-            }
-          },
+            }),
         });
         return false; // what was set is shown, or what was refused
       }}
@@ -67,7 +63,6 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
           aria-describedby="user-name-hint"
           onChange={(_event, value) => {
             setName(value);
-            refusal.clear();
           }}
         />
         <Hint id="user-name-hint" wrong={wrong ?? refusal.at("name")}>
@@ -79,7 +74,6 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
         refused={refusal.at("password")}
         onChange={(value) => {
           setPassword(value);
-          refusal.clear();
         }}
       />
     </FormDialog>

@@ -75,11 +75,7 @@ export function PoolDialog({
         const done = await act({
           pending: `Assigning ${name} to ${path}`,
           done: `${name} is assigned to ${path}`,
-          do: () =>
-            call("put", "/m/pool/assign", body).catch((error: unknown) => {
-              refusal.set(error);
-              throw error;
-            }),
+          do: () => refusal.during(() => call("put", "/m/pool/assign", body)),
         });
         await again("/m/pool/list");
         return done;
@@ -107,7 +103,6 @@ export function PoolDialog({
           wrong={"wrong" in quota ? quota.wrong : refusal.at("quota")}
           onChange={(next) => {
             setShare(next);
-            refusal.clear();
           }}
         />
       )}

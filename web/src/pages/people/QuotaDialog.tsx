@@ -68,11 +68,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
         const done = await act({
           pending: `Setting the quota of ${path}`,
           done: `The quota of ${path} is set`,
-          do: () =>
-            call("put", "/u/group/quota", body).catch((error: unknown) => {
-              refusal.set(error);
-              throw error;
-            }),
+          do: () => refusal.during(() => call("put", "/u/group/quota", body)),
         });
         await again("/u/group/quota");
         return done;
@@ -90,7 +86,6 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
               <AlertActionLink
                 onClick={() => {
                   setBase(quota);
-                  refusal.clear();
                 }}
               >
                 Keep my input
@@ -100,7 +95,6 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
                   setBase(quota);
                   setTyped(typedOf(quota.limits));
                   setPorts(quota.limits.forward_ports ?? "");
-                  refusal.clear();
                 }}
               >
                 Show the present quota
@@ -121,7 +115,6 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
         used={quota.usage}
         onChange={(next) => {
           setTyped(next);
-          refusal.clear();
         }}
       />
       <FormGroup label="Host ports for forwards" fieldId="quota-forward_ports">
@@ -134,7 +127,6 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
           aria-describedby="quota-forward_ports-hint"
           onChange={(_event, value) => {
             setPorts(value);
-            refusal.clear();
           }}
         />
         <Hint id="quota-forward_ports-hint" wrong={refusal.at("forward_ports")}>

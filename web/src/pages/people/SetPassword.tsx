@@ -29,11 +29,7 @@ export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void
         const set = await act({
           pending: `Setting the password of ${whom.name}`,
           done: `The password of ${whom.name} is set`,
-          do: () =>
-            call("patch", "/u/user", { uid: whom.uid, password }).catch((error: unknown) => {
-              refusal.set(error);
-              throw error;
-            }),
+          do: () => refusal.during(() => call("patch", "/u/user", { uid: whom.uid, password })),
         });
         if (set) void readMembersAgain();
         setDone(set);
@@ -47,7 +43,6 @@ export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void
         refused={refusal.at("password")}
         onChange={(value) => {
           setPassword(value);
-          refusal.clear();
         }}
       />
     </FormDialog>

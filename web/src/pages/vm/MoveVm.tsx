@@ -28,18 +28,10 @@ export function MoveVm({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const body = { vmid: vm.vmid, gid: gid ?? vm.gid, ...(disks ? {} : { disks }) };
   const options = ["--to", groupOption(body.gid, path(body.gid))[1] ?? "/", ...(disks ? [] : ["--leave-disks"])];
   const submit = () => {
-    refused.clear();
     return act({
       pending: `Moving ${vm.name}`,
       done: `${vm.name} is moved`,
-      do: async () => {
-        try {
-          return await call("put", "/v/vm/move", body);
-        } catch (error) {
-          refused.set(error);
-          throw error;
-        }
-      },
+      do: () => refused.during(() => call("put", "/v/vm/move", body)),
     });
   };
   return (
