@@ -49,7 +49,8 @@ async def test_each_format_of_the_table_is_imported_as_the_disk_in_it(w: World, 
         assert task["state"] == "DONE", (row, name, task)
         made = w.data / "media" / f"{task['mid']}.raw"
         assert made.read_bytes() == (data if name in others else uploads.disk), (row, name)
-        assert name in others or made.stat().st_blocks * 512 < SIZE // 2, (row, name, "what is zero takes no space")
+        copied = row.startswith("raw")  # as it lies, holes and all, and not read for zeros
+        assert copied or made.stat().st_blocks * 512 < SIZE // 2, (row, name, "what is zero takes no space")
         await w.ok("DELETE", "/m/media", mid=task["mid"], purge=True)
         found.add(row)
     assert found == set(table), "each row is tried"

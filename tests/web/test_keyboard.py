@@ -46,7 +46,7 @@ def test_tab_reaches_everything_and_is_seen_there(furnished: Host, person: NewPe
         shown(one, path)
         reached, wrong[path] = walk(one.page)
         assert reached[0] == "a Skip to content", path
-        assert len(reached) > 6, path
+        assert len(reached) > (6 if width == 1280 else 5), path  # a phone shows the groups first, then one of them
     assert {path: told for path, told in wrong.items() if told} == {}
 
 
