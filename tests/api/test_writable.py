@@ -211,6 +211,8 @@ async def test_isos_of_the_groups_above_are_seen_and_attached_without_a_right_th
     assert [(one["mid"], one["readonly"], one["used_by"]) for one in listed["shared"]] == [
         (iso, True, []), (root, True, []),
     ]  # fmt: skip
+    for part in ({}, {"shared": True}, {"shared": False}):
+        assert await w.refused("POST", "/m/media/list", gid=999, **part) == (404, 10110), "there is no such group"
     body = {"name": "vm", "gid": team, "cpus": 1, "memory_mib": 64, "media": [*on(iso), *on(root)]}
     made = await w.ok("PUT", "/v/vm/efi", key, **body)
     assert not [one for one in made["warnings"] if "read-only" in one], "as was meant"

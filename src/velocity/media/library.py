@@ -53,7 +53,8 @@ class Library:
         return [medium for medium in self._media.values() if medium.gid in gids]
 
     def shared_with(self, gid: int) -> list[Medium]:
-        """The ISOs of the groups above, by name: whoever may list the group's media sees them too."""
+        """The ISOs of the groups above, by name: whoever may list the group's media sees them too. Raises `Refused`."""
+        self._directory.group(gid)
         above = {one for one in self._directory.line(gid) if one != gid}
         return sorted((one for one in self.of_groups(above) if one.is_iso), key=lambda one: one.name)
 
