@@ -83,7 +83,9 @@ def membership(
         dialing,
         connector,
         copies=copies,
-        lost=LostHosts(store, roster, connector.trouble, attaching, agents, settings.fence_after, clock),
+        lost=LostHosts(
+            store, roster, connector.trouble, attaching, agents, settings.fence_after, clock, certainty.doubt
+        ),
         beside=[] if source is None else _sentinels(settings, lambda: database.term.mine, gives_way),
         join_oneself=join_oneself if settings.standby else None,
         own=own,

@@ -20,6 +20,7 @@ from velocity import app, promotion
 from velocity.contract.nodes import Joined
 from velocity.hosts import copies
 from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import FactCause
 from velocity.installation import set_aside
 from velocity.node import identity, places
 from velocity.store.database import Database
@@ -150,6 +151,11 @@ async def runs_on(w: World, vmid: int) -> bool:
     )
 
 
+async def waits(w: World, vmid: int) -> bool:
+    vm = await w.ok("POST", "/v/vm", vmid=vmid)
+    return vm["state"] == "STOPPED" and "it waits until b answers" in vm["reason"]["message"]
+
+
 def copied(one: Machine) -> int:
     newest = promotion.newest_copy(one.settings.data_dir)
     return 0 if newest is None else newest.mark.written
@@ -162,9 +168,14 @@ async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(t
         host, port = await join(w, b)
         await w.ok("PATCH", "/h/node", host=host, keeps_copy=True)
         vmid = await w.vm("web", host=1, autostart=True)
+        again = await w.vm("db", host=1, ha="restart")
+        await w.ok("PUT", "/v/vm/state", vmid=again, state="RUNNING")
         own = identity.read(b.settings.data_dir)
+        killed = machine(w, again)
     await b.stop()
+    fake.state.end(fake.runs[killed], FactCause.KILLED, seen=False)
     async with world(tmp_path / "a", fake) as w:
+        await becomes(lambda: waits(w, again), "why it waits to be told")
         reason = (await w.ok("POST", "/v/vm", vmid=vmid))["reason"]
         assert reason["cause"] == "autostart-failed"
         assert "it waits until b answers" in reason["message"]
@@ -173,6 +184,7 @@ async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(t
         assert own is not None
         await b.serve(own, port)
         await becomes(lambda: runs_on(w, vmid), "the VM to be started")
+        await becomes(lambda: runs_on(w, again), "the VM to be started again")
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
     await b.stop()
     async with world(tmp_path / "a", fake) as w:

@@ -12,6 +12,7 @@ from velocity.hosts.port import Death, VmAtStake
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import AttachedHost, AttachedHosts
 from velocity.hypervisor.port import HostId
+from velocity.machines import where
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.media.rules import Pool
@@ -93,7 +94,7 @@ class AttachedAreas:
         await self._fleet.evacuation.confirm(host, by)
 
     def noted(self, did: str, host: HostId) -> None:
-        self._fleet.noted(did, self.hosts.named(host))
+        self._fleet.noted(did, where.named(self.hosts, host))
 
     async def close(self) -> None:
         """What the hosts do goes on."""

@@ -45,7 +45,8 @@ class LostHosts:
     """What is done about them.
 
     `trouble` says why a host does not answer (empty: it does). One that has a fence agent, and VMs that are to be
-    restarted elsewhere, is fenced by itself when it was silent for `after` seconds; 0: never.
+    restarted elsewhere, is fenced by itself when it was silent for `after` seconds; 0: never, nor while there is a
+    `doubt` whether this server leads.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class LostHosts:
         agents: FenceAgents,
         after: int,
         clock: Callable[[], float] = time.time,
+        doubt: Callable[[], str] = str,
     ) -> None:
         self._store = store
+        self._doubt = doubt
         self._roster = roster
         self._trouble = trouble
         self._attaching = attaching
@@ -225,7 +228,7 @@ class LostHosts:
         since = self._attaching.silent.get(member.host)
         if member.own or member.fence is None or since is None or member.host in self._attaching.deaths:
             return False
-        if self._clock() - since < self._after or member.host in self._fencing or self._is_alone():
+        if self._clock() - since < self._after or member.host in self._fencing or self._is_alone() or self._doubt():
             return False
         failed = self._failed.get(member.host)
         if failed is not None and time.monotonic() < failed.again:

@@ -148,11 +148,6 @@ class AttachedHosts:
         one = self.find(host)
         return self.absent.get(HostId(host), "") if one is None else one.name
 
-    def named(self, host: HostId) -> dict[str, int | str]:
-        """Its id and its name, as the history has them."""
-        one = self.find(host)
-        return {"host": host} if one is None else {"host": host, "name": one.name}
-
     def proof(self, host: HostId) -> str:
         """The command by which a person says that it runs nothing any more."""
         one = self.find(host)

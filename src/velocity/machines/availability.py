@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import FactCause
-from velocity.machines.autostart import could_not_start
+from velocity.machines.autostart import Leads, could_not_start
 from velocity.machines.evacuated import HOST_LOST
 from velocity.machines.keeper import Keeper
 from velocity.machines.states import Cause
@@ -59,7 +59,8 @@ def wants(keeper: Keeper) -> bool:
 class Availability:
     """Starts them. `noted` is told of each, for the history."""
 
-    def __init__(self, noted: Callable[[Keeper], None]) -> None:
+    def __init__(self, leads: Leads, noted: Callable[[Keeper], None]) -> None:
+        self._leads = leads
         self._noted = noted
         self.pauses: tuple[float, ...] = PAUSES
         self._tries: dict[int, _Tries] = {}
@@ -101,6 +102,9 @@ class Availability:
         if time.monotonic() - tries.last > STEADY:
             tries.count = 0
         while wants(keeper):
+            if doubt := self._leads.doubt():
+                _tell(keeper, doubt)
+                await self._leads.wait()
             await self._wait(self.pauses[min(tries.count, len(self.pauses) - 1)])
             async with self._slots:
                 if wants(keeper):
@@ -118,10 +122,14 @@ class Availability:
             state = await keeper.request_state(Cause.ASK_RUN)
         except Refused as refused:
             log.warning("vm %d: it could not be started again: %s", keeper.machine.vmid, refused.message)
-            reason = keeper.progress.reason
-            could_not_start(keeper, refused.message, "start-failed" if reason is None else reason.cause)
+            _tell(keeper, refused.message)
         except Exception:  # a fault of ours costs the others nothing, and is tried again
             log.exception("vm %d: it could not be started again", keeper.machine.vmid)
         else:
             log.info("vm %d: started again (%s)", keeper.machine.vmid, state.value)
             self._noted(keeper)
+
+
+def _tell(keeper: Keeper, message: str) -> None:
+    reason = keeper.progress.reason
+    could_not_start(keeper, message, "start-failed" if reason is None else reason.cause)

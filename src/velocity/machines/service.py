@@ -103,7 +103,7 @@ class Fleet:
         self.hosts = WatchedHosts(
             hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.given, self._changed, clock
         )
-        self.availability = Availability(self._note_start)
+        self.availability = Availability(leads, self._note_start)
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
@@ -260,7 +260,7 @@ class Fleet:
         """It answers, and nothing is left there of what was over: if it was confirmed dead, it is so no more."""
         if await self.evacuation.returned(host):
             self._changes.note_change("host", host)
-            self.noted("host_returned", self.hosts.attached.named(host))
+            self.noted("host_returned", where.named(self.hosts.attached, host))
         self.availability.hurry()
 
     async def _make_room_for(self, keeper: Keeper) -> None:

@@ -17,6 +17,12 @@ def of(hosts: AttachedHosts, host: HostId) -> HostRef:
     return HostRef(id=host, name=hosts.name(host))
 
 
+def named(hosts: AttachedHosts, host: HostId) -> dict[str, int | str]:
+    """Its id and its name, as the history has them."""
+    one = hosts.find(host)
+    return {"host": host} if one is None else {"host": host, "name": one.name}
+
+
 def of_machine(hosts: AttachedHosts, machine: Machine) -> HostRef | UnsetType:
     """UNSET: there is one host, and it is there."""
     return of(hosts, machine.host) if hosts.many or machine.host != hosts.own.host else UNSET
