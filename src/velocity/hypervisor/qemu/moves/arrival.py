@@ -16,7 +16,7 @@ from msgspec import structs
 from velocity.hypervisor.port import Copied, HypervisorError, NotRunning
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.disk_options import node_name
-from velocity.hypervisor.qemu.monitor import LAST_PAUSE
+from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
 from velocity.hypervisor.qemu.moves import secrecy
 from velocity.hypervisor.qemu.moves.network import Ports, greeted, is_connected
 from velocity.hypervisor.qemu.moves.parameters import CALL, VARIABLES, capabilities, parameters
@@ -126,9 +126,14 @@ class Arrival:
                 await self.entry.session.end(deadline=CALL)
 
     async def _settle(self) -> None:
-        """Let go of its disks, which it may use then; and remove what was needed, as far as that can be."""
-        with contextlib.suppress(HypervisorError):
-            await self._execute("nbd-server-stop")
+        """Nobody writes to its disks from afar any more; what was needed besides is removed as far as that can be."""
+        while not self.entry.session.gone:
+            try:
+                if not await self._execute("query-block-exports"):
+                    break
+                await self._execute("nbd-server-stop")
+            except HypervisorError:
+                await asyncio.sleep(FIRST_PAUSE)
         self.settled.set()
         with contextlib.suppress(HypervisorError):
             await self._execute("migrate-set-parameters", **{"tls-creds": ""})
