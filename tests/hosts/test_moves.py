@@ -115,6 +115,24 @@ async def test_what_it_only_reads_goes_along_and_what_both_hosts_reach_stays(tmp
         assert w.files() == []
 
 
+@pytest.mark.holds("MANY-80")
+async def test_what_waits_for_its_next_start_waits_at_the_new_host(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        first, second = ({"user_data": f"#cloud-config\n# {word}\n"} for word in ("first", "second"))
+        vmid = await running(w, cloud_init=first)
+        await w.ok("PATCH", "/v/vm", vmid=vmid, cloud_init=second, cpus=2)
+        await moved(w, vmid)
+        spec = b.fake.runs[machine(w, vmid)].spec
+        assert spec.seed is not None
+        assert ("first" in spec.seed.user_data, spec.cpus) == (True, 1), "as it was started"
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["waiting"] == ["cpus", "cloud_init"]
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        spec = b.fake.runs[machine(w, vmid)].spec
+        assert spec.seed is not None
+        assert ("second" in spec.seed.user_data, spec.cpus) == (True, 2)
+
+
 @pytest.mark.holds("MANY-82")
 @pytest.mark.parametrize("phase", MovePhase)
 async def test_a_move_is_cancelled_or_broken_in_any_phase_and_can_be_tried_again(
@@ -130,6 +148,8 @@ async def test_a_move_is_cancelled_or_broken_in_any_phase_and_can_be_tried_again
         assert shown["moving"] == {"host": {"id": 2, "name": "b"}, "tid": tid}
         assert (shown["state"], task["phase"]) == ("RUNNING", phase.value)
         assert task["total"] > 0
+        given = [one["memory_given_mib"] for one in (await w.ok("POST", "/h/host"))["hosts"]]
+        assert given == [64, 64], "it has its memory on both"
         assert (await w.ok("DELETE", "/t/task", tid=tid))["state"] == "CANCELLED"
         await stays(w, b, vmid)
 
@@ -334,6 +354,58 @@ async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(tm
         assert w.hypervisor.runs[uuid].who.epoch == 3, "higher than that of its target"
         w.hypervisor.state.tell = tell  # type: ignore[method-assign]
         assert (await moved(w, vmid))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-86")
+async def test_one_whose_source_ends_after_the_hand_over_goes_on_at_the_target(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, tell = machine(w, vmid), w.hypervisor.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.HANDED:
+                w.hypervisor.play(uuid, Fact.ENDED, FactCause.KILLED)
+
+        w.hypervisor.state.tell = told  # type: ignore[method-assign]
+        w.hypervisor.faults.answers.extend([None, Answer.LATE])
+        assert (await moved(w, vmid))["state"] == "DONE"
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"], "reason" in shown.body) == ("RUNNING", 2, False)
+        assert b.fake.runs[uuid].fact is Fact.RUNNING
+
+
+@pytest.mark.holds("MANY-86")
+async def test_a_server_that_is_killed_after_the_hand_over_leaves_it_to_the_next_one(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        mid = await w.medium()
+        vmid = await running(w, media=[{"mid": mid, "mode": "VIRTIO"}])
+        uuid, fake, tell = machine(w, vmid), w.hypervisor, w.hypervisor.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.HANDED:
+                fake.faults.lose(A)
+
+        fake.state.tell = told  # type: ignore[method-assign]
+        fake.faults.answers.extend([None, Answer.LATE])
+        await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: fake.runs[uuid].fact is Fact.HANDED)
+        fake.state.tell = tell  # type: ignore[method-assign]
+    async with together(tmp_path / "data", b, hypervisor=fake) as w:
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert shown["host"]["id"] == 1, "as long as nothing else is committed"
+        await w.ok("POST", "/m/pool/list", gid=0)  # the target's pool is put in order
+        assert [ref.medium for ref in b.disks.pools[20].moving] == [UUID(mid)], "what is to be of use stays"
+        fake.faults.heal(A)
+        await cleared(w)
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 2)
+        assert objects(b.disks.pools[20]).keys() == {UUID(mid)}
+        assert (await w.ok("POST", "/m/media", mid=mid))["mpid"] == 20
+        assert (await used(w, 1), await used(w, 20)) == (0, 1 << 20)
+        task = (await w.ok("POST", "/t/task", tid=1)).body
+        assert "this is found out, and gone on with, as soon as it does" in task["message"]
 
 
 @pytest.mark.holds("MANY-86")

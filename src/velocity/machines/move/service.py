@@ -32,8 +32,8 @@ from velocity.uninterrupted import whole
 KIND = "move_vm"
 AT_ONCE, OWN = 4, 2
 """VMs that move at the same time: in all, and of one user. The others wait in turn."""
-PATIENCE = 15.0
-"""Seconds that a task waits for what becomes of its move; after that, it goes on by itself."""
+PATIENCE, SOON = 15.0, 1.0
+"""Seconds that a task waits for what becomes of its move, and one that is cancelled; then it goes on by itself."""
 
 
 class HostMoves:
@@ -166,7 +166,7 @@ class HostMoves:
             failure = error
         if not crossing.move.mvid:
             crossing.held.close()
-        elif await self._settled(crossing):
+        elif await self._settled(crossing, cancelled=isinstance(failure, asyncio.CancelledError)):
             await self._usage.measure([new for _, new in crossing.media])
             return crossing.move.vmid
         raise failure or Refused(
@@ -200,14 +200,17 @@ class HostMoves:
 
         return check
 
-    async def _settled(self, crossing: Crossing) -> bool:
+    async def _settled(self, crossing: Crossing, *, cancelled: bool) -> bool:
         """Whether it has moved. Raises `Refused` where that is not known in time: it is found out without the task."""
         settling = self.settling.settle(crossing)
 
-        async def wait() -> None:
-            await asyncio.wait({settling}, timeout=PATIENCE)
+        async def wait(seconds: float) -> None:
+            await asyncio.wait({settling}, timeout=seconds)
 
-        await whole(wait())
+        try:
+            await (whole(wait(SOON)) if cancelled else wait(PATIENCE))
+        except asyncio.CancelledError:
+            await whole(wait(SOON))
         if settling.done() and not settling.cancelled():
             return settling.result()
         raise Refused(
