@@ -53,6 +53,18 @@ def ticks(terminal: Terminal) -> int:
     return int(re.findall(r"^ticks (\d+)$", terminal.run("echo ticks $(cat /tmp/ticks)"), re.MULTILINE)[-1])
 
 
+def stopped(server: Server, node: NodeProcess, host: int) -> None:
+    """One that does not run goes there and back, too."""
+    mid = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="still", size=MIB, format="qcow2")["mid"]
+    media = [{"mid": mid, "mode": "VIRTIO"}]
+    vmid = server.ok("PUT", "/v/vm/efi", name="still", gid=0, cpus=1, memory_mib=64, media=media, host=1)["vmid"]
+    done(server, "/v/vm/host", vmid=vmid, host=host)
+    assert len(list(node.data.rglob(f"{mid}.qcow2"))) == 1
+    done(server, "/v/vm/host", vmid=vmid, host=1)
+    at_last(lambda: not list(node.data.rglob(f"{mid}*")), "the end of what it left")
+    server.ok("DELETE", "/v/vm", vmid=vmid, disks=True, purge=True)
+
+
 @pytest.mark.holds("MANY-90")
 def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     lasting: Lasting, node: NodeProcess, tmp_path: Path
@@ -85,4 +97,5 @@ def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     assert server.ok("POST", "/v/vm", vmid=vmid)["state"] == "RUNNING"
     terminal.close()
     done(server, "/m/media/move", mid=mid, mpid=2)
+    stopped(server, node, host)
     server.ok("DELETE", "/h/node", host=host)
