@@ -84,7 +84,7 @@ def membership(
         connector,
         copies=copies,
         lost=LostHosts(
-            store, roster, connector.trouble, attaching, agents, settings.fence_after, clock, certainty.doubt
+            store, roster, connector.trouble, attaching, agents, settings.fence_after, doubt=certainty.doubt
         ),
         beside=[] if source is None else _sentinels(settings, lambda: database.term.mine, gives_way),
         join_oneself=join_oneself if settings.standby else None,

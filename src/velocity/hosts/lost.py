@@ -67,9 +67,10 @@ class LostHosts:
         self._attaching = attaching
         self.agents = agents
         self._after = after
-        self._clock = clock
         self._failed: dict[HostId, _Failed] = {}
         self._fencing: set[HostId] = set()
+        self._silent: dict[HostId, tuple[int, float]] = {}
+        """Since when hosts are silent: as is told of them, and since it was first looked at (monotonic)."""
         self._watching: asyncio.Task[None] | None = None
         self.looks = 0
         """How often it was looked after hosts that are to be fenced."""
@@ -225,15 +226,27 @@ class LostHosts:
             await asyncio.sleep(EVERY)
 
     def _is_due(self, member: Member) -> bool:
-        since = self._attaching.silent.get(member.host)
-        if member.own or member.fence is None or since is None or member.host in self._attaching.deaths:
+        if member.own or member.fence is None or member.host in self._attaching.deaths:
             return False
-        if self._clock() - since < self._after or member.host in self._fencing or self._is_alone() or self._doubt():
+        if self._silent_for(member.host) < self._after or member.host in self._fencing:
+            return False
+        if self._is_alone() or self._doubt():
             return False
         failed = self._failed.get(member.host)
         if failed is not None and time.monotonic() < failed.again:
             return False
         return any(one.restarts for one in self._attaching.at_stake(member.host))
+
+    def _silent_for(self, host: HostId) -> float:
+        """Seconds, as far as it was looked at: whatever becomes of the time of day."""
+        since = self._attaching.silent.get(host)
+        if since is None:
+            self._silent.pop(host, None)
+            return -1.0
+        now = time.monotonic()
+        if self._silent.get(host, (None, now))[0] != since:  # it was heard meanwhile
+            self._silent[host] = (since, now)
+        return now - self._silent[host][1]
 
     def _is_alone(self) -> bool:
         """Whether most hosts are silent, so that it is rather this server that nobody hears."""

@@ -72,14 +72,16 @@ class Availability:
     def look(self, keeper: Keeper) -> None:
         """Something of it has changed."""
         vmid = keeper.machine.vmid
-        if vmid not in self._tasks and wants(keeper):
+        if vmid not in self._tasks and not self._closed and wants(keeper):
             task = asyncio.get_running_loop().create_task(self._bring_back(keeper), context=Context())
             self._tasks[vmid] = task
             task.add_done_callback(lambda done: self._done(keeper, done))
 
     def _done(self, keeper: Keeper, task: asyncio.Task[None]) -> None:
         del self._tasks[keeper.machine.vmid]
-        if not self._closed and not task.cancelled():
+        if keeper.retired:
+            self._tries.pop(keeper.machine.vmid, None)
+        elif not task.cancelled():
             self.look(keeper)  # it may have ended again before this was over
 
     def hurry(self) -> None:
