@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.api.world import World
 from tests.hosts.installation import Installation
@@ -16,7 +17,8 @@ from velocity.contract.lost_hosts import ConfirmDead
 from velocity.contract.machines import Reason
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake.faults import Answer
-from velocity.hypervisor.port import Fact, FactCause, HostId
+from velocity.hypervisor.port import Fact, FactCause, HostId, Unknown
+from velocity.hypervisor.routed import routed
 from velocity.machines.evacuated import Death
 from velocity.store.evacuations import SqlLosses
 
@@ -169,6 +171,22 @@ async def test_a_host_that_answers_at_the_moment_of_the_word_ends_what_was_decla
         await returned(w, b)
         assert not b.runs(machine(w, vmid))
         assert (await shown(w, vmid))["state"] == "STOPPED"
+
+
+@pytest.mark.holds("MANY-101")
+async def test_what_ran_on_a_host_that_is_dead_is_told_as_absent(tmp_path: Path, b: Other) -> None:
+    """To whoever asks for the facts of such a run, as one that it was to be moved from or to."""
+    async with together(tmp_path / "data", b) as w:
+        who = w.server.services.fleet.get(await running(w)).who
+        machines = routed(w.server.hosts.hosts).machines
+        await lost(w, b)
+        with pytest.raises(Unknown):
+            await machines.facts(who, deadline=1.0)
+        await confirm(w)
+        for run in (who, structs.replace(who, epoch=who.epoch + 1)):
+            assert (await machines.facts(run, deadline=1.0)).fact is Fact.ABSENT
+        await returned(w, b)
+        assert (await machines.facts(who, deadline=1.0)).fact is Fact.ABSENT
 
 
 @pytest.mark.holds("MANY-103")

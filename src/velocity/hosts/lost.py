@@ -57,7 +57,6 @@ class LostHosts:
         attaching: Attaching,
         agents: FenceAgents,
         after: int,
-        clock: Callable[[], float] = time.time,
         doubt: Callable[[], str] = str,
     ) -> None:
         self._store = store

@@ -6,11 +6,11 @@ import enum
 import logging
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from velocity.hypervisor.pool_hosts import OfferedPool, PoolHosts
-from velocity.hypervisor.port import HostId, Hypervisor
+from velocity.hypervisor.port import HostId, Hypervisor, Incarnation
 from velocity.storage.port import Storage
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ class AttachedHosts:
         """Those that do not answer, each with the time since when, in Unix seconds."""
         self.absent: dict[HostId, str] = {}
         """The names of those that have joined and cannot be attached, as there is no way to them."""
+        self.is_over: Callable[[Incarnation], bool] = lambda who: False
+        """Whether a run is no more, as its host is confirmed dead."""
         self.put(own)
 
     def all(self) -> list[AttachedHost]:

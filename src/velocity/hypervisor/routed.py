@@ -8,7 +8,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from velocity.hypervisor.attached import AttachedHosts
-from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Incarnation, Unknown
+from velocity.hypervisor.port import (
+    Fact,
+    FactCause,
+    FactReport,
+    HostFacts,
+    HostId,
+    Hypervisor,
+    Incarnation,
+    Unknown,
+)
 
 PARTS = ("machines", "mirrors", "mobility", "consoles", "screens", "meters", "guests", "hosts")
 OBSERVING = ("news", "adopt", "facts", "acknowledge")
@@ -40,6 +49,11 @@ def routed(hosts: AttachedHosts) -> Hypervisor:
     return cast(Hypervisor, SimpleNamespace(**parts))
 
 
+async def _absent(who: Incarnation) -> FactReport:
+    """Its host is confirmed dead: that is proof, and nobody has to be asked."""
+    return FactReport(who, Fact.ABSENT, FactCause.UNKNOWN)
+
+
 class _Part:
     """One part: every call names its host first, by an incarnation or by itself."""
 
@@ -58,6 +72,8 @@ class _Part:
                     f"{self._hosts.called(host)} is not attached: `velocity node list` tells why, or it may be known "
                     "again after the server's next start"
                 )
+            if call == "facts" and isinstance(named, Incarnation) and self._hosts.is_over(named):
+                return _absent(named)
             does = getattr(getattr(one.hypervisor, self._name), call)
             if host == self._hosts.own.host or call == "news":
                 return does(named, *given, **more)

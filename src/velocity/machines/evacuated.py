@@ -66,6 +66,10 @@ class Evacuated:
         """Whether that run was on a host that was confirmed dead since it began."""
         return who.epoch <= self._over.get((who.host, who.machine), -1)
 
+    def is_gone(self, who: Incarnation) -> bool:
+        """The same, and of any run on a host that is dead now: also of one that was just coming from another host."""
+        return who.host in self.dead or self.is_over(who)
+
     async def confirm(self, host: HostId, death: Death, reason: Reason) -> None:
         """Write it down: it holds from then on. Raises `Refused`, and then nothing has changed."""
         runs = await self._store.confirm(host, death, reason)

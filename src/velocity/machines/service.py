@@ -104,6 +104,7 @@ class Fleet:
             hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.given, self._changed, clock
         )
         self.availability = Availability(leads, self._note_start)
+        hosts.is_over = evacuated.is_gone
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
