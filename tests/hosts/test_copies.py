@@ -87,6 +87,7 @@ async def test_a_host_that_is_to_keep_a_copy_has_one_that_is_as_new_as_the_datab
     assert kept(one).all()[0].at == int(here.now)
 
     await here.membership.set(SetNode(host=host, keeps_copy=False))
+    await eventually(lambda: not places.copies(one.settings.data_dir).exists(), "what it kept to be removed")
     await write(here, "late")
     await here.reopen()
     assert (await here.membership.show(host)).keeps_copy is UNSET

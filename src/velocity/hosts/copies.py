@@ -26,6 +26,8 @@ CONFIRM = 60.0
 """Seconds after which a host is asked whether it has the copy still that it got."""
 PIECE = 256 << 10
 DEADLINE = 30.0
+DROPS = 3
+"""How often a host is told to keep no copy, if it does not understand that."""
 
 
 class CopySource(Protocol):
@@ -76,6 +78,8 @@ class Copies:
     _trouble: str = ""
     """Why none can be made, for anybody."""
     _kept: dict[HostId, KeptCopy] = field(default_factory=dict)
+    _tries: dict[HostId, int] = field(default_factory=dict)
+    """How often those that are to keep none were told so."""
     _poke: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
@@ -115,6 +119,7 @@ class Copies:
             self._poke.clear()
 
     async def _bring(self, source: CopySource) -> None:
+        await self._drop()
         keepers = [one for one in self.roster if one.keeps_copy and not one.own]
         if not keepers:
             return
@@ -129,6 +134,18 @@ class Copies:
                 await self._send(draft, member, node)
         finally:
             await asyncio.to_thread(self.file.unlink, missing_ok=True)
+
+    async def _drop(self) -> None:
+        """A host that is to keep none has none: it could become the server. One of an older version never had any."""
+        for one in self.roster:
+            node = self.nodes(one.host)
+            if one.keeps_copy:
+                self._tries.pop(one.host, None)
+            elif node is not None and self._tries.get(one.host, 0) < DROPS:
+                self._tries[one.host] = self._tries.get(one.host, 0) + 1
+                with contextlib.suppress(HypervisorError):
+                    await node.drop_copies(deadline=DEADLINE)
+                    self._tries[one.host] = DROPS
 
     def _take(self, source: CopySource, at: int) -> Draft:
         self.file.unlink(missing_ok=True)

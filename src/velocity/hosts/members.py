@@ -72,6 +72,9 @@ class NodeCalls(Protocol):
     async def confirm_copy(self, mark: CopyMark, at: int, *, deadline: float) -> bool:
         """Whether the newest copy is that one, and so as good at the unix time `at`."""
 
+    async def drop_copies(self, *, deadline: float) -> None:
+        """Keep none any more."""
+
 
 class Known(Struct, frozen=True):
     """What a host told last, as it is kept."""

@@ -72,6 +72,9 @@ class Agent:
     async def confirm_copy(self, mark: CopyMark, at: int, *, deadline: float) -> bool:
         return await self._with_copies(lambda: self._copies.confirm(mark, at))
 
+    async def drop_copies(self, *, deadline: float) -> None:
+        await self._with_copies(self._copies.drop)
+
     async def _with_copies(self, work: Callable[[], T]) -> T:
         async with self._copying:
             try:

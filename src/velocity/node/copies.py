@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,11 @@ class KeptCopies:
             return False
         self._write(replace(newest, at=at))
         return True
+
+    def drop(self) -> None:
+        """Keep none any more: who has one could become the server."""
+        if self._directory.exists():
+            shutil.rmtree(self._directory)
 
     def all(self) -> list[CopyNote]:
         """Those that are there whole, the newest first: by the order of servers, not by their clocks."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from velocity.contract.nodes import Joined, JoinNode
 from velocity.hosts.addresses import urls
 from velocity.hosts.members import Member, Sealed, Signed
 from velocity.node import certificates, identity, places
+from velocity.node.copies import KeptCopies
 from velocity.node.identity import NodeIdentity
 
 Sign = Callable[[Sealed, str, UUID], Signed]
@@ -84,7 +84,7 @@ def accept(data_dir: Path, draft: Draft, token: NodeToken, answer: Joined) -> No
     except ValueError as error:
         raise BadAnswer(str(error)) from None
     places.term(data_dir).unlink(missing_ok=True)  # who has this authority now begins anew, as after a lost database
-    shutil.rmtree(places.copies(data_dir), ignore_errors=True)
+    KeptCopies(places.copies(data_dir)).drop()  # they are of another server's database, or of before
     identity.write(data_dir, own)
     places.draft(data_dir).unlink(missing_ok=True)
     return own
