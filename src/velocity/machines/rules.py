@@ -373,7 +373,7 @@ SENTENCES: dict[FactCause, str] = {
 
 ENDED: dict[FactCause, str] = {
     FactCause.GUEST_PANICKED: "the guest's kernel panicked, and its process has ended",
-    FactCause.UNKNOWN: "its process ended for an unknown reason",
+    FactCause.UNKNOWN: "its process ended unexpectedly: start it again; `qemu.log` on its host says more",
 }
 """The sentences that are others where the run has ended."""
 
