@@ -3,6 +3,7 @@ import { useMemo } from "react";
 import { type Medium, useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { HostRef } from "@/api/schema";
+import { isOn } from "./hosts";
 
 /** Those that the caller sees, and the ISOs of the groups above, which are shared with all groups below. */
 export function useAttachable(gid: number): readonly Medium[] {
@@ -22,7 +23,7 @@ export function useReachable(media: readonly Medium[], gid: number, host: HostRe
   const enabled = host !== undefined && may("pool.list", gid);
   const pools = useAnswer("post", "/m/pool/list", { gid }, { topics: ["pool"], enabled }).data?.pools;
   return useMemo(() => {
-    const elsewhere = new Set(pools?.filter((one) => one.host && one.host.id !== host?.id).map((one) => one.mpid));
-    return host === undefined || elsewhere.size === 0 ? media : media.filter((one) => !elsewhere.has(one.mpid));
+    const elsewhere = new Set(pools?.filter((one) => host && !isOn(one, String(host.id))).map((one) => one.mpid));
+    return elsewhere.size === 0 ? media : media.filter((one) => !elsewhere.has(one.mpid));
   }, [media, pools, host]);
 }

@@ -1,9 +1,11 @@
 /** On which hosts things are: nothing is said of it where there is only one. */
 import type { HostRef } from "@/api/schema";
 
-/** Whether a pool is on the host of that id; empty: on any. With one host nothing says where it is. */
-export const isOn = (pool: { host?: HostRef } | undefined, host: string): boolean =>
-  host === "" || pool?.host === undefined || String(pool.host.id) === host;
+/** Whether a pool is on the host of that id; empty: on any. A shared one is on several; with one host nothing says where. */
+export function isOn(pool: { host?: HostRef; hosts?: readonly HostRef[] } | undefined, host: string): boolean {
+  const on = pool?.hosts ?? (pool?.host ? [pool.host] : undefined);
+  return host === "" || on === undefined || on.some((one) => String(one.id) === host);
+}
 
 /** Each host of these once, by name. */
 export function hostsOf(things: readonly { host?: HostRef }[]): HostRef[] {
