@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import structs
 
-from velocity.hypervisor.port import Copied, HypervisorError, NotRunning
+from velocity.hypervisor.port import Copied, Fact, HypervisorError, NotRunning, Unknown
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.disk_options import node_name
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
@@ -100,14 +100,26 @@ class Arrival:
             with contextlib.closing(ports):
                 with contextlib.closing(await greeted(ports.memory, key)) as one:
                     await self.entry.session.give(one.fileno(), MEMORY, deadline=CALL)
-                    await self._execute("migrate-incoming", uri=f"fd:{MEMORY}")
-                await self.received.wait()
+                    with contextlib.suppress(Unknown):  # it may come all the same
+                        await self._execute("migrate-incoming", uri=f"fd:{MEMORY}")
+                await self._until_received()
         except HypervisorError as error:
             await self._give_up(str(error))
             return
         finally:
             watching.cancel()
         await self._settle()
+
+    async def _until_received(self) -> None:
+        """Also when its monitor was not connected as that was told. Raises `NotRunning`."""
+        session = self.entry.session
+        while not (self.received.is_set() or session.observed.does(Fact.RECEIVED)):
+            if session.gone:
+                raise NotRunning("QEMU has ended")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_PAUSE):
+                    await self.received.wait()
+        self.received.set()
 
     async def _watch(self, ports: Sequence[int], idle: float) -> None:
         """End it when its source, or who controls both, is no more."""
@@ -142,23 +154,23 @@ class Arrival:
 
     async def _go_on(self) -> None:
         """A server before has ended: what nobody can connect to any more ends, too."""
-        session = self.entry.session
-        while not session.gone:
+        while True:
             try:
-                status = (await self._execute("query-status"))["status"]
-                under_way = (await self._execute("query-migrate")).get("status") == "active"
+                await self._found()
+                return
             except NotRunning:
                 return
-            except HypervisorError:
+            except (HypervisorError, OSError):
                 await asyncio.sleep(LAST_PAUSE)
-                continue
-            if status == "inmigrate" and under_way:  # the kernel ends it with its connection
-                await self.received.wait()
-            elif status == "inmigrate":
+
+    async def _found(self) -> None:
+        status = (await self._execute("query-status"))["status"]
+        if status == "inmigrate":
+            if (await self._execute("query-migrate")).get("status") not in ("setup", "active"):
                 await self._give_up("its host's node was started again")
                 return
-            elif status == "running":
-                await self.taken()
-            self.received.set()
-            await self._settle()
-            return
+            await self._until_received()  # or the kernel ends it with its connection
+        elif status == "running":
+            await self.taken()
+        self.received.set()
+        await self._settle()
