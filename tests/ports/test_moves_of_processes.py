@@ -6,13 +6,15 @@ import asyncio
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.ports.pairs import Pair, opened
 from tests.ports.sender import Order, encoded
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject
-from tests.ports.test_moves import COPIED, fact, is_back, moves, received, runs
+from tests.ports.test_moves import COPIED, fact, handed, is_back, moves, received, runs
 from velocity.hypervisor.port import Fact, HypervisorError, Incarnation, Landing, MovePhase, Unknown
+from velocity.hypervisor.qemu.run_note import Between
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -85,3 +87,23 @@ async def test_a_target_whose_node_is_started_again_waits_for_nobody(tmp_path: P
             async for _ in pair.source.hypervisor.mobility.send(who, landing, COPIED, deadline=DEADLINE):
                 pass
         await is_back(pair, who, arriving)
+
+
+@pytest.mark.holds("MANY-74")
+async def test_a_target_whose_node_is_killed_as_it_lets_it_run_has_let_it(tmp_path: Path, runtime: Path) -> None:
+    """Before that was noted."""
+    async with opened("qemu", tmp_path, runtime) as pair:
+        who, arriving = await handed(pair)
+        host = pair.target
+        assert isinstance(host, QemuSubject)
+        await host.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
+        note = msgspec.structs.replace(host.driver.sessions.running(arriving).run, between=Between.INCOMING)
+        await host.restart(lambda: host.driver.sessions.place.runs.write(note))
+        await host.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+        assert await fact(pair, arriving, target=True) is Fact.RUNNING
+        async with asyncio.timeout(DEADLINE):
+            while host.driver.sessions.running(arriving).run.between is not None:
+                await asyncio.sleep(0.02)
+        await host.hypervisor.machines.pause(arriving, deadline=DEADLINE)
+        assert await fact(pair, arriving, target=True) is Fact.PAUSED
+        assert await fact(pair, who) is Fact.HANDED
