@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from tests.api.world import World, world
 
 STEPS = 500
-SHORT, WHOLE = 10, 52
+SHORT, WHOLE = 11, 52
 """How many times so many steps."""
 NOWHERE = 10**6
 """The id of no user and no group."""
