@@ -68,12 +68,6 @@ class NotedHosts:
         return None
 
 
-async def quiet() -> None:
-    """gRPC tells of the end of a call that was cancelled a moment later: to this loop, not to the next test's."""
-    for _ in range(5):
-        await asyncio.sleep(0.01)
-
-
 class Machine:
     """One that may join."""
 
@@ -142,7 +136,6 @@ class Installation:
         await self.database.close()
         for one in self._machines:
             await one.stop()
-        await quiet()
 
     async def reopen(self) -> None:
         await self.membership.close()

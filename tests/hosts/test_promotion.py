@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import delete
 
 from tests.api.world import World, world
-from tests.hosts.installation import Machine, quiet
+from tests.hosts.installation import Machine
 from tests.hosts.together import machine
 from tests.patience import PATIENCE, eventually
 from velocity import app, promotion
@@ -48,7 +48,6 @@ async def on(tmp_path: Path) -> AsyncIterator[Machines]:
     yield machines
     for one in machines.made:
         await one.stop()
-    await quiet()
 
 
 @pytest.fixture(autouse=True)
