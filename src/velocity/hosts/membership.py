@@ -328,7 +328,7 @@ def _check_empty(member: Member, holds: tuple[int, int]) -> None:
         what = "1 VM belongs" if vms == 1 else f"{vms} VMs belong"
         raise Refused(
             Problem.NODE_BUSY,
-            f"{what} to {member.name}: drain it and delete or move them first (`velocity node drain {member.name}`)",
+            f"{what} to {member.name}: move them away (`velocity node drain {member.name} --move`), or delete them",
             field="host",
         )
 
