@@ -43,7 +43,7 @@ def test_hosts_are_as_the_file_says(host: Host, tmp_path: Path) -> None:
 
 
 @pytest.mark.holds("MANY-172")
-def test_a_vm_that_is_elsewhere_is_told_and_a_host_that_is_not_there_refused(tmp_path: Path) -> None:
+def test_a_vm_goes_to_the_host_of_the_file_and_one_that_is_not_there_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
     with hosting(tmp_path / "data", attach=attaching(Other(2, "b"))) as host:
         file.write_text('[[vms]]\nname = "new"\nhost = "b"\n')
@@ -51,11 +51,20 @@ def test_a_vm_that_is_elsewhere_is_told_and_a_host_that_is_not_there_refused(tmp
         assert json.loads(host.ok("--json", "vm", "show", "new"))["host"]["name"] == "b"
         assert "nothing to do" in host.ok("apply", str(file), "--yes")
         host.ok("vm", "create", "there", "--host", "id:1", "--cpus", "1")
+        host.ok("vm", "start", "there")
         file.write_text('[[vms]]\nname = "there"\nhost = "b"\nnotes = "of anna"\n')
-        told = host.run("apply", str(file), "--yes")
-        assert told.exit_code != 0
-        assert "! VM there in / is on host" in told.stdout and "and not on b" in told.stdout
-        assert json.loads(host.ok("--json", "vm", "show", "there"))["notes"] == "of anna", "the rest is done"
+        planned = host.ok("apply", str(file), "--plan")
+        assert "+ move VM there in / from host" in planned and "to b" in planned
+        host.ok("apply", str(file), "--yes")
+        there = json.loads(host.ok("--json", "vm", "show", "there"))
+        assert (there["host"]["name"], there["state"], there["notes"]) == ("b", "RUNNING", "of anna")
+        assert "nothing to do" in host.ok("apply", str(file), "--yes")
+        host.ok("media", "create", "both", "--size", "1M", "--pool", "1")
+        for name in ("one", "other"):
+            host.ok("vm", "create", name, "--host", "id:1", "--media", "both:block:ro")
+        file.write_text('[[vms]]\nname = "one"\nhost = "b"\nmedia = ["both:block:ro"]\n')
+        kept = host.run("apply", str(file), "--yes")
+        assert kept.exit_code != 0 and "attached to VM" in f"{kept.exception} {kept.stderr}", kept.stderr
         hosts, vms = '[[hosts]]\nname = "c"\n', '[[vms]]\nname = "newer"\nhost = "c"\n'
         for text, words in ((hosts, "let it join first"), (vms, "you see no host named 'c'")):
             file.write_text(text)

@@ -11,9 +11,11 @@ from msgspec import UNSET
 from velocity.cli import resolve
 from velocity.cli.apply.file import HostEntry, VmEntry
 from velocity.cli.output import NameNotFound
+from velocity.cli.task import watch
 from velocity.cli.words import clean, program
 from velocity.client import Client, ClientError
 from velocity.contract.machines import VmInfo
+from velocity.contract.tasks import TaskState
 
 
 class HostSteps:
@@ -41,15 +43,20 @@ class HostSteps:
         """For the creation of a VM. Raises `ClientError`."""
         return {} if entry.host is None else {"host": resolve.host(self._client, entry.host)}
 
-    def difference(self, entry: VmEntry, info: VmInfo) -> str:
-        """Empty: it is where the file says, or that says nothing."""
+    def move(self, entry: VmEntry, info: VmInfo) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Where it is elsewhere than the file says: it goes there, running or stopped."""
         wanted = self.wanted(entry)
         if not wanted or info.host is UNSET or info.host.id == wanted["host"]:
-            return ""
-        return (
-            f"VM {clean(entry.name)} in {entry.group} is on host {clean(info.host.name)}, and not on "
-            f"{clean(entry.host)}: apply moves no VM to another host"
-        )
+            return
+
+        def go() -> None:
+            started = self._client.move_vm_to_host(vmid=info.vmid, host=wanted["host"])
+            ended = watch(self._client, started.tid)
+            if ended.state is not TaskState.DONE:
+                raise ClientError(f"VM {clean(entry.name)} is not on {clean(entry.host)}: {clean(ended.message or '')}")
+
+        here = f"from host {clean(info.host.name)} to {clean(entry.host)}"
+        yield f"move VM {clean(entry.name)} in {entry.group} {here}", go
 
 
 def _said(entry: HostEntry) -> dict[str, Any]:

@@ -83,6 +83,9 @@ class VmSteps:
     def _look(self, gid: int, name: str) -> VmSummary | None:
         return next((one for one in self._client.list_vms(gid=gid).vms if one.name == name), None)
 
+    def to_its_host(self, entry: VmEntry, vmid: int) -> Iterator[tuple[str, Callable[[], object]]]:
+        return self._hosts.move(entry, self._client.show_vm(vmid=vmid)) if entry.host is not None else iter(())
+
     def changed(self, entry: VmEntry, vmid: int) -> list[str]:
         """The settings that the file says otherwise."""
         info = self._client.show_vm(vmid=vmid)
@@ -90,8 +93,6 @@ class VmSteps:
         if waits and info.state is not State.STOPPED:
             label = f"VM {clean(entry.name)} in {entry.group}"
             self.notes.append(f"{label}: {', '.join(waits)} take effect at its next start")
-        if difference := self._hosts.difference(entry, info):
-            self._media.differences.append(difference)
         media = self._attached(entry)
         changes = self._differing(info, self._settings(entry) | ({} if media is None else {"media": media}))
         return [*changes, *(["media"] if media is None else [])]
@@ -205,6 +206,7 @@ def steps(vms: VmSteps, entry: VmEntry) -> Iterator[tuple[str, Any]]:
         yield f"create {label}", lambda: vms.create(entry)
     else:
         vmid = found.vmid
+        yield from vms.to_its_host(entry, vmid)
         changes = vms.changed(entry, vmid)
         if changes:
             yield f"change {label}: {', '.join(changes)}", lambda: vms.change(entry, vmid)
