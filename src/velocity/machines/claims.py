@@ -80,7 +80,9 @@ class Claims:
         self._macs: dict[str, set[UUID]] = {}
         """Of a MAC address that was made by an earlier version, there may be two holders."""
         self._places: Counter[int] = Counter()
-        self._given: dict[HostId, Amount] = {}
+        self._cpus: Counter[HostId] = Counter()
+        self._memory: Counter[HostId] = Counter()
+        """What the VMs of each host were given."""
         self._ports = TakenPorts()
         self.last_place = 0
         """The one that was given last, as far as is known."""
@@ -106,7 +108,8 @@ class Claims:
             self._macs.setdefault(mac, set()).add(uuid)
         for place in claim.places:
             self._places[place] += 1
-        self._given[claim.host] = self.given(claim.host) + claim.amount
+        self._cpus[claim.host] += claim.amount.cpus
+        self._memory[claim.host] += claim.amount.memory_mib
         self.last_place = max([self.last_place, *claim.places])
         self._ports.put(uuid, claim.forwards)
         self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
@@ -114,16 +117,18 @@ class Claims:
 
     def given(self, host: HostId) -> Amount:
         """What the VMs of a host have been given, running or not."""
-        return self._given.get(host, NOTHING)
+        return Amount(self._cpus[host], self._memory[host])
 
     @contextlib.contextmanager
     def coming(self, host: HostId, amount: Amount) -> Iterator[None]:
         """A VM of another host is to come to this one: what it is given, it is given on both, within."""
-        self._given[host] = self.given(host) + amount
+        self._cpus[host] += amount.cpus
+        self._memory[host] += amount.memory_mib
         try:
             yield
         finally:
-            self._given[host] -= amount
+            self._cpus[host] -= amount.cpus
+            self._memory[host] -= amount.memory_mib
 
     def spread(self, gid: int, word: str) -> Counter[HostId]:
         """How many VMs of a group each host has that are to be apart by this word."""
@@ -149,7 +154,8 @@ class Claims:
                 del self._macs[mac]
         for place in claim.places:
             self._places[place] -= 1
-        self._given[claim.host] = self.given(claim.host) - claim.amount
+        self._cpus[claim.host] -= claim.amount.cpus
+        self._memory[claim.host] -= claim.amount.memory_mib
         self._ports.drop(uuid, claim.forwards)
         self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)
