@@ -130,6 +130,7 @@ def test_names_that_people_chose_are_text(host: Host, root: Person) -> None:
         client.create_medium(mpid=1, gid=0, name=EVIL, type=EVIL[:32], size=1 << 20)
         client.delete_medium(mid=client.create_medium(mpid=1, gid=0, name=EVIL + "2", type="DISK", size=1).mid)
         client.create_vm(name=EVIL, gid=0, cpus=1, memory_mib=64, displays=[Display(name=EVIL, width=64, height=64)])
+        client.create_vm(name="off", gid=0, cpus=1, memory_mib=64)
         client.set_vm_state(vmid=1, state="RUNNING")
     (run,) = host.hypervisor.runs.values()
     run.say(f"\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;javascript:ran=1\x07{EVIL}\x1b]8;;\x07\r\n".encode())
