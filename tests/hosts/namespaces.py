@@ -91,9 +91,20 @@ class Switch:
     def heal(self, host: RealHost) -> None:
         self.run(f"ip link set p-{host.name} up")
 
+    def slow(self, host: RealHost, mbit: int) -> None:
+        """What the host is sent comes no faster, until `fast`."""
+        self.run(f"tc qdisc add dev p-{host.name} root tbf rate {mbit}mbit burst 64k limit 1m")
+
+    def fast(self, host: RealHost) -> None:
+        self.run(f"tc qdisc del dev p-{host.name} root")
+
     def run(self, *commands: str) -> None:
-        inside = ["nsenter", "--target", str(self._apart.pid), "--net", "sh", "-ec", "\n".join(commands)]
-        subprocess.run(inside, check=True)
+        subprocess.run([*self.inside, "sh", "-ec", "\n".join(commands)], check=True)
+
+    @property
+    def inside(self) -> list[str]:
+        """What a program is begun with that is to see all that the hosts say to each other."""
+        return ["nsenter", "--target", str(self._apart.pid), "--net"]
 
     def close(self) -> None:
         self._apart.close()
@@ -172,10 +183,15 @@ class RealHost:
     def thaw(self, unit: str) -> None:
         self.ok(f"kill -CONT $(cat /run/units/{unit}.main)")
 
+    @property
+    def files(self) -> Path:
+        """Its root directory, as long as it has power."""
+        return Path(f"/proc/{self.apart.pid}/root")
+
     def guests(self) -> dict[UUID, int]:
         """The QEMUs that run there, each with its pid there."""
         found = {}
-        for one in Path(f"/proc/{self.apart.pid}/root/proc").glob("[0-9]*/cmdline"):
+        for one in (self.files / "proc").glob("[0-9]*/cmdline"):
             try:
                 words = one.read_bytes().split(b"\0")
             except OSError:
@@ -207,37 +223,41 @@ class RealHosts:
     def close(self) -> None:
         self._undo.close()
 
-    def serve(self) -> None:
-        """On `a`, as a service, with the settings of docs/many-hosts.md."""
+    def serve(self, *more: str) -> None:
+        """On `a`, as a service, with the settings of docs/many-hosts.md and these lines."""
         a = self["a"]
         cert, key = certificate(a.address).write(a.place)
         settings = a.place / "etc" / "velocity"
         cert.rename(settings / "a.crt")
         key.rename(settings / "a.key")
         lines = [f'listen = "0.0.0.0:{PORT}"', 'tls_cert = "/etc/velocity/a.crt"', 'tls_key = "/etc/velocity/a.key"']
-        lines += [f'root_password = "{PASSWORD}"', 'accelerator = "tcg"']
+        lines += [f'root_password = "{PASSWORD}"', 'accelerator = "tcg"', *more]
         (settings / "velocity.toml").write_text("\n".join(lines) + "\n")
         a.ok(a.ok("velocity service install --timeout 2 --config /etc/velocity/velocity.toml"))
         self.sign_in()
 
-    def join(self, name: str) -> None:
+    def join(self, name: str, *more: str) -> None:
         """By the commands of docs/many-hosts.md."""
         host, config = self[name], "--config /etc/velocity/velocity.toml"
-        self.configure(name)
+        self.configure(name, *more)
         token = self["a"].ok("velocity node token").strip()
         host.ok(f"velocity node join {config}", typed=token + "\n")
         host.ok(host.ok(f"velocity service install --node --timeout 2 {config}"))
         self.until(name, "online")
 
-    def configure(self, name: str) -> None:
-        """The settings of a node that has but what it needs."""
-        (self[name].place / "etc" / "velocity" / "velocity.toml").write_text('accelerator = "tcg"\n')
+    def configure(self, name: str, *more: str) -> None:
+        """The settings of a node that has but what it needs, and these lines."""
+        lines = ['accelerator = "tcg"', *more]
+        (self[name].place / "etc" / "velocity" / "velocity.toml").write_text("\n".join(lines) + "\n")
 
     def sign_in(self) -> None:
         self.until_served()
-        way = self._undo.enter_context(own_server.way(Settings(data_dir=self["a"].data)))
-        self.client = self._undo.enter_context(Client(f"https://{self['a'].address}:{PORT}", uds=way))
+        self.client = self.another_client()
         self.client.authkey = self.client.sign_in(name="root", password=PASSWORD).authkey
+
+    def another_client(self) -> Client:
+        way = self._undo.enter_context(own_server.way(Settings(data_dir=self["a"].data)))
+        return self._undo.enter_context(Client(f"https://{self['a'].address}:{PORT}", uds=way))
 
     def until_served(self) -> None:
         """Returns when the server can be asked, also for the first time after another start."""

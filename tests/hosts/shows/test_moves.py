@@ -1,0 +1,193 @@
+"""A real guest goes from host to host while it computes and writes: whole, broken off, and with its server killed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.namespaces import SERVER, RealHosts, real_hosts
+from tests.hosts.shows.looking import Shell, counted, phase, states, unheard
+from tests.patience import at_last
+from velocity.cli.demo.guest import Guest
+from velocity.contract.tasks import TaskState
+from velocity.contract.vm_settings import Attachment
+
+pytestmark = [pytest.mark.hosts, pytest.mark.guest]
+Say = Callable[[str], None]
+MIB = 1 << 20
+SHARED = 7
+SECRET = "of-this-guest-alone"
+WRITES = (
+    "n=0; while [ ! -e /tmp/halt ]; do n=$((n+1)); dd if=/dev/urandom of=/dev/vda bs=4k count=16 "
+    "seek=$((n*37%240)) oflag=direct 2>/dev/null; sleep 0.2; done"
+)
+
+
+class Moving:
+    """Two hosts with a shared pool, and a guest that has a disk in its host's own pool and computes."""
+
+    def __init__(self, hosts: RealHosts, guest: Guest, storage: Path) -> None:
+        self.hosts, self.client = hosts, hosts.client
+        iso = self.client.upload(guest.iso, mpid=SHARED, gid=0, name="iso", type="CDROM", readonly=True).mid
+        self.mid = self.client.create_medium(mpid=1, gid=0, name="disk", size=16 * MIB).mid
+        media = [Attachment(mid=iso, mode="VIRTIO"), Attachment(mid=self.mid, mode="BLOCK")]
+        self.storage = storage
+        self.vmid = self.client.create_vm(
+            name="goes", gid=0, cpus=1, memory_mib=256, media=media, host=hosts.number("a")
+        ).vmid
+        self.client.set_vm_state(vmid=self.vmid, state="RUNNING")
+        (self.uuid,) = hosts.running()
+        self.shell = Shell(hosts.console(self.vmid))
+        self.shell.boot()
+        self.shell.run(f"yes {SECRET} | head -c 1000000 >/tmp/secret; dd if=/tmp/secret of=/dev/vda bs=1M seek=4")
+        self.shell.begin_ticks()
+
+    def where(self) -> list[str]:
+        return self.hosts.running()[self.uuid]
+
+    def ended(self, tid: int) -> TaskState:
+        at_last(lambda: self.client.show_task(tid=tid).state is not TaskState.RUNNING, "the end of the move")
+        return self.client.show_task(tid=tid).state
+
+    def inside(self) -> str:
+        """The SHA-256 of the first MiB, as the guest has it once it has stopped writing."""
+        self.shell.run("touch /tmp/halt; wait %2; rm /tmp/halt; echo 3 >/proc/sys/vm/drop_caches")
+        said = self.shell.run("dd if=/dev/vda bs=1M count=1 2>/dev/null | sha256sum")
+        return str(re.findall(r"[0-9a-f]{64}", said)[-1])
+
+    def files(self, host: str) -> list[Path]:
+        """Of its disk, in that host's own pool."""
+        return list(self.hosts[host].place.rglob(f"{self.mid}*"))
+
+    def own(self, host: str) -> list[Path]:
+        """What the host has of its runs."""
+        return list((self.hosts[host].files / "run/velocity").glob(f"*/{self.uuid}*"))
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory, guest: Guest) -> Iterator[Moving]:
+    place = tmp_path_factory.mktemp("moves")
+    storage = place / "storage"
+    (storage / ".velocity").mkdir(parents=True)
+    shared = f'{{ mpid = {SHARED}, name = "shared", path = "{storage}", shared = true }}'
+    with real_hosts(place, "a", "b") as hosts:
+        for number, name in enumerate(("a", "b"), 1):
+            own = f'{{ mpid = {number}, name = "own-{name}", path = "{hosts[name].place}/media" }}'
+            lines = [f"pools = [{own}, {shared}]"]
+            hosts.serve(*lines) if name == "a" else hosts.join(name, *lines)
+        yield Moving(hosts, guest, storage)
+
+
+@pytest.mark.holds("MANY-311")
+def test_a_move_whose_link_is_cut_in_the_middle_leaves_the_guest_where_it_is(moving: Moving, say: Say) -> None:
+    hosts, shell = moving.hosts, moving.shell
+    there = hosts["b"]
+    hosts.switch.slow(there, 20)
+    with counted(hosts, moving.uuid) as looks:
+        try:
+            tid = moving.client.move_vm_to_host(vmid=moving.vmid, host=hosts.number("b")).tid
+            at_last(lambda: phase(hosts["a"], moving.uuid) == "sending", "that it is sent")
+            at_last(lambda: len(moving.where()) == 2, "what waits for it")
+            cut = time.monotonic()
+            there.cut()
+            assert moving.ended(tid) is TaskState.FAILED
+            shell.goes_on()
+        finally:
+            there.heal()
+            hosts.switch.fast(there)
+    say(f"hosts: a move whose link is cut: without a tick for {shell.gap(cut):.2f} s")
+    assert looks.processes == 2
+    hosts.until("b", "online")
+    at_last(lambda: moving.where() == ["a"], "the end of what waited for it")
+    at_last(lambda: moving.files("b") == [] and moving.own("b") == [], "the removal of what was made for it")
+    assert hosts.state(moving.vmid) == "RUNNING"
+
+
+@pytest.mark.holds("MANY-310")
+def test_a_guest_with_a_disk_of_its_host_goes_to_another_host_unseen(moving: Moving, say: Say) -> None:
+    """Its ticks, its console, its state and its disk go on; nothing of it is left, and nothing of it is on the wire."""
+    hosts, shell = moving.hosts, moving.shell
+    shell.run(f"({WRITES}) & true")
+    with (
+        counted(hosts, moving.uuid) as looks,
+        states(hosts, moving.vmid) as seen,
+        unheard(hosts, SECRET, bytes_=16 * MIB),
+    ):
+        begun = time.monotonic()
+        hosts["a"].ok(f"velocity vm move id:{moving.vmid} --host b")
+        took = time.monotonic() - begun
+        shell.goes_on()
+    say(f"hosts: a move with a disk of the host: {took:.1f} s, without a tick for {shell.gap(begun):.2f} s")
+    assert looks.processes == 2, "it was watched on both hosts"
+    assert seen == {"RUNNING"}
+    shell.none_is_missing()
+    at_last(lambda: moving.where() == ["b"], "the end of what it left")
+    at_last(lambda: moving.files("a") == [] and moving.own("a") == [], "the removal of what it left")
+    (file,) = moving.files("b")
+    assert moving.inside() == hashlib.sha256(file.read_bytes()[:MIB]).hexdigest()
+    no_key_is_in_reach(moving)
+
+
+def no_key_is_in_reach(moving: Moving) -> None:
+    """Of what the target has with a private key in it."""
+    b = moving.hosts["b"]
+    (uid,) = {(one / "own").stat().st_uid for one in moving.own("b")}
+    keys = [Path(line) for line in b.ok(f"grep -rl 'PRIVATE KEY' {b.data} /etc/velocity || true").splitlines()]
+    assert keys, "the node has one"
+    assert uid != 0
+    for key in keys:
+        found = (b.files / key.relative_to("/")).stat()
+        assert found.st_uid == 0, key
+        assert found.st_mode & 0o077 == 0, key
+
+
+@pytest.mark.holds("MANY-312")
+def test_a_guest_whose_disks_are_shared_goes_to_another_host(moving: Moving, say: Say) -> None:
+    """Its disk stays where it is, and has what the guest writes there."""
+    hosts, shell = moving.hosts, moving.shell
+    tid = moving.client.move_medium(mid=moving.mid, mpid=SHARED).tid
+    assert tid, "it moves as a task"
+    assert moving.ended(tid) is TaskState.DONE
+    (file,) = moving.storage.glob(f"{moving.mid}*")
+    node = file.stat().st_ino
+    shell.run(f"({WRITES}) & true")
+    with counted(hosts, moving.uuid), states(hosts, moving.vmid) as seen:
+        begun = time.monotonic()
+        hosts["a"].ok(f"velocity vm move id:{moving.vmid} --host a")
+        took = time.monotonic() - begun
+        shell.goes_on()
+    say(f"hosts: a move with a shared disk: {took:.1f} s, without a tick for {shell.gap(begun):.2f} s")
+    assert seen == {"RUNNING"}
+    shell.none_is_missing()
+    at_last(lambda: moving.where() == ["a"], "the end of what it left")
+    at_last(lambda: moving.own("b") == [], "the removal of what it left")
+    assert file.stat().st_ino == node
+    assert moving.inside() == hashlib.sha256(file.read_bytes()[:MIB]).hexdigest()
+
+
+@pytest.mark.holds("MANY-313")
+def test_a_server_that_is_killed_after_the_handing_over_leaves_one_that_runs(moving: Moving, say: Say) -> None:
+    hosts = moving.hosts
+    with counted(hosts, moving.uuid) as looks:
+        moving.client.move_vm_to_host(vmid=moving.vmid, host=hosts.number("b"))
+        at_last(lambda: phase(hosts["a"], moving.uuid) == "sending", "that it is sent")
+        at_last(lambda: phase(hosts["a"], moving.uuid) in ("handed", None), "that it is handed over")
+        begun = time.monotonic()
+        hosts["a"].kill(SERVER)
+        hosts.until_served()
+        at_last(lambda: len(moving.where()) == 1, "the end of one of the two")
+        at_last(lambda: hosts.state(moving.vmid) == "RUNNING", "its state")
+        shell = Shell(hosts.console(moving.vmid))
+        shell.goes_on()
+        took = time.monotonic() - begun
+    say(f"hosts: a server killed after the handing over: its VM is known to run again in {took:.1f} s")
+    assert looks.processes == 2
+    (there,) = moving.where()
+    assert hosts.client.show_vm(vmid=moving.vmid).host.name == there
+    (left,) = {"a", "b"} - {there}
+    at_last(lambda: moving.own(left) == [], "the removal of what it left")
