@@ -102,7 +102,10 @@ def test_a_vm_moves_by_the_command_line(host: Host, b: Other) -> None:
     assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["name"] == "b"
     refused = host.run("vm", "move", "web", "--host", "b")
     assert refused.exit_code != 0
-    assert "is on host 'b' already" in str(refused.exception)
+    assert "is on host 'b' already: it can move to vm (1)" in str(refused.exception)
+    back = host.run("vm", "move", "web", "--host", "id:1")
+    assert back.stderr.strip().endswith("web is on host vm (1) now")
+    host.ok("vm", "move", "web", "--host", "b")
     for words in (("--host", "b", "--to", "/"), ("--host", "b", "--leave-disks"), ("--to", "/", "--detach"), ()):
         assert host.run("vm", "move", "web", *words).exit_code == 2
     drained = host.run("node", "drain", "id:1", "--move")

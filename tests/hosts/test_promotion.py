@@ -124,7 +124,9 @@ async def test_a_host_becomes_the_server_and_the_former_one_a_host_of_it(tmp_pat
         assert w.server.database.term.mine == promotion.ERA + 1
         assert (await shown(w, host))["own"]
         assert [pool["mpid"] for pool in (await shown(w, host))["pools"]] == [was.mpid]
-        assert (await shown(w, 1))["state"] == "unreachable"
+        former = await shown(w, 1)
+        assert former["state"] == "unreachable"
+        assert not {"address", "joined", "certificate_expires"} & set(former), "what nobody knows is not made up"
         assert await state(w, other) == "RUNNING", "its guest is found"
 
         runs = set(a.fake.runs)

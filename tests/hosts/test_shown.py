@@ -118,7 +118,7 @@ def test_a_host_is_shown_with_what_it_has_and_what_its_vms_were_given(tmp_path: 
         host.ok("vm", "create", "two", "--host", "id:1", "--cpus", "1", "--memory", "512M")
         host.ok("vm", "create", "other", "--host", "b", "--cpus", "1", "--memory", "256M")
         shown = host.ok("node", "show", "id:1")
-        assert "cpus          4, 3 given to VMs, of which one can have 8" in shown
+        assert "cpus          4, 3 given to VMs; one VM can have 8" in shown
         assert "memory        4.0 GiB, 1.0 GiB given to VMs" in shown
         host.ok("vm", "rm", "two")
         own = json.loads(host.ok("--json", "node", "show", "id:1"))

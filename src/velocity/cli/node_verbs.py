@@ -65,7 +65,12 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
     return [
         ("name", f"{now.name} (id:{now.host}){', the server runs on it' if now.own else ''}"),
         ("state", now.state if isinstance(now.since, UnsetType) else f"{now.state} since {_time(now.since)}"),
-        ("dead", UNSET if isinstance(now.dead, UnsetType) else f"since {_time(now.dead.at)}, by {now.dead.by}"),
+        (
+            "dead",
+            UNSET
+            if isinstance(now.dead, UnsetType)
+            else f"since {_time(now.dead.at)}, by {now.dead.by}: its VMs can start elsewhere",
+        ),
         ("fence", UNSET if isinstance(now.fence, UnsetType) else now.fence.agent),
         ("duty", now.duty),
         ("labels", ", ".join(f"{key}={value}" for key, value in now.labels.items()) or "none"),
@@ -89,7 +94,7 @@ def _copy(now: NodeInfo) -> object:
     """How old the copy of the database is that it keeps."""
     if now.keeps_copy is not True:
         return UNSET
-    kept = "none that is known" if isinstance(now.copied, UnsetType) else f"of {_time(now.copied)}"
+    kept = "none yet" if isinstance(now.copied, UnsetType) else f"of {_time(now.copied)}"
     return kept if now.copy_message is UNSET else f"{kept}; {now.copy_message}"
 
 
@@ -97,7 +102,7 @@ def _cpus(now: NodeInfo) -> str | UnsetType:
     if isinstance(now.max_vm_cpus, UnsetType):
         return UNSET
     own = "" if isinstance(now.cpus, UnsetType) else f"{now.cpus}, "
-    return f"{own}{now.cpus_given} given to VMs, of which one can have {now.max_vm_cpus}"
+    return f"{own}{now.cpus_given} given to VMs; one VM can have {now.max_vm_cpus}"
 
 
 def _memory(mib: int, given: int) -> str:

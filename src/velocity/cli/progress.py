@@ -17,7 +17,7 @@ FIGURES = 40
 def bar(*, shown: bool = True, unit: str = "bytes") -> Progress:
     """Bytes that are done, of so many, how fast, and how long it will take.
 
-    Of another unit, how many, and what each task's `beside` says.
+    Of another unit, how many, and what each task's `beside` says; without a unit, that alone.
     """
     from rich.console import Console  # a tenth of a second that only who waits has to pay
     from rich.progress import (
@@ -25,6 +25,7 @@ def bar(*, shown: bool = True, unit: str = "bytes") -> Progress:
         DownloadColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
@@ -34,16 +35,17 @@ def bar(*, shown: bool = True, unit: str = "bytes") -> Progress:
     console = Console(file=sys.stderr)
     width = max(5, min(40, console.width // 4))
     text = Column(no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - width - FIGURES))
-    figures = (
-        (DownloadColumn(binary_units=True), TransferSpeedColumn())
-        if unit == "bytes"
-        else (MofNCompleteColumn(), TextColumn(f"{unit} {{task.fields[beside]}}"))
-    )
+    figures: tuple[ProgressColumn, ...]
+    if unit == "bytes":
+        figures = DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn()
+    elif unit:
+        figures = MofNCompleteColumn(), TextColumn(f"{unit} {{task.fields[beside]}}"), TimeRemainingColumn()
+    else:
+        figures = (TextColumn("{task.fields[beside]}"),)
     return Progress(
         TextColumn("{task.description}", table_column=text),
         BarColumn(bar_width=width),
         *figures,
-        TimeRemainingColumn(),
         console=console,
         disable=not shown,
     )

@@ -97,21 +97,34 @@ def follow(client: Client, tid: int, detach: bool) -> None:
 def watch(client: Client, tid: int) -> TaskInfo:
     """Show its progress on stderr until it has ended."""
     one = client.show_task(tid=tid)
-    with progress.bar(unit=one.unit) as bar:
-        shown = bar.add_task(progress.label(f"{one.kind} {one.name}"), total=None, beside="")
+    with progress.bar(unit="" if one.kind == "move_vm" else one.unit) as bar:
+        shown = bar.add_task(progress.label(called(one)), total=None, beside="")
         while True:
-            beside = f"{size(one.done_bytes or 0)} of {size(one.total_bytes)}" if one.total_bytes else ""
-            bar.update(shown, completed=one.done, total=one.total or None, beside=beside)
+            bar.update(shown, completed=one.done, total=one.total or None, beside=_beside(one))
             if one.state is not TaskState.RUNNING:
                 return one
             time.sleep(LOOK)
             one = client.show_task(tid=tid)
 
 
+def called(one: TaskInfo) -> str:
+    """What it does, and to what, in words."""
+    return f"{one.kind.removesuffix('_vm')} {one.name}"
+
+
+def _beside(one: TaskInfo) -> str:
+    """What the bar does not say: how far a part of it is. A move of a VM has one part after the other."""
+    if one.total_bytes:
+        return f"{size(one.done_bytes or 0)} of {size(one.total_bytes)}"
+    if not isinstance(one.phase, str):
+        return ""
+    return f"{one.phase}: {size(one.done)} of {size(one.total)}" if one.total > 1 else one.phase
+
+
 def check_done(one: TaskInfo) -> None:
     """Raises `ClientError` for a task that has ended in another way."""
     if one.state is not TaskState.DONE:
-        raise ClientError(f"{one.kind} {one.name} {one.state.value}: {one.message or 'by request'}")
+        raise ClientError(f"{called(one)} {one.state.value}: {one.message or 'by request'}")
 
 
 def _percent(one: TaskInfo) -> str:

@@ -46,6 +46,8 @@ def move(
     if host is not None:
         started = client.move_vm_to_host(vmid=vmid.id, host=host, mpid=UNSET if pool is None else pool)
         follow(client, started.tid, detach)
+        if not detach and not as_json():
+            done(f"{vmid.label} is on host {resolve.host_label(client, host)} now")
     elif to is not None:
         _move_to_group(client, vmid.id, vmid.label, to, leave_disks)
 

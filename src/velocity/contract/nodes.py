@@ -110,7 +110,10 @@ class NodeInfo(Wire, frozen=True):
         | UnsetType
     ) = UNSET
     since: Annotated[UnixTime, Meta(description="when it was heard last; absent: online, or never")] | UnsetType = UNSET
-    address: Annotated[str, Meta(description="absent: the server's own, unless it may stand by")] | UnsetType = UNSET
+    address: (
+        Annotated[str, Meta(description="absent: the server's own, unless it may stand by; or none is known")]
+        | UnsetType
+    ) = UNSET
     uuid: Annotated[UUID, Meta(description="absent: the server's own")] | UnsetType = UNSET
     joined: UnixTime | UnsetType = UNSET
     certificate_expires: (

@@ -230,7 +230,7 @@ class Connector:
 def _words(member: Member, error: Exception) -> str:
     if isinstance(error, Unknown):
         return (
-            f"{member.name} does not answer at {member.address} ({error}): start velocity-node there, or let its "
+            f"{member.name} does not answer at {member.address}: {error}; start velocity-node there, or let its "
             "firewall pass this server"
         )
     return f"{member.name} refuses this server: {error}"

@@ -28,8 +28,8 @@ def shown(one: Member, vms: int, given: Amount, trouble: str, kept: KeptCopy | N
     if one.own and one.address:
         facts |= {"address": one.address}
     if not one.own:
-        facts |= {"uuid": one.uuid, "address": one.address, "joined": one.joined}
-        facts |= {"certificate_expires": known.certificate_expires} if known else {}
+        facts |= {"uuid": one.uuid, "address": one.address or UNSET, "joined": one.joined or UNSET}
+        facts |= {"certificate_expires": known.certificate_expires or UNSET} if known else {}
         facts |= {"since": one.heard} if trouble and one.heard else {}
     if kept is not None:
         facts |= {"keeps_copy": True, "copied": kept.at or UNSET, "copy_message": kept.trouble or UNSET}

@@ -62,7 +62,7 @@ class Evacuation:
         there = {mpid for one in alive for mpid in one.pools}
         stays = next((name for mpid, name in pools.items() if mpid not in there), None)
         if stays is not None:
-            raise Refused(Problem.NO_HOST, f"{stays} is on no other host")
+            raise Refused(Problem.NO_HOST, f"{stays} is on no other host, so it starts only when that host is back")
         beside = self._claims.spread(machine.gid, spec.spread) if spec.spread else {}
         wanted = Wanted(spec, pools, kept=True, beside=beside, starts=True)
         try:

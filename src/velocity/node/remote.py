@@ -97,6 +97,8 @@ class Connection:
             return REFUSED[lost](UNKNOWN_CALL)
         told = failed.trailing_metadata().get(wire.ERROR) if failed.trailing_metadata() else None
         if not isinstance(told, bytes):
+            if failed.code() is grpc.StatusCode.UNAVAILABLE:
+                return lost("there is no connection to the host")
             return lost(f"the host does not respond ({_why(failed)})")
         one = msgspec.msgpack.decode(told, type=Raised)
         if one.kind not in wire.KINDS:

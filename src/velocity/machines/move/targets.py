@@ -107,7 +107,7 @@ class Targets:
         if not self._told(caller):
             return "ask somebody who looks after the hosts"
         others = self._others(keeper)
-        named = ", ".join(f"{one.host} ({one.name})" for one in others[:NAMED])
+        named = ", ".join(f"{one.name} ({one.host})" for one in others[:NAMED])
         return f"it can move to {named}" if named else "there is no other one"
 
     async def best(self, keeper: Keeper) -> Target:
@@ -247,7 +247,7 @@ def check_steady(keeper: Keeper) -> None:
     vm = f"VM {keeper.machine.name!r}"
     keeper.passage.check_not_moving()
     if keeper.unreachable_since is not None or keeper.doubtful:
-        raise Refused(Problem.NOT_FROM_THIS_STATE, f"{vm} does not respond: wait until it does", field="vmid")
+        raise Refused(Problem.NOT_FROM_THIS_STATE, f"{vm} does not respond: wait until its host does", field="vmid")
     if keeper.state is State.PAUSED:
         words = f"{vm} is PAUSED: resume it, or stop it, then move it"
         raise Refused(Problem.NOT_FROM_THIS_STATE, words, field="vmid")
