@@ -177,7 +177,7 @@ DIALOGS = (
     ),
     dialog("pages/vm/overview/ChangeDisc", f"/vms/{WEB}", "Insert a disc"),
     dialog("pages/vm/Clone", f"/vms/{WEB}", MORE_WEB, press("Clone…")),
-    dialog("pages/vm/MoveVm", f"/vms/{WEB}", MORE_WEB, press("Move…")),
+    dialog("pages/vm/MoveVm", f"/vms/{WEB}", MORE_WEB, press("Move to another group…")),
     dialog("pages/vm/MoveToHost", f"/vms/{WEB}", MORE_WEB, press("Move to another host…")),
     dialog("ui/DeleteVms", f"/vms/{WEB}", MORE_WEB, press("Delete…")),
     dialog("ui/DeleteVms", f"/vms/{RUNS}", MORE_RUNS, press("Delete…")),

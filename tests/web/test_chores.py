@@ -117,7 +117,7 @@ def test_a_vm_moves_to_another_group_with_its_disks(host: Host, root: Person) ->
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk")
     root.open("/vms/1")
     clicks = Clicks(root.page)
-    clicks.menu("Move…")
+    clicks.menu("Move to another group…")
     expect(root.page.get_by_role("dialog")).to_contain_text("web-disk")
     clicks.button("Move")
     expect(root.page.get_by_text("web is moved")).to_be_visible()

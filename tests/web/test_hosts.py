@@ -145,6 +145,7 @@ def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person
         page.get_by_role("button", name="Cancel the move").click()
         page.get_by_role("dialog").get_by_role("button", name="Cancel the task").click()
         expect(page.get_by_text("Moving to backyard")).to_have_count(0)
+        expect(page.get_by_text("Cancelled. The VM stays where it was")).to_be_visible()
 
         host.hypervisor.mobility.holds.clear()
         one.go("/hosts")

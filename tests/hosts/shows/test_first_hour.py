@@ -14,8 +14,9 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "many-hosts.md"
 
 
 def typed(host: str, containing: str) -> str:
-    """What stands behind a prompt of the document."""
-    found: list[str] = re.findall(rf"^ *{host}[$#] (.+)$", DOCUMENT.read_text(), re.MULTILINE)
+    """What stands behind a prompt of the document's first hour."""
+    hour = DOCUMENT.read_text().split("\n## ")[1]
+    found: list[str] = re.findall(rf"^ *{host}[$#] (.+)$", hour, re.MULTILINE)
     (line,) = (one for one in found if containing in one)
     return line
 

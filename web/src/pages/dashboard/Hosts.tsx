@@ -20,7 +20,7 @@ export function Hosts({ hosts }: { hosts: readonly HostSummary[] }) {
       </CardTitle>
       <CardBody>
         {hosts.map((one) => (
-          <div key={one.id}>
+          <div key={one.id} className="v-item">
             <Bar
               title={one.name}
               value={one.memory_given_mib / Math.max(1, one.memory_mib)}

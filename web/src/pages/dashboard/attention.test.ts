@@ -81,10 +81,10 @@ test("pools nearly full", () => {
 test("a pool that is away comes with its reason, whether its disk or a group's use of it is shown", () => {
   const away = { state: "away" as const, message: "pool 'default' is away", free: 0 };
   for (const room of [ofDisk({ ...disk, ...away, size: 0 }), ofUse({ ...pool, ...away }, 3, "team")]) {
-    expect(room.words).toBe(away.message);
-    expect(matters([], [], [room])).toMatchObject([{ danger: true, message: away.message }]);
+    expect(room.words).toBe("Pool 'default' is away");
+    expect(matters([], [], [room])).toMatchObject([{ danger: true, message: "Pool 'default' is away" }]);
   }
-  expect(ofQuota({ ...pool, ...away }, 3, "team")?.words).toBe(away.message);
+  expect(ofQuota({ ...pool, ...away }, 3, "team")?.words).toBe("Pool 'default' is away");
 });
 
 const HOST = {

@@ -1,6 +1,6 @@
 /** What pools and quotas hold and have left, as bars show it. */
 import type { HostInfo, HostPool, PoolInfo } from "@/api/schema";
-import { bytes } from "@/ui/format";
+import { bytes, capital } from "@/ui/format";
 
 export interface PoolUsage {
   key: string;
@@ -15,7 +15,7 @@ export interface PoolUsage {
   problem?: string;
 }
 
-const problemOf = (pool: HostPool | PoolInfo) => (pool.message === undefined ? {} : { problem: pool.message });
+const problemOf = (pool: HostPool | PoolInfo) => (pool.message === undefined ? {} : { problem: capital(pool.message) });
 
 export const share = (room: PoolUsage): number => (room.size > 0 ? Math.min(1, room.used / room.size) : 0);
 
@@ -31,7 +31,7 @@ export function ofDisk(pool: HostPool): PoolUsage {
     quota: false,
     ...problemOf(pool),
     words:
-      pool.message ??
+      problemOf(pool).problem ??
       `${bytes(pool.free)} free of ${bytes(pool.size)}. Media take ${bytes(pool.allocated)} and may grow to ${bytes(pool.declared)}${
         over ? ", which is more than is free" : ""
       }.`,
@@ -51,7 +51,7 @@ export function ofQuota(pool: PoolInfo, gid: number, path: string): PoolUsage | 
     size,
     quota: true,
     words:
-      pool.message ??
+      problemOf(pool).problem ??
       `${bytes(Math.max(0, left))} of quota left of ${bytes(size)}; ${bytes(pool.free)} free in the pool.`,
   };
 }
@@ -65,7 +65,7 @@ export function ofUse(pool: PoolInfo, gid: number, path: string): PoolUsage {
     size: pool.used + pool.free,
     quota: false,
     ...problemOf(pool),
-    words: pool.message ?? `${bytes(pool.used)} of media; ${bytes(pool.free)} free in the pool. No quota.`,
+    words: problemOf(pool).problem ?? `${bytes(pool.used)} of media; ${bytes(pool.free)} free in the pool. No quota.`,
   };
 }
 

@@ -53,7 +53,7 @@ const COLUMNS: Column<NodeInfo>[] = [
     title: "Memory",
     nowrap: true,
     number: true,
-    unit: () => "memory",
+    unit: (one) => (one.memory_mib === undefined ? undefined : "memory"),
     cell: (one) => (one.memory_mib === undefined ? "–" : mib(one.memory_mib)),
     sort: (one) => one.memory_mib ?? 0,
   },
@@ -147,6 +147,7 @@ function labels(host: NodeInfo): string {
 }
 
 function Message({ host }: { host: NodeInfo }) {
+  if (!(host.message ?? host.since ?? host.dead ?? host.missing ?? host.keeps_copy)) return null;
   return (
     <span className="v-words">
       {host.message !== undefined && <Sentence>{host.message}</Sentence>}

@@ -1,5 +1,7 @@
 /** What is known of a host's being lost: what is missing before its VMs start elsewhere, or who has proven it. */
 import type { NodeInfo } from "@/api/schema";
+import { capital } from "@/ui/format";
+import { Sentence } from "@/ui/Sentence";
 import { When } from "@/ui/When";
 
 export function Loss({ host }: { host: NodeInfo }) {
@@ -13,7 +15,7 @@ export function Loss({ host }: { host: NodeInfo }) {
   return host.missing === undefined ? null : (
     <small className="v-subtle v-words">
       <br />
-      {host.missing}
+      <Sentence>{`${capital(host.missing)}.`}</Sentence>
     </small>
   );
 }

@@ -5,8 +5,9 @@ import { call } from "@/api/call";
 import type { TaskInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
+import { capital } from "@/ui/format";
 import { idWord } from "@/ui/vmCli";
-import { titleOf } from "./words";
+import { cancelledWords, titleOf } from "./words";
 
 const ABOUT: Record<string, string> = {
   empty: "What it has removed is gone; the rest stays in the trash.",
@@ -29,7 +30,9 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
         act({
           pending: `Cancelling: ${titleOf(asked)}`,
           done: (ended) =>
-            ended.state === "CANCELLED" ? `Cancelled; ${ended.message ?? "nothing was kept"}` : "It had already ended",
+            ended.state === "CANCELLED"
+              ? `Cancelled. ${capital(ended.message ?? cancelledWords(ended.kind))}`
+              : "It had already ended",
           do: () => call("delete", "/t/task", { tid: asked.tid }),
         })
       }

@@ -82,7 +82,7 @@ export function VmActions({ vm }: { vm: Vm }) {
           {mayState && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
           {mayState && (mayCreate || mayRemove || mayGo) && <Divider component="li" />}
           {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
-          {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move…</DropdownItem>}
+          {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move to another group…</DropdownItem>}
           {mayGo && <DropdownItem onClick={() => setDialog("host")}>Move to another host…</DropdownItem>}
           {mayRemove && <Divider component="li" />}
           {mayRemove && (

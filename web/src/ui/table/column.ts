@@ -24,7 +24,7 @@ export interface Column<T> {
   /** On a phone a row is two lines: beside the name, in the second line (which most are), or nowhere. */
   phone?: "first" | "second" | "none";
   /** What follows the value on a phone, where no head says it: "CPUs". */
-  unit?: string | ((row: T) => string);
+  unit?: string | ((row: T) => string | undefined);
 }
 
 export interface Order {
