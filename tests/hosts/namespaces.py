@@ -236,13 +236,13 @@ class RealHosts:
         a.ok(a.ok("velocity service install --timeout 2 --config /etc/velocity/velocity.toml"))
         self.sign_in()
 
-    def join(self, name: str, *more: str) -> None:
-        """By the commands of docs/many-hosts.md."""
+    def join(self, name: str, *more: str, kind: str = "--node") -> None:
+        """By the commands of docs/many-hosts.md. `kind`: what is installed; none: a server, that stands by."""
         host, config = self[name], "--config /etc/velocity/velocity.toml"
         self.configure(name, *more)
         token = self["a"].ok("velocity node token").strip()
         host.ok(f"velocity node join {config}", typed=token + "\n")
-        host.ok(host.ok(f"velocity service install --node --timeout 2 {config}"))
+        host.ok(host.ok(f"velocity service install {kind} --timeout 2 {config}"))
         self.until(name, "online")
 
     def configure(self, name: str, *more: str) -> None:
@@ -255,9 +255,11 @@ class RealHosts:
         self.client = self.another_client()
         self.client.authkey = self.client.sign_in(name="root", password=PASSWORD).authkey
 
-    def another_client(self) -> Client:
-        way = self._undo.enter_context(own_server.way(Settings(data_dir=self["a"].data)))
-        return self._undo.enter_context(Client(f"https://{self['a'].address}:{PORT}", uds=way))
+    def another_client(self, name: str = "a") -> Client:
+        """Of the server on that host, over its own socket."""
+        host = self[name]
+        way = self._undo.enter_context(own_server.way(Settings(data_dir=host.data)))
+        return self._undo.enter_context(Client(f"https://{host.address}:{PORT}", uds=way))
 
     def until_served(self) -> None:
         """Returns when the server can be asked, also for the first time after another start."""

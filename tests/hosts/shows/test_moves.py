@@ -1,11 +1,13 @@
-"""A real guest goes from host to host while it computes and writes: whole, broken off, and with its server killed."""
+"""A real guest goes from host to host while it computes and writes, whatever is cut, killed or fenced meanwhile."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,16 @@ WRITES = (
     "n=0; while [ ! -e /tmp/halt ]; do n=$((n+1)); dd if=/dev/urandom of=/dev/vda bs=4k count=16 "
     "seek=$((n*37%240)) oflag=direct 2>/dev/null; sleep 0.2; done"
 )
+AGENT = """#!/bin/sh
+here=$(dirname "$0")
+if grep -q action=off; then
+    touch "$here/asked"
+    until [ -e "$here/off" ]; do sleep 0.1; done
+elif [ -e "$here/off" ]; then
+    exit 2
+fi
+"""
+"""A fence agent that has somebody cut the power, and says that it is off when there is the file `off`."""
 
 
 class Moving:
@@ -48,11 +60,20 @@ class Moving:
         self.shell.begin_ticks()
 
     def where(self) -> list[str]:
-        return self.hosts.running()[self.uuid]
+        return self.hosts.running().get(self.uuid, [])
 
     def ended(self, tid: int) -> TaskState:
         at_last(lambda: self.client.show_task(tid=tid).state is not TaskState.RUNNING, "the end of the move")
         return self.client.show_task(tid=tid).state
+
+    def shares(self) -> Path:
+        """The file of its disk, in the shared pool."""
+        if not list(self.storage.glob(f"{self.mid}*")):
+            tid = self.client.move_medium(mid=self.mid, mpid=SHARED).tid
+            assert tid, "it moves as a task"
+            assert self.ended(tid) is TaskState.DONE
+        (file,) = self.storage.glob(f"{self.mid}*")
+        return file
 
     def inside(self) -> str:
         """The SHA-256 of the first MiB, as the guest has it once it has stopped writing."""
@@ -78,7 +99,7 @@ def moving(tmp_path_factory: pytest.TempPathFactory, guest: Guest) -> Iterator[M
     with real_hosts(place, "a", "b") as hosts:
         for number, name in enumerate(("a", "b"), 1):
             own = f'{{ mpid = {number}, name = "own-{name}", path = "{hosts[name].place}/media" }}'
-            lines = [f"pools = [{own}, {shared}]"]
+            lines = [f"pools = [{own}, {shared}]", f'fence_agents = ["{place}"]', "fence_after = 1"]
             hosts.serve(*lines) if name == "a" else hosts.join(name, *lines)
         yield Moving(hosts, guest, storage)
 
@@ -150,10 +171,7 @@ def no_key_is_in_reach(moving: Moving) -> None:
 def test_a_guest_whose_disks_are_shared_goes_to_another_host(moving: Moving, say: Say) -> None:
     """Its disk stays where it is, and has what the guest writes there."""
     hosts, shell = moving.hosts, moving.shell
-    tid = moving.client.move_medium(mid=moving.mid, mpid=SHARED).tid
-    assert tid, "it moves as a task"
-    assert moving.ended(tid) is TaskState.DONE
-    (file,) = moving.storage.glob(f"{moving.mid}*")
+    file = moving.shares()
     node = file.stat().st_ino
     shell.run(f"({WRITES}) & true")
     with counted(hosts, moving.uuid), states(hosts, moving.vmid) as seen:
@@ -170,13 +188,27 @@ def test_a_guest_whose_disks_are_shared_goes_to_another_host(moving: Moving, say
     assert moving.inside() == hashlib.sha256(file.read_bytes()[:MIB]).hexdigest()
 
 
+def committed(hosts: RealHosts) -> bool:
+    """Whether the database says that the VM is at the target, where the source may have it yet."""
+    with closing(sqlite3.connect(hosts["a"].data / "velocity.db")) as database:
+        return database.execute("select phase from host_moves").fetchall() == [("done",)]
+
+
 @pytest.mark.holds("MANY-313")
-def test_a_server_that_is_killed_after_the_handing_over_leaves_one_that_runs(moving: Moving, say: Say) -> None:
+@pytest.mark.parametrize("moment", ["while it is handed over", "after the commit"])
+def test_a_server_that_is_killed_in_the_last_moment_of_a_move_leaves_one_that_runs(
+    moving: Moving, moment: str, say: Say
+) -> None:
     hosts = moving.hosts
+    (source,) = moving.where()
+    (target,) = {"a", "b"} - {source}
     with counted(hosts, moving.uuid) as looks:
-        moving.client.move_vm_to_host(vmid=moving.vmid, host=hosts.number("b"))
-        at_last(lambda: phase(hosts["a"], moving.uuid) == "sending", "that it is sent")
-        at_last(lambda: phase(hosts["a"], moving.uuid) in ("handed", None), "that it is handed over")
+        moving.client.move_vm_to_host(vmid=moving.vmid, host=hosts.number(target))
+        at_last(lambda: phase(hosts[source], moving.uuid) == "sending", "that it is sent")
+        if moment == "after the commit":
+            at_last(lambda: committed(hosts) or moving.where() == [target], "the commit")
+        else:
+            at_last(lambda: phase(hosts[source], moving.uuid) != "sending", "that it is handed over")
         begun = time.monotonic()
         hosts["a"].kill(SERVER)
         hosts.until_served()
@@ -185,9 +217,42 @@ def test_a_server_that_is_killed_after_the_handing_over_leaves_one_that_runs(mov
         shell = Shell(hosts.console(moving.vmid))
         shell.goes_on()
         took = time.monotonic() - begun
-    say(f"hosts: a server killed after the handing over: its VM is known to run again in {took:.1f} s")
-    assert looks.processes == 2
     (there,) = moving.where()
+    say(f"hosts: a server killed {moment}: its VM of {source} is known to run on {there} in {took:.1f} s")
+    assert looks.processes == 2
+    assert there == target or moment == "while it is handed over"
     assert hosts.client.show_vm(vmid=moving.vmid).host.name == there
     (left,) = {"a", "b"} - {there}
     at_last(lambda: moving.own(left) == [], "the removal of what it left")
+
+
+@pytest.mark.holds("MANY-314")
+def test_a_guest_whose_host_is_silent_runs_elsewhere_once_that_is_fenced(moving: Moving, say: Say) -> None:
+    """Not before: the host still runs it, as its link alone is cut."""
+    hosts, client, b, place = moving.hosts, moving.client, moving.hosts["b"], moving.storage.parent
+    moving.shares()
+    if moving.where() == ["a"]:
+        assert moving.ended(client.move_vm_to_host(vmid=moving.vmid, host=hosts.number("b")).tid) is TaskState.DONE
+        at_last(lambda: moving.where() == ["b"], "the end of what it left")
+    agent, asked, off = (place / name for name in ("fence_show", "asked", "off"))
+    agent.write_text(AGENT)
+    agent.chmod(0o755)
+    client.set_fence(host=hosts.number("b"), agent="fence_show")
+    client.alter_vm(vmid=moving.vmid, ha="restart")
+    with counted(hosts, moving.uuid) as looks:
+        begun = time.monotonic()
+        b.cut()
+        at_last(asked.exists, "the agent to be asked")
+        say(f"hosts: a silent host is powered off after {time.monotonic() - begun:.1f} s")
+        assert moving.where() == ["b"]
+        killed = time.monotonic()
+        b.cut_power()
+        off.touch()
+        at_last(lambda: moving.where() == ["a"], "its QEMU elsewhere")
+        at_last(lambda: hosts.state(moving.vmid) == "RUNNING", "its state")
+        say(f"hosts: a VM runs elsewhere {time.monotonic() - killed:.1f} s after the power of its host was cut")
+        off.unlink()
+        b.reboot()
+        hosts.until("b", "online")
+    assert looks.processes == 1
+    assert moving.where() == ["a"]

@@ -1,0 +1,91 @@
+"""Two servers on one PostgreSQL database: the one that leads stands still, and is woken when the other leads."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.namespaces import SERVER, RealHosts, real_hosts
+from tests.patience import PATIENCE, at_last
+from tests.postgres import Postgres
+from velocity.client import ApiError, Client, ClientError
+from velocity.store.leadership import LEADER
+
+pytestmark = [pytest.mark.hosts, pytest.mark.guest]
+LOSE_THE_LOCK = (
+    "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and objid = :lock"
+)
+"""As PostgreSQL does with whoever is gone; the other connections of that server stay."""
+
+
+@pytest.mark.holds("MANY-315")
+def test_a_server_that_stood_still_changes_nothing_when_another_leads(
+    place: Path, postgres: Postgres, say: Callable[[str], None]
+) -> None:
+    """What it was asked meanwhile is refused; it stands by then. Guests notice nothing."""
+    url = postgres.database()
+    lines = [f'database = "{url}"', "standby = true"]
+    with real_hosts(place, "a", "b") as hosts:
+        hosts.serve(*lines)
+        hosts.join("b", *lines, kind="")
+        a = hosts["a"]
+        vmids = {name: hosts.starts(name, name) for name in ("a", "b")}
+        before = hosts.running()
+        a.freeze(SERVER)
+        asked = Asked(hosts)
+        asked.begin()
+        begun = time.monotonic()
+        subprocess.run(
+            ["psql", "-q", "-v", f"lock={LEADER}", url], input=LOSE_THE_LOCK, text=True, check=True, capture_output=True
+        )
+        at_last(lambda: hosts["b"].run("velocity node list").returncode == 0, "the other server to lead")
+        say(f"hosts: a server that stands by leads {time.monotonic() - begun:.1f} s after the lock is free")
+        leads = hosts.another_client("b")
+        leads.authkey = hosts.client.authkey
+        assert leads.vm_state(vmid=vmids["b"]).state.value == "RUNNING"
+        made = leads.create_vm(name="by b", gid=0, cpus=1, memory_mib=64).vmid
+        a.thaw(SERVER)
+        asked.end()
+        assert asked.done == [], "who leads no more changes nothing"
+        at_last(lambda: states(leads) == {"a": "online", "b": "online"}, "the first one as a host")
+        assert {one.vmid for one in leads.list_vms(gid=0).vms} == {*vmids.values(), made}
+        assert hosts.running() == before
+        for vmid in vmids.values():
+            leads.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+        assert hosts.running() == {}
+
+
+class Asked:
+    """Changes that a server is asked for while it stands still."""
+
+    def __init__(self, hosts: RealHosts) -> None:
+        self._clients = [hosts.another_client() for _ in range(5)]
+        for one in self._clients:
+            one.authkey = hosts.client.authkey
+        self.done: list[str] = []
+        self._threads = [threading.Thread(target=self._ask, args=(one,), daemon=True) for one in self._clients]
+
+    def begin(self) -> None:
+        for one in self._threads:
+            one.start()
+
+    def _ask(self, client: Client) -> None:
+        name = f"late {self._clients.index(client)}"
+        with contextlib.suppress(ApiError, ClientError):
+            client.create_vm(name=name, gid=0, cpus=1, memory_mib=64)
+            self.done.append(name)
+
+    def end(self) -> None:
+        for one in self._threads:
+            one.join(2 * PATIENCE)
+            assert not one.is_alive()
+
+
+def states(client: Client) -> dict[str, str]:
+    return {one.name: one.state for one in client.list_nodes().nodes}
