@@ -43,8 +43,8 @@ class Certainty:
             return ""
         names = " or ".join(keepers.values())
         return (
-            f"it waits until {names} answers, which could have become the server meanwhile: start the VM yourself if "
-            "that has not happened, or let that host keep no copy (`velocity node set HOST --no-keeps-copy`)"
+            f"it waits until {names} answers, which keeps a copy and may have become the server: if it has not, start "
+            "the VM, or end the copy (`velocity node set HOST --no-keeps-copy`)"
         )
 
     async def wait(self) -> None:

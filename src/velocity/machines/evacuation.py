@@ -38,7 +38,7 @@ class Evacuation:
             return None
         death = self.evacuated.dead.get(vm.who.host)
         by = f" by {death.by}" if death else ""
-        words = f"{self._hosts.attached.called(vm.who.host)} was confirmed dead{by}, and what ran there is over"
+        words = f"{self._hosts.attached.called(vm.who.host)} was confirmed dead{by}"
         if death is not None:
             words += self._whither(vm.machine)
         return Reason(cause=HOST_LOST, message=words, since=death.at if death else int(self._clock()))
