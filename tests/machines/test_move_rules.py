@@ -19,6 +19,8 @@ def test_what_follows(source: Fact | None, target: Fact | None) -> None:
     do = follows(source, target, wanted=True)
     if source in STANDS:
         assert do is Do.UNDO, "it runs where it was"
+    elif target in STANDS:
+        assert do is Do.FORWARD, "another server has committed it"
     elif source in OVER:
         assert do is (Do.FORWARD if target in HAS_ALL else Do.UNDO), "never let run at the target: it can start anew"
     elif source is Fact.HANDED and target in HAS_ALL:
@@ -33,6 +35,9 @@ def test_what_follows(source: Fact | None, target: Fact | None) -> None:
 @pytest.mark.parametrize(("source", "target"), list(product(FACTS, FACTS)))
 def test_what_follows_of_one_whose_end_was_asked_for(source: Fact | None, target: Fact | None) -> None:
     do = follows(source, target, wanted=False)
+    if source not in STANDS and target in STANDS:
+        assert do is Do.FORWARD, "it was let run by another server: there it is ended"
+        return
     assert do in (Do.UNDO, Do.WAIT), "it is let run nowhere"
     known = source in STANDS | OVER or (source is Fact.HANDED and target in HAS_ALL | OVER)
     assert (do is Do.UNDO) is known

@@ -325,10 +325,11 @@ def _check_empty(member: Member, holds: tuple[int, int]) -> None:
             field="host",
         )
     if vms:
-        what = "1 VM belongs" if vms == 1 else f"{vms} VMs belong"
+        what = "1 VM is" if vms == 1 else f"{vms} VMs are"
         raise Refused(
             Problem.NODE_BUSY,
-            f"{what} to {member.name}: move them away (`velocity node drain {member.name} --move`), or delete them",
+            f"{what} on {member.name}, or on the way there: move them away (`velocity node drain {member.name} --move`), or "
+            "delete them",
             field="host",
         )
 

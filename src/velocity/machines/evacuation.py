@@ -44,7 +44,11 @@ class Evacuation:
         return Reason(cause=HOST_LOST, message=words, since=death.at if death else int(self._clock()))
 
     def place(self, machine: Machine) -> HostId:
-        """Where a start of it takes place. Raises `Refused` where its own host is dead, and no other can have it."""
+        """Where a start of it takes place.
+
+        Raises `Refused` where its own host is dead, and no other can have it, and where it runs elsewhere.
+        """
+        self._check_runs_nowhere_else(machine)
         if machine.host not in self.evacuated.dead:
             return machine.host
         try:
@@ -53,6 +57,18 @@ class Evacuation:
             dead = self._hosts.attached.called(machine.host)
             words = f"VM {machine.name!r} is on {dead}, which is confirmed dead: {refused.message}"
             raise Refused(Problem.HYPERVISOR, words) from None
+
+    def _check_runs_nowhere_else(self, machine: Machine) -> None:
+        """A run that the database does not know, as it is a copy of before, may be of a VM that was moved since."""
+        for host, watched in self._hosts.by_id.items():
+            if host == machine.host or host in self.evacuated.dead:
+                continue
+            if any(who.machine == machine.uuid for who in watched.observer.unknown):
+                raise Refused(
+                    Problem.HYPERVISOR,
+                    f"VM {machine.name!r} runs on {self._hosts.attached.called(host)}, where this database does not "
+                    "know it: shut its guest down (`velocity doctor` on that host names its process), then start it",
+                )
 
     def _elsewhere(self, machine: Machine) -> HostId:
         """What each host lacks is for the log: a VM's reason is read by people who are to see no hosts."""

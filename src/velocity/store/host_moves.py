@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId
 from velocity.machines.move.rules import HostMove, MovedMedium, Phase
 from velocity.store.database import Database
+from velocity.store.hosts import last_inherited_move
 from velocity.store.machines import NEXT_EPOCH
-from velocity.store.tables import host_moves, machines, media
+from velocity.store.tables import host_moves, hosts, machines, media
 
 
 class SqlMoves:
@@ -24,11 +26,19 @@ class SqlMoves:
         self._database = database
 
     def load(self) -> list[HostMove]:
-        rows = select(host_moves).order_by(host_moves.c.mvid)
-        return self._database.read(lambda connection: [_move(row) for row in connection.execute(rows)])
+        def work(connection: Connection) -> list[HostMove]:
+            moves = [_move(row) for row in connection.execute(select(host_moves).order_by(host_moves.c.mvid))]
+            last = last_inherited_move(connection)
+            return [replace(one, inherited=one.mvid <= last) for one in moves]
+
+        return self._database.read(work)
 
     async def begin(self, draft: HostMove) -> HostMove:
         def work(connection: Connection) -> HostMove:
+            if connection.execute(select(hosts).where(_lives(draft.target))).first() is None:
+                raise Refused(
+                    Problem.NO_HOST, f"host {draft.target} is lost or removed: choose another one", field="host"
+                )
             tried = 0
             if draft.live:
                 next_epoch = update(machines).where(machines.c.vmid == draft.vmid).values(tried_epoch=NEXT_EPOCH)
@@ -40,7 +50,8 @@ class SqlMoves:
 
     async def commit(self, move: HostMove) -> None:
         def work(connection: Connection) -> None:
-            of = (machines.c.vmid == move.vmid) & (machines.c.host_id == move.source)
+            there = select(hosts.c.host_id).where(_lives(move.target)).exists()
+            of = (machines.c.vmid == move.vmid) & (machines.c.host_id == move.source) & there
             values: dict[str, Any] = {"host_id": move.target}
             if move.live:
                 of &= machines.c.epoch == move.epoch
@@ -71,6 +82,11 @@ class SqlMoves:
 
 def _set(connection: Connection, mvid: int, phase: Phase) -> None:
     connection.execute(update(host_moves).where(host_moves.c.mvid == mvid).values(phase=phase.value))
+
+
+def _lives(host: HostId) -> ColumnElement[bool]:
+    """It is a host, and not confirmed dead."""
+    return (hosts.c.host_id == host) & hosts.c.dead_at.is_(None)
 
 
 def _row(move: HostMove) -> dict[str, Any]:

@@ -13,12 +13,24 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from velocity.hosts.members import OWN_NAME, Fence, JoinToken, Known, Member, Sealed
 from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.hypervisor.port import HostId
+from velocity.machines.move.rules import Phase
 from velocity.store.database import Database
-from velocity.store.tables import authority, evacuations, hosts, instance, leadership, machines, media, node_tokens
+from velocity.store.tables import (
+    authority,
+    evacuations,
+    host_moves,
+    hosts,
+    instance,
+    leadership,
+    machines,
+    media,
+    node_tokens,
+)
 
 LEADS = "leads"
 """The host whose server leads, or led last."""
 COPIED, PROMOTED = "promoted from a copy of", "promoted in term"
+INHERITED = "last move before a promotion"
 LAST = "last host"
 LAST_POOL = "last pool of a host"
 WISHED = {"name", "address", "duty", "labels", "keeps_copy"}
@@ -165,10 +177,16 @@ def note_promotion(database: Database, term: int, copied: int = 0) -> None:
     def work(connection: Connection) -> None:
         connection.execute(update(leadership).values(term=term))
         _set_number(connection, PROMOTED, term)
+        _set_number(connection, INHERITED, connection.scalar(select(func.max(host_moves.c.mvid))) or 0)
         if copied:
             _set_number(connection, COPIED, copied)
 
     database.read(work)
+
+
+def last_inherited_move(connection: Connection) -> int:
+    """The mvid up to which moves were begun before a promotion; 0: none was."""
+    return _number(connection, INHERITED)
 
 
 def leader_name(database: Database) -> str:
@@ -209,7 +227,10 @@ def _begin_to_sign(connection: Connection, sealed: Sealed) -> None:
 def _holds(connection: Connection, host: HostId, pools: Collection[int]) -> tuple[int, int]:
     vms = select(func.count()).select_from(machines).where(machines.c.host_id == host)
     stored = select(func.count()).select_from(media).where(media.c.mpid.in_(pools))
-    return int(connection.execute(vms).scalar_one()), int(connection.execute(stored).scalar_one())
+    coming = select(func.count()).select_from(host_moves)
+    coming = coming.where(host_moves.c.target == host, host_moves.c.phase == Phase.BEGUN.value)
+    held = [int(connection.execute(one).scalar_one()) for one in (vms, coming, stored)]
+    return held[0] + held[1], held[2]
 
 
 def _put(connection: Connection, member: Member, columns: Collection[str] = ()) -> None:

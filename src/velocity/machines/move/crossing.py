@@ -39,9 +39,8 @@ class Crossing:
 
     @property
     def wanted(self) -> bool:
-        """Nobody has asked for its end meanwhile."""
-        progress = None if self.keeper is None else self.keeper.progress
-        return progress is not None and progress.run is not None and progress.wanted is not State.STOPPED
+        """Nobody has asked for its end meanwhile; that its host is lost is no such wish."""
+        return self.keeper is not None and self.keeper.progress.wanted is not State.STOPPED
 
     def is_now(self, phase: Phase) -> None:
         self.move = replace(self.move, phase=phase)

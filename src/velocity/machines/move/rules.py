@@ -52,7 +52,10 @@ class MovedMedium(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class HostMove:
-    """One. `epoch` is that of the run which moves, `next_epoch` the one that it gets; both 0: the VM is stopped."""
+    """One. `epoch` is that of the run which moves, `next_epoch` the one that it gets; both 0: the VM is stopped.
+
+    `inherited`: it was open in a database by which a host was promoted, and another server may have gone on with it.
+    """
 
     vmid: int
     uuid: UUID
@@ -63,6 +66,7 @@ class HostMove:
     phase: Phase = Phase.BEGUN
     next_epoch: int = 0
     mvid: int = 0
+    inherited: bool = False
 
     @property
     def live(self) -> bool:
@@ -121,12 +125,17 @@ def follows(source: Fact | None, target: Fact | None, *, wanted: bool) -> Do:
     """Of a move that is not committed, by what both hosts say of its runs; None: a host does not answer.
 
     `wanted`: nobody has asked for its end. What was not committed was never let run at the target: whatever ended at
-    the source can begin there again. Only a source that has handed its machine over, and a target that is known to have
-    ended, let it run on at the source; as long as either is not known, neither runs.
+    the source can begin there again. What was, and does run there, another server has committed, of which this database
+    is a copy of before. Only a source that has handed its machine over, and a target that is known to have ended, let
+    it run on at the source; as long as either is not known, neither runs.
     """
-    if source in STANDS or (source in OVER and not wanted):
+    if source in STANDS:
         return Do.UNDO
-    has_all = target is Fact.RECEIVED or target in STANDS
+    if target in STANDS:
+        return Do.FORWARD
+    if source in OVER and not wanted:
+        return Do.UNDO
+    has_all = target is Fact.RECEIVED
     if source in OVER:
         return Do.FORWARD if has_all else Do.UNDO
     if source is not Fact.HANDED or not (has_all or target in OVER):

@@ -31,6 +31,7 @@ from velocity.hypervisor.port import (
 )
 from velocity.machines.keeper import Keeper
 from velocity.machines.move.crossing import Crossing, Holding
+from velocity.machines.move.inherited import Whereabouts, leave
 from velocity.machines.move.rules import OVER, Do, HostMove, MoveStore, Phase, follows
 from velocity.machines.move.targets import Pairs
 from velocity.machines.passage import Moving
@@ -57,8 +58,10 @@ class Settling:
         library: Library,
         trash: Trash,
         holding: Holding,
+        whereabouts: Whereabouts,
     ) -> None:
         self._store = store
+        self._whereabouts = whereabouts
         self._fleet = fleet
         self._hosts: AttachedHosts = fleet.hosts.attached
         self._hypervisor = hypervisor
@@ -78,9 +81,9 @@ class Settling:
             keeper = self._fleet.find(move.vmid)
             crossing = Crossing(move, keeper if keeper and keeper.machine.uuid == move.uuid else None)
             self._crossings.add(crossing)
-            if move.phase is Phase.BEGUN and not move.live:
+            if move.phase is Phase.BEGUN and not move.live and not move.inherited:
                 await self._undo(crossing)
-            if self._is_open(crossing):
+            if self._is_open(crossing) or (crossing.move.phase is Phase.BEGUN and crossing.keeper is not None):
                 crossing.media = self._pairs(move)
                 self._holding.hold_again(crossing, Moving(move.target, self.words(move)))
             self.settle(crossing)
@@ -154,6 +157,8 @@ class Settling:
                 await self._again(crossing, self._decide)
             if crossing.move.phase is not Phase.UNDONE and self._is_open(crossing):
                 await self._again(crossing, self._let_run)
+            if crossing.move.phase is Phase.DONE:
+                await self._again(crossing, self._is_not_awaited)
             if crossing.move.phase is Phase.BACK:
                 await self._again(crossing, self._undo)
         except OutcomeUnknown:  # the server ends
@@ -192,10 +197,17 @@ class Settling:
 
     async def _what(self, crossing: Crossing) -> Do:
         move = crossing.move
-        if crossing.carried and (crossing.wanted or not move.live):
+        lives = move.target not in self._fleet.evacuation.evacuated.dead
+        if crossing.carried and lives and (crossing.wanted or not move.live):
             return Do.FORWARD
-        if not move.live:
-            return Do.UNDO
+        do = await self._told(crossing) if move.live else Do.UNDO
+        if do is Do.UNDO and move.inherited and lives and await self._have_gone(move):
+            return Do.FORWARD
+        return do
+
+    async def _told(self, crossing: Crossing) -> Do:
+        """What follows of what its hosts say."""
+        move = crossing.move
         source, target = await asyncio.gather(self._fact(move.leaving), self._fact(move.coming))
         do = follows(source, target, wanted=crossing.wanted)
         if do is Do.UNDO and source not in OVER and await self._is_released(move):
@@ -204,6 +216,15 @@ class Settling:
         if source is Fact.HANDED and do is Do.WAIT and crossing.keeper is not None:
             crossing.keeper.tell_reason("move-unfinished", self._stands(move.target), halted=True)
         return do
+
+    async def _have_gone(self, move: HostMove) -> bool:
+        """Whether its media are at the target by another server's commit. Raises `Refused` as long as nobody knows."""
+        try:
+            return await self._whereabouts.have_gone(move.media)
+        except Refused:
+            if move.source in self._fleet.evacuation.evacuated.dead:
+                return False  # nobody will
+            raise
 
     async def _fact(self, who: Incarnation) -> Fact | None:
         try:
@@ -287,6 +308,15 @@ class Settling:
             return False
         return True
 
+    async def _is_not_awaited(self, crossing: Crossing) -> bool:
+        """Of one that was declared to be over meanwhile, as a host was lost, nothing waits at the target."""
+        move = crossing.move
+        if not move.live or self._is_open(crossing) or self._hosts.find(move.target) is None:
+            return True
+        if await self._fact(move.coming) in (None, Fact.INCOMING, Fact.RECEIVED):
+            await self._hypervisor.mobility.release(move.coming, deadline=CALL_DEADLINE)
+        return True
+
     def _stands(self, host: HostId) -> str:
         return (
             f"it was given from host to host, and {self._hosts.called(host)}, where it is to go on, does not respond: "
@@ -320,9 +350,10 @@ class Settling:
         if move.live:
             await machines.stop(move.leaving, Stop.NOW, deadline=CALL_DEADLINE)
             await machines.acknowledge(move.leaving, deadline=CALL_DEADLINE)
-        await machines.forget(move.source, move.uuid, deadline=CALL_DEADLINE)
+        if not move.inherited:  # it may have come back since
+            await machines.forget(move.source, move.uuid, deadline=CALL_DEADLINE)
         for one in move.media:
-            await self._drop(one.here)
+            await self._drop(move, one.here)
 
     async def _clear_target(self, crossing: Crossing) -> bool:
         """Whether that was all. What was handed over in the last moment, comes back."""
@@ -334,15 +365,19 @@ class Settling:
                 await self._again(crossing, self._let_run)
                 await self._undo(crossing)
                 return False
-        elif (one := self._hosts.find(move.target)) is not None:
+        elif (one := self._hosts.find(move.target)) is not None and not move.inherited:
             await drop_variables(one.storage, move.uuid)
         for medium in move.media:
-            await self._drop(medium.there)
+            await self._drop(move, medium.there)
         return True
 
-    async def _drop(self, ref: MediaRef) -> None:
-        """Unless the medium is there by now."""
+    async def _drop(self, move: HostMove, ref: MediaRef) -> None:
+        """Unless the medium is there by now, or may be, by another server's commit."""
         medium = self._library.find(ref.medium)
-        if medium is None or medium.mpid != ref.pool:
+        if medium is not None and medium.mpid == ref.pool:
+            return
+        if move.inherited:
+            leave(move.vmid, ref)
+        else:
             await self._trash.lift(ref, deadline=CALL_DEADLINE)
             await self._trash.settle(ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)

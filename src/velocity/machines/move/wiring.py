@@ -7,6 +7,7 @@ from velocity.hypervisor.port import Hypervisor
 from velocity.machines.move.carrying import Carrying
 from velocity.machines.move.crossing import Holding
 from velocity.machines.move.draining import Draining
+from velocity.machines.move.inherited import Whereabouts
 from velocity.machines.move.rules import MoveStore
 from velocity.machines.move.rules import arriving as arriving
 from velocity.machines.move.service import HostMoves
@@ -40,7 +41,7 @@ def host_moves(
         Targets(fleet, hypervisor.hosts, directory, library, attachments, assignments, quotas, states),
         holding,
         Carrying(hypervisor.mobility, fleet.live, fleet.hosts.attached, storage.blobs, storage.jobs, storage.trash),
-        Settling(store, fleet, hypervisor, library, storage.trash, holding),
+        Settling(store, fleet, hypervisor, library, storage.trash, holding, Whereabouts(states, storage.blobs)),
         room,
         tasks,
         usage,
