@@ -1,6 +1,6 @@
 """Moves between two hosts under random faults: hosts are lost, reboot and return, phases break, answers are late or
-lost, a user cancels or forces off, and the server is killed at any point. A VM never runs twice, every move comes to
-its end once both hosts answer, and nothing of it is left where the VM is not.
+lost, a host is confirmed dead, a user cancels or forces off, and the server is killed at any point. A VM never runs
+twice, every move comes to its end once both hosts answer, and nothing of it is left where the VM is not.
 """
 
 from __future__ import annotations
@@ -126,6 +126,23 @@ class Moves(Served):
     def host(self, host: HostId, how: str) -> None:
         getattr(self.fakes[host].faults, how)(host)
 
+    @rule(truly=st.booleans())
+    def prove(self, truly: bool) -> None:
+        """The other host is confirmed dead. By a false word nothing runs twice either: its disks are nowhere else."""
+        fake = self.fakes[B]
+        if truly:
+            fake.faults.reboot(B)
+            fake.faults.lose(B)
+        elif B not in fake.state.lost:
+            return
+
+        async def work() -> None:
+            answer = await self.w.call("PUT", "/h/node/dead", host=B, name="b")
+            assert answer.status in (200, 500), answer
+            self.counted["proofs"] += answer.status == 200
+
+        self.run(work())
+
     @rule(one=Number, how=st.sampled_from(["cancel", "RUNNING", "STOPPED", "PAUSED", "force"]))
     def ask(self, one: int, how: str) -> None:
         async def work() -> None:
@@ -232,4 +249,5 @@ def test_a_vm_that_moves_never_runs_twice_and_every_move_ends(say: Callable[[str
     say(f"moves between two hosts: {dict(sorted(Chosen.counted.items()))}")
     assert Chosen.counted["kills"] >= 5
     assert Chosen.counted["move 200"] >= 20
+    assert Chosen.counted["proofs"] >= 2
     assert Chosen.counted["compared"] >= 20
