@@ -328,8 +328,8 @@ def _check_empty(member: Member, holds: tuple[int, int]) -> None:
         what = "1 VM is" if vms == 1 else f"{vms} VMs are"
         raise Refused(
             Problem.NODE_BUSY,
-            f"{what} on {member.name}, or on the way there: move them away (`velocity node drain {member.name} --move`), or "
-            "delete them",
+            f"{what} on {member.name}, or on the way there: move them away (`velocity node drain {member.name} "
+            "--move`), or delete them",
             field="host",
         )
 
