@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -183,7 +184,8 @@ async def test_doctor_says_how_old_copies_are_and_that_there_is_none(
     assert (verdict, "--keeps-copy" in text) == ("limited", True)
     await here.membership.set(SetNode(host=host, keeps_copy=True))
     await here.until(host, lambda now: now.copied is not UNSET)
-    assert await said() == [("ok", "the database is copied to b")]
+    at = datetime.fromtimestamp(int(here.now)).astimezone().isoformat(" ", "seconds")
+    assert await said() == [("ok", f"the database is copied to b (as of {at})")]
     (found,) = (one for one in doctor_hosts.node(one.settings) if one.what == "copy")
     assert (found.verdict, "all its secrets" in found.text) == ("ok", True)
     kept(one).confirm(kept(one).all()[0].mark, 1_000_000)

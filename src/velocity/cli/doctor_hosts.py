@@ -116,10 +116,18 @@ def _kept_copy(settings: Settings) -> Iterator[Finding]:
         yield Finding("copy", "limited", f"the copies of the server's database cannot be read: {error}")
         return
     if newest is not None:
-        at = datetime.fromtimestamp(newest.at).astimezone().isoformat(" ", "seconds")
+        at = _time(newest.at)
         old = time.time() - newest.at > OLD_COPY
         text = f"the server's database as of {at}, with all its secrets: `velocity promote` makes this host the server"
         yield Finding("copy", "limited" if old else "ok", f"{text}{'; the server sends none any more' if old else ''}")
+
+
+def _copied(one: NodeInfo) -> str:
+    return one.name if isinstance(one.copied, UnsetType) else f"{one.name} (as of {_time(one.copied)})"
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
 
 
 def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
@@ -131,10 +139,10 @@ def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
         if isinstance(one.copied, UnsetType) or time.time() - one.copied > OLD_COPY
     ]
     if keepers:
-        text = f"the database is copied to {', '.join(one.name for one in keepers)}"
+        text = f"the database is copied to {', '.join(map(_copied, keepers))}"
         yield Finding("copies", "limited" if late else "ok", "; ".join([text, *late]))
     elif len(hosts) > 1:
-        text = "no other host keeps a copy of the database, and could take this one's place: `velocity node set HOST"
+        text = "no other host keeps a copy of the database, to take this one's place: `velocity node set HOST"
         yield Finding("copies", "limited", f"{text} --keeps-copy`")
 
 
