@@ -100,7 +100,7 @@ async def state(w: World, vmid: int) -> str:
     return str((await w.ok("POST", "/v/vm", vmid=vmid))["state"])
 
 
-@pytest.mark.holds("MANY-149", "MANY-150", "MANY-151")
+@pytest.mark.holds("MANY-149", "MANY-150", "MANY-151", "MANY-320")
 async def test_a_host_becomes_the_server_and_the_former_one_a_host_of_it(tmp_path: Path, on: Machines) -> None:
     a, b = on("a"), on("b")
     async with world(tmp_path / "a", a.fake) as w:
