@@ -54,7 +54,8 @@ def test_a_fence_agent_is_set_shown_tested_used_and_forgotten(tmp_path: Path, b:
     with hosting(tmp_path / "data", attach=attaching(b), fence_agents=[str(tmp_path / "agents")]) as host:
         assert "no fence agent is set for b" in host.ok("node", "fence", "b")
         words = ("node", "fence", "b", "--agent", agent.NAME, "--option", "plug=works", "--option", "password")
-        assert host.run(*words, typed="correct horse\n").exit_code == 0
+        done = host.run(*words, typed="correct horse\n")
+        assert (done.exit_code, done.stderr.endswith("node fence b --test\n")) == (0, True), done.output
         assert "password=correct horse" not in host.ok("node", "fence", "b")
         assert host.ok("node", "fence", "b").split() == [agent.NAME, "plug=works", "password", "(not", "shown)"]
         assert "the machine is on" in host.ok("node", "fence", "b", "--test")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
 from msgspec import UNSET
 
-from velocity.cli import connection
+from velocity.cli import connection, naming, resolve
 from velocity.cli.node_verbs import NODE
 from velocity.cli.output import answerable, as_json, confirm, done, planning, show_json
 from velocity.cli.plan import changing
@@ -85,7 +86,7 @@ def fence(
     client = connection.connect()
     if agent is not None:
         client.set_fence(host=host, agent=agent, options=dict(map(_option, options)))
-        done(f"set; test it: {program()} node fence id:{host} --test")
+        done(f"set; test it: {program()} node fence {_word(client, host)} --test")
     elif test:
         _test(client, host)
     elif remove:
@@ -95,6 +96,12 @@ def fence(
         _power_off(client, host, yes=yes)
     else:
         _show(client.show_node(host=host))
+
+
+def _word(client: Client, host: int) -> str:
+    """What means this host on a command line."""
+    hosts = resolve.hosts(client)
+    return shlex.quote(clean(naming.unique(hosts.get(host, f"id:{host}"), host, naming.number, hosts)))
 
 
 def _option(text: str) -> tuple[str, str]:
