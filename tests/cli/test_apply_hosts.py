@@ -25,7 +25,7 @@ def node(host: Host) -> dict[str, object]:
     return shown
 
 
-@pytest.mark.holds("MANY-172")
+@pytest.mark.holds("MANY-157")
 def test_hosts_are_as_the_file_says(host: Host, tmp_path: Path) -> None:
     with Client(host.url, host.key) as client:
         join(client, tmp_path, "b")
@@ -42,7 +42,7 @@ def test_hosts_are_as_the_file_says(host: Host, tmp_path: Path) -> None:
     assert node(host)["labels"] == {"rack": "a"}
 
 
-@pytest.mark.holds("MANY-172")
+@pytest.mark.holds("MANY-157")
 def test_a_vm_goes_to_the_host_of_the_file_and_one_that_is_not_there_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
     with hosting(tmp_path / "data", attach=attaching(Other(2, "b"))) as host:

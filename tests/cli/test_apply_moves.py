@@ -43,7 +43,7 @@ def on_trial(host: Host) -> int:
     return vmid
 
 
-@pytest.mark.holds("MORE-30")
+@pytest.mark.holds("MORE-21")
 def test_a_vm_moves_to_the_group_that_the_file_says_with_its_disks(host: Host, tmp_path: Path) -> None:
     vmid = on_trial(host)
     file = written(tmp_path, MOVED)
@@ -62,7 +62,7 @@ def test_a_vm_moves_to_the_group_that_the_file_says_with_its_disks(host: Host, t
     assert "nothing to do" in host.ok("apply", file), "where it was need not be there any more"
 
 
-@pytest.mark.holds("MORE-30")
+@pytest.mark.holds("MORE-21")
 def test_a_vm_moves_back_to_a_group_that_is_there_and_its_plan_is_exact(host: Host, tmp_path: Path) -> None:
     on_trial(host)
     host.ok("apply", written(tmp_path, MOVED), "--yes")
@@ -74,7 +74,7 @@ def test_a_vm_moves_back_to_a_group_that_is_there_and_its_plan_is_exact(host: Ho
     assert "nothing to do" in host.ok("apply", written(tmp_path, back))
 
 
-@pytest.mark.holds("MORE-30")
+@pytest.mark.holds("MORE-21")
 def test_of_two_vms_of_one_name_none_is_moved_and_no_table_moves_one_twice(host: Host, tmp_path: Path) -> None:
     on_trial(host)
     host.ok("vm", "create", "site", "--memory", "64M")

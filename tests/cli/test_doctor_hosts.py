@@ -35,7 +35,7 @@ def host(**more: object) -> NodeInfo:
     return NodeInfo(**{**facts, "address": "127.0.0.1:1", "version": "0.1", **more})  # type: ignore[arg-type]
 
 
-@pytest.mark.holds("MANY-176")
+@pytest.mark.holds("MANY-161")
 def test_each_host_of_a_server_is_looked_at(listening: str) -> None:
     silent = {"state": "unreachable", "message": "b does not answer"}
     (fine,) = doctor_hosts.hosts([host(own=True), host()])
@@ -48,7 +48,7 @@ def test_each_host_of_a_server_is_looked_at(listening: str) -> None:
     assert deaf.text.endswith("takes connections, so it is no firewall: see the log of velocity-node there")
 
 
-@pytest.mark.holds("MANY-176")
+@pytest.mark.holds("MANY-161")
 def test_a_server_tells_of_its_hosts(host: Host, tmp_path: Path) -> None:
     with Client(host.url, host.key) as client:
         join(client, tmp_path, "bee")
@@ -58,7 +58,7 @@ def test_a_server_tells_of_its_hosts(host: Host, tmp_path: Path) -> None:
     assert "from here, 127.0.0.1:1 cannot be reached" in bee
 
 
-@pytest.mark.holds("MANY-176")
+@pytest.mark.holds("MANY-161")
 def test_a_node_looks_at_its_certificate_its_port_and_its_server(tmp_path: Path, listening: str) -> None:
     settings = Settings(data_dir=tmp_path, node_listen=listening)
     assert list(doctor_hosts.node(settings)) == [], "a machine that has joined nothing"

@@ -72,7 +72,7 @@ def node(tmp_path: Path) -> PromotableNode:
     return PromotableNode(tmp_path / "b")
 
 
-@pytest.mark.holds("MANY-154")
+@pytest.mark.holds("MANY-139")
 def test_it_says_what_may_be_missing_and_what_it_cannot_know_and_asks(node: PromotableNode) -> None:
     said = node.promote("--yes")
     assert "keeps no copy of the database" in said.stderr
@@ -99,7 +99,7 @@ def test_it_says_what_may_be_missing_and_what_it_cannot_know_and_asks(node: Prom
     assert not list(node.data.glob("*promoting*"))
 
 
-@pytest.mark.holds("MANY-155")
+@pytest.mark.holds("MANY-140")
 def test_it_refuses_while_a_server_answers_or_the_node_runs(tmp_path: Path) -> None:
     with hosting(tmp_path / "a") as host:
         node = PromotableNode(tmp_path / "b", host.url)
@@ -118,7 +118,7 @@ def test_it_refuses_while_a_server_answers_or_the_node_runs(tmp_path: Path) -> N
     assert node.promoted
 
 
-@pytest.mark.holds("MANY-156")
+@pytest.mark.holds("MANY-141")
 def test_what_a_crash_left_halfway_is_done_again_whole(node: PromotableNode) -> None:
     node.keep_copy()
     for name in ("velocity.db", "velocity.db-wal", "promoting.db", "promoting.db-wal"):
@@ -135,7 +135,7 @@ def test_what_a_crash_left_halfway_is_done_again_whole(node: PromotableNode) -> 
         assert connection.execute("select name from hosts order by host_id").fetchall() == [("a",), ("b",)]
 
 
-@pytest.mark.holds("MANY-150")
+@pytest.mark.holds("MANY-135")
 def test_a_server_that_has_given_way_does_not_start_and_joins_as_a_host(tmp_path: Path) -> None:
     former = tmp_path / "a"
     former.mkdir(mode=0o700)

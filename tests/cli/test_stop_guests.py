@@ -147,7 +147,7 @@ def test_settings_that_are_wrong_since_the_start_keep_no_guest_from_being_asked(
     assert installation.stop_guests(VELOCITY_UID_BASE="x").exit_code == 0
 
 
-@pytest.mark.holds("MANY-160")
+@pytest.mark.holds("MANY-145")
 def test_guests_of_a_node_are_asked_when_it_has_ended(installation: Installation) -> None:
     """Whose monitors are its own until then. No server is asked, which is another machine's."""
     _, monitor = installation.machine(1)

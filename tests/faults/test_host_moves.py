@@ -234,7 +234,7 @@ class Moves(Served):
         assert (await self.w.ok("POST", "/m/media", mid=self.media[vmid]))["mpid"] == POOLS[here]
 
 
-@pytest.mark.holds("MANY-85")
+@pytest.mark.holds("MANY-78")
 @pytest.mark.long
 @pytest.mark.whole
 def test_a_vm_that_moves_never_runs_twice_and_every_move_ends(say: Callable[[str], None], whole: bool) -> None:

@@ -193,7 +193,7 @@ class LostHosts(Served):
         self.counted["lives compared"] += len(self.uuids)
 
 
-@pytest.mark.holds("MANY-115")
+@pytest.mark.holds("MANY-100")
 @pytest.mark.long
 @pytest.mark.whole
 def test_no_vm_runs_twice_whatever_is_lost_proven_returned_and_killed(say: Callable[[str], None], whole: bool) -> None:

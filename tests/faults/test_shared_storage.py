@@ -87,7 +87,7 @@ class SharedMedia(Media):
         await super().calm()
 
 
-@pytest.mark.holds("MANY-139")
+@pytest.mark.holds("MANY-124")
 @pytest.mark.long
 @pytest.mark.whole
 def test_media_under_faults_of_two_hosts_that_share_their_pool(say: Callable[[str], None], whole: bool) -> None:

@@ -60,7 +60,7 @@ def has(one: Machine, name: str) -> bool:
     return any(says(kept(one).file(note), name) is not None for note in newest)
 
 
-@pytest.mark.holds("MANY-144", "MANY-145")
+@pytest.mark.holds("MANY-129", "MANY-130")
 async def test_a_host_that_is_to_keep_a_copy_has_one_that_is_as_new_as_the_database(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +95,7 @@ async def test_a_host_that_is_to_keep_a_copy_has_one_that_is_as_new_as_the_datab
     assert not has(one, "late")
 
 
-@pytest.mark.holds("MANY-144")
+@pytest.mark.holds("MANY-129")
 async def test_a_host_that_was_away_gets_its_copy_when_it_is_back_also_of_another_server_process(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +112,7 @@ async def test_a_host_that_was_away_gets_its_copy_when_it_is_back_also_of_anothe
     await eventually(lambda: has(one, "after"), "the copy")
 
 
-@pytest.mark.holds("MANY-148")
+@pytest.mark.holds("MANY-133")
 async def test_why_no_copy_can_be_made_is_shown_and_tried_again(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +128,7 @@ async def test_why_no_copy_can_be_made_is_shown_and_tried_again(
     assert kept(one).all()
 
 
-@pytest.mark.holds("MANY-146")
+@pytest.mark.holds("MANY-131")
 def test_a_copy_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     at = KeptCopies(tmp_path / "copies")
     data = b"velocity" * 100
@@ -154,7 +154,7 @@ def test_a_copy_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert at.all()[0].at == 8
 
 
-@pytest.mark.holds("MANY-147")
+@pytest.mark.holds("MANY-132")
 async def test_the_own_host_and_postgresql_keep_no_copies(
     here: Installation, tmp_path: Path, postgres: Postgres
 ) -> None:
@@ -168,7 +168,7 @@ async def test_the_own_host_and_postgresql_keep_no_copies(
         assert await w.refused("PATCH", "/h/node", host=joined["host"], keeps_copy=True) == (406, 57480)
 
 
-@pytest.mark.holds("MANY-148")
+@pytest.mark.holds("MANY-133")
 async def test_doctor_says_how_old_copies_are_and_that_there_is_none(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

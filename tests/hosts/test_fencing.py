@@ -43,7 +43,7 @@ def fence(plug: str) -> Fence:
     return Fence(agent.NAME, {"plug": plug, "password": SECRET})
 
 
-@pytest.mark.holds("MANY-109", "MANY-111")
+@pytest.mark.holds("MANY-94", "MANY-96")
 @pytest.mark.parametrize("plug", ["works", "slow", "leaves"])
 @pytest.mark.anyio
 async def test_a_machine_is_off_when_the_agent_has_done_it_and_says_so(
@@ -58,7 +58,7 @@ async def test_a_machine_is_off_when_the_agent_has_done_it_and_says_so(
     assert set((tmp_path / "agents" / "arguments").read_text().split()) == {"0"}, "arguments are for everybody to see"
 
 
-@pytest.mark.holds("MANY-109")
+@pytest.mark.holds("MANY-94")
 @pytest.mark.parametrize(
     ("plug", "words"),
     [
@@ -75,7 +75,7 @@ async def test_nothing_else_proves_it(agents: FenceAgents, plug: str, words: str
     assert SECRET not in str(raised.value)
 
 
-@pytest.mark.holds("MANY-109")
+@pytest.mark.holds("MANY-94")
 @pytest.mark.anyio
 async def test_an_agent_that_hangs_is_ended_with_what_it_began(tmp_path: Path) -> None:
     agent.install(tmp_path / "agents")
@@ -99,7 +99,7 @@ def in_group(group: int) -> list[Path]:
     return found
 
 
-@pytest.mark.holds("MANY-110")
+@pytest.mark.holds("MANY-95")
 @pytest.mark.anyio
 async def test_only_fence_agents_are_run_and_only_from_where_they_may_be(tmp_path: Path) -> None:
     agents = FenceAgents([tmp_path / "agents"])
@@ -120,7 +120,7 @@ async def fenced(w: World, plug: str, **more: str) -> None:
     await w.ok("PUT", "/h/node/fence", host=2, agent=agent.NAME, options={"plug": plug, "password": SECRET, **more})
 
 
-@pytest.mark.holds("MANY-111")
+@pytest.mark.holds("MANY-96")
 @pytest.mark.anyio
 async def test_a_secret_of_a_fence_agent_is_in_no_answer_history_or_plan(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")
@@ -153,7 +153,7 @@ async def test_a_secret_of_a_fence_agent_is_in_no_answer_history_or_plan(tmp_pat
         assert await w.refused("PATCH", "/h/node/fence", host=2, name="b") == (406, 60420)
 
 
-@pytest.mark.holds("MANY-112")
+@pytest.mark.holds("MANY-97")
 @pytest.mark.anyio
 async def test_a_host_is_powered_off_and_dead_only_if_that_is_proven(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")
@@ -174,7 +174,7 @@ async def test_a_host_is_powered_off_and_dead_only_if_that_is_proven(tmp_path: P
         await w.settle()
 
 
-@pytest.mark.holds("MANY-113")
+@pytest.mark.holds("MANY-98")
 @pytest.mark.anyio
 async def test_a_silent_host_with_ha_vms_is_fenced_by_itself_and_one_without_is_not(tmp_path: Path) -> None:
     agent.install(tmp_path / "agents")
@@ -200,7 +200,7 @@ async def test_a_silent_host_with_ha_vms_is_fenced_by_itself_and_one_without_is_
         assert [(one["target"], one["name"], one["status"]) for one in by_itself] == [("host=2 name=b", "", 200)]
 
 
-@pytest.mark.holds("MANY-113")
+@pytest.mark.holds("MANY-98")
 @pytest.mark.anyio
 async def test_a_server_that_hears_nobody_fences_nobody(tmp_path: Path) -> None:
     """It is rather the server itself that is cut off."""
@@ -221,7 +221,7 @@ async def test_a_server_that_hears_nobody_fences_nobody(tmp_path: Path) -> None:
         await w.settle()
 
 
-@pytest.mark.holds("MANY-113")
+@pytest.mark.holds("MANY-98")
 @pytest.mark.anyio
 async def test_an_agent_that_fails_is_told_and_tried_again(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")
@@ -246,7 +246,7 @@ async def test_an_agent_that_fails_is_told_and_tried_again(tmp_path: Path, b: Ot
         await w.settle()
 
 
-@pytest.mark.holds("MANY-118")
+@pytest.mark.holds("MANY-103")
 def test_doctor_says_which_hosts_cannot_be_fenced(tmp_path: Path) -> None:
     agent.install(tmp_path / "agents")
     settings = Settings(fence_agents=[str(tmp_path / "agents")])

@@ -146,7 +146,7 @@ async def test_a_restart_finds_the_vms_of_every_host_also_of_one_that_is_lost(tm
         assert b.runs(uuid)
 
 
-@pytest.mark.holds("MANY-173")
+@pytest.mark.holds("MANY-158")
 async def test_vms_of_a_host_that_cannot_be_attached_are_told_with_its_name(tmp_path: Path, b: Other) -> None:
     """As after `velocity db import`: nothing signs for the host until it joins again."""
     async with together(tmp_path / "data", b) as w:
@@ -216,7 +216,7 @@ async def test_a_vm_whose_host_is_no_more_is_not_restored(tmp_path: Path, b: Oth
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2
 
 
-@pytest.mark.holds("MANY-170")
+@pytest.mark.holds("MANY-155")
 async def test_a_vm_whose_host_is_no_more_is_restored_on_another_one(tmp_path: Path, b: Other) -> None:
     c = Other(3, "c")
     async with together(tmp_path / "data", b, c) as w:

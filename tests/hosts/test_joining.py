@@ -229,7 +229,7 @@ async def test_a_host_that_answers_is_not_removed_with_media_in_its_pools(here: 
     assert await names(here) == [], "nobody can move media of a host that is lost"
 
 
-@pytest.mark.holds("MANY-57", "MANY-173")
+@pytest.mark.holds("MANY-57", "MANY-158")
 async def test_hosts_of_a_database_that_was_moved_join_again_one_by_one_and_keep_their_names(
     here: Installation,
 ) -> None:

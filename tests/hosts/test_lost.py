@@ -56,7 +56,7 @@ async def returned(w: World, b: Other) -> None:
     await w.settle()
 
 
-@pytest.mark.holds("MANY-100", "MANY-101")
+@pytest.mark.holds("MANY-85", "MANY-86")
 async def test_nothing_happens_without_proof_and_with_it_a_start_finds_another_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid, off = await running(w), await w.vm("off", host=2)
@@ -92,7 +92,7 @@ async def test_nothing_happens_without_proof_and_with_it_a_start_finds_another_h
         assert machine(w, vmid) in w.hypervisor.runs
 
 
-@pytest.mark.holds("MANY-102")
+@pytest.mark.holds("MANY-87")
 async def test_a_host_that_returns_ends_what_was_over_before_anything_of_it_is_believed(
     tmp_path: Path, b: Other
 ) -> None:
@@ -126,7 +126,7 @@ async def test_a_host_that_returns_ends_what_was_over_before_anything_of_it_is_b
         assert b.runs(machine(w, stayed))
 
 
-@pytest.mark.holds("MANY-102")
+@pytest.mark.holds("MANY-87")
 async def test_what_cannot_be_ended_keeps_its_host_from_being_believed(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w)
@@ -138,7 +138,7 @@ async def test_what_cannot_be_ended_keeps_its_host_from_being_believed(tmp_path:
         assert not b.runs(machine(w, vmid))
 
 
-@pytest.mark.holds("MANY-103")
+@pytest.mark.holds("MANY-88")
 async def test_the_record_outlives_the_server_at_every_point(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid, fake = await running(w), w.hypervisor
@@ -161,7 +161,7 @@ async def test_the_record_outlives_the_server_at_every_point(tmp_path: Path, b: 
         assert uuid in fake.runs
 
 
-@pytest.mark.holds("MANY-102")
+@pytest.mark.holds("MANY-87")
 async def test_a_host_that_answers_at_the_moment_of_the_word_ends_what_was_declared_over(
     tmp_path: Path, b: Other
 ) -> None:
@@ -173,7 +173,7 @@ async def test_a_host_that_answers_at_the_moment_of_the_word_ends_what_was_decla
         assert (await shown(w, vmid))["state"] == "STOPPED"
 
 
-@pytest.mark.holds("MANY-101")
+@pytest.mark.holds("MANY-86")
 async def test_what_ran_on_a_host_that_is_dead_is_told_as_absent(tmp_path: Path, b: Other) -> None:
     """To whoever asks for the facts of such a run, as one that it was to be moved from or to."""
     async with together(tmp_path / "data", b) as w:
@@ -189,7 +189,7 @@ async def test_what_ran_on_a_host_that_is_dead_is_told_as_absent(tmp_path: Path,
         assert (await machines.facts(who, deadline=1.0)).fact is Fact.ABSENT
 
 
-@pytest.mark.holds("MANY-103")
+@pytest.mark.holds("MANY-88")
 async def test_a_server_that_is_killed_when_it_is_written_down_has_ended_the_runs(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid, fake = await running(w), w.hypervisor
@@ -203,7 +203,7 @@ async def test_a_server_that_is_killed_when_it_is_written_down_has_ended_the_run
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
 
 
-@pytest.mark.holds("MANY-104")
+@pytest.mark.holds("MANY-89")
 async def test_a_vm_whose_media_are_on_the_dead_host_stays_says_why_and_can_be_deleted(
     tmp_path: Path, b: Other
 ) -> None:
@@ -225,7 +225,7 @@ async def test_a_vm_whose_media_are_on_the_dead_host_stays_says_why_and_can_be_d
         await w.ok("DELETE", "/h/node", host=2)
 
 
-@pytest.mark.holds("MANY-105")
+@pytest.mark.holds("MANY-90")
 async def test_what_is_under_way_to_the_host_ends_with_the_word(tmp_path: Path, b: Other) -> None:
     """A start that got no answer, a pause in the middle, a stop that waits for the guest."""
     async with together(tmp_path / "data", b) as w:
@@ -248,7 +248,7 @@ async def test_what_is_under_way_to_the_host_ends_with_the_word(tmp_path: Path, 
         assert b.fake.runs == {}, "what was asked before the word does not begin after it"
 
 
-@pytest.mark.holds("MANY-105")
+@pytest.mark.holds("MANY-90")
 async def test_a_start_that_is_being_prepared_while_its_host_is_confirmed_dead_does_not_begin(
     tmp_path: Path, b: Other
 ) -> None:
@@ -276,7 +276,7 @@ async def test_a_start_that_is_being_prepared_while_its_host_is_confirmed_dead_d
         assert (await shown(w, vmid))["host"]["id"] == 1
 
 
-@pytest.mark.holds("MANY-106")
+@pytest.mark.holds("MANY-91")
 async def test_a_vm_with_ha_is_started_elsewhere_after_the_proof_alone(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         ha = [await running(w, f"ha{number}", ha="restart") for number in range(3)]
@@ -298,7 +298,7 @@ async def test_a_vm_with_ha_is_started_elsewhere_after_the_proof_alone(tmp_path:
         assert sorted(one["vmid"] for one in entries if one["operation"] == "start_again") == sorted(ha)
 
 
-@pytest.mark.holds("MANY-107")
+@pytest.mark.holds("MANY-92")
 async def test_ha_tries_again_and_says_why_it_cannot_until_somebody_stops_it(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         w.server.services.fleet.availability.pauses = (0.0,)
@@ -317,7 +317,7 @@ async def test_ha_tries_again_and_says_why_it_cannot_until_somebody_stops_it(tmp
         assert w.hypervisor.runs == {}
 
 
-@pytest.mark.holds("MANY-107")
+@pytest.mark.holds("MANY-92")
 async def test_what_can_only_run_on_the_host_that_returns_starts_there_at_once(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         media = [{"mid": await w.medium("data", mpid=20), "mode": "VIRTIO"}]
@@ -336,7 +336,7 @@ async def test_what_can_only_run_on_the_host_that_returns_starts_there_at_once(t
         await w.settle()
 
 
-@pytest.mark.holds("MANY-117")
+@pytest.mark.holds("MANY-102")
 async def test_a_host_that_answers_is_not_taken_for_dead(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     await installation.open()
@@ -355,7 +355,7 @@ async def test_a_host_that_answers_is_not_taken_for_dead(tmp_path: Path) -> None
         await installation.close()
 
 
-@pytest.mark.holds("MANY-108")
+@pytest.mark.holds("MANY-93")
 async def test_ha_starts_again_what_was_killed_on_its_own_host_and_nothing_that_ended_by_itself(tmp_path: Path) -> None:
     async with together(tmp_path / "data") as w:
         killed, ended, stopped = [await running(w, name, host=1, ha="restart") for name in ("killed", "ended", "off")]
@@ -370,7 +370,7 @@ async def test_ha_starts_again_what_was_killed_on_its_own_host_and_nothing_that_
         assert states == ["RUNNING", "STOPPED", "STOPPED", "STOPPED"]
 
 
-@pytest.mark.holds("MANY-106")
+@pytest.mark.holds("MANY-91")
 async def test_a_server_that_restarts_after_the_word_starts_what_is_to_be_started(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         w.server.services.fleet.availability.pauses = (1e9,)

@@ -14,7 +14,7 @@ sharing = pytest.importorskip("tests.hosts.sharing", reason="no pool is on sever
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.holds("MANY-119")
+@pytest.mark.holds("MANY-104")
 async def test_a_vm_on_shared_storage_starts_on_another_host_after_the_proof(tmp_path: Path) -> None:
     shared = sharing.Shared(tmp_path)
     b = shared.b

@@ -18,7 +18,7 @@ def b() -> Other:
     return Other(2, "b", (20, "fast"))
 
 
-@pytest.mark.holds("MANY-114")
+@pytest.mark.holds("MANY-99")
 def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         host.ok("vm", "create", "web", "--memory", "64M", "--host", "b", "--ha", "restart")
@@ -48,7 +48,7 @@ def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other)
         host.ok("node", "confirm-dead", "b", "--yes")
 
 
-@pytest.mark.holds("MANY-114")
+@pytest.mark.holds("MANY-99")
 def test_a_fence_agent_is_set_shown_tested_used_and_forgotten(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")
     with hosting(tmp_path / "data", attach=attaching(b), fence_agents=[str(tmp_path / "agents")]) as host:

@@ -43,7 +43,7 @@ async def cleared(w: World) -> None:
     await eventually(lambda: not w.server.services.host_moves.settling.left)
 
 
-@pytest.mark.holds("MANY-80")
+@pytest.mark.holds("MANY-73")
 async def test_a_vm_that_runs_goes_on_at_another_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await w.medium()
@@ -70,7 +70,7 @@ async def test_a_vm_that_runs_goes_on_at_another_host(tmp_path: Path, b: Other) 
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 1
 
 
-@pytest.mark.holds("MANY-81")
+@pytest.mark.holds("MANY-74")
 async def test_a_vm_that_is_stopped_is_copied(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await uploaded(w, 1)
@@ -84,7 +84,7 @@ async def test_a_vm_that_is_stopped_is_copied(tmp_path: Path, b: Other) -> None:
         assert b.runs(machine(w, vmid))
 
 
-@pytest.mark.holds("MANY-81")
+@pytest.mark.holds("MANY-74")
 async def test_what_a_cut_leaves_of_a_stopped_vm_is_undone(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid, pool = await uploaded(w, 1), b.disks.pools[20]
@@ -103,7 +103,7 @@ async def test_what_a_cut_leaves_of_a_stopped_vm_is_undone(tmp_path: Path, b: Ot
         assert await content(w, mid) == BYTES
 
 
-@pytest.mark.holds("MANY-80")
+@pytest.mark.holds("MANY-73")
 async def test_what_it_only_reads_goes_along_and_what_both_hosts_reach_stays(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         disk, iso = await w.medium(), str((await w.upload(BYTES, x_velocity_name="iso"))["mid"])
@@ -115,7 +115,7 @@ async def test_what_it_only_reads_goes_along_and_what_both_hosts_reach_stays(tmp
         assert w.files() == []
 
 
-@pytest.mark.holds("MANY-80")
+@pytest.mark.holds("MANY-73")
 async def test_what_waits_for_its_next_start_waits_at_the_new_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         first, second = ({"user_data": f"#cloud-config\n# {word}\n"} for word in ("first", "second"))
@@ -133,7 +133,7 @@ async def test_what_waits_for_its_next_start_waits_at_the_new_host(tmp_path: Pat
         assert ("second" in spec.seed.user_data, spec.cpus) == (True, 2)
 
 
-@pytest.mark.holds("MANY-82")
+@pytest.mark.holds("MANY-75")
 @pytest.mark.parametrize("phase", MovePhase)
 async def test_a_move_is_cancelled_or_broken_in_any_phase_and_can_be_tried_again(
     tmp_path: Path, b: Other, phase: MovePhase
@@ -196,7 +196,7 @@ BUSY: dict[str, tuple[str, str, dict[str, Any], int]] = {
 }
 
 
-@pytest.mark.holds("MANY-83")
+@pytest.mark.holds("MANY-76")
 async def test_nothing_else_is_done_with_a_vm_that_moves_but_a_forced_stop(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await w.medium()
@@ -224,7 +224,7 @@ async def test_nothing_else_is_done_with_a_vm_that_moves_but_a_forced_stop(tmp_p
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
 
 
-@pytest.mark.holds("MANY-83")
+@pytest.mark.holds("MANY-76")
 async def test_a_group_is_deleted_with_a_vm_that_moves(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         gid = await w.group("team")
@@ -237,7 +237,7 @@ async def test_a_group_is_deleted_with_a_vm_that_moves(tmp_path: Path, b: Other)
         assert (w.hypervisor.runs, b.fake.runs) == ({}, {})
 
 
-@pytest.mark.holds("MANY-84")
+@pytest.mark.holds("MANY-77")
 async def test_what_keeps_a_vm_from_moving_is_said_with_the_cure(tmp_path: Path) -> None:
     b = Other(2, "b", (20, "fast"), nics={5: "br5"})
     others = [
@@ -284,7 +284,7 @@ async def test_what_keeps_a_vm_from_moving_is_said_with_the_cure(tmp_path: Path)
         assert (await moved(w, vmid))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-84")
+@pytest.mark.holds("MANY-77")
 async def test_who_may_not_change_a_vm_or_its_media_does_not_move_it(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm(host=1, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
@@ -302,7 +302,7 @@ async def test_who_may_not_change_a_vm_or_its_media_does_not_move_it(tmp_path: P
         assert (await wait(w, await w.ok("PUT", "/v/vm/host", key, vmid=vmid, host=2)))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-86")
+@pytest.mark.holds("MANY-79")
 @pytest.mark.parametrize("answer", [None, Answer.LATE], ids=["committed", "not known"])
 async def test_a_target_that_is_silent_after_the_hand_over_is_told_and_waited_for(
     tmp_path: Path, b: Other, answer: Answer | None
@@ -336,7 +336,7 @@ async def test_a_target_that_is_silent_after_the_hand_over_is_told_and_waited_fo
         assert (b.fake.runs[uuid].fact, w.hypervisor.runs) == (Fact.RUNNING, {})
 
 
-@pytest.mark.holds("MANY-86")
+@pytest.mark.holds("MANY-79")
 async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
@@ -356,7 +356,7 @@ async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(tm
         assert (await moved(w, vmid))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-86")
+@pytest.mark.holds("MANY-79")
 async def test_one_whose_source_ends_after_the_hand_over_goes_on_at_the_target(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
@@ -375,7 +375,7 @@ async def test_one_whose_source_ends_after_the_hand_over_goes_on_at_the_target(t
         assert b.fake.runs[uuid].fact is Fact.RUNNING
 
 
-@pytest.mark.holds("MANY-86")
+@pytest.mark.holds("MANY-79")
 async def test_a_server_that_is_killed_after_the_hand_over_leaves_it_to_the_next_one(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await w.medium()
@@ -408,7 +408,7 @@ async def test_a_server_that_is_killed_after_the_hand_over_leaves_it_to_the_next
         assert "this is found out, and gone on with, as soon as it does" in task["message"]
 
 
-@pytest.mark.holds("MANY-86")
+@pytest.mark.holds("MANY-79")
 async def test_a_source_that_is_silent_is_cleared_later_also_by_the_next_server(tmp_path: Path) -> None:
     b, c = Other(2, "b", (20, "fast")), Other(3, "c", (30, "slow"))
     async with together(tmp_path / "data", b, c) as w:
@@ -446,7 +446,7 @@ async def test_a_source_that_is_silent_is_cleared_later_also_by_the_next_server(
         assert (await moved(w, vmid, 2))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-87")
+@pytest.mark.holds("MANY-80")
 async def test_a_host_is_drained_of_its_vms(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         runs = [await running(w, f"run{number}") for number in range(3)]

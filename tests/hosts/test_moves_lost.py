@@ -82,7 +82,7 @@ def all_runs(uuid: UUID, *others: Other) -> list[tuple[str, Fact]]:
     return [(one.name, one.fake.runs[uuid].fact) for one in others if uuid in one.fake.runs]
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-170")
 @pytest.mark.parametrize("truly", [True, False], ids=["truly", "by a false word"])
 @pytest.mark.parametrize("phase", [MovePhase.DISKS, MovePhase.HANDING_OVER])
 async def test_a_source_that_dies_before_the_hand_over_ends_the_move(
@@ -109,7 +109,7 @@ async def test_a_source_that_dies_before_the_hand_over_ends_the_move(
         assert (await moved(w, vmid, 3))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-170")
 @pytest.mark.parametrize("killed", [False, True], ids=["", "and the server with it"])
 @pytest.mark.parametrize("truly", [True, False], ids=["truly", "by a false word"])
 async def test_a_source_that_dies_after_the_hand_over_loses_no_disk(
@@ -146,7 +146,7 @@ async def test_a_source_that_dies_after_the_hand_over_loses_no_disk(
         assert objects(b.disks.pools[20]) == {}
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-170")
 @pytest.mark.parametrize("truly", [True, False], ids=["truly", "by a false word"])
 async def test_a_target_that_dies_before_the_commit_gives_the_vm_back(
     tmp_path: Path, b: Other, c: Other, truly: bool
@@ -170,7 +170,7 @@ async def test_a_target_that_dies_before_the_commit_gives_the_vm_back(
         assert (await moved(w, vmid, 3))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-170")
 async def test_nothing_is_committed_to_a_host_that_died_in_that_moment(tmp_path: Path, b: Other, c: Other) -> None:
     async with together(tmp_path / "data", b, c) as w:
         vmid, uuid = await running(w, B, 20)
@@ -192,7 +192,7 @@ async def test_nothing_is_committed_to_a_host_that_died_in_that_moment(tmp_path:
         assert all_runs(uuid, b, c) == [("b", Fact.RUNNING)]
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-170")
 @pytest.mark.parametrize("truly", [True, False], ids=["truly", "by a false word"])
 async def test_a_target_that_dies_after_the_commit_has_the_vm(tmp_path: Path, b: Other, c: Other, truly: bool) -> None:
     async with together(tmp_path / "data", b, c) as w:
@@ -212,7 +212,7 @@ async def test_a_target_that_dies_after_the_commit_has_the_vm(tmp_path: Path, b:
         assert all_runs(uuid, b, c) == [("c", Fact.RUNNING)]
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-171")
 async def test_a_host_that_a_vm_is_on_the_way_to_is_not_removed(tmp_path: Path, b: Other, c: Other) -> None:
     async with together(tmp_path / "data", b, c) as w:
         vmid, uuid = await running(w, B, 20)
@@ -250,7 +250,7 @@ def copied(directory: Path) -> Path:
     return to
 
 
-@pytest.mark.holds("MANY-302")
+@pytest.mark.holds("MANY-172")
 @pytest.mark.parametrize("ended", [False, True], ids=["it runs", "it has ended"])
 @pytest.mark.parametrize("silent", [False, True], ids=["", "the source is silent"])
 async def test_a_promoted_server_goes_on_with_a_move_that_another_one_committed(
@@ -290,7 +290,7 @@ async def test_a_promoted_server_goes_on_with_a_move_that_another_one_committed(
         assert (await used(w, 20), await used(w, 30)) == (0, 1 << 20)
 
 
-@pytest.mark.holds("MANY-302")
+@pytest.mark.holds("MANY-172")
 @pytest.mark.parametrize("committed", [True, False])
 async def test_a_promoted_server_removes_nothing_of_a_stopped_vm_that_was_moved(
     tmp_path: Path, b: Other, c: Other, committed: bool
@@ -318,7 +318,7 @@ async def test_a_promoted_server_removes_nothing_of_a_stopped_vm_that_was_moved(
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
 
 
-@pytest.mark.holds("MANY-303")
+@pytest.mark.holds("MANY-173")
 async def test_a_vm_that_was_moved_since_the_copy_is_not_started_where_it_was(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm("web", host=1)

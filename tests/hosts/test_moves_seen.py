@@ -36,7 +36,7 @@ def say(host: Host, run: FakeRun, words: bytes) -> None:
     host.loop.call_soon_threadsafe(run.say, words)
 
 
-@pytest.mark.holds("MANY-88")
+@pytest.mark.holds("MANY-81")
 def test_consoles_stay_open_and_say_nothing_twice(host: Host, b: Other) -> None:
     with Client(host.url, host.key) as client:
         displays = [Display(name="one", width=64, height=64)]
@@ -72,7 +72,7 @@ def test_consoles_stay_open_and_say_nothing_twice(host: Host, b: Other) -> None:
                 both.until(viewers=["root", "root"])
 
 
-@pytest.mark.holds("MANY-88")
+@pytest.mark.holds("MANY-81")
 @pytest.mark.parametrize(
     ("said", "heard", "new"),
     [(b"one two", b"one ", b"two"), (b"one", b"one", b""), (b"other", b"one", b"other"), (b"all", b"", b"all")],
@@ -81,7 +81,7 @@ def test_what_was_not_heard_is_found(said: bytes, heard: bytes, new: bytes) -> N
     assert unheard(said, heard) == new
 
 
-@pytest.mark.holds("MANY-89")
+@pytest.mark.holds("MANY-82")
 def test_a_vm_moves_by_the_command_line(host: Host, b: Other) -> None:
     host.ok("vm", "create", "web", "--host", "id:1", "--memory", "64M", "--cpus", "1")
     host.ok("vm", "start", "web")
@@ -115,7 +115,7 @@ def test_a_vm_moves_by_the_command_line(host: Host, b: Other) -> None:
     assert b.fake.runs == {}
 
 
-@pytest.mark.holds("MANY-89")
+@pytest.mark.holds("MANY-82")
 def test_the_history_tells_who_moved_what_and_where_to(host: Host) -> None:
     with Client(host.url, host.key) as client:
         vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid

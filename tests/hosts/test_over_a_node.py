@@ -162,7 +162,7 @@ async def test_what_breaks_off_halfway_is_told_with_the_host_s_name(line: Line) 
     await to.close()
 
 
-@pytest.mark.holds("MANY-167")
+@pytest.mark.holds("MANY-152")
 async def test_what_is_on_its_way_to_a_host_goes_on_where_it_broke_off(line: Line) -> None:
     """Over another start of its node, in the middle of which the pool is put in order."""
     disks, storage = line.other.disks.pools[20], await line.open()
@@ -201,7 +201,7 @@ async def read_over_a_cut(to: Storage, ref: MediaRef, line: Line) -> bytes:
     return first + rest
 
 
-@pytest.mark.holds("MANY-167")
+@pytest.mark.holds("MANY-152")
 async def test_nothing_remains_of_what_is_given_up_while_its_host_is_away(line: Line) -> None:
     disks, storage = line.other.disks.pools[20], await line.open()
     to = routed(line.ways(storage), unasked, NoFiles(), again=0.05, patience=0)
@@ -218,7 +218,7 @@ async def test_nothing_remains_of_what_is_given_up_while_its_host_is_away(line: 
     await to.close()
 
 
-@pytest.mark.holds("MANY-167")
+@pytest.mark.holds("MANY-152")
 async def test_a_copy_from_host_to_host_goes_on_after_a_cut(line: Line) -> None:
     disks, there = FakeHost((1, "here")), await line.open()
     to = routed(line.ways(there, disks), unasked, NoFiles(), again=0.05)

@@ -51,7 +51,7 @@ async def nodes(w: World) -> dict[int, Any]:
     return {one["host"]: one for one in (await w.ok("POST", "/h/node/list"))["nodes"]}
 
 
-@pytest.mark.holds("MANY-140")
+@pytest.mark.holds("MANY-125")
 async def test_a_server_on_another_host_of_the_database_has_that_one_as_its_own(tmp_path: Path) -> None:
     b = Other(2, "b", (20, "fast"))
     async with together(tmp_path / "a", b) as w:
@@ -75,7 +75,7 @@ async def test_a_server_on_another_host_of_the_database_has_that_one_as_its_own(
         assert (await nodes(w))[2]["vms"] == 2, "what comes is on the own host"
 
 
-@pytest.mark.holds("MANY-141")
+@pytest.mark.holds("MANY-126")
 async def test_a_server_on_a_machine_that_is_no_host_of_the_database_does_not_start(tmp_path: Path) -> None:
     async with world(tmp_path / "a") as w:
         vmid = await w.vm("web")
@@ -91,7 +91,7 @@ async def test_a_server_on_a_machine_that_is_no_host_of_the_database_does_not_st
     assert not fake.runs
 
 
-@pytest.mark.holds("MANY-142")
+@pytest.mark.holds("MANY-127")
 async def test_a_data_directory_of_before_goes_on_and_is_known_from_then_on(tmp_path: Path) -> None:
     async with world(tmp_path / "a") as w:
         await w.vm("web")
@@ -107,7 +107,7 @@ async def test_a_data_directory_of_before_goes_on_and_is_known_from_then_on(tmp_
     assert ensure_machine(tmp_path / "a") != before
 
 
-@pytest.mark.holds("MANY-143")
+@pytest.mark.holds("MANY-128")
 async def test_what_was_exported_belongs_to_the_machine_that_imports_it(tmp_path: Path) -> None:
     b = Other(2, "b", (20, "fast"))
     async with together(tmp_path / "a", b) as w:

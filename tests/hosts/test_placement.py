@@ -197,7 +197,7 @@ async def test_a_clone_is_beside_its_source_or_where_its_disks_are_to_be(tmp_pat
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-169")
+@pytest.mark.holds("MANY-154")
 async def test_a_clone_goes_to_the_host_that_is_asked_for_with_its_disks(tmp_path: Path) -> None:
     b, c = Other(2, "b", (20, "fast")), Other(3, "c", (30, "x"), (31, "y"))
     async with together(tmp_path / "data", b, c) as w:

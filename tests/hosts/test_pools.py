@@ -56,7 +56,7 @@ async def test_media_are_where_their_pool_is(tmp_path: Path, b: Other) -> None:
         assert objects(pool).keys() == {UUID(made)}
 
 
-@pytest.mark.holds("MANY-171")
+@pytest.mark.holds("MANY-156")
 async def test_media_are_listed_that_a_host_s_vms_can_have(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         here, there = await w.medium("here"), await w.medium("there", mpid=20)

@@ -101,7 +101,7 @@ def node(tmp_path: Path, runtime: Path) -> Iterator[NodeProcess]:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.holds("MANY-40", "MANY-41", "MANY-42", "MANY-62", "MANY-136")
+@pytest.mark.holds("MANY-40", "MANY-41", "MANY-42", "MANY-62", "MANY-121")
 @pytest.mark.guest
 def test_a_machine_joins_by_one_command_and_its_guests_outlive_every_process(tmp_path: Path, node: NodeProcess) -> None:
     own = PoolSetting(1, "default", tmp_path / "a" / "media")
@@ -208,7 +208,7 @@ async def comes_back(here: Installation, node: NodeProcess) -> None:
     assert node.guests() == []
 
 
-@pytest.mark.holds("MANY-149")
+@pytest.mark.holds("MANY-134")
 @pytest.mark.guest
 def test_a_node_becomes_the_server_and_its_guest_does_not_notice(
     tmp_path: Path, node: NodeProcess, monkeypatch: pytest.MonkeyPatch

@@ -100,7 +100,7 @@ async def state(w: World, vmid: int) -> str:
     return str((await w.ok("POST", "/v/vm", vmid=vmid))["state"])
 
 
-@pytest.mark.holds("MANY-149", "MANY-150", "MANY-151", "MANY-320")
+@pytest.mark.holds("MANY-134", "MANY-135", "MANY-136", "MANY-174")
 async def test_a_host_becomes_the_server_and_the_former_one_a_host_of_it(tmp_path: Path, on: Machines) -> None:
     a, b = on("a"), on("b")
     async with world(tmp_path / "a", a.fake) as w:
@@ -162,7 +162,7 @@ def copied(one: Machine) -> int:
     return 0 if newest is None else newest.mark.written
 
 
-@pytest.mark.holds("MANY-152")
+@pytest.mark.holds("MANY-137")
 async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(tmp_path: Path, on: Machines) -> None:
     b, fake = on("b"), FakeHypervisor()
     async with world(tmp_path / "a", fake) as w:
@@ -195,7 +195,7 @@ async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(t
         await becomes(lambda: runs_on(w, vmid), "the VM to be started, as nobody could have taken over")
 
 
-@pytest.mark.holds("MANY-153")
+@pytest.mark.holds("MANY-138")
 async def test_a_server_leads_again_when_a_person_says_so(tmp_path: Path, on: Machines) -> None:
     b, fake = on("b"), FakeHypervisor()
     settings = Machine(tmp_path, "a").settings
@@ -213,7 +213,7 @@ async def test_a_server_leads_again_when_a_person_says_so(tmp_path: Path, on: Ma
         assert await state(w, vmid) == "STOPPED", "it was said of one start"
 
 
-@pytest.mark.holds("MANY-158")
+@pytest.mark.holds("MANY-143")
 async def test_what_was_made_after_the_copy_is_left_alone(tmp_path: Path) -> None:
     fake = FakeHypervisor()
     settings = Machine(tmp_path, "a").settings
@@ -240,7 +240,7 @@ async def test_what_was_made_after_the_copy_is_left_alone(tmp_path: Path) -> Non
         assert uuids <= fake.state.keeps, "what it keeps of them stays"
 
 
-@pytest.mark.holds("MANY-153")
+@pytest.mark.holds("MANY-138")
 async def test_a_machine_takes_the_place_of_a_host_that_is_gone(tmp_path: Path) -> None:
     async with world(tmp_path / "a") as w:
         vmid = await w.vm("web")

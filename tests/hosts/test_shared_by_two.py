@@ -34,7 +34,7 @@ def two() -> tuple[FakeShared, FakePool, FakePool, AttachedHosts]:
     return export, a.pools[MPID], b.pools[MPID], hosts
 
 
-@pytest.mark.holds("MANY-139")
+@pytest.mark.holds("MANY-124")
 async def test_an_object_is_left_alone_while_a_host_may_do_yet_what_it_was_asked() -> None:
     """It is done by the object's name, and that may be another's by then."""
     export, a, _, hosts = two()
@@ -64,7 +64,7 @@ async def test_an_object_is_left_alone_while_a_host_may_do_yet_what_it_was_asked
     await storage.close()
 
 
-@pytest.mark.holds("MANY-120")
+@pytest.mark.holds("MANY-105")
 async def test_hosts_are_told_what_the_first_of_them_says_in_the_same_look() -> None:
     export, a, b, hosts = two()
     a.taken = export.identity
@@ -72,7 +72,7 @@ async def test_hosts_are_told_what_the_first_of_them_says_in_the_same_look() -> 
     assert b.taken == export.identity
 
 
-@pytest.mark.holds("MANY-134")
+@pytest.mark.holds("MANY-119")
 async def test_nothing_remains_of_a_job_whose_host_is_no_more() -> None:
     export, a, _, hosts = two()
     shared = SharedPools(hosts)

@@ -105,7 +105,7 @@ async def content(w: World, mid: str) -> bytes:
         await outgoing.close()
 
 
-@pytest.mark.holds("MANY-134")
+@pytest.mark.holds("MANY-119")
 async def test_a_job_whose_host_is_lost_fails_and_another_host_serves_the_pool(tmp_path: Path, nodes: Nodes) -> None:
     async with world(tmp_path / "data", attach=nodes.attach) as w:
         mid = await uploaded(w)
@@ -130,7 +130,7 @@ async def test_a_job_whose_host_is_lost_fails_and_another_host_serves_the_pool(t
         assert w.server.hosts.hosts.host_of(MPID) == nodes.c.host
 
 
-@pytest.mark.holds("MANY-134")
+@pytest.mark.holds("MANY-119")
 async def test_what_came_by_way_of_a_host_that_is_lost_does_not_stay_behind(tmp_path: Path, nodes: Nodes) -> None:
     async with world(tmp_path / "data", attach=nodes.attach) as w:
         first = await uploaded(w)
@@ -146,7 +146,7 @@ async def test_what_came_by_way_of_a_host_that_is_lost_does_not_stay_behind(tmp_
         assert UUID(first) in nodes.media() and len(nodes.media()) == 2
 
 
-@pytest.mark.holds("MANY-135")
+@pytest.mark.holds("MANY-120")
 async def test_an_upload_goes_on_by_another_host_only_when_none_may_be_writing_yet(
     tmp_path: Path, nodes: Nodes
 ) -> None:

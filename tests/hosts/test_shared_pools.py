@@ -47,7 +47,7 @@ async def asked(w: World) -> None:
     await w.server.hosts.shared.survey(MPID)
 
 
-@pytest.mark.holds("MANY-120")
+@pytest.mark.holds("MANY-105")
 async def test_hosts_that_have_the_same_storage_share_one_pool(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     async with shared.server() as w:
@@ -69,7 +69,7 @@ async def test_hosts_that_have_the_same_storage_share_one_pool(tmp_path: Path) -
         assert w.server.services.library.get(UUID(made)).mpid == MPID
 
 
-@pytest.mark.holds("MANY-121")
+@pytest.mark.holds("MANY-106")
 async def test_a_host_without_the_mount_does_not_have_the_pool_and_writes_nothing_below_it(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     shared.b.mounted.unmount()
@@ -101,7 +101,7 @@ async def test_a_host_without_the_mount_does_not_have_the_pool_and_writes_nothin
         assert list(shared.b.mounted.below.iterdir()) == []
 
 
-@pytest.mark.holds("MANY-121")
+@pytest.mark.holds("MANY-106")
 async def test_storage_that_is_unmounted_is_noticed_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shared = Shared(tmp_path)
     async with shared.server() as w:
@@ -111,7 +111,7 @@ async def test_storage_that_is_unmounted_is_noticed_by_itself(tmp_path: Path, ca
     assert "host 'b' does not have the shared pool 7 ('shared'): mount its storage there" in caplog.text
 
 
-@pytest.mark.holds("MANY-137")
+@pytest.mark.holds("MANY-122")
 async def test_a_pool_of_one_host_becomes_shared_when_both_say_so(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     alone = [PoolSetting(MPID, NAME, shared.own.path)]
@@ -125,7 +125,7 @@ async def test_a_pool_of_one_host_becomes_shared_when_both_say_so(tmp_path: Path
         )
 
 
-@pytest.mark.holds("MANY-122")
+@pytest.mark.holds("MANY-107")
 async def test_a_host_with_another_directory_as_the_pool_is_told_so_and_does_not_have_it(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     (shared.b.mounted.below / MARK).parent.mkdir()
@@ -139,7 +139,7 @@ async def test_a_host_with_another_directory_as_the_pool_is_told_so_and_does_not
         assert (shared.b.mounted.below / MARK).read_text() == other
 
 
-@pytest.mark.holds("MANY-122")
+@pytest.mark.holds("MANY-107")
 async def test_a_pool_of_another_installation_is_taken_by_no_host(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     mark = shared.storage / MARK
@@ -151,7 +151,7 @@ async def test_a_pool_of_another_installation_is_taken_by_no_host(tmp_path: Path
         assert shared.files() == set()
 
 
-@pytest.mark.holds("MANY-123")
+@pytest.mark.holds("MANY-108")
 async def test_a_pool_that_only_one_of_two_hosts_calls_shared_is_a_conflict(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     async with shared.server() as w:
@@ -162,7 +162,7 @@ async def test_a_pool_that_only_one_of_two_hosts_calls_shared_is_a_conflict(tmp_
         assert "only one of them says `shared`" in words
 
 
-@pytest.mark.holds("MANY-124")
+@pytest.mark.holds("MANY-109")
 async def test_calls_go_to_the_own_host_and_to_another_as_long_as_that_does_not_have_it(tmp_path: Path) -> None:
     shared = Shared(tmp_path, "b", "c")
     async with shared.server() as w:
@@ -184,7 +184,7 @@ async def test_calls_go_to_the_own_host_and_to_another_as_long_as_that_does_not_
         del hosts.silent[B]
 
 
-@pytest.mark.holds("MANY-125")
+@pytest.mark.holds("MANY-110")
 async def test_a_vm_whose_media_are_shared_can_be_on_each_host_that_has_them(tmp_path: Path) -> None:
     shared = Shared(tmp_path, "b", "c")
     shared.others[1].mounted.unmount()
@@ -201,7 +201,7 @@ async def test_a_vm_whose_media_are_shared_can_be_on_each_host_that_has_them(tmp
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2, "where the other one is"
 
 
-@pytest.mark.holds("MANY-126")
+@pytest.mark.holds("MANY-111")
 async def test_what_one_host_makes_is_not_removed_by_another_that_opens_the_pool(tmp_path: Path) -> None:
     """Neither as it connects nor as it is back, or restarted."""
     shared = Shared(tmp_path)
@@ -229,7 +229,7 @@ async def test_what_one_host_makes_is_not_removed_by_another_that_opens_the_pool
         assert len(shared.files()) == 5
 
 
-@pytest.mark.holds("MANY-127")
+@pytest.mark.holds("MANY-112")
 @pytest.mark.parametrize("ways", [(20, MPID), (MPID, 20)])
 async def test_a_medium_is_made_anew_on_a_host_that_has_both_pools(tmp_path: Path, ways: tuple[int, int]) -> None:
     """Also what cannot be done between two hosts."""
@@ -246,7 +246,7 @@ async def test_a_medium_is_made_anew_on_a_host_that_has_both_pools(tmp_path: Pat
         assert len(shared.files()) == (2 if there == MPID else 0)
 
 
-@pytest.mark.holds("MANY-127")
+@pytest.mark.holds("MANY-112")
 async def test_a_disk_moves_under_a_vm_that_runs_into_the_shared_pool_and_back(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     async with shared.server() as w:
@@ -260,7 +260,7 @@ async def test_a_disk_moves_under_a_vm_that_runs_into_the_shared_pool_and_back(t
         assert shared.files() == shared.files(".moving") == set()
 
 
-@pytest.mark.holds("MANY-128")
+@pytest.mark.holds("MANY-113")
 async def test_a_pool_that_the_servers_own_host_does_not_declare_is_the_others(tmp_path: Path) -> None:
     shared = Shared(tmp_path, "b", "c")
     shared.b.mounted.path.unlink()
@@ -279,7 +279,7 @@ async def test_a_pool_that_the_servers_own_host_does_not_declare_is_the_others(t
         assert list(shared.b.mounted.below.iterdir()) == []
 
 
-@pytest.mark.holds("MANY-129")
+@pytest.mark.holds("MANY-114")
 async def test_trash_and_quota_of_a_shared_pool_are_one(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     async with shared.server() as w:
@@ -302,7 +302,7 @@ async def test_trash_and_quota_of_a_shared_pool_are_one(tmp_path: Path) -> None:
         del w.server.hosts.hosts.silent[B]
 
 
-@pytest.mark.holds("MANY-130")
+@pytest.mark.holds("MANY-115")
 async def test_a_shared_pool_says_which_hosts_have_it_and_is_measured_once(tmp_path: Path) -> None:
     shared = Shared(tmp_path, "b", "c")
     shared.others[1].mounted.unmount()
@@ -320,7 +320,7 @@ async def test_a_shared_pool_says_which_hosts_have_it_and_is_measured_once(tmp_p
         assert "host=" not in line
 
 
-@pytest.mark.holds("MANY-130")
+@pytest.mark.holds("MANY-115")
 def test_the_command_line_shows_which_hosts_have_a_shared_pool(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     with hosting(tmp_path / "data", attach=attaching(*shared.others), pools=shared.pools()) as host:
@@ -335,7 +335,7 @@ def test_the_command_line_shows_which_hosts_have_a_shared_pool(tmp_path: Path) -
         at_last(lambda: lacks in host.run("host", "show", "b").stderr, "that it is told")
 
 
-@pytest.mark.holds("MANY-138")
+@pytest.mark.holds("MANY-123")
 async def test_a_server_whose_place_another_has_taken_changes_nothing_in_a_shared_pool(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     async with shared.server() as w:

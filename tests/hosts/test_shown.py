@@ -111,7 +111,7 @@ def test_the_command_line_names_hosts(tmp_path: Path, b: Other) -> None:
         assert "you see no host named 'c'" in wrong.stderr
 
 
-@pytest.mark.holds("MANY-174")
+@pytest.mark.holds("MANY-159")
 def test_a_host_is_shown_with_what_it_has_and_what_its_vms_were_given(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         host.ok("vm", "create", "one", "--host", "id:1", "--cpus", "2", "--memory", "512M")
@@ -125,7 +125,7 @@ def test_a_host_is_shown_with_what_it_has_and_what_its_vms_were_given(tmp_path: 
         assert [own[field] for field in ("cpus", "max_vm_cpus", "cpus_given", "memory_given_mib")] == [4, 8, 2, 512]
 
 
-@pytest.mark.holds("MANY-177")
+@pytest.mark.holds("MANY-162")
 def test_launch_makes_a_vm_on_the_host_that_is_named(tmp_path: Path, b: Other) -> None:
     c = Other(3, "c", (30, "x"), (31, "y"))
     with hosting(tmp_path / "data", attach=attaching(b, c)) as host:

@@ -101,7 +101,7 @@ def pair(tmp_path: Path, runtime: Path, postgres: Postgres) -> Iterator[tuple[St
             one.kill()
 
 
-@pytest.mark.holds("MANY-159")
+@pytest.mark.holds("MANY-144")
 def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
     pair: tuple[StandbyProcess, StandbyProcess],
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
     assert b.kill(signal.SIGTERM) == 0
 
 
-@pytest.mark.holds("MANY-159")
+@pytest.mark.holds("MANY-144")
 def test_with_sqlite_no_server_stands_by(tmp_path: Path) -> None:
     mine = {"VELOCITY_DATA_DIR": str(tmp_path / "a"), "VELOCITY_LISTEN": f"127.0.0.1:{free_port()}"}
     said = CliRunner().invoke(velocity, ["serve", "--standby"], env=mine)

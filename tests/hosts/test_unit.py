@@ -28,7 +28,7 @@ def test_the_unit_of_a_node_serves_it_and_leaves_its_guests_alone(tmp_path: Path
     assert list(tmp_path.glob("*.service")) == []
 
 
-@pytest.mark.holds("MANY-160")
+@pytest.mark.holds("MANY-145")
 def test_the_unit_of_a_node_s_guests_ends_after_the_node(tmp_path: Path) -> None:
     """Units stop in the opposite order of their start."""
     printed = CliRunner().invoke(velocity, ["service", "install", "--node", "--print", "--timeout", "7"])

@@ -60,7 +60,7 @@ async def here(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Installation
     await made.close()
 
 
-@pytest.mark.holds("MANY-175")
+@pytest.mark.holds("MANY-160")
 @pytest.mark.parametrize(("version", "words"), [(API - 1, "which is older than this server"), (API + 1, "newer")])
 async def test_a_node_of_the_version_before_or_after_works_and_says_so(
     here: Installation, monkeypatch: pytest.MonkeyPatch, version: int, words: str
@@ -89,7 +89,7 @@ async def upgraded(here: Installation, one: Machine, host: int) -> None:
     assert shown.cpus == 4
 
 
-@pytest.mark.holds("MANY-175")
+@pytest.mark.holds("MANY-160")
 async def test_what_an_older_node_lacks_is_refused_with_words_and_nothing_else(tmp_path: Path) -> None:
     b = Other(2, "b", (20, "fast"))
     served = Served(b.fake, lambda: connect(b.disks), tmp_path)
@@ -118,7 +118,7 @@ async def test_what_an_older_node_lacks_is_refused_with_words_and_nothing_else(t
     await served.close()
 
 
-@pytest.mark.holds("MANY-175")
+@pytest.mark.holds("MANY-160")
 async def test_an_answer_that_is_not_understood_is_none(tmp_path: Path) -> None:
     """A later version may tell what this one has no word for."""
 

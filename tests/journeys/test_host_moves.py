@@ -65,7 +65,7 @@ def stopped(server: Server, node: NodeProcess, host: int) -> None:
     server.ok("DELETE", "/v/vm", vmid=vmid, disks=True, purge=True)
 
 
-@pytest.mark.holds("MANY-90")
+@pytest.mark.holds("MANY-83")
 def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     lasting: Lasting, node: NodeProcess, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ FACTS = (*Fact, None)
 HAS_ALL = {Fact.RECEIVED, *STANDS}
 
 
-@pytest.mark.holds("MANY-85")
+@pytest.mark.holds("MANY-78")
 @pytest.mark.parametrize(("source", "target"), list(product(FACTS, FACTS)))
 def test_what_follows(source: Fact | None, target: Fact | None) -> None:
     do = follows(source, target, wanted=True)
@@ -31,7 +31,7 @@ def test_what_follows(source: Fact | None, target: Fact | None) -> None:
         assert do is Do.WAIT, "as long as either is not known, neither runs"
 
 
-@pytest.mark.holds("MANY-85")
+@pytest.mark.holds("MANY-78")
 @pytest.mark.parametrize(("source", "target"), list(product(FACTS, FACTS)))
 def test_what_follows_of_one_whose_end_was_asked_for(source: Fact | None, target: Fact | None) -> None:
     do = follows(source, target, wanted=False)

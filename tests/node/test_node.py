@@ -93,7 +93,7 @@ async def test_a_leader_of_an_earlier_term_is_refused_also_after_a_restart_of_th
     assert issubclass(Displaced, HypervisorError), "what was asked did not happen"
 
 
-@pytest.mark.holds("MANY-157")
+@pytest.mark.holds("MANY-142")
 async def test_of_two_that_lead_in_the_same_term_one_is_served(pair: Pair) -> None:
     """Two hosts may become the server by the same copy: both have the same term then."""
     first, _ = pair.over(pair.served.connect(7, pair.note_displaced, "a"))
@@ -161,7 +161,7 @@ async def test_what_is_under_way_when_the_connection_leads_elsewhere_is_unknown(
     await until_connected(hypervisor)
 
 
-@pytest.mark.holds("MANY-166")
+@pytest.mark.holds("MANY-151")
 async def test_what_streams_over_a_lost_connection_ends_with_the_first_call_over_another(pair: Pair) -> None:
     """A link that was cut leaves it open on the node, where it would take the news that the new one waits for."""
     lost, _ = pair.leader(1)

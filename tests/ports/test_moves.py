@@ -80,7 +80,7 @@ async def handed(pair: Pair) -> tuple[Incarnation, Incarnation]:
     return who, arriving
 
 
-@pytest.mark.holds("MANY-70")
+@pytest.mark.holds("MANY-64")
 async def test_a_machine_runs_on_one_host_and_then_on_the_other(pair: Pair) -> None:
     listener = Listener(pair.target.hypervisor)
     who = await runs(pair)
@@ -110,7 +110,7 @@ async def test_a_machine_runs_on_one_host_and_then_on_the_other(pair: Pair) -> N
     await listener.close()
 
 
-@pytest.mark.holds("MANY-71")
+@pytest.mark.holds("MANY-65")
 async def test_what_is_between_two_hosts_is_changed_by_nobody(pair: Pair) -> None:
     who, arriving = await handed(pair)
     for host, one, why in ((pair.source, who, "handed over"), (pair.target, arriving, "waits to be let run")):
@@ -127,7 +127,7 @@ async def test_what_is_between_two_hosts_is_changed_by_nobody(pair: Pair) -> Non
     assert await fact(pair, arriving, target=True) is Fact.RECEIVED
 
 
-@pytest.mark.holds("MANY-71")
+@pytest.mark.holds("MANY-65")
 async def test_one_that_was_handed_over_comes_back_only_under_a_higher_epoch(pair: Pair) -> None:
     who, arriving = await handed(pair)
     back = pair.source.hypervisor.mobility.back
@@ -148,7 +148,7 @@ async def test_one_that_was_handed_over_comes_back_only_under_a_higher_epoch(pai
         await back(next_run(arriving, 2), deadline=DEADLINE)
 
 
-@pytest.mark.holds("MANY-71")
+@pytest.mark.holds("MANY-65")
 async def test_facts_outlive_the_node(pair: Pair) -> None:
     who, arriving = await handed(pair)
     for host, one, expected in ((pair.source, who, Fact.HANDED), (pair.target, arriving, Fact.RECEIVED)):
@@ -159,7 +159,7 @@ async def test_facts_outlive_the_node(pair: Pair) -> None:
     assert await fact(pair, arriving, target=True) is Fact.RUNNING
 
 
-@pytest.mark.holds("MANY-72")
+@pytest.mark.holds("MANY-66")
 @pytest.mark.parametrize("phase", list(MovePhase))
 async def test_a_move_that_is_abandoned_leaves_it_where_it_is_and_can_be_tried_again(
     pair: Pair, phase: MovePhase
@@ -179,7 +179,7 @@ async def test_a_move_that_is_abandoned_leaves_it_where_it_is_and_can_be_tried_a
     await moves(pair, who, arriving)
 
 
-@pytest.mark.holds("MANY-73")
+@pytest.mark.holds("MANY-67")
 @pytest.mark.parametrize("phase", list(MovePhase))
 @pytest.mark.parametrize("cut", [False, True], ids=["killed", "cut"])
 async def test_a_target_or_a_network_that_fails_leaves_the_guest_at_its_source(
@@ -238,7 +238,7 @@ async def pauses(pair: Pair, who: Incarnation) -> bool:
     return True
 
 
-@pytest.mark.holds("MANY-75")
+@pytest.mark.holds("MANY-69")
 async def test_what_was_plugged_in_and_taken_out_while_it_ran_is_so_on_the_other_host(pair: Pair) -> None:
     """Its disks are copied. What is elsewhere than it was would not be taken by the target."""
     cold = (disk(0, Bus.BLOCK), disk(1, Bus.USB), disk(2, Bus.USB), disk(3, limits=DiskLimits(iops=500)))
@@ -272,7 +272,7 @@ async def test_what_was_plugged_in_and_taken_out_while_it_ran_is_so_on_the_other
     assert (altered.spec, altered.waits) == (without, ()), "they come and go there, too"
 
 
-@pytest.mark.holds("MANY-75")
+@pytest.mark.holds("MANY-69")
 async def test_places_that_make_no_sense_here_are_refused(pair: Pair) -> None:
     who, target = await runs(pair), pair.target.hypervisor
     with pytest.raises(HypervisorError, match="not known here"):
@@ -280,7 +280,7 @@ async def test_places_that_make_no_sense_here_are_refused(pair: Pair) -> None:
     await received(pair, who)
 
 
-@pytest.mark.holds("MANY-71")
+@pytest.mark.holds("MANY-65")
 async def test_only_what_runs_is_sent_and_only_a_newer_run_is_received(pair: Pair) -> None:
     who = await runs(pair)
     await pair.source.hypervisor.machines.pause(who, deadline=DEADLINE)

@@ -167,7 +167,7 @@ async def plug(host: QemuSubject, who: Incarnation, terminal: Terminal) -> None:
     await terminal.run("while [ ! -e /dev/vdb ]; do sleep 0.1; done; echo plugged | dd of=/dev/vdb conv=sync")
 
 
-@pytest.mark.holds("MANY-76")
+@pytest.mark.holds("MANY-70")
 async def test_a_guest_goes_to_another_host_and_back_with_all_that_it_has(
     guest: Guest, tmp_path: Path, runtime: Path
 ) -> None:

@@ -51,7 +51,7 @@ async def at_last(pair: Pair, who: Incarnation) -> Fact:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.holds("MANY-74")
+@pytest.mark.holds("MANY-68")
 @pytest.mark.parametrize("phase", [MovePhase.MEMORY, MovePhase.HANDING_OVER])
 async def test_a_source_whose_node_is_killed_lets_the_guest_go_on_with_its_next_start(
     phase: MovePhase, tmp_path: Path, runtime: Path
@@ -73,7 +73,7 @@ async def test_a_source_whose_node_is_killed_lets_the_guest_go_on_with_its_next_
         await moves(pair, who, arriving)
 
 
-@pytest.mark.holds("MANY-74")
+@pytest.mark.holds("MANY-68")
 async def test_a_target_whose_node_is_started_again_waits_for_nobody(tmp_path: Path, runtime: Path) -> None:
     async with opened("qemu", tmp_path, runtime) as pair:
         who = await runs(pair)
@@ -89,7 +89,7 @@ async def test_a_target_whose_node_is_started_again_waits_for_nobody(tmp_path: P
         await is_back(pair, who, arriving)
 
 
-@pytest.mark.holds("MANY-74")
+@pytest.mark.holds("MANY-68")
 async def test_a_target_whose_node_is_killed_as_it_lets_it_run_has_let_it(tmp_path: Path, runtime: Path) -> None:
     """Before that was noted."""
     async with opened("qemu", tmp_path, runtime) as pair:

@@ -59,7 +59,7 @@ def test_one_host_makes_the_mark_and_the_others_take_it_when_they_are_told(stora
     assert b.look("") == mark, "and it knows it from now on"
 
 
-@pytest.mark.holds("MANY-132")
+@pytest.mark.holds("MANY-117")
 def test_of_hosts_that_make_the_mark_at_once_one_does_and_the_others_are_told(tmp_path: Path) -> None:
     for number in range(5):
         storage = tmp_path / str(number) / "storage"
@@ -95,7 +95,7 @@ def test_a_crash_while_the_mark_is_made_is_gone_on_from(storage: Path) -> None:
     assert [file.name for file in (storage / MARK).parent.iterdir()] == ["pool"]
 
 
-@pytest.mark.holds("MANY-132")
+@pytest.mark.holds("MANY-117")
 def test_a_directory_on_the_root_file_system_becomes_no_shared_pool_by_itself(on_root: Path) -> None:
     shared = SharedIdentity(Places(7, "shared", on_root / "mnt", on_root / "records", shared=True))
     with pytest.raises(NotThePool, match="mount the storage there first"):
@@ -109,7 +109,7 @@ def test_a_directory_on_the_root_file_system_becomes_no_shared_pool_by_itself(on
     assert shared.look("").taken
 
 
-@pytest.mark.holds("MANY-133")
+@pytest.mark.holds("MANY-118")
 def test_what_storage_does_not_permit_is_found_by_doing_it(storage: Path, tmp_path: Path) -> None:
     folder = (storage / MARK).parent
     assert lacks(folder, WORKER) == ""
@@ -120,7 +120,7 @@ def test_what_storage_does_not_permit_is_found_by_doing_it(storage: Path, tmp_pa
     assert nothing.verdict == "limited" and "mount its storage there" in nothing.text
 
 
-@pytest.mark.holds("MANY-133")
+@pytest.mark.holds("MANY-118")
 @pytest.mark.skipif(os.geteuid() != 0, reason="as root, who becomes nobody here, as on storage that squashes root")
 def test_storage_that_takes_root_for_nobody_is_told_with_the_cure(on_root: Path) -> None:
     on_root.chmod(0o777)

@@ -95,7 +95,7 @@ def test_a_nic_comes_into_the_boot_order_and_goes_to_its_front(furnished: Host, 
     assert (info.nics[0].boot, info.media[0].boot, info.drives) == (1, 2, [])
 
 
-@pytest.mark.holds("PAGE-73")
+@pytest.mark.holds("PAGE-60")
 def test_a_vm_gets_a_new_disk_where_its_disks_are(furnished: Host, somebody: Person) -> None:
     page = somebody.page
     with Client(furnished.url, furnished.key) as client:
@@ -189,7 +189,7 @@ def test_the_wizard_asks_who_may_log_in_where_the_image_is_a_disk_and_keeps_no_s
 
 
 @pytest.mark.holds("PAGE-52")
-@pytest.mark.holds("PAGE-70")
+@pytest.mark.holds("PAGE-57")
 def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: Path, person: NewPerson) -> None:
     (tmp_path / "raw").write_bytes(b"a disk".ljust(1 << 20, b"\0"))
     qemu_img("convert", "-O", "qcow2", tmp_path / "raw", tmp_path / "qcow2")

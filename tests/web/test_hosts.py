@@ -19,7 +19,7 @@ from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 
 
-@pytest.mark.holds("PAGE-49", "MANY-116", "MANY-130", "MANY-171")
+@pytest.mark.holds("PAGE-49", "MANY-101", "MANY-115", "MANY-156")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
     shared = Shared(tmp_path, "backyard")
     b = shared.b
@@ -92,7 +92,7 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         assert json.loads(host.ok("node", "show", "backyard", "--json"))["dead"]["by"] == "root"
 
 
-@pytest.mark.holds("PAGE-71")
+@pytest.mark.holds("PAGE-58")
 def test_the_wizard_offers_what_the_chosen_host_has(tmp_path: Path, person: NewPerson) -> None:
     with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard", (20, "fast")))) as host:
         for name, pool in (("near.iso", "default"), ("far.iso", "fast")):
@@ -120,7 +120,7 @@ def test_the_wizard_offers_what_the_chosen_host_has(tmp_path: Path, person: NewP
         assert made["host"]["name"] == "backyard", "its new disk is where its ISO is"
 
 
-@pytest.mark.holds("MANY-91")
+@pytest.mark.holds("MANY-84")
 def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person: NewPerson) -> None:
     b = Other(2, "backyard", (20, "fast"))
     c = Other(3, "cellar", duty=Duty.DRAINING)

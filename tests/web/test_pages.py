@@ -134,7 +134,7 @@ def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path:
     expect(page.get_by_text("began maintenance of")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-72")
+@pytest.mark.holds("PAGE-59")
 def test_a_name_turns_round_nothing_beside_it(host: Host, root: Person) -> None:
     name = "שרת 12"
     vmid = int(host.ok("vm", "create", name, "--memory", "64M"))

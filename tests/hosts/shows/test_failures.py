@@ -38,7 +38,7 @@ def until(console: Console, marker: bytes) -> bytes:
     return seen
 
 
-@pytest.mark.holds("MANY-162")
+@pytest.mark.holds("MANY-147")
 def test_a_link_that_is_cut_is_told_and_changes_nothing(hosts: RealHosts, say: Say) -> None:
     b, vmid, own = hosts["b"], hosts.starts("there", "b"), hosts.starts("here", "a")
     stopped = hosts.client.create_vm(name="stopped", gid=0, cpus=1, memory_mib=64, host=hosts.number("b")).vmid
@@ -64,7 +64,7 @@ def test_a_link_that_is_cut_is_told_and_changes_nothing(hosts: RealHosts, say: S
     hosts.client.set_vm_state(vmid=stopped, state="RUNNING")
 
 
-@pytest.mark.holds("MANY-163")
+@pytest.mark.holds("MANY-148")
 def test_a_node_that_is_killed_costs_no_guest(hosts: RealHosts, say: Say) -> None:
     """Its consoles end, and begin again with what was said."""
     b, vmids = hosts["b"], [hosts.starts(name, "b") for name in ("one", "two")]
@@ -83,7 +83,7 @@ def test_a_node_that_is_killed_costs_no_guest(hosts: RealHosts, say: Say) -> Non
     hosts.client.set_vm_state(vmid=vmids[1], state="PAUSED")
 
 
-@pytest.mark.holds("MANY-178")
+@pytest.mark.holds("MANY-163")
 def test_a_node_that_stands_still_is_known_and_costs_nobody_else(hosts: RealHosts, say: Say) -> None:
     b, vmid, own = hosts["b"], hosts.starts("there", "b"), hosts.starts("here", "a")
     guests = b.guests()
@@ -102,7 +102,7 @@ def test_a_node_that_stands_still_is_known_and_costs_nobody_else(hosts: RealHost
     hosts.client.set_vm_state(vmid=vmid, state="PAUSED")
 
 
-@pytest.mark.holds("MANY-164")
+@pytest.mark.holds("MANY-149")
 def test_a_host_whose_power_was_cut_starts_what_starts_by_itself(hosts: RealHosts, say: Say) -> None:
     by_itself, not_by_itself = hosts.starts("by itself", "b", autostart=True), hosts.starts("not", "b")
     before = hosts["b"].guests()
@@ -116,7 +116,7 @@ def test_a_host_whose_power_was_cut_starts_what_starts_by_itself(hosts: RealHost
     assert hosts["b"].guests().keys() < before.keys()
 
 
-@pytest.mark.holds("MANY-165")
+@pytest.mark.holds("MANY-150")
 def test_guests_of_other_hosts_outlive_the_server_and_its_host(hosts: RealHosts, say: Say) -> None:
     a, b, vmid = hosts["a"], hosts["b"], hosts.starts("there", "b")
     guests = b.guests()

@@ -21,7 +21,7 @@ def typed(host: str, containing: str) -> str:
     return line
 
 
-@pytest.mark.holds("MANY-160", "MANY-161")
+@pytest.mark.holds("MANY-145", "MANY-146")
 @pytest.mark.guest
 def test_a_machine_joins_by_the_documented_commands_alone(place: Path) -> None:
     with real_hosts(place, "a", "b") as hosts:

@@ -104,7 +104,7 @@ def moving(tmp_path_factory: pytest.TempPathFactory, guest: Guest) -> Iterator[M
         yield Moving(hosts, guest, storage)
 
 
-@pytest.mark.holds("MANY-311")
+@pytest.mark.holds("MANY-165")
 def test_a_move_whose_link_is_cut_in_the_middle_leaves_the_guest_where_it_is(moving: Moving, say: Say) -> None:
     hosts, shell = moving.hosts, moving.shell
     there = hosts["b"]
@@ -129,7 +129,7 @@ def test_a_move_whose_link_is_cut_in_the_middle_leaves_the_guest_where_it_is(mov
     assert hosts.state(moving.vmid) == "RUNNING"
 
 
-@pytest.mark.holds("MANY-310")
+@pytest.mark.holds("MANY-164")
 def test_a_guest_with_a_disk_of_its_host_goes_to_another_host_unseen(moving: Moving, say: Say) -> None:
     """Its ticks, its console, its state and its disk go on; nothing of it is left, and nothing of it is on the wire."""
     hosts, shell = moving.hosts, moving.shell
@@ -167,7 +167,7 @@ def no_key_is_in_reach(moving: Moving) -> None:
         assert found.st_mode & 0o077 == 0, key
 
 
-@pytest.mark.holds("MANY-312")
+@pytest.mark.holds("MANY-166")
 def test_a_guest_whose_disks_are_shared_goes_to_another_host(moving: Moving, say: Say) -> None:
     """Its disk stays where it is, and has what the guest writes there."""
     hosts, shell = moving.hosts, moving.shell
@@ -194,7 +194,7 @@ def committed(hosts: RealHosts) -> bool:
         return database.execute("select phase from host_moves").fetchall() == [("done",)]
 
 
-@pytest.mark.holds("MANY-313")
+@pytest.mark.holds("MANY-167")
 @pytest.mark.parametrize("moment", ["while it is handed over", "after the commit"])
 def test_a_server_that_is_killed_in_the_last_moment_of_a_move_leaves_one_that_runs(
     moving: Moving, moment: str, say: Say
@@ -226,7 +226,7 @@ def test_a_server_that_is_killed_in_the_last_moment_of_a_move_leaves_one_that_ru
     at_last(lambda: moving.own(left) == [], "the removal of what it left")
 
 
-@pytest.mark.holds("MANY-314")
+@pytest.mark.holds("MANY-168")
 def test_a_guest_whose_host_is_silent_runs_elsewhere_once_that_is_fenced(moving: Moving, say: Say) -> None:
     """Not before: the host still runs it, as its link alone is cut."""
     hosts, client, b, place = moving.hosts, moving.client, moving.hosts["b"], moving.storage.parent

@@ -24,7 +24,7 @@ LOSE_THE_LOCK = (
 """As PostgreSQL does with whoever is gone; the other connections of that server stay."""
 
 
-@pytest.mark.holds("MANY-315")
+@pytest.mark.holds("MANY-169")
 def test_a_server_that_stood_still_changes_nothing_when_another_leads(
     place: Path, postgres: Postgres, say: Callable[[str], None]
 ) -> None:

@@ -30,7 +30,7 @@ def image(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.holds("MANY-168")
+@pytest.mark.holds("MANY-153")
 def test_an_upload_and_a_copy_go_on_over_other_starts_of_the_host(
     hosts: RealHosts, image: Path, tmp_path: Path, say: Callable[[str], None]
 ) -> None:

@@ -21,7 +21,7 @@ BEYOND_A_USERS_MANAGER = "ProtectKernelLogs=no\nProtectKernelTunables=no\n"
 pytestmark = [pytest.mark.hosts, pytest.mark.guest]
 
 
-@pytest.mark.holds("MANY-160")
+@pytest.mark.holds("MANY-145")
 def test_guests_end_in_order_with_the_machine_after_the_node(tmp_path: Path, runtime: Path) -> None:
     manager, config = Manager(tmp_path, runtime), tmp_path / "velocity.toml"
     config.write_text(

@@ -98,7 +98,7 @@ async def test_qemu_goes_past_the_page_cache_in_every_way_that_a_disk_is_attache
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
 
-@pytest.mark.holds("MANY-131")
+@pytest.mark.holds("MANY-116")
 async def test_a_disk_in_a_shared_pool_is_locked_from_the_start_and_when_it_is_attached(driver: QemuHypervisor) -> None:
     first, second = (DiskSpec(MediaRef(SHARED, UUID(int=one), "raw"), Bus.BLOCK, False, False) for one in (1, 2))
     who = await started(driver, first)

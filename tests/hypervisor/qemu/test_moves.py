@@ -38,7 +38,7 @@ WHO = machine()
 SPEC = MachineSpec("a name", 1, 64, "pc-q35-7.2", "0")
 
 
-@pytest.mark.holds("MANY-77")
+@pytest.mark.holds("MANY-71")
 async def test_only_who_has_the_key_is_let_in_and_strangers_hold_up_nobody() -> None:
     loop = asyncio.get_running_loop()
     ports = network.listen("127.0.0.1", range(40300, 40400))
@@ -85,7 +85,7 @@ async def test_the_address_that_others_are_told() -> None:
         pass  # it is one of this host's
 
 
-@pytest.mark.holds("MANY-77")
+@pytest.mark.holds("MANY-71")
 def test_a_key_lies_where_its_machine_alone_reads_it_and_no_link_is_followed(tmp_path: Path) -> None:
     own, elsewhere = tmp_path / "own", tmp_path / "elsewhere"
     own.mkdir()
@@ -106,7 +106,7 @@ def test_a_key_lies_where_its_machine_alone_reads_it_and_no_link_is_followed(tmp
     assert (elsewhere / secrecy.FILE).read_text() == "another's"
 
 
-@pytest.mark.holds("MANY-77")
+@pytest.mark.holds("MANY-71")
 def test_no_key_is_shown() -> None:
     assert KEY not in repr(Landing("192.0.2.1", 8100, 8101, KEY))
 
@@ -153,7 +153,7 @@ def test_what_waits_for_its_guest_is_not_paused() -> None:
 
 
 @pytest.mark.guest
-@pytest.mark.holds("MANY-77")
+@pytest.mark.holds("MANY-71")
 async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path, runtime: Path) -> None:
     host = QemuSubject(tmp_path, runtime, idle=0.3)
     await host.open()
@@ -174,7 +174,7 @@ async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path,
 
 
 @pytest.mark.guest
-@pytest.mark.holds("MANY-78")
+@pytest.mark.holds("MANY-72")
 async def test_a_disk_that_both_hosts_have_is_written_to_by_one_of_them(tmp_path: Path, runtime: Path) -> None:
     """It is not copied, and locked by whoever runs: so the source may go on as long as the target was not let run."""
     async with opened("qemu", tmp_path, runtime) as pair:

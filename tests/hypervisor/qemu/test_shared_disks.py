@@ -44,7 +44,7 @@ def opened(path: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
         process.communicate()
 
 
-@pytest.mark.holds("MANY-131")
+@pytest.mark.holds("MANY-116")
 def test_a_second_qemu_does_not_get_a_disk_that_one_writes_to(tmp_path: Path) -> None:
     """Whoever started it, on whichever host that has the same file system."""
     file = tmp_path / "disk"
@@ -61,7 +61,7 @@ def test_a_second_qemu_does_not_get_a_disk_that_one_writes_to(tmp_path: Path) ->
         assert first.poll() is None
 
 
-@pytest.mark.holds("MANY-131")
+@pytest.mark.holds("MANY-116")
 def test_the_disks_of_shared_pools_are_locked_for_certain_and_others_as_qemu_does_it_by_itself() -> None:
     one = plan(disks=(disk(Bus.BLOCK), disk(Bus.BLOCK)))
     one = replace(one, files=replace(one.files, shared=[21]))
