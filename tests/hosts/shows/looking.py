@@ -97,9 +97,11 @@ class Shell:
 
     def goes_on(self) -> None:
         """It ticks, after now."""
-        last = len(self.ticks)
-        at_last(lambda: len(self.ticks) > last + 1 or self.ended, "the next tick")
-        assert not self.ended, "the console has ended"
+        last, end = len(self.ticks), time.monotonic() + PATIENCE
+        while len(self.ticks) < last + 2:
+            assert not self.ended, "the console has ended"
+            assert time.monotonic() < end, ("no tick any more", self.ticks[-3:], self._said[-500:])
+            time.sleep(0.01)
 
     def none_is_missing(self) -> None:
         numbers = [number for number, _ in self.ticks]
