@@ -66,7 +66,7 @@ async def test_a_host_stays_as_long_as_vms_belong_to_it(w: World) -> None:
     )
     refused = await w.call("DELETE", "/h/node", host=host)
     assert (refused.status, refused.code) == (409, 57320)
-    assert "1 VM belongs to b" in refused["message"]
+    assert "1 VM is on b" in refused["message"]
     assert (await w.ok("POST", "/h/node", host=host))["vms"] == 1
     await w.server.database.write(lambda connection: connection.execute(sa.update(machines).values(host_id=1)) and None)
     await w.ok("DELETE", "/h/node", host=host)

@@ -50,7 +50,9 @@ def join(server: Server, node: NodeProcess) -> int:
 
 
 def ticks(terminal: Terminal) -> int:
-    return int(re.findall(r"^ticks (\d+)$", terminal.run("echo ticks $(cat /tmp/ticks)"), re.MULTILINE)[-1])
+    """-1: what came was not whole, and it is to be asked again."""
+    found = re.findall(r"^ticks (\d+)$", terminal.run("echo ticks $(cat /tmp/ticks)"), re.MULTILINE)
+    return int(found[-1]) if found else -1
 
 
 def stopped(server: Server, node: NodeProcess, host: int) -> None:

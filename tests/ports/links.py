@@ -79,17 +79,19 @@ class Link:
         return accept
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(64 << 10):
-                if self._left is not None and self._left > 0:
-                    self._left -= len(data)
-                    if self._left <= 0:
-                        self._stall()
-                await self._goes.wait()
-                writer.write(data)
-                await writer.drain()
-        self._writers.discard(writer)
-        writer.close()
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(64 << 10):
+                    if self._left is not None and self._left > 0:
+                        self._left -= len(data)
+                        if self._left <= 0:
+                            self._stall()
+                    await self._goes.wait()
+                    writer.write(data)
+                    await writer.drain()
+        finally:  # also of what is cancelled at the end
+            self._writers.discard(writer)
+            writer.close()
 
     async def close(self) -> None:
         for server in self._servers:
@@ -98,3 +100,4 @@ class Link:
             task.cancel()
         if self._carrying:
             await asyncio.wait(set(self._carrying))
+        await asyncio.sleep(0.05)  # the sockets are closed by the loop

@@ -31,7 +31,7 @@ from velocity.storage.port import (
 )
 from velocity.storage.resumed import Patient, ResumedIncoming, ResumedOutgoing
 from velocity.storage.transfer import Transfer
-from velocity.storage.ways import Part, Survey, Ways
+from velocity.storage.ways import Part, Survey, Ways, told_of
 
 AGAIN = 2.0
 """Seconds after which a host that did not answer is told again where an object belongs."""
@@ -355,7 +355,16 @@ class RoutedJobs:
 
     def watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
         transfer = self._transfers.get(target)
-        return self._storage(target).jobs.watch(target) if transfer is None else transfer.watch()
+        return self._watch(target) if transfer is None else transfer.watch()
+
+    async def _watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
+        """What does not answer is told with the host's name."""
+        host = self._ways.called_if_other(target.pool)
+        try:
+            async for now in self._storage(target).jobs.watch(target):
+                yield now
+        except Unknown as unknown:
+            raise told_of(host, unknown) from None
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
         if (transfer := self._transfers.pop(target, None)) is not None:

@@ -77,7 +77,7 @@ class Part:
         except Unknown as unknown:
             if isinstance(named, MediaRef) and self._ways.is_shared(mpid):
                 self._doubt(named, at)
-            raise _named(host, unknown) from None
+            raise told_of(host, unknown) from None
         return Held(answer, host) if host and call in HELD else answer
 
 
@@ -101,12 +101,12 @@ class Held:
             try:
                 return await found(*given)
             except Unknown as unknown:
-                raise _named(self._host, unknown) from None
+                raise told_of(self._host, unknown) from None
 
         self.__dict__[name] = named
         return named
 
 
-def _named(host: str, unknown: Unknown) -> Unknown:
+def told_of(host: str, unknown: Unknown) -> Unknown:
     """With the host's name, unless it is said already."""
     return unknown if not host or unknown.message.startswith(host) else Unknown(f"{host}: {unknown.message}")
