@@ -61,9 +61,9 @@ def stopped(server: Server, node: NodeProcess, host: int) -> None:
     media = [{"mid": mid, "mode": "VIRTIO"}]
     vmid = server.ok("PUT", "/v/vm/efi", name="still", gid=0, cpus=1, memory_mib=64, media=media, host=1)["vmid"]
     done(server, "/v/vm/host", vmid=vmid, host=host)
-    assert len(list(node.data.rglob(f"{mid}.qcow2"))) == 1
+    assert len(list(node.data.parent.rglob(f"{mid}.qcow2"))) == 1
     done(server, "/v/vm/host", vmid=vmid, host=1)
-    at_last(lambda: not list(node.data.rglob(f"{mid}*")), "the end of what it left")
+    at_last(lambda: not list(node.data.parent.rglob(f"{mid}*")), "the end of what it left")
     server.ok("DELETE", "/v/vm", vmid=vmid, disks=True, purge=True)
 
 
@@ -87,7 +87,7 @@ def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     before = ticks(terminal)  # by the socket that was there before
     at_last(lambda: ticks(terminal) > before, "the guest's next tick")
     terminal.run("touch /tmp/halt; wait; rm /tmp/halt", 120)
-    file = next(node.data.rglob(f"{mid}.raw"))
+    file = next(node.data.parent.rglob(f"{mid}.raw"))
     assert inside(terminal, "vda") == outside(server, vmid, file, tmp_path)
     assert file.stat().st_blocks * 512 < 8 * MIB, "it stays sparse"
     assert not list(lasting.small.rglob(f"{mid}*"))
@@ -95,7 +95,7 @@ def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     done(server, "/v/vm/host", vmid=vmid, host=1)
     assert "42" in terminal.run("echo $((6 * 7))")
     at_last(lambda: node.guests() == [], "the end of what it left")
-    assert not list(node.data.rglob(f"{mid}*"))
+    assert not list(node.data.parent.rglob(f"{mid}*"))
     assert server.ok("POST", "/v/vm", vmid=vmid)["state"] == "RUNNING"
     terminal.close()
     done(server, "/m/media/move", mid=mid, mpid=2)
