@@ -51,7 +51,7 @@ def join(server: Server, node: NodeProcess) -> int:
 
 
 def moved(server: Server, vmid: int, host: int) -> None:
-    """A move that fails, as on a machine that is too busy to hand over in time, leaves it running: it is tried again."""
+    """A move that fails, as on a busy machine, leaves it running, and is tried again."""
     told = []
     for _ in range(3):
         tid, end = server.ok("PUT", "/v/vm/host", vmid=vmid, host=host)["tid"], time.monotonic() + PATIENCE
