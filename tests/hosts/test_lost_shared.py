@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts import sharing
 from tests.hosts.test_lost import confirm, lost, returned, running, shown
 from tests.hosts.together import machine
 from tests.patience import eventually
 
-sharing = pytest.importorskip("tests.hosts.sharing", reason="no pool is on several hosts")
 pytestmark = pytest.mark.anyio
 
 
