@@ -164,6 +164,24 @@ async def test_a_move_is_cancelled_or_broken_in_any_phase_and_can_be_tried_again
         assert b.runs(uuid)
 
 
+@pytest.mark.holds("MANY-300")
+async def test_what_the_target_said_as_it_ended_is_told(tmp_path: Path, b: Other) -> None:
+    """The source sees a connection that broke; why it did, the target alone knows."""
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, mobility = machine(w, vmid), w.hypervisor.mobility
+        mobility.holds[MovePhase.MEMORY] = asyncio.Event()
+        begun = await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: MovePhase.MEMORY in mobility.under_way.values())
+        b.fake.play(uuid, Fact.ENDED, FactCause.UNKNOWN, detail="load of migration failed: Invalid argument")
+        mobility.holds[MovePhase.MEMORY].set()
+        task = await wait(w, begun)
+        assert task["state"] == "FAILED"
+        assert task["message"].endswith("; host 'b' said: load of migration failed: Invalid argument")
+        mobility.holds.clear()
+        await stays(w, b, vmid)
+
+
 async def stays(w: World, b: Other, vmid: int) -> None:
     """It runs where it did, and nothing is left of the move."""
     await cleared(w)

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tests.hosts.test_processes import NodeProcess
 from tests.journeys.conftest import Lasting
 from tests.journeys.server import Server, Terminal
 from tests.journeys.test_live_moving import MIB, WRITES, done, inside, outside
-from tests.patience import PATIENCE, at_last
+from tests.patience import at_last
 
 pytestmark = pytest.mark.guest
 
@@ -50,21 +49,6 @@ def join(server: Server, node: NodeProcess) -> int:
     return int(str(bee()["host"]))
 
 
-def moved(server: Server, vmid: int, host: int) -> None:
-    """A move that fails, as on a busy machine, leaves it running, and is tried again."""
-    told = []
-    for _ in range(3):
-        tid, end = server.ok("PUT", "/v/vm/host", vmid=vmid, host=host)["tid"], time.monotonic() + PATIENCE
-        while (task := server.ok("POST", "/t/task", tid=tid))["state"] == "RUNNING":
-            assert time.monotonic() < end, task
-            time.sleep(0.05)
-        if task["state"] == "DONE":
-            return
-        told.append(task.get("message"))
-        at_last(lambda: server.state(vmid)["state"] == "RUNNING", "that it runs where it was")
-    raise AssertionError(told)
-
-
 def ticks(terminal: Terminal) -> int:
     """-1: what came was not whole, and it is to be asked again."""
     found = re.findall(r"^ticks (\d+)$", terminal.run("echo ticks $(cat /tmp/ticks)"), re.MULTILINE)
@@ -78,7 +62,7 @@ def stopped(server: Server, node: NodeProcess, host: int) -> None:
     vmid = server.ok("PUT", "/v/vm/efi", name="still", gid=0, cpus=1, memory_mib=64, media=media, host=1)["vmid"]
     done(server, "/v/vm/host", vmid=vmid, host=host)
     assert len(list(node.data.parent.rglob(f"{mid}.qcow2"))) == 1
-    moved(server, vmid, 1)
+    done(server, "/v/vm/host", vmid=vmid, host=1)
     at_last(lambda: not list(node.data.parent.rglob(f"{mid}*")), "the end of what it left")
     server.ok("DELETE", "/v/vm", vmid=vmid, disks=True, purge=True)
 
@@ -95,7 +79,7 @@ def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     terminal.run(f"({WRITES.format('vda')}) & true")
     terminal.run("(n=0; while [ ! -e /tmp/halt ]; do n=$((n+1)); echo $n >/tmp/ticks; sleep 0.1; done) & true")
 
-    moved(server, vmid, host)
+    done(server, "/v/vm/host", vmid=vmid, host=host)
     shown = server.ok("POST", "/v/vm", vmid=vmid)
     assert (shown["state"], shown["host"]["name"]) == ("RUNNING", "bee")
     assert len(node.guests()) == 1
@@ -108,7 +92,7 @@ def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     assert file.stat().st_blocks * 512 < 8 * MIB, "it stays sparse"
     assert not list(lasting.small.rglob(f"{mid}*"))
 
-    moved(server, vmid, 1)
+    done(server, "/v/vm/host", vmid=vmid, host=1)
     assert "42" in terminal.run("echo $((6 * 7))")
     at_last(lambda: node.guests() == [], "the end of what it left")
     assert not list(node.data.parent.rglob(f"{mid}*"))

@@ -270,6 +270,7 @@ async def test_what_was_plugged_in_and_taken_out_while_it_ran_is_so_on_the_other
     await target.mobility.take(arriving, b"", deadline=DEADLINE)
     altered = await target.machines.alter(arriving, wanted, deadline=DEADLINE)
     assert (altered.spec, altered.waits) == (wanted, ())
+    assert await target.mobility.places(arriving, deadline=DEADLINE) == places, "the next host is told the same"
     without = msgspec.structs.replace(wanted, disks=wanted.disks[:-1])
     altered = await target.machines.alter(arriving, without, deadline=DEADLINE)
     assert (altered.spec, altered.waits) == (without, ()), "they come and go there, too"

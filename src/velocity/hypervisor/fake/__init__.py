@@ -167,11 +167,11 @@ class FakeHypervisor:
         self.mobility = FakeMobility(self.state, self.faults)
         self.hosts = FakeHosts(self.state, host_facts)
 
-    def play(self, machine: UUID, fact: Fact, why: FactCause, *, seen: bool = True) -> None:
-        """The guest does something by itself; `seen=False`: while no server watches."""
+    def play(self, machine: UUID, fact: Fact, why: FactCause, *, seen: bool = True, detail: str = "") -> None:
+        """The guest does something by itself; `seen=False`: while no server watches; `detail`: as a reason to end."""
         run = self.runs[machine]
         if fact is Fact.ENDED:
-            self.state.end(run, why, seen=seen)
+            self.state.end(run, why, seen=seen, detail=detail)
             return
         run.fact, run.why = fact, why
         if seen:

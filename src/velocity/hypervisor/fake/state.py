@@ -85,9 +85,11 @@ class FakeState:
         """This epoch is never started any more."""
         self.epochs[who.machine] = max(who.epoch, self.epochs.get(who.machine, 0))
 
-    def fact(self, who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> FactReport:
+    def fact(
+        self, who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False, detail: str = ""
+    ) -> FactReport:
         self.number += 1
-        return FactReport(who, fact, why, number=self.number, devices=devices)
+        return FactReport(who, fact, why, detail, self.number, devices)
 
     def tell(self, who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
         self._tell(self.fact(who, fact, why, devices=devices))
@@ -97,9 +99,9 @@ class FakeState:
             self.told = changed.number
             self.news[changed.who.host].put_nowait(changed)
 
-    def end(self, run: FakeRun, why: FactCause, *, seen: bool = True) -> None:
+    def end(self, run: FakeRun, why: FactCause, *, seen: bool = True, detail: str = "") -> None:
         self.remove(run)
-        end = self.ends[run.who.machine] = self.fact(run.who, Fact.ENDED, why)
+        end = self.ends[run.who.machine] = self.fact(run.who, Fact.ENDED, why, detail=detail)
         self.silent.discard(run.who.machine)
         if seen:
             self._tell(end)

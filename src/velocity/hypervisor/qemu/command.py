@@ -18,6 +18,7 @@ from velocity.hypervisor.qemu.layout import (
     boot_index,
     bus_of,
     cold,
+    cpu_device,
     nic_device,
     placed,
     usb_inputs,
@@ -163,7 +164,8 @@ def _cpus(plan: LaunchSpec) -> str:
 
 def _more_cpus(plan: LaunchSpec) -> Iterator[str]:
     for one in plan.layout.more_cpus:
-        yield from ("-device", ",".join([one.kind, *(f"{name}={number}" for name, number in one.seat.items())]))
+        seat = [f"{name}={number}" for name, number in one.seat.items()]
+        yield from ("-device", ",".join([one.kind, f"id={cpu_device(one.seat)}", *seat]))
 
 
 def _cpu(plan: LaunchSpec) -> str:

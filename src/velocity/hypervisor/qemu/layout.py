@@ -131,6 +131,16 @@ def nic_device(nic: int) -> str:
     return f"nic{nic}"
 
 
+def seat_number(seat: Mapping[str, int]) -> int:
+    """All CPUs are single threads; where each is a socket of its own, as with older machine types, that counts."""
+    return int(seat.get("socket-id", 0)) * 1000 + int(seat.get("core-id", 0))
+
+
+def cpu_device(seat: Mapping[str, int]) -> str:
+    """What QEMU calls a CPU that came after the start, on this host or on one before."""
+    return f"cpu{seat_number(seat)}"
+
+
 def bus_of(plugged: Mapping[str, int], device: str) -> str | None:
     """The bus of what is in a spare port; None: it is on the root bus."""
     return f"bus=spare{plugged[device]}" if device in plugged else None

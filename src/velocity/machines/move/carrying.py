@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,7 +14,16 @@ from msgspec import structs
 from velocity.access.lasting import WhileAllowed
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import AttachedHosts
-from velocity.hypervisor.port import Copied, HypervisorError, MachineSpec, Mobility, MoveProgress, NotRunning
+from velocity.hypervisor.port import (
+    Copied,
+    Fact,
+    Hypervisor,
+    HypervisorError,
+    Incarnation,
+    MachineSpec,
+    MoveProgress,
+    NotRunning,
+)
 from velocity.machines import cloud_init
 from velocity.machines.keeper import START_DEADLINE
 from velocity.machines.live import LiveChanges
@@ -24,6 +35,8 @@ from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Jobs, Medi
 from velocity.tasks.service import TaskProgress
 
 COPYING = "copying media"
+END_LOOKS, END_LOOK = 5, 0.2
+"""How often, and after how many seconds, it is looked whether what waits for a guest has ended."""
 A_DAY = 86_400.0
 """Seconds that a guest and its disks have to get to the other host; whoever does not want to wait, cancels it."""
 
@@ -32,9 +45,10 @@ class Carrying:
     """Carries it over. Whatever it raises, the VM is where it was, or its hosts say where."""
 
     def __init__(
-        self, mobility: Mobility, live: LiveChanges, hosts: AttachedHosts, blobs: Blobs, jobs: Jobs, trash: Trash
+        self, hypervisor: Hypervisor, live: LiveChanges, hosts: AttachedHosts, blobs: Blobs, jobs: Jobs, trash: Trash
     ) -> None:
-        self._mobility = mobility
+        self._machines = hypervisor.machines
+        self._mobility = hypervisor.mobility
         self._live = live
         self._hosts = hosts
         self._blobs = blobs
@@ -79,11 +93,28 @@ class Carrying:
         places = await self._mobility.places(move.leaving, deadline=CALL_DEADLINE)
         landing = await self._mobility.receive(move.coming, there, places, copied, deadline=START_DEADLINE)
         sending = self._mobility.send(move.leaving, landing, copied, deadline=A_DAY)
-        async with aclosing(cast("AsyncGenerator[MoveProgress, None]", sending)) as steps:
-            async for now in steps:
-                right.check()
-                progress.phase = now.phase.value
-                progress.total, progress.done = now.total, now.done
+        try:
+            async with aclosing(cast("AsyncGenerator[MoveProgress, None]", sending)) as steps:
+                async for now in steps:
+                    right.check()
+                    progress.phase = now.phase.value
+                    progress.total, progress.done = now.total, now.done
+        except NotRunning:
+            raise
+        except HypervisorError as error:  # the source knows its own side alone
+            if said := await self._last_words(move.coming):
+                raise HypervisorError(f"{error}; {self._hosts.called(move.target)} said: {said}") from None
+            raise
+
+    async def _last_words(self, who: Incarnation) -> str:
+        """Why a run has ended by itself that waited for its guest; empty: it has not, or does not tell."""
+        with contextlib.suppress(HypervisorError):
+            for _ in range(END_LOOKS):
+                news = await self._machines.facts(who, deadline=CALL_DEADLINE)
+                if news.fact is not Fact.INCOMING:
+                    return news.detail if news.fact is Fact.ENDED else ""
+                await asyncio.sleep(END_LOOK)
+        return ""
 
     async def _copy(self, pairs: Sequence[tuple[Medium, Medium]], progress: TaskProgress, right: WhileAllowed) -> None:
         """They wait out of sight."""

@@ -40,7 +40,7 @@ def host_moves(
         hypervisor.hosts,
         Targets(fleet, hypervisor.hosts, directory, library, attachments, assignments, quotas, states),
         holding,
-        Carrying(hypervisor.mobility, fleet.live, fleet.hosts.attached, storage.blobs, storage.jobs, storage.trash),
+        Carrying(hypervisor, fleet.live, fleet.hosts.attached, storage.blobs, storage.jobs, storage.trash),
         Settling(store, fleet, hypervisor, library, storage.trash, holding, Whereabouts(states, storage.blobs)),
         room,
         tasks,

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import structs
 
+from velocity.hypervisor.qemu.layout import cpu_device, seat_number
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.scopes import most_memory
 from velocity.hypervisor.waits import LESS_CPUS, MORE_CPUS
@@ -28,7 +29,7 @@ async def alter(change: Change) -> None:
     free, plugged = _seats(await change.execute("query-hotpluggable-cpus"))
     await change.bound_memory(most_memory(structs.replace(change.made, cpus=most)))
     for seat in free[: max(0, most - plugged)]:
-        await change.execute("device_add", driver=seat["type"], id=f"cpu{_number(seat)}", **seat["props"])
+        await change.execute("device_add", driver=seat["type"], id=cpu_device(seat["props"]), **seat["props"])
         plugged += 1
     change.made = structs.replace(change.made, cpus=plugged)
     await change.note()
@@ -37,11 +38,5 @@ async def alter(change: Change) -> None:
 def _seats(answer: object) -> tuple[list[dict[str, Any]], int]:
     """Those without a CPU, the first one first, and how many have one."""
     seats = [one for one in answer if isinstance(one, dict)] if isinstance(answer, list) else []
-    free = sorted((one for one in seats if "qom-path" not in one), key=_number)
+    free = sorted((one for one in seats if "qom-path" not in one), key=lambda one: seat_number(one["props"]))
     return free, len(seats) - len(free)
-
-
-def _number(seat: dict[str, Any]) -> int:
-    """All CPUs are single threads; where each is a socket of its own, as with older machine types, that counts."""
-    props = seat["props"]
-    return int(props.get("socket-id", 0)) * 1000 + int(props.get("core-id", 0))

@@ -51,7 +51,7 @@ async def told(change: Change) -> bytes:
 
 def _hot_cpus(seats: Sequence[Mapping[str, Any]]) -> Iterator[HotCpu]:
     for one in reversed(seats):  # the lowest first
-        if str(one.get("qom-path", "")).startswith("/machine/peripheral/") and KIND.fullmatch(one["type"]):
+        if str(one.get("qom-path", "")).startswith("/machine/peripheral") and KIND.fullmatch(one["type"]):
             seat = {name: int(number) for name, number in one["props"].items() if SEAT.fullmatch(name)}
             yield HotCpu(one["type"], seat)
 
