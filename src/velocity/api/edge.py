@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -127,10 +128,9 @@ def application(
 ) -> ASGIApp:
     """The ASGI application over these services; `page` is the one that was built, unless another is given."""
     page = page or Page()
-    schema = Response(document(), media_type="application/json")
 
     async def openapi(_request: Request) -> Response:
-        return schema
+        return Response(await asyncio.to_thread(document), media_type="application/json")
 
     async def not_found(request: Request, _error: Exception) -> Response:
         found = await page.find(request)

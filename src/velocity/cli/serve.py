@@ -152,6 +152,7 @@ async def _stand_by(settings: Settings, listener: socket.socket, certificate: tl
     from velocity.cli.standby import stand_by  # gRPC, which a server that leads alone does without
 
     leads = False
+    gc.enable()  # for days, perhaps
     try:
         leads = await stand_by(settings, listener, certificate)
     except (app.CannotStart, HypervisorError) as error:

@@ -15,6 +15,7 @@ from velocity.access.sessions import Caller
 from velocity.contract.machines import Attachment, Interface, MediaMode, Nic, NicType
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.vm_settings import Forward
 from velocity.hypervisor.port import (
     SECTOR,
     BridgeSpec,
@@ -35,7 +36,7 @@ from velocity.machines.address_book import AddressBook
 from velocity.machines.claims import Claim
 from velocity.machines.forwards import AllowedPorts
 from velocity.machines.reach import Reach
-from velocity.machines.rules import CALL_DEADLINE, Coming, Machine, Spec
+from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
 from velocity.media.library import Library
 from velocity.media.rules import boot_warnings
@@ -145,31 +146,37 @@ class Builder:
 
     def claim(self, machine: Machine, run: Spec | None) -> Claim:
         """What it takes, by what it is and by what it runs with. Never refuses: what is kept must load."""
-        specs = [machine.spec, *([run] if run else [])]
+        specs = [machine.spec, run] if run else [machine.spec]
+        media: set[UUID] = set()
         writable: dict[UUID, int] = {}
         makers: dict[UUID, int | None] = {}
+        macs: list[str] = []
+        places: list[int] = []
+        ports: list[Forward] = []
         for spec in specs:
             for number, attachment in enumerate(rules.media_of(spec)):
+                media.add(attachment.mid)
                 if not attachment.readonly and not self.writers.never(attachment.mid):
                     writable.setdefault(attachment.mid, number)
                     makers.setdefault(attachment.mid, attached_by(spec, attachment.mid))
-        coming = [spec.coming for spec in specs if spec.coming is not UNSET]
-        macs = dict.fromkeys(one.mac for spec in specs for one in spec.interfaces)
-        macs |= dict.fromkeys(mac for one in coming for mac in one.macs)
-        places = {place for spec in specs for place in spec.nat_places.values()}
-        places.update(place for one in coming for place in one.places)
-        forwarded: list[Spec | Coming] = [*specs, *coming]
+            macs += [one.mac for one in spec.interfaces]
+            places += spec.nat_places.values()
+            ports += spec.forwards
+        for coming in [spec.coming for spec in specs if spec.coming is not UNSET]:
+            macs += coming.macs
+            places += coming.places
+            ports += coming.forwards
         return Claim(
             line=self._directory.line(machine.gid),
             name=machine.name,
             amount=rules.amount(specs),
-            media=frozenset(one.mid for spec in specs for one in rules.media_of(spec)),
+            media=frozenset(media),
             writable=writable,
             attached_by=makers,
-            macs=tuple(macs),
+            macs=tuple(dict.fromkeys(macs)),
             places=frozenset(places),
             host=machine.host,
-            forwards=tuple({one: None for some in forwarded for one in some.forwards}),
+            forwards=tuple(dict.fromkeys(ports)),
             spread=machine.spec.spread,
         )
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
+
+from msgspec import Struct
 
 from velocity.access import rules
 from velocity.access.bounds import BOUNDS
@@ -27,8 +28,7 @@ from velocity.media.attachments import AttachedVm, Attachments
 OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms": Problem.VM_QUOTA}
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What one VM takes. `line` is its group and the groups above.
 
     `writable` are the media that it may write to while pools and rights permit it, with their places in its list;

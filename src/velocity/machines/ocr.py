@@ -6,15 +6,13 @@ https://tesseract-ocr.github.io/tessdoc/Command-Line-Usage.html
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import os
 import shutil
 
-from PIL import Image, ImageOps
-
 from velocity.contract.problems import Problem, Refused
 from velocity.fair import FairGate
+from velocity.machines.pictures import prepared
 from velocity.unprivileged import Bounds, own_uid, running
 
 log = logging.getLogger(__name__)
@@ -24,8 +22,6 @@ AT_ONCE = 1
 WAITING, OWN = 256, 64
 """Pictures that may wait for their turn, in all and of one user; who comes then is asked to come again."""
 SECONDS = 20.0
-SMALL = 1600
-"""Pixels of width below which letters are too small to be read well, and the picture is doubled."""
 
 
 class Ocr:
@@ -90,19 +86,6 @@ class Ocr:
             log.warning("tesseract exited with status %d: %s", status, tidy(complaints)[-500:])
             raise Refused(Problem.NO_READER, "tesseract failed on the server: see the server's log", field="text")
         return said.decode(errors="replace")
-
-
-def prepared(png: bytes) -> bytes:
-    """Dark letters on a light ground, large enough: what the program reads best."""
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
-        picture = opened.convert("L")
-    if picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)) < 128:  # type: ignore[operator]
-        picture = ImageOps.invert(picture)
-    if picture.width < SMALL:
-        picture = picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    picture.save(out, "PPM")
-    return out.getvalue()
 
 
 def tidy(text: str) -> str:

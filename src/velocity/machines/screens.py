@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -12,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UnsetType
-from PIL import Image
 
 from velocity.access.bounds import BOUNDS, Waiting
 from velocity.contract.machines import State
@@ -21,6 +19,7 @@ from velocity.contract.screens import Hit, Hits
 from velocity.hypervisor.port import HypervisorError, Incarnation, NotRunning, Screens
 from velocity.machines.keeper import Keeper
 from velocity.machines.ocr import Ocr
+from velocity.machines.pictures import encoded, scaled
 from velocity.machines.slots import Slots
 
 EVERY = 2.0
@@ -134,7 +133,7 @@ class VmScreens:
             return picture.png
         if width not in picture.scaled:
             async with self._encoding:
-                picture.scaled[width] = await asyncio.to_thread(_scaled, picture.png, width)
+                picture.scaled[width] = await asyncio.to_thread(scaled, picture.png, width)
             while len(picture.scaled) > WIDTHS:
                 picture.scaled.popitem(last=False)
         return picture.scaled[width]
@@ -234,20 +233,3 @@ def _runs(keeper: Keeper) -> bool:
 
 def _stopped(keeper: Keeper, state: State) -> Refused:
     return Refused(Problem.VM_STOPPED, f"VM {keeper.machine.vmid} is {state.value}: start it first", field="vmid")
-
-
-def encoded(pixels: bytes) -> tuple[int, int, bytes]:
-    """Width, height and PNG of a PPM."""
-    with Image.open(io.BytesIO(pixels), formats=["PPM"]) as picture:
-        out = io.BytesIO()
-        picture.save(out, "PNG", compress_level=3)
-        return picture.width, picture.height, out.getvalue()
-
-
-def _scaled(png: bytes, width: int) -> bytes:
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
-        picture = opened.convert("RGB")
-    height = max(1, round(picture.height * width / picture.width))
-    out = io.BytesIO()
-    picture.resize((width, height), Image.Resampling.LANCZOS).save(out, "PNG", compress_level=3)
-    return out.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
@@ -208,6 +209,8 @@ def _machine(
 ) -> tuple[Machine, RunRecord]:
     """In the order of `_NAMES`: to look up ten names in each of 10,000 rows would be felt at the start."""
     machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec), HostId(host))
+    if run_spec is None and not (reason or stopping_since or stop_forced or restarting or next_boot):
+        return machine, _at_rest(epoch, wanted)
     progress = RunRecord(
         epoch=epoch,
         wanted=State(wanted),
@@ -219,6 +222,12 @@ def _machine(
         boots=_readable(_next_boot, next_boot),
     )
     return machine, progress
+
+
+@functools.lru_cache(1024)
+def _at_rest(epoch: int, wanted: str) -> RunRecord:
+    """Of most VMs at a start, which share it."""
+    return RunRecord(epoch, State(wanted))
 
 
 def _readable(decoder: msgspec.json.Decoder[T], text: str | None) -> T | None:

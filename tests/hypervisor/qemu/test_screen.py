@@ -27,7 +27,7 @@ from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.screen import LIMIT, _read
 from velocity.machines.ocr import Ocr
-from velocity.machines.screens import encoded
+from velocity.machines.pictures import encoded
 
 pytestmark = pytest.mark.anyio
 
