@@ -27,7 +27,8 @@ from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Run, Runs
-from velocity.hypervisor.qemu.serial import INPUT, SerialHub
+from velocity.hypervisor.qemu.serial import SerialHub
+from velocity.hypervisor.qemu.serial_input import INPUT
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog
 from velocity.hypervisor.qemu.spool import bounds
 from velocity.hypervisor.qemu.watched_run import WatchedRun

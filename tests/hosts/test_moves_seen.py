@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -14,6 +18,7 @@ from websockets.sync.client import connect
 from tests.api.test_consoles import CONTROL, Viewer
 from tests.host import Host, hosting
 from tests.hosts.together import Other, attaching
+from tests.patience import at_last
 from velocity.client import Client
 from velocity.contract.machines import Display
 from velocity.hypervisor.fake import FakeRun
@@ -70,6 +75,68 @@ def test_consoles_stay_open_and_say_nothing_twice(host: Host, b: Other) -> None:
             with connect(url + late, subprotocols=[CONTROL], proxy=None, compression=None) as other:
                 both = Viewer(other)
                 both.until(viewers=["root", "root"])
+
+
+def opened(host: Host, client: Client, vmid: int) -> Any:
+    url = host.url.replace("http", "ws") + client.open_console(vmid=vmid, kind="serial").path
+    return connect(url, subprotocols=[CONTROL], proxy=None, compression=None)
+
+
+@pytest.mark.holds("MANY-312")
+def test_what_is_typed_while_a_vm_is_handed_over_is_read_where_it_goes_on(host: Host, b: Other) -> None:
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        with opened(host, client, vmid) as socket:
+            viewer, mobility = Viewer(socket), host.hypervisor.mobility
+            socket.send(b"one ")
+            viewer.until(keyboard={"holder": "root", "yours": True})
+            viewer.hears(b"one ")
+            hold = mobility.holds[MovePhase.HANDING_OVER] = asyncio.Event()
+            tid = host.ok("vm", "move", "web", "--host", "b", "--detach").strip()
+            at_last(lambda: MovePhase.HANDING_OVER in mobility.under_way.values())
+            socket.send(b"two ")
+            mobility.holds.clear()
+            host.loop.call_soon_threadsafe(hold.set)
+            host.ok("task", "wait", f"id:{tid}")
+            viewer.hears(b"two ")
+            (there,) = b.fake.runs.values()
+            there.reads = False
+            socket.send(b"three ")
+            at_last(lambda: bytes(there.unread) == b"three ")
+            host.ok("vm", "move", "web", "--host", "id:1")
+            (here,) = host.hypervisor.runs.values()
+            assert bytes(here.unread) == b"three "
+            host.loop.call_soon_threadsafe(here.read)
+            socket.send(b"four ")
+            viewer.hears(b"four ")
+            assert viewer.said == b"one two three four "
+
+
+@pytest.mark.holds("MANY-312")
+def test_who_types_through_moves_there_and_back_loses_nothing(host: Host, b: Other) -> None:
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        with opened(host, client, vmid) as socket:
+            viewer, done, count = Viewer(socket), threading.Event(), 0
+
+            def type_lines() -> int:
+                for number in itertools.count():
+                    socket.send(b"%07d\n" % number)
+                    if done.wait(0.001):
+                        return number + 1
+                raise AssertionError
+
+            with ThreadPoolExecutor(1) as pool:
+                typing = pool.submit(type_lines)
+                viewer.until(keyboard={"holder": "root", "yours": True})
+                for to in ("b", "id:1", "b"):
+                    host.ok("vm", "move", "web", "--host", to)
+                done.set()
+                count = typing.result()
+            viewer.hears(b"%07d\n" % (count - 1))
+            assert viewer.said == b"".join(b"%07d\n" % number for number in range(count))
 
 
 @pytest.mark.holds("MANY-81")

@@ -10,14 +10,17 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from tests.api.images import wait
 from tests.api.world import world
 from tests.hosts.installation import Installation, Machine
 from tests.hosts.together import Other, note
 from tests.node.served import Served
 from tests.ports.storages import DEADLINE
+from velocity.access.sessions import Caller
 from velocity.hosts.members import API, Hello, NodeCalls
 from velocity.hosts.port import AttachedHost, Attaching
-from velocity.hypervisor.port import Unknown
+from velocity.hypervisor.port import SerialConsole, Unknown
+from velocity.machines.consoles import Ticket
 from velocity.node import agent, identity, remote, wire
 from velocity.node.agent import Agent
 from velocity.node.remote import NoFiles
@@ -114,6 +117,38 @@ async def test_what_an_older_node_lacks_is_refused_with_words_and_nothing_else(t
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         grown = await w.call("PATCH", "/m/media", mid=mid, size=1 << 30)
         assert "cannot do this yet" in grown["message"], grown.body
+    await connection.close()
+    await served.close()
+
+
+@pytest.mark.holds("MANY-313")
+async def test_a_console_works_on_an_older_node_and_a_vm_leaves_it_with_what_it_said(tmp_path: Path) -> None:
+    b = Other(2, "b")
+    served = Served(b.fake, lambda: connect(b.disks), tmp_path)
+    with lacking("consoles.type_in", "mobility.last"):
+        await served.open()
+    connection = served.connect()
+    hypervisor = remote.hypervisor(connection, b.fake.hosts.about(b.host))
+    storage = remote.storage_of(connection, NoFiles())
+
+    async def attach(database: Database, attaching: Attaching) -> None:
+        note(database, b.host, b.name)
+        await attaching.attach(AttachedHost(b.host, b.name, hypervisor, storage, b.about["pools"]))
+
+    async with world(tmp_path / "data", attach=attach) as w:
+        vmid = await w.vm(host=2)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        services = w.server.services
+        keeper = services.fleet.get(vmid)
+        ticket = Ticket(Caller(0, ""), vmid, 0, keeper.who, SerialConsole(), 0.0)
+        stream = await services.consoles.open(ticket, services.fleet.find)
+        assert stream is not None
+        await stream.write(b"typed")
+        assert await stream.read() == b"typed"
+        task = await w.ok("PUT", "/v/vm/host", vmid=vmid, host=1)
+        assert (await wait(w, task))["state"] == "DONE"
+        assert w.hypervisor.state.logs[keeper.machine.uuid] == b"typed"
+        await stream.close()
     await connection.close()
     await served.close()
 

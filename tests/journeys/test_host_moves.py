@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from tests.hosts.test_processes import NodeProcess
 from tests.journeys.conftest import Lasting
 from tests.journeys.server import Server, Terminal
 from tests.journeys.test_live_moving import MIB, WRITES, done, inside, outside
-from tests.patience import at_last
+from tests.patience import PATIENCE, at_last
 
 pytestmark = pytest.mark.guest
 
@@ -67,7 +69,39 @@ def stopped(server: Server, node: NodeProcess, host: int) -> None:
     server.ok("DELETE", "/v/vm", vmid=vmid, disks=True, purge=True)
 
 
-@pytest.mark.holds("MANY-83")
+@contextlib.contextmanager
+def typist(terminal: Terminal) -> Iterator[Callable[[], bytes]]:
+    """Types lines all the time, which the guest keeps; what is called ends that, and says which they were."""
+    terminal.type("stty -echo; echo LIST''ENS; cat >/tmp/typed\n")
+    terminal.until(b"LISTENS", PATIENCE)
+    ended, written = threading.Event(), list[str]()
+
+    def work() -> None:
+        while not ended.wait(0.02):
+            written.append(f"line {len(written)}\n")
+            terminal.type(written[-1])
+
+    def end() -> bytes:
+        ended.set()
+        typing.join()
+        terminal.type("\x04")
+        terminal.run("stty echo")
+        return "".join(written).encode()
+
+    typing = threading.Thread(target=work)
+    typing.start()
+    try:
+        yield end
+    finally:
+        ended.set()
+        typing.join()
+
+
+def same(said: str, lines: bytes) -> bool:
+    return bool(lines) and hashlib.md5(lines, usedforsecurity=False).hexdigest() in said
+
+
+@pytest.mark.holds("MANY-83", "MANY-312")
 def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     lasting: Lasting, node: NodeProcess, tmp_path: Path
 ) -> None:
@@ -92,7 +126,10 @@ def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     assert file.stat().st_blocks * 512 < 8 * MIB, "it stays sparse"
     assert not list(lasting.small.rglob(f"{mid}*"))
 
-    done(server, "/v/vm/host", vmid=vmid, host=1)
+    with typist(terminal) as typed:
+        done(server, "/v/vm/host", vmid=vmid, host=1)
+        lines = typed()
+    assert same(terminal.run("md5sum </tmp/typed"), lines)
     assert "42" in terminal.run("echo $((6 * 7))")
     at_last(lambda: node.guests() == [], "the end of what it left")
     assert not list(node.data.parent.rglob(f"{mid}*"))

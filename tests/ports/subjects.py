@@ -39,6 +39,7 @@ from velocity.hypervisor.port import (
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.moves.network import MovePorts
 from velocity.hypervisor.qemu.options import Options, options
+from velocity.hypervisor.qemu.serial_input import HOLDS, INPUT
 from velocity.node import remote
 from velocity.storage.directory.places import file_name, host_places
 from velocity.storage.directory.pool import PoolDirectories
@@ -106,6 +107,12 @@ class Subject(Protocol):
     def cling(self) -> None:
         """Guests let go of nothing, as those do that have not booted."""
 
+    def deafen(self, who: Incarnation) -> None:
+        """Its guest does not read what is typed, as one that has not booted."""
+
+    def unread(self, who: Incarnation) -> bytes:
+        """What was typed and its guest has not read, which it does not read any more then."""
+
     async def left_of_moves(self, who: Incarnation) -> list[str]:
         """What moves to other hosts have left in it."""
 
@@ -157,6 +164,12 @@ class FakeSubject:
     def cling(self) -> None:
         for run in self.fake.runs.values():
             run.devices.lets_go = False
+
+    def deafen(self, who: Incarnation) -> None:
+        self.fake.runs[who.machine].reads = False
+
+    def unread(self, who: Incarnation) -> bytes:
+        return bytes(self.fake.runs[who.machine].unread)
 
     async def left_of_moves(self, who: Incarnation) -> list[str]:
         return []
@@ -274,6 +287,16 @@ class QemuSubject:
 
     def cling(self) -> None:
         """They have not booted."""
+
+    def deafen(self, who: Incarnation) -> None:
+        """They have not booted."""
+
+    def unread(self, who: Incarnation) -> bytes:
+        typed = os.open(self.root / str(who.machine) / INPUT, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            return os.read(typed, HOLDS)
+        finally:
+            os.close(typed)
 
     async def left_of_moves(self, who: Incarnation) -> list[str]:
         session = self.driver.sessions.running(who).session

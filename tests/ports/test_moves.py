@@ -28,6 +28,7 @@ from velocity.hypervisor.port import (
     MovePhase,
     MoveProgress,
     NotRunning,
+    SerialEnd,
     Stop,
 )
 
@@ -109,6 +110,75 @@ async def test_a_machine_runs_on_one_host_and_then_on_the_other(pair: Pair) -> N
     with pytest.raises(HypervisorError, match="taken"):
         await target.mobility.release(arriving, deadline=DEADLINE)
     await listener.close()
+
+
+TYPED = b"".join(b"%07d\n" % number for number in range(5000))
+
+
+async def typed(pair: Pair, who: Incarnation, data: bytes = TYPED, *, target: bool = False) -> int:
+    host = pair.target if target else pair.source
+    return await host.hypervisor.consoles.type_in(who, data, deadline=1)
+
+
+@pytest.mark.holds("MANY-310")
+async def test_what_was_typed_and_not_read_goes_along(pair: Pair) -> None:
+    who = await runs(pair)
+    pair.source.deafen(who)
+    assert await typed(pair, who) == len(TYPED)
+    last = pair.source.hypervisor.mobility.last
+    with pytest.raises(HypervisorError, match="not handed over"):
+        await last(who, deadline=DEADLINE)
+    arriving, landing = await received(pair, who)
+    await sent(pair, who, landing)
+    told = await last(who, deadline=DEADLINE)
+    assert told.typed and TYPED.endswith(told.typed)
+    assert (await typed(pair, who), await typed(pair, arriving, target=True)) == (0, 0), "it stands between two hosts"
+    await pair.source.restart()
+    await pair.source.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+    assert await last_when_known(pair, who) == told
+    await pair.target.hypervisor.mobility.take(arriving, told.said, told.typed, deadline=DEADLINE)
+    assert await typed(pair, arriving, b"more", target=True) == 4
+    left = pair.target.unread(arriving)
+    assert left.endswith(b"more") and (told.typed + b"more").endswith(left), "once, in order"
+    assert len(left) > len(b"more")
+    await pair.source.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    with pytest.raises(NotRunning):
+        await typed(pair, who)
+
+
+async def last_when_known(pair: Pair, who: Incarnation) -> SerialEnd:
+    """A server that has just come has yet to ask what it does."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            with contextlib.suppress(HypervisorError):
+                return await pair.source.hypervisor.mobility.last(who, deadline=DEADLINE)
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.holds("MANY-311")
+@pytest.mark.parametrize("handed", [True, False], ids=["handed", "broken"])
+async def test_one_that_goes_on_where_it_was_reads_what_it_had_not_read(pair: Pair, handed: bool) -> None:
+    who = await runs(pair)
+    pair.source.deafen(who)
+    arriving, landing = await received(pair, who)
+    await typed(pair, who)
+    if handed:
+        await sent(pair, who, landing)
+        await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)
+        who = next_run(arriving)
+        await pair.source.hypervisor.mobility.back(who, deadline=DEADLINE)
+    else:
+        pair.link.stall_in(MovePhase.HANDING_OVER)
+        sending = asyncio.create_task(sent(pair, who, landing))
+        await pair.link.stalled()
+        pair.link.cut()
+        with pytest.raises(HypervisorError):
+            await sending
+        pair.link.go_on()
+    assert await typed(pair, who, b"more") == 4
+    left = pair.source.unread(who)
+    assert left.endswith(b"more") and (TYPED + b"more").endswith(left), "once, in order"
+    assert len(left) > len(b"more")
 
 
 @pytest.mark.holds("MANY-65")

@@ -19,6 +19,13 @@ SAID = 64 << 10
 """Bytes of what a guest said on its serial port that go with it."""
 
 
+class SerialEnd(Value, frozen=True):
+    """Of the serial port of a machine that was handed over: what it `said` last, and what it has not read yet."""
+
+    said: bytes = b""
+    typed: bytes = b""
+
+
 class MovePhase(enum.Enum):
     """What is under way. In HANDING_OVER the guest stands still."""
 
@@ -91,11 +98,11 @@ class Mobility(Protocol):
         released or to have RECEIVED it: RUNNING and HANDED stay then. `facts` raises `Unknown` while it stands still.
         """
 
-    async def take(self, who: Incarnation, said: bytes, *, deadline: float) -> int:
+    async def take(self, who: Incarnation, said: bytes, typed: bytes = b"", *, deadline: float) -> int:
         """On the target, behind the commit that makes `who` the run of its machine: let it run.
 
-        Done already is success. Refused unless it is RECEIVED, or becomes so within the deadline. `said`: the last of
-        what `Consoles.said` tells on the source, `SAID` bytes at most, with which its log begins here.
+        Done already is success. Refused unless it is RECEIVED, or becomes so within the deadline. `said` and `typed`
+        are what `last` tells on the source: with the one its log begins here, the other it reads before anything else.
         """
 
     async def release(self, who: Incarnation, *, deadline: float) -> None:
@@ -104,8 +111,12 @@ class Mobility(Protocol):
         Already gone is success. Refused of one that was taken: that is a run as any other.
         """
 
-    async def back(self, who: Incarnation, *, deadline: float) -> int:
-        """On the source, of one that is HANDED: let it run here, as this incarnation; done already is success.
+    async def last(self, who: Incarnation, *, deadline: float) -> SerialEnd:
+        """On the source, of one that is HANDED, as often as it is asked: `SAID` bytes of what it said at most."""
 
-        Its target is known to have ended, and `who` has a higher epoch than that had. `Machines.resume` is refused.
+    async def back(self, who: Incarnation, *, deadline: float) -> int:
+        """On the source, of one that is HANDED: let it run here, as this incarnation, with what it had not read.
+
+        Done already is success. Its target is known to have ended, and `who` has a higher epoch than that had.
+        `Machines.resume` is refused.
         """

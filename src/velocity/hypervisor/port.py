@@ -34,6 +34,7 @@ from velocity.hypervisor.mobility import Landing as Landing
 from velocity.hypervisor.mobility import Mobility as Mobility
 from velocity.hypervisor.mobility import MovePhase as MovePhase
 from velocity.hypervisor.mobility import MoveProgress as MoveProgress
+from velocity.hypervisor.mobility import SerialEnd as SerialEnd
 from velocity.hypervisor.spec import FIRST_HARDWARE as FIRST_HARDWARE
 from velocity.hypervisor.spec import SECTOR as SECTOR
 from velocity.hypervisor.spec import BridgeSpec as BridgeSpec
@@ -278,6 +279,13 @@ class Consoles(Protocol):
         """Open it. Serial begins with the last of what was said in this run, without its questions to a terminal.
 
         Raises `NotRunning`.
+        """
+
+    async def type_in(self, who: Incarnation, data: bytes, *, deadline: float) -> int:
+        """Type on the serial port: how many bytes were taken, which the guest gets in this order, wherever it goes.
+
+        Fewer than all where the guest does not read, or stands still between two hosts, for half of the deadline.
+        Raises `NotRunning`: none was.
         """
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:

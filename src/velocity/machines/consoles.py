@@ -129,7 +129,20 @@ class VmConsoles:
             who = now
             return await self._open(now, ticket)
 
-        return FollowingStream(stream, reopen)
+        return FollowingStream(stream, reopen, lambda data: self._type_in(who, find(ticket.vmid), data))
+
+    async def _type_in(self, who: Incarnation, keeper: Keeper | None, data: bytes) -> int:
+        """How much of it needs no more to be typed: what was, wherever that run is now, or all where it has ended.
+
+        Raises `HypervisorError`: that is not known, or its host knows no such call.
+        """
+        if keeper is not None and keeper.passage.stands:
+            await keeper.passage.wait(MOVES_WITHIN)
+        now = _now(who, keeper)
+        try:
+            return await self._consoles.type_in(now, data, deadline=CALL_DEADLINE)
+        except NotRunning:
+            return 0 if await _moved(now, keeper) else len(data)
 
     async def _open(self, who: Incarnation, ticket: Ticket) -> ByteStream | None:
         try:

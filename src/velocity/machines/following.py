@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
-from velocity.hypervisor.port import ByteStream
+from velocity.hypervisor.port import ByteStream, HypervisorError, Unknown
 
 TAIL = 256
 """Bytes by which it is found how far the viewer has heard."""
 
 
 class FollowingStream:
-    """Keeps `velocity.hypervisor.port.ByteStream`. `reopen` gives the stream of the next host; None: it has ended."""
+    """Keeps `velocity.hypervisor.port.ByteStream`.
 
-    def __init__(self, stream: ByteStream, reopen: Callable[[], Awaitable[ByteStream | None]]) -> None:
+    `reopen` gives the stream of the next host; None: it has ended. `type_in` says how much of something was typed on
+    the host that the VM is on, so that what was not is typed on the next one.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        reopen: Callable[[], Awaitable[ByteStream | None]],
+        type_in: Callable[[bytes], Awaitable[int]],
+    ) -> None:
         self._stream = stream
         self._reopen = reopen
+        self._type_in = type_in
         self._heard = b""
 
     async def read(self) -> bytes:
@@ -33,7 +44,16 @@ class FollowingStream:
                 return data
 
     async def write(self, data: bytes) -> None:
-        await self._stream.write(data)
+        """Returns when all of it was typed, wherever. What may have been, as a host was silent, is not once more."""
+        while data:
+            try:
+                data = data[await self._type_in(data) :]
+            except Unknown:
+                return
+            except HypervisorError:  # the node there is of the version before, which takes it by the stream
+                with contextlib.suppress(HypervisorError):
+                    await self._stream.write(data)
+                return
 
     async def close(self) -> None:
         await self._stream.close()

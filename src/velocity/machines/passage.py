@@ -54,18 +54,21 @@ class Traveller(Protocol):
 class Passage(Struct, eq=False):
     """That of one VM. `moving`: it is on its way; `formerly` is what its present run was on other hosts.
 
-    `end_heard`: its run has ended at its source. A struct, as one is made with each VM, and that costs nothing.
+    `stands`: its guest is known to stand still between the two. `end_heard`: its run has ended at its source. A struct,
+    as one is made with each VM, and that costs nothing.
     """
 
     vm: Traveller
     moving: Moving | None = None
     formerly: tuple[Incarnation, ...] = ()
     end_heard: bool = False
+    stands: bool = False
 
     def set(self, moving: Moving | None) -> None:
         """It is on its way, or no more. What is known of its end is heard then."""
         if self.moving is not None and moving is None:
             self.moving.ended.set()
+            self.stands = False
         self.moving = moving
         if moving is None and self.end_heard:
             self.end_heard = False

@@ -16,7 +16,8 @@ import pytest
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu import qemu_log
 from velocity.hypervisor.qemu.qemu_log import QemuLog
-from velocity.hypervisor.qemu.serial import INPUT, LOST, SerialHub
+from velocity.hypervisor.qemu.serial import LOST, SerialHub
+from velocity.hypervisor.qemu.serial_input import HOLDS, INPUT, UNREAD, SerialInput
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog, copy
 from velocity.hypervisor.qemu.spool import CAP, SpooledConsole, SpoolRange, SpoolReader, bounds, create
 
@@ -289,6 +290,49 @@ async def test_what_is_typed_waits_for_the_guest(run: Path, limits: SpoolRange, 
     await typing
     await server.close()
     os.close(ours)
+
+
+@pytest.mark.holds("MANY-310")
+async def test_what_is_held_is_read_by_nobody_and_typed_first_when_it_is_released(run: Path) -> None:
+    reads = os.open(run / INPUT, os.O_RDWR | os.O_NONBLOCK)
+    first = SerialInput(run)
+    assert await first.type_in(b"one two ", 5) == 8
+    assert os.read(reads, 4) == b"one ", "that is the guest's"
+    await first.hold()
+    await first.hold()
+    assert await first.type_in(b"not yet", 0.01) == 0
+    with pytest.raises(BlockingIOError):
+        os.read(reads, 1)
+    first.close()
+    second = SerialInput(run)  # of the server that comes next
+    assert second.unread == b"two "
+    waiting = asyncio.create_task(second.type_in(b"four", 30))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        second.release(b"three ")
+    assert await waiting == 4
+    assert os.read(reads, 100) == b"two three four"
+    assert (second.unread, (run / UNREAD).exists()) == (b"", False)
+    second.close()
+    os.close(reads)
+
+
+@pytest.mark.holds("MANY-310")
+async def test_what_a_guest_does_not_read_is_counted_and_bounded(run: Path) -> None:
+    typing = SerialInput(run)
+    assert await typing.type_in(b"x", 0.01) == 0, "nobody has the other end"
+    reads = os.open(run / INPUT, os.O_RDWR | os.O_NONBLOCK)
+    assert await typing.type_in(b"x" * (1 << 20), 0.01) == HOLDS
+    await typing.hold()
+    assert len(typing.unread) == HOLDS
+    typing.release()
+    assert os.read(reads, 1 << 20) == b"x" * HOLDS
+    assert await typing.type_in(b"x" * HOLDS, 5) == HOLDS
+    waiting = asyncio.create_task(typing.type_in(b"more", 30))
+    await asyncio.sleep(0)
+    typing.close()
+    assert await waiting == 0, "it has ended"
+    os.close(reads)
 
 
 def test_the_log_begins_each_run_with_a_line_and_ends_with_what_an_earlier_version_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from velocity.hypervisor.port import (
     Usage,
 )
 from velocity.hypervisor.questions import without_questions
+from velocity.hypervisor.waits import AWAY
 
 FACTS = HostFacts(
     accelerator="fake",
@@ -49,6 +51,10 @@ FACTS = HostFacts(
 )
 
 
+AGAIN = 0.005
+"""Seconds until it is looked again whether a guest reads."""
+
+
 class FakeConsoles:
     """Keeps `velocity.hypervisor.port.Consoles`."""
 
@@ -62,6 +68,17 @@ class FakeConsoles:
             stream.feed(without_questions(bytes(run.said)))
         run.streams.append(stream)
         return stream
+
+    async def type_in(self, who: Incarnation, data: bytes, *, deadline: float) -> int:
+        for _ in range(int(deadline / 2 / AGAIN)):
+            if taken := self._taken(who, data):
+                return taken
+            await asyncio.sleep(AGAIN)
+        return 0
+
+    def _taken(self, who: Incarnation, data: bytes) -> int:
+        run = self._state.running(who)
+        return 0 if run.handing_over or run.fact in AWAY else run.type_in(data)
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
         self._state.reach(host)

@@ -22,6 +22,8 @@ from velocity.hypervisor.port import (
 )
 from velocity.storage.port import MediaRef
 
+HOLDS = 64 << 10
+"""Bytes that are kept for a guest that does not read."""
 NOTHING = Usage(cpu=0.0, memory=32 << 20, disk_read=0, disk_written=0, net=None)
 
 
@@ -57,7 +59,7 @@ class Copying:
 @dataclass
 class FakeRun:
     """One machine in memory, `begun` as that. `deaf` guests do not hear the power button; `usage` None: its monitor
-    hangs.
+    hangs. Guests that do not read what is typed leave it `unread`, and others say it.
     """
 
     who: Incarnation
@@ -71,6 +73,8 @@ class FakeRun:
     handing_over: bool = False
     streams: list[FakeStream] = field(default_factory=list)
     said: bytearray = field(default_factory=bytearray)
+    reads: bool = True
+    unread: bytearray = field(default_factory=bytearray)
     usage: Usage | None = NOTHING
     mirrors: dict[UUID, Copying] = field(default_factory=dict)
     devices: FakeDevices = field(init=False)
@@ -79,6 +83,21 @@ class FakeRun:
     def __post_init__(self) -> None:
         self.begun = self.spec
         self.devices = FakeDevices(self.spec)
+
+    def type_in(self, data: bytes) -> int:
+        """How much of it is taken."""
+        if self.reads:
+            self.say(data)
+            return len(data)
+        taken = data[: HOLDS - len(self.unread)]
+        self.unread += taken
+        return len(taken)
+
+    def read(self) -> None:
+        """From here on the guest reads."""
+        self.reads = True
+        self.say(bytes(self.unread))
+        self.unread.clear()
 
     def say(self, data: bytes) -> None:
         """The guest says something on its serial console."""
@@ -101,7 +120,7 @@ class FakeStream:
 
     async def write(self, data: bytes) -> None:
         if isinstance(self.which, SerialConsole):
-            self._run.say(data)
+            self._run.type_in(data)
         else:
             self.feed(data)
 

@@ -11,6 +11,7 @@ from velocity.hypervisor.fake.faults import Faults
 from velocity.hypervisor.fake.guest import FakeRun
 from velocity.hypervisor.fake.state import FakeState
 from velocity.hypervisor.port import (
+    SAID,
     Copied,
     Fact,
     FactCause,
@@ -21,6 +22,7 @@ from velocity.hypervisor.port import (
     MovePhase,
     MoveProgress,
     NotRunning,
+    SerialEnd,
 )
 
 MIB = 1 << 20
@@ -72,7 +74,7 @@ class FakeMobility:
         self._faults.deed(who, work, begins=True)
         return landing
 
-    async def take(self, who: Incarnation, said: bytes, *, deadline: float) -> int:
+    async def take(self, who: Incarnation, said: bytes, typed: bytes = b"", *, deadline: float) -> int:
         def work() -> None:
             run = self._state.running(who)
             if run.fact is Fact.INCOMING:
@@ -80,6 +82,7 @@ class FakeMobility:
             if run.fact is Fact.RECEIVED:
                 self._state.logs[who.machine] = said
                 run.fact = Fact.RUNNING
+                run.type_in(typed)
             self._state.tell(who, run.fact, run.why)
 
         self._state.running(who)
@@ -115,7 +118,7 @@ class FakeMobility:
     def complete(self, key: str, sent: FakeRun) -> None:
         """All of it is there."""
         run = self._arriving.pop(key)
-        run.fact, run.resets = Fact.RECEIVED, sent.resets
+        run.fact, run.resets, run.reads = Fact.RECEIVED, sent.resets, sent.reads
         self._state.tell(run.who, Fact.RECEIVED, FactCause.ASKED)
 
     # On the source
@@ -181,6 +184,12 @@ class FakeMobility:
         run.moving = run.handing_over = False
         if run.fact is not Fact.HANDED and not self.cut and key in targets:
             targets[key].break_off(key)
+
+    async def last(self, who: Incarnation, *, deadline: float) -> SerialEnd:
+        run = self._state.running(who)
+        if run.fact is not Fact.HANDED:
+            raise HypervisorError("it was not handed over")
+        return SerialEnd((self._state.logs.get(who.machine, b"") + run.said)[-SAID:], bytes(run.unread))
 
     async def back(self, who: Incarnation, *, deadline: float) -> int:
         def work() -> None:

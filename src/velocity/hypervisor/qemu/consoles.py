@@ -33,6 +33,9 @@ class QemuConsoles:
         except OSError:
             raise NotRunning("its display does not respond") from None
 
+    async def type_in(self, who: Incarnation, data: bytes, *, deadline: float) -> int:
+        return await self._adoption.running(who).session.serial.input.type_in(data, deadline / 2)
+
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
         async with within(deadline, "its log could not be read in time"):
             if (session := self._sessions.of(machine)) is not None:

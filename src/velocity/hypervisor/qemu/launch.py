@@ -43,7 +43,7 @@ from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
 from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.runs import Run
-from velocity.hypervisor.qemu.serial import INPUT
+from velocity.hypervisor.qemu.serial_input import INPUT
 from velocity.hypervisor.qemu.seriallog import copy
 from velocity.hypervisor.qemu.spool import SpooledConsole
 from velocity.network import taps

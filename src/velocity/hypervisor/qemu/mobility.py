@@ -17,10 +17,12 @@ from velocity.hypervisor.port import (
     MachineSpec,
     MoveProgress,
     NotRunning,
+    SerialEnd,
     Stop,
     Unknown,
 )
 from velocity.hypervisor.qemu.adoption import Adoption
+from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.layout import cold
 from velocity.hypervisor.qemu.live.change import Change
@@ -95,7 +97,7 @@ class QemuMobility:
                 await session.end(deadline=LAST)
             await self._machines.acknowledge(who, deadline=LAST)
 
-    async def take(self, who: Incarnation, said: bytes, *, deadline: float) -> int:
+    async def take(self, who: Incarnation, said: bytes, typed: bytes = b"", *, deadline: float) -> int:
         entry = self._adoption.running(who)
         if entry.run.between is not Between.INCOMING:
             return self._news.told
@@ -107,6 +109,7 @@ class QemuMobility:
         except TimeoutError:
             raise HypervisorError("it has not been received") from None
         try:
+            entry.session.serial.input.release(typed)
             await entry.session.resume(deadline=max(0.1, until - asyncio.get_running_loop().time()))
             await asyncio.to_thread(self._sessions.place.serial_log(who.machine).begin, who.epoch, said[-SAID:])
             await arrival.taken()
@@ -156,6 +159,15 @@ class QemuMobility:
                 going.cancel()
             await asyncio.wait({going})
 
+    async def last(self, who: Incarnation, *, deadline: float) -> SerialEnd:
+        session = self._adoption.running(who).session
+        if not session.observed.does(Fact.HANDED):
+            raise HypervisorError("it was not handed over")
+        async with within(deadline, "its log could not be read in time"):
+            await session.serial.flush()
+            said = await asyncio.to_thread(self._sessions.place.serial_log(who.machine).last, SAID)
+        return SerialEnd(said, session.serial.input.unread)
+
     async def back(self, who: Incarnation, *, deadline: float) -> int:
         session = self._sessions.of(who.machine)
         if session is None or session.gone:
@@ -163,6 +175,7 @@ class QemuMobility:
         entry = self._adoption.running(session.who)
         if session.who != who or entry.run.between is Between.HANDED:
             session = await self._become(entry, who)
+        session.serial.input.release()
         if (await session.status.facts(deadline=deadline / 2)).fact is Fact.HANDED:
             await clear(session)  # of what led to its target, which has ended
             await session.resume(deadline=deadline / 2)

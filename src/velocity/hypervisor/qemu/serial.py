@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
+from velocity.hypervisor.qemu.serial_input import INPUT, SerialInput
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, Place, SerialLog, copy
 from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
 from velocity.hypervisor.qemu.watch import Follower, to_its_end
@@ -25,10 +26,11 @@ FINISHED = 8
 """Finished spool files that are kept for a stream that lags behind; then it misses what was in the oldest."""
 MISSED = b"\r\n--- this console was read too slowly: here something is missing ---\r\n"
 LOST = b"\r\n--- more came than is kept while no server ran: here something is missing ---\r\n"
-INPUT = "serial.in"
 NAME = "serial"
 """Names the chardev, and our descriptors in QEMU."""
 DEADLINE = 5.0
+LONG = 60.0
+"""Seconds of one look whether the guest reads what was typed."""
 
 
 class SerialMonitor(Protocol):
@@ -41,17 +43,27 @@ class SerialMonitor(Protocol):
 
 
 class SerialHub:
-    """One run's console: its spool, its log, and any number of streams."""
+    """One run's console: its spool, its log, what is typed, and any number of streams."""
 
-    def __init__(self, directory: Path, bounds: SpoolRange, run: int, kept: SerialLog, monitor: SerialMonitor) -> None:
-        """Raises `OSError`. `directory` is the run's."""
+    def __init__(
+        self,
+        directory: Path,
+        bounds: SpoolRange,
+        run: int,
+        kept: SerialLog,
+        monitor: SerialMonitor,
+        *,
+        held: bool = False,
+    ) -> None:
+        """Raises `OSError`. `directory` is the run's; `held`: its guest stands between two hosts."""
+        self.input = SerialInput(directory, held=held)
+        self._closed = False
         self._directory = directory
         self._run = run
         self._log = kept
         self._monitor = monitor
         self._spool = SpooledConsole(directory, bounds)
         self._streams: set[SerialStream] = set()
-        self._input = -1
         self._kept: Place = (0, 0)
         """Up to where the log was last brought."""
         self._stuck = False
@@ -96,15 +108,8 @@ class SerialHub:
 
     async def write(self, data: bytes) -> None:
         """Type. Waits while the guest does not read what was typed before."""
-        rest = memoryview(data)
-        with contextlib.suppress(OSError):
-            if self._input < 0:
-                self._input = os.open(self._directory / INPUT, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            while rest and self._input >= 0:
-                try:
-                    rest = rest[os.write(self._input, rest) :]
-                except BlockingIOError:
-                    await _writable(self._input)
+        while data and not self._closed:
+            data = data[await self.input.type_in(data, LONG) :]
 
     async def flush(self) -> None:
         """Returns when the log has all that has come by now, if it can be written."""
@@ -114,6 +119,8 @@ class SerialHub:
 
     async def close(self) -> None:
         """Let go; the streams end, the machine goes on. From here on nobody of ours touches the log."""
+        self._closed = True
+        self.input.close()
         if self._follower is not None:
             await self._follower.close()
         await self.flush()
@@ -121,9 +128,6 @@ class SerialHub:
             stream.end()
         async with self._turn:
             self._spool.close()
-        if self._input >= 0:
-            os.close(self._input)
-            self._input = -1
 
     def read(self, place: Place) -> tuple[bytes, Place]:
         """What has come from that place on, and the place after it; empty: nothing yet."""
@@ -238,16 +242,6 @@ class SerialStream:
 
 def _is_ours(fdset: dict[str, Any]) -> bool:
     return any(one.get("opaque") == NAME for one in fdset["fds"])
-
-
-async def _writable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(descriptor)
 
 
 class SocketStream:

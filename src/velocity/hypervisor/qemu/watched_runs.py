@@ -116,7 +116,14 @@ class WatchedRuns:
             undo.callback(self._watches.remove, watched)
             session = WatchedRun(who, run.pid, place.qmp(who), own_words, log_file, self._news)
             session.observed.arriving = run.between is Between.INCOMING
-            session.serial = SerialHub(directory, bounds, run.first_epoch, kept, session)
+            session.serial = SerialHub(
+                directory,
+                bounds,
+                run.first_epoch,
+                kept,
+                session,
+                held=run.between in (Between.INCOMING, Between.HANDED),
+            )
             undo.pop_all()
 
         async def ended(end: RunEnd | None) -> None:

@@ -21,6 +21,7 @@ from velocity.hypervisor.port import (
     HypervisorError,
     Incarnation,
     MachineSpec,
+    MovePhase,
     MoveProgress,
     NotRunning,
 )
@@ -97,6 +98,7 @@ class Carrying:
             async with aclosing(cast("AsyncGenerator[MoveProgress, None]", sending)) as steps:
                 async for now in steps:
                     right.check()
+                    keeper.passage.stands = now.phase is MovePhase.HANDING_OVER
                     progress.phase = now.phase.value
                     progress.total, progress.done = now.total, now.done
         except NotRunning:

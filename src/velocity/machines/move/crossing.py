@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
-from velocity.hypervisor.port import HostId
+from velocity.hypervisor.port import HostId, SerialEnd
 from velocity.machines.keeper import Keeper
 from velocity.machines.move.rules import HostMove, MovedMedium, Phase
 from velocity.machines.move.targets import Pairs
@@ -23,8 +23,9 @@ class Crossing:
     """`media` are those that go along.
 
     `begun`: a task works on it. `carried`: all of it is at the target, and nothing of it goes on at the source;
-    `stands`: it is known to stand still until it is let run. `said` is the last that its guest said at the source, once
-    that is known. `held` lets go of what is taken for it; `keeps` are called once its media are where they are to be.
+    `stands`: it is known to stand still until it is let run. `last` is what its guest said and was typed last at the
+    source, once that is known. `held` lets go of what is taken for it; `keeps` are called once its media are where they
+    are to be.
     """
 
     move: HostMove
@@ -33,7 +34,7 @@ class Crossing:
     begun: bool = False
     carried: bool = False
     stands: bool = False
-    said: bytes | None = None
+    last: SerialEnd | None = None
     held: ExitStack = field(default_factory=ExitStack)
     keeps: list[Callable[[], None]] = field(default_factory=list)
 

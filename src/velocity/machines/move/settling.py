@@ -26,6 +26,7 @@ from velocity.hypervisor.port import (
     HypervisorError,
     Incarnation,
     NotRunning,
+    SerialEnd,
     Stop,
     Unknown,
 )
@@ -242,7 +243,7 @@ class Settling:
     async def _commit(self, crossing: Crossing) -> bool:
         move, keeper = crossing.move, crossing.keeper
         assert keeper is not None, "a move that is not committed has a VM"
-        _, crossing.said = await asyncio.gather(self._store.commit(move), self._said(move))
+        _, crossing.last = await asyncio.gather(self._store.commit(move), self._last(move))
         crossing.is_now(Phase.DONE)
         crossing.stands = move.live
         for keep in crossing.keeps:
@@ -292,8 +293,8 @@ class Settling:
             return True  # a forced stop looks after it
         try:
             if move.phase is Phase.DONE:
-                said = await self._said(move) if crossing.said is None else crossing.said
-                number = await mobility.take(keeper.who, said, deadline=CALL_DEADLINE)
+                last = await self._last(move) if crossing.last is None else crossing.last
+                number = await mobility.take(keeper.who, last.said, last.typed, deadline=CALL_DEADLINE)
             else:
                 number = await mobility.back(keeper.who, deadline=CALL_DEADLINE)
             await self._fleet.hosts.of(keeper.who.host).observer.reached(number)
@@ -323,13 +324,19 @@ class Settling:
             "it runs nowhere until that does"
         )
 
-    async def _said(self, move: HostMove) -> bytes:
-        """The last that its guest said at the source, if that answers: it stands still there."""
+    async def _last(self, move: HostMove) -> SerialEnd:
+        """What its guest said and was typed last at the source, if that answers: it stands still there."""
         if not move.live:
-            return b""
-        with contextlib.suppress(HypervisorError):
-            return await self._hypervisor.consoles.said(move.source, move.uuid, SAID, deadline=LOOK_DEADLINE)
-        return b""
+            return SerialEnd()
+        try:
+            return await self._hypervisor.mobility.last(move.leaving, deadline=LOOK_DEADLINE)
+        except Unknown:
+            return SerialEnd()
+        except HypervisorError:  # it has ended there, or that node is of the version before
+            with contextlib.suppress(HypervisorError):
+                said = await self._hypervisor.consoles.said(move.source, move.uuid, SAID, deadline=LOOK_DEADLINE)
+                return SerialEnd(said)
+        return SerialEnd()
 
     # What is left on the other host
 

@@ -79,6 +79,7 @@ class Arrival:
         self.entry.run = structs.replace(self.entry.run, between=None)
         await asyncio.to_thread(self._place.runs.write, self.entry.run)
         self.entry.session.observed.arriving = False
+        self.entry.session.serial.input.release()
 
     async def close(self) -> None:
         """Let go of it; it waits on."""

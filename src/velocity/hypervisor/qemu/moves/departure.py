@@ -214,6 +214,7 @@ class Departure:
         """It stands still; what its disks lack is copied, then the rest of it is sent."""
         self._tell(MovePhase.HANDING_OVER, 0, 1)
         await note(self._place, self._entry, Between.HANDED)
+        await self._entry.session.serial.input.hold()
         for job in jobs:
             await self._execute("block-job-cancel", device=job)
         await self._until(lambda: self._ended >= set(jobs))

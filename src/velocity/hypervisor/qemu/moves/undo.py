@@ -38,6 +38,8 @@ async def undo(place: HostDirectories, entry: RunEntry) -> bool:
         try:
             handed = await _undone(entry)
             await note(place, entry, Between.HANDED if handed else None)
+            if not handed:
+                entry.session.serial.input.release()
         except NotRunning:
             raise
         except (HypervisorError, OSError):
