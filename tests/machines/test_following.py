@@ -11,14 +11,18 @@ pytestmark = pytest.mark.anyio
 
 
 class Typed:
-    """A stream that has what was written to it; `ended`: it takes no more."""
+    """A stream that says these pieces, and has what was written to it; `ended`: it takes no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, *pieces: bytes, fault: HypervisorError | None = None) -> None:
         self.written = b""
         self.ended = False
+        self._pieces = list(pieces)
+        self._fault = fault
 
     async def read(self) -> bytes:
-        return b""
+        if not self._pieces and self._fault is not None:
+            raise self._fault
+        return self._pieces.pop(0) if self._pieces else b""
 
     async def write(self, data: bytes) -> None:
         if self.ended:
@@ -29,8 +33,41 @@ class Typed:
         self.ended = True
 
 
-async def nowhere() -> ByteStream | None:
+async def nowhere() -> tuple[ByteStream, bool] | None:
     return None
+
+
+async def heard(first: Typed, *following: tuple[Typed, bool]) -> list[bytes]:
+    """What a viewer of the first stream hears until the end of the last one."""
+    coming: list[tuple[ByteStream, bool]] = list(following)
+
+    async def reopen() -> tuple[ByteStream, bool] | None:
+        return coming.pop(0) if coming else None
+
+    stream, found = FollowingStream(first, reopen, Host().type_in), list[bytes]()
+    while data := await stream.read():
+        found.append(data)
+    return found
+
+
+@pytest.mark.holds("MANY-314")
+async def test_what_a_guest_says_on_another_host_is_heard_whole_although_it_said_the_like_before() -> None:
+    assert await heard(Typed(b"# "), (Typed(b"ls\r\n# "), False)) == [b"# ", b"ls\r\n# "]
+
+
+@pytest.mark.holds("MANY-314")
+async def test_what_begins_with_what_was_heard_goes_on_behind_it() -> None:
+    assert await heard(Typed(b"# "), (Typed(b"# ls\r\n# "), True)) == [b"# ", b"ls\r\n# "]
+    long = b"".join(b"%04d " % number for number in range(1000))
+    assert await heard(Typed(long), (Typed(long[-3000:] + b"new"), True)) == [long, b"new"]
+    assert await heard(Typed(b"all"), (Typed(b"all", b"all"), True)) == [b"all", b"all"]
+
+
+@pytest.mark.holds("MANY-314")
+async def test_a_host_that_is_silent_ends_no_console_of_a_vm_that_has_left_it() -> None:
+    silent = Typed(b"one ", fault=Unknown("there is no connection to the host"))
+    assert await heard(silent, (Typed(b"two"), False)) == [b"one ", b"two"]
+    assert await heard(Typed(b"one", fault=Unknown("there is no connection to the host"))) == [b"one"]
 
 
 class Host:

@@ -121,13 +121,14 @@ class VmConsoles:
         if stream is None or not isinstance(ticket.which, SerialConsole):
             return stream
 
-        async def reopen() -> ByteStream | None:
+        async def reopen() -> tuple[ByteStream, bool] | None:
             nonlocal who
-            now = await _moved(who, find(ticket.vmid))
-            if now is None:
+            before, now = who, await _moved(who, find(ticket.vmid))
+            following = None if now is None else await self._open(now, ticket)
+            if now is None or following is None:
                 return None
             who = now
-            return await self._open(now, ticket)
+            return following, now.host == before.host
 
         return FollowingStream(stream, reopen, lambda data: self._type_in(who, find(ticket.vmid), data))
 

@@ -14,14 +14,15 @@ TAIL = 256
 class FollowingStream:
     """Keeps `velocity.hypervisor.port.ByteStream`.
 
-    `reopen` gives the stream of the next host; None: it has ended. `type_in` says how much of something was typed on
-    the host that the VM is on, so that what was not is typed on the next one.
+    `reopen` gives the stream on which it goes on, and whether that begins with what was said on this one; None: it has
+    ended. `type_in` says how much of something was typed on the host that the VM is on, so that what was not is typed
+    on the next one.
     """
 
     def __init__(
         self,
         stream: ByteStream,
-        reopen: Callable[[], Awaitable[ByteStream | None]],
+        reopen: Callable[[], Awaitable[tuple[ByteStream, bool] | None]],
         type_in: Callable[[bytes], Awaitable[int]],
     ) -> None:
         self._stream = stream
@@ -30,18 +31,26 @@ class FollowingStream:
         self._heard = b""
 
     async def read(self) -> bytes:
+        again = False
         while True:
-            if data := await self._stream.read():
-                self._heard = (self._heard + data)[-TAIL:]
-                return data
+            if data := await self._next():
+                if again:
+                    data, again = unheard(data, self._heard), False
+                if data:
+                    self._heard = (self._heard + data)[-TAIL:]
+                    return data
+                continue
             following = await self._reopen()
             if following is None:
                 return b""
             await self._stream.close()
-            self._stream = following
-            if data := unheard(await following.read(), self._heard):
-                self._heard = (self._heard + data)[-TAIL:]
-                return data
+            self._stream, again = following
+
+    async def _next(self) -> bytes:
+        try:
+            return await self._stream.read()
+        except HypervisorError:  # its host does not answer any more: the VM may be on another one
+            return b""
 
     async def write(self, data: bytes) -> None:
         """Returns when all of it was typed, wherever. What may have been, as a host was silent, is not once more."""
@@ -60,6 +69,6 @@ class FollowingStream:
 
 
 def unheard(said: bytes, heard: bytes) -> bytes:
-    """What is behind what was heard last; all of it, where that is not found."""
-    at = said.rfind(heard)
+    """What is behind what was heard last; all of it, where that is not found. A little is all that had been said."""
+    at = said.rfind(heard) if len(heard) == TAIL else said.find(heard)
     return said if at < 0 or not heard else said[at + len(heard) :]
