@@ -1,0 +1,170 @@
+"""Moves whose hosts are silent, or whose server is killed, after the hand-over, and what is cleared then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.hosts.test_moves import cleared, moved, running, stays, used
+from tests.hosts.test_pools import objects
+from tests.hosts.together import Other, machine, together
+from tests.patience import eventually
+from velocity.hypervisor.fake import Answer
+from velocity.hypervisor.port import Fact, FactCause, HostId, Incarnation
+
+pytestmark = pytest.mark.anyio
+A, B = HostId(1), HostId(2)
+
+
+@pytest.fixture
+def b() -> Other:
+    return Other(2, "b", (20, "fast"))
+
+
+@pytest.mark.holds("MANY-79")
+@pytest.mark.parametrize("answer", [None, Answer.LATE], ids=["committed", "not known"])
+async def test_a_target_that_is_silent_after_the_hand_over_is_told_and_waited_for(
+    tmp_path: Path, b: Other, answer: Answer | None
+) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, fleet, tell = machine(w, vmid), w.server.services.fleet, w.hypervisor.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.HANDED:
+                b.fake.faults.lose(B)
+
+        w.hypervisor.state.tell = told  # type: ignore[method-assign]
+        w.hypervisor.faults.answers.extend([None, answer])  # what it is made of; the hand-over
+        await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: fleet.get(vmid).state.value == "PAUSED")
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["reason"]["cause"]) == ("PAUSED", "move-unfinished")
+        assert shown["host"]["id"] == (1 if answer else 2), "where the database says"
+        assert "host 'b', where it is to go on, does not respond: it runs nowhere" in shown["reason"]["message"]
+        assert (await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")).status == 409
+        assert w.hypervisor.runs[uuid].fact is Fact.HANDED
+
+        b.fake.faults.heal(B)
+        await eventually(lambda: fleet.get(vmid).state.value == "RUNNING")
+        await cleared(w)
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 2)
+        assert not {"reason", "unreachable_since", "moving"} & shown.body.keys()
+        assert (b.fake.runs[uuid].fact, w.hypervisor.runs) == (Fact.RUNNING, {})
+
+
+@pytest.mark.holds("MANY-79")
+async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, tell = machine(w, vmid), w.hypervisor.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.HANDED:
+                b.fake.play(uuid, Fact.ENDED, FactCause.KILLED)
+
+        w.hypervisor.state.tell = told  # type: ignore[method-assign]
+        w.hypervisor.faults.answers.extend([None, Answer.LATE])
+        assert (await moved(w, vmid))["state"] == "FAILED"
+        await stays(w, b, vmid)
+        assert w.hypervisor.runs[uuid].who.epoch == 3, "higher than that of its target"
+        w.hypervisor.state.tell = tell  # type: ignore[method-assign]
+        assert (await moved(w, vmid))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-79")
+async def test_one_whose_source_ends_after_the_hand_over_goes_on_at_the_target(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, tell = machine(w, vmid), w.hypervisor.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.HANDED:
+                w.hypervisor.play(uuid, Fact.ENDED, FactCause.KILLED)
+
+        w.hypervisor.state.tell = told  # type: ignore[method-assign]
+        w.hypervisor.faults.answers.extend([None, Answer.LATE])
+        assert (await moved(w, vmid))["state"] == "DONE"
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"], "reason" in shown.body) == ("RUNNING", 2, False)
+        assert b.fake.runs[uuid].fact is Fact.RUNNING
+
+
+@pytest.mark.holds("MANY-79", "MANY-310")
+async def test_a_server_that_is_killed_after_the_hand_over_leaves_it_to_the_next_one(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        mid = await w.medium()
+        vmid = await running(w, media=[{"mid": mid, "mode": "VIRTIO"}])
+        uuid, fake, tell = machine(w, vmid), w.hypervisor, w.hypervisor.state.tell
+        fake.runs[uuid].reads = False
+        fake.runs[uuid].type_in(b"typed")
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.HANDED:
+                fake.faults.lose(A)
+
+        fake.state.tell = told  # type: ignore[method-assign]
+        fake.faults.answers.extend([None, Answer.LATE])
+        await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: fake.runs[uuid].fact is Fact.HANDED)
+        fake.state.tell = tell  # type: ignore[method-assign]
+    async with together(tmp_path / "data", b, hypervisor=fake) as w:
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert shown["host"]["id"] == 1, "as long as nothing else is committed"
+        await w.ok("POST", "/m/pool/list", gid=0)  # the target's pool is put in order
+        assert [ref.medium for ref in b.disks.pools[20].moving] == [UUID(mid)], "what is to be of use stays"
+        fake.faults.heal(A)
+        await cleared(w)
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 2)
+        assert bytes(b.fake.runs[uuid].unread) == b"typed"
+        assert objects(b.disks.pools[20]).keys() == {UUID(mid)}
+        assert (await w.ok("POST", "/m/media", mid=mid))["mpid"] == 20
+        assert (await used(w, 1), await used(w, 20)) == (0, 1 << 20)
+        task = (await w.ok("POST", "/t/task", tid=1)).body
+        assert "this is found out, and gone on with, as soon as it does" in task["message"]
+
+
+@pytest.mark.holds("MANY-79")
+async def test_a_source_that_is_silent_is_cleared_later_also_by_the_next_server(tmp_path: Path) -> None:
+    b, c = Other(2, "b", (20, "fast")), Other(3, "c", (30, "slow"))
+    async with together(tmp_path / "data", b, c) as w:
+        mid = await w.medium(mpid=20)
+        vmid = await w.vm("web", host=2, media=[{"mid": mid, "mode": "VIRTIO"}])
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        uuid, tell = machine(w, vmid), c.fake.state.tell
+
+        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+            tell(who, fact, why, devices=devices)
+            if fact is Fact.RUNNING:
+                b.fake.faults.lose(B)
+
+        c.fake.state.tell = told  # type: ignore[method-assign]
+        assert (await moved(w, vmid, 3))["state"] == "DONE"
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 3)
+        assert b.fake.runs[uuid].fact is Fact.HANDED, "nobody has told it"
+        back = await w.call("PUT", "/v/vm/host", vmid=vmid, host=2)
+        assert back.code == 62220
+        c.fake.state.tell = tell  # type: ignore[method-assign]
+    c.fake.faults.lose(c.host)
+    async with together(tmp_path / "data", b, c) as w:
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 3), "as it was known last"
+        assert shown["unreachable_since"]
+        assert "reason" not in shown.body
+        for other in (b, c):
+            other.fake.faults.heal(other.host)
+        await cleared(w)
+        assert (b.fake.runs, c.fake.runs[uuid].fact) == ({}, Fact.RUNNING)
+        assert objects(b.disks.pools[20]) == {}
+        assert objects(c.disks.pools[30]).keys() == {UUID(mid)}
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
+        assert (await moved(w, vmid, 2))["state"] == "DONE"
