@@ -146,6 +146,14 @@ async def test_what_was_typed_and_not_read_goes_along(pair: Pair) -> None:
         await typed(pair, who)
 
 
+async def check_unread(pair: Pair, who: Incarnation) -> None:
+    """What its guest has yet to read of what was typed, and what is typed now."""
+    assert await typed(pair, who, b"more") == 4
+    left = pair.source.unread(who)
+    assert left.endswith(b"more") and (TYPED + b"more").endswith(left), "once, in order"
+    assert len(left) > len(b"more")
+
+
 async def last_when_known(pair: Pair, who: Incarnation) -> SerialEnd:
     """A server that has just come has yet to ask what it does."""
     async with asyncio.timeout(DEADLINE):
@@ -175,10 +183,7 @@ async def test_one_that_goes_on_where_it_was_reads_what_it_had_not_read(pair: Pa
         with pytest.raises(HypervisorError):
             await sending
         pair.link.go_on()
-    assert await typed(pair, who, b"more") == 4
-    left = pair.source.unread(who)
-    assert left.endswith(b"more") and (TYPED + b"more").endswith(left), "once, in order"
-    assert len(left) > len(b"more")
+    await check_unread(pair, who)
 
 
 @pytest.mark.holds("MANY-65")

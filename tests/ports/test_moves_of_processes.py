@@ -12,7 +12,7 @@ import pytest
 from tests.ports.pairs import Pair, opened
 from tests.ports.sender import Order, encoded
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject
-from tests.ports.test_moves import COPIED, fact, handed, is_back, moves, received, runs
+from tests.ports.test_moves import COPIED, check_unread, fact, handed, is_back, moves, received, runs, typed
 from velocity.hypervisor.port import Fact, HypervisorError, Incarnation, Landing, MovePhase, Unknown
 from velocity.hypervisor.qemu.run_note import Between
 
@@ -51,7 +51,7 @@ async def at_last(pair: Pair, who: Incarnation) -> Fact:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.holds("MANY-68")
+@pytest.mark.holds("MANY-68", "MANY-311")
 @pytest.mark.parametrize("phase", [MovePhase.MEMORY, MovePhase.HANDING_OVER])
 async def test_a_source_whose_node_is_killed_lets_the_guest_go_on_with_its_next_start(
     phase: MovePhase, tmp_path: Path, runtime: Path
@@ -59,6 +59,7 @@ async def test_a_source_whose_node_is_killed_lets_the_guest_go_on_with_its_next_
     async with opened("qemu", tmp_path, runtime) as pair:
         who = await runs(pair)
         arriving, landing = await received(pair, who)
+        await typed(pair, who)
         await pair.source.hypervisor.machines.close()
         await killed_in(pair, phase, who, landing)
         host = pair.source
@@ -68,6 +69,7 @@ async def test_a_source_whose_node_is_killed_lets_the_guest_go_on_with_its_next_
         assert [one.who for one in listing.found] == [who]
         assert listing.found[0].fact in (Fact.RUNNING, Fact.SILENT), "and never that it stands still for good"
         assert await at_last(pair, who) is Fact.RUNNING
+        await check_unread(pair, who)
         await is_back(pair, who, arriving)
         pair.link.go_on()
         await moves(pair, who, arriving)
