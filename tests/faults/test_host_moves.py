@@ -1,11 +1,13 @@
 """Moves between two hosts under random faults: hosts are lost, reboot and return, phases break, answers are late or
 lost, a host is confirmed dead, a user cancels or forces off, and the server is killed at any point. A VM never runs
-twice, every move comes to its end once both hosts answer, and nothing of it is left where the VM is not.
+twice, every move comes to its end once both hosts answer, and nothing of it is left where the VM is not. What is typed
+into its console meanwhile is read once at most, and always where nothing fails.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -20,9 +22,11 @@ from tests.api.world import world
 from tests.faults.served import Served
 from tests.faults.test_lives import LONG, SHOWN, Line, Number, pick
 from tests.hosts.together import AGAIN, note
+from velocity.access.sessions import Caller
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.fake import Answer, FakeHypervisor
-from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase
+from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase, SerialConsole
+from velocity.machines.consoles import Ticket
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
 from velocity.store.database import Database
@@ -44,6 +48,8 @@ class Moves(Served):
         self.uuids: dict[int, UUID] = {}
         self.media: dict[int, str] = {}
         self.twice = ""
+        self.words = 0
+        self.typing: list[asyncio.Task[bytes]] = []
         self.holds: list[asyncio.Event] = []
         for fake in self.fakes.values():
             self.watch(fake)
@@ -103,7 +109,9 @@ class Moves(Served):
                 self.holds += fake.mobility.holds.values()
                 if answers:
                     fake.faults.answers.extend([*([None] * (answers - 1)), pick([Answer.LOST, Answer.LATE], one)])
-            await self.move(pick(sorted(self.uuids), one))
+            vmid = pick(sorted(self.uuids), one)
+            await self.move(vmid)
+            self.typing.append(asyncio.create_task(self.type_word(vmid)))
             for _ in range(turns):
                 await asyncio.sleep(0)
 
@@ -171,7 +179,9 @@ class Moves(Served):
     @rule(one=Number, turns=st.integers(3, 150))
     def kill_the_server(self, one: int, turns: int) -> None:
         async def work() -> None:
-            moving = asyncio.create_task(self.move(pick(sorted(self.uuids), one)))
+            vmid = pick(sorted(self.uuids), one)
+            moving = asyncio.create_task(self.move(vmid))
+            self.typing.append(asyncio.create_task(self.type_word(vmid)))
             for _ in range(turns):
                 await asyncio.sleep(0)
             await self.kill()
@@ -180,6 +190,16 @@ class Moves(Served):
 
         self.counted["kills"] += 1
         self.run(work())
+
+    async def type_word(self, vmid: int) -> bytes:
+        """By a console of its own, which is closed when all of it was typed."""
+        self.words += 1
+        word, services = b"<%d>" % self.words, self.w.server.services
+        ticket = Ticket(Caller(0, ""), vmid, 0, services.fleet.get(vmid).who, SerialConsole(), 0.0)
+        if (stream := await services.consoles.open(ticket, services.fleet.find)) is not None:
+            await stream.write(word)
+            await stream.close()
+        return word
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 3.0, 20.0]))
     def wait(self, seconds: float) -> None:
@@ -211,12 +231,20 @@ class Moves(Served):
                 answer = await self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=force)
                 assert (answer.status, answer.body.get("state")) == (200, state), (vmid, answer)
             host = services.fleet.get(vmid).machine.host
+            self.fakes[host].runs[uuid].reads = False
+            word = await self.type_word(vmid)
             assert await self.move(vmid), "nothing keeps it from moving"
             await asyncio.sleep(LONG)
             assert services.fleet.get(vmid).machine.host != host
+            assert self.fakes[B if host == A else A].runs[uuid].unread == word
             await self.is_as_it_is_shown(vmid, uuid)
             self.counted["compared"] += 1
         self.nothing_runs_twice()
+        assert all(one.done() for one in self.typing), "nobody types for good"
+
+    def said(self, host: HostId, uuid: UUID) -> bytes:
+        state = self.fakes[host].state
+        return state.logs.get(uuid, b"") + bytes(state.runs[uuid].said if uuid in state.runs else b"")
 
     async def is_as_it_is_shown(self, vmid: int, uuid: UUID) -> None:
         keeper, shown = self.w.server.services.fleet.get(vmid), await self.w.ok("POST", "/v/vm", vmid=vmid)
@@ -228,13 +256,15 @@ class Moves(Served):
         assert shown["state"] == SHOWN[None if run is None else run.fact], (vmid, shown)
         assert uuid not in self.fakes[there].runs, f"VM {vmid} has left its process behind"
         for host in (here, there):
+            read = Counter(re.findall(rb"<\d+>", self.said(host, uuid)))
+            assert all(count == 1 for count in read.values()), read
             mids = {str(ref.medium) for ref in self.disks[host].pools[POOLS[host]].kept}
             assert (self.media[vmid] in mids) is (host == here), f"the disk of VM {vmid} is on {host}"
             assert self.media[vmid] not in {str(ref.medium) for ref in self.disks[host].pools[POOLS[host]].moving}
         assert (await self.w.ok("POST", "/m/media", mid=self.media[vmid]))["mpid"] == POOLS[here]
 
 
-@pytest.mark.holds("MANY-78")
+@pytest.mark.holds("MANY-78", "MANY-312")
 @pytest.mark.long
 @pytest.mark.whole
 def test_a_vm_that_moves_never_runs_twice_and_every_move_ends(say: Callable[[str], None], whole: bool) -> None:
