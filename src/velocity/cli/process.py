@@ -112,6 +112,9 @@ def logging_to_stderr() -> Iterator[None]:
         handler.setFormatter(_Journal("%(name)s: %(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # What no line shows is not looked up for each. https://docs.python.org/3/howto/logging.html#optimization
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     logging.basicConfig(level=logging.INFO, handlers=[_Queued(lines)])
     logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from velocity.access.lasting import check_admitted
@@ -26,9 +26,10 @@ class StateRequest:
 
 @dataclass(frozen=True)
 class StopRetry:
-    """The run has not ended although that was asked for."""
+    """The run has not ended although that was asked for. It is of no request."""
 
     epoch: int
+    context: Context = field(default_factory=Context)
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class ExclusiveWork:
 InboxItem = StateRequest | StopRetry | ExclusiveWork
 
 
-async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T], context: Context) -> None:
-    """Do the work in the context of the sender, if they may still have it done, and answer it."""
+async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T]) -> None:
+    """Do the work, if its sender may still have it done, and answer it. To be awaited in the sender's context."""
     try:
-        context.run(check_admitted)
-        result = await asyncio.get_running_loop().create_task(work, context=context)
+        check_admitted()
+        result = await work
     except Exception as error:
         work.close()
         if not answer.done():

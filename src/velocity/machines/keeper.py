@@ -107,23 +107,28 @@ class Keeper(Life):
     def _enqueue(self, item: InboxItem) -> None:
         self._inbox.append(item)
         if self._pump is None:
-            # A context of no request: each item is served in that of its sender.
-            self._pump = asyncio.get_running_loop().create_task(self._serve(), context=Context())
+            self._serve_next()
 
-    async def _serve(self) -> None:
+    def _serve_next(self) -> None:
+        """In the context of its sender."""
+        item = self._inbox.popleft()
+        self._pump = asyncio.get_running_loop().create_task(self._serve(item), context=item.context)
+
+    async def _serve(self, item: InboxItem) -> None:
         try:
-            while self._inbox:
-                await self._serve_one(self._inbox.popleft())
+            await self._serve_one(item)
         finally:
             self._pump = None
-        self._go_on()
+            if self._inbox:
+                self._serve_next()
+        Context().run(self._go_on)  # what follows is of no request
 
     async def _serve_one(self, item: InboxItem) -> None:
         match item:
-            case StateRequest(cause, answer, context):
-                await run_and_answer(self._request(cause), answer, context)
-            case ExclusiveWork(work, answer, context):
-                await run_and_answer(self.passage.unless_moving(work), answer, context)
+            case StateRequest(cause, answer):
+                await run_and_answer(self._request(cause), answer)
+            case ExclusiveWork(work, answer):
+                await run_and_answer(self.passage.unless_moving(work), answer)
                 self._changed()
             case StopRetry(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
                 await self._stop_again()

@@ -20,6 +20,7 @@ from velocity.file_lock import FileLock as FileLock
 from velocity.store.engine import file_of
 from velocity.store.errors import DatabaseError
 from velocity.store.postgresql import backend
+from velocity.store.prepared import Prepared
 from velocity.store.tables import leadership
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ _next_term = (
 )
 _now = sa.select(leadership.c.term, leadership.c.written).where(_this)
 _held = _now.with_for_update()
-_write = (
+_write = Prepared(
     sa.update(leadership).where(_this & (leadership.c.term == bindparam("mine"))).values(written=bindparam("number"))
 )
 
@@ -98,7 +99,7 @@ class Term:
     def prove(self, connection: Connection) -> int:
         """Number a transaction, at its beginning; its number. Raises `Lost`."""
         self._number += 1
-        done = connection.execute(_write, {"mine": self._mine, "number": self._number})
+        done = _write.execute(connection, {"mine": self._mine, "number": self._number})
         if done.rowcount != 1:
             raise LeadershipLost
         return self._number

@@ -22,6 +22,7 @@ from velocity.media.rules import Medium
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
 from velocity.store.media import row_of
+from velocity.store.prepared import Prepared
 from velocity.store.tables import hosts, machines
 from velocity.store.tables import media as media_table
 
@@ -57,7 +58,7 @@ _alter = update(machines).where(_of)
 _dead = select(hosts.c.host_id).where((hosts.c.host_id == bindparam("on")) & hosts.c.dead_at.is_not(None))
 NEXT_EPOCH = 1 + case((machines.c.tried_epoch > machines.c.epoch, machines.c.tried_epoch), else_=machines.c.epoch)
 """One that no run of the VM has had, or was to have on another host."""
-_begin_run = (
+_begin_run = Prepared(
     update(machines)
     .where(_of & ~_dead.exists())
     .values(
@@ -71,9 +72,10 @@ _begin_run = (
     .returning(machines.c.epoch)
 )
 # A run of a higher epoch than is known was started before this database was restored from an older copy.
-_keep_progress = update(machines).where(_of & (machines.c.epoch <= bindparam("run"))).values(epoch=bindparam("run"))
+_progress = update(machines).where(_of & (machines.c.epoch <= bindparam("run"))).values(epoch=bindparam("run"))
+_keep_progress = Prepared(_progress)
 _alter_run = update(machines).where(_of & (machines.c.epoch == bindparam("run")) & machines.c.run_spec.is_not(None))
-_keep_end = _keep_progress.values(run_spec=None)
+_keep_end = Prepared(_progress.values(run_spec=None))
 
 
 class SqlMachines:
@@ -154,7 +156,7 @@ class SqlMachines:
         values = {"of": vmid, "on": host, "wanted": wanted.value, "run_spec": run}
 
         def work(connection: Connection) -> int:
-            epoch = connection.execute(_begin_run, values).scalar_one_or_none()
+            epoch = _begin_run.execute(connection, values).scalar_one_or_none()
             if epoch is None:
                 raise Refused(
                     Problem.HYPERVISOR,
@@ -176,7 +178,7 @@ class SqlMachines:
             "next_boot": None if progress.boots is None else msgspec.json.encode(progress.boots).decode(),
         }
         statement = _keep_progress if progress.run is not None else _keep_end
-        await self._database.aside(lambda connection: connection.execute(statement, values) and None)
+        await self._database.aside(lambda connection: statement.execute(connection, values) and None)
 
 
 def _last_place(spec: str) -> int:

@@ -1,0 +1,37 @@
+"""Statements that every start and stop needs: to make the text of one takes longer than to execute it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy.engine import Connection, CursorResult, Dialect
+from sqlalchemy.sql import ClauseElement
+
+
+class _Text(NamedTuple):
+    """As one kind of database has it: the values that are always the same, and the order of all, where it has one."""
+
+    text: str
+    fixed: Mapping[str, Any]
+    order: Sequence[str] | None
+
+
+class Prepared:
+    """A statement whose text is made once. Its values are given as the driver takes them: texts, numbers, None."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._texts: dict[str, _Text] = {}
+
+    def execute(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
+        """With values for the same names each time."""
+        dialect = connection.dialect
+        text, fixed, order = self._texts.get(dialect.name) or self._prepare(dialect, values)
+        named = {**fixed, **values}
+        return connection.exec_driver_sql(text, named if order is None else tuple([named[one] for one in order]))
+
+    def _prepare(self, dialect: Dialect, values: Mapping[str, Any]) -> _Text:
+        made: Any = self._statement.compile(dialect=dialect, column_keys=list(values))
+        text = self._texts[dialect.name] = _Text(str(made), made.params, made.positiontup if made.positional else None)
+        return text
