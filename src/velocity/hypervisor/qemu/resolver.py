@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -16,22 +17,25 @@ log = logging.getLogger(__name__)
 RESOLV_CONF = Path("/etc/resolv.conf")
 LOOK = 5.0
 """Seconds between two looks at the host's."""
+_turn = threading.Lock()
+"""Several machines start at once, and there is one draft."""
 
 
 def copy(directory: Path, source: Path = RESOLV_CONF) -> Path:
     """Bring the copy in that directory up to date, in one step; returns the directory. Raises `OSError`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o755)
-    target = directory / RESOLV_CONF.name
-    said = source.read_bytes() if source.exists() else b""
-    with contextlib.suppress(FileNotFoundError):
-        if target.read_bytes() == said:
-            return directory
-    draft = target.with_suffix(".draft")
-    draft.write_bytes(said)
-    draft.chmod(0o644)
-    draft.rename(target)
-    return directory
+    with _turn:
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o755)
+        target = directory / RESOLV_CONF.name
+        said = source.read_bytes() if source.exists() else b""
+        with contextlib.suppress(FileNotFoundError):
+            if target.read_bytes() == said:
+                return directory
+        draft = target.with_suffix(".draft")
+        draft.write_bytes(said)
+        draft.chmod(0o644)
+        draft.rename(target)
+        return directory
 
 
 async def follow(directory: Path, source: Path = RESOLV_CONF, every: float = LOOK) -> None:
