@@ -25,7 +25,8 @@ from bench.files import fill
 from bench.guests import Ours, boot, same_devices
 from bench.harness import Absent, Bench
 from bench.overhead import CACHE
-from bench.peers.guests import KVM, ByHand, Made, Place, incus, proxmox, virt_manager
+from bench.peers.guests import ByHand, Made, Place, incus, proxmox, virt_manager
+from bench.peers.raw import KVM
 from velocity.cli.demo.guest import build
 from velocity.hypervisor.port import Bus, DiskSpec
 from velocity.storage.port import MediaRef

@@ -23,7 +23,7 @@ ROUNDS = 3
 WIDTHS = (2, 4, 8)
 IDLE = 1.0
 """Seconds for which states are read while nothing else goes on."""
-BEST = f"start of {COUNT}: raw QEMU, at its best width"
+BEST = f"start of {COUNT}: raw QEMU, the same devices, at its best width"
 READ = "state read's p99"
 
 
@@ -143,7 +143,7 @@ def peer(bench: Bench, libvirt: Libvirt) -> Callable[[], None]:
 
 
 def of_width(width: int) -> str:
-    return f"start of {COUNT}: raw QEMU, {width} at a time"
+    return f"start of {COUNT}: raw QEMU, the same devices, {width} at a time"
 
 
 def goals(bench: Bench) -> None:

@@ -20,11 +20,11 @@ from tests.journeys.server import Server, Terminal
 
 from bench.harness import Bench, memory_mib
 from bench.overhead import CACHE, guests_own
-from bench.peers.guests import ACCELERATOR, KVM, ByHand, Made, Place, incus, minimal, proxmox, virt_manager
-from bench.peers.raw import CODE
+from bench.peers.guests import ByHand, Made, Place, incus, minimal, proxmox, virt_manager
+from bench.peers.raw import ACCELERATOR, CODE, KVM, machine_alone
 from velocity.cli.demo.guest import READY, build
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec
-from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, arguments
+from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice
 from velocity.hypervisor.qemu.hardware import PROFILES
 from velocity.storage.port import MediaRef
 
@@ -42,8 +42,6 @@ TAKEN = 1000
 WITHIN = 10.0
 """Seconds after which one looks how much is back."""
 IDLE = 3.0
-OWN_PART = ("-name", "-uuid", "-msg", "-sandbox", "-pidfile", "-mon")
-"""What Velocity's command line has beside the machine, each with a value."""
 
 
 class Running(Protocol):
@@ -132,10 +130,7 @@ def same_devices(
         "", UUID(int=1), 1, ACCELERATOR, spec, Files(code=code, variables=variables, disks=[iso, *opened]),
         ListeningSockets(0), [NatDevice(1, "52:54:00:00:00:01")] * nics, str(place.variables.parent),
     )  # fmt: skip
-    words = [word for word in arguments(plan)[1:] if word != "-S"]
-    found = [at for at, word in enumerate(words) if word in OWN_PART or word.startswith("socket,id=qmp")]
-    left_out = {at + more for at in found for more in ((0, 1) if words[at] in OWN_PART else (-1, 0))}
-    return [word for at, word in enumerate(words) if at not in left_out]
+    return machine_alone(plan)
 
 
 def without_balloon(place: Place) -> list[str]:

@@ -10,6 +10,7 @@ from bench.peers.raw import RawQemu
 from bench.server import Velocity
 
 ROUNDS = 15
+FLOOR = "start: raw QEMU, the same devices"
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
             velocity("stop", "STOPPED", force=True)
 
         def floor() -> None:
-            bench.add("start: raw QEMU", "ms", raw.start())
+            bench.add(FLOOR, "ms", raw.start())
             for _ in range(3):
                 bench.add("pause: raw QMP", "ms", raw.execute("stop"))
                 bench.add("resume: raw QMP", "ms", raw.execute("cont"))
@@ -56,7 +57,7 @@ def main() -> None:
             bench.add("stop: libvirt", "ms", libvirt.ms("destroy", name="one"))
 
         bench.rounds(ROUNDS, [ours, floor, peer] if libvirt else [ours, floor])
-    bench.goal("start: Velocity", "start: raw QEMU", factor=1.15)
+    bench.goal("start: Velocity", FLOOR, factor=1.15)
     bench.goal("start: Velocity", "start: libvirt", factor=1 / 7, text="at least 7 times faster than libvirt")
     bench.goal("stop: Velocity", "stop: raw QMP quit", factor=1, plus=2)
     bench.goal("stop: Velocity", "stop: libvirt", factor=1 / 20, text="at least 20 times faster than libvirt")

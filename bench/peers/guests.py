@@ -18,13 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from bench.peers.raw import CODE, VARS
-from velocity.hypervisor.qemu.probe import fault
+from bench.peers.raw import ACCELERATOR, CODE, KVM, QEMU, new_variables
 
-QEMU = "qemu-system-x86_64"
-KVM = fault("kvm", QEMU, 10.0) is None
-ACCELERATOR = "kvm" if KVM else "tcg,thread=multi,tb-size=128"
-"""The same for all, as it is the host's and not a product's."""
 DONE = b"all-done"
 
 
@@ -139,9 +134,7 @@ class ByHand:
         self._home = Path(tempfile.mkdtemp(prefix="velocity-bench-guest-"))
         self.variables = self._home / "vars.qcow2"
         if variables is None:
-            subprocess.run(
-                ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(VARS), str(self.variables)], check=True
-            )
+            new_variables(self.variables)
         else:
             shutil.copyfile(variables, self.variables)
         place = Place(iso, memory, self.variables, [])

@@ -1,4 +1,4 @@
-"""The floor of a start: QEMU itself, spawned with an inherited QMP socket, and told `cont`.
+"""The floor of a start: QEMU itself with Velocity's devices, spawned with an inherited QMP socket, and told `cont`.
 
 The reference VM: q35, one virtual CPU, 256 MiB, OVMF with variables of its own, one virtio-blk disk, one user NIC, no
 display. https://www.qemu.org/docs/master/system/invocation.html, https://www.qemu.org/docs/master/interop/qmp-spec.html
@@ -15,44 +15,72 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from uuid import UUID
+
+from velocity.hypervisor.port import Bus, DiskSpec, MachineSpec
+from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, arguments
+from velocity.hypervisor.qemu.hardware import PROFILES
+from velocity.hypervisor.qemu.probe import fault
+from velocity.storage.port import MediaRef
 
 CODE, VARS = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+QEMU = "qemu-system-x86_64"
+KVM = fault("kvm", QEMU, 10.0) is None
+ACCELERATOR = "kvm" if KVM else "tcg,thread=multi,tb-size=128"
+"""The same for all, as it is the host's and not a product's."""
+OWN_PART = ("-name", "-uuid", "-msg", "-sandbox", "-pidfile", "-mon")
+"""What Velocity's command line has beside the machine, each with a value."""
+REFERENCE = MachineSpec(
+    "reference", 1, 256, "q35", "", hardware=PROFILES[-1].name,
+    disks=(DiskSpec(MediaRef(1, UUID(int=1), "raw"), Bus.BLOCK, readonly=False, cdrom=False),),
+)  # fmt: skip
+"""The machine that Velocity makes of `bench.server`'s reference VM."""
+
+
+def machine_alone(plan: LaunchSpec) -> list[str]:
+    """Of Velocity's arguments those that make the machine: without what names, confines and controls it."""
+    words = [word for word in arguments(plan)[1:] if word != "-S"]
+    found = [at for at, word in enumerate(words) if word in OWN_PART or word.startswith("socket,id=qmp")]
+    left_out = {at + more for at in found for more in ((0, 1) if words[at] in OWN_PART else (-1, 0))}
+    return [word for at, word in enumerate(words) if at not in left_out]
+
+
+def new_variables(place: Path) -> None:
+    """A machine's own, as Velocity has them."""
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(VARS), str(place)], check=True)
 
 
 class RawQemu:
     """One reference VM, started and ended again and again."""
 
-    def __init__(self, *more: str) -> None:
+    def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="velocity-bench-raw-"))
-        self.more: Sequence[str] = more
         self.disk = self.home / "disk.raw"
         with self.disk.open("wb") as disk:
             disk.truncate(64 << 20)
-        self.variables = self.home / "vars.fd"
-        shutil.copyfile(VARS, self.variables)
+        self.variables = self.home / "vars.qcow2"
+        new_variables(self.variables)
         self.process: subprocess.Popen[bytes] | None = None
         self.qmp: socket.socket | None = None
         self._rest = b""
 
     def start(self, then: str = "cont") -> float:
         """Milliseconds from the spawn to the answer to `cont`, or to another command."""
-        path = self.home / "qmp"
-        path.unlink(missing_ok=True)
         begun = time.perf_counter()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(path))
-            listener.listen(1)
+        with ExitStack() as ours:
+            command, fds = self._command(ours)
             self.process = subprocess.Popen(
-                self._arguments(listener.fileno()), pass_fds=[listener.fileno()],
+                command, pass_fds=fds,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             self.qmp = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.qmp.connect(str(path))
+            self.qmp.connect(str(self.home / "qmp"))
         self._rest = b""
         self._line()  # the greeting
         self.execute("qmp_capabilities")
@@ -101,17 +129,29 @@ class RawQemu:
         line, _, self._rest = self._rest.partition(b"\n")
         return dict(json.loads(line))
 
-    def _arguments(self, qmp: int) -> list[str]:
-        return [
-            "qemu-system-x86_64", "-no-user-config", "-nodefaults", "-S", "-display", "none",
-            "-machine", "q35,accel=tcg,vmport=off,hpet=off,smm=off", "-cpu", "max", "-m", "256M", "-smp", "1",
-            "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",
-            "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}",
-            "-drive", f"if=none,id=disk,format=raw,file={self.disk}", "-device", "virtio-blk-pci,drive=disk",
-            "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=",
-            "-chardev", f"socket,id=qmp,fd={qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control",
-            *self.more,
-        ]  # fmt: skip
+    def _command(self, ours: ExitStack) -> tuple[list[str], list[int]]:
+        """The command line, and the descriptors that it names, which `ours` closes."""
+
+        def opened(path: Path, flags: int) -> int:
+            descriptor = os.open(path, flags)
+            ours.callback(os.close, descriptor)
+            return descriptor
+
+        def listening(name: str) -> int:
+            (self.home / name).unlink(missing_ok=True)
+            listener = ours.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            listener.bind(str(self.home / name))
+            listener.listen(1)
+            return listener.fileno()
+
+        files = Files(opened(CODE, os.O_RDONLY), opened(self.variables, os.O_RDWR), [opened(self.disk, os.O_RDWR)])
+        sockets = ListeningSockets(qmp=listening("qmp"), agent=listening("agent"))
+        nics = [NatDevice(1, "52:54:00:00:00:01")]
+        plan = LaunchSpec(QEMU, UUID(int=1), 1, ACCELERATOR, REFERENCE, files, sockets, nics, str(self.home))
+        control = ["-chardev", f"socket,id=qmp,fd={sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
+        assert sockets.agent is not None
+        fds = [files.code, files.variables, *files.disks, sockets.qmp, sockets.agent]
+        return [QEMU, *machine_alone(plan), "-S", *control], fds
 
 
 class Many:
