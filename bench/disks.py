@@ -56,12 +56,12 @@ class Files:
     tool: Path
 
 
-def tool(place: Path) -> Path:
+def tool(place: Path, source: Path = SOURCE) -> Path:
     """The program, as a disk. Raises `Absent`."""
     if shutil.which("gcc") is None:
         raise Absent("gcc is missing, which compiles the program that measures")
     file = place / "tool"
-    subprocess.run(["gcc", "-O2", "-static", "-o", file, SOURCE], check=True)
+    subprocess.run(["gcc", "-O2", "-static", "-o", file, source], check=True)
     os.truncate(file, TOOL_SIZE)
     return file
 
@@ -135,7 +135,7 @@ def same(files: Files, more: str) -> Made:
             DiskSpec(MediaRef(1, UUID(int=2 + number), "raw"), Bus.BLOCK, readonly=number > 0, cdrom=False)
             for number in range(2)
         ]
-        words = same_devices(place, disks, opened, displays=0, nics=0)
+        words = same_devices(place, disks, opened, displays=0, nics=())
         return [f"{word}{more}" if "node-name=disk1," in word else word for word in words]
 
     return made

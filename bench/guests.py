@@ -6,6 +6,7 @@ same devices and with the least that boots, and the command lines that others' d
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import tempfile
@@ -21,10 +22,11 @@ from tests.journeys.server import Server, Terminal
 from bench.harness import Bench, memory_mib
 from bench.overhead import CACHE, guests_own
 from bench.peers.guests import ByHand, Made, Place, incus, minimal, proxmox, virt_manager
-from bench.peers.raw import ACCELERATOR, CODE, KVM, machine_alone
+from bench.peers.raw import ACCELERATOR, CODE, KVM, QEMU, machine_alone
 from velocity.cli.demo.guest import READY, build
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec
-from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice
+from velocity.hypervisor.qemu import firmware, first_boot
+from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice
 from velocity.hypervisor.qemu.hardware import PROFILES
 from velocity.storage.port import MediaRef
 
@@ -34,7 +36,9 @@ SECONDS = 1800.0
 BOOT = 600.0
 """Seconds that a guest may take to be ready."""
 LOADER = b"BdsDxe: starting"
+MAC = "52:54:00:00:00:01"
 OURS, SAME, LEAST = "Velocity", "raw QEMU, the same devices", "raw QEMU, minimal"
+SPARED = f"{SAME}, variables that were booted once"
 PEERS = {"Proxmox VE's defaults": proxmox, "Incus' defaults": incus, "virt-manager's defaults": virt_manager}
 BOOTED = 256
 TAKEN = 1000
@@ -112,10 +116,10 @@ def same(place: Place, *, balloon: bool = True) -> list[str]:
 
 
 def same_devices(
-    place: Place, disks: Sequence[DiskSpec] = (), opened: Sequence[int] = (), *, displays: int = 1, nics: int = 1,
-    balloon: bool = True,
+    place: Place, disks: Sequence[DiskSpec] = (), opened: Sequence[int] = (), *, displays: int = 1,
+    nics: Sequence[NatDevice | TapDevice] = (NatDevice(1, MAC),), balloon: bool = True,
 ) -> list[str]:  # fmt: skip
-    """The same with further disks, whose files are open."""
+    """The same with further disks, whose files are open, and with other NICs."""
     iso, variables, code = (
         os.open(path, flags)
         for path, flags in ((place.iso, os.O_RDONLY), (place.variables, os.O_RDWR), (CODE, os.O_RDONLY))
@@ -128,7 +132,7 @@ def same_devices(
     )  # fmt: skip
     plan = LaunchSpec(
         "", UUID(int=1), 1, ACCELERATOR, spec, Files(code=code, variables=variables, disks=[iso, *opened]),
-        ListeningSockets(0), [NatDevice(1, "52:54:00:00:00:01")] * nics, str(place.variables.parent),
+        ListeningSockets(0), nics, str(place.variables.parent),
     )  # fmt: skip
     return machine_alone(plan)
 
@@ -164,7 +168,9 @@ def idle(bench: Bench, who: str, guest: Running) -> None:
     )
 
 
-def boots(bench: Bench, subject: Subject, iso: Path) -> None:
+def boots(bench: Bench, subject: Subject, iso: Path, spared: Path) -> None:
+    """`spared`: the variables that Velocity's VMs begin with."""
+
     def ours() -> None:
         vmid = subject.vm(BOOTED)
         with subject.running(vmid) as guest:
@@ -173,8 +179,8 @@ def boots(bench: Bench, subject: Subject, iso: Path) -> None:
         with subject.running(vmid) as guest:
             note(bench, "second boot", OURS, boot(guest))
 
-    def by_hand(who: str, made: Made, *, twice: bool = False) -> None:
-        with ByHand(made, iso, BOOTED) as guest:
+    def by_hand(who: str, made: Made, *, twice: bool = False, variables: Path | None = None) -> None:
+        with ByHand(made, iso, BOOTED, variables) as guest:
             note(bench, "first boot", who, boot(guest))
             idle(bench, who, guest)
             guest.end()
@@ -183,6 +189,7 @@ def boots(bench: Bench, subject: Subject, iso: Path) -> None:
                     note(bench, "second boot", who, boot(again))
 
     turns = [ours, lambda: by_hand(SAME, same, twice=True), lambda: by_hand(LEAST, minimal, twice=True)]
+    turns.append(lambda: by_hand(SPARED, same, variables=spared))
     turns += [lambda who=who, made=made: by_hand(who, made) for who, made in PEERS.items()]  # type: ignore[misc]
     bench.rounds(ROUNDS, turns, warm=0, seconds=SECONDS)
 
@@ -223,6 +230,8 @@ def memory(bench: Bench, subject: Subject, iso: Path) -> None:
 
 
 def goals(bench: Bench) -> None:
+    for what in ("first byte", "loader", "ready"):
+        bench.goal(f"first boot, {what}: {SPARED}", f"first boot, {what}: {SAME}", factor=1)
     for which, what in itertools.product(("first boot", "second boot"), ("first byte", "loader", "ready")):
         bench.goal(f"{which}, {what}: {OURS}", f"{which}, {what}: {SAME}", factor=1 / 0.98)
     bench.goal(f"first boot, ready: {OURS}", f"first boot, ready: {LEAST}", factor=1)
@@ -244,11 +253,13 @@ def main() -> None:
         runs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="velocity-runs-")))
         place.chmod(0o711)
         runs.chmod(0o711)
+        image = firmware.keep(firmware.find(), place / "data" / "firmware")
+        asyncio.run(first_boot.make(QEMU, image, None, ()))  # as it is a minute after a server's first start
         server = Server(place / "data", runtime_dir=str(runs))
         stack.callback(server.close)
         server.start()
         subject = Subject(server, built.iso.read_bytes())
-        boots(bench, subject, built.iso)
+        boots(bench, subject, built.iso, image.booted)
         memory(bench, subject, built.iso)
     bench.notes.append(f"by {'KVM' if KVM else 'software emulation'}; the network is QEMU's own for all of them")
     goals(bench)

@@ -8,9 +8,11 @@ import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from tests.hypervisor.qemu.variables import names, raw, store, variable
 from velocity.hypervisor.qemu import firmware, nvram
 
 
@@ -32,12 +34,6 @@ def ask(file: Path) -> None:
         os.close(descriptor)
 
 
-def raw(file: Path) -> bytes:
-    found = file.with_suffix(".raw")
-    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", file, found], check=True)
-    return found.read_bytes()
-
-
 @pytest.mark.holds("GUEST-86")
 def test_the_bit_is_set_in_a_variable_behind_all_others_and_the_old_one_is_none(variables: Path) -> None:
     before = raw(variables)
@@ -53,16 +49,34 @@ def test_the_bit_is_set_in_a_variable_behind_all_others_and_the_old_one_is_none(
     subprocess.run(["qemu-img", "check", "-q", variables], check=True)
 
 
+@pytest.mark.holds("GUEST-350")
+def test_what_can_be_booted_and_how_often_it_was_is_forgotten_and_nothing_else(variables: Path, tmp_path: Path) -> None:
+    own = UUID(int=7)
+    boots = [*(f"Boot{one}" for one in ("0000", "00AF", "Order", "Next")), "Key0000"]
+    others = [(nvram.GLOBAL, "BootOptionSupport"), (nvram.GLOBAL, "ConOut"), (own, "Boot0000"), (own, "a")]
+    forgotten = [*((nvram.GLOBAL, name) for name in boots), (nvram.COUNTER, "MTC")]
+    volume = bytearray(raw(variables))
+    at = store(bytes(volume)) + nvram.STORE_HEAD
+    for guid, name in (*forgotten, *others):
+        one = variable(guid, name, b"data")
+        volume[at : at + len(one)] = one
+        at += len(one)
+    plain = tmp_path / "plain"
+    plain.write_bytes(volume)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", plain, variables], check=True)
+    with variables.open("r+b") as file:
+        nvram.forget_boots(file.fileno())
+    assert names(variables) == {name for _, name in others}
+    after = raw(variables)
+    assert sum(one != other for one, other in zip(volume, after, strict=True)) == len(forgotten), "a bit of each"
+
+
 def patched(place: Callable[[bytes], int], data: bytes) -> Callable[[bytearray], None]:
     def work(volume: bytearray) -> None:
         at = place(bytes(volume))
         volume[at : at + len(data)] = data
 
     return work
-
-
-def store(volume: bytes) -> int:
-    return int(struct.unpack_from("<H", volume, 48)[0])
 
 
 @pytest.mark.holds("GUEST-86")

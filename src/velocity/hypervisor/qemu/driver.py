@@ -8,11 +8,12 @@ import os
 
 from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
-from velocity.hypervisor.qemu import cpu_models, disk_io, facts, firmware, hardware, nat_host, probe, spool
+from velocity.hypervisor.qemu import cpu_models, disk_io, facts, firmware, first_boot, hardware, nat_host, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.firmware import FirmwareBuild
 from velocity.hypervisor.qemu.guests import QemuGuests
 from velocity.hypervisor.qemu.host import QemuHosts
 from velocity.hypervisor.qemu.machines import QemuMachines
@@ -55,10 +56,11 @@ class QemuHypervisor:
 
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""
-        await asyncio.to_thread(self._prepare)
-        self.sessions.open(self._options.uids)
+        image = await asyncio.to_thread(self._prepare)
+        uids, binary = self._options.uids, self._options.binary
+        self.sessions.open(uids, first_boot.later(binary, image, None if uids is None else uids.stop))
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> FirmwareBuild:
         chosen = self._options
         cache = chosen.data_dir / "cache"
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,6 +122,7 @@ class QemuHypervisor:
                 log.warning("guests' processes see this host's files: %s", why)
                 if (closed := out_of_reach(chosen)) is not None:
                     log.error("%s", closed)
+        return image
 
 
 def _no_nat(mac: str) -> tuple[str, ...]:

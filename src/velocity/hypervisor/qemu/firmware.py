@@ -50,11 +50,23 @@ class Firmware:
 
 @dataclass(frozen=True)
 class FirmwareBuild:
-    """A build as it is kept: `code` raw, `vars` the qcow2 template of a machine's own variables."""
+    """A build as it is kept: `code` raw, `vars` the qcow2 template of a machine's own variables, as it was installed.
+
+    `booted` is the same template after a boot, if there was one (`first_boot`).
+    """
 
     code: Path
     vars: Path
     build: str
+
+    @property
+    def booted(self) -> Path:
+        return self.vars.with_name("booted.qcow2")
+
+    @property
+    def template(self) -> Path:
+        """What a new machine's variables are made of."""
+        return self.booted if self.booted.is_file() else self.vars
 
 
 def find(directories: Sequence[Path] = DEFAULT_DIRECTORIES) -> Firmware:

@@ -207,7 +207,7 @@ def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -
         )
     (place.state / str(who.machine)).mkdir(mode=0o700, parents=True, exist_ok=True)
     ours = variables(who.machine)
-    with kept(spec.firmware, place.firmware).vars.open("rb") as template:
+    with kept(spec.firmware, place.firmware).template.open("rb") as template:
         place.media.provide(ours, template.fileno())
         has = place.media.open(ours, readonly=True)
         try:

@@ -1,4 +1,5 @@
-"""One bit of a machine's firmware variables: that its firmware is to show its setup at the next boot, once.
+"""What is changed in firmware variables: the bit by which a firmware shows its setup at the next boot, once; and what a
+boot has left that is of one machine.
 
 The file is what QEMU, and so the guest, has written: nothing in it is trusted, no other file is opened, and what is not
 as EDK II lays it out is left alone.
@@ -10,8 +11,9 @@ MdeModulePkg/Include/Guid/VariableFormat.h
 from __future__ import annotations
 
 import os
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,6 +22,10 @@ from velocity.storage.qcow2 import Disk, guest_disk
 GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 NAME = "OsIndications\0".encode("utf-16-le")
 BOOT_TO_SETUP = struct.pack("<Q", 1)
+COUNTER = UUID("eb704011-1402-11d3-8e77-00a0c969723b")
+"""Of the variable that counts boots."""
+BOOTED = re.compile(r"(Boot|Key)([0-9A-F]{4}|Order|Next)")
+"""What can be booted, by which keys, and in which order."""
 NON_VOLATILE, BOOT_SERVICE, RUNTIME = 1, 2, 4
 VOLUME = b"_FVH"
 STORE = UUID("aaf32c78-947b-439a-a180-2e144ec37792")
@@ -44,10 +50,19 @@ class Variable:
 
 def ask_for_setup(file: int) -> None:
     """In a qcow2 file that is open for writing. Raises `NotChanged`, `OSError`."""
+    _change(file, changes)
+
+
+def forget_boots(file: int) -> None:
+    """The same: what can be booted, and how often it was, is not in it any more. The firmware makes that anew."""
+    _change(file, lambda volume: list(forgotten(volume)))
+
+
+def _change(file: int, made: Callable[[bytes], list[tuple[int, bytes]]]) -> None:
     disk = guest_disk(lambda offset, length: os.pread(file, length, offset))
     if disk is None or disk.extended:
         raise NotChanged
-    for offset, data in changes(disk.read(0, min(disk.size, MOST))):
+    for offset, data in made(disk.read(0, min(disk.size, MOST))):
         _write(file, disk, offset, data)
     os.fsync(file)
 
@@ -66,8 +81,22 @@ def changes(volume: bytes) -> list[tuple[int, bytes]]:
     return [
         (free + HEAD.size, data),
         (free, head),
-        *((one.offset + 2, bytes([one.state & DELETED])) for one in old),
+        *(_deleted(one) for one in old),
     ]
+
+
+def forgotten(volume: bytes) -> Iterator[tuple[int, bytes]]:
+    """What is to be written where."""
+    begin, end = _store(volume)
+    for one in _variables(volume, begin, end):
+        name = one.name.decode("utf-16-le", "replace").rstrip("\0")
+        boots = one.guid == GLOBAL.bytes_le and BOOTED.fullmatch(name)
+        if one.state == ADDED and (boots or one.guid == COUNTER.bytes_le):
+            yield _deleted(one)
+
+
+def _deleted(one: Variable) -> tuple[int, bytes]:
+    return one.offset + 2, bytes([one.state & DELETED])
 
 
 def _store(volume: bytes) -> tuple[int, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -61,12 +62,13 @@ class WatchedRuns:
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def open(self, uids: range | None = None) -> None:
-        """`uids` are those of guests, if they have any of their own."""
+    def open(self, uids: range | None = None, *behind: Coroutine[Any, Any, None]) -> None:
+        """`uids` are those of guests, if they have any of their own; `behind`: what else goes on until it is closed."""
         self._loop = asyncio.get_running_loop()
         followed = resolver.follow(self.place.resolver)
         filtered = nic_filters.keep(lambda: [one.run for one in self], uids, self.place.nat)
-        self._tasks = [self._loop.create_task(work) for work in (self._clear_what_is_left(), followed, filtered)]
+        works = (self._clear_what_is_left(), followed, filtered, *behind)
+        self._tasks = [self._loop.create_task(work) for work in works]
 
     async def close(self) -> None:
         for task in self._tasks:

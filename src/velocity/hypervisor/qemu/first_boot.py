@@ -1,0 +1,113 @@
+"""A first boot that new machines are spared: that of a firmware which finds its variables empty.
+
+It writes into them what is the same for every machine, byte by byte, each of which stops its CPU. So each build is
+booted once, of nothing and with nothing, and machines begin with what that leaves; without it, with what was installed.
+docs/decisions/0049
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from velocity import durable
+from velocity.hypervisor.qemu import nvram
+from velocity.hypervisor.qemu.command import SANDBOX
+from velocity.hypervisor.qemu.firmware import FirmwareBuild
+from velocity.unprivileged import Bounds, own_uid, running
+
+log = logging.getLogger(__name__)
+
+SETTLED = 60.0
+"""Seconds after the start of the server, when guests are started, too."""
+BEHIND = ("timeout", "900", "chrt", "--idle", "0")
+"""On processors that nobody else wants. By `timeout` it ends also where the server is killed, which would end it."""
+BOUNDS = Bounds(file=4 << 20, seconds=240, memory=2 << 30)
+DONE = re.compile(rb"BdsDxe: (starting|No bootable)")
+"""The firmware has written all, and tries what there is to boot: its own shell, or nothing."""
+LISTENED = 4096
+EXIT = b"\x01x"
+"""What QEMU's console takes for its own end, by which it writes back what it holds of the file."""
+
+
+class NotBooted(Exception):
+    """It did not come so far; the message says why."""
+
+
+async def later(
+    binary: str, build: FirmwareBuild, worker: int | None, *, settled: float = SETTLED, how: Sequence[str] = BEHIND
+) -> None:
+    """Make the template of that build, unless it is there. `worker` as in `unprivileged`. What fails is logged."""
+    if build.booted.is_file():
+        return
+    await asyncio.sleep(settled)
+    try:
+        await make(binary, build, worker, how)
+    except (OSError, NotBooted) as error:
+        log.warning("new VMs begin with empty firmware variables, and boot a little later: %s", error)
+
+
+async def make(binary: str, build: FirmwareBuild, worker: int | None, how: Sequence[str] = BEHIND) -> None:
+    """`how`: the words before QEMU's. Raises `NotBooted`, `OSError`: then there is none, as before."""
+    with contextlib.ExitStack() as left:
+        # It has no name while QEMU writes to it: nothing is left of what a crash cuts short.
+        draft = left.enter_context(await asyncio.to_thread(_draft, build))
+        code = left.enter_context(await asyncio.to_thread(build.code.open, "rb"))
+        await _boot(binary, code.fileno(), draft.fileno(), worker, how)
+        await asyncio.to_thread(_keep, draft, build)
+
+
+def _draft(build: FirmwareBuild) -> BinaryIO:
+    draft = tempfile.TemporaryFile(dir=build.vars.parent)  # noqa: SIM115 - the caller closes it
+    with build.vars.open("rb") as template:
+        shutil.copyfileobj(template, draft)
+    draft.flush()
+    return draft
+
+
+def _keep(draft: BinaryIO, build: FirmwareBuild) -> None:
+    try:
+        nvram.forget_boots(draft.fileno())
+    except nvram.NotChanged:
+        raise NotBooted("the firmware keeps its variables in a way that is not known here") from None
+    draft.seek(0)
+    durable.write(build.booted, draft.read(BOUNDS.file))
+
+
+async def _boot(binary: str, code: int, variables: int, worker: int | None, how: Sequence[str]) -> None:
+    typed, typing = os.pipe()
+    with contextlib.ExitStack() as left:
+        for end in (typed, typing):
+            left.callback(os.close, end)
+        uid = left.enter_context(own_uid(worker))
+        command = [*how, *_arguments(binary, code, variables)]
+        async with running(worker, uid, command, BOUNDS, stdin=typed, files=(code, variables)) as qemu:
+            said = b""
+            while DONE.search(said) is None:
+                more = await qemu.stdout.read(LISTENED)
+                if not more:
+                    raise NotBooted((await qemu.complaints()).strip() or f"QEMU ended with {await qemu.wait()}")
+                said = said[-LISTENED:] + more
+            os.write(typing, EXIT)
+            if status := await qemu.wait():
+                raise NotBooted(f"QEMU ended with {status}")
+
+
+def _arguments(binary: str, code: int, variables: int) -> Sequence[str]:
+    """A machine without anything: no disk, NIC or display, and so nothing of one in what its firmware writes."""
+    return [
+        *(binary, "-no-user-config", "-nodefaults", *SANDBOX, "-display", "none", "-serial", "mon:stdio"),
+        *("-machine", "q35,vmport=off,hpet=off,smm=off,pflash0=fw,pflash1=vars", "-m", "128M"),
+        *("-accel", "tcg,tb-size=32", "-cpu", "max"),
+        *("-add-fd", f"fd={code},set=1", "-add-fd", f"fd={variables},set=2"),
+        *("-blockdev", "driver=raw,node-name=fw,read-only=on,file.driver=file,file.filename=/dev/fdset/1,"
+          "file.read-only=on"),
+        *("-blockdev", "driver=qcow2,node-name=vars,file.driver=file,file.filename=/dev/fdset/2"),
+    ]  # fmt: skip
