@@ -106,6 +106,7 @@ from velocity.store.media import SqlMedia
 from velocity.store.tasks import SqlTasks
 from velocity.store.trash import SqlTrash
 from velocity.store.uploads import SqlUploads
+from velocity.store.variables import SqlVariables
 from velocity.tasks.service import Tasks
 from velocity.trash.emptying import Emptying
 from velocity.trash.purging import Purging
@@ -194,7 +195,7 @@ async def build(
             attached_own(settings, own.host, driver, stored),
             machines(database),
             passwords or Passwords(),
-            times,
+            times or Times(),
             stream_limits,
             source or HttpSource(settings.fetch_ca),
             certificate,
@@ -225,7 +226,7 @@ def compose(
     own: AttachedHost,
     machines: MachineStore,
     passwords: Passwords,
-    times: Times | None,
+    times: Times,
     stream_limits: StreamLimits | None,
     source: Source,
     certificate: Certificate | None,
@@ -261,11 +262,11 @@ def compose(
 
     async def forget(machine: Machine) -> None:
         await asyncio.to_thread(taken.remove, machine.uuid)
+        await fleet.variables.forget(machine.uuid)
         await remove_machine_data(driver, machine.host, machine.uuid)
 
     purging = Purging(
-        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, forget,
-        kept=kept, bounds=bounds,
+        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, forget, kept=kept, bounds=bounds,
     )  # fmt: skip
     room = Room(storage.pools, trash, states, purging.make_room, purging.trim)
     creation = Creation(
@@ -284,7 +285,7 @@ def compose(
     certainty = Certainty()
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts,
-        Evacuated(SqlLosses(database)), leads=certainty, most=bounds.group_vms,
+        Evacuated(SqlLosses(database)), SqlVariables(database), leads=certainty, most=bounds.group_vms,
     )  # fmt: skip
     addresses = Addresses(fleet, driver.hosts)
     provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget)
@@ -310,7 +311,6 @@ def compose(
         media, storage.jobs, blobs, trash, directory, updates, library, attachments, assignments, states, room, sources,
         reservations, conversions, usage, tasks, Mirroring(fleet, driver.mirrors, directory, attachments, library),
     )  # fmt: skip
-    times = times or Times()
     host = Host(
         driver.hosts, fleet, overview,
         certificate_expires=lambda: certificate.expires if certificate else None, monotonic=times.monotonic,

@@ -21,15 +21,25 @@ log = logging.getLogger(__name__)
 
 
 class Evacuation:
-    """Ends what is over, and says where a VM is started. `clock` is in Unix seconds."""
+    """Ends what is over, and says where a VM is started.
+
+    `carried` says what of its own a VM has elsewhere; `clock` is in Unix seconds.
+    """
 
     def __init__(
-        self, evacuated: Evacuated, hosts: WatchedHosts, builder: Builder, claims: Claims, clock: Callable[[], float]
+        self,
+        evacuated: Evacuated,
+        hosts: WatchedHosts,
+        builder: Builder,
+        claims: Claims,
+        carried: Callable[[Machine], str],
+        clock: Callable[[], float],
     ) -> None:
         self.evacuated = evacuated
         self._hosts = hosts
         self._builder = builder
         self._claims = claims
+        self._carried = carried
         self._clock = clock
 
     def reason(self, vm: Life) -> Reason | None:
@@ -106,7 +116,7 @@ class Evacuation:
             self._elsewhere(machine)
         except Refused as refused:
             return f"; it cannot be started elsewhere: {refused.message}"
-        return ": a start gives it to another host"
+        return f": a start gives it to another host{self._carried(machine)}"
 
     async def returned(self, host: HostId) -> bool:
         """It answers, and nothing runs there that is over. Whether it was dead until now."""

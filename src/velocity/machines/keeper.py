@@ -197,6 +197,7 @@ class Keeper(Life):
         spec = structs.replace(spec, **boot.told(self.machine.spec, chosen))
         wanted = State.PAUSED if hold else State.RUNNING
         plan.stop_here()
+        await self.context.bring(self.machine, host)
         self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
         run = structs.replace(run_of(self.machine.spec, spec), begun=UNSET if chosen is None else chosen)
         self.starting = True
@@ -376,8 +377,6 @@ class Keeper(Life):
             self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))
         elif self.unsettled and self.context.alter is not None:
             self.context.alter(self)
-
-    # Helpers
 
     def _check_there(self, *, runs: bool = False) -> None:
         if self.retired:

@@ -33,6 +33,10 @@ LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.ST
 """What was wanted of a run whose end is not known -> the state that is shown until a fact comes."""
 
 
+async def _nothing(_machine: Machine, _host: HostId) -> None:
+    """It is there already."""
+
+
 @dataclass(frozen=True)
 class KeeperContext:
     """What every keeper works with.
@@ -41,7 +45,8 @@ class KeeperContext:
     of a keeper becomes what it is to be; `begin_writing` is told of each start and what it may write to, `ended` of
     each run's end, `changed` of whatever is shown of a VM, `pressed` of each press of its power button, before it, and
     `resumed` when it goes on after a pause. `dead` says whether a host is confirmed dead, `over` why a run is over by
-    that, and `place` where a VM is started: where it is, or elsewhere if that host is dead; `rehome` has it there.
+    that, and `place` where a VM is started: where it is, or elsewhere if that host is dead; `bring` has there what is
+    kept for it, and `rehome` has it there.
     """
 
     host: HostId
@@ -61,6 +66,7 @@ class KeeperContext:
     dead: Callable[[HostId], bool] = lambda host: False
     over: Callable[[Life], Reason | None] = lambda vm: None
     place: Callable[[Machine], HostId] = lambda machine: machine.host
+    bring: Callable[[Machine, HostId], Awaitable[None]] = _nothing
     rehome: Callable[[Any, HostId], KeeperContext] | None = None
 
 

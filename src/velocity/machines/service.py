@@ -39,6 +39,7 @@ from velocity.machines.claims import Claim, Claims
 from velocity.machines.evacuated import Evacuated
 from velocity.machines.evacuation import Evacuation
 from velocity.machines.keeper import Keeper
+from velocity.machines.kept_variables import KeptVariables, VariablesStore
 from velocity.machines.life import KeeperContext
 from velocity.machines.live import LiveChanges
 from velocity.machines.mirrored import MirroredDisks
@@ -76,6 +77,7 @@ class Fleet:
         hypervisor: Hypervisor,
         hosts: AttachedHosts,
         evacuated: Evacuated,
+        variables: VariablesStore,
         *,
         leads: Leads,
         most: int = BOUNDS.group_vms,
@@ -105,7 +107,8 @@ class Fleet:
         )
         self.availability = Availability(leads, self._note_start)
         hosts.is_over = evacuated.is_gone
-        self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, clock)
+        self.variables = KeptVariables(variables, self.hosts, builder.reach, clock)
+        self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
         """Whether a run that no VM has now is of one that moves from host to host."""
@@ -148,6 +151,7 @@ class Fleet:
             dead=lambda host: host in self.evacuation.evacuated.dead,
             over=self.evacuation.reason,
             place=self.evacuation.place,
+            bring=self.variables.bring,
             rehome=self._rehome,
         )
         return WatchedHost(host, observer, context, keepers)
@@ -192,6 +196,7 @@ class Fleet:
             self.claims.put(uuid4(), Claim(self._directory.line(one.gid), one.name, NOTHING, frozenset(), {}, {}))
         await loaded_all()
         await self.hosts.open()
+        self.variables.open(self.known)
         for keeper in self.all():
             self.availability.look(keeper)
 
@@ -214,6 +219,7 @@ class Fleet:
         """Let go of the VMs, which go on; how many run is returned."""
         self.live.close()
         await self.availability.close()
+        await self.variables.close()
         for task in list(self._behind):
             task.cancel()
             await asyncio.wait({task})

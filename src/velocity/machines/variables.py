@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, AsyncIterator
 from uuid import UUID
 
 from velocity.machines.rules import CALL_DEADLINE
-from velocity.storage.port import HOST_POOL, Belongs, Storage, variables
+from velocity.storage.port import HOST_POOL, Belongs, Outgoing, Stat, Storage, variables
 
 PIECE = 1 << 20
 
@@ -15,24 +16,44 @@ async def copy_variables(source: Storage, of: UUID, target: Storage, to: UUID) -
 
     They are in place at once: of a machine that does not come to be they are to be forgotten, as after a crash.
     """
-    for one in (source, target):
-        await one.pools.open(HOST_POOL, (), (), (), deadline=CALL_DEADLINE)
-    (found,) = await source.blobs.stat(HOST_POOL, (variables(of),), deadline=CALL_DEADLINE)
+    (found,) = await look_at_variables(source, (of,))
     if found is None:
         return
     outgoing = await source.blobs.get(variables(of), deadline=CALL_DEADLINE)
     try:
-        incoming = await target.blobs.put(variables(to), deadline=CALL_DEADLINE)
-        try:
-            at = 0
-            while piece := await outgoing.read(at, PIECE):
-                await incoming.write(piece)
-                at += len(piece)
-            await incoming.finish()
-        finally:
-            await incoming.close()
+        await put_variables(target, to, _pieces(outgoing))
     finally:
         await outgoing.close()
+
+
+async def look_at_variables(storage: Storage, machines: tuple[UUID, ...]) -> tuple[Stat | None, ...]:
+    """Of each, in this order; None: it has none there."""
+    await storage.pools.open(HOST_POOL, (), (), (), deadline=CALL_DEADLINE)
+    return await storage.blobs.stat(HOST_POOL, tuple(map(variables, machines)), deadline=CALL_DEADLINE)
+
+
+async def read_variables(storage: Storage, of: UUID, size: int) -> bytes:
+    """So many bytes of them; fewer where they have become fewer."""
+    outgoing = await storage.blobs.get(variables(of), deadline=CALL_DEADLINE)
+    try:
+        found = bytearray()
+        while len(found) < size and (piece := await outgoing.read(len(found), min(PIECE, size - len(found)))):
+            found += piece
+        return bytes(found)
+    finally:
+        await outgoing.close()
+
+
+async def put_variables(target: Storage, to: UUID, pieces: AsyncIterable[bytes]) -> None:
+    """In the place of those that it may have there."""
+    await target.pools.open(HOST_POOL, (), (), (), deadline=CALL_DEADLINE)
+    incoming = await target.blobs.put(variables(to), deadline=CALL_DEADLINE)
+    try:
+        async for piece in pieces:
+            await incoming.write(piece)
+        await incoming.finish()
+    finally:
+        await incoming.close()
     await target.trash.settle(variables(to), Belongs.KEPT, deadline=CALL_DEADLINE)
 
 
@@ -40,3 +61,10 @@ async def drop_variables(storage: Storage, of: UUID) -> None:
     """Of a machine that has not come to be."""
     await storage.trash.lift(variables(of), deadline=CALL_DEADLINE)
     await storage.trash.settle(variables(of), Belongs.NOWHERE, deadline=CALL_DEADLINE)
+
+
+async def _pieces(outgoing: Outgoing) -> AsyncIterator[bytes]:
+    at = 0
+    while piece := await outgoing.read(at, PIECE):
+        yield piece
+        at += len(piece)

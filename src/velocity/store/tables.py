@@ -212,6 +212,17 @@ machines = Table(
 )
 """`tried_epoch`: the highest that was given for a run on another host, whether it came to be or not."""
 
+firmware_variables = Table(
+    "firmware_variables",
+    metadata,
+    Column("machine", Text, primary_key=True),
+    Column("modified", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Of machines that other hosts could start, packed, for when their own is lost."""
+
 host_moves = Table(
     "host_moves",
     metadata,

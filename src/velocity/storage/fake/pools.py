@@ -22,11 +22,12 @@ T = TypeVar("T")
 
 
 class FakeContent:
-    """An object's: zeros but for what was written."""
+    """An object's: zeros but for what was written. `writes` counts how often, which is its clock."""
 
     def __init__(self, size: int = 0, data: bytes = b"") -> None:
         self.size = max(size, len(data))
         self.data = bytearray(data)
+        self.writes = 0
 
     def read(self, offset: int, length: int) -> bytes:
         length = max(0, min(length, self.size - offset))
@@ -40,6 +41,7 @@ class FakeContent:
         self.data = self.data.ljust(max(self.size, offset), b"\0")
         self.data[offset : offset + len(piece)] = piece
         self.size = len(self.data)
+        self.writes += 1
 
     def cut(self, size: int) -> None:
         self.data = self.data.ljust(self.size, b"\0")[:size]
@@ -47,7 +49,7 @@ class FakeContent:
 
     @property
     def stat(self) -> Stat:
-        return Stat(self.size, -(-len(self.data.rstrip(b"\0")) // BLOCK) * BLOCK, 0.0)
+        return Stat(self.size, -(-len(self.data.rstrip(b"\0")) // BLOCK) * BLOCK, self.writes)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,188 @@
+"""Firmware variables that outlive their host: copies in the database, of the VMs that another host could start."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+from uuid import UUID
+
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.attached import TIME, AttachedHost
+from velocity.hypervisor.port import HostId
+from velocity.machines.keeper import Keeper
+from velocity.machines.reach import Reach
+from velocity.machines.rules import CALL_DEADLINE, Machine
+from velocity.machines.variables import look_at_variables, put_variables, read_variables
+from velocity.machines.watched import WatchedHosts
+from velocity.storage.port import Belongs, Stat, variables
+
+log = logging.getLogger(__name__)
+
+EVERY = 10.0
+"""Seconds between two looks at whether they have changed."""
+PAUSE = 60.0
+"""Seconds from one copy of a VM that runs to the next: its guest may change them as often as it likes."""
+MOST = 4 << 20
+"""Bytes that are copied of a machine. Those of the distributions' firmware are at most a quarter of it."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """By which a change of the file shows: when it was written to, in microseconds by its host's clock, and its size."""
+
+    modified: int
+    size: int
+
+    @classmethod
+    def of(cls, stat: Stat) -> Mark:
+        return cls(round(stat.modified * 1e6), stat.size)
+
+
+@dataclass(frozen=True)
+class KeptCopy:
+    """What is kept of a machine. `at`: the unix time as of which it is what its host had."""
+
+    mark: Mark
+    at: float
+
+
+class VariablesStore(Protocol):
+    """Each call is one transaction; what returns is durable."""
+
+    def load(self, known: Collection[str]) -> Mapping[UUID, KeptCopy]:
+        """All that is kept. Of machines that are not among the `known` uuids it goes; none known: all stays."""
+
+    async def keep(self, machine: UUID, kept: KeptCopy, data: bytes) -> None:
+        """In the place of what was kept of it."""
+
+    async def read(self, machine: UUID) -> bytes:
+        """Empty: nothing is kept of it."""
+
+    async def forget(self, machine: UUID) -> None: ...
+
+
+class KeptVariables:
+    """Keeps them, and brings them to the host on which a VM is started after its own was lost.
+
+    A file is copied when it has stood still for a look, and is the same after the copy as before: QEMU writes to it
+    when its guest wants, and what is read of it meanwhile may be half of one.
+    """
+
+    def __init__(self, store: VariablesStore, hosts: WatchedHosts, reach: Reach, clock: Callable[[], float]) -> None:
+        """`clock` is in Unix seconds."""
+        self._store = store
+        self._hosts = hosts
+        self._reach = reach
+        self._clock = clock
+        self.pause = PAUSE
+        self._kept: dict[UUID, KeptCopy] = {}
+        self._seen: dict[UUID, Mark] = {}
+        """As of the last look."""
+        self._taken: dict[UUID, float] = {}
+        """When each was copied last, in Unix seconds."""
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self, known: Collection[str]) -> None:
+        """`known` are the uuids of all machines that there are, those in the trash included."""
+        self._kept = dict(self._store.load(known))
+        self._task = asyncio.create_task(self._look_ever())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _look_ever(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.look()
+            except Exception:  # a fault of ours: the next look is another try
+                log.exception("firmware variables could not be looked at")
+
+    async def look(self) -> None:
+        """Once, at those on all hosts that respond."""
+        if self._hosts.attached.many:
+            there = [one for one in self._hosts.attached.all() if one.host not in self._hosts.attached.silent]
+            await asyncio.gather(*map(self._look_at, there))
+
+    async def _look_at(self, one: AttachedHost) -> None:
+        keepers = [keeper for keeper in self._hosts.of(one.host).keepers.values() if self._may_go(keeper)]
+        if not keepers:
+            return
+        try:
+            found = await look_at_variables(one.storage, tuple(keeper.machine.uuid for keeper in keepers))
+            for keeper, stat in zip(keepers, found, strict=True):
+                if stat is not None:
+                    await self._consider(one, keeper, Mark.of(stat))
+        except Refused as refused:
+            log.warning("the firmware variables on %s cannot be copied now: %s", one.name, refused.message)
+
+    def _may_go(self, keeper: Keeper) -> bool:
+        """Whether other hosts have all that it needs."""
+        is_shared = self._hosts.attached.pool_hosts.is_shared
+        stays = keeper.retired or keeper.passage.moving is not None
+        return not stays and all(map(is_shared, self._reach.pools(keeper.machine.spec)))
+
+    async def _consider(self, one: AttachedHost, keeper: Keeper, mark: Mark) -> None:
+        uuid, now = keeper.machine.uuid, self._clock()
+        before, self._seen[uuid] = self._seen.get(uuid), mark
+        kept = self._kept.get(uuid)
+        if kept is not None and kept.mark == mark:
+            self._kept[uuid] = replace(kept, at=now)
+        elif before == mark and not (keeper.lives and now - self._taken.get(uuid, 0) < self.pause):
+            await self._take(one, keeper, KeptCopy(mark, now))
+
+    async def _take(self, one: AttachedHost, keeper: Keeper, kept: KeptCopy) -> None:
+        uuid = keeper.machine.uuid
+        self._taken[uuid] = kept.at
+        if kept.mark.size > MOST:
+            log.warning("vm %d: its firmware variables are too large to be copied", keeper.machine.vmid)
+            return
+        data = await read_variables(one.storage, uuid, kept.mark.size)
+        (after,) = await look_at_variables(one.storage, (uuid,))
+        if after is None or Mark.of(after) != kept.mark or len(data) != kept.mark.size:
+            return
+        packed = await asyncio.to_thread(zlib.compress, data)
+        if not keeper.retired and keeper.machine.host == one.host:
+            await self._store.keep(uuid, kept, packed)
+            self._kept[uuid] = kept
+
+    # For a start elsewhere
+
+    def told(self, machine: Machine) -> str:
+        """That a start elsewhere has them, and of when they are; empty: there are none."""
+        kept = self._kept.get(machine.uuid)
+        return "" if kept is None else f", with the firmware variables of {time.strftime(TIME, time.gmtime(kept.at))}"
+
+    async def bring(self, machine: Machine, host: HostId) -> None:
+        """They are on the host where it is about to be started. Raises `Refused`."""
+        if host == machine.host:
+            return
+        data = await self._store.read(machine.uuid)
+        one = self._hosts.attached.find(host)
+        if one is None or not data:
+            log.warning("vm %d: no firmware variables were kept, so they begin anew", machine.vmid)
+            return
+        try:
+            unpacked = await asyncio.to_thread(zlib.decompress, data)
+        except zlib.error:
+            raise Refused(Problem.UNAVAILABLE, "what is kept of its firmware variables cannot be read") from None
+        await one.storage.trash.settle(variables(machine.uuid), Belongs.NOWHERE, deadline=CALL_DEADLINE)  # of a crash
+        await put_variables(one.storage, machine.uuid, _whole(unpacked))
+        log.info("vm %d: it goes on%s", machine.vmid, self.told(machine))
+
+    async def forget(self, machine: UUID) -> None:
+        """It is removed for good."""
+        for known in (self._kept, self._seen, self._taken):
+            known.pop(machine, None)
+        await self._store.forget(machine)
+
+
+async def _whole(data: bytes) -> AsyncIterator[bytes]:
+    yield data
