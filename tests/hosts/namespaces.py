@@ -226,15 +226,18 @@ class RealHosts:
     def serve(self, *more: str) -> None:
         """On `a`, as a service, with the settings of docs/many-hosts.md and these lines."""
         a = self["a"]
-        cert, key = certificate(a.address).write(a.place)
-        settings = a.place / "etc" / "velocity"
-        cert.rename(settings / "a.crt")
-        key.rename(settings / "a.key")
-        lines = [f'listen = "0.0.0.0:{PORT}"', 'tls_cert = "/etc/velocity/a.crt"', 'tls_key = "/etc/velocity/a.key"']
-        lines += [f'root_password = "{PASSWORD}"', 'accelerator = "tcg"', *more]
-        (settings / "velocity.toml").write_text("\n".join(lines) + "\n")
+        self.let_reach("a", f'root_password = "{PASSWORD}"', *more)
         a.ok(a.ok("velocity service install --timeout 2 --config /etc/velocity/velocity.toml"))
         self.sign_in()
+
+    def let_reach(self, name: str, *more: str) -> None:
+        """The settings of a server that others reach, and these lines."""
+        host = self[name]
+        cert, key = certificate(host.address).write(host.place)
+        for file, kind in ((cert, "crt"), (key, "key")):
+            file.rename(host.place / "etc" / "velocity" / f"{name}.{kind}")
+        tls = [f'tls_cert = "/etc/velocity/{name}.crt"', f'tls_key = "/etc/velocity/{name}.key"']
+        self.configure(name, f'listen = "0.0.0.0:{PORT}"', *tls, *more)
 
     def join(self, name: str, *more: str, kind: str = "--node") -> None:
         """By the commands of docs/many-hosts.md. `kind`: what is installed; none: a server, that stands by."""
@@ -246,7 +249,7 @@ class RealHosts:
         self.until(name, "online")
 
     def configure(self, name: str, *more: str) -> None:
-        """The settings of a node that has but what it needs, and these lines."""
+        """The settings of a host that has but what it needs, and these lines."""
         lines = ['accelerator = "tcg"', *more]
         (self[name].place / "etc" / "velocity" / "velocity.toml").write_text("\n".join(lines) + "\n")
 
@@ -261,9 +264,9 @@ class RealHosts:
         way = self._undo.enter_context(own_server.way(Settings(data_dir=host.data)))
         return self._undo.enter_context(Client(f"https://{host.address}:{PORT}", uds=way))
 
-    def until_served(self) -> None:
-        """Returns when the server can be asked, also for the first time after another start."""
-        file = self["a"].data / own_server.SOCKET
+    def until_served(self, name: str = "a") -> None:
+        """Returns when the server on that host can be asked, also for the first time after another start."""
+        file = self[name].data / own_server.SOCKET
 
         def listens() -> bool:
             with socket.socket(socket.AF_UNIX) as probe:

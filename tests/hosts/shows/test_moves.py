@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.namespaces import SERVER, RealHosts, real_hosts
+from tests.hosts.namespaces import NODE, SERVER, RealHosts, real_hosts
 from tests.hosts.shows.looking import Shell, counted, phase, states, unheard
 from tests.patience import at_last
 from velocity.cli.demo.guest import Guest
@@ -62,8 +62,18 @@ class Moving:
     def where(self) -> list[str]:
         return self.hosts.running().get(self.uuid, [])
 
+    def to(self, host: str) -> None:
+        """Have it there, if it is not."""
+        if self.where() != [host]:
+            tid = self.client.move_vm_to_host(vmid=self.vmid, host=self.hosts.number(host)).tid
+            assert self.ended(tid) is TaskState.DONE
+            at_last(lambda: self.where() == [host], "the end of what it left")
+
+    def task_ended(self, tid: int) -> bool:
+        return self.client.show_task(tid=tid).state is not TaskState.RUNNING
+
     def ended(self, tid: int) -> TaskState:
-        at_last(lambda: self.client.show_task(tid=tid).state is not TaskState.RUNNING, "the end of the move")
+        at_last(lambda: self.task_ended(tid), "the end of the move")
         return self.client.show_task(tid=tid).state
 
     def shares(self) -> Path:
@@ -129,9 +139,76 @@ def test_a_move_whose_link_is_cut_in_the_middle_leaves_the_guest_where_it_is(mov
     assert hosts.state(moving.vmid) == "RUNNING"
 
 
+def kill_qemu(moving: Moving) -> None:
+    b = moving.hosts["b"]
+    b.ok(f"kill -9 {b.guests()[moving.uuid]}")
+
+
+def cut(moving: Moving) -> None:
+    moving.hosts["b"].cut()
+
+
+def kill_node(moving: Moving) -> None:
+    moving.hosts["b"].kill(NODE)
+
+
+def kill_server(moving: Moving) -> None:
+    """It leads the source's host, too."""
+    moving.hosts["a"].kill(SERVER)
+    moving.hosts.until_served()
+    moving.shell = Shell(moving.hosts.console(moving.vmid))
+
+
+BROKEN = [
+    ("disks", kill_qemu), ("disks", kill_node), ("disks", kill_server),
+    ("memory", kill_qemu), ("memory", cut), ("memory", kill_node), ("memory", kill_server),
+    ("handing over", cut), ("handing over", kill_node),
+]  # fmt: skip
+"""In which phase of a move what happens. Who kills a QEMU just after the hand-over may kill the guest itself."""
+
+
+@pytest.mark.holds("MANY-374")
+@pytest.mark.parametrize(("at", "breaks"), BROKEN, ids=lambda one: one if isinstance(one, str) else one.__name__)
+def test_a_move_that_is_broken_in_any_phase_leaves_one_guest_that_runs_and_nothing_else(
+    moving: Moving, at: str, breaks: Callable[[Moving], None], say: Say
+) -> None:
+    """That it can be moved afterwards is seen by the next of these, and by the shows that follow."""
+    hosts, b = moving.hosts, moving.hosts["b"]
+    moving.to("a")
+    hosts.switch.slow(b, 100)
+    with counted(hosts, moving.uuid) as looks:
+        try:
+            tid = moving.client.move_vm_to_host(vmid=moving.vmid, host=hosts.number("b")).tid
+            if at == "handing over":
+                at_last(lambda: phase(hosts["a"], moving.uuid) not in (None, "sending"), "that it is handed over")
+            else:
+                at_last(lambda: moving.client.show_task(tid=tid).phase == at, f"the phase {at}")
+                at_last(lambda: len(moving.where()) == 2, "what waits for it")
+            breaks(moving)
+            begun = time.monotonic()
+            if at != "handing over":  # else it may be there that it goes on
+                moving.shell.goes_on()
+        finally:
+            b.heal()
+            hosts.switch.fast(b)
+        hosts.until("b", "online")
+        at_last(lambda: moving.task_ended(tid), "the end of the move")
+        at_last(lambda: len(moving.where()) == 1, "the end of one of the two")
+        moving.shell.goes_on()
+        say(f"hosts: {breaks.__name__} in the phase {at}: without a tick for {moving.shell.gap(begun):.2f} s")
+    assert looks.processes == 2
+    (there,) = moving.where()
+    assert there == "a" or at == "handing over"
+    at_last(lambda: hosts.client.show_vm(vmid=moving.vmid).host.name == there, "where it is")
+    at_last(lambda: hosts.state(moving.vmid) == "RUNNING", "its state")
+    (left,) = {"a", "b"} - {there}
+    at_last(lambda: moving.files(left) == [] and moving.own(left) == [], "the removal of what was made for it")
+
+
 @pytest.mark.holds("MANY-164")
 def test_a_guest_with_a_disk_of_its_host_goes_to_another_host_unseen(moving: Moving, say: Say) -> None:
     """Its ticks, its console, its state and its disk go on; nothing of it is left, and nothing of it is on the wire."""
+    moving.to("a")
     hosts, shell = moving.hosts, moving.shell
     shell.run(f"({WRITES}) & true")
     with (
@@ -231,9 +308,7 @@ def test_a_guest_whose_host_is_silent_runs_elsewhere_once_that_is_fenced(moving:
     """Not before: the host still runs it, as its link alone is cut."""
     hosts, client, b, place = moving.hosts, moving.client, moving.hosts["b"], moving.storage.parent
     moving.shares()
-    if moving.where() == ["a"]:
-        assert moving.ended(client.move_vm_to_host(vmid=moving.vmid, host=hosts.number("b")).tid) is TaskState.DONE
-        at_last(lambda: moving.where() == ["b"], "the end of what it left")
+    moving.to("b")
     agent, asked, off = (place / name for name in ("fence_show", "asked", "off"))
     agent.write_text(AGENT)
     agent.chmod(0o755)
