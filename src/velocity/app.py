@@ -257,8 +257,7 @@ def compose(
     sources = Sources(library, attachments, states)
     usage = DiskUsage(storage.blobs, states, library)
     blobs, trash = storage.blobs, storage.trash
-    kept = settings.trash_days * 86_400
-    taken = MetricsFiles(settings.data_dir / "metrics")
+    kept, taken = settings.trash_days * 86_400, MetricsFiles(settings.data_dir / "metrics")
 
     async def forget(machine: Machine) -> None:
         await asyncio.to_thread(taken.remove, machine.uuid)
@@ -371,6 +370,7 @@ def compose(
         purging=purging,
         emptying=Emptying(SqlTrash(database), directory, trashed, purging, tasks),
         outcome=database.outcome,
+        leads=lambda: not database.lost,
         turns=turns,
         idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),
         history=history,

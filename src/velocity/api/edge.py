@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from velocity.api import errors
+from velocity.api import errors, health
 from velocity.api.browser import SecurityHeaders
 from velocity.api.console import console
 from velocity.api.dispatch import Dispatch
@@ -156,6 +156,7 @@ def application(
     rest = Starlette(
         routes=[
             Route("/openapi.json", openapi, methods=["GET"]),
+            Route(health.PATH, health.serving(services.leads, lambda: services.outcome.unknown), methods=["GET"]),
             Route(media.DOWNLOAD.path + "/{mid}", Download(services), methods=["GET"]),
             *Tus(services).routes(),
             WebSocketRoute(CONSOLE_PATH + "{ticket}", open_console),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from velocity.api import errors
+from velocity.api import errors, health
 from velocity.api.browser import SecurityHeaders
 from velocity.contract.operation import COMMON
 from velocity.contract.problems import Problem
@@ -21,6 +21,9 @@ def standing_by(leader: Callable[[], str]) -> ASGIApp:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1013})  # try again later
+            return
+        if scope["path"].rstrip("/") == health.PATH:
+            await health.answer(health.Health.STANDBY)(scope, receive, SecurityHeaders(scope, send))
             return
         name = leader()
         who = f"the one of the host {name} leads" if name else "another one leads"

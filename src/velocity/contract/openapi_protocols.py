@@ -36,6 +36,7 @@ def paths(describe: Describe, of_events: dict[str, Any]) -> dict[str, dict[str, 
             **{method: _tus(describe, method) for method in _TUS_VERBS},
         },
         "/openapi.json": {"get": _document(describe)},
+        "/health": {"get": _health(describe)},
     }
 
 
@@ -132,6 +133,22 @@ def _document(describe: Describe) -> Described:
         "security": [],
         "responses": {
             "200": _answer("OpenAPI 3.1", "application/json", {"type": "object"}),
+            **{status: describe(metrics.EXPOSITION, "")["responses"][status] for status in ("405", "429", "503")},
+        },
+    }
+
+
+def _health(describe: Describe) -> Described:
+    told = {"type": "object", "properties": {"status": {"type": "string", "const": "leading"}}, "required": ["status"]}
+    return {
+        "operationId": "health",
+        "summary": "Show whether this server leads, for load balancers",
+        "description": "No permission is needed, and no database is asked. 503 where another server leads (`status` "
+        "`standby`), or it cannot serve now (`not ready`).",
+        "tags": ["health"],
+        "security": [],
+        "responses": {
+            "200": _answer("it leads", "application/json", told),
             **{status: describe(metrics.EXPOSITION, "")["responses"][status] for status in ("405", "429", "503")},
         },
     }

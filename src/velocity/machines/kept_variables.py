@@ -33,7 +33,7 @@ MOST = 4 << 20
 
 @dataclass(frozen=True)
 class Mark:
-    """By which a change of the file shows: when it was written to, in microseconds by its host's clock, and its size."""
+    """By which a change of the file shows: when it was written to, in microseconds of its clock, and its size."""
 
     modified: int
     size: int

@@ -113,6 +113,7 @@ class Services:
     lag: Lag
     events: Events
     outcome: Outcome
+    leads: Callable[[], bool]
     turns: Turns
     nics: Sequence[NicSetting]
 
