@@ -63,7 +63,7 @@ def membership(
 
     def own() -> Known:
         facts = mine.hypervisor.hosts.about(mine.host)
-        return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0, API)
+        return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0, API, settings.uid_base)
 
     def join_oneself(own: Member, authority: Sealed) -> Member:
         from velocity.node import joining  # certificates, as above

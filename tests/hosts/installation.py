@@ -43,6 +43,7 @@ class NotedHosts:
         self.there: dict[HostId, AttachedHost] = {}
         self.doubted: list[HostId] = []
         self.silent: dict[HostId, int] = {}
+        self.ahead: dict[HostId, int] = {}
         self.deaths: dict[HostId, Death] = {}
         self.expected: dict[HostId, str] = {}
 

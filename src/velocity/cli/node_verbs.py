@@ -77,6 +77,7 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
         ("address", now.address),
         ("hostname", now.hostname),
         ("velocity", now.version),
+        ("clock", _clock(now)),
         ("hypervisor", now.hypervisor),
         ("accelerator", now.accelerator),
         ("cpus", _cpus(now)),
@@ -96,6 +97,13 @@ def _copy(now: NodeInfo) -> object:
         return UNSET
     kept = "none yet" if isinstance(now.copied, UnsetType) else f"of {_time(now.copied)}"
     return kept if now.copy_message is UNSET else f"{kept}; {now.copy_message}"
+
+
+def _clock(now: NodeInfo) -> object:
+    """How far it is off."""
+    if isinstance(now.clock_ahead, UnsetType):
+        return UNSET
+    return f"{abs(now.clock_ahead)} s {'ahead of' if now.clock_ahead > 0 else 'behind'} the server's"
 
 
 def _cpus(now: NodeInfo) -> str | UnsetType:

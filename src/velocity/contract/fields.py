@@ -90,6 +90,13 @@ Mac = Annotated[
 ]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
 UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
+ClockAhead = Annotated[
+    int,
+    Meta(
+        description="seconds that the host's clock is ahead of the server's, below 0 behind; absent: less than 5, or "
+        "not known"
+    ),
+]
 Balloon = Annotated[
     bool, Meta(description="memory that the guest frees goes back to the host, with hardware 2 and newer")
 ]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Mpid, PoolState, UnixTime, Vmid
+from velocity.contract.fields import Bytes, ClockAhead, Mpid, PoolState, UnixTime, Vmid
 from velocity.contract.operation import Failure, Holds, Method, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.placement import HostNumber
@@ -59,6 +59,7 @@ class HostSummary(Wire, frozen=True):
     unreachable_since: (
         Annotated[UnixTime, Meta(description="it has not responded since then; absent: it responds")] | UnsetType
     ) = UNSET
+    clock_ahead: ClockAhead | UnsetType = UNSET
 
 
 class ShowHost(Wire, frozen=True):

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract import names
-from velocity.contract.fields import UnixTime
+from velocity.contract.fields import ClockAhead, UnixTime
 from velocity.contract.operation import (
     Anyone,
     Change,
@@ -121,6 +121,7 @@ class NodeInfo(Wire, frozen=True):
     ) = UNSET
     dead: NodeDeath | UnsetType = UNSET
     fence: Annotated[NodeFence, Meta(description="absent: no fence agent is set")] | UnsetType = UNSET
+    clock_ahead: ClockAhead | UnsetType = UNSET
     version: Annotated[str, Meta(description="of Velocity there; absent: never heard")] | UnsetType = UNSET
     hostname: str | UnsetType = UNSET
     hypervisor: str | UnsetType = UNSET

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from velocity.access.rules import ROOT_GROUP
 from velocity.changes import Changes
@@ -77,6 +77,10 @@ class AttachedAreas:
     @property
     def silent(self) -> Mapping[HostId, int]:
         return self.hosts.silent
+
+    @property
+    def ahead(self) -> MutableMapping[HostId, int]:
+        return self.hosts.ahead
 
     @property
     def deaths(self) -> Mapping[HostId, Death]:

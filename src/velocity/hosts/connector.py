@@ -26,6 +26,8 @@ AGAIN = (0.25, 2.0)
 """Seconds after the first failure, and after many."""
 REDIAL = 8
 """Failures after which the connection is made anew."""
+OFF = 5
+"""Seconds from which on a host's clock is told to be another one than ours. An answer may take a while itself."""
 NO_FACTS = HostFacts("", "", "", "", "", (), {}, 0, 0)
 """Of a host that was never heard, and so is attached nowhere."""
 
@@ -101,6 +103,9 @@ class Connector:
             return way.trouble
         return _no_way(self._roster.get(host))
 
+    def ahead(self, host: HostId) -> int:
+        return self._attaching.ahead.get(host, 0)
+
     def node(self, host: HostId) -> NodeCalls | None:
         """The node of a host that answers."""
         way = self._ways.get(host)
@@ -130,7 +135,9 @@ class Connector:
         while self._roster.find(host) is not None:
             way.poke.clear()
             try:
+                asked = time.time()
                 hello = await way.link.node.hello(API, deadline=DEADLINE)
+                self._compare(host, _ahead(hello, (asked + time.time()) / 2))
                 await self._heard(host, way, hello)
                 failures = 0
             except (HypervisorError, Refused) as error:
@@ -166,6 +173,17 @@ class Connector:
             await self._settle(way, member, hello.serial)
         elif self._is_due(hello):
             await self._renew(way, member)
+
+    def _compare(self, host: HostId, ahead: int) -> None:
+        """Its clock and ours. Told again only when it is another difference, not a longer way."""
+        known = self._attaching.ahead.get(host, 0)
+        if bool(ahead) == bool(known) and abs(ahead - known) < OFF:
+            return
+        self._attaching.ahead.pop(host, None)
+        if ahead:
+            self._attaching.ahead[host] = ahead
+            log.warning("the clock of %s is %d seconds ahead of this server's", self._roster.get(host).name, ahead)
+        self._roster.tell(host)
 
     async def _lost(self, host: HostId, way: JoinedHost, words: str) -> None:
         member = self._roster.get(host)
@@ -225,6 +243,11 @@ class Connector:
         await self._store.note(member)
         if way.at != (member.address, serial):
             await self._redirect(way, member.address, serial)
+
+
+def _ahead(hello: Hello, now: float) -> int:
+    seconds = round(hello.now - now) if hello.now else 0
+    return seconds if abs(seconds) >= OFF else 0
 
 
 def _words(member: Member, error: Exception) -> str:

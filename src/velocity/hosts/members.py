@@ -22,7 +22,10 @@ OWN_NAME = "this host"
 
 
 class Hello(Value, frozen=True):
-    """What a node tells of itself. The certificate's times are in unix seconds, its serial in hexadecimal digits."""
+    """What a node tells of itself. The certificate's times are in unix seconds, its serial in hexadecimal digits.
+
+    `now` is its time, in unix seconds, and `uid_base` the first uid of its guests; 0: it is too old to tell.
+    """
 
     api: int
     uuid: UUID
@@ -34,6 +37,8 @@ class Hello(Value, frozen=True):
     serial: str
     certificate_begins: int
     certificate_expires: int
+    now: float = 0.0
+    uid_base: int = 0
 
 
 class CopyMark(Value, frozen=True):
@@ -86,11 +91,19 @@ class Known(Struct, frozen=True):
     nics: dict[int, str]
     certificate_expires: int
     api: int = OLDEST
+    uid_base: int = 0
 
     @classmethod
     def of(cls, hello: Hello) -> Known:
         return cls(
-            hello.version, hello.hostname, hello.facts, hello.pools, hello.nics, hello.certificate_expires, hello.api
+            hello.version,
+            hello.hostname,
+            hello.facts,
+            hello.pools,
+            hello.nics,
+            hello.certificate_expires,
+            hello.api,
+            hello.uid_base,
         )
 
 

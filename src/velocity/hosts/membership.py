@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from velocity.hosts.lost import LostHosts
 from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStore, Sealed
 from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
-from velocity.hosts.shown import shown
+from velocity.hosts.shown import Found, shown
 from velocity.hypervisor.port import HostId
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,9 @@ class Connections(Protocol):
 
     def trouble(self, host: HostId) -> str:
         """Why it does not answer; empty: it does."""
+
+    def ahead(self, host: HostId) -> int:
+        """Seconds that its clock is ahead of ours, below 0 behind; 0: it is right, or nobody knows."""
 
     async def close(self) -> None: ...
 
@@ -157,7 +160,8 @@ class Membership:
     def _shown(self, one: Member, count: Mapping[int, int]) -> nodes.NodeInfo:
         trouble = "" if one.own else self._connections.trouble(one.host)
         kept = self._copies.of(one) if one.keeps_copy and not one.own else None
-        return shown(one, count.get(one.host, 0), self._given(one.host), trouble, kept, self.lost)
+        found = Found(trouble, self._connections.ahead(one.host), _other_uids(one, self._roster))
+        return shown(one, count.get(one.host, 0), self._given(one.host), found, kept, self.lost)
 
     # Joining
 
@@ -349,3 +353,20 @@ def _warnings(urls: list[str]) -> list[str]:
 
 
 HERE = ("127.", "localhost", "[::1]")
+
+
+def _other_uids(one: Member, others: Iterable[Member]) -> str:
+    """That a host which shares a pool with it gives its guests other uids; empty: none does."""
+    if one.own or one.known is None or not one.known.uid_base:
+        return ""
+    mine = {pool.mpid: pool.name for pool in one.known.pools if pool.shared}
+    for other in others:
+        if other.host == one.host or other.known is None or other.known.uid_base in (0, one.known.uid_base):
+            continue
+        for pool in other.known.pools:
+            if pool.shared and pool.mpid in mine:
+                return (
+                    f"its uid_base is {one.known.uid_base}, and that of {other.name}, with which it shares the pool "
+                    f"{mine[pool.mpid]!r}, {other.known.uid_base}: set the same on both, while no VM runs there"
+                )
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,10 @@ class Attaching(Protocol):
     @property
     def silent(self) -> Mapping[HostId, int]:
         """The hosts that do not answer, each with the time since when, in Unix seconds."""
+
+    @property
+    def ahead(self) -> MutableMapping[HostId, int]:
+        """Those whose clock is wrong: the seconds that it is ahead of ours, below 0 behind. Who asks hosts says so."""
 
     @property
     def deaths(self) -> Mapping[HostId, Death]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from msgspec import UNSET
 
 from velocity.access.rules import Amount
@@ -11,8 +13,17 @@ from velocity.hosts.lost import LostHosts
 from velocity.hosts.members import API, Known, Member
 
 
-def shown(one: Member, vms: int, given: Amount, trouble: str, kept: KeptCopy | None, lost: LostHosts) -> nodes.NodeInfo:
-    """`vms` belong to it and were `given` that. `trouble`: why it does not answer; `kept`: its copy of the database."""
+@dataclass(frozen=True)
+class Found:
+    """What is found of a host. `trouble`: why it does not answer; `ahead`: its clock, in seconds; `uids`: see there."""
+
+    trouble: str
+    ahead: int
+    uids: str
+
+
+def shown(one: Member, vms: int, given: Amount, found: Found, kept: KeptCopy | None, lost: LostHosts) -> nodes.NodeInfo:
+    """`vms` belong to it and were `given` that. `kept`: its copy of the database."""
     known = one.known
     facts: dict[str, object] = {}
     if known is not None:
@@ -30,10 +41,12 @@ def shown(one: Member, vms: int, given: Amount, trouble: str, kept: KeptCopy | N
     if not one.own:
         facts |= {"uuid": one.uuid, "address": one.address or UNSET, "joined": one.joined or UNSET}
         facts |= {"certificate_expires": known.certificate_expires or UNSET} if known else {}
-        facts |= {"since": one.heard} if trouble and one.heard else {}
+        facts |= {"since": one.heard} if found.trouble and one.heard else {}
     if kept is not None:
         facts |= {"keeps_copy": True, "copied": kept.at or UNSET, "copy_message": kept.trouble or UNSET}
+    facts |= {"clock_ahead": found.ahead} if found.ahead else {}
     facts |= lost.shown(one)
+    told = found.trouble or _version(known), _clock(found.ahead), found.uids
     return nodes.NodeInfo(
         host=one.host,
         name=one.name,
@@ -46,9 +59,24 @@ def shown(one: Member, vms: int, given: Amount, trouble: str, kept: KeptCopy | N
         memory_given_mib=given.memory_mib,
         pools=[nodes.NodePool(mpid=pool.mpid, name=pool.name) for pool in known.pools] if known else [],
         nics=[nodes.NodeNic(nicid=nicid, identifier=name) for nicid, name in known.nics.items()] if known else [],
-        message=trouble or _version(known) or UNSET,
+        message="; ".join(filter(None, told)) or UNSET,
         **facts,  # type: ignore[arg-type]
     )
+
+
+def _clock(ahead: int) -> str:
+    """That it is wrong, and what follows; empty: it is not."""
+    if not ahead:
+        return ""
+    where = "ahead of" if ahead > 0 else "behind"
+    return (
+        f"its clock is {_far(abs(ahead))} {where} this server's: let both keep the time (systemd-timesyncd or chrony), "
+        "as certificates and the clocks of guests depend on it"
+    )
+
+
+def _far(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
 
 
 def _version(known: Known | None) -> str:

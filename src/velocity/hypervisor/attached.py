@@ -70,6 +70,8 @@ class AttachedHosts:
         """The hosts that calls for shared pools go to."""
         self.silent: dict[HostId, int] = {}
         """Those that do not answer, each with the time since when, in Unix seconds."""
+        self.ahead: dict[HostId, int] = {}
+        """Those whose clock is wrong: the seconds that it is ahead of ours, below 0 behind."""
         self.absent: dict[HostId, str] = {}
         """The names of those that have joined and cannot be attached, as there is no way to them."""
         self.is_over: Callable[[Incarnation], bool] = lambda who: False
@@ -98,6 +100,7 @@ class AttachedHosts:
     def remove(self, host: HostId) -> None:
         """It is no more. What another declares under the same number comes to the fore."""
         del self.by_id[host]
+        self.ahead.pop(host, None)
         self.many = len(self.by_id) > 1
         self.pool_hosts.remove(host)
 

@@ -141,6 +141,7 @@ class Host:
             memory_mib=self._hosts.about(one.host).memory,
             memory_given_mib=self._fleet.claims.given(one.host).memory_mib,
             unreachable_since=self._attached.silent.get(one.host, UNSET),
+            clock_ahead=self._attached.ahead.get(one.host, UNSET),
         )
 
     def _unasked_writers(self, sees: Callable[[int], bool]) -> list[UnaskedWriter]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -53,6 +54,8 @@ class Agent:
             serial=now.serial,
             certificate_begins=now.begins,
             certificate_expires=now.expires,
+            now=time.time(),
+            uid_base=self._settings.uid_base,
         )
 
     async def request(self, *, deadline: float) -> bytes:

@@ -96,6 +96,16 @@ const HOST = {
 } as HostInfo;
 const DAY = 86_400;
 
+test("a host whose clock is wrong, unless it does not respond anyway", () => {
+  const vms = { total: 1, running: 1 };
+  const b = { id: 2, name: "b", duty: "active" as const, vms, memory_mib: 1, memory_given_mib: 0, clock_ahead: -180 };
+  const [matter] = matters([], [], [], { ...HOST, hosts: [b] });
+  expect(matter?.title).toBe("The clock of host b is wrong");
+  expect(matter?.message).toContain("It is 3 min behind the server's");
+  const silent = matters([], [], [], { ...HOST, hosts: [{ ...b, unreachable_since: 1 }] });
+  expect(silent.map((one) => one.title)).toEqual(["Host b does not respond"]);
+});
+
 test("the host's memory and its CPUs", () => {
   expect(matters([], [], [], HOST)).toEqual([]);
   expect(matters([], [], [], { ...HOST, memory_free_mib: 10 })).toHaveLength(1);

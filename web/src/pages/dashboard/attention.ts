@@ -1,7 +1,7 @@
 /** What a person should look at first: what hurts most stands first. */
 import type { Vm } from "@/api/live";
 import type { HostInfo, HostSummary, TaskInfo } from "@/api/schema";
-import { ago, bytes, capital, count, mib, percent } from "@/ui/format";
+import { ago, bytes, capital, count, duration, mib, percent } from "@/ui/format";
 import { vmProblem } from "@/ui/vmProblem";
 import { titleOf } from "../tasks/words";
 import { type PoolUsage, share } from "./poolUsage";
@@ -122,7 +122,7 @@ function ofRoom(room: PoolUsage): Matter[] {
 }
 
 function ofHost(host: HostInfo): Matter[] {
-  const all: Matter[] = (host.hosts ?? []).flatMap(ofSilence);
+  const all: Matter[] = [...(host.hosts ?? []).flatMap(ofSilence), ...(host.hosts ?? []).flatMap(ofClock)];
   if (host.memory_free_mib <= SCARCE_MEMORY * host.memory_mib)
     all.push({
       key: "memory",
@@ -151,6 +151,19 @@ function ofSilence({ id, name, unreachable_since: since, vms }: HostSummary): Ma
       title: `Host ${name} does not respond`,
       message: `Since ${ago(since)}. Its ${count(vms.total, "VM")} may still be running: they are shown as they were last.`,
       to: `/vms?host=${id}`,
+    },
+  ];
+}
+
+function ofClock({ id, name, clock_ahead: ahead, unreachable_since: since }: HostSummary): Matter[] {
+  if (ahead === undefined || since !== undefined) return [];
+  return [
+    {
+      key: `clock-${id}`,
+      danger: false,
+      title: `The clock of host ${name} is wrong`,
+      message: `It is ${duration(Math.abs(ahead))} ${ahead > 0 ? "ahead of" : "behind"} the server's: let both keep the time.`,
+      to: "/hosts",
     },
   ];
 }
