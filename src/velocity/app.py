@@ -311,7 +311,7 @@ def compose(
         reservations, conversions, usage, tasks, Mirroring(fleet, driver.mirrors, directory, attachments, library),
     )  # fmt: skip
     host = Host(
-        driver.hosts, fleet, overview,
+        driver.hosts, fleet, overview, settings.data_dir,
         certificate_expires=lambda: certificate.expires if certificate else None, monotonic=times.monotonic,
     )  # fmt: skip
     areas = Areas(directory, pools, library, attachments, assignments, quotas, usage, fleet, tasks)

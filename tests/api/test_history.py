@@ -48,6 +48,36 @@ async def test_what_is_done_and_what_is_refused(w: World) -> None:
         assert secret not in text
 
 
+@pytest.mark.holds("PAGE-360", "TEAM-10")
+async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> None:
+    gid = await w.group("a")
+    vmid = await w.vm("vm", gid)
+    told = {
+        "notes": "the safe's number",
+        "cloud_init": {"user_data": f"#cloud-config\n# {PASSWORD}"},
+        "host_labels": ["disk=hidden"],
+    }
+    await w.ok("PATCH", "/v/vm", vmid=vmid, cpus=2, memory_mib=128, autostart=True, ha="restart", name="a b", **told)
+    shown = await w.ok("POST", "/v/vm", vmid=vmid)
+    await w.ok("PATCH", "/v/vm", vmid=vmid, max_cpus=4, revision=shown["revision"])
+    await w.refused("PATCH", "/v/vm", vmid=vmid, memory_mib=1 << 40)
+    mid = await w.medium()
+    await w.ok("PATCH", "/m/media", mid=mid, size=2 << 20, readonly=True)
+    await w.ok("PUT", "/u/group/quota", gid=gid, cpus=8, vms=1)
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1 << 30, write=True)
+    found = await entries(w, limit=7)
+    assert [one["target"] for one in reversed(found) if one["operation"] != "create_medium"] == [
+        f'vmid={vmid} cpus=2 memory_mib=128 autostart=true ha=restart changed=notes+host_labels+cloud_init name="a b"',
+        f"vmid={vmid} max_cpus=4",
+        f"vmid={vmid} memory_mib={1 << 40}",
+        f"mid={mid} size={2 << 20} readonly=true",
+        f"gid={gid} cpus=8 vms=1",
+        f"gid={gid} mpid=1 quota={1 << 30} write=true manage=false",
+    ]
+    for secret in ("safe", PASSWORD, "hidden"):
+        assert secret not in str(found)
+
+
 async def test_what_is_restored_has_its_name(w: World) -> None:
     mid = (await w.ok("PUT", "/m/media/create", mpid=1, gid=0, name="old disk", size=1024, type="DISK"))["mid"]
     await w.ok("DELETE", "/m/media", mid=mid)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.host import Host, hosting
 from tests.web.conftest import NewPerson
@@ -46,10 +46,13 @@ def printed_link(fresh: Host, capsys: pytest.CaptureFixture[str]) -> str:
     return str(link)
 
 
-def first_steps(page: Page) -> None:
-    expect(page.get_by_role("region", name="First steps")).to_be_visible()
+def first_steps(page: Page) -> Locator:
+    steps = page.get_by_role("region", name="First steps")
+    expect(steps).to_be_visible()
+    return steps
 
 
+@pytest.mark.holds("PAGE-365")
 def test_the_link_leads_to_a_password_of_ones_own(
     fresh: Host, person: NewPerson, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,7 +74,7 @@ def test_the_link_leads_to_a_password_of_ones_own(
     page.evaluate(NOTES_CONNECTION)
     page.get_by_role("button", name="Set the password").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard")
-    first_steps(page)
+    expect(first_steps(page)).to_contain_text(f"VELOCITY_DATA_DIR={fresh.settings.data_dir} ")
     activity = page.get_by_role("region", name="Recent activity").get_by_role("listitem")
     expect(activity.last).to_contain_text("root signed in")
     with Client(fresh.url) as client:

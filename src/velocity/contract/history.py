@@ -33,7 +33,7 @@ class Entry(Wire, frozen=True):
     request: Annotated[str, Meta(description="the id of the request, as in the x-request-id header of its response")]
     operation: str
     gid: Gid
-    target: Annotated[str, Meta(description="what the request acted on; never a secret")]
+    target: Annotated[str, Meta(description="what the request acted on, and which settings it changed; never a secret")]
     status: int
     uid: Annotated[int, Meta(description="the user; absent: not signed in")] | UnsetType = UNSET
     code: Annotated[int, Meta(description="the error code; absent: the request succeeded")] | UnsetType = UNSET

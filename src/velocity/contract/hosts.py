@@ -103,6 +103,16 @@ class HostInfo(Wire, frozen=True):
         ]
         | UnsetType
     ) = UNSET
+    data_dir: (
+        Annotated[
+            str,
+            Meta(
+                description="the server's data directory, by which its command line is called on this host "
+                "(VELOCITY_DATA_DIR); absent: of another host, or velocity.node.manage on the root group is not held"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     hosts: Annotated[list[HostSummary], Meta(description="all hosts; absent: there is only one")] | UnsetType = UNSET
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import UNSET
 
@@ -30,10 +31,13 @@ class Host:
         hosts: Hosts,
         fleet: Fleet,
         pools: Pools,
+        data_dir: Path,
         *,
         certificate_expires: Callable[[], int | None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.data_dir = data_dir
+        """Of the server."""
         self._certificate_expires = certificate_expires
         self._monotonic = monotonic
         self._sampled: dict[HostId, tuple[float, float]] = {}

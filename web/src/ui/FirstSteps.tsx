@@ -3,9 +3,11 @@ import { Button, Card, CardBody, CardFooter, CardTitle, Content, Title } from "@
 import type { ReactNode } from "react";
 import { useNavigate } from "react-router";
 import { live, useMay, useObjects } from "@/api/live";
+import { useAnswer } from "@/api/queries";
 import { useSignal } from "@/api/signal";
 import { Icon } from "@/look/Icon";
 import { Code } from "./Code";
+import { shell } from "./format";
 import { useGroupsWhere } from "./groups";
 
 export function FirstSteps() {
@@ -17,6 +19,9 @@ export function FirstSteps() {
   const mayCreate = useGroupsWhere("vm.create").length > 0;
   const mayUpload = useGroupsWhere("media.create").length > 0;
   const mayTeam = may("group.create", 0) && may("user.create", 0);
+  const sees = useGroupsWhere("host.view").length > 0;
+  const data = useAnswer("post", "/h/host", {}, { enabled: sees }).data?.data_dir;
+  const own = data === undefined ? "" : `VELOCITY_DATA_DIR=${shell(data)} `;
   const team = knowsUsers && users.length > 1;
   return (
     <section aria-labelledby="first-steps">
@@ -48,7 +53,10 @@ export function FirstSteps() {
           </Step>
         )}
         {mayCreate && mayUpload && may("vm.create", 0) && (
-          <Step title="Or try a sample guest" action={<Code label="Command line" text=".venv/bin/velocity demo" />}>
+          <Step
+            title="Or try a sample guest"
+            action={<Code label="Command line" text={`${own}.venv/bin/velocity demo`} />}
+          >
             In a terminal of the server, where it was installed: it builds a small guest from the distribution's own
             kernel, uploads and boots it. It appears here by itself.
           </Step>

@@ -1,10 +1,10 @@
 /** One entry of the history as a sentence with links to what it is about. */
-import { Fragment, useMemo } from "react";
+import { Fragment, useMemo, useState } from "react";
 import { Link } from "react-router";
 import { refusalWords } from "@/ui/texts/words";
 import type { Line } from "./folded";
 import type { Entry } from "./paging";
-import { type Names, sentence } from "./sentence";
+import { type Folded, type Names, sentence } from "./sentence";
 
 export const isRefused = (entry: Entry): boolean => entry.status >= 400;
 
@@ -39,6 +39,7 @@ export function Happened({ entry, names }: { entry: Line; names: Names }) {
       {parts.map((part, index) => {
         const key = index;
         if (typeof part === "string") return <Fragment key={key}>{part}</Fragment>;
+        if ("long" in part) return <Rest key={key} {...part} />;
         return part.to ? (
           <Link key={key} to={part.to}>
             <bdi>{part.name}</bdi>
@@ -48,5 +49,15 @@ export function Happened({ entry, names }: { entry: Line; names: Names }) {
         );
       })}
     </span>
+  );
+}
+
+function Rest({ short, long }: Folded) {
+  const [open, setOpen] = useState(false);
+  if (open) return long;
+  return (
+    <button type="button" className="v-link" onClick={() => setOpen(true)}>
+      {short}
+    </button>
   );
 }

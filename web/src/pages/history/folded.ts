@@ -1,6 +1,6 @@
 /** Entries of the history that are one thing to people as one line: a set of permissions is given one by one. */
 import type { Entry } from "./paging";
-import { readTarget } from "./sentence";
+import { readTarget } from "./target";
 
 /** An entry that stands for several: `permissions` are those of all of them. */
 export type Line = Entry & { permissions?: string[] };

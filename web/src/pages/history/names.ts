@@ -4,6 +4,7 @@ import { useObjects, usePools } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import { session } from "@/api/session";
 import { pathsOf } from "@/ui/groups";
+import { hostsOf } from "@/ui/hosts";
 import type { Names } from "./sentence";
 
 export function useNames(): Names {
@@ -21,6 +22,8 @@ export function useNames(): Names {
     const user = new Map(users.map((one) => [one.uid, one.name]));
     const pool = new Map(pools.map((one) => [one.mpid, one.name]));
     const group = pathsOf(groups);
+    const hosts = [...hostsOf(vms), ...hostsOf(pools), ...pools.flatMap((one) => one.hosts ?? [])];
+    const host = new Map(hosts.map((one) => [one.id, one.name]));
     return {
       me,
       vm: (vmid) => vm.get(vmid),
@@ -28,6 +31,7 @@ export function useNames(): Names {
       group: (gid) => group.get(gid),
       user: (uid) => user.get(uid),
       pool: (mpid) => pool.get(mpid),
+      host: (id) => host.get(id),
       deleted: (kind, id) => deleted.get(`${kind} ${id}`),
     };
   }, [vms, media, groups, users, pools, trash, me]);

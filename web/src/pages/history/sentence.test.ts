@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { SETS } from "../people/permissions";
 import { folded, type Line } from "./folded";
 import type { Entry } from "./paging";
-import { type Names, plain, readTarget, sentence, type Told } from "./sentence";
+import { type Names, plain, sentence, type Told } from "./sentence";
+import { readTarget } from "./target";
 
 const names: Names = {
   vm: (vmid) => (vmid === 7 ? "web" : undefined),
@@ -10,6 +11,7 @@ const names: Names = {
   group: (gid) => (gid === 0 ? "/" : gid === 3 ? "team/web" : undefined),
   user: (uid) => (uid === 2 ? "anna" : undefined),
   pool: () => "default",
+  host: (id) => (id === 4 ? "cellar" : undefined),
   me: 5,
   deleted: (kind, id) => (kind === "vm" && id === 11 ? "old" : undefined),
 };
@@ -49,7 +51,7 @@ test("what was refused was only tried", () => {
 test("what is gone has its number, or the name that it had", () => {
   expect(said("delete_vm", "vmid=9")).toBe("deleted VM 9");
   expect(said("delete_medium", "mid=0123456789")).toBe("deleted medium 01234567");
-  expect(said("alter_vm", "vmid=9 name=old")).toBe("changed VM old");
+  expect(said("alter_vm", "vmid=9 name=old")).toBe("renamed VM old");
 });
 
 test("what is there has a page", () => {
@@ -57,6 +59,37 @@ test("what is there has a page", () => {
     name: "VM web",
     to: "/vms/7",
   });
+});
+
+test("a change says what it changed, and much of it only when asked", () => {
+  expect(said("alter_vm", "vmid=7 cpus=4 memory_mib=8192")).toBe("gave VM web 4 CPUs, 8 GiB of memory");
+  expect(said("alter_vm", "vmid=7 cpus=1", true)).toBe("tried to give VM web 1 CPU");
+  expect(said("alter_vm", "vmid=7 name=web")).toBe("renamed VM web");
+  expect(said("alter_vm", 'vmid=7 name="cpus=4 b"')).toBe("renamed VM web to cpus=4 b");
+  expect(said("alter_vm", "vmid=7")).toBe("changed VM web");
+  expect(said("alter_vm", "vmid=7 cpus=2 autostart=true ha=off changed=nics+unheard_of")).toBe(
+    "changed VM web: 2 CPUs, start with the server: on, the restart after a failure: off, NICs, unheard of",
+  );
+  const many = {
+    operation: "alter_vm",
+    target: "vmid=7 max_cpus=0 changed=nics+media+notes+cpu",
+    gid: 0,
+    refused: false,
+  };
+  expect(sentence(many, names).slice(2)).toEqual([
+    ": while it runs no more CPUs, NICs, media, ",
+    { short: "2 more", long: "notes, CPU model" },
+  ]);
+  expect(said("alter_medium", "mid=m1 size=21474836480")).toBe("grew medium debian.iso to 20 GiB");
+  expect(said("alter_medium", "mid=m1 readonly=true name=x")).toBe("changed medium debian.iso: the name x, read-only");
+  expect(said("set_quota", "gid=3 cpus=8 vms=1")).toBe("set the quota of group team/web to 8 CPUs, 1 VM");
+  expect(said("set_quota", "gid=3")).toBe("set the quota of group team/web");
+  expect(said("assign_pool", "gid=3 mpid=1 quota=0 write=true manage=false")).toBe(
+    "assigned pool default to group team/web: no limit of its own, to write",
+  );
+  expect(said("set_node", "host=4 keeps_copy=true")).toBe("began to keep copies of the database on host cellar");
+  expect(said("set_node", "host=4 duty=draining")).toBe("began to drain host cellar");
+  expect(said("set_node", "host=5 changed=labels")).toBe("changed host 5: labels");
 });
 
 test("oneself is you", () => {

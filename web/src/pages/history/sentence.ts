@@ -3,56 +3,17 @@
 import { count } from "@/ui/format";
 import { ROOT_GROUP, type Names as Seen } from "@/ui/texts/words";
 import { exactly, inOrder } from "../people/permissions";
+import { type Changes, changeWords } from "./changes";
+import { readTarget, type Target } from "./target";
 
-/** What an entry's target names, as the server wrote it: `vmid=7 name=web`. */
-export interface Target {
-  uid?: number;
-  gid?: number;
-  parent_gid?: number;
-  vmid?: number;
-  mid?: string;
-  mpid?: number;
-  tid?: number;
-  trid?: number;
-  host?: number;
-  duty?: string;
-  name?: string;
-  permission?: string;
-  state?: string;
+/** A part of a sentence: words, something that has a name and perhaps a page, or what is told when one asks for it. */
+export type Part = string | { name: string; to?: string } | Folded;
+
+export interface Folded {
+  /** Told instead: "3 more". */
+  short: string;
+  long: string;
 }
-
-const WORDS = /^(uid|gid|parent_gid|vmid|mid|mpid|tid|trid|host|duty|permission|state)=(\S+)(?: |$)/;
-
-/** A name comes after all ids and may hold anything, so it is what is left; no request has words after a name. */
-export function readTarget(text: string): Target {
-  const target: Record<string, string | number> = {};
-  let left = text;
-  while (left) {
-    if (left.startsWith("name=")) {
-      target.name = unquoted(left.slice("name=".length));
-      break;
-    }
-    const match = WORDS.exec(left);
-    if (!match?.[1] || match[2] === undefined) break;
-    const number = (match[1].endsWith("id") && match[1] !== "mid") || match[1] === "host";
-    target[match[1]] = number ? Number(match[2]) : match[2];
-    left = left.slice(match[0].length);
-  }
-  return target as Target;
-}
-
-/** A name that is no plain word is quoted, as JSON does it; one that an older server wrote is not. */
-function unquoted(text: string): string {
-  try {
-    const said: unknown = text.startsWith('"') ? JSON.parse(text) : text;
-    return typeof said === "string" ? said : text;
-  } catch {
-    return text;
-  }
-}
-
-/** A part of a sentence: words, or something that has a name and perhaps a page. */
-export type Part = string | { name: string; to?: string };
 
 /** How things are called now; absent: they are gone, or not the caller's to see. */
 export interface Names extends Seen {
@@ -60,6 +21,7 @@ export interface Names extends Seen {
   me: number | undefined;
   /** Of what lies in the trash. */
   deleted: (kind: "vm" | "medium" | "group", id: number | string) => string | undefined;
+  host: (id: number) => string | undefined;
 }
 
 export interface Told {
@@ -125,7 +87,10 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
   const pool = (): Part => thing("pool", names.pool, target.mpid, undefined, undefined);
   const made = (what: string): Part => ({ name: `${what} ${target.name ?? ""}`.trim() });
   const right = target.permission ? permissionWords(permissions ?? [target.permission]) : "all permissions";
-  const host = (): Part => ({ name: `host ${target.host ?? ""}`.trim(), to: "/hosts" });
+  const host = (): Part => ({
+    name: `host ${named(names.host, target.host) ?? target.host ?? ""}`.trim(),
+    to: "/hosts",
+  });
   const item = (): Part =>
     target.vmid !== undefined
       ? vm()
@@ -134,6 +99,7 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
         : target.gid !== undefined
           ? thing("group", names.group, target.gid, (id) => `/groups/${id}`, target.name)
           : "something";
+  const { given, others } = changeWords(target.changes ?? {});
   switch (operation) {
     case "sign_in":
     case "open_session":
@@ -164,9 +130,16 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     case "delete_group":
       return ["deleted", "delete", group()];
     case "set_quota":
-      return ["set the quota of", "set the quota of", group()];
+      return ["set the quota of", "set the quota of", group(), ...listed(" to ", given)];
     case "assign_pool":
-      return ["assigned", "assign", pool(), " to ", group()];
+      return [
+        "assigned",
+        "assign",
+        pool(),
+        " to ",
+        group(),
+        ...listed(": ", [...given, ...shareWords(target.changes)]),
+      ];
     case "revoke_pool":
       return ["took", "take", pool(), " from ", group()];
     case "create_medium":
@@ -192,13 +165,15 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     case "convert_medium":
       return ["began to convert", "convert", medium()];
     case "alter_medium":
-      return ["changed", "change", medium()];
+      return target.changes?.size && others.length === 0 && target.name === undefined
+        ? ["grew", "grow", medium(), ` to ${given}`]
+        : altered(medium(), named(names.medium, target.mid), target);
     case "delete_medium":
       return ["deleted", "delete", medium()];
     case "create_vm":
       return ["created", "create", made("VM"), " in ", group()];
     case "alter_vm":
-      return ["changed", "change", vm()];
+      return altered(vm(), named(names.vm, target.vmid), target);
     case "delete_vm":
       return ["deleted", "delete", vm()];
     case "set_vm_state": {
@@ -234,8 +209,11 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     case "join_node":
       return ["joined as", "join as", { name: `host ${target.name ?? ""}`.trim(), to: "/hosts" }];
     case "set_node": {
-      const [past, infinitive] = DUTIES[target.duty ?? ""] ?? ["changed", "change"];
-      return [past, infinitive, host()];
+      const copies = target.changes?.keeps_copy;
+      if (copies === "true") return ["began", "begin", "to keep copies of the database on ", host()];
+      if (copies === "false") return ["ended", "end", "the copies of the database on ", host()];
+      const duty = DUTIES[target.duty ?? ""];
+      return duty ? [...duty, host()] : altered(host(), named(names.host, target.host), target);
     }
     case "remove_node":
       return ["removed", "remove", host()];
@@ -267,6 +245,43 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     }
   }
 }
+
+/** "gave VM web 4 CPUs, 8 GiB of memory", "renamed VM web", "changed VM web: 4 CPUs, NICs, notes". */
+function altered(what: Part, present: string | undefined, { name, changes = {} }: Target): Phrase {
+  const { given, others } = changeWords(changes);
+  if (name !== undefined && given.length + others.length === 0) {
+    const known = present === undefined || present === name;
+    return ["renamed", "rename", what, ...(known ? [] : [" to ", { name }])];
+  }
+  if (given.length > 0 && others.length === 0 && name === undefined)
+    return ["gave", "give", what, ...listed(" ", given)];
+  const all = [...given, ...others];
+  if (name !== undefined) return ["changed", "change", what, ": the name ", { name }, ...listed(", ", all)];
+  return ["changed", "change", what, ...listed(": ", all)];
+}
+
+/** Behind a word, if there are any; the last ones of many are told when they are asked for. */
+function listed(before: string, words: readonly string[]): Part[] {
+  if (words.length === 0) return [];
+  if (words.length <= NAMED) return [before + words.join(", ")];
+  const left = words.slice(NAMED - 1);
+  return [
+    `${before}${words.slice(0, NAMED - 1).join(", ")}, `,
+    { short: `${left.length} more`, long: left.join(", ") },
+  ];
+}
+
+const shareWords = (changes: Changes = {}): string[] =>
+  changes.manage === "true"
+    ? ["to manage"]
+    : changes.write === "true"
+      ? ["to write"]
+      : changes.write
+        ? ["to read"]
+        : [];
+
+const named = <Id>(nameOf: (id: Id) => string | undefined, id: Id | undefined): string | undefined =>
+  id === undefined ? undefined : nameOf(id);
 
 /** What was only looked at, or tried to: the history has it where it was refused. */
 const SIGHTS: Record<string, string> = {
@@ -350,4 +365,4 @@ const shortId = (id: string | number): string => (typeof id === "string" ? id.sl
 
 /** The sentence without links, to search in. */
 export const plain = (parts: readonly Part[]): string =>
-  parts.map((part) => (typeof part === "string" ? part : part.name)).join("");
+  parts.map((part) => (typeof part === "string" ? part : "long" in part ? part.long : part.name)).join("");
