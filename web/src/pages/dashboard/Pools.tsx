@@ -2,6 +2,8 @@
 import { Card, CardBody, CardTitle, Content } from "@patternfly/react-core";
 import { Link } from "react-router";
 import { Failed } from "@/ui/Failed";
+import { Status } from "@/ui/labels";
+import { Sentence } from "@/ui/Sentence";
 import { Bar } from "./Host";
 import { type PoolUsage, share } from "./poolUsage";
 
@@ -12,9 +14,18 @@ export function PoolBars({ rooms, error, more }: { rooms: readonly PoolUsage[]; 
         Pools
       </CardTitle>
       <CardBody>
-        {rooms.map((room) => (
-          <Bar key={room.key} title={room.name} value={share(room)} words={room.words} />
-        ))}
+        {rooms.map((room) =>
+          room.problem === undefined ? (
+            <Bar key={room.key} title={room.name} value={share(room)} words={room.words} />
+          ) : (
+            <div key={room.key} className="v-bar">
+              <Status tone="bad">{room.name}</Status>
+              <small className="v-request v-subtle">
+                <Sentence>{room.words}</Sentence>
+              </small>
+            </div>
+          ),
+        )}
         {rooms.length === 0 && error === undefined && (
           <Content component="p" className="v-subtle">
             No pool is assigned to your groups. Someone who manages them can assign one.

@@ -114,6 +114,32 @@ test("the host's memory and its CPUs", () => {
   expect(matters([], [], [], { ...HOST, cpu_use: 90, load: [99, 99, 99] })).toEqual([]);
 });
 
+test("a host that is silent is told once, before all that follows from it", () => {
+  const [b, c] = [
+    { id: 2, name: "b" },
+    { id: 3, name: "c" },
+  ];
+  const given = { duty: "active" as const, memory_mib: 1, memory_given_mib: 1 };
+  const hosts = [
+    { ...b, ...given, vms: { running: 1, total: 1 }, unreachable_since: 900 },
+    { ...c, ...given, vms: { running: 0, total: 0 } },
+  ];
+  const lost = { ...vm, unreachable_since: 900 };
+  const away = { state: "away" as const, message: "host 'b' has not responded", free: 0 };
+  const all = matters(
+    [
+      { ...lost, host: b },
+      { ...lost, vmid: 2, host: c },
+    ],
+    [],
+    [ofUse({ ...pool, ...away, host: b }, 0, "")],
+    { ...HOST, hosts },
+    1000,
+  );
+  expect(all.map((one) => one.key)).toEqual(["host-2", "vm-2"]);
+  expect(all[0]?.message).toContain("Its VM may still be running: it is shown");
+});
+
 test("a certificate that ends is told two weeks before, and worse when it has ended", () => {
   const at = (days: number) => matters([], [], [], { ...HOST, certificate_expires: 1000 + days * DAY }, 1000);
   expect(at(15)).toEqual([]);

@@ -27,7 +27,10 @@ const BUSY = 95;
 /** Days before its end that a certificate is to be renewed. */
 const RENEW_DAYS = 14;
 
-/** In the order in which it hurts: what slows all, what should run and does not, what will stop guests, the rest. */
+/**
+ * In the order in which it hurts: what slows all, hosts that are silent, what should run and does not, what will stop
+ * guests, the rest. What is so because a host is silent is told with it alone.
+ */
 export function matters(
   vms: readonly Vm[],
   tasks: readonly TaskInfo[],
@@ -35,12 +38,16 @@ export function matters(
   host?: HostInfo,
   now = Date.now() / 1000,
 ): Matter[] {
-  const pools = rooms.flatMap(ofRoom);
+  const silent = new Set(host?.hosts?.filter((one) => one.unreachable_since !== undefined).map((one) => one.id));
+  const isSilent = (id: number | undefined) => id !== undefined && silent.has(id);
+  const pools = rooms.filter((one) => !isSilent(one.host)).flatMap(ofRoom);
+  const apart = vms.filter((one) => one.unreachable_since === undefined || !isSilent(one.host?.id));
   const worst = (one: Matter) => one.danger;
   const all = host ? [...ofCertificate(host, now), ...ofHost(host)] : [];
   return [
     ...(host ? ofAcceleration(host) : []),
-    ...vms.flatMap(ofVm).sort((a, b) => Number(b.start !== undefined) - Number(a.start !== undefined)),
+    ...(host?.hosts ?? []).flatMap(ofSilence),
+    ...apart.flatMap(ofVm).sort((a, b) => Number(b.start !== undefined) - Number(a.start !== undefined)),
     ...[...pools, ...all].filter(worst),
     ...[...pools, ...all].filter((one) => !worst(one)),
     ...tasks.filter((task) => task.state === "FAILED").map(ofTask),
@@ -122,7 +129,7 @@ function ofRoom(room: PoolUsage): Matter[] {
 }
 
 function ofHost(host: HostInfo): Matter[] {
-  const all: Matter[] = [...(host.hosts ?? []).flatMap(ofSilence), ...(host.hosts ?? []).flatMap(ofClock)];
+  const all: Matter[] = (host.hosts ?? []).flatMap(ofClock);
   if (host.memory_free_mib <= SCARCE_MEMORY * host.memory_mib)
     all.push({
       key: "memory",
@@ -149,7 +156,11 @@ function ofSilence({ id, name, unreachable_since: since, vms }: HostSummary): Ma
       key: `host-${id}`,
       danger: true,
       title: `Host ${name} does not respond`,
-      message: `Since ${ago(since)}. Its ${count(vms.total, "VM")} may still be running: they are shown as they were last.`,
+      message: `Last heard ${ago(since)}. ${
+        vms.total === 1
+          ? "Its VM may still be running: it is shown as it was last."
+          : `Its ${vms.total.toLocaleString()} VMs may still be running: they are shown as they were last.`
+      }`,
       to: `/vms?host=${id}`,
     },
   ];

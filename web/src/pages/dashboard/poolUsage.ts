@@ -13,6 +13,8 @@ export interface PoolUsage {
   words: string;
   /** What is wrong with the pool: it is away, or can only be read. */
   problem?: string;
+  /** The host that it is on; absent: there is only one, or it is shared. */
+  host?: number | undefined;
 }
 
 const problemOf = (pool: HostPool | PoolInfo) => (pool.message === undefined ? {} : { problem: capital(pool.message) });
@@ -64,6 +66,7 @@ export function ofUse(pool: PoolInfo, gid: number, path: string): PoolUsage {
     used: pool.used,
     size: pool.used + pool.free,
     quota: false,
+    host: pool.host?.id,
     ...problemOf(pool),
     words: problemOf(pool).problem ?? `${bytes(pool.used)} of media; ${bytes(pool.free)} free in the pool. No quota.`,
   };
