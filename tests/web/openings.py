@@ -195,6 +195,11 @@ DIALOGS = (
     menu("pages/hosts/HostActions", "/hosts", "Actions of b"),
     dialog("pages/hosts/AddHost", "/hosts", "Add a host"),
     dialog("pages/hosts/AddHost", "/hosts", "Add a host", press("Create a token")),
+    Opening("pages/hosts/EditHost", "/hosts", (press("Actions of b"), press("Edit…")), "Actions of b"),
+    Opening(
+        "pages/hosts/KeepCopy", "/hosts", (press("Actions of b"), press("Keep a copy of the database…")), "Actions of b"
+    ),
+    Opening("pages/hosts/AddHost", "/hosts", (press("Actions of b"), press("Let it join again…")), "Actions of b"),
     Opening("pages/hosts/ChangeDuty", "/hosts", (press("Actions of b"), press("Drain…")), "Actions of b"),
     Opening(
         "pages/hosts/ProveDead", "/hosts", (press("Actions of b"), press("Confirm that it is off…")), "Actions of b"

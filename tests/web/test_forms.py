@@ -16,11 +16,11 @@ from tests.api.world import PASSWORD
 from tests.cli.test_launch import Served
 from tests.host import Host, hosting
 from tests.web.conftest import NewPerson
-from tests.web.furnished import RUNS, TEAM
+from tests.web.furnished import RUNS, TEAM, WEB
 from tests.web.openings import named
 from tests.web.person import Person
 from velocity.client import Client
-from velocity.contract.machines import Attachment, EmptyDrive, Nic
+from velocity.contract.machines import Attachment, DiskLimits, EmptyDrive, Nic
 
 pytestmark = pytest.mark.xdist_group("forms")  # they share a page
 
@@ -61,6 +61,51 @@ def test_media_of_one_name_are_told_apart_and_what_is_in_use_is_not_free(furnish
         for mid in mids:
             client.delete_medium(mid=mid, purge=True)
         client.delete_vm(vmid=other.vmid, purge=True)
+
+
+TOPS = "all => all.map(one => one.getBoundingClientRect().top)"
+
+
+@pytest.mark.holds("PAGE-364")
+def test_an_error_of_a_field_leaves_its_row_in_line(furnished: Host, somebody: Person) -> None:
+    somebody.go(f"/vms/{WEB}/settings")
+    row = somebody.page.get_by_role("group", name="Display 1")
+    row.get_by_label("Width").fill("0")
+    expect(row.get_by_text("1 to 8,192 pixels.")).to_be_visible()
+    assert len(set(row.locator("input").evaluate_all(TOPS))) == 1
+    field, button = (one.bounding_box() for one in (row.get_by_label("Name"), row.get_by_role("button")))
+    assert field and button
+    assert abs(field["y"] + field["height"] / 2 - button["y"] - button["height"] / 2) <= 1
+    named(somebody.page, "Undo all").click()
+
+
+@pytest.mark.holds("PAGE-366")
+def test_hardware_and_limits_of_a_disk_are_set(furnished: Host, somebody: Person) -> None:
+    page = somebody.page
+    somebody.go(f"/vms/{WEB}/settings")
+    page.get_by_label("CPU model").fill("a model")
+    named(page, "Review and save…").click()
+    expect(page.get_by_text("Such as best, host or EPYC")).to_be_visible()
+    page.get_by_label("CPU model").fill("host")
+    page.get_by_label("Keyboard and pointer").select_option("USB keyboard and tablet")
+    page.get_by_label("Gives freed memory back").uncheck()
+    disk = page.get_by_role("group", name="Medium 1: disk")
+    disk.get_by_role("button", name="Sectors, zeroes and limits").click()
+    disk.get_by_label("Operations a second").fill("500")
+    disk.get_by_label("MiB a second").fill("1.5")
+    disk.get_by_label("Zeros that are written").check()
+    named(page, "Review and save…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(dialog).to_have_count(0)
+    with Client(furnished.url, furnished.key) as client:
+        vm = client.show_vm(vmid=WEB)
+        assert (vm.cpu, vm.input, vm.balloon) == ("host", "usb", False)
+        (attached,) = vm.media
+        assert attached.limits == DiskLimits(iops=500, bytes=3 << 19) and attached.detect_zeroes is True
+        client.alter_vm(
+            vmid=WEB, cpu="best", input="virtio", balloon=True, media=[Attachment(mid=attached.mid, mode="BLOCK")]
+        )
 
 
 @pytest.mark.holds("PAGE-47", "PAGE-56")

@@ -9,17 +9,18 @@ from pathlib import Path
 from socket import gethostname
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.host import hosting
 from tests.hosts.sharing import Shared
 from tests.hosts.together import Other, attaching
+from tests.patience import PATIENCE
 from tests.web.conftest import NewPerson
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 
 
-@pytest.mark.holds("PAGE-49", "MANY-101", "MANY-115", "MANY-156")
+@pytest.mark.holds("PAGE-49", "PAGE-362", "MANY-101", "MANY-115", "MANY-156")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
     shared = Shared(tmp_path, "backyard")
     b = shared.b
@@ -60,9 +61,11 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         vm = json.loads(host.ok("vm", "show", "there", "--json"))
         assert (vm["spread"], vm["host_labels"]) == ("web", ["disk=ssd", "gpu"])
 
-        host.ok("node", "set", "backyard", "--keeps-copy")
         one.go("/hosts")
-        expect(page.get_by_text("No copy of the database yet")).to_be_visible()
+        copied(page)
+        labelled(page)
+        shown = json.loads(host.ok("node", "show", "backyard", "--json"))
+        assert (shown["keeps_copy"], shown["labels"]) == (True, {"disk": "ssd"})
 
         one.go("/groups/0")
         pools = page.get_by_role("table", name="Pools")
@@ -90,6 +93,52 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         row = page.get_by_role("row").filter(has_text="backyard")
         expect(row).to_contain_text("Its VMs can start elsewhere.")
         assert json.loads(host.ok("node", "show", "backyard", "--json"))["dead"]["by"] == "root"
+
+
+def copied(page: Page) -> None:
+    """Somebody has backyard keep a copy of the database."""
+    page.get_by_role("button", name="Actions of backyard").click()
+    page.get_by_role("menuitem", name="Keep a copy of the database…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("whoever is root on that machine could become the server")
+    dialog.get_by_role("button", name="Keep a copy", exact=True).click()
+    expect(page.get_by_text("No copy of the database yet.")).to_be_visible()
+
+
+def labelled(page: Page) -> None:
+    """Somebody gives backyard a label."""
+    page.get_by_role("button", name="Actions of backyard").click()
+    page.get_by_role("menuitem", name="Edit…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Labels").fill("ssd")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_contain_text("Write “ssd” as name=value.")
+    dialog.get_by_label("Labels").fill("disk=ssd")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+
+
+@pytest.mark.holds("PAGE-363")
+def test_a_vm_whose_host_is_no_more_is_restored_on_one_that_is_chosen(tmp_path: Path, person: NewPerson) -> None:
+    b, c = Other(2, "backyard"), Other(3, "cellar")
+    with hosting(tmp_path / "data", attach=attaching(b, c)) as host:
+        host.ok("vm", "create", "there", "--memory", "64M", "--host", "backyard")
+        host.ok("vm", "rm", "there")
+        asyncio.run_coroutine_threadsafe(host.app.hosts.detach(b.host), host.loop).result(PATIENCE)
+        one = person(host.url)
+        one.enter("root", "/trash")
+        page = one.page
+        page.get_by_role("button", name="Restore there").click()
+        dialog = page.get_by_role("dialog")
+        restore = dialog.get_by_role("button", name="Restore", exact=True)
+        expect(dialog.get_by_label("Host", exact=True)).to_be_visible()
+        expect(restore).to_be_disabled()
+        assert one.violations() == []
+        dialog.get_by_label("Host", exact=True).select_option("cellar")
+        expect(dialog).to_contain_text("cellar")
+        restore.click()
+        expect(dialog).to_have_count(0)
+        assert json.loads(host.ok("vm", "show", "there", "--json"))["host"]["name"] == "cellar"
 
 
 @pytest.mark.holds("PAGE-58")

@@ -45,7 +45,7 @@ def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Per
     expect(page.get_by_text("data no longer exists")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-43")
+@pytest.mark.holds("PAGE-43", "PAGE-361")
 def test_a_file_is_fetched_from_a_url(host: Host, root: Person) -> None:
     root.open("/media")
     page = root.page
@@ -56,5 +56,7 @@ def test_a_file_is_fetched_from_a_url(host: Host, root: Person) -> None:
     page.get_by_role("textbox", name="Name").fill("fetched")
     page.get_by_role("dialog").get_by_role("button", name="Fetch", exact=True).click()
     expect(page.get_by_role("link", name="fetched", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Show the task").click()
+    expect(page.get_by_role("row").and_(page.locator("[aria-current=true]"))).to_contain_text("fetched")
     (medium,) = json.loads(host.ok("media", "list", "--json"))["media"]
     assert (medium["name"], medium["size"]) == ("fetched", 4096)

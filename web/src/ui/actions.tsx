@@ -1,6 +1,7 @@
 /** Actions and their toasts: each shows at once that it was taken, then what became of it. */
 
 import { useCallback } from "react";
+import { Link } from "react-router";
 import { ApiError, messageOf } from "@/api/http";
 import { Signal, useSignal } from "@/api/signal";
 import { Icon } from "@/look/Icon";
@@ -17,6 +18,8 @@ export interface Toast {
   failures?: readonly Failure[];
   /** Takes back what it tells of. */
   undo?: (() => void) | undefined;
+  /** The task that goes on with it. */
+  task?: number | undefined;
 }
 
 export interface Failure {
@@ -33,6 +36,8 @@ export interface Action<T> {
   do: () => Promise<T>;
   /** Takes it back, once it was done. */
   undo?: (() => void) | undefined;
+  /** The task that goes on with it after the answer; undefined: it is done. */
+  task?: (result: T) => number | undefined;
 }
 
 /** Failures that are shown where they were caused, and in no toast as well. */
@@ -41,8 +46,8 @@ export const shownElsewhere = new WeakSet<object>();
 const toasts = new Signal<Toast[]>([]);
 /** Milliseconds that a success is told for. */
 const SHOWN = 4000;
-/** The same, of one that can be taken back. */
-const SHOWN_WITH_UNDO = 10_000;
+/** The same, of one with something to press in it. */
+const SHOWN_TO_PRESS = 10_000;
 let last = 0;
 
 function put(toast: Toast): void {
@@ -65,7 +70,7 @@ export function toast(): (told: Omit<Toast, "id">) => void {
   const id = ++last;
   return (told) => {
     put({ ...told, id });
-    if (!told.busy && told.variant === "success") setTimeout(() => dismiss(id), told.undo ? SHOWN_WITH_UNDO : SHOWN);
+    if (!told.busy && told.variant === "success") setTimeout(() => dismiss(id), told.undo ? SHOWN_TO_PRESS : SHOWN);
   };
 }
 
@@ -78,8 +83,9 @@ export async function runAction<T>(action: Action<T>): Promise<boolean> {
     const done = typeof action.done === "function" ? action.done(result) : action.done;
     if (done === undefined) dismiss(id);
     else {
-      put({ id, variant: "success", title: done, busy: false, undo: action.undo });
-      setTimeout(() => dismiss(id), action.undo ? SHOWN_WITH_UNDO : SHOWN);
+      const task = action.task?.(result);
+      put({ id, variant: "success", title: done, busy: false, undo: action.undo, task });
+      setTimeout(() => dismiss(id), action.undo || task !== undefined ? SHOWN_TO_PRESS : SHOWN);
     }
     return true;
   } catch (error) {
@@ -124,6 +130,11 @@ export function Toasts() {
               >
                 Undo
               </button>
+            )}
+            {toast.task !== undefined && (
+              <Link className="v-link" to={`/tasks?task=${toast.task}`} onClick={() => dismiss(toast.id)}>
+                Show the task
+              </Link>
             )}
             {toast.request && <small className="v-subtle">Request {toast.request}</small>}
           </div>

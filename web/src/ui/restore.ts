@@ -6,13 +6,14 @@ import { showToast } from "./actions";
 import { runBulk } from "./bulk";
 import { order } from "./trashOrder";
 
-export const restore = (items: readonly TrashItem[]): Promise<boolean> =>
+/** `host` is for VMs whose own is no more. */
+export const restore = (items: readonly TrashItem[], host?: number): Promise<boolean> =>
   runBulk(order(items), {
     pending: "Restoring",
     done: "restored",
     noun: "item",
     name: (item) => item.name,
-    do: (item) => call("put", "/t/trash", { trid: item.trid }),
+    do: (item) => call("put", "/t/trash", { trid: item.trid, ...(host === undefined ? {} : { host }) }),
     inOrder: true,
   });
 

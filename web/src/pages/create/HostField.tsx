@@ -1,12 +1,10 @@
 /** Which host the VM is to be on, where there are several: what can be chosen after that is what this one has. */
-import { useAnswer } from "@/api/queries";
 import { Choose } from "@/ui/Choose";
-import { useGroupsWhere } from "@/ui/groups";
+import { useHostChoices } from "@/ui/hostChoices";
 import { Field } from "./Field";
 
 export function HostField({ host, onHost }: { host: string; onHost: (host: string) => void }) {
-  const sees = useGroupsWhere("host.view").length > 0;
-  const hosts = useAnswer("post", "/h/host", {}, { enabled: sees }).data?.hosts;
+  const hosts = useHostChoices();
   if (!hosts) return null;
   return (
     <Field
@@ -21,14 +19,7 @@ export function HostField({ host, onHost }: { host: string; onHost: (host: strin
       <Choose
         id="create-host"
         value={host}
-        choices={[
-          { value: "", label: "The best for it" },
-          ...hosts.map((one) => ({
-            value: String(one.id),
-            label: one.name,
-            disabled: one.duty !== "active" || one.unreachable_since !== undefined,
-          })),
-        ]}
+        choices={[{ value: "", label: "The best for it" }, ...hosts]}
         onChange={onHost}
       />
     </Field>

@@ -11,47 +11,72 @@ import { capital } from "@/ui/format";
 import { Status } from "@/ui/labels";
 import { Sentence } from "@/ui/Sentence";
 import { When } from "@/ui/When";
-import { hostStatus, newcomer } from "./words";
+import { hostStatus, hostWord, newcomer } from "./words";
 
-export function AddHost({ hosts, onClose }: { hosts: readonly NodeInfo[]; onClose: () => void }) {
+export function AddHost({
+  hosts,
+  again,
+  onClose,
+}: {
+  hosts: readonly NodeInfo[];
+  /** One that is known, and is to join again; absent: one more. */
+  again?: NodeInfo;
+  onClose: () => void;
+}) {
   const act = useAction();
   const [token, setToken] = useState<Token>();
-  const [before] = useState(() => new Set(hosts.map((one) => one.host)));
+  const [before] = useState(hosts);
+  const body = again ? { host: again.host } : {};
+  const title = again ? `Let ${again.name} join again` : "Add a host";
   const refusal = useRefusal([]);
-  if (token) return <Waiting token={token} joined={newcomer(before, hosts)} onClose={onClose} />;
+  if (token) return <Waiting title={title} token={token} joined={newcomer(before, hosts)} onClose={onClose} />;
   return (
     <FormDialog
-      title="Add a host"
-      about="Another machine becomes a host of this server, and runs VMs for it."
+      title={title}
+      about={
+        again
+          ? "Its machine was installed anew, or its certificate is no longer valid. What it had until then is worth nothing from the moment it joins."
+          : "Another machine becomes a host of this server, and runs VMs for it."
+      }
       verb="Create a token"
       ready
       refusal={refusal.last}
-      cli={["velocity", "node", "token"]}
-      request={{ method: "put", path: "/h/node/token", body: {} }}
+      cli={["velocity", "node", "token", ...(again ? ["--again", hostWord(again)] : [])]}
+      request={{ method: "put", path: "/h/node/token", body }}
       onSubmit={async () => {
         await act({
           pending: "Creating a token",
           do: () =>
             refusal.during(async () => {
-              setToken(await call("put", "/h/node/token", {}));
+              setToken(await call("put", "/h/node/token", body));
             }),
         });
         return false; // what was made is shown, or what was refused
       }}
       onClose={onClose}
     >
-      <p>Install the same version of Velocity there first. A token lets one machine join, within an hour.</p>
+      <p>
+        {again ? "Stop its node first." : "Install the same version of Velocity there first."} A token lets one machine
+        join, within an hour.
+      </p>
     </FormDialog>
   );
 }
 
-function Waiting({ token, joined, onClose }: { token: Token; joined: NodeInfo | undefined; onClose: () => void }) {
+function Waiting({
+  title,
+  token,
+  joined,
+  onClose,
+}: {
+  title: string;
+  token: Token;
+  joined: NodeInfo | undefined;
+  onClose: () => void;
+}) {
   return (
     <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="token-title">
-      <ModalHeader
-        title={<Sentence>{joined ? `${joined.name} has joined` : "Add a host"}</Sentence>}
-        labelId="token-title"
-      />
+      <ModalHeader title={<Sentence>{joined ? `${joined.name} has joined` : title}</Sentence>} labelId="token-title" />
       <ModalBody>
         {(token.warnings ?? []).map((warning) => (
           <Alert

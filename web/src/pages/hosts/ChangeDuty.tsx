@@ -39,7 +39,8 @@ export function ChangeDuty({
         drains
           ? act({
               pending: `Starting to drain ${host.name}`,
-              done: `VMs move away from ${host.name}: Tasks shows how far it is`,
+              done: `VMs move away from ${host.name}`,
+              task: ({ tid }) => tid,
               do: () => call("put", "/h/node/drain", drain),
             })
           : act({

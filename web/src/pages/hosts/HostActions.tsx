@@ -17,8 +17,13 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: H
           {change.verb}…
         </DropdownItem>
       ))}
+      <DropdownItem onClick={() => onWish("edit")}>Edit…</DropdownItem>
       {!host.own && (
         <>
+          <DropdownItem onClick={() => onWish("copy")}>
+            {host.keeps_copy ? "End the copy of the database…" : "Keep a copy of the database…"}
+          </DropdownItem>
+          <DropdownItem onClick={() => onWish("again")}>Let it join again…</DropdownItem>
           <Divider component="li" />
           {(host.state === "unreachable" || host.state === "joining") && (
             <DropdownItem onClick={() => onWish("confirm")}>Confirm that it is off…</DropdownItem>

@@ -15,12 +15,15 @@ import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { AddHost } from "./AddHost";
 import { ChangeDuty } from "./ChangeDuty";
+import { CopyState } from "./CopyState";
+import { EditHost } from "./EditHost";
 import { HostActions } from "./HostActions";
+import { KeepCopy } from "./KeepCopy";
 import { Loss } from "./Loss";
 import { ProveDead } from "./ProveDead";
 import { RemoveHost } from "./RemoveHost";
 import { SetFence } from "./SetFence";
-import { type HostWish, hostStatus } from "./words";
+import { type HostWish, hostStatus, labelText } from "./words";
 
 type Wish = { host: NodeInfo; change: HostWish };
 
@@ -83,9 +86,9 @@ const COLUMNS: Column<NodeInfo>[] = [
     key: "labels",
     title: "Labels",
     optional: true,
-    cell: (one) => labels(one) || "–",
-    sort: labels,
-    text: labels,
+    cell: (one) => labelText(one.labels) || "–",
+    sort: (one) => labelText(one.labels),
+    text: (one) => labelText(one.labels),
   },
 ];
 
@@ -128,6 +131,9 @@ export default function Hosts() {
         )}
       </Section>
       {adds && <AddHost hosts={hosts} onClose={() => setAdds(false)} />}
+      {wish?.change === "edit" && <EditHost host={wish.host} onClose={close} />}
+      {wish?.change === "copy" && <KeepCopy host={wish.host} onClose={close} />}
+      {wish?.change === "again" && <AddHost hosts={hosts} again={wish.host} onClose={close} />}
       {wish?.change === "remove" && <RemoveHost host={wish.host} onClose={close} />}
       {(wish?.change === "confirm" || wish?.change === "fence") && (
         <ProveDead host={wish.host} how={wish.change} onClose={close} />
@@ -138,12 +144,6 @@ export default function Hosts() {
       )}
     </>
   );
-}
-
-function labels(host: NodeInfo): string {
-  return Object.entries(host.labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(" ");
 }
 
 function Message({ host }: { host: NodeInfo }) {
@@ -162,14 +162,7 @@ function Message({ host }: { host: NodeInfo }) {
         <>
           <br />
           <small className="v-subtle">
-            {host.copied === undefined ? (
-              "No copy of the database yet"
-            ) : (
-              <>
-                Copy of the database: <When at={host.copied} />
-              </>
-            )}
-            {host.copy_message !== undefined && ` (${host.copy_message})`}
+            <CopyState host={host} />
           </small>
         </>
       )}

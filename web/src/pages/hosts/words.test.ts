@@ -1,6 +1,16 @@
 import { expect, test } from "vitest";
 import type { NodeInfo } from "@/api/schema";
-import { changesOf, fenceCli, fenceOptions, hostStatus, hostWord, namesOf, newcomer } from "./words";
+import {
+  changesOf,
+  editCli,
+  fenceCli,
+  fenceOptions,
+  hostLabels,
+  hostStatus,
+  hostWord,
+  namesOf,
+  newcomer,
+} from "./words";
 
 const host = (more: Partial<NodeInfo>): NodeInfo => ({
   host: 2,
@@ -39,6 +49,16 @@ test("options of a fence agent are lines, and a secret is on no command line", (
   );
 });
 
+test("labels are lines, and the command line sets those that are new and clears those that are gone", () => {
+  expect(hostLabels("disk=ssd\ngpu=\n")).toEqual([{ disk: "ssd", gpu: "" }, undefined]);
+  expect(hostLabels("-disk=ssd")[1]).toBe("Write “-disk=ssd” as name=value.");
+  const labels = { disk: "ssd", rack: "b" };
+  expect(editCli(host({ labels: { disk: "ssd", rack: "a", old: "1" } }), { labels })?.join(" ")).toBe(
+    "velocity node set b --label rack=b --label old=",
+  );
+  expect(editCli(host({}), { labels: { gpu: "" } })).toBeUndefined();
+});
+
 test("of many VMs, the first are named", () => {
   expect(namesOf([{ name: "a" }, { name: "b" }])).toBe("a, b");
   expect(namesOf([{ name: "a" }, { name: "b" }, { name: "c" }], 1)).toBe("a and 2 more");
@@ -55,6 +75,8 @@ test("a name that would be read as something else goes by its id", () => {
 });
 
 test("who has joined is who was not there before", () => {
-  expect(newcomer(new Set([1]), [host({ host: 1 })])).toBeUndefined();
-  expect(newcomer(new Set([1]), [host({ host: 1 }), host({ host: 3, name: "c" })])?.name).toBe("c");
+  const before = [host({ host: 1 }), host({ host: 2, joined: 5 })];
+  expect(newcomer(before, before)).toBeUndefined();
+  expect(newcomer(before, [...before, host({ host: 3, name: "c" })])?.name).toBe("c");
+  expect(newcomer(before, [host({ host: 1 }), host({ host: 2, joined: 9 })])?.host).toBe(2);
 });

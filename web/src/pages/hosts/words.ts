@@ -31,7 +31,7 @@ export interface DutyChange {
 }
 
 /** What somebody wants of a host. */
-export type HostWish = DutyChange | "remove" | "confirm" | "fence" | "fencing";
+export type HostWish = DutyChange | "edit" | "copy" | "again" | "remove" | "confirm" | "fence" | "fencing";
 
 export const CHANGES: Record<Duty, DutyChange> = {
   draining: {
@@ -73,15 +73,44 @@ export function namesOf(vms: readonly { name: string }[], most = 10): string {
   return vms.length > most ? `${named.join(", ")} and ${vms.length - most} more` : named.join(", ");
 }
 
-/** The options of a fence agent, one a line, and what is wrong with them. */
-export function fenceOptions(text: string): [Record<string, string>, string | undefined] {
-  const options: Record<string, string> = {};
+/** One a line, as name=value, and what is wrong with them. */
+function pairs(text: string, named: RegExp): [Record<string, string>, string | undefined] {
+  const found: Record<string, string> = {};
   for (const line of text.split("\n").filter((one) => one.trim())) {
-    const [, name, value] = /^\s*([a-z][a-z0-9_.]*)\s*=(.*)$/.exec(line) ?? [];
-    if (name === undefined || value === undefined) return [options, `Write “${line.trim()}” as name=value.`];
-    options[name] = value.trim();
+    const [, name, value] = /^\s*([^=\s]+)\s*=(.*)$/.exec(line) ?? [];
+    if (name === undefined || value === undefined || !named.test(name))
+      return [found, `Write “${line.trim()}” as name=value.`];
+    found[name] = value.trim();
   }
-  return [options, undefined];
+  return [found, undefined];
+}
+
+/** The options of a fence agent. */
+export const fenceOptions = (text: string) => pairs(text, /^[a-z][a-z0-9_.]*$/);
+
+export const hostLabels = (text: string) => pairs(text, /^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$/);
+
+/** `disk=ssd rack=a` */
+export const labelText = (labels: Record<string, string>, between = " "): string =>
+  Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(between);
+
+/** A label that is no more is set to nothing, so there is no line for one whose value is nothing. */
+export function editCli(
+  host: NodeInfo,
+  { name, address, labels }: { name?: string; address?: string; labels?: Record<string, string> },
+): string[] | undefined {
+  const gone = labels === undefined ? [] : Object.keys(host.labels).filter((one) => !(one in labels));
+  const set = Object.entries(labels ?? {}).filter(([one, value]) => host.labels[one] !== value);
+  if (set.some(([, value]) => value === "")) return undefined;
+  return [
+    ...["velocity", "node", "set", hostWord(host)],
+    ...(name === undefined ? [] : ["--name", name]),
+    ...(address === undefined ? [] : ["--address", address]),
+    ...set.flatMap(([one, value]) => ["--label", `${one}=${value}`]),
+    ...gone.flatMap((one) => ["--label", `${one}=`]),
+  ];
 }
 
 /** What is secret is asked for by the command line. */
@@ -92,6 +121,8 @@ export const fenceCli = (host: NodeInfo, agent: string, options: Record<string, 
   ...Object.entries(options).flatMap(([name, value]) => ["--option", SECRET.test(name) ? name : `${name}=${value}`]),
 ];
 
-/** The host that has joined since: it was not there when the token was made. */
-export const newcomer = (before: ReadonlySet<number>, now: readonly NodeInfo[]): NodeInfo | undefined =>
-  now.find((one) => !before.has(one.host));
+/** The host that has joined since the token was made, for the first time or again. */
+export function newcomer(before: readonly NodeInfo[], now: readonly NodeInfo[]): NodeInfo | undefined {
+  const joined = new Map(before.map((one) => [one.host, one.joined]));
+  return now.find((one) => !joined.has(one.host) || joined.get(one.host) !== one.joined);
+}

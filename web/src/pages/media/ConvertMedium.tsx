@@ -20,7 +20,8 @@ export function ConvertMedium({ medium, onClose }: { medium: Medium; onClose: ()
   const submit = async () => {
     return act({
       pending: compacts ? `Starting to compact ${medium.name}` : `Starting to convert ${medium.name}`,
-      done: `${medium.name} is being ${compacts ? "compacted" : "converted"}: Tasks shows how far it is`,
+      done: `${medium.name} is being ${compacts ? "compacted" : "converted"}`,
+      task: ({ tid }) => tid,
       do: () => refused.during(() => call("put", "/m/media/convert", body)),
     });
   };

@@ -39,7 +39,8 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
   const submit = async () => {
     return act({
       pending: `Starting to fetch ${name}`,
-      done: `${name} is being fetched: Tasks shows how far it is`,
+      done: `${name} is being fetched`,
+      task: ({ tid }) => tid,
       do: () => refused.during(() => call("put", "/m/media/fetch", body)),
     });
   };

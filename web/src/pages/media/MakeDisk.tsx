@@ -35,7 +35,8 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   const submit = async () => {
     return act({
       pending: making === "import" ? `Starting to import ${medium.name}` : `Starting to clone ${medium.name}`,
-      done: `${name} is being created: Tasks shows how far it is`,
+      done: `${name} is being created`,
+      task: ({ tid }) => tid,
       do: () => refused.during(() => call("put", path, body)),
     });
   };

@@ -27,10 +27,8 @@ export function MoveMedium({ medium, onClose }: { medium: Medium; onClose: () =>
   const submit = async () => {
     return act({
       pending: `Moving ${medium.name}`,
-      done: (moved) =>
-        moved.tid === undefined
-          ? `${medium.name} is moved`
-          : `${medium.name} is being moved: Tasks shows how far it is`,
+      done: (moved) => (moved.tid === undefined ? `${medium.name} is moved` : `${medium.name} is being moved`),
+      task: (moved) => moved.tid,
       do: () => refused.during(() => call("put", "/m/media/move", body)),
     });
   };

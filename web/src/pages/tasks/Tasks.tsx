@@ -2,7 +2,7 @@
 
 import { Button, Content, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
-import { Link } from "react-router";
+import { Link, useSearchParams } from "react-router";
 import { useMay, useObjects, useReady } from "@/api/live";
 import type { TaskInfo, TaskState } from "@/api/schema";
 import { session } from "@/api/session";
@@ -27,6 +27,8 @@ export default function Tasks() {
   const path = useGroupPath();
   const may = useMay();
   const [state, setState] = useState("");
+  const [asked] = useSearchParams();
+  const marked = Number(asked.get("task") ?? Number.NaN);
   const ready = useReady();
   const [dialog, cancel] = useCancel();
   const shown = useMemo(() => tasks.filter((task) => !state || task.state === state), [tasks, state]);
@@ -79,7 +81,8 @@ export default function Tasks() {
           noun="task"
           rows={shown}
           columns={columns}
-          rowKey={(task) => task.tid}
+          rowKey={keyOf}
+          marked={marked}
           rowName={titleOf}
           sortBy={{ key: "begun", down: true }}
           filters={
@@ -126,6 +129,8 @@ export default function Tasks() {
     </>
   );
 }
+
+const keyOf = (task: TaskInfo) => task.tid;
 
 function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }) {
   if (task.state === "RUNNING") return <TaskProgress task={task} />;

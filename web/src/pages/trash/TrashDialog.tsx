@@ -1,13 +1,16 @@
 /** Asks before something comes back from the trash, with what that takes, or leaves it for good. */
 import { Content } from "@patternfly/react-core";
+import { useState } from "react";
 import { call } from "@/api/call";
+import { ApiError } from "@/api/http";
 import type { TrashItem } from "@/api/schema";
 import { runAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
-import { PlanSummary } from "@/ui/PlanSummary";
+import { PlanSummary, usePlan } from "@/ui/PlanSummary";
 import { restore } from "@/ui/restore";
 import { idWord } from "@/ui/vmCli";
+import { AnotherHost } from "./AnotherHost";
 
 export interface TrashRequest {
   verb: "restore" | "purge";
@@ -39,23 +42,30 @@ const purge = (item: TrashItem) =>
 const empty = (items: readonly TrashItem[]) =>
   runAction({
     pending: `Starting to remove ${count(items.length, "item")}`,
-    done: `${count(items.length, "item")} are being removed: see Tasks`,
+    done: `${count(items.length, "item")} are being removed`,
+    task: ({ tid }) => tid,
     do: () => call("delete", "/t/trash/all", { trids: items.map((item) => item.trid) }),
   });
 
 export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: () => void }) {
   const { verb, items, after } = asked;
   const words = WORDS[verb];
+  const [host, setHost] = useState("");
   const [first] = items;
-  if (!first) return null;
   const only = items.length === 1;
+  const there = host ? { host: Number(host) } : {};
+  const request = { method: words.method, path: "/t/trash", body: { trid: first?.trid ?? 0, ...there } };
+  const { error } = usePlan(first && only ? request : undefined);
+  const isHomeless = verb === "restore" && (host !== "" || (error instanceof ApiError && error.field === "host"));
+  if (!first) return null;
   const together = verb === "purge" && !only;
-  const request = { method: words.method, path: "/t/trash", body: { trid: first.trid } };
   const shown = together
     ? { method: "delete" as const, path: "/t/trash/all", body: { trids: items.map((item) => item.trid) } }
-    : { ...request, body: { trid: only ? first.trid : "NUMBER" } };
+    : only
+      ? request
+      : { ...request, body: { trid: "NUMBER" } };
   const confirm = async () => {
-    const done = await (verb === "restore" ? restore(items) : only ? purge(first) : empty(items));
+    const done = await (verb === "restore" ? restore(items, there.host) : only ? purge(first) : empty(items));
     if (done || !only) after?.();
     return done || !only;
   };
@@ -69,9 +79,13 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
           ? asked.all
             ? ["velocity", "trash", "empty"]
             : undefined
-          : ["velocity", "trash", words.cli, only ? idWord(first.trid) : "NUMBER"]
+          : [
+              ...["velocity", "trash", words.cli, only ? idWord(first.trid) : "NUMBER"],
+              ...(host ? ["--host", idWord(Number(host))] : []),
+            ]
       }
       request={shown}
+      disabled={isHomeless && host === ""}
       onConfirm={confirm}
       onClose={onClose}
     >
@@ -80,8 +94,11 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
           {only ? "It cannot" : `These ${items.length} items cannot`} be restored after that.
         </Content>
       )}
+      {isHomeless && <AnotherHost host={host} onHost={setHost} />}
       {only ? (
-        <PlanSummary change={request} />
+        isHomeless && host === "" ? null : (
+          <PlanSummary change={request} />
+        )
       ) : (
         <Content component="p">
           {together

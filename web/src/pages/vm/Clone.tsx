@@ -4,14 +4,14 @@ import { Alert, Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import { type Medium, useMay, useObjects, type Vm } from "@/api/live";
-import { useAnswer } from "@/api/queries";
 import type { Attachment } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
-import { useGroupPath, useGroupsWhere } from "@/ui/groups";
+import { useGroupPath } from "@/ui/groups";
+import { useHostChoices } from "@/ui/hostChoices";
 import { nameProblem } from "@/ui/problems";
 import { Sentence } from "@/ui/Sentence";
 import { groupOption, idWord, vmCli } from "@/ui/vmCli";
@@ -33,8 +33,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const [left, setLeft] = useState<readonly string[]>([]);
   const [variables, setVariables] = useState(true);
   const [host, setHost] = useState("");
-  const seesHost = useGroupsWhere("host.view").length > 0;
-  const hosts = useAnswer("post", "/h/host", {}, { enabled: seesHost && vm.host !== undefined }).data?.hosts;
+  const hosts = useHostChoices(vm.host !== undefined);
   const gid = chosen ?? (groups.some((one) => one.gid === vm.gid) ? vm.gid : (groups[0]?.gid ?? vm.gid));
   const taken = new Set(vms.filter((one) => one.gid === gid).map((one) => one.name));
   const name = typed ?? freeName(vm.name, taken);
@@ -62,7 +61,8 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     refused.clear();
     return act({
       pending: `Starting to clone ${vm.name}`,
-      done: `${name} is being made: Tasks shows how far it is`,
+      done: `${name} is being made`,
+      task: ({ tid }) => tid,
       do: async () => {
         try {
           return await call("put", "/v/vm/clone", body);
@@ -118,14 +118,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
             id="clone-host"
             value={host}
             onChange={setHost}
-            choices={[
-              { value: "", label: `With ${vm.name}, if it can be` },
-              ...hosts.map((one) => ({
-                value: String(one.id),
-                label: one.name,
-                disabled: one.duty !== "active" || one.unreachable_since !== undefined,
-              })),
-            ]}
+            choices={[{ value: "", label: `With ${vm.name}, if it can be` }, ...hosts]}
           />
           <Hint wrong={refused.at("host") ?? refused.at("mpid")} />
         </FormGroup>

@@ -29,7 +29,8 @@ export function MoveToHost({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     refused.clear();
     return act({
       pending: `Starting to move ${vm.name}`,
-      done: `${vm.name} is being moved: its page shows how far it is`,
+      done: `${vm.name} is being moved`,
+      task: ({ tid }) => tid,
       do: async () => {
         try {
           return await call("put", "/v/vm/host", body);

@@ -13,7 +13,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { useObjects } from "@/api/live";
 import { menuRoom } from "@/ui/Dropdown";
 import { groupTitle, useGroupPath } from "@/ui/groups";
-import { subtree, tree } from "./filters";
+import { tree, withCounts } from "./filters";
 
 /** From here on there is a field to search in. */
 const MANY = 10;
@@ -68,14 +68,7 @@ function Groups({ gid }: { gid: number | undefined }) {
     const timer = setTimeout(() => search.current?.focus()); // it is not placed yet
     return () => clearTimeout(timer);
   }, []);
-  const branches = useMemo(() => {
-    const own = new Map<number, number>();
-    for (const vm of vms) own.set(vm.gid, (own.get(vm.gid) ?? 0) + 1);
-    return tree(groups).map((one) => ({
-      ...one,
-      vms: [...subtree(groups, one.gid)].reduce((sum, each) => sum + (own.get(each) ?? 0), 0),
-    }));
-  }, [groups, vms]);
+  const branches = useMemo(() => withCounts(tree(groups), vms), [groups, vms]);
   const shown = branches.filter((one) => path(one.gid).toLowerCase().includes(words.trim().toLowerCase()));
   return (
     <>

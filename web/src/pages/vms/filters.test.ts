@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Facet, fits, readFilters, subtree, tree, writeFilters } from "./filters";
+import { type Facet, fits, readFilters, subtree, tree, withCounts, writeFilters } from "./filters";
 
 const GROUPS = [
   { gid: 0, parent_gid: 0, name: "root" },
@@ -43,6 +43,15 @@ test("the tree has parents before children, and numbers in order", () => {
     "--lab9",
     "--lab10",
   ]);
+});
+
+test("a group's VMs are its own and those of all below it", () => {
+  const vms = [7, 2, 3, 3, 4, 0].map((gid) => ({ gid }));
+  const counts = new Map(withCounts(tree(GROUPS), vms).map((one) => [one.gid, one.vms]));
+  expect([...counts.values()]).toEqual(
+    tree(GROUPS).map((one) => vms.filter((vm) => subtree(GROUPS, one.gid).has(vm.gid)).length),
+  );
+  expect([counts.get(2), counts.get(0)]).toEqual([4, 5]);
 });
 
 test("several states are any of them; trouble is one more", () => {

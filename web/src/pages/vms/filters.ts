@@ -112,3 +112,19 @@ export function tree(groups: readonly Pick<Group, "gid" | "parent_gid" | "name">
   for (const one of sorted.filter(isTop)) add(one, 0);
   return found;
 }
+
+/** How many VMs each has, with all groups below it: as each parent stands before its children, from the end. */
+export function withCounts(branches: readonly Branch[], vms: readonly { gid: number }[]): (Branch & { vms: number })[] {
+  const own = new Map<number, number>();
+  for (const vm of vms) own.set(vm.gid, (own.get(vm.gid) ?? 0) + 1);
+  const counted: (Branch & { vms: number })[] = [];
+  /** By depth: those whose parent is not there yet. */
+  const below: number[] = [];
+  for (const one of branches.toReversed()) {
+    const sum = (own.get(one.gid) ?? 0) + (below[one.depth + 1] ?? 0);
+    below[one.depth + 1] = 0;
+    below[one.depth] = (below[one.depth] ?? 0) + sum;
+    counted.push({ ...one, vms: sum });
+  }
+  return counted.reverse();
+}

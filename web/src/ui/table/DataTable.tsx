@@ -30,6 +30,8 @@ interface Props<T> {
   filters?: ReactNode;
   /** What can be done with the selected rows; absent: nothing can be selected. */
   bulk?: (selected: T[], clear: () => void) => ReactNode;
+  /** The row that one was led to: it stands out, and is in sight. */
+  marked?: Key | undefined;
   /** The menu or buttons at the end of a row. */
   rowActions?: (row: T) => ReactNode;
   /** Shown when there are no rows at all. */
@@ -141,6 +143,7 @@ export function DataTable<T extends object>(props: Props<T>) {
           rowKey={rowKey}
           rowName={props.rowName}
           rowActions={props.rowActions}
+          marked={props.marked}
           order={order}
           onSort={sortBy}
           selected={bulk ? selected : undefined}

@@ -12,6 +12,8 @@ interface Props<T> {
   id: Key;
   /** Absent: nothing can be selected. */
   chosen: boolean | undefined;
+  /** One was led to it. */
+  marked: boolean;
   onChoose: (key: Key, on: boolean) => void;
   actions: ((row: T) => ReactNode) | undefined;
 }
@@ -24,6 +26,7 @@ export const Row = memo(function Row<T>({
   name,
   id,
   chosen,
+  marked,
   onChoose,
   actions,
 }: Props<T>) {
@@ -32,7 +35,8 @@ export const Row = memo(function Row<T>({
       ref={measure}
       data-index={index}
       aria-rowindex={index === undefined ? undefined : index + 2}
-      className={chosen ? "pf-v6-c-table__tr pf-m-selected" : "pf-v6-c-table__tr"}
+      aria-current={marked || undefined}
+      className={chosen || marked ? "pf-v6-c-table__tr pf-m-selected" : "pf-v6-c-table__tr"}
     >
       {chosen !== undefined && (
         <td className="pf-v6-c-table__td pf-v6-c-table__check">

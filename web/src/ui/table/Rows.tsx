@@ -1,7 +1,7 @@
 /** The rows that were found. Of many, only those in sight are in the document. */
 import "@patternfly/react-styles/css/components/Table/table.css";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useRef } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import type { Chosen, Column, Key, Order } from "./column";
 import { Head } from "./Head";
 import { Row } from "./Row";
@@ -19,6 +19,7 @@ interface Props<T> extends Chosen {
   rowKey: (row: T) => Key;
   rowName: (row: T) => string;
   rowActions: ((row: T) => ReactNode) | undefined;
+  marked: Key | undefined;
   order: Order;
   onSort: (order: Order) => void;
   allChosen: boolean;
@@ -27,8 +28,10 @@ interface Props<T> extends Chosen {
 
 export function Rows<T>(props: Props<T>) {
   const { label, found, columns, order, onSort, selected, allChosen, onChoose, onChooseAll } = props;
-  const { rowKey, rowName, rowActions } = props;
+  const { rowKey, rowName, rowActions, marked } = props;
   const scroll = useRef<HTMLElement>(null);
+  /** The marked one that was brought in sight: once. */
+  const shown = useRef<Key>(undefined);
   const many = found.length > FEW;
   const virtual = useVirtualizer({
     count: many ? found.length : 0,
@@ -41,6 +44,13 @@ export function Rows<T>(props: Props<T>) {
   const items = virtual.getVirtualItems();
   const before = items[0]?.start ?? 0;
   const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
+  useEffect(() => {
+    const index = marked === undefined ? -1 : found.findIndex((row) => rowKey(row) === marked);
+    if (index < 0 || shown.current === marked) return;
+    shown.current = marked;
+    if (many) virtual.scrollToIndex(index, { align: "center" });
+    else scroll.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  }, [marked, found, rowKey, many, virtual]);
   const width = columns.length + (selected ? 1 : 0) + (rowActions ? 1 : 0);
   const one = (row: T, index?: number) => (
     <Row
@@ -52,6 +62,7 @@ export function Rows<T>(props: Props<T>) {
       name={rowName(row)}
       id={rowKey(row)}
       chosen={selected?.has(rowKey(row))}
+      marked={marked !== undefined && rowKey(row) === marked}
       onChoose={onChoose}
       actions={rowActions}
     />

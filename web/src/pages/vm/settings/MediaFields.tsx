@@ -18,6 +18,7 @@ import { useGroupPath } from "@/ui/groups";
 import { CreateDisk } from "../../media/CreateDisk";
 import { warningOf } from "../../media/warning";
 import { hasList } from "./boot";
+import { DiskFields } from "./DiskFields";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
 import { isIso, isUsedByAnother, mediumWords, sorted } from "./mediaText";
@@ -138,6 +139,16 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid, host
               )}
             </div>
             <Problem text={problem} help={medium && warningOf(medium.content)} />
+            {medium && !isIso(medium) && (
+              <DiskFields
+                id={`disk-${index}`}
+                one={one}
+                at={field}
+                problems={problems}
+                disabled={disabled}
+                onChange={(part) => change({ media: replaced(media, index, part) })}
+              />
+            )}
           </fieldset>
         );
       })}

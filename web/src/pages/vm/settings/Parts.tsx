@@ -10,6 +10,7 @@ export function Parts({ draft }: { draft: Draft }) {
     ["displays", "Displays"],
     ["nics", "NICs"],
     ["forwards", "Port forwards"],
+    ["hardware", "Hardware"],
     ...(hasList(draft) ? [["boot-order", "Boot order"]] : []),
     ["cloud-init", "Cloud-init"],
   ] as const;

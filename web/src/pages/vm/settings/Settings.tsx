@@ -13,6 +13,7 @@ import { DisplayFields } from "./DisplayFields";
 import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, titleOf } from "./draft";
 import { ForwardFields } from "./ForwardFields";
 import { GeneralFields } from "./GeneralFields";
+import { HardwareFields } from "./HardwareFields";
 import { MediaFields } from "./MediaFields";
 import { NicFields } from "./NicFields";
 import { nicsOf } from "./nicText";
@@ -112,6 +113,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
         <DisplayFields {...fields} />
         <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
         <ForwardFields {...fields} />
+        <HardwareFields {...fields} />
         <BootFields {...fields} gid={vm.gid} />
         <CloudInitFields {...fields} />
         {mayAlter && (

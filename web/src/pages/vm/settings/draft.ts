@@ -96,6 +96,8 @@ export function rebased(base: Settings, draft: Draft, now: Settings): Draft {
   return draftOf({ ...now, ...changesOf(base, draft) });
 }
 
+const CPU_MODEL = new RegExp(Limits.cpu.pattern);
+
 function numberProblem(value: number, limits: { minimum: number; maximum: number }, unit = ""): string | undefined {
   const { minimum, maximum } = limits;
   if (Number.isInteger(value) && value >= minimum && value <= maximum) return undefined;
@@ -113,6 +115,7 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const { memory_mib, max_memory_mib } = settingsOf(draft);
   if (max_memory_mib !== 0 && !(max_memory_mib >= memory_mib))
     problems.max_memory_mib = "At least as much as it has, such as 4 GiB, or nothing.";
+  if (!CPU_MODEL.test(draft.cpu)) problems.cpu = "Such as best, host or EPYC: letters, digits, dots, - and _.";
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
   };
@@ -194,6 +197,9 @@ export function cliOf(
     }),
   );
   add("--forward", changes.forwards?.map(forwardText));
+  if (changes.cpu !== undefined) line.push("--cpu", changes.cpu);
+  if (changes.input !== undefined) line.push("--input", changes.input);
+  if (changes.balloon !== undefined) line.push(changes.balloon ? "--balloon" : "--no-balloon");
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
   if (changes.notes !== undefined) line.push("--notes", changes.notes);
   if (changes.spread !== undefined) line.push("--spread", changes.spread);

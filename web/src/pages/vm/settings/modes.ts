@@ -11,3 +11,10 @@ export const CACHES: Record<string, string> = {
   writeback: "the host's page cache",
   none: "none: direct I/O",
 };
+
+/** The keyboard and the pointer of a VM with a display, beside the PS/2 ones that every VM has. */
+export const INPUTS: Record<string, string> = {
+  virtio: "virtio",
+  usb: "USB keyboard and tablet",
+  ps2: "PS/2 only",
+};

@@ -1,0 +1,15 @@
+/** The hosts that something can be placed on, to be chosen by who may see them; none where there is only one. */
+import { useAnswer } from "@/api/queries";
+import type { Choice } from "./Choose";
+import { useGroupsWhere } from "./groups";
+
+/** Undefined: there is nothing to choose. */
+export function useHostChoices(wanted = true): Choice[] | undefined {
+  const sees = useGroupsWhere("host.view").length > 0;
+  const hosts = useAnswer("post", "/h/host", {}, { enabled: sees && wanted }).data?.hosts;
+  return hosts?.map((one) => ({
+    value: String(one.id),
+    label: one.name,
+    disabled: one.duty !== "active" || one.unreachable_since !== undefined,
+  }));
+}
