@@ -501,6 +501,16 @@ async def add_guest_keys(w: World) -> Case:
     return await inhabited(w, user="root", keys=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7kZ0qS me@here"])
 
 
+@of("freeze_guest")
+async def freeze_guest(w: World) -> Case:
+    return await inhabited(w)
+
+
+@of("thaw_guest")
+async def thaw_guest(w: World) -> Case:
+    return await inhabited(w)
+
+
 @of("write_guest_file")
 async def write_guest_file(w: World) -> Case:
     return await inhabited(w, path="/tmp/x", content="aGVsbG8K")

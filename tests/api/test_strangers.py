@@ -68,6 +68,7 @@ EXPECTED = {
     ("PUT", "/h/node/drain"): (403, 62209),
     ("PUT", "/v/vm/clone"): (403, 39200), ("POST", "/v/vm/guest"): (404, 44110), ("PUT", "/v/vm/exec"): (404, 45210),
     ("PUT", "/v/vm/guest/password"): (404, 46210), ("PUT", "/v/vm/guest/keys"): (404, 46211),
+    ("PUT", "/v/vm/freeze"): (404, 41210), ("PUT", "/v/vm/thaw"): (404, 41211),
     ("POST", "/v/vm/guest/file"): (404, 47110), ("PUT", "/v/vm/guest/file"): (404, 47210),
     ("PATCH", "/h/node"): (403, 57400), ("DELETE", "/h/node"): (403, 57300), ("PUT", "/h/node/token"): (403, 58200),
     ("PUT", "/h/node/fence"): (403, 60200), ("POST", "/h/node/fence"): (403, 60100),

@@ -1,4 +1,4 @@
-"""`velocity vm guest`, `exec`, `cp`, `passwd` and `ssh-key`: over an agent that a test plays."""
+"""`velocity vm guest`, `exec`, `cp`, `passwd`, `ssh-key`, `freeze` and `thaw`: over an agent that a test plays."""
 
 from __future__ import annotations
 
@@ -124,3 +124,23 @@ def test_a_password_and_keys(host: Host, agent: FakeAgent, tmp_path: Path) -> No
     assert refused.exit_code == 1 and ".pub" in refused.stderr
     keys.write_text("\n")
     assert host.run("vm", "ssh-key", "add", "web", "root", str(keys)).exit_code == 1
+
+
+@pytest.mark.holds("GUEST-340")
+def test_a_command_runs_while_the_guest_is_frozen(host: Host, agent: FakeAgent, tmp_path: Path) -> None:
+    assert "1 file system frozen, for 60 s at most" in host.ok("vm", "freeze", "web")
+    assert "frozen until" in host.ok("vm", "show", "web")
+    assert "1 file system thawed" in host.ok("vm", "thaw", "web")
+    assert "frozen until" not in host.ok("vm", "show", "web")
+    made = tmp_path / "made"
+    said = host.run("vm", "freeze", "web", "--", "sh", "-c", f"echo >{made}; exit 3")
+    assert (said.exit_code, made.exists(), agent.frozen) == (3, True, 0)
+    refused = host.run("vm", "freeze", "web", "--", "./no-such-program")
+    assert (refused.exit_code, agent.frozen) == (1, 0) and "no-such-program: No such file" in refused.stderr
+    host.ok("vm", "freeze", "web", "--plan", "--", "rm", str(made))
+    assert made.exists(), "a plan runs nothing"
+    host.hypervisor.guests.agents[next(iter(host.hypervisor.runs))] = lambda command, given: (
+        0 if command == "guest-fsfreeze-thaw" else agent(command, given)
+    )
+    torn = host.run("vm", "freeze", "web", "--", "true")
+    assert torn.exit_code == 1 and "thawed before the command had ended" in torn.stderr

@@ -168,3 +168,17 @@ async def test_a_request_that_finds_the_vm_ended_names_it_and_says_where_the_rea
     with pytest.raises(Refused) as refused:
         await k.keeper.request_state(Cause.ASK_PAUSE)
     assert refused.value.message == "VM vm stopped while this request was waiting; `velocity vm show vm` says why"
+
+
+async def test_an_end_that_comes_while_something_is_noted_holds(k: Keeping) -> None:
+    await k.keeper.request_state(Cause.ASK_RUN)
+    await k.settle()
+    k.store.disk.clear()
+    noting = asyncio.create_task(k.keeper.revise(frozen_until=7))
+    await asyncio.sleep(0)
+    k.hypervisor.play(k.machine.uuid, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
+    await wait_until(lambda: k.keeper.state is State.STOPPED)
+    k.store.disk.set()
+    await noting
+    await k.settle()
+    assert (k.keeper.progress.run, k.store.progress.run) == (None, None)

@@ -47,6 +47,8 @@ VERBS = {
     "cp": "velocity.cli.guest:cp",
     "passwd": "velocity.cli.guest:passwd",
     "ssh-key": "velocity.cli.guest:ssh_key",
+    "freeze": "velocity.cli.freezing:freeze",
+    "thaw": "velocity.cli.freezing:thaw",
     "metrics": "velocity.cli.metrics:metrics",
     "command": "velocity.cli.metrics:command",
     "ssh": "velocity.cli.ssh:ssh",
@@ -315,6 +317,9 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
     if info.moving:
         task = "" if info.moving.tid is UNSET else f" (task {info.moving.tid})"
         facts.append(("moving to", f"{info.moving.host.name}{task}"))
+    if info.frozen_until:
+        at = time.strftime("%H:%M:%S", time.localtime(info.frozen_until))
+        facts.append(("file systems", f"frozen until {at}: `velocity vm thaw` has them go on"))
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
     facts += lines(info, called, waiting=True)

@@ -1130,6 +1130,34 @@ class Methods(abc.ABC):
 
         return self.call(guests.WRITE_FILE, guests.WriteGuestFile(vmid=vmid, path=path, content=content, offset=offset))
 
+    def freeze_guest(self, *, vmid: int, timeout: int = 60) -> guests.GuestFrozen:
+        """Have the file systems of a guest stand still, whole, for a backup from outside.
+
+        Refused with:
+        403 41200: velocity.vm.guest is needed on the VM's group
+        404 41210: no such VM, or not visible to the caller
+        406 41220: no guest agent answers; the message says why
+        406 41221: the guest agent refused, in its own words
+        500 41230: there was no answer in time: it may still happen in the guest
+        """
+        from velocity.contract import guests
+
+        return self.call(guests.FREEZE, guests.FreezeGuest(vmid=vmid, timeout=timeout))
+
+    def thaw_guest(self, *, vmid: int) -> guests.GuestThawed:
+        """Have the file systems of a guest go on.
+
+        Refused with:
+        403 41201: velocity.vm.guest is needed on the VM's group
+        404 41211: no such VM, or not visible to the caller
+        406 41222: no guest agent answers; the message says why
+        406 41223: the guest agent refused, in its own words
+        500 41231: there was no answer in time: it may still happen in the guest
+        """
+        from velocity.contract import guests
+
+        return self.call(guests.THAW, guests.ThawGuest(vmid=vmid))
+
     def vm_metrics(self, *, vmid: int, span: Literal["hour", "day", "week", "month", "year"]) -> metrics.VmMetrics:
         """Show the resources that a virtual machine used in the past hour, day, week, month or year.
 

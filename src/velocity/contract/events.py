@@ -8,7 +8,17 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Mpid, Restarting, Revision, UnixTime, UnreachableSince, Vmid, one_of
+from velocity.contract.fields import (
+    FrozenUntil,
+    Gid,
+    Mpid,
+    Restarting,
+    Revision,
+    UnixTime,
+    UnreachableSince,
+    Vmid,
+    one_of,
+)
 from velocity.contract.machines import NextBoot, Reason, State
 from velocity.contract.media import MediumView
 from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
@@ -55,6 +65,7 @@ class VmView(Wire, frozen=True):
     stopping_since: UnixTime | UnsetType = UNSET
     restarting: Restarting | UnsetType = UNSET
     next_boot: NextBoot | UnsetType = UNSET
+    frozen_until: FrozenUntil | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
     host: WhereItIs | UnsetType = UNSET
     moving: MovingTo | UnsetType = UNSET

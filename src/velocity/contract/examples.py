@@ -63,6 +63,7 @@ _VALUES: dict[str, Any] = {
     "WriteGuestFile.path": "/etc/hostname", "WriteGuestFile.content": "d2ViCg==", "GuestFilePiece.content": "d2ViCg==",
     "host_port": 2222, "guest_port": 22, "protocol": "tcp",
     "GuestInfo.agent": "7.2.0", "os": "Debian GNU/Linux 12 (bookworm)", "addresses": "192.0.2.7/24", "mountpoint": "/",
+    "GuestFrozen.filesystems": 2, "GuestThawed.filesystems": 2, "frozen_until": 1767225660,
     "GuestNic.name": "eth0", "GuestFilesystem.type": "ext4", "GuestUser.name": "root", "exit_status": 0,
     "Consumption.cpus": 1, "PoolInfo.name": "default", "HostPool.name": "default", "Step.name": "web",
     "host": 2, "NodeInfo.name": "b", "JoinNode.name": "b", "Joined.name": "b", "duty": "active",

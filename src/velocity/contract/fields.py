@@ -116,6 +116,13 @@ RunningSince = Annotated[
         "it; absent: not measured, or STOPPED"
     ),
 ]
+FrozenUntil = Annotated[
+    int,
+    Meta(
+        description="seconds since 1970-01-01 UTC: its guest's file systems are frozen, and thawed then by the server; "
+        "absent: they are not"
+    ),
+]
 UnreachableSince = Annotated[
     int,
     Meta(

@@ -1,4 +1,4 @@
-"""Routes 44 to 47: what the agent in a guest tells, which is the guest's word, and what is done inside by it."""
+"""Routes 41 and 44 to 47: what the agent in a guest tells, which is the guest's word, and what is done inside by it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, UnixTime, Vmid
+from velocity.contract.fields import Bytes, FrozenUntil, UnixTime, Vmid
 from velocity.contract.operation import Change, Failure, Hides, Holds, Method, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -16,6 +16,7 @@ PIECE = 1 << 20
 SENT = 512 << 10
 """Bytes of an input, and of a piece of a file that is written: in base64 they fit into a request."""
 LONGEST_RUN = 300
+LONGEST_FREEZE = 600
 Account = Annotated[str, Meta(min_length=1, max_length=256, description="the name of a user of the guest")]
 Path = Annotated[str, Meta(min_length=1, max_length=4096, description="a path in the guest, as the guest writes it")]
 Offset = Annotated[Bytes, Meta(description="bytes from the beginning of the file")]
@@ -125,6 +126,28 @@ class WriteGuestFile(Change, frozen=True):
     offset: Annotated[Bytes, Meta(description="0: the file is created, or emptied first; else it is to be there")] = 0
 
 
+class FreezeGuest(Change, frozen=True):
+    vmid: Vmid
+    timeout: Annotated[
+        int, Meta(ge=1, le=LONGEST_FREEZE, description="seconds from now until the server thaws them by itself")
+    ] = 60
+
+
+class GuestFrozen(Wire, frozen=True):
+    vmid: Vmid
+    filesystems: Annotated[int, Meta(ge=0, description="how many are frozen, as the guest says")]
+    frozen_until: FrozenUntil
+
+
+class ThawGuest(Change, frozen=True):
+    vmid: Vmid
+
+
+class GuestThawed(Wire, frozen=True):
+    vmid: Vmid
+    filesystems: Annotated[int, Meta(ge=0, description="how many go on, as the guest says; 0: none was frozen")]
+
+
 SHOW = Operation(
     name="show_guest",
     summary="Show what a virtual machine's guest agent says: addresses, operating system, file systems, users",
@@ -223,4 +246,30 @@ WRITE_FILE = Operation(
     ours=True,
 )
 
-OPERATIONS = (SHOW, EXECUTE, SET_PASSWORD, ADD_KEYS, READ_FILE, WRITE_FILE)
+FREEZE = Operation(
+    name="freeze_guest",
+    summary="Have the file systems of a guest stand still, whole, for a backup from outside",
+    method=Method.PUT,
+    path="/v/vm/freeze",
+    route=41,
+    request=FreezeGuest,
+    response=GuestFrozen,
+    needs=_NEEDS,
+    failures=_failures(41200),
+    ours=True,
+)
+
+THAW = Operation(
+    name="thaw_guest",
+    summary="Have the file systems of a guest go on",
+    method=Method.PUT,
+    path="/v/vm/thaw",
+    route=41,
+    request=ThawGuest,
+    response=GuestThawed,
+    needs=_NEEDS,
+    failures=_failures(41200, 1),
+    ours=True,
+)
+
+OPERATIONS = (SHOW, EXECUTE, SET_PASSWORD, ADD_KEYS, READ_FILE, WRITE_FILE, FREEZE, THAW)

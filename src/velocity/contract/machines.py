@@ -144,6 +144,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     running_since: fields.RunningSince | UnsetType = UNSET
     waits: fields.Waits | UnsetType = UNSET
     next_boot: NextBoot | UnsetType = UNSET
+    frozen_until: fields.FrozenUntil | UnsetType = UNSET
     if TYPE_CHECKING:
         cloud_init: CloudInitInfo  # type: ignore[assignment]  # as `Setting.shown` has it, which mypy cannot derive
 

@@ -42,6 +42,7 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
         next_boot=progress.boots or UNSET,
+        frozen_until=progress.frozen_until or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         host=where.of_machine(fleet.hosts.attached, machine),
         moving=where.on_its_way(fleet.hosts.attached, keeper),

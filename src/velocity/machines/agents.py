@@ -28,6 +28,10 @@ LONGEST = 256 << 10
 WORDS = 255
 """Characters of a text of a guest."""
 
+FREEZE, THAW, STATUS = "guest-fsfreeze-freeze", "guest-fsfreeze-thaw", "guest-fsfreeze-status"
+WHILE_FROZEN = frozenset({"guest-info", FREEZE, THAW, STATUS})
+"""What an agent does while file systems are frozen: nothing that could write to them."""
+
 T = TypeVar("T")
 
 
@@ -71,8 +75,8 @@ class Agents:
         """One command; its answer. Raises `Refused`."""
         vmid = keeper.machine.vmid
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
+        self.check(keeper, command)
         with refusing(keeper):
-            self._check(keeper)
             answer = await self._guests.ask(keeper.who, command, msgspec.json.encode(named), deadline=within)
         try:
             if len(answer) > longest:
@@ -82,8 +86,15 @@ class Agents:
             words = f"VM {vmid}: its guest agent answers {command} otherwise than agents do: {shown(str(error))}"
             raise Refused(Problem.AGENT_REFUSED, words) from None
 
+    def check(self, keeper: Keeper, command: str = FREEZE) -> None:
+        """Raises `Refused`, with the cure, where it is known that none answers, or not to that command."""
+        with refusing(keeper):
+            self._check(keeper)
+            if keeper.progress.frozen_until is not None and command not in WHILE_FROZEN:
+                raise HypervisorError("its file systems are frozen: `velocity vm thaw VM` has them go on")
+
     def _check(self, keeper: Keeper) -> None:
-        """Raises `NoAgent`, with the cure, where it is known that there is none."""
+        """Raises `NoAgent`."""
         if keeper.state is State.PAUSED:
             raise NoAgent("it is PAUSED: resume it first")
         if keeper.state is not State.RUNNING:
@@ -102,7 +113,9 @@ class Agents:
     # What nobody waits for
 
     def shut_down(self, vm: Life) -> None:
-        """Ask its agent for it, beside the power button: some guests hear only one of them."""
+        """Ask its agent for it, beside the power button: some guests hear only one of them. A frozen one hears none."""
+        if vm.progress.frozen_until is not None:
+            self._do_behind(vm, THAW)
         self._do_behind(vm, "guest-shutdown", mode="powerdown")
 
     def set_clock(self, vm: Life) -> None:

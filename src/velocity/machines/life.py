@@ -255,7 +255,9 @@ class Life:
         self.observed = Fact.ENDED
         self.stale, self.waits, self.passage.formerly = False, {}, ()
         had = self.progress.run is not None
-        self.progress = replace(self.progress, stopping_since=None, reason=reason, run=None, forced=False)
+        self.progress = replace(
+            self.progress, stopping_since=None, reason=reason, run=None, forced=False, frozen_until=None
+        )
         if self.state is not State.STOPPED:
             self._move(Cause.ENDED)
         self._record.note()
@@ -265,9 +267,11 @@ class Life:
 
     async def revise(self, **wishes: Any) -> None:
         """Fields of its `RunRecord`: written down first. Raises `Refused`."""
-        revised = replace(self.progress, **wishes)
-        await self._record.write(revised)
-        self.progress = revised
+        before = self.progress
+        await self._record.write(replace(before, **wishes))
+        if self.progress is not before:  # a fact came meanwhile, and holds
+            self._record.note()
+        self.progress = replace(self.progress, **wishes)
         self._changed()
 
     def _go_on(self) -> None:

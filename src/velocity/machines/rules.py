@@ -114,6 +114,7 @@ class RunRecord:
     forced: bool = False
     restarts: bool = False
     boots: NextBoot | None = None
+    frozen_until: int | None = None  # of its guest's file systems
 
     @property
     def requested(self) -> State:
@@ -380,10 +381,9 @@ ENDED: dict[FactCause, str] = {
 
 def reason(news: FactReport, now: int, *, asked: bool) -> Reason | None:
     """What is kept of a fact; None for what was simply asked for, and for what runs as it should."""
-    ended = news.fact is Fact.ENDED
     if news.why is FactCause.ASKED or (news.fact is Fact.RUNNING and news.why is not FactCause.GUEST_RESET):
         return None
-    message = ENDED.get(news.why, SENTENCES[news.why]) if ended else SENTENCES[news.why]
+    message = ENDED.get(news.why, SENTENCES[news.why]) if news.fact is Fact.ENDED else SENTENCES[news.why]
     if news.why is FactCause.GUEST_SHUTDOWN and asked:
         message = "the guest shut down after its power button was pressed"
     if news.detail:

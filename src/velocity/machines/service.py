@@ -38,6 +38,7 @@ from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
 from velocity.machines.evacuated import Evacuated
 from velocity.machines.evacuation import Evacuation
+from velocity.machines.freezing import Freezing
 from velocity.machines.keeper import Keeper
 from velocity.machines.kept_variables import KeptVariables, VariablesStore
 from velocity.machines.life import KeeperContext
@@ -99,6 +100,7 @@ class Fleet:
         self.unasked: set[int] = set()
         """Those that may have something writable that no right was asked for: no VM becomes such."""
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
+        self.freezing = Freezing(self.agents, lambda did, named, gid=0: self.noted(did, named, gid), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
         self.live = LiveChanges(store, hypervisor.machines, builder, self.mirrors, self._claim_again, self._do_behind)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
@@ -197,6 +199,7 @@ class Fleet:
         await loaded_all()
         await self.hosts.open()
         self.variables.open(self.known)
+        self.freezing.open(self.all())
         for keeper in self.all():
             self.availability.look(keeper)
 
@@ -220,6 +223,7 @@ class Fleet:
         self.live.close()
         await self.availability.close()
         await self.variables.close()
+        await self.freezing.close()
         for task in list(self._behind):
             task.cancel()
             await asyncio.wait({task})

@@ -48,6 +48,7 @@ _NAMES = (
     "restarting",
     "host_id",
     "next_boot",
+    "frozen_until",
 )
 _kept = select(*(machines.c[name] for name in _NAMES))
 
@@ -67,6 +68,7 @@ _begin_run = Prepared(
         stopping_since=None,
         stop_forced=False,
         next_boot=None,
+        frozen_until=None,
         host_id=bindparam("on"),
     )
     .returning(machines.c.epoch)
@@ -176,6 +178,7 @@ class SqlMachines:
             "stop_forced": progress.forced,
             "restarting": progress.restarts,
             "next_boot": None if progress.boots is None else msgspec.json.encode(progress.boots).decode(),
+            "frozen_until": progress.frozen_until,
         }
         statement = _keep_progress if progress.run is not None else _keep_end
         await self._database.aside(lambda connection: statement.execute(connection, values) and None)
@@ -189,7 +192,14 @@ def _last_place(spec: str) -> int:
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, RunRecord]:
     """From a row as the trash keeps it; one of an older version has not all of it. None goes on with a restart."""
-    whole = {"stop_forced": False, "host_id": FIRST_HOST, "next_boot": None, **row, "restarting": False}
+    whole = {
+        "stop_forced": False,
+        "host_id": FIRST_HOST,
+        "next_boot": None,
+        **row,
+        "restarting": False,
+        "frozen_until": None,
+    }
     return _machine(*(whole[name] for name in _NAMES))
 
 
@@ -208,6 +218,7 @@ def _machine(
     restarting: bool | None,
     host: int,
     next_boot: str | None,
+    frozen_until: int | None,
 ) -> tuple[Machine, RunRecord]:
     """In the order of `_NAMES`: to look up ten names in each of 10,000 rows would be felt at the start."""
     machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec), HostId(host))
@@ -222,6 +233,7 @@ def _machine(
         forced=bool(stop_forced),
         restarts=bool(restarting),
         boots=_readable(_next_boot, next_boot),
+        frozen_until=frozen_until,
     )
     return machine, progress
 

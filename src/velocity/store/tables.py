@@ -206,6 +206,7 @@ machines = Table(
     Column("stop_forced", Boolean, nullable=False, server_default=false()),
     Column("restarting", Boolean, nullable=False, server_default=false()),
     Column("next_boot", Text),
+    Column("frozen_until", BigInteger),
     Column("tried_epoch", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,

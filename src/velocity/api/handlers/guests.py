@@ -17,6 +17,8 @@ Request = TypeVar(
     guests.AddGuestKeys,
     guests.ReadGuestFile,
     guests.WriteGuestFile,
+    guests.FreezeGuest,
+    guests.ThawGuest,
 )
 
 
@@ -65,3 +67,15 @@ async def write_file(call: Call[guests.WriteGuestFile]) -> guests.GuestChanged:
     with turn(call) as (asked, vm):
         await asked.write(vm, call.request)
     return guests.GuestChanged(vmid=call.request.vmid)
+
+
+@handles(guests.FREEZE)
+async def freeze(call: Call[guests.FreezeGuest]) -> guests.GuestFrozen:
+    with turn(call) as (_, vm):
+        return await call.services.fleet.freezing.freeze(vm, call.request)
+
+
+@handles(guests.THAW)
+async def thaw(call: Call[guests.ThawGuest]) -> guests.GuestThawed:
+    with turn(call) as (_, vm):
+        return await call.services.fleet.freezing.thaw(vm)

@@ -50,7 +50,9 @@ async def restart(call: Call[restarts.RestartVm]) -> machines.VmState:
 @handles(restarts.RESET)
 async def reset_vm(call: Call[restarts.ResetVm]) -> machines.VmState:
     keeper = call.services.fleet.get(call.request.vmid)
-    return _state(call.services.fleet, keeper, await keeper.request_state(Cause.ASK_RESET))
+    state = await keeper.request_state(Cause.ASK_RESET)
+    await call.services.fleet.freezing.forget(keeper)
+    return _state(call.services.fleet, keeper, state)
 
 
 @handles(boot.CHOOSE)
@@ -154,6 +156,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
         next_boot=progress.boots or UNSET,
+        frozen_until=progress.frozen_until or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         host=where.of_machine(fleet.hosts.attached, machine),
         moving=where.on_its_way(fleet.hosts.attached, keeper),

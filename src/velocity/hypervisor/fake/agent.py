@@ -46,10 +46,14 @@ class FakeAgent:
         self.files: dict[str, bytearray] = {}
         self.ended: dict[str, Any] = {"exited": True, "exitcode": 0}
         """How its program ends."""
+        self.frozen = 0
+        """How many of its file systems are so."""
         self._output = b""
         self._open: dict[int, tuple[str, int]] = {}
 
     def __call__(self, command: str, arguments: Mapping[str, Any]) -> Any:
+        if self.frozen and command not in ("guest-info", "guest-fsfreeze-status", "guest-fsfreeze-thaw"):
+            raise HypervisorError(f"The command {command} has been disabled: the command is not allowed")
         if (does := getattr(self, "_" + command.removeprefix("guest-").replace("-", "_"), None)) is not None:
             return does(**{name.replace("-", "_"): value for name, value in arguments.items()})
         if command not in self.tells:
@@ -69,6 +73,17 @@ class FakeAgent:
         if not self.ended["exited"]:
             return self.ended
         return {"out-data": base64.b64encode(self._output).decode()[:MOST_ENCODED], **self.ended}
+
+    def _fsfreeze_freeze(self) -> int:
+        self.frozen = len(self.tells["guest-get-fsinfo"])
+        return self.frozen
+
+    def _fsfreeze_thaw(self) -> int:
+        thawed, self.frozen = self.frozen, 0
+        return thawed
+
+    def _fsfreeze_status(self) -> str:
+        return "frozen" if self.frozen else "thawed"
 
     def _file_open(self, path: str, mode: str) -> int:
         if "w" in mode:

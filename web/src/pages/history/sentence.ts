@@ -204,6 +204,10 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["added SSH keys in", "add SSH keys in", vm()];
     case "write_guest_file":
       return ["wrote a file in", "write a file in", vm()];
+    case "freeze_guest":
+      return ["froze the file systems of", "freeze the file systems of", vm()];
+    case "thaw_guest":
+      return ["thawed the file systems of", "thaw the file systems of", vm()];
     case "make_node_token":
       return ["created a token for", "create a token for", target.host === undefined ? "a host" : host()];
     case "join_node":

@@ -11,6 +11,7 @@ import { PageHead } from "@/ui/PageHead";
 import { Sentence } from "@/ui/Sentence";
 import { waitingWords } from "@/ui/vmSettings";
 import { When } from "@/ui/When";
+import { Frozen } from "./Frozen";
 import { OnItsWay } from "./OnItsWay";
 import { VmActions } from "./VmActions";
 
@@ -71,6 +72,7 @@ export function VmNotes({ vm }: { vm: Vm }) {
         </Note>
       )}
       {vm.moving && <OnItsWay vm={vm} moving={vm.moving} />}
+      {vm.frozen_until !== undefined && <Frozen vm={vm} until={vm.frozen_until} />}
       {vm.next_boot && (
         <Note tone="busy" title={<Sentence>{`Next start: ${nextBootWords(vm.next_boot, known)}`}</Sentence>}>
           Once; then its normal boot order again.
