@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.api.origin import lasting_origin, seeded
 from tests.crash.model import State
-from tests.crash.server import POOL, Answer, Cut, Server
+from tests.crash.server import OTHER, POOL, Answer, Cut, Server
 from tests.crash.world import Applied, Request, World, Wrong, made
 
 UPLOADED = 1_500_000
@@ -186,6 +186,20 @@ def medium_convert(world: World) -> Request:
     )
 
 
+def medium_move(world: World) -> Request:
+    """To the other pool: its bytes are there, or here."""
+    world.do(_upload(world, world.rng.randbytes(1 << 20)))
+    name = list(world.state["media"])[-1]
+    return move(world, "medium move", name)
+
+
+def move(world: World, kind: str, name: str) -> Request:
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["media"][name]["mpid"] = OTHER
+
+    return of_task(kind, "PUT", "/m/media/move", {"mid": world.id("media", name), "mpid": OTHER}, applied)
+
+
 def _medium_delete(world: World, kind: str, *, purge: bool) -> Request:
     world.do(_upload(world, world.rng.randbytes(4096)))
     name = list(world.state["media"])[-1]
@@ -208,5 +222,5 @@ def medium_purge(world: World) -> Request:
 
 OPERATIONS = (
     medium_create, medium_create_qcow2, upload, resumable_upload, clone, import_, fetch, fetch_image, medium_delete,
-    medium_purge, medium_grow, medium_grow_qcow2, medium_convert,
+    medium_purge, medium_grow, medium_grow_qcow2, medium_convert, medium_move,
 )  # fmt: skip

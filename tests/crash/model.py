@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from tests.crash.server import POOL, Server
+from tests.crash.server import OTHER, POOL, Server
 
 Thing = dict[str, Any]
 State = dict[str, dict[str, Thing]]
@@ -95,7 +95,7 @@ class Watcher:
         server, name = self._server, names[gid]
         shown = server.ok("POST", "/u/group", gid=gid)
         quota = server.ok("POST", "/u/group/quota", gid=gid)
-        (pool,) = server.ok("POST", "/m/pool/list", gid=gid)["pools"] or [{"used": 0}]
+        pools = {one["mpid"]: one for one in server.ok("POST", "/m/pool/list", gid=gid)["pools"]}
         state["groups"][name] = {
             "id": gid,
             "parent": names[shown["parent_gid"]],
@@ -103,8 +103,8 @@ class Watcher:
             "members": {
                 one["name"]: sorted(held["name"] for held in one["permissions"]) for one in shown["memberships"]
             },
-            "pool": pool.get("assigned"),
-            "usage": {**quota["usage"], "bytes": pool["used"]},
+            "pool": pools.get(POOL, {}).get("assigned"),
+            "usage": {**quota["usage"], "bytes": sum(one["used"] for one in pools.values())},
         }
         for medium in server.ok("POST", "/m/media/list", gid=gid)["media"]:
             state["media"][medium["name"]] = self._medium(medium, name)
@@ -122,7 +122,8 @@ class Watcher:
             self.wrong.append(f"medium {medium['name']!r} has {len(content.content)} bytes, not {medium['size']}")
         return {
             "id": medium["mid"], "group": group, "type": medium["type"], "size": medium["size"],
-            "format": medium["format"], "sum": hashlib.sha256(content.content).hexdigest() if readable else None,
+            "format": medium["format"], "mpid": medium["mpid"],
+            "sum": hashlib.sha256(content.content).hexdigest() if readable else None,
         }  # fmt: skip
 
     def _vm(self, listed: Thing, group: str) -> Thing:
@@ -162,3 +163,4 @@ def pool(quota: int) -> Thing:
 
 
 ASSIGN = {"mpid": POOL, "write": True, "manage": True}
+ASSIGN_OTHER = {**ASSIGN, "mpid": OTHER}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -155,13 +156,19 @@ def vm_forward(world: World) -> Request:
     )  # fmt: skip
 
 
-def _vm_disk(world: World, kind: str, format_: str) -> Request:
-    """The disk of a VM that runs is written anew, which goes on with the new file."""
+def _of_a_run(world: World) -> str:
+    """The disk of a VM that runs."""
     machines.end_others(world, "STOPPED")
     world.do(media.make_medium(world, world.top))
     name = list(world.state["media"])[-1]
     world.do(machines.make_vm(world, world.top, [name]))
     world.do(machines.to_state(world, "vm start", list(world.state["vms"])[-1], "RUNNING"))
+    return name
+
+
+def _vm_disk(world: World, kind: str, format_: str) -> Request:
+    """It is written anew, and the VM goes on with the new file."""
+    name = _of_a_run(world)
 
     def applied(state: State, _answer: dict[str, Any]) -> None:
         state["media"][name] |= {"format": format_, **({"sum": None} if format_ != "raw" else {})}
@@ -176,6 +183,27 @@ def vm_disk_convert(world: World) -> Request:
 
 def vm_disk_compact(world: World) -> Request:
     return _vm_disk(world, "disk compact in a run", "raw")
+
+
+def vm_disk_move(world: World) -> Request:
+    return media.move(world, "disk move in a run", _of_a_run(world))
+
+
+def vm_disk_grow(world: World) -> Request:
+    name, size = _of_a_run(world), 3 << 20
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["media"][name] |= {"size": size, "sum": hashlib.sha256(bytes(size)).hexdigest()}
+
+    fields = {"mid": world.id("media", name), "size": size}
+    return Request("disk grow in a run", "PATCH", "/m/media", fields, applied)
+
+
+def vm_grow(world: World) -> Request:
+    """It gets a CPU."""
+    return _in_a_run(
+        world, "vm grow", {"cpus": 1, "max_cpus": 2}, {"cpus": 2}, lambda settings: {"cpus": settings["cpus"]}
+    )
 
 
 # The trash
@@ -235,15 +263,16 @@ def empty_trash(world: World) -> Request:
     return request
 
 
-IN_A_RUN: tuple[Operation, ...] = (vm_plug_disk, vm_unplug_disk, vm_plug_nic, vm_forward)
+IN_A_RUN: tuple[Operation, ...] = (vm_plug_disk, vm_unplug_disk, vm_plug_nic, vm_forward, vm_grow)
 OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS, group_delete, group_purge, group_delete_by_force,
     *media.OPERATIONS, restore_medium, restore_vm, restore_vm_with_disk, restore_group, purge_trash,
-    empty_trash, vm_limit, vm_move, vm_disk_convert, vm_disk_compact,
-    *IN_A_RUN, launching.launch, *machines.OPERATIONS,
+    empty_trash, vm_limit, vm_move, vm_disk_convert, vm_disk_compact, vm_disk_move,
+    vm_disk_grow, *IN_A_RUN, launching.launch, *machines.OPERATIONS,
 )  # fmt: skip
 OF_GUESTS: tuple[Operation, ...] = (
-    *machines.OF_GUESTS, group_delete_by_force, vm_limit, vm_disk_convert, vm_disk_compact, *IN_A_RUN,
+    *machines.OF_GUESTS, group_delete_by_force, vm_limit, vm_disk_convert, vm_disk_compact, vm_disk_move,
+    vm_disk_grow, *IN_A_RUN,
     launching.launch,
 )  # fmt: skip
 """Those that differ where guests are processes."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tests.crash.memory import machines
 from tests.crash.model import State
-from tests.crash.server import Server
+from tests.crash.server import POOL, Server
 
 
 def orphans(server: Server, seen: State, kept: Sequence[State]) -> list[str]:
@@ -42,8 +42,8 @@ def orphans(server: Server, seen: State, kept: Sequence[State]) -> list[str]:
 def _misplaced(server: Server, pid: int) -> Iterator[str]:
     """Disks that it has open and that are none: what a guest writes there is lost."""
     for file in _disks(server, pid):
-        if not (file.parent == server.pool and file.exists()):
-            yield str(file.relative_to(server.pool))
+        if not (file.parent in server.pools.values() and file.exists()):
+            yield str(file)
 
 
 def _plugged(
@@ -61,22 +61,21 @@ def _plugged(
 
 
 def _disks(server: Server, pid: int) -> Iterator[Path]:
-    """The files in the pool that it has open."""
+    """The files in the pools that it has open."""
     for link in Path(f"/proc/{pid}/fd").glob("*"):
         with contextlib.suppress(OSError):
-            if (file := link.readlink()).is_relative_to(server.pool):
+            file = link.readlink()
+            if any(file.is_relative_to(pool) for pool in server.pools.values()):
                 yield file
 
 
 def _files(server: Server, seen: State, kept: Sequence[State]) -> Iterator[str]:
-    trashed = {one["id"] for state in kept for item in state["trash"].values() for one in _media(item)}
-    for directory, wanted in (
-        (".", {one["id"] for one in seen["media"].values()}),
-        (".moving", set()),
-        (".trash", trashed),
-    ):
-        there = {file.stem for file in (server.pool / directory).iterdir() if file.is_file()}
-        yield from _unlike(f"files in {directory} of the pool", there, wanted)
+    trashed = [one for state in kept for item in state["trash"].values() for one in _media(item)]
+    for directory, wanted in ((".", [*seen["media"].values()]), (".moving", []), (".trash", trashed)):
+        for mpid, pool in server.pools.items():
+            there = {file.stem for file in (pool / directory).iterdir() if file.is_file()}
+            ours = {one["id"] for one in wanted if one.get("mpid", POOL) == mpid}
+            yield from _unlike(f"files in {directory} of pool {mpid}", there, ours)
 
 
 def _media(item: dict[str, Any]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from tests.journeys.server import free_port
 PASSWORD = "correct horse battery"
 START = 60.0
 """Seconds that a start may take on a machine with much to do."""
-POOL = 1
+POOL, OTHER = 1, 2
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -43,6 +43,7 @@ class Server:
         self.database = database
         self.data, self.runs = self.home / "data", self.home / "runs"
         self.pool = self.data / "media"
+        self.pools = {POOL: self.pool, OTHER: self.home / "other/media"}
         self.machines = self.home / "machines.pickle"
         self.port = free_port()
         self.uid_base = 1_000_000 + 10_032 * (self.port % 10_000)
@@ -50,6 +51,7 @@ class Server:
         self.catalogue = self.home / "images.toml"
         """Of what `velocity launch` finds by name; whoever needs one writes it."""
         self.catalogue.touch()
+        self.pools[OTHER].mkdir(parents=True)
         self._control, self._passed = self.home / "control", self.home / "passed"
         self._process: ForkServerProcess | None = None
         self._client = self._connect()
@@ -71,6 +73,8 @@ class Server:
             "root_password": PASSWORD, "authkey_lifetime": "864000", "uid_base": str(self.uid_base),
             "database": self.database, "nat_subnet": "none", "catalogues": f'["{self.catalogue}"]',
         }  # fmt: skip
+        declared = (f'{{mpid = {mpid}, name = "{mpid}", path = "{path}"}}' for mpid, path in self.pools.items())
+        settings["pools"] = f"[{', '.join(declared)}]"
         if self.bridge:
             settings["nics"] = f'[{{nicid = 1, identifier = "{self.bridge}"}}]'
         return {

@@ -10,7 +10,7 @@ from tests.crash import launching, machines, media, operations, people, points
 from tests.crash.lane import AT_RANDOM, Cell, Lane, Tally
 from tests.crash.model import differences, empty
 from tests.crash.orphans import orphans
-from tests.crash.server import Server
+from tests.crash.server import OTHER, Server
 from tests.postgres import Postgres
 
 COMMITTED = "after the database commits"
@@ -34,6 +34,9 @@ MEMORY = (
     Cell(operations.vm_limit, COMMITTED, 1),
     Cell(operations.vm_move, "before the database commits", 1),
     Cell(operations.vm_disk_convert, "after a disk in memory is held", 1),
+    Cell(media.medium_move, COMMITTED, 2),
+    Cell(operations.vm_disk_move, "before a disk in memory is settled", 1),
+    Cell(operations.vm_disk_grow, COMMITTED, 1),
     Cell(operations.vm_plug_disk, COMMITTED, 1),
     Cell(operations.vm_plug_nic, "after a machine in memory is altered", 1),
     Cell(operations.vm_forward, "before a machine in memory is altered", 1),
@@ -46,6 +49,7 @@ QEMU = (
     Cell(machines.vm_start, "after QEMU is spawned", 1),
     Cell(machines.vm_pause, "after QEMU is told to pause", 1),
     Cell(operations.vm_disk_convert, "before QEMU is told to take a copy", 1),
+    Cell(operations.vm_disk_move, "after QEMU is told to hold a disk", 1),
     Cell(operations.vm_plug_disk, "after QEMU is told to plug a device", 1),
     Cell(operations.vm_forward, "after QEMU is told of a port", 2),
     Cell(machines.vm_kill, "before a uid is given back", 1),
@@ -78,7 +82,7 @@ def test_what_is_shown_after_a_kill_is_what_was_acknowledged_and_nothing_is_left
     try:
         server = lane.server
         assert server is not None
-        (server.pool / ".moving" / "stray.raw").touch()
+        (server.pools[OTHER] / ".moving" / "stray.raw").touch()
         assert any("stray" in one for one in orphans(server, empty(), [])), "what is left is seen"
     finally:
         _close(lane)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.crash.model import ASSIGN, State, Thing, empty, pool
+from tests.crash.model import ASSIGN, ASSIGN_OTHER, State, Thing, empty, pool
 from tests.crash.server import Answer, Cut, Server, new_key
 
 Applied = Callable[[State, dict[str, Any]], None]
@@ -78,11 +78,12 @@ class World:
         self.top = self.name("top")
 
     def begin(self) -> None:
-        """Make its group, with a pool."""
+        """Make its group, with both pools."""
         request = Request("group create", "PUT", "/u/group", {"name": self.top, "parent_gid": 0})
         request.applied = made("groups", self.top, "gid", parent=None, limits={}, members={}, pool=pool(0))
         self.do(request)
-        self.server.ok("PUT", "/m/pool/assign", gid=self.id("groups", self.top), quota=0, **ASSIGN)
+        for pool_ in (ASSIGN, ASSIGN_OTHER):
+            self.server.ok("PUT", "/m/pool/assign", gid=self.id("groups", self.top), quota=0, **pool_)
 
     def name(self, what: str) -> str:
         self._count += 1
