@@ -290,6 +290,27 @@ def test_files_that_are_no_public_keys_are_refused_and_sent_nowhere(host: Host, 
     assert json.loads(host.ok("vm", "list", "--json"))["vms"] == []
 
 
+@pytest.mark.holds("CLI-340")
+def test_one_medium_is_attached_and_detached_and_the_others_stay(host: Host) -> None:
+    for name in ("one", "two"):
+        host.ok("media", "create", name, "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "one")
+    host.ok("vm", "start", "web")
+    assert host.ok("vm", "attach", "web", "two:block:ro") == "two:block:ro is attached to web\n"
+
+    def media() -> list[tuple[str, bool]]:
+        return [(one["mode"], one["readonly"]) for one in json.loads(host.ok("vm", "show", "web", "--json"))["media"]]
+
+    assert media() == [("VIRTIO", False), ("BLOCK", True)]
+    host.ok("vm", "detach", "web", "two", "--plan")
+    assert len(media()) == 2
+    assert host.ok("vm", "detach", "web", "two") == "two is detached from web\n"
+    assert media() == [("VIRTIO", False)]
+    refused = host.run("vm", "detach", "web", "two")
+    assert refused.exit_code == 1 and "web does not have two" in refused.stderr
+    assert "three" in host.run("vm", "attach", "web", "three").stderr
+
+
 @pytest.mark.holds("GUEST-61", "GUEST-62", "GUEST-64")
 def test_maxima_and_cables_are_written_shown_and_applied(host: Host, tmp_path: Path) -> None:
     host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat:link=down", "--max-cpus", "4")
@@ -374,3 +395,23 @@ def test_what_waits_and_what_is_live_is_said_in_the_plan_and_in_the_answer(host:
     said = host.ok("vm", "set", "web", "--cpu", "host", "--drive", "usb")
     assert "at its next start: cpu\n  cpu: a guest learns at its start what its CPU can do" in said
     assert "cpu: a guest learns at its start" in host.ok("vm", "show", "web")
+
+
+@pytest.mark.holds("CLI-340")
+def test_one_nic_is_added_and_removed_and_the_others_stay(host: Host) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat:link=down")
+
+    def nics() -> list[tuple[int, str, str]]:
+        shown = json.loads(host.ok("vm", "show", "web", "--json"))
+        pairs = zip(shown["nics"], shown["interfaces"], strict=True)
+        return [(has["id"], has["mac"], nic.get("link", "up")) for nic, has in pairs]
+
+    (first,) = nics()
+    assert host.ok("vm", "nic", "add", "web", "nat") == "web has another NIC, nat\n"
+    assert nics()[0] == first and [number for number, _, _ in nics()] == [1, 2]
+    refused = host.run("vm", "nic", "rm", "web", "7")
+    assert refused.exit_code == 2 and "no NIC 7; it has: 1, 2" in refused.stderr
+    host.ok("vm", "nic", "rm", "web", "2", "--plan")
+    assert len(nics()) == 2
+    assert host.ok("vm", "nic", "rm", "web", "2") == "NIC 2 is taken out of web\n"
+    assert nics() == [first]

@@ -9,12 +9,13 @@ import click
 from msgspec import Struct, structs
 
 from velocity.cli import connection, resolve
+from velocity.cli.altered import tell
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.plan import changing
 from velocity.cli.which import which
 from velocity.cli.words import clean
 from velocity.client import Client
-from velocity.contract.machines import Attachment, EmptyDrive, MediaMode, VmAltered, VmInfo
+from velocity.contract.machines import Attachment, EmptyDrive, MediaMode, VmInfo
 
 MODES = (MediaMode.USB.value, MediaMode.VIRTIO.value)
 
@@ -100,7 +101,7 @@ def insert(vm_: str, group: int | None, iso: str, drive: str | None, instead: st
         mode = empty.mode if empty is not None else modes[0]
         added = Attachment(mid=disc.id, mode=mode, readonly=True)
         answer = drives.client.alter_vm(vmid=drives.vm.vmid, media=[*drives.vm.media, added])
-    _said(answer, f"{disc.label} is in a drive of VM {clean(drives.vm.name)}")
+    tell(answer, f"{disc.label} is in a drive of VM {clean(drives.vm.name)}")
 
 
 @cd.command("eject")
@@ -115,15 +116,4 @@ def eject(vm_: str, group: int | None, iso: str | None) -> None:
     media = [one for one in drives.vm.media if one is not old]
     left = [*drives.vm.drives, EmptyDrive(mode="USB" if old.mode == "USB" else "VIRTIO")]
     answer = drives.client.alter_vm(vmid=drives.vm.vmid, media=media, drives=left)
-    _said(answer, f"{drives.name(old.mid)} is ejected from VM {clean(drives.vm.name)}")
-
-
-def _said(answer: VmAltered, words: str) -> None:
-    if as_json():
-        show_json(answer)
-        return
-    for warning in answer.warnings or []:
-        click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
-    click.echo(f"{words}, from its next start on" if answer.waiting else words)
-    for field, why in (answer.waits or {}).items():
-        click.echo(f"  {field}: {clean(why)}")
+    tell(answer, f"{drives.name(old.mid)} is ejected from VM {clean(drives.vm.name)}")

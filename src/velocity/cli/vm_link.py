@@ -24,8 +24,8 @@ def link(vm_: str, group: int | None, link: str, nic: int | None) -> None:
     found = resolve.vm(client, group, vm_)
     info = client.show_vm(vmid=found.id)
     chosen = _chosen(info, nic)
-    nics = [_kept(one, kept.id, link if kept.id == chosen else None)
-            for one, kept in zip(info.nics, info.interfaces, strict=True)]  # fmt: skip
+    nics = [kept(one, has.id, link if has.id == chosen else None)
+            for one, has in zip(info.nics, info.interfaces, strict=True)]  # fmt: skip
     answer = client.alter_vm(vmid=found.id, revision=info.revision, nics=nics)
     if as_json():
         show_json(answer)
@@ -45,7 +45,7 @@ def _chosen(info: VmInfo, nic: int | None) -> int:
     return nic
 
 
-def _kept(nic: Nic, number: int, link: str | None) -> Nic:
+def kept(nic: Nic, number: int, link: str | None = None) -> Nic:
     """As it is, by its id; and with that link."""
-    kept = structs.replace(nic, id=number)
-    return kept if link is None else structs.replace(kept, link="down" if link == "down" else "up")
+    one = structs.replace(nic, id=number)
+    return one if link is None else structs.replace(one, link="down" if link == "down" else "up")
