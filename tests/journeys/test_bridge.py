@@ -33,6 +33,7 @@ pytestmark = pytest.mark.guest
 
 METADATA, WORLD, OUT = "169.254.169.254", "192.0.2.1", "192.0.2.2"
 NETBOOT = "netboot.efi"
+HTTP = 8000
 PORT, GREETS = 2222, 7000
 """Of the host, and of the guest."""
 HOST_NICS = {"br0", "vb0", "up0", "out0", "lo"}
@@ -73,7 +74,9 @@ def namespace() -> Iterator[str]:
         command += ["--bind-interfaces", "--interface=br0", "--no-ping", "--dhcp-range=198.51.100.50,198.51.100.99,1h"]
         (directory / NETBOOT).write_bytes(b"MZ" + bytes(4094))
         directory.chmod(0o755)
-        command += ["--enable-tftp", f"--tftp-root={directory}", f"--dhcp-boot={NETBOOT}"]
+        command += ["--enable-tftp", f"--tftp-root={directory}", f"--dhcp-boot=tag:!http,{NETBOOT}"]
+        command += ["--dhcp-vendorclass=set:http,HTTPClient", "--dhcp-option-force=tag:http,60,HTTPClient"]
+        command += [f"--dhcp-boot=tag:http,http://198.51.100.1:{HTTP}/{NETBOOT}"]
         command += [f"--dhcp-leasefile={directory}/leases", f"--pid-file={directory}/pid", "--user=root"]
         dnsmasq = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         yield name
@@ -105,6 +108,36 @@ def test_a_vm_boots_from_the_network_of_its_host_nic(namespace: str, tmp_path: P
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
     finally:
         server.close()
+
+
+@pytest.mark.whole
+@pytest.mark.holds("GUEST-342")
+def test_a_vm_boots_a_system_by_http(namespace: str, tmp_path: Path, runtime: Path, guest: Guest) -> None:
+    """What it has by PXE is no program that could be started, and nobody answers by IPv6: both take their time."""
+    esp = str(tmp_path / "esp.img")
+    run("xorriso", "-osirrox", "on", "-indev", str(guest.iso), "-extract", "/esp.img", esp)
+    run("mcopy", "-i", esp, "::/EFI/BOOT/BOOTX64.EFI", str(tmp_path / NETBOOT))
+    serves = [sys.executable, "-m", "http.server", "--bind", "198.51.100.1", "--directory", str(tmp_path), str(HTTP)]
+    files = subprocess.Popen(
+        ["ip", "netns", "exec", namespace, *serves], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    nics = '[{nicid=7, identifier="br0", description="a bridge"}]'
+    server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=str(runtime))
+    try:
+        server.start()
+        body = {"name": "net", "gid": 0, "cpus": 1, "memory_mib": 512, "nics": [{"type": "BRIDGE", "host": 7}]}
+        vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
+        server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        terminal = server.console(vmid)
+        said = terminal.boot(20 * PATIENCE)
+        assert "Start HTTP Boot over IPv4" in said, said
+        assert "inet 198.51.100." in terminal.run("ip -4 addr show eth0")
+        terminal.close()
+        server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    finally:
+        server.close()
+        files.terminate()
+        files.wait()
 
 
 @pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "NAT-17", "NAT-19", "GUEST-63", "GUEST-64", "GUEST-65")
