@@ -26,8 +26,6 @@ from velocity.hypervisor.port import (
     FactReport,
     HostId,
     Hypervisor,
-    Incarnation,
-    Stop,
     Unknown,
 )
 from velocity.machines import where
@@ -134,7 +132,7 @@ class Fleet:
             passing=lambda news: self.passing(news),
             changed=self._host_changed,
             over=self.evacuation.evacuated.is_over,
-            end=partial(self._end_what_is_over, host),
+            end=self.hosts.end_what_is_over,
         )
         context = KeeperContext(
             host=host,
@@ -157,13 +155,6 @@ class Fleet:
             rehome=self._rehome,
         )
         return WatchedHost(host, observer, context, keepers)
-
-    async def _end_what_is_over(self, host: HostId, who: Incarnation) -> None:
-        """Of a host that is not yet taken to answer, and so is asked by itself. Raises `HypervisorError`."""
-        one = self.hosts.attached.by_id.get(host)
-        if one is None:
-            raise Unknown(f"host {host} is not attached")
-        await one.hypervisor.machines.stop(who, Stop.NOW, deadline=CALL_DEADLINE)
 
     def _rehome(self, keeper: Keeper, host: HostId) -> KeeperContext:
         """A run of it begins on another host than the last one."""

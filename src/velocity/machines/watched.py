@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from velocity.access.rules import Amount
 from velocity.hypervisor.attached import AttachedHosts
-from velocity.hypervisor.port import HostId, Hosts
+from velocity.hypervisor.port import HostId, Hosts, Incarnation, Stop, Unknown
 from velocity.machines.evacuated import HOST_LOST
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
 from velocity.machines.observer import Observer
 from velocity.machines.placement import Candidate
-from velocity.machines.rules import Machine, RunRecord
+from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord
 
 
 @dataclass
@@ -66,6 +66,13 @@ class WatchedHosts:
         """Of a VM that is to be shown."""
         watched = self.by_id.get(machine.host) or self.of(machine.host)
         return Keeper(watched.context, machine, progress)
+
+    async def end_what_is_over(self, who: Incarnation) -> None:
+        """Of a host that is not yet taken to answer, and so is asked by itself. Raises `HypervisorError`."""
+        one = self.attached.by_id.get(who.host)
+        if one is None:
+            raise Unknown(f"host {who.host} is not attached")
+        await one.hypervisor.machines.stop(who, Stop.NOW, deadline=CALL_DEADLINE)
 
     # What comes and goes
 
