@@ -15,12 +15,13 @@ import pytest
 from tests.api.images import wait
 from tests.api.world import World
 from tests.hosts.test_moves import cleared, moved, used
+from tests.hosts.test_moves_settled import when_committed, when_handed
 from tests.hosts.test_pools import objects
 from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
 from velocity.contract.machines import Reason
 from velocity.hypervisor.fake import Answer
-from velocity.hypervisor.port import Fact, FactCause, HostId, Incarnation, MovePhase
+from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase
 from velocity.machines.evacuated import Death
 from velocity.promotion import ERA
 from velocity.store.database import Database
@@ -65,19 +66,6 @@ async def returns(w: World, other: Other) -> None:
     await w.settle()
 
 
-def when_handed(other: Other, do: Any) -> None:
-    """In the moment in which the source has handed over."""
-    tell = other.fake.state.tell
-
-    def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
-        tell(who, fact, why, devices=devices)
-        if fact is Fact.HANDED:
-            other.fake.state.tell = tell  # type: ignore[method-assign]
-            do()
-
-    other.fake.state.tell = told  # type: ignore[method-assign]
-
-
 def all_runs(uuid: UUID, *others: Other) -> list[tuple[str, Fact]]:
     return [(one.name, one.fake.runs[uuid].fact) for one in others if uuid in one.fake.runs]
 
@@ -118,7 +106,7 @@ async def test_a_source_that_dies_after_the_hand_over_loses_no_disk(
     """All of it is at the target: there the VM can be started, and it is not let run unasked."""
     async with together(tmp_path / "data", b, c) as w:
         vmid, uuid = await running(w, B, 20)
-        when_handed(b, lambda: b.fake.faults.lose(B))
+        when_handed(b.fake, lambda: b.fake.faults.lose(B))
         b.fake.faults.answers.extend([None, Answer.LATE])
         await w.ok("PUT", "/v/vm/host", vmid=vmid, host=3)
         await eventually(lambda: B in w.server.hosts.silent and bool(w.server.services.host_moves.settling.left))
@@ -146,15 +134,16 @@ async def test_a_source_that_dies_after_the_hand_over_loses_no_disk(
         assert objects(b.disks.pools[20]) == {}
 
 
-@pytest.mark.holds("MANY-170")
+@pytest.mark.holds("MANY-170", "MANY-315")
 @pytest.mark.parametrize("truly", [True, False], ids=["truly", "by a false word"])
+@pytest.mark.parametrize("answer", [None, Answer.LATE], ids=["handed over", "not known"])
 async def test_a_target_that_dies_before_the_commit_gives_the_vm_back(
-    tmp_path: Path, b: Other, c: Other, truly: bool
+    tmp_path: Path, b: Other, c: Other, truly: bool, answer: Answer | None
 ) -> None:
     async with together(tmp_path / "data", b, c) as w:
         vmid, uuid = await running(w, B, 20)
-        when_handed(b, lambda: c.fake.faults.lose(C))
-        b.fake.faults.answers.extend([None, Answer.LATE])
+        when_handed(b.fake, lambda: c.fake.faults.lose(C))
+        b.fake.faults.answers.extend([None, answer])
         await w.ok("PUT", "/v/vm/host", vmid=vmid, host=3)
         await eventually(lambda: C in w.server.hosts.silent)
         await dies(w, c, truly=truly)
@@ -181,7 +170,7 @@ async def test_nothing_is_committed_to_a_host_that_died_in_that_moment(tmp_path:
             deaths.append(asyncio.ensure_future(evacuation.confirm(C, "root")))
 
         deaths: list[asyncio.Future[None]] = []
-        when_handed(b, die)
+        when_handed(b.fake, die)
         assert (await moved(w, vmid, 3))["state"] == "FAILED"
         await asyncio.gather(*deaths)
         vm = await shown(w, vmid)
@@ -197,7 +186,7 @@ async def test_nothing_is_committed_to_a_host_that_died_in_that_moment(tmp_path:
 async def test_a_target_that_dies_after_the_commit_has_the_vm(tmp_path: Path, b: Other, c: Other, truly: bool) -> None:
     async with together(tmp_path / "data", b, c) as w:
         vmid, uuid = await running(w, B, 20)
-        when_handed(b, lambda: c.fake.faults.lose(C))
+        when_committed(b.fake, lambda: c.fake.faults.lose(C))
         await w.ok("PUT", "/v/vm/host", vmid=vmid, host=3)
         await eventually(lambda: w.server.services.fleet.get(vmid).machine.host == C)
         await dies(w, c, truly=truly)

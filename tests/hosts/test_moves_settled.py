@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from tests.hosts.test_moves import cleared, moved, running, stays, used
 from tests.hosts.test_pools import objects
 from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
-from velocity.hypervisor.fake import Answer
-from velocity.hypervisor.port import Fact, FactCause, HostId, Incarnation
+from velocity.hypervisor.fake import Answer, FakeHypervisor
+from velocity.hypervisor.port import Fact, FactCause, HostId, Incarnation, SerialEnd
 
 pytestmark = pytest.mark.anyio
 A, B = HostId(1), HostId(2)
@@ -23,27 +24,49 @@ def b() -> Other:
     return Other(2, "b", (20, "fast"))
 
 
+def when_handed(fake: FakeHypervisor, do: Callable[[], object]) -> None:
+    """In the moment in which that source has handed over, for the first time."""
+    tell = fake.state.tell
+
+    def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+        tell(who, fact, why, devices=devices)
+        if fact is Fact.HANDED:
+            fake.state.tell = tell  # type: ignore[method-assign]
+            do()
+
+    fake.state.tell = told  # type: ignore[method-assign]
+
+
+def when_committed(fake: FakeHypervisor, do: Callable[[], object]) -> None:
+    """When its target has been looked at for the last time: that source is asked for its last words then."""
+    last = fake.mobility.last
+
+    async def asked(who: Incarnation, *, deadline: float) -> SerialEnd:
+        do()
+        return await last(who, deadline=deadline)
+
+    fake.mobility.last = asked  # type: ignore[method-assign]
+
+
 @pytest.mark.holds("MANY-79")
-@pytest.mark.parametrize("answer", [None, Answer.LATE], ids=["committed", "not known"])
+@pytest.mark.parametrize(
+    ("answer", "committed"),
+    [(None, True), (None, False), (Answer.LATE, False)],
+    ids=["committed", "handed over", "not known"],
+)
 async def test_a_target_that_is_silent_after_the_hand_over_is_told_and_waited_for(
-    tmp_path: Path, b: Other, answer: Answer | None
+    tmp_path: Path, b: Other, answer: Answer | None, committed: bool
 ) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
-        uuid, fleet, tell = machine(w, vmid), w.server.services.fleet, w.hypervisor.state.tell
-
-        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
-            tell(who, fact, why, devices=devices)
-            if fact is Fact.HANDED:
-                b.fake.faults.lose(B)
-
-        w.hypervisor.state.tell = told  # type: ignore[method-assign]
+        uuid, fleet = machine(w, vmid), w.server.services.fleet
+        (when_committed if committed else when_handed)(w.hypervisor, lambda: b.fake.faults.lose(B))
         w.hypervisor.faults.answers.extend([None, answer])  # what it is made of; the hand-over
         await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
         await eventually(lambda: fleet.get(vmid).state.value == "PAUSED")
         shown = await w.ok("POST", "/v/vm", vmid=vmid)
         assert (shown["state"], shown["reason"]["cause"]) == ("PAUSED", "move-unfinished")
-        assert shown["host"]["id"] == (1 if answer else 2), "where the database says"
+        assert shown["host"]["id"] == (2 if committed else 1), "where the database says"
         assert "host 'b', where it is to go on, does not respond: it runs nowhere" in shown["reason"]["message"]
         assert (await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")).status == 409
         assert w.hypervisor.runs[uuid].fact is Fact.HANDED
@@ -57,23 +80,19 @@ async def test_a_target_that_is_silent_after_the_hand_over_is_told_and_waited_fo
         assert (b.fake.runs[uuid].fact, w.hypervisor.runs) == (Fact.RUNNING, {})
 
 
-@pytest.mark.holds("MANY-79")
-async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(tmp_path: Path, b: Other) -> None:
+@pytest.mark.holds("MANY-79", "MANY-315")
+@pytest.mark.parametrize("answer", [None, Answer.LATE], ids=["handed over", "not known"])
+async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(
+    tmp_path: Path, b: Other, answer: Answer | None
+) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
-        uuid, tell = machine(w, vmid), w.hypervisor.state.tell
-
-        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
-            tell(who, fact, why, devices=devices)
-            if fact is Fact.HANDED:
-                b.fake.play(uuid, Fact.ENDED, FactCause.KILLED)
-
-        w.hypervisor.state.tell = told  # type: ignore[method-assign]
-        w.hypervisor.faults.answers.extend([None, Answer.LATE])
+        uuid = machine(w, vmid)
+        when_handed(w.hypervisor, lambda: b.fake.play(uuid, Fact.ENDED, FactCause.KILLED))
+        w.hypervisor.faults.answers.extend([None, answer])
         assert (await moved(w, vmid))["state"] == "FAILED"
         await stays(w, b, vmid)
         assert w.hypervisor.runs[uuid].who.epoch == 3, "higher than that of its target"
-        w.hypervisor.state.tell = tell  # type: ignore[method-assign]
         assert (await moved(w, vmid))["state"] == "DONE"
 
 
@@ -81,14 +100,8 @@ async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(tm
 async def test_one_whose_source_ends_after_the_hand_over_goes_on_at_the_target(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
-        uuid, tell = machine(w, vmid), w.hypervisor.state.tell
-
-        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
-            tell(who, fact, why, devices=devices)
-            if fact is Fact.HANDED:
-                w.hypervisor.play(uuid, Fact.ENDED, FactCause.KILLED)
-
-        w.hypervisor.state.tell = told  # type: ignore[method-assign]
+        uuid = machine(w, vmid)
+        when_handed(w.hypervisor, lambda: w.hypervisor.play(uuid, Fact.ENDED, FactCause.KILLED))
         w.hypervisor.faults.answers.extend([None, Answer.LATE])
         assert (await moved(w, vmid))["state"] == "DONE"
         shown = await w.ok("POST", "/v/vm", vmid=vmid)
@@ -101,20 +114,13 @@ async def test_a_server_that_is_killed_after_the_hand_over_leaves_it_to_the_next
     async with together(tmp_path / "data", b) as w:
         mid = await w.medium()
         vmid = await running(w, media=[{"mid": mid, "mode": "VIRTIO"}])
-        uuid, fake, tell = machine(w, vmid), w.hypervisor, w.hypervisor.state.tell
+        uuid, fake = machine(w, vmid), w.hypervisor
         fake.runs[uuid].reads = False
         fake.runs[uuid].type_in(b"typed")
-
-        def told(who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
-            tell(who, fact, why, devices=devices)
-            if fact is Fact.HANDED:
-                fake.faults.lose(A)
-
-        fake.state.tell = told  # type: ignore[method-assign]
+        when_handed(fake, lambda: fake.faults.lose(A))
         fake.faults.answers.extend([None, Answer.LATE])
         await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
         await eventually(lambda: fake.runs[uuid].fact is Fact.HANDED)
-        fake.state.tell = tell  # type: ignore[method-assign]
     async with together(tmp_path / "data", b, hypervisor=fake) as w:
         shown = await w.ok("POST", "/v/vm", vmid=vmid)
         assert shown["host"]["id"] == 1, "as long as nothing else is committed"

@@ -199,17 +199,23 @@ class Settling:
     async def _what(self, crossing: Crossing) -> Do:
         move = crossing.move
         lives = move.target not in self._fleet.evacuation.evacuated.dead
-        if crossing.carried and lives and (crossing.wanted or not move.live):
-            return Do.FORWARD
-        do = await self._told(crossing) if move.live else Do.UNDO
+        if not move.live:
+            do = Do.FORWARD if crossing.carried and lives else Do.UNDO
+        else:
+            do = await self._told(crossing)
         if do is Do.UNDO and move.inherited and lives and await self._have_gone(move):
             return Do.FORWARD
         return do
 
     async def _told(self, crossing: Crossing) -> Do:
-        """What follows of what its hosts say."""
+        """What follows of what its hosts say; that all was carried, the source has said, and may be silent since."""
         move = crossing.move
-        source, target = await asyncio.gather(self._fact(move.leaving), self._fact(move.coming))
+        source: Fact | None = Fact.HANDED
+        if crossing.carried:
+            now = await self._fact(move.coming)
+            target = Fact.RECEIVED if now is Fact.INCOMING else now  # it is about to say so
+        else:
+            source, target = await asyncio.gather(self._fact(move.leaving), self._fact(move.coming))
         do = follows(source, target, wanted=crossing.wanted)
         if do is Do.UNDO and source not in OVER and await self._is_released(move):
             source = await self._fact(move.leaving)  # what it does now, it goes on with
