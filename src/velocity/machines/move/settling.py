@@ -210,10 +210,12 @@ class Settling:
     async def _told(self, crossing: Crossing) -> Do:
         """What follows of what its hosts say; that all was carried, the source has said, and may be silent since."""
         move = crossing.move
-        source: Fact | None = Fact.HANDED
+        source: Fact | None
+        target: Fact | None
         if crossing.carried:
-            now = await self._fact(move.coming)
-            target = Fact.RECEIVED if now is Fact.INCOMING else now  # it is about to say so
+            source, target = Fact.HANDED, await self._fact(move.coming)
+            if target is Fact.INCOMING:
+                target = Fact.RECEIVED  # it is about to say so
         else:
             source, target = await asyncio.gather(self._fact(move.leaving), self._fact(move.coming))
         do = follows(source, target, wanted=crossing.wanted)
