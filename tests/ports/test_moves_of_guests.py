@@ -19,7 +19,6 @@ from tests.ports.pairs import Pair, opened
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run, spec
 from velocity.cli.demo.guest import READY, Guest
 from velocity.hypervisor.port import (
-    SAID,
     Bus,
     ByteStream,
     Copied,
@@ -128,8 +127,8 @@ async def received(
     landing = await pair.link.through(landing)
     async for one in source.hypervisor.mobility.send(who, landing, copied, deadline=PATIENCE):
         pair.link.note(one.phase)
-    said = await source.hypervisor.consoles.said(HOST, who.machine, SAID, deadline=DEADLINE)
-    await target.hypervisor.mobility.take(arriving, said, deadline=DEADLINE)
+    last = await source.hypervisor.mobility.last(who, deadline=DEADLINE)
+    await target.hypervisor.mobility.take(arriving, last.said, last.typed, deadline=DEADLINE)
     await source.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     await source.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
     return arriving
