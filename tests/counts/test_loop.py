@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import msgspec
@@ -197,13 +197,19 @@ async def test_what_a_run_leaves_is_not_cleared_on_the_loop(ran: Ran, done: Done
 
 
 async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Held in the middle: nothing runs there any more, and nothing else may begin yet."""
-    began, go_on, clear = threading.Event(), threading.Event(), ran.driver.sessions.clear
+    """Held in the middle: nothing runs there any more, and nothing else may begin yet.
 
-    def held(run: Run) -> None:
+    Until then its mounts are there, and the kernel needs not take them apart before it tells of the end.
+    """
+    began, go_on, clear = threading.Event(), threading.Event(), ran.driver.sessions.clear
+    kept: list[tuple[int, bool]] = []
+
+    def held(run: Run, mounts: IO[bytes]) -> None:
         began.set()
         assert go_on.wait(PATIENCE)
-        clear(run)
+        there = os.fstat(mounts.fileno()).st_ino
+        clear(run, mounts)
+        kept.append((there, mounts.closed))
 
     monkeypatch.setattr(ran.driver.sessions, "clear", held)
     session = watched(ran)
@@ -220,6 +226,7 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
     await session.ended.wait()
     assert ran.driver.sessions.of(ran.who.machine) is None
     assert (await ran.driver.machines.facts(ran.who, deadline=30)).fact is Fact.ENDED
+    assert kept == [(Path("/proc/self/ns/mnt").stat().st_ino, True)], "those of its process, which are ours here"
 
 
 async def test_half_of_a_cleared_run_is_none(ran: Ran) -> None:

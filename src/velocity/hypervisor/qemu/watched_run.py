@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from qemu.qmp import QMPError
 
@@ -77,6 +78,8 @@ class WatchedRun:
         self.on_asked: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.on_end: Callable[[RunEnd | None], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
+        self.mounts = _mounts(pid)
+        """They are there as long as this is open."""
         self.observed = EventInterpreter(self._tell)
         name = f"vm-{str(who.machine)[:8]}"
         self.monitor = Monitor(name, qmp, self._hear, self._connected, self._lost)
@@ -284,6 +287,7 @@ class WatchedRun:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
+        self.mounts.close()
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -331,6 +335,7 @@ class WatchedRun:
             await self.on_end(end if self.begun else None)
         except Exception:  # whoever waits for the end gets it
             log.exception("machine %s, run %d: its leftovers were not removed", self.who.machine, self.who.epoch)
+        self.mounts.close()
         self.ended.set()
         self.cleared.set()
 
@@ -353,6 +358,13 @@ class WatchedRun:
             async with asyncio.timeout(seconds):
                 await self.ended.wait()
         return self.ended.is_set()
+
+
+def _mounts(pid: int) -> IO[bytes]:
+    """Keeps those of a process: without it, they are taken apart before anybody is told that it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/ns/mnt").open("rb", buffering=0)
+    return io.BytesIO()  # it is gone, or not to be looked into: then nothing is kept
 
 
 async def _nothing(_end: RunEnd | None = None) -> None:

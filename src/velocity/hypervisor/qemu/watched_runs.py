@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -189,13 +189,19 @@ class WatchedRuns:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(session.acknowledged.wait(), ACKNOWLEDGED)
                 session.dropped = session.acknowledged.is_set()
-                await _uncut(self.clear, msgspec.structs.replace(run, end=None if session.dropped else end))
+                over = msgspec.structs.replace(run, end=None if session.dropped else end)
+                await _uncut(self.clear, over, session.mounts)
             finally:
                 del self._watched[run.machine]
                 tell()
 
-    def clear(self, run: Run) -> bool:
-        """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later."""
+    def clear(self, run: Run, mounts: IO[bytes] | None = None) -> bool:
+        """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later.
+
+        `mounts` has kept those of its process.
+        """
+        if mounts is not None:
+            mounts.close()
         try:
             cleared(self.place, run)
         except (OSError, taps.CannotConnect) as error:
@@ -246,6 +252,6 @@ class WatchedRuns:
                     await self._clear_one(machine)
 
 
-async def _uncut(work: Callable[..., object], *what: Run) -> None:
+async def _uncut(work: Callable[..., object], *what: object) -> None:
     """In a thread; who is cancelled goes when it has ended, as the next server's may be about the same files."""
     await uninterrupted.ended(asyncio.ensure_future(asyncio.to_thread(work, *what)))
