@@ -19,6 +19,12 @@ from typing import Any, NamedTuple
 from bench.harness import cpu_seconds
 
 PASSWORD = "bench bench bench"
+MEMORY = Path("/dev/shm")
+RUNTIME = MEMORY if MEMORY.is_dir() else None
+"""Where running machines have their sockets: in memory, as /run is on a host with systemd.
+
+On ext4, to make one of the dozen files of a run takes the longer the more were removed in the last five seconds.
+"""
 
 IDLE = 3.0
 """Seconds after which a server may have closed a connection that nobody used."""
@@ -107,7 +113,7 @@ class Velocity:
 
     def __init__(self, *, fake: bool = False, **settings: str) -> None:
         self.data = Path(tempfile.mkdtemp(prefix="velocity-bench-"))
-        self.runs = Path(tempfile.mkdtemp(prefix="velocity-runs-"))
+        self.runs = Path(tempfile.mkdtemp(prefix="velocity-runs-", dir=RUNTIME))
         self.runs.chmod(0o711)  # QEMU's uid goes through it
         self.port = free_port()
         self.module = "bench.faked" if fake else "velocity"

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID
 
+from bench.server import RUNTIME
 from velocity.hypervisor.port import Bus, DiskSpec, MachineSpec
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, arguments
 from velocity.hypervisor.qemu.hardware import PROFILES
@@ -61,6 +62,7 @@ class RawQemu:
 
     def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="velocity-bench-raw-"))
+        self.sockets = Path(tempfile.mkdtemp(prefix="velocity-bench-raw-", dir=RUNTIME))
         self.disk = self.home / "disk.raw"
         with self.disk.open("wb") as disk:
             disk.truncate(64 << 20)
@@ -80,7 +82,7 @@ class RawQemu:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             self.qmp = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.qmp.connect(str(self.home / "qmp"))
+            self.qmp.connect(str(self.sockets / "qmp"))
         self._rest = b""
         self._line()  # the greeting
         self.execute("qmp_capabilities")
@@ -117,7 +119,8 @@ class RawQemu:
         if self.process is not None and self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        shutil.rmtree(self.home, ignore_errors=True)
+        for place in (self.home, self.sockets):
+            shutil.rmtree(place, ignore_errors=True)
 
     def _line(self) -> dict[str, Any]:
         assert self.qmp is not None
@@ -138,9 +141,9 @@ class RawQemu:
             return descriptor
 
         def listening(name: str) -> int:
-            (self.home / name).unlink(missing_ok=True)
+            (self.sockets / name).unlink(missing_ok=True)
             listener = ours.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            listener.bind(str(self.home / name))
+            listener.bind(str(self.sockets / name))
             listener.listen(1)
             return listener.fileno()
 
