@@ -116,24 +116,19 @@ class Keeper(Life):
 
     async def _serve(self, item: InboxItem) -> None:
         try:
-            await self._serve_one(item)
+            match item:
+                case StateRequest(cause, answer):
+                    await run_and_answer(self._request(cause), answer)
+                case ExclusiveWork(work, answer):
+                    await run_and_answer(self.passage.unless_moving(work), answer)
+                    self._changed()
+                case StopRetry(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
+                    await self._stop_again()
         finally:
             self._pump = None
             if self._inbox:
                 self._serve_next()
         Context().run(self._go_on)  # what follows is of no request
-
-    async def _serve_one(self, item: InboxItem) -> None:
-        match item:
-            case StateRequest(cause, answer):
-                await run_and_answer(self._request(cause), answer)
-            case ExclusiveWork(work, answer):
-                await run_and_answer(self.passage.unless_moving(work), answer)
-                self._changed()
-            case StopRetry(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
-                await self._stop_again()
-            case _:
-                pass
 
     async def _request(self, cause: Cause) -> State:
         of_runs = cause in (Cause.ASK_RESTART, Cause.ASK_RESET)
