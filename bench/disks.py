@@ -208,7 +208,8 @@ def main() -> None:
             bench.goal(f"{row}: {OURS}, {cache}", f"{row}: {BY_HAND}, {cache}", factor=0.98, least=True)
         for row, who in itertools.product(ROWS, PEERS):
             bench.goal(f"{row}: {OURS}, writeback", f"{row}: {who}", factor=1, least=True)
-    bench.notes.append(f"by {'KVM' if KVM else 'software emulation'}")
+        found = subprocess.run(["stat", "-fc%T", place], capture_output=True, text=True, check=True).stdout.strip()
+        bench.notes.append(f"by {'KVM' if KVM else 'software emulation'}; the disks lie on {found}")
     bench.finish()
 
 
