@@ -13,7 +13,8 @@ from pathlib import Path
 from bench.guests import boot, same
 from bench.harness import Bench, cpu_seconds
 from bench.overhead import CACHE
-from bench.peers.guests import KVM, ByHand, Made, Place
+from bench.peers.guests import ByHand, Made, Place
+from bench.peers.raw import KVM
 from velocity.cli.demo.guest import build
 from velocity.hypervisor.qemu.hardware import PROFILES
 

@@ -1,12 +1,11 @@
 """The floor of a start: QEMU itself with Velocity's devices, spawned with an inherited QMP socket, and told `cont`.
 
 The reference VM: q35, one virtual CPU, 256 MiB, OVMF with variables of its own, one virtio-blk disk, one user NIC, no
-display. https://www.qemu.org/docs/master/system/invocation.html, https://www.qemu.org/docs/master/interop/qmp-spec.html
+display. https://www.qemu.org/docs/master/system/invocation.html
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import shutil
@@ -20,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 from uuid import UUID
 
+from bench.peers.qmp import Qmp
 from bench.server import RUNTIME
 from velocity.hypervisor.port import Bus, DiskSpec, MachineSpec
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, arguments
@@ -69,8 +68,7 @@ class RawQemu:
         self.variables = self.home / "vars.qcow2"
         new_variables(self.variables)
         self.process: subprocess.Popen[bytes] | None = None
-        self.qmp: socket.socket | None = None
-        self._rest = b""
+        self.qmp: Qmp | None = None
 
     def start(self, then: str = "cont") -> float:
         """Milliseconds from the spawn to the answer to `cont`, or to another command."""
@@ -81,12 +79,8 @@ class RawQemu:
                 command, pass_fds=fds,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-            self.qmp = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.qmp.connect(str(self.sockets / "qmp"))
-        self._rest = b""
-        self._line()  # the greeting
-        self.execute("qmp_capabilities")
-        self.execute(then)
+            self.qmp = Qmp(self.sockets / "qmp")
+        self.qmp.execute(then)
         return (time.perf_counter() - begun) * 1000
 
     def stop(self) -> float:
@@ -96,7 +90,7 @@ class RawQemu:
         gone = os.pidfd_open(self.process.pid)  # `Popen.wait` with a timeout polls, in steps that double
         try:
             begun = time.perf_counter()
-            self.qmp.sendall(b'{"execute":"quit"}')
+            self.qmp.send("quit")
             select.select([gone], [], [], 10)
             took = (time.perf_counter() - begun) * 1000
         finally:
@@ -108,12 +102,7 @@ class RawQemu:
     def execute(self, command: str) -> float:
         """Milliseconds that one command took."""
         assert self.qmp is not None
-        begun = time.perf_counter()
-        self.qmp.sendall(b'{"execute":"%s"}' % command.encode())
-        while "return" not in (answer := self._line()):
-            if "error" in answer:
-                raise RuntimeError(answer)
-        return (time.perf_counter() - begun) * 1000
+        return self.qmp.execute(command)
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -121,16 +110,6 @@ class RawQemu:
             self.process.wait()
         for place in (self.home, self.sockets):
             shutil.rmtree(place, ignore_errors=True)
-
-    def _line(self) -> dict[str, Any]:
-        assert self.qmp is not None
-        while b"\n" not in self._rest:
-            more = self.qmp.recv(65536)
-            if not more:
-                raise EOFError
-            self._rest += more
-        line, _, self._rest = self._rest.partition(b"\n")
-        return dict(json.loads(line))
 
     def _command(self, ours: ExitStack) -> tuple[list[str], list[int]]:
         """The command line, and the descriptors that it names, which `ours` closes."""
