@@ -128,7 +128,7 @@ def same_devices(
     cd = DiskSpec(MediaRef(1, UUID(int=1), "raw"), Bus.VIRTIO, readonly=True, cdrom=True)
     spec = MachineSpec(
         "same", 1, place.memory, "q35", "", disks=(cd, *disks), displays=(DisplaySpec("a", 1280, 720),) * displays,
-        hardware=PROFILES[-1].name, balloon=balloon,
+        hardware=PROFILES[-1].name, cpu="best", balloon=balloon,
     )  # fmt: skip
     plan = LaunchSpec(
         "", UUID(int=1), 1, ACCELERATOR, spec, Files(code=code, variables=variables, disks=[iso, *opened]),
