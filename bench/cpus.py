@@ -1,6 +1,6 @@
-"""CPU models under software emulation: what guests' work costs the host with each, beside what `best` stands for.
+"""Software emulation: what guests' work costs the host with each CPU model, and with each room for translated code.
 
-By hand, with Velocity's own command line but for the model. What counts is the time that QEMU has had on the host's
+By hand, with Velocity's own command line but for these. What counts is the time that QEMU has had on the host's
 processors: it differs less than the clock where others want them, too.
 """
 
@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 from bench.guests import boot, same
-from bench.harness import Bench, cpu_seconds
-from bench.overhead import CACHE
+from bench.harness import Bench, cpu_seconds, memory_mib
+from bench.overhead import CACHE, guests_own
 from bench.peers.guests import ByHand, Made, Place
 from bench.peers.raw import KVM
 from velocity.cli.demo.guest import build
+from velocity.hypervisor.qemu.driver import TRANSLATION_CACHE
 from velocity.hypervisor.qemu.hardware import PROFILES
 
 ROUNDS = int(os.environ.get("VELOCITY_BENCH_ROUNDS", "5"))
@@ -24,6 +25,8 @@ MEMORY = 256
 BEST = PROFILES[-1].best_cpu["tcg"]
 MODELS = (BEST, "max", f"{BEST},la57=off", f"{BEST},smap=off", "qemu64", "Nehalem", "EPYC")
 """What can do most is not what runs fastest: a kernel uses what it finds, and some of it is emulated slowly."""
+ROOMS = (32, 48, 64, 256)
+"""MiB for code that is translated, beside Velocity's own: full, it is emptied, and all is translated again."""
 WORK = {
     "copying": "dd if=/dev/zero of=/dev/null bs=1M count=400 2>/dev/null",
     "files": "mkdir -p /a; mount -t tmpfs a /a; dd if=/dev/zero of=/a/f bs=1M count=64 2>/dev/null; umount /a",
@@ -32,19 +35,21 @@ WORK = {
 }
 
 
-def made(model: str) -> Made:
+def made(model: str, room: int = TRANSLATION_CACHE) -> Made:
     def words(place: Place) -> list[str]:
-        found = same(place)
+        found = [word.replace(f"tb-size={TRANSLATION_CACHE}", f"tb-size={room}") for word in same(place)]
         found[found.index("-cpu") + 1] = model
         return found
 
     return words
 
 
-def measure(bench: Bench, model: str, iso: Path) -> None:
-    with ByHand(made(model), iso, MEMORY) as guest:
+def measure(bench: Bench, model: str, how: Made, iso: Path) -> None:
+    with ByHand(how, iso, MEMORY) as guest:
         boot(guest)
         bench.add(of("boot", model), "s", cpu_seconds(guest.pid))
+        own = memory_mib(guest.pid, "Rss") - guests_own(guest.pid, MEMORY)
+        bench.add(f"beside the guest's memory: {model}", "MiB", own)
         for what, command in WORK.items():
             before = cpu_seconds(guest.pid)
             guest.run(command)
@@ -59,10 +64,11 @@ def main() -> None:
     if KVM:
         sys.stdout.write("guests run on the host's own CPU here: models are no matter of speed\n")
         return
-    bench = Bench("cpus", "CPU models under software emulation")
+    bench = Bench("cpus", "CPU models and room for translated code, under software emulation")
     iso = build(CACHE).iso
-    models = dict.fromkeys(MODELS)
-    turns = [lambda model=model: measure(bench, model, iso) for model in models]
+    models = {model: made(model) for model in MODELS}
+    models |= {f"{BEST}, {room} MiB of code": made(BEST, room) for room in ROOMS}
+    turns = [lambda model=model, how=how: measure(bench, model, how, iso) for model, how in models.items()]
     bench.rounds(ROUNDS, turns, warm=0, seconds=SECONDS)
     for what in ("boot", *WORK):
         for model in models:
