@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 
 from tests.host import Host
 from tests.hosts.joins import join
+from tests.patience import PATIENCE
 from velocity.cli import doctor_hosts
+from velocity.cli.main import velocity
 from velocity.client import Client
 from velocity.config import Settings
 from velocity.contract.nodes import NodeInfo
@@ -83,3 +89,27 @@ def test_a_node_looks_at_its_certificate_its_port_and_its_server(tmp_path: Path,
     settings = Settings(data_dir=tmp_path, node_listen="0.0.0.0:1")
     (port,) = [one for one in doctor_hosts.node(settings) if one.what == "node port"]
     assert port.text.endswith("(Connection refused): `systemctl start velocity-node`")
+
+
+@pytest.mark.holds("MANY-381")
+def test_the_doctor_takes_a_settings_file(tmp_path: Path) -> None:
+    config = tmp_path / "velocity.toml"
+    pool = f'{{ mpid = 1, name = "of this file", path = "{tmp_path}/pool" }}'
+    config.write_text(f'data_dir = "{tmp_path}/data"\npools = [{pool}]\n')
+    said = CliRunner().invoke(velocity, ["doctor", "--config", str(config)])
+    assert "pool 'of this file'" in said.output
+    wrong = CliRunner().invoke(velocity, ["doctor", "--config", str(tmp_path / "none.toml")])
+    assert wrong.exit_code == 1
+    assert "none.toml" in wrong.stderr
+
+
+@pytest.mark.holds("MANY-382")
+def test_a_token_comes_through_a_pipe_without_a_warning(tmp_path: Path) -> None:
+    """There is no terminal whose echo could be switched off, which Python warns of."""
+    command = [sys.executable, "-W", "error", "-m", "velocity", "node", "join"]
+    environment = {**os.environ, "VELOCITY_DATA_DIR": str(tmp_path / "data")}
+    done = subprocess.run(
+        command, input="no token\n", env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: that is no token"), done.stderr

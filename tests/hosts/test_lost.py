@@ -382,3 +382,15 @@ async def test_a_server_that_restarts_after_the_word_starts_what_is_to_be_starte
         await eventually(lambda: machine(w, vmid) in fake.runs)
         await w.settle()
         assert (await shown(w, vmid))["host"]["id"] == 1
+
+
+@pytest.mark.holds("MANY-380")
+async def test_a_silent_host_is_not_drained_of_vms_that_cannot_move(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        await running(w)
+        await lost(w, b)
+        assert await w.refused("PUT", "/h/node/drain", host=2) == (406, 62290)
+        answer = await w.call("PUT", "/h/node/drain", host=2)
+        assert "so its VMs cannot move: wait until it does" in answer["message"]
+        assert "velocity node confirm-dead b" in answer["message"]
+        assert (await w.ok("POST", "/h/node", host=2))["duty"] == "active", "nothing has changed"

@@ -14,6 +14,7 @@ import pytest
 
 from tests.api.images import wait
 from tests.api.world import World
+from tests.hosts import agent
 from tests.hosts.test_moves import cleared, moved, used
 from tests.hosts.test_moves_settled import when_committed, when_handed
 from tests.hosts.test_pools import objects
@@ -327,3 +328,23 @@ async def test_a_vm_that_was_moved_since_the_copy_is_not_started_where_it_was(tm
         b.fake.play(uuid, Fact.ENDED, FactCause.KILLED)
         await b.fake.heard()
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+
+
+@pytest.mark.holds("MANY-379")
+async def test_a_silent_target_is_fenced_for_a_vm_that_was_handed_over_to_it(
+    tmp_path: Path, b: Other, c: Other
+) -> None:
+    """It runs on neither host before, and nothing else is on that one."""
+    agent.install(tmp_path / "agents")
+    settings: dict[str, Any] = {"fence_agents": [str(tmp_path / "agents")], "fence_after": 1}
+    async with together(tmp_path / "data", b, c, **settings) as w:
+        vmid, uuid = await running(w, B, 20, ha="restart")
+        await w.ok("PUT", "/h/node/fence", host=3, agent=agent.NAME, options={"plug": "works"})
+        when_handed(b, lambda: c.fake.faults.lose(C))
+        b.fake.faults.answers.extend([None, Answer.LATE])
+        await w.ok("PUT", "/v/vm/host", vmid=vmid, host=3)
+        await eventually(lambda: C in w.server.hosts.deaths)
+        await eventually(lambda: all_runs(uuid, b) == [("b", Fact.RUNNING)])
+        await eventually(lambda: w.server.services.fleet.get(vmid).passage.moving is None)
+        vm = await shown(w, vmid)
+        assert (vm["state"], vm["host"]["id"]) == ("RUNNING", 2)

@@ -168,3 +168,22 @@ async def test_an_upload_goes_on_by_another_host_only_when_none_may_be_writing_y
         await again.finish()
         await again.close()
         assert nodes.storage.moving[ref].read(0, 8) == b"somemore"
+
+
+@pytest.mark.holds("MANY-378")
+async def test_an_upload_does_not_wait_for_a_host_that_is_confirmed_dead(tmp_path: Path, nodes: Nodes) -> None:
+    async with world(tmp_path / "data", attach=nodes.attach) as w:
+        await uploaded(w)
+        blobs, ref = w.server.services.blobs, MediaRef(MPID, uuid4(), "raw")
+        incoming = await blobs.put(ref, deadline=10)
+        await incoming.write(b"some")
+        await incoming.leave()
+        await incoming.close()
+        await nodes.b.cut()
+        await until_served_by(w, nodes.c)
+        await w.ok("PUT", "/h/node/dead", host=nodes.b.host, name="b")
+        again = await blobs.resume(ref, 4, deadline=10)
+        await again.write(b"more")
+        await again.finish()
+        await again.close()
+        assert nodes.storage.moving[ref].read(0, 8) == b"somemore"

@@ -37,11 +37,12 @@ MARKS = {"ok": ("ok", "green"), "limited": ("limited", "yellow"), "missing": ("m
 
 
 @click.command()
+@click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings file (TOML).")
 @json_option
-def doctor() -> int:
+def doctor(file: Path | None) -> int:
     """Show what this host can do for guests. Exit status 1 if something necessary is missing."""
     try:
-        settings = load()
+        settings = load(file)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     host, nodes = _told(settings)

@@ -37,7 +37,8 @@ def join(
 ) -> None:
     """Make this machine a host of the server that made TOKEN.
 
-    Without TOKEN it is asked for, and `-` reads it from standard input: so it stands in no list of processes.
+    Without TOKEN it is asked for, or read from standard input where that is no terminal: so it stands in no list of
+    processes.
     """
     try:
         settings = load(file)
@@ -66,11 +67,11 @@ def join(
 
 
 def _word(token: str | None) -> NodeToken:
-    if token == "-":  # noqa: S105 - the word for standard input
-        return NodeToken.read(sys.stdin.readline())
-    if token is None:
+    if token is None and sys.stdin.isatty():
         with answerable("`-` reads it from standard input"):
             token = str(click.prompt("Token", hide_input=True, err=True))
+    elif token in (None, "-"):  # there is no terminal whose echo could be switched off
+        token = sys.stdin.readline()
     return NodeToken.read(token)
 
 

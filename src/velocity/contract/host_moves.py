@@ -124,7 +124,7 @@ DRAIN = Operation(
     failures=(
         Failure(62209, 403, Problem.NO_PERMISSION, "velocity.node.manage is needed on the root group"),
         Failure(62219, 404, Problem.HOST_NOT_FOUND, "no such host"),
-        Failure(62290, 406, Problem.NO_HOST, "there is no other host"),
+        Failure(62290, 406, Problem.NO_HOST, "there is no other host, or it does not respond"),
         Failure(62291, 409, Problem.NODE_BUSY, "it is being drained already"),
     ),
     ours=True,

@@ -11,7 +11,7 @@ from velocity.contract.machines import State
 from velocity.hosts.port import Death, VmAtStake
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import AttachedHost, AttachedHosts
-from velocity.hypervisor.port import HostId
+from velocity.hypervisor.port import Fact, HostId
 from velocity.machines import where
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
@@ -87,8 +87,10 @@ class AttachedAreas:
         return self._fleet.evacuation.evacuated.dead
 
     def at_stake(self, host: HostId) -> list[VmAtStake]:
+        """Also what was handed over to it: that runs nowhere as long as it is silent."""
         watched = self._fleet.hosts.by_id.get(host)
         runs = [] if watched is None else [one for one in watched.keepers.values() if one.lives]
+        runs += [one for one in self._fleet.all() if one.passage.awaits(host) and one.observed is Fact.HANDED]
         return [
             VmAtStake(one.machine.vmid, one.machine.name, one.gid, _restarts(one))
             for one in sorted(runs, key=lambda one: one.machine.vmid)

@@ -76,6 +76,8 @@ class AttachedHosts:
         """The names of those that have joined and cannot be attached, as there is no way to them."""
         self.is_over: Callable[[Incarnation], bool] = lambda who: False
         """Whether a run is no more, as its host is confirmed dead."""
+        self.is_dead: Callable[[HostId], bool] = lambda host: False
+        """Whether it is confirmed dead: nothing of it does anything any more."""
         self.put(own)
 
     def all(self) -> list[AttachedHost]:

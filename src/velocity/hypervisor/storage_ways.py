@@ -32,8 +32,8 @@ class StorageWays:
         return self._hosts.pool_hosts.is_shared(mpid)
 
     def silent_of(self, mpid: int) -> str:
-        silent = (self._hosts.silence(host) for host in self._hosts.pool_hosts.sharing(mpid))
-        return next(filter(None, silent), "")
+        may_write = (host for host in self._hosts.pool_hosts.sharing(mpid) if not self._hosts.is_dead(host))
+        return next(filter(None, map(self._hosts.silence, may_write)), "")
 
     def openers(self, mpid: int) -> list[HostId]:
         """The hosts that are to open a shared pool: the one that calls go to; of a new one, all that may have it."""

@@ -62,6 +62,9 @@ class Evacuated:
         self.dead = dict(losses.deaths)
         self._over = dict(losses.over)
 
+    def is_dead(self, host: HostId) -> bool:
+        return host in self.dead
+
     def is_over(self, who: Incarnation) -> bool:
         """Whether that run was on a host that was confirmed dead since it began."""
         return who.epoch <= self._over.get((who.host, who.machine), -1)

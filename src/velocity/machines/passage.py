@@ -76,6 +76,10 @@ class Passage(Struct, eq=False):
         if not self.vm.retired:
             self.vm.context.changed(self.vm.machine)
 
+    def awaits(self, host: HostId) -> bool:
+        """Whether it is on its way to that host."""
+        return self.moving is not None and self.moving.to == host
+
     def check_not_moving(self) -> None:
         """Raises `Refused` while it is on its way."""
         if self.moving is not None:

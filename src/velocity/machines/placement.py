@@ -126,6 +126,8 @@ def cannot(one: Candidate, wanted: Wanted) -> str:
     bridged = [nic.host for nic in spec.nics if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int)]
     if missing_nic := next((nic for nic in bridged if nic not in one.nics), None):
         return f"host NIC {missing_nic} is not there"
+    if not facts.max_cpus:
+        return "it has not told yet what VMs there can have: try again in a moment"
     if max(spec.cpus, spec.max_cpus) > facts.max_cpus:
         return f"a VM there can have {facts.max_cpus} CPUs at most"
     if max(spec.memory_mib, spec.max_memory_mib) > facts.memory:

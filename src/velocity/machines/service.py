@@ -106,7 +106,7 @@ class Fleet:
             hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.given, self._changed, clock
         )
         self.availability = Availability(leads, self._note_start)
-        hosts.is_over = evacuated.is_gone
+        hosts.is_over, hosts.is_dead = evacuated.is_gone, evacuated.is_dead
         self.variables = KeptVariables(variables, self.hosts, builder.reach, clock)
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
@@ -148,7 +148,7 @@ class Fleet:
             begin_writing=self.builder.begin_writing,
             pressed=self.agents.shut_down,
             resumed=self.agents.set_clock,
-            dead=lambda host: host in self.evacuation.evacuated.dead,
+            dead=self.evacuation.evacuated.is_dead,
             over=self.evacuation.reason,
             place=self.evacuation.place,
             bring=self.variables.bring,

@@ -44,6 +44,12 @@ class Draining:
             raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}", field="host")
         if not self._fleet.hosts.attached.many:
             raise Refused(Problem.NO_HOST, "there is no other host: VMs cannot move away", field="host")
+        if silence := self._fleet.hosts.attached.silence(one.host):
+            words = (
+                f"{silence}, so its VMs cannot move: wait until it does, or prove that it is off "
+                f"({self._fleet.hosts.attached.proof(one.host)}); `velocity node drain` alone lets no new ones come"
+            )
+            raise Refused(Problem.NO_HOST, words, field="host")
         if one.host in self._under_way:
             raise Refused(Problem.NODE_BUSY, f"host {one.name!r} is being drained already", field="host")
         if plan.is_plan():
