@@ -10,6 +10,7 @@ from velocity.cli.amounts import SIZE, to_quota
 from velocity.cli.output import SizeCell, as_json, done, listed, listing, warn
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
+from velocity.cli.pool_show import show
 from velocity.cli.where import GROUP
 from velocity.contract.pools import LIST_POOLS, Assigned, ListPools, PoolInfo
 from velocity.sizes import size
@@ -21,6 +22,9 @@ OF = click.argument("group", metavar="GROUP", type=where.TYPE)
 @click.group()
 def pool() -> None:
     """Media pools. POOL is a name, or an id (`id:1`)."""
+
+
+pool.add_command(show)
 
 
 @pool.command("list")
