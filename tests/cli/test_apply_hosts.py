@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.host import Host, hosting
+from tests.hosts import agent
 from tests.hosts.joins import join
 from tests.hosts.together import Other, attaching
 from velocity.client import Client
@@ -72,3 +73,39 @@ def test_a_vm_goes_to_the_host_of_the_file_and_one_that_is_not_there_is_refused(
             assert refused.exit_code != 0
             assert words in f"{refused.exception} {refused.stderr}"
         assert "newer" not in host.ok("vm", "list")
+
+
+@pytest.mark.holds("MANY-385")
+def test_a_fence_agent_is_as_the_file_says_and_its_secrets_are_told_to_nobody(tmp_path: Path) -> None:
+    agent.install(tmp_path / "agents")
+    file, secret = tmp_path / "site.toml", tmp_path / "b.password"
+    secret.write_text("of the board\n")
+    text = (
+        f'[[hosts]]\nname = "b"\nfence = {{ agent = "{agent.NAME}", options = {{ ip = "192.0.2.18" }}, '
+        'secret-files = { password = "b.password" } }\n'
+    )
+    with hosting(tmp_path / "data", attach=attaching(Other(2, "b")), fence_agents=[str(tmp_path / "agents")]) as host:
+        file.write_text(text)
+        planned = host.ok("apply", str(file), "--plan")
+        assert f"+ change host b: fence agent {agent.NAME}, with the options ip, password" in planned
+        assert "fence" not in node(host), "a plan changes nothing"
+        told = planned + host.ok("apply", str(file), "--yes")
+        wanted = {"agent": agent.NAME, "options": {"ip": "192.0.2.18"}, "secrets": ["password"]}
+        assert node(host)["fence"] == wanted
+        told += host.ok("apply", str(file), "--yes")
+        assert "nothing to do" in told
+        file.write_text(text.replace("192.0.2.18", "192.0.2.19"))
+        told += host.ok("apply", str(file), "--yes")
+        assert node(host)["fence"] == wanted | {"options": {"ip": "192.0.2.19"}}, "with its password as before"
+        file.write_text('[[hosts]]\nname = "b"\n')
+        assert "nothing to do" in host.ok("apply", str(file), "--yes"), "what is not said stays"
+        assert "of the board" not in told
+        for wrong, words in (
+            (text.replace("b.password", "none"), "there is no file 'none' next to it"),
+            (text.replace('ip = "192.0.2.18"', 'password = "x"'), "'password' in options and in secret-files"),
+            (text.replace("ip =", "script ="), "the option 'script' is not passed to fence agents"),
+        ):
+            file.write_text(wrong)
+            refused = host.run("apply", str(file), "--yes")
+            assert refused.exit_code != 0
+            assert words in f"{refused.exception} {refused.stderr}"

@@ -126,6 +126,14 @@ class VmEntry(FileEntry, frozen=True):
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 
+class FenceEntry(FileEntry, frozen=True):
+    """A fence agent with all of its options. Each of `secret_files` holds the value of one, next to this."""
+
+    agent: str
+    options: dict[str, str] = {}
+    secret_files: dict[str, str] = {}
+
+
 class HostEntry(FileEntry, frozen=True):
     """A host that has joined, by its name. `labels` are all that it has. What is not said stays."""
 
@@ -133,6 +141,7 @@ class HostEntry(FileEntry, frozen=True):
     duty: Literal["active", "draining", "maintenance"] | None = None
     labels: dict[str, str] | None = None
     address: str | None = None
+    fence: FenceEntry | None = None
 
 
 class File(FileEntry, frozen=True):
@@ -170,7 +179,12 @@ def _wrong(file: File, base: Path) -> Iterator[str]:
             yield f"medium {medium.name!r} needs exactly one of size, file, image and url"
         if medium.sha256 is not None and medium.url is None:
             yield f"medium {medium.name!r} has a sha256, which is of a url only"
-    for name in [*(medium.file for medium in file.media), *(user.password_file for user in file.users)]:
+    fences = [(host.name, host.fence) for host in file.hosts if host.fence is not None]
+    for host, fence in fences:
+        if twice := sorted(fence.options.keys() & fence.secret_files.keys()):
+            yield f"the fence agent of {host!r} has {twice[0]!r} in options and in secret-files: keep one"
+    beside = [name for _, fence in fences for name in fence.secret_files.values()]
+    for name in [*(medium.file for medium in file.media), *(user.password_file for user in file.users), *beside]:
         if name is not None and not (base / name).is_file():
             yield f"there is no file {name!r} next to it"
     for user in file.users:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from velocity.cli import resolve
-from velocity.cli.apply.file import HostEntry, VmEntry
+from velocity.cli.apply.file import FenceEntry, HostEntry, VmEntry, password
 from velocity.cli.output import NameNotFound
 from velocity.cli.task import watch
 from velocity.cli.words import clean, program
 from velocity.client import Client, ClientError
 from velocity.contract.machines import VmInfo
+from velocity.contract.nodes import NodeInfo
 from velocity.contract.tasks import TaskState
 
 
 class HostSteps:
     """What is to be done about hosts. A host is known by its name: apply makes none, and renames none."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, base: Path) -> None:
+        """Files that are named lie in `base`."""
         self._client = client
+        self._base = base
 
     def steps(self, entry: HostEntry) -> Iterator[tuple[str, Callable[[], object]]]:
         """In words and as calls. Raises `ClientError` for one that has not joined."""
@@ -38,6 +42,14 @@ class HostSteps:
         if changes:
             words = ", ".join(f"{field} {_words(value)}" for field, value in changes.items())
             yield f"change host {clean(entry.name)}: {words}", partial(self._client.set_node, host=host, **changes)
+        if entry.fence is not None and not _is_so(entry.fence, now):
+            named = ", ".join(clean(one) for one in sorted(_options(entry.fence))) or "none"
+            words = f"fence agent {clean(entry.fence.agent)}, with the options {named}"
+            yield f"change host {clean(entry.name)}: {words}", partial(self._set_fence, host, entry.fence)
+
+    def _set_fence(self, host: int, fence: FenceEntry) -> None:
+        secrets = {name: password(self._base / file) for name, file in fence.secret_files.items()}
+        self._client.set_fence(host=host, agent=fence.agent, options={**fence.options, **secrets})
 
     def wanted(self, entry: VmEntry) -> dict[str, int]:
         """For the creation of a VM. Raises `ClientError`."""
@@ -57,6 +69,19 @@ class HostSteps:
 
         here = f"from host {clean(info.host.name)} to {clean(entry.host)}"
         yield f"move VM {clean(entry.name)} in {entry.group} {here}", go
+
+
+def _options(fence: FenceEntry) -> set[str]:
+    return fence.options.keys() | fence.secret_files.keys()
+
+
+def _is_so(wanted: FenceEntry, now: NodeInfo) -> bool:
+    """As far as that is told: what is secret is not."""
+    if isinstance(now.fence, UnsetType) or now.fence.agent != wanted.agent:
+        return False
+    told = now.fence.options
+    same = all(told[name] == value for name, value in wanted.options.items() if name in told)
+    return same and _options(wanted) == told.keys() | set(now.fence.secrets)
 
 
 def _said(entry: HostEntry) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class ApplySteps:
         self._base = base
         self._places = Places(client)
         self._media = MediaSteps(client, self._places, base)
-        self._hosts = HostSteps(client)
+        self._hosts = HostSteps(client, base)
         self._vms = vms.VmSteps(client, self._places, self._media, self._hosts, base)
         self._uids: dict[str, int] = {}
         self.passwords: dict[str, str] = {}
