@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from velocity import priority
-from velocity.cli.process import keep_memory, logging_to_stderr, tell_systemd, warn_of_foreign
+from velocity.cli.process import heard_by_systemd, keep_memory, logging_to_stderr, tell_systemd, warn_of_foreign
 from velocity.config import ConfigError, Settings, load
 from velocity.file_lock import Busy, FileLock
 from velocity.hypervisor.port import Hypervisor, HypervisorError
@@ -46,7 +46,8 @@ def run(settings: Settings) -> None:
     with logging_to_stderr(), locked(settings):
         own = joined(settings)
         try:
-            asyncio.run(serve_node(settings, own, lambda media: driver(settings, media), directories))
+            serving = serve_node(settings, own, lambda media: driver(settings, media), directories)
+            asyncio.run(heard_by_systemd(serving))
         except (HypervisorError, RuntimeError) as error:
             raise click.ClickException(_words(settings, error)) from None
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import logging
@@ -12,9 +13,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from logging.handlers import QueueHandler, QueueListener
+from typing import Any
 
 import click
 
@@ -133,6 +135,26 @@ def tell_systemd(state: str) -> None:
     if place.startswith(("/", "@")):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
             way.sendto(state.encode(), place.replace("@", "\0", 1) if place.startswith("@") else place)
+
+
+async def heard_by_systemd(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work. As long as the loop goes on, systemd hears so, where it asks for that: one that stands still ends.
+
+    sd_watchdog_enabled(3)
+    """
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    beating = asyncio.create_task(_beat(int(microseconds) / 4e6)) if microseconds.isdecimal() else None
+    try:
+        await work
+    finally:
+        if beating is not None:
+            beating.cancel()
+
+
+async def _beat(seconds: float) -> None:
+    while True:
+        tell_systemd("WATCHDOG=1")
+        await asyncio.sleep(seconds)
 
 
 def keep_memory() -> None:

@@ -25,7 +25,15 @@ from velocity.api.bounds import RequestLimits
 from velocity.api.page import INDEX, STATIC
 from velocity.api.server import Protocol, Server, WebSocketProtocol
 from velocity.cli import own_server
-from velocity.cli.process import NO_ROOM, keep_memory, logging_to_stderr, tell_systemd, warn_of_foreign, work_threads
+from velocity.cli.process import (
+    NO_ROOM,
+    heard_by_systemd,
+    keep_memory,
+    logging_to_stderr,
+    tell_systemd,
+    warn_of_foreign,
+    work_threads,
+)
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
@@ -63,7 +71,7 @@ def serve(file: Path | None, standby: bool) -> None:
     keep_memory()
     try:
         with logging_to_stderr():
-            uvloop.run(_serve(settings))
+            uvloop.run(heard_by_systemd(_serve(settings)))
     except StartError as error:
         raise (GaveWay if displaced(settings.data_dir) else click.ClickException)(str(error)) from None
     except (RuntimeError, MemoryError, HashingError) as error:

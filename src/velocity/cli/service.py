@@ -33,6 +33,8 @@ StartLimitIntervalSec=0
 # Started is a server that serves.
 Type=notify
 TimeoutStartSec=10min
+# One that stands still is started again, or another server leads instead.
+WatchdogSec=2min
 ExecStart={command} {serve}{option}
 ExecReload=/bin/kill -HUP $MAINPID
 {environment}
