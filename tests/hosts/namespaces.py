@@ -93,7 +93,7 @@ class Switch:
 
     def slow(self, host: RealHost, mbit: int) -> None:
         """What the host is sent comes no faster, until `fast`."""
-        self.run(f"tc qdisc add dev p-{host.name} root tbf rate {mbit}mbit burst 64k limit 1m")
+        self.run(f"tc qdisc replace dev p-{host.name} root tbf rate {mbit}mbit burst 64k limit 1m")
 
     def fast(self, host: RealHost) -> None:
         self.run(f"tc qdisc del dev p-{host.name} root")
