@@ -20,7 +20,7 @@ from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 
 
-@pytest.mark.holds("PAGE-49", "PAGE-362", "MANY-101", "MANY-115", "MANY-156")
+@pytest.mark.holds("PAGE-49", "PAGE-362", "PAGE-368", "MANY-101", "MANY-115", "MANY-156")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
     shared = Shared(tmp_path, "backyard")
     b = shared.b
@@ -77,6 +77,7 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         expect(page.get_by_text("Host backyard does not respond")).to_be_visible()
         one.go(f"/vms/{vmid}")
         expect(page.get_by_text("It does not respond: this is its last known state.").first).to_be_visible()
+        expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("Stopped when it was last heard")
 
         one.go("/hosts")
         page.get_by_role("button", name="Actions of backyard").click()

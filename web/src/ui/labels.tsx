@@ -1,5 +1,6 @@
 /** States and causes in one look everywhere: a dot and a word. */
 import type { ReactNode } from "react";
+import type { Vm } from "@/api/live";
 import type { State, TaskState } from "@/api/schema";
 
 export type Tone = "ok" | "warn" | "bad" | "busy" | "off";
@@ -26,8 +27,10 @@ export const word = (state: string): string => state.charAt(0) + state.slice(1).
 /** What a medium is called: "Disk" for the server's DISK; another word is somebody's own. */
 export const mediumType = (type: string): string => (type === "DISK" ? "Disk" : type);
 
-export function StateLabel({ state }: { state: State }) {
-  return <Status tone={STATE[state] ?? "busy"}>{word(state)}</Status>;
+/** Of one that does not respond it is the last that was known: no colour says that it is so. */
+export function StateLabel({ vm }: { vm: Pick<Vm, "state" | "unreachable_since"> }) {
+  const tone = vm.unreachable_since === undefined ? (STATE[vm.state] ?? "busy") : "off";
+  return <Status tone={tone}>{word(vm.state)}</Status>;
 }
 
 export { vmProblem } from "./vmProblem";

@@ -1,6 +1,7 @@
 /** From nothing to a VM that boots: an image, a few settings, the plan, and its console. */
 import "./create.css";
 import { EmptyState, EmptyStateBody, Skeleton, Wizard, WizardStep } from "@patternfly/react-core";
+import type { FocusEvent } from "react";
 import { useNavigate } from "react-router";
 import { at } from "@/api/base";
 import { useMay, useReady } from "@/api/live";
@@ -18,6 +19,12 @@ import { useStepAddress, WizardFoot } from "./WizardFoot";
 /** On a phone PatternFly calls the list of steps "Wizard toggle", which is not what stands on it. */
 function named(section: HTMLElement | null) {
   section?.querySelector(".pf-v6-c-wizard__toggle")?.removeAttribute("aria-label");
+}
+
+/** A step begins at its top: the focus in it has the browser bring its end into sight, and the page's head goes. */
+function fromTheTop({ target }: FocusEvent) {
+  if (target.classList.contains("pf-v6-c-wizard__main"))
+    requestAnimationFrame(() => document.getElementById("main")?.scrollTo({ top: 0 }));
 }
 
 export default function Create() {
@@ -72,7 +79,7 @@ function Questions() {
   const source = it.hasSource ? undefined : "Choose an image, upload one, or take an empty disk.";
   const settings = wrong ? "Correct what is marked." : undefined;
   return (
-    <Section className="v-section-wizard" aria-label="Questions" ref={named}>
+    <Section className="v-section-wizard" aria-label="Questions" ref={named} onFocus={fromTheTop}>
       <Wizard
         isVisitRequired
         navAriaLabel="Steps"

@@ -4,12 +4,16 @@ import { Link } from "react-router";
 import { useAnswer } from "@/api/queries";
 import { type GroupChoice, useGroupsWhere } from "@/ui/groups";
 import { WhoGivesMore } from "@/ui/WhoGivesMore";
-import { amount, LIMITED, TITLES } from "../people/quotas";
+import { amount, LIMITED, type Limited, TITLES } from "../people/quotas";
 import { Bar } from "./Host";
 
 const MOST = 4;
 /** The share left at which one is told whom to ask for more. */
 const SCARCE = 0.1;
+
+/** Beside its bar, which is narrow, no number needs its noun. */
+const SHORT = { ...TITLES, vms: "VMs" };
+const short = (name: Limited, value: number) => (name === "memory_mib" ? amount(name, value) : value.toLocaleString());
 
 export function Quotas() {
   const groups = useGroupsWhere("group.view");
@@ -49,12 +53,12 @@ function OfGroup({ group: { gid, path } }: { group: GroupChoice }) {
             key={name}
             title={
               <>
-                {TITLES[name]}
+                {SHORT[name]}
                 <span className="v-hidden-text"> of {path}</span>
               </>
             }
             value={used + left > 0 ? used / (used + left) : 1}
-            words={`${amount(name, Math.max(0, left))} left, ${amount(name, used)} in use`}
+            words={`${short(name, Math.max(0, left))} left, ${short(name, used)} in use`}
           />
         ))}
       </div>

@@ -39,6 +39,7 @@ const COLUMNS: Column<NodeInfo>[] = [
   {
     key: "message",
     title: "Message",
+    width: "36%",
     cell: (one) => <Message host={one} />,
     sort: (one) => one.message ?? "",
     text: (one) => one.message ?? "",

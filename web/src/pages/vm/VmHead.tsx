@@ -21,7 +21,7 @@ export function VmHead({ vm, children }: { vm: Vm; children: ReactNode }) {
     <PageHead
       title={vm.name}
       trail={[{ to: "/vms", title: "Virtual machines" }]}
-      status={<StateLabel state={vm.state} />}
+      status={<StateLabel vm={vm} />}
       about={
         <>
           in <Link to={`/groups/${vm.gid}`}>{path(vm.gid)}</Link>
@@ -50,9 +50,9 @@ export function VmNotes({ vm }: { vm: Vm }) {
     <>
       {wrong && (
         <Note tone={vm.unreachable_since === undefined ? "warn" : "bad"} title={<Sentence>{wrong}</Sentence>}>
-          {vm.reason && (
+          {(vm.unreachable_since ?? vm.reason?.since) !== undefined && (
             <>
-              Since <When at={vm.reason.since} />
+              Since <When at={vm.unreachable_since ?? vm.reason?.since ?? 0} />
             </>
           )}
         </Note>

@@ -173,7 +173,7 @@ export function State({ vm }: { vm: Vm }) {
       : vm.reason?.message;
   return (
     <span className="v-vms-state" title={why ? undefined : since}>
-      <StateLabel state={vm.state} />
+      <StateLabel vm={vm} />
       {vm.waiting.length > 0 && (
         <span className="v-vms-waiting" title={`Takes effect at the next start: ${waitingWords(vm.waiting)}`}>
           <Tag tone="busy">Restart needed</Tag>

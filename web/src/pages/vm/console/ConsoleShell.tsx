@@ -60,7 +60,7 @@ export function ConsoleShell({
         <header className="v-head v-console-bar">
           <h1 title={vm.name}>{vm.name}</h1>
           <p className="v-head-status">
-            <StateLabel state={vm.state} />
+            <StateLabel vm={vm} />
           </p>
           {tabs}
           <div ref={setTools} className="v-console-tools" />

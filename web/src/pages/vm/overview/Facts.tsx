@@ -74,6 +74,12 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
 
 function Lasting({ vm, since }: { vm: Vm; since: number | undefined }) {
   const now = useNow();
+  if (vm.unreachable_since !== undefined)
+    return (
+      <>
+        {word(vm.state)} when it was last heard, <When at={vm.unreachable_since} />
+      </>
+    );
   if (vm.state !== "STOPPED" && since !== undefined)
     return (
       <span title={`Since ${moment(since)}`}>

@@ -28,7 +28,11 @@ export function UsageCard({ vm, metrics }: { vm: Vm; metrics: VmMetrics | undefi
             ))}
           </ul>
         ) : (
-          <span className="v-subtle">The first measurement appears within ten seconds.</span>
+          <span className="v-subtle">
+            {vm.unreachable_since === undefined
+              ? "The first measurement appears within ten seconds."
+              : "It is measured again when it responds."}
+          </span>
         )}
       </CardBody>
     </Card>

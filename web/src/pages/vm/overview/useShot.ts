@@ -9,8 +9,13 @@ const EVERY = 5000;
 export function useShot(vm: Vm, display: string, width: number): { url?: string; failed?: string } {
   const [shot, setShot] = useState<{ url?: string; failed?: string }>({});
   const { vmid, state } = vm;
+  const lost = vm.unreachable_since !== undefined;
   // biome-ignore lint/correctness/useExhaustiveDependencies: another state may be another picture at once
   useEffect(() => {
+    if (lost) {
+      setShot({ failed: "It does not respond: nobody knows what it shows." });
+      return;
+    }
     const path = `/v/vm/screen?${new URLSearchParams({ vmid: String(vmid), display, width: String(width) })}`;
     const stop = new AbortController();
     let url: string | undefined;
@@ -35,6 +40,6 @@ export function useShot(vm: Vm, display: string, width: number): { url?: string;
       clearInterval(timer);
       if (url) URL.revokeObjectURL(url);
     };
-  }, [vmid, state, display, width]);
+  }, [vmid, state, lost, display, width]);
   return shot;
 }

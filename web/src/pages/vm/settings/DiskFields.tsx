@@ -14,10 +14,10 @@ type Limits = NonNullable<Attachment["limits"]>;
 
 const MIB = 2 ** 20;
 const LIMITS = [
-  ["iops", "Operations a second", 1],
+  ["iops", "Operations/s", 1],
   ["read_iops", "of reads", 1],
   ["write_iops", "of writes", 1],
-  ["bytes", "MiB a second", MIB],
+  ["bytes", "MiB/s", MIB],
   ["read_bytes", "of reads", MIB],
   ["write_bytes", "of writes", MIB],
 ] as const satisfies readonly (readonly [keyof Limits, string, number])[];
@@ -46,30 +46,21 @@ export function DiskFields({
   const wrong = Object.keys(problems).some((field) => field.startsWith(`${at}.`));
   return (
     <ExpandableSection toggleText="Sectors, zeroes and limits" isIndented {...(wrong ? { isExpanded: true } : {})}>
-      <div className="v-row-fields">
-        <FormGroup label="Sector size" fieldId={`${id}-sector_size`}>
-          <FormSelect
-            id={`${id}-sector_size`}
-            value={one.sector_size ?? ""}
-            isDisabled={disabled}
-            onChange={(_event, size) =>
-              onChange({ sector_size: size ? (Number(size) as Attachment["sector_size"]) : undefined })
-            }
-          >
-            <FormSelectOption value="" label="As it has" />
-            <FormSelectOption value={512} label="512 bytes" />
-            <FormSelectOption value={4096} label="4,096 bytes" />
-          </FormSelect>
-          <Problem text={problems[`${at}.sector_size`]} />
-        </FormGroup>
-        <Checkbox
-          id={`${id}-detect_zeroes`}
-          label="Zeros that are written give space back"
-          isChecked={one.detect_zeroes ?? false}
+      <FormGroup label="Sector size" fieldId={`${id}-sector_size`}>
+        <FormSelect
+          id={`${id}-sector_size`}
+          value={one.sector_size ?? ""}
           isDisabled={disabled}
-          onChange={(_event, detect_zeroes) => onChange({ detect_zeroes })}
-        />
-      </div>
+          onChange={(_event, size) =>
+            onChange({ sector_size: size ? (Number(size) as Attachment["sector_size"]) : undefined })
+          }
+        >
+          <FormSelectOption value="" label="As it has" />
+          <FormSelectOption value={512} label="512 bytes" />
+          <FormSelectOption value={4096} label="4,096 bytes" />
+        </FormSelect>
+        <Problem text={problems[`${at}.sector_size`]} />
+      </FormGroup>
       <div className="v-limits">
         {LIMITS.map(([name, title, unit]) => (
           <FormGroup key={name} label={title} fieldId={`${id}-${name}`}>
@@ -87,6 +78,14 @@ export function DiskFields({
           </FormGroup>
         ))}
       </div>
+      <Checkbox
+        className="v-space-above"
+        id={`${id}-detect_zeroes`}
+        label="Zeros that are written give space back"
+        isChecked={one.detect_zeroes ?? false}
+        isDisabled={disabled}
+        onChange={(_event, detect_zeroes) => onChange({ detect_zeroes })}
+      />
     </ExpandableSection>
   );
 }

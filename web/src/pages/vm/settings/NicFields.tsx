@@ -31,83 +31,93 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
         const field = `nics[${index}]`;
         const mac = nic.mac ?? interfaces.find((one) => one.id === nic.id)?.mac;
         return (
-          <fieldset key={nic.id ?? `new ${index}`} className="v-row v-row-fields" aria-label={`NIC ${index + 1}`}>
-            <FormGroup label="Type" fieldId={`nic-${index}-type`}>
-              <FormSelect
-                id={`nic-${index}-type`}
-                value={nic.type}
-                isDisabled={disabled}
-                onChange={(_event, type) =>
-                  change({
-                    nics: nics.map((one, at) =>
-                      at === index
-                        ? { ...nicOf(type, known[0]?.nicid), id: one.id, mac: one.mac, link: one.link, boot: one.boot }
-                        : one,
-                    ),
-                  })
-                }
-                validated={problems[`${field}.type`] ? "error" : "default"}
-              >
-                <FormSelectOption value="NAT" label="NAT" />
-                <FormSelectOption value="BRIDGE" label="Bridge" isDisabled={!mayBridge && nic.type !== "BRIDGE"} />
-              </FormSelect>
-              <Problem text={problems[`${field}.type`]} />
-            </FormGroup>
-            {nic.type === "BRIDGE" && (
-              <FormGroup label="Host NIC" fieldId={`nic-${index}-host`} className="v-grows">
+          <fieldset key={nic.id ?? `new ${index}`} className="v-row" aria-label={`NIC ${index + 1}`}>
+            <div className="v-row-fields">
+              <FormGroup label="Type" fieldId={`nic-${index}-type`}>
                 <FormSelect
-                  id={`nic-${index}-host`}
-                  value={nic.host ?? ""}
-                  isDisabled={disabled || !mayBridge}
-                  onChange={(_event, host) => change({ nics: replaced(nics, index, { host: Number(host) }) })}
-                  validated={problems[`${field}.host`] ? "error" : "default"}
+                  id={`nic-${index}-type`}
+                  value={nic.type}
+                  isDisabled={disabled}
+                  onChange={(_event, type) =>
+                    change({
+                      nics: nics.map((one, at) =>
+                        at === index
+                          ? {
+                              ...nicOf(type, known[0]?.nicid),
+                              id: one.id,
+                              mac: one.mac,
+                              link: one.link,
+                              boot: one.boot,
+                            }
+                          : one,
+                      ),
+                    })
+                  }
+                  validated={problems[`${field}.type`] ? "error" : "default"}
                 >
-                  {!known.some((one) => one.nicid === nic.host) && (
-                    <FormSelectOption
-                      value={nic.host ?? ""}
-                      label={nic.host === undefined ? "Choose one" : `${nic.host}`}
-                    />
-                  )}
-                  {known.map((one) => (
-                    <FormSelectOption
-                      key={one.nicid}
-                      value={one.nicid}
-                      label={one.description ? `${one.identifier}: ${one.description}` : one.identifier}
-                    />
-                  ))}
+                  <FormSelectOption value="NAT" label="NAT" />
+                  <FormSelectOption value="BRIDGE" label="Bridge" isDisabled={!mayBridge && nic.type !== "BRIDGE"} />
                 </FormSelect>
-                <Problem text={problems[`${field}.host`]} />
+                <Problem text={problems[`${field}.type`]} />
               </FormGroup>
-            )}
-            {nic.type === "BRIDGE" && (
-              <div>
-                <Checkbox
-                  id={`nic-${index}-trusted`}
-                  label="Trusted: may be a router and a DHCP server"
-                  isChecked={nic.trusted ?? false}
-                  isDisabled={disabled || (!nic.trusted && !may("nic.trust", gid))}
-                  onChange={(_event, trusted) => change({ nics: replaced(nics, index, { trusted }) })}
+              {nic.type === "BRIDGE" && (
+                <FormGroup label="Host NIC" fieldId={`nic-${index}-host`} className="v-grows">
+                  <FormSelect
+                    id={`nic-${index}-host`}
+                    value={nic.host ?? ""}
+                    isDisabled={disabled || !mayBridge}
+                    onChange={(_event, host) => change({ nics: replaced(nics, index, { host: Number(host) }) })}
+                    validated={problems[`${field}.host`] ? "error" : "default"}
+                  >
+                    {!known.some((one) => one.nicid === nic.host) && (
+                      <FormSelectOption
+                        value={nic.host ?? ""}
+                        label={nic.host === undefined ? "Choose one" : `${nic.host}`}
+                      />
+                    )}
+                    {known.map((one) => (
+                      <FormSelectOption
+                        key={one.nicid}
+                        value={one.nicid}
+                        label={one.description ? `${one.identifier}: ${one.description}` : one.identifier}
+                      />
+                    ))}
+                  </FormSelect>
+                  <Problem text={problems[`${field}.host`]} />
+                </FormGroup>
+              )}
+              {!disabled && (
+                <Button
+                  variant="plain"
+                  icon={<Icon name="trash" />}
+                  aria-label={`Remove NIC ${index + 1}`}
+                  onClick={() => change({ nics: without(nics, index) })}
                 />
-                <Problem text={problems[`${field}.trusted`]} />
-              </div>
-            )}
-            <Switch
-              id={`nic-${index}-link`}
-              label="Cable plugged in"
-              isChecked={nic.link !== "down"}
-              isDisabled={disabled}
-              onChange={(_event, up) => change({ nics: replaced(nics, index, { link: up ? "up" : "down" }) })}
-            />
-            <div className="v-subtle v-breaks">{mac?.toLowerCase() ?? "a new MAC address"}</div>
-            <Problem text={problems[`${field}.mac`] ?? problems[`${field}.id`]} />
-            {!disabled && (
-              <Button
-                variant="plain"
-                icon={<Icon name="trash" />}
-                aria-label={`Remove NIC ${index + 1}`}
-                onClick={() => change({ nics: without(nics, index) })}
+              )}
+            </div>
+            <div className="v-row-more">
+              <Switch
+                id={`nic-${index}-link`}
+                label="Cable plugged in"
+                isChecked={nic.link !== "down"}
+                isDisabled={disabled}
+                onChange={(_event, up) => change({ nics: replaced(nics, index, { link: up ? "up" : "down" }) })}
               />
-            )}
+              <span className="v-subtle v-breaks">{mac?.toLowerCase() ?? "a new MAC address"}</span>
+              {nic.type === "BRIDGE" && (
+                <div>
+                  <Checkbox
+                    id={`nic-${index}-trusted`}
+                    label="Trusted: may be a router and a DHCP server"
+                    isChecked={nic.trusted ?? false}
+                    isDisabled={disabled || (!nic.trusted && !may("nic.trust", gid))}
+                    onChange={(_event, trusted) => change({ nics: replaced(nics, index, { trusted }) })}
+                  />
+                  <Problem text={problems[`${field}.trusted`]} />
+                </div>
+              )}
+            </div>
+            <Problem text={problems[`${field}.mac`] ?? problems[`${field}.id`]} />
           </fieldset>
         );
       })}
