@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
+import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -71,6 +73,29 @@ async def test_one_that_has_the_size_is_not_asked(tmp_path: Path) -> None:
     async with asyncio.timeout(30), display(tmp_path / "d", greeting(), lambda _: b"") as (reader, writer, asked):
         await rfb.change_size(reader, writer, 800, 600)
     assert asked == []
+
+
+@pytest.mark.holds("GUEST-80")
+async def test_a_display_has_heard_of_the_former_size_when_it_is_hung_up(tmp_path: Path) -> None:
+    """As QEMU does, this one looks first whether its client is gone, and reads nothing then."""
+
+    def serve() -> bytes:
+        ours, _ = listener.accept()
+        with ours:
+            poll = select.poll()
+            poll.register(ours, select.POLLRDHUP)
+            ((_, seen),) = poll.poll(30_000)
+            return b"" if seen & select.POLLHUP else ours.recv(24)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "d"))
+        listener.listen()
+        heard = asyncio.create_task(asyncio.to_thread(serve))
+        async with asyncio.timeout(30):
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "d")
+            await rfb.put_back(reader, writer, 1024, 768)
+            writer.close()
+            assert struct.unpack(">xxHH", (await heard)[:6]) == (1024, 768)
 
 
 @pytest.mark.holds("GUEST-81")

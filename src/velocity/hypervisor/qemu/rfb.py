@@ -16,6 +16,7 @@ UPDATE = 0
 SIZES = -308
 """The encoding of a rectangle that tells the size of the display, and what became of a request for another."""
 LONGEST_NAME = 4096
+PIECE = 1 << 16
 
 
 class Nonsense(Exception):
@@ -27,12 +28,22 @@ async def change_size(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     if await _greet(reader, writer) == (width, height):
         return
     writer.write(struct.pack(">BxHi", ENCODINGS, 1, SIZES))
-    ask_for_size(writer, width, height)
+    _ask_for_size(writer, width, height)
     while await _size(reader) != (width, height):
         pass  # as it was, with what became of the request
 
 
-def ask_for_size(writer: asyncio.StreamWriter, width: int, height: int) -> None:
+async def put_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, width: int, height: int) -> None:
+    """Ask for that size, and hang up. Returns when QEMU has heard it: what was sent before it sees a connection hung up
+    from both sides, it does not read. Raises `OSError`.
+    """
+    _ask_for_size(writer, width, height)
+    writer.write_eof()
+    while await reader.read(PIECE):
+        pass
+
+
+def _ask_for_size(writer: asyncio.StreamWriter, width: int, height: int) -> None:
     """Of one screen, as large as the display."""
     screen = struct.pack(">IHHHHI", 0, 0, 0, width, height, 0)
     writer.write(struct.pack(">BxHHBx", SET_SIZE, width, height, 1) + screen)

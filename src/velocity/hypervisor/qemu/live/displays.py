@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from msgspec import structs
 
@@ -50,10 +51,10 @@ async def _becomes(change: Change, index: int, has: DisplaySpec, asked: DisplayS
     try:
         async with asyncio.timeout(min(PATIENCE, change.left)):
             await rfb.change_size(reader, writer, asked.width, asked.height)
-    except TimeoutError:
-        rfb.ask_for_size(
-            writer, has.width, has.height
-        )  # a guest may have taken a third one: what waits changes nothing
+    except TimeoutError:  # the guest may have taken a third one: what waits changes nothing
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(min(PATIENCE, change.left)):
+                await rfb.put_back(reader, writer, has.width, has.height)
         return False
     except (OSError, EOFError, rfb.Nonsense):
         return False
