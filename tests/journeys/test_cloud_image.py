@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import select
 import shutil
@@ -27,6 +28,7 @@ import pytest
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server, free_port
 from tests.journeys.test_live_moving import done
+from tests.patience import at_last
 from velocity.cli.demo import image
 
 pytestmark = [pytest.mark.guest, pytest.mark.whole]
@@ -81,7 +83,7 @@ def needs(whole: bool, *programs: str) -> None:
 
 def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, CommandLine]:
     """A server, and the VM web of an image that its catalogue has by name."""
-    built = image.build(CACHE)
+    built = image.build(CACHE, kernels=image.WITH_GRAPHICS)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "id"], check=True)
     handler = partial(SimpleHTTPRequestHandler, directory=str(built.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
@@ -98,14 +100,14 @@ def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, Command
         said = velocity(
             "launch", "ours", "--name", "web", "--user", "ann", "--ssh-key", str(tmp_path / "id.pub"),
             "--cpus", "2", "--memory", "768M", "--max-memory", "2G", "--drive", "virtio",
-            "--display", "screen=1024x768", "--timezone", "Europe/Berlin", "--timeout", str(SECONDS),
+            "--display", "screen=1280x1024", "--timezone", "Europe/Berlin", "--timeout", str(SECONDS),
         )  # fmt: skip
         files.shutdown()
     assert "vm ssh web" in said and "ssh ann@10.231.16." in said
     return server, velocity
 
 
-@pytest.mark.holds("CLI-31", "CLI-32", "GUEST-88")
+@pytest.mark.holds("CLI-31", "CLI-32", "GUEST-88", "GUEST-340", "GUEST-341")
 def test_a_guest_is_launched_by_name_logged_in_to_and_changed(
     tmp_path: Path, start_server: StartServer, whole: bool
 ) -> None:
@@ -119,7 +121,8 @@ def test_a_guest_is_launched_by_name_logged_in_to_and_changed(
     (vm,) = server.ok("POST", "/v/vm/list", gid=0)["vms"]
     words_and_files(velocity, tmp_path)
     discs(velocity, tmp_path)
-    moved(server, velocity, disk(server, velocity, vm["vmid"]), tmp_path)
+    moved(server, velocity, disk(server, velocity), tmp_path)
+    frozen(server, velocity, vm["vmid"])
     forward(server, velocity, vm["vmid"], (tmp_path / "sent").read_bytes())
     display(server, velocity, vm["vmid"])
     nic(server, velocity, vm["vmid"])
@@ -157,13 +160,11 @@ class Disk(NamedTuple):
     name: str
 
 
-def disk(server: Server, velocity: CommandLine, vmid: int) -> Disk:
+def disk(server: Server, velocity: CommandLine) -> Disk:
     """Added, formatted, written and grown; what was written stays."""
     mid = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="data", size=64 * MIB)["mid"]
     before = set(velocity.inside("ls /sys/block").split())
-    media = server.ok("POST", "/v/vm", vmid=vmid)["media"]
-    altered = server.ok("PATCH", "/v/vm", vmid=vmid, media=[*media, {"mid": mid, "mode": "BLOCK"}])
-    assert altered["waiting"] == [], altered
+    assert "is attached to web\n" in velocity("vm", "attach", "web", "data:block")
     (name,) = set(velocity.sees("ls /sys/block", lambda said: len(set(said.split()) - before) == 1).split()) - before
     velocity.inside(f"mkfs.ext4 -q /dev/{name} && mkdir /data && mount /dev/{name} /data && echo kept >/data/file")
     velocity("media", "set", "data", "--size", "128M")
@@ -207,6 +208,24 @@ def moved(server: Server, velocity: CommandLine, disk: Disk, place: Path) -> Non
         velocity.inside(f"mount /dev/{disk.name} /data")
 
 
+STAMPS = "while sleep 0.1; do date +%s.%N >>/data/stamps; done"
+
+
+def frozen(server: Server, velocity: CommandLine, vmid: int) -> None:
+    """Whoever writes waits meanwhile; what a server has frozen that was killed, the next one thaws."""
+    velocity.inside(f"systemd-run -q --unit stamps sh -c '{STAMPS}'")
+    velocity.sees("cat /data/stamps || true", bool)
+    velocity("vm", "freeze", "web", "--", "sleep", "5")
+    stamps = [float(one) for one in velocity.inside("cat /data/stamps").split()]
+    assert max(later - one for one, later in itertools.pairwise(stamps)) > 4
+    velocity("vm", "freeze", "web", "--timeout", "2")
+    server.kill()
+    server.start()
+    at_last(lambda: "frozen_until" not in server.ok("POST", "/v/vm", vmid=vmid), "it is thawed")
+    velocity.sees("wc -l </data/stamps", lambda said: int(said) > len(stamps))
+    velocity.inside("systemctl stop stamps")
+
+
 def forward(server: Server, velocity: CommandLine, vmid: int, sent: bytes) -> None:
     """What the guest serves is had by a port of the host, from when that is added until it is taken away."""
     log = "/var/tmp/served"
@@ -231,30 +250,34 @@ def forward(server: Server, velocity: CommandLine, vmid: int, sent: bytes) -> No
 
 
 def display(server: Server, velocity: CommandLine, vmid: int) -> None:
-    """The guest has no driver that would follow: it keeps the size of the firmware, and the answer says why."""
+    """Its text console follows to a size that it has room for, and to no other: that waits, and the screen stays."""
 
     def seen() -> tuple[str, int, int]:
-        words = velocity.inside("ls /sys/class/drm; cat /sys/class/graphics/fb0/virtual_size; true")
+        read = "grep -m 1 -o 'mode: \"[^\"]*' /mnt/dri/0/state"
+        mode = velocity.inside(f"mount -t debugfs none /mnt; {read}; umount /mnt")
         picture = server.ok("POST", "/v/vm/screen", vmid=vmid)
-        return words, picture["width"], picture["height"]
+        return mode.partition('"')[2], picture["width"], picture["height"]
 
-    before = seen()
-    velocity("vm", "set", "web", "--display", "screen=1280x720")
-    vm = server.ok("POST", "/v/vm", vmid=vmid)
-    assert vm["waiting"] == ["displays"] and "virtio-gpu" in vm["waits"]["displays"], vm
-    assert seen() == before
-    altered = server.ok("PATCH", "/v/vm", vmid=vmid, displays=[{"name": "screen", "width": 1024, "height": 768}])
-    assert altered["waiting"] == [], "it is as it was"
+    assert seen() == ("1280x1024", 1280, 1024)
+    velocity("vm", "set", "web", "--display", "screen=1024x768")
+    assert server.ok("POST", "/v/vm", vmid=vmid)["waiting"] == []
+    at_last(lambda: seen() == ("1024x768", 1024, 768), "the guest and its screen are of that size")
+    altered = server.ok("PATCH", "/v/vm", vmid=vmid, displays=[{"name": "screen", "width": 2560, "height": 1440}])
+    assert altered["waiting"] == ["displays"] and "virtio-gpu" in altered["waits"]["displays"], altered
+    at_last(lambda: seen() == ("1024x768", 1024, 768), "it is as before")
+    altered = server.ok("PATCH", "/v/vm", vmid=vmid, displays=[{"name": "screen", "width": 1280, "height": 1024}])
+    assert altered["waiting"] == [], altered
+    at_last(lambda: seen() == ("1280x1024", 1280, 1024), "and back")
 
 
 def nic(server: Server, velocity: CommandLine, vmid: int) -> None:
     read = "cat /sys/class/net/*/address; true"  # a NIC that has just come gets another name in between
     (first,) = server.ok("POST", "/v/vm", vmid=vmid)["interfaces"]
-    velocity("vm", "set", "web", "--nic", "nat:id=1", "--nic", "nat")
+    velocity("vm", "nic", "add", "web", "nat")
     second = server.ok("POST", "/v/vm", vmid=vmid)["interfaces"][1]["mac"]
     assert second != first["mac"]
     velocity.sees(read, lambda said: {first["mac"], second} <= set(said.split()))
-    velocity("vm", "set", "web", "--nic", "nat:id=1")
+    velocity("vm", "nic", "rm", "web", "2")
     velocity.sees(read, lambda said: first["mac"] in said and second not in said)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from velocity.cli.demo import uki
@@ -21,6 +21,8 @@ from velocity.cli.demo.uki import CannotBuild, entry
 VERSION = 1
 PROGRAMS = ("mmdebstrap", "mke2fs", "sfdisk", "objcopy", "objdump", "mformat", "mmd", "mcopy", "qemu-img")
 KERNELS = {"debian": "linux-image-cloud-amd64", "ubuntu": "linux-image-virtual"}
+WITH_GRAPHICS = {"debian": "linux-image-amd64", "ubuntu": "linux-image-generic"}
+"""Larger, and with drivers for displays, such as virtio-gpu."""
 PACKAGES = (
     "systemd-sysv", "systemd-resolved", "udev", "dbus", "iproute2", "busybox-static", "cloud-init", "cloud-guest-utils",
     "openssh-server", "qemu-guest-agent", "sudo", "systemd-boot-efi",
@@ -57,14 +59,14 @@ PATIENCE = 1800.0
 """Seconds for the packages, which a mirror may give slowly."""
 
 
-def build(cache: Path, say: Say = lambda text: None) -> Path:
+def build(cache: Path, say: Say = lambda text: None, kernels: Mapping[str, str] = KERNELS) -> Path:
     """The image (qcow2), from the cache or built anew. Whole or not at all, also when two build at once."""
-    image = cache / f"cloud-{recipe()}.qcow2"
+    image = cache / f"cloud-{recipe(kernels)}.qcow2"
     if not image.is_file():
         _check()
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="velocity-image-") as scratch:
-            disk = _disk(Path(tempfile.mkdtemp(dir=scratch)), say)
+            disk = _disk(Path(tempfile.mkdtemp(dir=scratch)), kernels, say)
             with tempfile.TemporaryDirectory(dir=cache, prefix=".draft-") as beside:
                 draft = Path(beside) / "image.qcow2"
                 uki.run(["qemu-img", "convert", "-O", "qcow2", str(disk), str(draft)], cache, "qemu-img failed")
@@ -72,9 +74,10 @@ def build(cache: Path, say: Say = lambda text: None) -> Path:
     return image
 
 
-def recipe() -> str:
+def recipe(kernels: Mapping[str, str] = KERNELS) -> str:
     """Changes with everything of ours that goes into the image, and with the distribution."""
     parts = [str(VERSION), *_release(), COMMAND_LINE, *PACKAGES, *MODULES, *DONE_WITHOUT, *NOT_LOADED]
+    parts += [] if kernels is KERNELS else [*kernels.values()]
     parts += [(HERE / name).read_text() for name in ("image-init.sh", "image-root.sh", "image.cfg")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
@@ -97,10 +100,10 @@ def _check() -> None:
             raise CannotBuild(f"{program} is missing: run `scripts/setup demo`")
 
 
-def _disk(work: Path, say: Say) -> Path:
+def _disk(work: Path, kernels: Mapping[str, str], say: Say) -> Path:
     """A disk with two partitions: what boots, and the system."""
     with _shared(work):
-        _system(work, say)
+        _system(work, kernels, say)
     say("building the disk")
     boot = work / "boot"
     boot.mkdir()
@@ -127,7 +130,7 @@ def _shared(work: Path) -> Iterator[None]:
         work.parent.chmod(0o700)
 
 
-def _system(work: Path, say: Say) -> None:
+def _system(work: Path, kernels: Mapping[str, str], say: Say) -> None:
     """`root.img`, and what it boots with in `boot.tar`."""
     files = {name: (HERE / name).read_text() for name in ("image-root.sh", "image.cfg")}
     files["masked"] = "".join(f"{unit}\n" for unit in DONE_WITHOUT)
@@ -143,7 +146,7 @@ def _system(work: Path, say: Say) -> None:
     say(f"installing {suite}: its kernel, cloud-init, sshd, the guest agent (a minute or two)")
     uki.run(
         [
-            "mmdebstrap", "--variant=minbase", "--format=null", f"--include={','.join((KERNELS[family], *PACKAGES))}",
+            "mmdebstrap", "--variant=minbase", "--format=null", f"--include={','.join((kernels[family], *PACKAGES))}",
             '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-confold", "--dpkgopt=force-unsafe-io",
             "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
             f"--essential-hook={WITHOUT_INITRD}", f'--customize-hook=cd "${PLACE}" && . ./image-root.sh',
