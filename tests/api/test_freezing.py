@@ -56,6 +56,15 @@ async def test_a_frozen_guest_is_asked_for_nothing_else(w: World) -> None:
 
 
 @pytest.mark.holds("GUEST-341")
+async def test_of_two_that_freeze_at_once_one_is_refused_and_thaws_nothing(w: World) -> None:
+    vmid, agent = await inhabited(w)
+    answers = await asyncio.gather(*(w.call("PUT", "/v/vm/freeze", vmid=vmid) for _ in range(2)))
+    assert sorted(one.status for one in answers) == [200, 406]
+    await w.settle()
+    assert (agent.frozen, asked(w)) == (1, [FREEZE])
+
+
+@pytest.mark.holds("GUEST-341")
 async def test_what_is_frozen_is_thawed_in_time_and_the_history_has_it(w: World) -> None:
     vmid, agent = await inhabited(w)
     await w.ok("PUT", "/v/vm/freeze", vmid=vmid, timeout=1)
@@ -113,7 +122,7 @@ async def test_what_froze_nothing_is_not_shown_as_frozen(w: World) -> None:
     assert asked(w) == [FREEZE, THAW, STATUS]
     del w.hypervisor.guests.agents[uuid(w, vmid)]
     assert await w.refused("PUT", "/v/vm/freeze", _plan=None, vmid=vmid) == (406, 41220)
-    assert await shown(w, vmid) is None
+    await thawed(w, vmid)
     stopped = await w.vm("stopped")
     assert await w.refused("PUT", "/v/vm/freeze", vmid=stopped) == (406, 41220)
 

@@ -37,6 +37,7 @@ class Freezing:
         self._clock = clock
         self.pauses: tuple[float, ...] = PAUSES
         self._due: dict[int, asyncio.Task[None]] = {}
+        self._under_way: set[int] = set()
 
     def open(self, keepers: Iterable[Keeper]) -> None:
         """Those that a server before this one has frozen are thawed when it is time."""
@@ -56,26 +57,28 @@ class Freezing:
         """Raises `Refused`: if it is not known then whether they are frozen, they are thawed at once."""
         machine = keeper.machine
         self._agents.check(keeper)
-        if keeper.progress.frozen_until is not None:
+        if keeper.progress.frozen_until is not None or machine.vmid in self._under_way:
             words = f"VM {machine.vmid}: its file systems are frozen already: `velocity vm thaw VM` has them go on"
             raise Refused(Problem.AGENT_REFUSED, words)
         plan.step("change", "vm", machine.name, id=machine.vmid, gid=machine.gid, changes={"filesystems": None})
         plan.stop_here()
-        until = int(self._clock()) + request.timeout
+        self._under_way.add(machine.vmid)
+        try:
+            return await self._freeze(keeper, request.timeout)
+        finally:
+            self._under_way.discard(machine.vmid)
+
+    async def _freeze(self, keeper: Keeper, seconds: int) -> GuestFrozen:
+        until = int(self._clock()) + seconds
         await keeper.revise(frozen_until=until)
         try:
-            count = await self._agents.ask(keeper, FREEZE, int, within=min(FLUSHED, float(request.timeout)))
-        except Refused as refused:
-            if refused.problem is Problem.NO_AGENT:
-                await keeper.revise(frozen_until=None)
-            else:
-                self._thaw_at(keeper, 0)
-            raise
-        except BaseException:  # nobody waits any more
-            self._thaw_at(keeper, 0)
+            count = await self._agents.ask(keeper, FREEZE, int, within=min(FLUSHED, float(seconds)))
+        except BaseException as error:  # also: nobody waits any more
+            asked = not (isinstance(error, Refused) and error.problem is Problem.NO_AGENT)
+            self._thaw_at(keeper, 0, asked=asked)
             raise
         self._thaw_at(keeper, until)
-        return GuestFrozen(vmid=machine.vmid, filesystems=_bounded(count), frozen_until=until)
+        return GuestFrozen(vmid=keeper.machine.vmid, filesystems=_bounded(count), frozen_until=until)
 
     async def thaw(self, keeper: Keeper) -> GuestThawed:
         """Raises `Refused`."""
@@ -91,27 +94,27 @@ class Freezing:
         if keeper.progress.frozen_until is not None:
             await keeper.revise(frozen_until=None)
 
-    def _thaw_at(self, keeper: Keeper, at: int) -> None:
-        """Whatever was to be thawed of it before."""
+    def _thaw_at(self, keeper: Keeper, at: int, *, asked: bool = True) -> None:
+        """In the place of whatever was to be done of it before. `asked`: its agent may have frozen it."""
         vmid = keeper.machine.vmid
         if vmid in self._due:
             self._due[vmid].cancel()
-        task = asyncio.get_running_loop().create_task(self._thaw_in_time(keeper, at), context=Context())
+        task = asyncio.get_running_loop().create_task(self._thaw_in_time(keeper, at, asked), context=Context())
         self._due[vmid] = task
         task.add_done_callback(lambda done: self._due.pop(vmid) if self._due.get(vmid) is done else None)
 
-    async def _thaw_in_time(self, keeper: Keeper, at: int) -> None:
-        until, tries = keeper.progress.frozen_until, 0
+    async def _thaw_in_time(self, keeper: Keeper, at: int, asked: bool) -> None:
+        until, tries, machine = keeper.progress.frozen_until, 0, keeper.machine
         await asyncio.sleep(min(max(0.0, at - self._clock()), LONGEST_FREEZE))
         while until is not None and keeper.progress.frozen_until == until and not keeper.retired:
             try:
-                if await self._ask_to_thaw(keeper):
-                    machine = keeper.machine
+                if asked and await self._ask_to_thaw(keeper):
                     self._noted("thaw_guest", {"vmid": machine.vmid, "name": machine.name}, machine.gid)
                 await self.forget(keeper)
-            except Refused as refused:
+            except Exception as error:  # also the database's, or a fault of ours: nothing may stay frozen by it
                 if not tries:
-                    log.warning("vm %d: it cannot be thawed, trying again: %s", keeper.machine.vmid, refused.message)
+                    words = error.message if isinstance(error, Refused) else repr(error)
+                    log.warning("vm %d: it is not thawed yet, trying again: %s", machine.vmid, words)
                 await asyncio.sleep(self.pauses[min(tries, len(self.pauses) - 1)])
                 tries += 1
 
