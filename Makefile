@@ -37,7 +37,8 @@ flood: ## Run the long form of the console test, with 4 MB of numbered lines; ta
 
 hosts: ## Run the shows of several hosts, with real processes and guests in namespaces; as root, three minutes
 	@scripts/setup dev
-	@$(PY) -m pytest --hosts tests/hosts/shows
+	@$(PY) -m pytest --hosts tests/hosts/shows tests/storage/test_rbd.py
+	@$(PY) -m pytest --hosts tests/ports/test_storage.py tests/ports/test_storage_growing.py -k rbd
 
 CRASH_SECONDS ?= 600
 crash: ## Kill the server at every point of every operation for ten minutes (CRASH_SECONDS), and record it in docs/reliability.md

@@ -14,6 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.ceph import Ceph, lacking
 from tests.host import host as host
 from tests.postgres import Postgres
 from velocity.cli.demo.guest import Guest, build
@@ -49,6 +50,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="long matrices as a whole, not in their short form")
     parser.addoption("--hosts", action="store_true", help="the long shows of several hosts, as root")
     parser.addoption("--pictures", type=Path, metavar="DIRECTORY", help="write the documents' pictures there")
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Ceph]:
+    """A Ceph cluster for everybody."""
+    if not request.config.getoption("--hosts"):
+        pytest.skip("needs --hosts (make hosts)")
+    if why := lacking():
+        pytest.skip(why)
+    with tempfile.TemporaryDirectory(prefix="vel-ceph-") as path:
+        made = Ceph(Path(path))
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups

@@ -127,3 +127,36 @@ def test_all_variables_of_our_own_work(tmp_path: Path) -> None:
     made = load(environ={f"VELOCITY_{name.upper()}": text for name, text in texts.items()})
     assert (made.tls_cert, made.runtime_dir) == (str(Path.cwd() / "a.pem"), str(Path.cwd() / "run"))
     assert (made.root_password, made.trash_days, made.log_stalls, made.data_dir) == ("12345678", 0, True, tmp_path)
+
+
+RBD = 'mpid = 2\nname = "ceph"\nkind = "rbd"\n'
+
+
+@pytest.mark.holds("MANY-325")
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        (RBD, "needs rados_pool"),
+        (RBD + 'rados_pool = "vm"\npath = "/p"\n', "remove path and shared"),
+        (RBD + 'rados_pool = "vm"\nshared = true\n', "remove path and shared"),
+        ('mpid = 2\nname = "p"\n', "needs a path"),
+        ('mpid = 2\nname = "p"\npath = "/p"\nnamespace = "n"\n', "namespace, which is for"),
+        (RBD + 'rados_pool = "vm/x"\n', "rados_pool"),
+    ],
+)
+def test_what_belongs_to_another_kind_of_pool_is_refused(pool: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "velocity.toml"
+    file.write_text("[[pools]]\n" + pool)
+    with pytest.raises(ConfigError, match=words):
+        load(file, {})
+
+
+def test_two_pools_are_not_at_the_same_place(tmp_path: Path) -> None:
+    file = tmp_path / "velocity.toml"
+    one = RBD + 'rados_pool = "vm"\nnamespace = "{}"\n'
+    other = one.replace("mpid = 2", "mpid = 3").replace('"ceph"', '"other"')
+    file.write_text("[[pools]]\n" + one.format("ours") + "[[pools]]\n" + other.format("theirs"))
+    assert [pool.is_shared for pool in load(file, {}).media_pools] == [True, True]
+    file.write_text("[[pools]]\n" + one.format("ours") + "[[pools]]\n" + other.format("ours"))
+    with pytest.raises(ConfigError, match="occurs twice"):
+        load(file, {})

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from velocity import network_settings
+from velocity import network_settings, pool_settings
+from velocity.pool_settings import PoolSetting as PoolSetting
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -21,18 +22,6 @@ PREFIX = "VELOCITY_"
 
 class ConfigError(Exception):
     """A setting is unknown or wrong; the message names where it stands and the cure."""
-
-
-class PoolSetting(Struct, frozen=True, forbid_unknown_fields=True):
-    """A media pool: a directory that the administrator declares under a stable id.
-
-    A `shared` one is on storage that several hosts have mounted; each of them declares it, under the same id.
-    """
-
-    mpid: Annotated[int, Meta(ge=1, le=2**63 - 1)]
-    name: Annotated[str, Meta(min_length=1, max_length=128)]
-    path: Path
-    shared: bool = False
 
 
 class NicSetting(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +76,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[PoolSetting],
         Meta(
             description="media pools: `mpid`, `name`, `path`, and `shared = true` if several hosts have mounted it; "
-            "empty: one pool `default` (1) in `data_dir`"
+            'for RBD of a Ceph cluster instead of a path `kind = "rbd"`, `rados_pool`, and, unless they are the '
+            "defaults, `namespace`, `user` (`velocity`) and `conf` (`/etc/ceph/ceph.conf`); empty: one pool `default` "
+            "(1) in `data_dir`"
         ),
     ] = []
     nics: Annotated[
@@ -317,7 +308,7 @@ def _whole_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
         if values.get(key):
             values[key] = [str(base / Path(one).expanduser()) for one in values[key]]
     for pool in values.get("pools", []):
-        pool["path"] = str(base / Path(pool["path"]).expanduser())
+        pool |= {key: str(base / Path(pool[key]).expanduser()) for key in ("path", "conf") if key in pool}
     return values
 
 
@@ -384,12 +375,13 @@ def _check(settings: Settings) -> Settings:
         raise ConfigError("root_password must have 8 to 1,024 characters")
     try:
         network_settings.check(settings)
+        pool_settings.check(settings.pools)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     named: tuple[tuple[str, list[object]], ...] = (
         ("pools: the mpid", [pool.mpid for pool in settings.pools]),
         ("pools: the name", [pool.name for pool in settings.pools]),
-        ("pools: the path", [os.path.normpath(pool.path) for pool in settings.pools]),
+        ("pools: the place", [pool_settings.place(pool) for pool in settings.pools]),
         ("nics: the nicid", [nic.nicid for nic in settings.nics]),
     )
     for what, ids in named:

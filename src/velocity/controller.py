@@ -152,6 +152,6 @@ def own_host(settings: Settings, own: HostId, driver: Hypervisor, storage: Stora
         name=socket.gethostname(),
         hypervisor=driver,
         storage=storage,
-        pools=tuple(OfferedPool(pool.mpid, pool.name, pool.shared) for pool in settings.media_pools),
+        pools=tuple(OfferedPool(pool.mpid, pool.name, pool.is_shared) for pool in settings.media_pools),
         nics={nic.nicid: nic.identifier for nic in settings.nics},
     )

@@ -72,9 +72,13 @@ class Apart:
 class Switch:
     """A bridge in a network of its own, with the hosts' ends of their links."""
 
+    ADDRESS = f"{NETWORK}1"
+    """Of what runs there itself (`inside`), as storage does that is no host."""
+
     def __init__(self) -> None:
         self._apart = Apart()
-        self.run("ip link add switch type bridge", "ip link set switch up")
+        self.run("ip link set lo up", "ip link add switch type bridge", "ip link set switch up")
+        self.run(f"ip address add {self.ADDRESS}/24 dev switch")
 
     def connect(self, host: RealHost) -> None:
         port = f"p-{host.name}"

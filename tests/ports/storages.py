@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
+from tests.ceph import Ceph
 from tests.node.served import Served
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import FIRST_HOST, AttachedHost, AttachedHosts
@@ -24,11 +26,13 @@ from velocity.storage.directory.storage import DirectoryStorage, open_directorie
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost, FakeShared
 from velocity.storage.port import MediaRef, ObjectKind, Storage
+from velocity.storage.rbd.places import rbd_places
+from velocity.storage.rbd.rados_pool import RadosPool
 from velocity.storage.routed import routed
 
 DEADLINE = 30.0
 """Seconds that a call gets here, on however slow a host."""
-AGAIN = 0.05
+AGAIN, RBD_AGAIN = 0.05, 5.0
 POOLS = ((1, "good"), (2, "usb"))
 Refs = tuple[MediaRef, ...]
 
@@ -195,12 +199,12 @@ class DirectorySubject:
 class ByTwo(Local):
     """As a server has it whose pool 2 is shared by two hosts, both of which are there."""
 
-    def __init__(self, make: Callable[[], tuple[Storage, Storage]]) -> None:
+    def __init__(self, make: Callable[[], tuple[Storage, Storage]], again: float = AGAIN) -> None:
         self._each: tuple[Storage, ...] = ()
 
         def both() -> Storage:
             self._each = make()
-            return by_two(*self._each)
+            return by_two(*self._each, again)
 
         super().__init__(both)
 
@@ -210,11 +214,11 @@ class ByTwo(Local):
         return await super().next()
 
 
-def by_two(own: Storage, other: Storage) -> Storage:
+def by_two(own: Storage, other: Storage, again: float = AGAIN) -> Storage:
     usb = OfferedPool(2, "usb", shared=True)
     hosts = AttachedHosts(AttachedHost(FIRST_HOST, "a", FakeHypervisor(), own, (OfferedPool(1, "good"), usb)))
     hosts.put(AttachedHost(HostId(2), "b", FakeHypervisor(), other, (usb,)))
-    return routed(StorageWays(hosts), SharedPools(hosts).survey, own.files, AGAIN)
+    return routed(StorageWays(hosts), SharedPools(hosts).survey, own.files, again)
 
 
 class FakeSharedSubject(FakeSubject):
@@ -233,6 +237,47 @@ class SharedSubject(DirectorySubject):
 
         super().__init__(path, lambda _: ByTwo(make))
         (path / "usb" / MARK).parent.mkdir(parents=True)
+
+
+class RbdSubject(DirectorySubject):
+    """Pool 2 is a namespace of a cluster's, which two hosts have."""
+
+    def __init__(self, path: Path, cluster: Ceph) -> None:
+        self._cluster = cluster
+        namespace = uuid4().hex
+        cluster.admin("rbd", "namespace", "create", f"vm/{namespace}")
+        self._rados = RadosPool(path / "ceph.conf", "velocity", "vm", namespace)
+        shutil.copy(cluster.conf, path / "ceph.conf")
+        self._path = path
+
+        def opened(records: str) -> DirectoryStorage:
+            good = Places(1, "good", path / records / "good", path / records)
+            return open_directories([good, rbd_places(2, "usb", path / records, self._rados)], None, RBD_AGAIN)
+
+        self._place = ByTwo(lambda: (opened("records"), opened("records-of-b")), RBD_AGAIN)
+
+    def go_away(self) -> None:
+        self._rados.conf.rename(self._path / "aside")
+
+    def come_back(self) -> None:
+        (self._path / "aside").rename(self._rados.conf)
+
+    def hang(self) -> None:
+        self._cluster.freeze()
+
+    def wake(self) -> None:
+        self._cluster.thaw()
+
+    def block(self, one: MediaRef) -> None:
+        """Something has the name already."""
+        self._rados_object("create", one)
+
+    def unblock(self, one: MediaRef) -> None:
+        self._rados_object("rm", one)
+
+    def _rados_object(self, verb: str, one: MediaRef) -> None:
+        place = ("--pool=vm", f"--namespace={self._rados.namespace}")
+        self._cluster.admin("rados", *place, verb, f"rbd_id.{file_name(one)}")
 
 
 KINDS: dict[str, Callable[[Path], Subject]] = {

@@ -1,4 +1,4 @@
-"""The law of the storage's port, for the fake, for directories, and for both on a node."""
+"""The law of the storage's port, for the fake, for directories, for both on a node, and for RBD."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports.storages import DEADLINE, KINDS, Subject, ref, until
+from tests.ports.storages import DEADLINE, KINDS, RbdSubject, Subject, ref, until
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.port import (
     Belongs,
@@ -30,9 +30,12 @@ pytestmark = pytest.mark.anyio
 DATA = b"what it holds".ljust(512, b"\0") + b"and more"
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[*KINDS, pytest.param("rbd", marks=pytest.mark.hosts)])
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
-    made = KINDS[request.param](tmp_path)
+    if request.param == "rbd":
+        made: Subject = RbdSubject(tmp_path, request.getfixturevalue("cluster"))
+    else:
+        made = KINDS[request.param](tmp_path)
     await made.restart()
     yield made
     await made.close()

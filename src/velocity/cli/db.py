@@ -95,6 +95,7 @@ def _beside(settings: Settings) -> list[tuple[Path, str]]:
         *(
             (pool.path, f"the media of pool {clean(pool.name)}; stop the VMs that write there first")
             for pool in settings.media_pools
+            if pool.kind == "directory"
         ),
     ]
 

@@ -24,11 +24,12 @@ from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
 from velocity.sizes import size
 from velocity.storage.directory import shared_storage
-from velocity.storage.directory.declared import image_uid
+from velocity.storage.directory.declared import image_uid, rados_of
 from velocity.storage.directory.direct_io import directory_lacks
 from velocity.storage.directory.fullness import lacks
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.places import Places
+from velocity.storage.rbd import usable
 
 LOW_DISK = 5 << 30
 UNPACKERS = {"xz": "xz-utils (Fedora: xz)", "zstd": "zstd", "gzip": "gzip", "bzip2": "bzip2", "tar": "tar"}
@@ -112,6 +113,9 @@ def _firmware() -> Iterator[Finding]:
 def pools(settings: Settings) -> Iterator[Finding]:
     """Whether each is where it belongs, and how much it may still take."""
     for pool in settings.media_pools:
+        if pool.kind == "rbd":
+            yield _rbd(pool)
+            continue
         identity = Identity(Places(pool.mpid, pool.name, pool.path, settings.data_dir / "pools"))
         if identity.known() and not identity.fits():
             yield Finding("disk", "limited", f"pool {pool.name!r} is not at {pool.path}: mount its disk there")
@@ -129,6 +133,13 @@ def pools(settings: Settings) -> Iterator[Finding]:
         disk = shutil.disk_usage(where).free
         hint = "" if disk > LOW_DISK else ": not much for media"
         yield Finding("disk", "ok" if disk > LOW_DISK else "limited", f"pool {pool.name!r}: {size(disk)} free{hint}")
+
+
+def _rbd(pool: PoolSetting) -> Finding:
+    lack = usable.lacks(rados_of(pool))
+    if lack:
+        return Finding("disk", "limited", f"pool {pool.name!r} on RBD: {lack}")
+    return Finding("disk", "ok", f"pool {pool.name!r}: RADOS pool {rados_of(pool).name} can be used")
 
 
 def _shared(pool: PoolSetting, settings: Settings) -> str:
@@ -150,6 +161,8 @@ def _past_the_page_cache(settings: Settings, cache: Path) -> Finding:
     aio, lacking = disk_io.direct_aio("qemu-system-x86_64", options(settings).uids, cache / "io-uring.json")
     texts = [f"`cache` none is direct I/O by {aio}" + (f", as there is no io_uring: {lacking}" if lacking else "")]
     for pool in settings.media_pools:
+        if pool.kind == "rbd":
+            continue
         try:
             lacking = directory_lacks(pool.path)
         except OSError:

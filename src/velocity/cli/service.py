@@ -16,6 +16,7 @@ from velocity.config import ConfigError, PoolSetting, Settings, is_setting, load
 from velocity.hypervisor.qemu import nat_host
 from velocity.hypervisor.qemu.options import options
 from velocity.network.nat_networks import CannotNat
+from velocity.pool_settings import OF_RBD
 from velocity.store import engine
 from velocity.store.errors import DatabaseError
 
@@ -240,7 +241,7 @@ def _environment(settings: Settings, file: Path | None) -> list[str]:
 
 def _read_only(settings: Settings) -> list[Path]:
     """What of ours lies where ProtectSystem lets nothing be written."""
-    ours = [settings.data_dir, *(pool.path for pool in settings.media_pools)]
+    ours = [settings.data_dir, *(pool.path for pool in settings.media_pools if pool.kind == "directory")]
     ours += [Path(settings.runtime_dir)] if settings.runtime_dir else []
     return [one for one in ours if any(one.is_relative_to(root) for root in ("/usr", "/boot", "/efi", "/etc"))]
 
@@ -316,5 +317,7 @@ def _toml(pools: list[PoolSetting]) -> str:
 
 
 def _toml_of(pool: PoolSetting) -> str:
-    name, path = (json.dumps(text, ensure_ascii=False) for text in (pool.name, str(pool.path)))
-    return f"{{mpid={pool.mpid}, name={name}, path={path}{', shared=true' if pool.shared else ''}}}"
+    default = PoolSetting(pool.mpid, pool.name)
+    texts = ["name", *(one for one in ("path", "kind", *OF_RBD) if getattr(pool, one) != getattr(default, one))]
+    words = [f"{one}={json.dumps(str(getattr(pool, one)), ensure_ascii=False)}" for one in texts]
+    return f"{{mpid={pool.mpid}, {', '.join(words)}{', shared=true' if pool.shared else ''}}}"

@@ -49,7 +49,7 @@ class Agent:
             version=__version__,
             hostname=socket.gethostname(),
             facts=self._hypervisor.hosts.about(FIRST_HOST),
-            pools=tuple(OfferedPool(one.mpid, one.name, one.shared) for one in self._settings.media_pools),
+            pools=tuple(OfferedPool(one.mpid, one.name, one.is_shared) for one in self._settings.media_pools),
             nics={one.nicid: one.identifier for one in self._settings.nics},
             serial=now.serial,
             certificate_begins=now.begins,

@@ -78,8 +78,9 @@ def inspect(path: Path, format_: str = "raw") -> Content:
         os.close(descriptor)
 
 
-def inspect_open(descriptor: int, format_: str = "raw") -> Content:
-    size = os.fstat(descriptor).st_size
+def inspect_open(descriptor: int, format_: str = "raw", size: int | None = None) -> Content:
+    """The same of an open file; `size` where what the descriptor tells is rounded."""
+    size = os.fstat(descriptor).st_size if size is None else size
 
     def read(offset: int, length: int) -> bytes:
         return os.pread(descriptor, length, offset) if offset < 1 << 62 else b""

@@ -1,21 +1,35 @@
-"""The pools that this host's settings declare, as directories."""
+"""The pools that this host's settings declare."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from velocity.config import PoolSetting, Settings
 from velocity.storage.directory.places import Places, host_places
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.rbd.places import rbd_places
+from velocity.storage.rbd.rados_pool import RadosPool
 
 
 def directories(settings: Settings) -> DirectoryStorage:
     """The pools of the settings."""
     records = settings.data_dir / "pools"
-    places = [Places(pool.mpid, pool.name, pool.path, records, pool.shared) for pool in settings.media_pools]
+    places = [places_of(pool, records) for pool in settings.media_pools]
     return open_directories([host_places(settings.data_dir), *places], image_uid(settings))
+
+
+def places_of(pool: PoolSetting, records: Path) -> Places:
+    """`records` is where the data directory keeps what each pool's mark has to be."""
+    if pool.kind == "rbd":
+        return rbd_places(pool.mpid, pool.name, records, rados_of(pool))
+    return Places(pool.mpid, pool.name, pool.path, records, pool.shared)
+
+
+def rados_of(pool: PoolSetting) -> RadosPool:
+    return RadosPool(pool.conf, pool.user, pool.rados_pool, pool.namespace)
 
 
 def of_host(settings: Settings, mpid: int, name: str) -> Settings:

@@ -32,6 +32,8 @@ class NotThePool(Exception):
 class Identity:
     """One pool's."""
 
+    KIND = "directory"
+
     def __init__(self, places: Places) -> None:
         self._mpid = places.mpid
         self._path = places.path
@@ -39,11 +41,12 @@ class Identity:
         self._record = places.record
         self._draft = places.draft
         self._led = places.led
+        self._called = str(places.path)
 
     def fits(self) -> bool:
         """Whether the directory has the pool's mark now."""
         try:
-            mark = _read(self._mark)
+            mark = self._read_mark()
             return mark is not None and mark == _read(self._record)
         except OSError:
             return False
@@ -58,17 +61,19 @@ class Identity:
         It is, if it has the mark, or holds one of these files (of known media), which is marked then. If no medium is
         known and there never was a mark, the pool is new: the directory is made, and marked.
         """
-        mark, record = _read(self._mark), _read(self._record)
+        mark, record = self._read_mark(), _read(self._record)
         if record is not None and mark == record:
             return
         if mark is not None and (other := self._pool_of(mark)):
-            raise NotThePool(f"{self._path} is the directory of pool {other}: give each pool a directory of its own")
+            raise NotThePool(
+                f"{self._called} is the {self.KIND} of pool {other}: give each pool a {self.KIND} of its own"
+            )
         if known and self._holds(known):
             self._adopt(mark, record)
         elif record is not None or known:
             if record is None:
                 _write(self._record, self._new())
-            raise NotThePool(f"{self._path} is {'another' if mark else 'not the'} pool: {self._cure()}")
+            raise NotThePool(f"{self._called} is {'another' if mark else 'not the'} pool: {self._cure()}")
         else:
             self._begin(mark)
 
@@ -102,19 +107,30 @@ class Identity:
         """The record is there when the mark is: a crash in between leaves a draft, and the next start goes on."""
         draft = _read(self._draft)
         if mark is not None and mark != draft:
-            raise NotThePool(f"{self._path} is the pool of another installation: to take it over, remove {self._mark}")
-        for place in EVERYWHERE[1:]:  # a pool's own are put in order: what was there before is somebody's
+            cure = f"to take it over, {self._take_over()}"
+            raise NotThePool(f"{self._called} is the pool of another installation: {cure}")
+        self._check_new()
+        if draft is None:
+            draft = self._new()
+            _write(self._draft, draft)
+        self._write_mark(draft)
+        self._draft.rename(self._record)
+        sync(self._record.parent)
+
+    def _check_new(self) -> None:
+        """A pool's own objects are put in order: what was there before is somebody's. Raises `NotThePool`."""
+        for place in EVERYWHERE[1:]:
             if (self._path / place).is_dir() and any((self._path / place).iterdir()):
                 raise NotThePool(
                     f"{self._path / place} is not empty, and does not belong to this installation: move it away"
                 )
-        if draft is None:
-            draft = self._new()
-            _write(self._draft, draft)
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._write_mark(draft)
-        self._draft.rename(self._record)
-        sync(self._record.parent)
+
+    def _take_over(self) -> str:
+        return f"remove {self._mark}"
+
+    def _read_mark(self) -> str | None:
+        return _read(self._mark)
 
     def _write_mark(self, text: str) -> None:
         _write(self._mark, text)
@@ -129,6 +145,8 @@ class SharedIdentity(Identity):
     Its directory is never made: where it is missing, the storage is not mounted. Nor is a mark made on the host's root
     file system, which is seen where nothing is mounted, unless somebody has made the mark's folder there.
     """
+
+    NOT_TAKEN = "mount its storage there"
 
     def __init__(self, places: Places) -> None:
         super().__init__(places)
@@ -147,13 +165,13 @@ class SharedIdentity(Identity):
         self._term = term
         self._check_led()
         if term and self._led_in() != term:
-            _write(self._led, f"{term}\n")
+            self._write_led(term)
 
     def _check_led(self) -> None:
         if self._is_led_by_another():
             raise NotThePool(
-                f"{self._path} is used by a server that has taken this one's place: end this one; if there is none, "
-                f"as after its database was restored, run: rm {self._led}",
+                f"{self._called} is used by a server that has taken this one's place: end this one; if there is none, "
+                f"as after its database was restored, run: {self._unlead()}",
                 "is away: another server has taken this one's place there",
             )
 
@@ -161,12 +179,21 @@ class SharedIdentity(Identity):
         return 0 < self._term < self._led_in()
 
     def _led_in(self) -> int:
-        text = (_read(self._led) or "").strip()
+        text = (self._read_led() or "").strip()
         return int(text) if text.isdecimal() else 0
+
+    def _read_led(self) -> str | None:
+        return _read(self._led)
+
+    def _write_led(self, term: int) -> None:
+        _write(self._led, f"{term}\n")
+
+    def _unlead(self) -> str:
+        return f"rm {self._led}"
 
     def look(self, expected: str) -> PoolMark:
         """The mark that is there. The pool is ours from now on, if it has the `expected` identity. Raises `OSError`."""
-        mark = _read(self._mark)
+        mark = self._read_mark()
         identity = self._identity_of(mark)
         if mark is not None and expected and identity == expected and mark != _read(self._record):
             _write(self._record, mark)
@@ -183,7 +210,7 @@ class SharedIdentity(Identity):
     def check_taken(self) -> None:
         """The same as `check`, where another host has made the mark. Raises `NotThePool` or `OSError`."""
         if not super().fits():
-            raise NotThePool(f"{self._path} is not the pool that other hosts have: mount its storage there")
+            raise NotThePool(f"{self._called} is not the pool that other hosts have: {self.NOT_TAKEN}")
         self._check_led()
 
     def _cure(self) -> str:
@@ -203,7 +230,7 @@ class SharedIdentity(Identity):
 
     def _write_mark(self, text: str) -> None:
         """Never over another one, whoever else makes one at the same time: link(2) fails then, over NFS, too."""
-        if _read(self._mark) == text:
+        if self._read_mark() == text:
             return
         draft = self._mark.with_name(f"pool.{uuid4()}")
         _write(draft, text)

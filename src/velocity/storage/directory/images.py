@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import struct
 from collections import Counter, defaultdict
@@ -23,6 +24,7 @@ from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
 from velocity.storage.directory.unpackers import command, failure, program
 from velocity.storage.formats import IMAGES, check_alone, has_other_data, refused
+from velocity.storage.port import Stat
 from velocity.storage.whole import AGAIN, check_qcow2, check_whole
 from velocity.unprivileged import MEMORY, Bounds, own_uid, running
 
@@ -73,6 +75,12 @@ class ImageFile:
 
         return await self._threads.run(work_on)
 
+    async def stat(self) -> Stat:
+        return await self._threads.run(self.file.stat)
+
+    async def truncate(self, size: int) -> None:
+        await self._threads.run(self.file.truncate, size)
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -110,7 +118,7 @@ class Images:
 
     async def _look(self, source: ImageFile, kind: str, uid: int | None) -> int:
         await source.do(_check_alone, kind)
-        await source.do(_check_whole, kind)
+        await source.do(_check_whole, kind, (await source.stat()).size)
         with source.file.use() as descriptor:
             words = ["info", "--output=json", _image(descriptor, kind)]
             facts = json.loads(await self._run(uid, words, (descriptor,), 0, None))
@@ -154,7 +162,7 @@ class Images:
         self, source: ImageFile, target: ImageFile, conversion: Conversion, uid: int | None, told: Told
     ) -> None:
         kind, format_, size = conversion.kind, conversion.format, conversion.size
-        length = (await source.do(os.fstat)).st_size
+        length = (await source.stat()).size
         same = kind == format_ and length <= most(size) and not conversion.compact
         if conversion.foreign:
             if await self._look(source, kind, uid) != size:
@@ -174,12 +182,12 @@ class Images:
     ) -> None:
         """The same file once more."""
         with source.file.use() as read:
-            await target.do(os.ftruncate, 0)
+            await target.truncate(0)
             if not await target.do(lambda write: cloned(read, write)):
-                await target.do(os.ftruncate, length)
+                await target.truncate(length)
                 words = [*COPY, "-O", "raw", _image(read, "raw")]
                 await self._write(target, words, read, conversion, uid, told)
-                await target.do(os.ftruncate, length)  # qemu-img counts in sectors
+                await target.truncate(length)  # qemu-img counts in sectors
         if conversion.foreign:
             await target.do(_check_alone, conversion.kind)
 
@@ -205,7 +213,7 @@ class Images:
             said = await self._run(uid, words, (descriptor,), 0, lambda _: None, fine=LOOKED)
         found = json.loads(said) if said.strip() else {}
         if kind == "qcow2":
-            return await source.do(_check_qcow2, found)
+            return await source.do(_check_qcow2, (await source.stat()).size, found)
         if found.get("corruptions") or found.get("check-errors"):
             raise refused(f"it is cut short or damaged: {AGAIN}")
         return True
@@ -279,9 +287,12 @@ class Images:
         needed = program(kind, member)
         if shutil.which(needed) is None:
             raise refused(f"`{needed}` is not installed on the server")
+        words = command(kind, member)
+        if (size := (await source.stat()).size) != (await source.do(os.fstat)).st_size:  # it has been filled up
+            words = ["sh", "-c", f"head -c {size} | {shlex.join(words)}"]
         with source.file.use() as descriptor, own_uid(self._worker) as uid:
             bounds = Bounds(memory=2 * MEMORY)
-            async with running(self._worker, uid, command(kind, member), bounds, stdin=descriptor) as process:
+            async with running(self._worker, uid, words, bounds, stdin=descriptor) as process:
                 while piece := await process.stdout.read(PIECE):
                     told(os.lseek(descriptor, 0, os.SEEK_CUR))
                     yield piece
@@ -338,14 +349,12 @@ def _check_alone(descriptor: int, kind: str) -> None:
     check_alone(kind, lambda offset, length: os.pread(descriptor, length, offset))
 
 
-def _check_whole(descriptor: int, kind: str) -> None:
-    size = os.fstat(descriptor).st_size
+def _check_whole(descriptor: int, kind: str, size: int) -> None:
     check_whole(kind, lambda offset, length: os.pread(descriptor, length, offset), size)
 
 
-def _check_qcow2(descriptor: int, found: dict[str, Any]) -> bool:
+def _check_qcow2(descriptor: int, size: int, found: dict[str, Any]) -> bool:
     """Whether it has nothing compressed and no snapshot. qcow2.txt, "Header": nb_snapshots"""
-    size = os.fstat(descriptor).st_size
     check_qcow2(lambda offset, length: os.pread(descriptor, length, offset), size, found)
     return not found.get("compressed-clusters") and not any(os.pread(descriptor, 4, 60))
 

@@ -19,7 +19,7 @@ from velocity.storage.directory.pool import PoolDirectories, PoolDirectory
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import GIVE_UP
 from velocity.storage.formats import PACKED, importable, refused
-from velocity.storage.inspect import inspect, inspect_open
+from velocity.storage.inspect import inspect_open
 from velocity.storage.port import Belongs, Clone, Job, JobProgress, Made, MediaRef, Prepared, Unknown
 from velocity.uninterrupted import whole
 
@@ -60,20 +60,19 @@ class RunningJob:
         """Open the source; in a thread."""
         files = self._source_pool.files
         with as_refusals(files.places):
-            path = files.path(file_name(self._job.source))
-            self._source = SharedDescriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            self._source = files.read(file_name(self._job.source))
 
     async def prepare(self) -> Prepared:
         """Open the source and look at it."""
         await self._source_pool.threads.run(self._open, undo=lambda _: self.let_go())
         job, source = self._job, self._image()
         with as_refusals(self._source_pool.places):
-            facts = await source.do(os.fstat)
-            takes = facts.st_blocks * 512
+            facts = await source.stat()
+            takes = facts.allocated
             if isinstance(job, Clone):
                 beside = ImageFile(source.file, self._pool.threads)
-                return Prepared(facts.st_size, 0 if await beside.do(self._is_shared) else takes)
-            self._kind = await source.do(_kind, None)
+                return Prepared(facts.size, 0 if await beside.do(self._is_shared) else takes)
+            self._kind = await source.do(_kind, facts.size, None)
             if self._kind in ("tar", "zip"):
                 await self._member_of(source, self._kind)
             if self._kind in PACKED:
@@ -84,11 +83,11 @@ class RunningJob:
     async def _member_of(self, archive: ImageFile, kind: str) -> Member:
         """Few at a time: what is computed for one takes a thread of the pool from everybody, and the server's time."""
         async with self._images.looks[self._pools]:
-            return await archive.do(_member, kind)
+            return await archive.do(_member, (await archive.stat()).size, kind)
 
     async def _disk_size(self, image: ImageFile, kind: str) -> int:
         if kind == "raw":
-            return (await image.do(os.fstat)).st_size
+            return (await image.stat()).size
         size = await self._images.virtual_size(image, kind, self._pools)
         if size < 1:
             raise refused("its disk has no size")
@@ -111,14 +110,13 @@ class RunningJob:
         """Whether the file system needs no bytes for the same once more. In a thread."""
         if self._job.source.format != self._job.target.format or self._is_compact:
             return False
-        try:
-            probe = os.open(self._pool.places.moving, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError:
+        if (probe := self._files.probe()) is None:
             return False
         try:
-            return cloned(source, probe)
+            with probe.use() as descriptor:
+                return cloned(source, descriptor)
         finally:
-            os.close(probe)
+            probe.close()
 
     def start(self, size: int) -> None:
         self._size = self._allowed = size
@@ -170,8 +168,7 @@ class RunningJob:
         try:
             with as_refusals(self._files.places, self._size, self._files.fullness.heard):
                 size = await self._fill()
-                made = self._files.moving(self._name)
-                content = await self._pool.threads.run(inspect, made, self._job.target.format)
+                content = await self._pool.threads.run(self._files.inspect, self._name, self._job.target.format)
         except BaseException:
             await self._drop()
             raise
@@ -188,7 +185,7 @@ class RunningJob:
                 async with self._target(0, "raw") as target:
                     packed_in = kind
                     size = await self._unpack(layer, packed_in, target)
-                    kind = await target.do(_kind, packed_in)
+                    kind = await target.do(_kind, size, packed_in)
                     if kind == self._job.target.format == "raw":
                         await target.do(_sync, self._files, size)
                         return size
@@ -199,7 +196,7 @@ class RunningJob:
                 raise refused(f"it is packed more than {LAYERS} times: unpack it first")
             if layer.file is not self._source:
                 self._size = await self._disk_size(layer, kind)
-                await self._ask(self._size, self._size, (await layer.do(os.fstat)).st_blocks * 512)
+                await self._ask(self._size, self._size, (await layer.stat()).allocated)
             return await self._convert(layer, kind, foreign=kind != "raw")
 
     async def _convert(self, image: ImageFile, kind: str, *, foreign: bool) -> int:
@@ -212,15 +209,8 @@ class RunningJob:
 
     def _take_out(self) -> SharedDescriptor:
         """What was unpacked, to be read; as a file it is no more."""
-        made = self._files.moving(self._name)
         with as_refusals(self._files.places):
-            descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                made.unlink()
-            except BaseException:
-                os.close(descriptor)
-                raise
-        return SharedDescriptor(descriptor)
+            return self._files.take_out(self._name)
 
     @asynccontextmanager
     async def _target(self, size: int, format_: str) -> AsyncIterator[ImageFile]:
@@ -228,7 +218,7 @@ class RunningJob:
 
         def create() -> SharedDescriptor:
             self._files.create(self._name, size, format_)
-            return SharedDescriptor(os.open(self._files.moving(self._name), os.O_RDWR | os.O_CLOEXEC))
+            return self._files.fill(self._name)
 
         def undo(created: SharedDescriptor) -> None:
             created.close()
@@ -243,12 +233,12 @@ class RunningJob:
     async def _unpack(self, layer: ImageFile, kind: str, target: ImageFile) -> int:
         """It may be no more than is allowed."""
         member = await self._member_of(layer, kind) if kind in ("tar", "zip") else None
-        self._done, self._total = 0, (await layer.do(os.fstat)).st_size
+        self._done, self._total = 0, (await layer.stat()).size
         size = sum_ = 0
         async with aclosing(self._images.unpacked(layer, kind, self._tell, member)) as pieces:
             async for piece in pieces:
                 if size + len(piece) > self._allowed:
-                    taken = (await target.do(os.fstat)).st_blocks * 512
+                    taken = (await target.stat()).allocated
                     most = taken + await self._pool.threads.run(self._files.free)
                     wants = max(size + len(piece), min(self._allowed + self._step, most))
                     await self._ask(size + len(piece), wants, max(0, wants - taken))
@@ -260,7 +250,8 @@ class RunningJob:
             raise refused(f"the {kind} file is damaged: copy or download it again")
         if not size:
             raise refused("it unpacks to an empty file")
-        await target.do(_end_at, self._files, size)
+        with as_refusals(self._files.places, size, self._files.fullness.heard):
+            await target.truncate(size)
         return size
 
     async def _ask(self, size: int, wants: int, room: int) -> None:
@@ -348,21 +339,15 @@ def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None
                 os.pwrite(descriptor, block, offset + at)
 
 
-def _end_at(descriptor: int, files: PoolFiles, size: int) -> None:
-    with as_refusals(files.places, size, files.fullness.heard):
-        os.ftruncate(descriptor, size)
-
-
 def _sync(descriptor: int, files: PoolFiles, size: int) -> None:
     with as_refusals(files.places, size, files.fullness.heard):
         os.fsync(descriptor)
 
 
-def _kind(descriptor: int, packed_in: str | None) -> str:
-    """How these bytes are imported. Raises `Refused(NOT_AN_IMAGE)`."""
-    return importable(inspect_open(descriptor), os.fstat(descriptor).st_size, packed_in)
+def _kind(descriptor: int, size: int, packed_in: str | None) -> str:
+    """How so many bytes are imported. Raises `Refused(NOT_AN_IMAGE)`."""
+    return importable(inspect_open(descriptor, size=size), size, packed_in)
 
 
-def _member(descriptor: int, kind: str) -> Member:
-    size = os.fstat(descriptor).st_size
+def _member(descriptor: int, size: int, kind: str) -> Member:
     return disk_member(kind, lambda offset, length: os.pread(descriptor, length, offset), size)

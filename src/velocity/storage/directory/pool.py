@@ -14,6 +14,10 @@ from velocity.storage.directory.places import HostPlaces, Places
 from velocity.storage.directory.presence import Presence
 from velocity.storage.directory.threads import AT_ONCE, Threads
 from velocity.storage.port import Unknown
+from velocity.storage.rbd.files import RbdFiles
+from velocity.storage.rbd.identity import RbdIdentity
+from velocity.storage.rbd.places import RbdPlaces
+from velocity.storage.rbd.presence import RbdPresence
 
 AGAIN = 5.0
 """Seconds after which what a file system refused is tried again."""
@@ -24,16 +28,8 @@ class PoolDirectory:
 
     def __init__(self, places: Places, again: float) -> None:
         self.places = places
-        if isinstance(places, HostPlaces):
-            identity: Identity = HostIdentity(places)
-            count = 1
-            self.files: PoolFiles = HostFiles(places, identity)
-        else:
-            identity = SharedIdentity(places) if places.shared else Identity(places)
-            count = AT_ONCE
-            self.files = PoolFiles(places, identity)
-        self.presence = Presence(places, identity, self.files)
-        self.threads = Threads(places.name, count)
+        self.files, self.presence = _kept_in(places)
+        self.threads = Threads(places.name, 1 if isinstance(places, HostPlaces) else AT_ONCE)
         self._again = again
         self._retrying: asyncio.Task[None] | None = None
 
@@ -47,6 +43,7 @@ class PoolDirectory:
             await asyncio.sleep(self._again)
             with contextlib.suppress(Unknown):
                 await self.threads.do(self._again, self.files.finish_what_is_left)
+            await self.threads.run(self.files.sweep)
 
     async def close(self) -> None:
         if self._retrying is not None:
@@ -54,6 +51,23 @@ class PoolDirectory:
             await asyncio.wait({self._retrying})
         await self.threads.close()
         self.presence.close()
+
+
+def _kept_in(places: Places) -> tuple[PoolFiles, Presence]:
+    if isinstance(places, RbdPlaces):
+        rbd = RbdIdentity(places)
+        images = RbdFiles(places, rbd)
+        return images, RbdPresence(places, rbd, images)
+    identity, files = _in_a_directory(places)
+    return files, Presence(places, identity, files)
+
+
+def _in_a_directory(places: Places) -> tuple[Identity, PoolFiles]:
+    if isinstance(places, HostPlaces):
+        host = HostIdentity(places)
+        return host, HostFiles(places, host)
+    identity = SharedIdentity(places) if places.shared else Identity(places)
+    return identity, PoolFiles(places, identity)
 
 
 class PoolDirectories:

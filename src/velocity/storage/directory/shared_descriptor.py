@@ -8,6 +8,8 @@ import os
 import threading
 from collections.abc import Iterator
 
+from velocity.storage.port import Stat
+
 
 class SharedDescriptor:
     """A descriptor. It is closed when nobody uses it any more, however late that is."""
@@ -31,7 +33,7 @@ class SharedDescriptor:
             with self._turn:
                 self._users -= 1
                 if self._closed and not self._users:
-                    os.close(self._descriptor)
+                    self._release()
 
     def close(self) -> None:
         """Done already is success."""
@@ -39,4 +41,18 @@ class SharedDescriptor:
             if not self._closed:
                 self._closed = True
                 if not self._users:
-                    os.close(self._descriptor)
+                    self._release()
+
+    def stat(self) -> Stat:
+        """What it is. Raises `OSError`."""
+        with self.use() as descriptor:
+            facts = os.fstat(descriptor)
+        return Stat(facts.st_size, facts.st_blocks * 512, facts.st_mtime)
+
+    def truncate(self, size: int) -> None:
+        """It has so many bytes. Raises `OSError`."""
+        with self.use() as descriptor:
+            os.ftruncate(descriptor, size)
+
+    def _release(self) -> None:
+        os.close(self._descriptor)

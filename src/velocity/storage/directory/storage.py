@@ -70,8 +70,7 @@ class DirectoryFiles:
         def opened() -> int:
             pool.presence.check(name)
             with as_refusals(pool.places):
-                path = pool.files.moving(name) if coming else pool.files.path(name)
-                return os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+                return pool.files.lend(name, readonly=readonly, coming=coming)
 
         return pool.threads.call(OPEN_DEADLINE, opened, undo=os.close)
 
@@ -136,7 +135,9 @@ class DirectoryPools:
     async def mark(self, pool: int, expected: str, *, deadline: float) -> PoolMark:
         one = self._directories.get(pool)
         one.threads.check()
-        return await one.threads.do(deadline, one.presence.mark, expected)
+        mark = await one.threads.do(deadline, one.presence.mark, expected)
+        one.retry()  # a host that has it, and is asked nothing else, has machines there
+        return mark
 
     async def _look(self, pool: PoolDirectory, deadline: float, look: Callable[[], T]) -> T:
         pool.threads.check()
@@ -206,8 +207,7 @@ class DirectoryBlobs:
     async def _grow_image(self, pool: PoolDirectory, ref: MediaRef, size: int) -> None:
         def opened() -> SharedDescriptor:
             with as_refusals(pool.places):
-                path = pool.files.path(file_name(ref))
-                return SharedDescriptor(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
+                return pool.files.edit(file_name(ref))
 
         file = await pool.threads.run(opened, undo=SharedDescriptor.close)
         try:

@@ -10,13 +10,11 @@ from contextlib import AbstractContextManager
 
 from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
-from velocity.durable import sync
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.pool import PoolDirectory
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import GIVE_UP
-from velocity.storage.inspect import inspect
-from velocity.storage.port import Belongs, Stat, Unknown
+from velocity.storage.port import Belongs, Unknown
 from velocity.uninterrupted import whole
 
 GATHER = 1 << 20
@@ -45,23 +43,18 @@ class FileIncoming:
 
     def open(self) -> None:
         """Make the file. In a thread."""
-        moving = self._files.moving(self._name)
         with as_refusals(self._files.places, 0, self._files.fullness.heard):
-            self._file = SharedDescriptor(os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            self._file = self._files.begin(self._name)
 
     def reopen(self, size: int) -> None:
         """Go on with a file that was left, behind so many bytes. In a thread."""
         with as_refusals(self._files.places, 0, self._files.fullness.heard):
             try:
-                descriptor = os.open(self._files.moving(self._name), os.O_RDWR | os.O_CLOEXEC)
+                self._file, self._size = self._files.go_on(self._name, size), size
             except FileNotFoundError:
                 raise _nothing_left() from None
-            self._file, self._size = SharedDescriptor(descriptor), size
-            if os.fstat(descriptor).st_size < size:
-                self._file.close()
-                raise _nothing_left()
-            os.ftruncate(descriptor, size)
-            os.lseek(descriptor, size, os.SEEK_SET)
+            with self._file.use() as descriptor:
+                os.lseek(descriptor, size, os.SEEK_SET)
 
     async def write(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -121,12 +114,12 @@ class FileIncoming:
         self._flush()
         with self._writing(), self._opened().use() as descriptor:
             os.fdatasync(descriptor)
-            sync(self._files.moving(self._name).parent)
+            self._files.sync_moving()
 
     def _finish(self) -> Content:
         self._sync()
         with as_refusals(self._files.places):
-            return inspect(self._files.moving(self._name))
+            return self._files.inspect(self._name)
 
     def _writing(self) -> AbstractContextManager[None]:
         return as_refusals(self._files.places, self._size, self._files.fullness.heard)
@@ -161,17 +154,15 @@ class FileOutgoing:
         """Opens it; in a thread."""
         self._pool = pool
         with as_refusals(pool.places):
-            descriptor = os.open(pool.files.path(name), os.O_RDONLY | os.O_CLOEXEC)
-            self._file = SharedDescriptor(descriptor)
-            facts = os.fstat(descriptor)
-        self.stat = Stat(facts.st_size, facts.st_blocks * 512, facts.st_mtime)
+            self._file = pool.files.read(name)
+            self.stat = self._file.stat()
 
     async def read(self, offset: int, length: int) -> bytes:
         return await self._pool.threads.run(self._read, offset, length)
 
     def _read(self, offset: int, length: int) -> bytes:
         with as_refusals(self._pool.places), self._file.use() as descriptor:
-            return os.pread(descriptor, length, offset)
+            return os.pread(descriptor, min(length, max(0, self.stat.size - offset)), offset)
 
     async def close(self) -> None:
         self.let_go()

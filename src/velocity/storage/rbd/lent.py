@@ -1,0 +1,58 @@
+"""Images that machines have open: their daemons outlive the server, and end when nobody has the file any more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from velocity.storage.rbd.opened import PROGRAM
+
+LENT = "lent."
+
+
+def lent(scratch: Path) -> list[Path]:
+    """The files of those that there are, or were."""
+    return list(scratch.glob(f"{LENT}*"))
+
+
+def end_unused(scratch: Path, beginning: Collection[Path]) -> None:
+    """Daemons are told to end whose file no process has open; what is left of those that have ended goes.
+
+    Not of those that are `beginning`: nobody has them open yet.
+    """
+    files = {str(file) for file in lent(scratch) if file not in beginning}
+    if not files:
+        return
+    daemons = dict(_daemons(files))
+    for file in files - set(_opened()):
+        if file in daemons:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(daemons[file], signal.SIGTERM)
+        else:
+            Path(file).unlink(missing_ok=True)
+
+
+def _daemons(files: set[str]) -> Iterator[tuple[str, int]]:
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            if Path(words[0]).name == PROGRAM:
+                found = next((file for file in files if any(f"mountpoint={file}," in word for word in words)), None)
+                if found is not None:
+                    yield found, pid
+
+
+def _opened() -> Iterator[str]:
+    """By their names as files, of all processes. Nothing of this asks the file itself, which could hang."""
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            for one in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    yield str(one.readlink())
+
+
+def _pids() -> Iterator[int]:
+    return (int(one.name) for one in Path("/proc").iterdir() if one.name.isdecimal())

@@ -1,0 +1,162 @@
+"""One RADOS pool, or a namespace of one, as the program rbd sees it; what it refuses is an `OSError`. rbd(8)"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+CONNECT = 20
+"""Seconds after which a cluster that cannot be reached is refused. What is asked of it then may hang, as a disk may."""
+SECTOR = 512
+LENGTH = "velocity.length"
+"""Of an image's metadata: the bytes that are in it."""
+PACKAGES = {"rbd": "ceph-common", "ceph": "ceph-common", "qemu-img": "qemu-utils"}
+UNREACHED = ("connect to the cluster", "open config file")
+WORDS = 300
+"""Characters of what a program complains that are kept."""
+
+
+@dataclass(frozen=True)
+class RadosPool:
+    """By what it is reached: a file of settings, and a user, whose key that file or Ceph's own places have."""
+
+    conf: Path
+    user: str
+    pool: str
+    namespace: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.pool}/{self.namespace}" if self.namespace else self.pool
+
+    def image(self, name: str) -> str:
+        return f"{self.name}/{name}"
+
+    def names(self) -> list[str]:
+        """Those of all images."""
+        return list(json.loads(self.rbd("ls", "--format=json", self.name)))
+
+    def info(self, name: str) -> dict[str, Any]:
+        return dict(json.loads(self.rbd("info", "--format=json", self.image(name))))
+
+    def used(self, name: str) -> int:
+        """Bytes that the image takes, but for copies of them."""
+        found = json.loads(self.rbd("du", "--format=json", self.image(name)))
+        return sum(int(one["used_size"]) for one in found["images"])
+
+    def create(self, name: str, size: int) -> None:
+        """One of zeros, which takes nothing."""
+        self.rbd("create", f"--size={whole(size)}B", self.image(name))
+        if size != whole(size):
+            self.note_length(name, size)
+
+    def resize(self, name: str, size: int) -> None:
+        """To more."""
+        self.note_length(name, size)
+        self.rbd("resize", "--no-progress", f"--size={whole(size)}B", self.image(name))
+
+    def note_length(self, name: str, size: int) -> None:
+        """It holds so many bytes: its size is one of whole sectors, as QEMU ends at others."""
+        self.rbd("image-meta", "set", self.image(name), LENGTH, str(size))
+
+    def metadata(self, name: str) -> dict[str, str]:
+        """Those of an image; none where it is not there."""
+        try:
+            return dict(json.loads(self.rbd("image-meta", "list", "--format=json", self.image(name)) or "{}"))
+        except FileNotFoundError:
+            return {}
+
+    def forget_length(self, name: str) -> None:
+        """More comes."""
+        with contextlib.suppress(FileNotFoundError):
+            self.rbd("image-meta", "rm", self.image(name), LENGTH)
+
+    def length(self, name: str, size: int) -> int:
+        """The bytes that one of this size holds."""
+        try:
+            noted = int(self.rbd("image-meta", "get", self.image(name), LENGTH))
+        except (FileNotFoundError, ValueError):
+            return size
+        return noted if whole(noted) == size else size
+
+    def qcow2(self, name: str, size: int, options: str) -> None:
+        """One that is an empty image of QEMU's, of such a disk."""
+        access = f"id={_escaped(self.user)}:conf={_escaped(str(self.conf))}"
+        file = f"rbd:{_escaped(self.image(name))}:{access}"
+        _run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, file, str(size))
+
+    def node(self, name: str) -> dict[str, str]:
+        """How QEMU opens it. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html, BlockdevOptionsRbd"""
+        at = {"namespace": self.namespace} if self.namespace else {}
+        return {"driver": "rbd", "conf": str(self.conf), "user": self.user, "pool": self.pool, **at, "image": name}
+
+    def rename(self, name: str, other: str) -> None:
+        """Never over another one."""
+        self.rbd("rename", self.image(name), self.image(other))
+
+    def remove(self, name: str) -> None:
+        self.rbd("rm", "--no-progress", self.image(name))
+
+    def rbd(self, *words: str) -> str:
+        """What it prints. Raises `OSError`, whose notes are its words."""
+        return _run("rbd", *self._access, *words)
+
+    def ceph(self, *words: str) -> str:
+        """The same of this program."""
+        return _run("ceph", *self._access, f"--connect-timeout={CONNECT}", *words)
+
+    @property
+    def _access(self) -> list[str]:
+        return [f"--conf={self.conf}", f"--id={self.user}", f"--client-mount-timeout={CONNECT}"]
+
+
+def whole(size: int) -> int:
+    """In whole sectors. Of others QEMU cannot tell what they hold (`qemu_rbd_co_block_status` of 7.2)."""
+    return -(-size // SECTOR) * SECTOR
+
+
+def _run(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
+        )
+    except FileNotFoundError:
+        raise error_of(errno.ENOPKG, f"there is no program `{words[0]}`: install {PACKAGES[words[0]]}") from None
+    if done.returncode:
+        raise failed(done.returncode, done.stderr)
+    return done.stdout
+
+
+def _escaped(text: str) -> str:
+    """In the old form of a name, which `qemu-img create` alone knows."""
+    return re.sub(r"([\\:@=])", r"\\\1", text)
+
+
+def failed(status: int, complaints: str) -> OSError:
+    """Ceph's programs end with the number of the error, but where they do not reach the cluster."""
+    words = (complaints.strip().splitlines() or [""])[-1][:WORDS]
+    unreached = any(one in complaints for one in UNREACHED) or status not in errno.errorcode
+    return error_of(errno.EHOSTUNREACH if unreached else status, words)
+
+
+def error_of(number: int, words: str) -> OSError:
+    error = OSError(number, os.strerror(number))
+    error.add_note(words)
+    log.debug("Ceph: %s", words)
+    return error

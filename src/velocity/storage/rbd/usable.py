@@ -1,0 +1,56 @@
+"""Whether this host can use a RADOS pool, found by doing it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
+from velocity.storage.rbd.opened import Daemon
+from velocity.storage.rbd.rados_pool import RadosPool
+
+
+def lacks(pool: RadosPool) -> str:
+    """What keeps it from that, and what to do; empty: nothing. Nothing remains of what is tried."""
+    if os.geteuid() != 0:
+        return "images are files of FUSE, for root alone: run the server as root"
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "there is no /dev/fuse: load the module fuse"
+    try:
+        pool.names()
+    except OSError as error:
+        return f"{_words(error)}: check {pool.conf}, and that user {pool.user!r} may use RADOS pool {pool.name}"
+    name = f"check.{uuid4()}"
+    try:
+        pool.create(name, 512)
+    except OSError as error:
+        return f"{_words(error)}: give user {pool.user!r} the rights of `profile rbd` there"
+    try:
+        _write(pool, name)
+    except OSError as error:
+        return f"{_words(error)}: install qemu-system-common and qemu-block-extra (Fedora: qemu-block-rbd)"
+    finally:
+        with contextlib.suppress(OSError):
+            pool.remove(name)
+    return ""
+
+
+def _write(pool: RadosPool, name: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        daemon = Daemon(pool, name, Path(scratch) / "image", readonly=False)
+        try:
+            descriptor = daemon.open()
+            try:
+                os.pwrite(descriptor, b"x", 0)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        finally:
+            daemon.end()
+            daemon.wait()
+
+
+def _words(error: OSError) -> str:
+    return next(iter(getattr(error, "__notes__", ())), "") or str(error.strerror)

@@ -1,0 +1,174 @@
+"""Pools on RBD, beyond the law of the port: who opens images, what removes them, and what keeps a host from that."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.ceph import Ceph
+from tests.one_loop import anyio_backend as anyio_backend
+from tests.one_loop import one_loop as one_loop
+from tests.ports.storages import DEADLINE, until
+from velocity.storage.directory.places import file_name
+from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.port import Belongs, MediaRef, PoolState, Space
+from velocity.storage.rbd import usable
+from velocity.storage.rbd.fullness import RbdFullness
+from velocity.storage.rbd.places import rbd_places
+from velocity.storage.rbd.rados_pool import RadosPool, failed
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass(frozen=True)
+class Counted(RadosPool):
+    """A pool of which a cluster tells this."""
+
+    told: str = ""
+
+    def ceph(self, *words: str) -> str:
+        return self.told
+
+
+@pytest.mark.holds("MANY-322")
+async def test_what_a_pool_may_still_take_is_what_clients_may_write(tmp_path: Path) -> None:
+    told = '{"stats": {"total_bytes": 900}, "pools": [{"name": "vm", "stats": {"stored": 70, "max_avail": 200}}]}'
+    pool = Counted(Path("conf"), "velocity", "vm", told=told)
+    assert RbdFullness(rbd_places(1, "ceph", tmp_path, pool)).space() == Space(270, 200)
+    pool = Counted(Path("conf"), "velocity", "vm", told='{"stats": {"total_bytes": 0}, "pools": []}')
+    uncounted = RbdFullness(rbd_places(1, "ceph", tmp_path, pool))
+    assert uncounted.space().free > 1 << 40, "without a manager nobody counts"
+    assert uncounted.why() == ""
+    uncounted.heard(OSError(errno.ENOSPC, "No space left"))
+    assert uncounted.why(), "a write that was refused counts"
+
+
+async def test_what_programs_end_with_is_told_as_the_error_that_it_is() -> None:
+    assert isinstance(failed(errno.ENOENT, "rbd: error opening image x: (2) No such file"), FileNotFoundError)
+    unreached = failed(1, "global_init: unable to open config file from search list /x")
+    assert (unreached.errno, *unreached.__notes__) == (
+        errno.EHOSTUNREACH,
+        "global_init: unable to open config file from search list /x",
+    )
+
+
+class Pool:
+    """One on RBD, as hosts have it whose data are in these directories."""
+
+    def __init__(self, cluster: Ceph, path: Path) -> None:
+        self.path = path
+        self.rados = RadosPool(cluster.conf, "velocity", "vm", uuid4().hex)
+        cluster.admin("rbd", "namespace", "create", self.rados.name)
+        self._opened: list[DirectoryStorage] = []
+
+    async def open(self, host: str, *kept: MediaRef, mpid: int = 2) -> tuple[DirectoryStorage, PoolState]:
+        storage = open_directories([rbd_places(mpid, "ceph", self.path / host, self.rados)], None)
+        self._opened.append(storage)
+        return storage, await storage.pools.open(mpid, kept, (), (), deadline=DEADLINE)
+
+    async def close(self) -> None:
+        for one in self._opened:
+            await one.close()
+        for pid in daemons(self.path / "a"):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+async def pool(cluster: Ceph, tmp_path: Path) -> AsyncIterator[Pool]:
+    made = Pool(cluster, tmp_path)
+    yield made
+    await made.close()
+
+
+def daemons(place: Path) -> list[int]:
+    """Those that have an image open for a machine there."""
+    return [
+        int(one.parent.name)
+        for one in Path("/proc").glob("[0-9]*/cmdline")
+        if f"{place}/2.rbd/lent.".encode() in one.read_bytes()
+    ]
+
+
+@pytest.mark.hosts
+@pytest.mark.holds("MANY-323")
+async def test_what_a_machine_has_open_outlives_the_server_and_ends_behind_the_machine(pool: Pool) -> None:
+    one = MediaRef(2, uuid4(), "raw")
+    storage, _ = await pool.open("a")
+    await storage.blobs.create(one, 1 << 20, deadline=DEADLINE)
+    await storage.trash.settle(one, Belongs.KEPT, deadline=DEADLINE)
+    descriptor = storage.files.open(one, readonly=False)
+    try:
+        await storage.close()
+        gc.collect()
+        os.pwrite(descriptor, b"written", 4096)
+        os.fsync(descriptor)
+        storage, state = await pool.open("a", one)
+        assert state.state == "online"
+        assert len(daemons(pool.path / "a")) == 1, "the next server leaves it alone"
+        outgoing = await storage.blobs.get(one, deadline=DEADLINE)
+        assert await outgoing.read(4096, 7) == b"written"
+        await outgoing.close()
+    finally:
+        os.close(descriptor)
+
+    async def ended() -> bool:
+        await storage.pools.state(2, deadline=DEADLINE)
+        return not daemons(pool.path / "a")
+
+    await until(ended)
+
+
+@pytest.mark.hosts
+async def test_what_is_read_goes_when_it_is_let_go_of(pool: Pool) -> None:
+    storage, _ = await pool.open("a")
+    one = MediaRef(2, uuid4(), "raw")
+    await storage.blobs.create(one, 4096, deadline=DEADLINE)
+    await storage.trash.settle(one, Belongs.KEPT, deadline=DEADLINE)
+    outgoing = await storage.blobs.get(one, deadline=DEADLINE)
+    await storage.trash.lift(one, deadline=DEADLINE)
+    await storage.trash.settle(one, Belongs.NOWHERE, deadline=DEADLINE)
+    assert not [name for name in pool.rados.names() if file_name(one) in name]
+    assert await outgoing.read(0, 10) == bytes(10)
+    await outgoing.close()
+
+    async def gone() -> bool:
+        return await asyncio.to_thread(pool.rados.names) == ["velocity.pool"]
+
+    await until(gone)
+
+
+@pytest.mark.hosts
+@pytest.mark.holds("MANY-321")
+async def test_a_pool_of_another_installation_is_not_taken(pool: Pool) -> None:
+    _, state = await pool.open("a")
+    assert state.state == "online"
+    _, state = await pool.open("foreign", mpid=3)
+    assert state.state == "away"
+    assert pool.rados.names() == ["velocity.pool"]
+    storage, state = await pool.open("b")
+    assert state.state == "away", "a host takes it when the server says which one it is"
+    mark = await storage.pools.mark(2, "", deadline=DEADLINE)
+    assert mark.identity
+    assert (await storage.pools.mark(2, mark.identity, deadline=DEADLINE)).taken
+
+
+@pytest.mark.hosts
+@pytest.mark.holds("MANY-320")
+async def test_doctor_tries_it_and_names_what_is_lacking(cluster: Ceph, pool: Pool, tmp_path: Path) -> None:
+    assert usable.lacks(pool.rados) == ""
+    assert pool.rados.names() == [], "nothing remains"
+    nowhere = RadosPool(tmp_path / "nowhere.conf", "velocity", "vm")
+    assert f"check {nowhere.conf}" in usable.lacks(nowhere)
+    cluster.ceph("auth", "get-or-create", "client.reader", "mon", "profile rbd", "osd", "profile rbd-read-only")
+    keyring = cluster.path / "client.reader.keyring"
+    keyring.write_text(cluster.ceph("auth", "get", "client.reader"))
+    assert "profile rbd" in usable.lacks(RadosPool(cluster.conf, "reader", "vm", pool.rados.namespace))
