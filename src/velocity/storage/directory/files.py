@@ -17,15 +17,13 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
-from velocity.contract.media import Content
 from velocity.durable import sync
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.fullness import Fullness
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.images import take_back
+from velocity.storage.directory.openings import FileOpenings, Openings
 from velocity.storage.directory.places import Places
-from velocity.storage.directory.shared_descriptor import SharedDescriptor
-from velocity.storage.inspect import inspect
 from velocity.storage.port import Belongs, Space, Stat
 
 log = logging.getLogger(__name__)
@@ -42,6 +40,7 @@ class PoolFiles:
         self._path = places.path
         self._identity = identity
         self.fullness = Fullness(places.path)
+        self.openings: Openings = FileOpenings(places, self.path)
         self._moving = places.moving
         self._trash = places.trash
         self._turn = threading.Lock()
@@ -114,65 +113,6 @@ class PoolFiles:
 
     def moving(self, name: str) -> Path:
         return self._moving / name
-
-    # What opens a file raises `OSError`
-
-    def read(self, name: str) -> SharedDescriptor:
-        return SharedDescriptor(os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC))
-
-    def edit(self, name: str) -> SharedDescriptor:
-        return SharedDescriptor(os.open(self.path(name), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
-
-    def begin(self, name: str) -> SharedDescriptor:
-        """An empty one in `.moving`, which was not there."""
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-        return SharedDescriptor(os.open(self.moving(name), flags, 0o600))
-
-    def fill(self, name: str) -> SharedDescriptor:
-        """The one in `.moving`."""
-        return SharedDescriptor(os.open(self.moving(name), os.O_RDWR | os.O_CLOEXEC))
-
-    def go_on(self, name: str, size: int) -> SharedDescriptor:
-        """The same, behind so many of its bytes. Raises `FileNotFoundError` where it has fewer."""
-        left = self.fill(name)
-        try:
-            if left.stat().size < size:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            left.truncate(size)
-        except BaseException:
-            left.close()
-            raise
-        return left
-
-    def take_out(self, name: str) -> SharedDescriptor:
-        """The one in `.moving`, to be read; as a file it is no more."""
-        made = SharedDescriptor(os.open(self.moving(name), os.O_RDONLY | os.O_CLOEXEC))
-        try:
-            self.moving(name).unlink()
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-    def lend(self, name: str, *, readonly: bool, coming: bool) -> int:
-        """A descriptor for a machine, of the one in `.moving` if it is `coming`."""
-        path = self.moving(name) if coming else self.path(name)
-        return os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
-
-    def probe(self) -> SharedDescriptor | None:
-        """A file without a name, to try what can be done with one here; None: there is none."""
-        try:
-            return SharedDescriptor(os.open(self._moving, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        except OSError:
-            return None
-
-    def inspect(self, name: str, format_: str = "raw") -> Content:
-        """Describe the one in `.moving`."""
-        return inspect(self.moving(name), format_)
-
-    def sync_moving(self) -> None:
-        """The names in `.moving` are durable."""
-        sync(self._moving)
 
     def free(self) -> int:
         """Bytes that may still be written here."""
@@ -268,9 +208,6 @@ class PoolFiles:
         """Try again what the file system refused."""
         for name, belongs in list(self._left.items()):
             self.settle(name, belongs, again=True)
-
-    def sweep(self) -> None:
-        """Free the bytes of what was removed, however long that takes: unlink(2) has done so."""
 
     def _put(self, name: str, belongs: Belongs) -> None:
         if belongs is Belongs.NOWHERE:

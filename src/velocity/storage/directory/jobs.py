@@ -60,7 +60,7 @@ class RunningJob:
         """Open the source; in a thread."""
         files = self._source_pool.files
         with as_refusals(files.places):
-            self._source = files.read(file_name(self._job.source))
+            self._source = files.openings.read(file_name(self._job.source))
 
     async def prepare(self) -> Prepared:
         """Open the source and look at it."""
@@ -110,7 +110,7 @@ class RunningJob:
         """Whether the file system needs no bytes for the same once more. In a thread."""
         if self._job.source.format != self._job.target.format or self._is_compact:
             return False
-        if (probe := self._files.probe()) is None:
+        if (probe := self._files.openings.probe()) is None:
             return False
         try:
             with probe.use() as descriptor:
@@ -168,7 +168,9 @@ class RunningJob:
         try:
             with as_refusals(self._files.places, self._size, self._files.fullness.heard):
                 size = await self._fill()
-                content = await self._pool.threads.run(self._files.inspect, self._name, self._job.target.format)
+                content = await self._pool.threads.run(
+                    self._files.openings.inspect, self._name, self._job.target.format
+                )
         except BaseException:
             await self._drop()
             raise
@@ -210,7 +212,7 @@ class RunningJob:
     def _take_out(self) -> SharedDescriptor:
         """What was unpacked, to be read; as a file it is no more."""
         with as_refusals(self._files.places):
-            return self._files.take_out(self._name)
+            return self._files.openings.take_out(self._name)
 
     @asynccontextmanager
     async def _target(self, size: int, format_: str) -> AsyncIterator[ImageFile]:
@@ -218,7 +220,7 @@ class RunningJob:
 
         def create() -> SharedDescriptor:
             self._files.create(self._name, size, format_)
-            return self._files.fill(self._name)
+            return self._files.openings.fill(self._name)
 
         def undo(created: SharedDescriptor) -> None:
             created.close()

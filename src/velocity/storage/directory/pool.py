@@ -35,15 +35,19 @@ class PoolDirectory:
 
     def retry(self) -> None:
         """What is left to do is done while the server runs."""
-        if self.files.left and (self._retrying is None or self._retrying.done()):
+        if self._has_left and (self._retrying is None or self._retrying.done()):
             self._retrying = asyncio.create_task(self._retry())
 
+    @property
+    def _has_left(self) -> bool:
+        return self.files.left or self.files.openings.unswept
+
     async def _retry(self) -> None:
-        while self.files.left:
+        while self._has_left:
             await asyncio.sleep(self._again)
             with contextlib.suppress(Unknown):
                 await self.threads.do(self._again, self.files.finish_what_is_left)
-            await self.threads.run(self.files.sweep)
+            await self.threads.run(self.files.openings.sweep)
 
     async def close(self) -> None:
         if self._retrying is not None:

@@ -70,7 +70,7 @@ class DirectoryFiles:
         def opened() -> int:
             pool.presence.check(name)
             with as_refusals(pool.places):
-                return pool.files.lend(name, readonly=readonly, coming=coming)
+                return pool.files.openings.lend(name, readonly=readonly, coming=coming)
 
         return pool.threads.call(OPEN_DEADLINE, opened, undo=os.close)
 
@@ -207,7 +207,7 @@ class DirectoryBlobs:
     async def _grow_image(self, pool: PoolDirectory, ref: MediaRef, size: int) -> None:
         def opened() -> SharedDescriptor:
             with as_refusals(pool.places):
-                return pool.files.edit(file_name(ref))
+                return pool.files.openings.edit(file_name(ref))
 
         file = await pool.threads.run(opened, undo=SharedDescriptor.close)
         try:

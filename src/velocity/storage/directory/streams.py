@@ -44,13 +44,13 @@ class FileIncoming:
     def open(self) -> None:
         """Make the file. In a thread."""
         with as_refusals(self._files.places, 0, self._files.fullness.heard):
-            self._file = self._files.begin(self._name)
+            self._file = self._files.openings.begin(self._name)
 
     def reopen(self, size: int) -> None:
         """Go on with a file that was left, behind so many bytes. In a thread."""
         with as_refusals(self._files.places, 0, self._files.fullness.heard):
             try:
-                self._file, self._size = self._files.go_on(self._name, size), size
+                self._file, self._size = self._files.openings.go_on(self._name, size), size
             except FileNotFoundError:
                 raise _nothing_left() from None
             with self._file.use() as descriptor:
@@ -114,12 +114,12 @@ class FileIncoming:
         self._flush()
         with self._writing(), self._opened().use() as descriptor:
             os.fdatasync(descriptor)
-            self._files.sync_moving()
+            self._files.openings.sync_coming()
 
     def _finish(self) -> Content:
         self._sync()
         with as_refusals(self._files.places):
-            return self._files.inspect(self._name)
+            return self._files.openings.inspect(self._name)
 
     def _writing(self) -> AbstractContextManager[None]:
         return as_refusals(self._files.places, self._size, self._files.fullness.heard)
@@ -154,7 +154,7 @@ class FileOutgoing:
         """Opens it; in a thread."""
         self._pool = pool
         with as_refusals(pool.places):
-            self._file = pool.files.read(name)
+            self._file = pool.files.openings.read(name)
             self.stat = self._file.stat()
 
     async def read(self, offset: int, length: int) -> bytes:

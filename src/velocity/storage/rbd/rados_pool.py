@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
+import calendar
 import errno
 import json
 import logging
 import os
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 log = logging.getLogger(__name__)
 
 CONNECT = 20
 """Seconds after which a cluster that cannot be reached is refused. What is asked of it then may hang, as a disk may."""
 SECTOR = 512
-LENGTH = "velocity.length"
-"""Of an image's metadata: the bytes that are in it."""
 PACKAGES = {"rbd": "ceph-common", "ceph": "ceph-common", "qemu-img": "qemu-utils"}
 UNREACHED = ("connect to the cluster", "open config file")
 WORDS = 300
 """Characters of what a program complains that are kept."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """What is told of one: bytes, and unix seconds."""
+
+    name: str
+    size: int
+    modified: float
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,9 @@ class RadosPool:
         """Those of all images."""
         return list(json.loads(self.rbd("ls", "--format=json", self.name)))
 
-    def info(self, name: str) -> dict[str, Any]:
-        return dict(json.loads(self.rbd("info", "--format=json", self.image(name))))
+    def info(self, name: str) -> Image:
+        found = json.loads(self.rbd("info", "--format=json", self.image(name)))
+        return Image(name, int(found["size"]), calendar.timegm(time.strptime(found["modify_timestamp"])))
 
     def used(self, name: str) -> int:
         """Bytes that the image takes, but for copies of them."""
@@ -55,19 +63,8 @@ class RadosPool:
         return sum(int(one["used_size"]) for one in found["images"])
 
     def create(self, name: str, size: int) -> None:
-        """One of zeros, which takes nothing."""
+        """One of zeros, in whole sectors, which takes nothing."""
         self.rbd("create", f"--size={whole(size)}B", self.image(name))
-        if size != whole(size):
-            self.note_length(name, size)
-
-    def resize(self, name: str, size: int) -> None:
-        """To more."""
-        self.note_length(name, size)
-        self.rbd("resize", "--no-progress", f"--size={whole(size)}B", self.image(name))
-
-    def note_length(self, name: str, size: int) -> None:
-        """It holds so many bytes: its size is one of whole sectors, as QEMU ends at others."""
-        self.rbd("image-meta", "set", self.image(name), LENGTH, str(size))
 
     def metadata(self, name: str) -> dict[str, str]:
         """Those of an image; none where it is not there."""
@@ -75,19 +72,6 @@ class RadosPool:
             return dict(json.loads(self.rbd("image-meta", "list", "--format=json", self.image(name)) or "{}"))
         except FileNotFoundError:
             return {}
-
-    def forget_length(self, name: str) -> None:
-        """More comes."""
-        with contextlib.suppress(FileNotFoundError):
-            self.rbd("image-meta", "rm", self.image(name), LENGTH)
-
-    def length(self, name: str, size: int) -> int:
-        """The bytes that one of this size holds."""
-        try:
-            noted = int(self.rbd("image-meta", "get", self.image(name), LENGTH))
-        except (FileNotFoundError, ValueError):
-            return size
-        return noted if whole(noted) == size else size
 
     def qcow2(self, name: str, size: int, options: str) -> None:
         """One that is an empty image of QEMU's, of such a disk."""
@@ -134,7 +118,7 @@ def _run(*words: str) -> str:
             text=True,
             errors="replace",
             check=False,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
         )
     except FileNotFoundError:
         raise error_of(errno.ENOPKG, f"there is no program `{words[0]}`: install {PACKAGES[words[0]]}") from None

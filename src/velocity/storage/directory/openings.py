@@ -1,0 +1,116 @@
+"""How the objects of a pool are opened: files here, and what is as good as files elsewhere."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from velocity.contract.media import Content
+from velocity.durable import sync
+from velocity.storage.directory.places import Places
+from velocity.storage.directory.shared_descriptor import SharedDescriptor
+from velocity.storage.inspect import inspect
+
+
+class Openings(Protocol):
+    """Those of one pool, by the names of its objects. All raise `OSError`, and are to be called in a thread."""
+
+    def read(self, name: str) -> SharedDescriptor: ...
+
+    def edit(self, name: str) -> SharedDescriptor: ...
+
+    def begin(self, name: str) -> SharedDescriptor:
+        """An empty one that is coming, which was not there."""
+
+    def fill(self, name: str) -> SharedDescriptor:
+        """One that is coming."""
+
+    def go_on(self, name: str, size: int) -> SharedDescriptor:
+        """The same, behind so many of its bytes. Raises `FileNotFoundError` where it has fewer."""
+
+    def take_out(self, name: str) -> SharedDescriptor:
+        """One that is coming, to be read; it has no name any more."""
+
+    def lend(self, name: str, *, readonly: bool, coming: bool) -> int:
+        """A descriptor for a machine."""
+
+    def probe(self) -> SharedDescriptor | None:
+        """A file without a name, to try what can be done with one here; None: there is none."""
+
+    def inspect(self, name: str, format_: str = "raw") -> Content:
+        """Describe one that is coming."""
+
+    def sync_coming(self) -> None:
+        """The names of those that are coming are durable."""
+
+    @property
+    def unswept(self) -> bool:
+        """Whether something is to be swept."""
+
+    def sweep(self) -> None:
+        """Free what was removed and what nobody has open any more, however long that takes."""
+
+
+class FileOpenings:
+    """Of a directory. `find` says where a file is."""
+
+    unswept = False
+
+    def __init__(self, places: Places, find: Callable[[str], Path]) -> None:
+        self._moving = places.moving
+        self._find = find
+
+    def read(self, name: str) -> SharedDescriptor:
+        return SharedDescriptor(os.open(self._find(name), os.O_RDONLY | os.O_CLOEXEC))
+
+    def edit(self, name: str) -> SharedDescriptor:
+        return SharedDescriptor(os.open(self._find(name), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
+
+    def begin(self, name: str) -> SharedDescriptor:
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+        return SharedDescriptor(os.open(self._moving / name, flags, 0o600))
+
+    def fill(self, name: str) -> SharedDescriptor:
+        return SharedDescriptor(os.open(self._moving / name, os.O_RDWR | os.O_CLOEXEC))
+
+    def go_on(self, name: str, size: int) -> SharedDescriptor:
+        left = self.fill(name)
+        try:
+            if left.stat().size < size:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            left.truncate(size)
+        except BaseException:
+            left.close()
+            raise
+        return left
+
+    def take_out(self, name: str) -> SharedDescriptor:
+        made = SharedDescriptor(os.open(self._moving / name, os.O_RDONLY | os.O_CLOEXEC))
+        try:
+            (self._moving / name).unlink()
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def lend(self, name: str, *, readonly: bool, coming: bool) -> int:
+        path = self._moving / name if coming else self._find(name)
+        return os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+
+    def probe(self) -> SharedDescriptor | None:
+        try:
+            return SharedDescriptor(os.open(self._moving, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError:
+            return None
+
+    def inspect(self, name: str, format_: str = "raw") -> Content:
+        return inspect(self._moving / name, format_)
+
+    def sync_coming(self) -> None:
+        sync(self._moving)
+
+    def sweep(self) -> None:
+        """unlink(2) has done so."""
