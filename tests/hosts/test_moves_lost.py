@@ -340,7 +340,7 @@ async def test_a_silent_target_is_fenced_for_a_vm_that_was_handed_over_to_it(
     async with together(tmp_path / "data", b, c, **settings) as w:
         vmid, uuid = await running(w, B, 20, ha="restart")
         await w.ok("PUT", "/h/node/fence", host=3, agent=agent.NAME, options={"plug": "works"})
-        when_handed(b, lambda: c.fake.faults.lose(C))
+        when_handed(b.fake, lambda: c.fake.faults.lose(C))
         b.fake.faults.answers.extend([None, Answer.LATE])
         await w.ok("PUT", "/v/vm/host", vmid=vmid, host=3)
         await eventually(lambda: C in w.server.hosts.deaths)

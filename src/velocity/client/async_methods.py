@@ -1358,7 +1358,7 @@ class AsyncMethods(abc.ABC):
         Refused with:
         403 62209: velocity.node.manage is needed on the root group
         404 62219: no such host
-        406 62290: there is no other host
+        406 62290: there is no other host, or it does not respond
         409 62291: it is being drained already
         """
         from velocity.contract import host_moves
