@@ -8,9 +8,10 @@ import { readStored, writeStored } from "@/api/stored";
 import { ForceOff } from "@/ui/ForceOff";
 import { groupTitle } from "@/ui/groups";
 import { chooseTheme } from "@/ui/theme";
-import { actionsOf, runOnVms } from "@/ui/vmActions";
+import { actionsOf, runOnVms, VERBS } from "@/ui/vmActions";
+import { type Among, found, lately } from "./found";
 import { PLACES, usePlaces } from "./places";
-import { RECENT, recentFirst, remembered } from "./shortcuts";
+import { RECENT, remembered } from "./shortcuts";
 
 interface Entry {
   id: string;
@@ -22,6 +23,7 @@ interface Entry {
 }
 
 const MOST = 12;
+const WORDS = ["console", ...VERBS].join(" ");
 
 export default function Palette({ onClose, showHelp }: { onClose: () => void; showHelp: () => void }) {
   const [words, setWords] = useState("");
@@ -29,8 +31,8 @@ export default function Palette({ onClose, showHelp }: { onClose: () => void; sh
   const list = useId();
   const [dangerous, setDangerous] = useState<Vm>();
   const [recent] = useState(() => readStored<string[]>(RECENT, []));
-  const entries = useEntries(setDangerous, showHelp, recent);
-  const found = useMemo(() => search(entries, words), [entries, words]);
+  const among = useEntries(setDangerous, showHelp, recent);
+  const shown = useMemo(() => found(among, words, recent, MOST), [among, words, recent]);
   const run = (entry: Entry | undefined) => {
     if (!entry) return;
     if (!entry.asks) onClose();
@@ -38,9 +40,9 @@ export default function Palette({ onClose, showHelp }: { onClose: () => void; sh
     entry.run();
   };
   const press = (event: KeyboardEvent) => {
-    if (event.key === "ArrowDown") setAt((now) => Math.min(now + 1, found.length - 1));
+    if (event.key === "ArrowDown") setAt((now) => Math.min(now + 1, shown.length - 1));
     else if (event.key === "ArrowUp") setAt((now) => Math.max(now - 1, 0));
-    else if (event.key === "Enter") run(found[at]);
+    else if (event.key === "Enter") run(shown[at]);
     else return;
     event.preventDefault();
   };
@@ -61,11 +63,11 @@ export default function Palette({ onClose, showHelp }: { onClose: () => void; sh
           role="combobox"
           aria-expanded="true"
           aria-controls={list}
-          aria-activedescendant={found[at] ? `${list}-${at}` : undefined}
+          aria-activedescendant={shown[at] ? `${list}-${at}` : undefined}
           autoFocus
         />
         <div id={list} role="listbox" aria-label="Found" className="v-palette-list">
-          {found.map((entry, index) => (
+          {shown.map((entry, index) => (
             // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are handled where the focus is, in the search field
             <div
               key={entry.id}
@@ -82,7 +84,7 @@ export default function Palette({ onClose, showHelp }: { onClose: () => void; sh
             </div>
           ))}
         </div>
-        {found.length === 0 && (
+        {shown.length === 0 && (
           <Title headingLevel="h2" size="md">
             No matches
           </Title>
@@ -93,7 +95,7 @@ export default function Palette({ onClose, showHelp }: { onClose: () => void; sh
 }
 
 /** What was used lately stands first. */
-function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonly string[]): Entry[] {
+function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonly string[]): Among<Entry, Vm> {
   const navigate = useNavigate();
   const vms = useObjects("vm");
   const media = useObjects("medium");
@@ -103,7 +105,7 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
   const isShown = usePlaces();
   return useMemo(() => {
     const go = (path: string) => () => void navigate(path);
-    const all: Entry[] = [
+    const before: Entry[] = [
       ...PLACES.filter(isShown).map(({ path, title }) => ({ id: path, title, kind: "place", run: go(path) })),
       { id: "create", title: "Create a virtual machine", kind: "action", run: go("/create") },
       { id: "screens", title: "Find a text on the screens", kind: "action", run: go("/vms?screens") },
@@ -115,19 +117,21 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         kind: "action",
         run: () => chooseTheme(theme),
       })),
-      ...vms.flatMap((vm) => [
-        { id: `vm-${vm.vmid}`, title: vm.name, kind: `VM, ${vm.state.toLowerCase()}`, run: go(`/vms/${vm.vmid}`) },
-        ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
-          ? [{ id: `c-${vm.vmid}`, title: `console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
-          : []),
-        ...actionsOf(vm, may).map((action) => ({
-          id: `${action.verb}-${vm.vmid}`,
-          title: `${action.verb} ${vm.name}`,
-          kind: "action",
-          asks: action.danger !== undefined,
-          run: () => (action.danger ? ask(vm) : void runOnVms([vm], action)),
-        })),
-      ]),
+    ];
+    const ofVm = (vm: Vm): Entry[] => [
+      { id: `vm-${vm.vmid}`, title: vm.name, kind: `VM, ${vm.state.toLowerCase()}`, run: go(`/vms/${vm.vmid}`) },
+      ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
+        ? [{ id: `c-${vm.vmid}`, title: `console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
+        : []),
+      ...actionsOf(vm, may).map((action) => ({
+        id: `${action.verb}-${vm.vmid}`,
+        title: `${action.verb} ${vm.name}`,
+        kind: "action",
+        asks: action.danger !== undefined,
+        run: () => (action.danger ? ask(vm) : void runOnVms([vm], action)),
+      })),
+    ];
+    const after: Entry[] = [
       ...media.map((one) => ({
         id: one.mid,
         title: one.name,
@@ -142,21 +146,6 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
       })),
       ...users.map((one) => ({ id: `u-${one.uid}`, title: one.name, kind: "user", run: go(`/users/${one.uid}`) })),
     ];
-    return recentFirst(all, recent);
+    return { before, vms: lately(vms, recent), ofVm, verbs: WORDS, after };
   }, [navigate, vms, media, groups, users, may, isShown, ask, showHelp, recent]);
-}
-
-/** Every word must occur; what begins with the first word comes first. */
-function search(entries: Entry[], words: string): Entry[] {
-  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
-  const first = wanted[0];
-  const found: Entry[] = [];
-  const later: Entry[] = [];
-  for (const entry of entries) {
-    const title = entry.title.toLowerCase();
-    if (!wanted.every((word) => title.includes(word))) continue;
-    (first === undefined || title.startsWith(first) ? found : later).push(entry);
-    if (found.length === MOST) break;
-  }
-  return [...found, ...later].slice(0, MOST);
 }
