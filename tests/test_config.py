@@ -132,7 +132,7 @@ def test_all_variables_of_our_own_work(tmp_path: Path) -> None:
 RBD = 'mpid = 2\nname = "ceph"\nkind = "rbd"\n'
 
 
-@pytest.mark.holds("MANY-325")
+@pytest.mark.holds("MANY-204")
 @pytest.mark.parametrize(
     ("pool", "words"),
     [

@@ -29,7 +29,7 @@ async def thawed(w: World, vmid: int) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.holds("GUEST-340")
+@pytest.mark.holds("GUEST-90")
 async def test_file_systems_are_frozen_shown_so_and_thawed(w: World) -> None:
     vmid, agent = await inhabited(w)
     answer = await w.ok("PUT", "/v/vm/freeze", vmid=vmid, timeout=300)
@@ -43,7 +43,7 @@ async def test_file_systems_are_frozen_shown_so_and_thawed(w: World) -> None:
         assert await w.refused("PUT", "/v/vm/freeze", vmid=vmid, timeout=timeout) == (400, 400)
 
 
-@pytest.mark.holds("GUEST-340")
+@pytest.mark.holds("GUEST-90")
 async def test_a_frozen_guest_is_asked_for_nothing_else(w: World) -> None:
     vmid, _ = await inhabited(w)
     await w.ok("PUT", "/v/vm/freeze", vmid=vmid)
@@ -55,7 +55,7 @@ async def test_a_frozen_guest_is_asked_for_nothing_else(w: World) -> None:
     assert asked(w) == [*before, "guest-info"]
 
 
-@pytest.mark.holds("GUEST-341")
+@pytest.mark.holds("GUEST-91")
 async def test_of_two_that_freeze_at_once_one_is_refused_and_thaws_nothing(w: World) -> None:
     vmid, agent = await inhabited(w)
     answers = await asyncio.gather(*(w.call("PUT", "/v/vm/freeze", vmid=vmid) for _ in range(2)))
@@ -64,7 +64,7 @@ async def test_of_two_that_freeze_at_once_one_is_refused_and_thaws_nothing(w: Wo
     assert (agent.frozen, asked(w)) == (1, [FREEZE])
 
 
-@pytest.mark.holds("GUEST-341")
+@pytest.mark.holds("GUEST-91")
 async def test_what_is_frozen_is_thawed_in_time_and_the_history_has_it(w: World) -> None:
     vmid, agent = await inhabited(w)
     await w.ok("PUT", "/v/vm/freeze", vmid=vmid, timeout=1)
@@ -76,7 +76,7 @@ async def test_what_is_frozen_is_thawed_in_time_and_the_history_has_it(w: World)
     assert (newest["operation"], newest.get("uid"), before["operation"]) == ("thaw_guest", None, "freeze_guest")
 
 
-@pytest.mark.holds("GUEST-341")
+@pytest.mark.holds("GUEST-91")
 async def test_a_server_that_comes_next_thaws_what_one_that_was_killed_has_frozen(tmp_path: Path) -> None:
     agent = FakeAgent()
     async with world(tmp_path / "data") as w:
@@ -91,7 +91,7 @@ async def test_a_server_that_comes_next_thaws_what_one_that_was_killed_has_froze
     assert not agent.frozen
 
 
-@pytest.mark.holds("GUEST-341")
+@pytest.mark.holds("GUEST-91")
 async def test_a_guest_that_cannot_be_thawed_is_asked_until_it_is(w: World) -> None:
     w.server.services.fleet.freezing.pauses = (0.01,)
     vmid, agent = await inhabited(w)
@@ -113,7 +113,7 @@ async def test_a_guest_that_cannot_be_thawed_is_asked_until_it_is(w: World) -> N
     assert (agent.frozen, lost) == (0, 3)
 
 
-@pytest.mark.holds("GUEST-341")
+@pytest.mark.holds("GUEST-91")
 async def test_what_froze_nothing_is_not_shown_as_frozen(w: World) -> None:
     vmid, _ = await inhabited(w)
     w.hypervisor.guests.agents[uuid(w, vmid)] = refusing
@@ -127,7 +127,7 @@ async def test_what_froze_nothing_is_not_shown_as_frozen(w: World) -> None:
     assert await w.refused("PUT", "/v/vm/freeze", vmid=stopped) == (406, 41220)
 
 
-@pytest.mark.holds("GUEST-341")
+@pytest.mark.holds("GUEST-91")
 async def test_a_guest_that_ends_or_boots_anew_is_frozen_no_more(w: World) -> None:
     vmid, agent = await inhabited(w)
     await w.ok("PUT", "/v/vm/freeze", vmid=vmid)
@@ -141,7 +141,7 @@ async def test_a_guest_that_ends_or_boots_anew_is_frozen_no_more(w: World) -> No
     assert await shown(w, vmid) is None
 
 
-@pytest.mark.holds("GUEST-341")
+@pytest.mark.holds("GUEST-91")
 async def test_a_graceful_stop_thaws_first(w: World) -> None:
     vmid, _ = await inhabited(w)
     w.hypervisor.runs[uuid(w, vmid)].deaf = True

@@ -15,7 +15,7 @@ from velocity.api.standby import standing_by
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.holds("MANY-375")
+@pytest.mark.holds("MANY-181")
 async def test_who_leads_is_healthy_for_anybody(tmp_path: Path) -> None:
     async with world(tmp_path / "data", signs_in=False) as w:
         answer = await w.raw("GET", "/health/")
@@ -29,13 +29,13 @@ async def test_who_leads_is_healthy_for_anybody(tmp_path: Path) -> None:
         assert (await w.raw("GET", "/health")).status == 200
 
 
-@pytest.mark.holds("MANY-375")
+@pytest.mark.holds("MANY-181")
 async def test_who_leads_no_more_is_not_ready() -> None:
     told = serving(lambda: False, lambda: False)
     assert (await told(None)).status_code == 503  # type: ignore[arg-type]
 
 
-@pytest.mark.holds("MANY-375")
+@pytest.mark.holds("MANY-181")
 @pytest.mark.parametrize("path", ["/health", "/health/"])
 async def test_who_stands_by_says_so(path: str) -> None:
     status, said = await ask(standing_by(lambda: "b"), "GET", path, b"", {})

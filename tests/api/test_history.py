@@ -48,7 +48,7 @@ async def test_what_is_done_and_what_is_refused(w: World) -> None:
         assert secret not in text
 
 
-@pytest.mark.holds("PAGE-360", "TEAM-10")
+@pytest.mark.holds("PAGE-61", "TEAM-10")
 async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> None:
     gid = await w.group("a")
     vmid = await w.vm("vm", gid)

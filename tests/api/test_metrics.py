@@ -170,7 +170,7 @@ async def test_the_command_of_a_vm_while_it_runs(w: World) -> None:
     assert await w.refused("POST", "/v/vm/command", vmid=vmid) == (406, 34120)
 
 
-@pytest.mark.holds("PAGE-365")
+@pytest.mark.holds("PAGE-66")
 async def test_the_host(w: World) -> None:
     gid = await w.group("a")
     await running(w, "one")

@@ -75,7 +75,7 @@ def test_a_vm_goes_to_the_host_of_the_file_and_one_that_is_not_there_is_refused(
         assert "newer" not in host.ok("vm", "list")
 
 
-@pytest.mark.holds("MANY-385")
+@pytest.mark.holds("MANY-197")
 def test_a_fence_agent_is_as_the_file_says_and_its_secrets_are_told_to_nobody(tmp_path: Path) -> None:
     agent.install(tmp_path / "agents")
     file, secret = tmp_path / "site.toml", tmp_path / "b.password"

@@ -91,7 +91,7 @@ def test_a_node_looks_at_its_certificate_its_port_and_its_server(tmp_path: Path,
     assert port.text.endswith("(Connection refused): `systemctl start velocity-node`")
 
 
-@pytest.mark.holds("MANY-381")
+@pytest.mark.holds("MANY-193")
 def test_the_doctor_takes_a_settings_file(tmp_path: Path) -> None:
     config = tmp_path / "velocity.toml"
     pool = f'{{ mpid = 1, name = "of this file", path = "{tmp_path}/pool" }}'
@@ -103,7 +103,7 @@ def test_the_doctor_takes_a_settings_file(tmp_path: Path) -> None:
     assert "none.toml" in wrong.stderr
 
 
-@pytest.mark.holds("MANY-382")
+@pytest.mark.holds("MANY-194")
 def test_a_token_comes_through_a_pipe_without_a_warning(tmp_path: Path) -> None:
     """There is no terminal whose echo could be switched off, which Python warns of."""
     command = [sys.executable, "-W", "error", "-m", "velocity", "node", "join"]

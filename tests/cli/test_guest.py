@@ -126,7 +126,7 @@ def test_a_password_and_keys(host: Host, agent: FakeAgent, tmp_path: Path) -> No
     assert host.run("vm", "ssh-key", "add", "web", "root", str(keys)).exit_code == 1
 
 
-@pytest.mark.holds("GUEST-340")
+@pytest.mark.holds("GUEST-90")
 def test_a_command_runs_while_the_guest_is_frozen(host: Host, agent: FakeAgent, tmp_path: Path) -> None:
     assert "1 file system frozen, for 60 s at most" in host.ok("vm", "freeze", "web")
     assert "frozen until" in host.ok("vm", "show", "web")

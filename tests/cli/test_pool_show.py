@@ -13,7 +13,7 @@ from tests.hosts.sharing import MPID, Shared
 from tests.hosts.together import attaching
 
 
-@pytest.mark.holds("MANY-383")
+@pytest.mark.holds("MANY-195")
 def test_a_pool_of_one_host_and_by_whom_a_group_has_it(host: Host) -> None:
     host.ok("group", "create", "team")
     host.ok("group", "create", "web", "--parent", "team")
@@ -33,7 +33,7 @@ def test_a_pool_of_one_host_and_by_whom_a_group_has_it(host: Host) -> None:
     assert (gone.exit_code, "is not available to team/web" in gone.stderr) == (4, True)
 
 
-@pytest.mark.holds("MANY-383")
+@pytest.mark.holds("MANY-195")
 def test_who_may_see_no_hosts_is_shown_what_they_may(host: Host) -> None:
     host.ok("group", "create", "team")
     host.ok("pool", "assign", "default", "team", "--write")
@@ -43,7 +43,7 @@ def test_who_may_see_no_hosts_is_shown_what_they_may(host: Host) -> None:
     assert "media" not in shown
 
 
-@pytest.mark.holds("MANY-384")
+@pytest.mark.holds("MANY-196")
 def test_a_shared_pool_is_shown_on_each_host_with_the_cure(tmp_path: Path) -> None:
     shared = Shared(tmp_path, "b", "c")
     shared.others[1].mounted.unmount()

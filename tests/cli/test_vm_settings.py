@@ -290,7 +290,7 @@ def test_files_that_are_no_public_keys_are_refused_and_sent_nowhere(host: Host, 
     assert json.loads(host.ok("vm", "list", "--json"))["vms"] == []
 
 
-@pytest.mark.holds("CLI-340")
+@pytest.mark.holds("CLI-40")
 def test_one_medium_is_attached_and_detached_and_the_others_stay(host: Host) -> None:
     for name in ("one", "two"):
         host.ok("media", "create", name, "--size", "1M")
@@ -397,7 +397,7 @@ def test_what_waits_and_what_is_live_is_said_in_the_plan_and_in_the_answer(host:
     assert "cpu: a guest learns at its start" in host.ok("vm", "show", "web")
 
 
-@pytest.mark.holds("CLI-340")
+@pytest.mark.holds("CLI-40")
 def test_one_nic_is_added_and_removed_and_the_others_stay(host: Host) -> None:
     host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat:link=down")
 

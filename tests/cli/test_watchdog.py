@@ -25,7 +25,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     return hears
 
 
-@pytest.mark.holds("MANY-386")
+@pytest.mark.holds("MANY-198")
 async def test_systemd_hears_a_loop_that_goes_on(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
 
@@ -38,7 +38,7 @@ async def test_systemd_hears_a_loop_that_goes_on(systemd: socket.socket, monkeyp
     assert "\nWatchdogSec=" in SERVER_UNIT
 
 
-@pytest.mark.holds("MANY-386")
+@pytest.mark.holds("MANY-198")
 @pytest.mark.parametrize("asked", ["", "0x", None])
 async def test_nothing_is_said_where_nobody_asks(
     systemd: socket.socket, monkeypatch: pytest.MonkeyPatch, asked: str | None

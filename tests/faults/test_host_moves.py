@@ -264,7 +264,7 @@ class Moves(Served):
         assert (await self.w.ok("POST", "/m/media", mid=self.media[vmid]))["mpid"] == POOLS[here]
 
 
-@pytest.mark.holds("MANY-78", "MANY-312")
+@pytest.mark.holds("MANY-78", "MANY-186")
 @pytest.mark.long
 @pytest.mark.whole
 def test_a_vm_that_moves_never_runs_twice_and_every_move_ends(say: Callable[[str], None], whole: bool) -> None:

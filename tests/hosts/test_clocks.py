@@ -36,7 +36,7 @@ class Late(Agent):
         return structs.replace(told, now=told.now + self.off)
 
 
-@pytest.mark.holds("MANY-376")
+@pytest.mark.holds("MANY-182")
 @pytest.mark.parametrize(
     ("off", "words"), [(-210.0, "its clock is 3 min behind this server's"), (7500.0, "2 h ahead of this server's")]
 )
@@ -66,7 +66,7 @@ class OfUids(Agent):
         return structs.replace(told, uid_base=uid_base, pools=(*told.pools, OfferedPool(7, "nas", shared=True)))
 
 
-@pytest.mark.holds("MANY-377")
+@pytest.mark.holds("MANY-183")
 async def test_hosts_that_share_a_pool_and_give_other_uids_are_told(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

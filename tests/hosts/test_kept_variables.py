@@ -56,7 +56,7 @@ async def brought(w: World, b: Other, vmid: int) -> bytes:
     return here(w, machine(w, vmid)).read_bytes()
 
 
-@pytest.mark.holds("MANY-370")
+@pytest.mark.holds("MANY-176")
 async def test_firmware_variables_outlive_their_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid, fake = await running(w), w.hypervisor
@@ -82,7 +82,7 @@ async def test_firmware_variables_outlive_their_host(tmp_path: Path, b: Other) -
         assert here(w, uuid).read_bytes().startswith(SECOND)
 
 
-@pytest.mark.holds("MANY-371")
+@pytest.mark.holds("MANY-177")
 async def test_what_is_being_written_to_is_not_copied(tmp_path: Path, b: Other) -> None:
     class Restless(FakeContent):
         """It is written to whenever it is read."""
@@ -103,7 +103,7 @@ async def test_what_is_being_written_to_is_not_copied(tmp_path: Path, b: Other) 
         assert not told(w, vmid), "it has changed under the copy"
 
 
-@pytest.mark.holds("MANY-371")
+@pytest.mark.holds("MANY-177")
 async def test_a_guest_that_writes_to_its_variables_all_the_time_has_one_copy(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w)
@@ -115,7 +115,7 @@ async def test_a_guest_that_writes_to_its_variables_all_the_time_has_one_copy(tm
         assert await brought(w, b, vmid) == FIRST, "less than a minute ago"
 
 
-@pytest.mark.holds("MANY-371")
+@pytest.mark.holds("MANY-177")
 async def test_the_next_copy_comes_after_a_pause(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w)
@@ -127,7 +127,7 @@ async def test_the_next_copy_comes_after_a_pause(tmp_path: Path, b: Other) -> No
         assert (await brought(w, b, vmid)).startswith(SECOND)
 
 
-@pytest.mark.holds("MANY-372")
+@pytest.mark.holds("MANY-178")
 async def test_only_what_could_start_elsewhere_is_copied(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         disk = await w.medium(mpid=20)
@@ -137,7 +137,7 @@ async def test_only_what_could_start_elsewhere_is_copied(tmp_path: Path, b: Othe
         assert not told(w, vmid)
 
 
-@pytest.mark.holds("MANY-372")
+@pytest.mark.holds("MANY-178")
 async def test_the_copy_goes_with_its_vm(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmids = [await w.vm(name, host=2) for name in ("trashed", "purged")]

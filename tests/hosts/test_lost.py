@@ -384,7 +384,7 @@ async def test_a_server_that_restarts_after_the_word_starts_what_is_to_be_starte
         assert (await shown(w, vmid))["host"]["id"] == 1
 
 
-@pytest.mark.holds("MANY-380")
+@pytest.mark.holds("MANY-192")
 async def test_a_silent_host_is_not_drained_of_vms_that_cannot_move(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         await running(w)

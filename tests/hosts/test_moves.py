@@ -163,7 +163,7 @@ async def test_a_move_is_cancelled_or_broken_in_any_phase_and_can_be_tried_again
         assert b.runs(uuid)
 
 
-@pytest.mark.holds("MANY-185")
+@pytest.mark.holds("MANY-175")
 async def test_what_the_target_said_as_it_ended_is_told(tmp_path: Path, b: Other) -> None:
     """The source sees a connection that broke; why it did, the target alone knows."""
     async with together(tmp_path / "data", b) as w:

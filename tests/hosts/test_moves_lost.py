@@ -135,7 +135,7 @@ async def test_a_source_that_dies_after_the_hand_over_loses_no_disk(
         assert objects(b.disks.pools[20]) == {}
 
 
-@pytest.mark.holds("MANY-170", "MANY-315")
+@pytest.mark.holds("MANY-170", "MANY-189")
 @pytest.mark.parametrize("truly", [True, False], ids=["truly", "by a false word"])
 @pytest.mark.parametrize("answer", [None, Answer.LATE], ids=["handed over", "not known"])
 async def test_a_target_that_dies_before_the_commit_gives_the_vm_back(
@@ -330,7 +330,7 @@ async def test_a_vm_that_was_moved_since_the_copy_is_not_started_where_it_was(tm
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
 
 
-@pytest.mark.holds("MANY-379")
+@pytest.mark.holds("MANY-191")
 async def test_a_silent_target_is_fenced_for_a_vm_that_was_handed_over_to_it(
     tmp_path: Path, b: Other, c: Other
 ) -> None:

@@ -82,7 +82,7 @@ def opened(host: Host, client: Client, vmid: int) -> Any:
     return connect(url, subprotocols=[CONTROL], proxy=None, compression=None)
 
 
-@pytest.mark.holds("MANY-312")
+@pytest.mark.holds("MANY-186")
 def test_what_is_typed_while_a_vm_is_handed_over_is_read_where_it_goes_on(host: Host, b: Other) -> None:
     with Client(host.url, host.key) as client:
         vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid
@@ -113,7 +113,7 @@ def test_what_is_typed_while_a_vm_is_handed_over_is_read_where_it_goes_on(host: 
             assert viewer.said == b"one two one three four "
 
 
-@pytest.mark.holds("MANY-312")
+@pytest.mark.holds("MANY-186")
 def test_who_types_through_moves_there_and_back_loses_nothing(host: Host, b: Other) -> None:
     with Client(host.url, host.key) as client:
         vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid

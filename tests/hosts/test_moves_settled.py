@@ -80,7 +80,7 @@ async def test_a_target_that_is_silent_after_the_hand_over_is_told_and_waited_fo
         assert (b.fake.runs[uuid].fact, w.hypervisor.runs) == (Fact.RUNNING, {})
 
 
-@pytest.mark.holds("MANY-79", "MANY-315")
+@pytest.mark.holds("MANY-79", "MANY-189")
 @pytest.mark.parametrize("answer", [None, Answer.LATE], ids=["handed over", "not known"])
 async def test_one_that_was_handed_over_comes_back_where_its_target_has_ended(
     tmp_path: Path, b: Other, answer: Answer | None
@@ -109,7 +109,7 @@ async def test_one_whose_source_ends_after_the_hand_over_goes_on_at_the_target(t
         assert b.fake.runs[uuid].fact is Fact.RUNNING
 
 
-@pytest.mark.holds("MANY-79", "MANY-310")
+@pytest.mark.holds("MANY-79", "MANY-184")
 async def test_a_server_that_is_killed_after_the_hand_over_leaves_it_to_the_next_one(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         mid = await w.medium()

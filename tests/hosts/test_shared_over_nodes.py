@@ -170,7 +170,7 @@ async def test_an_upload_goes_on_by_another_host_only_when_none_may_be_writing_y
         assert nodes.storage.moving[ref].read(0, 8) == b"somemore"
 
 
-@pytest.mark.holds("MANY-378")
+@pytest.mark.holds("MANY-190")
 async def test_an_upload_does_not_wait_for_a_host_that_is_confirmed_dead(tmp_path: Path, nodes: Nodes) -> None:
     async with world(tmp_path / "data", attach=nodes.attach) as w:
         await uploaded(w)

@@ -121,7 +121,7 @@ async def test_what_an_older_node_lacks_is_refused_with_words_and_nothing_else(t
     await served.close()
 
 
-@pytest.mark.holds("MANY-313")
+@pytest.mark.holds("MANY-187")
 async def test_a_console_works_on_an_older_node_and_a_vm_leaves_it_with_what_it_said(tmp_path: Path) -> None:
     b = Other(2, "b")
     served = Served(b.fake, lambda: connect(b.disks), tmp_path)

@@ -111,7 +111,7 @@ def test_a_vm_boots_from_the_network_of_its_host_nic(namespace: str, tmp_path: P
 
 
 @pytest.mark.whole
-@pytest.mark.holds("GUEST-342")
+@pytest.mark.holds("GUEST-92")
 def test_a_vm_boots_a_system_by_http(namespace: str, tmp_path: Path, runtime: Path, guest: Guest) -> None:
     """What it has by PXE is no program that could be started, and nobody answers by IPv6: both take their time."""
     esp = str(tmp_path / "esp.img")

@@ -107,7 +107,7 @@ def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, Command
     return server, velocity
 
 
-@pytest.mark.holds("CLI-31", "CLI-32", "GUEST-88", "GUEST-340", "GUEST-341")
+@pytest.mark.holds("CLI-31", "CLI-32", "GUEST-88", "GUEST-90", "GUEST-91")
 def test_a_guest_is_launched_by_name_logged_in_to_and_changed(
     tmp_path: Path, start_server: StartServer, whole: bool
 ) -> None:

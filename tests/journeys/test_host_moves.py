@@ -101,7 +101,7 @@ def same(said: str, lines: bytes) -> bool:
     return bool(lines) and hashlib.md5(lines, usedforsecurity=False).hexdigest() in said
 
 
-@pytest.mark.holds("MANY-83", "MANY-312")
+@pytest.mark.holds("MANY-83", "MANY-186")
 def test_a_guest_goes_to_another_host_and_back_while_it_writes(
     lasting: Lasting, node: NodeProcess, tmp_path: Path
 ) -> None:

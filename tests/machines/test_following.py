@@ -50,12 +50,12 @@ async def heard(first: Typed, *following: tuple[Typed, bool]) -> list[bytes]:
     return found
 
 
-@pytest.mark.holds("MANY-314")
+@pytest.mark.holds("MANY-188")
 async def test_what_a_guest_says_on_another_host_is_heard_whole_although_it_said_the_like_before() -> None:
     assert await heard(Typed(b"# "), (Typed(b"ls\r\n# "), False)) == [b"# ", b"ls\r\n# "]
 
 
-@pytest.mark.holds("MANY-314")
+@pytest.mark.holds("MANY-188")
 async def test_what_begins_with_what_was_heard_goes_on_behind_it() -> None:
     assert await heard(Typed(b"# "), (Typed(b"# ls\r\n# "), True)) == [b"# ", b"ls\r\n# "]
     long = b"".join(b"%04d " % number for number in range(1000))
@@ -63,7 +63,7 @@ async def test_what_begins_with_what_was_heard_goes_on_behind_it() -> None:
     assert await heard(Typed(b"all"), (Typed(b"all", b"all"), True)) == [b"all", b"all"]
 
 
-@pytest.mark.holds("MANY-314")
+@pytest.mark.holds("MANY-188")
 async def test_a_host_that_is_silent_ends_no_console_of_a_vm_that_has_left_it() -> None:
     silent = Typed(b"one ", fault=Unknown("there is no connection to the host"))
     assert await heard(silent, (Typed(b"two"), False)) == [b"one ", b"two"]
@@ -85,14 +85,14 @@ class Host:
         return answer
 
 
-@pytest.mark.holds("MANY-312")
+@pytest.mark.holds("MANY-186")
 async def test_the_rest_of_what_was_taken_in_part_follows() -> None:
     stream, host = Typed(), Host(2, 0, 3, 1)
     await FollowingStream(stream, nowhere, host.type_in).write(b"typed")
     assert (host.typed, stream.written) == (b"typed", b"")
 
 
-@pytest.mark.holds("MANY-312")
+@pytest.mark.holds("MANY-186")
 async def test_what_may_have_been_typed_is_not_typed_again_and_the_console_stays() -> None:
     stream, host = Typed(), Host(2, Unknown("the host does not respond"), 4)
     following = FollowingStream(stream, nowhere, host.type_in)
@@ -101,7 +101,7 @@ async def test_what_may_have_been_typed_is_not_typed_again_and_the_console_stays
     assert (host.typed, stream.written) == (b"lonext", b"")
 
 
-@pytest.mark.holds("MANY-313")
+@pytest.mark.holds("MANY-187")
 async def test_a_host_of_the_version_before_takes_it_by_the_stream_and_one_that_has_ended_closes_nothing() -> None:
     stream = Typed()
     older = [HypervisorError("the Velocity of this host is older") for _ in range(2)]

@@ -120,7 +120,7 @@ async def typed(pair: Pair, who: Incarnation, data: bytes = TYPED, *, target: bo
     return await host.hypervisor.consoles.type_in(who, data, deadline=1)
 
 
-@pytest.mark.holds("MANY-310")
+@pytest.mark.holds("MANY-184")
 async def test_what_was_typed_and_not_read_goes_along(pair: Pair) -> None:
     who = await runs(pair)
     pair.source.deafen(who)
@@ -163,7 +163,7 @@ async def last_when_known(pair: Pair, who: Incarnation) -> SerialEnd:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.holds("MANY-311")
+@pytest.mark.holds("MANY-185")
 @pytest.mark.parametrize("handed", [True, False], ids=["handed", "broken"])
 async def test_one_that_goes_on_where_it_was_reads_what_it_had_not_read(pair: Pair, handed: bool) -> None:
     who = await runs(pair)

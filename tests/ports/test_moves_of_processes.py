@@ -51,7 +51,7 @@ async def at_last(pair: Pair, who: Incarnation) -> Fact:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.holds("MANY-68", "MANY-311")
+@pytest.mark.holds("MANY-68", "MANY-185")
 @pytest.mark.parametrize("phase", [MovePhase.MEMORY, MovePhase.HANDING_OVER])
 async def test_a_source_whose_node_is_killed_lets_the_guest_go_on_with_its_next_start(
     phase: MovePhase, tmp_path: Path, runtime: Path

@@ -39,7 +39,7 @@ class Counted(RadosPool):
         return self.told
 
 
-@pytest.mark.holds("MANY-322")
+@pytest.mark.holds("MANY-201")
 async def test_what_a_pool_may_still_take_is_what_clients_may_write(tmp_path: Path) -> None:
     told = '{"stats": {"total_bytes": 900}, "pools": [{"name": "vm", "stats": {"stored": 70, "max_avail": 200}}]}'
     pool = Counted(Path("conf"), "velocity", "vm", told=told)
@@ -99,7 +99,7 @@ def daemons(place: Path) -> list[int]:
 
 
 @pytest.mark.hosts
-@pytest.mark.holds("MANY-323")
+@pytest.mark.holds("MANY-202")
 async def test_what_a_machine_has_open_outlives_the_server_and_ends_behind_the_machine(pool: Pool) -> None:
     one = MediaRef(2, uuid4(), "raw")
     storage, _ = await pool.open("a")
@@ -147,7 +147,7 @@ async def test_what_is_read_goes_when_it_is_let_go_of(pool: Pool) -> None:
 
 
 @pytest.mark.hosts
-@pytest.mark.holds("MANY-321")
+@pytest.mark.holds("MANY-200")
 async def test_a_pool_of_another_installation_is_not_taken(pool: Pool) -> None:
     _, state = await pool.open("a")
     assert state.state == "online"
@@ -162,7 +162,7 @@ async def test_a_pool_of_another_installation_is_not_taken(pool: Pool) -> None:
 
 
 @pytest.mark.hosts
-@pytest.mark.holds("MANY-320")
+@pytest.mark.holds("MANY-199")
 async def test_doctor_tries_it_and_names_what_is_lacking(cluster: Ceph, pool: Pool, tmp_path: Path) -> None:
     assert usable.lacks(pool.rados) == ""
     assert pool.rados.names() == [], "nothing remains"

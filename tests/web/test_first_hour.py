@@ -52,7 +52,7 @@ def first_steps(page: Page) -> Locator:
     return steps
 
 
-@pytest.mark.holds("PAGE-365")
+@pytest.mark.holds("PAGE-66")
 def test_the_link_leads_to_a_password_of_ones_own(
     fresh: Host, person: NewPerson, capsys: pytest.CaptureFixture[str]
 ) -> None:

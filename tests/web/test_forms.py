@@ -66,7 +66,7 @@ def test_media_of_one_name_are_told_apart_and_what_is_in_use_is_not_free(furnish
 TOPS = "all => all.map(one => one.getBoundingClientRect().top)"
 
 
-@pytest.mark.holds("PAGE-364")
+@pytest.mark.holds("PAGE-65")
 def test_an_error_of_a_field_leaves_its_row_in_line(furnished: Host, somebody: Person) -> None:
     somebody.go(f"/vms/{WEB}/settings")
     row = somebody.page.get_by_role("group", name="Display 1")
@@ -79,7 +79,7 @@ def test_an_error_of_a_field_leaves_its_row_in_line(furnished: Host, somebody: P
     named(somebody.page, "Undo all").click()
 
 
-@pytest.mark.holds("PAGE-367")
+@pytest.mark.holds("PAGE-68")
 def test_a_step_of_the_wizard_begins_at_its_top(somebody: Person) -> None:
     page = somebody.page
     somebody.go("/create")
@@ -91,7 +91,7 @@ def test_a_step_of_the_wizard_begins_at_its_top(somebody: Person) -> None:
     named(page, "Cancel").click()
 
 
-@pytest.mark.holds("PAGE-366")
+@pytest.mark.holds("PAGE-67")
 def test_hardware_and_limits_of_a_disk_are_set(furnished: Host, somebody: Person) -> None:
     page = somebody.page
     somebody.go(f"/vms/{WEB}/settings")

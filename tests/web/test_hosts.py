@@ -20,7 +20,7 @@ from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 
 
-@pytest.mark.holds("PAGE-49", "PAGE-362", "PAGE-368", "MANY-101", "MANY-115", "MANY-156")
+@pytest.mark.holds("PAGE-49", "PAGE-63", "PAGE-69", "MANY-101", "MANY-115", "MANY-156")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
     shared = Shared(tmp_path, "backyard")
     b = shared.b
@@ -119,7 +119,7 @@ def labelled(page: Page) -> None:
     expect(dialog).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-363")
+@pytest.mark.holds("PAGE-64")
 def test_a_vm_whose_host_is_no_more_is_restored_on_one_that_is_chosen(tmp_path: Path, person: NewPerson) -> None:
     b, c = Other(2, "backyard"), Other(3, "cellar")
     with hosting(tmp_path / "data", attach=attaching(b, c)) as host:

@@ -45,7 +45,7 @@ def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Per
     expect(page.get_by_text("data no longer exists")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-43", "PAGE-361")
+@pytest.mark.holds("PAGE-43", "PAGE-62")
 def test_a_file_is_fetched_from_a_url(host: Host, root: Person) -> None:
     root.open("/media")
     page = root.page

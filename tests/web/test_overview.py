@@ -81,7 +81,7 @@ def test_the_overview_says_what_the_guest_tells_as_text(host: Host, root: Person
         expect(card).to_contain_text(words)
 
 
-@pytest.mark.holds("GUEST-340")
+@pytest.mark.holds("GUEST-90")
 def test_frozen_file_systems_are_told_and_thawed(host: Host, root: Person) -> None:
     vmid = made(host, "web")
     host.ok("vm", "start", "web")

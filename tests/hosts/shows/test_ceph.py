@@ -47,7 +47,7 @@ def daemons(hosts: RealHosts, name: str) -> int:
     return sum(b"qemu-storage-daemon" in one and b"/lent." in one for one in words)
 
 
-@pytest.mark.holds("MANY-324")
+@pytest.mark.holds("MANY-203")
 def test_a_guest_on_rbd_boots_writes_and_goes_to_the_other_host(
     storage: tuple[RealHosts, Ceph], guest: Guest, say: Callable[[str], None]
 ) -> None:

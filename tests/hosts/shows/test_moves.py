@@ -169,7 +169,7 @@ BROKEN = [
 """In which phase of a move what happens. Who kills a QEMU just after the hand-over may kill the guest itself."""
 
 
-@pytest.mark.holds("MANY-374")
+@pytest.mark.holds("MANY-180")
 @pytest.mark.parametrize(("at", "breaks"), BROKEN, ids=lambda one: one if isinstance(one, str) else one.__name__)
 def test_a_move_that_is_broken_in_any_phase_leaves_one_guest_that_runs_and_nothing_else(
     moving: Moving, at: str, breaks: Callable[[Moving], None], say: Say
@@ -317,7 +317,7 @@ def has_variables(hosts: RealHosts) -> bool:
         return bool(database.execute("select machine from firmware_variables").fetchall())
 
 
-@pytest.mark.holds("MANY-168", "MANY-370")
+@pytest.mark.holds("MANY-168", "MANY-176")
 def test_a_guest_whose_host_is_silent_runs_elsewhere_once_that_is_fenced(moving: Moving, say: Say) -> None:
     """Not before: the host still runs it, as its link alone is cut."""
     hosts, client, b, place = moving.hosts, moving.client, moving.hosts["b"], moving.storage.parent

@@ -36,7 +36,7 @@ def states(client: Client) -> dict[str, str]:
     return {one.name: one.state for one in client.list_nodes().nodes}
 
 
-@pytest.mark.holds("MANY-373")
+@pytest.mark.holds("MANY-179")
 def test_two_at_home_change_places_while_their_guests_run(place: Path, say: Callable[[str], None]) -> None:
     """The former server still runs, cut off: it gives way when it is back. No guest ends, and none is started."""
     with real_hosts(place, "a", "b") as hosts:

@@ -39,7 +39,7 @@ def program(tmp_path: Path, *lines: str) -> str:
 
 
 @pytest.mark.guest
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-89")
 async def test_a_boot_of_nothing_fills_the_template_with_nothing_of_a_machine(build: FirmwareBuild) -> None:
     worker = 1_010_000 if os.geteuid() == 0 else None
     before = build.vars.read_bytes()
@@ -51,7 +51,7 @@ async def test_a_boot_of_nothing_fills_the_template_with_nothing_of_a_machine(bu
     assert not [name for name in found if name.startswith(("Boot", "Key", "MTC"))], "and what it boots is not there"
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-89")
 async def test_new_machines_begin_with_it_and_others_keep_their_own(build: FirmwareBuild, tmp_path: Path) -> None:
     place = HostDirectories(
         "", "", build.vars.parents[1], tmp_path / "machines", Runs(tmp_path / "runs", "a", None), NoMedia(tmp_path),
@@ -70,7 +70,7 @@ async def test_new_machines_begin_with_it_and_others_keep_their_own(build: Firmw
     assert (begun(new), begun(old)) == (booted, installed)
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-89")
 @pytest.mark.parametrize(
     ("lines", "patience", "words"),
     [
@@ -105,7 +105,7 @@ async def test_it_is_made_once(build: FirmwareBuild, tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-89")
 async def test_a_host_without_one_makes_it_behind_and_not_when_it_is_closed(tmp_path: Path, runtime: Path) -> None:
     def waiting() -> int:
         return sum(getattr(task.get_coro(), "__name__", "") == "later" for task in asyncio.all_tasks())

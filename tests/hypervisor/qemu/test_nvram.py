@@ -49,7 +49,7 @@ def test_the_bit_is_set_in_a_variable_behind_all_others_and_the_old_one_is_none(
     subprocess.run(["qemu-img", "check", "-q", variables], check=True)
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-89")
 def test_what_can_be_booted_and_how_often_it_was_is_forgotten_and_nothing_else(variables: Path, tmp_path: Path) -> None:
     own = UUID(int=7)
     boots = [*(f"Boot{one}" for one in ("0000", "00AF", "Order", "Next")), "Key0000"]

@@ -292,7 +292,7 @@ async def test_what_is_typed_waits_for_the_guest(run: Path, limits: SpoolRange, 
     os.close(ours)
 
 
-@pytest.mark.holds("MANY-310")
+@pytest.mark.holds("MANY-184")
 async def test_what_is_held_is_read_by_nobody_and_typed_first_when_it_is_released(run: Path) -> None:
     reads = os.open(run / INPUT, os.O_RDWR | os.O_NONBLOCK)
     first = SerialInput(run)
@@ -317,7 +317,7 @@ async def test_what_is_held_is_read_by_nobody_and_typed_first_when_it_is_release
     os.close(reads)
 
 
-@pytest.mark.holds("MANY-310")
+@pytest.mark.holds("MANY-184")
 async def test_what_a_guest_does_not_read_is_counted_and_bounded(run: Path) -> None:
     typing = SerialInput(run)
     assert await typing.type_in(b"x", 0.01) == 0, "nobody has the other end"
