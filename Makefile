@@ -35,7 +35,7 @@ flood: ## Run the long form of the console test, with 4 MB of numbered lines; ta
 	@scripts/setup dev
 	@$(PY) -m pytest --whole tests/journeys/test_flood.py
 
-hosts: ## Run the shows of several hosts, with real processes and guests in namespaces; as root, three minutes
+hosts: ## Run the shows of several hosts, with real processes and guests in namespaces; as root, some minutes
 	@scripts/setup dev
 	@$(PY) -m pytest --hosts tests/hosts/shows tests/storage/test_rbd.py
 	@$(PY) -m pytest --hosts tests/ports/test_storage.py tests/ports/test_storage_growing.py -k rbd
