@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -31,7 +31,7 @@ from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.serial_input import INPUT
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog
 from velocity.hypervisor.qemu.spool import bounds
-from velocity.hypervisor.qemu.watched_run import WatchedRun
+from velocity.hypervisor.qemu.watched_run import Mounts, WatchedRun
 
 pytestmark = pytest.mark.anyio
 
@@ -202,14 +202,14 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
     Until then its mounts are there, and the kernel needs not take them apart before it tells of the end.
     """
     began, go_on, clear = threading.Event(), threading.Event(), ran.driver.sessions.clear
-    kept: list[tuple[int, bool]] = []
+    kept: list[tuple[int, int]] = []
 
-    def held(run: Run, mounts: IO[bytes]) -> None:
+    def held(run: Run, mounts: Mounts) -> None:
         began.set()
         assert go_on.wait(PATIENCE)
         there = os.fstat(mounts.fileno()).st_ino
         clear(run, mounts)
-        kept.append((there, mounts.closed))
+        kept.append((there, mounts.fileno()))
 
     monkeypatch.setattr(ran.driver.sessions, "clear", held)
     session = watched(ran)
@@ -226,7 +226,7 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
     await session.ended.wait()
     assert ran.driver.sessions.of(ran.who.machine) is None
     assert (await ran.driver.machines.facts(ran.who, deadline=30)).fact is Fact.ENDED
-    assert kept == [(Path("/proc/self/ns/mnt").stat().st_ino, True)], "those of its process, which are ours here"
+    assert kept == [(Path("/proc/self/ns/mnt").stat().st_ino, -1)], "those of its process, which are ours here"
 
 
 async def test_half_of_a_cleared_run_is_none(ran: Ran) -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from qemu.qmp import QMPError
 
@@ -49,6 +48,25 @@ BREAK_PATIENCE = 1.0
 """Seconds in which a process ends whose monitor has closed its connection, if that is why."""
 
 
+class Mounts:
+    """Keeps those of a process until `close`: else they are taken apart before anybody is told that it has ended."""
+
+    def __init__(self, pid: int) -> None:
+        self._descriptor = -1
+        with contextlib.suppress(OSError):  # it is gone, or not to be looked into: then nothing is kept
+            self._descriptor = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        """-1: none."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Closed already is success. Of a process that is gone it takes a while: to be done in a thread."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
 class WatchedRun:
     """The watch over one machine's process. `gone` says that the process is gone.
 
@@ -78,8 +96,7 @@ class WatchedRun:
         self.on_asked: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.on_end: Callable[[RunEnd | None], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
-        self.mounts = _mounts(pid)
-        """They are there as long as this is open."""
+        self.mounts = Mounts(pid)
         self.observed = EventInterpreter(self._tell)
         name = f"vm-{str(who.machine)[:8]}"
         self.monitor = Monitor(name, qmp, self._hear, self._connected, self._lost)
@@ -358,13 +375,6 @@ class WatchedRun:
             async with asyncio.timeout(seconds):
                 await self.ended.wait()
         return self.ended.is_set()
-
-
-def _mounts(pid: int) -> IO[bytes]:
-    """Keeps those of a process: without it, they are taken apart before anybody is told that it has ended."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/ns/mnt").open("rb", buffering=0)
-    return io.BytesIO()  # it is gone, or not to be looked into: then nothing is kept
 
 
 async def _nothing(_end: RunEnd | None = None) -> None:

@@ -27,7 +27,7 @@ from velocity.hypervisor.qemu.runs import Run, RunEnd
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.spool import range_of
 from velocity.hypervisor.qemu.watch import DirectoryWatch
-from velocity.hypervisor.qemu.watched_run import WatchedRun
+from velocity.hypervisor.qemu.watched_run import Mounts, WatchedRun
 from velocity.network import taps
 
 log = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ class WatchedRuns:
                 del self._watched[run.machine]
                 tell()
 
-    def clear(self, run: Run, mounts: IO[bytes] | None = None) -> bool:
+    def clear(self, run: Run, mounts: Mounts | None = None) -> bool:
         """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later.
 
         `mounts` has kept those of its process.
