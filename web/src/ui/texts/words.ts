@@ -30,6 +30,8 @@ const RULES: readonly Rule[] = [
   [/ ?\((?=[^()]*(?:`velocity |\b(?:POST|PUT|PATCH|DELETE) \/))[^()]*\)/g, word("")],
   [/[:;,]? ?(?:with |use )?\b(?:POST|PUT|PATCH|DELETE) \/[\w/]+(?: lists [\w ]+)?/g, word("")],
   [/\b(?:memory_mib|cpus) is \d+: ?/g, word("")],
+  [/\bmax_cpus\b/g, word("a maximum of CPUs")],
+  [/\bmax_memory_mib\b/g, word("a maximum of memory")],
   [/\b1 to (\d+) MiB\b/g, ([, number]) => `up to ${mib(Number(number))}`],
   [/\b(\d{4,}) MiB\b/g, ([, number]) => mib(Number(number))],
   [/(?<=\bon |, )([^\s,;()][^,;()]*) \((\d+)\)/g, ([, path, gid]) => (gid === "0" ? ROOT_GROUP : (path ?? ""))],

@@ -7,6 +7,8 @@ import { cloudInitWords } from "@/ui/cloudInit";
 import { Fact } from "@/ui/Fact";
 import { mib, moment, uptime } from "@/ui/format";
 import { word } from "@/ui/labels";
+import { NAMES } from "@/ui/texts/names";
+import { asSentence } from "@/ui/texts/words";
 import { waitingWords } from "@/ui/vmSettings";
 import { useNow, When } from "@/ui/When";
 import { Copied } from "./Network";
@@ -51,7 +53,7 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
               {waitingWords(vm.waiting)}
               {Object.entries(info.waits ?? {}).map(([field, why]) => (
                 <div key={field} className="v-subtle v-breaks">
-                  {why}
+                  {asSentence(why, NAMES)}
                 </div>
               ))}
             </Fact>
