@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
