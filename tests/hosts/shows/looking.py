@@ -85,6 +85,10 @@ class Shell:
         self._console.send(f"{command}; echo EN''D{self._count}.\n".encode())
         return self.until(f"END{self._count}.", begin, seconds)
 
+    def type(self, command: str) -> None:
+        """Begin it, and do not wait for its end."""
+        self._console.send(command.encode() + b"\n")
+
     def boot(self) -> None:
         self.until("GUEST READY", seconds=5 * PATIENCE)
         at_last(lambda: "# " in self.text().partition("GUEST READY")[2], "the prompt")

@@ -87,6 +87,42 @@ def test_a_guest_on_rbd_boots_writes_and_goes_to_the_other_host(
     assert written.startswith(b"of-this-guest\n")
 
 
+@pytest.mark.holds("MANY-326")
+def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_more(
+    storage: tuple[RealHosts, Ceph], guest: Guest
+) -> None:
+    """The key that the server has permits it; whoever confirms that host dead then has proof of it."""
+    hosts, cluster = storage
+    client = hosts.client
+    at_last(lambda: has_both(hosts), "that both hosts have the pool")
+    disk = client.create_medium(mpid=POOL, gid=0, name="blocked", size=16 * MIB).mid
+    iso = client.upload(guest.iso, mpid=POOL, gid=0, name="iso of it", type="CDROM", readonly=True).mid
+    media = [Attachment(mid=iso, mode="VIRTIO"), Attachment(mid=disk, mode="BLOCK")]
+    host = hosts.number("b")
+    vmid = client.create_vm(name="blocked", gid=0, cpus=1, memory_mib=256, media=media, host=host).vmid
+    client.set_vm_state(vmid=vmid, state="RUNNING")
+    shell = Shell(hosts.console(vmid))
+    shell.boot()
+    shell.run("yes before | head -c 1048576 | dd of=/dev/vda bs=64k oflag=direct")
+    block = f"{hosts['b'].address}:0/0"
+    cluster.ceph("--id", "velocity", "osd", "blocklist", "add", block, "600")
+    try:
+        shell.type("yes after | head -c 1048576 | dd of=/dev/vda bs=64k oflag=direct")
+        at_last(lambda: hosts.state(vmid) == "PAUSED", "the error of its disk")
+        reason = client.vm_state(vmid=vmid).reason
+        assert reason
+        assert reason.cause == "disk-error"
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        at_last(lambda: hosts.state(vmid) == "PAUSED", "the same error")
+        cluster.admin("rbd", "export", "--no-progress", f"vm/{name_of(cluster, disk)}", str(cluster.path / "blocked"))
+        written = (cluster.path / "blocked").read_bytes()
+        assert written.startswith(b"before\n")
+        assert b"after" not in written
+    finally:
+        cluster.ceph("osd", "blocklist", "rm", block)
+        client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+
+
 def has_both(hosts: RealHosts) -> bool:
     (pool,) = [one for one in hosts.client.list_pools(gid=0).pools if one.mpid == POOL]
     return len(pool.hosts or ()) == 2
