@@ -128,6 +128,9 @@ def namespaces(stack: ExitStack) -> tuple[str, str]:
         ip(f"netns add {name}")
         stack.callback(ip, f"netns delete {name}")
         ip(f"-n {name} link set lo up")
+    # As on most hosts: where br_netfilter is at work, what is only bridged goes through the packet filter, too.
+    for setting in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
+        subprocess.run(["ip", "netns", "exec", host, "sysctl", "-qw", f"net.bridge.{setting.name}=0"], check=True)
     ip(f"-n {host} link add out0 type veth peer name out0 netns {world}")
     for name, address in ((host, OUT), (world, WORLD)):
         ip(f"-n {name} address add {address}/{PREFIX} dev out0")
