@@ -87,7 +87,7 @@ def test_a_guest_on_rbd_boots_writes_and_goes_to_the_other_host(
     assert written.startswith(b"of-this-guest\n")
 
 
-@pytest.mark.holds("MANY-326")
+@pytest.mark.holds("MANY-205")
 def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_more(
     storage: tuple[RealHosts, Ceph], guest: Guest
 ) -> None:
