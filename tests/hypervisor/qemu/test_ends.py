@@ -13,6 +13,7 @@ from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run,
 from velocity.hypervisor.port import Fact, FactCause, Incarnation, Stop
 from velocity.hypervisor.qemu import watched_runs
 from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.watched_run import Mounts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -25,10 +26,10 @@ class Held:
         self._clear = qemu.driver.sessions.clear
         monkeypatch.setattr(qemu.driver.sessions, "clear", self.clear)
 
-    def clear(self, run: Run) -> bool:
+    def clear(self, run: Run, mounts: Mounts | None = None) -> bool:
         self.began.set()
         assert self.go_on.wait(PATIENCE)
-        return self._clear(run)
+        return self._clear(run, mounts)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ async def test_a_server_that_is_killed_before_it_has_cleared_a_stopped_run_leave
 ) -> None:
     who = machine()
     await start(qemu, who)
-    monkeypatch.setattr(qemu.driver.sessions, "clear", lambda run: True)  # it is not there any more to do it
+    monkeypatch.setattr(qemu.driver.sessions, "clear", lambda *what: True)  # it is not there any more to do it
     await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     assert b'"end":null' in qemu.note(who).read_bytes(), "of its end there is no word yet"
     for _ in range(2):
