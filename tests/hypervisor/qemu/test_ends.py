@@ -50,11 +50,15 @@ async def listed(qemu: QemuSubject) -> list[tuple[Incarnation, Fact, FactCause]]
 
 
 @pytest.mark.holds("DUR-73")
+@pytest.mark.parametrize("sooner", [False, True], ids=["noted", "sooner-than-noted"])
 async def test_a_stop_is_done_before_its_run_is_cleared_and_the_next_run_begins_after(
-    qemu: QemuSubject, held: Held
+    qemu: QemuSubject, held: Held, sooner: bool
 ) -> None:
+    """Also where QEMU has ended before it was noted that it was asked to."""
     who, machines = machine(), qemu.driver.machines
     await start(qemu, who)
+    if sooner:
+        qemu.driver.sessions.running(who).session.on_asked = lambda: asyncio.sleep(0)
     await machines.stop(who, Stop.NOW, deadline=DEADLINE)
     assert (await machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
     assert await listed(qemu) == [(who, Fact.ENDED, FactCause.ASKED)], "not what it did last"

@@ -87,6 +87,8 @@ class WatchedRun:
         self.gone = False
         self.ended = asyncio.Event()
         self.cleared = asyncio.Event()
+        self.awaited = False
+        """It was told to end, and whoever told it waits for that."""
         self.noted = False
         """It is on record that it was asked to end."""
         self.acknowledged = asyncio.Event()
@@ -236,6 +238,7 @@ class WatchedRun:
         until = asyncio.get_running_loop().time() + deadline
         self._asked_to_end = True
         if not self.monitor.hangs and self.begun:
+            self.awaited = True
             self._do(self.on_asked())
             with contextlib.suppress(TimeoutError, HypervisorError):
                 async with asyncio.timeout(min(QUIT_PATIENCE, deadline / 2)):

@@ -170,9 +170,13 @@ class WatchedRuns:
         """Before it is gone, so that how it ended can be told as soon as it is."""
         async with self.turn(session.who.machine):
             if not session.gone:
-                with contextlib.suppress(OSError):  # then it is noted at its end
-                    await _uncut(self.place.asked(session.who).touch)
-                    session.noted = True
+                await self._note(session)
+
+    async def _note(self, session: WatchedRun) -> None:
+        if not session.noted:
+            with contextlib.suppress(OSError):  # then it is noted with its end
+                await _uncut(self.place.asked(session.who).touch)
+                session.noted = True
 
     async def _end(self, session: WatchedRun, run: Run, end: RunEnd | None) -> None:
         """Tell how it ended once that is noted, and clear what it leaves: until then, no other run of it begins."""
@@ -184,6 +188,8 @@ class WatchedRuns:
 
         async with self.turn(run.machine):
             try:
+                if session.awaited:
+                    await self._note(session)  # QEMU may have been faster
                 if session.noted:
                     tell()
                     with contextlib.suppress(TimeoutError):
