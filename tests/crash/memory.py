@@ -35,7 +35,8 @@ class Kept(FakeHypervisor):
             kept = pickle.loads(self._file.read_bytes())  # noqa: S301 - our own
             runs, ends, epochs, self.state.keeps = kept
             self.runs.update(runs)
-            self.state.ends.update(ends)
+            for machine, end in ends.items():  # numbers begin anew, as a driver's do
+                self.state.ends[machine] = self.state.fact(end.who, end.fact, end.why, detail=end.detail)
             self.state.epochs.update(epochs)
         self.state.changed = self._keep
 

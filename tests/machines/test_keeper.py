@@ -14,6 +14,7 @@ from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import (
     Fact,
     FactCause,
+    FactReport,
     HostId,
     MachineSpec,
 )
@@ -82,6 +83,21 @@ async def test_a_forced_stop_overtakes_a_start_and_what_waits_behind_it(k: Keepi
     assert (k.keeper.state, k.hypervisor.runs, k.reason()) == (State.STOPPED, {}, None)
     k.hypervisor.faults.hold = None
     assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING, "and the next start is free"
+
+
+async def test_a_restart_by_force_of_one_that_starts_is_not_lost_as_that_is_heard_to_run(k: Keeping) -> None:
+    """Heard in the moment in which it is asked for, before anything of it has begun."""
+    hold = k.hypervisor.faults.hold = asyncio.Event()
+    starting = asyncio.create_task(k.keeper.request_state(Cause.ASK_RUN))
+    await wait_until(lambda: k.keeper.state is State.STARTING)
+    restarting = asyncio.create_task(k.keeper.restart(force=True))
+    await asyncio.sleep(0)
+    k.keeper.apply_fact(FactReport(k.keeper.who, Fact.RUNNING, FactCause.ASKED, number=k.keeper.number + 1))
+    assert k.keeper.progress.restarts
+    hold.set()
+    k.hypervisor.faults.hold = None
+    await asyncio.gather(starting, restarting, return_exceptions=True)
+    await wait_until(lambda: k.keeper.state is State.RUNNING and not k.keeper.progress.restarts)
 
 
 @pytest.mark.holds("STATE-10")

@@ -334,16 +334,16 @@ class Keeper(Life):
 
     def _ending(self) -> asyncio.Task[State]:
         if self._killing is None:
+            since = self.progress.stopping_since or self._now()
+            self.progress = replace(self.progress, wanted=State.STOPPED, stopping_since=since, reason=None, forced=True)
+            self._move(Cause.ASK_KILL)  # at once: that it runs, heard in between, is no end of a restart
+            self._record.note()
             self._killing = asyncio.get_running_loop().create_task(self._bring_to_its_end(), context=Context())
             self._killing.add_done_callback(looked_at)
         return self._killing
 
     async def _bring_to_its_end(self) -> State:
         try:
-            since = self.progress.stopping_since or self._now()
-            self.progress = replace(self.progress, wanted=State.STOPPED, stopping_since=since, reason=None, forced=True)
-            self._move(Cause.ASK_KILL)
-            self._record.note()
             # if it can be: this needs no database, but what is to be started again
             await self._record.written(CALL_DEADLINE if self.progress.restarts else EMERGENCY)
             return await self._told(self._end_now())
