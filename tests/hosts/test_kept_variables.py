@@ -10,6 +10,7 @@ import pytest
 from tests.api.world import World
 from tests.hosts.test_lost import confirm, lost, running, shown
 from tests.hosts.together import Other, machine, together
+from velocity.contract.problems import Problem, Refused
 from velocity.storage.fake.pools import FakeContent
 from velocity.storage.port import HOST_POOL, variables
 from velocity.store.variables import SqlVariables
@@ -149,3 +150,26 @@ async def test_the_copy_goes_with_its_vm(tmp_path: Path, b: Other) -> None:
         await w.ok("DELETE", "/v/vm", vmid=vmids[1], purge=True)
         assert set(SqlVariables(w.server.database).load(())) == {trashed}
         assert SqlVariables(w.server.database).load({str(purged)}) == {}, "of a crash before it went"
+
+
+@pytest.mark.holds("MANY-178")
+@pytest.mark.parametrize("copied", [False, True])
+async def test_a_purge_that_is_written_is_told_so_whatever_the_copy_does(
+    tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch, copied: bool
+) -> None:
+    """The database takes no write right behind it. Of a VM without a copy it is not even asked."""
+
+    async def refused(_self: SqlVariables, _machine: UUID) -> None:
+        raise Refused(Problem.UNAVAILABLE, "nothing was changed")
+
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("purged", host=2)
+        uuid = machine(w, vmid)
+        if copied:
+            written(b, uuid)
+            await looked(w)
+        monkeypatch.setattr(SqlVariables, "forget", refused)
+        await w.ok("DELETE", "/v/vm", vmid=vmid, purge=True)
+        assert (await w.call("POST", "/v/vm", vmid=vmid)).status == 404
+        assert set(SqlVariables(w.server.database).load(())) == ({uuid} if copied else set())
+        assert SqlVariables(w.server.database).load({"another"}) == {}, "as at the next start"

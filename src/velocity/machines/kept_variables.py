@@ -178,10 +178,14 @@ class KeptVariables:
         log.info("vm %d: it goes on%s", machine.vmid, self.told(machine))
 
     async def forget(self, machine: UUID) -> None:
-        """It is removed for good."""
-        for known in (self._kept, self._seen, self._taken):
-            known.pop(machine, None)
-        await self._store.forget(machine)
+        """It is removed for good, which is written: a copy that cannot be removed now goes at the next start."""
+        self._seen.pop(machine, None)
+        self._taken.pop(machine, None)
+        if self._kept.pop(machine, None) is not None:
+            try:
+                await self._store.forget(machine)
+            except Refused as refusal:
+                log.warning("the copy of a removed VM's firmware variables stays for now: %s", refusal.message)
 
 
 async def _whole(data: bytes) -> AsyncIterator[bytes]:
