@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 from dataclasses import replace
@@ -9,7 +10,8 @@ from pathlib import Path
 from uuid import UUID
 
 from velocity.hypervisor.fake import FACTS, FakeHypervisor
-from velocity.hypervisor.port import Fact
+from velocity.hypervisor.port import Fact, Incarnation
+from velocity.storage.port import MediaFiles, MediaRef
 
 MACHINES = "CRASH_MACHINES"
 """Environment: the file."""
@@ -25,11 +27,27 @@ def machines(file: Path) -> dict[UUID, Fact]:
     return {machine: run.fact for machine, run in runs.items()}
 
 
-class Kept(FakeHypervisor):
-    """Made as the driver of QEMU is. Its host is never full."""
+def _grow(files: MediaFiles, media: MediaRef, size: int) -> None:
+    descriptor = files.open(media, readonly=False)
+    try:
+        os.truncate(descriptor, size)
+    finally:
+        os.close(descriptor)
 
-    def __init__(self, _options: object, _library: object) -> None:
+
+class Kept(FakeHypervisor):
+    """Made as the driver of QEMU is. Its host is never full, and a disk that grows in a run does so in its file."""
+
+    def __init__(self, _options: object, files: MediaFiles) -> None:
         super().__init__(replace(FACTS, max_cpus=64, memory=1 << 30))
+        resize = self.machines.resize
+
+        async def resized(who: Incarnation, media: MediaRef, size: int, *, deadline: float) -> int:
+            number = await resize(who, media, size, deadline=deadline)
+            await asyncio.to_thread(_grow, files, media, size)
+            return number
+
+        self.machines.resize = resized  # type: ignore[method-assign]
         self._file = Path(os.environ[MACHINES])
         if self._file.exists():
             kept = pickle.loads(self._file.read_bytes())  # noqa: S301 - our own
