@@ -100,6 +100,23 @@ async def test_a_restart_by_force_of_one_that_starts_is_not_lost_as_that_is_hear
     await wait_until(lambda: k.keeper.state is State.RUNNING and not k.keeper.progress.restarts)
 
 
+async def test_a_restart_by_force_between_the_stop_and_the_start_of_another_one_is_that(k: Keeping) -> None:
+    await k.keeper.request_state(Cause.ASK_RUN)
+    held, begin = asyncio.Event(), k.store.begin_run
+
+    async def slow(vmid: int, wanted: State, spec: Spec, host: HostId) -> int:
+        await held.wait()
+        return await begin(vmid, wanted, spec, host)
+
+    k.store.begin_run = slow  # type: ignore[method-assign]
+    await k.keeper.restart(force=True)
+    await wait_until(lambda: k.keeper.state is State.STOPPED and k.keeper.busy)
+    assert await k.keeper.restart(force=True) is State.STOPPED
+    held.set()
+    await wait_until(lambda: k.keeper.state is State.RUNNING and not k.keeper.progress.restarts)
+    assert k.keeper.progress.epoch == 2, "it was started once more, not twice"
+
+
 @pytest.mark.holds("STATE-10")
 @pytest.mark.parametrize("moment", ["prepare", "store", "gate"])
 async def test_a_forced_stop_overtakes_a_start_at_each_of_its_steps(k: Keeping, moment: str) -> None:

@@ -309,13 +309,13 @@ class Keeper(Life):
 
     async def _kill(self, *, restarts: bool = False) -> State:
         """End it now, whatever else is asked of it; nothing that waits is done any more."""
-        self._check_there(runs=restarts)
+        self._check_there(runs=restarts and not self.progress.restarts)
         if self.state is not State.STOPPED:
             for do in ("kill", "start") if restarts else ("kill",):
                 plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
         if self.lives or self.progress.requested is not State.STOPPED:
             plan.stop_here()
-        self._overtaken = True
+        self._overtaken = self.state is not State.STOPPED or not restarts  # else it is about to be started again
         self.passage.overtake()
         for item in list(self._inbox):
             if isinstance(item, StateRequest):
