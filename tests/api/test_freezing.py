@@ -11,8 +11,11 @@ import pytest
 from tests.api.test_guests import asked, inhabited, refusing, uuid
 from tests.api.world import World, world
 from tests.patience import PATIENCE
+from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeAgent
 from velocity.hypervisor.port import HypervisorError, Unknown
+from velocity.machines.rules import RunRecord
+from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
 FREEZE, THAW, STATUS = "guest-fsfreeze-freeze", "guest-fsfreeze-thaw", "guest-fsfreeze-status"
@@ -53,6 +56,29 @@ async def test_a_frozen_guest_is_asked_for_nothing_else(w: World) -> None:
         assert answer.status == 406 and "velocity vm thaw" in answer["message"], answer
     assert (await w.ok("POST", "/v/vm/guest", vmid=vmid)).body == {"vmid": vmid, "agent": "7.2.0"}
     assert asked(w) == [*before, "guest-info"]
+
+
+@pytest.mark.holds("GUEST-91")
+@pytest.mark.parametrize("done", ["thaw", "reset"])
+async def test_what_was_done_is_told_so_where_it_cannot_be_written_down_yet(
+    w: World, monkeypatch: pytest.MonkeyPatch, done: str
+) -> None:
+    """And is written behind."""
+    vmid, agent = await inhabited(w)
+    await w.ok("PUT", "/v/vm/freeze", vmid=vmid)
+    w.server.services.fleet.freezing.pauses = (0.01,)
+    keep, away = SqlMachines.keep_progress, [True, True]
+
+    async def refused(store: SqlMachines, vmid: int, progress: RunRecord) -> None:
+        if progress.frozen_until is None and away:
+            away.pop()
+            raise Refused(Problem.UNAVAILABLE, "nothing was changed")
+        await keep(store, vmid, progress)
+
+    monkeypatch.setattr(SqlMachines, "keep_progress", refused)
+    await w.ok("PUT", f"/v/vm/{done}", vmid=vmid)
+    await thawed(w, vmid)
+    assert (away, agent.frozen) == ([], 0)
 
 
 @pytest.mark.holds("GUEST-91")

@@ -90,9 +90,12 @@ class Freezing:
         return GuestThawed(vmid=machine.vmid, filesystems=_bounded(count))
 
     async def forget(self, keeper: Keeper) -> None:
-        """Nothing of it is frozen any more. Raises `Refused`."""
-        if keeper.progress.frozen_until is not None:
-            await keeper.revise(frozen_until=None)
+        """Nothing of it is frozen any more: what cannot be written down now is behind."""
+        try:
+            await _forget(keeper)
+        except Refused as refused:
+            log.warning("vm %d: that it is thawed is noted later: %s", keeper.machine.vmid, refused.message)
+            self._thaw_at(keeper, 0)
 
     def _thaw_at(self, keeper: Keeper, at: int, *, asked: bool = True) -> None:
         """In the place of whatever was to be done of it before. `asked`: its agent may have frozen it."""
@@ -110,7 +113,7 @@ class Freezing:
             try:
                 if asked and await self._ask_to_thaw(keeper):
                     self._noted("thaw_guest", {"vmid": machine.vmid, "name": machine.name}, machine.gid)
-                await self.forget(keeper)
+                await _forget(keeper)
             except Exception as error:  # also the database's, or a fault of ours: nothing may stay frozen by it
                 if not tries:
                     words = error.message if isinstance(error, Refused) else repr(error)
@@ -135,6 +138,12 @@ class Freezing:
             if refused.problem is not Problem.AGENT_REFUSED:
                 raise
             return False
+
+
+async def _forget(keeper: Keeper) -> None:
+    """Raises `Refused`."""
+    if keeper.progress.frozen_until is not None:
+        await keeper.revise(frozen_until=None)
 
 
 def _bounded(count: int) -> int:
