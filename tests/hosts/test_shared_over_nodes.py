@@ -96,6 +96,27 @@ async def until_served_by(w: World, node: Node) -> None:
     await eventually(lambda: w.server.hosts.hosts.host_of(MPID) == node.host)
 
 
+async def left(w: World, nodes: Nodes) -> MediaRef:
+    """An upload that was left half-way, by way of a host that is lost then."""
+    ref = MediaRef(MPID, uuid4(), "raw")
+    incoming = await w.server.services.blobs.put(ref, deadline=10)
+    await incoming.write(b"some")
+    await incoming.leave()
+    await incoming.close()
+    await nodes.b.cut()
+    await until_served_by(w, nodes.c)
+    return ref
+
+
+async def whole(w: World, nodes: Nodes, ref: MediaRef) -> bytes:
+    """What is there once the rest has come, by way of whoever serves the pool now."""
+    again = await w.server.services.blobs.resume(ref, 4, deadline=10)
+    await again.write(b"more")
+    await again.finish()
+    await again.close()
+    return bytes(nodes.storage.moving[ref].read(0, 8))
+
+
 async def content(w: World, mid: str) -> bytes:
     ref: MediaRef = w.server.services.library.get(UUID(mid)).ref
     outgoing = await w.server.services.blobs.get(ref, deadline=10)
@@ -152,38 +173,18 @@ async def test_an_upload_goes_on_by_another_host_only_when_none_may_be_writing_y
 ) -> None:
     async with world(tmp_path / "data", attach=nodes.attach) as w:
         await uploaded(w)
-        blobs, ref = w.server.services.blobs, MediaRef(MPID, uuid4(), "raw")
-        incoming = await blobs.put(ref, deadline=10)
-        await incoming.write(b"some")
-        await incoming.leave()
-        await incoming.close()
-        await nodes.b.cut()
-        await until_served_by(w, nodes.c)
+        ref = await left(w, nodes)
         with pytest.raises(Unknown, match=r"^host 'b' has not responded since .*, and may be writing to it yet"):
-            await blobs.resume(ref, 4, deadline=10)
+            await w.server.services.blobs.resume(ref, 4, deadline=10)
         await nodes.b.heal()
         await eventually(lambda: nodes.b.host not in w.server.hosts.hosts.silent)
-        again = await blobs.resume(ref, 4, deadline=10)
-        await again.write(b"more")
-        await again.finish()
-        await again.close()
-        assert nodes.storage.moving[ref].read(0, 8) == b"somemore"
+        assert await whole(w, nodes, ref) == b"somemore"
 
 
 @pytest.mark.holds("MANY-190")
 async def test_an_upload_does_not_wait_for_a_host_that_is_confirmed_dead(tmp_path: Path, nodes: Nodes) -> None:
     async with world(tmp_path / "data", attach=nodes.attach) as w:
         await uploaded(w)
-        blobs, ref = w.server.services.blobs, MediaRef(MPID, uuid4(), "raw")
-        incoming = await blobs.put(ref, deadline=10)
-        await incoming.write(b"some")
-        await incoming.leave()
-        await incoming.close()
-        await nodes.b.cut()
-        await until_served_by(w, nodes.c)
+        ref = await left(w, nodes)
         await w.ok("PUT", "/h/node/dead", host=nodes.b.host, name="b")
-        again = await blobs.resume(ref, 4, deadline=10)
-        await again.write(b"more")
-        await again.finish()
-        await again.close()
-        assert nodes.storage.moving[ref].read(0, 8) == b"somemore"
+        assert await whole(w, nodes, ref) == b"somemore"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.api.images import wait
-from tests.api.world import world
+from tests.api.world import World, world
 from tests.hosts.installation import Installation, Machine
 from tests.hosts.together import Other, note
 from tests.node.served import Served
@@ -40,6 +40,26 @@ def lacking(*calls: str) -> Iterator[None]:
     finally:
         for table, name, call in taken:
             table[name] = call
+
+
+@asynccontextmanager
+async def with_node(b: Other, place: Path, *lacks: str) -> AsyncIterator[World]:
+    """A server, with that host by a node that does not know these calls."""
+    served = Served(b.fake, lambda: connect(b.disks), place)
+    with lacking(*lacks):
+        await served.open()
+    connection = served.connect()
+    hypervisor = remote.hypervisor(connection, b.fake.hosts.about(b.host))
+    storage = remote.storage_of(connection, NoFiles())
+
+    async def attach(database: Database, attaching: Attaching) -> None:
+        note(database, b.host, b.name)
+        await attaching.attach(AttachedHost(b.host, b.name, hypervisor, storage, b.about["pools"]))
+
+    async with world(place / "data", attach=attach) as w:
+        yield w
+    await connection.close()
+    await served.close()
 
 
 class OfVersion(Agent):
@@ -94,19 +114,7 @@ async def upgraded(here: Installation, one: Machine, host: int) -> None:
 
 @pytest.mark.holds("MANY-160")
 async def test_what_an_older_node_lacks_is_refused_with_words_and_nothing_else(tmp_path: Path) -> None:
-    b = Other(2, "b", (20, "fast"))
-    served = Served(b.fake, lambda: connect(b.disks), tmp_path)
-    with lacking("machines.reset", "blobs.grow"):
-        await served.open()
-    connection = served.connect()
-    hypervisor = remote.hypervisor(connection, b.fake.hosts.about(b.host))
-    storage = remote.storage_of(connection, NoFiles())
-
-    async def attach(database: Database, attaching: Attaching) -> None:
-        note(database, b.host, b.name)
-        await attaching.attach(AttachedHost(b.host, b.name, hypervisor, storage, b.about["pools"]))
-
-    async with world(tmp_path / "data", attach=attach) as w:
+    async with with_node(Other(2, "b", (20, "fast")), tmp_path, "machines.reset", "blobs.grow") as w:
         mid = await w.medium(mpid=20)
         vmid = await w.vm(media=[{"mid": mid, "mode": "VIRTIO"}])
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
@@ -117,25 +125,11 @@ async def test_what_an_older_node_lacks_is_refused_with_words_and_nothing_else(t
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         grown = await w.call("PATCH", "/m/media", mid=mid, size=1 << 30)
         assert "cannot do this yet" in grown["message"], grown.body
-    await connection.close()
-    await served.close()
 
 
 @pytest.mark.holds("MANY-187")
 async def test_a_console_works_on_an_older_node_and_a_vm_leaves_it_with_what_it_said(tmp_path: Path) -> None:
-    b = Other(2, "b")
-    served = Served(b.fake, lambda: connect(b.disks), tmp_path)
-    with lacking("consoles.type_in", "mobility.last"):
-        await served.open()
-    connection = served.connect()
-    hypervisor = remote.hypervisor(connection, b.fake.hosts.about(b.host))
-    storage = remote.storage_of(connection, NoFiles())
-
-    async def attach(database: Database, attaching: Attaching) -> None:
-        note(database, b.host, b.name)
-        await attaching.attach(AttachedHost(b.host, b.name, hypervisor, storage, b.about["pools"]))
-
-    async with world(tmp_path / "data", attach=attach) as w:
+    async with with_node(Other(2, "b"), tmp_path, "consoles.type_in", "mobility.last") as w:
         vmid = await w.vm(host=2)
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         services = w.server.services
@@ -149,8 +143,6 @@ async def test_a_console_works_on_an_older_node_and_a_vm_leaves_it_with_what_it_
         assert (await wait(w, task))["state"] == "DONE"
         assert w.hypervisor.state.logs[keeper.machine.uuid] == b"typed"
         await stream.close()
-    await connection.close()
-    await served.close()
 
 
 @pytest.mark.holds("MANY-160")
