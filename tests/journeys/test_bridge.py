@@ -9,20 +9,17 @@ import base64
 import contextlib
 import hashlib
 import json
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
+from tests.journeys.bridged import OUT, WORLD, bridged, run
 from tests.journeys.raw_frames import program
 from tests.journeys.server import Server, Terminal, in_namespace
 from tests.network import frames
@@ -31,9 +28,7 @@ from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
 
-METADATA, WORLD, OUT = "169.254.169.254", "192.0.2.1", "192.0.2.2"
-NETBOOT = "netboot.efi"
-HTTP = 8000
+METADATA = "169.254.169.254"
 PORT, GREETS = 2222, 7000
 """Of the host, and of the guest."""
 HOST_NICS = {"br0", "vb0", "up0", "out0", "lo"}
@@ -41,103 +36,8 @@ HOST_NICS = {"br0", "vb0", "up0", "out0", "lo"}
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """A namespace with a bridge br0 (198.51.100.1, DHCP) and on it one end of a veth pair, whose other end is up0.
-
-    By out0 it reaches the world, which is a namespace of a name with a w behind it.
-    """
-    name = f"vb{uuid.uuid4().hex[:8]}"
-    run("ip", "netns", "add", name)
-    run("ip", "netns", "add", f"{name}w")
-    directory = Path(tempfile.mkdtemp(prefix="dhcp-"))
-    dnsmasq = None
-    try:
-        for words in (
-            "link set lo up",
-            "link add br0 type bridge",
-            "addr add 198.51.100.1/24 dev br0",
-            f"addr add {frames.HOST6}/64 dev br0 nodad",
-            "link set br0 up",
-            "link add vb0 type veth peer name up0",
-            "link set vb0 master br0 up",
-            "link set up0 up",
-            f"link add out0 type veth peer name out0 netns {name}w",
-            f"addr add {OUT}/24 dev out0",
-            "link set out0 up",
-        ):
-            run("ip", "-n", name, *words.split())
-        # As on most hosts: where br_netfilter is at work, the kernel puts fragments together that are only bridged.
-        for setting in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
-            run("ip", "netns", "exec", name, "sysctl", "-qw", f"net.bridge.{setting.name}=0")
-        for words in (f"addr add {WORLD}/24 dev out0", "link set out0 up"):
-            run("ip", "-n", f"{name}w", *words.split())
-        command = ["ip", "netns", "exec", name, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"]
-        command += ["--bind-interfaces", "--interface=br0", "--no-ping", "--dhcp-range=198.51.100.50,198.51.100.99,1h"]
-        (directory / NETBOOT).write_bytes(b"MZ" + bytes(4094))
-        directory.chmod(0o755)
-        command += ["--enable-tftp", f"--tftp-root={directory}", f"--dhcp-boot=tag:!http,{NETBOOT}"]
-        command += ["--dhcp-vendorclass=set:http,HTTPClient", "--dhcp-option-force=tag:http,60,HTTPClient"]
-        command += [f"--dhcp-boot=tag:http,http://198.51.100.1:{HTTP}/{NETBOOT}"]
-        command += [f"--dhcp-leasefile={directory}/leases", f"--pid-file={directory}/pid", "--user=root"]
-        dnsmasq = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with bridged() as name:
         yield name
-    finally:
-        if dnsmasq is not None:
-            dnsmasq.terminate()
-            dnsmasq.wait()
-        run("ip", "netns", "delete", name)
-        run("ip", "netns", "delete", f"{name}w")
-        shutil.rmtree(directory)
-
-
-@pytest.mark.holds("GUEST-83")
-def test_a_vm_boots_from_the_network_of_its_host_nic(namespace: str, tmp_path: Path, runtime: Path) -> None:
-    """As far as the firmware's own word that it has the file."""
-    nics = '[{nicid=7, identifier="br0", description="a bridge"}]'
-    server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=str(runtime))
-    try:
-        server.start()
-        disk = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="empty", size=1 << 20)["mid"]
-        body = {"name": "net", "gid": 0, "cpus": 1, "memory_mib": 128, "media": [{"mid": disk, "mode": "VIRTIO"}]}
-        body |= {"nics": [{"type": "BRIDGE", "host": 7, "boot": 1}]}
-        vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
-        server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-        terminal = server.console(vmid)
-        said = terminal.until(b"NBP file downloaded successfully", PATIENCE).decode("utf-8", "replace")
-        assert "Start PXE over IPv4" in said and NETBOOT in said, said
-        terminal.close()
-        server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
-    finally:
-        server.close()
-
-
-@pytest.mark.whole
-@pytest.mark.holds("GUEST-92")
-def test_a_vm_boots_a_system_by_http(namespace: str, tmp_path: Path, runtime: Path, guest: Guest) -> None:
-    """What it has by PXE is no program that could be started, and nobody answers by IPv6: both take their time."""
-    esp = str(tmp_path / "esp.img")
-    run("xorriso", "-osirrox", "on", "-indev", str(guest.iso), "-extract", "/esp.img", esp)
-    run("mcopy", "-i", esp, "::/EFI/BOOT/BOOTX64.EFI", str(tmp_path / NETBOOT))
-    serves = [sys.executable, "-m", "http.server", "--bind", "198.51.100.1", "--directory", str(tmp_path), str(HTTP)]
-    files = subprocess.Popen(
-        ["ip", "netns", "exec", namespace, *serves], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    nics = '[{nicid=7, identifier="br0", description="a bridge"}]'
-    server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=str(runtime))
-    try:
-        server.start()
-        body = {"name": "net", "gid": 0, "cpus": 1, "memory_mib": 512, "nics": [{"type": "BRIDGE", "host": 7}]}
-        vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
-        server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-        terminal = server.console(vmid)
-        said = terminal.boot(20 * PATIENCE)
-        assert "Start HTTP Boot over IPv4" in said, said
-        assert "inet 198.51.100." in terminal.run("ip -4 addr show eth0")
-        terminal.close()
-        server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
-    finally:
-        server.close()
-        files.terminate()
-        files.wait()
 
 
 @pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "NAT-17", "NAT-19", "GUEST-63", "GUEST-64", "GUEST-65")
@@ -421,7 +321,3 @@ def filters(namespace: str) -> list[str]:
     """The links that have a packet filter."""
     listed = json.loads(run("ip", "netns", "exec", namespace, "nft", "-j", "list", "chains", "netdev"))
     return [one["chain"]["name"] for one in listed["nftables"] if "chain" in one]
-
-
-def run(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
