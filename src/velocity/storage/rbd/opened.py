@@ -98,6 +98,9 @@ class Daemon:
 
     def _wait(self) -> None:
         with self._process:
+            assert self._process.stderr is not None
+            while os.read(self._process.stderr.fileno(), 1 << 16):  # else one that complains much stands still
+                pass
             self._process.wait()
         self._place.unlink(missing_ok=True)
 
