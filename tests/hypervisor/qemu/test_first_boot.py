@@ -6,24 +6,30 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from tests.hypervisor.qemu.variables import names
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, at_last
 from tests.ports.subjects import NoMedia, QemuSubject
 from velocity.hypervisor.port import HostId, Incarnation, MachineSpec
 from velocity.hypervisor.qemu import firmware, first_boot, launch
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.firmware import FirmwareBuild
+from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.spool import bounds
 
 pytestmark = pytest.mark.anyio
 
 QEMU = "qemu-system-x86_64"
+IMPORTS = """import asyncio; from pathlib import Path; from velocity.hypervisor.qemu import first_boot; \
+from velocity.hypervisor.qemu.firmware import FirmwareBuild"""
 
 
 @pytest.fixture
@@ -43,7 +49,8 @@ def program(tmp_path: Path, *lines: str) -> str:
 async def test_a_boot_of_nothing_fills_the_template_with_nothing_of_a_machine(build: FirmwareBuild) -> None:
     worker = 1_010_000 if os.geteuid() == 0 else None
     before = build.vars.read_bytes()
-    await first_boot.make(QEMU, build, worker, ("timeout", str(PATIENCE)))
+    async with asyncio.timeout(PATIENCE):
+        await first_boot.make(QEMU, build, worker, ())
     assert sorted(file.name for file in build.vars.parent.iterdir()) == ["booted.qcow2", "code.fd", "vars.qcow2"]
     assert build.vars.read_bytes() == before and not names(build.vars)
     found = names(build.booted)
@@ -75,7 +82,7 @@ async def test_new_machines_begin_with_it_and_others_keep_their_own(build: Firmw
     ("lines", "patience", "words"),
     [
         (["echo no such machine >&2", "exit 1"], 60, "no such machine"),
-        (["sleep 600"], 0.1, "QEMU ended with 124"),
+        (["exec sleep 600"], 0.1, "took more than 0 s"),
         (["printf 'BdsDxe: starting'", "exit 3"], 60, "QEMU ended with 3"),
         (["printf 'BdsDxe: starting'", "head -c 65536 /dev/zero >/dev/fd/$VARS"], 60, "in a way that is not known"),
     ],
@@ -93,9 +100,26 @@ async def test_what_fails_is_told_and_leaves_no_template(
     binary = program(tmp_path, spoil, *lines)
     files = sorted(build.vars.parent.iterdir())
     with caplog.at_level(logging.WARNING):
-        await first_boot.later(binary, build, None, settled=0.0, how=("timeout", str(patience)))
-    assert words in caplog.text and "boot a little later" in caplog.text
+        await first_boot.later(binary, build, None, settled=0.0, longest=patience)
+    assert words in caplog.text and "new VMs begin with empty firmware variables" in caplog.text
     assert sorted(build.vars.parent.iterdir()) == files and build.template == build.vars
+
+
+@pytest.mark.holds("GUEST-89")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_it_ends_with_the_server_that_makes_it(build: FirmwareBuild, tmp_path: Path, number: signal.Signals) -> None:
+    said = tmp_path / "pid"
+    binary = program(tmp_path, f"echo $$ >{said}.draft", f"mv {said}.draft {said}", "exec sleep 600")
+    work = f"first_boot.make({binary!r}, FirmwareBuild(Path({str(build.code)!r}), Path({str(build.vars)!r}), ''), None)"
+    server = subprocess.Popen(
+        [sys.executable, "-c", f"{IMPORTS}; asyncio.run({work})"], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    at_last(said.exists, "the program's begin")
+    began = start_time(pid := int(said.read_text()))
+    assert began is not None
+    server.send_signal(number)
+    server.wait(PATIENCE)
+    at_last(lambda: start_time(pid) != began, "the program's end")
 
 
 async def test_it_is_made_once(build: FirmwareBuild, tmp_path: Path) -> None:

@@ -27,8 +27,10 @@ log = logging.getLogger(__name__)
 
 SETTLED = 60.0
 """Seconds after the start of the server, when guests are started, too."""
-BEHIND = ("timeout", "900", "chrt", "--idle", "0")
-"""On processors that nobody else wants. By `timeout` it ends also where the server is killed, which would end it."""
+LONGEST = 900.0
+"""Seconds until it is given up."""
+BEHIND = ("setpriv", "--pdeathsig=KILL", "--", "chrt", "--idle", "0")
+"""It ends with the server, also with one that is killed, and runs on processors that nobody else wants."""
 BOUNDS = Bounds(file=4 << 20, seconds=240, memory=2 << 30)
 DONE = re.compile(rb"BdsDxe: (starting|No bootable)")
 """The firmware has written all, and tries what there is to boot: its own shell, or nothing."""
@@ -42,14 +44,17 @@ class NotBooted(Exception):
 
 
 async def later(
-    binary: str, build: FirmwareBuild, worker: int | None, *, settled: float = SETTLED, how: Sequence[str] = BEHIND
+    binary: str, build: FirmwareBuild, worker: int | None, *, settled: float = SETTLED, longest: float = LONGEST
 ) -> None:
     """Make the template of that build, unless it is there. `worker` as in `unprivileged`. What fails is logged."""
     if build.booted.is_file():
         return
     await asyncio.sleep(settled)
     try:
-        await make(binary, build, worker, how)
+        async with asyncio.timeout(longest):
+            await make(binary, build, worker)
+    except TimeoutError:
+        log.warning("new VMs begin with empty firmware variables: to boot some took more than %.0f s", longest)
     except (OSError, NotBooted) as error:
         log.warning("new VMs begin with empty firmware variables, and boot a little later: %s", error)
 
