@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -62,7 +63,7 @@ async def test_pictures(hypervisor: Hypervisor) -> None:
         with Image.open(io.BytesIO(picture), formats=["PPM"]) as opened:
             assert opened.mode == "RGB"
             opened.load()
-    assert descriptors() == ours, "a picture leaves nothing open"
+    assert descriptors() <= ours, "a picture leaves nothing open"
     await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
     with pytest.raises(NotRunning):
         await hypervisor.screens.shot(who, 0, deadline=5)
@@ -250,5 +251,10 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     await second.machines.close()
 
 
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+def descriptors() -> Counter[str]:
+    """What is open, by what it leads to: what earlier tests have left may be closed meanwhile, and says nothing."""
+    found: Counter[str] = Counter()
+    for one in list(Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # the folder that was read, and what has just been closed
+            found[str(one.readlink())] += 1
+    return found

@@ -53,6 +53,8 @@ KEPT = """async () => ({
     place: [location.href, window.name, JSON.stringify(history.state)],
 })"""
 EVIL = "<img src=data:, onerror='ran=1'><script>ran=1</script>"
+NAMELESS = {"/vms/2", "/create", "/hosts", "/users", "/users/0", "/users/1", "/tasks", "/settings"}
+"""The pages that show nothing of that name; all others do."""
 
 
 def test_what_the_browser_is_told(host: Host, person: NewPerson) -> None:
@@ -134,16 +136,15 @@ def test_names_that_people_chose_are_text(host: Host, root: Person) -> None:
         client.set_vm_state(vmid=1, state="RUNNING")
     (run,) = host.hypervisor.runs.values()
     run.say(f"\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;javascript:ran=1\x07{EVIL}\x1b]8;;\x07\r\n".encode())
-    seen = 0
     places = {path: EVIL if title == "web" else title for path, title in PAGES.items()}
     for path, title in (places | {f"/groups/{gid}": "Groups", f"/users/{uid}": user, "/vms/1/serial": EVIL}).items():
         root.go(path)
         expect(root.page.get_by_role("heading", level=1)).to_contain_text(title)
         expect(root.page.get_by_label("Loading")).to_have_count(0)
-        seen += root.page.get_by_text(EVIL).count()
+        if path not in NAMELESS:
+            expect(root.page.get_by_text(EVIL)).not_to_have_count(0)
         assert root.page.evaluate("window.ran") is None, path
         assert "owned" not in root.page.title()
-    assert seen > len(PAGES)
 
 
 def test_what_was_uploaded_is_no_page_of_ours(host: Host, root: Person) -> None:

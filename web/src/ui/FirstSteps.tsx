@@ -1,5 +1,5 @@
 /** First steps in an installation that has no VM: each step with the way to it, or the line to type. */
-import { Button, Card, CardBody, CardFooter, CardTitle, Content, Title } from "@patternfly/react-core";
+import { Button, Card, CardBody, CardFooter, CardTitle, Content, Skeleton, Title } from "@patternfly/react-core";
 import type { ReactNode } from "react";
 import { useNavigate } from "react-router";
 import { live, useMay, useObjects } from "@/api/live";
@@ -20,7 +20,8 @@ export function FirstSteps() {
   const mayUpload = useGroupsWhere("media.create").length > 0;
   const mayTeam = may("group.create", 0) && may("user.create", 0);
   const sees = useGroupsWhere("host.view").length > 0;
-  const data = useAnswer("post", "/h/host", {}, { enabled: sees }).data?.data_dir;
+  const host = useAnswer("post", "/h/host", {}, { enabled: sees });
+  const data = host.data?.data_dir;
   const own = data === undefined ? "" : `VELOCITY_DATA_DIR=${shell(data)} `;
   const team = knowsUsers && users.length > 1;
   return (
@@ -55,7 +56,13 @@ export function FirstSteps() {
         {mayCreate && mayUpload && may("vm.create", 0) && (
           <Step
             title="Or try a sample guest"
-            action={<Code label="Command line" text={`${own}.venv/bin/velocity demo`} />}
+            action={
+              host.isLoading ? (
+                <Skeleton height="2rem" screenreaderText="Loading the command line" />
+              ) : (
+                <Code label="Command line" text={`${own}.venv/bin/velocity demo`} />
+              )
+            }
           >
             In a terminal of the server, where it was installed: it builds a small guest from the distribution's own
             kernel, uploads and boots it. It appears here by itself.
