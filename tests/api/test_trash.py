@@ -12,7 +12,7 @@ import pytest
 from tests.api.world import World, world
 from velocity.config import PoolSetting
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.hypervisor.port import Fact, FactCause
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation
 
 pytestmark = pytest.mark.anyio
 
@@ -273,11 +273,15 @@ async def test_without_a_trash_what_is_deleted_is_gone(tmp_path: Path) -> None:
         assert (await w.ok("POST", "/t/trash/list"))["items"] == []
 
 
+@pytest.mark.parametrize("heard", [True, False])
 @pytest.mark.holds("DUR-21")
 async def test_what_a_crash_left_of_a_vm_goes_at_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: bool
 ) -> None:
-    """Between the commit of its end and the removal of its firmware variables; what others have stays."""
+    """Between the commit of its end and the removal of its firmware variables; what others have stays.
+
+    Not `heard`: its host was not told either that the end of its run was taken note of.
+    """
     fake = FakeHypervisor()
 
     async def crash(_uuid: object) -> None:
@@ -295,6 +299,9 @@ async def test_what_a_crash_left_of_a_vm_goes_at_the_next_start(
             crashing.setattr(fake.machines, "forget", crash)
             assert (await w.call("DELETE", "/v/vm", vmid=vmids["purged"], purge=True)).status == 500
     assert fake.state.keeps == set(uuids.values())
+    if not heard:
+        who = Incarnation(uuids["purged"], HostId(1), fake.state.epochs[uuids["purged"]])
+        fake.state.ends[who.machine] = FactReport(who, Fact.ENDED, FactCause.ASKED)
     async with world(tmp_path / "data", fake) as w:
         assert fake.machines.forgotten == [uuids["purged"]]
         assert fake.state.keeps == set(uuids.values()) - {uuids["purged"]}

@@ -20,6 +20,8 @@ from tests.crash.world import Operation, World, Wrong
 
 SETTLES = 30.0
 """Seconds until what a start has to put in order must be so, on a machine with much to do."""
+LAST_WORDS = 6000
+"""Characters of the server's log that go with what is wrong."""
 FRESH = 20
 """Rounds after which a server with nothing in it takes the place of the old one."""
 AT_RANDOM, ANSWERED = "at random", "after its answer"
@@ -203,6 +205,8 @@ class Lane:
             self.tally.kills[name, point] += 1
             self.start()
             wrong += self.look(worlds)
+            if wrong:
+                wrong.append(f"its server's last words: {server.words()[-LAST_WORDS:]}")
         except (AssertionError, Cut, Wrong) as error:
             wrong = [f"{type(error).__name__}: {error}", traceback.format_exc(limit=-4)]
             if self.server is not None and self.server.ended():

@@ -162,6 +162,12 @@ class Observer:
         except TimeoutError:
             raise Unknown(f"host {self._host} has not reported the result") from None
 
+    async def strangers_acknowledged(self) -> None:
+        """Returns when the ends that belong to no VM, as far as they were heard, are acknowledged or cannot be now."""
+        tasks = [task for who, task in self._looking.items() if self._keeper(who.machine) is None]
+        if tasks:
+            await asyncio.wait(tasks)
+
     def doubt(self, words: str) -> None:
         """It is lost until it has told anew what runs there."""
         self._doubts += 1

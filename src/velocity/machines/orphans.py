@@ -28,6 +28,7 @@ async def remove_orphans(hypervisor: Hypervisor, host: HostId, observer: Observe
     """
     if observer.listing is None or not observer.listing.complete or not known:
         return
+    await observer.strangers_acknowledged()  # a host does not count a machine whose end nobody has heard
     try:
         kept = await hypervisor.hosts.kept(host, deadline=CALL_DEADLINE)
         may_run = {one.machine for one in observer.unknown}
