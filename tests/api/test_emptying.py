@@ -47,7 +47,7 @@ class Steps:
         self._lock.release()
 
 
-@pytest.mark.holds("DUR-67", "DUR-72")
+@pytest.mark.holds("DUR-67")
 async def test_only_what_the_caller_could_remove_item_by_item_is_removed(w: World) -> None:
     a, b = await w.group("a"), await w.group("b")
     for gid in (a, b):
@@ -143,7 +143,7 @@ async def test_a_restart_ends_it_with_what_was_removed_and_the_rest_stays(tmp_pa
         assert found[1]["tid"] == tid
 
 
-@pytest.mark.holds("DUR-67", "DUR-72")
+@pytest.mark.holds("DUR-67")
 async def test_it_costs_two_writes_more_than_the_items_one_by_one(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     writes, write = 0, type(w.server.database).write
 
@@ -164,7 +164,7 @@ async def test_it_costs_two_writes_more_than_the_items_one_by_one(w: World, monk
     assert writes <= alone + 2
 
 
-@pytest.mark.holds("DUR-71", "DUR-72")
+@pytest.mark.holds("DUR-71")
 async def test_whoever_began_it_sees_it_in_the_stream_without_a_permission(tmp_path: Path) -> None:
     async with world(tmp_path / "data", limits=StreamLimits(wake=0.0, pace={})) as w:
         await w.ok("DELETE", "/v/vm", vmid=await w.vm("vm"))

@@ -42,7 +42,7 @@ def served(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.holds("IMAGE-36", "IMAGE-37")
+@pytest.mark.holds("IMAGE-37")
 def test_what_is_fetched_is_named_and_imported_by_its_url(host: Host, served: str) -> None:
     rows = (
         ("/img/debian%2013.qcow2?key=secret", (), "debian 13", "DISK", "qcow2"),
@@ -62,7 +62,7 @@ def test_what_is_fetched_is_named_and_imported_by_its_url(host: Host, served: st
     assert "fetch" in host.ok("task", "list") and "secret" not in host.ok("task", "list")
 
 
-@pytest.mark.holds("IMAGE-36", "IMAGE-37")
+@pytest.mark.holds("IMAGE-37")
 def test_what_cannot_be_fetched_is_said(host: Host, served: str) -> None:
     rows = (
         ((served,), "give the medium a name with --name"),

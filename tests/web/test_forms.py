@@ -120,7 +120,7 @@ def test_hardware_and_limits_of_a_disk_are_set(furnished: Host, somebody: Person
         )
 
 
-@pytest.mark.holds("PAGE-47", "PAGE-56")
+@pytest.mark.holds("PAGE-47")
 def test_a_nic_comes_into_the_boot_order_and_goes_to_its_front(furnished: Host, somebody: Person) -> None:
     page = somebody.page
     with Client(furnished.url, furnished.key) as client:
