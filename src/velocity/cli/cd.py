@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from velocity.cli import connection, resolve
 from velocity.cli.altered import tell
+from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.plan import changing
 from velocity.cli.which import which
@@ -20,9 +21,9 @@ from velocity.contract.machines import Attachment, EmptyDrive, MediaMode, VmInfo
 MODES = (MediaMode.USB.value, MediaMode.VIRTIO.value)
 
 
-@click.group()
+@click.group(cls=Group)
 def cd() -> None:
-    """CD-ROM drives of a VM: an ISO is changed and ejected at once, also while the VM runs."""
+    """CD-ROM drives of a VM. ISOs are changed and ejected at once, also while the VM runs."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def show(vm_: str, group: int | None) -> None:
 @cd.command("insert")
 @which
 @click.argument("iso", shell_complete=resolve.complete_media)
-@click.option("--drive", type=click.Choice([mode.lower() for mode in MODES]), help="Into a drive that is attached so.")
-@click.option("--instead", metavar="ISO", help="In the place of this one.")
+@click.option("--drive", type=click.Choice([mode.lower() for mode in MODES]), help="Use a drive of this kind.")
+@click.option("--instead", metavar="ISO", help="Replace this ISO.")
 @changing
 def insert(vm_: str, group: int | None, iso: str, drive: str | None, instead: str | None) -> None:
-    """Put ISO into a drive of VM: into an empty one, else in the place of the ISO that it has, else into a new one."""
+    """Insert ISO into a drive of VM: an empty one, else the one that has an ISO, else a new one."""
     drives, gid = _drives(group, vm_)
     disc = resolve.medium(drives.client, gid, iso, beyond=True)
     modes = MODES if drive is None else (drive.upper(),)
@@ -109,7 +110,7 @@ def insert(vm_: str, group: int | None, iso: str, drive: str | None, instead: st
 @click.argument("iso", required=False, shell_complete=resolve.complete_media)
 @changing
 def eject(vm_: str, group: int | None, iso: str | None) -> None:
-    """Take ISO, or the only one, out of its drive, which stays, empty."""
+    """Eject ISO, or the only one; the empty drive stays."""
     drives, gid = _drives(group, vm_)
     disc = None if iso is None else resolve.medium(drives.client, gid, iso, beyond=True).id
     old = drives.only(disc)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import click
 
 from velocity import installation
+from velocity.cli.lazy import Group
 from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store import transfer
@@ -21,7 +22,7 @@ from velocity.store.errors import DatabaseError
 T = TypeVar("T")
 
 
-@click.group()
+@click.group(cls=Group)
 def db() -> None:
     """The database of this installation: everything except the bytes of media and firmware variables."""
 

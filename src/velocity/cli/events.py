@@ -22,7 +22,7 @@ Names = dict[tuple[str, object], str]
 @click.option("--count", type=click.IntRange(1), metavar="NUMBER", help="End after this many events.")
 @json_option
 def events(count: int | None) -> None:
-    """Follow everything that you may see: first its present state, then each change, one line each. Ctrl-C ends it."""
+    """Follow all that you may see: the present state first, then each change, one per line. Ctrl-C ends it."""
     stream = connection.connect().events(patience=math.inf)
     names: Names = {}
     for event in itertools.islice(stream, count):

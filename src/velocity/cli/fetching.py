@@ -20,15 +20,17 @@ from velocity.contract.catalogue import CatalogueImage
 
 @click.command()
 @click.argument("url", metavar="URL|IMAGE")
-@click.option("--sha256", metavar="SUM", help="Of the file at URL: with another one, nothing is kept.")
+@click.option("--sha256", metavar="SUM", help="The file's checksum; a file with another one is not kept.")
 @click.option("--name", help="Its name (default: the file's, without the extension if its disk is imported).")
-@click.option("--type", "type_", help="ISO, DISK or any other word (default: by the extension below the packer's).")
+@click.option(
+    "--type", "type_", help="ISO, DISK or any other word (default: by the extension, without that of a packer)."
+)
 @click.option("--readonly", is_flag=True, help="Make it read-only permanently.")
 @FORMAT
 @click.option(
     "--as-is", is_flag=True, help="Store the bytes as they come (default: of ISOs, and of unknown extensions)."
 )
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait: print the task.")
 @GROUP
 @POOL
 @changing
@@ -44,7 +46,7 @@ def fetch(
     group: int | None,
     pool: int,
 ) -> None:
-    """Let the server fetch the file at URL (https:// or http://), and import the disk in it.
+    """Have the server fetch the file at URL (http or https) and import the disk in it.
 
     An IMAGE is one of `velocity media catalogue`. Addresses that are not public need velocity.host.reach.
     """

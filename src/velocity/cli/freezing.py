@@ -25,7 +25,7 @@ SIGNALLED = 128
 )  # fmt: skip
 @changing
 def freeze(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) -> None:
-    """Freeze VM's file systems by its guest agent, for a copy of its disks that is whole.
+    """Freeze VM's file systems, for a consistent copy of its disks. This needs its guest agent.
 
     COMMAND is run here while they are frozen, and they are thawed when it ends: `vm freeze web -- lvcreate -s ...`.
     Without it, `vm thaw` does that.
@@ -63,7 +63,7 @@ def _run(command: tuple[str, ...]) -> int:
 @which
 @changing
 def thaw(vm_: str, group: int | None) -> None:
-    """Have VM's file systems go on that `vm freeze` has frozen."""
+    """Thaw VM's file systems, which `vm freeze` froze."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     thawed = client.thaw_guest(vmid=found.id)

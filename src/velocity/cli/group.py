@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from velocity.cli import connection, where
 from velocity.cli.amounts import MEMORY, to_mebibytes
+from velocity.cli.lazy import Group
 from velocity.cli.output import (
     as_json,
     confirm,
@@ -30,7 +31,7 @@ from velocity.sizes import size
 GROUP = click.argument("group_", metavar="GROUP", type=where.TYPE)
 
 
-@click.group()
+@click.group(cls=Group)
 def group() -> None:
     """Groups. GROUP is a path such as team/web, a name if it is unique, or an id (`id:3`)."""
 
@@ -114,7 +115,11 @@ def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
 @click.option("--cpus", metavar="COUNT", help="`none` removes the limit.")
 @click.option("--memory", metavar="SIZE", help=f"{MEMORY} `none` removes the limit.")
 @click.option("--vms", metavar="COUNT", help="`none` removes the limit.")
-@click.option("--forward-ports", metavar="FIRST-LAST", help="Of the host, for its VMs; `none` removes the limit.")
+@click.option(
+    "--forward-ports",
+    metavar="FIRST-LAST",
+    help="Ports of the host that its VMs may forward; `none` removes the limit.",
+)
 @changing
 def quota(
     group_: int, cpus: str | None, memory: str | None, vms: str | None, forward_ports: str | None

@@ -12,6 +12,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, password, resolve
+from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, done, json_option, planning, show_json
 from velocity.cli.plan import changing
 from velocity.cli.waiting import waiting
@@ -36,7 +37,7 @@ IN_GUEST = re.compile(r"(?P<vm>id:\d+|[^/:]+):(?P<path>.+)", re.DOTALL)
 @which
 @json_option
 def guest(vm_: str, group: int | None) -> None:
-    """Show what VM's guest agent tells: its system, addresses, file systems and users."""
+    """Show what VM's guest agent reports: system, addresses, file systems and users."""
     client = connection.connect()
     told = client.show_guest(vmid=resolve.vmid(client, group, vm_))
     if as_json():
@@ -69,7 +70,7 @@ def _facts(told: GuestInfo) -> list[tuple[str, str]]:
 @click.option("--timeout", type=click.IntRange(1, 300), default=30, show_default=True, help="Seconds to wait.")
 @changing
 def exec_(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) -> None:
-    """Run COMMAND inside VM by its guest agent, and exit as it does.
+    """Run COMMAND inside VM by its guest agent, and exit with its status.
 
     What comes from a pipe is its input, up to 512 KiB. No shell reads the words: `vm exec web -- sh -c 'ls *.log'`.
     """
@@ -113,7 +114,7 @@ def _say(stream: IO[str], output: bytes) -> None:
 @GROUP
 @changing
 def cp(source: str, target: str, group: int | None) -> None:
-    """Copy a file into a VM, or out of it: one of SOURCE and TARGET is VM:PATH.
+    """Copy a file into or out of a VM. One of SOURCE and TARGET is VM:PATH.
 
     A local path with a colon is written with a slash before it, as in ./a:b.
     """
@@ -182,7 +183,7 @@ def passwd(vm_: str, group: int | None, user_: str, password_stdin: bool) -> Non
     done(f"the password of {clean(user_)} in {found.label} is set")
 
 
-@click.group("ssh-key")
+@click.group("ssh-key", cls=Group)
 def ssh_key() -> None:
     """SSH keys of users inside VMs."""
 
@@ -193,7 +194,7 @@ def ssh_key() -> None:
 @click.argument("file", type=click.File())
 @changing
 def add(vm_: str, group: int | None, user_: str, file: IO[str]) -> None:
-    """Let the public keys in FILE sign in as USER of VM; `-` is standard input."""
+    """Let the public keys in FILE (`-`: standard input) log in as USER of VM."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     keys = [line for one in file if (line := one.strip()) and not line.startswith("#")]

@@ -28,7 +28,7 @@ TEXTS = {failure.code: failure.text for operation in OPERATIONS for failure in o
 @paged(50)
 @listing
 def history(group: int | None, user: int | None, vm_: str | None, refused: bool, page: Page) -> None:
-    """Show changes and refused requests in a group and those below it, with user, time and address; newest first."""
+    """Show changes and refused requests in a group and all below it, newest first."""
     client = connection.connect()
     vm = None if vm_ is None else resolve.vm(client, group, vm_)
     wanted = ListHistory(

@@ -6,13 +6,14 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve
+from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, json_option, show_json, table, warn
 from velocity.cli.words import clean
 from velocity.contract.hosts import HostPool, HostSummary, UnknownGuest
 from velocity.sizes import size
 
 
-@click.group()
+@click.group(cls=Group)
 def host() -> None:
     """The hosts that run the VMs. HOST is a name, or an id (`id:2`)."""
 

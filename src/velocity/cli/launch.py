@@ -73,7 +73,7 @@ class Wanted:
 @click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait.")
 @GROUP
 @POOL
-@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host that it is to be on, with its disk.")
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host for it and its disk.")
 @changing
 def launch(
     image: str,
@@ -86,7 +86,7 @@ def launch(
     pool: int,
     host: int | None,
 ) -> None:
-    """Make a VM of an image, start it, and wait until one can log in.
+    """Create a VM from an image, start it, and wait until it can be logged in to.
 
     IMAGE is one of `velocity media catalogue`: it is fetched once into the pool, and each VM has a copy of it. Or it is
     a MEDIUM that is there. Called again, it goes on with what it has begun.

@@ -1,15 +1,25 @@
-"""Verbs that are imported when they are called, so that each call is quick."""
+"""Groups of verbs: their help, and verbs that are imported when they are called, so that each call is quick."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 
-class LazyGroup(click.Group):
+class Group(click.Group):
+    """Its help has the whole first sentence of each verb, which click would cut short."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(sys.maxsize)) for name, one in commands if one])
+
+
+class LazyGroup(Group):
     """`verbs` are elsewhere: name -> `module:attribute`. Its help and completion import them all."""
 
     def __init__(self, *args: Any, verbs: Mapping[str, str], **more: Any) -> None:

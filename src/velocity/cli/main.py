@@ -17,7 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("velocity.cli.serve", "Start the server"),
     "service": ("velocity.cli.service", "systemd units: install, uninstall, stop-guests"),
     "doctor": ("velocity.cli.doctor", "Show what this host can do, and how to enable what is missing"),
-    "promote": ("velocity.cli.promote", "Make this machine the server: a node whose server is gone"),
+    "promote": ("velocity.cli.promote", "Make this machine the server, after the server is lost"),
     "demo": ("velocity.cli.demo.command", "Build and boot a small guest, up to its console"),
     "passwd": ("velocity.cli.passwd", "Set a user's password in the data directory, without the server"),
     "db": ("velocity.cli.db", "Export and import the database"),
@@ -25,7 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "logout": ("velocity.cli.account", "End the saved session"),
     "whoami": ("velocity.cli.account", "Show who you are and your permissions"),
     "session": ("velocity.cli.sessions", "Your sessions: list, end"),
-    "user": ("velocity.cli.user", "Users: list, show, create, rm, passwd, grant, revoke"),
+    "user": ("velocity.cli.user", "Users: list, show, create, set, rm, passwd, grant, revoke"),
     "group": ("velocity.cli.group", "Groups: list, show, create, rm, quota"),
     "apply": ("velocity.cli.apply.command", "Change an installation to match a file"),
     "why": ("velocity.cli.why", "Explain why a user may or may not do something"),
@@ -33,18 +33,18 @@ VERBS: dict[str, tuple[str, str]] = {
         "velocity.cli.vm",
         "Virtual machines: create, list, show, set, start, stop, pause, resume, rm, console, screen, log, metrics, ...",
     ),
-    "launch": ("velocity.cli.launch", "Make a VM of an image, and wait until one can log in"),
+    "launch": ("velocity.cli.launch", "Create a VM from an image, and wait until it can be logged in to"),
     "media": (
         "velocity.cli.media",
         "Media: catalogue, fetch, upload, import, create, clone, download, list, rm, ...",
     ),
-    "pool": ("velocity.cli.pool", "Media pools: list, assign, revoke"),
+    "pool": ("velocity.cli.pool", "Media pools: list, show, assign, revoke"),
     "trash": ("velocity.cli.trash", "Deleted objects: list, restore, rm, empty"),
     "history": ("velocity.cli.history", "Changes and refused requests, with user and time"),
     "events": ("velocity.cli.events", "Changes as they happen"),
     "task": ("velocity.cli.task", "Tasks: list, show, wait, cancel"),
-    "host": ("velocity.cli.host", "The host: show"),
-    "node": ("velocity.cli.node", "The hosts: list, show, token, join, serve, set, drain, maintenance, remove"),
+    "host": ("velocity.cli.host", "The hosts' load and memory: show"),
+    "node": ("velocity.cli.node", "The hosts: list, show, token, join, serve, set, drain, fence, remove, ..."),
     "nic": ("velocity.cli.nic", "Host NICs: list"),
     "api": ("velocity.cli.api", "Call any endpoint of the API"),
     "completion": ("velocity.cli.completion", "Print the completion script of a shell"),
@@ -103,7 +103,7 @@ class Velocity(LazyGroup):
 @click.pass_context
 def velocity(context: click.Context, server: str | None, ca: str | None, as_json: bool) -> None:
     """Virtual machines for small teams and homelabs."""
-    context.obj = {"json": as_json}  # the server is asked for where it is needed: `session.connect`
+    context.obj = {"json": as_json}  # commands connect when they need the server: `connection.connect`
 
 
 def main() -> None:

@@ -51,8 +51,10 @@ def media() -> None:
 
 @media.command("list")
 @GROUP
-@click.option("--shared", is_flag=True, help="List the ISOs of the groups above, which its VMs can use read-only.")
-@click.option("--host", type=resolve.HOST, metavar="HOST", help="Only what VMs of that host can have.")
+@click.option(
+    "--shared", is_flag=True, help="List the ISOs of the groups above, which VMs of the group can use read-only."
+)
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="Only media that VMs on this host can use.")
 @paged()
 @listing
 def list_media(group: int | None, shared: bool, host: int | None, page: Page) -> None:
@@ -115,7 +117,7 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
 @paged()
 @listing
 def uploads(group: int | None, page: Page) -> None:
-    """List the uploads under way, into the group and all below it.
+    """List the unfinished uploads into the group and all below it.
 
     What was interrupted waits for a day, and the same command goes on.
     """
@@ -152,7 +154,7 @@ def _complete_uploads(context: click.Context, _parameter: click.Parameter, begun
 @GROUP
 @changing
 def cancel(upload: str, group: int | None) -> None:
-    """End UPLOAD, an upload under way (its name, or its MID: `id:...`), and remove what has come of it."""
+    """End an unfinished UPLOAD, and remove its data. UPLOAD is its name, or its MID (`id:...`)."""
     client = connection.connect()
     uploads = client.list_uploads(gid=where.here(client, group)).uploads
     known = {one.mid: one.name for one in uploads}
@@ -169,7 +171,7 @@ def cancel(upload: str, group: int | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @GROUP
 def download(medium: str, file: Path | None, group: int | None) -> None:
-    """Download MEDIUM to FILE (default: its name, or its id if it is given by id)."""
+    """Download MEDIUM to FILE. The default is its name, or its id if it is given by id."""
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     target = file or Path(found.name.replace("/", "_"))
@@ -182,16 +184,18 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
 @media.command("import")
 @click.argument("source", metavar="FILE|MEDIUM")
 @click.option("--name", help="Its name (default: the source's, without the extension).")
-@click.option("--type", "type_", help="ISO, DISK or any other word (default: by the extension below the packer's).")
+@click.option(
+    "--type", "type_", help="ISO, DISK or any other word (default: by the extension, without that of a packer)."
+)
 @FORMAT
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait: print the task.")
 @GROUP
 @POOL
 @changing
 def import_(
     source: str, name: str | None, type_: str | None, format_: str | None, detach: bool, group: int | None, pool: int
 ) -> None:
-    """Make a disk from an image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA, tar or zip.
+    """Make a disk from an image. Formats: qcow2, VMDK, VDI, VHDX, VHD, raw; also packed, or in an OVA, tar or zip.
 
     A FILE is uploaded first, which makes no medium. Interrupted, the same command goes on. FILE goes before MEDIUM:
     `id:...` is always a medium.
@@ -221,7 +225,7 @@ def import_(
 @click.argument("medium", shell_complete=resolve.complete_media)
 @click.argument("name")
 @click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), help="A different format.")
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait: print the task.")
 @GROUP
 @POOL
 @changing
@@ -238,7 +242,7 @@ def clone(medium: str, name: str, format_: str | None, detach: bool, group: int 
 @click.argument("name")
 @click.option("--size", "size_", required=True, metavar="SIZE", help=SIZE)
 @FORMAT
-@click.option("--type", "type_", default="DISK", show_default=True)
+@click.option("--type", "type_", default="DISK", show_default=True, help="ISO, DISK or any other word.")
 @GROUP
 @POOL
 @changing

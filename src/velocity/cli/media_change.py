@@ -66,7 +66,7 @@ def _facts(client: Client, one: MediumDetails) -> Iterator[tuple[str, object]]:
 @MEDIUM
 @click.option("--name", help="A new name.")
 @click.option("--type", "type_", help="ISO, DISK or any other word.")
-@click.option("--size", "size_", metavar="SIZE", help=f"Let it grow to SIZE, or by +SIZE. {SIZE}")
+@click.option("--size", "size_", metavar="SIZE", help=f"Grow it to SIZE, or by +SIZE. {SIZE}")
 @click.option("--readonly/--writable", default=None, help="Whether VMs may write to it.")
 @GROUP
 @changing
@@ -98,9 +98,9 @@ def set_(
 
 @click.command()
 @MEDIUM
-@click.option("--to", type=where.TYPE, metavar="GROUP", help="Its new group.")
+@click.option("--to", type=where.TYPE, metavar="GROUP", help="The new group.")
 @click.option("--to-pool", type=resolve.POOL, metavar="POOL", help="Its new pool.")
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait: print the task.")
 @GROUP
 @changing
 def move(medium: str, to: int | None, to_pool: int | None, detach: bool, group: int | None) -> None:
@@ -121,7 +121,7 @@ def move(medium: str, to: int | None, to_pool: int | None, detach: bool, group: 
 @click.command()
 @MEDIUM
 @click.argument("format_", metavar="FORMAT", type=click.Choice(["raw", "qcow2"]))
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait: print the task.")
 @GROUP
 @changing
 def convert(medium: str, format_: str, detach: bool, group: int | None) -> None:
@@ -133,11 +133,11 @@ def convert(medium: str, format_: str, detach: bool, group: int | None) -> None:
 
 @click.command()
 @MEDIUM
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait: print the task.")
 @GROUP
 @changing
 def compact(medium: str, detach: bool, group: int | None) -> None:
-    """Write MEDIUM's file anew, without what is zero or freed in it. A VM that writes to it goes on meanwhile."""
+    """Rewrite MEDIUM's file without zeros and freed space. A VM that writes to it goes on meanwhile."""
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     _convert(client, found.id, client.show_medium(mid=found.id).format, detach)

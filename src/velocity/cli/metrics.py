@@ -33,7 +33,7 @@ Values = Sequence[float | None]
 @click.option("--year", "span", flag_value="year", help="The past year, over a day.")
 @json_option
 def metrics(vm_: str, group: int | None, span: Span | None) -> None:
-    """Show what VM used in the past hour: CPU time, memory, disks, network."""
+    """Show VM's use of CPU, memory, disks and network in the past hour."""
     client = connection.connect()
     taken = client.vm_metrics(vmid=resolve.vmid(client, group, vm_), span=span or "hour")
     if as_json():
@@ -95,7 +95,7 @@ def _rate(value: float) -> str:
 @which
 @json_option
 def command(vm_: str, group: int | None) -> None:
-    """Show the command line that VM runs with."""
+    """Show the command line of VM's QEMU."""
     client = connection.connect()
     shown = client.vm_command(vmid=resolve.vmid(client, group, vm_))
     if as_json():

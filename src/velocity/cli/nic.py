@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from velocity.cli import connection
+from velocity.cli.lazy import Group
 from velocity.cli.output import listed, listing
 from velocity.cli.paging import Page, paged
 from velocity.contract.nics import LIST, ListNics
 
 
-@click.group()
+@click.group(cls=Group)
 def nic() -> None:
     """Host NICs that virtual machines can be bridged to."""
 

@@ -27,11 +27,13 @@ from velocity.node.joining import BadAnswer, Draft
 
 @click.command()
 @click.argument("token", required=False)
-@click.option("--name", metavar="NAME", help="How the host is called (default: this machine's name).")
-@click.option("--address", metavar="HOST:PORT", help="Where the server finds this machine (default: found out).")
+@click.option("--name", metavar="NAME", help="The host's name (default: this machine's).")
+@click.option(
+    "--address", metavar="HOST:PORT", help="The address by which the server reaches this machine (default: detected)."
+)
 @click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings file (TOML).")
 @click.option("--former-server", "former", is_flag=True, help="This machine was the server: set its database aside.")
-@click.option("--serve", "serves", is_flag=True, help="Go on as `velocity node serve`.")
+@click.option("--serve", "serves", is_flag=True, help="Then serve, as `velocity node serve` does.")
 def join(
     token: str | None, name: str | None, address: str | None, file: Path | None, former: bool, serves: bool
 ) -> None:

@@ -27,7 +27,7 @@ YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @YES
 @changing
 def confirm_dead(host: int, yes: bool) -> None:
-    """Say that a host which does not answer is off and runs nothing: its VMs can be started elsewhere then.
+    """Confirm that a HOST that does not answer is off. Its VMs can then be started elsewhere.
 
     If it does run VMs, they are ended when it answers again; until then, they may run twice, and destroy their disks.
     """
@@ -64,19 +64,19 @@ def _type_name(now: NodeInfo) -> None:
     "options",
     multiple=True,
     metavar="NAME[=VALUE]",
-    help="Of the agent, such as ip=192.0.2.9; of NAME alone, the value is asked for.",
+    help="An option of the agent, such as ip=192.0.2.9; for NAME alone, its value is asked for.",
 )
 @click.option("--test", is_flag=True, help="Ask the agent whether the machine is on.")
 @click.option("--remove", is_flag=True, help="Forget the agent and its options.")
-@click.option("--now", is_flag=True, help="Power the machine off. Its VMs can be started elsewhere then.")
+@click.option("--now", is_flag=True, help="Power the machine off; its VMs can then be started elsewhere.")
 @YES
 @changing
 def fence(
     host: int, agent: str | None, options: tuple[str, ...], test: bool, remove: bool, now: bool, yes: bool
 ) -> None:
-    """Show or set how a host is powered off when it is lost, test that, or do it.
+    """Show, set, test or use the way to power HOST off when it is lost.
 
-    A host that has an agent, and VMs with --ha restart, is powered off by itself when it is silent for `fence_after`
+    A host with an agent and VMs with --ha restart is powered off automatically when it is silent for `fence_after`
     seconds.
     """
     if sum((agent is not None, test, remove, now)) > 1:

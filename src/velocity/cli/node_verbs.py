@@ -50,7 +50,7 @@ def list_nodes(page: Page) -> None:
 @NODE
 @json_option
 def show(host: int) -> None:
-    """Show a host as the server knows it."""
+    """Show HOST as the server knows it."""
     now = connection.connect().show_node(host=host)
     if as_json():
         show_json(now)
@@ -126,11 +126,13 @@ def _until(at: int) -> str:
 
 
 @click.command()
-@click.option("--again", "host", metavar="HOST", help="For a host that is known and is to join again.")
-@click.option("--url", "urls", multiple=True, metavar="URL", help="Where the other machine finds this server.")
+@click.option("--again", "host", metavar="HOST", help="For this known host, to join again.")
+@click.option(
+    "--url", "urls", multiple=True, metavar="URL", help="The address by which the other machine reaches this server."
+)
 @changing
 def token(host: str | None, urls: tuple[str, ...]) -> None:
-    """Make a token, with which one machine becomes a host within an hour: `velocity node join` takes it there."""
+    """Make a token by which one machine can join within an hour (`velocity node join`)."""
     client = connection.connect()
     known = UNSET if host is None else resolve.host(client, host)
     answer = client.make_node_token(host=known, urls=list(urls) or UNSET)
@@ -145,15 +147,13 @@ def token(host: str | None, urls: tuple[str, ...]) -> None:
 
 @click.command("set")
 @NODE
-@click.option("--name", metavar="NAME", help="Another name.")
-@click.option("--address", metavar="HOST:PORT", help="Where the server finds it.")
+@click.option("--name", metavar="NAME", help="A new name.")
+@click.option("--address", metavar="HOST:PORT", help="The address by which the server reaches it.")
 @click.option("--keeps-copy/--no-keeps-copy", "copy", default=None, help="Whether it keeps a copy of the database.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; `KEY=` removes it.")
 @changing
 def set_(host: int, name: str | None, address: str | None, copy: bool | None, labels: tuple[str, ...]) -> None:
-    """Change a host's name, address or labels, or whether it keeps a copy of the server's database. What is not given
-    stays.
-    """
+    """Change HOST. Settings that are not given stay."""
     client = connection.connect()
     client.set_node(
         host=host,
@@ -177,10 +177,10 @@ def _labels(now: dict[str, str], given: tuple[str, ...]) -> dict[str, str]:
 @click.command()
 @NODE
 @click.option("--move", is_flag=True, help="Move its VMs to other hosts, two at a time, running or not.")
-@click.option("--detach", is_flag=True, help="With --move: do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="With --move: do not wait, print the task.")
 @changing
 def drain(host: int, move: bool, detach: bool) -> None:
-    """Let no new VMs come to a host; those that are there run on, or move away."""
+    """Place no more VMs on HOST. Those that are there keep running, or move away with --move."""
     if detach and not move:
         raise click.UsageError("--detach goes with --move")
     client = connection.connect()
@@ -195,7 +195,7 @@ def drain(host: int, move: bool, detach: bool) -> None:
 @NODE
 @changing
 def maintenance(host: int) -> None:
-    """Let a host start no VMs, its own neither; those that run there run on."""
+    """Start no more VMs on HOST, not even its own. Those that run keep running."""
     client = connection.connect()
     client.set_node(host=host, duty="maintenance")
     done(f"{resolve.host_label(client, host)} starts no VMs; `{program()} node activate` lets it")
@@ -205,7 +205,7 @@ def maintenance(host: int) -> None:
 @NODE
 @changing
 def activate(host: int) -> None:
-    """End the draining or the maintenance of a host."""
+    """End the draining or maintenance of HOST."""
     client = connection.connect()
     client.set_node(host=host, duty="active")
     done(f"{resolve.host_label(client, host)} takes and starts VMs")
@@ -215,7 +215,7 @@ def activate(host: int) -> None:
 @NODE
 @changing
 def remove(host: int) -> None:
-    """Remove a host that has no VMs. Its certificate is worth nothing from then on."""
+    """Remove HOST, which must have no VMs. Its certificate becomes invalid."""
     client = connection.connect()
     label = resolve.host_label(client, host)
     client.remove_node(host=host)

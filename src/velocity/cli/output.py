@@ -172,7 +172,7 @@ def listing(command: Function) -> Function:
         click.get_current_context().meta.update(told)
         return command(*args, **kwargs)
 
-    wrapped = click.option("--no-headings", is_flag=True, help="Only the lines, without the columns' names.")(wrapped)
+    wrapped = click.option("--no-headings", is_flag=True, help="Leave out the column names.")(wrapped)
     wrapped = click.option("--columns", metavar="COLUMN,...", help="Only these columns, in this order.")(wrapped)
     wrapped = click.option("--match", metavar="TEXT", help="Only lines that contain TEXT.")(wrapped)
     wrapped = click.option("--sort", metavar="COLUMN", help="Sort by this column.")(wrapped)

@@ -75,8 +75,8 @@ def paged(limit: int | None = None) -> Callable[[Function], Function]:
                 click.get_current_context().meta[NEXT] = before is not None
             return command(*args, page=page, **kwargs)
 
-        words = f"At most so many, 1 to {PAGE:,}, newest (greatest id) first."
-        wrapped = click.option("--before", metavar="ID", help="Only those with a lesser id: the next page.")(wrapped)
+        words = "At most N, newest (greatest id) first."
+        wrapped = click.option("--before", metavar="ID", help="Only ids below this one: the next page.")(wrapped)
         wrapped = click.option(
             "--limit",
             type=click.IntRange(1, PAGE),

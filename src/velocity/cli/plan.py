@@ -41,9 +41,7 @@ def changing(command: Function) -> Function:
         _show(plans)
         return None
 
-    option = click.option(
-        "--plan", is_flag=True, help="Change nothing: show what would be done, and what it would use."
-    )
+    option = click.option("--plan", is_flag=True, help="Change nothing: show what would be done and taken.")
     return json_option(option(wrapped))  # type: ignore[return-value]
 
 

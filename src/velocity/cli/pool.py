@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
 from velocity.cli.amounts import SIZE, to_quota
+from velocity.cli.lazy import Group
 from velocity.cli.output import SizeCell, as_json, done, listed, listing, warn
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
@@ -19,7 +20,7 @@ POOL = click.argument("pool", metavar="POOL", type=resolve.POOL)
 OF = click.argument("group", metavar="GROUP", type=where.TYPE)
 
 
-@click.group()
+@click.group(cls=Group)
 def pool() -> None:
     """Media pools. POOL is a name, or an id (`id:1`)."""
 
@@ -68,12 +69,12 @@ def _hosts(one: PoolInfo) -> str:
 @pool.command()
 @POOL
 @OF
-@click.option("--quota", metavar="SIZE", help=f"{SIZE} `none`: no limit of its own.")
-@click.option("--write/--no-write", default=None, help="Whether its VMs may write to media in the pool.")
-@click.option("--manage/--no-manage", default=None, help="Whether it may create and upload media in the pool.")
+@click.option("--quota", metavar="SIZE", help=f"{SIZE} `none` removes the limit.")
+@click.option("--write/--no-write", default=None, help="Whether VMs of GROUP may write to media in the pool.")
+@click.option("--manage/--no-manage", default=None, help="Whether GROUP may create and upload media in the pool.")
 @changing
 def assign(pool: int, group: int, quota: str | None, write: bool | None, manage: bool | None) -> None:
-    """Assign POOL to GROUP, or change its assignment. What is not given stays; at first it is `none` and no."""
+    """Assign POOL to GROUP, or change its assignment. Options that are not given stay (at first: none and no)."""
     client = connection.connect()
     now = None
     if quota is None or write is None or manage is None:

@@ -45,7 +45,7 @@ class ShownPool(Struct, frozen=True, omit_defaults=True):
 @GROUP
 @json_option
 def show(pool: int, group: int | None) -> None:
-    """Show POOL: how it is on each host, its room, its media, and what a group may do there and by whom."""
+    """Show POOL: its state on each host, its space and media, and what a group may do there."""
     client = connection.connect()
     gid = where.here(client, group)
     use = _use(client, gid, pool)

@@ -26,9 +26,9 @@ from velocity.node.identity import NodeIdentity
 
 @click.command()
 @click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings file (TOML).")
-@click.option("--as", "named", metavar="HOST", help="A host that is gone, in whose place this machine is.")
-@click.option("--force", is_flag=True, help="Although a server answers where this node's was.")
-@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--as", "named", metavar="HOST", help="Take the place of this host, which is gone.")
+@click.option("--force", is_flag=True, help="Promote even though a server answers at the former address.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def promote(file: Path | None, named: str | None, force: bool, yes: bool) -> None:
     """Make this machine the server.
 

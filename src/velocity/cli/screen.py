@@ -71,7 +71,7 @@ def screen(vm_: str, group: int | None, display: str | None, output: Path | None
 )
 @json_option
 def log(vm_: str, group: int | None, size: str) -> None:
-    """Print the end of VM's serial console output, also when it is STOPPED."""
+    """Print the end of VM's serial output, also of a VM that is STOPPED."""
     client = connection.connect()
     answer = client.read_log(vmid=resolve.vmid(client, group, vm_), bytes=to_bytes(size))
     if as_json():
@@ -89,7 +89,7 @@ def log(vm_: str, group: int | None, size: str) -> None:
 @click.argument("text")
 @listing
 def find(text: str) -> None:
-    """Find TEXT on the screens of the running VMs that you may interact with."""
+    """Find TEXT on screens. Only those of running VMs that you may interact with are searched."""
     client = connection.connect()
     answer = client.search_screens(text=text)
     names = resolve.vm_names(client) if answer.hits else {}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from velocity.cli.lazy import Group
 from velocity.cli.stop_guests import stop_guests
 from velocity.config import ConfigError, PoolSetting, Settings, is_setting, load
 from velocity.hypervisor.qemu import nat_host
@@ -135,7 +136,7 @@ After=network-online.target local-fs.target remote-fs.target
 """
 
 
-@click.group()
+@click.group(cls=Group)
 def service() -> None:
     """The server as a systemd service."""
 
@@ -146,7 +147,7 @@ service.add_command(stop_guests)
 @service.command()
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The settings file.")
 @click.option("--user", is_flag=True, help="For this account only, without root.")
-@click.option("--node", is_flag=True, help="Of a node (`velocity node serve`), in the place of a server.")
+@click.option("--node", is_flag=True, help="For a node (`velocity node serve`) instead of a server.")
 @click.option("--timeout", type=int, default=90, show_default=True, help="Seconds that guests have to shut down.")
 @click.option("--print", "only_print", is_flag=True, help="Print the units, and write nothing.")
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The directory for the units.")

@@ -7,13 +7,14 @@ import time
 import click
 
 from velocity.cli.connection import connect
+from velocity.cli.lazy import Group
 from velocity.cli.output import done, listed, listing
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.contract.sessions import LIST, ListSessions
 
 
-@click.group()
+@click.group(cls=Group)
 def session() -> None:
     """Your sessions. SID is the id of a session."""
 

@@ -30,9 +30,9 @@ TRY = 2.0
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @which
-@click.option("--user", metavar="NAME", help="Log in as this user (default: the one that cloud-init was told).")
+@click.option("--user", metavar="NAME", help="Log in as this user (default: the one set for cloud-init).")
 @click.option("-i", "--identity", type=click.Path(dir_okay=False), metavar="FILE", help="The private key to use.")
-@click.option("--new-key", is_flag=True, help="Forget the key that the guest had: it was made a new instance.")
+@click.option("--new-key", is_flag=True, help="Accept a new host key of the guest, as after `--new-instance`.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(
     vm_: str, group: int | None, user: str | None, identity: str | None, new_key: bool, command: tuple[str, ...]

@@ -46,10 +46,10 @@ ANSWER = 5.0
     help="Seconds until guests that are still running are ended.",
 )
 def stop_guests(timeout: float) -> None:
-    """Press the power button of every guest, the youngest first, and wait; end those that do not hear it.
+    """Shut down every guest, the youngest first. Those that do not react are ended.
 
-    The guests of this host's own server, as its settings tell it, whatever server one is signed in to. Where none runs,
-    the guests are asked directly; those of a node (`velocity node serve`) when that has ended.
+    They are those of the server in this host's settings, whatever server you are signed in to. If it does not run, the
+    guests are asked directly; a node's guests once the node has ended.
     """
     settings = _settings()
     end = time.monotonic() + timeout

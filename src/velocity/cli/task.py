@@ -7,6 +7,7 @@ import time
 import click
 
 from velocity.cli import connection, progress, resolve, where
+from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
@@ -20,7 +21,7 @@ LOOK = 0.2
 TASK = click.argument("tid", metavar="TASK", type=resolve.TASK)
 
 
-@click.group()
+@click.group(cls=Group)
 def task() -> None:
     """Tasks: fetches, imports, clones, moves, emptying the trash. TASK is the name of what it is about, or `id:4`."""
 

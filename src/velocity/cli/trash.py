@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 from msgspec import UNSET
 
 from velocity.cli import connection, naming, resolve, where
+from velocity.cli.lazy import Group
 from velocity.cli.naming import Named
 from velocity.cli.output import NameNotFound, SizeCell, as_json, confirm, done, listed, listing, planning, show_json
 from velocity.cli.paging import Page, paged
@@ -29,7 +30,7 @@ def _complete(context: click.Context, _parameter: click.Parameter, begun: str) -
 ITEM = click.argument("item", metavar="ITEM", shell_complete=_complete)
 
 
-@click.group()
+@click.group(cls=Group)
 def trash() -> None:
     """Deleted objects, which can be restored. ITEM is a name if it is unique, or a number of `trash list` (`id:4`)."""
 
@@ -60,10 +61,10 @@ def list_trash(page: Page) -> None:
 
 @trash.command()
 @ITEM
-@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host for a VM whose own is no more.")
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host for a VM whose own host is gone.")
 @changing
 def restore(item: str, host: int | None) -> None:
-    """Restore ITEM with its id; it counts against its quotas again."""
+    """Restore ITEM under its former id; it counts against quotas again."""
     client = connection.connect()
     answer = client.restore(trid=_find(client, item).trid, host=UNSET if host is None else host)
     if as_json():
@@ -85,10 +86,10 @@ def rm(item: str) -> None:
 
 @trash.command()
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait: print the task.")
 @changing
 def empty(yes: bool, detach: bool) -> None:
-    """Remove everything that you see in the trash permanently. It goes on by itself: `task cancel` ends it."""
+    """Remove everything that you see in the trash permanently. The server does it as a task: `task cancel` ends it."""
     client = connection.connect()
     items = client.list_trash().items
     if items and not yes and not planning():

@@ -6,6 +6,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, hints, password, resolve, where
+from velocity.cli.lazy import Group
 from velocity.cli.output import (
     SETS,
     AmbiguousName,
@@ -41,7 +42,7 @@ WHOM = click.argument("whom", metavar="USER", shell_complete=resolve.USER.shell_
 NAMES = [one.value for one in Permission]
 
 
-@click.group()
+@click.group(cls=Group)
 def user() -> None:
     """Users. USER is a name, or a uid (`id:3`); PERMISSION is one such as `vm.view`, or a set: viewer, operator, maker,
     admin."""
@@ -95,7 +96,7 @@ def create(name: str, group: int | None, password_stdin: bool) -> None:
 @click.option("--group", type=where.TYPE, required=True, metavar="GROUP", help="The new home group.")
 @changing
 def set_user(user_: int, group: int) -> None:
-    """Change the home group of USER, which decides who may set the password and remove the user."""
+    """Change the home group of USER. Whoever may remove users there controls the account."""
     client = connection.connect()
     client.change_user(uid=user_, gid=group)
     done(f"the home group of {resolve.who(client, user_)} is {where.path(client, group)}")

@@ -163,7 +163,7 @@ def resume(vm_: str, group: int | None) -> None:
 @click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
 @changing
 def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
-    """Press VM's power button and wait until it is STOPPED."""
+    """Press VM's power button, and wait until VM is STOPPED."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     state = client.set_vm_state(vmid=found.id, state="STOPPED", force=force)
@@ -183,7 +183,7 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
 @changing
 @choosing
 def restart(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
-    """Press VM's power button, and start it again once it is STOPPED."""
+    """Press VM's power button, and start VM again once it is STOPPED."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     state = client.restart_vm(vmid=found.id, force=force)

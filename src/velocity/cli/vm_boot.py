@@ -27,9 +27,9 @@ SETUP, NORMAL, NIC = "setup", "normal", "nic:"
 @click.argument("what", metavar="setup|normal|nic:ID|MEDIUM")
 @changing
 def next_boot(vm_: str, group: int | None, what: str) -> None:
-    """Choose what VM's next start does, once: show the firmware's setup, or try a NIC or a medium of it first.
+    """Choose what VM's next start does: show the firmware's setup, or try a NIC or a medium first.
 
-    `normal`: nothing of that.
+    It applies once; `normal` cancels it.
     """
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
@@ -54,8 +54,8 @@ def choosing(command: Function) -> Function:
                 _choose(client, group, resolve.vm(client, group, vm_).id, first if first is not None else SETUP)
         return command(*args, vm_=vm_, group=group, **kwargs)
 
-    setup = click.option("--firmware-setup", is_flag=True, help="Show the firmware's setup, this once.")
-    first = click.option("--first", metavar="MEDIUM|nic:ID", help="Try this medium or NIC of it first, this once.")
+    setup = click.option("--firmware-setup", is_flag=True, help="Show the firmware's setup at this start.")
+    first = click.option("--first", metavar="MEDIUM|nic:ID", help="Try this medium or NIC first at this start.")
     return setup(first(wrapped))  # type: ignore[return-value]
 
 

@@ -23,7 +23,7 @@ from velocity.contract.cloud_init import CloudInit
 @click.command()
 @click.argument("name")
 @creating
-@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host that it is to be on (default: the best).")
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The host for it (default: the best).")
 @GROUP
 @changing
 def create(name: str, written: Mapping[str, Any], host: int | None, group: int | None) -> None:
@@ -46,13 +46,13 @@ def create(name: str, written: Mapping[str, Any], host: int | None, group: int |
 @click.option(
     "--firmware",
     type=click.Choice(["host"]),
-    help="Take this host's firmware build. Boot entries stay, unless its layout is another.",
+    help="Use this host's firmware build. Boot entries stay unless its layout differs.",
 )
-@click.option("--machine", type=click.Choice(["latest"]), help="Take the newest machine type of this host's QEMU.")
-@click.option("--hardware", metavar="latest|NAME", help="Take the newest profile of devices, or the one of that name.")
-@click.option("--no-cloud-init", "nothing", is_flag=True, help="Take away all that is set for cloud-init.")
+@click.option("--machine", type=click.Choice(["latest"]), help="Use the newest machine type of this host's QEMU.")
+@click.option("--hardware", metavar="latest|NAME", help="Use the newest hardware version, or the one of that name.")
+@click.option("--no-cloud-init", "nothing", is_flag=True, help="Remove all settings for cloud-init.")
 @click.option(
-    "--new-instance", is_flag=True, help="Let cloud-init configure the guest anew, as a new one, at its next start."
+    "--new-instance", is_flag=True, help="Have cloud-init configure the guest as a new instance at its next start."
 )
 @changing
 def set_(
@@ -100,7 +100,7 @@ def _said(wanted: CloudInit | None) -> dict[str, Any]:
 @click.option("--host", type=resolve.HOST, metavar="HOST", help="The clone's host (default: beside VM, if it can be).")
 @click.option("--leave", multiple=True, metavar="MEDIUM", help="A medium that the clone does not have; repeatable.")
 @click.option("--fresh-firmware", is_flag=True, help="Do not copy the firmware variables, such as boot entries.")
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait: print the task.")
 @changing
 def clone(
     vm_: str,
@@ -113,7 +113,7 @@ def clone(
     fresh_firmware: bool,
     detach: bool,
 ) -> None:
-    """Make the VM NAME of VM, which is stopped: with copies of the disks that it writes to; other media are shared."""
+    """Clone VM, which is stopped, as NAME. The disks that it writes to are copied, other media are shared."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     gid = client.show_vm(vmid=found.id).gid if found.gid is None else found.gid

@@ -16,10 +16,10 @@ from velocity.contract.machines import Nic, VmInfo
 @click.command()
 @which
 @click.argument("link", type=click.Choice(["up", "down"]))
-@click.option("--nic", type=int, metavar="ID", help="Which one, if it has several (`vm show`).")
+@click.option("--nic", type=int, metavar="ID", help="The id of the NIC, if VM has several (`vm show`).")
 @changing
 def link(vm_: str, group: int | None, link: str, nic: int | None) -> None:
-    """Plug the cable of a NIC of VM in, or pull it out; at once, and so from then on."""
+    """Plug in or pull out the cable of a NIC of VM. It stays so over the next start."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     info = client.show_vm(vmid=found.id)

@@ -16,11 +16,11 @@ from velocity.client import Client
 
 @click.command()
 @which
-@click.option("--to", type=where.TYPE, metavar="GROUP", help="Its new group.")
-@click.option("--host", type=resolve.HOST, metavar="HOST", help="Its new host.")
-@click.option("--leave-disks", is_flag=True, help="With --to: its disks stay in the group that they are in.")
-@click.option("--pool", type=resolve.POOL, metavar="POOL", help="With --host: the pool there for its media.")
-@click.option("--detach", is_flag=True, help="With --host: do not wait until it is done: print the task.")
+@click.option("--to", type=where.TYPE, metavar="GROUP", help="The new group.")
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The new host.")
+@click.option("--leave-disks", is_flag=True, help="With --to: leave the disks in their group.")
+@click.option("--pool", type=resolve.POOL, metavar="POOL", help="With --host: the pool for its media there.")
+@click.option("--detach", is_flag=True, help="With --host: do not wait, print the task.")
 @changing
 def move(
     vm_: str,
@@ -31,9 +31,9 @@ def move(
     pool: int | None,
     detach: bool,
 ) -> None:
-    """Move VM to another group, with its disks, or to another host, with the media of its host; running or not.
+    """Move VM to another group or host, with its disks, running or not.
 
-    Its disks are the media of its group that are attached writable. To another host it moves as a task.
+    Its disks are the media of its group that are attached writable. A move to another host is a task.
     """
     if (to is None) == (host is None):
         raise click.UsageError("name either its new group (--to) or its new host (--host)")
@@ -67,7 +67,7 @@ def _move_to_group(client: Client, vmid: int, label: str, gid: int, leave_disks:
 @which
 @json_option
 def hosts(vm_: str, group: int | None) -> None:
-    """List the hosts that VM could move to, and what the others lack for it."""
+    """List the hosts that VM could move to, and what the others lack."""
     client = connection.connect()
     answer = client.list_vm_targets(vmid=resolve.vm(client, group, vm_).id)
     if as_json():

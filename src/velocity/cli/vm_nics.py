@@ -7,6 +7,7 @@ import click
 from velocity.cli import connection, resolve
 from velocity.cli.altered import tell
 from velocity.cli.attachments import MediaScope
+from velocity.cli.lazy import Group
 from velocity.cli.plan import changing
 from velocity.cli.vm_link import kept
 from velocity.cli.vm_settings import to_nic
@@ -14,9 +15,9 @@ from velocity.cli.which import which
 from velocity.cli.words import clean
 
 
-@click.group()
+@click.group(cls=Group)
 def nic() -> None:
-    """NICs of a VM: one is added and removed at once, where a VM that runs can take it and let go of it."""
+    """NICs of a VM. If the VM runs, they are added and removed at once if it can do so."""
 
 
 @nic.command()
@@ -24,7 +25,7 @@ def nic() -> None:
 @click.argument("kind", metavar="nat|bridge:NIC[:OPTION]...")
 @changing
 def add(vm_: str, group: int | None, kind: str) -> None:
-    """Give VM another NIC. OPTION is one of those of `vm set --nic`."""
+    """Add a NIC to VM. OPTION is as in `vm set --nic`."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     vm = client.show_vm(vmid=found.id)
@@ -39,7 +40,7 @@ def add(vm_: str, group: int | None, kind: str) -> None:
 @click.argument("number", metavar="ID", type=int)
 @changing
 def remove(vm_: str, group: int | None, number: int) -> None:
-    """Take the NIC with that id, of `vm show`, out of VM."""
+    """Remove from VM the NIC with this ID (`vm show`)."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     vm = client.show_vm(vmid=found.id)

@@ -48,7 +48,7 @@ def creating(command: Function) -> Function:
 def launching(command: Function) -> Function:
     """The options of `launch`: those of `vm create` but for the media; a NIC that has a network is there by itself."""
     offered = {word.name: (word.option, word.create) for word in WORDS if word.field not in ("media", "rosetta")}
-    offered["nics"] = ("--nic", {**_NIC, "help": f"A NIC; {_NIC_WORDS}.", "default": ("nat",), "show_default": True})
+    offered["nics"] = ("--nic", {**_NIC, "help": f"A NIC. {_NIC_WORDS}.", "default": ("nat",), "show_default": True})
     return _options(command, offered | cloud_init.OPTIONS)
 
 
@@ -182,27 +182,27 @@ _NIC_FORM = re.compile(
 
 _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
 _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:OPTION]..."}
-_MEDIA_WORDS = f"OPTION is one of {attachments.KNOWN}"
+_MEDIA_WORDS = "`vm attach --help` lists the OPTIONs"
 _DRIVE: Options = {"multiple": True, "type": click.Choice(["usb", "virtio"])}
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
 _NIC_WORDS = (
-    "Behind it, :link=down unplugs its cable, :boot=N has the firmware boot from the network as the Nth thing, and "
-    ":mac=ADDRESS chooses its MAC address"
+    "Suffixes: :link=down pulls its cable, :boot=N makes it the Nth in the boot order, :mac=ADDRESS sets its MAC "
+    "address"
 )
 _FORWARD: Options = {"multiple": True, "metavar": "[ADDRESS:]PORT:PORT[/udp]"}
-_FORWARD_WORDS = "First the host's port, as in 2222:22; with ADDRESS, only on that address of the host"
+_FORWARD_WORDS = "The host's port comes first, as in 2222:22; with ADDRESS, only on that address of the host"
 INPUTS = ("virtio", "ps2", "usb")
-_INPUT = "Keyboard and pointer; `usb` for Windows and what else has no virtio driver."
-_CPU = "What its CPUs can: best, host, or a model of QEMU's that this host can give."
-_MAX_CPUS = "CPUs that it can be given while it runs; 0: no more than at its start."
-_MAX_MEMORY = "Memory that it can be given while it runs; 0: no more than at its start."
+_INPUT = "Keyboard and pointer; `usb` for Windows and other systems without virtio drivers."
+_CPU = "The CPU model: best, host, or one of QEMU's that this host supports."
+_MAX_CPUS = "The most CPUs while it runs; 0: as many as at its start."
+_MAX_MEMORY = "The most memory while it runs; 0: as much as at its start."
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
-_BALLOON = "Memory that the guest frees goes back to the host (hardware 2 and newer)."
+_BALLOON = "Return memory that the guest frees to the host (hardware 2 and newer)."
 
-_SPREAD = "VMs of the group with the same word are placed on different hosts, as far as there are enough."
-_HA = "restart: start it again when its process or its host failed; elsewhere once that is confirmed dead."
+_SPREAD = "Place VMs of the group with the same word on different hosts, as far as there are enough."
+_HA = "restart: start it again when its process or its host fails (elsewhere once the host is confirmed dead)."
 _HOST_LABEL: Options = {"metavar": "NAME[=VALUE]", "multiple": True}
-_HOST_LABELS = "A label that its host must have when it is placed"
+_HOST_LABELS = "A label that its host must have"
 _SOURCES = {
     AddressSource.LEASE: "from NAT",
     AddressSource.NEIGHBOUR: "heard by the host",
@@ -214,8 +214,8 @@ WORDS = (
         field="cpus",
         name="cpus",
         option="--cpus",
-        create={"type": int, "default": 1, "show_default": True},
-        alter={"type": int},
+        create={"type": int, "default": 1, "show_default": True, "help": "Its CPUs."},
+        alter={"type": int, "help": "Its CPUs."},
         label="cpus",
         show=lambda _, cpus: [str(cpus)],
     ),
@@ -282,8 +282,11 @@ WORDS = (
         field="nics",
         name="nics",
         option="--nic",
-        create={**_NIC, "help": f"A NIC; of the host by its identifier or id. {_NIC_WORDS}."},
-        alter={**_NIC, "help": f"The NICs; `none` for none. {_NIC_WORDS}, and :id=N says which one it is (`vm show`)."},
+        create={**_NIC, "help": f"A NIC; a host NIC by its identifier or id. {_NIC_WORDS}."},
+        alter={
+            **_NIC,
+            "help": f"The NICs; `none` for none. {_NIC_WORDS}, :id=N keeps that NIC (`vm show`).",
+        },
         read=lambda place, texts: [to_nic(place, text) for text in texts],
         label="nic",
         show=lambda _, nics: [
@@ -302,8 +305,8 @@ WORDS = (
         field="forwards",
         name="forwards",
         option="--forward",
-        create={**_FORWARD, "help": f"A port of the host that leads to it; {_FORWARD_WORDS}."},
-        alter={**_FORWARD, "help": f"The ports of the host that lead to it; `none` for none. {_FORWARD_WORDS}."},
+        create={**_FORWARD, "help": f"A port of the host to forward to it. {_FORWARD_WORDS}."},
+        alter={**_FORWARD, "help": f"The ports of the host to forward to it; `none` for none. {_FORWARD_WORDS}."},
         read=lambda _, texts: [to_forward(text) for text in texts],
         label="forward",
         show=lambda _, forwards: [forward_text(one) for one in forwards],
@@ -340,7 +343,7 @@ WORDS = (
         field="rosetta",
         name="rosetta",
         option="--rosetta",
-        create={"is_flag": True, "help": "Request the translation layer, on hosts that have one."},
+        create={"is_flag": True, "help": "Request the translation layer on hosts that have one."},
         alter=None,
     ),
     Word(
@@ -366,7 +369,7 @@ WORDS = (
         name="spread",
         option="--spread",
         create={"metavar": "WORD", "default": "", "help": _SPREAD},
-        alter={"metavar": "WORD", "help": f"{_SPREAD} An empty one ends that."},
+        alter={"metavar": "WORD", "help": f"{_SPREAD} An empty word ends that."},
         label="spread",
         show=lambda _, word: [word] if word else [],
     ),

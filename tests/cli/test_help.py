@@ -1,0 +1,43 @@
+"""The help of every command, as it stands in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from velocity.cli.main import velocity
+
+WIDTH = 80
+
+
+def every_command(context: click.Context) -> Iterator[click.Context]:
+    """The command, and all below it."""
+    yield context
+    command = context.command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from every_command(click.Context(below, parent=context, info_name=name))
+
+
+def spread(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.holds("CLI-480")
+def test_every_command_and_option_has_help_that_fits_and_is_not_cut() -> None:
+    for context in every_command(click.Context(velocity, info_name="velocity", terminal_width=WIDTH)):
+        help_, path = context.command.get_help(context), context.command_path
+        assert max(map(len, help_.splitlines())) <= WIDTH, path
+        options = [one for one in context.command.get_params(context) if isinstance(one, click.Option)]
+        assert [one.opts for one in options if not one.hidden and not one.help] == [], path
+        assert context.command.help, path
+        if isinstance(context.command, click.Group) and context.parent is not None:
+            for name in context.command.list_commands(context):
+                below = context.command.get_command(context, name)
+                assert below is not None and below.help is not None
+                first = spread(below.help.partition("\n\n")[0]).partition(". ")[0].removesuffix(".")
+                assert f"{name} {first}" in spread(help_), (path, name)
