@@ -87,3 +87,29 @@ def test_files_that_the_documents_name_are_there() -> None:
     }
     assert len(named) > 60
     assert named - there == set()
+
+
+CALLED = re.compile(r"`(?:\w+\.)*(\w+)\(\)`|\.py: (?:\w+\.)*(\w+)`")
+
+
+def called(text: str) -> set[str]:
+    """The functions and classes that a document names as such: `foo()`, and `file.py: Name`."""
+    return {one for pair in CALLED.findall(text) for one in pair if one}
+
+
+def test_what_the_documents_call_is_there() -> None:
+    root = Path(velocity.__file__).parents[2]
+    documents = [*root.glob("*.md"), *root.glob("docs/**/*.md")]
+    named = set().union(*(called(file.read_text()) for file in documents if file.name != "CHANGELOG.md"))
+    words = {word for file in sources() for word in re.findall(r"\w+", file.read_text())}
+    assert len(named) > 10
+    assert named - words == set()
+    assert called("`plan.ends()` and `access/lasting.py: WhileAllowed`") == {"ends", "WhileAllowed"}
+
+
+def test_every_room_has_its_place_in_the_architecture() -> None:
+    root = Path(velocity.__file__).parent
+    text = (root.parents[1] / "docs" / "architecture.md").read_text().partition("## The rooms")[2]
+    listed = [one for row in re.findall(r"^\| (`.*?) \|", text, re.M) for one in re.findall(r"`([\w.]+)`", row)]
+    rooms = {file.name for file in root.iterdir() if file.is_dir() or file.suffix == ".py"}
+    assert sorted(listed) == sorted(rooms - {"__init__.py", "__main__.py", "__pycache__"})
