@@ -1,4 +1,4 @@
-"""What comes into a keeper's inbox, and how it is answered."""
+"""The items of a keeper's inbox, and how they are answered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StateRequest:
-    """A request: the cause it is, where its answer goes, and the context that it was made in."""
+    """A request for a state, the future for its answer, and the context in which it was made."""
 
     cause: Cause
     answer: asyncio.Future[State]
@@ -26,7 +26,7 @@ class StateRequest:
 
 @dataclass(frozen=True)
 class StopRetry:
-    """The run has not ended although that was asked for. It is of no request."""
+    """A stop whose run has not ended yet. It belongs to no request."""
 
     epoch: int
     context: Context = field(default_factory=Context)
@@ -34,7 +34,7 @@ class StopRetry:
 
 @dataclass(frozen=True)
 class ExclusiveWork:
-    """Work that nothing else of this VM may come between, where its result goes, and the context that it is of."""
+    """Work that excludes all other work on the VM, the future for its result, and its context."""
 
     work: Callable[[], Coroutine[Any, Any, Any]]
     answer: asyncio.Future[Any]
@@ -45,7 +45,7 @@ InboxItem = StateRequest | StopRetry | ExclusiveWork
 
 
 async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T]) -> None:
-    """Do the work, if its sender may still have it done, and answer it. To be awaited in the sender's context."""
+    """Do the work if its sender still has the right, and set the answer. Runs in the sender's context."""
     try:
         check_admitted()
         result = await work
@@ -53,18 +53,18 @@ async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T]
         work.close()
         if not answer.done():
             answer.set_exception(error)
-            answer.exception()  # whoever asked may be gone: that is no fault
+            answer.exception()  # marks it as retrieved: the sender may be gone
     else:
         if not answer.done():
             answer.set_result(result)
 
 
 def unawaited() -> asyncio.Future[State]:
-    """The answer to an item that nobody waits for."""
+    """The answer of an item that nobody waits for."""
     return asyncio.get_running_loop().create_future()
 
 
 def looked_at(task: asyncio.Task[State]) -> None:
-    """Whoever asked may be gone: that is no fault."""
+    """Mark a task's exception as retrieved: the sender may be gone."""
     if not task.cancelled():
         task.exception()

@@ -1,7 +1,7 @@
-"""The keeper of one VM: what was last asked for, what was last observed, and the only hand that moves it.
+"""The keeper of one VM: serves its requests, and alone changes its state.
 
-Requests are served one at a time, in order; a forced stop overtakes them. What a call brought about is told by facts:
-that it has returned is a hint only. A keeper has no task while nothing is asked of it.
+Requests are served one at a time, in order; a forced stop overtakes them. The effect of a call to the hypervisor is
+known by facts only: its return is no more than a hint. A keeper has no task while nothing is asked of it.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ log = logging.getLogger(__name__)
 
 START_DEADLINE = 60.0
 EMERGENCY = 1.0
-"""Seconds that a forced stop gives the database to take a note of it first."""
+"""Seconds that a forced stop waits for the database to store it first."""
 
 T = TypeVar("T")
 
 
 class Keeper(Life):
-    """One VM."""
+    """Serves the requests for one VM."""
 
     __slots__ = ("_inbox", "_killing", "_overtaken", "_presses", "_pump", "_timer", "starting")
 
     def __init__(self, context: KeeperContext, machine: Machine, progress: RunRecord) -> None:
         super().__init__(context, machine, progress)
         self.starting = False
-        """A start begins, although it is not written down yet: its media count as written to."""
+        """A start has begun and is not stored yet: its media count as being written to."""
         self._inbox: deque[InboxItem] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[State] | None = None
         self._overtaken = False
-        """A forced stop came while a start was being prepared, or a graceful one written down."""
+        """A forced stop came while a start was being prepared or a graceful stop was being stored."""
         self._timer: asyncio.TimerHandle | None = None
         self._presses = 0
 
@@ -68,7 +68,7 @@ class Keeper(Life):
     # Requests
 
     async def request_state(self, cause: Cause) -> State:
-        """Serve a request and return the state that it led to. Raises `Refused`."""
+        """Serve a request, and return the state that it leads to. Raises `Refused`."""
         if cause is Cause.ASK_KILL:
             return await self._kill()
         answer: asyncio.Future[State] = asyncio.get_running_loop().create_future()
@@ -76,30 +76,30 @@ class Keeper(Life):
         return await answer
 
     async def restart(self, *, force: bool) -> State:
-        """Stop it, then start it again, whoever waits for that; the state is the one on the way. Raises `Refused`."""
+        """Stop the VM, then start it again, also if nobody waits. Returns the state so far. Raises `Refused`."""
         return await (self._kill(restarts=True) if force else self.request_state(Cause.ASK_RESTART))
 
     async def start_again(self) -> None:
-        """The second half of a restart; what refuses it is told as the reason why the VM is STOPPED."""
+        """The second half of a restart. If it is refused, the VM stays STOPPED with that reason."""
         await self.alone(self._start_again)
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do something with the VM that no other request comes between."""
+        """Do work with the VM while no other request of it is served."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enqueue(ExclusiveWork(work, answer, copy_context()))
         return await answer
 
     def retire(self) -> None:
-        """The VM is removed: nothing happens any more."""
+        """The VM is removed: do nothing more."""
         self._silence()
 
     async def close(self, seconds: float) -> None:
-        """The server ends: what is not written down yet has so many seconds."""
+        """The server ends: give what is not stored yet so many seconds."""
         self._silence()
         await self._record.close(seconds)
 
     async def settle(self) -> None:
-        """Returns when nothing is being asked of it, nor written down. What is silent may stay so."""
+        """Return when nothing is being done or stored. A VM that does not answer may stay so."""
         while tasks := [one for one in (self._pump, self._killing) if one is not None]:
             await asyncio.wait(tasks)
         await self._record.written(MOMENT)
@@ -110,7 +110,7 @@ class Keeper(Life):
             self._serve_next()
 
     def _serve_next(self) -> None:
-        """In the context of its sender."""
+        """Serve the next item in the context of its sender."""
         item = self._inbox.popleft()
         self._pump = asyncio.get_running_loop().create_task(self._serve(item), context=item.context)
 
@@ -128,7 +128,7 @@ class Keeper(Life):
             self._pump = None
             if self._inbox:
                 self._serve_next()
-        Context().run(self._go_on)  # what follows is of no request
+        Context().run(self._go_on)  # what follows belongs to no request
 
     async def _request(self, cause: Cause) -> State:
         of_runs = cause in (Cause.ASK_RESTART, Cause.ASK_RESET)
@@ -154,7 +154,7 @@ class Keeper(Life):
         return await self._told(work(cause))
 
     async def _told(self, work: Coroutine[Any, Any, None]) -> State:
-        """Do it; the state is what the facts say then. Raises `Refused`."""
+        """Await the work, and return the state that the facts then say. Raises `Refused`."""
         try:
             await work
             if self.state not in STEADY and (self.state is not State.STOPPING or self.progress.forced):
@@ -213,7 +213,7 @@ class Keeper(Life):
             raise
         except (HypervisorError, Refused) as error:
             stopped = self._overtaken or self.progress.forced
-            self.progress = replace(self.progress, boots=chosen)  # nothing has started: it is for the next one
+            self.progress = replace(self.progress, boots=chosen)  # nothing has started: the choice stays for the next
             self._end(None if stopped else Reason(cause="start-failed", message=str(error), since=self._now()))
             self._check_not_overtaken()
             raise
@@ -223,7 +223,7 @@ class Keeper(Life):
         self.progress = replace(self.progress, wanted=State.PAUSED)
         number = await self.context.hypervisor.pause(self.who, deadline=CALL_DEADLINE)
         await self.context.observer.reached(number)
-        self._record.note()  # after it is done: what was asked for, the process itself tells after a crash
+        self._record.note()  # only now: after a crash, the process itself shows what was asked for
 
     async def _resume(self, cause: Cause) -> None:
         self._move(cause)
@@ -234,14 +234,14 @@ class Keeper(Life):
         self.context.resumed(self)
 
     async def _reset(self, _cause: Cause) -> None:
-        """It boots again, in the same run. One that a user has paused stays so; any other runs, whatever it did."""
+        """Boot the guest again in the same run. If a user has paused it, it stays paused; otherwise it runs."""
         number = await self.context.hypervisor.reset(self.who, deadline=CALL_DEADLINE)
         await self.context.observer.reached(number)
         if self.observed is Fact.HELD and self.progress.wanted is not State.PAUSED:
             await self._resume(Cause.ASK_RUN)
 
     async def _stop(self, cause: Cause) -> None:
-        """Press its power button. It is written down first: what is cut short is gone on with."""
+        """Press the power button. The stop is stored first, so that an interrupted one is continued."""
         asked = replace(
             self.progress,
             wanted=State.STOPPED,
@@ -252,7 +252,7 @@ class Keeper(Life):
         )
         self._overtaken = False
         await self._record.write(asked)
-        if self.state is State.STOPPED or self.progress.forced:  # it has ended meanwhile, or a forced stop came
+        if self.state is State.STOPPED or self.progress.forced:  # meanwhile it ended, or a forced stop came
             if not self._overtaken:
                 self.progress = replace(self.progress, restarts=asked.restarts)
             self._record.note()
@@ -266,7 +266,7 @@ class Keeper(Life):
             await self._press_power_button()
 
     async def _press_power_button(self) -> None:
-        """Press the power button, and again later: a guest that still boots does not hear it."""
+        """Press the power button, and again later: a guest that is still booting ignores it."""
         self._again_later()
         if self.observed is Fact.PAUSED:
             number = await self.context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
@@ -308,7 +308,7 @@ class Keeper(Life):
     # The forced stop
 
     async def _kill(self, *, restarts: bool = False) -> State:
-        """End it now, whatever else is asked of it; nothing that waits is done any more."""
+        """End the run now, and refuse all requests that wait."""
         self._check_there(runs=restarts and not self.progress.restarts)
         if self.state is not State.STOPPED:
             for do in ("kill", "start") if restarts else ("kill",):
@@ -336,7 +336,7 @@ class Keeper(Life):
         if self._killing is None:
             since = self.progress.stopping_since or self._now()
             self.progress = replace(self.progress, wanted=State.STOPPED, stopping_since=since, reason=None, forced=True)
-            self._move(Cause.ASK_KILL)  # at once: that it runs, heard in between, is no end of a restart
+            self._move(Cause.ASK_KILL)  # at once: a fact meanwhile that it runs does not end a restart
             self._record.note()
             self._killing = asyncio.get_running_loop().create_task(self._bring_to_its_end(), context=Context())
             self._killing.add_done_callback(looked_at)
@@ -344,7 +344,7 @@ class Keeper(Life):
 
     async def _bring_to_its_end(self) -> State:
         try:
-            # if it can be: this needs no database, but what is to be started again
+            # a forced stop does not need the database; a restart does, so that it continues after a crash
             await self._record.written(CALL_DEADLINE if self.progress.restarts else EMERGENCY)
             return await self._told(self._end_now())
         finally:
@@ -359,7 +359,7 @@ class Keeper(Life):
         await self.context.observer.reached(number)
 
     def _go_on(self) -> None:
-        """What was asked for and was cut short goes on, once a fact says where it stands."""
+        """Continue what was interrupted, once a fact says how the run stands."""
         if self.state is not State.STOPPING:
             self._silence()
         if self.doubtful or self.retired or self.busy:

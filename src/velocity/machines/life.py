@@ -1,6 +1,6 @@
-"""What is known of one VM's life: what was last asked for, what was last observed, and how fresh that is.
+"""The state of one VM: what was last requested, what was last observed, and how current that is.
 
-Facts come from the host's observer and are taken at once. The states follow `states.TRANSITIONS` alone.
+Facts come from the host's observer and are applied at once. States change by `states.TRANSITIONS` alone.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from velocity.machines.states import Cause, after
 log = logging.getLogger(__name__)
 
 MOMENT = 2.0
-"""Seconds that an answer waits for the fact that tells how its request ended."""
+"""Seconds that a response waits for the fact that says how its request ended."""
 BROKEN = frozenset({FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.DISK_ERROR, FactCause.INTERNAL_ERROR})
 LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.STOPPED: State.STOPPING}
-"""What was wanted of a run whose end is not known -> the state that is shown until a fact comes."""
+"""The state last requested of a run -> the state that is shown until a fact comes."""
 
 
 async def _nothing(_machine: Machine, _host: HostId) -> None:
-    """It is there already."""
+    """Everything is there already."""
 
 
 @dataclass(frozen=True)
 class KeeperContext:
     """What every keeper works with.
 
-    `prepare` builds the specification of a start, and refuses one that cannot be; `alter` sees to it that the run
-    of a keeper becomes what it is to be; `begin_writing` is told of each start and what it may write to, `ended` of
-    each run's end, `changed` of whatever is shown of a VM, `pressed` of each press of its power button, before it, and
-    `resumed` when it goes on after a pause. `dead` says whether a host is confirmed dead, `over` why a run is over by
-    that, and `place` where a VM is started: where it is, or elsewhere if that host is dead; `bring` has there what is
-    kept for it, and `rehome` has it there.
+    `prepare` builds the specification of a start, or refuses it; `alter` changes the run of a keeper to its present
+    settings. Notifications: `begin_writing` before a start, with the media that it may write to; `ended` after a run;
+    `changed` when anything shown of a VM changes; `pressed` before each press of its power button; `resumed` after a
+    pause. `dead` says whether a host is confirmed dead, `over` why a run ended by that, and `place` on which host a VM
+    is started: its own, or another one if that is dead. `bring` copies there what is kept for the VM, and `rehome`
+    moves the keeper there.
     """
 
     host: HostId
@@ -71,7 +71,7 @@ class KeeperContext:
 
 
 class Life:
-    """The state of one VM, moved by facts. Its `Keeper` adds what is asked of it."""
+    """The state of one VM, changed by facts. Its `Keeper` adds the requests."""
 
     __slots__ = (
         "_known",
@@ -98,27 +98,27 @@ class Life:
         self.progress = progress
         self.state = State.STOPPED if progress.run is None else LAST_KNOWN[progress.wanted]
         self.observed: Fact | None = None
-        """What the host has told last."""
+        """The host's last fact."""
         self.retired = False
-        """It is being removed, or is: nothing that is asked of it is done any more."""
+        """It is removed, or is being removed: requests are not served any more."""
         self.unreachable_since: int | None = None
-        """It, or its host, has not answered since: the state is the last that was known."""
+        """Since when it or its host has not answered: the state is the last known one."""
         self.written = None if progress.run is None else rules.written_by(progress.run)
-        """The media that its run was given to write to; None: not known, an older version started it."""
+        """The media that its run may write to; None: unknown, as an older version started it."""
         self.waits: dict[str, str] = {}
-        """Why a change of a field waits for the next start, as far as that is known."""
+        """Field -> why its change waits for the next start, as far as known."""
         self.stale = progress.run is not None and bool(rules.waiting(machine.spec, progress.run))
-        """Its run is to be asked to be what it is to be: its devices are others, or a server before has asked."""
+        """Its run may differ from its settings: its devices changed, or an earlier server left a change unfinished."""
         self.mirroring: set[UUID] = set()
-        """The disks of its run that are being copied, and looked after by whoever does so."""
+        """The disks of its run that a task of this server is copying."""
         self.passage = Passage(self)
         self.tries = 0
-        """How often in a row it was not known whether its run has become so."""
+        """How many changes of its run in a row had an unknown outcome."""
         self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
         self.number = 0
-        """Of the last fact of its host that was taken."""
+        """The number of the last fact that was applied."""
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()
-        """To be set by the fact that is waited for; None: none is."""
+        """Set by the next fact, while one is waited for; None: the state is known."""
 
     @property
     def who(self) -> Incarnation:
@@ -126,17 +126,17 @@ class Life:
 
     @property
     def gid(self) -> int:
-        """The group that it is of."""
+        """Its group."""
         return self.machine.gid
 
     @property
     def doubtful(self) -> bool:
-        """No fact has come since it did not answer."""
+        """It did not answer, and no fact has come since."""
         return self._known is not None
 
     @property
     def ended(self) -> bool:
-        """Nothing of it runs, for a fact says so: it may be deleted, and its media are free."""
+        """A fact says that nothing of it runs: it may be deleted, and its media are free."""
         return self.state is State.STOPPED and not self.doubtful
 
     @property
@@ -146,14 +146,14 @@ class Life:
 
     @property
     def lives(self) -> bool:
-        """It is believed to run, or to be about to."""
+        """It runs or is about to, as far as known."""
         return self.state is not State.STOPPED
 
     def apply_fact(self, news: FactReport) -> None:
-        """Take a fact, if it is newer than what is known. It wins over whatever was kept or thought."""
+        """Apply a fact that is newer than the last one. It takes precedence over anything stored or assumed."""
         if self.retired or news.number <= self.number or news.who.epoch < self.progress.epoch:
             return
-        if news.who.epoch > self.progress.epoch:  # the database is an older one
+        if news.who.epoch > self.progress.epoch:  # the database was restored from an older copy
             log.warning("vm %d: run %d was not known", self.machine.vmid, news.who.epoch)
             self.progress = RunRecord(epoch=news.who.epoch, wanted=State.RUNNING)
             self.written = None
@@ -179,7 +179,7 @@ class Life:
 
     @property
     def unsettled(self) -> bool:
-        """Its run is to be asked whether it is what it is to be."""
+        """Its run may differ from its settings, and can be changed now."""
         run = self.progress.run
         if self.retired or self.doubtful or self.passage.moving is not None:
             return False
@@ -188,7 +188,7 @@ class Life:
         return self.stale or run.coming is not UNSET or bool(left_mirrors(self))
 
     def anew(self) -> None:
-        """The numbers of facts begin anew, as the host was lost."""
+        """The host was lost: its facts are numbered from the beginning again."""
         self.number = 0
 
     def host_lost(self) -> None:
@@ -203,7 +203,7 @@ class Life:
         self._changed()
 
     def tell_reason(self, cause: str, message: str, *, halted: bool = False) -> None:
-        """Say why it stands as it does, where no fact does; `halted`: one that runs stands still."""
+        """Give a reason for its state that no fact gives; `halted`: a running guest stands still."""
         if halted and self.state is State.RUNNING:
             self._move(Cause.HALTED)
         had = self.progress.reason
@@ -213,7 +213,7 @@ class Life:
 
     def _hear_the_end(self, news: FactReport) -> None:
         if self.state is State.STOPPED and self.progress.run is None:
-            self._record.note()  # told again: it was not acknowledged
+            self._record.note()  # reported again, as it was not acknowledged
             return
         asked = self.state is State.STOPPING
         if news.fact is Fact.ABSENT:
@@ -238,7 +238,7 @@ class Life:
             progress = replace(progress, stopping_since=None, restarts=False)
         waits = self.observed is Fact.HELD and progress.wanted is State.RUNNING
         if news.why is FactCause.ASKED and progress.wanted is not State.STOPPED and not waits and not self.busy:
-            progress = replace(progress, wanted=self.state)  # a crash, or silence, came before it was written
+            progress = replace(progress, wanted=self.state)  # a crash, or silence, came before it was stored
         if progress != self.progress:
             self.progress = progress
             self._record.note()
@@ -266,19 +266,19 @@ class Life:
         self._changed()
 
     async def revise(self, **wishes: Any) -> None:
-        """Fields of its `RunRecord`: written down first. Raises `Refused`."""
+        """Change fields of its `RunRecord`; they are stored first. Raises `Refused`."""
         before = self.progress
         await self._record.write(replace(before, **wishes))
-        if self.progress is not before:  # a fact came meanwhile, and holds
+        if self.progress is not before:  # a fact came meanwhile, and takes precedence
             self._record.note()
         self.progress = replace(self.progress, **wishes)
         self._changed()
 
     def _go_on(self) -> None:
-        """What was asked for and was cut short goes on, once a fact says where it stands."""
+        """Continue what was interrupted, once a fact says how the run stands."""
 
     async def _find_out(self) -> None:
-        """Wait a moment for the fact that says how it stands; it is asked for until it comes."""
+        """Wait up to `MOMENT` for the next fact; the observer asks until it comes."""
         self.mark_unknown()
         known = self._known
         if known is not None:
@@ -289,9 +289,9 @@ class Life:
                 self.mark_unknown(silent=True)
 
     def mark_unknown(self, *, silent: bool = False) -> None:
-        """What is known of it may not hold: it is looked at until a fact comes. `silent`: it does not answer.
+        """Its state may be outdated: the observer asks until a fact comes. `silent`: it does not answer.
 
-        Of one whose host was confirmed dead, it is known that it is over.
+        If its host was confirmed dead, its run is over.
         """
         if (over := self.context.over(self)) is not None:
             self._declare_over(over)
@@ -304,7 +304,7 @@ class Life:
         self.context.observer.look(self)
 
     def _declare_over(self, reason: Reason) -> None:
-        """Nobody waits for a fact of it."""
+        """Its host is dead: no fact will come."""
         if self.progress.run is not None or self.state is not State.STOPPED:
             stays = self.progress.requested is not State.STOPPED
             self._end(reason if stays else None)
@@ -343,6 +343,6 @@ class Life:
 
 
 def left_mirrors(vm: Life) -> list[UUID]:
-    """The disks that were being copied, as nobody knows which of the two files the run has."""
+    """The disks of interrupted copies: the run may have either of two files."""
     run = vm.progress.run
     return [] if run is None else [mid for mid in run.mirrored if mid not in vm.mirroring]

@@ -58,11 +58,11 @@ class FactConsumer(Protocol):
 
     @property
     def doubtful(self) -> bool:
-        """No fact has come since it did not answer."""
+        """It did not answer, and no fact has come since."""
 
     @property
     def lives(self) -> bool:
-        """It is believed to run, or to be about to."""
+        """It runs or is about to, as far as known."""
 
     @property
     def busy(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is kept of one VM's life: written behind what is done, again and again until it is written."""
+"""Stores the progress of one VM in the background, and tries again until it is stored."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from velocity.machines.rules import CALL_DEADLINE, RunRecord
 log = logging.getLogger(__name__)
 
 RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds until a note that could not be written is tried again; then the last."""
+"""Seconds between tries to store; the last one repeats."""
 
 
 class Record:
-    """The note of one VM's progress. `progress` and `who` say what it is now: only the latest is written."""
+    """Stores one VM's progress. `progress` and `who` return the present ones: only the latest is stored."""
 
     __slots__ = ("_changed", "_hypervisor", "_progress", "_store", "_vmid", "_who", "_writing")
 
@@ -40,27 +40,27 @@ class Record:
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, progress: RunRecord) -> None:
-        """Write what is about to be done. Raises `Refused`, and then it must not be done."""
+        """Store what is about to be done. Raises `Refused`, and then it must not be done."""
         try:
             await self._store.keep_progress(self._vmid, progress)
         except Exception:
-            self.note()  # whatever has been written: what holds is what it was
+            self.note()  # whatever was stored: the former progress holds
             raise
 
     def note(self) -> None:
-        """Write the latest, without being waited for."""
+        """Store the latest in the background."""
         self._changed = True
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
 
     async def written(self, seconds: float) -> bool:
-        """Whether the latest is written within so many seconds; else it is written later."""
+        """Whether the latest is stored within so many seconds; otherwise it will be later."""
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=seconds)
         return self._writing is None
 
     async def close(self, seconds: float) -> None:
-        """Give it so many seconds more; what is not written then, the host tells the server that comes next."""
+        """Wait so many seconds; of what is not stored then, the host will tell the next server."""
         if not await self.written(seconds) and self._writing is not None:
             log.error("vm %d: its state cannot be written to the database", self._vmid)
             self._writing.cancel()
@@ -89,7 +89,7 @@ class Record:
             self._writing = None
 
     async def _acknowledge(self, who: Incarnation) -> None:
-        """The end is written down. A host that does not hear it reports the end again."""
+        """Tell the host that the end is stored. A host that misses this reports the end again."""
         try:
             await self._hypervisor.acknowledge(who, deadline=CALL_DEADLINE)
         except HypervisorError as error:
