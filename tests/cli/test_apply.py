@@ -167,11 +167,15 @@ def test_a_medium_moves_to_the_pool_that_the_file_says_and_is_converted(tmp_path
         assert "nothing to do" in host.ok("apply", both)
 
 
+@pytest.mark.holds("CLI-422")
 def test_what_takes_effect_at_the_next_start_is_told(host: Host, tmp_path: Path) -> None:
     text = '[[vms]]\nname = "web"\nmemory = "64M"\nstate = "RUNNING"\n'
     host.ok("apply", written(tmp_path, text), "--yes")
     file = written(tmp_path, text + "cpus = 2\n")
-    host.ok("apply", file, "--yes")
+    planned = host.run("apply", file, "--plan")
+    assert "cpus would change at its next start only (more CPUs" in planned.stderr, planned.stderr
+    done = host.run("apply", file, "--yes")
+    assert "at its next start: cpus (more CPUs" in done.stderr
     waits = host.run("apply", file)
     assert waits.exit_code == 0 and "cpus take effect at its next start" in waits.stderr
 

@@ -85,3 +85,60 @@ def test_of_two_vms_of_one_name_none_is_moved_and_no_table_moves_one_twice(host:
     twice = host.run("apply", written(tmp_path, '[[groups]]\npath = "a"\n[[groups]]\npath = "b"\n' + text), "--yes")
     assert "moves the VM site from test to two groups" in str(twice.exception)
     assert [one["name"] for one in json.loads(host.ok("group", "list", "--json"))["groups"]] == ["root", "test"]
+
+
+MEDIA = """
+[[groups]]
+path = "live"
+pools = [{ pool = 1, write = true, manage = true }]
+[[media]]
+name = "sys"
+group = "live"
+moved-from = "test"
+size = "2M"
+readonly = true
+[[vms]]
+name = "site"
+group = "live"
+memory = "64M"
+media = ["sys:ro"]
+"""
+
+
+def media_of(host: Host, group: str) -> dict[str, tuple[int, bool]]:
+    media = json.loads(host.ok("media", "list", "--group", group, "--json"))["media"]
+    return {one["name"]: (one["size"] >> 20, one["readonly"]) for one in media}
+
+
+@pytest.mark.holds("CLI-422")
+def test_a_medium_moves_to_the_group_that_the_file_says(host: Host, tmp_path: Path) -> None:
+    host.ok("group", "create", "test")
+    host.ok("pool", "assign", "id:1", "test", "--write", "--manage")
+    host.ok("media", "create", "sys", "--size", "1M", "--group", "test")
+    mid = json.loads(host.ok("media", "show", "sys", "--group", "test", "--json"))["mid"]
+    file = written(tmp_path, MEDIA)
+    assert json.loads(host.ok("apply", file, "--plan", "--json"))["steps"] == [
+        "create group live", "assign pool 1 to live", "change medium sys in live: group live, size 2M, read-only",
+        "create VM site in live",
+    ]  # fmt: skip
+    host.ok("apply", file, "--yes")
+    assert media_of(host, "live") == {"sys": (2, True)} and media_of(host, "test") == {}
+    assert json.loads(host.ok("media", "show", "sys", "--group", "live", "--json"))["mid"] == mid
+    assert "nothing to do" in host.ok("apply", file)
+    host.ok("media", "create", "sys", "--size", "1M", "--group", "test")
+    told = host.run("apply", file, "--yes")
+    assert "nothing to do" in told.stdout and "another one in test, which stays there" in told.stderr
+    host.ok("apply", written(tmp_path, MEDIA.replace("readonly = true", "readonly = false")), "--yes")
+    assert media_of(host, "live") == {"sys": (2, False)}
+
+
+@pytest.mark.holds("CLI-422")
+def test_no_file_moves_one_medium_twice(host: Host, tmp_path: Path) -> None:
+    host.ok("media", "create", "sys", "--size", "1M")
+    text = "".join(
+        f'[[groups]]\npath = "{one}"\n[[media]]\nname = "sys"\nsize = "1M"\ngroup = "{one}"\nmoved-from = "/"\n'
+        for one in ("a", "b")
+    )
+    twice = host.run("apply", written(tmp_path, text), "--yes")
+    assert "moves the medium sys from / to two groups" in str(twice.exception)
+    assert set(media_of(host, "/")) == {"sys"}

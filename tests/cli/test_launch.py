@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -26,9 +28,10 @@ from tests.host import Host, hosting
 from tests.patience import PATIENCE
 from velocity.cli import ssh
 from velocity.client import Client
+from velocity.config import NicSetting
 from velocity.contract.vm_settings import Forward
 from velocity.hypervisor.fake import FACTS, FakeHypervisor
-from velocity.hypervisor.port import HardwareProfile
+from velocity.hypervisor.port import HardwareProfile, NicAddress
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7kZ0qS me@here"
 BRIDGED = dataclasses.replace(
@@ -210,6 +213,30 @@ def test_without_an_address_the_console_is_named(tmp_path: Path) -> None:
         assert refused.exit_code == 1 and "velocity vm console" in refused.stderr
         host.ok("vm", "stop", "web", "--force")
         assert "velocity vm start" in host.run("vm", "ssh", "web").stderr
+
+
+@pytest.mark.holds("CLI-420")
+def test_a_bridged_address_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "LOOK", 0.01)
+    with hosting(tmp_path / "data", nics=[NicSetting(nicid=5, identifier="br0", description="office")]) as host:
+        host.ok("media", "create", "disk", "--size", "1M")
+        words = ("launch", "disk", "--name", "web", "--memory", "64M", "--nic", "bridge:br0", "--user", "ann")
+        said = host.run(*words, "--timeout", "0.05")
+        assert said.exit_code == 0 and "no address of VM web is known" in said.stderr
+        assert "guest agent" in said.stderr and "--forward" not in said.stderr, "which a bridged NIC has no use for"
+        refused = host.run("vm", "ssh", "web", "--timeout", "0.05")
+        assert refused.exit_code == 1 and "guest agent" in refused.stderr
+        (machine,) = host.hypervisor.runs
+        with Client(host.url, authkey=host.key) as client, ThreadPoolExecutor() as waits:
+            target = waits.submit(lambda: ssh.awaited(client, client.show_vm(vmid=1), PATIENCE)[1])
+            with pytest.raises(TimeoutError):
+                target.result(0.1)
+            host.hypervisor.hosts.heard = [NicAddress(machine, 1, "192.0.2.7")]
+            look = host.app.services.addresses.look()
+            asyncio.run_coroutine_threadsafe(look, host.loop).result(PATIENCE)
+            assert target.result(PATIENCE) == ssh.Target("192.0.2.7")
+        said = host.run(*words, "--no-wait")
+        assert "ssh ann@192.0.2.7" in said.stdout
 
 
 @pytest.mark.holds("CLI-36")

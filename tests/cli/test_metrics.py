@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
-from tests.host import Host
-from velocity.cli.host import duration
+from tests.host import Host, hosting
+from tests.metrics.times import Hands
+from velocity.cli.amounts import duration
 from velocity.cli.metrics import sparkline
 from velocity.hypervisor.port import Traffic
 
@@ -42,6 +46,22 @@ def test_the_metrics_of_a_vm(host: Host) -> None:
     assert json.loads(host.ok("vm", "metrics", "vm", "--json"))["cpu"] == [None, 10, 100, 10]
     assert json.loads(host.ok("vm", "metrics", "vm", "--day", "--json"))["interval"] == 120
     assert host.run("vm", "metrics", "nobody").exit_code == 4
+
+
+@pytest.mark.holds("CLI-421")
+def test_how_long_vms_run_is_listed_and_shown(tmp_path: Path) -> None:
+    columns = ("vm", "list", "--columns", "name,uptime", "--no-headings")
+    with hosting(tmp_path / "data", hands=Hands(time.time())) as host:
+        for name in ("idle", "vm"):
+            host.ok("vm", "create", name, "--memory", "64M")
+        assert host.ok(*columns).split() == ["idle", "vm"]
+        host.ok("vm", "start", "vm")
+        (run,) = host.hypervisor.runs.values()
+        assert run.usage is not None
+        run.usage = replace(run.usage, age=7300.0)
+        host.look()
+        assert [line.split(None, 1) for line in host.ok(*columns).splitlines()] == [["idle"], ["vm", "2 h 1 min"]]
+        assert "2 h 1 min" in host.ok("vm", "show", "vm") and "up for" not in host.ok("vm", "show", "idle")
 
 
 def test_sparklines_show_gaps_and_fit() -> None:

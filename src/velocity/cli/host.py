@@ -6,6 +6,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve
+from velocity.cli.amounts import duration
 from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, json_option, show_json, table, warn
 from velocity.cli.words import clean
@@ -70,10 +71,3 @@ def unknown(guest: UnknownGuest) -> str:
         f"the guest {guest.uuid} is running, but belongs to no VM here, as after restoring an older database: "
         "`velocity doctor` on the host names its process"
     )
-
-
-def duration(seconds: int) -> str:
-    """For people, in the two units that matter."""
-    days, rest = divmod(seconds, 86_400)
-    hours, rest = divmod(rest, 3600)
-    return f"{days} d {hours} h" if days else f"{hours} h {rest // 60} min"

@@ -254,9 +254,9 @@ def _task(client: Client, tid: int) -> UUID:
 
 def _end(client: Client, vmid: int, seconds: float | None) -> None:
     """Wait for ssh, and say how to log in."""
-    info = _led(client, client.show_vm(vmid=vmid))
-    target = login.target(client, info)
-    if target is not None and seconds is not None and not login.answers(target, seconds):
+    end = time.monotonic() + (seconds or 0)
+    info, target = login.awaited(client, _led(client, client.show_vm(vmid=vmid)), seconds or 0)
+    if target is not None and seconds is not None and not login.answers(target, end - time.monotonic()):
         raise click.ClickException(
             f"VM {clean(info.name)} runs, and ssh has not answered at {target} within {seconds:.0f} s: see its "
             f"console, `{program()} vm log id:{vmid}`"

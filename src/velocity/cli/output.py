@@ -14,6 +14,7 @@ import click
 import msgspec
 from msgspec import Struct, UnsetType
 
+from velocity.cli.amounts import duration
 from velocity.cli.table import table as table
 from velocity.cli.words import clean
 from velocity.client import ApiError, ClientError, Unreachable, Untrusted
@@ -146,6 +147,13 @@ class SizeCell(int):
 
     def __str__(self) -> str:
         return size(self)
+
+
+class UptimeCell(int):
+    """Seconds that read as a time and are sorted as a number."""
+
+    def __str__(self) -> str:
+        return duration(self)
 
 
 def warn(messages: Iterable[str | UnsetType]) -> None:

@@ -19,13 +19,15 @@ from velocity.cli.which import which
 from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.contract.machines import State, VmInfo
-from velocity.contract.vm_settings import NatKind
+from velocity.contract.vm_settings import NatKind, NicType
 
 PORT = 22
 FORWARDED = 22
 """The guest's port to which a port of the host leads that is used."""
 TRY = 2.0
 """Seconds for one try to connect, and at most between two."""
+LOOK = 1.0
+"""Seconds between two looks for an address."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -33,9 +35,16 @@ TRY = 2.0
 @click.option("--user", metavar="NAME", help="Log in as this user (default: the one set for cloud-init).")
 @click.option("-i", "--identity", type=click.Path(dir_okay=False), metavar="FILE", help="The private key to use.")
 @click.option("--new-key", is_flag=True, help="Accept a new host key of the guest, as after `--new-instance`.")
+@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait for a bridged address.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(
-    vm_: str, group: int | None, user: str | None, identity: str | None, new_key: bool, command: tuple[str, ...]
+    vm_: str,
+    group: int | None,
+    user: str | None,
+    identity: str | None,
+    new_key: bool,
+    timeout: float,
+    command: tuple[str, ...],
 ) -> None:
     """Log in to VM by ssh; with COMMAND, run that there.
 
@@ -44,8 +53,7 @@ def ssh(
     other VM is ever given.
     """
     client = connection.connect()
-    info = client.show_vm(vmid=resolve.vmid(client, group, vm_))
-    found = target(client, info)
+    info, found = awaited(client, client.show_vm(vmid=resolve.vmid(client, group, vm_)), timeout)
     if found is None:
         raise click.ClickException(unreachable(info))
     if shutil.which("ssh") is None:
@@ -110,6 +118,24 @@ def target(client: Client, info: VmInfo) -> Target | None:
     return None if own is None else Target(own)
 
 
+def awaited(client: Client, info: VmInfo, seconds: float) -> tuple[VmInfo, Target | None]:
+    """Where ssh reaches it, as it is then. A bridged address is waited for: it is known once the guest has spoken."""
+    end, found = time.monotonic() + seconds, target(client, info)
+    if found is not None or not _may_tell(info):
+        return info, found
+    with waiting(f"waiting until an address of VM {clean(info.name)} is known"):
+        while found is None and _may_tell(info) and time.monotonic() < end:
+            time.sleep(LOOK)
+            info = client.show_vm(vmid=info.vmid)
+            found = target(client, info)
+    return info, found
+
+
+def _may_tell(info: VmInfo) -> bool:
+    """Whether an address may be known later that is not now."""
+    return info.state is State.RUNNING and any(nic.type == NicType.BRIDGE.value for nic in info.nics)
+
+
 def is_here(client: Client) -> bool:
     """Whether the server, and so the VM, is on this machine, as far as its name says."""
     host = urlsplit(client.server).hostname or ""
@@ -129,6 +155,11 @@ def unreachable(info: VmInfo) -> str:
         return f"VM {name} has no NIC: `{program()} vm set id:{info.vmid} --nic nat`, then start it"
     if info.state is State.STOPPED:
         return f"VM {name} is STOPPED: `{program()} vm start id:{info.vmid}`"
+    if all(nic.type == NicType.BRIDGE.value for nic in info.nics):
+        return (
+            f"no address of VM {name} is known: its guest agent, which tells it, does not answer, and the host heard of"
+            f" none; log in on its console: `{program()} vm console id:{info.vmid}`"
+        )
     return (
         f"no address of VM {name} is known: the host gives addresses to NAT NICs only where the server runs as root; "
         f"have a port of the host lead to it, `{program()} vm set id:{info.vmid} --forward 2222:22`, or log in on its "

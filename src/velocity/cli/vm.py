@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shlex
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
 from velocity.cli.lazy import LazyGroup
-from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, planning, show_json
+from velocity.cli.output import SizeCell, UptimeCell, as_json, done, json_option, listed, listing, planning, show_json
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.vm_boot import choosing, words_of
@@ -83,19 +84,32 @@ def list_(group: int | None, everywhere: bool, state: str | None, page: Page) ->
     found = page.cut(every, key=lambda one: one[1].vmid)
     paths = {vm.vmid: path for path, vm in found}
     hosts = ("HOST",) if any(vm.host for _, vm in found) else ()
+    runs = any(vm.state is not State.STOPPED for _, vm in found)
+    since = functools.cache(lambda: _since(client) if runs else {})
     there = f"no VMs: `{program()} vm create NAME{where.option(client, group)}`, or `{program()} demo`"
     listed(
         Vms(vms=[vm for _, vm in found if state is None or vm.state.value == state]),
         "vms",
-        ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY", "ADDRESS", "MAC", *hosts),
+        ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY", "ADDRESS", "MAC", "UPTIME", *hosts),
         lambda one: (
             one.vmid, one.name, paths[one.vmid], one.state.value, one.cpus, SizeCell(one.memory_mib << 20),
-            one.address or "", one.mac or "", *((one.host.name if one.host else "",) if hosts else ()),
+            one.address or "", one.mac or "", _up(since().get(one.vmid)),
+            *((one.host.name if one.host else "",) if hosts else ()),
         ),
         empty=f"no VM is {state}" if found else there,
         noun="VM",
-        spare=("MAC",),
+        spare=("MAC", "UPTIME"),
     )  # fmt: skip
+
+
+def _since(client: Client) -> dict[int, int]:
+    """Of each VM that runs, when that began; in its first seconds it is not known yet."""
+    usage = client.vms_usage()
+    return dict(zip(usage.vmids, usage.running_since, strict=True))
+
+
+def _up(since: int | None) -> UptimeCell | str:
+    return "" if since is None else UptimeCell(max(0, int(time.time()) - since))
 
 
 def _groups(client: Client, group: int | None, everywhere: bool) -> list[tuple[str, int]]:
@@ -313,6 +327,8 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
         ("group", path),
         ("state", info.state.value + _requested(info)),
     ]
+    if info.running_since:
+        facts.append(("up for", _up(info.running_since)))
     if info.unreachable_since:
         facts.append(("", "it does not respond: this is its last known state"))
     if info.host:

@@ -67,10 +67,12 @@ class MediumEntry(FileEntry, frozen=True):
     Where no file beside this one is called as `image` says, it is an image of the server's catalogue.
 
     No `format`: raw; of what is fetched, its bytes as they are, while with one the disk in them is imported.
+    `moved_from` is the group that it was in: found there, it is moved instead of made anew.
     """
 
     name: str
     group: str = "/"
+    moved_from: str | None = None
     pool: int | str = 1
     type: str | None = None
     format: Literal["raw", "qcow2"] | None = None
@@ -79,6 +81,7 @@ class MediumEntry(FileEntry, frozen=True):
     image: str | None = None
     url: str | None = None
     sha256: str | None = None
+    readonly: bool | None = None
 
 
 class CloudInitEntry(FileEntry, frozen=True):

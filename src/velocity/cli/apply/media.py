@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,9 +45,13 @@ class MediaSteps:
         """What is there and is to be changed, by its mid."""
         self._coming: list[tuple[int | str, int, MediumInfo]] = []
         """Disks that come with their VM: the group that they come to, the one that they are in."""
+        self._following: dict[UUID, int | str] = {}
+        """What the file moves from another group, and where to."""
         self.planned: set[tuple[int | str, str]] = set()
         """The groups and names of what is to be made."""
         self.differences: list[str] = []
+        self.notes: list[str] = []
+        """What is as it is, and not as one may think."""
 
     def is_new(self, entry: MediumEntry, others: list[MediumEntry]) -> bool:
         """Whether it is to be made. Raises `ClientError` for what cannot be, and for two tables of one medium."""
@@ -57,21 +61,40 @@ class MediaSteps:
             raise ClientError(f"the file has two tables for the medium {clean(entry.name)} in {entry.group}: keep one")
         self._seen.add(key)
         wanted = self._size(entry)
+        self._follow(entry, mpid, others)
         there = [one for one in self._there(entry.group) if one.name == entry.name]
         found = next((one for one in there if one.mpid == mpid), None)
         label = f"medium {clean(entry.name)} in {entry.group}"
         if found is not None:
-            self._changes[entry] = found.mid, dict(_changes(entry, found, wanted))
+            self._changes[entry] = found.mid, dict(self._changed(entry, found, wanted))
             self.differences += (f"{label} {one}" for one in self._differences(entry, found, wanted))
             return False
         named = {self.mpid(one.pool) for one in others if self._place(one) == self._place(entry)}
         moved = next((one for one in there if one.mpid not in named), None)
         if moved is not None:
-            self._changes[entry] = moved.mid, {"pool": mpid, **dict(_changes(entry, moved, wanted))}
+            self._changes[entry] = moved.mid, {"pool": mpid, **dict(self._changed(entry, moved, wanted))}
             return False
         self._check_image(entry)
         self.planned.add(self._place(entry))
         return True
+
+    def _follow(self, entry: MediumEntry, mpid: int, others: list[MediumEntry]) -> None:
+        """Where the file says what group it was in, and it is there yet: it comes from there."""
+        old = None if entry.moved_from is None else self._places.look(entry.moved_from)
+        key = self._places.key(entry.group)
+        if old is None or old == key or (old, entry.name) in {self._place(one) for one in others}:
+            return
+        named = [one for one in self._media(old) if one.name == entry.name]
+        gone = {one.mid for _, _, one in self._coming}
+        found = sorted((one for one in named if one.mid not in gone), key=lambda one: one.mpid != mpid)
+        label, from_ = f"medium {clean(entry.name)}", clean(entry.moved_from)
+        if not found and any(self._following.get(one.mid, key) != key for one in named):
+            raise ClientError(f"the file moves the {label} from {from_} to two groups: keep one")
+        if found and any(one.name == entry.name for one in self._there(entry.group)):
+            self.notes.append(f"{label} is in {clean(entry.group)}, and another one in {from_}, which stays there")
+        elif found:
+            self._following[found[0].mid] = key
+            self._coming.append((key, old, found[0]))
 
     def by_name(self, entry: MediumEntry) -> bool:
         """Whether its `image` is one of the catalogue: no file beside this one is called so."""
@@ -94,12 +117,20 @@ class MediaSteps:
 
     def change(self, entry: MediumEntry) -> None:
         mid, changes = self._changes[entry]
-        if altered := {field: value for field, value in changes.items() if field in ("size", "type")}:
+        if altered := {field: value for field, value in changes.items() if field in ("size", "type", "readonly")}:
             self._client.alter_medium(mid=mid, **altered)
-        if "pool" in changes and isinstance(tid := self._client.move_medium(mid=mid, mpid=changes["pool"]).tid, int):
-            check_done(watch(self._client, tid))
+        if "group" in changes or "pool" in changes:
+            gid = self._places.now(entry.group) if "group" in changes else UNSET
+            tid = self._client.move_medium(mid=mid, gid=gid, mpid=changes.get("pool", UNSET)).tid
+            if isinstance(tid, int):
+                check_done(watch(self._client, tid))
         if "format" in changes:
             check_done(watch(self._client, self._client.convert_medium(mid=mid, format=changes["format"]).tid))
+
+    def _changed(self, entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Iterator[tuple[str, Any]]:
+        if found.mid in self._following:
+            yield "group", entry.group
+        yield from _changes(entry, found, wanted)
 
     def _place(self, entry: MediumEntry) -> tuple[int | str, str]:
         return self._places.key(entry.group), entry.name
@@ -189,6 +220,8 @@ class MediaSteps:
             self._fetch(entry, there)
         elif there() is None:
             self._import(entry, file, kind, there)
+        if entry.readonly is not None and (mid := there()) is not None:
+            self._client.alter_medium(mid=mid, readonly=entry.readonly)
 
     def _fetch(self, entry: MediumEntry, there: Callable[[], object | None]) -> None:
         gid, mpid = self._places.now(entry.group), self.mpid(entry.pool)
@@ -221,8 +254,16 @@ def _changes(entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Itera
         yield "size", wanted
     if entry.type is not None and entry.type.casefold() != found.type.casefold():
         yield "type", entry.type
+    if entry.readonly is not None and entry.readonly != found.readonly:
+        yield "readonly", entry.readonly
     if entry.format is not None and entry.format != found.format:
         yield "format", entry.format
+
+
+def in_words(entry: MediumEntry, changes: Iterable[str]) -> str:
+    """What is to be changed, for people."""
+    access = "read-only" if entry.readonly else "writable"
+    return ", ".join(access if one == "readonly" else f"{one} {clean(getattr(entry, one))}" for one in changes)
 
 
 _CURE = "this cannot be changed; make a medium of another name, or remove this one first"

@@ -17,7 +17,7 @@ from velocity.cli.amounts import to_mebibytes, to_quota
 from velocity.cli.apply import vms
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, PoolEntry, UserEntry, password
 from velocity.cli.apply.hosts import HostSteps
-from velocity.cli.apply.media import MediaSteps, host_of
+from velocity.cli.apply.media import MediaSteps, host_of, in_words
 from velocity.cli.apply.places import Places, above, unless_made
 from velocity.cli.output import as_json
 from velocity.cli.user import expanded
@@ -191,7 +191,7 @@ class ApplySteps:
                 f"{verb} medium {clean(entry.name)} ({source}) for {entry.group}", partial(self._media.make, entry)
             )
         elif changes := self._media.changes(entry):
-            words = ", ".join(f"{field} {clean(getattr(entry, field))}" for field in changes)
             yield ApplyStep(
-                f"change medium {clean(entry.name)} in {entry.group}: {words}", partial(self._media.change, entry)
+                f"change medium {clean(entry.name)} in {entry.group}: {in_words(entry, changes)}",
+                partial(self._media.change, entry),
             )

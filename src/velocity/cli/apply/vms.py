@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ from velocity.cli.apply.media import MediaSteps
 from velocity.cli.apply.places import Places, unless_made
 from velocity.cli.attachments import MediaScope, medium_words
 from velocity.cli.cloud_init import has_secrets
-from velocity.cli.output import AmbiguousName, NameNotFound
+from velocity.cli.output import AmbiguousName, NameNotFound, warn
 from velocity.cli.vm import wait_stopped
 from velocity.cli.vm_settings import differs, read
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, ClientError
 from velocity.contract.cloud_init import CloudInit
-from velocity.contract.machines import ALTER, AlterVm, Attachment, State, VmInfo, VmSummary
+from velocity.contract.machines import ALTER, AlterVm, Attachment, State, VmAltered, VmInfo, VmSummary
 
 NAME_TAKEN, OLD_REVISION = 12223, 16429
 CHANGES = 5
@@ -40,8 +41,8 @@ class VmSteps:
         self._seen: set[tuple[int | str, str]] = set()
         self._moving: dict[tuple[int | str, str], VmInfo] = {}
         """Those that come from another group, by where the file has them."""
-        self.notes: list[str] = []
-        """What is as the file says, and not in effect yet."""
+        self.notes = media.notes
+        """Also what is as the file says, and not in effect yet."""
 
     def find(self, entry: VmEntry) -> VmSummary | VmInfo | None:
         """The one that is there. Raises `ClientError` for two tables of one VM."""
@@ -90,12 +91,21 @@ class VmSteps:
         """The settings that the file says otherwise."""
         info = self._client.show_vm(vmid=vmid)
         waits = [one for one in info.waiting if one in self._settings(entry)]
+        label = f"VM {clean(entry.name)} in {entry.group}"
         if waits and info.state is not State.STOPPED:
-            label = f"VM {clean(entry.name)} in {entry.group}"
             self.notes.append(f"{label}: {', '.join(waits)} take effect at its next start")
         media = self._attached(entry)
         changes = self._differing(info, self._settings(entry) | ({} if media is None else {"media": media}))
+        if changes and info.state is not State.STOPPED:
+            self.notes += (f"{label}: {one}" for one in self._would_wait(vmid, changes))
         return [*changes, *(["media"] if media is None else [])]
+
+    def _would_wait(self, vmid: int, changes: dict[str, Any]) -> Iterator[str]:
+        """Of a VM that runs, what it would have at its next start only, as far as the server can tell by now."""
+        with contextlib.suppress(ApiError):  # it may need a step that comes before; what is wrong, the step tells
+            for step in self._client.plan(ALTER, AlterVm(vmid=vmid, **changes)).steps:
+                for field, why in (step.waits or {}).items():
+                    yield f"{field} would change at its next start only{f' ({why})' if why else ''}"
 
     def _settings(self, entry: VmEntry) -> dict[str, Any]:
         """What the file says of it but for the media."""
@@ -174,11 +184,12 @@ class VmSteps:
             if not changes:
                 return
             try:
-                self._client.alter_vm(vmid=vmid, revision=info.revision, **changes)
+                answer = self._client.alter_vm(vmid=vmid, revision=info.revision, **changes)
             except ApiError as error:
                 if error.code != OLD_REVISION or number == CHANGES - 1:
                     raise
             else:
+                warn([*_waiting(answer), *(answer.warnings or [])])
                 return
 
     def set_state(self, entry: VmEntry) -> None:
@@ -195,6 +206,13 @@ class VmSteps:
                     f"VM {clean(entry.name)} in {entry.group} is still {state.state.value} after {STOP_SECONDS:.0f} s: "
                     "stop it with --force, and apply the file again"
                 )
+
+
+def _waiting(answer: VmAltered) -> Iterator[str]:
+    """What of a VM that runs has not changed, and why."""
+    for field in answer.waiting:
+        why = (answer.waits or {}).get(field)
+        yield f"at its next start: {field}{f' ({why})' if why else ''}"
 
 
 def steps(vms: VmSteps, entry: VmEntry) -> Iterator[tuple[str, Any]]:
