@@ -57,6 +57,7 @@ class _Client(QMPClient):
 
     def __init__(self, name: str, heard: Heard, answered: Callable[[], None]) -> None:
         super().__init__(name, readbuflen=LONGEST)
+        self.negotiate = False  # `Monitor.connect` does, and waits for nothing before what comes behind it
         self.logger = quiet  # it tells of each attempt to connect; what matters is told here
         self._heard = heard
         self._answered = answered
@@ -130,8 +131,23 @@ class Monitor:
         """Whether it can never be connected to."""
         return not self._live() and not self._path.exists()
 
-    async def connect(self) -> None:
-        """Be QEMU's client; waits as long as QEMU does not answer. Raises `QMPError`, `OSError`, `EOFError`."""
+    async def connect(self, command: str = "") -> None:
+        """Be QEMU's client, and have it do this, if anything; waits as long as QEMU does not answer.
+
+        Raises `QMPError`, `OSError`, `EOFError`.
+        """
+        client = await self._greeted()
+        commands = ["qmp_capabilities", *([command] if command else [])]
+        try:
+            await asyncio.gather(*map(client.execute, commands))  # QEMU does one after the other
+        except BaseException:
+            self._hanging_up = asyncio.create_task(_hang_up(client))
+            raise
+        self.asked.clear()
+        self.client = client
+        self._changed.set()
+
+    async def _greeted(self) -> _Client:
         client = _Client(self._name, self._heard, self._note_answer)
         plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -145,9 +161,7 @@ class Monitor:
         except BaseException:
             plug.close()
             raise
-        self.asked.clear()
-        self.client = client
-        self._changed.set()
+        return client
 
     def keep(self) -> None:
         """From here on connect whenever there is no connection."""
@@ -232,6 +246,7 @@ class Monitor:
                 try:
                     await self.connect()
                 except (QMPError, OSError, EOFError):
+                    await self._drop()
                     self._changed.set()
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LAST_PAUSE)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import QMPError
+from qemu.qmp import ExecuteError, QMPError
 
 from velocity.hypervisor.port import (
     DiskLimits,
@@ -142,18 +142,23 @@ class WatchedRun:
 
         Raises `HypervisorError`, `NotRunning`, `Unknown`, `OSError`.
         """
+        command = "query-status" if held else "cont"
+        at_once = not limits and not links
+        await self.serial.connect()
         try:
             async with asyncio.timeout(deadline):
-                await self.monitor.connect()
+                await self.monitor.connect(command if at_once else "")
         except TimeoutError:
             raise Unknown("QEMU does not respond") from None
+        except ExecuteError as error:
+            raise HypervisorError(plain(error)) from None
         except (QMPError, OSError, EOFError) as error:
             raise HypervisorError(await self.last_words() or f"QEMU ended at its start: {plain(error)}") from None
         self.monitor.keep()
-        await self.serial.connect()
-        await limit(self.execute, limits, deadline)
-        await set_links(self.execute, links, deadline)
-        await self.execute("query-status" if held else "cont", deadline=deadline)
+        if not at_once:
+            await limit(self.execute, limits, deadline)
+            await set_links(self.execute, links, deadline)
+            await self.execute(command, deadline=deadline)
         if self.gone:
             raise NotRunning("it ended immediately")
         self.begun = True
