@@ -21,7 +21,8 @@ from tests.metrics.times import Hands
 from tests.patience import PATIENCE
 from velocity import app
 from velocity.api import tls
-from velocity.api.server import Protocol, Server, WebSocketProtocol
+from velocity.api.server import Protocol, Server
+from velocity.api.websocket import WebSocketProtocol
 from velocity.cli import own_server
 from velocity.cli.main import velocity
 from velocity.cli.output import complain

@@ -14,7 +14,8 @@ import uvicorn
 
 from tests.api.world import World
 from velocity.api.bounds import RequestLimits
-from velocity.api.server import Protocol, Server, WebSocketProtocol
+from velocity.api.server import Protocol, Server
+from velocity.api.websocket import WebSocketProtocol
 
 
 class Steps:

@@ -127,7 +127,7 @@ async def test_who_sends_nonsense_writes_nothing_into_the_log(w: World, caplog: 
     async with listening(w) as server:
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         logging.getLogger("uvicorn").addHandler(caplog.handler)
-        for sent in (b"nonsense\r\n\r\n", GET + b"h: v\r\n" * 1000):
+        for sent in (b"nonsense\r\n\r\n", b"CONNECT x:80 HTTP/1.1\r\n\r\n", GET + b"h: v\r\n" * 1000):
             async with connected(server) as (reader, writer):
                 writer.write(sent)
                 assert (await answered(reader))[0] in (400, 431)

@@ -27,11 +27,15 @@ def body(operation: Operation[Request, Any], data: bytes) -> tuple[Request, str 
     else:
         try:
             decoded = _raw.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refused(Problem.MALFORMED, f"the body is not JSON: {error}") from None
+        except RecursionError:
+            raise Refused(Problem.MALFORMED, "the body is nested too deeply: send the fields of the request") from None
         if not isinstance(decoded, dict):
             raise Refused(Problem.MALFORMED, 'the body must be a JSON object, such as {"gid": 0}')
-        fields = _without_nulls(decoded) if b"null" in data else decoded
+        fields = decoded
+        if b"null" in data:
+            _remove_nulls(fields)
     for alias in operation.aliases:
         _rename(fields, alias.sent, alias.means, alias.inside)
     authkey = fields.get("authkey")
@@ -162,12 +166,17 @@ _WORDS = {
 }
 
 
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    if isinstance(value, list):
-        return [_without_nulls(one) for one in value]
-    return value
+def _remove_nulls(fields: dict[str, Any]) -> None:
+    """From all objects in it, however deep they are: a decoder goes deeper than a function that calls itself."""
+    left: list[Any] = [fields]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            for key in [key for key, value in one.items() if value is None]:
+                del one[key]
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
 
 
 def _rename(fields: dict[str, Any], sent: str, means: str, inside: str | None) -> None:

@@ -63,6 +63,11 @@ def is_known(headers: Headers, find: Find) -> bool:
     return user(headers, find) is not None
 
 
+def has_body(headers: Headers) -> bool:
+    """Whether a body follows them. RFC 9112, 6.3"""
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
 def user(headers: Headers, find: Find) -> int | None:
     """Whose request it is, as far as its headers tell."""
     for one in _authkeys(headers):

@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.types import Receive, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from velocity.api import errors
 from velocity.api.bounds import Refusal, RequestLimits, State
 from velocity.api.browser import EVER
-from velocity.api.request import STRANGER, Find, is_known
+from velocity.api.request import STRANGER, Find, has_body, is_known
 from velocity.api.senders import Sender
 from velocity.api.turns import Turns
+from velocity.api.websocket import WebSocketProtocol
 from velocity.contract.problems import Problem, Refused
 
 log = logging.getLogger(__name__)
@@ -115,6 +116,8 @@ class Protocol(HttpToolsProtocol):
         self._known = False
         """Whether somebody has sent a request by it, or the other end is of this account."""
         self._refused = False
+        self._passes_over = False
+        """The parser before this one has not come to its end yet."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -165,7 +168,7 @@ class Protocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         begins = not self._unfinished
         self._unfinished += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._unfinished > self._bounds.head:
             self._too_large()
         elif self.in_head:
@@ -181,6 +184,35 @@ class Protocol(HttpToolsProtocol):
                 self._since = self.loop.time()
                 self.scope[STRANGER] = True  # type: ignore[literal-required]
 
+    def _parse(self, data: bytes) -> None:
+        """uvicorn's, but that it goes on with what another parser is to have."""
+        self._unset_keepalive_if_required()
+        parser = self.parser
+        try:
+            parser.feed_data(data)
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self.parser is not parser:
+                self._parse(data[upgrade.args[0] :])
+
+    def _should_upgrade(self) -> bool:
+        """To a websocket, which is asked for so alone: RFC 6455, 4.1. With a body it would wait for that for ever."""
+        return self.parser.get_method() == b"GET" and not has_body(self.headers) and super()._should_upgrade()
+
+    def _pass_over_upgrade(self) -> None:
+        """Read the head anew without what it asks for, as if it did not: RFC 9110, 7.8. Java's client asks for h2c.
+
+        The parser that has read it takes what follows for another protocol, and would give it to nobody.
+        """
+        head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        head += [b"%b: %b" % one for one in self.headers if one[0] != b"upgrade"]
+        self.parser, self._passes_over = HttpRequestParser(self), True
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(b"\r\n".join([*head, b"", b""]))
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {CUT: {"abort": self.transport.abort}}
@@ -195,11 +227,14 @@ class Protocol(HttpToolsProtocol):
             raise TooManyLines
 
     def on_headers_complete(self) -> None:
-        self.in_head = self._looked = False
-        self._unfinished = 0
+        if self.parser.should_upgrade() and self._get_upgrade() is not None and not self._should_upgrade():
+            self._pass_over_upgrade()
+            return
         if self._sender.note_head(self.headers, self.scope):  # type: ignore[arg-type]
             self._known = True
         super().on_headers_complete()
+        self.in_head = self._looked = False
+        self._unfinished = 0
 
     def on_chunk_header(self) -> None:
         self._unfinished = 0
@@ -209,6 +244,9 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._passes_over:
+            self._passes_over = False  # that of the parser before
+            return
         self.in_head = True
         self._unfinished = 0
         super().on_message_complete()
@@ -297,35 +335,6 @@ class Protocol(HttpToolsProtocol):
         self._counted = None
         self._lingering.add(self.plain)
         self.connection_lost(ConnectionAbortedError())  # for this protocol it is over
-
-
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """One websocket. What a client does wrong is no error of ours: uvicorn would log refused handshakes, bad text."""
-
-    leave: Callable[[], None] | None = None
-    """To be called at its end."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.leave is not None:
-            self.leave()
-
-    async def send(self, message: Any) -> None:
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True
-
-    def send_receive_event_to_app(self) -> None:
-        """uvicorn's, but for text that is no UTF-8, which ends the connection. RFC 6455, 8.1"""
-        if self.curr_msg_data_type == "text":
-            try:
-                b"".join(self.frames).decode()
-            except UnicodeDecodeError:
-                self.frames = []
-                self.conn.send_close(1007)
-                self.handle_parser_exception()
-                return
-        super().send_receive_event_to_app()
 
 
 class Server(uvicorn.Server):

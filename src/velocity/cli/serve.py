@@ -23,7 +23,8 @@ from velocity import app, priority
 from velocity.api import tls
 from velocity.api.bounds import RequestLimits
 from velocity.api.page import INDEX, STATIC
-from velocity.api.server import Protocol, Server, WebSocketProtocol
+from velocity.api.server import Protocol, Server
+from velocity.api.websocket import WebSocketProtocol
 from velocity.cli import own_server
 from velocity.cli.process import (
     NO_ROOM,

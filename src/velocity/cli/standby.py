@@ -17,9 +17,10 @@ import click
 import uvicorn
 
 from velocity.api import tls
-from velocity.api.server import Protocol, Server, WebSocketProtocol
+from velocity.api.server import Protocol, Server
 from velocity.api.standby import standing_by
 from velocity.api.turns import Turns
+from velocity.api.websocket import WebSocketProtocol
 from velocity.cli import node_serve, own_server
 from velocity.cli.process import tell_systemd
 from velocity.config import Settings
