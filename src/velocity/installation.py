@@ -174,7 +174,7 @@ def own_host(settings: Settings, database: Database) -> Member:
     """The host of the database that this machine is: never another one's. Raises `CannotStart`."""
     try:
         machine = identity.ensure_machine(settings.data_dir)
-    except msgspec.MsgspecError as error:
+    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise CannotStart(
             f"who this machine is cannot be read ({places.machine(settings.data_dir)}: {error}): restore that file"
         ) from None

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from pathlib import Path
 
 from velocity.durable import sync
 
+log = logging.getLogger(__name__)
+
+SHORTEST = 16
+"""Characters of a key that may stand for `root`."""
+
 
 def local_key(file: Path) -> str:
-    """The key that stands for `root` to whoever may read the file; made at the first start."""
+    """The key that stands for `root` to whoever may read the file; made at the first start.
+
+    What is too short or no text is no key, least of all an empty file: everybody knows that. It is replaced.
+    """
     try:
-        return file.read_text().strip()
+        found = file.read_bytes().strip()
     except FileNotFoundError:
-        key = secrets.token_urlsafe(32)
-        draft = file.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as out:
-            out.write(key + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        draft.rename(file)
-        sync(file.parent)
-        return key
+        return _made(file)
+    if len(found) >= SHORTEST and found.isascii() and found.decode("ascii").isprintable():
+        return found.decode("ascii")
+    log.warning("%s holds no key of %d characters or more: making a new one", file, SHORTEST)
+    return _made(file)
+
+
+def _made(file: Path) -> str:
+    key = secrets.token_urlsafe(32)
+    draft = file.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(key + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    draft.rename(file)
+    sync(file.parent)
+    return key

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import socket
+from pathlib import Path
 
 import pytest
+import uvloop
 from starlette.types import Receive, Scope, Send
 
-from tests.api.world import World
-from tests.listening import listening
+from tests.api.world import World, world
+from tests.listening import Listening, listening
 from tests.patience import PATIENCE
+from velocity.api.server import Protocol
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +61,29 @@ async def test_an_answer_is_whole_before_the_connection_ends(w: World) -> None:
     status, _, body = answer.partition(b" | ")
     assert status == b"HTTP/1.1 400 Bad Request"
     assert (json.loads(body)["code"], json.loads(body)["error"]) == (400, True)
+
+
+@pytest.mark.holds("BOUND-450")
+def test_who_reads_no_answer_and_goes_writes_nothing_into_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On uvloop, as in `velocity serve`: its transports refuse what is written after their end."""
+
+    async def go(server: Listening) -> None:
+        state = server.server.server_state
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 30)
+            while not any(one.flow.write_paused for one in state.connections if isinstance(one, Protocol)):
+                await asyncio.sleep(0.01)
+        while state.connections or state.tasks:
+            await asyncio.sleep(0.01)
+
+    async def serve() -> None:
+        async with world(tmp_path / "data") as w, listening(w) as server, asyncio.timeout(PATIENCE):
+            await go(server)
+
+    uvloop.run(serve())
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.holds("DUR-40")

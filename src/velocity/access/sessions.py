@@ -93,7 +93,7 @@ class Sessions:
 
     def caller(self, authkey: str | None) -> Caller:
         """Whose authkey this is. Raises `Refused(UNAUTHENTICATED)`."""
-        if authkey is None:
+        if not authkey:
             raise Refused(Problem.UNAUTHENTICATED, "this request needs an authkey: sign in with POST /u/auth")
         session = self._by_key.get(key_hash(authkey))
         if session is None:

@@ -65,11 +65,12 @@ class Together:
 
     def write(self, data: bytes) -> None:
         if self._head:
-            self._transport.writelines((self._head, data))
-            self._head = b""
+            head, self._head = self._head, b""
+            if not self.is_closing():  # who has sent several requests, read none of the answers and gone is not noticed
+                self._transport.writelines((head, data))
         elif data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-length: " in data:
             self._head = data
-        else:
+        elif not self.is_closing():
             self._transport.write(data)
 
     def flush(self) -> None:

@@ -159,8 +159,8 @@ def by_key_file(client: Client) -> bool:
 def _key_file(settings: Settings) -> str | None:
     """None: not the account that the server runs under, which signs in like anybody else."""
     try:
-        return settings.key_file.read_text().strip()
-    except OSError:
+        return settings.key_file.read_text().strip() or None
+    except (OSError, UnicodeDecodeError):
         return None
 
 

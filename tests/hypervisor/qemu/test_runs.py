@@ -37,6 +37,18 @@ def runs(runtime: Path) -> Runs:
     return made
 
 
+@pytest.mark.parametrize(
+    "note", [b"", b"[]", b'{"boot":"\xff"}', b"\0" * 64], ids=["empty", "list", "no text", "zeros"]
+)
+def test_a_note_that_cannot_be_read_costs_its_own_run_only(runs: Runs, note: bytes) -> None:
+    """A server starts then, and the process table says whether it lives."""
+    sick, well = runs.begin(uuid4(), 1, nat=False), runs.begin(uuid4(), 1, nat=False)
+    (runs.directory(sick.machine) / "run.json").write_bytes(note)
+    look = runs.look()
+    assert look.complete
+    assert [run.machine for run, _ in look.runs] == [well.machine]
+
+
 def test_a_process_is_known_by_pid_start_and_boot(runs: Runs) -> None:
     run = runs.begin(uuid4(), 1, nat=False)
     started = start_time(os.getpid())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shutil
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -17,17 +21,22 @@ def load(file: Path, key: dict[str, Any], kind: type[T]) -> T | None:
     try:
         kept = msgspec.json.decode(file.read_bytes())
         return msgspec.convert(kept["value"], kind) if kept["key"] == msgspec.to_builtins(key) else None
-    except (OSError, KeyError, TypeError, msgspec.MsgspecError):
+    except (OSError, KeyError, TypeError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 
 def store(file: Path, key: dict[str, Any], value: Any) -> None:
-    """Keep it, 0600, whole or not at all."""
+    """Keep it, 0600, whole or not at all: what cannot be kept is learned again by the next start."""
     draft = file.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(msgspec.json.encode({"key": key, "value": value}))
-    draft.rename(file)
+    try:
+        descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(msgspec.json.encode({"key": key, "value": value}))
+        draft.rename(file)
+    except OSError as error:
+        log.warning("what was learned of this host cannot be kept in %s: %s", file, error.strerror)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def program_key(binary: str) -> dict[str, Any]:

@@ -373,5 +373,5 @@ def _read(directory: Path) -> Run | None:
     """The note of the run there; None: there is none that could be read as one. Raises `OSError`."""
     try:
         return msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, msgspec.DecodeError):
         return None
