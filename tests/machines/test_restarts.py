@@ -155,10 +155,45 @@ async def test_a_restart_of_what_is_being_stopped_starts_it_again(k: Keeping) ->
     assert stands(k) == (State.RUNNING, 2, False, False)
 
 
-async def test_a_guest_that_ends_by_itself_while_its_restart_is_written_down_starts_again(k: Keeping) -> None:
+@pytest.mark.holds("MORE-450")
+async def test_a_restart_by_force_that_cannot_be_written_down_is_refused_and_the_guest_runs_on(k: Keeping) -> None:
+    """It would be ended, and not started again."""
+    await started(k)
+    k.store.broken = True
+    with pytest.raises(Refused) as refused:
+        await k.keeper.restart(force=True)
+    assert refused.value.problem is Problem.UNAVAILABLE
+    k.store.broken = False
+    await k.settle()
+    assert stands(k) == (State.RUNNING, 1, False, False)
+    assert k.hypervisor.runs[k.machine.uuid].fact is Fact.RUNNING
+    assert k.keeper.progress.requested is State.RUNNING
+
+
+@pytest.mark.holds("MORE-3")
+@pytest.mark.parametrize("cause", [Cause.ASK_STOP, Cause.ASK_KILL])
+async def test_a_stop_that_comes_while_a_restart_by_force_is_written_down_ends_it(k: Keeping, cause: Cause) -> None:
     await started(k)
     k.store.disk.clear()
-    asked = asyncio.create_task(k.keeper.restart(force=False))
+    restart = asyncio.create_task(k.keeper.restart(force=True))
+    await asyncio.sleep(0)
+    stop = asyncio.create_task(k.keeper.request_state(cause))
+    await asyncio.sleep(0)
+    k.store.disk.set()
+    with pytest.raises(Refused, match="repeat the request"):
+        await restart
+    await stop
+    await k.settle()
+    assert stands(k) == (State.STOPPED, 1, False, False)
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_guest_that_ends_by_itself_while_its_restart_is_written_down_starts_again(
+    k: Keeping, force: bool
+) -> None:
+    await started(k)
+    k.store.disk.clear()
+    asked = asyncio.create_task(k.keeper.restart(force=force))
     for _ in range(20):
         await asyncio.sleep(0)
     k.hypervisor.play(k.machine.uuid, Fact.ENDED, FactCause.GUEST_SHUTDOWN)

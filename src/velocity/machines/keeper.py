@@ -47,7 +47,7 @@ T = TypeVar("T")
 class Keeper(Life):
     """Serves the requests for one VM."""
 
-    __slots__ = ("_inbox", "_killing", "_overtaken", "_presses", "_pump", "_timer", "starting")
+    __slots__ = ("_inbox", "_killing", "_overtaken", "_presses", "_pump", "_stops", "_timer", "starting")
 
     def __init__(self, context: KeeperContext, machine: Machine, progress: RunRecord) -> None:
         super().__init__(context, machine, progress)
@@ -60,6 +60,8 @@ class Keeper(Life):
         """A forced stop came while a start was being prepared or a graceful stop was being stored."""
         self._timer: asyncio.TimerHandle | None = None
         self._presses = 0
+        self._stops = 0
+        """How often it was asked to stop."""
 
     @property
     def busy(self) -> bool:
@@ -131,6 +133,7 @@ class Keeper(Life):
         Context().run(self._go_on)  # what follows belongs to no request
 
     async def _request(self, cause: Cause) -> State:
+        self._stops += cause is Cause.ASK_STOP
         of_runs = cause in (Cause.ASK_RESTART, Cause.ASK_RESET)
         self._check_there(runs=of_runs)
         following = after(self.state, cause)
@@ -315,6 +318,10 @@ class Keeper(Life):
                 plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
         if self.lives or self.progress.requested is not State.STOPPED:
             plan.stop_here()
+        if restarts:
+            await self._write_restart()
+        else:
+            self._stops += 1
         self._overtaken = self.state is not State.STOPPED or not restarts  # else it is about to be started again
         self.passage.overtake()
         for item in list(self._inbox):
@@ -329,13 +336,24 @@ class Keeper(Life):
             self._record.note()
             self._changed()
         if self.state is State.STOPPED:
+            Context().run(self._go_on)
             return self.state
         return await asyncio.shield(self._ending())
 
+    async def _write_restart(self) -> None:
+        """Before it is ended: where it could not be started again, it goes on. Raises `Refused`."""
+        if self.state is State.STOPPED or self.progress.restarts:  # it is being restarted
+            return
+        stops = self._stops
+        await self._record.write(replace(self._forced(), restarts=True))
+        if self._stops != stops:
+            self._record.note()
+            raise self._overtaken_by_a_stop()
+        self._check_there()
+
     def _ending(self) -> asyncio.Task[State]:
         if self._killing is None:
-            since = self.progress.stopping_since or self._now()
-            self.progress = replace(self.progress, wanted=State.STOPPED, stopping_since=since, reason=None, forced=True)
+            self.progress = self._forced()
             self._move(Cause.ASK_KILL)  # at once: a fact meanwhile that it runs does not end a restart
             self._record.note()
             self._killing = asyncio.get_running_loop().create_task(self._bring_to_its_end(), context=Context())
@@ -344,8 +362,7 @@ class Keeper(Life):
 
     async def _bring_to_its_end(self) -> State:
         try:
-            # a forced stop does not need the database; a restart does, so that it continues after a crash
-            await self._record.written(CALL_DEADLINE if self.progress.restarts else EMERGENCY)
+            await self._record.written(EMERGENCY)  # if possible: a forced stop does not need the database
             return await self._told(self._end_now())
         finally:
             self._killing = None
@@ -373,25 +390,9 @@ class Keeper(Life):
         elif self.unsettled and self.context.alter is not None:
             self.context.alter(self)
 
-    def _check_there(self, *, runs: bool = False) -> None:
-        if self.retired:
-            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {self.machine.vmid}", field="vmid")
-        if runs and self.state is State.STOPPED:
-            raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {self.machine.name} is STOPPED: start it", field="vmid")
-
     def _check_not_overtaken(self) -> None:
         if self._overtaken or self.progress.forced:
             raise self._overtaken_by_a_stop()
-
-    def _overtaken_by_a_stop(self) -> Refused:
-        words = f"VM {self.machine.vmid} was forced off before this was done: repeat the request"
-        return Refused(Problem.NOT_FROM_THIS_STATE, words, field="state")
-
-    def _not_now(self) -> str:
-        name = f"VM {self.machine.vmid} is {self.state.value}"
-        if self.unreachable_since is not None:
-            return f"{name} and does not respond: wait until it does, or stop it with force"
-        return f"{name}: wait until it is STOPPED, or stop it with force"
 
     def _silence(self) -> None:
         if self._timer is not None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from msgspec import UNSET
 
 from velocity.contract.machines import Reason, State
+from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, Machines, MachineSpec
 from velocity.machines import rules, states
 from velocity.machines.observer import Observer
@@ -328,6 +329,26 @@ class Life:
             log.log(level, "vm %d: %s -> %s (%s)", self.machine.vmid, self.state.value, following.value, cause.value)
         self.state = following
         self._changed()
+
+    def _forced(self) -> RunRecord:
+        since = self.progress.stopping_since or self._now()
+        return replace(self.progress, wanted=State.STOPPED, stopping_since=since, reason=None, forced=True)
+
+    def _check_there(self, *, runs: bool = False) -> None:
+        if self.retired:
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {self.machine.vmid}", field="vmid")
+        if runs and self.state is State.STOPPED:
+            raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {self.machine.name} is STOPPED: start it", field="vmid")
+
+    def _not_now(self) -> str:
+        name = f"VM {self.machine.vmid} is {self.state.value}"
+        if self.unreachable_since is not None:
+            return f"{name} and does not respond: wait until it does, or stop it with force"
+        return f"{name}: wait until it is STOPPED, or stop it with force"
+
+    def _overtaken_by_a_stop(self) -> Refused:
+        words = f"VM {self.machine.vmid} was forced off before this was done: repeat the request"
+        return Refused(Problem.NOT_FROM_THIS_STATE, words, field="state")
 
     def _note(self, reason: Reason | None) -> None:
         self.progress = replace(self.progress, reason=reason)
