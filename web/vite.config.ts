@@ -59,7 +59,7 @@ function layered(): Plugin {
 
 /** What signing in is made of: whatever else it imported would bring the page's own chunk (scripts/budget.mjs). */
 const START =
-  /web\/src\/(Start|api\/(base|http|session|signal|stored)|pages\/signin\/(Outside|SignIn|SignInForm|Welcome)|ui\/theme|look\/(first|tokens)|icon)\.|@fontsource/;
+  /web\/src\/(Start|api\/(base|http|session|signal|stored|unsaved)|pages\/signin\/(First|Outside|SignIn|SignInForm|Welcome)|ui\/(late|part|renewal|theme)|look\/(first|tokens)|icon)\.|@fontsource/;
 
 /** The page is built into the Python package, which serves it. */
 export default defineConfig({

@@ -1,12 +1,15 @@
 /** Who is signed in decides what is shown. Signing in needs little; the page itself is loaded behind it. */
-import { lazy, Suspense, useDeferredValue, useEffect, useSyncExternalStore } from "react";
+import { Component, type ReactNode, Suspense, useDeferredValue, useEffect, useSyncExternalStore } from "react";
 import { session } from "./api/session";
 import { useSignal } from "./api/signal";
+import { First, Reloads } from "./pages/signin/First";
 import { SignIn } from "./pages/signin/SignIn";
 import { Welcome } from "./pages/signin/Welcome";
+import { part } from "./ui/part";
+import { TOLD, useRenewal } from "./ui/renewal";
 
 const load = () => import("./app/App");
-const App = lazy(load);
+const App = part(load);
 
 /** The word of the first sign-in stands behind the #: browsers send that to no server. */
 const WORD = /^#\/welcome\/(.+)$/;
@@ -33,11 +36,28 @@ function Asked() {
   if (state.is === "looking") return <First />;
   if (state.is === "out") return <SignIn reason={state.reason} onTyping={() => void load().catch(() => undefined)} />;
   return (
-    <Suspense fallback={<First />}>
-      <App />
-    </Suspense>
+    <Whole>
+      <Suspense fallback={<First />}>
+        <App />
+      </Suspense>
+    </Whole>
   );
 }
 
-/** As index.html has it: the eye sees no change until there is something to see. */
-const First = () => <p className="v-first">Velocity</p>;
+/** Without the page behind it there is nothing else that could say so. */
+class Whole extends Component<{ children: ReactNode }, { failed: boolean }> {
+  override state = { failed: false };
+
+  static getDerivedStateFromError() {
+    return { failed: true };
+  }
+
+  override render() {
+    return this.state.failed ? <Absent /> : this.props.children;
+  }
+}
+
+function Absent() {
+  const { title, body } = TOLD[useRenewal()];
+  return <Reloads title={title}>{body}</Reloads>;
+}

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { SetObject } from "./objects";
 import type { Gone, InitialState } from "./schema";
-import { RETRY_MS, type Server, Stream, type StreamMessage } from "./stream";
+import { OPEN_LIMIT_MS, RETRY_MS, type Server, Stream, type StreamMessage } from "./stream";
 
 const ANN = 1;
 const BEN = 2;
@@ -131,6 +131,20 @@ it("tries again for as long as no server answers", async () => {
   world.who = ANN;
   await vi.advanceTimersByTimeAsync(RETRY_MS);
   expect(world.connections).toBe(1);
+});
+
+it("counts a connection by which nothing is answered as lost, and tries again", async () => {
+  const world = new World();
+  const stream = new Stream(world);
+  const one = tab();
+  stream.join(one.listener, ANN);
+  await vi.advanceTimersByTimeAsync(OPEN_LIMIT_MS);
+  expect(one.messages).toEqual([LOST]);
+  await vi.advanceTimersByTimeAsync(RETRY_MS);
+  expect(world.connections).toBe(1);
+  world.now.tell("open");
+  await vi.advanceTimersByTimeAsync(10 * OPEN_LIMIT_MS);
+  expect(world.sources, "one that is open has no limit").toHaveLength(2);
 });
 
 it("keeps nothing of a session that has ended, and begins anew for who joins", async () => {

@@ -29,6 +29,8 @@ export interface Server {
 
 /** Milliseconds. */
 export const RETRY_MS = 1500;
+/** In which the server has to answer: nothing else ends a connection by which it does not. */
+export const OPEN_LIMIT_MS = 30_000;
 
 /** There is a connection only while somebody listens. What one user may see is told to nobody who is another one. */
 export class Stream {
@@ -39,7 +41,8 @@ export class Stream {
   private source: Source | undefined;
   private last = "";
   private lost = false;
-  private retry: ReturnType<typeof setTimeout> | undefined;
+  /** Of the next try, or of the one under way. */
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly server: Server) {}
 
@@ -78,7 +81,7 @@ export class Stream {
   }
 
   private close(): void {
-    clearTimeout(this.retry);
+    clearTimeout(this.timer);
     this.source?.close();
     this.source = undefined;
   }
@@ -87,6 +90,7 @@ export class Stream {
     this.close();
     const source = this.server.open(this.last);
     this.source = source;
+    this.timer = setTimeout(() => this.reconnect(), OPEN_LIMIT_MS);
     const on = (event: string, listener: (message: MessageEvent<string>) => void) =>
       source.addEventListener(event, (message) => {
         if (this.source === source) listener(message as MessageEvent<string>);
@@ -112,6 +116,7 @@ export class Stream {
   }
 
   private connected(): void {
+    clearTimeout(this.timer);
     this.lost = false;
     this.broadcast({ is: "connection", connection: "live" });
   }
@@ -129,14 +134,14 @@ export class Stream {
   /** What the server ends by itself, as with a session, is lost only if nothing answers a moment later. */
   private comeBack(): void {
     this.close();
-    const retry = setTimeout(() => void this.resume(retry), RETRY_MS);
-    this.retry = retry;
+    const timer = setTimeout(() => void this.resume(timer), RETRY_MS);
+    this.timer = timer;
   }
 
   /** Only the owner of what is held goes on after the last event. */
-  private async resume(retry: typeof this.retry): Promise<void> {
+  private async resume(timer: typeof this.timer): Promise<void> {
     const uid = await this.server.signedInUid().catch(() => "no answer" as const);
-    if (this.retry !== retry || this.source || this.owner === undefined) return; // somebody has begun it anew
+    if (this.timer !== timer || this.source || this.owner === undefined) return; // somebody has begun it anew
     if (uid === "no answer") this.reconnect();
     else if (uid === this.owner) this.open();
     else this.end();
@@ -150,6 +155,7 @@ export const server: Server = {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: "{}",
+      signal: AbortSignal.timeout(OPEN_LIMIT_MS),
     });
     if (response.status === 401) return undefined;
     if (!response.ok) throw new Error(String(response.status));

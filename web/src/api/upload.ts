@@ -5,6 +5,7 @@ import { live } from "./live";
 import type { Content } from "./schema";
 import { Signal } from "./signal";
 import { Transfer, type Wanted } from "./transfer";
+import { setUnsaved } from "./unsaved";
 
 export type { Wanted } from "./transfer";
 
@@ -170,15 +171,13 @@ class Uploads {
       if (running) running.mark.sent = -1;
       void running?.transfer.start();
     }
-    removeEventListener("beforeunload", stay);
-    if (this.all.value.some(unfinished)) addEventListener("beforeunload", stay);
+    setUnsaved("uploads", this.all.value.some(unfinished));
   }
 }
 
 const BUSY: UploadState[] = ["sending", "waiting", "finishing"];
 /** Whether it would be lost, or broken off, by leaving the page. */
 export const unfinished = (one: Upload): boolean => BUSY.includes(one.state) || one.state === "queued";
-const stay = (event: BeforeUnloadEvent) => event.preventDefault();
 
 export const uploads = new Uploads();
 

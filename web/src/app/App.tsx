@@ -4,7 +4,7 @@ import "./app.css";
 import "@/look/patternfly.css";
 import "@/look/parts.css";
 import { QueryClientProvider } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect } from "react";
+import { Suspense, useEffect } from "react";
 import { BrowserRouter, Navigate, Outlet, Route, Routes, useLocation } from "react-router";
 import { BASE } from "@/api/base";
 import { tellRefusals } from "@/api/http";
@@ -15,25 +15,27 @@ import { useSignal } from "@/api/signal";
 import Dashboard from "@/pages/dashboard/Dashboard";
 import { SignInAgain } from "@/pages/signin/SignInAgain";
 import { Toasts } from "@/ui/actions";
+import { ErrorBoundary } from "@/ui/ErrorBoundary";
 import { Loading } from "@/ui/Loading";
+import { part } from "@/ui/part";
 import { NAMES } from "@/ui/texts/names";
 import { refusalWords } from "@/ui/texts/words";
 import { ConnectionState, Layout } from "./Layout";
 import { NotFound } from "./NotFound";
 
-const Vms = lazy(() => import("@/pages/vms/Vms"));
-const VmPage = lazy(() => import("@/pages/vm/VmPage"));
-const VmWindow = lazy(() => import("@/pages/vm/VmWindow"));
-const Create = lazy(() => import("@/pages/create/Create"));
-const Media = lazy(() => import("@/pages/media/Media"));
-const MediumPage = lazy(() => import("@/pages/media/MediumPage"));
-const Hosts = lazy(() => import("@/pages/hosts/Hosts"));
-const Groups = lazy(() => import("@/pages/people/Groups"));
-const Users = lazy(() => import("@/pages/people/Users"));
-const Trash = lazy(() => import("@/pages/trash/Trash"));
-const Tasks = lazy(() => import("@/pages/tasks/Tasks"));
-const History = lazy(() => import("@/pages/history/History"));
-const Settings = lazy(() => import("@/pages/settings/Settings"));
+const Vms = part(() => import("@/pages/vms/Vms"));
+const VmPage = part(() => import("@/pages/vm/VmPage"));
+const VmWindow = part(() => import("@/pages/vm/VmWindow"));
+const Create = part(() => import("@/pages/create/Create"));
+const Media = part(() => import("@/pages/media/Media"));
+const MediumPage = part(() => import("@/pages/media/MediumPage"));
+const Hosts = part(() => import("@/pages/hosts/Hosts"));
+const Groups = part(() => import("@/pages/people/Groups"));
+const Users = part(() => import("@/pages/people/Users"));
+const Trash = part(() => import("@/pages/trash/Trash"));
+const Tasks = part(() => import("@/pages/tasks/Tasks"));
+const History = part(() => import("@/pages/history/History"));
+const Settings = part(() => import("@/pages/settings/Settings"));
 
 tellRefusals((code, message) => refusalWords(code, message, NAMES));
 
@@ -97,9 +99,11 @@ function Framed() {
 function Bare() {
   return (
     <main className="v-bare" id="main" aria-label="Console">
-      <Suspense fallback={<Loading />}>
-        <VmWindow />
-      </Suspense>
+      <ErrorBoundary where="window">
+        <Suspense fallback={<Loading />}>
+          <VmWindow />
+        </Suspense>
+      </ErrorBoundary>
       <ConnectionState />
     </main>
   );

@@ -1,19 +1,20 @@
 /** The frame around every page: navigation, what is wrong with the connection, and the command palette. */
-import { lazy, type ReactNode, Suspense, useCallback, useEffect, useRef, useState } from "react";
+import { type ReactNode, Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { Link, useLocation } from "react-router";
 import { useConnection, useObjects } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
 import icon from "@/icon.svg";
 import { Icon } from "@/look/Icon";
-import { ErrorBoundary } from "@/ui/ErrorBoundary";
+import { DialogBoundary, ErrorBoundary } from "@/ui/ErrorBoundary";
+import { part } from "@/ui/part";
 import { MAIN, useFocusStaysNear } from "./focus";
 import { Me } from "./Me";
 import { PARTS, PLACES, type Place, usePlaces } from "./places";
 import { entryOf, RECENT, remembered } from "./shortcuts";
 import { useShortcuts } from "./useShortcuts";
 
-const Palette = lazy(() => import("./Palette"));
-const Shortcuts = lazy(() => import("./Shortcuts"));
+const Palette = part(() => import("./Palette"));
+const Shortcuts = part(() => import("./Shortcuts"));
 
 const NAV = "navigation";
 /** Where a guest's screen has the room: the navigation is its icons. */
@@ -90,14 +91,18 @@ export function Layout({ children }: { children: ReactNode }) {
       </main>
       <ConnectionState />
       {palette && (
-        <Suspense fallback={null}>
-          <Palette onClose={() => setPalette(false)} showHelp={showHelp} />
-        </Suspense>
+        <DialogBoundary onClose={() => setPalette(false)}>
+          <Suspense fallback={null}>
+            <Palette onClose={() => setPalette(false)} showHelp={showHelp} />
+          </Suspense>
+        </DialogBoundary>
       )}
       {help && (
-        <Suspense fallback={null}>
-          <Shortcuts onClose={() => setHelp(false)} />
-        </Suspense>
+        <DialogBoundary onClose={() => setHelp(false)}>
+          <Suspense fallback={null}>
+            <Shortcuts onClose={() => setHelp(false)} />
+          </Suspense>
+        </DialogBoundary>
       )}
     </div>
   );

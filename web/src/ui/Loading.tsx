@@ -1,10 +1,35 @@
-/** Shown while a page, or a part of one, is being loaded. */
-import { Bullseye, Spinner } from "@patternfly/react-core";
+/** Shown while a page, or a part of one, is being loaded. After a while it says so, and offers a way on. */
+import {
+  Bullseye,
+  Button,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  Spinner,
+} from "@patternfly/react-core";
+import { LATE, useLate } from "./late";
 
 export function Loading() {
+  const late = useLate();
+  if (!late)
+    return (
+      <Bullseye>
+        <Spinner aria-label="Loading" />
+      </Bullseye>
+    );
   return (
-    <Bullseye>
-      <Spinner aria-label="Loading" />
-    </Bullseye>
+    <EmptyState headingLevel="h2" titleText="Still loading" icon={LateSpinner} variant="sm">
+      <EmptyStateBody>{LATE}</EmptyStateBody>
+      <EmptyStateFooter>
+        <EmptyStateActions>
+          <Button variant="secondary" onClick={() => location.reload()}>
+            Reload the page
+          </Button>
+        </EmptyStateActions>
+      </EmptyStateFooter>
+    </EmptyState>
   );
 }
+
+const LateSpinner = () => <Spinner size="lg" aria-label="Loading" />;

@@ -1,9 +1,11 @@
 /** A button that asks why somebody may do something or not; the dialog is loaded when it is opened. */
 import { Button, type ButtonProps } from "@patternfly/react-core";
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
+import { DialogBoundary } from "./ErrorBoundary";
+import { part } from "./part";
 import type { Question } from "./why/question";
 
-const WhyDialog = lazy(() => import("./why/WhyDialog"));
+const WhyDialog = part(() => import("./why/WhyDialog"));
 
 export function WhyButton({
   question,
@@ -33,9 +35,11 @@ export function WhyButton({
         {label}
       </Button>
       {open && (
-        <Suspense fallback={null}>
-          <WhyDialog question={question} onClose={() => setOpen(false)} />
-        </Suspense>
+        <DialogBoundary onClose={() => setOpen(false)}>
+          <Suspense fallback={null}>
+            <WhyDialog question={question} onClose={() => setOpen(false)} />
+          </Suspense>
+        </DialogBoundary>
       )}
     </>
   );

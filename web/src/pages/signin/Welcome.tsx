@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "react";
 import { at } from "@/api/base";
 import { messageOf } from "@/api/http";
 import { session } from "@/api/session";
+import { First } from "./First";
 import { Outside } from "./Outside";
 
 export function Welcome({ word }: { word: string }) {
@@ -16,7 +17,7 @@ export function Welcome({ word }: { word: string }) {
       (failure) => setError(messageOf(failure)),
     );
   }, [word]);
-  if (error === undefined) return <p className="v-first">Velocity</p>;
+  if (error === undefined) return <First />;
   return (
     <Outside title="This link is no longer valid">
       <p className="v-form-error">{error}</p>

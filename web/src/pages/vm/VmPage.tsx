@@ -1,13 +1,14 @@
 /** One virtual machine: its head, and a tab for each thing that one wants of it. */
 
 import { Alert, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
-import { type FC, lazy, Suspense, useEffect, useState } from "react";
+import { type FC, Suspense, useEffect, useState } from "react";
 import { Navigate, useParams } from "react-router";
 import { useConnection, useMay, useObject, useObjects, type Vm } from "@/api/live";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
 import { LinkButton } from "@/ui/LinkButton";
 import { Loading } from "@/ui/Loading";
 import { PageHead } from "@/ui/PageHead";
+import { part } from "@/ui/part";
 import { Section } from "@/ui/Section";
 import { Sentence } from "@/ui/Sentence";
 import { Command } from "./Command";
@@ -20,8 +21,8 @@ import { VmHistory } from "./VmHistory";
 import { VmTabs } from "./VmTabs";
 import "./vm.css";
 
-const Settings = lazy(() => import("./settings/Settings"));
-const Metrics = lazy(() => import("./metrics/Metrics"));
+const Settings = part(() => import("./settings/Settings"));
+const Metrics = part(() => import("./metrics/Metrics"));
 
 interface Place {
   tab: string;

@@ -1,13 +1,14 @@
 /** The tab of the graphical console: what stands in the way of it, or the console. */
 import { EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 
 import { useMay, type Vm } from "@/api/live";
 import { LinkButton } from "@/ui/LinkButton";
 import { Loading } from "@/ui/Loading";
+import { part } from "@/ui/part";
 import { StartButton } from "../StartButton";
 
-const DisplayConsole = lazy(() => import("./DisplayConsole"));
+const DisplayConsole = part(() => import("./DisplayConsole"));
 
 export function Screen({ vm }: { vm: Vm }) {
   const may = useMay();

@@ -13,19 +13,20 @@ import {
   ToggleGroupItem,
 } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
-import { lazy, Suspense, useMemo, useState } from "react";
+import { Suspense, useMemo, useState } from "react";
 import type { Vm } from "@/api/live";
 import type { VmMetrics } from "@/api/schema";
 import { readStored, writeStored } from "@/api/stored";
 import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { part } from "@/ui/part";
 import { type Chart, chartsOf, gaps, rowsOf, summary } from "./series";
 import { emptySpans, hasMore, SPAN_WORDS, SPANS, type Span } from "./spans";
 import { useDark } from "./useDark";
 import { useVmMetrics } from "./useVmMetrics";
 
-const ChartView = lazy(() => import("./ChartView"));
+const ChartView = part(() => import("./ChartView"));
 const ROWS = 40;
 
 export default function Metrics({ vm }: { vm: Vm }) {
@@ -103,7 +104,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
       )}
       {charts.length === 3 && (
         <Content component="p" className="v-subtle v-space-above">
-          What passes QEMU's user network is not measured.
+          The traffic of QEMU's user network is not measured.
         </Content>
       )}
       <ExpandableSection toggleText="As a table" className="v-space-above">

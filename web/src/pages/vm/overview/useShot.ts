@@ -19,8 +19,8 @@ export function useShot(vm: Vm, display: string, width: number): { url?: string;
     const path = `/v/vm/screen?${new URLSearchParams({ vmid: String(vmid), display, width: String(width) })}`;
     const stop = new AbortController();
     let url: string | undefined;
-    const look = async () => {
-      if (document.visibilityState !== "visible") return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const take = async () => {
       try {
         const response = await fetch(at(path), { credentials: "same-origin", cache: "no-cache", signal: stop.signal });
         if (!response.ok) throw await refusal(response);
@@ -33,11 +33,15 @@ export function useShot(vm: Vm, display: string, width: number): { url?: string;
         if (!stop.signal.aborted && !url) setShot({ failed: messageOf(error) });
       }
     };
+    // One after the other: of a host that is slow, more would take all six connections that a browser has to a server.
+    const look = async () => {
+      if (document.visibilityState === "visible") await take();
+      if (!stop.signal.aborted) timer = setTimeout(() => void look(), EVERY);
+    };
     void look();
-    const timer = setInterval(() => void look(), EVERY);
     return () => {
       stop.abort();
-      clearInterval(timer);
+      clearTimeout(timer);
       if (url) URL.revokeObjectURL(url);
     };
   }, [vmid, state, lost, display, width]);

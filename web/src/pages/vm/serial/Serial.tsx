@@ -1,10 +1,11 @@
 /** The tab of the serial console: live while the VM runs, its kept log while it does not. */
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 import type { Vm } from "@/api/live";
 import { Loading } from "@/ui/Loading";
+import { part } from "@/ui/part";
 
-const SerialTerminal = lazy(() => import("./Terminal"));
-const KeptLog = lazy(() => import("./KeptLog"));
+const SerialTerminal = part(() => import("./Terminal"));
+const KeptLog = part(() => import("./KeptLog"));
 
 export function Serial({ vm }: { vm: Vm }) {
   return (

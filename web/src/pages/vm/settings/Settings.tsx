@@ -3,6 +3,7 @@ import { ActionGroup, Alert, Button, Form } from "@patternfly/react-core";
 import { useRef, useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
+import { setUnsaved } from "@/api/unsaved";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
 import { incomplete, type Refusal, RefusalAlert } from "@/ui/RefusalAlert";
@@ -21,7 +22,7 @@ import { Parts } from "./Parts";
 import { Review } from "./Review";
 import { useFieldOfAddress } from "./useFieldOfAddress";
 
-/** What was not saved, by vmid: it is still there after a look at another tab. Not kept over a reload. */
+/** What was not saved, by vmid: it is still there after a look at another tab. A reload, which loses it, asks first. */
 const UNSAVED = new Map<number, { base: VmInfo; draft: Draft }>();
 
 export default function Settings({ vm }: { vm: Vm }) {
@@ -49,6 +50,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
     setEdited(next);
     if (next) UNSAVED.set(vm.vmid, next);
     else UNSAVED.delete(vm.vmid);
+    setUnsaved("settings", UNSAVED.size > 0);
   };
   const change = (part: Partial<Draft>) => {
     setRefused(undefined);
