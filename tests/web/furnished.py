@@ -15,6 +15,7 @@ from tests.patience import PATIENCE
 from velocity.access.sessions import Caller
 from velocity.client import Client
 from velocity.contract.machines import Attachment, Display, EmptyDrive, Nic
+from velocity.hypervisor.fake import FakeAgent
 from velocity.tasks.service import TaskProgress
 
 TEAM, WEB, RUNS, ANN = 1, 1, 2, 1
@@ -50,6 +51,7 @@ def furnish(host: Host, scratch: Path) -> None:
         ).vmid
         runs = client.create_vm(name="runs", gid=team, cpus=1, memory_mib=64, displays=displays[:1]).vmid
         client.set_vm_state(vmid=runs, state="RUNNING")
+        host.hypervisor.guests.agents.update(dict.fromkeys(host.hypervisor.runs, FakeAgent()))
         client.delete_medium(mid=client.create_medium(mpid=1, gid=0, name="old", type="DISK", size=1 << 20).mid)
         assert (team, web, runs, ann) == (TEAM, WEB, RUNS, ANN)
         join(client, scratch, "b")

@@ -133,6 +133,7 @@ def wizard(*steps: Step) -> Opening:
 
 
 MORE_WEB, MORE_RUNS = "More that can be done with web", "More that can be done with runs"
+IN_GUEST = "Actions in the guest"
 BLANK = (tick("An empty disk"), press("Next"))
 MEMBER = f"/groups/{TEAM}"
 
@@ -163,7 +164,7 @@ DIALOGS = (
     dialog("pages/media/ConvertMedium", "/media", "Actions of spare", press("Convert or compact…")),
     dialog("pages/media/FetchUrl", "/media", "Fetch from a URL…"),
     dialog("pages/media/CreateDisk", "/media", "Create an empty disk"),
-    dialog("pages/media/UnderWay", "/media", "End half.iso"),
+    dialog("pages/media/UnderWay", "/media", "Cancel half.iso"),
     Opening("pages/media/UploadDialog", "/media", (files("Upload"),), "Upload"),
     dialog("ui/ForceOff", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
     dialog("pages/vm/Reset", f"/vms/{RUNS}", MORE_RUNS, press("Reset…")),
@@ -175,6 +176,13 @@ DIALOGS = (
         (press("Details"), press("Use this host's…")),
         "Use this host's…",
     ),
+    menu("pages/vm/guest/GuestMenu", f"/vms/{RUNS}", IN_GUEST),
+    dialog("pages/vm/guest/RunCommand", f"/vms/{RUNS}", IN_GUEST, press("Run a command…")),
+    dialog("pages/vm/guest/GuestPassword", f"/vms/{RUNS}", IN_GUEST, press("Set a password…")),
+    dialog("pages/vm/guest/AddKeys", f"/vms/{RUNS}", IN_GUEST, press("Add SSH keys…")),
+    dialog("pages/vm/guest/CopyIn", f"/vms/{RUNS}", IN_GUEST, press("Copy a file in…")),
+    dialog("pages/vm/guest/CopyOut", f"/vms/{RUNS}", IN_GUEST, press("Copy a file out…")),
+    dialog("pages/vm/guest/Freeze", f"/vms/{RUNS}", IN_GUEST, press("Freeze the file systems…")),
     dialog("pages/vm/overview/ChangeDisc", f"/vms/{WEB}", "Insert a disc"),
     dialog("pages/vm/Clone", f"/vms/{WEB}", MORE_WEB, press("Clone…")),
     dialog("pages/vm/MoveVm", f"/vms/{WEB}", MORE_WEB, press("Move to another group…")),

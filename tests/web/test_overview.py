@@ -81,23 +81,6 @@ def test_the_overview_says_what_the_guest_tells_as_text(host: Host, root: Person
         expect(card).to_contain_text(words)
 
 
-@pytest.mark.holds("GUEST-90")
-def test_frozen_file_systems_are_told_and_thawed(host: Host, root: Person) -> None:
-    vmid = made(host, "web")
-    host.ok("vm", "start", "web")
-    agent = FakeAgent()
-    host.hypervisor.guests.agents.update(dict.fromkeys(host.hypervisor.runs, agent))
-    root.go(f"/vms/{vmid}")
-    note = root.page.get_by_text("Its file systems are frozen")
-    expect(root.page.get_by_role("heading", name="web", level=1)).to_be_visible()
-    expect(note).to_have_count(0)
-    host.ok("vm", "freeze", "web", "--timeout", "600")
-    expect(note).to_be_visible()
-    root.page.get_by_role("button", name="Thaw now").click()
-    expect(note).to_have_count(0)
-    assert agent.frozen == 0
-
-
 @pytest.mark.holds("PAGE-34")
 def test_columns_of_use_are_chosen_sorted_by_and_remembered(host: Host, root: Person) -> None:
     page = root.page

@@ -30,7 +30,7 @@ def test_an_interrupted_upload_is_shown_and_can_be_ended(host: Host, person: New
     expect(shown).to_contain_text("big.img")
     expect(shown).to_contain_text("of 3 MiB")
     assert somebody.violations(".v-uploads") == []
-    shown.get_by_role("button", name="End big.img").click()
-    somebody.page.get_by_role("button", name="End the upload").click()
+    shown.get_by_role("button", name="Cancel big.img").click()
+    somebody.page.get_by_role("button", name="Cancel the upload").click()
     expect(shown).to_have_count(0)
     assert json.loads(host.ok("--json", "media", "uploads"))["uploads"] == []

@@ -40,8 +40,8 @@ export function FirstSteps() {
               </Button>
             }
           >
-            An installation ISO that boots EFI, or a disk of another platform: qcow2, VMDK, VDI, VHDX. An upload that
-            breaks off goes on by itself.
+            An installation ISO that boots EFI, or a disk of another platform: qcow2, VMDK, VDI, VHDX. An interrupted
+            upload resumes by itself.
           </Step>
         )}
         {mayCreate && (
@@ -64,8 +64,8 @@ export function FirstSteps() {
               )
             }
           >
-            In a terminal of the server, where it was installed: it builds a small guest from the distribution's own
-            kernel, uploads and boots it. It appears here by itself.
+            Run this in a terminal of the server, where it was installed. It builds a small guest from the
+            distribution's own kernel, uploads and boots it. The VM appears here by itself.
           </Step>
         )}
         {mayTeam && (
@@ -78,8 +78,8 @@ export function FirstSteps() {
               </Button>
             }
           >
-            A group has a share of the host, a share of a pool, and users with permissions on it. What others have they
-            do not even see.
+            A group has a share of the host, a share of a pool, and users with permissions on it. They do not see what
+            other groups have.
           </Step>
         )}
       </div>

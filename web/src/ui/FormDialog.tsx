@@ -11,7 +11,7 @@ import {
   ModalFooter,
   ModalHeader,
 } from "@patternfly/react-core";
-import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type ReactNode, type RefObject, useEffect, useId, useRef, useState } from "react";
 import { ApiError, messageOf } from "@/api/http";
 import { shownElsewhere } from "./actions";
 import { incomplete, type Refusal, RefusalAlert } from "./RefusalAlert";
@@ -70,6 +70,19 @@ export function Hint({ id, wrong, children }: { id?: string; wrong?: string | un
   );
 }
 
+const FIELD = ":is(input, select, textarea):enabled";
+
+/** Where the first field comes with what the server answers, the focus goes on to it, unless it is elsewhere by now. */
+function useFirstField(form: RefObject<HTMLFormElement | null>, otherwise: string): void {
+  const settled = useRef(false);
+  useEffect(() => {
+    const field = settled.current ? null : form.current?.querySelector<HTMLElement>(FIELD);
+    if (!field) return;
+    settled.current = true;
+    if (document.activeElement?.id === otherwise) field.focus();
+  });
+}
+
 export function FormDialog({
   title,
   about,
@@ -107,6 +120,7 @@ export function FormDialog({
   const form = useRef<HTMLFormElement>(null);
   const [busy, setBusy] = useState(false);
   const [early, setEarly] = useState<Refusal>();
+  useFirstField(form, `${id}-cancel`);
   const submit = async () => {
     if (busy) return;
     setEarly(ready ? undefined : incomplete(missing));
@@ -121,7 +135,7 @@ export function FormDialog({
       variant={wide ? "large" : "medium"}
       onClose={onClose}
       aria-labelledby={`${id}-title`}
-      elementToFocus={`#${id}-form :is(input, select, textarea):enabled, #${id}-cancel`}
+      elementToFocus={`#${id}-form ${FIELD}, #${id}-cancel`}
     >
       <ModalHeader
         title={<Sentence>{title}</Sentence>}

@@ -20,6 +20,10 @@ export function vmCli(vm: Named, verb: string, ...options: string[]): string[] {
 export const vmWords = (vm: Named, options: readonly string[]): string[] =>
   MISREAD.test(vm.name) ? [idWord(vm.vmid), ...options] : [vm.name, ...options, ...groupOption(vm.gid, vm.path)];
 
+/** The same where nothing may stand behind it that is not another program's: the group comes first. */
+export const vmFirst = (vm: Named): string[] =>
+  MISREAD.test(vm.name) ? [idWord(vm.vmid)] : [...groupOption(vm.gid, vm.path), vm.name];
+
 /** `--group team/web`; nothing for the root group, which is the command line's own choice. */
 export const groupOption = (gid: number, path = idWord(gid)): string[] =>
   gid === 0 ? [] : ["--group", MISREAD.test(path) ? idWord(gid) : path];

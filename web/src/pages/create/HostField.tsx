@@ -19,7 +19,7 @@ export function HostField({ host, onHost }: { host: string; onHost: (host: strin
       <Choose
         id="create-host"
         value={host}
-        choices={[{ value: "", label: "The best for it" }, ...hosts]}
+        choices={[{ value: "", label: "Automatic: the most suitable" }, ...hosts]}
         onChange={onHost}
       />
     </Field>

@@ -42,7 +42,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
         {connection === "lost" && (
           <StackItem>
             <Alert isInline variant="warning" title="The connection to the server is lost">
-              What is shown was so when it broke. It is tried again by itself; guests are not touched by it.
+              What you see may be outdated. The page reconnects by itself; guests are not affected.
             </Alert>
           </StackItem>
         )}

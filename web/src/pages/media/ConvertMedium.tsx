@@ -28,7 +28,7 @@ export function ConvertMedium({ medium, onClose }: { medium: Medium; onClose: ()
   return (
     <FormDialog
       title={`Convert or compact ${medium.name}`}
-      about="It stays attached to its VMs. A running VM goes on meanwhile; a stopped one cannot start."
+      about="It stays attached to its VMs. A running VM keeps running; a stopped one cannot start until it is done."
       verb={compacts ? "Compact" : "Convert"}
       ready
       refusal={refused.last}

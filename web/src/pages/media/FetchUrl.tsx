@@ -47,7 +47,7 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
   return (
     <FormDialog
       title="Fetch from a URL"
-      about={`The server downloads it, and goes on after an interruption.${reach ? "" : " Only public addresses can be fetched from."}`}
+      about={`The server downloads it, and resumes after an interruption.${reach ? "" : " Only public addresses can be fetched from."}`}
       verb="Fetch"
       ready={!addressing && !naming && !summing && target.mpid !== undefined}
       refusal={refused.last}
@@ -93,7 +93,7 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
           validated={(summing ?? refused.at("sha256")) ? "error" : "default"}
         />
         <Below problem={summing ?? refused.at("sha256")}>
-          Optional: the checksum published beside the file. A file with another one is discarded.
+          Optional: the checksum published beside the file. A file that does not match is discarded.
         </Below>
       </FormGroup>
       <Checkbox

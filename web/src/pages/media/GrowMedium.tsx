@@ -29,7 +29,7 @@ export function GrowMedium({ medium, onClose }: { medium: Medium; onClose: () =>
   return (
     <FormDialog
       title={`Grow ${medium.name}`}
-      about={`It has ${bytes(medium.size)}. The guest sees the larger disk; enlarge its partition and file system there, which cloud images do at their next start.`}
+      about={`It is ${bytes(medium.size)} large. Extend the partition and the file system in the guest afterwards; cloud images do that at their next start.`}
       verb="Grow"
       ready={!wrong}
       refusal={refused.last}

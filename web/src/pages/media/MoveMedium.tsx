@@ -35,7 +35,7 @@ export function MoveMedium({ medium, onClose }: { medium: Medium; onClose: () =>
   return (
     <FormDialog
       title={`Move ${medium.name}`}
-      about="It stays attached to its VMs. To another pool it moves as a task: a running VM goes on meanwhile; a stopped one cannot start."
+      about="It stays attached to its VMs. To another pool it moves as a task: a running VM keeps running; a stopped one cannot start until it is done."
       verb="Move"
       ready={(pooled || grouped) && !naming && !room && target.mpid !== undefined}
       missing={pooled || grouped ? undefined : "It is there already. Choose another group or pool."}

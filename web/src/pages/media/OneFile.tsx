@@ -11,7 +11,7 @@ const TYPES = [
   { value: "ISO", label: "ISO: a CD-ROM to install from" },
   { value: "DISK", label: "Disk" },
   { value: "IPSW", label: "IPSW: a restore image of macOS" },
-  { value: OTHER, label: "Another word" },
+  { value: OTHER, label: "Another type" },
 ];
 
 export function OneFile({
@@ -64,7 +64,7 @@ export function OneFile({
         />
         {!isKnown && (
           <TextInput
-            aria-label="Type, in a word"
+            aria-label="Type, as one word"
             value={one.type}
             onChange={(_event, type) => onChange({ type })}
             validated={problem.type ? "error" : "default"}

@@ -53,7 +53,7 @@ function OfGroup({ gid }: { gid: number }) {
             </FlexItem>
             <FlexItem>
               <Button variant="link" size="sm" isDanger onClick={() => setAsked(one)}>
-                End<span className="v-hidden-text"> {one.name}</span>
+                Cancel<span className="v-hidden-text"> {one.name}</span>
               </Button>
             </FlexItem>
           </Flex>
@@ -61,15 +61,15 @@ function OfGroup({ gid }: { gid: number }) {
       </CardBody>
       {asked && (
         <Confirm
-          title={`End the upload of ${asked.name}?`}
-          verb="End the upload"
-          no="Let it go on"
+          title={`Cancel the upload of ${asked.name}?`}
+          verb="Cancel the upload"
+          no="Keep uploading"
           cli={["velocity", "media", "cancel", idWord(asked.mid)]}
           request={{ method: "delete", path: "/m/media/upload", body: { mid: asked.mid } }}
           onConfirm={() =>
             act({
-              pending: `Ending the upload of ${asked.name}`,
-              done: "Ended; nothing was kept",
+              pending: `Cancelling the upload of ${asked.name}`,
+              done: "The upload is cancelled",
               do: () => call("delete", "/m/media/upload", { mid: asked.mid }).finally(() => void refetch()),
             })
           }

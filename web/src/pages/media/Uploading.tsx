@@ -28,7 +28,7 @@ export function Uploading({ onImport }: { onImport: (medium: Medium) => void }) 
   const end = (upload: Upload) =>
     act({
       pending: `Cancelling the upload of ${upload.wanted.name}`,
-      done: "Cancelled; nothing was kept",
+      done: "The upload is cancelled",
       do: () => uploads.cancel(upload.id),
     });
   return (
@@ -63,7 +63,7 @@ export function Uploading({ onImport }: { onImport: (medium: Medium) => void }) 
         <Confirm
           title={`Cancel the upload of ${asked.wanted.name}?`}
           verb="Cancel the upload"
-          no="Go on uploading"
+          no="Keep uploading"
           onConfirm={() => end(asked)}
           onClose={() => setAsked(undefined)}
         >

@@ -62,7 +62,7 @@ export function Sessions() {
           </Table>
         )}
         <Content component="small" className="v-subtle">
-          A session that is used is renewed by itself; one that is left alone ends.
+          Sessions that are used are renewed; idle ones end.
         </Content>
       </CardBody>
     </Card>

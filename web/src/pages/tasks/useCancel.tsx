@@ -23,7 +23,7 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
     <Confirm
       title={`Cancel “${titleOf(asked)}”?`}
       verb="Cancel the task"
-      no="Let it go on"
+      no="Let it continue"
       cli={["velocity", "task", "cancel", idWord(asked.tid)]}
       request={{ method: "delete", path: "/t/task", body: { tid: asked.tid } }}
       onConfirm={() =>

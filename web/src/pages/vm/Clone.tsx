@@ -123,7 +123,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
           <Hint wrong={refused.at("host") ?? refused.at("mpid")} />
         </FormGroup>
       )}
-      <FormGroup role="group" label="Takes along" fieldId="clone-takes">
+      <FormGroup role="group" label="Include" fieldId="clone-takes">
         {attached.map((one) => (
           <Checkbox
             key={one.mid}

@@ -46,8 +46,8 @@ export function MoveToHost({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       title={`Move ${vm.name} to another host`}
       about={
         vm.state === "RUNNING"
-          ? "It keeps running; its guest stands still for a moment at the end. Until then it can be cancelled."
-          : "It starts there from now on. Until it has been copied it can be cancelled."
+          ? "It keeps running, and stands still for a moment at the end. Until then, the move can be cancelled."
+          : "From then on it starts there. Until everything is copied, the move can be cancelled."
       }
       verb="Move"
       ready={target !== undefined}
@@ -78,7 +78,7 @@ export function MoveToHost({ vm, onClose }: { vm: Vm; onClose: () => void }) {
 }
 
 const nowhere = (hosts: number): string =>
-  hosts === 0 ? "There is no other host: add one under Hosts." : "No other host can have it now.";
+  hosts === 0 ? "There is no other host: add one under Hosts." : "No other host can run it now.";
 
 function TakesAlong({ target }: { target: MoveTarget }) {
   const media = useObjects("medium");
@@ -87,7 +87,7 @@ function TakesAlong({ target }: { target: MoveTarget }) {
   const pool = (mpid: number) => pools.find((one) => one.mpid === mpid)?.name ?? `pool ${mpid}`;
   if (target.media.length === 0) return <p className="v-subtle">No medium has to be copied.</p>;
   return (
-    <FormGroup role="group" label="Takes along" fieldId="move-media">
+    <FormGroup role="group" label="Media that move with it" fieldId="move-media">
       <ul>
         {target.media.map((one) => (
           <li key={one.mid}>
@@ -103,7 +103,7 @@ function TakesAlong({ target }: { target: MoveTarget }) {
 function Lacking({ hosts }: { hosts: readonly MoveTarget[] }) {
   if (hosts.length === 0) return null;
   return (
-    <FormGroup role="group" label="Cannot have it now" fieldId="move-lacking">
+    <FormGroup role="group" label="Not possible now" fieldId="move-lacking">
       <ul>
         {hosts.map((one) => (
           <li key={one.host}>

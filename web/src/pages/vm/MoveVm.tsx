@@ -56,7 +56,7 @@ export function MoveVm({ vm, onClose }: { vm: Vm; onClose: () => void }) {
         />
         <Hint wrong={problem ?? refused.at("gid") ?? refused.at("name")} />
       </FormGroup>
-      <FormGroup role="group" label="Takes along" fieldId="move-disks-group">
+      <FormGroup role="group" label="Moves with it" fieldId="move-disks-group">
         <Checkbox
           id="move-disks"
           label="Its disks"

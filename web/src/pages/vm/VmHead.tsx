@@ -75,7 +75,7 @@ export function VmNotes({ vm }: { vm: Vm }) {
       {vm.frozen_until !== undefined && <Frozen vm={vm} until={vm.frozen_until} />}
       {vm.next_boot && (
         <Note tone="busy" title={<Sentence>{`Next start: ${nextBootWords(vm.next_boot, known)}`}</Sentence>}>
-          Once; then its normal boot order again.
+          Once. After that, the normal boot order applies.
         </Note>
       )}
       {vm.waiting.length > 0 && (

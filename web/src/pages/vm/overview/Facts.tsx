@@ -13,10 +13,12 @@ import { waitingWords } from "@/ui/vmSettings";
 import { useNow, When } from "@/ui/When";
 import { Copied } from "./Network";
 import { reachOf } from "./reach";
+import { sshCommand } from "./ssh";
 
 /** `since`: when its run began, as far as that is known. */
 export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number | undefined }) {
   const mayAlter = useMay()("vm.alter", vm.gid);
+  const ssh = vm.state === "STOPPED" ? undefined : sshCommand(info, location.hostname);
   const addresses = reachOf(info).flatMap((one) => one.addresses);
   return (
     <Card component="section" aria-label="Virtual machine">
@@ -39,6 +41,11 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
               {addresses.map(({ address }) => (
                 <Copied key={address} text={address} name={`address ${address}`} />
               ))}
+            </Fact>
+          )}
+          {ssh !== undefined && (
+            <Fact name="SSH">
+              <Copied text={ssh} name="the command that logs in" />
             </Fact>
           )}
           <Fact name="CPUs">

@@ -1,5 +1,5 @@
 /** What the guest says of itself by its agent: its own word, shown as text. */
-import { Card, CardBody, CardTitle, DescriptionList } from "@patternfly/react-core";
+import { Card, CardBody, CardHeader, CardTitle, DescriptionList } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { call } from "@/api/call";
@@ -10,6 +10,7 @@ import { bytes } from "@/ui/format";
 import { NAMES } from "@/ui/texts/names";
 import { asSentence } from "@/ui/texts/words";
 import { When } from "@/ui/When";
+import { GuestMenu } from "../guest/GuestMenu";
 import { Copied } from "./Network";
 
 /** Milliseconds between two looks. */
@@ -25,7 +26,13 @@ export function GuestCard({ vm }: { vm: Vm }) {
   const told = asked.data;
   return (
     <Card component="section" aria-label="Guest">
-      <CardTitle component="h2">Guest</CardTitle>
+      <CardHeader
+        actions={
+          told?.agent === undefined ? undefined : { hasNoOffset: true, actions: <GuestMenu vm={vm} told={told} /> }
+        }
+      >
+        <CardTitle component="h2">Guest</CardTitle>
+      </CardHeader>
       <CardBody>
         {told?.agent === undefined ? (
           <span className="v-subtle">
