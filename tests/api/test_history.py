@@ -67,7 +67,8 @@ async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> Non
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1 << 30, write=True)
     found = await entries(w, limit=7)
     assert [one["target"] for one in reversed(found) if one["operation"] != "create_medium"] == [
-        f'vmid={vmid} cpus=2 memory_mib=128 autostart=true ha=restart changed=notes+host_labels+cloud_init name="a b"',
+        f"vmid={vmid} cpus=2 memory_mib=128 autostart=true ha=restart "
+        'changed=name+notes+host_labels+cloud_init name="a b"',
         f"vmid={vmid} max_cpus=4",
         f"vmid={vmid} memory_mib={1 << 40}",
         f"mid={mid} size={2 << 20} readonly=true",

@@ -54,4 +54,4 @@ def test_a_shared_pool_is_shown_on_each_host_with_the_cure(tmp_path: Path) -> No
         rows = {words[0]: words[1] for words in lines if words and words[0] in ("b", "c")}
         assert rows == {"b": "online", "c": "away"}
         assert "shared by hosts" in shown.stdout
-        assert "does not have the shared pool 7 ('shared'): mount its storage there" in shown.stderr
+        assert "does not reach the storage of the shared pool 7 ('shared')" in shown.stderr

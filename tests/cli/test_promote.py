@@ -89,6 +89,8 @@ def test_it_says_what_may_be_missing_and_what_it_cannot_know_and_asks(node: Prom
     assert "the host b is its own" in said.stderr
     assert "systemctl disable --now velocity-node" in said.stdout
     assert "service install" in said.stdout
+    assert said.stdout.count("\n") == 1 and "(" not in said.stdout, "it is pasted as it is"
+    assert "in the foreground" in said.stderr
     assert node.promoted
     assert identity.machine_of(node.data) == node.own.uuid
     assert identity.former(node.data) == node.own

@@ -82,7 +82,7 @@ async def test_a_host_without_the_mount_does_not_have_the_pool_and_writes_nothin
         told = (await w.ok("POST", "/h/host", host=2))["pools"]
         (pool,) = [one for one in told if one["mpid"] == MPID]
         assert (pool["state"], pool["size"]) == ("away", 0)
-        assert "mount its storage there, as on host" in pool["message"]
+        assert "does not reach the storage of the shared pool" in pool["message"]
         assert list(shared.b.mounted.below.iterdir()) == []
 
         shared.b.mounted.mount()
@@ -108,7 +108,7 @@ async def test_storage_that_is_unmounted_is_noticed_by_itself(tmp_path: Path, ca
         shared.b.mounted.unmount()
         w.server.hosts.shared.ask()
         await eventually(lambda: has_it(w) == {A})
-    assert "host 'b' does not have the shared pool 7 ('shared'): mount its storage there" in caplog.text
+    assert "host 'b' does not reach the storage of the shared pool 7 ('shared')" in caplog.text
 
 
 @pytest.mark.holds("MANY-122")
@@ -331,7 +331,7 @@ def test_the_command_line_shows_which_hosts_have_a_shared_pool(tmp_path: Path) -
         assert "online, shared" in host.ok("host", "show", "b")
         shared.b.mounted.unmount()
         host.loop.call_soon_threadsafe(host.app.hosts.shared.ask)
-        lacks = "host 'b' does not have the shared pool 7"
+        lacks = "host 'b' does not reach the storage of the shared pool 7"
         at_last(lambda: lacks in host.run("host", "show", "b").stderr, "that it is told")
 
 

@@ -107,3 +107,14 @@ def test_file_systems_are_frozen_and_thawed(root: Person, agent: FakeAgent) -> N
     root.page.get_by_role("button", name="Thaw now").click()
     expect(root.page.get_by_text("Its file systems are frozen")).to_have_count(0)
     assert agent.frozen == 0
+
+
+@pytest.mark.holds("PAGE-332")
+def test_a_vm_with_a_login_has_its_ssh_command(host: Host, root: Person) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat", "--forward", "2222:22", "--user", "ann")
+    root.go("/vms/1")
+    facts = root.page.get_by_role("region", name="Virtual machine")
+    expect(facts).to_contain_text("user ann")
+    expect(facts).not_to_contain_text("ssh ")
+    host.ok("vm", "start", "web")
+    expect(facts).to_contain_text("ssh -p 2222 ann@127.0.0.1")

@@ -187,6 +187,7 @@ def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person
         page.get_by_role("menuitem", name="Move to another host…").click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("cellar: it is being drained, and takes no VMs")
+        expect(dialog.get_by_label("Host", exact=True)).to_be_focused()
         assert one.violations() == []
         dialog.get_by_role("button", name="Move", exact=True).click()
         expect(page.get_by_text("Moving to backyard")).to_be_visible()

@@ -63,9 +63,8 @@ def join(
         return
     command = own_server.command(settings) if file is None else called()
     config = "" if file is None else f" --config {shlex.quote(str(file))}"
-    click.echo(
-        f"{command} service install --node{config}   (as a service; or in the foreground: {command} node serve{config})"
-    )
+    click.echo(f"as a service, by this line; or in the foreground: {command} node serve{config}", err=True)
+    click.echo(f"{command} service install --node{config}")
 
 
 def _word(token: str | None) -> NodeToken:

@@ -49,10 +49,10 @@ def promote(file: Path | None, named: str | None, force: bool, yes: bool) -> Non
     click.echo(f"this machine is the server now, and the host {clean(own.name)} is its own", err=True)
     command = own_server.command(settings) if file is None else called()
     config = "" if file is None else f" --config {shlex.quote(str(file))}"
+    click.echo(f"as a service, by this line; or in the foreground: {command} serve{config}", err=True)
     click.echo(
         f"systemctl disable --now velocity-node; {command} service install{config} && systemctl daemon-reload && "
         "systemctl enable --now velocity.service velocity-guests.service"
-        f"   (or in the foreground: {command} serve{config})"
     )
 
 

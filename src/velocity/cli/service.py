@@ -277,9 +277,9 @@ def uninstall(user: bool, directory: Path | None) -> None:
                     ) from None
                 click.echo(f"removed {file}", err=True)
     systemctl = "systemctl --user" if user else "systemctl"
-    click.echo(f"{systemctl} stop {server}; {systemctl} daemon-reload   (guests keep running)")
+    click.echo(f"{systemctl} stop {server}; {systemctl} daemon-reload  # guests keep running")
     first = GUESTS if server == SERVER else f"{server} {GUESTS}"
-    click.echo(f"{systemctl} stop {first}   (before that, if the guests are to be shut down)")
+    click.echo(f"{systemctl} stop {first}  # before that, if the guests are to be shut down")
 
 
 def _remove_nat(unit: Path) -> None:

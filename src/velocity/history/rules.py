@@ -30,7 +30,7 @@ SETTINGS = (
     "quota", "write", "manage", "vms", "forward_ports", "keeps_copy",
 )  # fmt: skip
 """Their fields that are written down as they were set: numbers and choices. Of all others only that they were set."""
-UNSAID = {*NAMED, *SETTINGS, "revision", "plan"}
+UNSAID = {*NAMED, *SETTINGS, "revision", "plan"} - {"name"}
 ID = {"vm": "vmid", "medium": "mid", "group": "gid"}
 """By the kind of an item of the trash."""
 PLAIN = re.compile(r"[\w.:@+-]+")
@@ -84,7 +84,7 @@ def target_of(named: Mapping[str, int | str]) -> str:
 
 
 def _changes(request: Wire) -> Iterator[tuple[str, object]]:
-    """What it sets: `cpus=4`, and `changed=media+notes` of what is not told."""
+    """What it sets: `cpus=4`, and `changed=name+notes` of what is not told, or is told elsewhere."""
     given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not UNSET}
     for name in SETTINGS:
         if name in given:

@@ -50,10 +50,10 @@ CONFLICTS = {
     "settings; until then the one of {there} is used",
     "half": "hosts {here} and {there} declare a pool {pool}, and only one of them says `shared`: say it in the "
     "settings of both, if it is one directory on storage that both have mounted; else give one of them another number",
-    "nowhere": "host {here} does not have the shared pool {pool}: mount its storage there; `velocity doctor` there "
-    "says what is lacking",
-    "absent": "host {here} does not have the shared pool {pool}: mount its storage there, as on host {there}; "
-    "`velocity doctor` on {here} says what is lacking",
+    "nowhere": "host {here} does not reach the storage of the shared pool {pool}: `velocity doctor` there says what is "
+    "lacking",
+    "absent": "host {here} does not reach the storage of the shared pool {pool}, as host {there} does: `velocity "
+    "doctor` on {here} says what is lacking",
     "other": "host {here} has another directory as the shared pool {pool} than host {there}: mount the same storage on "
     "both; until then the one of {there} is used",
 }

@@ -95,7 +95,7 @@ class Reach:
         if self.hosts.pool_hosts.is_shared(medium.mpid):
             return (
                 f"{self._library.visible_name(medium)} is in a shared pool that {self.hosts.called(host)}, where the "
-                "VM is, does not have: mount its storage there and declare it, or use a medium of another pool"
+                "VM is, does not have: declare it there, with its storage in reach, or use a medium of another pool"
             )
         return (
             f"{self._library.visible_name(medium)} is on {self.hosts.called(at)}, and the VM on "

@@ -10,6 +10,8 @@ export interface Changed {
   given: string[];
   /** What else is otherwise: "NICs", "start with the server: on". */
   others: string[];
+  /** Whether the name is: older servers did not write that down, and a name alone could be its present one. */
+  renamed: boolean;
 }
 
 type Words = (value: string) => string;
@@ -56,8 +58,9 @@ export function changeWords(changes: Changes): Changed {
   const switches = SWITCHES.flatMap((name) =>
     changes[name] === undefined ? [] : [`${SETTINGS[name].word}: ${ON.has(changes[name]) ? "on" : "off"}`],
   );
-  const unsaid = changes.changed?.split("+").map(wordOf) ?? [];
-  return { given: said(GIVEN), others: [...said(OTHERS), ...switches, ...unsaid] };
+  const changed = changes.changed?.split("+") ?? [];
+  const unsaid = changed.filter((name) => name !== "name").map(wordOf);
+  return { given: said(GIVEN), others: [...said(OTHERS), ...switches, ...unsaid], renamed: changed.includes("name") };
 }
 
 const wordOf = (name: string): string => SETTINGS[name as Setting]?.word ?? ELSE[name] ?? name.replaceAll("_", " ");

@@ -31,9 +31,9 @@ test("what was done", () => {
   expect(said("set_vm_state", "vmid=7 state=PAUSED")).toBe("paused VM web");
   expect(said("create_vm", "gid=3 name=db")).toBe("created VM db in group team/web");
   expect(said("grant_permission", "uid=2 gid=3 permission=velocity.vm.view")).toBe(
-    "gave user anna vm.view on group team/web",
+    "granted vm.view on group team/web to user anna",
   );
-  expect(said("revoke_permission", "uid=2 gid=3")).toBe("took all permissions on group team/web from user anna");
+  expect(said("revoke_permission", "uid=2 gid=3")).toBe("revoked all permissions on group team/web from user anna");
   expect(said("sign_in", "")).toBe("signed in");
   expect(said("change_user", "")).toBe("changed their own password");
   expect(said("change_user", "uid=2 gid=3")).toBe("changed the account of user anna, whose home is group team/web");
@@ -51,7 +51,7 @@ test("what was refused was only tried", () => {
 test("what is gone has its number, or the name that it had", () => {
   expect(said("delete_vm", "vmid=9")).toBe("deleted VM 9");
   expect(said("delete_medium", "mid=0123456789")).toBe("deleted medium 01234567");
-  expect(said("alter_vm", "vmid=9 name=old")).toBe("renamed VM old");
+  expect(said("alter_vm", "vmid=9 changed=name name=old")).toBe("renamed VM old");
 });
 
 test("what is there has a page", () => {
@@ -64,8 +64,9 @@ test("what is there has a page", () => {
 test("a change says what it changed, and much of it only when asked", () => {
   expect(said("alter_vm", "vmid=7 cpus=4 memory_mib=8192")).toBe("gave VM web 4 CPUs, 8 GiB of memory");
   expect(said("alter_vm", "vmid=7 cpus=1", true)).toBe("tried to give VM web 1 CPU");
-  expect(said("alter_vm", "vmid=7 name=web")).toBe("renamed VM web");
-  expect(said("alter_vm", 'vmid=7 name="cpus=4 b"')).toBe("renamed VM web to cpus=4 b");
+  expect(said("alter_vm", "vmid=7 changed=name name=web")).toBe("renamed VM web");
+  expect(said("alter_vm", "vmid=7 name=web"), "as an older server wrote each change").toBe("changed VM web");
+  expect(said("alter_vm", 'vmid=7 changed=name name="cpus=4 b"')).toBe("renamed VM web to cpus=4 b");
   expect(said("alter_vm", "vmid=7")).toBe("changed VM web");
   expect(said("alter_vm", "vmid=7 cpus=2 autostart=true ha=off changed=nics+unheard_of")).toBe(
     "changed VM web: 2 CPUs, start with the server: on, the restart after a failure: off, NICs, unheard of",
@@ -94,7 +95,7 @@ test("a change says what it changed, and much of it only when asked", () => {
 
 test("oneself is you", () => {
   expect(said("grant_permission", "uid=5 gid=3 permission=velocity.vm.view")).toBe(
-    "gave you vm.view on group team/web",
+    "granted vm.view on group team/web to you",
   );
   expect(said("change_user", "uid=5")).toBe("set your password");
   expect(said("change_user", "", false, { uid: 5 })).toBe("changed your own password");
@@ -118,7 +119,7 @@ test("a set of permissions is one line", () => {
   const lines = folded([one(20, "vm.view", { uid: 7 }), ...given]);
   expect(lines.map((line) => line.hid)).toEqual([20, operator.length - 1]);
   expect(plain(sentence({ ...(lines[1] as Line), refused: false }, names))).toBe(
-    "gave you the set operator (7 permissions) on group team/web",
+    "granted the set operator (7 permissions) on group team/web to you",
   );
   // another user, another group, a refusal, or some minutes between them
   const others = [
@@ -130,7 +131,7 @@ test("a set of permissions is one line", () => {
   ];
   expect(folded(others).length).toBe(others.length);
   expect(said("grant_permission", "uid=2 gid=3 permission=x", false, { permissions: ["vm.view", "host.view"] })).toBe(
-    "gave user anna vm.view, host.view on group team/web",
+    "granted vm.view, host.view on group team/web to user anna",
   );
 });
 

@@ -122,9 +122,9 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
         ? [`changed ${own} own password`, `change ${own} own password`]
         : ["set", "set", ...users("password")];
     case "grant_permission":
-      return ["gave", "give", user(), ` ${right} on `, group()];
+      return ["granted", "grant", `${right} on `, group(), " to ", user()];
     case "revoke_permission":
-      return ["took", "take", `${right} on `, group(), " from ", user()];
+      return ["revoked", "revoke", `${right} on `, group(), " from ", user()];
     case "create_group":
       return ["created", "create", made("group"), " under ", group(target.parent_gid)];
     case "delete_group":
@@ -141,7 +141,7 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
         ...listed(": ", [...given, ...shareWords(target.changes)]),
       ];
     case "revoke_pool":
-      return ["took", "take", pool(), " from ", group()];
+      return ["revoked", "revoke", pool(), " from ", group()];
     case "create_medium":
       return ["created", "create", made("medium"), " in ", group()];
     case "upload_medium":
@@ -230,9 +230,9 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     case "confirm_dead":
       return ["confirmed that", "confirm that", host(), " is off"];
     case "host_returned":
-      return ["ended what was over on", "end what was over on", host(), ", which has returned"];
+      return ["cleaned up", "clean up", host(), ", which has returned"];
     case "start_again":
-      return ["started again", "start again", vm()];
+      return ["started", "start", vm(), " again"];
     case "cancel_task":
       return ["cancelled", "cancel", "a task"];
     case "restore":
@@ -252,15 +252,16 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
 
 /** "gave VM web 4 CPUs, 8 GiB of memory", "renamed VM web", "changed VM web: 4 CPUs, NICs, notes". */
 function altered(what: Part, present: string | undefined, { name, changes = {} }: Target): Phrase {
-  const { given, others } = changeWords(changes);
-  if (name !== undefined && given.length + others.length === 0) {
+  const { given, others, renamed } = changeWords(changes);
+  if (renamed && name !== undefined && given.length + others.length === 0) {
     const known = present === undefined || present === name;
     return ["renamed", "rename", what, ...(known ? [] : [" to ", { name }])];
   }
   if (given.length > 0 && others.length === 0 && name === undefined)
     return ["gave", "give", what, ...listed(" ", given)];
   const all = [...given, ...others];
-  if (name !== undefined) return ["changed", "change", what, ": the name ", { name }, ...listed(", ", all)];
+  if (name !== undefined && all.length > 0)
+    return ["changed", "change", what, ": the name ", { name }, ...listed(", ", all)];
   return ["changed", "change", what, ...listed(": ", all)];
 }
 
@@ -308,7 +309,7 @@ const SIGHTS: Record<string, string> = {
   read_guest_file: "a file",
   search_screens: "the text on screens",
   show_group: "the members",
-  show_guest: "what the guest tells",
+  show_guest: "what the guest agent reports",
   show_host: "the host",
   show_medium: "the details",
   show_node: "a host",

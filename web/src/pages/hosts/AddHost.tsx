@@ -35,7 +35,7 @@ export function AddHost({
       title={title}
       about={
         again
-          ? "Its machine was installed anew, or its certificate is no longer valid. What it had until then is worth nothing from the moment it joins."
+          ? "Its machine was reinstalled, or its certificate is no longer valid. The old certificate is refused from the moment it joins."
           : "Another machine becomes a host of this server, and runs VMs for it."
       }
       verb="Create a token"

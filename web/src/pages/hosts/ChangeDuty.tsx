@@ -39,7 +39,7 @@ export function ChangeDuty({
         drains
           ? act({
               pending: `Starting to drain ${host.name}`,
-              done: `VMs move away from ${host.name}`,
+              done: `VMs are being moved off ${host.name}`,
               task: ({ tid }) => tid,
               do: () => call("put", "/h/node/drain", drain),
             })
@@ -56,7 +56,7 @@ export function ChangeDuty({
         <Checkbox
           id="drain-move"
           label={`Move its ${count(host.vms, "VM")} to other hosts`}
-          description="Two at a time, while they run or stopped. What cannot go, the task says with the reason."
+          description="Two at a time, running or stopped. The task says which cannot move, and why."
           isChecked={moves}
           onChange={(_event, on) => setMoves(on)}
         />

@@ -12,6 +12,8 @@ import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { Sentence } from "@/ui/Sentence";
 import { type Column, DataTable } from "@/ui/table/DataTable";
+import { NAMES } from "@/ui/texts/names";
+import { hostWords } from "@/ui/texts/words";
 import { When } from "@/ui/When";
 import { AddHost } from "./AddHost";
 import { ChangeDuty } from "./ChangeDuty";
@@ -151,7 +153,7 @@ function Message({ host }: { host: NodeInfo }) {
   if (!(host.message ?? host.since ?? host.dead ?? host.missing ?? host.keeps_copy)) return null;
   return (
     <span className="v-words">
-      {host.message !== undefined && <Sentence>{host.message}</Sentence>}
+      {host.message !== undefined && <Sentence>{hostWords(host.message, NAMES)}</Sentence>}
       {host.since !== undefined && (
         <>
           {" "}

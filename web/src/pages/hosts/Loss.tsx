@@ -2,6 +2,8 @@
 import type { NodeInfo } from "@/api/schema";
 import { capital } from "@/ui/format";
 import { Sentence } from "@/ui/Sentence";
+import { NAMES } from "@/ui/texts/names";
+import { hostWords } from "@/ui/texts/words";
 import { When } from "@/ui/When";
 
 export function Loss({ host }: { host: NodeInfo }) {
@@ -15,7 +17,7 @@ export function Loss({ host }: { host: NodeInfo }) {
   return host.missing === undefined ? null : (
     <small className="v-subtle v-words">
       <br />
-      <Sentence>{`${capital(host.missing)}.`}</Sentence>
+      <Sentence>{capital(hostWords(host.missing, NAMES))}</Sentence>
     </small>
   );
 }

@@ -11,8 +11,8 @@ import { hostWord, namesOf } from "./words";
 const WORDS = {
   confirm: {
     title: (name: string) => `Confirm that ${name} is off`,
-    promise: "You promise that this machine runs none of these VMs any more: that it is off, or cut from its disks.",
-    risk: "If that is not so, a VM that is started elsewhere runs twice, and destroys its disks. What still runs there is ended as soon as the host answers.",
+    promise: "You confirm that this machine no longer runs any of these VMs: it is off, or cut off from their disks.",
+    risk: "If that is not so, a VM that is started elsewhere runs twice and destroys its disks. Whatever still runs there is ended as soon as the host responds.",
     verb: "Confirm that it is off",
     pending: (name: string) => `Confirming that ${name} is off`,
     done: (name: string) => `${name} is confirmed dead; its VMs can start elsewhere`,

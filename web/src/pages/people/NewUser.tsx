@@ -34,7 +34,7 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
   return (
     <FormDialog
       title="Create a user"
-      about="New users have no permissions: give them some afterwards, on a group."
+      about="A new user has no permissions. Grant them afterwards, on a group."
       verb="Create"
       ready={name !== "" && !wrong && passwordProblem(password) === undefined}
       refusal={refusal.last}

@@ -137,7 +137,7 @@ function Changing({
       about="Permissions on a group apply to it and to all groups below it."
       verb={
         all.length > 0
-          ? `${all.every((one) => one.verb === "take") ? "Revoke" : all.every((one) => one.verb === "give") ? "Grant" : "Change"} ${all.length}`
+          ? `${all.every((one) => one.verb === "revoke") ? "Revoke" : all.every((one) => one.verb === "grant") ? "Grant" : "Change"} ${all.length}`
           : "Save"
       }
       ready={complete && all.length > 0}

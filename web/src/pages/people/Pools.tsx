@@ -210,7 +210,7 @@ function Revoke({ gid, pool, onClose }: { gid: number; pool: PoolInfo; onClose: 
       request={{ method: "delete", path: "/m/pool/assign", body }}
       onConfirm={async () => {
         const done = await act({
-          pending: `Taking ${pool.name} away from ${path}`,
+          pending: `Revoking ${pool.name} from ${path}`,
           done: `${pool.name} is no longer assigned to ${path}`,
           do: () => call("delete", "/m/pool/assign", body),
         });

@@ -19,7 +19,7 @@ export function RevokeAll({ whom, where, onClose }: { whom: Whom; where: Where; 
       request={{ method: "delete", path: "/u/user/permission", body }}
       onConfirm={async () => {
         const done = await act({
-          pending: `Taking all permissions on ${where.path} away from ${whom.name}`,
+          pending: `Revoking all permissions of ${whom.name} on ${where.path}`,
           done: `${whom.name} no longer has direct permissions on ${where.path}`,
           do: () => call("delete", "/u/user/permission", body),
         });

@@ -40,7 +40,7 @@ function Everyone() {
     <>
       <PageHead
         title="Users"
-        about="All who can sign in. Permissions are given on groups."
+        about="Everyone who can sign in. Permissions are granted on groups."
         actions={create && <Button onClick={() => setCreating(true)}>Create a user</Button>}
       />
       <Section>
@@ -117,7 +117,7 @@ function useColumns(): Column<User>[] {
     if (asks)
       all.push({
         key: "groups",
-        title: "Given to, as far as you may see",
+        title: "Permissions on",
         text: (user) => (held.get(user.uid) ?? []).map((one) => path(one.gid)).join(" "),
         cell: (user) =>
           (held.get(user.uid) ?? []).length === 0 ? (

@@ -20,7 +20,7 @@ export interface Where {
 }
 
 const send = (whom: Whom, where: Where, { verb, permission }: Change) =>
-  call(verb === "give" ? "put" : "delete", "/u/user/permission", {
+  call(verb === "grant" ? "put" : "delete", "/u/user/permission", {
     uid: whom.uid,
     gid: where.gid,
     permission: long(permission),
@@ -66,7 +66,7 @@ export async function runChanges(whom: Whom, where: Where, all: readonly Change[
 
 /** "granted 3 permissions, revoked 1" */
 export function said(all: readonly Change[]): string {
-  const given = all.filter((one) => one.verb === "give").length;
+  const given = all.filter((one) => one.verb === "grant").length;
   const taken = all.length - given;
   return [
     given && `granted ${count(given, "permission")}`,
@@ -78,16 +78,16 @@ export function said(all: readonly Change[]): string {
 
 /** The same as lines of the command line. */
 export function linesOf(whom: Whom, where: Where, all: readonly Change[]): string[][] {
-  return (["give", "take"] as const).flatMap((verb) => {
+  return (["grant", "revoke"] as const).flatMap((verb) => {
     const names = all.filter((one) => one.verb === verb).map((one) => one.permission);
-    const command = ["velocity", "user", verb === "give" ? "grant" : "revoke", userWord(whom.name, whom.uid)];
+    const command = ["velocity", "user", verb, userWord(whom.name, whom.uid)];
     return names.length > 0 ? [[...command, ...words(names), "--group", groupWord(where.path, where.gid)]] : [];
   });
 }
 
 export const requestsOf = (whom: Whom, where: Where, all: readonly Change[]): Request[] =>
   all.map(({ verb, permission }) => ({
-    method: verb === "give" ? "put" : "delete",
+    method: verb === "grant" ? "put" : "delete",
     path: "/u/user/permission",
     body: { uid: whom.uid, gid: where.gid, permission: long(permission) },
   }));

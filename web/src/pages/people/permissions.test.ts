@@ -28,9 +28,9 @@ test("the largest set that is held, and the rest", () => {
 test("user.revoke is taken last: it is what takes the others", () => {
   const steps = changes(["user.revoke", "vm.view", "vm.state"], ["vm.view", "vm.interact"]);
   expect(steps).toEqual([
-    { verb: "give", permission: "vm.interact" },
-    { verb: "take", permission: "vm.state" },
-    { verb: "take", permission: "user.revoke" },
+    { verb: "grant", permission: "vm.interact" },
+    { verb: "revoke", permission: "vm.state" },
+    { verb: "revoke", permission: "user.revoke" },
   ]);
 });
 

@@ -130,7 +130,7 @@ export function words(names: Iterable<string>): string[] {
 }
 
 export interface Change {
-  verb: "give" | "take";
+  verb: "grant" | "revoke";
   permission: string;
 }
 
@@ -141,7 +141,7 @@ export function changes(held: Iterable<string>, wanted: Iterable<string>): Chang
   const taken = inOrder([...before].filter((name) => !after.has(name)));
   taken.sort((a, b) => Number(a === "user.revoke") - Number(b === "user.revoke"));
   return [
-    ...given.map((permission): Change => ({ verb: "give", permission })),
-    ...taken.map((permission): Change => ({ verb: "take", permission })),
+    ...given.map((permission): Change => ({ verb: "grant", permission })),
+    ...taken.map((permission): Change => ({ verb: "revoke", permission })),
   ];
 }

@@ -36,6 +36,10 @@ test("nothing of the command line and of the API is told to who sits at the page
       "anna may do this: they have velocity.vm.create on / (0), team/web (3)",
       "anna may do this: they have vm.create on the root group, team/web",
     ],
+    [
+      "once it is off, `velocity node confirm-dead b` says so, and `velocity node fence b --now` powers it off",
+      "once it is off, “Confirm that it is off…” in its menu says so, and “Power off…” there powers it off",
+    ],
     ["attach it with `readonly`, or use another medium", "attach it read-only, or use another medium"],
     ["you need velocity.vm.create on /: ask anna", "you need vm.create on the root group: ask anna"],
     [

@@ -24,9 +24,17 @@ const word =
 const UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 const STATES = /\b(STOPPED|STARTING|RUNNING|PAUSING|PAUSED|RESUMING|STOPPING)\b/g;
 
+/** What the server says by a command, and who sits at the page does by the menu of a host. */
+const BUTTONS: readonly Rule[] = [
+  [/`velocity node confirm-dead [^`]*`(?: says so)?/g, word("“Confirm that it is off…” in its menu says so")],
+  [/`velocity node fence [^`]* --now`/g, word("“Power off…” there")],
+  [/`velocity node token --again [^`]*`(?: here)?/g, word("“Let it join again…” in its menu")],
+];
+
 /** In this order. */
 const RULES: readonly Rule[] = [
   // what one does at a terminal or through the API, and what is said of it
+  ...BUTTONS,
   [/ ?\((?=[^()]*(?:`velocity |\b(?:POST|PUT|PATCH|DELETE) \/))[^()]*\)/g, word("")],
   [/[:;,]? ?(?:with |use )?\b(?:POST|PUT|PATCH|DELETE) \/[\w/]+(?: lists [\w ]+)?/g, word("")],
   [/\b(?:memory_mib|cpus) is \d+: ?/g, word("")],
@@ -52,10 +60,15 @@ function called(kind: string, name: string | undefined, otherwise = `a ${kind} t
   return name === undefined ? otherwise : `${kind} ${name}`;
 }
 
-export function inWords(message: string, names: Names): string {
+export const inWords = (message: string, names: Names): string => by(RULES, message, names).trim();
+
+/** The server's words of a host; what is typed at its terminal stays. */
+export const hostWords = (message: string, names: Names): string => ended(by(BUTTONS, message, names));
+
+function by(rules: readonly Rule[], message: string, names: Names): string {
   let text = message;
-  for (const [pattern, by] of RULES) text = text.replace(pattern, (...match: string[]) => by(match, names));
-  return text.trim();
+  for (const [pattern, say] of rules) text = text.replace(pattern, (...match: string[]) => say(match, names));
+  return text;
 }
 
 /** What a refusal is told as: the page's sentence, and after a colon what the server says. */
