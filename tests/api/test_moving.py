@@ -173,6 +173,8 @@ async def test_a_medium_is_converted_and_compacted_in_its_place(w: World, tmp_pa
     assert await w.refused("PUT", CONVERT, mid=packed, format="qcow2") == (406, 42224)
     planned = (await w.ok("PUT", CONVERT, mid=mid, format="raw", plan=True)).body
     assert json.dumps(planned["steps"][0]["changes"]) == '[{"field": "format", "old": "qcow2", "new": "raw"}]'
+    planned = (await w.ok("PUT", CONVERT, mid=mid, format="qcow2", plan=True)).body
+    assert planned["steps"][0]["changes"] == [{"field": "allocated"}], "to be compacted is a change, too"
 
 
 @pytest.mark.holds("DUR-76")

@@ -97,6 +97,8 @@ def test_a_copy_that_is_cut_says_what_is_left(host: Host, agent: FakeAgent, tmp_
             raise HypervisorError("No space left on device")
         return agent(command, given)
 
+    into = host.run("vm", "cp", str(tmp_path), "web:/a b")
+    assert into.exit_code == 1 and f"`tar -cC {tmp_path} . | velocity vm ssh VM -- tar -xC '/a b'`" in into.stderr
     host.hypervisor.guests.agents[machine] = full
     cut = host.run("vm", "cp", str(source), "web:/big")
     assert cut.exit_code == 1 and "No space left" in str(cut.exception)

@@ -74,6 +74,14 @@ def test_an_iso_is_put_into_a_drive_changed_and_ejected(host: Host, tmp_path: Pa
     assert refused.exit_code and "name one of one, other" in refused.stderr
     host.ok("vm", "cd", "eject", "web", "other")
     assert drives() == ["USB: one", "VIRTIO: empty"]
+    host.ok("media", "create", "disk", "--size", "1M")
+    refused = host.run("vm", "cd", "insert", "web", "disk")
+    assert refused.exit_code == 1 and "disk is no ISO" in refused.stderr and "vm attach" in refused.stderr
+    assert drives() == ["USB: one", "VIRTIO: empty"]
+    host.ok("media", "set", "other", "--type", "iso")
+    host.ok("vm", "cd", "insert", "web", "other", "--drive", "virtio")
+    assert drives() == ["USB: one", "VIRTIO: other"], "the type in any letters"
+    host.ok("vm", "cd", "eject", "web", "other")
     file = tmp_path / "site.toml"
     file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nmedia = ["one:usb"]\ndrives = ["usb"]\n')
     host.ok("apply", str(file), "--yes")

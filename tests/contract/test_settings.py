@@ -32,6 +32,7 @@ SETTINGS = VmSettings.__struct_fields__
                 "nat_places",
                 "instance_id",
                 "begun",
+                "began_mib",
             ],
         ),
     ],

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 from velocity.contract import names
 from velocity.contract.operation import PAGE, Operation, Paged, Wire
@@ -52,6 +53,8 @@ def convert(kind: type[Request], fields: Mapping[str, Any]) -> Request:
         request = msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
         field, message = explain(str(error))
+        if choices := _choices(kind, re.sub(r"\[.*?\]", "", field or "")):
+            message = re.sub(r"invalid enum value (.*)", rf"\1 is none of {choices}", message)
         if issubclass(kind, Paged) and field in _PAGES:
             message += f": {_PAGES[field]}"
         raise Refused(Problem.MALFORMED, message, field=field) from None
@@ -127,10 +130,7 @@ def explain(error: str) -> tuple[str | None, str]:
         return field, f"{field}: this field is missing{missing[2]}"
     if text.startswith("Expected `str` matching regex"):
         last = re.sub(r"\[.*?\]$", "", field or "").rpartition(".")[2]
-        text = f"expected {_FORMS[last]}" if last in _FORMS else text
-    if field == "before":
-        text = re.sub(r"^Expected `str` matching regex .*", "expected an id of that list", text)
-    text = re.sub(r"^Expected `str` matching regex .*", "expected printable characters only, one of them visible", text)
+        text = f"expected {FORMS.get(last, 'printable characters only, one of them visible')}"
     if bound := re.match(r"Expected `str` of length ([<>])= (\d+)", text):
         which = "at least" if bound[1] == ">" else "at most"
         whose = "a password has" if field == "password" else "expected"
@@ -141,7 +141,44 @@ def explain(error: str) -> tuple[str | None, str]:
     return field, f"{field}: {text}" if field else text
 
 
-_FORMS = {
+@functools.cache
+def _choices(kind: type[Wire], path: str) -> str:
+    """The values that the field at that path may have, where they are few and fixed; else nothing."""
+    values = set(_values(msgspec.inspect.type_info(kind), path.split(".")))
+    return ", ".join(sorted(map(str, values), key=lambda one: (len(one), one) if one.isdigit() else (0, one)))
+
+
+def _values(kind: msgspec.inspect.Type, path: list[str]) -> Iterator[object]:
+    match kind:
+        case msgspec.inspect.StructType(fields=fields):
+            for one in fields:
+                if path and one.name == path[0]:
+                    yield from _values(one.type, path[1:])
+        case msgspec.inspect.UnionType(types=several):
+            for one_of in several:
+                yield from _values(one_of, path)
+        case msgspec.inspect.ListType(item_type=inner) | msgspec.inspect.Metadata(type=inner):
+            yield from _values(inner, path)
+        case msgspec.inspect.LiteralType(values=values):
+            yield from values
+        case msgspec.inspect.EnumType(cls=words):
+            yield from (word.value for word in words)
+
+
+FORMS = {
+    "address": "a host and a port, such as 192.0.2.8:8091 or [2001:db8::8]:8091",
+    "agent": "the name of a fence agent, such as fence_ipmilan, or its whole path",
+    "before": "an id of that list",
+    "cpu": "best, host, or a model of QEMU's such as Nehalem",
+    "host_labels": "a label such as disk=ssd, or its name alone: letters, digits, ., _, - and /",
+    "keys": "a public key on one line, such as `ssh-ed25519 AAAA... me`, as files that end in .pub have it",
+    "labels": "letters, digits, ., _, - and /; a name begins and ends with a letter or a digit",
+    "options": "names of small letters, digits, _ and ., and values of one line",
+    "proof": "64 hexadecimal digits, as `velocity node join` sends them",
+    "sha256": "a SHA-256: 64 hexadecimal digits, as `sha256sum FILE` gives them",
+    "spread": "a word of letters, digits, ., _ and -",
+    "token": "64 hexadecimal digits, as `velocity node join` sends them",
+    "urls": "https:// or http://, a host, and no query",
     "forward_ports": "the first and the last port, as in 20000-20099",
     "host_address": "an IPv4 address of the host such as 127.0.0.1, or none for all of them",
     "mac": "a MAC address such as 52:54:00:12:34:56, no multicast address and not all zeros",

@@ -40,7 +40,9 @@ def duration(seconds: int) -> str:
     """For people, in the two units that matter."""
     days, rest = divmod(seconds, 86_400)
     hours, rest = divmod(rest, 3600)
-    return f"{days} d {hours} h" if days else f"{hours} h {rest // 60} min"
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min"
 
 
 def _read(text: str, bare: str) -> int | None:

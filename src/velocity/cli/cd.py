@@ -14,7 +14,7 @@ from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.plan import changing
 from velocity.cli.which import which
-from velocity.cli.words import clean
+from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.contract.machines import Attachment, EmptyDrive, MediaMode, VmInfo
 
@@ -90,6 +90,10 @@ def insert(vm_: str, group: int | None, iso: str, drive: str | None, instead: st
     """Insert ISO into a drive of VM: an empty one, else the one that has an ISO, else a new one."""
     drives, gid = _drives(group, vm_)
     disc = resolve.medium(drives.client, gid, iso, beyond=True)
+    if disc.id not in drives.names:
+        raise click.ClickException(
+            f"{disc.label} is no ISO, and does not go into a drive: `{program()} vm attach` attaches a disk"
+        )
     modes = MODES if drive is None else (drive.upper(),)
     empty = next((one for one in drives.vm.drives if one.mode in modes), None)
     discs = [one for one in drives.discs if one.mode in modes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import time
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,7 @@ from velocity.cli.plan import changing
 from velocity.cli.waiting import waiting
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
-from velocity.cli.words import clean, isolated
+from velocity.cli.words import clean, isolated, program
 from velocity.client import Client
 from velocity.sizes import size
 
@@ -141,6 +142,9 @@ def _copy_in(client: Client, source: Path, vmid: int, path: str) -> None:
                 offset += len(piece)
                 if not piece:
                     break
+    except IsADirectoryError:
+        words = f"`tar -cC {shlex.quote(str(source))} . | {program()} vm ssh VM -- tar -xC {shlex.quote(path)}`"
+        raise click.ClickException(f"{clean(source)} is a directory, and copied is one file: {clean(words)}") from None
     except OSError as error:
         raise click.ClickException(f"{clean(source)}: {error.strerror}") from None
     except BaseException as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 LONG = 48
 """Characters of a value that are shown."""
-LABELS = {"memory_mib": "memory", "forward_ports": "ports of the host"}
+LABELS = {"memory_mib": "memory", "forward_ports": "ports of the host", "allocated": "the space that it takes"}
 BYTES = {"memory_mib": 1 << 20, "quota": 1}
 """What is shown as a size, and how many bytes one of it is."""
 

@@ -316,7 +316,7 @@ def seen_media(client: Client) -> dict[UUID, str]:
 
 def isos(client: Client) -> dict[UUID, str]:
     """The names of the ISOs among them."""
-    return {one.mid: one.name for one in _everything(client).media if one.type == "ISO"}
+    return {one.mid: one.name for one in _everything(client).media if one.type.upper() == "ISO"}
 
 
 def vm_names(client: Client) -> dict[int, str]:

@@ -78,7 +78,7 @@ def one_of(*values: str, description: str = "") -> Meta:
 
 
 PermissionName = Annotated[Word, one_of(*(one.value for one in Permission), description="the name of a permission")]
-MAC_PATTERN = r"^(?!00(:00){5}$)[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$"
+MAC_PATTERN = r"^(?!00(:00){5}\Z)[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}\Z"
 Mac = Annotated[
     str,
     Meta(

@@ -234,7 +234,7 @@ Input = Annotated[
 Cpu = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
         description='"best": what runs fastest on this host; "host": all that it has, also under software emulation; '
         "or one of QEMU's models that this host can give, such as Nehalem or EPYC",
     ),

@@ -13,6 +13,7 @@ from velocity.hypervisor.waits import (
     COLD_DISPLAY,
     COLD_NIC,
     LESS_CPUS,
+    LESS_MEMORY,
     MORE_CPUS,
     MORE_MEMORY,
     NEEDS_PORTS,
@@ -32,7 +33,9 @@ def cpus_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
 
 def memory_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
     """Keeps `velocity.machines.forecast.Why`."""
-    return MORE_MEMORY if spec.memory_mib > run.max_memory_mib or not run.max_memory_mib else ""
+    if spec.memory_mib > run.max_memory_mib or not run.max_memory_mib:
+        return MORE_MEMORY
+    return LESS_MEMORY.format(run.began_mib) if spec.memory_mib < run.began_mib else ""
 
 
 def nics_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:

@@ -64,7 +64,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
     `nat_places`: where the addresses of its NAT NICs are in a host's networks, by the NICs' ids; of a run, those that
     it has been given there. `instance_id`: what names it to cloud-init; empty: nothing is set for that. `begun`, of a
-    run: what its start did once.
+    run: what its start did once. `began_mib`, of a run: the memory that it was started with; 0: not known.
     """
 
     machine_type: str
@@ -80,6 +80,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     nat_places: dict[int, int] = field(default_factory=dict)
     instance_id: str = ""
     begun: NextBoot | UnsetType = UNSET
+    began_mib: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ def run_of(spec: Spec, started: MachineSpec) -> Spec:
         spec,
         writes=sorted(disk.media.medium for disk in started.disks if not disk.readonly),
         nat_places={nic.nic: nic.place for nic in started.nics if isinstance(nic, NatSpec) and nic.place},
+        began_mib=started.memory,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -124,7 +124,7 @@ class Relocation:
             raise refused(why, done="converted")
         new = replace(old, format=request.format)
         runs = self._runs(old, new.mpid)
-        self._tell(old, {"format": (old.format, new.format)}, runs=runs)
+        self._tell(old, {"allocated": None} if kind == "compact" else {"format": (old.format, new.format)}, runs=runs)
         return await self._begin(caller, Change(kind, old, new), runs=runs)
 
     def _check_creates(self, caller: Caller, gid: int) -> None:
@@ -165,9 +165,9 @@ class Relocation:
             self._in_runs.check(medium, mpid)
         return bool(runs)
 
-    def _tell(self, medium: Medium, changes: dict[str, tuple[object, object]], *, runs: bool) -> None:
+    def _tell(self, medium: Medium, changes: Mapping[str, tuple[object, object] | None], *, runs: bool) -> None:
         """Tell a plan: what a VM that runs sees of it, it sees at once."""
-        live = [field for field, (old, new) in changes.items() if runs and old != new]
+        live = [field for field, both in changes.items() if runs and (both is None or both[0] != both[1])]
         plan.step(
             "change", "medium", medium.name, id=medium.mid, gid=medium.gid, changes=changes, live=(live, NOTHING_WAITS)
         )

@@ -10,6 +10,7 @@ from velocity.hypervisor.port import FIRST_HARDWARE, BridgeSpec, MachineSpec, Na
 from velocity.hypervisor.waits import (
     COLD_NIC,
     LESS_CPUS,
+    LESS_MEMORY,
     MORE_CPUS,
     MORE_MEMORY,
     NEEDS_PORTS,
@@ -43,7 +44,8 @@ def _memory(begun: MachineSpec, has: MachineSpec, asked: MachineSpec, waits: lis
     least = has.memory if clings else begun.memory
     made = has.memory if not begun.max_memory else min(most, max(least, asked.memory))
     if made != asked.memory:
-        waits.append(Wait("memory", NOT_YET if clings and asked.memory < has.memory else MORE_MEMORY))
+        less = NOT_YET if clings and asked.memory < has.memory else LESS_MEMORY.format(begun.memory)
+        waits.append(Wait("memory", less if asked.memory < made and begun.max_memory else MORE_MEMORY))
     return made
 
 

@@ -16,7 +16,7 @@ from velocity.hypervisor.qemu.facts import memory_free_mib
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.removal import patience
 from velocity.hypervisor.qemu.scopes import most_memory
-from velocity.hypervisor.waits import MORE_MEMORY
+from velocity.hypervisor.waits import LESS_MEMORY, MORE_MEMORY
 
 MIB = 1 << 20
 
@@ -62,7 +62,7 @@ def _say(change: Change, wanted: int, start: int, over: int) -> None:
     if over > 0:
         change.wait("memory", f"the guest has not given back {over} MiB yet")
     elif wanted < start:
-        change.wait("memory", f"it was started with {start} MiB, and gives back only what came after that")
+        change.wait("memory", LESS_MEMORY.format(start))
     else:
         change.wait("memory", MORE_MEMORY)
 
