@@ -17,7 +17,7 @@ from msgspec import UNSET
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, Machines, MachineSpec
-from velocity.machines import rules, states
+from velocity.machines import reasons, rules, states
 from velocity.machines.observer import Observer
 from velocity.machines.passage import BETWEEN, OVER, Passage
 from velocity.machines.port import MachineStore
@@ -218,15 +218,15 @@ class Life:
             return
         asked = self.state is State.STOPPING
         if news.fact is Fact.ABSENT:
-            self._end(rules.absence(self.state, self.progress.wanted, self._now()))
+            self._end(reasons.of_absence(self.state, self.progress.wanted, self._now()))
         else:
-            self._end(rules.reason(news, self._now(), asked=asked))
+            self._end(reasons.of_fact(news, self._now(), asked=asked))
 
     def _hear_it_lives(self, news: FactReport) -> None:
         before, old = self.state, self.progress.reason
         cause = Cause.RUNS if news.fact is Fact.RUNNING else Cause.HALTED
         self._live(Cause.BROKE if news.why in BROKEN else cause)
-        reason = rules.reason(news, self._now(), asked=False)
+        reason = reasons.of_fact(news, self._now(), asked=False)
         if old is not None and self.state is before:
             stays = (
                 FactCause.GUEST_RESET.value

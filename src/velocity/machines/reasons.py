@@ -1,0 +1,46 @@
+"""Why a VM stands as it does: sentences for people, made of facts."""
+
+from __future__ import annotations
+
+from velocity.contract.machines import Reason, State
+from velocity.hypervisor.port import Fact, FactCause, FactReport
+
+SENTENCES: dict[FactCause, str] = {
+    FactCause.GUEST_SHUTDOWN: "the guest powered off",
+    FactCause.GUEST_RESET: "the guest restarted",
+    FactCause.GUEST_PANICKED: "the guest's kernel panicked: look at its console, then stop it with force or resume it",
+    FactCause.DISK_FULL: "the guest wrote to a medium whose pool is full: free space there, then resume it",
+    FactCause.DISK_ERROR: "the host could not read or write one of the media: check the host's disks, then resume it",
+    FactCause.HOST_SIGNAL: "someone on the host ended its process with a signal",
+    FactCause.KILLED: "killed by someone on the host or by the kernel's out-of-memory killer",
+    FactCause.INTERNAL_ERROR: "the accelerator could not run the guest: see `velocity doctor`",
+    FactCause.UNKNOWN: "it is halted for an unknown reason: look at its console, then resume or stop it",
+}
+"""Why a VM stands as it does, for people. Causes that are no fault of anything have no entry."""
+
+ENDED: dict[FactCause, str] = {
+    FactCause.GUEST_PANICKED: "the guest's kernel panicked, and its process has ended",
+    FactCause.UNKNOWN: "its process ended unexpectedly: start it again; `qemu.log` on its host says more",
+}
+"""The sentences that are others where the run has ended."""
+
+
+def of_fact(news: FactReport, now: int, *, asked: bool) -> Reason | None:
+    """What is kept of a fact; None for what was simply asked for, and for what runs as it should."""
+    if news.why is FactCause.ASKED or (news.fact is Fact.RUNNING and news.why is not FactCause.GUEST_RESET):
+        return None
+    message = ENDED.get(news.why, SENTENCES[news.why]) if news.fact is Fact.ENDED else SENTENCES[news.why]
+    if news.why is FactCause.GUEST_SHUTDOWN and asked:
+        message = "the guest shut down after its power button was pressed"
+    if news.detail:
+        message = f"{message} ({news.detail})"
+    return Reason(cause=news.why.value, message=message, since=now)
+
+
+def of_absence(state: State, wanted: State, now: int) -> Reason | None:
+    """Why nothing of it is there any more, although nobody saw its end; None: a stop was asked for."""
+    if wanted is State.STOPPED:
+        return None
+    if state is State.STARTING:
+        return Reason(cause="start-failed", message="the host did not start it", since=now)
+    return Reason(cause="host-restarted", message="the host was restarted, or the start was interrupted", since=now)
