@@ -93,7 +93,7 @@ async def test_a_disk_grows_and_never_becomes_smaller(w: World) -> None:
         vmid = await w.vm(format_, gid, media=[{"mid": mid, "mode": "BLOCK"}])
         before = await shown(w, mid)
         for size, code, words in (
-            (MIB, 14425, "it has 2.0 MiB, and a medium does not become smaller (1.0 MiB)"),
+            (MIB, 14425, f"medium '{format_}' has 2.0 MiB and cannot shrink to 1.0 MiB"),
             (2 * MIB + 1, 14425, "use 2097664"),
             (100 * MIB, 14421, "quota"),
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.cli.people import PASSWORD, member
 from tests.host import Host
@@ -87,3 +88,12 @@ def _held(one: Host) -> dict[str, str]:
     lines = one.ok("group", "list").splitlines()
     at = lines[0].index("YOU HOLD")
     return {line.split()[1]: line[at:].strip() for line in lines[1:]}
+
+
+def test_an_upload_that_succeeded_is_no_failure_in_the_history(host: Host, tmp_path: Path) -> None:
+    """It is answered with 204, as its protocol wants."""
+    file = tmp_path / "disk.raw"
+    file.write_bytes(bytes(4096))
+    host.ok("media", "upload", str(file))
+    (line,) = [one for one in host.ok("history").splitlines() if "upload" in one]
+    assert "done" in line and "failed" not in line

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -133,6 +134,33 @@ def test_a_server_that_is_starting_is_waited_for(installation: Installation) -> 
     assert waited.exit_code == 5
     assert waited.stderr.count("waiting for the server") >= 2
     assert monitor.asked == []
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Another server at the address of one that has ended."""
+
+    def do_POST(self) -> None:
+        said = json.dumps({"code": 100, "message": "this authkey is unknown", "reason": "", "error": True}).encode()
+        self.send_response(401)
+        self.send_header("content-length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.holds("GUEST-26")
+def test_another_server_at_the_address_keeps_no_guest_from_being_asked(installation: Installation) -> None:
+    _, monitor = installation.machine(1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        ended = installation.stop_guests(VELOCITY_LISTEN=f"127.0.0.1:{other.server_port}")
+        other.shutdown()
+        thread.join(PATIENCE)
+    assert ended.exit_code == 0, ended.stderr
+    assert "system_powerdown" in monitor.asked
 
 
 @pytest.mark.holds("GUEST-26")

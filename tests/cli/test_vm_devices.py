@@ -88,6 +88,17 @@ def test_an_iso_is_put_into_a_drive_changed_and_ejected(host: Host, tmp_path: Pa
     assert drives() == ["USB: one", "USB: empty"]
 
 
+def test_a_disc_is_ejected_at_once_although_something_else_waits(host: Host, tmp_path: Path) -> None:
+    iso = tmp_path / "one.iso"
+    iso.write_bytes(bytes(2048))
+    host.ok("media", "upload", str(iso), "--name", "one")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "one:usb")
+    host.ok("vm", "start", "web")
+    said = host.ok("vm", "set", "web", "--cpus", "2")
+    assert said.startswith("web is changed\nat its next start: cpus\n  cpus: ")
+    assert host.ok("vm", "cd", "eject", "web") == "one is ejected from VM web\n"
+
+
 @pytest.mark.holds("CLI-40")
 def test_one_medium_is_attached_and_detached_and_the_others_stay(host: Host) -> None:
     for name in ("one", "two"):
@@ -140,5 +151,5 @@ def test_one_nic_is_added_and_removed_and_the_others_stay(host: Host) -> None:
     assert refused.exit_code == 2 and "no NIC 7; it has: 1, 2" in refused.stderr
     host.ok("vm", "nic", "rm", "web", "2", "--plan")
     assert len(nics()) == 2
-    assert host.ok("vm", "nic", "rm", "web", "2") == "NIC 2 is taken out of web\n"
+    assert host.ok("vm", "nic", "rm", "web", "2") == "NIC 2 is removed from web\n"
     assert nics() == [first]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
 from velocity.cli.output import as_json, show_json
@@ -9,13 +11,21 @@ from velocity.cli.words import clean
 from velocity.contract.machines import VmAltered
 
 
-def tell(answer: VmAltered, words: str) -> None:
-    """`words`: what is so now."""
+def tell(answer: VmAltered, words: str, *changed: str) -> None:
+    """`words`: what is so now, or from the next start on, if one of the `changed` settings waits for that."""
     if as_json():
         show_json(answer)
         return
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
-    click.echo(f"{words}, from its next start on" if answer.waiting else words)
-    for field, why in (answer.waits or {}).items():
-        click.echo(f"  {field}: {clean(why)}")
+    waiting = [field for field in answer.waiting if field in changed]
+    click.echo(f"{words}, from its next start on" if waiting else words)
+    tell_waits(answer, waiting)
+
+
+def tell_waits(answer: VmAltered, waiting: Iterable[str]) -> None:
+    """Why each of these settings waits, as far as known."""
+    waits = answer.waits or {}
+    for field in waiting:
+        if field in waits:
+            click.echo(f"  {field}: {clean(waits[field])}")

@@ -106,7 +106,7 @@ def insert(vm_: str, group: int | None, iso: str, drive: str | None, instead: st
         mode = empty.mode if empty is not None else modes[0]
         added = Attachment(mid=disc.id, mode=mode, readonly=True)
         answer = drives.client.alter_vm(vmid=drives.vm.vmid, media=[*drives.vm.media, added])
-    tell(answer, f"{disc.label} is in a drive of VM {clean(drives.vm.name)}")
+    tell(answer, f"{disc.label} is in a drive of VM {clean(drives.vm.name)}", "media", "drives")
 
 
 @cd.command("eject")
@@ -121,4 +121,4 @@ def eject(vm_: str, group: int | None, iso: str | None) -> None:
     media = [one for one in drives.vm.media if one is not old]
     left = [*drives.vm.drives, EmptyDrive(mode="USB" if old.mode == "USB" else "VIRTIO")]
     answer = drives.client.alter_vm(vmid=drives.vm.vmid, media=media, drives=left)
-    tell(answer, f"{drives.name(old.mid)} is ejected from VM {clean(drives.vm.name)}")
+    tell(answer, f"{drives.name(old.mid)} is ejected from VM {clean(drives.vm.name)}", "media", "drives")

@@ -107,7 +107,7 @@ def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
         whole = f"Delete the group {path} (gid {group_}) with its subgroups, VMs and media"
         confirm(f"{whole}{' permanently' if purge else ''}?")
     client.delete_group(gid=group_, force=force, purge=purge)
-    done(f"deleted group {path}")
+    done(f"deleted group {path}{' permanently' if purge else ''}")
 
 
 @group.command()

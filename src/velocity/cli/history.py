@@ -67,6 +67,6 @@ def _target(target: str, names: Callable[[], dict[str, str]]) -> str:
 
 def _outcome(one: Entry) -> str:
     if not isinstance(one.code, int):
-        return "done" if one.status == 200 else f"failed ({one.status})"
+        return "done" if 200 <= one.status < 300 else f"failed ({one.status})"
     why = one.message if isinstance(one.message, str) else TEXTS.get(one.code, f"code {one.code}")
     return f"refused {one.code}{'' if one.times is UNSET else f', {one.times} times'}: {why}"

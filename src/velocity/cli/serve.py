@@ -223,7 +223,7 @@ def greet(settings: Settings, built: app.App) -> None:
     facts = built.hypervisor.hosts.about(built.hosts.hosts.own.host)
     lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
     if built.root_password is not None:
-        lines.append(f"User root, password {built.root_password}   (it is not shown again; `passwd` sets another)")
+        lines.append(f"User root, password {built.root_password}   (shown once)")
         lines.append(f"Or open {settings.base_url}/#/welcome/{built.welcome}   (works once, within a day)")
     lines.append(f"{facts.hypervisor}, accelerator {facts.accelerator}: {facts.accelerator_reason}")
     if not (STATIC / INDEX).exists():

@@ -57,14 +57,14 @@ def stop_guests(timeout: float) -> None:
         _after_the_node(settings, end)
         return
     while True:
+        with _nobody_works_on(settings) as free:  # then what answers at its address is another server
+            if free:
+                _directly(settings, end)
+                return
         try:
             _through_server(connection.connect(own=settings), end, timeout)
             return
         except (Unreachable, Untrusted) as error:
-            with _nobody_works_on(settings) as free:
-                if free:
-                    _directly(settings, end)
-                    return
             if time.monotonic() > end:
                 raise
             click.echo(f"waiting for the server: {clean(error)}", err=True)

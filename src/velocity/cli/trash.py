@@ -70,7 +70,7 @@ def restore(item: str, host: int | None) -> None:
     if as_json():
         show_json(answer)
     else:
-        click.echo(f"{answer.kind} {clean(answer.name)} is restored, with its id {answer.id}")
+        click.echo(f"restored {answer.kind} {clean(answer.name)} (id {answer.id})")
 
 
 @trash.command()

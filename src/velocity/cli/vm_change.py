@@ -9,6 +9,7 @@ import click
 from msgspec import UNSET, structs
 
 from velocity.cli import cloud_init, connection, resolve, where
+from velocity.cli.altered import tell_waits
 from velocity.cli.attachments import MediaScope
 from velocity.cli.output import as_json, made, show_json
 from velocity.cli.plan import changing
@@ -83,9 +84,10 @@ def set_(
         return
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
-    click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{found.label} is changed")
-    for field, why in (answer.waits or {}).items():
-        click.echo(f"  {field}: {clean(why)}")
+    click.echo(f"{found.label} is changed")
+    if answer.waiting:
+        click.echo(f"at its next start: {', '.join(answer.waiting)}")
+        tell_waits(answer, answer.waiting)
 
 
 def _said(wanted: CloudInit | None) -> dict[str, Any]:

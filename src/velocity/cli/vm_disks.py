@@ -25,7 +25,7 @@ def attach(vm_: str, group: int | None, medium: str) -> None:
     vm = client.show_vm(vmid=found.id)
     added = to_attachment(MediaScope(client, vm.gid, beyond=True), medium)
     answer = client.alter_vm(vmid=found.id, revision=vm.revision, media=[*vm.media, added])
-    tell(answer, f"{clean(medium)} is attached to {found.label}")
+    tell(answer, f"{clean(medium)} is attached to {found.label}", "media")
 
 
 @click.command()
@@ -42,4 +42,4 @@ def detach(vm_: str, group: int | None, medium: str) -> None:
     if len(left) == len(vm.media):
         raise click.ClickException(f"{found.label} does not have {gone.label}: `vm show` lists its media")
     answer = client.alter_vm(vmid=found.id, revision=vm.revision, media=left)
-    tell(answer, f"{gone.label} is detached from {found.label}")
+    tell(answer, f"{gone.label} is detached from {found.label}", "media")

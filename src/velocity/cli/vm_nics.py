@@ -32,7 +32,7 @@ def add(vm_: str, group: int | None, kind: str) -> None:
     there = [kept(one, has.id) for one, has in zip(vm.nics, vm.interfaces, strict=True)]
     added = to_nic(MediaScope(client, vm.gid), kind)
     answer = client.alter_vm(vmid=found.id, revision=vm.revision, nics=[*there, added])
-    tell(answer, f"{found.label} has another NIC, {clean(kind)}")
+    tell(answer, f"{found.label} has another NIC, {clean(kind)}", "nics")
 
 
 @nic.command("rm")
@@ -50,4 +50,4 @@ def remove(vm_: str, group: int | None, number: int) -> None:
         raise click.BadParameter(f"{found.label} has no NIC {number}; it has: {there}", param_hint="ID")
     left = [kept(one, has.id) for one, has in zip(vm.nics, vm.interfaces, strict=True) if has.id != number]
     answer = client.alter_vm(vmid=found.id, revision=vm.revision, nics=left)
-    tell(answer, f"NIC {number} is taken out of {found.label}")
+    tell(answer, f"NIC {number} is removed from {found.label}", "nics")

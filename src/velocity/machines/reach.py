@@ -47,7 +47,8 @@ class Reach:
             if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self.nics(host):
                 raise Refused(
                     Problem.NIC_NOT_FOUND,
-                    f"there is no host NIC {nic.host}{self._there(host)}: POST /v/nic/list lists the host NICs",
+                    f"there is no host NIC {nic.host}{self._there(host)} (`velocity nic list`, POST /v/nic/list, lists "
+                    "them)",
                     field=f"nics[{number}].host",
                 )
         if not self.hosts.many:

@@ -337,7 +337,7 @@ def check_words(request: Spec) -> None:
         if nic.type == NicType.BRIDGE.value and not isinstance(nic.host, int):
             raise Refused(
                 Problem.BRIDGE_WITHOUT_HOST,
-                "a BRIDGE NIC needs `host`, the id of a host NIC: POST /v/nic/list lists them",
+                "a BRIDGE NIC needs `host`, the id of a host NIC (`velocity nic list`, POST /v/nic/list, lists them)",
                 field=f"nics[{number}].host",
             )
 

@@ -110,8 +110,8 @@ class Alteration:
         if new.size < old.size:
             raise Refused(
                 Problem.MEDIUM_SIZE,
-                f"it has {sizes.size(old.size)}, and a medium does not become smaller ({sizes.size(new.size)}): what "
-                "lies at its end would be lost; make a smaller one and copy to it inside a guest",
+                f"medium {old.name!r} has {sizes.size(old.size)} and cannot shrink to {sizes.size(new.size)}: data at "
+                "its end would be lost; create a smaller medium and copy to it inside a guest",
                 field="size",
             )
         if new.size > old.size and (why := grows_not(old) or grows_not(new)):

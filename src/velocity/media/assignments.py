@@ -153,7 +153,7 @@ class Assignments:
         if mpid not in self._pools and self._directory.holds(caller.uid, permission, ROOT_GROUP):
             raise Refused(
                 Problem.POOL_NOT_FOUND,
-                f"there is no media pool {mpid}: POST /m/pool/list lists the pools",
+                f"there is no media pool {mpid} (`velocity pool list`, POST /m/pool/list, lists them)",
                 field="mpid",
             )
         return mpid in self._pools

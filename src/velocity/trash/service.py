@@ -94,7 +94,8 @@ class Trash:
         elif self.may(caller, item):
             return item, contents
         raise Refused(
-            Problem.NO_PERMISSION, f"you have no item {trid} in the trash: POST /t/trash/list lists your items"
+            Problem.NO_PERMISSION,
+            f"you have no item {trid} in the trash (`velocity trash list`, POST /t/trash/list, lists your items)",
         )
 
 

@@ -27,10 +27,10 @@ test("nothing of the command line and of the API is told to who sits at the page
     ["a VM on this host can have 1 to 24105 MiB", "a VM on this host can have up to 23.5 GiB"],
     ["memory_mib is 1048576: a VM on this host can have 1 to 24105 MiB", "a VM on this host can have up to 23.5 GiB"],
     [
-      "more CPUs than at its start need max_cpus, which is set for a start",
-      "more CPUs than at its start need a maximum of CPUs, which is set for a start",
+      "more CPUs while it runs need max_cpus, set before its start",
+      "more CPUs while it runs need a maximum of CPUs, set before its start",
     ],
-    ["there is no host NIC 3: POST /v/nic/list lists the host NICs", "there is no host NIC 3"],
+    ["there is no host NIC 3 (`velocity nic list`, POST /v/nic/list, lists them)", "there is no host NIC 3"],
     ["wait until it has ended, or cancel it (`velocity task list`)", "wait until it has ended, or cancel it"],
     [
       "anna may do this: they have velocity.vm.create on / (0), team/web (3)",
