@@ -75,7 +75,7 @@ async def test_cpus_and_memory_come_at_once_and_count_from_then_on(tmp_path: Pat
         assert altered["waiting"] == ["cpus", "max_cpus"]
         assert "not taken out" in altered["waits"]["cpus"]
         assert (run.spec.cpus, run.spec.memory, await used(w)) == (2, 64, (2, 64)), "what it has is counted"
-        told = "it was started with 64 MiB, and gives back only what came after that"
+        told = "it was started with 64 MiB, and gives back only what was added since"
         planned = await w.ok("PATCH", VM, vmid=vmid, memory_mib=32, plan=True)
         assert planned["steps"][0]["waits"]["memory_mib"] == told
         altered = await w.ok("PATCH", VM, vmid=vmid, memory_mib=32)

@@ -86,7 +86,7 @@ def test_a_server_whose_key_cannot_be_used_serves_nobody(tmp_path: Path) -> None
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("Error: tls_key: ")
+    assert ended.stderr.startswith("velocity: tls_key: ")
     assert str(tmp_path / "no.pem") in ended.stderr
     assert not (tmp_path / "data").exists(), "and nothing was begun"
 

@@ -12,6 +12,7 @@ import click
 
 from velocity import sandbox
 from velocity.cli import connection, doctor_hosts
+from velocity.cli.facts import beside
 from velocity.cli.finding import Finding
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
@@ -61,7 +62,7 @@ def doctor(file: Path | None) -> int:
     else:
         for one in findings:
             word, colour = MARKS[one.verdict]
-            click.echo(f"{click.style(word.ljust(8), fg=colour)} {one.what.ljust(13)} {one.text}")
+            click.echo(f"{click.style(word.ljust(8), fg=colour)} {one.what.ljust(13)} {beside(23, one.text)}")
     return int(any(one.verdict == "missing" for one in findings))
 
 
@@ -248,15 +249,15 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         )
         text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"
         text += f", namespaces {' '.join(holds.namespaces) or 'none'}, oom_score_adj {holds.oom_score_adj}"
-        text += f", MiB of memory {_most(holds.memory_limit)}, threads {_most(holds.thread_limit)}"
+        text += f", memory {_most(holds.memory_limit, ' MiB')}, threads {_most(holds.thread_limit)}"
         gaps = list(holds.gaps)
         if run.machine in unknown:
             gaps.append(f"belongs to no VM, as after restoring an older database: `kill {pid}` ends it")
         yield Finding(f"guest {str(run.machine)[:8]}", "limited" if gaps else "ok", "; ".join([text, *gaps]))
 
 
-def _most(bound: int | None) -> str:
-    return "without bound" if bound is None else f"at most {bound}"
+def _most(bound: int | None, unit: str = "") -> str:
+    return "not limited" if bound is None else f"at most {bound}{unit}"
 
 
 def unasked_writers(told: Sequence[UnaskedWriter]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, password, resolve
+from velocity.cli.facts import show_facts
 from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, done, json_option, planning, show_json
 from velocity.cli.plan import changing
@@ -46,8 +47,7 @@ def guest(vm_: str, group: int | None) -> None:
         return
     if isinstance(told.why, str):
         raise click.ClickException(clean(told.why))
-    for name, value in _facts(told):
-        click.echo(f"{click.style(name.ljust(14), bold=True)}{isolated(clean(value))}")
+    show_facts(_facts(told), isolated)
 
 
 def _facts(told: GuestInfo) -> list[tuple[str, str]]:

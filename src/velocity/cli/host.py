@@ -7,9 +7,9 @@ from msgspec import UNSET
 
 from velocity.cli import connection, resolve
 from velocity.cli.amounts import duration
+from velocity.cli.facts import show_facts
 from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, json_option, show_json, table, warn
-from velocity.cli.words import clean
 from velocity.contract.hosts import HostPool, HostSummary, UnknownGuest
 from velocity.sizes import size
 
@@ -39,8 +39,7 @@ def show(which: int | None) -> None:
         ("up for", duration(now.uptime)),
         ("vms", f"{now.vms.total}, {now.vms.running} of them running"),
     )
-    for name, value in facts:
-        click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+    show_facts(facts)
     click.echo()
     rows = [
         (one.mpid, one.name, size(one.size), size(one.free), size(one.declared), size(one.allocated), _state(one))

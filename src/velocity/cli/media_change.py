@@ -10,11 +10,11 @@ from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
 from velocity.cli.amounts import SIZE, to_bytes
+from velocity.cli.facts import show_facts
 from velocity.cli.output import as_json, done, json_option, show_json, warn
 from velocity.cli.plan import changing
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
-from velocity.cli.words import clean
 from velocity.client import Client
 from velocity.contract.medium import MediumDetails
 from velocity.sizes import size
@@ -33,8 +33,7 @@ def show(medium: str, group: int | None) -> None:
     if as_json():
         show_json(one)
         return
-    for name, value in _facts(client, one):
-        click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+    show_facts(_facts(client, one))
     if one.missing is True:
         warn([f"the file of {one.name} is not in its pool: bring it back from a backup, or delete the medium"])
 

@@ -8,6 +8,7 @@ import click
 from msgspec import UNSET, UnsetType
 
 from velocity.cli import connection, naming, resolve
+from velocity.cli.facts import show_facts
 from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, show_json, warn
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
@@ -55,9 +56,7 @@ def show(host: int) -> None:
     if as_json():
         show_json(now)
         return
-    for name, value in _facts(now):
-        if value is not UNSET:
-            click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+    show_facts((name, value) for name, value in _facts(now) if value is not UNSET)
     warn([now.message, now.missing])
 
 

@@ -8,6 +8,7 @@ import click
 from msgspec import UNSET, Struct
 
 from velocity.cli import connection, resolve, where
+from velocity.cli.facts import show_facts
 from velocity.cli.output import NameNotFound, as_json, json_option, show_json, table, warn
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean
@@ -56,8 +57,7 @@ def show(pool: int, group: int | None) -> None:
     if as_json():
         show_json(shown)
         return
-    for name, value in _facts(client, gid, shown):
-        click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+    show_facts(_facts(client, gid, shown))
     if len(shown.hosts) > 1:
         click.echo()
         rows = [(one.host, one.state, _size(one.size), _size(one.free)) for one in shown.hosts]

@@ -13,6 +13,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
+from velocity.cli.facts import show_facts
 from velocity.cli.lazy import LazyGroup
 from velocity.cli.output import SizeCell, UptimeCell, as_json, done, json_option, listed, listing, planning, show_json
 from velocity.cli.paging import Page, paged
@@ -140,8 +141,7 @@ def show(vm_: str, group: int | None) -> None:
         show_json(info)
         return
     called = resolve.media_names(client, info.gid, [one.mid for one in info.media])
-    for name, value in _facts(info, where.path(client, info.gid), called):
-        click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+    show_facts(_facts(info, where.path(client, info.gid), called))
 
 
 @vm.command()
