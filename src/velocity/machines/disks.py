@@ -131,11 +131,6 @@ def limits_to_set(spec: Spec, run: Spec | None) -> dict[int, DiskLimits]:
     }
 
 
-def with_limits(run: Spec, spec: Spec) -> Spec:
-    """A run whose disks have got those limits."""
-    return structs.replace(run, media=[structs.replace(has, limits=wanted.limits) for has, wanted in _pairs(spec, run)])
-
-
 def _pairs(spec: Spec, run: Spec | None) -> Iterator[tuple[Attachment, Attachment]]:
     """Each disk of a run, and what it is to be: of one that is attached twice, each in its turn."""
     by_turn = dict(_in_turn(spec))
