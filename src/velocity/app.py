@@ -1,4 +1,4 @@
-"""The one place that wires everything."""
+"""Wires all parts of the server."""
 
 from __future__ import annotations
 

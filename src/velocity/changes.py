@@ -1,4 +1,4 @@
-"""The word that something has changed: areas tell it in the step in which they show it, and one may watch."""
+"""Announcements of changes: an area makes them in the step in which a change is visible; one listener may watch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wires what the server is to its hosts: who they are, and the ways to them."""
+"""Wires the server to its hosts: their list, and the connections to them."""
 
 from __future__ import annotations
 

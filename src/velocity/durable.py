@@ -1,4 +1,4 @@
-"""What outlives the host's crash: files and directories on the disk, not only in memory. fsync(2)"""
+"""Files and directories that survive a crash of the host: flushed to the disk. fsync(2)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places that many wait for, given in turn: whoever asks for a lot waits behind those who ask for little."""
+"""Limited places, given in turn: users who ask for much wait behind those who ask for little."""
 
 from __future__ import annotations
 

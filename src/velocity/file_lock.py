@@ -1,4 +1,4 @@
-"""A lock that dies with its holder: one server, or one node, on a data directory; one server on a database file."""
+"""A lock that ends with its holder: one server or node per data directory, one server per database file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An installation before a server is wired over it: its data directory, and its database."""
+"""An installation before a server is wired: its data directory and its database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key by which this machine's own commands speak to the server."""
+"""The key by which commands of this machine and account sign in to the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what the settings say of addresses and ports can be, and what it means. Pure."""
+"""Checks the settings about addresses and ports, and says what they mean. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the outcome of a commit is unknown at the moment, and what those are told who wait for it."""
+"""Whether the outcome of a commit is unknown, and what requests that wait for it are told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of one media pool, and what of them excludes each other."""
+"""The settings of one media pool, and which of them exclude each other."""
 
 from __future__ import annotations
 

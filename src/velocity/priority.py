@@ -1,4 +1,4 @@
-"""The server goes before its guests: who pauses a busy guest must not wait behind it. sched(7), docs/decisions/0015
+"""The server's priority over its guests: pausing a busy guest must not wait for it. sched(7), docs/decisions/0015
 
 Fifty vCPUs that compute on two cores leave a thread like theirs a twenty-fifth of a core; this one has half of one. An
 ordinary user may not have this: then all stays as it is. A niceness that somebody gave the process was meant.

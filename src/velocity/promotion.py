@@ -1,4 +1,4 @@
-"""What makes a machine the server of an installation: by a copy of the database that it kept as a node, or by its own.
+"""Making a machine the server of an installation: from the copy of the database that it kept as a node, or its own.
 
 The term is raised to the next era: a server that was cut off has taken terms that nobody here knows of, and must not
 come to the same one.

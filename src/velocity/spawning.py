@@ -1,4 +1,4 @@
-"""Programs begin with the descriptors that they are given, and no other.
+"""Starting programs with only the descriptors that they are given.
 
 Where there is no /proc, as in `velocity.sandbox`, subprocess.Popen closes each number up to the limit of open files:
 65,000 calls in an installed server. posix_spawn(3), close_range(2)

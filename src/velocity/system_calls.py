@@ -1,4 +1,4 @@
-"""System calls that Python has no function for. Each concerns the thread that makes it, and what that thread begins.
+"""Linux system calls that Python lacks. Each affects the calling thread, and what it starts.
 
 The C library makes setresuid(2) and the like in every thread of a process; the kernel's own calls do not. nptl(7),
 syscall(2)

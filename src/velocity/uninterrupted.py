@@ -1,4 +1,4 @@
-"""Work that comes to its end, whoever is cancelled meanwhile."""
+"""Work that is completed even if the request for it is cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of what can be created there may be, of a group and of a user: the rest of the host is for the others."""
+"""How much may be created in a group and by a user, so that the rest of the host is left for others."""
 
 from __future__ import annotations
 

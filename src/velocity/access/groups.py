@@ -1,4 +1,4 @@
-"""The use cases of groups: the tree, what groups may have in all, and their end."""
+"""The use cases of groups: the tree, their quotas and grants, and their deletion."""
 
 from __future__ import annotations
 

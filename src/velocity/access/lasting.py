@@ -1,4 +1,4 @@
-"""What takes long, or waits, goes on only as long as the right that it stands on: transfers, tasks, consoles."""
+"""Long work and waiting requests end when the right that they need is lost: transfers, tasks, consoles."""
 
 from __future__ import annotations
 

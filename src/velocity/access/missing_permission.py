@@ -1,4 +1,4 @@
-"""The refusal of somebody who lacks a permission: where they lack it, and what would help.
+"""The refusal of a caller who lacks a permission: where it is missing, and what would help.
 
 It names a group only to those who see it, and the group of an object only to those who see the object: for others,
 what they may not see and what does not exist are refused in the same words.

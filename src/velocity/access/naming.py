@@ -1,4 +1,4 @@
-"""What refusals and warnings call the objects of groups: by name to those who may view them, and to nobody else."""
+"""How refusals and warnings name objects of groups: by name to those who may view them, and to nobody else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What access needs: a store, and a word with those who keep what groups own."""
+"""What access needs: a store, and the areas that hold what groups own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What groups may have in all, and what their machines take, in memory."""
+"""The quotas of groups and what their machines take of them, in memory."""
 
 from __future__ import annotations
 

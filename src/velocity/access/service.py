@@ -1,4 +1,4 @@
-"""Access, whole: who is asking, and whether they may. Decisions come from memory, without a query."""
+"""Who the caller is, and whether they may: decided from memory, without a query."""
 
 from __future__ import annotations
 

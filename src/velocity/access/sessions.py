@@ -1,4 +1,4 @@
-"""Sessions: the authkeys, whose they are and how long they last. Of an authkey, only the hash is kept."""
+"""Sessions: whose authkey is whose, and until when. Only the hash of an authkey is kept."""
 
 from __future__ import annotations
 

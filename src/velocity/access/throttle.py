@@ -1,4 +1,4 @@
-"""Guesses at passwords, limited by address and by name.
+"""Password guesses, limited by address and by name.
 
 A stranger must not lock a user out: an address from which a name has signed in before has a measure of its own for
 that name, which nobody else's guesses touch.

@@ -1,4 +1,4 @@
-"""Changes of the directory, each announced.
+"""Changes of the directory of users and groups, each announced.
 
 Whoever makes one holds `changing`, has committed the change before, and shows it all at once.
 """

@@ -1,4 +1,4 @@
-"""What a connection may take before it is known whose it is, and how many an address may have."""
+"""What a connection may take before its user is known, and how many connections an address may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a browser sends and gets: the cookie with its authkey, and the proof that a request comes from our own page.
+"""Requests of browsers: the cookie with the authkey, and the proof that a request comes from our own page.
 
 A browser adds the cookie by itself, whoever made it send the request. So the cookie counts only if `Origin`, where
 there is one, is our own, and if a request that may change something bears the csrf, which a foreign page cannot know.

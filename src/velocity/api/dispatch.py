@@ -1,4 +1,4 @@
-"""An operation whose request and answer are JSON: read, decode, admit, handle, encode."""
+"""Operations whose request and answer are JSON: read, decode, authorize, handle, encode."""
 
 from __future__ import annotations
 

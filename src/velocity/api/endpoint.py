@@ -1,4 +1,4 @@
-"""The one way in for requests: who asks, whether they may, what the history is told, and how a failure is answered.
+"""The common path of all requests: authentication, permission, history, and the answer to a failure.
 
 A subclass says what it serves and how its body goes. The order of failures is the contract's: 400, 401/403, 404, 406,
 409.

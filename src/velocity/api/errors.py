@@ -1,4 +1,4 @@
-"""Refusals on the wire: `{"code", "message", "reason", "error": true}`, and `field` where one is at fault."""
+"""Refusals as they are sent: `{"code", "message", "reason", "error": true}`, and `field` if one is at fault."""
 
 from __future__ import annotations
 

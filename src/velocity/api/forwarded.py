@@ -1,4 +1,4 @@
-"""Where a request comes from, when a reverse proxy passes it on: X-Forwarded-For, -Proto, -Host and -Port.
+"""The client behind a reverse proxy: X-Forwarded-For, -Proto, -Host and -Port.
 
 Anybody can send these headers, so they count only from the proxies that the settings name, `trusted_proxies`.
 """

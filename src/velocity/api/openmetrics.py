@@ -1,4 +1,4 @@
-"""GET /metrics: what machines, host and server take, as Prometheus text, or as OpenMetrics text for who asks for it.
+"""GET /metrics: resource use of machines, host and server as Prometheus text, or as OpenMetrics if accepted.
 
 https://prometheus.io/docs/instrumenting/content_negotiation/
 

@@ -1,4 +1,4 @@
-"""The web page: its built files, and index.html for whatever else a browser asks for that is no part of the API."""
+"""The web page: its built files, and index.html for any other path that does not belong to the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the history is told of a request: who, from where, about what, and how it ended."""
+"""What the history records of a request: who, from where, about what, and how it ended."""
 
 from __future__ import annotations
 

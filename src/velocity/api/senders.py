@@ -1,4 +1,4 @@
-"""Connections by which a user has sent a request: what comes by them is taken in that user's turns."""
+"""Connections whose user is known: what arrives on them is parsed in that user's turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""uvicorn as we run it: answers go out whole, streams are told of its end, what nobody reads from can be cut.
+"""uvicorn, adapted: answers are sent whole, streams are told of the end, connections that nobody reads can be cut.
 
 And who is not known yet gets little: a head has its bounds, as has a body that comes without an authkey in a header.
 """

@@ -1,4 +1,4 @@
-"""What a server answers that stands by: nothing but that it does, and who leads."""
+"""The answers of a server that stands by: only that it does, and who leads."""
 
 from __future__ import annotations
 

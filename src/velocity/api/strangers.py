@@ -1,4 +1,4 @@
-"""Connections by which nobody known has sent a request: others come between what they send, and they end cheaply."""
+"""Connections whose user is not known yet: other work comes between their pieces, and they end cheaply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's own TLS: a certificate and a key that cannot be used are refused in words, before anybody is served.
+"""The server's own TLS: an unusable certificate or key is refused with a message before anybody is served.
 
 HTTP/1.1 is all that is offered: docs/tls-and-proxies.md says why.
 """

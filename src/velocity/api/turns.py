@@ -1,4 +1,4 @@
-"""Who asks for much at once lets others come between: what one step of the event loop does for a user has an end."""
+"""Turns in the event loop: a user who sends many requests lets others' come between."""
 
 from __future__ import annotations
 

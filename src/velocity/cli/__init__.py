@@ -1,1 +1,1 @@
-"""The command line: one file a noun, on the client only (but `serve`, `doctor`, `demo` and `passwd`)."""
+"""The command line: one file per noun, built on the client alone (except `serve`, `doctor`, `demo` and `passwd`)."""

@@ -1,4 +1,4 @@
-"""How a change of a VM went, for people: at once, or from its next start on, and why."""
+"""What `vm` commands say of a change: done at once, or from the next start on, and why."""
 
 from __future__ import annotations
 

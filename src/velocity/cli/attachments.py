@@ -1,4 +1,4 @@
-"""A medium of a VM in words: MEDIUM[:OPTION]... of `vm create`, `vm set` and apply files, and its line of `vm show`."""
+"""A medium of a VM as text: MEDIUM[:OPTION]... of `vm create`, `vm set` and apply files, its line of `vm show`."""
 
 from __future__ import annotations
 

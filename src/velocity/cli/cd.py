@@ -1,4 +1,4 @@
-"""`velocity vm cd`: what is in a VM's CD-ROM drives, also while it runs."""
+"""`velocity vm cd`: the ISOs in a VM's CD-ROM drives, also while it runs."""
 
 from __future__ import annotations
 

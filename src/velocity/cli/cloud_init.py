@@ -1,4 +1,4 @@
-"""What is set of a VM for cloud-init, in words: options of the verbs that make and change VMs, lines of `vm show`."""
+"""cloud-init as text: options of the commands that create and change VMs, and lines of `vm show`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity completion`, and what the scripts that it prints ask."""
+"""`velocity completion`, and the answers to the scripts that it prints."""
 
 from __future__ import annotations
 

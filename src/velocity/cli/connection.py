@@ -1,4 +1,4 @@
-"""Which server, and as whom: the environment, the kept session, or the key file of this machine's own server."""
+"""Which server, and as whom: from the environment, the saved session, or the key file of this machine's own server."""
 
 from __future__ import annotations
 

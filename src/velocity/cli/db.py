@@ -1,4 +1,4 @@
-"""`velocity db`: the database as a file, to move it or to keep it."""
+"""`velocity db`: export and import of the database."""
 
 from __future__ import annotations
 

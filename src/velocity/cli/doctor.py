@@ -1,4 +1,4 @@
-"""`velocity doctor`: what this host can do, and how to gain what it lacks."""
+"""`velocity doctor`: what this host can do, and how to enable what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `velocity doctor` finds of many hosts: on the server its hosts, on a node itself and its way to the server."""
+"""What `velocity doctor` checks with several hosts: the server's hosts; on a node, itself and its connection."""
 
 from __future__ import annotations
 

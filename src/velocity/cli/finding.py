@@ -1,4 +1,4 @@
-"""One thing that `velocity doctor` has looked at."""
+"""One result of `velocity doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity vm freeze` and `thaw`: the file systems of a guest stand still while something else makes a copy."""
+"""`velocity vm freeze` and `thaw`: a guest's file systems stand still while its disks are copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity group`: the tree, and what its parts may have."""
+"""`velocity group`: the tree, and the quotas of groups."""
 
 from __future__ import annotations
 

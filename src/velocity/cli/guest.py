@@ -1,4 +1,4 @@
-"""`velocity vm guest`, `exec`, `cp`, `passwd` and `ssh-key`: by the agent in a guest."""
+"""`velocity vm guest`, `exec`, `cp`, `passwd` and `ssh-key`: through the guest agent."""
 
 from __future__ import annotations
 

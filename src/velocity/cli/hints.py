@@ -1,4 +1,4 @@
-"""What somebody may have meant by a word that is none of the known ones."""
+"""What somebody may have meant by an unknown word."""
 
 from __future__ import annotations
 

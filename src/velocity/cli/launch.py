@@ -1,4 +1,4 @@
-"""`velocity launch`: from the name of an image to a guest that one can log in to, by operations that all have.
+"""`velocity launch`: from the name of an image to a guest that can be logged in to, by public operations.
 
 What was begun and cut short goes on when it is called again: each step looks at what is there.
 """

@@ -1,4 +1,4 @@
-"""Groups of verbs: their help, and verbs that are imported when they are called, so that each call is quick."""
+"""Groups of commands: their help, and commands that are imported only when they are called."""
 
 from __future__ import annotations
 

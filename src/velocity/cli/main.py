@@ -1,4 +1,4 @@
-"""The `velocity` command: its verbs are imported when they are called, so that each call is quick."""
+"""The `velocity` command. Its commands are imported when they are called, so that each call is quick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity media show`, `set`, `move`, `convert` and `compact`: the verbs about one medium."""
+"""`velocity media show`, `set`, `move`, `convert` and `compact`."""
 
 from __future__ import annotations
 

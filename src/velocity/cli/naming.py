@@ -1,4 +1,4 @@
-"""The one rule for words that name something: a bare word is a name first, then an id, and `id:7` is always an id.
+"""The rule for words that name objects: a bare word is a name first, then an id; `id:7` is always an id.
 
 What is the name of one and the id of another is refused, and both are named: nothing is done to what was not meant.
 """

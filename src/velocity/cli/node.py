@@ -1,4 +1,4 @@
-"""`velocity node`: the hosts of a server. A node's own verbs do without a client and its libraries."""
+"""`velocity node`: the hosts of a server. The commands of a node itself do not load the client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity node join`: this machine becomes a host of a server, by a token of that server."""
+"""`velocity node join`: makes this machine a host of the server that made the token."""
 
 from __future__ import annotations
 

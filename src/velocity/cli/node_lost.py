@@ -1,4 +1,4 @@
-"""The verbs of `velocity node` for a host that is lost: the word that it runs nothing, and how it is powered off."""
+"""`velocity node confirm-dead` and `fence`: a lost host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity node serve`: this machine's VMs and pools, for the server that it has joined."""
+"""`velocity node serve`: serves this machine's VMs and pools to the server that it has joined."""
 
 from __future__ import annotations
 

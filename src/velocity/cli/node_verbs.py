@@ -1,4 +1,4 @@
-"""The verbs of `velocity node` that ask the server."""
+"""The commands of `velocity node` that ask the server."""
 
 from __future__ import annotations
 

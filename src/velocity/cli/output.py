@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, the API's JSON for programs, errors with the cure."""
+"""The output of commands: tables for people, the API's JSON for programs, errors with the cure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the command line finds the server of its own machine and account: by what that notes in the data directory.
+"""How the command line finds the server of its own machine and account: by notes in the data directory.
 
 So it is found whatever `listen` is and whoever signed its certificate. The socket is a way and no more: who comes by it
 signs in as anybody does, or with the key file. unix(7)

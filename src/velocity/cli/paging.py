@@ -1,4 +1,4 @@
-"""`--limit` and `--before` of the verbs that list: page by page, as the API has it."""
+"""`--limit` and `--before` of the commands that list: page by page, as in the API."""
 
 from __future__ import annotations
 

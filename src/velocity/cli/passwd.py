@@ -1,4 +1,4 @@
-"""`velocity passwd`: for the one who owns the data directory and has lost the password."""
+"""`velocity passwd`: a new password for the owner of the data directory, without the server."""
 
 from __future__ import annotations
 

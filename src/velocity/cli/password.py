@@ -1,4 +1,4 @@
-"""A new password: typed twice, or a line of standard input. What it must be is said before it is typed again."""
+"""Asking for a new password: typed twice, or a line of standard input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--plan` of every verb that changes something: what it would do, and what it would take."""
+"""`--plan` of every command that changes something: what it would do and take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity pool show`: one pool, on each host that declares it, and what a group may do there and by whom."""
+"""`velocity pool show`: one pool on each host, and what a group may do in it."""
 
 from __future__ import annotations
 

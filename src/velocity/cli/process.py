@@ -1,4 +1,4 @@
-"""What the server and a node share as processes: their log, their threads, their memory, and the word to systemd."""
+"""What the server and a node share as processes: log, threads, memory, and the messages to systemd."""
 
 from __future__ import annotations
 

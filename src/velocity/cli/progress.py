@@ -1,4 +1,4 @@
-"""Bars on stderr that keep to one line, however narrow the terminal and however long the name."""
+"""Progress bars on stderr that keep to one line, however narrow the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A terminal in raw mode, which is as it was again whatever ends or stops the program."""
+"""A terminal in raw mode that is restored whatever ends or stops the program."""
 
 from __future__ import annotations
 

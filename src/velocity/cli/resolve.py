@@ -1,4 +1,4 @@
-"""From what a person types to users, pools, VMs, media and tasks: verbs take names as well as ids (`naming`).
+"""Finds users, pools, VMs, media and tasks by what a person types: a name or an id (`naming`).
 
 An id needs no group. A name is looked for in the group that --group names; where none is named, in the one that is
 meant then, and after that in all that the caller sees.

@@ -1,4 +1,4 @@
-"""`velocity vm screen`, `log` and `find`: what a VM shows, and what it has said."""
+"""`velocity vm screen`, `log` and `find`: displays and serial output."""
 
 from __future__ import annotations
 

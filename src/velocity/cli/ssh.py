@@ -1,4 +1,4 @@
-"""`velocity vm ssh`: into a guest, as the user that cloud-init was told, at its address or by a port of the host."""
+"""`velocity vm ssh`: logs in to a guest as cloud-init's user, at its address or through a port forward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity serve --standby`: as long as another server leads the database, this machine is a node of it.
+"""`velocity serve --standby`: while another server leads the database, this machine is a node of it.
 
 A lock tells that nobody leads. It is believed when it was free twice: whoever has lost its connection to the database
 for a moment takes it again between.

@@ -1,4 +1,4 @@
-"""`velocity service stop-guests`: every guest is asked to shut down, through the server or, where none runs, directly.
+"""`velocity service stop-guests`: shuts down every guest, through the server or, if none runs, directly.
 
 A server that was stopped leaves its guests running, and the host is shut down all the same. On a host of another
 machine's server they are asked directly, once its node has ended. QMP:

@@ -1,4 +1,4 @@
-"""Tables: columns by what a terminal shows, and on a terminal no wider than that."""
+"""Tables that fit the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity task`: what takes longer than a moment."""
+"""`velocity task`: long work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A serial console in a terminal, raw both ways; or with what a pipe says typed into it."""
+"""A serial console in a terminal, raw in both directions; or standard input typed into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity trash`: what was deleted."""
+"""`velocity trash`: deleted objects."""
 
 from __future__ import annotations
 

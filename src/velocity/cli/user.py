@@ -1,4 +1,4 @@
-"""`velocity user`: accounts, and what they may do where."""
+"""`velocity user`: accounts and their permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity vm next-boot`, and the same as options of `vm start` and `vm restart`: what the next start does, once."""
+"""`velocity vm next-boot`, and the same options of `vm start` and `vm restart`: a choice for the next start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velocity vm create` and `velocity vm set`: the verbs that take the settings of a VM."""
+"""`velocity vm create`, `set` and `clone`."""
 
 from __future__ import annotations
 

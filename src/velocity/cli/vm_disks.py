@@ -1,4 +1,4 @@
-"""`velocity vm attach` and `detach`: one medium more or less, where `vm set --media` names them all."""
+"""`velocity vm attach` and `detach`: one medium, where `vm set --media` takes all of them."""
 
 from __future__ import annotations
 

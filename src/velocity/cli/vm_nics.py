@@ -1,4 +1,4 @@
-"""`velocity vm nic`: one NIC more or less, where `vm set --nic` names them all."""
+"""`velocity vm nic`: one NIC, where `vm set --nic` takes all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a VM in words: options of `vm create` and `vm set`, lines of `vm show`, words of an apply file."""
+"""The settings of a VM as text: options of `vm create` and `vm set`, lines of `vm show`, words of an apply file."""
 
 from __future__ import annotations
 

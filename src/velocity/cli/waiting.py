@@ -1,4 +1,4 @@
-"""What is shown on stderr while something is waited for."""
+"""The line on stderr while the command waits."""
 
 from __future__ import annotations
 

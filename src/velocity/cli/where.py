@@ -1,4 +1,4 @@
-"""Which group: the option --group of every verb, the argument GROUP, and what is meant where none is named."""
+"""The group: the option --group of every command, the argument GROUP, and the default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which VM: the argument and the option of every verb about one."""
+"""The VM: argument and option of every command about one."""
 
 from __future__ import annotations
 

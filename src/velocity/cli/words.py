@@ -1,4 +1,4 @@
-"""Words for a terminal. Nothing of the client is imported here: the server does without it."""
+"""Text for a terminal. It imports nothing of the client, which the server does not load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One open console of a machine, as a websocket."""
+"""An open console of a VM, as a websocket."""
 
 from __future__ import annotations
 

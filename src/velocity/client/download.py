@@ -1,4 +1,4 @@
-"""A download that goes on where it broke off, by ranges: RFC 9110, 14."""
+"""A download that continues after an interruption, by ranges: RFC 9110, 14."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client can meet."""
+"""The exceptions of the client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following the stream of events: what the bytes say, and when to connect again after a break.
+"""The event stream: parsing, and reconnecting after a break.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """

@@ -1,4 +1,4 @@
-"""A session that is renewed while its client works: a long transfer outlives the hour of an authkey.
+"""A session that is renewed while its client works: a long transfer takes longer than an authkey lasts.
 
 The old authkey stops working at once. So others that work with the same session (`SessionStore`) are waited for before
 it is renewed, and find the new one there.

@@ -1,4 +1,4 @@
-"""What proves to the client who the server is: the machine's own store of authorities, or a file that names them."""
+"""Which certificates the client trusts: the machine's own authorities, or a file of certificates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An upload that goes on where it broke off: tus 1.0. https://tus.io/protocols/resumable-upload"""
+"""A resumable upload: tus 1.0. https://tus.io/protocols/resumable-upload"""
 
 from __future__ import annotations
 

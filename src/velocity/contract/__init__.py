@@ -1,1 +1,1 @@
-"""The wire, declared once: every operation with its types, its permission and its failures (`registry`)."""
+"""The API, declared once: every operation with its types, its permission and its failures (`registry`)."""

@@ -1,4 +1,4 @@
-"""Route 54: what the next start of a virtual machine does, once."""
+"""Route 54: a choice for the next start of a virtual machine."""
 
 from __future__ import annotations
 

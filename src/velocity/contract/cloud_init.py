@@ -1,4 +1,4 @@
-"""What a guest configures itself by, where it has cloud-init: in a short form, or as cloud-init's own texts.
+"""The setting for cloud-init: a short form, or cloud-init's own texts.
 
 https://docs.cloud-init.io/
 """

@@ -1,4 +1,4 @@
-"""Parts of answers that are encoded once and sent many times."""
+"""Parts of responses that are encoded once and sent many times."""
 
 from __future__ import annotations
 

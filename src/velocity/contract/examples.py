@@ -1,4 +1,4 @@
-"""An example of each request and answer, for the OpenAPI document. A field whose example is forgotten is an error."""
+"""An example of each request and response, for the OpenAPI document. A field without an example is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes 41 and 44 to 47: what the agent in a guest tells, which is the guest's word, and what is done inside by it."""
+"""Routes 41 and 44 to 47: what a guest agent reports (not to be trusted), and acting inside a guest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Route 35: a host, its load and its pools, and which others there are."""
+"""Route 35: a host, its load and its pools, and the list of other hosts."""
 
 from __future__ import annotations
 

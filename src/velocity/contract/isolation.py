@@ -1,4 +1,4 @@
-"""How the process of a virtual machine is kept from the host, from other machines and from their network."""
+"""The isolation of a virtual machine's process from the host, other machines and their network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a token of `velocity node token` holds, and how both sides prove that they have it, without sending it.
+"""The content of a token of `velocity node token`, and how both sides prove that they have it without sending it.
 
 The secret crosses no wire: each side signs what it sends by it (HMAC, RFC 2104), so that neither a network without TLS
 nor who listens there can put in another authority, another request or another address.

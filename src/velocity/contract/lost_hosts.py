@@ -1,4 +1,4 @@
-"""Routes 60 and 61: how a host is fenced, and the word that one which is lost runs nothing any more."""
+"""Routes 60 and 61: fencing a host, and confirming that a lost one is dead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rule for names: what is seen is what there is. One for the server, the command line and the page.
+"""The rule for names: what is displayed is what is stored. The server, the command line and the page share it.
 
 Of objects: NFC, trimmed, without control and bidi-control characters; what is never seen stands only inside an emoji or
 a joining sequence. Of users also: RFC 8265 (PRECIS), UsernameCasePreserved, and of one script. Requests are held to it;

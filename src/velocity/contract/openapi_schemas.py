@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document: msgspec's own, as generators of clients take them.
+"""The schemas of the OpenAPI document: msgspec's, adapted for client generators.
 
 What requests may leave out may also be null; what answers always have is required. A type that both use, and that is
 not the same in both, stands twice: the one of requests is called `...Input`.

@@ -1,4 +1,4 @@
-"""Where VMs are, and where they are wanted."""
+"""The host of a VM, and where it should be placed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Revisions: a word made of what an object is, so that a change can name what it means to change.
+"""Revisions: a hash of an object, by which a change can name the version that it means to change.
 
 Made of the content, not counted: nothing has to be kept, and what is changed back has its old revision again.
 """

@@ -1,4 +1,4 @@
-"""Settings that are declared once, and the types of requests, answers and rows that are made of them."""
+"""Settings that are declared once, and the types of requests, responses and rows that are derived from them."""
 
 from __future__ import annotations
 

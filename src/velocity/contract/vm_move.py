@@ -1,4 +1,4 @@
-"""Route 50: a VM that moves to another group."""
+"""Route 50: moving a VM to another group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is set of a VM beside its name, and what that is made of."""
+"""The settings of a VM, and the types that they are made of."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What happens, told to whoever may see it: one ring for all, and readers that are cursors in it."""
+"""The event stream: one ring of events, and readers that are cursors in it."""

@@ -1,4 +1,4 @@
-"""What the stream of events looks at."""
+"""The areas that the event stream reports."""
 
 from __future__ import annotations
 

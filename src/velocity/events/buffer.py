@@ -1,4 +1,4 @@
-"""The last events in one ring, bounded in number and in bytes; a reader of it is a number."""
+"""The last events in one ring, bounded in number and bytes; a reader is a position in it."""
 
 from __future__ import annotations
 

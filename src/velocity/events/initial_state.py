@@ -1,4 +1,4 @@
-"""All that one may see, taken from memory in one step."""
+"""The snapshot of all that a user may see, taken from memory in one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measures of the stream of events."""
+"""The limits of the event stream."""
 
 from __future__ import annotations
 

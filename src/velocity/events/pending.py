@@ -1,4 +1,4 @@
-"""What has changed and is not told yet: in order, each thing once, and some things not too often."""
+"""Changes that are not reported yet: in order, each object once, and some objects not too often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Those who read the stream: how many there may be, and what each is sent."""
+"""The readers of the stream: how many there may be, and what each is sent."""
 
 from __future__ import annotations
 

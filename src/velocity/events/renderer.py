@@ -1,4 +1,4 @@
-"""From the word that something has changed to the events of it: as it is now, or gone, and who may hear it."""
+"""Turns an announced change into events: the object as it is now, or its removal, and who may see it."""
 
 from __future__ import annotations
 

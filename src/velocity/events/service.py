@@ -1,4 +1,4 @@
-"""The stream of events: hears what the areas tell, keeps it in one ring, and carries it to each reader.
+"""The event stream: collects changes from the areas, keeps them in one ring, and sends them to the readers.
 
 A snapshot and its cursor are taken in one step. A reader that follows from there holds, whenever nothing is under way,
 what the API says: `set` and `gone` name the state of an object, so that to hear one twice does no harm.

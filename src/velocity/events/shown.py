@@ -1,4 +1,4 @@
-"""Objects of which each reader is shown what they may see. Kept as they are: encoded for each reader, as it is sent."""
+"""Objects whose content depends on the reader: kept unencoded, and encoded for each reader when sent."""
 
 from __future__ import annotations
 

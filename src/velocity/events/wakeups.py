@@ -1,4 +1,4 @@
-"""Readers that wait for the next event are woken together, and not all in one step."""
+"""Wakes the readers that wait for the next event together, over several steps."""
 
 from __future__ import annotations
 

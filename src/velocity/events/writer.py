@@ -1,4 +1,4 @@
-"""From changes to events: what an area says has changed is told at the end of that step, or when it is due again."""
+"""Turns changes into events: at the end of the step in which an area announces them, or when they are due again."""
 
 from __future__ import annotations
 

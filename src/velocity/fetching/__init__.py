@@ -1,1 +1,1 @@
-"""Files that other servers offer: from which addresses they may be fetched, and how their bytes come."""
+"""Files on other servers: from which addresses they may be fetched, and how their bytes are received."""

@@ -1,4 +1,4 @@
-"""Addresses: which of them are public, which are this host's own, and which a name has."""
+"""Addresses: public ones, this host's own, and those of a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where connections to other servers may go, and what proves who is there."""
+"""Where connections to other servers may go, and how the server is verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What media ask of other servers."""
+"""What media need of other servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other servers over HTTP. What speaks it is loaded when something is fetched."""
+"""Other servers over HTTP. The HTTP code is loaded at the first fetch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The URLs that are fetched: what one may be, and what is shown of it. Pure."""
+"""URLs that may be fetched, and how much of one is shown. Pure."""
 
 from __future__ import annotations
 

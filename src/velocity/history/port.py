@@ -1,4 +1,4 @@
-"""What the history needs to be kept."""
+"""What the history needs of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals that repeat: the first of a minute is an entry, those that follow are counted in it.
+"""Repeated refusals: the first of a minute is an entry, and later ones are counted in it.
 
 Whoever is nobody gets one entry an address and minute, whatever is asked; of a user, what is the same is counted. Who
 asks too much is refused for how much it is: what it was about makes no difference then.

@@ -1,4 +1,4 @@
-"""What an entry of the history holds."""
+"""The content of an entry of the history."""
 
 from __future__ import annotations
 

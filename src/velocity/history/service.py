@@ -1,4 +1,4 @@
-"""The use cases of the history. Nobody waits for its writing: what is noted shares the next commits."""
+"""The use cases of the history. Nobody waits for its writes: they share the next commits."""
 
 from __future__ import annotations
 

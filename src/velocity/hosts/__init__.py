@@ -1,1 +1,1 @@
-"""The hosts that one server controls: who they are, and what each is given to do."""
+"""The hosts that one server controls: who they are, and what they are used for."""

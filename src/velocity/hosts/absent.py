@@ -1,4 +1,4 @@
-"""The ports of a host to which there is no way: it is there as it was known last, and answers nothing."""
+"""The ports of a host that cannot be reached: it is shown in its last known state, and answers nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where another machine finds this server: by the addresses that it listens on. ip-address(8)"""
+"""Where another machine reaches this server: the addresses that it listens on. ip-address(8)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is of a host when it is attached: its VMs, its pools, and its NICs."""
+"""Attaching a host: its VMs, pools and NICs become known to the areas."""
 
 from __future__ import annotations
 

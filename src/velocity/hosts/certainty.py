@@ -1,4 +1,4 @@
-"""Whether this server may begin something by itself: a host with a copy of its database may have taken its place.
+"""Whether this server may start VMs by itself: a host with a copy of its database could have taken its place.
 
 With SQLite nothing else could tell: a server that comes back is alone with its own file. So it starts no VM by itself
 until one of those hosts has answered as a node, which it would not if it led; or a person has said that this one leads.

@@ -1,4 +1,4 @@
-"""Keeps a way to each host that has joined: asks how it does, attaches what it has, renews its certificate."""
+"""Stays connected to each host that has joined: checks it, attaches what it has, renews its certificate."""
 
 from __future__ import annotations
 

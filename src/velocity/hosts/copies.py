@@ -1,4 +1,4 @@
-"""Copies of the server's database on the hosts that keep one: what `velocity promote` begins with there."""
+"""Copies of the server's database on hosts that keep one, which `velocity promote` uses there."""
 
 from __future__ import annotations
 

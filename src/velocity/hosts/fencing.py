@@ -1,4 +1,4 @@
-"""Fence agents: programs that power a machine off, and say whether it is. FenceAgentAPI(7)"""
+"""Fence agents: programs that power a machine off, and report whether it is off. FenceAgentAPI(7)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The use cases of hosts that are lost: how they are fenced, and the word that they run nothing any more.
+"""The use cases of lost hosts: fencing, and confirming that one is dead.
 
 Silence proves nothing. What does is a fence agent that has powered the machine off, or a person.
 """

@@ -1,4 +1,4 @@
-"""What is kept of the hosts that one server controls, and what is asked of those that are others' machines."""
+"""What is stored of hosts, and the connections to those on other machines."""
 
 from __future__ import annotations
 

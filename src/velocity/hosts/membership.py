@@ -1,4 +1,4 @@
-"""The use cases of hosts: make a token, join by one, change, remove."""
+"""The use cases of hosts: token, join, change, removal."""
 
 from __future__ import annotations
 

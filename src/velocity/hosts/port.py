@@ -1,4 +1,4 @@
-"""What the server is told of each host that it controls: its own, and those that are served by a node."""
+"""What the server knows of each host: its own, and those served by nodes."""
 
 from __future__ import annotations
 

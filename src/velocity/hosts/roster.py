@@ -1,4 +1,4 @@
-"""Which hosts there are, in memory: their names are theirs alone, and no id is given twice."""
+"""The list of hosts, in memory: names are unique, and no id is reused."""
 
 from __future__ import annotations
 

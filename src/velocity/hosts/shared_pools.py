@@ -1,4 +1,4 @@
-"""Which hosts have the shared pools: each is asked for the mark in its directory, again and again."""
+"""Which hosts have the shared pools: each is asked repeatedly for the mark in its directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host as it is told."""
+"""A host as the API shows it."""
 
 from __future__ import annotations
 

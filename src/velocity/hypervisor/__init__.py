@@ -1,1 +1,1 @@
-"""What executes machines: the port, QEMU behind it, and a fake that keeps the same law."""
+"""What runs machines: the port, QEMU behind it, and a fake with the same behaviour."""

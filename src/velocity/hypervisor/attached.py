@@ -1,4 +1,4 @@
-"""The hosts that there are for this server, each with its ports: its own, and those that a node serves."""
+"""The hosts of this server, each with its ports: its own, and those that nodes serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which a machine's firmware tries what it may boot from. Pure."""
+"""The order in which a machine's firmware tries its devices. Pure."""
 
 from __future__ import annotations
 

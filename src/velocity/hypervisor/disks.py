@@ -1,4 +1,4 @@
-"""Which disks of two specifications are the same: told by what they are, whatever their places. Pure."""
+"""Which disks of two specifications are the same, by what they are and not by their places. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a host and of what runs there: values of the port."""
+"""What is known of a host and its machines: values of the port."""
 
 from __future__ import annotations
 

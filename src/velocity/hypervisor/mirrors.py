@@ -1,4 +1,4 @@
-"""The part of the port about disks that are copied while their machines run."""
+"""The part of the port that copies disks while their machines run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of the port about machines that go to another host while they run.
+"""The part of the port that moves running machines to another host.
 
 A move is told to both hosts by whoever controls them: `receive` on the target, `send` on the source, then the commit
 of the one truth, then `take` on the target and `Machines.stop` on the source. Hosts decide nothing: a guest that was

@@ -1,4 +1,4 @@
-"""Which hosts have each pool: one of them; or of a shared one all whose directories bear the same mark."""
+"""Which hosts have each pool: one, or for a shared pool all whose directories bear the same mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Velocity asks of a hypervisor: small Protocols that one host's QEMU and, later, many hosts can both keep.
+"""What Velocity asks of a hypervisor: small Protocols that QEMU on one host and many hosts together implement.
 
 The law of these calls:
 

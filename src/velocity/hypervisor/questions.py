@@ -1,4 +1,4 @@
-"""Questions to a terminal in what a guest has said.
+"""Terminal queries in a guest's output.
 
 A terminal answers some sequences as if its user typed. Of a guest's past they are left out: nobody waits for the answer
 any more, and it would be typed into whatever reads now.

@@ -1,4 +1,4 @@
-"""A machine as a hypervisor is given it: values of the port."""
+"""A machine's specification for a hypervisor: values of the port."""
 
 from __future__ import annotations
 

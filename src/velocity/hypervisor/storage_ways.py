@@ -1,4 +1,4 @@
-"""Which host's storage is asked about a pool."""
+"""Which host's storage is used for a pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What repeating safely needs: a note in the very transaction of a request's first change, and its answer later."""
+"""What repeating safely needs: a record in the transaction of a request's first change, and its answer later."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Virtual machines: what they are made of, their states, and the keeper of each one."""
+"""Virtual machines: their settings, their states, and the keeper of each."""

@@ -1,4 +1,4 @@
-"""The addresses of VMs' NICs that others tell than NAT: bounded, and only what can be an address of a NIC."""
+"""The addresses of NICs that sources other than NAT report: bounded, and only possible ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks for the addresses of VMs that run, of which NAT does not know: asks their agents, and what the host has heard.
+"""Looks for the addresses of running VMs that NAT does not know: by guest agents and the host's neighbour table.
 
 A change is told once a look at most, however often a guest changes what it says.
 """

@@ -1,4 +1,4 @@
-"""What is asked of the agents in guests, and what they answer: the guests' word, bounded, and never trusted."""
+"""Requests to guest agents, and their answers: bounded, and never trusted."""
 
 from __future__ import annotations
 

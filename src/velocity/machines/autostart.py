@@ -1,4 +1,4 @@
-"""The VMs that start with the server, and those whose restart the end of the server came between."""
+"""Starts VMs with the server, and continues restarts that the end of the server interrupted."""
 
 from __future__ import annotations
 

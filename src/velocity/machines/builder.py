@@ -1,4 +1,4 @@
-"""From a VM as it is kept to what it takes, what it lacks, and what the hypervisor is asked to start."""
+"""From a VM as stored to its claims, its gaps, and the specification for the hypervisor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the VMs have taken: their names, their share of the quotas, and the right to write to media.
+"""What VMs have claimed: names, shares of quotas, and the right to write to media.
 
 Taken before anything is written down, and given back by whatever way a VM goes: so nobody gets what another has.
 """

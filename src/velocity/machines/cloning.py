@@ -1,4 +1,4 @@
-"""A VM made of another one: its settings, and copies of the disks that it writes to. All of it, or nothing."""
+"""Cloning a VM: its settings, and copies of the disks that it writes to; all of it, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cloud-init in a guest reads: made of a VM's setting, checked and kept secret. Pure functions.
+"""The files that cloud-init in a guest reads: made from a VM's setting, checked and kept secret. Pure.
 
 https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html
 """

@@ -1,4 +1,4 @@
-"""Tickets for consoles, each of which opens one websocket, once, within 30 seconds; and who sits at which console."""
+"""Tickets for consoles, each valid for one websocket within 30 seconds; and the viewers of each console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VMs that are being deleted, alone or with their group: out of the fleet, until the store has them no more."""
+"""VMs being deleted, alone or with their group: out of the fleet, until the store has deleted them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is set of a VM's disks: pure functions over specifications."""
+"""The settings of a VM's disks: pure functions over specifications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hosts that are confirmed dead, and the runs that are over by that: what is kept of both, and asked of it."""
+"""Which hosts are confirmed dead, and which runs ended by that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows for VMs from a host's being confirmed dead: their runs are over, and a start finds another host."""
+"""What a host confirmed dead means for its VMs: their runs are over, and a start finds another host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A serial console that goes on where its VM does: on another host, without what was said there before."""
+"""Serial consoles that continue on the new host of a moved VM, without repeating output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a change is done to a VM that runs, and what waits for its next start, and why: told before it is tried.
+"""Which parts of a change a running VM takes at once, and which wait and why, before it is tried.
 
 Pure. What a guest refuses is known only afterwards: `live` tells that.
 """

@@ -1,4 +1,4 @@
-"""Ports of the host that lead to VMs: which there may be, whose they are, and what a run has of them."""
+"""Port forwards: which are allowed, whose they are, and which a run has."""
 
 from __future__ import annotations
 

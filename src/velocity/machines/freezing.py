@@ -1,4 +1,4 @@
-"""File systems of guests that stand still for a backup from outside, and that are thawed in time, whatever happens.
+"""Frozen file systems of guests, for backups from outside: thawed in time, whatever happens.
 
 Until when is written down before the agent is asked, so that a server that comes next thaws them.
 """

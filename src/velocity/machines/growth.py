@@ -1,4 +1,4 @@
-"""NICs, CPUs, memory and displays of a VM that runs: what of a change waits, and what a run is after it. Pure."""
+"""NICs, CPUs, memory and displays of a running VM: which changes wait, and the run after the others. Pure."""
 
 from __future__ import annotations
 

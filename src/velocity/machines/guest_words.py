@@ -1,4 +1,4 @@
-"""What an agent says of its guest, made of its answers: pure. Counts and lengths are bounded, texts can be shown."""
+"""The answers of a guest agent in presentable form: counts and lengths bounded, texts safe to show. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What guests say of themselves, and what is done inside of them, by their agents.
+"""What guests report, and what is done inside them, through their agents.
 
 https://www.qemu.org/docs/master/interop/qemu-ga-ref.html
 """

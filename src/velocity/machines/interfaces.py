@@ -1,4 +1,4 @@
-"""Which NIC is which: each has an id and a MAC address of its own, wherever it stands in the list."""
+"""The identity of NICs: each has an id and a MAC address of its own, wherever it stands in the list."""
 
 from __future__ import annotations
 

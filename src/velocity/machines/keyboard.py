@@ -1,4 +1,4 @@
-"""Who of those at one serial console types: one at a time, first come, and handed over when asked for.
+"""Who types into a serial console: one viewer at a time, the first, handed over on request.
 
 Nothing waits here: `look` is called now and then, and with each step.
 """

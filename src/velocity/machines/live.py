@@ -1,4 +1,4 @@
-"""Changes of VMs that run: what is asked of a run, what is written down before and after, and what waits, and why.
+"""Changes of running VMs: what is asked of a run, what is stored before and after, and what waits and why.
 
 The VM's new specification is committed first. A run may then be of it in part until the hypervisor has told what it is
 made of; a server that is killed in between asks again.

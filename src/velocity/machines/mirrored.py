@@ -1,4 +1,4 @@
-"""Which disks of a run may be copied to other files, and which of the two the run goes on with.
+"""Which disks of a run may be copied to other files, and with which file the run continues.
 
 It is written down before a copy begins: a server that is killed in between asks the run to go on with the file that the
 database says, which decides.

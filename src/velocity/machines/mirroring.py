@@ -1,4 +1,4 @@
-"""Disks that are moved and converted in the VMs that run with them."""
+"""Moves and conversions of disks in the VMs that run with them."""
 
 from __future__ import annotations
 

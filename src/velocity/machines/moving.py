@@ -1,4 +1,4 @@
-"""How a VM moves to another group, running or not: with quotas and rights on both sides, in one transaction."""
+"""Moving a VM to another group, running or not: with quotas and rights on both sides, in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of what a VM's next start does, once: it is kept until then."""
+"""The choice for a VM's next start, kept until then."""
 
 from __future__ import annotations
 

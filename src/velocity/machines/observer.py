@@ -1,4 +1,4 @@
-"""The observer of one host: its news, its reconnect with back-off, its resync. It feeds each VM's keeper facts."""
+"""The observer of one host: receives its facts, reconnects with back-off, resynchronizes, and feeds the keepers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text on a picture, read by `tesseract` in a process that may do little.
+"""The text on a picture, read by `tesseract` in a confined process.
 
 https://tesseract-ocr.github.io/tessdoc/Command-Line-Usage.html
 """

@@ -1,4 +1,4 @@
-"""What a host keeps for machines: it goes with them, or, after a crash, once nothing is known of them."""
+"""Removes what a host keeps for machines: with them or, after a crash, once they are unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A VM on its way to another host: that nothing else is done with it meanwhile, and what its run was before."""
+"""A VM on its way to another host: keeps other requests from it, and remembers its run before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a VM goes: the hosts that can have it, and the best of them. Pure: what is asked and decided is all here."""
+"""The host for a VM: those that can have it, and the best of them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What machines need to be kept."""
+"""What machines need of the store."""
 
 from __future__ import annotations
 

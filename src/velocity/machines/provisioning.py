@@ -1,4 +1,4 @@
-"""How VMs come, change and go: created, altered, deleted alone or with their group, and back from the trash."""
+"""Creating, altering, deleting and restoring VMs, alone or with their group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a VM can have on its host: the host NICs and pools that are there, and whether anything starts there."""
+"""Whether a VM's host has its host NICs and pools, and may start it."""
 
 from __future__ import annotations
 

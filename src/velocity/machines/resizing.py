@@ -1,4 +1,4 @@
-"""Disks that become larger in the VMs that run with them."""
+"""Growing disks in the VMs that run with them."""
 
 from __future__ import annotations
 

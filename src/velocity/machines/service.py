@@ -1,4 +1,4 @@
-"""The use cases of machines: the fleet, each VM in the hands of its keeper, each host watched by an observer."""
+"""The use cases of machines: the fleet, with a keeper for each VM and an observer for each host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""So many at once, of whom one that gets no answer keeps nobody waiting for long."""
+"""A limited number of calls at once, in which one without an answer does not block the others for long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the list of a group shows of its VMs, encoded once after each change, and then only joined."""
+"""The lines of VMs in the list of a group, encoded once after each change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The firmware variables of a machine, such as its boot entries: an object of the host's own pool."""
+"""The firmware variables of a machine, such as boot entries: an object of the host's own pool."""
 
 from __future__ import annotations
 

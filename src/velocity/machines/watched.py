@@ -1,4 +1,4 @@
-"""The hosts of the fleet: each with an observer, what its keepers work with, and what placement looks at."""
+"""The hosts of the fleet: each with an observer, the context of its keepers, and the figures for placement."""
 
 from __future__ import annotations
 

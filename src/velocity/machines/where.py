@@ -1,4 +1,4 @@
-"""Where VMs and pools are, as it is told where they could be elsewhere."""
+"""The host of VMs and pools, shown if there are several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which media a VM may write to: what its group owns, and of other groups what was attached with the right to.
+"""Which media a VM may write to: those of its group, and others that were attached with the right to.
 
 The right is velocity.media.write on the medium's group (contract, route 12). It is asked for at the attaching, and
 again at each start, of whoever attached the medium.

@@ -1,4 +1,4 @@
-"""How a medium is changed: its name, its type, its size, whether it is read-only."""
+"""Changing a medium: its name, type, size, and whether it is read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which VMs media are attached to; told by the VMs, in the step in which they claim a medium or let go of it."""
+"""Which VMs media are attached to, updated in the step in which a VM claims or releases a medium."""
 
 from __future__ import annotations
 

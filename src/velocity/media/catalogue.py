@@ -1,4 +1,4 @@
-"""The images that are known by name: those of the package, and of the files that the settings name."""
+"""The images known by name: those of the package, and those in the files of the settings."""
 
 from __future__ import annotations
 

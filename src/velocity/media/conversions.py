@@ -1,4 +1,4 @@
-"""Media made out of others, as tasks: imports and clones."""
+"""Making media from others, as tasks: imports and clones."""
 
 from __future__ import annotations
 

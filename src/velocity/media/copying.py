@@ -1,4 +1,4 @@
-"""How the bytes of a medium are made anew in another file: by storage alone, or while a VM runs with it."""
+"""Copying the bytes of a medium into another file: by storage alone, or while a VM runs with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How media come to be, blank or by an upload: reserved, written out of sight, committed, then shown."""
+"""Creating media, blank or by upload: reserved, written out of sight, committed, then shown."""
 
 from __future__ import annotations
 

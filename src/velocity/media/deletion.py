@@ -1,4 +1,4 @@
-"""How media are deleted, alone or with their group: out of the library first, until the store has them no more."""
+"""Deleting media, alone or with their group: out of the library first, until the store has deleted them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An upload that is a form, as browsers send one: the file in it is what is meant. RFC 7578
+"""Uploads as forms, as browsers send them: the file in the form is what counts. RFC 7578
 
 Whatever Content-Type says: the body's own first line is the boundary. Constant memory.
 """

@@ -1,4 +1,4 @@
-"""The media that there are, and whose they are, in memory."""
+"""All media and their groups, in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of media, into memory, at the server's start; and what storage is told of it."""
+"""Loads media into memory when the server starts, and tells storage of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the declared pools look: to a group, and to the administrators of the host."""
+"""The declared pools as shown to a group, and to the administrators of the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What media need to be kept."""
+"""What media need of the store."""
 
 from __future__ import annotations
 

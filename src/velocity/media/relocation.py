@@ -1,4 +1,4 @@
-"""How a medium is moved to another group or pool, and how it is converted and compacted in its place."""
+"""Moving a medium to another group or pool, and converting or compacting it in its place."""
 
 from __future__ import annotations
 

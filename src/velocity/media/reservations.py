@@ -1,4 +1,4 @@
-"""The names and the bytes of media: taken before anything is written, given back unless the medium comes to be."""
+"""Reserved names and bytes of media: before anything is written, and released unless the medium is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How media come back from the trash."""
+"""Restoring media from the trash."""
 
 from __future__ import annotations
 

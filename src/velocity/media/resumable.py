@@ -1,4 +1,4 @@
-"""Uploads that go on where they broke off, over as many requests as it takes, and over restarts of the server.
+"""Resumable uploads, over as many requests as it takes and over restarts of the server.
 
 What is kept of one (`StoredUpload`) never says more than what is durable: bytes beyond it are sent again. One that is a
 form ends with the server, as its wrapping is not kept.

@@ -1,4 +1,4 @@
-"""Room in the pools: whether one holds what comes, and what leaves its trash for that."""
+"""Space in the pools: whether one has enough for a request, and what is removed from the trash for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has signed a file of checksums: gpgv(1) tells, in a process that may do little.
+"""Who has signed a file of checksums, by gpgv(1) in a confined process.
 
 gpgv is small, and there wherever apt is: it knows the keys of one file, trusts all of them, and asks nobody.
 """

@@ -1,4 +1,4 @@
-"""Media that are read from the request to its end, and written to by nobody meanwhile; and those that are changed.
+"""Media that are being read, which nobody may write to meanwhile; and those that are being changed.
 
 A task ends by itself, and a start of a VM is refused as long as it reads. A download takes as long as its client likes:
 so that it keeps no VM from starting, a start ends it. Every pair stands in docs/sharing.md.

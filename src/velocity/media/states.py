@@ -1,4 +1,4 @@
-"""Whether the pools are there, as their storage says; asked anew whenever one is used."""
+"""The states of pools, as their storage reports: checked whenever one is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of media that are taken, and how many a group has."""
+"""The names of media in use, and how many media a group has."""
 
 from __future__ import annotations
 

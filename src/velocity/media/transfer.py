@@ -1,4 +1,4 @@
-"""The bytes of one file, from another server into a pool: it goes on after a cut, and quotas are taken before."""
+"""Receiving a file from another server into a pool: it resumes after a break, and quotas are claimed first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The uploads that have not become media yet: which there are, and how a user gets past one of their own."""
+"""Unfinished uploads: which there are, and when a user's new one replaces an older one."""
 
 from __future__ import annotations
 

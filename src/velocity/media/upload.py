@@ -1,4 +1,4 @@
-"""One upload on its way to a medium: bytes come in, the end is checked, and what came is described."""
+"""One upload becoming a medium: receiving bytes, checking the end, describing the content."""
 
 from __future__ import annotations
 

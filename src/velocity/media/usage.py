@@ -1,4 +1,4 @@
-"""What media take on the disk, which is less than they declare while they are not full."""
+"""The space that media take on disk, which is less than their size until they are full."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What machines and their host take: measured, and kept for an hour and a day."""
+"""Resource use of machines and hosts: measured, and kept for up to a year."""

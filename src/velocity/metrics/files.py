@@ -1,4 +1,4 @@
-"""The files of what machines took: one for each, of a size that does not change, written anew as a whole.
+"""The files of measurements: one per machine, of fixed size, rewritten as a whole.
 
 A write that fails leaves the file as it was: readings are lost, and nothing else.
 """

@@ -1,4 +1,4 @@
-"""The hosts as their administrators see them: CPUs, memory, VMs, pools, and what ends."""
+"""The hosts as administrators see them: CPUs, memory, VMs, pools, and expiry dates."""
 
 from __future__ import annotations
 

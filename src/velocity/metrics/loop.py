@@ -1,4 +1,4 @@
-"""How late the server's event loop comes to what is due, and what held it meanwhile.
+"""How late the server's event loop is, and what blocked it.
 
 A beat in the loop notes how late it is. Where that is asked for, a thread sees that a beat does not come, and looks at
 what the loop's thread is doing: asyncio's debug mode tells of a slow call only when it is over, without its stack, and

@@ -1,4 +1,4 @@
-"""How counters become rates, and the rings that keep them, from an hour to a year: pure."""
+"""Rates from counters, and the series that keep them, from an hour to a year. Pure."""
 
 from __future__ import annotations
 

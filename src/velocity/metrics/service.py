@@ -1,4 +1,4 @@
-"""The sampler: one task measures every machine that runs, every ten seconds, and keeps what it took for a year."""
+"""The sampler: one task measures every running machine every ten seconds."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How machines reach a network: taps on bridges, macvtaps on interfaces, and the fence around NAT."""
+"""How machines reach a network: taps on bridges, macvtaps on interfaces, and the filters around NAT."""

@@ -1,4 +1,4 @@
-"""The fence around NAT: a packet filter that keeps the machines' uids away from what is the host's alone.
+"""The packet filter around QEMU's user network: it keeps machines' uids from addresses of the host alone.
 
 QEMU's user network opens the guest's connections as its own process does, and hands what goes to the guest's gateway
 to 127.0.0.1. Each machine has a uid of its own from one range, so one static rule on that range closes it. So are

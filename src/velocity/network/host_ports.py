@@ -1,4 +1,4 @@
-"""Whether a port of this host is free to lead to a guest: a process that has it would not be reached any more."""
+"""Whether a port of this host is free to be forwarded: a process using it could not be reached any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NAT by a bridge of the server's own: guests have addresses that are known, DHCP, DNS, and the way out.
+"""NAT by a bridge of the server's own: guests have known addresses, DHCP, DNS, and access to the outside.
 
 The bridge, the packet filter around it and dnsmasq are made for the first NIC that needs them, or when the server finds
 guests on them; what somebody removes is made again, and all goes some time after the last guest. They outlive the

@@ -1,4 +1,4 @@
-"""The packet filter around NAT by a bridge: guests reach what lies beyond the host, and neither it nor each other.
+"""The packet filter around NAT by a bridge: guests reach the outside, but neither the host nor each other.
 
 One table for each server. What goes out of the bridge has the host's address from there on; what comes in belongs to
 a connection that a guest has begun. Of the host itself guests reach DHCP and DNS. That a frame is the guest's own is

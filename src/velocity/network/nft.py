@@ -1,4 +1,4 @@
-"""The kernel's packet filter: scripts that hold whole or not at all, and what stands in a table. nft(8)"""
+"""The kernel's packet filter: scripts that apply as a whole, and the content of tables. nft(8)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The packet filter of a NIC with a link on the host: what its guest may say to the others on that network.
+"""The packet filter of a bridged NIC: what its guest may send on that network.
 
 Each NIC has a chain of its own at its link, where a frame comes from the guest: before the bridge, which would learn
 from it where a MAC address is. What no rule accepts is dropped. nft(8)

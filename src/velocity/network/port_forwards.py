@@ -1,4 +1,4 @@
-"""Ports of the host that lead to guests with NAT by a bridge, by the kernel's address translation.
+"""Port forwards to guests with NAT by a bridge, by the kernel's address translation.
 
 One table for each server, with chains of its own for each NIC that a port leads to: no server has to run for it, and
 what a guest sees is the caller's own address. From 127.0.0.1 it works only while the bridge routes that

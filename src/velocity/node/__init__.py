@@ -1,4 +1,4 @@
-"""A host whose ports are served to a controller on another one, and kept from afar."""
+"""A host whose ports are served to a controller on another machine, and used from there."""
 
 import os
 

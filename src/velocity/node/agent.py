@@ -1,4 +1,4 @@
-"""A node as one process: this machine's driver and pools, served under the identity that it got when it joined."""
+"""A node as one process: this machine's driver and pools, served under its identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates of an authority of the installation's own, by which a controller and its nodes know each other.
+"""Certificates of an installation's own authority, by which a controller and its nodes verify each other.
 
 A node makes its key itself, and sends a request with the public part alone (RFC 2986). Names say who one is,
 never where (`names`).

@@ -1,4 +1,4 @@
-"""The copies of the server's database that a node keeps: the newest, and the one before. Each is there whole or not."""
+"""The copies of the server's database on a node: the newest and the previous one, each complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The controller's side: what signs for nodes, and the ways to them."""
+"""The controller's side: the signing authority, and the connections to nodes."""
 
 from __future__ import annotations
 

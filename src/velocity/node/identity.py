@@ -1,4 +1,4 @@
-"""Who a node is: its key and certificate, and what it was told when it joined, in one file of its account alone."""
+"""A node's identity: key, certificate, and what it learnt when it joined, in a file that only its account can read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a machine becomes a node: what it asks, and what it believes of the answer."""
+"""How a machine becomes a node: its request, and the checks of the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is who between a controller and its nodes: what their certificates say. RFC 6761 has no such suffix."""
+"""The names of controllers and nodes in their certificates. RFC 6761 has no such suffix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a node keeps who it is: in its data directory, which is no server's then."""
+"""Where a node keeps its identity: in its data directory, which no server can then use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host from afar: the ports of its hypervisor and its storage, kept over one connection to its node."""
+"""A remote host: the ports of its hypervisor and its storage, over one connection to its node."""
 
 from __future__ import annotations
 

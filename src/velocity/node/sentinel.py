@@ -1,4 +1,4 @@
-"""Where a host that became the server was found as a node: who calls there is told that it leads now."""
+"""At the former address of a node that became the server: tells callers that it leads now."""
 
 from __future__ import annotations
 

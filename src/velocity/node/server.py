@@ -1,4 +1,4 @@
-"""A host, served to the leader: its hypervisor and its storage, as they are, by gRPC with mutual TLS."""
+"""Serves a host's hypervisor and storage to the leader, by gRPC with mutual TLS."""
 
 from __future__ import annotations
 

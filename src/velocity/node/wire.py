@@ -1,4 +1,4 @@
-"""What crosses between a controller and a node: the calls of the two ports, as gRPC carries them.
+"""The calls of the two ports as gRPC carries them between a controller and a node.
 
 Each call of `hypervisor.port` and `storage.port` is one method of one service, named after its part and
 itself, as in `machines.start`. Its request is a map of its arguments by name, its answer what it returns, both as

@@ -1,1 +1,1 @@
-"""Where media and what machines keep lie: a port, and what keeps it."""
+"""Where media and machines' files are stored: a port and its implementations."""

@@ -1,4 +1,4 @@
-"""The file in an archive that holds the disk: where it lies, and how it is packed there. No path of it is believed.
+"""Finding the disk in an archive: where it lies, and how it is compressed. No path in the archive is trusted.
 
 Only headers are read here; what is packed is unpacked by programs that may do little. POSIX 1003.1 "pax"; PKWARE
 APPNOTE.TXT 6.3.10.

@@ -1,4 +1,4 @@
-"""What an operating system refuses of a pool, as the refusal that it means. Nothing else maps its errors."""
+"""Errors of the operating system as refusals. No other module maps them."""
 
 from __future__ import annotations
 

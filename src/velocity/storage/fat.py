@@ -1,4 +1,4 @@
-"""FAT file systems, as far as UEFI looks into them: whose boot loaders are there. Trusts nothing.
+"""FAT file systems, as far as UEFI reads them: which boot loaders they have. Trusts nothing.
 
 Microsoft "FAT: General Overview of On-Disk Format" 1.03; UEFI 2.10, 3.5.1.1 (removable media boot behaviour).
 """

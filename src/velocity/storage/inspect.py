@@ -1,4 +1,4 @@
-"""What the bytes of a medium turn out to be. Reads little, trusts nothing, and refuses nothing.
+"""What a medium contains, by its bytes. Reads little, trusts nothing, refuses nothing.
 
 ECMA-119 (ISO 9660) 8.4; El Torito 1.0; UEFI 2.10, 13.3.2.1 (removable media boot); RFC 8878, 3.1.2 (skippable frames).
 """

@@ -1,4 +1,4 @@
-"""Partition tables: what a disk must have for them, and where its partitions begin. Trusts nothing.
+"""Partition tables: how they are recognized, and where the partitions begin. Trusts nothing.
 
 UEFI 2.10, chapter 5.
 """

@@ -1,4 +1,4 @@
-"""What Velocity asks of a host's storage: four small Protocols that a directory and, later, many hosts can keep.
+"""What Velocity asks of a host's storage: four small Protocols that a directory or many hosts can implement.
 
 The law of these calls:
 

@@ -1,4 +1,4 @@
-"""The disk in a qcow2 image, as far as it takes to say what it holds. Trusts nothing, and opens no other file.
+"""The disk in a qcow2 image, as far as needed to recognize its content. Trusts nothing, and opens no other file.
 
 QEMU docs/interop/qcow2.txt
 """

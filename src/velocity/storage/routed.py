@@ -1,4 +1,4 @@
-"""The storage of many hosts: each call goes to the host of the pool that it names, or to one of those that share it."""
+"""The storage of many hosts: each call goes to the host of its pool, or to one of those that share the pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways to the storages of all hosts: each call goes to the host of the pool that it names."""
+"""The connections to the storages of all hosts: each call goes to the host of its pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an image is all there: the end of a copy that was cut short is read as zeros otherwise. Trusts nothing.
+"""Whether an image is complete: otherwise a truncated copy's end would read as zeros. Trusts nothing.
 
 Of qcow2 and VHDX qemu-img knows much itself (`check`); what it does not see is here.
 """

@@ -1,1 +1,1 @@
-"""What is kept: tables, migrations and the queries of each area. Nothing else imports SQLAlchemy."""
+"""The database: tables, migrations and the queries of each area. Nothing else imports SQLAlchemy."""

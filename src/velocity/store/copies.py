@@ -1,4 +1,4 @@
-"""A copy of an SQLite database as of one moment, while its server goes on. https://www.sqlite.org/lang_vacuum.html"""
+"""A consistent copy of an SQLite database while its server runs. https://www.sqlite.org/lang_vacuum.html"""
 
 from __future__ import annotations
 

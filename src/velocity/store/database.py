@@ -1,4 +1,4 @@
-"""One database: opened by the one server that leads it, read at the start, written by a thread of its own."""
+"""The database: opened by the server that leads it, read at the start, written by a thread of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows on their way into the trash: kept as JSON, by table, in the transaction that deletes them."""
+"""Rows moved into the trash: as JSON, by table, in the transaction that deletes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a database is reached, and what it means when it cannot be: in words that name it, and the cure."""
+"""Connecting to a database, and messages that name it and the cure if it cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queries of the hosts that are confirmed dead, and of the runs that are over by that."""
+"""The queries about hosts confirmed dead, and the runs that ended by that."""
 
 from __future__ import annotations
 

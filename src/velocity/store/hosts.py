@@ -1,4 +1,4 @@
-"""The queries of the hosts that the server controls, and of what lets another one join."""
+"""The queries about hosts, and about tokens and certificates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may write: one server at a time has the leadership of a database, and knows when it has lost it.
+"""Who may write: one server at a time leads a database, and notices when it has lost that.
 
 A lock keeps a second server from starting. The proof is the term: each start takes the next one, and each transaction
 that writes names its own (`store/database.py`), so that a server that was displaced cannot write, whatever became of

@@ -1,4 +1,4 @@
-"""Statements that every start and stop needs: to make the text of one takes longer than to execute it."""
+"""Statements of every start and stop, compiled once: compiling one takes longer than executing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads of many rows, in threads and connections of their own: the writer, and all who wait for it, do not notice."""
+"""Reads of many rows, in threads and connections of their own, which do not delay the writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole database as lines of JSON: how an installation moves to another database, and its backup.
+"""A whole database as lines of JSON: for backups, and for moving to another database.
 
 The first line says what it is, each further one holds a row, the last one their number: so one cut short is told.
 """

@@ -1,4 +1,4 @@
-"""The queries of the firmware variables that are kept for when their host is lost."""
+"""The queries about copies of firmware variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer's thread: commits what arrives together in one transaction, and finds out what became of a lost commit."""
+"""The writer's thread: commits what arrives together in one transaction, and finds out the outcome of lost commits."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Work that takes longer than a moment: what it is, how far it has come, and how it ended."""
+"""Long work: what it is, its progress, and how it ended."""

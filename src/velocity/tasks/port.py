@@ -1,4 +1,4 @@
-"""What tasks need to be kept."""
+"""What tasks need of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The use cases of tasks: begin, watch, cancel. Progress is in memory; beginning and end are kept."""
+"""The use cases of tasks: begin, watch, cancel. Progress is in memory; beginning and end are stored."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What was deleted and can still be had back."""
+"""Deleted objects that can be restored."""

@@ -1,4 +1,4 @@
-"""Emptying the trash, as a task: item by item, by the rights of the moment, whoever has gone meanwhile."""
+"""Emptying the trash, as a task: item by item, by the caller's rights at that moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the trash needs to be kept."""
+"""What the trash needs of the store."""
 
 from __future__ import annotations
 

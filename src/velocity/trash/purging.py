@@ -1,4 +1,4 @@
-"""What leaves the trash for good: on demand, by age, and the oldest when a pool runs short, or a quota."""
+"""Removal from the trash for good: on demand, by age, and the oldest when space or a quota runs short."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`velocity apply`: an installation as a file says."""
+"""`velocity apply`: makes an installation match a file."""

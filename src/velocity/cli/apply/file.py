@@ -1,4 +1,4 @@
-"""What an apply file may say. TOML; unknown words are refused, and so is what says two things of one object."""
+"""The words of an apply file (TOML). Unknown words and contradictions are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hosts of an apply file: how those that have joined are to be, and which of them VMs are to be on."""
+"""The hosts of an apply file: settings of joined hosts, and the hosts of VMs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The media of an apply file: what is to be made, and what is there and is not as the file says."""
+"""The media of an apply file: which are created, and which differ from the file."""
 
 from __future__ import annotations
 

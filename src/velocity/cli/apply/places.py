@@ -1,4 +1,4 @@
-"""The groups of an apply file: those that are there, and those that it makes; what others make meanwhile."""
+"""The groups of an apply file: existing ones, those that it creates, and those that others create meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a file says and what there is to the steps between them. Nothing is removed that the file does not name."""
+"""The steps from an installation to what a file says. Nothing that the file does not name is removed."""
 
 from __future__ import annotations
 

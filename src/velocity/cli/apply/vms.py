@@ -1,4 +1,4 @@
-"""The VMs of an apply file: what is to be made, changed, started and stopped."""
+"""The VMs of an apply file: which are created, changed, started and stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hypervisor in memory. It keeps the law of the port, and lets a test play the guest."""
+"""A hypervisor in memory with the behaviour of the port; a test plays the guest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faults that a test lets happen to the hypervisor in memory."""
+"""The faults that a test injects into the hypervisor in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NICs, CPUs and memory of the machines in memory: what they become of what is asked of them while they run."""
+"""NICs, CPUs and memory of the machines in memory: how they change while they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machines of the hypervisor in memory become of what is asked of them while they run."""
+"""How the machines of the hypervisor in memory change while they run."""
 
 from __future__ import annotations
 

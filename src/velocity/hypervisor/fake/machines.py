@@ -1,4 +1,4 @@
-"""The lives of the machines of the hypervisor in memory."""
+"""Starting and stopping the machines of the hypervisor in memory."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How a VM moves to another host: running or paused as it is, or stopped; and how hosts are drained."""
+"""Moving VMs to other hosts, running, paused or stopped; and draining hosts."""

@@ -1,4 +1,4 @@
-"""How all of a VM gets to another host: what it is made of by the server, its guest by the two hosts themselves."""
+"""Bringing all of a VM to another host: its settings by the server, its guest directly between the hosts."""
 
 from __future__ import annotations
 

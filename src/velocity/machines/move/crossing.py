@@ -1,4 +1,4 @@
-"""One VM on its way to another host, as all who look after it see it."""
+"""One VM on its way to another host, as all parts of the move see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host that is drained: its VMs move away, two at a time, and what cannot go is named with the reason."""
+"""Draining a host: its VMs move away, two at a time, and those that cannot are named with the reason."""
 
 from __future__ import annotations
 

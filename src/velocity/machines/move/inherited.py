@@ -1,4 +1,4 @@
-"""Moves that were open in a database by which a host was promoted: another server may have gone on with them since.
+"""Open moves in a database from which a host was promoted: another server may have continued them since.
 
 What that one has committed and removed, only the objects tell: they are asked, and nothing of such a move is removed.
 """

@@ -1,4 +1,4 @@
-"""What is kept of a move to another host, and what follows of what both hosts say. Pure."""
+"""The stored state of a move to another host, and what follows from what both hosts report. Pure."""
 
 from __future__ import annotations
 

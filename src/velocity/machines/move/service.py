@@ -1,4 +1,4 @@
-"""VMs that move to another host, as tasks."""
+"""Moves of VMs to other hosts, as tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a move: by what both hosts say, it is gone on with or undone, whoever was killed in between.
+"""The end of a move: from what both hosts report it is completed or undone, whatever was killed meanwhile.
 
 The order holds everything together: a guest that was handed over runs nowhere until the database has said where, and
 what is left on the other host goes after that. What a host does not hear, it is told again until it does.

@@ -1,4 +1,4 @@
-"""Where a VM could move to: what each host lacks for it, and the pools that its media would be in."""
+"""Where a VM could move to: what each host lacks, and the pools for its media."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What moves VMs to other hosts, wired."""
+"""Wires the moves of VMs to other hosts."""
 
 from __future__ import annotations
 

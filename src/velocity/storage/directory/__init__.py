@@ -1,1 +1,1 @@
-"""The port, kept by a directory a pool."""
+"""The storage port, with a directory for each pool."""

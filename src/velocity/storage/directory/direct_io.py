@@ -1,4 +1,4 @@
-"""Whether files are read and written past the host's page cache. open(2), O_DIRECT"""
+"""Whether files can be read and written past the host's page cache. open(2), O_DIRECT"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who works in a pool's directory: one pool of one server, of all on this host."""
+"""Claims a pool's directory: for one pool of one server, among all on this host."""
 
 from __future__ import annotations
 

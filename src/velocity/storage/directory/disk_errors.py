@@ -1,4 +1,4 @@
-"""The errors of a directory, told as refusals."""
+"""The errors of a directory, as refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of one pool: `<mid>.<format>` in its directory, `.moving` for those that come or go, and `.trash`.
+"""The files of one pool: `<mid>.<format>` in its directory, `.moving` for unfinished ones, and `.trash`.
 
 A file lies in `.moving` while the database does not yet, or no longer, know it. After a crash the database decides:
 what it knows is moved into place, the rest is removed. So nothing that was acknowledged is lost, and nothing remains

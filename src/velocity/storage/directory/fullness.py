@@ -1,4 +1,4 @@
-"""Whether a pool is full: it holds no block, or no file, more. What a write says counts as much as what is asked."""
+"""Whether a pool is full: no free block or no free file. A failed write counts as much as a query."""
 
 from __future__ import annotations
 

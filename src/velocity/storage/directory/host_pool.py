@@ -1,4 +1,4 @@
-"""The files of the host's own pool: objects of machines, which machines themselves make at their first start."""
+"""The files of the host's own pool: objects of machines, created at their first start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turning images into media: by programs that may do little, and unpacking that stops at the quota.
+"""Converting images into media: by confined programs, with unpacking that stops at the quota.
 
 The format is always stated, never probed. https://www.qemu.org/docs/master/tools/qemu-img.html
 """

@@ -1,4 +1,4 @@
-"""Objects made of others, each in a task: imports and clones."""
+"""Objects made from others, each in a task: imports and clones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the objects of a pool are opened: files here, and what is as good as files elsewhere."""
+"""Opening the objects of a pool: as files here, as equivalents of files elsewhere."""
 
 from __future__ import annotations
 

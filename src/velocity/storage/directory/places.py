@@ -1,4 +1,4 @@
-"""Where everything of a pool is on the disk: no other file names files."""
+"""Where the files of a pool are: no other module names files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a pool is there: looked at anew whenever it is used, so that one that comes back works without a restart."""
+"""Whether a pool is there: checked whenever it is used, so that one that returns works without a restart."""
 
 from __future__ import annotations
 

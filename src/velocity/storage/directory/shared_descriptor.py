@@ -1,4 +1,4 @@
-"""Open files that threads work on: none is closed below one that hangs, as its number would name another file then."""
+"""Open files that threads work on: one that hangs is not closed, as its number would then name another file."""
 
 from __future__ import annotations
 

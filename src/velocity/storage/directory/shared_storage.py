@@ -1,4 +1,4 @@
-"""What storage has to permit that a shared pool lies on, found by doing it: network file systems differ in it."""
+"""What storage has to permit for a shared pool, found by trying: network file systems differ."""
 
 from __future__ import annotations
 

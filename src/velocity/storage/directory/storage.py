@@ -1,4 +1,4 @@
-"""The port, kept by the directories of this host's pools."""
+"""The storage port, implemented by the directories of this host's pools."""
 
 from __future__ import annotations
 

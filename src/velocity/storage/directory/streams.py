@@ -1,4 +1,4 @@
-"""Objects whose bytes come or go."""
+"""Objects whose bytes are being sent or received."""
 
 from __future__ import annotations
 

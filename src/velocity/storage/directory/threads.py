@@ -1,4 +1,4 @@
-"""The threads of one pool: what hangs there holds up no other pool, and nothing of the server, its end included."""
+"""The threads of one pool: one that hangs delays no other pool, nor the end of the server."""
 
 from __future__ import annotations
 

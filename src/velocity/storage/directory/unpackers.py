@@ -1,4 +1,4 @@
-"""The programs that unpack, from standard input to standard output, and what their complaints mean.
+"""The programs that unpack, from standard input to standard output, and the meaning of their errors.
 
 gzip(1), bzip2(1), xz(1), zstd(1), tar(1); RFC 1952 (gzip), which a deflated file of a zip becomes for gzip.
 """

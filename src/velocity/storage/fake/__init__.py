@@ -1,4 +1,4 @@
-"""Storage in memory: the whole port, for tests and for servers without disks. Its faults are public knobs."""
+"""Storage in memory: the whole port, for tests and for servers without disks, with faults to inject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs in memory. Of images qcow2 alone, and none is read: its disk is taken to be empty, and as large as it says."""
+"""Jobs in memory. Only qcow2 images, which are not read: the disk counts as empty, of the size in the header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pools of a host in memory. They outlive the server; what goes wrong is set by whoever plays with them."""
+"""The pools of a host in memory. They survive the server; tests inject faults."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pools that are RADOS pools of a Ceph cluster: each object is an image of RBD."""
+"""Pools in RADOS pools of a Ceph cluster: each object is an RBD image."""

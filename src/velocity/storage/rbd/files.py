@@ -1,4 +1,4 @@
-"""The objects of one pool on RBD: `<mid>.<format>` is an image, with a prefix where it comes, goes, or is in the trash.
+"""The objects of one pool on RBD: `<mid>.<format>` is an image, with a prefix while unfinished or in the trash.
 
 What is removed gets another name first, and goes when nobody has it open any more.
 """

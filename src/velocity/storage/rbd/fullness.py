@@ -1,4 +1,4 @@
-"""Whether a pool on RBD is full, and what it may still take."""
+"""Whether a pool on RBD is full, and how much it may still take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The identity of a pool on RBD: the metadata of an image, which is there under its name when it has them."""
+"""The identity of a pool on RBD: an image whose metadata are the mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes that images hold: of one whose size they are not, as it has whole sectors, its metadata have them."""
+"""The lengths of images: in their metadata, if the content does not fill whole sectors."""
 
 from __future__ import annotations
 

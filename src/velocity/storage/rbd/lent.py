@@ -1,4 +1,4 @@
-"""Images that machines have open: their daemons outlive the server, and end when nobody has the file any more."""
+"""Images that machines have open: their daemons outlive the server, and end when nobody uses the file any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images of RBD as open files: qemu-storage-daemon has each as a file of FUSE, for as long as it is open.
+"""RBD images as open files: qemu-storage-daemon exports each by FUSE while it is open.
 
 So whatever reads and writes a pool's files does so here, too: QEMU's own programs without a key or a network.
 https://www.qemu.org/docs/master/tools/qemu-storage-daemon.html

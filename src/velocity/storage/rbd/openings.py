@@ -1,4 +1,4 @@
-"""How the images of a pool are opened, and when they go that were removed."""
+"""Opening the images of a pool, and removing them for good once nobody has them open."""
 
 from __future__ import annotations
 

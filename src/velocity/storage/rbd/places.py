@@ -1,4 +1,4 @@
-"""How everything of a pool on RBD is called: no other file names images."""
+"""The names of everything of a pool on RBD: no other module names images."""
 
 from __future__ import annotations
 

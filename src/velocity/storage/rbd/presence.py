@@ -1,4 +1,4 @@
-"""Whether a pool on RBD is there: whether its cluster answers, and it has the mark."""
+"""Whether a pool on RBD is there: its cluster answers, and it has the mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One RADOS pool, or a namespace of one, as the program rbd sees it; what it refuses is an `OSError`. rbd(8)"""
+"""One RADOS pool, or a namespace in it, through the program rbd; its refusals are `OSError`. rbd(8)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this host can use a RADOS pool, found by doing it."""
+"""Whether this host can use a RADOS pool, found by trying."""
 
 from __future__ import annotations
 
