@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.api.test_guests import inhabited
 from tests.api.world import World, world
 from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import HypervisorError, Unknown
 from velocity.idempotency.port import Noted, Pending
 from velocity.idempotency.service import UNKEPT, Idempotency
 from velocity.store.idempotency import SqlIdempotency
@@ -107,13 +110,46 @@ async def test_a_key_is_forgotten_after_a_day(w: World) -> None:
     assert (await send(w, "k", "PUT", "/u/group", name="b", parent_gid=0)).status_code == 200
 
 
+@pytest.mark.holds("DUR-420")
+async def test_a_command_runs_once_in_a_guest_and_its_output_is_not_kept(tmp_path: Path) -> None:
+    ran, secret = [], "the output of a command"
+
+    def answers(command: str, given: Mapping[str, Any]) -> Any:
+        if command == "guest-exec-status":
+            return agent(command, given)
+        ran.append(given)
+        if given["path"] == "nonsense":
+            raise HypervisorError("no such file")
+        if given["path"] == "slow":
+            raise Unknown("it does not answer")
+        return agent(command, given)
+
+    async with world(tmp_path / "data") as w:
+        vmid, agent = await inhabited(w)
+        (machine,) = w.hypervisor.runs
+        w.hypervisor.guests.agents[machine] = answers
+        exec_ = {"vmid": vmid, "command": ["echo", secret]}
+        first = await send(w, "k", "PUT", "/v/vm/exec", **exec_)
+        assert (first.status_code, len(ran)) == (200, 1)
+        again = await send(w, "k", "PUT", "/v/vm/exec", **exec_)
+        assert (again.json()["code"], len(ran)) == (409, 1) and "already" in again.json()["message"]
+        for words, code in ((["nonsense"], 45221), (["slow"], 45230)):
+            asked = [(await send(w, words[0], "PUT", "/v/vm/exec", vmid=vmid, command=words)) for _ in range(2)]
+            assert [one.json()["code"] for one in asked] == [code, code if words == ["nonsense"] else 409]
+        hypervisor = w.hypervisor
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("velocity.db*"))
+    assert kept and secret.encode() not in kept
+    async with world(tmp_path / "data", hypervisor) as w:
+        assert (await send(w, "k", "PUT", "/v/vm/exec", **exec_)).json()["code"] == 409, "over a restart, too"
+
+
 class Silent:
     """A store that answers nothing."""
 
     async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
         raise Refused(Problem.UNAVAILABLE, "silent")
 
-    async def keep(self, pending: Pending, answer: bytes, now: int, forget_before: int) -> None:
+    async def keep(self, pending: Pending, answer: bytes | None, now: int, forget_before: int) -> None:
         raise Refused(Problem.UNAVAILABLE, "silent")
 
     async def drop(self, uid: int, key: str) -> None:

@@ -84,7 +84,8 @@ class Dispatch(Endpoint):
         else:
             fingerprint = hashlib.sha256(operation.name.encode() + _encode(wanted)).digest()
             once = services.idempotency.once
-            answer, again = await once(caller.uid, key, fingerprint, serve, urgent=_is_urgent(wanted))
+            urgent, kept = _is_urgent(wanted), not operation.unkept
+            answer, again = await once(caller.uid, key, fingerprint, serve, urgent=urgent, kept=kept)
             response = Json(answer)
         if browser.changes:
             browser.set_cookie_on(response)

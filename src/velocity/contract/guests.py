@@ -191,7 +191,7 @@ EXECUTE = Operation(
     needs=_NEEDS,
     failures=_failures(45200),
     ours=True,
-    secret=True,
+    unkept=True,
 )
 
 SET_PASSWORD = Operation(

@@ -222,7 +222,7 @@ COMMON = (
         409,
         409,
         Problem.REPEATED,
-        "the Idempotency-Key was already used for another request, or the original response is lost",
+        "the Idempotency-Key was already used for another request, or its response is not kept",
     ),
     Failure(413, 413, Problem.BODY_TOO_LARGE, "the body is larger than the limit"),
     Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts, or too many connections from one address"),
@@ -255,7 +255,8 @@ class Operation(Generic[Request, Response]):
     """One endpoint, whole. `needs` and `failures` have no default, so that nobody forgets them.
 
     `streams` says that the request's body is a file and its fields come as headers; `secret`, that its answer holds
-    what is kept nowhere, so that a repeat does not get it again. `lists` names the lists of the answer, which come in
+    what is kept nowhere, so that a repeat does not get it again; `unkept`, that its answer is not kept, and a repeat is
+    refused. `lists` names the lists of the answer, which come in
     pages, and the field of their elements that is the id.
     Wrong declarations raise `TypeError` at import.
     """
@@ -275,6 +276,7 @@ class Operation(Generic[Request, Response]):
     ours: bool = False
     cookie: Cookie = Cookie.GUARDED
     secret: bool = False
+    unkept: bool = False
     lists: Mapping[str, str] = field(default_factory=dict, hash=False)
     by_problem: Mapping[Problem, Failure] = field(init=False, repr=False, compare=False)
 

@@ -23,7 +23,7 @@ PENDING: ContextVar[Pending | None] = ContextVar("pending", default=None)
 
 @dataclass(frozen=True)
 class Noted:
-    """A request that was carried out; `answer` is None when the server ended before it was kept."""
+    """A request that was carried out; `answer` is None when it was not kept, or the server ended before."""
 
     fingerprint: bytes
     answer: bytes | None
@@ -38,8 +38,8 @@ class IdempotencyStore(Protocol):
     async def times(self, uid: int, since: int, most: int) -> list[int]:
         """When those of a user were kept that are not older than that, the oldest first; the newest `most` of them."""
 
-    async def keep(self, pending: Pending, answer: bytes, now: int, forget_before: int) -> None:
-        """The answer of a request, noted or not yet. What was noted before that goes."""
+    async def keep(self, pending: Pending, answer: bytes | None, now: int, forget_before: int) -> None:
+        """The answer of a request, noted or not yet; None: it is not kept. What was noted before that goes."""
 
     async def drop(self, uid: int, key: str) -> None:
         """It was refused after all."""

@@ -47,10 +47,12 @@ class Idempotency:
         serve: Callable[[], Awaitable[bytes]],
         *,
         urgent: bool = False,
+        kept: bool = True,
     ) -> tuple[bytes, bool]:
         """The answer, and whether it is that of an earlier time. Raises `Refused`.
 
-        What is `urgent` does no harm when it is done twice: it is done also while the database does not answer.
+        What is `urgent` does no harm when it is done twice: it is done also while the database does not answer. One
+        that is not `kept` is for nobody's eyes but those of who asked first: that it was begun is noted before.
         """
         place = (uid, key)
         while place in self._under_way:
@@ -61,7 +63,7 @@ class Idempotency:
             if noted is None:
                 if not urgent:
                     await self._check_room(uid)
-                return await self._serve(Pending(uid, key, fingerprint), serve), False
+                return await self._serve(Pending(uid, key, fingerprint), serve, kept=kept), False
             if noted.fingerprint != fingerprint:
                 raise Refused(
                     Problem.REPEATED,
@@ -70,7 +72,7 @@ class Idempotency:
             if noted.answer is None:
                 raise Refused(
                     Problem.REPEATED,
-                    "this request was carried out before a restart, and the response is lost: check the object",
+                    "this request was carried out already, or begun, and its response is not kept: see what it has done",
                 )
             return noted.answer, True
         finally:
@@ -99,22 +101,27 @@ class Idempotency:
             "use none where a repeat does no harm, or try again later",
         )  # fmt: skip
 
-    async def _serve(self, pending: Pending, serve: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def _serve(self, pending: Pending, serve: Callable[[], Awaitable[bytes]], *, kept: bool) -> bytes:
+        if not kept:
+            await self._keep(pending, None)
+            pending.noted = True
         token = PENDING.set(pending)
         try:
             answer = await serve()
         except OutcomeUnknown:
             raise  # the note is there if the change is
-        except BaseException:
-            if pending.noted:
+        except BaseException as error:
+            unknown = isinstance(error, Refused) and error.problem is Problem.HYPERVISOR
+            if pending.noted and (kept or not unknown):
                 await self._drop(pending)
             raise
         finally:
             PENDING.reset(token)
-        await self._keep(pending, answer)
+        if kept:
+            await self._keep(pending, answer)
         return answer
 
-    async def _keep(self, pending: Pending, answer: bytes) -> None:
+    async def _keep(self, pending: Pending, answer: bytes | None) -> None:
         """It was carried out, whether or not the database takes its answer."""
         now = int(self.clock())
         self._times.setdefault(pending.uid, deque()).append(now)
@@ -129,6 +136,7 @@ class Idempotency:
 
     async def _drop(self, pending: Pending) -> None:
         """A note that stays although its request was refused is told as an answer that is lost."""
+        self.unkept.pop((pending.uid, pending.key), None)
         try:
             await self._store.drop(pending.uid, pending.key)
         except (Refused, OutcomeUnknown) as error:

@@ -21,6 +21,7 @@ COLD = {
     "max_cpus": "a maximum is given at a start",
     "max_memory_mib": "a maximum is given at a start",
     "rosetta": "it is chosen at a start",
+    "cloud_init": "the guest reads it at a start, and does most of it once: `new_instance` has it all done again",
 }
 """What waits for the next start, and why."""
 

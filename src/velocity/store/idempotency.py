@@ -32,7 +32,7 @@ class SqlIdempotency:
 
         return await self._database.look(work)
 
-    async def keep(self, pending: Pending, answer: bytes, now: int, forget_before: int) -> None:
+    async def keep(self, pending: Pending, answer: bytes | None, now: int, forget_before: int) -> None:
         def work(connection: Connection) -> None:
             connection.execute(delete(repeats).where(repeats.c.at < forget_before))
             _delete(connection, pending.uid, pending.key)
