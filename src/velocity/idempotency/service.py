@@ -72,7 +72,7 @@ class Idempotency:
             if noted.answer is None:
                 raise Refused(
                     Problem.REPEATED,
-                    "this request was carried out already, or begun, and its response is not kept: see what it has done",
+                    "this request was carried out already, or begun, and its response is not kept: see what it did",
                 )
             return noted.answer, True
         finally:
