@@ -112,7 +112,8 @@ async def test_a_key_is_forgotten_after_a_day(w: World) -> None:
 
 @pytest.mark.holds("DUR-420")
 async def test_a_command_runs_once_in_a_guest_and_its_output_is_not_kept(tmp_path: Path) -> None:
-    ran, secret = [], "the output of a command"
+    ran: list[object] = []
+    secret = "the output of a command"
 
     def answers(command: str, given: Mapping[str, Any]) -> Any:
         if command == "guest-exec-status":
@@ -128,7 +129,7 @@ async def test_a_command_runs_once_in_a_guest_and_its_output_is_not_kept(tmp_pat
         vmid, agent = await inhabited(w)
         (machine,) = w.hypervisor.runs
         w.hypervisor.guests.agents[machine] = answers
-        exec_ = {"vmid": vmid, "command": ["echo", secret]}
+        exec_: dict[str, Any] = {"vmid": vmid, "command": ["echo", secret]}
         first = await send(w, "k", "PUT", "/v/vm/exec", **exec_)
         assert (first.status_code, len(ran)) == (200, 1)
         again = await send(w, "k", "PUT", "/v/vm/exec", **exec_)
