@@ -153,3 +153,18 @@ def test_one_nic_is_added_and_removed_and_the_others_stay(host: Host) -> None:
     assert len(nics()) == 2
     assert host.ok("vm", "nic", "rm", "web", "2") == "NIC 2 is removed from web\n"
     assert nics() == [first]
+
+
+@pytest.mark.holds("CLI-40")
+def test_what_waits_of_an_earlier_change_is_not_said_of_a_later_one(host: Host) -> None:
+    host.ok("media", "create", "one", "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--max-cpus", "4")
+    host.ok("vm", "start", "web")
+    host.ok("vm", "attach", "web", "one:block")
+    (run,) = host.hypervisor.runs.values()
+    run.devices.lets_go = False
+    said = host.ok("vm", "detach", "web", "one")
+    assert said.startswith("one is detached from web, from its next start on\n  media: ")
+    assert host.ok("vm", "nic", "add", "web", "nat") == "web has another NIC, nat\n"
+    assert host.ok("vm", "set", "web", "--cpus", "2").startswith("web is changed\nat its next start: media\n")
+    assert host.ok("vm", "set", "web", "--max-cpus", "3").startswith("at its next start: media, max_cpus\n")

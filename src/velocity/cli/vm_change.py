@@ -84,7 +84,8 @@ def set_(
         return
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
-    click.echo(f"{found.label} is changed")
+    if not answer.waiting or settings.keys() - answer.waiting:
+        click.echo(f"{found.label} is changed")
     if answer.waiting:
         click.echo(f"at its next start: {', '.join(answer.waiting)}")
         tell_waits(answer, answer.waiting)
