@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from tests.api.world import World
+from velocity.api import decode
+from velocity.contract import names
+from velocity.contract.registry import OPERATIONS
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +99,9 @@ async def test_broken_json_is_a_400(w: World, body: bytes) -> None:
         ({"name": "x", "gid": 0, "cpus": 1, "memory_mib": 1, "displays": [{"width": 1, "height": 1}]},
          "displays[0].name"),
         ({"name": "x", "gid": 0, "cpus": 1, "memory_mib": 1, "nics": {}}, "nics"),
+        ({"name": "x", "gid": 0, "cpus": 1, "memory_mib": 1, "cpu": "EPYC\n"}, "cpu"),
+        ({"name": "x", "gid": 0, "cpus": 1, "memory_mib": 1, "nics": [{"type": "NAT", "mac": "52:54:00:12:34:56\n"}]},
+         "nics[0].mac"),
     ],
 )  # fmt: skip
 async def test_a_400_names_the_field(w: World, body: dict[str, object], field: str) -> None:
@@ -100,6 +109,48 @@ async def test_a_400_names_the_field(w: World, body: dict[str, object], field: s
     assert (answer.status, answer.code, answer.body.get("field")) == (400, 400, field)
     assert field in answer["message"]
     assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"] == []
+
+
+def patterns(kind: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Field and pattern of each text in a request."""
+    for meta in getattr(kind, "__metadata__", ()):
+        if isinstance(meta, msgspec.Meta) and meta.pattern:
+            yield name, meta.pattern
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        for field in msgspec.structs.fields(kind):
+            yield from patterns(field.type, field.name)
+    for inner in get_args(kind):
+        yield from patterns(inner, name)
+
+
+@pytest.mark.holds("API-453")
+def test_each_text_that_has_a_form_says_in_words_which() -> None:
+    found = {one for operation in OPERATIONS for one in patterns(operation.request)}
+    assert len(found) > 20
+    assert {field for field, pattern in found if pattern != names.PATTERN} <= decode.FORMS.keys()
+    assert {pattern for _, pattern in found if not pattern.endswith(r"\Z")} == set(), "$ takes a line's end as well"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field", "words"),
+    [
+        (
+            "PUT",
+            "/m/media/fetch",
+            {"url": "https://x/", "sha256": "x", "mpid": 1, "gid": 0, "name": "a"},
+            "sha256",
+            "64 hexa",
+        ),
+        ("PATCH", "/h/node", {"host": 1, "labels": {"\u00e4": "x"}}, "labels", "letters, digits"),
+    ],
+)
+async def test_what_is_expected_of_a_text_is_said(
+    w: World, method: str, path: str, body: dict[str, Any], field: str, words: str
+) -> None:
+    answer = await w.call(method, path, **body)
+    assert (answer.status, answer.body.get("field")) == (400, field)
+    assert answer["message"].startswith(f"{field}: expected ")
+    assert words in answer["message"]
 
 
 async def test_validation_comes_before_authentication(w: World) -> None:

@@ -123,8 +123,8 @@ def _metas(kind: Any) -> Iterator[msgspec.Meta]:
 
 def explain(error: str) -> tuple[str | None, str]:
     """The field that msgspec's message is about, and the message in our words."""
-    text, _, path = error.partition(" - at `$")
-    field = path.rstrip("`").removeprefix(".") or None
+    text, _, path = error.partition(" - at `")
+    field = path.rstrip("`").removeprefix("key` in `").removeprefix("$").removeprefix(".") or None
     if missing := re.match(r"Object missing required field `(\w+)`(.*)", text):
         field = f"{field}.{missing[1]}" if field else missing[1]
         return field, f"{field}: this field is missing{missing[2]}"
@@ -189,7 +189,7 @@ FORMS = {
     "packages": "the name of a package",
     "timezone": "a time zone such as Europe/Berlin",
 }
-"""What is expected where a pattern does not say it to people, by the field's last name."""
+"""What is expected where a pattern does not say it to people, by the field's last name; of others, names are."""
 
 _WORDS = {
     "int": "an integer",
