@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
@@ -16,6 +18,16 @@ BRIEF = 1.5
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class _Change:
+    """`begun`: it may have been made. Else it is known that it was not, however late the loop is."""
+
+    begun: bool = True
+
+
+_CHANGE: ContextVar[_Change] = ContextVar("change", default=_Change())  # noqa: B039 - nobody waits for that one
+
+
 class Outcome:
     """Of the last commit. To be used in the loop alone."""
 
@@ -23,7 +35,7 @@ class Outcome:
         self.patience = patience
         self._found: asyncio.Future[None] | None = None
         """To be done when it is known; None: it is."""
-        self._waiting: dict[asyncio.Future[Any], Callable[[], bool]] = {}
+        self._waiting: dict[asyncio.Future[Any], tuple[_Change, Callable[[], bool]]] = {}
         """Those who wait for what they have asked for, and whether they are ready to be told that it is unknown."""
 
     @property
@@ -32,10 +44,14 @@ class Outcome:
 
     async def check(self) -> None:
         """Raises `Refused(UNAVAILABLE)` when nothing can be written soon, so that nobody waits for that in vain."""
-        if self._found is not None:
-            await asyncio.wait({self._found}, timeout=min(BRIEF, self.patience / 2))
+        if self._found is None:
+            return
+        change = _CHANGE.get()
+        change.begun = False
+        await asyncio.wait({self._found}, timeout=min(BRIEF, self.patience / 2))
         if self.unknown:
             raise Refused(Problem.UNAVAILABLE, "the database does not respond; nothing was changed: try again later")
+        change.begun = True
 
     def is_lost(self) -> None:
         if self._found is None:
@@ -55,10 +71,12 @@ class Outcome:
         it waits for the client, it is let be.
         """
         told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting[told] = ready
+        change, context = _Change(), copy_context()
+        context.run(_CHANGE.set, change)
+        self._waiting[told] = change, ready
         if self.unknown:
             self._tell_later(told)
-        doing = asyncio.ensure_future(_do(work, told))
+        doing = asyncio.get_running_loop().create_task(_do(work, told), context=context)
         try:
             return await told
         except asyncio.CancelledError:
@@ -76,7 +94,8 @@ class Outcome:
     def _tell(self, told: asyncio.Future[Any]) -> None:
         if not self.unknown or told.done():
             return
-        if self._waiting[told]():
+        change, ready = self._waiting[told]
+        if change.begun and ready():
             told.set_exception(OutcomeUnknown(OutcomeUnknown.message))
         else:
             self._tell_later(told)
