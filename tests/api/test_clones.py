@@ -15,7 +15,7 @@ from tests.api.test_with_disks import furnished, shown
 from tests.api.world import Answer, World, world
 from tests.patience import PATIENCE
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.machines.cloning import name_of_copy
+from velocity.machines.cloning import name_of_copy, names_of_copies
 from velocity.storage.port import Belongs, variables
 from velocity.store.machines import SqlMachines
 
@@ -196,3 +196,12 @@ def test_a_copy_is_called_after_its_vm() -> None:
     assert name_of_copy("data", "web", "db") == "db-data"
     assert name_of_copy("web", "web", "db") == "db"
     assert len(name_of_copy("x" * 128, "web", "y" * 128)) == 128
+
+
+async def test_copies_of_disks_are_told_apart(w: World) -> None:
+    disks = [{"mid": await w.medium(name), "mode": "BLOCK", "readonly": False} for name in ("web-disk", "disk")]
+    vmid = await w.vm("web", media=disks)
+    assert (await clone(w, vmid))["state"] == "DONE"
+    assert {"db-disk", "db-disk-2"} <= {one["name"] for one in (await shown(w))["media"]}
+    long = ["x" * 128, "x" * 127 + "y", "x" * 126 + "zz"]
+    assert len({name[:128] for name in names_of_copies(long, "web", "w" * 128)}) == 3

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page
 
-COLOURS = 192
-"""Of one picture: flat surfaces and a few shades of text need no more. That no colour of a small dot is lost, they are
-chosen by how far they lie apart."""
+COLOURS = 256
+"""Of one picture. Those that most of it has stay what they are: a surface with another tint is another design."""
 
 
 def save(page: Page, file: Path) -> None:
@@ -19,6 +19,14 @@ def save(page: Page, file: Path) -> None:
     page.evaluate("document.fonts.ready")
     shot = page.screenshot(animations="disabled", caret="hide")
     with Image.open(io.BytesIO(shot)) as picture:
-        reduced = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        reduced = with_palette(picture.convert("RGB"))
     file.parent.mkdir(parents=True, exist_ok=True)
     reduced.save(file, optimize=True)
+
+
+def with_palette(picture: Image.Image) -> Image.Image:
+    """The same in few colours: the commonest ones, each pixel of another one in the nearest of them."""
+    counted = Counter(picture.getdata()).most_common(COLOURS)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour, _ in counted for part in colour])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)

@@ -184,6 +184,8 @@ DIALOGS = (
     dialog("pages/vm/guest/CopyOut", f"/vms/{RUNS}", IN_GUEST, press("Copy a file out…")),
     dialog("pages/vm/guest/Freeze", f"/vms/{RUNS}", IN_GUEST, press("Freeze the file systems…")),
     dialog("pages/vm/overview/ChangeDisc", f"/vms/{WEB}", "Insert a disc"),
+    dialog("pages/vm/overview/AttachMedium", f"/vms/{WEB}", "Attach"),
+    dialog("pages/vm/overview/Detach", f"/vms/{WEB}", "Detach disk"),
     dialog("pages/vm/Clone", f"/vms/{WEB}", MORE_WEB, press("Clone…")),
     dialog("pages/vm/MoveVm", f"/vms/{WEB}", MORE_WEB, press("Move to another group…")),
     dialog("pages/vm/MoveToHost", f"/vms/{WEB}", MORE_WEB, press("Move to another host…")),

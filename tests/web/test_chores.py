@@ -152,6 +152,32 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     assert "web-3" not in host.ok("vm", "list")
 
 
+@pytest.mark.holds("PAGE-360")
+def test_a_disk_is_made_for_a_vm_detached_and_attached_again(host: Host, root: Person) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M")
+    root.open("/vms/1")
+    page, clicks = root.page, Clicks(root.page)
+    devices = page.get_by_role("region", name="Devices")
+    clicks.on(devices.get_by_role("button", name="New disk"))
+    clicks.button("Create")
+    expect(devices.get_by_role("link", name="web-disk", exact=True)).to_be_visible()
+    assert clicks.made <= MOST and "web-disk" in host.ok("vm", "show", "web")
+    clicks.made = 0
+    clicks.on(devices.get_by_role("button", name="Detach web-disk"))
+    clicks.button("Detach")
+    expect(devices).to_contain_text("nothing to boot from")
+    assert clicks.made <= MOST and "web-disk" in host.ok("media", "list")
+    clicks.made = 0
+    clicks.on(devices.get_by_role("button", name="Attach"))
+    page.get_by_label("Disk or ISO").select_option(label="web-disk (Disk, 20 GiB)")
+    clicks.made += 1
+    clicks.button("Attach")
+    expect(devices.get_by_role("link", name="web-disk", exact=True)).to_be_visible()
+    assert clicks.made <= MOST
+    (one,) = vm(host, "web")["media"]
+    assert (one["mode"], one.get("readonly", False)) == ("VIRTIO", False)
+
+
 @pytest.mark.holds("PAGE-53")
 def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewPerson, tmp_path: Path) -> None:
     image = tmp_path / "install.iso"

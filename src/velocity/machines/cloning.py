@@ -196,18 +196,14 @@ class Cloning:
                 field="leave",
             )
         media = [self._library.get(mid) for mid in mids]
+        names = names_of_copies([one.name for one in media], name, request.name)
         return [
             await self._conversions.copy(
                 caller,
-                CloneMedium(
-                    mid=one.mid,
-                    gid=request.gid,
-                    mpid=self._pool_of_copy(request, one),
-                    name=name_of_copy(one.name, name, request.name),
-                ),
+                CloneMedium(mid=one.mid, gid=request.gid, mpid=self._pool_of_copy(request, one), name=called),
                 held,
             )
-            for one in media
+            for one, called in zip(media, names, strict=True)
         ]
 
     def _spec(
@@ -343,3 +339,16 @@ def name_of_copy(medium: str, vm: str, clone: str) -> str:
     """What the copy of a medium of a VM is called: `web-disk` of `web` becomes `db-disk` of `db`, `data` `db-data`."""
     rest = medium[len(vm) :] if medium.startswith(vm) else f"-{medium}"
     return (clone[: max(1, NAME_LENGTH - len(rest))] + rest)[:NAME_LENGTH].strip()
+
+
+def names_of_copies(media: Sequence[str], vm: str, clone: str) -> list[str]:
+    """Each another one: of `web-disk` and `disk` of `web`, both would be `db-disk`."""
+    names: list[str] = []
+    for medium in media:
+        first = name = name_of_copy(medium, vm, clone)
+        for number in range(2, len(media) + 1):
+            if name not in names:
+                break
+            name = f"{first[: NAME_LENGTH - 4].strip()}-{number}"
+        names.append(name)
+    return names

@@ -6,6 +6,7 @@ import { useNavigate } from "react-router";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
 import { ForceOff } from "@/ui/ForceOff";
+import { capital } from "@/ui/format";
 import { groupTitle } from "@/ui/groups";
 import { chooseTheme } from "@/ui/theme";
 import { actionsOf, runOnVms, VERBS } from "@/ui/vmActions";
@@ -121,11 +122,11 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
     const ofVm = (vm: Vm): Entry[] => [
       { id: `vm-${vm.vmid}`, title: vm.name, kind: `VM, ${vm.state.toLowerCase()}`, run: go(`/vms/${vm.vmid}`) },
       ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
-        ? [{ id: `c-${vm.vmid}`, title: `console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
+        ? [{ id: `c-${vm.vmid}`, title: `Console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
         : []),
       ...actionsOf(vm, may).map((action) => ({
         id: `${action.verb}-${vm.vmid}`,
-        title: `${action.verb} ${vm.name}`,
+        title: `${capital(action.verb)} ${vm.name}`,
         kind: "action",
         asks: action.danger !== undefined,
         run: () => (action.danger ? ask(vm) : void runOnVms([vm], action)),

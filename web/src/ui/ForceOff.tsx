@@ -44,7 +44,7 @@ export function Names({ vms }: { vms: readonly Vm[] }) {
   if (vms.length === 1) return null;
   const rest = vms.length - MOST;
   return (
-    <Content component="p" className="v-vms-names">
+    <Content component="p" className="v-breaks">
       {vms
         .slice(0, MOST)
         .map((vm) => vm.name)

@@ -39,7 +39,7 @@ export function duration(seconds: number): string {
 }
 
 /** Small shares keep a digit. */
-export const percent = (value: number): string => `${value >= 10 ? Math.round(value) : Math.round(value * 10) / 10} %`;
+export const percent = (value: number): string => `${value >= 10 ? Math.round(value) : Math.round(value * 10) / 10}%`;
 
 /** To two units: "3 d 4 h", "12 min". */
 export function uptime(seconds: number): string {

@@ -41,7 +41,7 @@ export function CatalogueList({
             isChecked={one.name === chosen}
             isDisabled={refuse !== undefined && !there(one)}
             onChange={() => onChoose(one)}
-            label={<span className="v-wall-name">{one.title}</span>}
+            label={<span className="v-breaks">{one.title}</span>}
             description={<Known image={one} there={there(one)} />}
           />
         ))}

@@ -57,7 +57,7 @@ export function ImageList({
             name={`${id}-image`}
             isChecked={one.mid === chosen}
             onChange={() => onChoose(one)}
-            label={<span className="v-wall-name">{one.name}</span>}
+            label={<span className="v-breaks">{one.name}</span>}
             description={<Known medium={one} where={one.gid === gid ? undefined : path(one.gid)} />}
           />
         ))}

@@ -4,11 +4,12 @@ import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import type { State } from "@/api/schema";
 import { count, mib } from "@/ui/format";
+import { Status, type Tone } from "@/ui/labels";
 
-const STEADY: { state: State; title: string }[] = [
-  { state: "RUNNING", title: "Running" },
-  { state: "PAUSED", title: "Paused" },
-  { state: "STOPPED", title: "Stopped" },
+const STEADY: { state: State; title: string; tone: Tone }[] = [
+  { state: "RUNNING", title: "Running", tone: "ok" },
+  { state: "PAUSED", title: "Paused", tone: "warn" },
+  { state: "STOPPED", title: "Stopped", tone: "off" },
 ];
 
 export function Machines({ vms }: { vms: readonly Vm[] }) {
@@ -23,11 +24,11 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
       </CardTitle>
       <CardBody>
         <ul className="v-counts">
-          {STEADY.map(({ state, title }) => (
+          {STEADY.map(({ state, title, tone }) => (
             <li key={state}>
               <Link to={`/vms?state=${state.toLowerCase()}`}>
                 <span className="v-number-large">{of(state).toLocaleString()}</span>
-                <span>{title}</span>
+                <Status tone={tone}>{title}</Status>
               </Link>
             </li>
           ))}
@@ -35,7 +36,7 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
             <li>
               <Link to="/vms?state=changing">
                 <span className="v-number-large">{changing.toLocaleString()}</span>
-                <span>Changing</span>
+                <Status tone="busy">Changing</Status>
               </Link>
             </li>
           )}

@@ -41,7 +41,7 @@ export default function History() {
       {
         key: "when",
         title: "When",
-        width: "14rem",
+        width: "13rem",
         nowrap: true,
         cell: (one) => <time dateTime={new Date(one.at * 1000).toISOString()}>{moment(one.at)}</time>,
         sort: (one) => one.hid,
@@ -64,13 +64,14 @@ export default function History() {
       {
         key: "outcome",
         title: "Outcome",
+        width: "16rem",
         cell: (one) => <Outcome entry={one} names={names} />,
         text: (one) => (isRefused(one) ? `refused ${whyRefused(one, names)} ${one.code ?? ""}` : "done"),
       },
       {
         key: "from",
         title: "From",
-        width: "9rem",
+        width: "8rem",
         nowrap: true,
         cell: (one) => one.address,
         sort: (one) => one.address,
@@ -229,7 +230,7 @@ function RequestId({ id }: { id: string }) {
 }
 
 function Outcome({ entry, names }: { entry: Entry; names: Names }) {
-  if (!isRefused(entry)) return <Status tone="ok">Done</Status>;
+  if (!isRefused(entry)) return <span className="v-subtle">Done</span>;
   return (
     <div>
       <Tooltip content={`Status ${entry.status}, code ${entry.code ?? entry.status}`}>

@@ -17,14 +17,17 @@ const FIELDS = ["gid", "mpid", "name", "size"];
 
 export function CreateDisk({
   first,
+  called = "disk",
   about,
   onMade,
   onClose,
 }: {
   /** Where it is to go, until something else is chosen. */
   first?: { gid: number };
+  /** Its name, until another one is typed; with a number where that is taken. */
+  called?: string;
   about?: string;
-  onMade?: (mid: string) => void;
+  onMade?: (mid: string, name: string) => void;
   onClose: () => void;
 }) {
   const target = useTarget(first);
@@ -33,7 +36,7 @@ export function CreateDisk({
   const [typed, setTyped] = useState<string>();
   const [written, setWritten] = useState("20 GiB");
   const [format, setFormat] = useState<Format>("qcow2");
-  const name = typed ?? freeName("disk", target.taken);
+  const name = typed ?? freeName(called, target.taken);
   const size = diskBytes(written);
   const naming = mediumNameProblem(name, target.taken);
   const sizing = sizeProblem(size) ?? roomProblem(target.pool, size ?? 0, false);
@@ -45,7 +48,7 @@ export function CreateDisk({
       do: () =>
         refused.during(async () => {
           const { mid } = await call("put", "/m/media/create", body);
-          onMade?.(mid);
+          onMade?.(mid, name);
         }),
     });
   };

@@ -89,7 +89,7 @@ function One({
   const named = <span className="v-hidden-text"> {wanted.name}</span>;
   return (
     <div className="v-upload">
-      <Flex justifyContent={{ default: "justifyContentSpaceBetween" }} alignItems={{ default: "alignItemsFlexEnd" }}>
+      <Flex justifyContent={{ default: "justifyContentSpaceBetween" }} alignItems={{ default: "alignItemsCenter" }}>
         <FlexItem grow={{ default: "grow" }}>
           <Progress
             id={`upload-${id}`}

@@ -77,5 +77,8 @@ export function freeName(name: string, taken: ReadonlySet<string>): string {
   for (let number = 2; ; number += 1) if (!taken.has(`${name} ${number}`)) return `${name} ${number}`;
 }
 
+/** What a disk is called that is made for a VM. */
+export const diskName = (vm: string): string => `${vm.slice(0, 120)}-disk`;
+
 /** Without the endings of images and packers. */
 export const stem = (name: string): string => name.replace(IMAGE_ENDINGS, "") || name;

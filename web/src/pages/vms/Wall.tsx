@@ -78,7 +78,7 @@ const One = memo(function One({ vm, ask, chosen, onChoose }: OneProps) {
               }
         }
       >
-        <CardTitle component="h2" className="v-wall-name">
+        <CardTitle component="h2" className="v-breaks">
           <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>
         </CardTitle>
       </CardHeader>

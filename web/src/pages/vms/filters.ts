@@ -12,7 +12,7 @@ export const FACET_WORDS: Record<Facet, string> = {
   stopped: "Stopped",
   changing: "Changing",
   trouble: "Needs attention",
-  busy: "Busy: 80 % CPU or more",
+  busy: "Busy: 80% CPU or more",
 };
 
 export interface Filters {

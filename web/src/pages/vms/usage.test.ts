@@ -17,5 +17,5 @@ test("what is not measured is neither idle nor busy", () => {
 });
 
 test("small shares keep a digit", () => {
-  expect([0, 0.44, 9.96, 42.4].map(percent)).toEqual(["0 %", "0.4 %", "10 %", "42 %"]);
+  expect([0, 0.44, 9.96, 42.4].map(percent)).toEqual(["0%", "0.4%", "10%", "42%"]);
 });

@@ -10,6 +10,8 @@ const HEIGHT = 160;
 const COLOURS = ["--v-accent", "--v-warn-dot"];
 const FILLED = 0.15;
 const LEAST = { cpu: 10, other: 1 };
+/** Pixels of a letter beside the axis, and between the longest word there and the chart. */
+const LETTER = { wide: 7.5, gap: 10 };
 
 export default function ChartView({ chart, at, dark }: { chart: Chart; at: number[]; dark: boolean }) {
   const room = useRef<HTMLDivElement>(null);
@@ -63,7 +65,7 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlo
       { ...axis, space: 80, size: 28, values: timesOf },
       {
         ...axis,
-        size: 84,
+        size: (_plot, words) => LETTER.gap + LETTER.wide * Math.max(0, ...(words ?? []).map((one) => one.length)),
         splits: (_plot, _index, _least, most) => marks(most, binary),
         values: (_plot, splits) => splits.map((value) => show(value)),
       },

@@ -19,7 +19,7 @@ export interface Chart {
   binary: boolean;
 }
 
-const percent = (value: number) => `${value >= 10 || value === 0 ? Math.round(value) : value.toFixed(1)} %`;
+const percent = (value: number) => `${value >= 10 || value === 0 ? Math.round(value) : value.toFixed(1)}%`;
 const rate = (value: number) => `${bytes(value)}/s`;
 
 /** Of NICs in QEMU's user network nothing is known: a VM with no other has no such chart. */
@@ -28,7 +28,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
     {
       id: "cpu",
       title: "CPU",
-      unit: "100 % is one core",
+      unit: "100% is one core",
       lines: [{ title: "CPU", values: metrics.cpu }],
       show: percent,
       binary: false,
@@ -70,7 +70,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
   return charts;
 }
 
-/** "now 12 %, 8.0 % on average, at most 95 %" of what was measured. */
+/** "now 12%, 8.0% on average, at most 95%" of what was measured. */
 export function summary({ values }: Line, show: (value: number) => string): string {
   const measured = values.filter((value) => value !== null);
   if (measured.length === 0) return "nothing measured";

@@ -2,7 +2,6 @@
 import { FormGroup, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { useState } from "react";
 import { Link } from "react-router";
-import { call } from "@/api/call";
 import type { VmInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { useAttachable, useReachable } from "@/ui/attachable";
@@ -10,6 +9,7 @@ import { Confirm } from "@/ui/Confirm";
 import { Hint } from "@/ui/FormDialog";
 import { idWord, vmCli } from "@/ui/vmCli";
 import { isIso } from "../settings/mediaText";
+import { changing } from "./changing";
 import { type Drive, inserted } from "./drives";
 
 export function ChangeDisc({ info, drive, onClose }: { info: VmInfo; drive: Drive; onClose: () => void }) {
@@ -19,7 +19,7 @@ export function ChangeDisc({ info, drive, onClose }: { info: VmInfo; drive: Driv
   const isos = there.filter((one) => isIso(one) && !taken.has(one.mid));
   const [mid, setMid] = useState("");
   const disc = isos.find((one) => one.mid === mid);
-  const body = { vmid: info.vmid, ...inserted(info, drive, mid) };
+  const change = inserted(info, drive, mid);
   const instead = drive.disc === undefined ? [] : ["--instead", idWord(drive.disc)];
   return (
     <Confirm
@@ -28,14 +28,14 @@ export function ChangeDisc({ info, drive, onClose }: { info: VmInfo; drive: Driv
       danger={false}
       disabled={!disc}
       cli={disc && vmCli(info, "cd", "insert", idWord(disc.mid), "--drive", drive.mode.toLowerCase(), ...instead)}
-      request={{ method: "patch", path: "/v/vm", body }}
+      request={{ method: "patch", path: "/v/vm", body: { vmid: info.vmid, ...change } }}
       onConfirm={() =>
-        act({
-          pending: `Inserting ${disc?.name} into ${info.name}`,
-          done: ({ waiting }) =>
-            `${disc?.name} is in the drive${waiting.includes("media") ? " at the next start" : ""}`,
-          do: () => call("patch", "/v/vm", { ...body, revision: info.revision }),
-        })
+        act(
+          changing(info, change, {
+            pending: `Inserting ${disc?.name} into ${info.name}`,
+            done: `${disc?.name} is in the drive`,
+          }),
+        )
       }
       onClose={onClose}
     >

@@ -1,8 +1,7 @@
 /** What is attached to a VM: each leads to where it is changed. */
 import { Button, Card, CardBody, CardHeader, CardTitle } from "@patternfly/react-core";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 import { Link } from "react-router";
-import { call } from "@/api/call";
 import { type Medium, useMay } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
 import { Icon, type IconName } from "@/look/Icon";
@@ -10,19 +9,26 @@ import { useAction } from "@/ui/actions";
 import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
 import { mediumType } from "@/ui/labels";
+import { CreateDisk } from "../../media/CreateDisk";
 import { canGrow } from "../../media/content";
 import { GrowMedium } from "../../media/GrowMedium";
+import { diskName } from "../../media/rules";
 import { bootOrder } from "../settings/boot";
 import { isIso } from "../settings/mediaText";
 import { MODES } from "../settings/modes";
+import { AttachMedium } from "./AttachMedium";
 import { ChangeDisc } from "./ChangeDisc";
-import { type Drive, ejected, isDrive } from "./drives";
+import { changing } from "./changing";
+import { Detach } from "./Detach";
+import { attached, type Drive, ejected, isDrive } from "./drives";
+
+type Wish = { is: "attach" | "new" } | { is: "disc"; drive: Drive } | { is: "grow" | "detach"; medium: Medium };
 
 export function Devices({ info }: { info: VmInfo }) {
   const known = useAttachable(info.gid);
   const may = useMay();
-  const [changed, setChanged] = useState<Drive>();
-  const [grown, setGrown] = useState<Medium>();
+  const mayAlter = may("vm.alter", info.gid);
+  const [wish, setWish] = useState<Wish>();
   const settings = `/vms/${info.vmid}/settings`;
   const order = bootOrder(info);
   const several = order.length > 1;
@@ -32,7 +38,21 @@ export function Devices({ info }: { info: VmInfo }) {
       <CardHeader
         actions={{
           hasNoOffset: true,
-          actions: <Link to={settings}>{may("vm.alter", info.gid) ? "Change" : "Show all"}</Link>,
+          actions: (
+            <>
+              {mayAlter && may("media.create", info.gid) && (
+                <Button variant="link" isInline onClick={() => setWish({ is: "new" })}>
+                  New disk
+                </Button>
+              )}
+              {mayAlter && (
+                <Button variant="link" isInline onClick={() => setWish({ is: "attach" })}>
+                  Attach
+                </Button>
+              )}
+              <Link to={settings}>{mayAlter ? "Change" : "Show all"}</Link>
+            </>
+          ),
         }}
       >
         <CardTitle component="h2">Devices</CardTitle>
@@ -56,10 +76,10 @@ export function Devices({ info }: { info: VmInfo }) {
                 name={medium?.name ?? mid}
                 words={words.filter(Boolean).join(", ")}
               >
-                {may("vm.alter", info.gid) && medium && isIso(medium) && isDrive(mode) ? (
-                  <Disc info={info} drive={{ mode, disc: mid }} name={medium.name} onChange={setChanged} />
+                {mayAlter && medium && isIso(medium) && isDrive(mode) ? (
+                  <Disc info={info} drive={{ mode, disc: mid }} name={medium.name} onWish={setWish} />
                 ) : (
-                  medium && <Disk medium={medium} onGrow={() => setGrown(medium)} />
+                  medium && <Disk medium={medium} mayAlter={mayAlter} onWish={setWish} />
                 )}
               </Device>
             );
@@ -73,8 +93,8 @@ export function Devices({ info }: { info: VmInfo }) {
               name="CD-ROM drive"
               words={`${MODES[one.mode]}, empty`}
             >
-              {may("vm.alter", info.gid) && (
-                <Button variant="link" isInline onClick={() => setChanged({ mode: one.mode })}>
+              {mayAlter && (
+                <Button variant="link" isInline onClick={() => setWish({ is: "disc", drive: { mode: one.mode } })}>
                   Insert a disc
                 </Button>
               )}
@@ -94,19 +114,71 @@ export function Devices({ info }: { info: VmInfo }) {
           <span className="v-subtle">No disk and no ISO is attached: it has nothing to boot from.</span>
         )}
       </CardBody>
-      {changed && <ChangeDisc info={info} drive={changed} onClose={() => setChanged(undefined)} />}
-      {grown && <GrowMedium medium={grown} onClose={() => setGrown(undefined)} />}
+      {wish && <Wished info={info} wish={wish} onClose={() => setWish(undefined)} />}
     </Card>
   );
 }
 
-function Disk({ medium, onGrow }: { medium: Medium; onGrow: () => void }) {
+function Wished({ info, wish, onClose }: { info: VmInfo; wish: Wish; onClose: () => void }) {
+  const act = useAction();
+  const group = useMemo(() => ({ gid: info.gid }), [info.gid]);
+  const attach = (mid: string, name: string) =>
+    void act(
+      changing(info, attached(info, { mid, mode: "VIRTIO", readonly: false }), {
+        pending: `Attaching ${name} to ${info.name}`,
+        done: `${name} is attached`,
+      }),
+    );
+  switch (wish.is) {
+    case "attach":
+      return <AttachMedium info={info} onClose={onClose} />;
+    case "new":
+      return (
+        <CreateDisk
+          first={group}
+          called={diskName(info.name)}
+          about={`It is attached to ${info.name} as soon as it is created.`}
+          onMade={attach}
+          onClose={onClose}
+        />
+      );
+    case "disc":
+      return <ChangeDisc info={info} drive={wish.drive} onClose={onClose} />;
+    case "grow":
+      return <GrowMedium medium={wish.medium} onClose={onClose} />;
+    case "detach":
+      return <Detach info={info} medium={wish.medium} onClose={onClose} />;
+  }
+}
+
+interface DiskProps {
+  medium: Medium;
+  mayAlter: boolean;
+  onWish: (wish: Wish) => void;
+}
+
+function Disk({ medium, mayAlter, onWish }: DiskProps) {
   const may = useMay();
   return (
     <div className="v-disc">
       {may("media.create", medium.gid) && canGrow(medium) && (
-        <Button variant="link" isInline onClick={onGrow} aria-label={`Grow ${medium.name}`}>
+        <Button
+          variant="link"
+          isInline
+          onClick={() => onWish({ is: "grow", medium })}
+          aria-label={`Grow ${medium.name}`}
+        >
           Grow
+        </Button>
+      )}
+      {mayAlter && (
+        <Button
+          variant="link"
+          isInline
+          onClick={() => onWish({ is: "detach", medium })}
+          aria-label={`Detach ${medium.name}`}
+        >
+          Detach
         </Button>
       )}
       <Link to={`/media/${medium.mid}`} aria-label={`Open ${medium.name}`}>
@@ -120,20 +192,16 @@ interface DiscProps {
   info: VmInfo;
   drive: Drive;
   name: string;
-  onChange: (drive: Drive) => void;
+  onWish: (wish: Wish) => void;
 }
 
-function Disc({ info, drive, name, onChange }: DiscProps) {
+function Disc({ info, drive, name, onWish }: DiscProps) {
   const act = useAction();
   const eject = () =>
-    act({
-      pending: `Ejecting ${name}`,
-      done: ({ waiting }) => `${name} is ejected${waiting.includes("media") ? " at the next start" : ""}`,
-      do: () => call("patch", "/v/vm", { vmid: info.vmid, revision: info.revision, ...ejected(info, drive) }),
-    });
+    act(changing(info, ejected(info, drive), { pending: `Ejecting ${name}`, done: `${name} is ejected` }));
   return (
     <div className="v-disc">
-      <Button variant="link" isInline onClick={() => onChange(drive)}>
+      <Button variant="link" isInline onClick={() => onWish({ is: "disc", drive })}>
         Change disc
       </Button>
       <Button variant="link" isInline onClick={() => void eject()} aria-label={`Eject ${name}`}>

@@ -1,5 +1,5 @@
-/** CD-ROM drives: what a VM's media and empty drives are once a disc is changed or ejected. */
-import type { AlterVm, VmInfo } from "@/api/schema";
+/** What a VM's media and empty drives are once a disk is attached or detached, or a disc changed or ejected. */
+import type { AlterVm, Attachment, VmInfo } from "@/api/schema";
 
 export type Mode = VmInfo["drives"][number]["mode"];
 /** `disc`: the ISO in it. */
@@ -9,7 +9,12 @@ export interface Drive {
 }
 
 type Has = Pick<VmInfo, "media" | "drives">;
-type Change = Pick<AlterVm, "media" | "drives">;
+export type Change = Pick<AlterVm, "media" | "drives">;
+
+/** Behind those that it has. */
+export const attached = ({ media }: Has, one: Attachment): Change => ({ media: [...media, one] });
+
+export const detached = ({ media }: Has, mid: string): Change => ({ media: media.filter((one) => one.mid !== mid) });
 
 export const isDrive = (mode: string): mode is Mode => mode === "USB" || mode === "VIRTIO";
 

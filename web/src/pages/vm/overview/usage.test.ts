@@ -16,7 +16,7 @@ const METRICS: VmMetrics = {
 
 it("says what a VM takes of what it has", () => {
   expect(usesOf(METRICS, 2).map((one) => [one.title, one.now, one.of])).toEqual([
-    ["CPU", "25 %", "of 2 CPUs"],
+    ["CPU", "25%", "of 2 CPUs"],
     ["Memory", "512 MiB", "taken of 1 GiB given"],
     ["Disk", "1 KiB/s", "1 KiB/s read, 0 B/s written"],
   ]);

@@ -16,7 +16,7 @@ const last = (values: readonly (number | null)[] | undefined): number | null => 
 const said = (value: number | null, words: (value: number) => string) => (value === null ? "–" : words(value));
 const rate = (value: number) => `${bytes(value)}/s`;
 
-/** `cpus`: those that it runs with, all of them are 100 %. */
+/** `cpus`: those that it runs with, all of them are 100%. */
 export function usesOf(metrics: VmMetrics, cpus: number): Use[] {
   const cpu = metrics.cpu.map((value) => (value === null ? null : value / cpus));
   const { memory_mib, given_mib, disk_read, disk_written, net_received, net_sent } = metrics;

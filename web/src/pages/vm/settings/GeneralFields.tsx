@@ -25,65 +25,69 @@ export function GeneralFields({
         />
         <Problem text={problems.name} />
       </FormGroup>
-      <FormGroup label="CPUs" fieldId="cpus" isRequired>
-        <NumberInput
-          inputProps={{ id: "cpus" }}
-          inputAriaLabel="CPUs"
-          minusBtnAriaLabel="One CPU less"
-          plusBtnAriaLabel="One CPU more"
-          value={Number.isNaN(draft.cpus) ? "" : draft.cpus}
-          min={1}
-          onMinus={() => change({ cpus: draft.cpus - 1 })}
-          onPlus={() => change({ cpus: (draft.cpus || 0) + 1 })}
-          onChange={(event) => change({ cpus: event.currentTarget.valueAsNumber })}
-          validated={problems.cpus ? "error" : "default"}
-          isDisabled={disabled}
-          widthChars={4}
-        />
-        <Problem text={problems.cpus} />
-      </FormGroup>
-      <FormGroup label="Maximum CPUs" fieldId="max_cpus">
-        <NumberInput
-          inputProps={{ id: "max_cpus" }}
-          inputAriaLabel="Maximum CPUs"
-          minusBtnAriaLabel="Maximum: one CPU less"
-          plusBtnAriaLabel="Maximum: one CPU more"
-          value={Number.isNaN(draft.max_cpus) ? "" : draft.max_cpus}
-          min={0}
-          onMinus={() => change({ max_cpus: draft.max_cpus - 1 })}
-          onPlus={() => change({ max_cpus: (draft.max_cpus || draft.cpus) + 1 })}
-          onChange={(event) => change({ max_cpus: event.currentTarget.valueAsNumber })}
-          validated={problems.max_cpus ? "error" : "default"}
-          isDisabled={disabled}
-          widthChars={4}
-        />
-        <Problem text={problems.max_cpus} help="How many CPUs it can have without a restart; 0: no more than now." />
-      </FormGroup>
-      <FormGroup label="Memory" fieldId="memory" isRequired>
-        <TextInput
-          id="memory"
-          value={draft.memory}
-          onChange={(_event, memory) => change({ memory })}
-          validated={problems.memory_mib ? "error" : "default"}
-          isDisabled={disabled}
-          className="v-memory"
-        />
-        <Problem text={problems.memory_mib} help={MEMORY_HELP} />
-      </FormGroup>
-      <FormGroup label="Maximum memory" fieldId="max_memory">
-        <TextInput
-          id="max_memory"
-          value={draft.maxMemory}
-          onChange={(_event, maxMemory) => change({ maxMemory })}
-          validated={problems.max_memory_mib ? "error" : "default"}
-          isDisabled={disabled}
-          className="v-memory"
-        />
-        <Problem
-          text={problems.max_memory_mib}
-          help="How much memory it can have without a restart; empty: no more than now."
-        />
-      </FormGroup>
+      <div className="v-pair">
+        <FormGroup label="CPUs" fieldId="cpus" isRequired>
+          <NumberInput
+            inputProps={{ id: "cpus" }}
+            inputAriaLabel="CPUs"
+            minusBtnAriaLabel="One CPU less"
+            plusBtnAriaLabel="One CPU more"
+            value={Number.isNaN(draft.cpus) ? "" : draft.cpus}
+            min={1}
+            onMinus={() => change({ cpus: draft.cpus - 1 })}
+            onPlus={() => change({ cpus: (draft.cpus || 0) + 1 })}
+            onChange={(event) => change({ cpus: event.currentTarget.valueAsNumber })}
+            validated={problems.cpus ? "error" : "default"}
+            isDisabled={disabled}
+            widthChars={4}
+          />
+          <Problem text={problems.cpus} />
+        </FormGroup>
+        <FormGroup label="Maximum CPUs" fieldId="max_cpus">
+          <NumberInput
+            inputProps={{ id: "max_cpus" }}
+            inputAriaLabel="Maximum CPUs"
+            minusBtnAriaLabel="Maximum: one CPU less"
+            plusBtnAriaLabel="Maximum: one CPU more"
+            value={Number.isNaN(draft.max_cpus) ? "" : draft.max_cpus}
+            min={0}
+            onMinus={() => change({ max_cpus: draft.max_cpus - 1 })}
+            onPlus={() => change({ max_cpus: (draft.max_cpus || draft.cpus) + 1 })}
+            onChange={(event) => change({ max_cpus: event.currentTarget.valueAsNumber })}
+            validated={problems.max_cpus ? "error" : "default"}
+            isDisabled={disabled}
+            widthChars={4}
+          />
+          <Problem text={problems.max_cpus} help="How many CPUs it can have without a restart; 0: no more than now." />
+        </FormGroup>
+      </div>
+      <div className="v-pair">
+        <FormGroup label="Memory" fieldId="memory" isRequired>
+          <TextInput
+            id="memory"
+            value={draft.memory}
+            onChange={(_event, memory) => change({ memory })}
+            validated={problems.memory_mib ? "error" : "default"}
+            isDisabled={disabled}
+            className="v-memory"
+          />
+          <Problem text={problems.memory_mib} help={MEMORY_HELP} />
+        </FormGroup>
+        <FormGroup label="Maximum memory" fieldId="max_memory">
+          <TextInput
+            id="max_memory"
+            value={draft.maxMemory}
+            onChange={(_event, maxMemory) => change({ maxMemory })}
+            validated={problems.max_memory_mib ? "error" : "default"}
+            isDisabled={disabled}
+            className="v-memory"
+          />
+          <Problem
+            text={problems.max_memory_mib}
+            help="How much memory it can have without a restart; empty: no more than now."
+          />
+        </FormGroup>
+      </div>
       <Checkbox
         id="autostart"
         label="Start when the server starts"

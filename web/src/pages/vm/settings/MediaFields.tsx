@@ -16,6 +16,7 @@ import { Icon } from "@/look/Icon";
 import { useAttachable, useReachable } from "@/ui/attachable";
 import { useGroupPath } from "@/ui/groups";
 import { CreateDisk } from "../../media/CreateDisk";
+import { diskName } from "../../media/rules";
 import { warningOf } from "../../media/warning";
 import { hasList } from "./boot";
 import { DiskFields } from "./DiskFields";
@@ -205,6 +206,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid, host
       {creates && (
         <CreateDisk
           first={group}
+          called={diskName(draft.name)}
           about="It is attached when the changes are saved."
           onMade={(mid) => change({ media: [...media, { mid, mode: "VIRTIO", readonly: false }] })}
           onClose={() => setCreates(false)}
