@@ -141,8 +141,10 @@ class ByHand:
         words = made(place)
         self.begun = time.perf_counter()
         self._process = subprocess.Popen(
-            [QEMU, *words], pass_fds=place.fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+            [QEMU, *words], pass_fds=place.fds,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True,  # as Velocity's: the kernel shares the processors out among sessions. sched(7)
+        )  # fmt: skip
         for fd in place.fds:
             os.close(fd)
         self.pid = self._process.pid
