@@ -9,6 +9,7 @@ from tests.api.world import PASSWORD, World
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.holds("DUR-20")
 async def test_vms(w: World) -> None:
     vmid = await w.vm("vm")
     first = (await w.ok("POST", "/v/vm", vmid=vmid))["revision"]
@@ -24,6 +25,7 @@ async def test_vms(w: World) -> None:
     await w.ok("DELETE", "/v/vm", vmid=vmid, revision=second)
 
 
+@pytest.mark.holds("DUR-20")
 async def test_media(w: World) -> None:
     mid = await w.medium(size=1 << 30)
     (listed,) = (await w.ok("POST", "/m/media/list", gid=0))["media"]
@@ -32,6 +34,7 @@ async def test_media(w: World) -> None:
     await w.ok("DELETE", "/m/media", mid=mid, revision=listed["revision"])
 
 
+@pytest.mark.holds("DUR-20")
 async def test_groups_and_quotas(w: World) -> None:
     gid = await w.group("a")
     first = (await w.ok("POST", "/u/group", gid=gid))["revision"]
@@ -44,6 +47,7 @@ async def test_groups_and_quotas(w: World) -> None:
     await w.ok("DELETE", "/u/group", gid=gid, revision=third)
 
 
+@pytest.mark.holds("DUR-20")
 async def test_users(w: World) -> None:
     await w.user("bob")
     uid = await w.uid("bob")
@@ -85,6 +89,7 @@ async def test_what_users_hold_is_of_the_group_s_revision(w: World) -> None:
     assert await shown() == (first, []), "the same again: nobody is a member"
 
 
+@pytest.mark.holds("DUR-20")
 async def test_pool_assignments(w: World) -> None:
     gid = await w.group("a")
     what = {"gid": gid, "mpid": 1}

@@ -279,6 +279,8 @@ async def test_an_assignment_to_group_0_that_changes_nothing_is_granted(w: World
     assert (planned.status, planned["steps"]) == (200, [])
     for wanted in (all_of_it, {**all_of_it, "quota": 0}, {**all_of_it, "revision": before["pools"][0]["revision"]}):
         assert (await w.ok("PUT", "/m/pool/assign", **wanted)).body == {}
+    for other in ({"quota": 1 << 20}, {"write": False}, {"manage": False}):
+        assert await w.refused("PUT", "/m/pool/assign", **all_of_it | other) == (406, 6220), other
     assert await w.refused("PUT", "/m/pool/assign", **all_of_it, revision="another") == (409, 6221)
     (pool,) = (await w.ok("POST", "/m/pool/list", gid=0))["pools"]
     assert pool["revision"] == before["pools"][0]["revision"] and "assigned" not in pool

@@ -165,6 +165,7 @@ async def test_a_graceful_stop_of_a_paused_vm_resumes_it_first(k: Keeping) -> No
     assert k.keeper.progress.stopping_since == 1000
 
 
+@pytest.mark.holds("STATE-4")
 async def test_the_button_is_pressed_until_it_is_heard() -> None:
     async with keeping(FakeHypervisor(), next_press=lambda count: 0.001) as k:
         k.hypervisor.faults.deaf = True
