@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from velocity.access.bounds import BOUNDS
+from velocity.api.bounds import RequestLimits
 from velocity.config import ConfigError, Settings, foreign, load
 
 
@@ -160,3 +162,16 @@ def test_two_pools_are_not_at_the_same_place(tmp_path: Path) -> None:
     file.write_text("[[pools]]\n" + one.format("ours") + "[[pools]]\n" + other.format("ours"))
     with pytest.raises(ConfigError, match="occurs twice"):
         load(file, {})
+
+
+@pytest.mark.holds("BOUND-5", "BOUND-7", "BOUND-10", "BOUND-12", "BOUND-22", "BOUND-23", "BOUND-30")
+def test_the_bounds_are_the_numbers_that_are_promised() -> None:
+    settings = Settings()
+    assert {name: getattr(settings, name) for name in vars(BOUNDS)} == vars(BOUNDS), "as where nothing is set"
+    assert (BOUNDS.group_depth, BOUNDS.group_subgroups) == (32, 1000)
+    assert (BOUNDS.group_vms, BOUNDS.group_media, BOUNDS.group_users) == (10_000, 10_000, 10_000)
+    assert (BOUNDS.user_sessions, BOUNDS.user_tickets, BOUNDS.user_keys, BOUNDS.user_uploads) == (1000, 64, 1000, 16)
+    assert (BOUNDS.user_tasks, BOUNDS.user_pictures, BOUNDS.user_consoles) == (32, 8, 1000)
+    assert settings.event_streams == 16
+    limits = RequestLimits()
+    assert (limits.head, limits.lines, limits.seconds, limits.connections) == (64 << 10, 256, 10, 256)
