@@ -88,19 +88,33 @@ def _method(operation: Operation[Any, Any], define: str, wait: str) -> str:
     star = ", *" if fields else ""
     response = _name(operation.response)
     arguments = ", ".join(_argument(field) for field in fields)
-    failures = "\n".join(
-        textwrap.fill(f"{one.status} {one.code}: {one.text}", 118, initial_indent=" " * 8, subsequent_indent=" " * 12)
-        for one in operation.failures
-    )
+    about = {field.name: words for field in fields if (words := _about(field.type))}
+    given = _section("Parameters", [f"{name}: {words}" for name, words in about.items()])
+    raises = _section("Refused with", [f"{one.status} {one.code}: {one.text}" for one in operation.failures])
+    end = "\n        " if given or raises else ""
     used = sorted({module, *_modules(operation.request)})
     imports = f"        from velocity.contract import {', '.join(used)}\n"
-    raises = f"\n\n        Refused with:\n{failures}\n        " if failures else ""
     return f'''
     {define}def {operation.name}(self{star}{parameters}) -> {response}:
-        """{operation.summary}.{raises}"""
+        """{operation.summary}.{given}{raises}{end}"""
 {imports}
         return {wait}self.call({module}.{constant}, {_name(operation.request)}({arguments}))
 '''
+
+
+def _section(title: str, lines: list[str]) -> str:
+    """A part of a docstring; empty if there are no lines."""
+    if not lines:
+        return ""
+    wrapped = [textwrap.fill(one, 118, initial_indent=" " * 8, subsequent_indent=" " * 12) for one in lines]
+    return "\n".join([f"\n\n        {title}:", *wrapped])
+
+
+def _about(kind: Any) -> str:
+    """What the contract says of a field, its units and its range, for a docstring."""
+    metas = [meta for one in (kind, *typing.get_args(kind)) for meta in getattr(one, "__metadata__", ())]
+    words = [meta.description for meta in metas if isinstance(meta, msgspec.Meta) and meta.description]
+    return "; ".join(dict.fromkeys(words)).replace("\\", "\\\\")
 
 
 def _modules(kind: type) -> list[str]:

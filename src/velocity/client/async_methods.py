@@ -55,6 +55,10 @@ class AsyncMethods(abc.ABC):
     async def sign_in(self, *, name: str, password: str) -> auth.IssuedAuthkey:
         """Sign in with a name and a password.
 
+        Parameters:
+        name: the user's name
+        password: the user's present password
+
         Refused with:
         403 1100: wrong name or password
         """
@@ -83,6 +87,11 @@ class AsyncMethods(abc.ABC):
         self, *, name: str | UnsetType = UNSET, password: str | UnsetType = UNSET, link: str | UnsetType = UNSET
     ) -> sessions.BrowserSession:
         """Sign in a browser: the authkey is set as the cookie `velocity`, which scripts cannot read.
+
+        Parameters:
+        name: the user's name
+        password: the user's present password
+        link: the secret in the link that the server prints at its first start
 
         Refused with:
         403 28200: wrong name, password or link
@@ -116,7 +125,12 @@ class AsyncMethods(abc.ABC):
     async def list_sessions(
         self, *, limit: int | UnsetType = UNSET, before: str | UnsetType = UNSET
     ) -> sessions.Sessions:
-        """List the caller's sessions, newest first."""
+        """List the caller's sessions, newest first.
+
+        Parameters:
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the next page: only those with a lesser id; that of the last one so far
+        """
         from velocity.contract import sessions
 
         return await self.call(sessions.LIST, sessions.ListSessions(limit=limit, before=before))
@@ -125,6 +139,11 @@ class AsyncMethods(abc.ABC):
         self, *, uid: int | UnsetType = UNSET, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
     ) -> users.UserInfo:
         """Show a user with the groups and permissions that the caller may see; without uid, the caller.
+
+        Parameters:
+        uid: the id of a user
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a group; the next page: only those with a lesser id; that of the last one so far
 
         Refused with:
         403 2100: velocity.user.view is needed on a group that the user is a member of
@@ -136,6 +155,12 @@ class AsyncMethods(abc.ABC):
 
     async def create_user(self, *, name: str, password: str, gid: int | UnsetType = UNSET) -> users.UserCreated:
         """Create a user, who has no permissions yet.
+
+        Parameters:
+        name: 1 to 128 characters: letters and digits of one script, and signs of ASCII, no spaces (RFC 8265,
+            UsernameCasePreserved)
+        password: 8 to 1,024 characters
+        gid: the home group; absent: the one group where the caller holds velocity.user.create directly, else 0
 
         Refused with:
         403 2200: velocity.user.create is needed on at least one group; with `gid`, on that group
@@ -149,6 +174,10 @@ class AsyncMethods(abc.ABC):
 
     async def remove_user(self, *, uid: int, revision: str | UnsetType = UNSET) -> Nothing:
         """Remove a user with their authkeys and permissions.
+
+        Parameters:
+        uid: the id of a user
+        revision: an opaque string that changes whenever the object does
 
         Refused with:
         403 2300: velocity.user.remove is needed on every group of the user and on the user's home group
@@ -171,6 +200,13 @@ class AsyncMethods(abc.ABC):
     ) -> Nothing:
         """Set a password, which ends the user's sessions, or change a user's home group.
 
+        Parameters:
+        password: 8 to 1,024 characters
+        uid: the id of a user
+        gid: the new home group
+        old_password: the user's present password
+        revision: an opaque string that changes whenever the object does
+
         Refused with:
         403 2400: the old password is wrong; or, for another user: velocity.user.remove is needed on every group of
             the user and on the home group, as is every permission that the user holds there; or, for a new home
@@ -190,6 +226,10 @@ class AsyncMethods(abc.ABC):
     async def list_users(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> users.Users:
         """List all users by name.
 
+        Parameters:
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a user; the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         403 3100: velocity.user.list is needed on at least one group
         """
@@ -201,6 +241,12 @@ class AsyncMethods(abc.ABC):
         self, *, uid: int, gid: int, permission: str, revision: str | UnsetType = UNSET
     ) -> Nothing:
         """Give a user a permission on a group; the caller must hold it there too.
+
+        Parameters:
+        uid: the id of a user
+        gid: the id of a group
+        permission: the name of a permission
+        revision: an opaque string that changes whenever the object does
 
         Refused with:
         403 4200: velocity.user.assign is needed on the group
@@ -218,6 +264,12 @@ class AsyncMethods(abc.ABC):
         self, *, uid: int, gid: int, permission: str | UnsetType = UNSET, revision: str | UnsetType = UNSET
     ) -> Nothing:
         """Take one permission on a group, or all of them, away from a user; no error if they do not hold it.
+
+        Parameters:
+        uid: the id of a user
+        gid: the id of a group
+        permission: the name of a permission
+        revision: an opaque string that changes whenever the object does
 
         Refused with:
         403 4300: velocity.user.revoke is needed on the group, and the permission itself
@@ -238,6 +290,11 @@ class AsyncMethods(abc.ABC):
     ) -> groups.GroupInfo:
         """Show a group with its members and their direct permissions.
 
+        Parameters:
+        gid: the id of a group
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a user; the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         403 5100: velocity.group.view is needed on the group
         404 5110: no such group
@@ -248,6 +305,11 @@ class AsyncMethods(abc.ABC):
 
     async def create_group(self, *, name: str, parent_gid: int) -> groups.GroupCreated:
         """Create a group under another group.
+
+        Parameters:
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
+        parent_gid: the id of a group
 
         Refused with:
         403 5200: velocity.group.create is needed on the parent
@@ -265,6 +327,12 @@ class AsyncMethods(abc.ABC):
     ) -> Nothing:
         """Move a group with its subgroups, VMs and media to the trash.
 
+        Parameters:
+        gid: the id of a group
+        revision: an opaque string that changes whenever the object does
+        force: power off those of its VMs that are not stopped
+        purge: delete permanently, without the trash
+
         Refused with:
         403 5300: velocity.group.remove is needed on the parent
         404 5310: no such group
@@ -279,13 +347,21 @@ class AsyncMethods(abc.ABC):
         return await self.call(groups.DELETE, groups.DeleteGroup(gid=gid, revision=revision, force=force, purge=purge))
 
     async def list_groups(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> groups.Groups:
-        """List the groups where the caller holds a permission, and their ancestors."""
+        """List the groups where the caller holds a permission, and their ancestors.
+
+        Parameters:
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a group; the next page: only those with a lesser id; that of the last one so far
+        """
         from velocity.contract import groups
 
         return await self.call(groups.LIST, groups.ListGroups(limit=limit, before=before))
 
     async def show_quota(self, *, gid: int) -> groups.QuotaInfo:
         """Show the quota of a group with its subgroups, what they use, and what is left.
+
+        Parameters:
+        gid: the id of a group
 
         Refused with:
         403 18100: velocity.group.view is needed on the group
@@ -306,6 +382,15 @@ class AsyncMethods(abc.ABC):
         revision: str | UnsetType = UNSET,
     ) -> groups.QuotaInfo:
         """Set the quota of a group with its subgroups; a limit that is absent or null is removed.
+
+        Parameters:
+        gid: the id of a group
+        cpus: absent: no limit of its own
+        memory_mib: absent: no limit of its own
+        vms: absent: no limit of its own
+        forward_ports: the ports of the host that may lead to its VMs, as in 20000-20099, of those that the setting
+            forward_ports allows; absent: no limit of its own
+        revision: an opaque string that changes whenever the object does
 
         Refused with:
         403 18200: velocity.group.create is needed on the parent
@@ -334,6 +419,12 @@ class AsyncMethods(abc.ABC):
     ) -> Nothing:
         """Assign a pool to a group, or change its assignment.
 
+        Parameters:
+        gid: the id of a group
+        mpid: the id of a media pool
+        quota: bytes, for the group with its subgroups; 0: no limit of its own
+        revision: an opaque string that changes whenever the object does
+
         Refused with:
         403 6200: velocity.pool.assign is needed on the group, and on its parent for whatever the group gains; a group
             cannot be given what its parent lacks
@@ -352,6 +443,11 @@ class AsyncMethods(abc.ABC):
     async def revoke_pool(self, *, gid: int, mpid: int, revision: str | UnsetType = UNSET) -> Nothing:
         """Remove a pool's assignment to a group and its subgroups; their media remain.
 
+        Parameters:
+        gid: the id of a group
+        mpid: the id of a media pool
+        revision: an opaque string that changes whenever the object does
+
         Refused with:
         403 6300: velocity.pool.revoke is needed on the group; if the group would gain through inheritance,
             velocity.pool.assign is needed on its parent as well
@@ -368,6 +464,11 @@ class AsyncMethods(abc.ABC):
     ) -> pools.Pools:
         """List the media pools available to a group, with its permissions, quota and usage.
 
+        Parameters:
+        gid: the id of a group
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a media pool; the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         403 7100: velocity.pool.list is needed on the group
         404 7110: no such group
@@ -380,6 +481,14 @@ class AsyncMethods(abc.ABC):
         self, *, mpid: int, gid: int, name: str, size: int, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
     ) -> media.MediumCreated:
         """Create an empty medium; it is stored sparsely, and quotas count its full size.
+
+        Parameters:
+        mpid: the id of a media pool
+        gid: the id of a group
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
+        size: bytes, at least 1
+        type: free text; usually ISO, DISK or IPSW
 
         Refused with:
         403 8200: velocity.media.create is needed on the group
@@ -409,6 +518,14 @@ class AsyncMethods(abc.ABC):
     ) -> tasks.TaskStarted:
         """Import the disk in an uploaded image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA.
 
+        Parameters:
+        upload: in the place of `mid`: an upload that waits for its import
+        gid: the id of a group
+        mpid: the id of a media pool
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
+        type: free text; usually ISO, DISK or IPSW
+
         Refused with:
         403 21200: velocity.media.create is needed on the group
         403 21201: the group may not manage media in this pool
@@ -432,6 +549,12 @@ class AsyncMethods(abc.ABC):
         self, *, mid: UUID, gid: int, mpid: int, name: str, format: Literal["raw", "qcow2"] | UnsetType = UNSET
     ) -> tasks.TaskStarted:
         """Copy a medium, sharing blocks where the file system can.
+
+        Parameters:
+        gid: the id of a group
+        mpid: the id of a media pool
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
 
         Refused with:
         403 22200: velocity.media.create is needed on the group
@@ -459,6 +582,12 @@ class AsyncMethods(abc.ABC):
     ) -> media.Media:
         """List the media of a group.
 
+        Parameters:
+        gid: the id of a group
+        host: only what VMs of that host can have: of none, nothing
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         403 10100: velocity.media.list is needed on the group
         404 10110: no such group
@@ -471,6 +600,10 @@ class AsyncMethods(abc.ABC):
 
     async def delete_medium(self, *, mid: UUID, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
         """Move a medium that is attached to no VM to the trash.
+
+        Parameters:
+        revision: an opaque string that changes whenever the object does
+        purge: delete permanently, without the trash
 
         Refused with:
         403 14300: velocity.media.remove is needed on the medium's group
@@ -507,6 +640,13 @@ class AsyncMethods(abc.ABC):
     ) -> medium.MediumAltered:
         """Rename a medium, change its type, let it grow, or make it read-only.
 
+        Parameters:
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
+        type: free text; usually ISO, DISK or IPSW
+        size: bytes; it can only grow
+        revision: refused if the object has another revision by now
+
         Refused with:
         403 14400: velocity.media.create is needed on the medium's group: what it holds stays, and more of the pool is
             taken
@@ -535,6 +675,10 @@ class AsyncMethods(abc.ABC):
     ) -> medium.MediumMoved:
         """Move a medium to another group, to another pool as a task, or both; a VM that writes to it goes on.
 
+        Parameters:
+        gid: the id of a group; its new group; absent: the one that it has
+        mpid: the id of a media pool; its new pool; absent: the one that it has
+
         Refused with:
         403 43200: velocity.media.remove is needed on the medium's group, and velocity.media.create on the new one
         403 43201: the group may not manage media in this pool
@@ -553,6 +697,9 @@ class AsyncMethods(abc.ABC):
 
     async def convert_medium(self, *, mid: UUID, format: Literal["raw", "qcow2"]) -> tasks.TaskStarted:
         """Convert a medium in place, or write its file anew to take less space; a VM that writes to it goes on.
+
+        Parameters:
+        format: the one that it has: its file is written anew without what is zero or freed in it
 
         Refused with:
         403 42200: velocity.media.create is needed on the medium's group
@@ -573,6 +720,11 @@ class AsyncMethods(abc.ABC):
         self, *, gid: int, limit: int | UnsetType = UNSET, before: UUID | UnsetType = UNSET
     ) -> uploads.Uploads:
         """List the uploads under way into a group and all below it, oldest first.
+
+        Parameters:
+        gid: the id of a group
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the next page: only those with a lesser id; that of the last one so far
 
         Refused with:
         403 9100: velocity.media.list is needed on the group
@@ -607,6 +759,17 @@ class AsyncMethods(abc.ABC):
         format: Literal["raw", "qcow2"] | UnsetType = UNSET,
     ) -> tasks.TaskStarted:
         """Fetch a file from a URL, as a medium of its bytes or of the disk in it.
+
+        Parameters:
+        url: https:// or http://, without a user or a password; its path and its query are shown to nobody
+        image: the name of an image, as POST /m/catalogue has it
+        gid: the id of a group
+        mpid: the id of a media pool
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
+        type: free text; usually ISO, DISK or IPSW
+        sha256: of the file at the URL; with another, nothing is kept
+        format: import the disk in the file, as PUT /m/media/import does; absent: the bytes as they are
 
         Refused with:
         403 49200: velocity.media.create is needed on the group, and velocity.host.reach for addresses that are not
@@ -644,6 +807,10 @@ class AsyncMethods(abc.ABC):
     async def list_nics(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nics.HostNics:
         """List the host NICs available for BRIDGE.
 
+        Parameters:
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a host NIC; the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         403 11100: velocity.nic.list is needed on at least one group
         """
@@ -678,6 +845,30 @@ class AsyncMethods(abc.ABC):
         host: int | UnsetType = UNSET,
     ) -> machines.VmCreated:
         """Create an EFI virtual machine.
+
+        Parameters:
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
+        gid: the id of a group
+        displays: at most 8
+        media: at most 32, in boot order
+        drives: empty CD-ROM drives, at most 4; an ISO that is added to `media` with the mode of one goes into it
+        nics: at most 8
+        forwards: ports of the host that lead to it, at most 64; set at once while it runs
+        input: keyboard and pointer beside the PS/2 ones that every VM has, if it has a display: virtio devices, none,
+            or a USB keyboard and tablet
+        cpu: "best": what runs fastest on this host; "host": all that it has, also under software emulation; or one of
+            QEMU's models that this host can give, such as Nehalem or EPYC
+        balloon: memory that the guest frees goes back to the host, with hardware 2 and newer
+        max_cpus: up to so many `cpus` can be had while it runs; 0: no more than at its start
+        max_memory_mib: up to so many MiB in `memory_mib` can be had while it runs; 0: no more than at its start
+        notes: a description, at most 8,192 bytes of UTF-8
+        spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty:
+            wherever it fits
+        host_labels: labels that its host must have when it is placed, each as name=value, or a name with any value
+        ha: restart: when it ended although it was to run, as its process or its host failed, it is started again,
+            with growing pauses; elsewhere only once its host is confirmed dead
+        host: the host that it is to be on; absent: any
 
         Refused with:
         401 12200: velocity.vm.create is needed on the group, and velocity.nic.trust for NICs that are trusted, or
@@ -735,6 +926,9 @@ class AsyncMethods(abc.ABC):
     async def vm_state(self, *, vmid: int) -> machines.VmState:
         """Show the state of a virtual machine.
 
+        Parameters:
+        vmid: the id of a virtual machine
+
         Refused with:
         403 13100: velocity.vm.view is needed on the VM's group
         404 13110: no such VM, or not visible to the caller
@@ -745,6 +939,10 @@ class AsyncMethods(abc.ABC):
 
     async def set_vm_state(self, *, vmid: int, state: str, force: bool = False) -> machines.VmState:
         """Request a state: STOPPED, RUNNING or PAUSED.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        state: STOPPED, RUNNING or PAUSED
 
         Refused with:
         403 13200: velocity.vm.state is needed on the VM's group
@@ -764,6 +962,9 @@ class AsyncMethods(abc.ABC):
     async def show_vm(self, *, vmid: int) -> machines.VmInfo:
         """Show a virtual machine.
 
+        Parameters:
+        vmid: the id of a virtual machine
+
         Refused with:
         404 16110: no such VM, or not visible to the caller
         """
@@ -775,6 +976,13 @@ class AsyncMethods(abc.ABC):
         self, *, vmid: int, revision: str | UnsetType = UNSET, purge: bool = False, disks: bool = False
     ) -> Nothing:
         """Move a stopped virtual machine to the trash, with its disks if asked; other media remain.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        revision: refused if the object has another revision by now
+        purge: delete permanently, without the trash
+        disks: delete its disks too: the media of its group that are attached writable, but no ISO; it is refused if
+            another VM has one of them
 
         Refused with:
         403 16300: velocity.vm.remove is needed on the VM's group, and velocity.media.remove if its disks go with it
@@ -822,6 +1030,34 @@ class AsyncMethods(abc.ABC):
         new_instance: bool | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
+        displays: at most 8
+        media: at most 32, in boot order
+        drives: empty CD-ROM drives, at most 4; an ISO that is added to `media` with the mode of one goes into it
+        nics: at most 8
+        forwards: ports of the host that lead to it, at most 64; set at once while it runs
+        input: keyboard and pointer beside the PS/2 ones that every VM has, if it has a display: virtio devices, none,
+            or a USB keyboard and tablet
+        cpu: "best": what runs fastest on this host; "host": all that it has, also under software emulation; or one of
+            QEMU's models that this host can give, such as Nehalem or EPYC
+        balloon: memory that the guest frees goes back to the host, with hardware 2 and newer
+        max_cpus: up to so many `cpus` can be had while it runs; 0: no more than at its start
+        max_memory_mib: up to so many MiB in `memory_mib` can be had while it runs; 0: no more than at its start
+        notes: a description, at most 8,192 bytes of UTF-8
+        spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty:
+            wherever it fits
+        host_labels: labels that its host must have when it is placed, each as name=value, or a name with any value
+        ha: restart: when it ended although it was to run, as its process or its host failed, it is started again,
+            with growing pauses; elsewhere only once its host is confirmed dead
+        revision: refused if the object has another revision by now
+        firmware: "host": the build of this host
+        machine_type: "latest": the newest of this host
+        hardware: "latest", or the name of a profile
+        new_instance: true: cloud-init takes the guest for a new instance, once, and configures it again
 
         Refused with:
         403 16400: velocity.vm.alter is needed on the VM's group, and velocity.nic.trust to make a NIC trusted, or to
@@ -887,6 +1123,11 @@ class AsyncMethods(abc.ABC):
     ) -> machines.Vms:
         """List the virtual machines of a group.
 
+        Parameters:
+        gid: the id of a group
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a virtual machine; the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         401 17100: velocity.vm.view is needed on the group
         404 17110: no such group
@@ -897,6 +1138,10 @@ class AsyncMethods(abc.ABC):
 
     async def restart_vm(self, *, vmid: int, force: bool = False) -> machines.VmState:
         """Stop a virtual machine and start it again; answers with STOPPING, and the server does the rest.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        force: end it immediately, instead of pressing its power button
 
         Refused with:
         403 38200: velocity.vm.state is needed on the VM's group
@@ -911,6 +1156,9 @@ class AsyncMethods(abc.ABC):
 
     async def reset_vm(self, *, vmid: int) -> machines.VmState:
         """Reset a virtual machine at once, in the same run, without asking its guest.
+
+        Parameters:
+        vmid: the id of a virtual machine
 
         Refused with:
         403 53200: velocity.vm.state is needed on the VM's group
@@ -927,6 +1175,12 @@ class AsyncMethods(abc.ABC):
         self, *, vmid: int, firmware_setup: bool = False, mid: UUID | UnsetType = UNSET, nic: int | UnsetType = UNSET
     ) -> machines.VmState:
         """Choose what the next start of a virtual machine does, once; another request replaces it.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        firmware_setup: show the setup of the firmware
+        mid: try this one of its media first
+        nic: try this one of its NICs first, by its id
 
         Refused with:
         403 54200: velocity.vm.state is needed on the VM's group
@@ -951,6 +1205,17 @@ class AsyncMethods(abc.ABC):
         fresh_firmware: bool = False,
     ) -> tasks.TaskStarted:
         """Make a VM of a stopped one, with copies of the disks that it writes to; its other media are shared.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        gid: the id of a group
+        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
+            seen or turns text round, but for those inside an emoji or a joining sequence
+        mpid: the id of a media pool; the pool of the copies; absent: each in that of its source, or in the only one
+            of `host`
+        host: the host that it is to be on; absent: any
+        leave: media that the clone does not have, neither copied nor shared
+        fresh_firmware: do not copy the firmware variables, such as boot entries
 
         Refused with:
         403 39200: velocity.vm.create is needed on the group, velocity.media.create for copies of disks, and
@@ -988,6 +1253,13 @@ class AsyncMethods(abc.ABC):
     ) -> vm_move.VmMoved:
         """Move a VM to another group, with its disks or without; it goes on running.
 
+        Parameters:
+        vmid: the id of a virtual machine
+        gid: the id of a group; its new group
+        disks: move its disks too: the media of its group that are attached writable, but no ISO; false: they stay,
+            which is refused unless the new group may see them
+        revision: refused if the object has another revision by now
+
         Refused with:
         403 50200: velocity.vm.remove is needed on the VM's group and velocity.vm.create on the new one; for its disks
             velocity.media.remove and velocity.media.create; and velocity.nic.trust on the new one for NICs that are
@@ -1017,6 +1289,10 @@ class AsyncMethods(abc.ABC):
     ) -> consoles.ConsoleTicket:
         """Get a ticket for one websocket connection to the serial console or to a display.
 
+        Parameters:
+        vmid: the id of a virtual machine
+        display: the display's name; absent: the first display
+
         Refused with:
         403 19100: velocity.vm.interact is needed on the VM's group
         404 19110: no such VM, or not visible to the caller
@@ -1030,6 +1306,10 @@ class AsyncMethods(abc.ABC):
     async def read_log(self, *, vmid: int, bytes: int = 65536) -> consoles.SerialLog:
         """Read the end of a virtual machine's serial console output, also when it is STOPPED.
 
+        Parameters:
+        vmid: the id of a virtual machine
+        bytes: how many bytes, counted from the end
+
         Refused with:
         403 30100: velocity.vm.interact is needed on the VM's group
         404 30110: no such VM, or not visible to the caller
@@ -1042,6 +1322,11 @@ class AsyncMethods(abc.ABC):
         self, *, vmid: int, display: str | UnsetType = UNSET, text: bool = False
     ) -> screens.ScreenPicture:
         """Take a picture of a display; GET with the same fields in the query, and width, returns the PNG itself.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        display: the display's name; absent: the first display
+        text: whether to recognize the text on it
 
         Refused with:
         403 31100: velocity.vm.interact is needed on the VM's group
@@ -1058,6 +1343,9 @@ class AsyncMethods(abc.ABC):
     async def search_screens(self, *, text: str) -> screens.Hits:
         """Find a text on the screens of the running virtual machines that the caller may interact with.
 
+        Parameters:
+        text: the text to look for; upper and lower case are the same
+
         Refused with:
         406 32120: tesseract is not installed
         """
@@ -1067,6 +1355,9 @@ class AsyncMethods(abc.ABC):
 
     async def show_guest(self, *, vmid: int) -> guests.GuestInfo:
         """Show what a virtual machine's guest agent says: addresses, operating system, file systems, users.
+
+        Parameters:
+        vmid: the id of a virtual machine
 
         Refused with:
         403 44100: velocity.vm.view is needed on the VM's group
@@ -1080,6 +1371,12 @@ class AsyncMethods(abc.ABC):
         self, *, vmid: int, command: list[str], input: bytes | UnsetType = UNSET, timeout: int = 30
     ) -> guests.Executed:
         """Run a program inside a virtual machine, and show its output and how it ended.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        command: the program, and each of its arguments; no shell reads them
+        input: its standard input, at most 512 KiB, in base64
+        timeout: seconds to wait for its end
 
         Refused with:
         403 45200: velocity.vm.guest is needed on the VM's group
@@ -1095,6 +1392,10 @@ class AsyncMethods(abc.ABC):
     async def set_guest_password(self, *, vmid: int, user: str, password: str) -> guests.GuestChanged:
         """Set the password of a user of the guest.
 
+        Parameters:
+        vmid: the id of a virtual machine
+        user: the name of a user of the guest
+
         Refused with:
         403 46200: velocity.vm.guest is needed on the VM's group
         404 46210: no such VM, or not visible to the caller
@@ -1108,6 +1409,11 @@ class AsyncMethods(abc.ABC):
 
     async def add_guest_keys(self, *, vmid: int, user: str, keys: list[str]) -> guests.GuestChanged:
         """Let SSH keys sign in as a user of the guest; those that are there stay.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        user: the name of a user of the guest
+        keys: public keys, as in a line of authorized_keys
 
         Refused with:
         403 46201: velocity.vm.guest is needed on the VM's group
@@ -1125,6 +1431,12 @@ class AsyncMethods(abc.ABC):
     ) -> guests.GuestFilePiece:
         """Read a piece of a file of the guest.
 
+        Parameters:
+        vmid: the id of a virtual machine
+        path: a path in the guest, as the guest writes it
+        offset: bytes; bytes from the beginning of the file
+        length: bytes, at most
+
         Refused with:
         403 47100: velocity.vm.guest is needed on the VM's group
         404 47110: no such VM, or not visible to the caller
@@ -1140,6 +1452,12 @@ class AsyncMethods(abc.ABC):
 
     async def write_guest_file(self, *, vmid: int, path: str, content: bytes, offset: int = 0) -> guests.GuestChanged:
         """Write a piece of a file of the guest.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        path: a path in the guest, as the guest writes it
+        content: at most 512 KiB, in base64
+        offset: bytes; 0: the file is created, or emptied first; else it is to be there
 
         Refused with:
         403 47200: velocity.vm.guest is needed on the VM's group
@@ -1157,6 +1475,10 @@ class AsyncMethods(abc.ABC):
     async def freeze_guest(self, *, vmid: int, timeout: int = 60) -> guests.GuestFrozen:
         """Have the file systems of a guest stand still, whole, for a backup from outside.
 
+        Parameters:
+        vmid: the id of a virtual machine
+        timeout: seconds from now until the server thaws them by itself
+
         Refused with:
         403 41200: velocity.vm.guest is needed on the VM's group
         404 41210: no such VM, or not visible to the caller
@@ -1170,6 +1492,9 @@ class AsyncMethods(abc.ABC):
 
     async def thaw_guest(self, *, vmid: int) -> guests.GuestThawed:
         """Have the file systems of a guest go on.
+
+        Parameters:
+        vmid: the id of a virtual machine
 
         Refused with:
         403 41201: velocity.vm.guest is needed on the VM's group
@@ -1186,6 +1511,11 @@ class AsyncMethods(abc.ABC):
         self, *, vmid: int, span: Literal["hour", "day", "week", "month", "year"]
     ) -> metrics.VmMetrics:
         """Show the resources that a virtual machine used in the past hour, day, week, month or year.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        span: hour: a value every 10 seconds; else averages: day of 2 minutes, week of 20 minutes, month (31 days) of
+            2 hours, year of a day
 
         Refused with:
         403 33100: velocity.vm.view is needed on the VM's group
@@ -1204,6 +1534,9 @@ class AsyncMethods(abc.ABC):
     async def vm_command(self, *, vmid: int) -> command.VmCommand:
         """Show the command line that a virtual machine runs with; media appear as open descriptors, not as paths.
 
+        Parameters:
+        vmid: the id of a virtual machine
+
         Refused with:
         403 34100: velocity.vm.view is needed on the VM's group
         404 34110: no such VM, or not visible to the caller
@@ -1216,6 +1549,9 @@ class AsyncMethods(abc.ABC):
     async def show_host(self, *, host: int | UnsetType = UNSET) -> hosts.HostInfo:
         """Show a host with its load, memory, pools and hypervisor.
 
+        Parameters:
+        host: the id of a host; absent: the one that the server runs on
+
         Refused with:
         403 35100: velocity.host.view is needed on at least one group
         404 35110: no such host
@@ -1227,6 +1563,10 @@ class AsyncMethods(abc.ABC):
     async def list_nodes(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nodes.Nodes:
         """List the hosts, with the one that the server runs on.
 
+        Parameters:
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a host; the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         403 57100: velocity.host.view is needed on at least one group
         """
@@ -1236,6 +1576,9 @@ class AsyncMethods(abc.ABC):
 
     async def show_node(self, *, host: int) -> nodes.NodeInfo:
         """Show a host as it is known to the server.
+
+        Parameters:
+        host: the id of a host
 
         Refused with:
         403 57101: velocity.host.view is needed on at least one group
@@ -1257,6 +1600,15 @@ class AsyncMethods(abc.ABC):
     ) -> nodes.NodeInfo:
         """Change a host: its duty (to drain it, or for maintenance), labels, name, address, copy of the database.
 
+        Parameters:
+        host: the id of a host
+        name: 1 to 128 printable characters; no two hosts have the same
+        address: `host:port` where its node listens
+        duty: what it is wanted for. draining: its VMs run on, no new ones come; maintenance: it starts none either
+        labels: words for choosing hosts, such as `rack: a`
+        keeps_copy: send it copies of the server's database, with all secrets that are in it, so that it can become
+            the server (`velocity promote`)
+
         Refused with:
         403 57400: velocity.node.manage is needed on the root group
         404 57410: no such host
@@ -1274,6 +1626,9 @@ class AsyncMethods(abc.ABC):
     async def remove_node(self, *, host: int) -> Nothing:
         """Remove a host that has no VMs: its certificate is worth nothing from then on.
 
+        Parameters:
+        host: the id of a host
+
         Refused with:
         403 57300: velocity.node.manage is needed on the root group
         404 57310: no such host
@@ -1288,6 +1643,10 @@ class AsyncMethods(abc.ABC):
         self, *, host: int | UnsetType = UNSET, urls: list[str] | UnsetType = UNSET
     ) -> nodes.Token:
         """Make a token, with which one machine becomes a host within an hour.
+
+        Parameters:
+        host: a host that is known, and is to join again; absent: one more
+        urls: where the other machine finds this server; absent: by the addresses that it listens on
 
         Refused with:
         403 58200: velocity.node.manage is needed on the root group
@@ -1304,6 +1663,13 @@ class AsyncMethods(abc.ABC):
     ) -> nodes.Joined:
         """Become a host of this server, by a token: `velocity node join` asks this.
 
+        Parameters:
+        token: which token, as SHA-256 makes a name of it
+        proof: HMAC-SHA-256 over the request by the token's secret
+        name: 1 to 128 printable characters; no two hosts have the same
+        address: `host:port` where its node listens
+        request: a certificate request (PKCS #10, PEM)
+
         Refused with:
         403 59200: the token is unknown, used or expired, or the proof is wrong
         409 59220: another host has that name
@@ -1319,6 +1685,9 @@ class AsyncMethods(abc.ABC):
     async def list_vm_targets(self, *, vmid: int) -> host_moves.MoveTargets:
         """List the hosts that a VM could move to, and what the others lack for it.
 
+        Parameters:
+        vmid: the id of a virtual machine
+
         Refused with:
         403 62100: velocity.vm.alter is needed on the VM's group
         404 62110: no such VM
@@ -1329,6 +1698,12 @@ class AsyncMethods(abc.ABC):
 
     async def move_vm_to_host(self, *, vmid: int, host: int, mpid: int | UnsetType = UNSET) -> tasks.TaskStarted:
         """Move a VM to another host, as a task, while it runs or stopped; media of its host go along.
+
+        Parameters:
+        vmid: the id of a virtual machine
+        host: the id of a host
+        mpid: the id of a media pool; the pool there for its media; absent: for each the one with the most room that
+            its group may use. Media in pools that both hosts have stay there
 
         Refused with:
         403 62200: velocity.vm.alter is needed on the VM's group; for media that go along velocity.media.remove and
@@ -1355,6 +1730,9 @@ class AsyncMethods(abc.ABC):
     async def drain_node(self, *, host: int) -> tasks.TaskStarted:
         """Let no new VMs come to a host, and move its VMs away, as a task: two at a time, while they run or stopped.
 
+        Parameters:
+        host: the id of a host
+
         Refused with:
         403 62209: velocity.node.manage is needed on the root group
         404 62219: no such host
@@ -1367,6 +1745,12 @@ class AsyncMethods(abc.ABC):
 
     async def set_fence(self, *, host: int, agent: str, options: dict[str, str] | UnsetType = UNSET) -> nodes.NodeInfo:
         """Say by which fence agent a host is powered off.
+
+        Parameters:
+        host: the id of a host
+        agent: a fence agent, such as fence_ipmilan; a whole path only in the directories of the setting
+            `fence_agents`
+        options: of the agent, such as `ip` and `username`; what is secret is never shown
 
         Refused with:
         403 60200: velocity.node.manage is needed on the root group
@@ -1382,6 +1766,9 @@ class AsyncMethods(abc.ABC):
     async def remove_fence(self, *, host: int) -> Nothing:
         """Forget how a host is powered off.
 
+        Parameters:
+        host: the id of a host
+
         Refused with:
         403 60300: velocity.node.manage is needed on the root group
         404 60310: no such host
@@ -1393,6 +1780,9 @@ class AsyncMethods(abc.ABC):
 
     async def test_fence(self, *, host: int) -> lost_hosts.FencePower:
         """Ask the fence agent of a host whether the machine is on.
+
+        Parameters:
+        host: the id of a host
 
         Refused with:
         403 60100: velocity.node.manage is needed on the root group
@@ -1407,6 +1797,10 @@ class AsyncMethods(abc.ABC):
     async def fence_node(self, *, host: int, name: str) -> nodes.NodeInfo:
         """Power a host off by its fence agent; once that is proven, it is confirmed dead.
 
+        Parameters:
+        host: the id of a host
+        name: the name of the host once more: that no other is meant
+
         Refused with:
         403 60400: velocity.node.manage is needed on the root group
         404 60410: no such host
@@ -1420,6 +1814,10 @@ class AsyncMethods(abc.ABC):
 
     async def confirm_dead(self, *, host: int, name: str) -> nodes.NodeInfo:
         """Say that a host which does not answer runs nothing any more: its VMs may be started elsewhere.
+
+        Parameters:
+        host: the id of a host
+        name: the name of the host once more: that no other is meant
 
         Refused with:
         403 61200: velocity.node.manage is needed on the root group
@@ -1446,6 +1844,16 @@ class AsyncMethods(abc.ABC):
         revoked: list[why.Supposed] | None = None,
     ) -> why.Explanation:
         """Explain why a user may or may not do something, or would if permissions were given or taken away.
+
+        Parameters:
+        operation: the name of an operation, such as set_vm_state, or of a permission
+        uid: the id of a user
+        gid: the id of a group
+        vmid: the id of a virtual machine
+        tid: the id of a task
+        member: the uid of the user that the operation acts on
+        granted: permissions to assume as given; at most 32
+        revoked: permissions to assume as taken away; at most 32
 
         Refused with:
         403 20100: velocity.user.view is needed there to ask about another user
@@ -1481,6 +1889,13 @@ class AsyncMethods(abc.ABC):
     ) -> history.History:
         """List changes, sign-ins and refused requests, newest first.
 
+        Parameters:
+        limit: the maximum number of entries, 1 to 1,000
+        gid: entries of this group and the groups below it
+        uid: the id of a user
+        vmid: the id of a virtual machine
+        before: the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         403 27100: velocity.user.view is needed on the group
         404 27110: no such group
@@ -1494,6 +1909,9 @@ class AsyncMethods(abc.ABC):
     async def show_task(self, *, tid: int) -> tasks.TaskInfo:
         """Show a task and how far it has come.
 
+        Parameters:
+        tid: the id of a task
+
         Refused with:
         403 23100: velocity.media.list is needed on the task's group, or to have begun it
         404 23110: no such task
@@ -1504,6 +1922,9 @@ class AsyncMethods(abc.ABC):
 
     async def cancel_task(self, *, tid: int) -> tasks.TaskInfo:
         """Cancel a task and remove what it has made so far; a task that has ended stays as it is.
+
+        Parameters:
+        tid: the id of a task
 
         Refused with:
         403 23300: velocity.media.create is needed on the task's group, or to have begun it
@@ -1518,6 +1939,11 @@ class AsyncMethods(abc.ABC):
     ) -> tasks.Tasks:
         """List the tasks of a group, newest first; ended tasks are kept for a day.
 
+        Parameters:
+        gid: the id of a group
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of a task; the next page: only those with a lesser id; that of the last one so far
+
         Refused with:
         403 24100: velocity.media.list is needed on the group
         404 24110: no such group
@@ -1527,13 +1953,23 @@ class AsyncMethods(abc.ABC):
         return await self.call(tasks.LIST, tasks.ListTasks(gid=gid, limit=limit, before=before))
 
     async def list_trash(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> trash.Trash:
-        """List what the caller can restore: deleted objects that the caller could have deleted; newest first."""
+        """List what the caller can restore: deleted objects that the caller could have deleted; newest first.
+
+        Parameters:
+        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
+        before: the id of an item in the trash; the next page: only those with a lesser id; that of the last one so
+            far
+        """
         from velocity.contract import trash
 
         return await self.call(trash.LIST, trash.ListTrash(limit=limit, before=before))
 
     async def restore(self, *, trid: int, host: int | UnsetType = UNSET) -> trash.TrashItem:
         """Restore a deleted object with its id; it counts against its quotas again.
+
+        Parameters:
+        trid: the id of an item in the trash
+        host: the host for VMs whose own is no more, where they begin with fresh firmware variables
 
         Refused with:
         403 25200: the permission for deleting it is needed: velocity.vm.remove, media.remove, or group.remove on the
@@ -1562,6 +1998,9 @@ class AsyncMethods(abc.ABC):
     async def purge(self, *, trid: int) -> Nothing:
         """Remove an item in the trash permanently.
 
+        Parameters:
+        trid: the id of an item in the trash
+
         Refused with:
         403 25300: the permission for deleting it is needed: velocity.vm.remove, media.remove, or group.remove on the
             parent
@@ -1572,7 +2011,11 @@ class AsyncMethods(abc.ABC):
         return await self.call(trash.PURGE, trash.TrashRequest(trid=trid))
 
     async def empty_trash(self, *, trids: list[int] | UnsetType = UNSET) -> tasks.TaskStarted:
-        """Remove everything that the caller sees in the trash permanently, as a task of the caller's home group."""
+        """Remove everything that the caller sees in the trash permanently, as a task of the caller's home group.
+
+        Parameters:
+        trids: only these items; absent: all that the caller sees in the trash
+        """
         from velocity.contract import trash
 
         return await self.call(trash.EMPTY, trash.EmptyTrash(trids=trids))
