@@ -128,8 +128,9 @@ class AsyncMethods(abc.ABC):
         """List the caller's sessions, newest first.
 
         Parameters:
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: only entries with a lower id: the id of the last entry so far gives the next page
         """
         from velocity.contract import sessions
 
@@ -142,8 +143,9 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         uid: the id of a user
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a group; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a group; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
         403 2100: velocity.user.view is needed on a group that the user is a member of
@@ -227,8 +229,9 @@ class AsyncMethods(abc.ABC):
         """List all users by name.
 
         Parameters:
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a user; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a user; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
         403 3100: velocity.user.list is needed on at least one group
@@ -292,8 +295,9 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a user; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a user; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
         403 5100: velocity.group.view is needed on the group
@@ -307,8 +311,8 @@ class AsyncMethods(abc.ABC):
         """Create a group under another group.
 
         Parameters:
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
         parent_gid: the id of a group
 
         Refused with:
@@ -350,8 +354,9 @@ class AsyncMethods(abc.ABC):
         """List the groups where the caller holds a permission, and their ancestors.
 
         Parameters:
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a group; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a group; only entries with a lower id: the id of the last entry so far gives the next page
         """
         from velocity.contract import groups
 
@@ -388,8 +393,8 @@ class AsyncMethods(abc.ABC):
         cpus: absent: no limit of its own
         memory_mib: absent: no limit of its own
         vms: absent: no limit of its own
-        forward_ports: the ports of the host that may lead to its VMs, as in 20000-20099, of those that the setting
-            forward_ports allows; absent: no limit of its own
+        forward_ports: the ports of the host that its VMs may forward, as in 20000-20099, within the setting
+            forward_ports; absent: no limit of its own
         revision: an opaque string that changes whenever the object does
 
         Refused with:
@@ -466,8 +471,10 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a media pool; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a media pool; only entries with a lower id: the id of the last entry so far gives the next
+            page
 
         Refused with:
         403 7100: velocity.pool.list is needed on the group
@@ -485,8 +492,8 @@ class AsyncMethods(abc.ABC):
         Parameters:
         mpid: the id of a media pool
         gid: the id of a group
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
         size: bytes, at least 1
         type: free text; usually ISO, DISK or IPSW
 
@@ -519,11 +526,11 @@ class AsyncMethods(abc.ABC):
         """Import the disk in an uploaded image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA.
 
         Parameters:
-        upload: in the place of `mid`: an upload that waits for its import
+        upload: instead of `mid`: an upload that waits for its import
         gid: the id of a group
         mpid: the id of a media pool
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
         type: free text; usually ISO, DISK or IPSW
 
         Refused with:
@@ -553,8 +560,8 @@ class AsyncMethods(abc.ABC):
         Parameters:
         gid: the id of a group
         mpid: the id of a media pool
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
 
         Refused with:
         403 22200: velocity.media.create is needed on the group
@@ -584,9 +591,10 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        host: only what VMs of that host can have: of none, nothing
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the next page: only those with a lesser id; that of the last one so far
+        host: only media that VMs on this host can use
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
         403 10100: velocity.media.list is needed on the group
@@ -641,11 +649,11 @@ class AsyncMethods(abc.ABC):
         """Rename a medium, change its type, let it grow, or make it read-only.
 
         Parameters:
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
         type: free text; usually ISO, DISK or IPSW
         size: bytes; it can only grow
-        revision: refused if the object has another revision by now
+        revision: the change is refused if the object's revision is another by now
 
         Refused with:
         403 14400: velocity.media.create is needed on the medium's group: what it holds stays, and more of the pool is
@@ -699,7 +707,7 @@ class AsyncMethods(abc.ABC):
         """Convert a medium in place, or write its file anew to take less space; a VM that writes to it goes on.
 
         Parameters:
-        format: the one that it has: its file is written anew without what is zero or freed in it
+        format: the present format: the file is rewritten without zeros and freed space
 
         Refused with:
         403 42200: velocity.media.create is needed on the medium's group
@@ -723,8 +731,9 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
         403 9100: velocity.media.list is needed on the group
@@ -762,13 +771,13 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         url: https:// or http://, without a user or a password; its path and its query are shown to nobody
-        image: the name of an image, as POST /m/catalogue has it
+        image: the name of an image in POST /m/catalogue
         gid: the id of a group
         mpid: the id of a media pool
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
         type: free text; usually ISO, DISK or IPSW
-        sha256: of the file at the URL; with another, nothing is kept
+        sha256: of the file at the URL; a file with another one is not kept
         format: import the disk in the file, as PUT /m/media/import does; absent: the bytes as they are
 
         Refused with:
@@ -808,8 +817,10 @@ class AsyncMethods(abc.ABC):
         """List the host NICs available for BRIDGE.
 
         Parameters:
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a host NIC; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a host NIC; only entries with a lower id: the id of the last entry so far gives the next
+            page
 
         Refused with:
         403 11100: velocity.nic.list is needed on at least one group
@@ -847,28 +858,28 @@ class AsyncMethods(abc.ABC):
         """Create an EFI virtual machine.
 
         Parameters:
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
         gid: the id of a group
         displays: at most 8
         media: at most 32, in boot order
-        drives: empty CD-ROM drives, at most 4; an ISO that is added to `media` with the mode of one goes into it
+        drives: empty CD-ROM drives, at most 4; an ISO added to `media` goes into an empty drive of the same mode
         nics: at most 8
-        forwards: ports of the host that lead to it, at most 64; set at once while it runs
+        forwards: port forwards from the host to it, at most 64; they change at once while it runs
         input: keyboard and pointer beside the PS/2 ones that every VM has, if it has a display: virtio devices, none,
             or a USB keyboard and tablet
-        cpu: "best": what runs fastest on this host; "host": all that it has, also under software emulation; or one of
-            QEMU's models that this host can give, such as Nehalem or EPYC
-        balloon: memory that the guest frees goes back to the host, with hardware 2 and newer
-        max_cpus: up to so many `cpus` can be had while it runs; 0: no more than at its start
-        max_memory_mib: up to so many MiB in `memory_mib` can be had while it runs; 0: no more than at its start
+        cpu: "best": the fastest on this host; "host": all features of the host, also under software emulation; or a
+            QEMU model that this host supports, such as Nehalem or EPYC
+        balloon: whether memory that the guest frees returns to the host (hardware 2 and newer)
+        max_cpus: the most `cpus` while it runs; 0: as many as at its start
+        max_memory_mib: the largest `memory_mib` while it runs; 0: as much as at its start
         notes: a description, at most 8,192 bytes of UTF-8
-        spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty:
-            wherever it fits
-        host_labels: labels that its host must have when it is placed, each as name=value, or a name with any value
-        ha: restart: when it ended although it was to run, as its process or its host failed, it is started again,
-            with growing pauses; elsewhere only once its host is confirmed dead
-        host: the host that it is to be on; absent: any
+        spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty: on
+            any host
+        host_labels: labels that its host must have, each as name=value, or a name with any value
+        ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
+            elsewhere only once its host is confirmed dead
+        host: the host for it; absent: any
 
         Refused with:
         401 12200: velocity.vm.create is needed on the group, and velocity.nic.trust for NICs that are trusted, or
@@ -979,7 +990,7 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         vmid: the id of a virtual machine
-        revision: refused if the object has another revision by now
+        revision: the change is refused if the object's revision is another by now
         purge: delete permanently, without the trash
         disks: delete its disks too: the media of its group that are attached writable, but no ISO; it is refused if
             another VM has one of them
@@ -1033,31 +1044,31 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         vmid: the id of a virtual machine
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
         displays: at most 8
         media: at most 32, in boot order
-        drives: empty CD-ROM drives, at most 4; an ISO that is added to `media` with the mode of one goes into it
+        drives: empty CD-ROM drives, at most 4; an ISO added to `media` goes into an empty drive of the same mode
         nics: at most 8
-        forwards: ports of the host that lead to it, at most 64; set at once while it runs
+        forwards: port forwards from the host to it, at most 64; they change at once while it runs
         input: keyboard and pointer beside the PS/2 ones that every VM has, if it has a display: virtio devices, none,
             or a USB keyboard and tablet
-        cpu: "best": what runs fastest on this host; "host": all that it has, also under software emulation; or one of
-            QEMU's models that this host can give, such as Nehalem or EPYC
-        balloon: memory that the guest frees goes back to the host, with hardware 2 and newer
-        max_cpus: up to so many `cpus` can be had while it runs; 0: no more than at its start
-        max_memory_mib: up to so many MiB in `memory_mib` can be had while it runs; 0: no more than at its start
+        cpu: "best": the fastest on this host; "host": all features of the host, also under software emulation; or a
+            QEMU model that this host supports, such as Nehalem or EPYC
+        balloon: whether memory that the guest frees returns to the host (hardware 2 and newer)
+        max_cpus: the most `cpus` while it runs; 0: as many as at its start
+        max_memory_mib: the largest `memory_mib` while it runs; 0: as much as at its start
         notes: a description, at most 8,192 bytes of UTF-8
-        spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty:
-            wherever it fits
-        host_labels: labels that its host must have when it is placed, each as name=value, or a name with any value
-        ha: restart: when it ended although it was to run, as its process or its host failed, it is started again,
-            with growing pauses; elsewhere only once its host is confirmed dead
-        revision: refused if the object has another revision by now
+        spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty: on
+            any host
+        host_labels: labels that its host must have, each as name=value, or a name with any value
+        ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
+            elsewhere only once its host is confirmed dead
+        revision: the change is refused if the object's revision is another by now
         firmware: "host": the build of this host
         machine_type: "latest": the newest of this host
-        hardware: "latest", or the name of a profile
-        new_instance: true: cloud-init takes the guest for a new instance, once, and configures it again
+        hardware: "latest", or the name of a hardware version
+        new_instance: true: cloud-init treats the guest as a new instance once, and configures it again
 
         Refused with:
         403 16400: velocity.vm.alter is needed on the VM's group, and velocity.nic.trust to make a NIC trusted, or to
@@ -1125,8 +1136,10 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a virtual machine; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a virtual machine; only entries with a lower id: the id of the last entry so far gives the
+            next page
 
         Refused with:
         401 17100: velocity.vm.view is needed on the group
@@ -1209,11 +1222,10 @@ class AsyncMethods(abc.ABC):
         Parameters:
         vmid: the id of a virtual machine
         gid: the id of a group
-        name: 1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that is never
-            seen or turns text round, but for those inside an emoji or a joining sequence
-        mpid: the id of a media pool; the pool of the copies; absent: each in that of its source, or in the only one
-            of `host`
-        host: the host that it is to be on; absent: any
+        name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
+            except within emoji and joining sequences, and none that reverse text
+        mpid: the id of a media pool; the pool for the copies; absent: that of each source, or the only pool of `host`
+        host: the host for it; absent: any
         leave: media that the clone does not have, neither copied nor shared
         fresh_firmware: do not copy the firmware variables, such as boot entries
 
@@ -1258,7 +1270,7 @@ class AsyncMethods(abc.ABC):
         gid: the id of a group; its new group
         disks: move its disks too: the media of its group that are attached writable, but no ISO; false: they stay,
             which is refused unless the new group may see them
-        revision: refused if the object has another revision by now
+        revision: the change is refused if the object's revision is another by now
 
         Refused with:
         403 50200: velocity.vm.remove is needed on the VM's group and velocity.vm.create on the new one; for its disks
@@ -1564,8 +1576,9 @@ class AsyncMethods(abc.ABC):
         """List the hosts, with the one that the server runs on.
 
         Parameters:
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a host; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a host; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
         403 57100: velocity.host.view is needed on at least one group
@@ -1604,7 +1617,7 @@ class AsyncMethods(abc.ABC):
         host: the id of a host
         name: 1 to 128 printable characters; no two hosts have the same
         address: `host:port` where its node listens
-        duty: what it is wanted for. draining: its VMs run on, no new ones come; maintenance: it starts none either
+        duty: its duty. draining: no more VMs are placed on it; maintenance: no VM starts on it
         labels: words for choosing hosts, such as `rack: a`
         keeps_copy: send it copies of the server's database, with all secrets that are in it, so that it can become
             the server (`velocity promote`)
@@ -1645,8 +1658,8 @@ class AsyncMethods(abc.ABC):
         """Make a token, with which one machine becomes a host within an hour.
 
         Parameters:
-        host: a host that is known, and is to join again; absent: one more
-        urls: where the other machine finds this server; absent: by the addresses that it listens on
+        host: a known host that is to join again; absent: a new one
+        urls: where the other machine reaches this server; absent: the addresses that it listens on
 
         Refused with:
         403 58200: velocity.node.manage is needed on the root group
@@ -1799,7 +1812,7 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         host: the id of a host
-        name: the name of the host once more: that no other is meant
+        name: the host's name, as a confirmation
 
         Refused with:
         403 60400: velocity.node.manage is needed on the root group
@@ -1817,7 +1830,7 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         host: the id of a host
-        name: the name of the host once more: that no other is meant
+        name: the host's name, as a confirmation
 
         Refused with:
         403 61200: velocity.node.manage is needed on the root group
@@ -1894,7 +1907,7 @@ class AsyncMethods(abc.ABC):
         gid: entries of this group and the groups below it
         uid: the id of a user
         vmid: the id of a virtual machine
-        before: the next page: only those with a lesser id; that of the last one so far
+        before: only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
         403 27100: velocity.user.view is needed on the group
@@ -1941,8 +1954,9 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of a task; the next page: only those with a lesser id; that of the last one so far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of a task; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
         403 24100: velocity.media.list is needed on the group
@@ -1956,9 +1970,10 @@ class AsyncMethods(abc.ABC):
         """List what the caller can restore: deleted objects that the caller could have deleted; newest first.
 
         Parameters:
-        limit: a page of at most so many, the greatest id first; fewer come only if there are no more; absent: all
-        before: the id of an item in the trash; the next page: only those with a lesser id; that of the last one so
-            far
+        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
+            absent: all
+        before: the id of an item in the trash; only entries with a lower id: the id of the last entry so far gives
+            the next page
         """
         from velocity.contract import trash
 
@@ -1969,7 +1984,7 @@ class AsyncMethods(abc.ABC):
 
         Parameters:
         trid: the id of an item in the trash
-        host: the host for VMs whose own is no more, where they begin with fresh firmware variables
+        host: the host for VMs whose own host is gone, where they begin with new firmware variables
 
         Refused with:
         403 25200: the permission for deleting it is needed: velocity.vm.remove, media.remove, or group.remove on the

@@ -15,7 +15,7 @@ from velocity.contract.problems import Problem
 
 
 class ChooseBoot(Change, frozen=True):
-    """One of these; none of them: the next start is as any other."""
+    """At most one of these; without any, the next start is an ordinary one."""
 
     vmid: Vmid
     firmware_setup: Annotated[bool, Meta(description="show the setup of the firmware")] = False

@@ -21,13 +21,13 @@ class CatalogueImage(Wire, frozen=True):
     trust: Annotated[
         Literal["pinned", "signed", "checksums", "tls"],
         Meta(
-            description="pinned: the SHA-256 of its bytes is known; signed: its checksum is looked up, when it is "
-            "fetched, in a file that a key of the catalogue has signed; checksums: in the file of checksums that its "
-            "distribution has; tls: it is what the server has; the last two as TLS proves it"
+            description="how it is verified. pinned: by the SHA-256 in the catalogue; signed: by a file of checksums "
+            "that a key of the catalogue has signed; checksums: by its distribution's file of checksums; "
+            "tls: by the TLS certificate of its server alone, which also proves the server of the checksums"
         ),
     ]
     tried: Annotated[bool, Meta(description="whether the catalogue says that it was fetched and booted")]
-    origin: Annotated[str, Meta(description="which image this is; media that are made of it have the same")]
+    origin: Annotated[str, Meta(description="identifies this version of the image; media made from it have the same")]
 
 
 class Catalogue(Wire, frozen=True):

@@ -22,9 +22,7 @@ class CloneVm(Change, frozen=True):
     mpid: (
         Annotated[
             Mpid,
-            Meta(
-                description="the pool of the copies; absent: each in that of its source, or in the only one of `host`"
-            ),
+            Meta(description="the pool for the copies; absent: that of each source, or the only pool of `host`"),
         ]
         | UnsetType
     ) = UNSET

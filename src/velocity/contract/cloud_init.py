@@ -34,7 +34,7 @@ PasswordHash = Annotated[
 ]
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 HostName = Annotated[
-    str, Meta(max_length=253, pattern=rf"^({_LABEL}(\.{_LABEL})*)?\Z", description="absent: made of the VM's name")
+    str, Meta(max_length=253, pattern=rf"^({_LABEL}(\.{_LABEL})*)?\Z", description="absent: derived from the VM's name")
 ]
 Package = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._:=~@/-]{0,127}\Z")]
 TimeZone = Annotated[
@@ -46,7 +46,8 @@ SECRETS = ("password_hash", "user_data", "network_config", "meta_data")
 
 
 class CloudInit(Wire, frozen=True):
-    """Of a change, what is absent stays, and what is empty goes. A VM of which nothing is set has no CD for it."""
+    """In a change, absent fields keep their value, and empty ones are removed. A VM without "
+    "any of these has no CD for cloud-init."""
 
     user: Login | UnsetType = UNSET
     ssh_keys: (
@@ -57,7 +58,7 @@ class CloudInit(Wire, frozen=True):
     ) = UNSET
     password_hash: PasswordHash | UnsetType = UNSET
     hostname: HostName | UnsetType = UNSET
-    packages: Annotated[list[Package], Meta(max_length=256, description="to be installed")] | UnsetType = UNSET
+    packages: Annotated[list[Package], Meta(max_length=256, description="packages to install")] | UnsetType = UNSET
     timezone: TimeZone | UnsetType = UNSET
     user_data: (
         Annotated[
@@ -72,14 +73,11 @@ class CloudInit(Wire, frozen=True):
     network_config: (
         Annotated[Text, Meta(description="cloud-init's network-config; never shown; absent: DHCP")] | UnsetType
     ) = UNSET
-    meta_data: (
-        Annotated[Text, Meta(description="more of cloud-init's meta-data, or other values of it; never shown")]
-        | UnsetType
-    ) = UNSET
+    meta_data: Annotated[Text, Meta(description="additional cloud-init meta-data; never shown")] | UnsetType = UNSET
 
 
 class CloudInitInfo(Wire, frozen=True):
-    """What is set; of what is secret, only that it is."""
+    """The fields that are set; of secret ones only that they are."""
 
     secrets: Annotated[list[str], Meta(description="the fields that are set and never shown")]
     user: str | UnsetType = UNSET

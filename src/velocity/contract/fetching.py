@@ -31,7 +31,7 @@ class FetchMedium(Change, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    image: Annotated[Word, Meta(description="the name of an image, as POST /m/catalogue has it")] | UnsetType = UNSET
+    image: Annotated[Word, Meta(description="the name of an image in POST /m/catalogue")] | UnsetType = UNSET
     gid: Gid
     mpid: Mpid
     name: Name
@@ -40,7 +40,9 @@ class FetchMedium(Change, frozen=True, kw_only=True):
     sha256: (
         Annotated[
             str,
-            Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="of the file at the URL; with another, nothing is kept"),
+            Meta(
+                pattern=r"^[0-9a-fA-F]{64}\Z", description="of the file at the URL; a file with another one is not kept"
+            ),
         ]
         | UnsetType
     ) = UNSET

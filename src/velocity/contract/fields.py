@@ -22,8 +22,7 @@ NicId = Annotated[
     Meta(
         ge=1,
         le=2**63 - 1,
-        description="which NIC of the VM this is, as `interfaces` lists them; absent: the one that was like this, the "
-        "first of several, else a new one",
+        description="the NIC's id, as in `interfaces`; absent: the first NIC of the VM that matches, else a new one",
     ),
 ]
 Vmid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a virtual machine")]
@@ -37,8 +36,8 @@ Name = Annotated[
         max_length=NAME_LENGTH,
         pattern=names.PATTERN,
         extra={"name": "object"},
-        description="1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that "
-        "is never seen or turns text round, but for those inside an emoji or a joining sequence",
+        description="1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible "
+        "characters, except within emoji and joining sequences, and none that reverse text",
     ),
 ]
 UserName = Annotated[
@@ -83,9 +82,9 @@ Mac = Annotated[
     str,
     Meta(
         pattern=MAC_PATTERN,
-        description="its MAC address, such as 52:54:00:12:34:56: no multicast address, not all zeros, and that of no "
-        "other NIC on the server; on BRIDGE, choosing one needs velocity.nic.trust on the VM's group; absent: the one "
-        "that it has, or a new one",
+        description="its MAC address, such as 52:54:00:12:34:56: no multicast address, not all zeros, unique on the "
+        "server; on BRIDGE, choosing one needs velocity.nic.trust on the VM's group; absent: unchanged, "
+        "or a new one",
     ),
 ]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
@@ -98,7 +97,7 @@ ClockAhead = Annotated[
     ),
 ]
 Balloon = Annotated[
-    bool, Meta(description="memory that the guest frees goes back to the host, with hardware 2 and newer")
+    bool, Meta(description="whether memory that the guest frees returns to the host (hardware 2 and newer)")
 ]
 MemoryTaken = Annotated[
     int,
@@ -134,9 +133,10 @@ Revision = Annotated[
     str, Meta(min_length=1, max_length=64, description="an opaque string that changes whenever the object does")
 ]
 SeenRevision = Annotated[
-    str, Meta(min_length=1, max_length=64, description="refused if the object has another revision by now")
+    str,
+    Meta(min_length=1, max_length=64, description="the change is refused if the object's revision is another by now"),
 ]
-Warnings = Annotated[list[str], Meta(description="what will not work as one might expect, known before the start")]
+Warnings = Annotated[list[str], Meta(description="possible problems, known before the start")]
 Waits = Annotated[
     dict[str, str],
     Meta(description="of fields in `waiting`, why they could not change while the VM runs, where that is known"),

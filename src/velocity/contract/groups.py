@@ -84,8 +84,8 @@ ForwardPorts = Annotated[
     str,
     Meta(
         pattern=r"^(\d{1,5}-\d{1,5}|none)\Z",
-        description="the ports of the host that may lead to its VMs, as in 20000-20099, of those that the setting "
-        "forward_ports allows; absent: no limit of its own",
+        description="the ports of the host that its VMs may forward, as in 20000-20099, within the setting "
+        "forward_ports; absent: no limit of its own",
     ),
 ]
 

@@ -48,7 +48,7 @@ class GuestUser(Wire, frozen=True):
 
 
 class GuestInfo(Wire, frozen=True):
-    """What the guest says of itself; a field that it does not tell is absent."""
+    """What the guest reports; fields that it does not report are absent."""
 
     vmid: Vmid
     agent: Annotated[str, Meta(description="its version; absent: none answers, and `why` says why")] | UnsetType = UNSET
@@ -78,7 +78,7 @@ class Executed(Wire, frozen=True):
     """How a program ended: with a status, or by a signal or an exception of the guest's kernel."""
 
     vmid: Vmid
-    running: Annotated[bool, Meta(description="true: it has not ended in time, and goes on in the guest")]
+    running: Annotated[bool, Meta(description="true: it did not end in time, and continues in the guest")]
     stdout: Output
     stdout_truncated: bool
     stderr: Output
@@ -135,7 +135,7 @@ class FreezeGuest(Change, frozen=True):
 
 class GuestFrozen(Wire, frozen=True):
     vmid: Vmid
-    filesystems: Annotated[int, Meta(ge=0, description="how many are frozen, as the guest says")]
+    filesystems: Annotated[int, Meta(ge=0, description="how many are frozen, as the guest reports")]
     frozen_until: FrozenUntil
 
 
@@ -145,7 +145,9 @@ class ThawGuest(Change, frozen=True):
 
 class GuestThawed(Wire, frozen=True):
     vmid: Vmid
-    filesystems: Annotated[int, Meta(ge=0, description="how many go on, as the guest says; 0: none was frozen")]
+    filesystems: Annotated[
+        int, Meta(ge=0, description="how many were thawed, as the guest reports; 0: none was frozen")
+    ]
 
 
 SHOW = Operation(

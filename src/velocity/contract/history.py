@@ -44,7 +44,7 @@ class Entry(Wire, frozen=True):
             int,
             Meta(
                 description="how often the request was refused within the minute; absent: once. Refusals of clients "
-                "that are not signed in (401) make one entry an address and minute, which shows the first"
+                "that are not signed in (401) are one entry per address and minute, which shows the first"
             ),
         ]
         | UnsetType

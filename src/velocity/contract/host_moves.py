@@ -26,7 +26,7 @@ class MovingMedium(Wire, frozen=True):
 
 
 class MoveTarget(Wire, frozen=True):
-    """A host that a VM could move to, or what keeps it from that."""
+    """A host that a VM could move to, or why it cannot."""
 
     host: HostNumber
     name: str

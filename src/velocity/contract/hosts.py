@@ -43,12 +43,12 @@ class UnaskedWriter(Wire, frozen=True):
 
 Duty = Annotated[
     Literal["active", "draining", "maintenance"],
-    Meta(description="what it is wanted for: draining: it gets no more VMs; maintenance: it starts none, either"),
+    Meta(description="its duty. draining: no more VMs are placed on it; maintenance: no VM starts on it"),
 ]
 
 
 class HostSummary(Wire, frozen=True):
-    """A host as it is known at the moment, without asking it."""
+    """A host in its last known state, without asking it."""
 
     id: HostNumber
     name: str
@@ -89,8 +89,8 @@ class HostInfo(Wire, frozen=True):
     unasked_writers: Annotated[
         list[UnaskedWriter],
         Meta(
-            description="VMs, of those that the caller may view, with a writable medium of another group that was "
-            "attached when no right to write to it was asked for"
+            description="those of the caller's visible VMs that have a writable medium of another group, attached when "
+            "no permission for that was required"
         ),
     ] = []
     cpu_use: (
@@ -98,9 +98,7 @@ class HostInfo(Wire, frozen=True):
         | UnsetType
     ) = UNSET
     certificate_expires: (
-        Annotated[
-            UnixTime, Meta(description="of the server's own certificate, after which clients refuse it; absent: none")
-        ]
+        Annotated[UnixTime, Meta(description="when the server's own certificate expires; absent: it has none")]
         | UnsetType
     ) = UNSET
     data_dir: (

@@ -20,15 +20,15 @@ class Isolation(Wire, frozen=True):
     seccomp: bool
     namespaces: Annotated[list[str], Meta(description="those of its own, of mount, ipc and pid")]
     sees_host_files: Annotated[bool, Meta(description="whether it sees more of them than /usr and its own directory")]
-    oom_score_adj: Annotated[int, Meta(description="the higher, the sooner it is ended when the host lacks memory")]
+    oom_score_adj: Annotated[int, Meta(description="the higher, the sooner the kernel ends it when memory runs out")]
     core_dumps: Annotated[bool, Meta(description="whether a crash may write what it has in memory to a disk")]
     nat_reaches_host_loopback: bool
     unfiltered_nics: Annotated[
         list[int],
-        Meta(description="NICs on bridges, by their place in `nics` from 0 on, that no packet filter holds"),
+        Meta(description="bridged NICs without a packet filter, by their index in `nics`, from 0"),
     ]
     unfiltered_interfaces: Annotated[list[int], Meta(description="the same by their ids, as in `interfaces`")]
     gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]
-    memory_limit_mib: Annotated[int, Meta(description="of its process; absent: no bound")] | UnsetType = UNSET
-    thread_limit: Annotated[int, Meta(description="of its process; absent: no bound")] | UnsetType = UNSET
-    cpu_weight: Annotated[int, Meta(description="its share of processors that are scarce")] | UnsetType = UNSET
+    memory_limit_mib: Annotated[int, Meta(description="limit of its process; absent: no limit")] | UnsetType = UNSET
+    thread_limit: Annotated[int, Meta(description="limit of its process; absent: no limit")] | UnsetType = UNSET
+    cpu_weight: Annotated[int, Meta(description="its CPU weight when CPUs are scarce")] | UnsetType = UNSET

@@ -22,11 +22,11 @@ AgentName = Annotated[
 ]
 OptionName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.]{0,63}\Z")]
 OptionValue = Annotated[str, Meta(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-TypedName = Annotated[str, Meta(max_length=128, description="the name of the host once more: that no other is meant")]
+TypedName = Annotated[str, Meta(max_length=128, description="the host's name, as a confirmation")]
 
 
 class SetFence(Change, frozen=True):
-    """It takes the place of what was set before, all of it."""
+    """It replaces all that was set before."""
 
     host: Host
     agent: AgentName
@@ -51,7 +51,7 @@ class TestFence(Wire, frozen=True):
 
 class FencePower(Wire, frozen=True):
     host: Host
-    power: Annotated[Literal["on", "off"], Meta(description="what the fence agent says of the machine")]
+    power: Annotated[Literal["on", "off"], Meta(description="what the fence agent reports about the machine")]
 
 
 class FenceNode(Change, frozen=True):

@@ -129,7 +129,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     wanted: Annotated[State, Meta(description="the state that was last requested")]
     machine_type: Annotated[str, Meta(description="QEMU's machine type; it stays until it is changed")]
     firmware: Annotated[str, Meta(description="the firmware build; it stays until it is changed")]
-    hardware: Annotated[str, Meta(description="the profile of its devices; it stays until it is changed")]
+    hardware: Annotated[str, Meta(description="its hardware version; it stays until it is changed")]
     waiting: Annotated[list[str], Meta(description="the fields whose changes take effect at the next start")]
     interfaces: Annotated[list[Interface], Meta(description="of each NIC in `nics`, in their order")]
     reason: Reason | UnsetType = UNSET
@@ -158,11 +158,11 @@ class AlterVm(Change, frozen=True):
     revision: fields.SeenRevision | UnsetType = UNSET
     firmware: Annotated[Word, Meta(description='"host": the build of this host')] | UnsetType = UNSET
     machine_type: Annotated[Word, Meta(description='"latest": the newest of this host')] | UnsetType = UNSET
-    hardware: Annotated[Word, Meta(description='"latest", or the name of a profile')] | UnsetType = UNSET
+    hardware: Annotated[Word, Meta(description='"latest", or the name of a hardware version')] | UnsetType = UNSET
     new_instance: (
         Annotated[
             bool,
-            Meta(description="true: cloud-init takes the guest for a new instance, once, and configures it again"),
+            Meta(description="true: cloud-init treats the guest as a new instance once, and configures it again"),
         ]
         | UnsetType
     ) = UNSET

@@ -16,15 +16,13 @@ from velocity.contract.tasks import TaskStarted
 
 
 class ListMedia(Paged[UUID], frozen=True):
-    """A page holds so many of both lists together."""
+    """The limit applies to both lists together."""
 
     gid: Gid
     shared: bool | UnsetType = UNSET
     """Only the ISOs of the groups above, or only the group's own media."""
     host: (
-        Annotated[
-            int, Meta(ge=-(2**63), le=2**63 - 1, description="only what VMs of that host can have: of none, nothing")
-        ]
+        Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="only media that VMs on this host can use")]
         | UnsetType
     ) = UNSET
 
@@ -71,14 +69,15 @@ class MediumInfo(Wire, frozen=True):
     ]
     content: Content | UnsetType = UNSET
     origin: (
-        Annotated[str, Meta(description="which image of POST /m/catalogue it was made of; absent: none")] | UnsetType
+        Annotated[str, Meta(description="the image of POST /m/catalogue that it was made from; absent: none")]
+        | UnsetType
     ) = UNSET
     missing: (
         Annotated[
             bool,
             Meta(
-                description="its pool is there, and its file is not: bring the file back from a backup, or delete the "
-                "medium; absent: it is there"
+                description="true: its pool is there, but its file is not: restore the file from a backup, or delete "
+                "the medium; absent: the file is there"
             ),
         ]
         | UnsetType
@@ -145,9 +144,9 @@ class ImportMedium(Change, frozen=True, kw_only=True):
     """Makes a new medium from the bytes of `mid`, an uploaded disk image, as it is or packed, or from `upload`'s."""
 
     mid: UUID | UnsetType = UNSET
-    upload: (
-        Annotated[UUID, Meta(description="in the place of `mid`: an upload that waits for its import")] | UnsetType
-    ) = UNSET
+    upload: Annotated[UUID, Meta(description="instead of `mid`: an upload that waits for its import")] | UnsetType = (
+        UNSET
+    )
     gid: Gid
     mpid: Mpid
     name: Name

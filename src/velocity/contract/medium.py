@@ -16,28 +16,24 @@ from velocity.contract.tasks import TaskStarted, Tid
 
 
 class Qcow2Layout(Wire, frozen=True):
-    """How a qcow2 file gives out its space."""
+    """How a qcow2 file allocates its space."""
 
     cluster_size: Bytes
-    subcluster_size: Annotated[int, Meta(description="bytes that are given out and written alone")]
+    subcluster_size: Annotated[int, Meta(description="the size in bytes of its allocation unit")]
 
 
 class MediumDetails(MediumView, frozen=True, kw_only=True):
-    """A medium as the list shows it, and what its file tells. What its pool does not tell now is absent."""
+    """A medium as in the list, with details from its file. Details that its pool does not provide now are absent."""
 
     file_size: Annotated[int, Meta(description="the length of its file in bytes, with its holes")] | UnsetType = UNSET
     modified: Annotated[UnixTime, Meta(description="when its file was last written")] | UnsetType = UNSET
-    layout: Annotated[Qcow2Layout, Meta(description="of the format qcow2")] | UnsetType = UNSET
-    boots: (
-        Annotated[bool, Meta(description="whether a VM can boot from it; absent: its bytes do not tell")] | UnsetType
-    ) = UNSET
-    busy: Annotated[str, Meta(description="what is being done with it and keeps it from being changed")] | UnsetType = (
-        UNSET
-    )
+    layout: Annotated[Qcow2Layout, Meta(description="for the format qcow2")] | UnsetType = UNSET
+    boots: Annotated[bool, Meta(description="whether a VM can boot from it; absent: unknown")] | UnsetType = UNSET
+    busy: Annotated[str, Meta(description="what is being done with it, which prevents changes")] | UnsetType = UNSET
 
 
 class AlterMedium(Change, frozen=True, kw_only=True):
-    """What is absent stays."""
+    """Absent fields keep their value."""
 
     mid: UUID
     name: Name | UnsetType = UNSET
@@ -52,7 +48,7 @@ class MediumAltered(Wire, frozen=True):
     revision: Revision
     waiting: Annotated[
         list[str],
-        Meta(description="the fields whose changes a VM that runs with the medium sees at its next start"),
+        Meta(description="the fields whose changes a running VM sees at its next start"),
     ]
     warnings: Warnings | UnsetType = UNSET
 
@@ -72,7 +68,7 @@ class ConvertMedium(Change, frozen=True, kw_only=True):
     mid: UUID
     format: Annotated[
         Literal["raw", "qcow2"],
-        Meta(description="the one that it has: its file is written anew without what is zero or freed in it"),
+        Meta(description="the present format: the file is rewritten without zeros and freed space"),
     ]
 
 

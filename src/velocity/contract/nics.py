@@ -18,7 +18,7 @@ Hosts = Annotated[list[HostRef], Meta(description="the hosts that have it; absen
 class HostNic(Wire, frozen=True):
     nicid: Nicid
     description: str
-    identifier: Annotated[str, Meta(description="where it is on several hosts, that of the first of them")]
+    identifier: Annotated[str, Meta(description="if it is on several hosts, that of the first of them")]
     hosts: Hosts | UnsetType = UNSET
 
 

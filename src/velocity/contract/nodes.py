@@ -41,10 +41,7 @@ HostName = Annotated[
 Address = Annotated[str, Meta(max_length=300, pattern=ADDRESS, description="`host:port` where its node listens")]
 Duty = Annotated[
     Literal["active", "draining", "maintenance"],
-    Meta(
-        description="what it is wanted for. draining: its VMs run on, no new ones come; maintenance: it starts none "
-        "either"
-    ),
+    Meta(description="its duty. draining: no more VMs are placed on it; maintenance: no VM starts on it"),
 ]
 LABEL = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?\Z")]
 LabelValue = Annotated[str, Meta(max_length=63, pattern=r"^[A-Za-z0-9._/-]*\Z")]
@@ -70,19 +67,19 @@ class NodeFence(Wire, frozen=True):
     """How it is powered off."""
 
     agent: str
-    options: Annotated[dict[str, str], Meta(description="those that are no secret")]
+    options: Annotated[dict[str, str], Meta(description="the options that are not secret")]
     secrets: Annotated[list[str], Meta(description="the options that are set and never shown")]
 
 
 class NodeDeath(Wire, frozen=True):
-    """That it was proven to run nothing any more."""
+    """The proof that it runs nothing any more."""
 
     at: UnixTime
-    by: Annotated[str, Meta(description="who said so, or the fence agent that powered it off")]
+    by: Annotated[str, Meta(description="the person who confirmed it, or the fence agent that powered it off")]
 
 
 class NodeInfo(Wire, frozen=True):
-    """A host, as it was known last where it does not answer."""
+    """A host, in its last known state if it does not answer."""
 
     host: Host
     name: str
@@ -90,7 +87,7 @@ class NodeInfo(Wire, frozen=True):
     state: Annotated[
         NodeState,
         Meta(
-            description="joining: it has never answered yet; dead: it was proven to run nothing any more, so that its "
+            description="joining: it has not answered yet; dead: it was proven that it runs nothing, so that its "
             "VMs can be started elsewhere"
         ),
     ]
@@ -106,10 +103,12 @@ class NodeInfo(Wire, frozen=True):
         | UnsetType
     ) = UNSET
     missing: (
-        Annotated[str, Meta(description="what is missing before its VMs may be started elsewhere; absent: it answers")]
+        Annotated[str, Meta(description="what is missing before its VMs can be started elsewhere; absent: it answers")]
         | UnsetType
     ) = UNSET
-    since: Annotated[UnixTime, Meta(description="when it was heard last; absent: online, or never")] | UnsetType = UNSET
+    since: (
+        Annotated[UnixTime, Meta(description="when it last answered; absent: it is online, or never did")] | UnsetType
+    ) = UNSET
     address: (
         Annotated[str, Meta(description="absent: the server's own, unless it may stand by; or none is known")]
         | UnsetType
@@ -133,13 +132,14 @@ class NodeInfo(Wire, frozen=True):
         Annotated[
             bool,
             Meta(
-                description="it gets copies of the server's database, by which `velocity promote` makes it the server"
+                description="whether it keeps a copy of the server's database, from which `velocity promote` makes it "
+                "the server"
             ),
         ]
         | UnsetType
     ) = UNSET
     copied: (
-        Annotated[UnixTime, Meta(description="as of when its copy is; absent: none, or not known yet")] | UnsetType
+        Annotated[UnixTime, Meta(description="the time of its copy; absent: none, or not known yet")] | UnsetType
     ) = UNSET
     copy_message: Annotated[str, Meta(description="why its copy is not newer")] | UnsetType = UNSET
 
@@ -157,7 +157,7 @@ class ShowNode(Wire, frozen=True):
 
 
 class SetNode(Change, frozen=True):
-    """What is absent stays."""
+    """Absent fields keep their value."""
 
     host: Host
     name: HostName | UnsetType = UNSET
@@ -181,16 +181,14 @@ class RemoveNode(Change, frozen=True):
 
 
 class MakeToken(Change, frozen=True):
-    host: (
-        Annotated[int, Meta(description="a host that is known, and is to join again; absent: one more")] | UnsetType
-    ) = UNSET
+    host: Annotated[int, Meta(description="a known host that is to join again; absent: a new one")] | UnsetType = UNSET
     urls: (
         Annotated[
             list[Annotated[str, Meta(max_length=300, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z")]],
             Meta(
                 min_length=1,
                 max_length=8,
-                description="where the other machine finds this server; absent: by the addresses that it listens on",
+                description="where the other machine reaches this server; absent: the addresses that it listens on",
             ),
         ]
         | UnsetType

@@ -28,14 +28,14 @@ _HEADERS = {
     "RetryAfter": {"schema": {"type": "integer", "minimum": 0}, "description": "seconds to wait before the next try"},
     "IdempotentReplayed": {
         "schema": {"type": "string", "const": "true"},
-        "description": "the Idempotency-Key was used before: this is the answer of that time",
+        "description": "the Idempotency-Key was used before: this is the original answer",
     },
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
-    "description": "a key of the client's own: however often a request is sent with it, it is carried out once",
+    "description": "a key chosen by the client: however often a request is sent with it, it is carried out once",
 }
 _ABOUT = """Virtual machines for small teams and homelabs.
 

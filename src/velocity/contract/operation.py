@@ -55,14 +55,17 @@ class Paged(Wire, Generic[Id], frozen=True, kw_only=True):
             Meta(
                 ge=1,
                 le=PAGE,
-                description="a page of at most so many, the greatest id first; fewer come only if there are no more; "
-                "absent: all",
+                description="the largest number of entries in the page, the greatest id first; fewer only if there are "
+                "no "
+                "more; absent: all",
             ),
         ]
         | UnsetType
     ) = UNSET
     before: (
-        Annotated[Id, Meta(description="the next page: only those with a lesser id; that of the last one so far")]
+        Annotated[
+            Id, Meta(description="only entries with a lower id: the id of the last entry so far gives the next page")
+        ]
         | UnsetType
     ) = UNSET
 

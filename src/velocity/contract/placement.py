@@ -31,4 +31,4 @@ WhereItIs = Annotated[HostRef, Meta(description="the host that it is on; absent:
 WhereItIsShared = Annotated[
     list[HostRef], Meta(description="the hosts that have this shared pool; absent: it is on one host")
 ]
-WantedHost = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the host that it is to be on; absent: any")]
+WantedHost = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the host for it; absent: any")]

@@ -43,8 +43,8 @@ class Step(Wire, frozen=True):
         Annotated[dict[str, str], Meta(description="the fields that change at its next start, each with the reason")]
         | UnsetType
     ) = UNSET
-    host: Annotated[HostRef, Meta(description="where the VM would be; absent: there is only one")] | UnsetType = UNSET
-    because: Annotated[str, Meta(description="why there")] | UnsetType = UNSET
+    host: Annotated[HostRef, Meta(description="the host of the VM; absent: there is only one host")] | UnsetType = UNSET
+    because: Annotated[str, Meta(description="why that host")] | UnsetType = UNSET
 
 
 class Consumption(Wire, frozen=True):

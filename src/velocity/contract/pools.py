@@ -26,7 +26,7 @@ class Assigned(Wire, frozen=True):
 
 
 class PoolInfo(Wire, frozen=True):
-    """What a group may do in a pool, by its own assignment and those of the groups above it."""
+    """What a group may do in a pool, from its own assignment and those of the groups above it."""
 
     mpid: Mpid
     name: str

@@ -46,7 +46,7 @@ class RestoreItem(Change, frozen=True):
             Meta(
                 ge=-(2**63),
                 le=2**63 - 1,
-                description="the host for VMs whose own is no more, where they begin with fresh firmware variables",
+                description="the host for VMs whose own host is gone, where they begin with new firmware variables",
             ),
         ]
         | UnsetType

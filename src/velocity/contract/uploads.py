@@ -26,14 +26,13 @@ class UploadInfo(Wire, frozen=True):
     name: str
     type: str
     size: Annotated[int, Meta(description="the bytes that were announced")]
-    received: Annotated[int, Meta(description="the bytes that have come")]
+    received: Annotated[int, Meta(description="the bytes that have arrived")]
     uid: Annotated[int, Meta(description="the user who uploads it")]
-    sending: Annotated[bool, Meta(description="whether bytes come at present")]
+    sending: Annotated[bool, Meta(description="whether bytes are arriving")]
     begun: UnixTime
     heard: Annotated[int, Meta(description="when the last bytes came, in seconds since 1970-01-01 UTC")]
     expires: (
-        Annotated[int, Meta(description="until when more of it is waited for, of one over several requests")]
-        | UnsetType
+        Annotated[int, Meta(description="until when the server waits for more, for a resumable upload")] | UnsetType
     ) = UNSET
 
 

@@ -31,7 +31,7 @@ class NicType(enum.Enum):
 
 
 class NatKind(enum.Enum):
-    """BRIDGE: a bridge of the host's, with addresses that it gives. USER: QEMU's user network, the same for each VM."""
+    """BRIDGE: a bridge of the host, which assigns addresses. USER: QEMU's user network, the same for each VM."""
 
     BRIDGE = "BRIDGE"
     USER = "USER"
@@ -63,8 +63,8 @@ class Display(Wire, frozen=True):
 Cache = Annotated[
     Literal["writeback", "none"],
     Meta(
-        description="writeback: by the host's page cache; none: past it, where the pool's file system can; absent: "
-        "what the host finds best, which is writeback; a guest's flush reaches the disk in both"
+        description="writeback: through the host's page cache; none: direct I/O, if the pool's file system supports "
+        "it; absent: writeback; with both, a guest's flush reaches the disk"
     ),
 ]
 
@@ -90,8 +90,7 @@ class DiskLimits(Wire, frozen=True):
 SectorSize = Annotated[
     Literal[512, 4096],
     Meta(
-        description="bytes of a sector, as the guest sees them, of what is no CD-ROM; absent: those that the disk has "
-        "in this VM, else 512"
+        description="bytes of a sector as the guest sees it, except of CD-ROMs; absent: unchanged, for a new disk 512"
     ),
 ]
 
@@ -101,8 +100,8 @@ BootPlace = Annotated[
     Meta(
         ge=1,
         le=99,
-        description="its place in the boot order of media and NICs, each given once: 1 is tried first. Those without "
-        "one follow: the media, in the order of the list, and no NICs",
+        description="its unique place in the boot order of media and NICs: 1 is tried first. Media without a place "
+        "follow in the order of the list; NICs without one are not tried",
     ),
 ]
 
@@ -114,15 +113,14 @@ class Attachment(Wire, frozen=True):
     cache: Cache | UnsetType = UNSET
     limits: DiskLimits | UnsetType = UNSET
     detect_zeroes: (
-        Annotated[bool, Meta(description="zeros that are written give space back to the host; absent: false")]
-        | UnsetType
+        Annotated[bool, Meta(description="whether written zeros free space on the host; absent: false")] | UnsetType
     ) = UNSET
     sector_size: SectorSize | UnsetType = UNSET
     boot: BootPlace | UnsetType = UNSET
 
 
 class NextBoot(Wire, frozen=True):
-    """What the next start does once, and no other: one of these."""
+    """A choice for the next start alone: one of these."""
 
     firmware_setup: Annotated[bool, Meta(description="show the setup of the firmware")] | UnsetType = UNSET
     mid: Annotated[UUID, Meta(description="try this medium first")] | UnsetType = UNSET
@@ -147,7 +145,7 @@ class Nic(Wire, frozen=True):
 
 
 class AddressSource(enum.Enum):
-    """LEASE: NAT gives it. NEIGHBOUR: the host has heard it on the bridge (ARP, NDP). AGENT: the guest's word."""
+    """LEASE: assigned by NAT. NEIGHBOUR: seen by the host on the bridge (ARP, NDP). AGENT: reported by the guest."""
 
     LEASE = "lease"
     NEIGHBOUR = "neighbour"
@@ -168,19 +166,19 @@ class Interface(Wire, frozen=True):
         Annotated[
             NatKind,
             Meta(
-                description="of a NAT NIC, where it is: on the host's bridge, with `addresses` of its own, or in "
-                "QEMU's user network; while the VM runs, how it was started"
+                description="for a NAT NIC: on the host's bridge, with `addresses` of its own, or in QEMU's user "
+                "network; while the VM runs, as it was started"
             ),
         ]
         | UnsetType
     ) = UNSET
-    addresses: (
-        Annotated[list[str], Meta(description="those that the host's bridge gives it, IPv4's first")] | UnsetType
-    ) = UNSET
+    addresses: Annotated[list[str], Meta(description="those assigned by the host's bridge, IPv4 first")] | UnsetType = (
+        UNSET
+    )
     known_addresses: (
         Annotated[
             list[KnownAddress],
-            Meta(description="all that are known, each once, those first that are surest; absent: none"),
+            Meta(description="all known addresses, each once, the most reliable first; absent: none"),
         ]
         | UnsetType
     ) = UNSET
@@ -198,7 +196,7 @@ HostAddress = Annotated[
 
 
 class Forward(Wire, frozen=True):
-    """A port of the host that leads to a port of the VM, on its first NAT NIC."""
+    """A port of the host that is forwarded to a port of the VM, on its first NAT NIC."""
 
     host_port: Port
     guest_port: Port
@@ -208,7 +206,7 @@ class Forward(Wire, frozen=True):
 
 Forwards = Annotated[
     list[Forward],
-    Meta(max_length=64, description="ports of the host that lead to it, at most 64; set at once while it runs"),
+    Meta(max_length=64, description="port forwards from the host to it, at most 64; they change at once while it runs"),
 ]
 Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
 Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at most 32, in boot order")]
@@ -216,7 +214,7 @@ Drives = Annotated[
     list[EmptyDrive],
     Meta(
         max_length=4,
-        description="empty CD-ROM drives, at most 4; an ISO that is added to `media` with the mode of one goes into it",
+        description="empty CD-ROM drives, at most 4; an ISO added to `media` goes into an empty drive of the same mode",
     ),
 ]
 Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
@@ -235,22 +233,22 @@ Cpu = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
-        description='"best": what runs fastest on this host; "host": all that it has, also under software emulation; '
-        "or one of QEMU's models that this host can give, such as Nehalem or EPYC",
+        description='"best": the fastest on this host; "host": all features of the host, also under software '
+        "emulation; or a QEMU model that this host supports, such as Nehalem or EPYC",
     ),
 ]
 
 
 MaxCpus = Annotated[
     int,
-    Meta(ge=0, le=2**31 - 1, description="up to so many `cpus` can be had while it runs; 0: no more than at its start"),
+    Meta(ge=0, le=2**31 - 1, description="the most `cpus` while it runs; 0: as many as at its start"),
 ]
 MaxMemory = Annotated[
     int,
     Meta(
         ge=0,
         le=2**31 - 1,
-        description="up to so many MiB in `memory_mib` can be had while it runs; 0: no more than at its start",
+        description="the largest `memory_mib` while it runs; 0: as much as at its start",
     ),
 ]
 
@@ -261,14 +259,14 @@ Spread = Annotated[
         max_length=64,
         pattern=r"^[A-Za-z0-9._-]*\Z",
         description="VMs of a group with the same word are placed on different hosts, as far as there are enough; "
-        "empty: wherever it fits",
+        "empty: on any host",
     ),
 ]
 Ha = Annotated[
     Literal["off", "restart"],
     Meta(
-        description="restart: when it ended although it was to run, as its process or its host failed, it is started "
-        "again, with growing pauses; elsewhere only once its host is confirmed dead"
+        description="restart: if it should run and its process or its host fails, it is started again, with growing "
+        "pauses; elsewhere only once its host is confirmed dead"
     ),
 ]
 HostLabel = Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9._/-]{1,63}(=[A-Za-z0-9._-]{0,63})?\Z")]
@@ -276,7 +274,7 @@ HostLabels = Annotated[
     list[HostLabel],
     Meta(
         max_length=16,
-        description="labels that its host must have when it is placed, each as name=value, or a name with any value",
+        description="labels that its host must have, each as name=value, or a name with any value",
     ),
 ]
 
