@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.api.world import World, world
 from velocity.hypervisor.fake import Answer as Ends
 from velocity.hypervisor.fake import FakeRun
+from velocity.machines import agents
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +88,31 @@ async def test_cpus_and_memory_come_at_once_and_count_from_then_on(tmp_path: Pat
         await w.settle()
         assert (await waits(w, vmid)).keys() == {"cpus", "max_cpus"}
         assert (run.spec.cpus, await used(w)) == (2, (2, 64))
+
+
+@pytest.mark.holds("GUEST-421")
+async def test_a_guest_is_asked_to_switch_on_cpus_that_came(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "LOOK", 0.0)
+    vmid, _ = await running(w, **GROWS)
+    known = [[{"logical-id": 0, "online": True}]]
+    came = [{"logical-id": 0, "online": True}, *({"logical-id": one, "online": False} for one in (1, 2))]
+    switched: list[Any] = []
+
+    def answers(command: str, given: Mapping[str, Any]) -> Any:
+        if command == "guest-get-vcpus":
+            return known.pop(0) if known else came
+        switched.append((command, given))
+        return 2
+
+    (machine,) = w.hypervisor.runs
+    w.hypervisor.guests.agents[machine] = answers
+    await w.ok("PATCH", VM, vmid=vmid, cpus=3)
+    await w.server.services.fleet.agents.settle()
+    wanted = [{"logical-id": one, "online": True} for one in (1, 2)]
+    assert switched == [("guest-set-vcpus", {"vcpus": wanted})], "once the guest knows of them"
+    w.hypervisor.guests.agents[machine] = lambda command, given: b"nonsense"
+    assert (await w.ok("PATCH", VM, vmid=vmid, cpus=4))["waiting"] == []
+    await w.server.services.fleet.agents.settle()
 
 
 @pytest.mark.holds("GUEST-61", "GUEST-62")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +23,8 @@ DEADLINE = 10.0
 """Seconds that an agent has to answer to one command."""
 BEHIND = 5.0
 """Seconds that it has for what nobody waits for."""
+LOOK, LOOKS = 0.5, 10
+"""Seconds between two looks for CPUs that a guest is to know of, and how many there are."""
 LONGEST = 256 << 10
 """Bytes of JSON of an answer that describes a guest."""
 WORDS = 255
@@ -37,6 +39,11 @@ T = TypeVar("T")
 
 class Done(msgspec.Struct):
     """Whatever it is, it says nothing."""
+
+
+class _Cpu(msgspec.Struct, rename="kebab"):
+    logical_id: int
+    online: bool
 
 
 def shown(text: str) -> str:
@@ -122,17 +129,40 @@ class Agents:
         """While it was paused, its clock stood still."""
         self._do_behind(vm, "guest-set-time", time=time.time_ns())
 
-    def _do_behind(self, vm: Life, command: str, **arguments: Any) -> None:
-        if self.has_channel(vm):
-            task = asyncio.create_task(self._do(vm.who, command, msgspec.json.encode(arguments)))
-            self._behind.add(task)
-            task.add_done_callback(self._behind.discard)
+    def switch_on_cpus(self, vm: Life, count: int) -> None:
+        """It has so many now, some of which came while it runs: many a Linux leaves those off."""
+        self._begin(vm, "guest-set-vcpus", self._switch_on_cpus(vm.who, count))
 
-    async def _do(self, who: Incarnation, command: str, arguments: bytes) -> None:
+    def _do_behind(self, vm: Life, command: str, **arguments: Any) -> None:
+        self._begin(vm, command, self._guests.ask(vm.who, command, msgspec.json.encode(arguments), deadline=BEHIND))
+
+    def _begin(self, vm: Life, command: str, asking: Coroutine[Any, Any, object]) -> None:
+        if not self.has_channel(vm):
+            asking.close()
+            return
+        task = asyncio.create_task(self._do(vm.who, command, asking))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def _do(self, who: Incarnation, command: str, asking: Coroutine[Any, Any, object]) -> None:
         try:
-            await self._guests.ask(who, command, arguments, deadline=BEHIND)
-        except HypervisorError as error:  # most guests have no agent
-            log.debug("machine %s: %s: %s", who.machine, command, error)
+            await asking
+        except (HypervisorError, ValueError) as error:  # most guests have no agent
+            log.debug("machine %s: %s: %s", who.machine, command, shown(str(error)))
+
+    async def _switch_on_cpus(self, who: Incarnation, count: int) -> None:
+        """As soon as the guest knows of them, or for those that it knows of by then."""
+        known: list[_Cpu] = []
+        for _ in range(LOOKS):
+            answer = await self._guests.ask(who, "guest-get-vcpus", b"{}", deadline=BEHIND)
+            known = msgspec.json.decode(answer, type=list[_Cpu])[:count]
+            if len(known) == count:
+                break
+            await asyncio.sleep(LOOK)
+        off = [{"logical-id": one.logical_id, "online": True} for one in known if not one.online]
+        if off:
+            arguments = msgspec.json.encode({"vcpus": off})
+            await self._guests.ask(who, "guest-set-vcpus", arguments, deadline=BEHIND)
 
 
 def _profile(vm: Life) -> str:

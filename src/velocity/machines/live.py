@@ -30,6 +30,7 @@ from velocity.machines.rules import Coming, Spec
 
 if TYPE_CHECKING:
     from velocity.machines.keeper import Keeper
+    from velocity.machines.life import Life
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,11 @@ class LiveChanges:
         mirrors: MirroredDisks,
         changed_claim: Callable[[UUID], None],
         behind: Callable[[Coroutine[Any, Any, Any]], None],
+        cpus_came: Callable[[Life, int], None],
     ) -> None:
-        """`behind` does something that nobody waits for."""
+        """`behind` does something that nobody waits for; `cpus_came` is told of a VM with more, and how many it has."""
         self._behind = behind
+        self._cpus_came = cpus_came
         self._timers: dict[UUID, asyncio.TimerHandle] = {}
         self._due: set[UUID] = set()
         self._closed = False
@@ -159,6 +162,8 @@ class LiveChanges:
         keeper.tries = 0
         await self._keep(keeper, run, run_after(run, spec, asked, altered.spec))
         keeper.waits = _waits(spec, keeper.progress.run, self._told(altered), asked)
+        if altered.spec.cpus > run.cpus:
+            self._cpus_came(keeper, altered.spec.cpus)
         return [], altered.spec
 
     def _told(self, altered: Altered) -> dict[str, str]:

@@ -100,7 +100,10 @@ class Fleet:
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
         self.freezing = Freezing(self.agents, lambda did, named, gid=0: self.noted(did, named, gid), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
-        self.live = LiveChanges(store, hypervisor.machines, builder, self.mirrors, self._claim_again, self._do_behind)
+        self.live = LiveChanges(
+            store, hypervisor.machines, builder, self.mirrors, self._claim_again, self._do_behind,
+            self.agents.switch_on_cpus,
+        )  # fmt: skip
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self.hosts = WatchedHosts(
             hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.given, self._changed, clock
