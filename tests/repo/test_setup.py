@@ -1,0 +1,37 @@
+"""What `scripts/setup` does where the web page cannot be built, as without its registry."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def a_checkout(place: Path) -> Path:
+    """Of which all is there but the page; what would build it finds no network."""
+    for one in ("scripts", "requirements", "web", "docs/reference", "src/velocity/api/static", ".venv/bin"):
+        (place / one).mkdir(parents=True)
+    shutil.copy(ROOT / "scripts/setup", place / "scripts")
+    (place / "scripts/node").write_text("#!/bin/sh\necho no network\nexit 1\n")
+    (place / "scripts/node").chmod(0o755)
+    for one in ("requirements/run.txt", "pyproject.toml", ".venv/.velocity-run", "docs/reference/openapi.json"):
+        (place / one).write_text("")
+    (place / "web/package-lock.json").write_text("{}")
+    (place / ".venv/bin/python").symlink_to(ROOT / ".venv/bin/python")
+    return place
+
+
+@pytest.mark.holds("CLI-423")
+@pytest.mark.parametrize(("what", "status"), [("demo", 0), ("web", 1)])
+def test_the_demo_does_without_a_page_that_cannot_be_built(tmp_path: Path, what: str, status: int) -> None:
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("needs what scripts/setup dev installs")
+    words = ["bash", str(a_checkout(tmp_path) / "scripts/setup"), what]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
+    assert done.returncode == status, done.stderr
+    assert "no network" in done.stderr
+    assert ("without a page of this version" in done.stdout) is (status == 0)
