@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from tests.web.elsewhere import Elsewhere, elsewhere_served
 from tests.web.furnished import furnish
 from tests.web.person import Person
 
+log = logging.getLogger(__name__)
 CHROMIUM = "/usr/bin/chromium-headless-shell"
 PLAIN = "velocity.test"
 """A name of this machine that gives a page over HTTP no secure context, as an address in a LAN. RFC 6761"""
@@ -74,7 +76,11 @@ def people(browser: Browser) -> Iterator[NewPerson]:
             all_.append(one)
             return one
 
-        yield come
+        try:
+            yield come
+        finally:  # told of a test that fails
+            for one in all_:
+                log.warning("%s waits for %s", one.page.url, sorted(f"{it.method} {it.url}" for it in one.unanswered))
         for one in all_:
             assert one.complaints == [], "the browser complained"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import struct
 import threading
@@ -12,6 +13,7 @@ from types import TracebackType
 
 from tests.patience import PATIENCE
 
+log = logging.getLogger(__name__)
 AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: what is closed is reset, and what is still on its way is lost. socket(7)"""
 
@@ -25,6 +27,8 @@ class Line:
         self._to = to
         self._left: int | None = None
         self._ends: set[asyncio.StreamWriter] = set()
+        self._passed: dict[int, list[int]] = {}
+        """By a client's port: the bytes that it has sent, and those that it got."""
         self._serving: set[asyncio.Task[None]] = set()
         self._begun = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -49,6 +53,7 @@ class Line:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
     ) -> None:
+        log.warning("on the line, by client: %s", self._passed)  # told of a test that fails
         self._tell(self._over.set)
         self._thread.join()
 
@@ -72,18 +77,26 @@ class Line:
         assert task is not None
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        port = writer.get_extra_info("peername")[1]
+        passed = self._passed[port] = [0, 0]
         with contextlib.suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
             both = {writer, far_writer}
             self._ends |= both
-            await asyncio.gather(self._pass_on(reader, far_writer, True), self._pass_on(far_reader, writer, False))
+            up = self._pass_on(reader, far_writer, passed, True)
+            await asyncio.gather(up, self._pass_on(far_reader, writer, passed, False))
             self._ends -= both
             far_writer.close()
         writer.close()
+        if self._passed.get(port) is passed:
+            del self._passed[port]
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counts: bool) -> None:
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passed: list[int], counts: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(1 << 16):
+                passed[0 if counts else 1] += len(piece)
                 writer.write(piece)
                 await writer.drain()
                 if counts and self._left is not None:

@@ -33,7 +33,8 @@ T = TypeVar("T")
 class Person:
     """A page, at a server. `complaints` gathers errors of scripts, of the content policy, and requests elsewhere.
 
-    `asked` has the method and path of each request, `loads` counts how often a document was loaded.
+    `asked` has the method and path of each request, `unanswered` are the requests that wait for their answer, `loads`
+    counts how often a document was loaded.
     """
 
     def __init__(self, page: Page, url: str) -> None:
@@ -42,9 +43,12 @@ class Person:
         self.complaints: list[str] = []
         self.asked: list[str] = []
         self.loads = 0
+        self.unanswered: set[Request] = set()
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._request)
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, self._ended)  # type: ignore[call-overload]
 
     def _console(self, message: ConsoleMessage) -> None:
         offline = "ERR_CONNECTION" in message.text or "ERR_INCOMPLETE" in message.text or "ERR_EMPTY" in message.text
@@ -56,6 +60,10 @@ class Person:
             self.complaints.append(f"a request elsewhere: {request.url}")
         self.asked.append(f"{request.method} {urlsplit(request.url).path}")
         self.loads += request.is_navigation_request()
+        self.unanswered.add(request)
+
+    def _ended(self, request: Request) -> None:
+        self.unanswered.discard(request)
 
     def excuse(self, words: str, times: int) -> None:
         """What a test has provoked is no complaint: so many that hold these words."""

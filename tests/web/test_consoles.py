@@ -10,6 +10,7 @@ from playwright.sync_api import FloatRect, Locator, Page, Route, expect
 from tests.host import Host
 from tests.web.conftest import NewPerson
 from tests.web.person import Person
+from tests.web.walk import reach
 
 WIDTH, HEIGHT = 1440, 900
 
@@ -68,6 +69,20 @@ def test_a_console_fills_the_window_and_its_bar_hides(host: Host, watcher: Perso
     expect(show).to_have_count(0)
     expect(guest).to_be_visible()
     assert box(guest) == before
+
+
+@pytest.mark.holds("PAGE-333")
+def test_a_screen_is_come_to_and_left_by_keyboard(watcher: Person) -> None:
+    page = watcher.page
+    expect(page.get_by_role("button", name="Ctrl-Alt-Del")).to_be_enabled()
+    screen = page.get_by_role("application", name=re.compile("^Screen "))
+    reach(page, screen)
+    for key in ("ControlLeft", "AltLeft"):
+        page.keyboard.down(key)
+    page.keyboard.up("AltLeft")
+    page.keyboard.up("ControlLeft")
+    expect(screen).not_to_be_focused()
+    assert page.evaluate("document.querySelector('.v-console').contains(document.activeElement)")
 
 
 @pytest.mark.holds("PAGE-24")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -108,6 +109,10 @@ def test_menus_open_move_and_close(somebody: Person) -> None:
             expect(items.nth(index)).to_be_focused()
         page.keyboard.press("ArrowDown")
         expect(items.first).to_be_focused()
+        page.keyboard.press("End")
+        expect(items.last).to_be_focused()
+        page.keyboard.press("Home")
+        expect(items.first).to_be_focused()
         assert somebody.violations() == [], name
         page.keyboard.press("Escape")
         expect(items).to_have_count(0)
@@ -177,6 +182,37 @@ def test_a_vm_is_made_started_and_stopped(furnished: Host, person: NewPerson) ->
     expect(state).to_contain_text("Stopped")
     keeps_the_focus(page)
     assert one.loads == 1
+
+
+@pytest.mark.holds("PAGE-333")
+def test_settings_are_saved_a_medium_grown_and_a_vm_deleted_and_restored(furnished: Host, person: NewPerson) -> None:
+    furnished.ok("media", "create", "keys", "--size", "1M")
+    furnished.ok("vm", "create", "keyed", "--memory", "64M", "--media", "keys:block")
+    vmid = json.loads(furnished.ok("vm", "show", "keyed", "--json"))["vmid"]
+    one = person(furnished.url)
+    one.enter("root", f"/vms/{vmid}/settings")
+    page = one.page
+    do(page, "button", "Add a NIC")
+    do(page, "button", "Review and save…")
+    do(page, "button", "Save")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    keeps_the_focus(page)
+    one.go(f"/vms/{vmid}")
+    grow = do(page, "button", "Grow keys")
+    expect(page.get_by_label("New size")).to_be_focused()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("2M")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(grow).to_be_focused()
+    do(page, "button", "More that can be done with keyed")
+    expect(page.get_by_role("menuitem").first).to_be_focused()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    do(page, "button", "Delete")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
+    do(page, "button", "Undo")
+    expect(page.get_by_role("link", name="keyed", exact=True)).to_be_visible()
 
 
 def test_a_permission_is_given_and_taken_away(furnished: Host, person: NewPerson) -> None:

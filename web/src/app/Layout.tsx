@@ -13,9 +13,12 @@ import { PARTS, PLACES, type Place, usePlaces } from "./places";
 import { entryOf, RECENT, remembered } from "./shortcuts";
 import { useShortcuts } from "./useShortcuts";
 
-const Palette = part(() => import("./Palette"));
+const loadPalette = () => import("./Palette");
+const Palette = part(loadPalette);
 const Shortcuts = part(() => import("./Shortcuts"));
 
+/** Milliseconds after which the palette is loaded: what is shown comes first. */
+const PALETTE_AFTER = 2000;
 const NAV = "navigation";
 /** Where a guest's screen has the room: the navigation is its icons. */
 const CONSOLE = /^\/vms\/\d+\/(console|serial)$/;
@@ -32,6 +35,11 @@ export function Layout({ children }: { children: ReactNode }) {
   const isShown = usePlaces();
   useMainFocus(pathname);
   useFocusStaysNear(MAIN);
+  useEffect(() => {
+    // Before it is opened: who types at once would type into the page.
+    const timer = setTimeout(() => void loadPalette().catch(() => undefined), PALETTE_AFTER);
+    return () => clearTimeout(timer);
+  }, []);
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {

@@ -4,6 +4,10 @@ import { useEffect } from "react";
 /** The id of what holds the page's own content. */
 export const MAIN = "main";
 
+/** A button may be switched off by what it has opened: then what is around it is nearest. */
+const takesFocus = (one: EventTarget): one is HTMLElement =>
+  one instanceof HTMLElement && one.isConnected && !one.matches(":disabled");
+
 /** A browser gives it back to the document, where a person with a keyboard begins anew. WCAG 2.4.3 */
 export function useFocusStaysNear(id: string): void {
   useEffect(() => {
@@ -19,7 +23,7 @@ export function useFocusStaysNear(id: string): void {
     };
     const lost = () => document.activeElement === document.body && last instanceof Node && !last.isConnected;
     const settle = () => {
-      const near = around.find((one) => one instanceof HTMLElement && one.isConnected) as HTMLElement | undefined;
+      const near = around.find(takesFocus);
       if (!lost() || !near) return;
       near.focus();
       if (document.activeElement === near) return;

@@ -11,7 +11,7 @@ import {
 } from "@patternfly/react-core";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useObjects } from "@/api/live";
-import { menuRoom } from "@/ui/Dropdown";
+import { menuRoom, moveToEnd } from "@/ui/Dropdown";
 import { groupTitle, useGroupPath } from "@/ui/groups";
 import { tree, withCounts } from "./filters";
 
@@ -39,6 +39,7 @@ export function GroupFilter({
         onOpenChangeKeys={many ? ["Escape"] : ["Escape", "Tab"]} // Tab leads from the search to what it found
         shouldFocusFirstItemOnOpen={!many}
         shouldFocusToggleOnSelect
+        onKeyDown={moveToEnd}
         popperProps={{ appendTo: menuRoom }}
         selected={gid ?? EVERY}
         isScrollable

@@ -1,7 +1,7 @@
 /** Which states are shown: any of those that are ticked. */
 import { Badge, MenuToggle, Select, SelectList, SelectOption } from "@patternfly/react-core";
 import { useState } from "react";
-import { menuRoom } from "@/ui/Dropdown";
+import { menuRoom, moveToEnd } from "@/ui/Dropdown";
 import { FACET_WORDS, FACETS, type Facet } from "./filters";
 
 export function StateFilter({ facets, onChange }: { facets: Facet[]; onChange: (facets: Facet[]) => void }) {
@@ -13,6 +13,7 @@ export function StateFilter({ facets, onChange }: { facets: Facet[]; onChange: (
         isOpen={open}
         onOpenChange={setOpen}
         shouldFocusFirstItemOnOpen
+        onKeyDown={moveToEnd}
         popperProps={{ appendTo: menuRoom }}
         selected={facets}
         onSelect={(_event, value) => onChange(FACETS.filter((one) => (one === value) !== facets.includes(one)))}

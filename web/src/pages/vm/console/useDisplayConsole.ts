@@ -86,11 +86,13 @@ function scale(session: RFB, scaling: Scaling): void {
   session.scaleViewport = scaling !== "real";
 }
 
-/** noVNC's canvas takes the focus, but has no name. */
+/** noVNC's canvas takes the focus, but has no name, and Tab does not lead to it. */
 function label(element: HTMLElement, display: string): void {
   const canvas = element.querySelector("canvas");
-  canvas?.setAttribute("role", "application");
-  canvas?.setAttribute(
+  if (!canvas) return;
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "application");
+  canvas.setAttribute(
     "aria-label",
     `Screen ${display}. It receives every key; press left Ctrl and Alt together to leave it.`,
   );
