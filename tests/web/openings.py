@@ -226,6 +226,7 @@ DIALOGS = (
     dialog("pages/people/RevokeAll", MEMBER, "Revoke all permissions of ann here"),
     dialog("pages/people/NewUser", "/users", "Create a user"),
     dialog("pages/people/SetPassword", f"/users/{ANN}", "Set the password"),
+    dialog("pages/people/ChangeHome", f"/users/{ANN}", "Change the home group"),
     dialog("pages/people/ShownOnce", f"/users/{ANN}", "Set the password", press("Generate"), press("Set the password")),
     dialog("pages/people/RemoveUser", f"/users/{ANN}", "Remove"),
     dialog("pages/people/team/TeamDialog", "/groups", "Set up a team"),

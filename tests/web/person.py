@@ -48,7 +48,7 @@ class Person:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._request)
         for end in ("requestfinished", "requestfailed"):
-            page.on(end, self._ended)  # type: ignore[call-overload]
+            page.on(end, self._ended)
 
     def _console(self, message: ConsoleMessage) -> None:
         offline = "ERR_CONNECTION" in message.text or "ERR_INCOMPLETE" in message.text or "ERR_EMPTY" in message.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from threading import Thread
@@ -20,6 +21,7 @@ from tests.web.furnished import RUNS, TEAM, WEB
 from tests.web.openings import named
 from tests.web.person import Person
 from velocity.client import Client
+from velocity.config import PoolSetting
 from velocity.contract.machines import Attachment, DiskLimits, EmptyDrive, Nic
 
 pytestmark = pytest.mark.xdist_group("forms")  # they share a page
@@ -339,3 +341,48 @@ def test_a_team_has_a_pool_and_an_upload_says_what_holds_it_up(somebody: Person)
     expect(dialog.locator(".v-refusal").get_by_text("nothing.iso is empty: choose another file.")).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+
+
+@pytest.mark.holds("PAGE-334")
+def test_a_user_has_a_home_group_that_is_changed(host: Host, root: Person) -> None:
+    page = root.page
+    for name in ("team", "other"):
+        host.ok("group", "create", name)
+    root.go("/users")
+    named(page, "Create a user").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("carl")
+    dialog.get_by_label("Home group").select_option("team")
+    named(page, "Generate").click()
+    dialog.get_by_role("button", name="Create", exact=True).click()
+    dialog.get_by_role("button", name="Grant permissions").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("home group: team")).to_be_visible()
+    named(page, "Change the home group").click()
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(dialog).to_contain_text("Choose another group.")
+    dialog.get_by_label("Home group").select_option("other")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("home group: other")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-334")
+def test_copies_of_a_clone_go_to_another_pool(tmp_path: Path, person: NewPerson) -> None:
+    pools = [PoolSetting(mpid=one, name=name, path=tmp_path / name) for one, name in ((1, "default"), (2, "fast"))]
+    with hosting(tmp_path / "data", pools=pools) as host:
+        host.ok("media", "create", "disk", "--size", "1M", "--pool", "default")
+        host.ok("vm", "create", "web", "--memory", "64M", "--media", "disk:block")
+        one = person(host.url)
+        one.enter("root", "/vms/1")
+        page = one.page
+        named(page, "More that can be done with web").click()
+        named(page, "Clone…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Pool of the copies").select_option("fast")
+        dialog.get_by_role("button", name="Clone", exact=True).click()
+        expect(dialog).to_have_count(0)
+
+        def pools_of_media() -> set[int]:
+            return {one["mpid"] for one in json.loads(host.ok("media", "list", "--json"))["media"]}
+
+        one.until(lambda: pools_of_media() == {1, 2})

@@ -4,9 +4,11 @@ import { useState } from "react";
 import { call } from "@/api/call";
 import { useObjects } from "@/api/live";
 import { useAction } from "@/ui/actions";
+import { Choose } from "@/ui/Choose";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
+import { useGroupsWhere } from "@/ui/groups";
 import { nameProblem, passwordProblem } from "@/ui/problems";
-import { newUserLine } from "./commands";
+import { groupWord, newUserLine } from "./commands";
 import { PasswordField } from "./PasswordField";
 import { ShownOnce } from "./ShownOnce";
 
@@ -22,8 +24,12 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
   const act = useAction();
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
+  const homes = useGroupsWhere("user.create");
+  const [home, setHome] = useState("");
+  const at = homes.find((one) => String(one.gid) === home);
+  const body = { name, password, ...(at ? { gid: at.gid } : {}) };
   const [created, setCreated] = useState<number>();
-  const refusal = useRefusal(["name", "password"]);
+  const refusal = useRefusal(["name", "password", "gid"]);
   const wrong = useUserNameProblem(name);
   if (created !== undefined)
     return (
@@ -38,15 +44,15 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
       verb="Create"
       ready={name !== "" && !wrong && passwordProblem(password) === undefined}
       refusal={refusal.last}
-      cli={newUserLine(name)}
-      request={{ method: "put", path: "/u/user", body: { name, password: "…" } }}
+      cli={newUserLine(name, at && groupWord(at.path, at.gid))}
+      request={{ method: "put", path: "/u/user", body: { ...body, password: "…" } }}
       onSubmit={async () => {
         await act({
           pending: `Creating the user ${name}`,
           done: `The user ${name} is created`,
           do: () =>
             refusal.during(async () => {
-              setCreated((await call("put", "/u/user", { name, password })).uid);
+              setCreated((await call("put", "/u/user", body)).uid);
             }),
         });
         return false; // what was set is shown, or what was refused
@@ -76,6 +82,22 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
           setPassword(value);
         }}
       />
+      {homes.length > 1 && (
+        <FormGroup label="Home group" fieldId="user-home">
+          <Choose
+            id="user-home"
+            value={home}
+            onChange={setHome}
+            choices={[
+              { value: "", label: "Automatic: where you create users, or the root group" },
+              ...homes.map((one) => ({ value: String(one.gid), label: one.path })),
+            ]}
+          />
+          <Hint wrong={refusal.at("gid")}>
+            Whoever may remove users there may set the password of this user, and remove them.
+          </Hint>
+        </FormGroup>
+      )}
     </FormDialog>
   );
 }

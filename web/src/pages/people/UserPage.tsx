@@ -10,12 +10,13 @@ import type { UserInfo } from "@/api/schema";
 import { session } from "@/api/session";
 import { Icon } from "@/look/Icon";
 import { Failed } from "@/ui/Failed";
-import { useGroupPath } from "@/ui/groups";
+import { useGroupPath, useGroupsWhere } from "@/ui/groups";
 import { LinkButton } from "@/ui/LinkButton";
 import { Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { WhyButton } from "@/ui/WhyButton";
+import { ChangeHome } from "./ChangeHome";
 import { Held } from "./Held";
 import { canTakeAll } from "./Members";
 import { PermissionDialog, ROOT_USER } from "./PermissionDialog";
@@ -57,9 +58,10 @@ export function UserPage({ uid }: { uid: number }) {
 function Actions({ user }: { user: UserInfo }) {
   const may = useMay();
   const navigate = useNavigate();
-  const [wish, setWish] = useState<"password" | "remove">();
+  const [wish, setWish] = useState<"password" | "home" | "remove">();
   const { uid, memberships, home } = user;
   const me = uid === session.present?.uid;
+  const several = useGroupsWhere("user.remove").length > 1;
   const removes =
     home !== undefined && [home, ...memberships.map((one) => one.gid)].every((gid) => may("user.remove", gid));
   const dominates = memberships.every((one) => one.permissions.every((it) => may(short(it.name), one.gid)));
@@ -77,11 +79,17 @@ function Actions({ user }: { user: UserInfo }) {
           Set the password
         </Button>
       )}
+      {home !== undefined && may("user.remove", home) && several && (
+        <Button variant="secondary" icon={<Icon name="groups" />} onClick={() => setWish("home")}>
+          Change the home group
+        </Button>
+      )}
       {!me && uid !== ROOT_USER && removes && (
         <Button variant="secondary" isDanger icon={<Icon name="trash" />} onClick={() => setWish("remove")}>
           Remove
         </Button>
       )}
+      {wish === "home" && <ChangeHome user={user} onClose={close} />}
       {wish === "password" && <SetPassword whom={user} onClose={close} />}
       {wish === "remove" && (
         <RemoveUser whom={user} onDone={() => navigate("/users", { replace: true })} onClose={close} />

@@ -3,7 +3,7 @@
 import { Alert, Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
-import { type Medium, useMay, useObjects, type Vm } from "@/api/live";
+import { type Medium, useMay, useObjects, usePools, type Vm } from "@/api/live";
 import type { Attachment } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
@@ -33,6 +33,8 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const [left, setLeft] = useState<readonly string[]>([]);
   const [variables, setVariables] = useState(true);
   const [host, setHost] = useState("");
+  const [pool, setPool] = useState("");
+  const pools = usePools();
   const hosts = useHostChoices(vm.host !== undefined);
   const gid = chosen ?? (groups.some((one) => one.gid === vm.gid) ? vm.gid : (groups[0]?.gid ?? vm.gid));
   const taken = new Set(vms.filter((one) => one.gid === gid).map((one) => one.name));
@@ -41,7 +43,8 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const attached = info.data?.media ?? [];
   const medium = (mid: string) => media.find((one) => one.mid === mid);
   const copied = (one: Attachment) => isCopied(one, medium(one.mid));
-  const takes = variables || attached.some((one) => copied(one) && !left.includes(one.mid));
+  const copies = attached.some((one) => copied(one) && !left.includes(one.mid));
+  const takes = variables || copies;
   const runs = vm.state !== "STOPPED" && takes;
   const body = {
     vmid: vm.vmid,
@@ -50,11 +53,13 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     ...(left.length > 0 ? { leave: [...left] } : {}),
     ...(variables ? {} : { fresh_firmware: true }),
     ...(host ? { host: Number(host) } : {}),
+    ...(pool && copies ? { mpid: Number(pool) } : {}),
   };
   const options = [
     ...left.flatMap((mid) => ["--leave", idWord(mid)]),
     ...(variables ? [] : ["--fresh-firmware"]),
     ...(host ? ["--host", idWord(Number(host))] : []),
+    ...(pool && copies ? ["--pool", idWord(Number(pool))] : []),
     ...(gid === vm.gid ? [] : ["--to", groupOption(gid, path(gid))[1] ?? "/"]),
   ];
   const submit = () => {
@@ -120,7 +125,21 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
             onChange={setHost}
             choices={[{ value: "", label: `With ${vm.name}, if it can be` }, ...hosts]}
           />
-          <Hint wrong={refused.at("host") ?? refused.at("mpid")} />
+          <Hint wrong={refused.at("host")} />
+        </FormGroup>
+      )}
+      {(pools.length > 1 || refused.at("mpid")) && copies && (
+        <FormGroup label="Pool of the copies" fieldId="clone-pool">
+          <Choose
+            id="clone-pool"
+            value={pool}
+            onChange={setPool}
+            choices={[
+              { value: "", label: "That of each disk" },
+              ...pools.map((one) => ({ value: String(one.mpid), label: one.name })),
+            ]}
+          />
+          <Hint wrong={refused.at("mpid")} />
         </FormGroup>
       )}
       <FormGroup role="group" label="Include" fieldId="clone-takes">
