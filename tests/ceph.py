@@ -18,6 +18,8 @@ PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "rbd", "monmaptool", "qemu-storage-d
 PORT = 3300
 WAIT = 120.0
 """Seconds for what takes few, on however slow a host."""
+FULL, ROOM = ("0.0000001", "0.0000002", "0.0000003"), ("0.85", "0.9", "0.95")
+"""Of how much of it Ceph warns, moves nothing there any more, and takes nothing any more."""
 SETTINGS = """[global]
 fsid = {fsid}
 mon_host = v2:{address}:{port}
@@ -110,8 +112,9 @@ class Ceph:
             time.sleep(0.1)
 
     def user(self, name: str) -> None:
-        """One that may do in pool `vm` what Ceph's documents give to clients of RBD."""
-        words = ("auth", "get-or-create", f"client.{name}", "mon", "profile rbd", "osd", "profile rbd pool=vm")
+        """One that may do in pool `vm` what docs/placement.md gives to a server."""
+        mon = 'profile rbd, allow command "osd blocklist" with blocklistop=rm'
+        words = ("auth", "get-or-create", f"client.{name}", "mon", mon, "osd", "profile rbd pool=vm")
         (self.path / f"client.{name}.keyring").write_text(self.ceph(*words))
 
     def ceph(self, *words: str, given: str | None = None) -> str:
@@ -127,6 +130,25 @@ class Ceph:
 
     def thaw(self) -> None:
         self._daemons["osd"].send_signal(signal.SIGCONT)
+
+    def fill(self) -> None:
+        """It is full, by limits that are low."""
+        self._limit(FULL)
+        end = time.monotonic() + WAIT
+        while not any("full" in one["flags_names"].split(",") for one in self._pools()):
+            assert time.monotonic() < end, "the pool does not become full"
+            time.sleep(0.1)
+
+    def drain(self) -> None:
+        """It has room."""
+        self._limit(ROOM)
+
+    def _limit(self, ratios: Sequence[str]) -> None:
+        for name, ratio in zip(("nearfull", "backfillfull", "full"), ratios, strict=True):
+            self.ceph("osd", f"set-{name}-ratio", ratio)
+
+    def _pools(self) -> list[dict[str, str]]:
+        return list(json.loads(self.ceph("osd", "pool", "ls", "detail", "--format=json")))
 
     def stop(self) -> None:
         for one in reversed(self._daemons.values()):

@@ -17,6 +17,7 @@ from velocity.access.rules import NOTHING, Amount
 from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.hosts.addresses import urls
+from velocity.hosts.blocklists import Blocklists
 from velocity.hosts.certainty import Certainty
 from velocity.hosts.connector import Connector
 from velocity.hosts.copies import Copies
@@ -84,7 +85,14 @@ def membership(
         connector,
         copies=copies,
         lost=LostHosts(
-            store, roster, connector.trouble, attaching, agents, settings.fence_after, doubt=certainty.doubt
+            store,
+            roster,
+            connector.trouble,
+            attaching,
+            agents,
+            Blocklists(store, roster, attaching, clock),
+            settings.fence_after,
+            doubt=certainty.doubt,
         ),
         beside=[] if source is None else _sentinels(settings, lambda: database.term.mine, gives_way),
         join_oneself=join_oneself if settings.standby else None,

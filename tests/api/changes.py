@@ -16,12 +16,15 @@ from tests.api.test_transfers import begin
 from tests.api.test_trash import trid
 from tests.api.world import PASSWORD, World
 from tests.hosts import agent
+from tests.hosts.on_rbd import RBD, OnRbd, known
+from tests.hosts.test_lost import lost
 from tests.hosts.together import Other, note
 from velocity.contract.joining import NodeToken
 from velocity.contract.operation import Change, Operation
 from velocity.contract.registry import OPERATIONS
 from velocity.hypervisor.fake import FakeAgent
 from velocity.node import joining
+from velocity.storage.fake.pools import FakeShared
 
 CHANGES: dict[str, Operation[Any, Any]] = {one.name: one for one in OPERATIONS if issubclass(one.request, Change)}
 
@@ -583,6 +586,20 @@ async def fence_node(w: World) -> Case:
 @of("confirm_dead")
 async def confirm_dead(w: World) -> Case:
     return Case({"host": await joined_node(w, "b"), "name": "b"}, [("change", "host", "b")])
+
+
+@of("blocklist_node")
+async def blocklist_node(w: World) -> Case:
+    rados = FakeShared()
+    b, c = [OnRbd(await joined_node(w, name), name, rados) for name in ("b", "c")]
+    for one in (b, c):
+        await w.server.hosts.attach(one.attached())
+    mid = await w.medium("disk", mpid=RBD)
+    await known(w, c)
+    vmid = await w.vm("vm", host=b.host, media=[{"mid": mid, "mode": "BLOCK"}])
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    await lost(w, b)
+    return Case({"host": b.host, "name": "b"}, [("change", "host", "b"), ("kill", "vm", "vm")])
 
 
 async def with_host(w: World) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined, JoinNode, NodeInfo, SetNode
 from velocity.controller import membership, own_host
 from velocity.hosts.certainty import Certainty
-from velocity.hosts.port import FIRST_HOST, AttachedHost, Death, VmAtStake
+from velocity.hosts.port import FIRST_HOST, AttachedHost, Blocklisting, Death, VmAtStake, VmWrites
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.node import agent, joining
@@ -36,6 +37,33 @@ from velocity.store.database import Database
 URL = "http://127.0.0.1:1"
 
 
+class NoDisks:
+    """Keeps `velocity.hosts.port.KeptDisks`, of hosts without VMs."""
+
+    def __init__(self) -> None:
+        self.clients: dict[HostId, dict[int, tuple[str, ...]]] = {}
+        self.blocklisted: dict[HostId, Blocklisting] = {}
+        self.pools = connect(FakeHost()).pools
+
+    def writes(self, host: HostId) -> list[VmWrites]:
+        return []
+
+    async def blocklist(self, host: HostId, blocklisting: Blocklisting) -> None:
+        self.blocklisted[host] = blocklisting
+
+    async def confirm_some(self, host: HostId, machines: Collection[UUID], by: str) -> None:
+        return None
+
+    def answers(self, host: HostId) -> bool:
+        return True
+
+    async def give_up(self, host: HostId, mpid: int) -> None:
+        return None
+
+    async def unblocked(self, host: HostId) -> None:
+        del self.blocklisted[host]
+
+
 class NotedHosts:
     """Keeps `velocity.hosts.port.Attaching`, and only notes who is there."""
 
@@ -46,6 +74,7 @@ class NotedHosts:
         self.ahead: dict[HostId, int] = {}
         self.deaths: dict[HostId, Death] = {}
         self.expected: dict[HostId, str] = {}
+        self.disks = NoDisks()
 
     async def attach(self, one: AttachedHost) -> None:
         self.there[one.host] = one

@@ -9,8 +9,10 @@ import pytest
 
 from tests.host import hosting
 from tests.hosts import agent
+from tests.hosts.on_rbd import ADDRESSES, OnRbd
 from tests.hosts.together import Other, attaching
 from tests.patience import at_last
+from velocity.storage.fake.pools import FakeShared
 
 
 @pytest.fixture
@@ -71,3 +73,27 @@ def test_a_fence_agent_is_set_shown_tested_used_and_forgotten(tmp_path: Path, b:
         gone = host.run("node", "fence", "b", "--test")
         assert gone.exit_code == 1
         assert "no fence agent is set for b: `velocity node fence b --agent" in str(gone.exception)
+
+
+@pytest.mark.holds("MANY-300")
+def test_a_host_is_kept_from_its_disks_when_that_is_asked_for_twice(tmp_path: Path) -> None:
+    rados = FakeShared()
+    b, c = OnRbd(2, "b", rados), OnRbd(3, "c", rados)
+    with hosting(tmp_path / "data", attach=attaching(b, c)) as host:
+        host.ok("media", "create", "disk", "--size", "1M", "--pool", "ceph")
+        host.ok("vm", "create", "web", "--memory", "64M", "--host", "b", "--media", "disk")
+        host.ok("vm", "start", "web")
+        at_last(lambda: "rbd_addresses" in host.ok("node", "show", "b", "--json"))
+        host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
+        at_last(lambda: b.host in host.app.hosts.silent)
+        assert "velocity node fence b --blocklist" in host.run("node", "show", "b").stderr
+        kept = host.run("node", "fence", "b", "--blocklist", typed="y\nc\n")
+        assert kept.exit_code == 1, kept.output
+        assert "these VMs write to RBD alone: web" in kept.stderr
+        assert rados.blocked == set()
+        said = host.run("node", "fence", "b", "--blocklist", typed="y\nb\n")
+        assert said.exit_code == 0, said.output
+        assert "b is kept from its disks on RBD" in said.stderr
+        assert f"by root ({ADDRESSES[2]})" in host.ok("node", "show", "b")
+        host.ok("vm", "start", "web")
+        assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["id"] == 3

@@ -18,9 +18,10 @@ from tests.ceph import Ceph
 from tests.one_loop import anyio_backend as anyio_backend
 from tests.one_loop import one_loop as one_loop
 from tests.ports.storages import DEADLINE, until
+from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.places import file_name
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
-from velocity.storage.port import Belongs, MediaRef, PoolState, Space
+from velocity.storage.port import ONLINE, Belongs, MediaRef, PoolState, Space
 from velocity.storage.rbd import usable
 from velocity.storage.rbd.fullness import RbdFullness
 from velocity.storage.rbd.places import rbd_places
@@ -36,7 +37,7 @@ class Counted(RadosPool):
     told: str = ""
 
     def ceph(self, *words: str) -> str:
-        return self.told
+        return self.told if words[0] == "df" else "[]"
 
 
 @pytest.mark.holds("MANY-201")
@@ -172,3 +173,74 @@ async def test_doctor_tries_it_and_names_what_is_lacking(cluster: Ceph, pool: Po
     keyring = cluster.path / "client.reader.keyring"
     keyring.write_text(cluster.ceph("auth", "get", "client.reader"))
     assert "profile rbd" in usable.lacks(RadosPool(cluster.conf, "reader", "vm", pool.rados.namespace))
+
+
+@pytest.mark.hosts
+@pytest.mark.holds("MANY-303")
+async def test_a_blocklist_tells_who_has_an_image_open_all_the_same(pool: Pool) -> None:
+    """By the key of `profile rbd`, which may add to it and not remove."""
+    storage, _ = await pool.open("a")
+    mark = await storage.pools.mark(2, "", deadline=DEADLINE)
+    assert mark.clients == ("127.0.0.1",)
+    used, unused = MediaRef(2, uuid4(), "raw"), MediaRef(2, uuid4(), "raw")
+    for one in (used, unused):
+        await storage.blobs.create(one, 1 << 20, deadline=DEADLINE)
+        await storage.trash.settle(one, Belongs.KEPT, deadline=DEADLINE)
+    descriptor = await asyncio.to_thread(storage.files.open, used, readonly=False)
+    try:
+        left = await storage.pools.blocklist(2, ("192.0.2.99",), (used, unused), deadline=DEADLINE)
+        assert left == ("127.0.0.1", "")
+        os.pwrite(descriptor, b"others are as before", 0)
+        os.fsync(descriptor)
+        await storage.pools.give_up(2, deadline=DEADLINE)
+        assert len(daemons(pool.path / "a")) == 1, "a machine that has not ended has it"
+    finally:
+        os.close(descriptor)
+    await storage.pools.give_up(2, deadline=DEADLINE)
+    assert daemons(pool.path / "a") == []
+    await storage.pools.unblock(2, ("192.0.2.99",), deadline=DEADLINE)
+    assert "192.0.2.99" not in pool.rados.ceph("osd", "blocklist", "ls")
+
+
+@pytest.mark.hosts
+@pytest.mark.holds("MANY-305")
+async def test_a_full_pool_is_told_and_what_would_wait_there_is_refused(cluster: Ceph, pool: Pool) -> None:
+    """What a machine writes waits, and goes on when there is room."""
+    storage, _ = await pool.open("a")
+    one, other, late = (MediaRef(2, uuid4(), "raw") for _ in range(3))
+    for ref in (one, other):
+        await storage.blobs.create(ref, 1 << 20, deadline=DEADLINE)
+        await storage.trash.settle(ref, Belongs.KEPT, deadline=DEADLINE)
+    descriptor = await asyncio.to_thread(storage.files.open, one, readonly=False)
+    try:
+        os.pwrite(descriptor, b"before", 0)
+        os.fsync(descriptor)
+        cluster.fill()
+        try:
+
+            async def full() -> bool:
+                now = await storage.pools.state(2, deadline=DEADLINE)
+                return now is not None and now.state == "full"
+
+            await until(full)
+            with pytest.raises(Refused) as raised:
+                await storage.blobs.create(late, 1 << 20, deadline=DEADLINE)
+            assert raised.value.problem is Problem.POOL_QUOTA
+            with pytest.raises(Refused):
+                await storage.blobs.grow(other, 2 << 20, deadline=DEADLINE)
+            with pytest.raises(Refused):
+                await asyncio.to_thread(storage.files.open, other, readonly=False)
+            assert os.pread(descriptor, 6, 0) == b"before"
+            writing = asyncio.create_task(asyncio.to_thread(os.pwrite, descriptor, b"behind", 4096))
+        finally:
+            cluster.drain()
+        assert await writing == 6
+        await asyncio.to_thread(os.fsync, descriptor)
+    finally:
+        os.close(descriptor)
+
+    async def online() -> bool:
+        return await storage.pools.state(2, deadline=DEADLINE) == ONLINE
+
+    await until(online)
+    await storage.blobs.create(late, 1 << 20, deadline=DEADLINE)

@@ -156,7 +156,8 @@ def fencing(settings: Settings, hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
             text = (
                 f"the host {one.name} has no fence agent: when it is lost, its VMs wait until somebody says that it is "
             )
-            yield Finding("fencing", "limited", f"{text}off (`velocity node fence` sets one)")
+            but = "" if one.rbd_addresses is UNSET else "; those that write to RBD alone are freed by their cluster"
+            yield Finding("fencing", "limited", f"{text}off (`velocity node fence` sets one){but}")
             continue
         try:
             agents.find(one.fence.agent)

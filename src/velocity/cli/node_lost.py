@@ -14,7 +14,7 @@ from velocity.cli.output import answerable, as_json, confirm, done, planning, sh
 from velocity.cli.plan import changing
 from velocity.cli.words import clean, program
 from velocity.client import Client
-from velocity.contract.lost_hosts import CONFIRM, FENCE, ConfirmDead, FenceNode
+from velocity.contract.lost_hosts import BLOCKLIST, CONFIRM, FENCE, BlocklistNode, ConfirmDead, FenceNode
 from velocity.contract.nodes import NodeInfo
 
 NAMED = 20
@@ -42,9 +42,9 @@ def confirm_dead(host: int, yes: bool) -> None:
     _done(after, f"{clean(now.name)} is confirmed dead; its VMs can be started elsewhere, if their media are there")
 
 
-def _tell(vms: list[str], now: NodeInfo) -> None:
+def _tell(vms: list[str], now: NodeInfo, which: str = "these VMs ran on it", none: str = "no VM ran on it") -> None:
     named = ", ".join(clean(one) for one in vms[:NAMED]) + (f" and {len(vms) - NAMED} more" if len(vms) > NAMED else "")
-    ran = f"these VMs ran on it: {named}" if vms else "no VM ran on it"
+    ran = f"{which}: {named}" if vms else none
     click.echo(f"when {clean(now.name)} was heard last, {ran}", err=True)
 
 
@@ -69,18 +69,26 @@ def _type_name(now: NodeInfo) -> None:
 @click.option("--test", is_flag=True, help="Ask the agent whether the machine is on.")
 @click.option("--remove", is_flag=True, help="Forget the agent and its options.")
 @click.option("--now", is_flag=True, help="Power the machine off; its VMs can then be started elsewhere.")
+@click.option("--blocklist", is_flag=True, help="Block it from its disks on RBD; VMs without others are freed.")
 @YES
 @changing
 def fence(
-    host: int, agent: str | None, options: tuple[str, ...], test: bool, remove: bool, now: bool, yes: bool
+    host: int,
+    agent: str | None,
+    options: tuple[str, ...],
+    test: bool,
+    remove: bool,
+    now: bool,
+    blocklist: bool,
+    yes: bool,
 ) -> None:
-    """Show, set, test or use the way to power HOST off when it is lost.
+    """Show, set, test or use the way to fence HOST when it is lost.
 
-    A host with an agent and VMs with --ha restart is powered off automatically when it is silent for `fence_after`
-    seconds.
+    A host that has VMs with --ha restart is fenced automatically when it is silent for `fence_after` seconds: by its
+    agent, or, without one, by the blocklist of the Ceph cluster, if such a VM has all its disks on RBD.
     """
-    if sum((agent is not None, test, remove, now)) > 1:
-        raise click.UsageError("--agent, --test, --remove and --now are given one at a time")
+    if sum((agent is not None, test, remove, now, blocklist)) > 1:
+        raise click.UsageError("--agent, --test, --remove, --now and --blocklist are given one at a time")
     if options and agent is None:
         raise click.UsageError("--option goes with --agent")
     client = connection.connect()
@@ -94,6 +102,8 @@ def fence(
         done("its fence agent is forgotten")
     elif now:
         _power_off(client, host, yes=yes)
+    elif blocklist:
+        _keep_off(client, host, yes=yes)
     else:
         _show(client.show_node(host=host))
 
@@ -130,6 +140,24 @@ def _power_off(client: Client, host: int, *, yes: bool) -> None:
         _type_name(now)
     after = client.fence_node(host=host, name=now.name)
     _done(after, f"{clean(now.name)} is off and confirmed dead; its VMs can be started elsewhere")
+
+
+def _keep_off(client: Client, host: int, *, yes: bool) -> None:
+    now = client.show_node(host=host)
+    if not yes and not planning():
+        stakes = client.plan(BLOCKLIST, BlocklistNode(host=host, name=now.name))
+        _tell(
+            [one.name for one in stakes.steps if one.kind == "vm"],
+            now,
+            "these VMs write to RBD alone",
+            "no VM writes to RBD alone",
+        )
+        confirm(f"Keep {clean(now.name)} from all its disks on RBD, until it answers again?")
+        _type_name(now)
+    after = client.blocklist_node(host=host, name=now.name)
+    _done(
+        after, f"{clean(now.name)} is kept from its disks on RBD; VMs that write to no others can be started elsewhere"
+    )
 
 
 def _done(after: NodeInfo, words: str) -> None:

@@ -70,6 +70,7 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
             if isinstance(now.dead, UnsetType)
             else f"since {_time(now.dead.at)}, by {now.dead.by}: its VMs can start elsewhere",
         ),
+        ("blocklisted", _blocklisted(now)),
         ("fence", UNSET if isinstance(now.fence, UnsetType) else now.fence.agent),
         ("duty", now.duty),
         ("labels", ", ".join(f"{key}={value}" for key, value in now.labels.items()) or "none"),
@@ -88,6 +89,15 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
         ("copy", _copy(now)),
         ("certificate", UNSET if isinstance(now.certificate_expires, UnsetType) else _until(now.certificate_expires)),
     ]
+
+
+def _blocklisted(now: NodeInfo) -> object:
+    """Since when it is kept from its disks on RBD, and why it is still."""
+    listed = now.blocklisted
+    if isinstance(listed, UnsetType):
+        return UNSET
+    why = "" if listed.message is UNSET else f"; {listed.message}"
+    return f"on RBD since {_time(listed.at)}, by {listed.by} ({', '.join(listed.addresses)}){why}"
 
 
 def _copy(now: NodeInfo) -> object:

@@ -1,4 +1,4 @@
-"""Routes 60 and 61: fencing a host, and confirming that a lost one is dead."""
+"""Routes 48, 60 and 61: fencing a host, and confirming that a lost one is dead."""
 
 from __future__ import annotations
 
@@ -55,6 +55,11 @@ class FencePower(Wire, frozen=True):
 
 
 class FenceNode(Change, frozen=True):
+    host: Host
+    name: TypedName
+
+
+class BlocklistNode(Change, frozen=True):
     host: Host
     name: TypedName
 
@@ -157,4 +162,25 @@ CONFIRM = Operation(
     ours=True,
 )
 
-OPERATIONS = (SET, REMOVE, TEST, FENCE, CONFIRM)
+BLOCKLIST = Operation(
+    name="blocklist_node",
+    summary="Keep a host that does not answer from its disks on RBD: VMs that write to no others can start elsewhere",
+    method=Method.PUT,
+    path="/h/node/blocklist",
+    route=48,
+    request=BlocklistNode,
+    response=NodeInfo,
+    needs=Holds(Permission.NODE_MANAGE, On.ROOT),
+    failures=(
+        Failure(48200, 403, Problem.NO_PERMISSION, NEEDS),
+        Failure(48210, 404, Problem.HOST_NOT_FOUND, "no such host"),
+        Failure(48220, 409, Problem.NODE_ANSWERS, "the host answers, and so is not lost"),
+        Failure(48221, 406, Problem.NODE_OWN, "it is the server's own host"),
+        Failure(48222, 406, Problem.NODE_NAME_OTHER, "the host has another name"),
+        Failure(48223, 406, Problem.NO_BLOCKLIST, "it has no pool on RBD, or its address there is not known or shared"),
+        Failure(48230, 500, Problem.NOT_FENCED, "no cluster has done it; the message has its words"),
+    ),
+    ours=True,
+)
+
+OPERATIONS = (SET, REMOVE, TEST, FENCE, CONFIRM, BLOCKLIST)

@@ -78,6 +78,15 @@ class NodeDeath(Wire, frozen=True):
     by: Annotated[str, Meta(description="the person who confirmed it, or the fence agent that powered it off")]
 
 
+class NodeBlocklist(Wire, frozen=True):
+    """That the clusters of its pools on RBD take nothing from it."""
+
+    at: UnixTime
+    by: Annotated[str, Meta(description="who asked for it, or the server by itself")]
+    addresses: list[str]
+    message: Annotated[str, Meta(description="why that has not ended yet, though it answers again")] | UnsetType = UNSET
+
+
 class NodeInfo(Wire, frozen=True):
     """A host, in its last known state if it does not answer."""
 
@@ -119,6 +128,17 @@ class NodeInfo(Wire, frozen=True):
         Annotated[UnixTime, Meta(description="it is renewed when a third of its time is left")] | UnsetType
     ) = UNSET
     dead: NodeDeath | UnsetType = UNSET
+    blocklisted: (
+        Annotated[NodeBlocklist, Meta(description="it is kept from its disks on RBD, until it answers again")]
+        | UnsetType
+    ) = UNSET
+    rbd_addresses: (
+        Annotated[
+            list[str],
+            Meta(description="by which clusters of its pools on RBD know it, so that it can be kept from them"),
+        ]
+        | UnsetType
+    ) = UNSET
     fence: Annotated[NodeFence, Meta(description="absent: no fence agent is set")] | UnsetType = UNSET
     clock_ahead: ClockAhead | UnsetType = UNSET
     version: Annotated[str, Meta(description="of Velocity there; absent: never heard")] | UnsetType = UNSET

@@ -113,6 +113,7 @@ class Problem(enum.Enum):
     FENCE_OPTION = "fence option"
     NO_FENCE = "no fence agent"
     NOT_FENCED = "not fenced"
+    NO_BLOCKLIST = "no blocklist"
     TOKEN_REFUSED = "token refused"  # noqa: S105 - a problem
     TOO_MANY_TOKENS = "too many tokens"
     NOT_A_CERTIFICATE_REQUEST = "not a certificate request"

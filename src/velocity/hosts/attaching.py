@@ -7,21 +7,16 @@ from collections.abc import Mapping, MutableMapping
 
 from velocity.access.rules import ROOT_GROUP
 from velocity.changes import Changes
-from velocity.contract.machines import State
+from velocity.hosts.attached_disks import AttachedDisks, restarts
 from velocity.hosts.port import Death, VmAtStake
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import AttachedHost, AttachedHosts
 from velocity.hypervisor.port import Fact, HostId
 from velocity.machines import where
-from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.media.rules import Pool
 from velocity.media.states import PoolStates
 from velocity.storage.port import Storage
-
-
-def _restarts(keeper: Keeper) -> bool:
-    return keeper.machine.spec.ha == "restart" and keeper.progress.requested is State.RUNNING
 
 
 class AttachedAreas:
@@ -49,6 +44,7 @@ class AttachedAreas:
         self._states = states
         self._fleet = fleet
         self._changes = changes
+        self.disks = AttachedDisks(hosts, storage.pools, fleet)
         self._attaching = asyncio.Lock()
 
     async def attach(self, one: AttachedHost) -> None:
@@ -92,7 +88,7 @@ class AttachedAreas:
         runs = [] if watched is None else [one for one in watched.keepers.values() if one.lives]
         runs += [one for one in self._fleet.all() if one.passage.awaits(host) and one.observed is Fact.HANDED]
         return [
-            VmAtStake(one.machine.vmid, one.machine.name, one.gid, _restarts(one))
+            VmAtStake(one.machine.vmid, one.machine.name, one.gid, restarts(one))
             for one in sorted(runs, key=lambda one: one.machine.vmid)
         ]
 

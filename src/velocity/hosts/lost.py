@@ -1,6 +1,7 @@
 """The use cases of lost hosts: fencing, and confirming that one is dead.
 
-Silence proves nothing. What does is a fence agent that has powered the machine off, or a person.
+Silence proves nothing. What does is a fence agent that has powered the machine off, or a person; and for VMs whose
+disks are all on RBD, that its cluster takes nothing from that host any more.
 """
 
 from __future__ import annotations
@@ -9,44 +10,36 @@ import asyncio
 import contextlib
 import logging
 import shlex
-import time
 from collections.abc import Callable
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import UNSET
 
 from velocity import plan
 from velocity.contract import lost_hosts, nodes
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts import fence_options
+from velocity.hosts.blocklists import Blocklists
 from velocity.hosts.fencing import FenceAgents, NotFenced
 from velocity.hosts.members import Fence, Member, MemberStore
 from velocity.hosts.port import Attaching
 from velocity.hosts.roster import Roster
+from velocity.hosts.silence import Failures, Silence
 from velocity.hypervisor.port import HostId
 
 log = logging.getLogger(__name__)
 
 EVERY = 1.0
 """Seconds between two looks at hosts that are to be fenced by themselves."""
-AGAIN = (30.0, 60.0, 120.0, 300.0)
-"""Seconds until that is tried again where it has failed; then the last."""
-
-
-@dataclass
-class _Failed:
-    """That a host could not be fenced: why, how often, and when it is tried again (monotonic)."""
-
-    words: str
-    tries: int
-    again: float
 
 
 class LostHosts:
     """What is done about them.
 
-    `trouble` says why a host does not answer (empty: it does). One that has a fence agent, and VMs that are to be
-    restarted elsewhere, is fenced by itself when it was silent for `after` seconds; 0: never, nor while there is a
-    `doubt` whether this server leads.
+    `trouble` says why a host does not answer (empty: it does). One that has VMs which are to be restarted elsewhere is
+    fenced by itself when it was silent for `after` seconds: by its agent, or without one, or where that fails, by
+    `blocklists`. 0: never, nor while there is a `doubt` whether this server leads.
     """
 
     def __init__(
@@ -56,6 +49,7 @@ class LostHosts:
         trouble: Callable[[HostId], str],
         attaching: Attaching,
         agents: FenceAgents,
+        blocklists: Blocklists,
         after: int,
         doubt: Callable[[], str] = str,
     ) -> None:
@@ -65,18 +59,18 @@ class LostHosts:
         self._trouble = trouble
         self._attaching = attaching
         self.agents = agents
+        self.blocklists = blocklists
         self._after = after
-        self._failed: dict[HostId, _Failed] = {}
+        self._failed = Failures()
         self._fencing: set[HostId] = set()
-        self._silent: dict[HostId, tuple[int, float]] = {}
-        """Since when hosts are silent: as is told of them, and since it was first looked at (monotonic)."""
+        self._silence = Silence(roster, attaching)
         self._watching: asyncio.Task[None] | None = None
         self.looks = 0
         """How often it was looked after hosts that are to be fenced."""
 
     def open(self) -> None:
-        """Look after those that are to be fenced by themselves, if there are any."""
-        if self._watching is None and self._after and any(one.fence for one in self._roster):
+        """Look after hosts that are lost or back, if there are others than our own."""
+        if self._watching is None and any(not one.own for one in self._roster):
             self._watching = asyncio.get_running_loop().create_task(self._watch(), context=Context())
 
     async def close(self) -> None:
@@ -99,6 +93,12 @@ class LostHosts:
         if member.fence is not None:
             options, secrets = fence_options.shown(member.fence.options)
             told["fence"] = nodes.NodeFence(agent=member.fence.agent, options=options, secrets=secrets)
+        if (listed := self.blocklists.of(member.host)) is not None:
+            addresses = sorted({address for every in listed.addresses.values() for address in every})
+            message = self.blocklists.why_not_lifted(member.host) or UNSET
+            told["blocklisted"] = nodes.NodeBlocklist(at=listed.at, by=listed.by, addresses=addresses, message=message)
+        if member.clients and not member.own:
+            told["rbd_addresses"] = sorted({address for every in member.clients.values() for address in every})
         death = self._attaching.deaths.get(member.host)
         if death is not None:
             told["dead"] = nodes.NodeDeath(at=death.at, by=death.by)
@@ -113,13 +113,16 @@ class LostHosts:
             "nothing proves that its VMs have ended, so none is started elsewhere: once it is off, `velocity node "
             f"confirm-dead {name}` says so"
         )
+        if member.host in self._fencing:
+            return "it is being fenced"
+        if self.blocklists.of(member.host) is not None:
+            words = f"it is kept from disks on RBD, so VMs without others can start elsewhere; of the rest {words}"
+        elif member.clients:
+            words += f", or `velocity node fence {name} --blocklist` keeps it from disks on RBD"
+        if failed := self._failed.words(member.host) or self.blocklists.failed.words(member.host):
+            return f"it could not be fenced: {failed}; {words}"
         if member.fence is None:
             return words
-        failed = self._failed.get(member.host)
-        if failed is not None:
-            return f"it could not be fenced: {failed.words}; {words}"
-        if member.host in self._fencing:
-            return f"{member.fence.agent} is powering it off"
         return f"{words}, and `velocity node fence {name} --now` powers it off"
 
     # What is asked
@@ -135,6 +138,22 @@ class LostHosts:
             words = f"{member.name} answers, and so is not lost: drain it, or stop its VMs"
             raise Refused(Problem.NODE_ANSWERS, words, field="host")
         await self._declare(member, by)
+
+    async def blocklist(self, asked: lost_hosts.BlocklistNode, by: str) -> None:
+        """Keep it from its disks on RBD: its VMs that have no others are free. Raises `Refused`."""
+        member = self._named(asked.host, asked.name)
+        if member.own:
+            raise Refused(Problem.NODE_OWN, "that is the server's own host, and so it is not lost", field="host")
+        if not self._trouble(member.host):
+            words = f"{member.name} answers, and so is not lost: drain it, or stop its VMs"
+            raise Refused(Problem.NODE_ANSWERS, words, field="host")
+        self.blocklists.check(member)
+        plan.step("change", "host", member.name, id=member.host, changes={"blocklisted": None})
+        for one in self.blocklists.could(member):
+            if one.runs:
+                plan.step("kill", "vm", one.name, id=one.vmid, gid=one.gid)
+        plan.stop_here()
+        await self._keep_off(member, by)
 
     async def fence(self, asked: lost_hosts.FenceNode) -> None:
         """Power it off, whether it answers or not; it is dead once that is proven. Raises `Refused`."""
@@ -175,7 +194,7 @@ class LostHosts:
     async def _keep(self, member: Member, fence: Fence | None) -> None:
         plan.step("change", "host", member.name, id=member.host, changes={"fence": None})
         await self._store.keep_fence(replace(member, fence=fence))
-        self._failed.pop(member.host, None)
+        self._failed.forget(member.host)
         self._roster.change(member.host, fence=fence)
 
     def _named(self, host: int, name: str) -> Member:
@@ -196,7 +215,7 @@ class LostHosts:
     async def _declare(self, member: Member, by: str) -> None:
         self._plan(member)
         await self._attaching.confirm_dead(member.host, by)
-        self._failed.pop(member.host, None)
+        self._failed.forget(member.host)
         self._roster.change(member.host)
 
     async def _power_off(self, member: Member, fence: Fence) -> None:
@@ -211,63 +230,68 @@ class LostHosts:
             if self._roster.find(member.host) is not None:
                 self._roster.change(member.host)
 
+    async def _keep_off(self, member: Member, by: str) -> None:
+        """Raises `Refused`."""
+        self._fencing.add(member.host)
+        self._roster.tell(member.host)
+        try:
+            await self.blocklists.add(member, by)
+        finally:
+            self._fencing.discard(member.host)
+            self._roster.tell(member.host)
+
     # By itself
 
     async def _watch(self) -> None:
         while True:
+            try:
+                await self.blocklists.note_clients()
+                await self.blocklists.lift()
+            except Exception:  # a fault of ours keeps no host from being fenced
+                log.exception("blocklists could not be looked after")
             for member in list(self._roster):
-                if self._is_due(member):
-                    try:
-                        await self._fence_by_itself(member)
-                    except Exception:  # a fault of ours keeps no other host from being fenced
-                        log.exception("%s could not be fenced", member.name)
+                try:
+                    await self._fence_if_due(member)
+                except Exception:  # as above
+                    log.exception("%s could not be fenced", member.name)
             self.looks += 1
             await asyncio.sleep(EVERY)
 
-    def _is_due(self, member: Member) -> bool:
-        if member.own or member.fence is None or member.host in self._attaching.deaths:
-            return False
-        if self._silent_for(member.host) < self._after or member.host in self._fencing:
-            return False
-        if self._is_alone() or self._doubt():
-            return False
-        failed = self._failed.get(member.host)
-        if failed is not None and time.monotonic() < failed.again:
-            return False
-        return any(one.restarts for one in self._attaching.at_stake(member.host))
+    async def _fence_if_due(self, member: Member) -> None:
+        if member.own or not self._after or member.host in self._attaching.deaths or member.host in self._fencing:
+            return
+        if self._silence.seconds(member.host) < self._after or self._silence.is_ours() or self._doubt():
+            return
+        if not any(one.restarts for one in self._attaching.at_stake(member.host)):
+            return
+        if member.fence is not None and not self._failed.waits(member.host):
+            await self._fence_by_itself(member, member.fence)
+        elif not self.blocklists.failed.waits(member.host) and self.blocklists.frees(member):
+            await self._keep_off_by_itself(member)
 
-    def _silent_for(self, host: HostId) -> float:
-        """Seconds, as far as it was looked at: whatever becomes of the time of day."""
-        since = self._attaching.silent.get(host)
-        if since is None:
-            self._silent.pop(host, None)
-            return -1.0
-        now = time.monotonic()
-        if self._silent.get(host, (None, now))[0] != since:  # it was heard meanwhile
-            self._silent[host] = (since, now)
-        return now - self._silent[host][1]
-
-    def _is_alone(self) -> bool:
-        """Whether most hosts are silent, so that it is rather this server that nobody hears."""
-        others = [one.host for one in self._roster if not one.own and one.host not in self._attaching.deaths]
-        silent = [host for host in others if host in self._attaching.silent]
-        return len(silent) > 1 and 2 * len(silent) > len(others)
-
-    async def _fence_by_itself(self, member: Member) -> None:
-        assert member.fence is not None, "it is due"
-        log.warning("%s does not answer: %s powers it off", member.name, member.fence.agent)
+    async def _fence_by_itself(self, member: Member, fence: Fence) -> None:
+        log.warning("%s does not answer: %s powers it off", member.name, fence.agent)
         try:
-            await self._power_off(member, member.fence)
+            await self._power_off(member, fence)
         except (NotFenced, Refused) as error:
-            before = self._failed.get(member.host)
-            tries = 0 if before is None else before.tries
-            again = time.monotonic() + AGAIN[min(tries, len(AGAIN) - 1)]
-            self._failed[member.host] = _Failed(str(error), tries + 1, again)
-            log.error("%s could not be fenced: %s", member.name, error)
-            with contextlib.suppress(Refused):  # it may have been removed meanwhile
-                self._roster.change(member.host)
+            self._note(self._failed, member, error)
         else:
             self._attaching.noted("fence_node", member.host)
+
+    async def _keep_off_by_itself(self, member: Member) -> None:
+        log.warning("%s does not answer: it is kept from its disks on RBD", member.name)
+        try:
+            await self._keep_off(member, "this server")
+        except Refused as error:
+            self._note(self.blocklists.failed, member, error)
+        else:
+            self._attaching.noted("blocklist_node", member.host)
+
+    def _note(self, failures: Failures, member: Member, error: NotFenced | Refused) -> None:
+        failures.note(member.host, str(error))
+        log.error("%s could not be fenced: %s", member.name, error)
+        with contextlib.suppress(Refused):  # it may have been removed meanwhile
+            self._roster.change(member.host)
 
 
 def _fence_of(member: Member) -> Fence:

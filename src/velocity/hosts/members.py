@@ -123,6 +123,7 @@ class Member:
 
     `serial` is that of its certificate, in hexadecimal digits; `renewing` that of a new one which it may have already.
     `mpid` is the number of its pool where its settings declare none. `heard`: when it was heard last, when it was lost.
+    `clients`: by which addresses pools with a blocklist have known it, the last first.
     """
 
     host: HostId
@@ -140,6 +141,7 @@ class Member:
     own: bool = False
     keeps_copy: bool = False
     fence: Fence | None = None
+    clients: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def called(self) -> str:
@@ -215,6 +217,9 @@ class MemberStore(Protocol):
 
     async def keep_fence(self, member: Member) -> None:
         """How it is fenced, and nothing else of it."""
+
+    async def note_clients(self, member: Member) -> None:
+        """The addresses by which pools know it, and nothing else of it. No change of a request."""
 
     async def note(self, member: Member) -> None:
         """What is learnt of it: when it was heard, what it told, its certificate. No change of a request."""

@@ -231,6 +231,7 @@ class Membership:
             self._tokens[token.name] = used
             self._roster.put(member)
         await self._connections.follow(member, authority)
+        self.lost.open()
         answer = nodes.Joined(
             host=member.host,
             name=member.name,

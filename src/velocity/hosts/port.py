@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from velocity.hypervisor.attached import FIRST_HOST as FIRST_HOST
 from velocity.hypervisor.attached import AttachedHost as AttachedHost
 from velocity.hypervisor.attached import Duty as Duty
 from velocity.hypervisor.pool_hosts import OfferedPool as OfferedPool
 from velocity.hypervisor.port import HostId
+from velocity.machines.evacuated import Blocklisting as Blocklisting
 from velocity.machines.evacuated import Death as Death
+from velocity.storage.port import MediaRef, Pools
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,57 @@ class VmAtStake:
     name: str
     gid: int
     restarts: bool
+
+
+@dataclass(frozen=True)
+class VmWrites:
+    """A VM of a host, and the objects that it may write to. `obstacle`: why these may not be all; empty: they are.
+
+    `runs`: it is believed to; `restarts`: it is to be restarted elsewhere, then, when the host is lost.
+    """
+
+    machine: UUID
+    name: str
+    vmid: int
+    gid: int
+    runs: bool
+    restarts: bool
+    objects: tuple[MediaRef, ...]
+    obstacle: str
+
+
+class KeptDisks(Protocol):
+    """What VMs of hosts may write to, and which hosts are kept from it by the blocklists of storage."""
+
+    @property
+    def pools(self) -> Pools:
+        """Those of all hosts: each is asked by way of a host that has it and answers."""
+
+    @property
+    def clients(self) -> Mapping[HostId, Mapping[int, tuple[str, ...]]]:
+        """By which addresses pools that have a blocklist know each host, as it has said last."""
+
+    @property
+    def blocklisted(self) -> Mapping[HostId, Blocklisting]:
+        """The hosts whose clients are on blocklists of storage, or are about to be."""
+
+    def writes(self, host: HostId) -> Sequence[VmWrites]:
+        """Its VMs that are not free to be elsewhere, running or not."""
+
+    async def blocklist(self, host: HostId, blocklisting: Blocklisting) -> None:
+        """Note that its clients are about to be on them. Raises `Refused`, and then nothing has changed."""
+
+    async def confirm_some(self, host: HostId, machines: Collection[UUID], by: str) -> None:
+        """It is proven that these can write to none of their disks any more. Raises `Refused`, as above."""
+
+    def answers(self, host: HostId) -> bool:
+        """And nothing of what is over there runs there any more."""
+
+    async def give_up(self, host: HostId, mpid: int) -> None:
+        """See `velocity.storage.port.Pools.give_up`, of that host."""
+
+    async def unblocked(self, host: HostId) -> None:
+        """Its clients are on no blocklist any more. Raises `Refused`, and then they are taken to be."""
 
 
 class Attaching(Protocol):
@@ -53,6 +107,10 @@ class Attaching(Protocol):
 
     async def confirm_dead(self, host: HostId, by: str) -> None:
         """It is proven that nothing runs there. Raises `Refused`, and then nothing has changed."""
+
+    @property
+    def disks(self) -> KeptDisks:
+        """What hosts write to, and whether they are kept from it."""
 
     def noted(self, did: str, host: HostId) -> None:
         """What the server has done by itself to a host, for the history."""

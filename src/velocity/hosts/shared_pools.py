@@ -75,6 +75,8 @@ class SharedPools:
             for host, mark in zip(sharing, marks, strict=True):
                 if mark is not None and self._hosts.find(host) is not None:
                     self._hosts.pool_hosts.note(mpid, host, mark)
+                    if mark.clients:
+                        self._hosts.clients.setdefault(host, {})[mpid] = mark.clients
             if known == (known := self._hosts.pool_hosts.identity(mpid)):
                 break
         if had != (has := self._hosts.hosts_of(mpid)):

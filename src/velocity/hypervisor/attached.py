@@ -74,6 +74,8 @@ class AttachedHosts:
         """Those that do not answer, each with the time since when, in Unix seconds."""
         self.ahead: dict[HostId, int] = {}
         """Those whose clock is wrong: the seconds that it is ahead of ours, below 0 behind."""
+        self.clients: dict[HostId, dict[int, tuple[str, ...]]] = {}
+        """By which addresses shared pools that have a blocklist know each host, as it has said last."""
         self.absent: dict[HostId, str] = {}
         """The names of those that have joined and cannot be attached, as there is no way to them."""
         self.is_over: Callable[[Incarnation], bool] = lambda who: False
@@ -105,6 +107,7 @@ class AttachedHosts:
         """It is no more. What another declares under the same number comes to the fore."""
         del self.by_id[host]
         self.ahead.pop(host, None)
+        self.clients.pop(host, None)
         self.many = len(self.by_id) > 1
         self.pool_hosts.remove(host)
 

@@ -92,6 +92,11 @@ class Claims:
         claim = self._claims.get(uuid)
         return claim.media if claim else frozenset()
 
+    def writable(self, uuid: UUID) -> Collection[UUID]:
+        """Those of them that are not attached to be read only."""
+        claim = self._claims.get(uuid)
+        return claim.writable if claim else ()
+
     def uuids(self) -> list[UUID]:
         """Of all VMs, those included that are being made."""
         return list(self._claims)

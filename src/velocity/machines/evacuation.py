@@ -1,10 +1,11 @@
-"""What a host confirmed dead means for its VMs: their runs are over, and a start finds another host."""
+"""What a host confirmed dead or blocklisted means for its VMs: their runs are over, and a start finds another host."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from uuid import UUID
 
 from velocity.contract.machines import Reason
 from velocity.contract.problems import Problem, Refused
@@ -46,26 +47,35 @@ class Evacuation:
         """Why its run is over; None: it is not."""
         if not self.evacuated.is_over(vm.who):
             return None
-        death = self.evacuated.dead.get(vm.who.host)
-        by = f" by {death.by}" if death else ""
-        words = f"{self._hosts.attached.called(vm.who.host)} was confirmed dead{by}"
-        if death is not None:
+        since, words = self._lost(vm.who.host)
+        if self.evacuated.is_freed(vm.who):
             words += self._whither(vm.machine)
-        return Reason(cause=HOST_LOST, message=words, since=death.at if death else int(self._clock()))
+        return Reason(cause=HOST_LOST, message=words, since=since)
 
-    def place(self, machine: Machine) -> HostId:
+    def _lost(self, host: HostId) -> tuple[int, str]:
+        """Since when it is, and how."""
+        called = self._hosts.attached.called(host)
+        if (death := self.evacuated.dead.get(host)) is not None:
+            return death.at, f"{called} was confirmed dead by {death.by}"
+        if (listed := self.evacuated.blocklisted.get(host)) is not None:
+            return listed.at, f"{called} does not answer, and was kept from the disks of this VM by {listed.by}"
+        return int(self._clock()), f"{called} was lost"
+
+    def place(self, vm: Life) -> HostId:
         """Where a start of it takes place.
 
-        Raises `Refused` where its own host is dead, and no other can have it, and where it runs elsewhere.
+        Raises `Refused` where its own host is lost, and no other can have it, and where it runs elsewhere.
         """
+        machine = vm.machine
         self._check_runs_nowhere_else(machine)
-        if machine.host not in self.evacuated.dead:
+        if not self.evacuated.is_freed(vm.who):
             return machine.host
         try:
             return self._elsewhere(machine)
         except Refused as refused:
-            dead = self._hosts.attached.called(machine.host)
-            words = f"VM {machine.name!r} is on {dead}, which is confirmed dead: {refused.message}"
+            called = self._hosts.attached.called(machine.host)
+            how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and kept from its disks"
+            words = f"VM {machine.name!r} is on {called}, which is {how}: {refused.message}"
             raise Refused(Problem.HYPERVISOR, words) from None
 
     def _check_runs_nowhere_else(self, machine: Machine) -> None:
@@ -82,8 +92,8 @@ class Evacuation:
 
     def _elsewhere(self, machine: Machine) -> HostId:
         """What each host lacks is for the log: a VM's reason is read by people who are to see no hosts."""
-        spec, dead = machine.spec, self.evacuated.dead
-        alive = [one for one in self._hosts.candidates() if one.host not in dead]
+        spec, lost = machine.spec, self.evacuated.dead.keys() | self.evacuated.blocklisted.keys()
+        alive = [one for one in self._hosts.candidates() if one.host not in lost]
         pools = self._builder.reach.pools(spec)
         there = {mpid for one in alive for mpid in one.pools}
         stays = next((name for mpid, name in pools.items() if mpid not in there), None)
@@ -110,6 +120,19 @@ class Evacuation:
         for keeper in list(watched.keepers.values()) if watched else ():
             keeper.mark_unknown()  # it is known by now: it is over
         self._hosts.doubt(host, "confirmed dead")  # what it told before is not to be taken for its return
+
+    async def confirm_some(self, host: HostId, machines: Collection[UUID], by: str) -> None:
+        """The same of these, which can write to none of their disks any more, whether they run on or not."""
+        now = int(self._clock())
+        since, words = self._lost(host)
+        await self.evacuated.confirm_some(host, machines, now, Reason(cause=HOST_LOST, message=words, since=since))
+        called = self._hosts.attached.called(host)
+        log.warning("%s was kept from the disks of %d VMs by %s", called, len(machines), by)
+        watched = self._hosts.by_id.get(host)
+        for keeper in list(watched.keepers.values()) if watched else ():
+            if keeper.machine.uuid in machines:
+                keeper.mark_unknown()
+        self._hosts.doubt(host, "kept from disks of VMs")
 
     def _whither(self, machine: Machine) -> str:
         try:

@@ -34,6 +34,10 @@ LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.ST
 """The state last requested of a run -> the state that is shown until a fact comes."""
 
 
+def _where_it_is(vm: Life) -> HostId:
+    return vm.machine.host
+
+
 async def _nothing(_machine: Machine, _host: HostId) -> None:
     """Everything is there already."""
 
@@ -45,9 +49,9 @@ class KeeperContext:
     `prepare` builds the specification of a start, or refuses it; `alter` changes the run of a keeper to its present
     settings. Notifications: `begin_writing` before a start, with the media that it may write to; `ended` after a run;
     `changed` when anything shown of a VM changes; `pressed` before each press of its power button; `resumed` after a
-    pause. `dead` says whether a host is confirmed dead, `over` why a run ended by that, and `place` on which host a VM
-    is started: its own, or another one if that is dead. `bring` copies there what is kept for the VM, and `rehome`
-    moves the keeper there.
+    pause. `freed` says whether a VM may be on another host because its own is lost, `over` why a run ended by that,
+    and `place` on which host a VM is started: its own, or another one if it is freed. `bring` copies there what is
+    kept for the VM, and `rehome` moves the keeper there.
     """
 
     host: HostId
@@ -64,9 +68,9 @@ class KeeperContext:
     begin_writing: Callable[[Collection[UUID]], None] = lambda media: None
     pressed: Callable[[Life], None] = lambda vm: None
     resumed: Callable[[Life], None] = lambda vm: None
-    dead: Callable[[HostId], bool] = lambda host: False
+    freed: Callable[[Incarnation], bool] = lambda who: False
     over: Callable[[Life], Reason | None] = lambda vm: None
-    place: Callable[[Machine], HostId] = lambda machine: machine.host
+    place: Callable[[Life], HostId] = _where_it_is
     bring: Callable[[Machine, HostId], Awaitable[None]] = _nothing
     rehome: Callable[[Any, HostId], KeeperContext] | None = None
 
@@ -193,7 +197,7 @@ class Life:
         self.number = 0
 
     def host_lost(self) -> None:
-        if self.context.dead(self.context.host):
+        if self.context.freed(self.who):
             return
         self.unreachable_since = self.unreachable_since or self._now()
         self._changed()

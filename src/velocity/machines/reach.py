@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from uuid import UUID
 
 from velocity.access.sessions import Caller
 from velocity.contract.machines import NicType
@@ -12,6 +13,7 @@ from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, Spec
 from velocity.media.library import Library
 from velocity.media.rules import Medium
+from velocity.storage.port import MediaRef
 
 
 class Reach:
@@ -35,6 +37,10 @@ class Reach:
             for one in spec.media:
                 self._library.visible(*seen_by, one.mid)
         return {medium.mpid: self._library.visible_name(medium) for _, medium in self._media(spec)}
+
+    def refs(self, mids: Iterable[UUID]) -> tuple[MediaRef, ...]:
+        """Where these lie, as far as they are known."""
+        return tuple(medium.ref for mid in mids if (medium := self._library.find(mid)) is not None)
 
     def _media(self, spec: Spec) -> Iterator[tuple[int, Medium]]:
         for number, one in enumerate(spec.media):

@@ -151,7 +151,7 @@ class Fleet:
             begin_writing=self.builder.begin_writing,
             pressed=self.agents.shut_down,
             resumed=self.agents.set_clock,
-            dead=self.evacuation.evacuated.is_dead,
+            freed=self.evacuation.evacuated.is_freed,
             over=self.evacuation.reason,
             place=self.evacuation.place,
             bring=self.variables.bring,

@@ -81,11 +81,13 @@ ONLINE = PoolState("online")
 class PoolMark(Value, frozen=True):
     """What tells a shared pool from others, on each host that has it; empty: it is not there, or nobody has used it.
 
-    `taken`: this host takes it for its pool.
+    `taken`: this host takes it for its pool. `clients`: the addresses by which the storage knows what this host asks of
+    it, where it can be told to take nothing from them (`Pools.blocklist`).
     """
 
     identity: str = ""
     taken: bool = False
+    clients: tuple[str, ...] = ()
 
 
 class Space(Value, frozen=True):
@@ -130,6 +132,24 @@ class Pools(Protocol):
         """
 
     async def space(self, pool: int, *, deadline: float) -> Space: ...
+
+    async def blocklist(
+        self, pool: int, addresses: tuple[str, ...], refs: tuple[MediaRef, ...], *, deadline: float
+    ) -> tuple[str, ...]:
+        """The storage takes nothing any more from clients at these addresses, whatever becomes of this host.
+
+        The answer says of each object, in this order, at which address somebody has it open to write all the same;
+        empty: nobody has. Raises `Refused`: it is not known to be so; and `Unknown`.
+        """
+
+    async def unblock(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
+        """They are clients as others again. Raises `Refused`, `Unknown`: they may not be yet."""
+
+    async def give_up(self, pool: int, *, deadline: float) -> None:
+        """Nothing of what machines that have ended wrote on this host is still on its way to the storage.
+
+        It is lost, if it was. Raises `Refused`, `Unknown`: it may be on its way.
+        """
 
     async def close(self) -> None:
         """What is left to do is done after the next start."""

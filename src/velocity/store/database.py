@@ -29,7 +29,7 @@ from velocity.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
-HEAD = "0036"
+HEAD = "0037"
 """The newest revision in migrations/versions."""
 LOOK = 1.0
 """Seconds between two looks at the leadership: a lock that is lost is taken again before another server has started."""

@@ -138,6 +138,11 @@ class SqlMembers:
         statement = update(hosts).where(hosts.c.host_id == member.host).values(fence=fence)
         await self._database.write(lambda connection: connection.execute(statement) and None)
 
+    async def note_clients(self, member: Member) -> None:
+        told = msgspec.json.encode(dict(member.clients)).decode()
+        statement = update(hosts).where(hosts.c.host_id == member.host).values(clients=told)
+        await self._database.aside(lambda connection: connection.execute(statement) and None)
+
     async def note(self, member: Member) -> None:
         told = {name: value for name, value in _row(member).items() if name in TOLD}
         statement = update(hosts).where(hosts.c.host_id == member.host).values(told)
@@ -257,6 +262,7 @@ def _member(row: Row[Any]) -> Member:
         known=_known(row.known),
         keeps_copy=row.keeps_copy,
         fence=None if row.fence is None else msgspec.json.decode(row.fence, type=Fence),
+        clients={} if row.clients is None else msgspec.json.decode(row.clients, type=dict[int, tuple[str, ...]]),
     )
 
 

@@ -56,12 +56,14 @@ _kept = select(*(machines.c[name] for name in _NAMES))
 _of = machines.c.vmid == bindparam("of")
 _add = insert(machines).returning(machines.c.vmid)
 _alter = update(machines).where(_of)
-_dead = select(hosts.c.host_id).where((hosts.c.host_id == bindparam("on")) & hosts.c.dead_at.is_not(None))
+_lost = select(hosts.c.host_id).where(
+    (hosts.c.host_id == bindparam("on")) & (hosts.c.dead_at.is_not(None) | hosts.c.blocklisted.is_not(None))
+)
 NEXT_EPOCH = 1 + case((machines.c.tried_epoch > machines.c.epoch, machines.c.tried_epoch), else_=machines.c.epoch)
 """One that no run of the VM has had, or was to have on another host."""
 _begin_run = Prepared(
     update(machines)
-    .where(_of & ~_dead.exists())
+    .where(_of & ~_lost.exists())
     .values(
         epoch=NEXT_EPOCH,
         reason=None,
@@ -162,7 +164,7 @@ class SqlMachines:
             if epoch is None:
                 raise Refused(
                     Problem.HYPERVISOR,
-                    "its host was confirmed dead meanwhile: start it again, where another can have it",
+                    "its host was blocklisted or confirmed dead meanwhile: start it again, where another can have it",
                 )
             return int(epoch)
 

@@ -57,6 +57,8 @@ hosts = Table(
     Column("dead_at", BigInteger),
     Column("dead_by", Text),
     Column("dead_term", BigInteger),
+    Column("clients", Text),
+    Column("blocklisted", Text),
     Index("ix_hosts_uuid", "uuid", unique=True),
 )
 
@@ -69,7 +71,7 @@ evacuations = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
-"""Of each machine that was on a host when that was confirmed dead, the last run that is over there."""
+"""Of each machine that was on a host when that was confirmed dead or blocklisted, the last run that is over there."""
 
 node_tokens = Table(
     "node_tokens",

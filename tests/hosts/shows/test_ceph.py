@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from msgspec import UNSET, UnsetType
 
 from tests.ceph import Ceph, lacking
-from tests.hosts.namespaces import RealHosts, real_hosts
+from tests.hosts.namespaces import NODE, RealHosts, real_hosts
 from tests.hosts.shows.looking import Shell, counted, states
 from tests.patience import at_last
 from velocity.cli.demo.guest import Guest
@@ -43,7 +45,10 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealHost
 
 def daemons(hosts: RealHosts, name: str) -> int:
     """Images that machines have open on a host."""
-    words = [one.read_bytes() for one in (hosts[name].files / "proc").glob("[0-9]*/cmdline")]
+    words = []
+    for one in (hosts[name].files / "proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            words.append(one.read_bytes())
     return sum(b"qemu-storage-daemon" in one and b"/lent." in one for one in words)
 
 
@@ -121,6 +126,72 @@ def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_mor
     finally:
         cluster.ceph("osd", "blocklist", "rm", block)
         client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+
+
+@pytest.mark.holds("MANY-300", "MANY-301")
+def test_a_lost_host_is_kept_from_its_disks_and_let_in_again(
+    storage: tuple[RealHosts, Ceph], guest: Guest, say: Callable[[str], None]
+) -> None:
+    """The node stands still, its guest does not: it writes on until the cluster refuses it."""
+    hosts, cluster = storage
+    client, b = hosts.client, hosts["b"]
+    at_last(lambda: has_both(hosts), "that both hosts have the pool")
+    disk = client.create_medium(mpid=POOL, gid=0, name="fenced", size=MIB).mid
+    iso = client.upload(guest.iso, mpid=POOL, gid=0, name="iso to fence", type="CDROM", readonly=True).mid
+    media = [Attachment(mid=iso, mode="VIRTIO"), Attachment(mid=disk, mode="BLOCK")]
+    host = hosts.number("b")
+    others = hosts.running().keys()
+    vmid = client.create_vm(name="fenced", gid=0, cpus=1, memory_mib=256, media=media, host=host, ha="restart").vmid
+    client.set_vm_state(vmid=vmid, state="RUNNING")
+    shell = Shell(hosts.console(vmid))
+    shell.boot()
+    (uuid,) = hosts.running().keys() - others
+    shell.type(f"while echo old | {WRITE}; do :; done 2> /dev/null &")
+    at_last(lambda: first_words(cluster, disk) == b"old", "the guest's writing")
+    at_last(lambda: bool(client.show_node(host=host).rbd_addresses), "the address of b")
+    b.freeze(NODE)
+    try:
+        hosts.until("b", "unreachable")
+        begun = time.monotonic()
+        assert client.blocklist_node(host=host, name="b").rbd_addresses == [b.address]
+        at_last(lambda: at(hosts, vmid) == hosts.number("a") and hosts.state(vmid) == "RUNNING", "its start on a")
+        say(f"hosts: a VM on RBD runs elsewhere {time.monotonic() - begun:.1f} s after its host was to be kept from it")
+        assert uuid in b.guests(), "it runs there still"
+        shell = Shell(hosts.console(vmid))
+        shell.boot()
+        shell.run(f"echo new | {WRITE}")
+    finally:
+        b.thaw(NODE)
+    at_last(lambda: client.show_node(host=host).state == "online", "the answer of b")
+    at_last(lambda: client.show_node(host=host).blocklisted is UNSET, "that b is let in again")
+    assert uuid not in b.guests()
+    assert daemons(hosts, "b") == 0
+    assert f"{b.address}:0/0" not in cluster.ceph("osd", "blocklist", "ls")
+    at_last(lambda: has_both(hosts), "that b has the pool again")
+    assert first_words(cluster, disk) == b"new", "nothing that b had written came late"
+    client.move_vm_to_host(vmid=vmid, host=host)
+    at_last(lambda: at(hosts, vmid) == host, "its move to b")
+    shell.run(f"echo moved | {WRITE}")
+    assert first_words(cluster, disk) == b"moved"
+    client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+
+
+WRITE = "dd of=/dev/vda bs=512 conv=sync,notrunc oflag=direct"
+
+
+def first_words(cluster: Ceph, mid: object) -> bytes:
+    """Those at the beginning of an image."""
+    copy = cluster.path / "copy"
+    copy.unlink(missing_ok=True)
+    cluster.admin("rbd", "export", "--no-progress", f"vm/{name_of(cluster, mid)}", str(copy))
+    return copy.read_bytes()[:512].rstrip(b"\0").strip()
+
+
+def at(hosts: RealHosts, vmid: int) -> int:
+    """The host that a VM is on."""
+    host = hosts.client.show_vm(vmid=vmid).host
+    assert not isinstance(host, UnsetType)
+    return host.id
 
 
 def has_both(hosts: RealHosts) -> bool:

@@ -1,5 +1,7 @@
 """Hosts that are lost, and how they are fenced."""
 
+from typing import Any
+
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import lost_hosts, nodes
 from velocity.contract.operation import Nothing
@@ -30,6 +32,16 @@ async def fence_node(call: Call[lost_hosts.FenceNode]) -> nodes.NodeInfo:
 
 @handles(lost_hosts.CONFIRM)
 async def confirm_dead(call: Call[lost_hosts.ConfirmDead]) -> nodes.NodeInfo:
-    user = call.services.directory.users.get(call.caller.uid)
-    await call.services.membership.lost.confirm(call.request, "somebody" if user is None else user.name)
+    await call.services.membership.lost.confirm(call.request, _called(call))
     return await call.services.membership.show(call.request.host)
+
+
+@handles(lost_hosts.BLOCKLIST)
+async def blocklist_node(call: Call[lost_hosts.BlocklistNode]) -> nodes.NodeInfo:
+    await call.services.membership.lost.blocklist(call.request, _called(call))
+    return await call.services.membership.show(call.request.host)
+
+
+def _called(call: Call[Any]) -> str:
+    user = call.services.directory.users.get(call.caller.uid)
+    return "somebody" if user is None else user.name

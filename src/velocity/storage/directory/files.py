@@ -18,6 +18,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from velocity.durable import sync
+from velocity.storage.directory.blocklist import Blocklist
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.fullness import Fullness
 from velocity.storage.directory.identity import Identity
@@ -40,6 +41,7 @@ class PoolFiles:
         self._path = places.path
         self._identity = identity
         self.fullness = Fullness(places.path)
+        self.blocklist = Blocklist(places.name)
         self.openings: Openings = FileOpenings(places, self.path)
         self._moving = places.moving
         self._trash = places.trash

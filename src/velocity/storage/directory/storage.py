@@ -150,6 +150,20 @@ class DirectoryPools:
         one.threads.check()
         return await one.threads.do(deadline, one.files.space)
 
+    async def blocklist(
+        self, pool: int, addresses: tuple[str, ...], refs: tuple[MediaRef, ...], *, deadline: float
+    ) -> tuple[str, ...]:
+        one, names = self._directories.get(pool), [file_name(ref) for ref in refs]
+        return await one.threads.do(deadline, one.files.blocklist.add, addresses, names)
+
+    async def unblock(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
+        one = self._directories.get(pool)
+        await one.threads.do(deadline, one.files.blocklist.lift, addresses)
+
+    async def give_up(self, pool: int, *, deadline: float) -> None:
+        one = self._directories.get(pool)
+        await one.threads.do(deadline, one.files.blocklist.give_up)
+
     async def close(self) -> None:
         await self._directories.close()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.fake.jobs import FakeJobs
-from velocity.storage.fake.pools import AGAIN, BLOCK, FakeContent, FakeDevice, FakeHost, FakePool
+from velocity.storage.fake.pools import AGAIN, BLOCK, FakeContent, FakeDevice, FakeHost, FakePool, FakeShared
 from velocity.storage.inspect import describe
 from velocity.storage.port import (
     ONLINE,
@@ -133,8 +133,29 @@ class FakePools:
         self._line.check_answers(pool)
         return await self._line.call(pool, deadline, FakePool.space, writes=False)
 
+    async def blocklist(
+        self, pool: int, addresses: tuple[str, ...], refs: tuple[MediaRef, ...], *, deadline: float
+    ) -> tuple[str, ...]:
+        return await self._line.call(pool, deadline, lambda one: _shared(one).blocklist(addresses, refs))
+
+    async def unblock(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
+        await self._line.call(pool, deadline, lambda one: _shared(one).unblock(addresses))
+
+    async def give_up(self, pool: int, *, deadline: float) -> None:
+        self._line.check_answers(pool)
+        one = self._line.pool(pool)
+        if one.holds:
+            raise Refused(Problem.POOL_AWAY, "what was written is on its way still")
+        one.given_up += 1
+
     async def close(self) -> None:
         await self._line.close()
+
+
+def _shared(pool: FakePool) -> FakeShared:
+    if pool.shared is None:
+        raise Refused(Problem.POOL_AWAY, f"pool {pool.name!r} has no blocklist")
+    return pool.shared
 
 
 class FakeBlobs:

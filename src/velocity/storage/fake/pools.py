@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 from uuid import uuid4
@@ -91,10 +91,21 @@ class FakeShared:
     kept: dict[MediaRef, FakeContent] = field(default_factory=dict)
     moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
     trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
+    blocked: set[str] = field(default_factory=set)
+    """Addresses of clients from which it takes nothing."""
+    watched: dict[MediaRef, str] = field(default_factory=dict)
+    """At which address somebody has an object open to write."""
 
-    def mounted(self, mpid: int, name: str) -> FakePool:
-        """As the pool of one host."""
-        return FakePool(mpid, name, kept=self.kept, moving=self.moving, trash=self.trash, shared=self)
+    def blocklist(self, addresses: Collection[str], refs: Sequence[MediaRef]) -> tuple[str, ...]:
+        self.blocked |= set(addresses)
+        return tuple(self.watched[ref] if self.watched.get(ref) not in {None, *self.blocked} else "" for ref in refs)
+
+    def unblock(self, addresses: Collection[str]) -> None:
+        self.blocked -= set(addresses)
+
+    def mounted(self, mpid: int, name: str, client: str = "") -> FakePool:
+        """As the pool of one host, which the storage knows by that address if it has a blocklist."""
+        return FakePool(mpid, name, kept=self.kept, moving=self.moving, trash=self.trash, shared=self, client=client)
 
 
 @dataclass
@@ -121,6 +132,12 @@ class FakePool:
     """That of the server which has opened it here, if it is shared."""
     taken: str = ""
     """The identity of the storage that this host takes for the pool, if it is shared."""
+    client: str = ""
+    """By which a storage with a blocklist knows this host."""
+    holds: bool = False
+    """What machines wrote here that have ended is on its way still, and cannot be given up."""
+    given_up: int = 0
+    """How often it was."""
 
     def __post_init__(self) -> None:
         self.answers = asyncio.Event()
@@ -156,6 +173,8 @@ class FakePool:
         """Raises `OSError` as a disk in this state does."""
         if self.state == "away" or (self.shared is not None and 0 < self.term < self.shared.term):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if self.shared is not None and self.client in self.shared.blocked:
+            raise OSError(errno.ESHUTDOWN, os.strerror(errno.ESHUTDOWN))
         if writes and self.state == "readonly":
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         if wanted is not None and wanted > self.space().free:
@@ -188,7 +207,8 @@ class FakePool:
         identity = self.shared.identity
         if expected and identity == expected:
             self.taken = identity
-        return PoolMark(identity, taken=bool(identity) and identity == self.taken)
+        taken = bool(identity) and identity == self.taken
+        return PoolMark(identity, taken, (self.client,) if taken and self.client else ())
 
     def take(self, *, first: bool, term: int) -> None:
         """It is opened; the `first` to do so gives a new one its mark. Raises `OSError` for another one than before."""
@@ -226,11 +246,13 @@ class FakePool:
 
 
 class FakeHost:
-    """A host with these pools (mpid and name), and those that it shares."""
+    """A host with these pools (mpid and name), and those that it shares, which know it as `client`."""
 
-    def __init__(self, *pools: tuple[int, str], shared: Mapping[tuple[int, str], FakeShared] | None = None) -> None:
+    def __init__(
+        self, *pools: tuple[int, str], shared: Mapping[tuple[int, str], FakeShared] | None = None, client: str = ""
+    ) -> None:
         self.pools = {mpid: FakePool(mpid, name) for mpid, name in pools}
-        self.pools |= {mpid: storage.mounted(mpid, name) for (mpid, name), storage in (shared or {}).items()}
+        self.pools |= {mpid: storage.mounted(mpid, name, client) for (mpid, name), storage in (shared or {}).items()}
 
 
 class FakeDevice:

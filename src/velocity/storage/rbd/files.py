@@ -13,6 +13,7 @@ from velocity.storage.directory.files import QCOW2, PoolFiles
 from velocity.storage.directory.identity import Identity
 from velocity.storage.port import Belongs, Space, Stat
 from velocity.storage.rbd import lengths
+from velocity.storage.rbd.blocklist import RbdBlocklist
 from velocity.storage.rbd.fullness import RbdFullness
 from velocity.storage.rbd.openings import RbdOpenings, find, stat_of
 from velocity.storage.rbd.places import GONE, MOVING, TRASH, RbdPlaces
@@ -26,6 +27,7 @@ class RbdFiles(PoolFiles):
         self._rados = places.rados
         self.fullness: RbdFullness = RbdFullness(places)
         self.openings: RbdOpenings = RbdOpenings(places.rados, places.path)
+        self.blocklist: RbdBlocklist = RbdBlocklist(places, self.openings)
 
     # The order of images
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from velocity.storage.rbd.opened import PROGRAM
 
 LENT = "lent."
+WAIT, LOOK = 5.0, 0.05
+"""Seconds that those which were killed have to end, and between two looks."""
 
 
 def lent(scratch: Path) -> list[Path]:
@@ -23,16 +26,34 @@ def end_unused(scratch: Path, beginning: Collection[Path]) -> None:
 
     Not of those that are `beginning`: nobody has them open yet.
     """
-    files = {str(file) for file in lent(scratch) if file not in beginning}
-    if not files:
-        return
-    daemons = dict(_daemons(files))
-    for file in files - set(_opened()):
+    unused, daemons = _unused(scratch, beginning)
+    for file in unused:
         if file in daemons:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(daemons[file], signal.SIGTERM)
         else:
             Path(file).unlink(missing_ok=True)
+
+
+def kill_unused(scratch: Path, beginning: Collection[Path]) -> int:
+    """The same at once, without what they have not written yet; how many are there still after a while."""
+    end = time.monotonic() + WAIT
+    while True:
+        unused, daemons = _unused(scratch, beginning)
+        there = [daemons[file] for file in unused if file in daemons]
+        for pid in there:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not there or time.monotonic() > end:
+            return len(there)
+        time.sleep(LOOK)
+
+
+def _unused(scratch: Path, beginning: Collection[Path]) -> tuple[set[str], dict[str, int]]:
+    """The files that no process has open, and the daemons of all files."""
+    files = {str(file) for file in lent(scratch) if file not in beginning}
+    daemons = dict(_daemons(files)) if files else {}
+    return files - set(_opened()) if files else files, daemons
 
 
 def _daemons(files: set[str]) -> Iterator[tuple[str, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import subprocess
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.port import Stat
-from velocity.storage.rbd.rados_pool import WORDS, RadosPool, error_of, whole
+from velocity.storage.rbd.rados_pool import SLOW, WORDS, RadosPool, error_of, whole
 
 PROGRAM = "qemu-storage-daemon"
 
@@ -55,6 +56,7 @@ class Daemon:
 
     def __init__(self, pool: RadosPool, image: str, place: Path, *, readonly: bool, lent: bool = False) -> None:
         """Begin it, with its file at that place. Raises `OSError`."""
+        self._pool = pool
         self._readonly = readonly
         self._waiting = threading.Thread(target=self._wait, name="rbd", daemon=True)
         self._place = place
@@ -78,6 +80,8 @@ class Daemon:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         try:
+            while not select.select([self._process.stdout], [], [], SLOW)[0]:
+                self._pool.check_room()
             if not self._process.stdout.readline():
                 raise error_of(*told(self._process.stderr.read().decode(errors="replace")))
             seen = Path(f"/proc/{self._process.pid}/root") / self._place.relative_to("/")

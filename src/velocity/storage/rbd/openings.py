@@ -15,7 +15,7 @@ from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.inspect import inspect_open
 from velocity.storage.port import Stat
 from velocity.storage.rbd import lengths
-from velocity.storage.rbd.lent import LENT, end_unused, lent
+from velocity.storage.rbd.lent import LENT, end_unused, kill_unused, lent
 from velocity.storage.rbd.opened import Daemon, OpenImage
 from velocity.storage.rbd.places import GONE, MOVING
 from velocity.storage.rbd.rados_pool import Image, RadosPool, whole
@@ -74,6 +74,10 @@ class RbdOpenings:
                     log.warning("RBD image %s cannot be removed now: %s", self._rados.image(image), error)
             else:
                 self.gone.discard(image)
+
+    def kill_unused(self) -> int:
+        """Daemons of machines that have ended are killed, with what they hold; how many remain is returned."""
+        return kill_unused(self._scratch, self._beginning)
 
     def read(self, name: str) -> SharedDescriptor:
         return self._opened_to_read(find(self._rados, name))

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from velocity.storage.directory.presence import Presence
+from msgspec.structs import replace
+
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.presence import Names, Presence
+from velocity.storage.port import PoolMark, PoolState
+from velocity.storage.rbd.blocklist import OwnAddresses
+from velocity.storage.rbd.identity import RbdIdentity
+from velocity.storage.rbd.places import RbdPlaces
 
 
 class RbdPresence(Presence):
     """One pool's."""
+
+    def __init__(self, places: RbdPlaces, identity: RbdIdentity, files: PoolFiles) -> None:
+        super().__init__(places, identity, files)
+        self._full = places.rados.full
+        self._own = OwnAddresses(places.rados)
+
+    def state(self) -> PoolState | None:
+        """Of one that is full, no more can be found than that."""
+        with self._looking:
+            fits = self._identity.fits()
+            return self._look(None) if self._full.was or (fits and self._in_order) else None
+
+    def _find(self, names: Names | None) -> tuple[PoolState, str]:
+        if not self._full.was:
+            return super()._find(names)
+        return self._said("full"), "its cluster says so, and lets all that writes wait: see `ceph health detail`"
+
+    def mark(self, expected: str) -> PoolMark:
+        """With the addresses by which the cluster knows this host."""
+        mark = super().mark(expected)
+        return replace(mark, clients=self._own.get()) if mark.taken else mark
 
     def _writable(self) -> bool:
         """What a key does not permit is refused as it is tried."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import errno
 import json
 import logging
 import os
 import re
 import subprocess
+import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -19,6 +22,12 @@ CONNECT = 20
 """Seconds after which a cluster that cannot be reached is refused. What is asked of it then may hang, as a disk may."""
 SECTOR = 512
 PACKAGES = {"rbd": "ceph-common", "ceph": "ceph-common", "qemu-img": "qemu-utils"}
+FRESH = 5.0
+"""Seconds for which what the cluster has told is good: it counts no more often itself."""
+FULL = {"full", "full_quota"}
+"""The flags of a pool in which all that writes waits, without an error, until there is room."""
+SLOW = 5.0
+"""Seconds after which it is looked whether that is why nothing comes."""
 UNREACHED = ("connect to the cluster", "open config file")
 WORDS = 300
 """Characters of what a program complains that are kept."""
@@ -33,6 +42,21 @@ class Image:
     modified: float
 
 
+class FullFlag:
+    """Whether a pool `was` full when its cluster was asked last. It is asked when something takes long."""
+
+    def __init__(self) -> None:
+        self._asking = threading.Lock()
+        self.was = False
+        self._good_until = float("-inf")
+
+    def ask(self, ask: Callable[[], bool]) -> None:
+        with self._asking:
+            if time.monotonic() >= self._good_until:
+                self.was = ask()
+                self._good_until = time.monotonic() + FRESH
+
+
 @dataclass(frozen=True)
 class RadosPool:
     """By what it is reached: a file of settings, and a user, whose key that file or Ceph's own places have."""
@@ -41,6 +65,7 @@ class RadosPool:
     user: str
     pool: str
     namespace: str = ""
+    full: FullFlag = field(default_factory=FullFlag, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -77,7 +102,7 @@ class RadosPool:
         """One that is an empty image of QEMU's, of such a disk."""
         access = f"id={_escaped(self.user)}:conf={_escaped(str(self.conf))}"
         file = f"rbd:{_escaped(self.image(name))}:{access}"
-        _run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, file, str(size))
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, file, str(size))
 
     def node(self, name: str) -> dict[str, str]:
         """How QEMU opens it. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html, BlockdevOptionsRbd"""
@@ -92,12 +117,28 @@ class RadosPool:
         self.rbd("rm", "--no-progress", self.image(name))
 
     def rbd(self, *words: str) -> str:
-        """What it prints. Raises `OSError`, whose notes are its words."""
-        return _run("rbd", *self._access, *words)
+        """What it prints. Raises `OSError`, whose notes are its words: also instead of waiting in a full pool."""
+        if self.full.was:
+            self.check_room()
+        return run("rbd", *self._access, *words, waits=self.check_room)
+
+    def check_room(self) -> None:
+        """Raises `OSError`: what is to be written there waits, and what only opens images as if to write, too.
+
+        Of a cluster that does not tell, nobody knows.
+        """
+        with contextlib.suppress(OSError):
+            self.full.ask(self._has_flag)
+        if self.full.was:
+            raise error_of(errno.ENOSPC, f"RADOS pool {self.pool} is full: see `ceph health detail`")
+
+    def _has_flag(self) -> bool:
+        pools = json.loads(self.ceph("osd", "pool", "ls", "detail", "--format=json"))
+        return any(one["pool_name"] == self.pool and FULL & set(one["flags_names"].split(",")) for one in pools)
 
     def ceph(self, *words: str) -> str:
         """The same of this program."""
-        return _run("ceph", *self._access, f"--connect-timeout={CONNECT}", *words)
+        return run("ceph", *self._access, f"--connect-timeout={CONNECT}", *words)
 
     @property
     def _access(self) -> list[str]:
@@ -109,22 +150,37 @@ def whole(size: int) -> int:
     return -(-size // SECTOR) * SECTOR
 
 
-def _run(*words: str) -> str:
+def run(*words: str, waits: Callable[[], object] = lambda: None) -> str:
+    """What a program prints. Raises `OSError`, whose notes are its words; and what `waits` does, where that is long."""
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
         )
     except FileNotFoundError:
         raise error_of(errno.ENOPKG, f"there is no program `{words[0]}`: install {PACKAGES[words[0]]}") from None
-    if done.returncode:
-        raise failed(done.returncode, done.stderr)
-    return done.stdout
+    with process:
+        told, complaints = _ended(process, waits)
+    if process.returncode:
+        raise failed(process.returncode, complaints)
+    return told
+
+
+def _ended(process: subprocess.Popen[str], waits: Callable[[], object]) -> tuple[str, str]:
+    while True:
+        try:
+            return process.communicate(timeout=SLOW)
+        except subprocess.TimeoutExpired:
+            try:
+                waits()
+            except OSError:
+                process.kill()
+                raise
 
 
 def _escaped(text: str) -> str:

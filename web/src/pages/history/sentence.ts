@@ -227,6 +227,10 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["removed the fence agent of", "remove the fence agent of", host()];
     case "fence_node":
       return ["powered off", "power off", host()];
+    case "blocklist_node":
+      return ["kept", "keep", host(), " from its disks on RBD"];
+    case "unblock_node":
+      return ["let", "let", host(), " write to its disks on RBD again"];
     case "confirm_dead":
       return ["confirmed that", "confirm that", host(), " is off"];
     case "host_returned":

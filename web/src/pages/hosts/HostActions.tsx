@@ -28,6 +28,11 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: H
           {(host.state === "unreachable" || host.state === "joining") && (
             <DropdownItem onClick={() => onWish("confirm")}>Confirm that it is off…</DropdownItem>
           )}
+          {host.state === "unreachable" && host.rbd_addresses && (
+            <DropdownItem isDanger onClick={() => onWish("blocklist")}>
+              Keep it from its disks on RBD…
+            </DropdownItem>
+          )}
           <DropdownItem onClick={() => onWish("fencing")}>Fencing…</DropdownItem>
           {host.fence && <DropdownItem onClick={() => void testFence(host, act)}>Test fencing</DropdownItem>}
           {host.fence && host.state !== "dead" && (

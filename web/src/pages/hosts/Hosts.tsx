@@ -138,7 +138,7 @@ export default function Hosts() {
       {wish?.change === "copy" && <KeepCopy host={wish.host} onClose={close} />}
       {wish?.change === "again" && <AddHost hosts={hosts} again={wish.host} onClose={close} />}
       {wish?.change === "remove" && <RemoveHost host={wish.host} onClose={close} />}
-      {(wish?.change === "confirm" || wish?.change === "fence") && (
+      {(wish?.change === "confirm" || wish?.change === "fence" || wish?.change === "blocklist") && (
         <ProveDead host={wish.host} how={wish.change} onClose={close} />
       )}
       {wish?.change === "fencing" && <SetFence host={wish.host} onClose={close} />}

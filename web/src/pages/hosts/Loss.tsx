@@ -14,10 +14,21 @@ export function Loss({ host }: { host: NodeInfo }) {
         Confirmed dead <When at={host.dead.at} /> by <bdi>{host.dead.by}</bdi>. Its VMs can start elsewhere.
       </small>
     );
-  return host.missing === undefined ? null : (
-    <small className="v-subtle v-words">
-      <br />
-      <Sentence>{capital(hostWords(host.missing, NAMES))}</Sentence>
-    </small>
+  return (
+    <>
+      {host.blocklisted && (
+        <small className="v-subtle v-words">
+          <br />
+          Kept from its disks on RBD <When at={host.blocklisted.at} /> by <bdi>{host.blocklisted.by}</bdi>.
+          {host.blocklisted.message && <Sentence>{` Still so: ${host.blocklisted.message}.`}</Sentence>}
+        </small>
+      )}
+      {host.missing !== undefined && (
+        <small className="v-subtle v-words">
+          <br />
+          <Sentence>{capital(hostWords(host.missing, NAMES))}</Sentence>
+        </small>
+      )}
+    </>
   );
 }

@@ -1,4 +1,4 @@
-/** The word that a host runs nothing any more, or its being powered off: what is promised, and for which VMs. */
+/** The word that a host runs nothing any more, its being powered off, or kept from its disks: for which VMs. */
 import { Alert, FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
@@ -27,9 +27,24 @@ const WORDS = {
     done: (name: string) => `${name} is off; its VMs can start elsewhere`,
     cli: (host: NodeInfo) => ["velocity", "node", "fence", hostWord(host), "--now"],
   },
+  blocklist: {
+    title: (name: string) => `Keep ${name} from its disks on RBD?`,
+    promise: "The Ceph clusters take nothing more from this machine, until it answers again.",
+    risk: "VMs that write to RBD alone can start elsewhere. Others stay, and get errors from their disks on RBD.",
+    verb: "Keep it from its disks",
+    pending: (name: string) => `Keeping ${name} from its disks on RBD`,
+    done: (name: string) => `${name} is kept from its disks on RBD; VMs that write to no others can start elsewhere`,
+    cli: (host: NodeInfo) => ["velocity", "node", "fence", hostWord(host), "--blocklist"],
+  },
 };
 
-export function ProveDead({ host, how, onClose }: { host: NodeInfo; how: "confirm" | "fence"; onClose: () => void }) {
+const PATHS = {
+  confirm: { method: "put", path: "/h/node/dead" },
+  fence: { method: "patch", path: "/h/node/fence" },
+  blocklist: { method: "put", path: "/h/node/blocklist" },
+} as const;
+
+export function ProveDead({ host, how, onClose }: { host: NodeInfo; how: keyof typeof WORDS; onClose: () => void }) {
   const act = useAction();
   const refusal = useRefusal(["name"]);
   const [name, setName] = useState("");
@@ -40,7 +55,8 @@ export function ProveDead({ host, how, onClose }: { host: NodeInfo; how: "confir
   const prove = async () => {
     try {
       if (how === "confirm") await call("put", "/h/node/dead", body);
-      else await call("patch", "/h/node/fence", body);
+      else if (how === "fence") await call("patch", "/h/node/fence", body);
+      else await call("put", "/h/node/blocklist", body);
     } catch (error) {
       refusal.set(error);
       throw error;
@@ -55,11 +71,7 @@ export function ProveDead({ host, how, onClose }: { host: NodeInfo; how: "confir
       ready={!other}
       refusal={refusal.last}
       cli={words.cli(host)}
-      request={
-        how === "confirm"
-          ? { method: "put", path: "/h/node/dead", body }
-          : { method: "patch", path: "/h/node/fence", body }
-      }
+      request={{ ...PATHS[how], body }}
       onSubmit={() => act({ pending: words.pending(host.name), done: words.done(host.name), do: prove })}
       onClose={onClose}
     >

@@ -31,7 +31,16 @@ export interface DutyChange {
 }
 
 /** What somebody wants of a host. */
-export type HostWish = DutyChange | "edit" | "copy" | "again" | "remove" | "confirm" | "fence" | "fencing";
+export type HostWish =
+  | DutyChange
+  | "edit"
+  | "copy"
+  | "again"
+  | "remove"
+  | "confirm"
+  | "blocklist"
+  | "fence"
+  | "fencing";
 
 export const CHANGES: Record<Duty, DutyChange> = {
   draining: {

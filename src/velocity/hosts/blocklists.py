@@ -1,0 +1,181 @@
+"""The blocklists of storage: what a lost host writes to its pools is refused, and that is proof for the VMs that have
+all their disks there.
+
+Whose disks are elsewhere, too, may still write to those, and stays where it is. When the host answers again, what of it
+was over is ended and given up before it is let in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from velocity.contract.problems import Problem, Refused
+from velocity.hosts.members import Member, MemberStore
+from velocity.hosts.port import Attaching, Blocklisting, VmWrites
+from velocity.hosts.roster import Roster
+from velocity.hosts.silence import Failures
+from velocity.hypervisor.port import HostId
+from velocity.storage.port import MediaRef
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 90.0
+"""Seconds that storage has for one pool."""
+LIFT_AGAIN = (2.0, 5.0, 30.0)
+"""Seconds until it is tried again to let a host in; then the last."""
+KEPT = 4
+"""Addresses of a host that are kept for a pool: what it began under an earlier one may have it still."""
+
+
+class Blocklists:
+    """Those of the pools of all hosts, which are asked by way of a host that reaches them."""
+
+    def __init__(
+        self,
+        store: MemberStore,
+        roster: Roster,
+        attaching: Attaching,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._disks, self._noted = attaching.disks, attaching.noted
+        self._clock = clock
+        self.lifting = Failures(LIFT_AGAIN)
+        self.failed = Failures()
+        """Of hosts that could not be blocklisted by themselves."""
+
+    # What is known
+
+    async def note_clients(self) -> None:
+        """Addresses that hosts have told are kept: when they are needed, nobody can be asked."""
+        for member in list(self._roster):
+            told = self._disks.clients.get(member.host, {})
+            clients = dict(member.clients) | {
+                mpid: tuple(dict.fromkeys([*now, *member.clients.get(mpid, ())]))[:KEPT] for mpid, now in told.items()
+            }
+            if clients != member.clients:
+                await self._store.note_clients(self._roster.change(member.host, clients=clients))
+
+    def of(self, host: HostId) -> Blocklisting | None:
+        return self._disks.blocklisted.get(host)
+
+    def why_not_lifted(self, host: HostId) -> str:
+        return self.lifting.words(host)
+
+    def could(self, member: Member) -> list[VmWrites]:
+        """The VMs that it may prove it for."""
+        mpids = member.clients.keys()
+        return [one for one in self._disks.writes(member.host) if not _lacks(one, mpids)]
+
+    def frees(self, member: Member) -> bool:
+        """Whether it may prove it for a VM that is to be restarted elsewhere."""
+        return any(one.restarts for one in self.could(member))
+
+    # What is done
+
+    async def add(self, member: Member, by: str) -> None:
+        """Raises `Refused`: nothing is proven for any VM."""
+        self.check(member)
+        if self.of(member.host) is None:
+            told = Blocklisting(int(self._clock()), by, dict(member.clients))
+            await self._disks.blocklist(member.host, told)
+            self._roster.tell(member.host)
+        listed = self._disks.blocklisted[member.host]
+        vms = self._disks.writes(member.host)
+        watched, refused = await self._blocklist(listed.addresses, vms)
+        lacks = {one: _lacks(one, watched.keys()) or _open(one, watched) for one in vms}
+        if self._disks.answers(member.host):
+            raise Refused(Problem.NODE_ANSWERS, f"{member.name} answers again, and so is not lost")
+        if len(refused) == len(listed.addresses):
+            raise Refused(Problem.NOT_FENCED, f"nothing is proven, and no VM was freed: {'; '.join(refused)}")
+        free = {one.machine for one, words in lacks.items() if not words}
+        if free:
+            await self._disks.confirm_some(member.host, free, by)
+        for one, words in lacks.items():
+            if words and one.runs:
+                log.warning("vm %d: nothing proves that it has ended on %s: %s", one.vmid, member.name, words)
+        self.failed.forget(member.host)
+        self._roster.tell(member.host)
+
+    def check(self, member: Member) -> None:
+        """Raises `Refused` where it cannot be said whom it would hit."""
+        if not member.clients:
+            raise Refused(
+                Problem.NO_BLOCKLIST,
+                f"{member.name} has no pool on RBD, or has not told yet by which address its cluster knows it: "
+                "nothing can be blocklisted",
+                field="host",
+            )
+        for other in self._roster:
+            for mpid, addresses in other.clients.items() if other.host != member.host else ():
+                if same := set(addresses[:1]) & set(member.clients.get(mpid, ())):
+                    raise Refused(
+                        Problem.NO_BLOCKLIST,
+                        f"the cluster of pool {mpid} knows {other.name} by the same address, {same.pop()}, as of hosts "
+                        "behind one router: both would be kept from it",
+                        field="host",
+                    )
+
+    async def _blocklist(
+        self, addresses: Mapping[int, tuple[str, ...]], vms: Sequence[VmWrites]
+    ) -> tuple[dict[int, dict[MediaRef, str]], list[str]]:
+        """Of each pool that has done it, at which address its objects are open all the same; and why others have not.
+
+        What is not there is open nowhere.
+        """
+
+        async def one(mpid: int) -> dict[MediaRef, str]:
+            refs = tuple(dict.fromkeys(ref for vm in vms for ref in vm.objects if ref.pool == mpid))
+            left = await self._disks.pools.blocklist(mpid, addresses[mpid], refs, deadline=DEADLINE)
+            return dict(zip(refs, left, strict=True))
+
+        answers = await asyncio.gather(*map(one, addresses), return_exceptions=True)
+        done, refused = {}, []
+        for mpid, answer in zip(addresses, answers, strict=True):
+            if isinstance(answer, Refused):
+                refused.append(f"pool {mpid}: {answer.message}")
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                done[mpid] = answer
+        return done, refused
+
+    async def lift(self) -> None:
+        """Let those in again that answer. What fails is tried again."""
+        for host, listed in list(self._disks.blocklisted.items()):
+            if not self._disks.answers(host) or self.lifting.waits(host):
+                continue
+            called = self._roster.get(host).name
+            try:
+                for mpid, addresses in listed.addresses.items():
+                    await self._disks.give_up(host, mpid)
+                    await self._disks.pools.unblock(mpid, addresses, deadline=DEADLINE)
+                await self._disks.unblocked(host)
+            except Refused as refused:
+                log.warning("%s cannot be taken off the blocklist yet: %s", called, refused.message)
+                self.lifting.note(host, refused.message)
+            else:
+                log.info("%s is on no blocklist any more", called)
+                self.lifting.forget(host)
+                self._noted("unblock_node", host)
+            self._roster.tell(host)
+
+
+def _lacks(vm: VmWrites, mpids: Collection[int]) -> str:
+    """Why a blocklist of these pools proves nothing for it; empty: it may."""
+    if vm.obstacle:
+        return vm.obstacle
+    if not vm.objects:
+        return "it writes to no disk, and so is kept from none"
+    elsewhere = sorted({ref.pool for ref in vm.objects} - set(mpids))
+    return f"it may also write to pool {elsewhere[0]}, where nothing keeps it from that" if elsewhere else ""
+
+
+def _open(vm: VmWrites, watched: Mapping[int, Mapping[MediaRef, str]]) -> str:
+    """That somebody has a disk of it open to write; empty: nobody has."""
+    found = next((at for ref in vm.objects if (at := watched[ref.pool][ref])), "")
+    return f"a disk of it is open to write at {found}" if found else ""
