@@ -110,7 +110,7 @@ async def test_a_key_is_forgotten_after_a_day(w: World) -> None:
     assert (await send(w, "k", "PUT", "/u/group", name="b", parent_gid=0)).status_code == 200
 
 
-@pytest.mark.holds("DUR-420")
+@pytest.mark.holds("DUR-78")
 async def test_a_command_runs_once_in_a_guest_and_its_output_is_not_kept(tmp_path: Path) -> None:
     ran: list[object] = []
     secret = "the output of a command"

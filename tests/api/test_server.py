@@ -63,7 +63,7 @@ async def test_an_answer_is_whole_before_the_connection_ends(w: World) -> None:
     assert (json.loads(body)["code"], json.loads(body)["error"]) == (400, True)
 
 
-@pytest.mark.holds("BOUND-450")
+@pytest.mark.holds("BOUND-40")
 def test_who_reads_no_answer_and_goes_writes_nothing_into_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

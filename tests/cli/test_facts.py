@@ -18,6 +18,6 @@ from velocity.cli.facts import wrapped
         ("名前名前 名前", ["名前名前", "名前"]),
     ],
 )
-@pytest.mark.holds("CLI-481")
+@pytest.mark.holds("CLI-45")
 def test_a_text_is_broken_at_spaces_by_what_its_letters_take(text: str, lines: list[str]) -> None:
     assert wrapped(text, 10) == lines

@@ -27,7 +27,7 @@ def spread(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.holds("CLI-480")
+@pytest.mark.holds("CLI-41")
 def test_every_command_and_option_has_help_that_fits_and_is_not_cut() -> None:
     for context in every_command(click.Context(velocity, info_name="velocity", terminal_width=WIDTH)):
         help_, path = context.command.get_help(context), context.command_path

@@ -39,7 +39,7 @@ def patterns(kind: types.Type, field: str) -> Iterator[tuple[str, str]]:
 FOUND = {one for operation in OPERATIONS for one in patterns(types.type_info(operation.request), "")}
 
 
-@pytest.mark.holds("API-420")
+@pytest.mark.holds("API-20")
 def test_every_pattern_is_told_in_words() -> None:
     assert len(FOUND) > 20
     silent = {field for field, pattern in FOUND if pattern != names.PATTERN and field not in FORMS}
@@ -51,7 +51,7 @@ def test_every_pattern_is_told_in_words() -> None:
     )
 
 
-@pytest.mark.holds("API-420")
+@pytest.mark.holds("API-20")
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
@@ -67,6 +67,6 @@ def test_a_word_that_is_none_of_those_that_there_are_is_told_them(fields: dict[s
     assert refused.value.message == told
 
 
-@pytest.mark.holds("API-420")
+@pytest.mark.holds("API-20")
 def test_no_pattern_takes_the_end_of_a_line() -> None:
     assert not [field for field, pattern in FOUND if pattern.endswith("$")], "which a newline may follow: use \\Z"

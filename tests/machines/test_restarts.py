@@ -155,7 +155,7 @@ async def test_a_restart_of_what_is_being_stopped_starts_it_again(k: Keeping) ->
     assert stands(k) == (State.RUNNING, 2, False, False)
 
 
-@pytest.mark.holds("MORE-450")
+@pytest.mark.holds("MORE-22")
 async def test_a_restart_by_force_that_cannot_be_written_down_is_refused_and_the_guest_runs_on(k: Keeping) -> None:
     """It would be ended, and not started again."""
     await started(k)

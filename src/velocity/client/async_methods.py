@@ -1843,6 +1843,26 @@ class AsyncMethods(abc.ABC):
 
         return await self.call(lost_hosts.CONFIRM, lost_hosts.ConfirmDead(host=host, name=name))
 
+    async def blocklist_node(self, *, host: int, name: str) -> nodes.NodeInfo:
+        """Keep a host that does not answer from its disks on RBD: VMs that write to no others can start elsewhere.
+
+        Parameters:
+        host: the id of a host
+        name: the host's name, as a confirmation
+
+        Refused with:
+        403 48200: velocity.node.manage is needed on the root group
+        404 48210: no such host
+        409 48220: the host answers, and so is not lost
+        406 48221: it is the server's own host
+        406 48222: the host has another name
+        406 48223: it has no pool on RBD, or its address there is not known or shared
+        500 48230: no cluster has done it; the message has its words
+        """
+        from velocity.contract import lost_hosts
+
+        return await self.call(lost_hosts.BLOCKLIST, lost_hosts.BlocklistNode(host=host, name=name))
+
     async def explain(
         self,
         *,

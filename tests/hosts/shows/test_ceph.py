@@ -128,7 +128,7 @@ def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_mor
         client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
 
 
-@pytest.mark.holds("MANY-300", "MANY-301")
+@pytest.mark.holds("MANY-206", "MANY-207")
 def test_a_lost_host_is_kept_from_its_disks_and_let_in_again(
     storage: tuple[RealHosts, Ceph], guest: Guest, say: Callable[[str], None]
 ) -> None:
