@@ -21,7 +21,7 @@ from tests.faults.served import Served
 from tests.faults.test_lives import SHOWN, STATES, Line, Number, pick
 from tests.hosts.together import AGAIN, note
 from velocity.contract.machines import State
-from velocity.hosts.port import AttachedHost, Attaching
+from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.fake.guest import FakeRun
 from velocity.hypervisor.port import Fact, FactCause, HostId
@@ -50,6 +50,9 @@ class Runs(dict[UUID, FakeRun]):
 
 class LostHosts(Served):
     """`fakes` outlive the server, as hosts do; `truthful`: nobody says that a host is dead which is not."""
+
+    POOLS: ClassVar[tuple[OfferedPool, ...]] = ()
+    """Of other hosts than the server's own."""
 
     @initialize(truthful=st.booleans())
     def begin(self, truthful: bool) -> None:
@@ -80,7 +83,7 @@ class LostHosts(Served):
             for host in (B, C):
                 note(database, host, NAMES[host])
                 line: Any = self.lines[host]
-                await to.attach(AttachedHost(host, NAMES[host], line, connect(self.disks[host], AGAIN), ()))
+                await to.attach(AttachedHost(host, NAMES[host], line, connect(self.disks[host], AGAIN), self.POOLS))
 
         own = connect(self.disks[A], AGAIN)
         self.opened = world(self.data, self.fakes[A], driver=driver, storage=lambda _: own, attach=attach)
@@ -167,17 +170,18 @@ class LostHosts(Served):
     @invariant()
     @precondition(lambda self: hasattr(self, "uuids"))
     def what_is_shown_as_stopped_does_not_run_where_it_is(self) -> None:
+        lost = self.w.server.hosts.deaths.keys() | self.w.server.hosts.disks.blocklisted.keys()
         for vmid, uuid in self.uuids.items():
             keeper = self.w.server.services.fleet.get(vmid)
             host = keeper.machine.host
-            if keeper.ended and host not in self.w.server.hosts.deaths:
+            if keeper.ended and host not in lost:
                 assert uuid not in self.fakes[host].runs, f"VM {vmid} is shown STOPPED, and runs"
 
     async def calm(self) -> None:
         for host in (B, C):
             self.fakes[host].faults.heal(host)
         await asyncio.sleep(LONG)
-        assert dict(self.w.server.hosts.deaths) == {}
+        assert dict(self.w.server.hosts.deaths) == dict(self.w.server.hosts.disks.blocklisted) == {}
         for vmid, uuid in self.uuids.items():
             where = [host for host, fake in self.fakes.items() if uuid in fake.runs]
             vm = (await self.w.ok("POST", "/v/vm", vmid=vmid)).body

@@ -173,3 +173,25 @@ async def test_a_purge_that_is_written_is_told_so_whatever_the_copy_does(
         assert (await w.call("POST", "/v/vm", vmid=vmid)).status == 404
         assert set(SqlVariables(w.server.database).load(())) == ({uuid} if copied else set())
         assert SqlVariables(w.server.database).load({"another"}) == {}, "as at the next start"
+
+
+@pytest.mark.holds("MANY-307")
+async def test_a_vm_that_is_restored_on_another_host_has_what_was_kept(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmids = [await w.vm(name, host=2) for name in ("kept", "never-run")]
+        kept, never = (machine(w, vmid) for vmid in vmids)
+        written(b, kept)
+        await looked(w)
+        for vmid in vmids:
+            await w.ok("DELETE", "/v/vm", vmid=vmid)
+        items = [one["trid"] for one in (await w.ok("POST", "/t/trash/list"))["items"]]
+        await w.server.hosts.detach(b.host)
+        for trid in items:
+            await w.ok("PUT", "/t/trash", trid=trid, host=1, plan=True)
+        assert not here(w, kept).exists(), "a plan brings nothing"
+        for trid in items:
+            await w.ok("PUT", "/t/trash", trid=trid, host=1)
+        assert here(w, kept).read_bytes() == FIRST
+        assert not here(w, never).exists()
+        await w.ok("PUT", "/v/vm/state", vmid=vmids[0], state="RUNNING")
+        assert here(w, kept).read_bytes() == FIRST

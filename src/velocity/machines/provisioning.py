@@ -226,6 +226,19 @@ class Provisioning:
             for machine, progress in back:
                 self._fleet.add(self._fleet.hosts.keeper(machine, replace(progress, wanted=State.STOPPED, run=None)))
 
+    async def bring_variables(
+        self, machines: Sequence[tuple[Machine, RunRecord]], elsewhere: Mapping[int, HostId]
+    ) -> None:
+        """What is kept of the firmware variables of those is on the hosts where they come back. Raises `Refused`."""
+        try:
+            for machine, _ in machines:
+                if machine.vmid in elsewhere:
+                    plan.stop_here()
+                    await self._fleet.variables.bring(machine, elsewhere[machine.vmid])
+        except Refused as refused:
+            words = f"the firmware variables of VM {machine.name!r} cannot be brought there: {refused.message}"
+            raise Refused(Problem.UNAVAILABLE, words) from None
+
     def _somewhere(self, caller: Caller, machine: Machine, host: int | None) -> Machine:
         """On its own host, or where that is no more on the one that is named. Raises `Refused`."""
         hosts, reach = self._fleet.hosts, self._fleet.builder.reach

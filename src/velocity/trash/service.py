@@ -71,6 +71,7 @@ class Trash:
                     self._directory.group(item.what.gid)
                 await undo.enter_async_context(self._restoration.returning(contents.media))
                 elsewhere = undo.enter_context(self._provisioning.returning(caller, contents.machines, host))
+                await self._provisioning.bring_variables(contents.machines, elsewhere)
                 await self._store.restore(trid, elsewhere)
         self._updates.discarded(item.what.kind, item.what.gid)
         return item

@@ -7,6 +7,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import pytest
 from msgspec import UNSET, UnsetType
@@ -16,6 +17,7 @@ from tests.hosts.namespaces import NODE, RealHosts, real_hosts
 from tests.hosts.shows.looking import Shell, counted, states
 from tests.patience import at_last
 from velocity.cli.demo.guest import Guest
+from velocity.client import ApiError
 from velocity.contract.vm_settings import Attachment
 
 pytestmark = [pytest.mark.hosts, pytest.mark.guest]
@@ -52,7 +54,7 @@ def daemons(hosts: RealHosts, name: str) -> int:
     return sum(b"qemu-storage-daemon" in one and b"/lent." in one for one in words)
 
 
-@pytest.mark.holds("MANY-203")
+@pytest.mark.holds("MANY-203", "MANY-305", "MANY-306")
 def test_a_guest_on_rbd_boots_writes_and_goes_to_the_other_host(
     storage: tuple[RealHosts, Ceph], guest: Guest, say: Callable[[str], None]
 ) -> None:
@@ -83,13 +85,55 @@ def test_a_guest_on_rbd_boots_writes_and_goes_to_the_other_host(
     shell.run("yes from-b | head -c 1048576 | dd of=/dev/vda bs=64k seek=16 oflag=direct")
     said = shell.run("echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=1M count=2 2>/dev/null | sha256sum")
     inside = re.findall(r"[0-9a-f]{64}", said)[-1]
-    client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+    more = plugged_in_and_grown(hosts, shell, vmid, media)
+    waits_for_room(hosts, cluster, shell, vmid)
     at_last(lambda: daemons(hosts, "b") == 0, "that its host lets go of them")
+    client.delete_medium(mid=more, purge=True)
     image = cluster.admin("rbd", "export", "--no-progress", f"vm/{name_of(cluster, disk)}", str(cluster.path / "disk"))
     written = (cluster.path / "disk").read_bytes()
     assert image == ""
     assert hashlib.sha256(written[: 2 * MIB]).hexdigest() == inside
     assert written.startswith(b"of-this-guest\n")
+
+
+def plugged_in_and_grown(hosts: RealHosts, shell: Shell, vmid: int, media: list[Attachment]) -> UUID:
+    """A disk that comes to a guest while it runs, and is larger then."""
+    client = hosts.client
+    more = client.create_medium(mpid=POOL, gid=0, name="more", size=4 * MIB).mid
+    waits = client.alter_vm(vmid=vmid, media=[*media, Attachment(mid=more, mode="BLOCK")]).waiting
+    assert waits == []
+    at_last(lambda: "4096 vdb" in shell.run("cat /proc/partitions"), "the disk in the guest")
+    client.alter_medium(mid=more, size=8 * MIB)
+    at_last(lambda: "8192 vdb" in shell.run("cat /proc/partitions"), "its size")
+    shell.run("yes in-the-new-part | head -c 512 | dd of=/dev/vdb bs=512 seek=15000 oflag=direct")
+    return more
+
+
+def waits_for_room(hosts: RealHosts, cluster: Ceph, shell: Shell, vmid: int) -> None:
+    """A guest whose pool is full stands still when it writes, goes on when there is room, and can be stopped."""
+    client, write = hosts.client, "yes | head -c 65536 | dd of=/dev/vdb bs=64k oflag=direct"
+    for number, ends in enumerate((False, True)):
+        cluster.fill()
+        try:
+            shell.type(f"{write} seek={number}; echo WRI''TTEN{number}.")
+            at_last(lambda: pool_state(hosts) == "full", "that the pool is told as full")
+            with pytest.raises(ApiError):
+                client.create_medium(mpid=POOL, gid=0, name="none", size=MIB)
+            assert hosts.state(vmid) == "RUNNING"
+            assert f"WRITTEN{number}." not in shell.text()
+            if ends:
+                with pytest.raises(ApiError, match="does not end"):  # as long as its process waits for the cluster
+                    client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+                at_last(lambda: hosts.state(vmid) == "STOPPED", "its end")
+        finally:
+            cluster.drain()
+        if not ends:
+            shell.until(f"WRITTEN{number}.")
+        at_last(lambda: pool_state(hosts) == "online", "that the pool has room")
+
+
+def pool_state(hosts: RealHosts) -> str:
+    return next(one.state for one in hosts.client.list_pools(gid=0).pools if one.mpid == POOL)
 
 
 @pytest.mark.holds("MANY-205")

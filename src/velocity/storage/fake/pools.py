@@ -263,6 +263,7 @@ class FakeDevice:
         self.cut = False
         for pool in host.pools.values():
             pool.left.clear()  # it was known to the last server
+            pool.term = 0
         self.opened: set[int] = set()
         self._again = again
         self._retrying: dict[int, asyncio.Task[None]] = {}

@@ -12,6 +12,8 @@ from pathlib import Path
 from velocity.storage.rbd.opened import PROGRAM
 
 LENT = "lent."
+LATE = 15.0
+"""Seconds that one has to end which is told to."""
 WAIT, LOOK = 5.0, 0.05
 """Seconds that those which were killed have to end, and between two looks."""
 
@@ -21,16 +23,21 @@ def lent(scratch: Path) -> list[Path]:
     return list(scratch.glob(f"{LENT}*"))
 
 
-def end_unused(scratch: Path, beginning: Collection[Path]) -> None:
+def end_unused(scratch: Path, beginning: Collection[Path], told: dict[int, float]) -> None:
     """Daemons are told to end whose file no process has open; what is left of those that have ended goes.
 
-    Not of those that are `beginning`: nobody has them open yet.
+    Not of those that are `beginning`: nobody has them open yet. `told` has since when those are told that have not
+    ended. As one that waits for its cluster does not, and a process that was killed waits for it, it is killed in time:
+    who has ended in order has nothing in it.
     """
     unused, daemons = _unused(scratch, beginning)
+    for pid in told.keys() - daemons.values():
+        del told[pid]
     for file in unused:
         if file in daemons:
+            late = time.monotonic() - told.setdefault(daemons[file], time.monotonic()) > LATE
             with contextlib.suppress(ProcessLookupError):
-                os.kill(daemons[file], signal.SIGTERM)
+                os.kill(daemons[file], signal.SIGKILL if late else signal.SIGTERM)
         else:
             Path(file).unlink(missing_ok=True)
 

@@ -47,6 +47,8 @@ class RbdOpenings:
         """Those that are to be removed, as soon as nobody has them open."""
         self._beginning: set[Path] = set()
         """Files of daemons that machines are about to get."""
+        self._told: dict[int, float] = {}
+        """Daemons that were told to end, by their pids, and when."""
 
     def remove(self, image: str) -> None:
         """Its name is free afterwards. One that is not there is no failure."""
@@ -64,7 +66,7 @@ class RbdOpenings:
         return bool(self.gone) or bool(lent(self._scratch))
 
     def sweep(self) -> None:
-        end_unused(self._scratch, self._beginning)
+        end_unused(self._scratch, self._beginning, self._told)
         for image in sorted(self.gone):
             try:
                 with contextlib.suppress(FileNotFoundError):

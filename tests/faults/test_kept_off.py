@@ -1,0 +1,132 @@
+"""Hosts that are lost, kept from their disks on RBD and return, and a server that is killed in between.
+
+At no moment two runs of one VM could write to its disk: one runs on a host that the cluster takes nothing from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import ClassVar
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+
+from tests.faults.test_lost_hosts import NAMES, OTHERS, A, B, C, LostHosts, Runs
+from tests.hosts.on_rbd import ADDRESSES, RBD
+from velocity.hosts.port import OfferedPool
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import HostId
+from velocity.storage.fake.pools import FakeHost, FakeShared
+
+
+class Rados(FakeShared):
+    """Whoever is let in again is looked at."""
+
+    def unblock(self, addresses: Collection[str]) -> None:
+        super().unblock(addresses)
+        self.let_in()
+
+    let_in: Callable[[], None]
+
+
+class KeptOff(LostHosts):
+    """All VMs have a disk on RBD, but for the last."""
+
+    POOLS = (OfferedPool(RBD, "ceph", shared=True),)
+
+    @initialize(truthful=st.just(False))
+    def begin(self, truthful: bool) -> None:
+        self.prepare()
+        self.truthful = truthful
+        self.twice: list[UUID] = []
+        self.rados = Rados()
+        self.rados.let_in = self.look_at_all
+        self.fakes = {host: FakeHypervisor() for host in NAMES}
+        for fake in self.fakes.values():
+            fake.runs = fake.state.runs = Runs(self.look)
+        pool = {(RBD, "ceph"): self.rados}
+        self.disks = {host: FakeHost((0, "own"), shared=pool, client=ADDRESSES[host]) for host in (B, C)}
+        self.disks[A] = FakeHost((0, "own"), (1, "default"))
+        self.uuids: dict[int, UUID] = {}
+        self.homes: dict[int, HostId] = {}
+        self.run(self.start())
+        for host in (B, B, C, B):
+            self.run(self.make(host))
+
+    def writers(self, machine: UUID) -> list[HostId]:
+        blocked = self.rados.blocked
+        return [
+            host for host, fake in self.fakes.items() if machine in fake.runs and ADDRESSES.get(host) not in blocked
+        ]
+
+    def look(self, machine: UUID) -> None:
+        """It is about to run on one more host."""
+        if self.writers(machine):
+            self.twice.append(machine)
+
+    def look_at_all(self) -> None:
+        self.twice += [uuid for uuid in self.uuids.values() if len(self.writers(uuid)) > 1]
+
+    async def make(self, host: HostId) -> None:
+        self.number += 1
+        on_rbd = self.number < 4
+        media = [{"mid": await self.w.medium(f"disk{self.number}", mpid=RBD), "mode": "VIRTIO"}] if on_rbd else []
+        ha = "restart" if self.number % 2 else "off"
+        vmid = await self.w.vm(f"vm{self.number}", host=host, media=media, ha=ha)
+        self.uuids[vmid] = self.w.server.services.fleet.get(vmid).machine.uuid
+        self.homes[vmid] = host
+        await self.w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await self.w.server.hosts.shared.survey(RBD)
+        await self.w.server.services.membership.lost.blocklists.note_clients()
+
+    @rule(host=OTHERS, turns=st.sampled_from([None, None, None, 20, 60, 200]))
+    def prove(self, host: HostId, turns: int | None) -> None:
+        """After so many turns of the loop, the server is killed."""
+        self.fakes[host].faults.lose(host)
+        self.run(self.keep_off(host, turns))
+
+    async def keep_off(self, host: HostId, turns: int | None) -> None:
+        await asyncio.sleep(3.0)  # it is told as silent by then
+        asking = asyncio.create_task(self.w.call("PUT", "/h/node/blocklist", host=host, name=NAMES[host]))
+        if turns is None:
+            answer = await asking
+            assert answer.status in (200, 409, 500), answer
+            self.counted[f"proofs {answer.status}"] += 1
+            return
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await self.kill()
+        asking.cancel()
+        await self.start()
+        self.counted["kills"] += 1
+
+    async def calm(self) -> None:
+        await super().calm()
+        assert self.rados.blocked == set()
+        for vmid, home in self.homes.items():
+            self.counted["elsewhere"] += self.w.server.services.fleet.get(vmid).machine.host != home
+
+
+@pytest.mark.holds("MANY-308")
+@pytest.mark.long
+@pytest.mark.whole
+def test_no_two_runs_of_a_vm_can_write_whatever_is_lost_kept_off_returned_and_killed(
+    say: Callable[[str], None], whole: bool
+) -> None:
+    class Chosen(KeptOff):
+        counted: ClassVar[Counter[str]] = Counter()
+
+    chosen = settings(
+        stateful_step_count=20, max_examples=150 if whole else 6, deadline=None, database=None,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+    )  # fmt: skip
+    run_state_machine_as_test(Chosen if whole else seed(7)(Chosen), settings=chosen)
+    say(f"lives on hosts that are kept from their disks: {dict(sorted(Chosen.counted.items()))}, no two that write")
+    assert Chosen.counted["proofs 200"] >= 3
+    assert Chosen.counted["kills"] >= 3
+    assert Chosen.counted["elsewhere"] >= 1
