@@ -113,7 +113,11 @@ def media(host: Host) -> dict[str, Any]:
 @pytest.mark.usefixtures("answering")
 def test_an_image_becomes_a_vm_that_one_logs_in_to(bridged: Host, served: Served) -> None:
     steps = planned(bridged, "launch", "small-1", "--name", "web", "--ssh-key", KEY)
-    assert steps == ["would create medium small-1 in group 0"] and media(bridged) == {} and served.asked == 0
+    assert steps == [
+        "would create medium small-1 in group 0", "would create vm web in group 0",
+        "would take 1 CPU, 1.0 GiB, 1 VM (group 0)",
+    ]  # fmt: skip
+    assert media(bridged) == {} and served.asked == 0
     said = bridged.ok("launch", "small-1", "--name", "web", "--ssh-key", KEY, "--memory", "64M")
     info = json.loads(bridged.ok("vm", "show", "web", "--json"))
     (address,) = info["interfaces"][0]["addresses"]
@@ -147,7 +151,9 @@ def test_a_disk_is_as_large_as_it_is_asked_to_be_and_never_cut(bridged: Host) ->
     assert {name: one["size"] >> 20 for name, one in media(bridged).items()} == {"small-1": 1, "large-disk": 3}
     refused = bridged.run(*words, "512K", "--name", "cut")
     assert refused.exit_code == 1 and "disks only grow" in refused.stderr
-    assert "cut" not in bridged.ok("vm", "list")
+    refused = bridged.run(*words, "3M", "--name", "cut", "--cpus", "999")
+    assert refused.exit_code == 1 and "cpus is 999" in str(refused.exception)
+    assert "cut" not in bridged.ok("vm", "list") and "cut-disk" not in media(bridged), "nothing is left of either"
 
 
 @pytest.mark.holds("CLI-39")

@@ -34,7 +34,7 @@ from velocity.client import ApiError, Client, PlanOnly
 from velocity.contract import names
 from velocity.contract.catalogue import CatalogueImage
 from velocity.contract.cloud_init import CloudInit
-from velocity.contract.machines import Attachment, State, VmInfo
+from velocity.contract.machines import CREATE, Attachment, CreateVm, State, VmInfo
 from velocity.contract.media import MediumInfo
 from velocity.contract.tasks import TaskState
 from velocity.contract.vm_settings import Forward, NatKind
@@ -101,23 +101,20 @@ def launch(
     entry = known.get(image)
     medium = None if entry else _medium(client, gid, image)
     wanted = Wanted(names.tidy(name or image), gid, pool, entry, medium)
-    settings = _settings(client, wanted, written)
+    settings = _settings(client, wanted, written) | {"host": UNSET if host is None else host}
+    vmid, vm = _find(client, wanted), []
+    if vmid is None:  # what it could not be is refused before anything is fetched
+        vm = [client.plan(CREATE, CreateVm(name=wanted.name, gid=gid, **settings))]
     with contextlib.suppress(PlanOnly):
-        vmid = _find(client, wanted)
         if vmid is None:
-            mid = _disk(client, wanted)
-            if bytes_ is not None:
-                _grow(client, mid, bytes_)
-            there = UNSET if host is None else host
-            disk = Attachment(mid=mid, mode="BLOCK")
-            made = client.create_vm(name=wanted.name, gid=gid, host=there, media=[disk], **settings)
-            vmid = made.vmid
+            disk = Attachment(mid=_disk(client, wanted, bytes_), mode="BLOCK")
+            vmid = client.create_vm(name=wanted.name, gid=gid, media=[disk], **settings).vmid
             click.echo(f"created VM {clean(wanted.name)} (vmid {vmid}) in {where.path(client, gid)}", err=True)
         if client.vm_state(vmid=vmid).state is not State.RUNNING:
             client.set_vm_state(vmid=vmid, state="RUNNING")
         _end(client, vmid, timeout if wait else None)
         return
-    unplanned("what follows is not checked in advance: the VM's disk is copied, the VM is made, and started")
+    unplanned("what follows is not checked in advance: the VM's disk is copied and attached, and the VM started", vm)
 
 
 def _pool_of(client: Client, gid: int, pool: int, host: int) -> int:
@@ -176,23 +173,28 @@ def _disks(client: Client, wanted: Wanted) -> list[MediumInfo]:
             if one.name == wanted.disk and (wanted.image is None or one.origin == origin)]  # fmt: skip
 
 
-def _disk(client: Client, wanted: Wanted) -> UUID:
-    """The VM's own copy of the image."""
+def _disk(client: Client, wanted: Wanted, bytes_: int | None) -> UUID:
+    """The VM's own copy of the image, as large as it is to be."""
     for one in _disks(client, wanted):
         if not one.used_by:
-            return one.mid
-    source = wanted.medium if wanted.image is None else _base(client, wanted, wanted.image)
-    assert source is not None, "it is of the catalogue, or there"
-    return _task(client, client.clone_medium(mid=source, gid=wanted.gid, mpid=wanted.pool, name=wanted.disk).tid)
+            mid, has = one.mid, _grows(one.size, bytes_)
+            break
+    else:
+        source = wanted.medium if wanted.image is None else _base(client, wanted, wanted.image)
+        assert source is not None, "it is of the catalogue, or there"
+        has = _grows(client.show_medium(mid=source).size, bytes_)
+        copied = client.clone_medium(mid=source, gid=wanted.gid, mpid=wanted.pool, name=wanted.disk)
+        mid = _task(client, copied.tid)
+    if bytes_ is not None and bytes_ > has:
+        client.alter_medium(mid=mid, size=bytes_)
+    return mid
 
 
-def _grow(client: Client, mid: UUID, wanted: int) -> None:
-    """Raises `ClickException` for less than the image has: it would be cut."""
-    has = client.show_medium(mid=mid).size
-    if wanted < has:
+def _grows(has: int, wanted: int | None) -> int:
+    """What it has. Raises `ClickException` where less is wanted: it would be cut."""
+    if wanted is not None and wanted < has:
         raise click.ClickException(f"--disk-size: the image has {size(has)}, and disks only grow: give that or more")
-    if wanted > has:
-        client.alter_medium(mid=mid, size=wanted)
+    return has
 
 
 def _base(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID:

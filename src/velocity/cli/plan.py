@@ -45,11 +45,12 @@ def changing(command: Function) -> Function:
     return json_option(option(wrapped))  # type: ignore[return-value]
 
 
-def unplanned(what: str) -> None:
-    """Say what follows, and cannot be planned before the rest is done."""
+def unplanned(what: str, known: Iterable[Plan] = ()) -> None:
+    """Say what follows, and cannot be planned before the rest is done, but for what is `known` of it."""
     from velocity.contract.plan import Plan
 
     plans = click.get_current_context().find_root().obj["plans"]
+    plans += known
     plans.append(Plan(plan=True, steps=[], consumes=[], warnings=[what]))
 
 
