@@ -1,21 +1,20 @@
 /** Who did what, when and from where, and what was refused. */
-import { Button, EmptyState, EmptyStateBody, Skeleton, Tooltip } from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { useMemo } from "react";
 import { Link, useSearchParams } from "react-router";
 import { useObjects } from "@/api/live";
 import { Filter } from "@/ui/Choose";
-import { CopyButton } from "@/ui/CopyButton";
 import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
-import { Status, Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { useEntries, type Wanted } from "./entries";
 import { folded, type Line } from "./folded";
-import { Happened, isRefused, partsOf, strangerOf, whoOf, whyRefused } from "./Happened";
+import { isRefused, partsOf, strangerOf, whoOf, whyRefused } from "./Happened";
 import { useNames } from "./names";
+import { Outcome, RequestId, What } from "./Outcome";
 import type { Entry } from "./paging";
 import { type Names, plain } from "./sentence";
 
@@ -58,14 +57,15 @@ export default function History() {
         key: "what",
         title: "What",
         names: true,
-        cell: (one) => <Happened entry={one} names={names} />,
+        cell: (one) => <What entry={one} names={names} />,
         text: (one) => `${plain(partsOf(one, names))} ${one.operation}`,
       },
       {
         key: "outcome",
         title: "Outcome",
-        width: "16rem",
-        cell: (one) => <Outcome entry={one} names={names} />,
+        width: "7rem",
+        nowrap: true,
+        cell: (one) => <Outcome entry={one} />,
         text: (one) => (isRefused(one) ? `refused ${whyRefused(one, names)} ${one.code ?? ""}` : "done"),
       },
       {
@@ -216,33 +216,5 @@ function Who({ entry, names }: { entry: Entry; names: Names }) {
     <Link to={`/users/${entry.uid}`}>
       <bdi>{whoOf(entry, names)}</bdi>
     </Link>
-  );
-}
-
-/** To quote when one asks why. */
-function RequestId({ id }: { id: string }) {
-  return (
-    <span className="v-copied">
-      <code>{id}</code>
-      <CopyButton text={id} name={`request ${id}`} />
-    </span>
-  );
-}
-
-function Outcome({ entry, names }: { entry: Entry; names: Names }) {
-  if (!isRefused(entry)) return <span className="v-subtle">Done</span>;
-  return (
-    <div>
-      <Tooltip content={`Status ${entry.status}, code ${entry.code ?? entry.status}`}>
-        <span>
-          <Status tone="bad">{entry.status >= 500 ? "Failed" : "Refused"}</Status>
-        </span>
-      </Tooltip>{" "}
-      {entry.times !== undefined && <Tag>{entry.times} times</Tag>}
-      <span className="v-request">{whyRefused(entry, names)}</span>
-      <small className="v-request v-subtle">
-        Request <RequestId id={entry.request} />
-      </small>
-    </div>
   );
 }

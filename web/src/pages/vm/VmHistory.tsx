@@ -8,10 +8,10 @@ import type { Entry } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
 import { ago, moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
-import { Status } from "@/ui/labels";
 import { type Column, DataTable } from "@/ui/table/DataTable";
-import { Happened, partsOf, whoOf, whyRefused } from "../history/Happened";
+import { partsOf, whoOf, whyRefused } from "../history/Happened";
 import { useNames } from "../history/names";
+import { Outcome, What } from "../history/Outcome";
 import { type Names, plain } from "../history/sentence";
 
 const PAGE = 100;
@@ -21,35 +21,30 @@ const columnsOf = (names: Names): Column<Entry>[] => [
   {
     key: "at",
     title: "When",
+    width: "8rem",
     cell: (entry) => <span title={moment(entry.at)}>{ago(entry.at)}</span>,
     sort: (entry) => entry.hid,
     text: (entry) => moment(entry.at),
   },
-  { key: "name", title: "Who", cell: (entry) => whoOf(entry, names), sort: (entry) => entry.name },
+  { key: "name", title: "Who", width: "8rem", cell: (entry) => whoOf(entry, names), sort: (entry) => entry.name },
   {
     key: "operation",
     title: "What",
     names: true,
-    cell: (entry) => <Happened entry={entry} names={names} />,
+    cell: (entry) => <What entry={entry} names={names} />,
     text: (entry) => plain(partsOf(entry, names)),
     sort: (entry) => plain(partsOf(entry, names)),
   },
   {
     key: "outcome",
     title: "Outcome",
-    cell: (entry) =>
-      entry.code === undefined ? (
-        <Status tone="ok">Done</Status>
-      ) : (
-        <>
-          <Status tone="bad">Refused</Status>
-          <span className="v-request">{whyRefused(entry, names)}</span>
-        </>
-      ),
+    width: "7rem",
+    nowrap: true,
+    cell: (entry) => <Outcome entry={entry} />,
     sort: (entry) => entry.code ?? 0,
     text: (entry) => (entry.code === undefined ? "done" : `refused ${whyRefused(entry, names)}`),
   },
-  { key: "address", title: "From", cell: (entry) => entry.address, sort: (entry) => entry.address },
+  { key: "address", title: "From", width: "8rem", cell: (entry) => entry.address, sort: (entry) => entry.address },
   {
     key: "request",
     title: "Request",

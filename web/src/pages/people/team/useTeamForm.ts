@@ -39,7 +39,7 @@ export function useTeamForm(start: number) {
     user: "",
     password: "",
     uid: "",
-    set: "operator",
+    set: "maker", // it has a quota and a pool: they are for making something of them
   });
   const may = useMay();
   const path = useGroupPath();
