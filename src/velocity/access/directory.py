@@ -15,7 +15,7 @@ from velocity.contract.revision import revision
 
 
 class Directory:
-    """`leaving` are the groups that are being deleted: they are there no more for whoever asks for them."""
+    """`leaving`: groups that are being deleted, which count as gone."""
 
     def __init__(self, changes: Changes) -> None:
         self.users: dict[int, User] = {}
@@ -26,9 +26,9 @@ class Directory:
         self.quotas = Quotas(self.groups, changes)
         self.leaving: set[int] = set()
         self.above: dict[int, int] = {}
-        """The parents of groups that lie in the trash."""
+        """The parents of groups in the trash."""
         self.lying: dict[int, dict[int, int]] = {}
-        """What is held on groups that lie in the trash, as `grants`."""
+        """The grants on groups in the trash, as `grants`."""
 
     def user(self, uid: int) -> User:
         try:
@@ -46,7 +46,7 @@ class Directory:
         return self.groups[gid]
 
     def existing(self, gid: object) -> int:
-        """That group; group 0 if there is none such."""
+        """That group, or group 0 if it does not exist."""
         return gid if isinstance(gid, int) and gid in self.groups else ROOT_GROUP
 
     def held(self, uid: int) -> Mapping[int, int]:
@@ -63,9 +63,9 @@ class Directory:
         return lambda gid: bool(own(self.existing(gid)) & permission.bit)
 
     def authority(self, uid: object) -> dict[int, int]:
-        """Where one needs authority over a user, and what they hold there: their groups, and their home.
+        """The groups on which authority over a user is needed, and what the user holds there: their groups and home.
 
-        What lies in the trash with a group counts on the next group above it that is there. Of nobody: group 0.
+        What is in the trash with a group counts on the next existing group above it. Without any: group 0.
         """
         user = self.users.get(uid) if isinstance(uid, int) else None
         if user is None:
@@ -88,9 +88,9 @@ class Directory:
         return names.path(self.groups[one].name for one in reversed(self.line(gid)) if one != ROOT_GROUP) or "/"
 
     def sees(self, uid: int, gid: int) -> bool:
-        """Whether there is such a group, and that user is shown it; the root is no secret.
+        """Whether the group exists and the user sees it; everybody sees the root.
 
-        For one that is not there another is looked at, so that its time does not tell.
+        For a missing group another one is checked, so that the time reveals nothing.
         """
         there = gid in self.groups and gid not in self.leaving
         return rules.shows(self.groups, self.held(uid), gid if there else next(reversed(self.groups))) and there
@@ -106,6 +106,6 @@ class Directory:
         return f"{self.path(gid)}, above {self.path(low)},"
 
     def revision(self, gid: int) -> str:
-        """Of a group with its members, their permissions and its quota."""
+        """The revision of a group with its members, their permissions and its quota."""
         held = [(uid, grants[gid]) for uid, grants in sorted(self.grants.items()) if grants.get(gid)]
         return revision(self.group(gid), held, self.quotas.limits_of(gid))

@@ -33,7 +33,7 @@ class User:
 
 @dataclass(frozen=True)
 class Device:
-    """Where somebody signs in from: the address, and the program, as it calls itself."""
+    """The origin of a sign-in: the address, and the program as it identifies itself."""
 
     address: str
     agent: str
@@ -57,7 +57,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Amount:
-    """What machines take of a quota."""
+    """Amounts of what quotas limit."""
 
     cpus: int = 0
     memory_mib: int = 0
@@ -75,7 +75,7 @@ NOTHING = Amount()
 
 @dataclass(frozen=True)
 class Limits:
-    """What a group with its subgroups may have; None: no limit of its own.
+    """Limits for a group with its subgroups; None: no limit.
 
     `forward_ports` are the ports of the host that may lead to its VMs, as in 20000-20099.
     """
@@ -89,13 +89,13 @@ class Limits:
 LIMITED = tuple(field.name for field in fields(Amount))
 """What a quota counts; the names of `Amount` and `Limits`."""
 WORDS = {"cpus": "CPUs", "memory_mib": "memory", "vms": "VMs"}
-"""What people call them."""
+"""Their names for people."""
 NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
 class TrashedAccess:
-    """What of access lies in the trash: groups, and grants on them as (uid, gid, pid)."""
+    """Groups in the trash, and grants on them as (uid, gid, pid)."""
 
     groups: Sequence[Group]
     grants: Sequence[tuple[int, int, int]]
@@ -103,7 +103,7 @@ class TrashedAccess:
 
 @dataclass(frozen=True)
 class Discarded:
-    """What the trash notes of something deleted. `gid` is the group that it belonged to, of a group its parent."""
+    """The trash's note of a deleted object. `gid`: its group, or a group's parent."""
 
     kind: str
     id: str
@@ -191,7 +191,7 @@ def with_above(groups: Groups, gids: Iterable[int]) -> set[int]:
 
 
 def topmost(groups: Groups, gids: Iterable[int]) -> list[int]:
-    """Of these groups, those that are below no other of them."""
+    """Those of these groups that are not below another of them."""
     there = dict.fromkeys(gids, 1)
     within = Held(groups, there)
     return [gid for gid in there if gid == ROOT_GROUP or not within(groups[gid].parent_gid)]
@@ -207,7 +207,7 @@ def holds_somewhere(grants: Grants, permission: Permission) -> bool:
 
 
 def dominates(groups: Groups, grants: Grants, others: Grants) -> bool:
-    """Whether someone holds, wherever another holds something, all that the other holds there."""
+    """Whether a user holds at least what another one holds, everywhere."""
     own = Held(groups, grants)
     return all(bits & ~own(gid) == 0 for gid, bits in others.items())
 
@@ -252,7 +252,7 @@ def common(some: range, others: range) -> range:
 
 
 def amount(name: str, count: int) -> str:
-    """So much of what a quota limits, for people."""
+    """An amount of what a quota limits, for people."""
     return sizes.size(count << 20) if name == "memory_mib" else str(count)
 
 

@@ -25,7 +25,7 @@ from velocity.contract.problems import Problem, Refused
 
 
 class Owned(Protocol):
-    """An object of a group's."""
+    """An object that belongs to a group."""
 
     @property
     def gid(self) -> int: ...
@@ -36,7 +36,7 @@ Find = Callable[[object], Owned | None]
 
 
 class Access:
-    """Users, groups and sessions over one directory, and the decision about each request."""
+    """Users, groups and sessions, and the decision about each request."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Access:
         belongings: Sequence[GroupContents],
         bounds: Bounds = BOUNDS,
     ) -> None:
-        """`owned` finds the objects of each kind; `belongings` keep what groups own, the first is deleted first."""
+        """`owned` finds the objects of each kind; `belongings` hold what groups own, and are deleted in this order."""
         self._store = store
         self._passwords = passwords
         self.directory = directory
@@ -65,7 +65,7 @@ class Access:
         self._owned = owned
 
     async def open(self, root_password: str) -> str | None:
-        """Load what is kept. At the first start create `root`; the random password, if one was made, is returned."""
+        """Load everything. The first start creates `root`; returns the random password, if one was made."""
         kept = self._store.load()
         made = None
         if not kept.users:
@@ -118,18 +118,18 @@ class Access:
         return any(found) if needs.on is On.USER else all(found)
 
     def needs_nothing(self, needs: Holds, uid: int, target: object) -> bool:
-        """Whether it is about oneself (as it is where nobody is named), or about what one began."""
+        """Whether it concerns the caller (also if nobody is named), or something that the caller began."""
         if needs.own:
             return getattr(self._owned[needs.on](target), "uid", None) == uid
         return needs.oneself and (target == uid or not isinstance(target, int))
 
     def place(self, needs: Needs, target: object) -> int:
-        """The group that a request is about; group 0 where it is about none, or about several."""
+        """The group that a request concerns; group 0 if it concerns none, or several."""
         places = self.places(needs, target) if isinstance(needs, Holds) else ()
         return places[0] if len(places) == 1 else ROOT_GROUP
 
     def places(self, needs: Holds, target: object) -> Sequence[int]:
-        """The groups where a permission is looked for; group 0 for an object that does not exist; none: anywhere."""
+        """The groups where a permission is looked up; group 0 for an object that does not exist; none: anywhere."""
         on = needs.on
         if on is On.SOMEWHERE:
             return ()
@@ -155,6 +155,6 @@ class Access:
 
 
 def _missing(kept: AccessRows) -> list[Permission]:
-    """What root does not hold on group 0: the permissions that this installation is older than."""
+    """The permissions that root lacks on group 0: those newer than this installation."""
     held = {pid for uid, gid, pid in kept.grants if (uid, gid) == (ROOT_USER, ROOT_GROUP)}
     return [permission for permission in Permission if permission.pid not in held]

@@ -58,7 +58,7 @@ class EventWriter:
                 handle.cancel()
 
     def _on_change(self, what: ChangeKind, which: object, gid: int) -> None:
-        """Keeps `velocity.changes.ChangeListener`."""
+        """Implements `velocity.changes.ChangeListener`."""
         if not self._read:
             return
         line = self._directory.line(self._directory.existing(gid))

@@ -14,7 +14,7 @@ from velocity.fetching.urls import Url
 
 
 class HttpSource:
-    """Keeps `velocity.fetching.port.Source`.
+    """Implements `velocity.fetching.port.Source`.
 
     No proxy is used, whatever the environment says: it would resolve names by itself, to addresses that nobody checks.
     """

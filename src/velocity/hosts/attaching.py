@@ -20,7 +20,7 @@ from velocity.storage.port import Storage
 
 
 class AttachedAreas:
-    """Keeps `velocity.hosts.port.Attaching`: the areas of the server learn of each host.
+    """Implements `velocity.hosts.port.Attaching`: the areas of the server learn of each host.
 
     `pools` are those that can be used, which the areas share. `storage` is that of all hosts, `shared` asks them for
     the pools that several have.

@@ -47,7 +47,7 @@ class JoinedHost:
 
 
 class Connector:
-    """Keeps `velocity.hosts.membership.Connections`."""
+    """Implements `velocity.hosts.membership.Connections`."""
 
     def __init__(
         self,

@@ -31,15 +31,15 @@ from velocity.hypervisor.port import HostId
 log = logging.getLogger(__name__)
 
 EVERY = 1.0
-"""Seconds between two looks at hosts that are to be fenced by themselves."""
+"""Seconds between two checks for hosts to fence automatically."""
 
 
 class LostHosts:
-    """What is done about them.
+    """The use cases of lost hosts.
 
-    `trouble` says why a host does not answer (empty: it does). One that has VMs which are to be restarted elsewhere is
-    fenced by itself when it was silent for `after` seconds: by its agent, or without one, or where that fails, by
-    `blocklists`. 0: never, nor while there is a `doubt` whether this server leads.
+    `trouble` says why a host does not answer (empty: it does). One with VMs that are to be restarted elsewhere is
+    fenced automatically after `after` silent seconds: by its agent or, if it has none or that fails, by
+    `blocklists`. 0: never. It is not fenced while there is a `doubt` whether this server leads.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class LostHosts:
         self._silence = Silence(roster, attaching)
         self._watching: asyncio.Task[None] | None = None
         self.looks = 0
-        """How often it was looked after hosts that are to be fenced."""
+        """How many checks there were for hosts to fence."""
 
     def open(self) -> None:
-        """Look after hosts that are lost or back, if there are others than our own."""
+        """Begin to watch for hosts that are lost or back, if there are others than our own."""
         if self._watching is None and any(not one.own for one in self._roster):
             self._watching = asyncio.get_running_loop().create_task(self._watch(), context=Context())
 
@@ -88,7 +88,7 @@ class LostHosts:
         return "joining" if member.known is None else "unreachable"
 
     def shown(self, member: Member) -> dict[str, object]:
-        """The fields of a `NodeInfo` that are about it."""
+        """The fields of `NodeInfo` about a lost host."""
         told: dict[str, object] = {}
         if member.fence is not None:
             options, secrets = fence_options.shown(member.fence.options)
@@ -128,7 +128,7 @@ class LostHosts:
     # What is asked
 
     async def confirm(self, asked: lost_hosts.ConfirmDead, by: str) -> None:
-        """A person says that it runs nothing any more. Raises `Refused`."""
+        """A person confirms that it runs nothing any more. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
         if member.own:
             raise Refused(Problem.NODE_OWN, "that is the server's own host, and so it is not lost", field="host")

@@ -34,15 +34,15 @@ TOKENS = 100
 
 
 class Connections(Protocol):
-    """What keeps the ways to hosts, and knows how they do."""
+    """Stays connected to hosts, and knows their state."""
 
     async def follow(self, member: Member, authority: Sealed | None) -> None:
-        """From now on it is there, or is another now: keep a way to it, where there is an authority."""
+        """A host is new or has changed: stay connected to it, if there is an authority."""
 
     async def let_go(self, host: HostId) -> None: ...
 
     async def note(self, member: Member) -> None:
-        """Keep what was learnt of it, where the database takes it: it is learnt again anyway."""
+        """Store what was learnt of it, if the database takes it; otherwise it is learnt again."""
 
     def trouble(self, host: HostId) -> str:
         """Why it does not answer; empty: it does."""
@@ -54,7 +54,7 @@ class Connections(Protocol):
 
 
 class Beside(Protocol):
-    """What works for hosts as long as the server does."""
+    """Works for hosts while the server runs."""
 
     async def open(self) -> None: ...
 
@@ -99,11 +99,11 @@ class Membership:
         self._clock = clock
         self._tokens: dict[str, JoinToken] = {}
         self._joining: set[str] = set()
-        """Tokens by which somebody joins at this moment."""
+        """Tokens that are being used at this moment."""
         self._authority: Sealed | None = None
 
     async def open(self) -> None:
-        """Load them, and find the ways to those that have joined."""
+        """Load them, and connect to those that have joined."""
         rows = self._store.load()
         self._roster.load(rows)
         self._tokens = {one.name: one for one in rows.tokens}
@@ -117,7 +117,7 @@ class Membership:
         self.lost.open()
 
     async def _know_own(self) -> None:
-        """Kept as of any host: another server, on another host, is to know it as it was last."""
+        """Stored as for any host, so that another server knows its last state."""
         known, before = self._own(), self._roster.get(self._roster.own)
         after = self._roster.change(before.host, known=known)
         if before.known != known:
@@ -140,7 +140,7 @@ class Membership:
         self._roster.put(after)
 
     async def close(self) -> None:
-        """Let go of the hosts, which go on with what they do."""
+        """Disconnect from the hosts, which keep working."""
         await self.lost.close()
         for one in self._beside:
             await one.close()
@@ -197,7 +197,7 @@ class Membership:
         return dialing.new_authority()
 
     async def join(self, asked: nodes.JoinNode) -> nodes.Joined:
-        """Who asks has the token: they are a host from now on. The same request again gets the same host."""
+        """Accept a join with a valid token. The same request again returns the same host."""
         token = self._tokens.get(asked.token)
         if token is None or token.expires <= self._clock() or not joining.proves(token.key, asked):
             raise _refused()
@@ -298,7 +298,7 @@ class Membership:
             )
 
     async def remove(self, host: int) -> None:
-        """It is gone, and what its node has is worth nothing: no connection believes its certificate."""
+        """Remove it; its certificate is not accepted any more."""
         member = self._roster.get(host)
         if member.own:
             raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")
@@ -357,7 +357,7 @@ HERE = ("127.", "localhost", "[::1]")
 
 
 def _other_uids(one: Member, others: Iterable[Member]) -> str:
-    """That a host which shares a pool with it gives its guests other uids; empty: none does."""
+    """A warning that a host sharing a pool with it uses other uids; empty: none."""
     if one.own or one.known is None or not one.known.uid_base:
         return ""
     mine = {pool.mpid: pool.name for pool in one.known.pools if pool.shared}

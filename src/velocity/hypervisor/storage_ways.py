@@ -8,7 +8,7 @@ from velocity.storage.port import Storage, Unknown
 
 
 class StorageWays:
-    """Keeps `velocity.storage.ways.Ways`, for the hosts that there are at the moment of a call."""
+    """Implements `velocity.storage.ways.Ways`, for the hosts that there are at the moment of a call."""
 
     def __init__(self, hosts: AttachedHosts) -> None:
         self._hosts = hosts

@@ -46,9 +46,9 @@ from velocity.media.states import PoolStates
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run is asked to become: `media` are the attachments that its disks are of.
+    """The specification requested of a run, and the attachments of its disks.
 
-    `lacks` says why others are not among them; empty: none is missing.
+    `lacks`: why other attachments are missing; empty: none is.
     """
 
     spec: MachineSpec
@@ -57,9 +57,9 @@ class Asked:
 
 
 class Builder:
-    """Looks at a specification beside what there is.
+    """Checks specifications against what exists, and builds them.
 
-    `takes`: the bytes that a medium was last found to take on the disk. `ports` of the host may be forwarded.
+    `takes`: the bytes that a medium last took on disk. `ports`: those of the host that may be forwarded.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class Builder:
         has: Spec | None = None,
         vmid: int | None = None,
     ) -> tuple[Spec, list[str]]:
-        """What is linked must be there (what it has already, stays), and its host must be able to have it.
+        """Linked objects must exist (those that it already has may stay), and its host must be able to run it.
 
-        What is returned has read-only what the caller may not write to; and what will not work as one might expect.
+        Returns it with media read-only that the caller may not write to, and warnings. Raises `Refused`.
         """
         had = {one.mid for one in has.media} if has else set()
         media = [
@@ -131,21 +131,21 @@ class Builder:
         return medium is not None and medium.is_iso
 
     def check_disks(self, spec: Spec) -> None:
-        """What it may write to must be there. Raises `Refused`."""
+        """Its writable media must be available. Raises `Refused`."""
         for one in spec.media:
             if not one.readonly:
                 self._library.known(one.mid)
 
     def disks(self, machine: Machine) -> list[UUID]:
-        """Its own: those of its group that it writes to."""
+        """Its disks: the media of its group that it writes to."""
         return [mid for mid in self.written(machine.spec) if self._library.get(mid).gid == machine.gid]
 
     def written(self, spec: Spec) -> list[UUID]:
-        """The media that are attached writable, and that somebody may write to."""
+        """The media that are attached writable and may be written to."""
         return [one.mid for one in spec.media if not one.readonly and not self.writers.never(one.mid)]
 
     def claim(self, machine: Machine, run: Spec | None) -> Claim:
-        """What it takes, by what it is and by what it runs with. Never refuses: what is kept must load."""
+        """Its claim, by its settings and its run. Never refuses, as stored VMs must load."""
         specs = [machine.spec, run] if run else [machine.spec]
         media: set[UUID] = set()
         writable: dict[UUID, int] = {}
@@ -181,14 +181,14 @@ class Builder:
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:
-        """Whether who has that claim would write to one of its `writable`, started now."""
+        """Whether the holder of that claim would write to the medium if started now."""
         return self.writers.may(claim.line[0], mid, claim.attached_by[mid])
 
     def _may_write(self, gid: int, spec: Spec, mid: UUID) -> bool:
         return self.writers.may(gid, mid, attached_by(spec, mid))
 
     def warnings(self, machine: Machine, run: Spec | None) -> list[str]:
-        """What a VM has attached writable, and does not write to: now, or from its next start on."""
+        """Media that a VM has attached writable but does not write to: now, or from its next start on."""
         lost = [
             f"{self.called(mid)} is read-only from the next start on: whoever attached it writable no longer holds "
             f"{Permission.MEDIA_WRITE.value} on its group; somebody who does may attach it again"
@@ -204,7 +204,7 @@ class Builder:
         ]
 
     async def prepare(self, machine: Machine) -> MachineSpec:
-        """The specification of a start. Raises `Refused` when the host cannot have it now."""
+        """The specification of a start. Raises `Refused` if the host cannot run it now."""
         spec = machine.spec
         self.reach.check_start(machine)
         try:
@@ -233,7 +233,7 @@ class Builder:
         return self._spec(machine, disks)
 
     async def asked(self, machine: Machine, run: Spec) -> Asked:
-        """What a run is to become. What it has stays as it was given; what is new must be free now, as at a start."""
+        """The target of a change of a run. Existing parts stay as given; new media must be free, as at a start."""
         has = {(one.mid, one.mode, one.readonly) for one in run.media}
         media, asked, lacks = [], [], []
         for one, disk in zip(machine.spec.media, self._disks(machine), strict=True):
@@ -274,7 +274,7 @@ class Builder:
         )
 
     def _disks(self, machine: Machine) -> tuple[DiskSpec, ...]:
-        """Writable is what it may write to at this moment."""
+        """Only media that it may write to at this moment are writable."""
         return tuple(self._disk(machine, one) for one in machine.spec.media)
 
     def _disk(self, machine: Machine, attachment: Attachment) -> DiskSpec:
@@ -297,12 +297,12 @@ class Builder:
         )
 
     def limited_at_once(self, spec: Spec, run: Spec | None) -> list[str]:
-        """What is said in a plan of the limits that a change sets while its VM runs."""
+        """The plan's words about limits that are set while the VM runs."""
         names = [self.called(run.media[place].mid) for place in disks.limits_to_set(spec, run)] if run else []
         return [f"the I/O limits of {name} change at once, while the VM runs" for name in names]
 
     def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
-        """Those of its NICs as they are told; `run` is what it runs with."""
+        """Its NICs as the API shows them; `run`: what it runs with."""
         facts = self._hosts.about(machine.host)
         found = partial(self.addresses.of, machine.uuid)
         return interfaces.shown(machine.spec, run, rules.on_bridge(machine.spec, facts), facts.nat_networks, found)
@@ -331,13 +331,13 @@ class Builder:
         )
 
     def _written_by(self, gid: int, spec: Spec) -> Iterator[tuple[int, Attachment]]:
-        """What it may write to, with its place in the list."""
+        """The media that it may write to, with their places in the list."""
         for number, attachment in enumerate(spec.media):
             if not attachment.readonly and self._may_write(gid, spec, attachment.mid):
                 yield number, attachment
 
     def _check_once(self, gid: int, spec: Spec) -> None:
-        """What it writes to stands in its list once: QEMU refuses to open it twice."""
+        """A medium that it writes to may be attached only once: QEMU refuses to open it twice."""
         written = {one.mid for _, one in self._written_by(gid, spec)}
         seen: set[UUID] = set()
         for number, attachment in enumerate(spec.media):
@@ -351,19 +351,19 @@ class Builder:
             seen.add(attachment.mid)
 
     def _sharing(self, gid: int, spec: Spec, vmid: int | None) -> Iterator[str]:
-        """Which media keep it and other VMs from running at the same time."""
+        """The media that keep it and other VMs from running at the same time."""
         written = {one.mid for _, one in self._written_by(gid, spec)}
         for mid in dict.fromkeys(one.mid for one in spec.media if not self.writers.never(one.mid)):
             if (words := self._sources.sharing(mid, vmid, writes=mid in written)) is not None:
                 yield words
 
     def called(self, mid: UUID) -> str:
-        """A medium for whoever asks: by its name, if they may see it."""
+        """How a medium is called for the caller: by its name, if they may view it."""
         medium = self._library.find(mid)
         return f"medium {mid}" if medium is None else self._library.visible_name(medium)
 
     def check_trust(self, caller: Caller, gid: int, machine: Machine) -> None:
-        """Of a VM that comes into this group as it is. Raises `Refused`."""
+        """Check a VM that moves into this group unchanged. Raises `Refused`."""
         self._check_trusted(caller, gid, interfaces.trusted(machine.spec, None), "a trusted NIC", "trusted")
         chosen = interfaces.chosen(machine.uuid, machine.spec, None)
         self._check_trusted(caller, gid, chosen, "a chosen MAC address on BRIDGE", "mac")

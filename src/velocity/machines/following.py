@@ -12,7 +12,7 @@ TAIL = 256
 
 
 class FollowingStream:
-    """Keeps `velocity.hypervisor.port.ByteStream`.
+    """Implements `velocity.hypervisor.port.ByteStream`.
 
     `reopen` gives the stream on which it goes on, and whether that begins with what was said on this one; None: it has
     ended. `type_in` says how much of something was typed on the host that the VM is on, so that what was not is typed

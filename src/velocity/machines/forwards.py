@@ -140,7 +140,7 @@ class TakenPorts:
 
 
 def wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """Keeps `velocity.machines.forecast.Why`."""
+    """Implements `velocity.machines.forecast.Why`."""
     nat = first_nat(spec)
     return NO_NIC_YET if spec.forwards and nat not in {one.id for one in run.interfaces} else ""
 

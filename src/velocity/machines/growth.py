@@ -25,26 +25,26 @@ from velocity.machines.rules import Spec, on_bridge
 
 
 def cpus_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """Keeps `velocity.machines.forecast.Why`."""
+    """Implements `velocity.machines.forecast.Why`."""
     if spec.cpus < run.cpus:
         return LESS_CPUS
     return MORE_CPUS if spec.cpus > max(run.cpus, run.max_cpus) else ""
 
 
 def memory_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """Keeps `velocity.machines.forecast.Why`."""
+    """Implements `velocity.machines.forecast.Why`."""
     if spec.memory_mib > run.max_memory_mib or not run.max_memory_mib:
         return MORE_MEMORY
     return LESS_MEMORY.format(run.began_mib) if spec.memory_mib < run.began_mib else ""
 
 
 def nics_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """Keeps `velocity.machines.forecast.Why`."""
+    """Implements `velocity.machines.forecast.Why`."""
     return next(_whys(spec, run, facts), "")
 
 
 def displays_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """Keeps `velocity.machines.forecast.Why`. Whether a guest follows another size shows when it is asked."""
+    """Implements `velocity.machines.forecast.Why`. Whether a guest follows another size shows when it is asked."""
     return COLD_DISPLAY if len(spec.displays) != len(run.displays) else ""
 
 

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIELDS = {"disks": "media", "memory": "memory_mib"}
-"""A field of the hypervisor's -> the VM's, where they are called otherwise."""
+"""Field of the hypervisor -> field of the VM, if the names differ."""
 AT_LAST = "at the latest they hold from its next start on"
 LATER = "its present run cannot take it"
-"""Said of what could not be changed, where nothing more is known."""
+"""The reason for a waiting change if nothing more is known."""
 
 
 class LiveChanges:
-    """Makes runs be of what their VMs are. `changed_claim` is told of a VM whose run holds other things now."""
+    """Changes running VMs to their settings. `changed_claim` is called for a VM whose run has others now."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class LiveChanges:
         behind: Callable[[Coroutine[Any, Any, Any]], None],
         cpus_came: Callable[[Life, int], None],
     ) -> None:
-        """`behind` does something that nobody waits for; `cpus_came` is told of a VM with more, and how many it has."""
+        """`behind` runs work in the background; `cpus_came` is told of a VM that has got CPUs, and of their number."""
         self._behind = behind
         self._cpus_came = cpus_came
         self._timers: dict[UUID, asyncio.TimerHandle] = {}
@@ -67,7 +67,7 @@ class LiveChanges:
         self._changed_claim = changed_claim
 
     def ask_again(self, keeper: Keeper) -> None:
-        """At once, or after a pause that grows as long as no answer comes."""
+        """At once, or after a pause that grows while no answer comes."""
         uuid = keeper.machine.uuid
         if uuid in self._due or uuid in self._timers:
             return
@@ -101,7 +101,7 @@ class LiveChanges:
         self._timers.clear()
 
     async def made_of(self, keeper: Keeper) -> MachineSpec:
-        """What its run is made of now, as the hypervisor says. Raises `Refused`."""
+        """What its run consists of now, as the hypervisor reports. Raises `Refused`."""
         keeper.stale = True
         words, made = await self._carry_out(keeper)
         if made is None:
@@ -109,7 +109,7 @@ class LiveChanges:
         return made
 
     async def carry_out(self, keeper: Keeper) -> list[str]:
-        """In the keeper's turn: nothing else is asked of it meanwhile. What is returned did not come to its end."""
+        """Runs in the keeper's turn, so no other request comes between. Returns what could not be completed."""
         return (await self._carry_out(keeper))[0]
 
     async def _carry_out(self, keeper: Keeper) -> tuple[list[str], MachineSpec | None]:
@@ -141,7 +141,7 @@ class LiveChanges:
     async def _alter(
         self, keeper: Keeper, asked: Asked, earlier: Coming | UnsetType
     ) -> tuple[list[str], MachineSpec | None]:
-        """`earlier` is what an earlier call may have brought, of which nothing is known yet."""
+        """`earlier`: what an earlier call with an unknown outcome may have added."""
         spec, run = keeper.machine.spec, keeper.progress.run
         assert run is not None
         try:
@@ -167,7 +167,7 @@ class LiveChanges:
         return [], altered.spec
 
     def _told(self, altered: Altered) -> dict[str, str]:
-        """Field -> what the hypervisor says of it, with the names of media."""
+        """Field -> the hypervisor's reason, with the names of media."""
         told: dict[str, list[str]] = {}
         for one in altered.waits:
             why = one.why if one.medium is None else f"{self._builder.called(one.medium)}: {one.why}"
@@ -175,13 +175,13 @@ class LiveChanges:
         return {field: "; ".join(dict.fromkeys(whys)) for field, whys in told.items()}
 
     async def _keep(self, keeper: Keeper, before: Spec, after: Spec) -> None:
-        """Take what is known of a run now; what cannot be written is asked again by the server that comes next."""
+        """Record what is known of a run now; if it cannot be stored, the next server asks again."""
         if await self._note(keeper, before, after):
             keeper.written = rules.written_by(after)
             self._changed_claim(keeper.machine.uuid)
 
     async def _note(self, keeper: Keeper, before: Spec, after: Spec) -> bool:
-        """Whether it may go on: the run has not ended meanwhile. What is told before must have been written down."""
+        """Whether the change may continue, as the run has not ended. What was stored before has to be on the disk."""
         if keeper.progress.run is not before:
             return False
         begins = after.coming is not UNSET
@@ -200,14 +200,14 @@ class LiveChanges:
 
 
 def _waits(spec: Spec, run: Spec | None, told: dict[str, str], asked: Asked) -> dict[str, str]:
-    """Of each field that waits, why."""
+    """Field that waits -> the reason."""
     lacks = {"media": asked.lacks} if asked.lacks else {}
     known = {**COLD, **told, **lacks}
     return {field: known.get(field, LATER) for field in rules.waiting(spec, run)}
 
 
 def run_after(run: Spec, spec: Spec, asked: Asked, made: MachineSpec) -> Spec:
-    """What is kept of a run of which the hypervisor says that it is made so."""
+    """The stored specification of a run that the hypervisor reports as this one."""
     blocks = {disk.media.medium for disk in made.disks if disk.bus is Bus.BLOCK}
     started = {one.mid for one in run.media} - {*run.plugged}
     return structs.replace(
@@ -222,7 +222,7 @@ def run_after(run: Spec, spec: Spec, asked: Asked, made: MachineSpec) -> Spec:
 
 
 def _media_after(run: Spec, asked: Asked, made: MachineSpec) -> list[Attachment]:
-    """As they were asked for, of those that are so; else as they were, with what is set of them."""
+    """The attachments as requested if the run has them so; otherwise as before, with the limits that are set."""
     wanted = matched(made.disks, asked.spec.disks)
     attachments = {id(disk): one for disk, one in zip(asked.spec.disks, asked.media, strict=True)}
     had = {(one.mid, one.mode): one for one in reversed(run.media)}

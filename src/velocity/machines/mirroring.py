@@ -28,7 +28,7 @@ LOOK = 0.25
 
 @dataclass
 class _Copy:
-    """One that is under way. `unknown`: nobody knows what was committed, and so which file counts."""
+    """A use of a medium that is under way. `unknown`: nobody knows what was committed, and so which file counts."""
 
     keeper: Keeper
     who: Incarnation
@@ -40,7 +40,7 @@ Work = Callable[[_Copy], Awaitable[None]]
 
 
 class Mirroring:
-    """Keeps `velocity.media.copying.CopiesInRuns`."""
+    """Implements `velocity.media.copying.CopiesInRuns`."""
 
     def __init__(
         self, fleet: Fleet, mirrors: Mirrors, directory: Directory, attachments: Attachments, library: Library

@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 ADOPT_DEADLINE = 2.0
 LOOK_DEADLINE = 1.0
 HEAR_DEADLINE = 10.0
-"""Seconds in which the news of a call that is done must have come."""
+"""Seconds within which the fact of a completed call has to arrive."""
 RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.0)
-"""Seconds until a host or a machine that did not answer is asked again; then the last."""
+"""Seconds between questions to a host or a machine that does not answer; the last one repeats."""
 
 
 @dataclass(frozen=True)
 class HostLost:
-    """The host does not answer: what is known of its machines is no longer fresh."""
+    """The host does not answer: what is known of its machines may be outdated."""
 
     host: HostId
     words: str
@@ -44,14 +44,14 @@ class HostLost:
 
 @dataclass(frozen=True)
 class HostBack:
-    """The host answers again, and what its machines do is known. `ended`: the runs that were over, and ran there."""
+    """The host answers again, and the state of its machines is known. `ended`: runs declared over that it still had."""
 
     host: HostId
     ended: tuple[Incarnation, ...] = ()
 
 
 class FactConsumer(Protocol):
-    """What an observer feeds: a keeper."""
+    """What receives the facts of an observer: a keeper."""
 
     @property
     def who(self) -> Incarnation: ...
@@ -69,7 +69,7 @@ class FactConsumer(Protocol):
         """Something is being asked of it."""
 
     def mark_unknown(self) -> None:
-        """What is known of it may not hold: it is looked at until a fact comes."""
+        """Its state may be outdated: ask until a fact comes."""
 
     def apply_fact(self, news: FactReport) -> None: ...
 
@@ -78,11 +78,11 @@ class FactConsumer(Protocol):
     def host_back(self) -> None: ...
 
     def anew(self) -> None:
-        """The numbers of facts begin anew."""
+        """Facts are numbered from the beginning again."""
 
 
 async def nothing_is_over(who: Incarnation) -> None:
-    """Of hosts that are never confirmed dead."""
+    """For hosts that are never confirmed dead."""
 
 
 class Observer:
@@ -116,7 +116,7 @@ class Observer:
         self._end = end
         self._ended: list[Incarnation] = []
         self._doubts = 0
-        """How often somebody has doubted it: what was asked before tells nothing then."""
+        """How often its state was doubted: answers to earlier questions do not count then."""
         self._number = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._stale = asyncio.Event()
@@ -124,12 +124,12 @@ class Observer:
         self._looking: dict[Incarnation, asyncio.Task[None]] = {}
         self.lost = False
         self.listing: Listing | None = None
-        """The last that the host has given."""
+        """The host's last number."""
         self.unknown: dict[Incarnation, FactReport] = {}
-        """Runs on the host that belong to no VM, or to an older run of one."""
+        """Runs on the host that belong to no VM, or to an earlier run of one."""
 
     async def open(self) -> None:
-        """Learn what runs, if the host answers in time, and go on watching."""
+        """Learn what runs, if the host answers in time, and keep watching."""
         try:
             await self._resync()
         except HypervisorError as error:
@@ -146,9 +146,9 @@ class Observer:
             await asyncio.wait(tasks)
 
     async def reached(self, number: int | None) -> None:
-        """Returns when the news up to that number were heard. Raises `Unknown`.
+        """Return when all facts up to that number have been received. Raises `Unknown`.
 
-        None, of a driver that does not say: whoever waits has to look at the facts that there are.
+        None, for a driver without numbers: the caller has to look at the present facts.
         """
         if number is None or number <= self._number:
             return
@@ -169,13 +169,13 @@ class Observer:
             await asyncio.wait(tasks)
 
     def doubt(self, words: str) -> None:
-        """It is lost until it has told anew what runs there."""
+        """The host is lost until it has reported again what runs there."""
         self._doubts += 1
         self._lose(words)
         self._stale.set()
 
     def look(self, keeper: FactConsumer) -> None:
-        """Ask what a machine does, again until a fact comes."""
+        """Ask for the state of a machine, repeatedly until a fact comes."""
         if keeper.who not in self._looking:
             self._do(keeper.who, self._look(keeper.who, keeper))
 
@@ -194,7 +194,7 @@ class Observer:
                 tries += 1
 
     async def _acknowledge(self, who: Incarnation) -> None:
-        """Nobody here waits for that end. A host that does not hear it tells the end again."""
+        """Acknowledge an end that nobody here waits for. A host that misses this reports it again."""
         with contextlib.suppress(HypervisorError):
             await self._hypervisor.acknowledge(who, deadline=LOOK_DEADLINE)
 
@@ -225,7 +225,7 @@ class Observer:
                     await asyncio.sleep(_pause(tries))
 
     async def _resync(self) -> None:
-        """Take what runs there for a fact, and what does not. Raises `HypervisorError`."""
+        """Turn the list of what runs there into facts, also for what does not. Raises `HypervisorError`."""
         if self.lost:
             for keeper in self._keepers():
                 keeper.anew()
@@ -255,7 +255,7 @@ class Observer:
             self._changed(HostBack(self._host, ended))
 
     async def _adopt(self) -> Listing:
-        """What runs there, once none of it is over: such runs are ended first. Raises `HypervisorError`."""
+        """What runs there, after runs that were declared over have been ended. Raises `HypervisorError`."""
         doubts = self._doubts
         listing = await self._hypervisor.adopt(self._host, deadline=ADOPT_DEADLINE)
         over = [one.who for one in listing.found if one.fact is not Fact.ENDED and self._over(one.who)]
@@ -296,7 +296,7 @@ class Observer:
                 log.exception("machine %s, run %d: a fact could not be applied", news.who.machine, news.who.epoch)
 
     def _hear_what_is_over(self, news: FactReport) -> None:
-        """It changes nothing: what runs of it is ended, and what has ended needs nobody's word."""
+        """A fact of a run declared over changes nothing: if it runs, it is ended."""
         if news.fact not in (Fact.ENDED, Fact.ABSENT):
             self._stale.set()
         elif news.fact is Fact.ENDED and news.who not in self._looking:
@@ -314,7 +314,7 @@ class Observer:
                 reached.set_result(None)
 
     def _set_aside(self, news: FactReport) -> None:
-        """It is no run that a VM here has now: it is named, and nothing is done to it."""
+        """A run that no VM has: it is reported, and left alone."""
         if news.fact in (Fact.ENDED, Fact.ABSENT):
             if self.unknown.pop(news.who, None) is not None:
                 log.info("machine %s, run %d: ended; it belongs to no VM here", news.who.machine, news.who.epoch)

@@ -13,12 +13,12 @@ from velocity.hypervisor.port import HostFacts, HostId
 from velocity.machines.rules import CPU_WORDS, Spec
 
 NAMED = 10
-"""Hosts of which a refusal says what they lack; of more, how many there are."""
+"""How many hosts a refusal describes; of further ones only the number is given."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A host as it is now. `given` are the MiB of memory that its VMs have, whether they run or not."""
+    """A host at this moment. `given`: MiB of memory given to its VMs, running or not."""
 
     host: HostId
     name: str
@@ -32,13 +32,13 @@ class Candidate:
 
     @property
     def left(self) -> int:
-        """MiB that no VM has been given."""
+        """MiB that are not given to any VM."""
         return self.facts.memory - self.given
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a VM needs of its host. `pools`: those of what is attached to it, each with the name of one medium.
+    """What a VM needs of its host. `pools`: the pools of its media, each with the name of one medium.
 
     `host`: the one that it is to be on, by its id. `stays`: where it is best, as what it is made of is there. `kept`:
     it brings machine type, firmware and hardware with it. `beside`: how many VMs each host has that it is to be apart
@@ -58,16 +58,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where it goes, and why there, for people; empty: there was no choice."""
+    """The chosen host, and the reason in words; empty: there was no choice."""
 
     host: HostId
     why: str = ""
 
 
 def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
-    """The best of the hosts that can have it. Raises `Refused` with what each of them lacks.
+    """The best of the hosts that can run it. Raises `Refused` with what each of them lacks.
 
-    Where there is only one, nothing is chosen: what it lacks is told by what looks at that.
+    A single host is not checked here: what it lacks is refused elsewhere.
     """
     if wanted.host is not None:
         return _as_wanted(hosts, wanted, wanted.host)
@@ -83,7 +83,7 @@ def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
 
 
 def _rank(one: Candidate, wanted: Wanted) -> tuple[bool, int, float, int]:
-    """The lower, the better."""
+    """The lowest rank is the best."""
     left = one.left / max(1, one.facts.memory)
     return one.host != wanted.stays, wanted.beside.get(one.host, 0), -left, one.host
 
@@ -102,7 +102,7 @@ def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
 
 
 def lacks(one: Candidate, wanted: Wanted) -> str:
-    """What keeps a host from having it; empty: nothing."""
+    """Why a host cannot take it; empty: it can."""
     why, needs = cannot(one, wanted), wanted.spec.memory_mib
     if why or wanted.starts or needs <= one.left:
         return why
@@ -113,7 +113,7 @@ def lacks(one: Candidate, wanted: Wanted) -> str:
 
 
 def cannot(one: Candidate, wanted: Wanted) -> str:
-    """What keeps a host from having it, whatever its VMs have been given; empty: nothing."""
+    """Why a host cannot run it, regardless of the memory given to its VMs; empty: it can."""
     spec, facts = wanted.spec, one.facts
     if one.duty is not Duty.ACTIVE:
         return f"it is {'in maintenance' if one.duty is Duty.MAINTENANCE else 'being drained'}, and takes no VMs"
@@ -142,7 +142,7 @@ def cannot(one: Candidate, wanted: Wanted) -> str:
 
 
 def _knows(facts: HostFacts, machine_type: str) -> bool:
-    """Whether its QEMU has that machine type: its newest, or an older one of the same kind, as `pc-q35-7.2`."""
+    """Whether its QEMU has that machine type: its newest, or an older one of the same kind, such as `pc-q35-7.2`."""
     newest, asked = (one.rpartition("-") for one in (facts.machine_type, machine_type))
     if machine_type == facts.machine_type or newest[0] != asked[0]:
         return machine_type == facts.machine_type
@@ -151,15 +151,15 @@ def _knows(facts: HostFacts, machine_type: str) -> bool:
 
 
 def _version(words: str) -> tuple[int, ...]:
-    """The first number of these words with points in it; none: empty."""
+    """The first version number in the text; empty: there is none."""
     found = re.search(r"\d+(?:\.\d+)+", words)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def cannot_live(spec: Spec, source: HostFacts, target: HostFacts, *, nat: bool) -> str:
-    """What keeps a VM that runs from going on at the target as it is; empty: nothing.
+    """Why a running VM cannot continue unchanged on the target; empty: it can.
 
-    `nat`: it has addresses of the source's networks.
+    `nat`: whether it has addresses in the source's networks.
     """
     if source.accelerator != target.accelerator:
         return f"it runs guests by {target.accelerator}, and the VM runs by {source.accelerator}"

@@ -39,7 +39,7 @@ from velocity.media.rules import Medium
 
 
 async def _merged(has: CloudInit | UnsetType, request: CreateVm | AlterVm) -> dict[str, Any]:
-    """The settings that the request gives, with all that is set for cloud-init then. Raises `Refused`."""
+    """The settings after the request, including those for cloud-init. Raises `Refused`."""
     given = settings_of(VmSettings, request)
     if "cloud_init" in given:
         wanted = given["cloud_init"] = cloud_init.changed(has, given["cloud_init"])
@@ -49,7 +49,7 @@ async def _merged(has: CloudInit | UnsetType, request: CreateVm | AlterVm) -> di
 
 
 class Provisioning:
-    """Changes which VMs there are, and what they are made of: checked, claimed, committed, then shown by the fleet."""
+    """Creates, changes and deletes VMs: checked, claimed, committed, then shown by the fleet."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Provisioning:
         media: Deletion,
         forget: Callable[[Machine], Awaitable[None]],
     ) -> None:
-        """`forget` removes what is kept beside the database for a machine that is removed for good."""
+        """`forget` removes the data outside the database of a machine that is removed for good."""
         self._store = store
         self._directory = directory
         self._updates = updates
@@ -71,7 +71,7 @@ class Provisioning:
         self._forget = forget
 
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
-        """Its vmid, and what will not work as one might expect."""
+        """Returns its vmid, and warnings."""
         settings = await _merged(UNSET, request)
         self._directory.group(request.gid)
         hosts = self._fleet.hosts.attached
@@ -94,7 +94,7 @@ class Provisioning:
         return machine.vmid, warnings
 
     def _placed(self, caller: Caller, request: CreateVm, settings: dict[str, Any]) -> Placed:
-        """Where it goes: decided in the step in which its share of that host is taken."""
+        """Choose its host, in the same step in which its memory there is claimed."""
         spec = Spec(**settings, machine_type="", firmware="")
         pools = self._fleet.builder.reach.pools(spec, seen_by=(caller, request.gid))
         host = None if request.host is UNSET else request.host
@@ -103,7 +103,7 @@ class Provisioning:
         return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host, beside=beside, told=told))
 
     async def _keep(self, draft: Machine) -> Machine:
-        """Commit it; its group may be deleted meanwhile."""
+        """Commit it, unless its group is deleted meanwhile."""
         try:
             vmid = await self._store.add(draft.uuid, draft.host, draft.gid, draft.name, draft.spec)
         except Exception:
@@ -117,7 +117,7 @@ class Provisioning:
         return replace(draft, vmid=vmid)
 
     async def alter(self, caller: Caller, request: AlterVm) -> tuple[Keeper, list[str]]:
-        """Its keeper, and what will not work as one might expect."""
+        """Returns its keeper, and warnings."""
         keeper = self._fleet.get(request.vmid)
         return keeper, await keeper.alone(lambda: self._alter(caller, keeper, request))
 
@@ -150,14 +150,14 @@ class Provisioning:
         return [*warnings, *await self._fleet.live.carry_out(keeper)]
 
     def claim_again(self, mid: UUID) -> None:
-        """Whether anybody may write to this medium has changed: its VMs claim it by what holds now."""
+        """Claim again for the VMs of a medium, as the right to write to it has changed."""
         claims = self._fleet.claims
         for keeper in self._fleet.all():
             if mid in claims.media(keeper.machine.uuid):
                 claims.put(keeper.machine.uuid, self._fleet.builder.claim(keeper.machine, keeper.progress.run))
 
     async def delete(self, caller: Caller, request: DeleteVm, *, purge: bool) -> None:
-        """Into the trash, or for good, with its disks if asked for: all of it, or nothing."""
+        """Delete it into the trash or for good, with its disks if asked: all of it, or nothing."""
         keeper = self._fleet.get(request.vmid)
         await keeper.alone(lambda: self._delete(caller, keeper, request, purge))
 
@@ -192,7 +192,7 @@ class Provisioning:
             await deletion.finish(purge=purge)
 
     async def _disks(self, caller: Caller, keeper: Keeper) -> list[Medium]:
-        """What goes with it. Raises `Refused`."""
+        """The disks that are deleted with it. Raises `Refused`."""
         disks = await self._media.disks(keeper.machine.vmid, lambda: self._fleet.builder.disks(keeper.machine))
         if disks and not self._directory.holds(caller.uid, Permission.MEDIA_REMOVE, keeper.gid):
             raise Refused(
@@ -207,9 +207,9 @@ class Provisioning:
     def returning(
         self, caller: Caller, machines: Sequence[tuple[Machine, RunRecord]], host: int | None
     ) -> Iterator[Mapping[int, HostId]]:
-        """VMs that come back from the trash, with their names, quota and media. What raises inside undoes it.
+        """Restore VMs from the trash, with names, quota and media claimed. An exception inside undoes it.
 
-        `host` is for those whose own is no more, which are given by their vmids.
+        `host`: the host for VMs whose own is gone, which are given by their vmids.
         """
         back = [(self._somewhere(caller, machine, host), progress) for machine, progress in machines]
         elsewhere = {
@@ -240,7 +240,7 @@ class Provisioning:
             raise Refused(Problem.UNAVAILABLE, words) from None
 
     def _somewhere(self, caller: Caller, machine: Machine, host: int | None) -> Machine:
-        """On its own host, or where that is no more on the one that is named. Raises `Refused`."""
+        """On its own host or, if that is gone, on the one that is named. Raises `Refused`."""
         hosts, reach = self._fleet.hosts, self._fleet.builder.reach
         if host is None or hosts.attached.find(machine.host) is not None:
             reach.check_there(machine, host)
@@ -256,7 +256,7 @@ class Provisioning:
         plan.consumes(machine.gid, vars(freed))
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Keeps `velocity.access.port.GroupContents`: without force, no VM of the groups runs."""
+        """Implements `velocity.access.port.GroupContents`: without force, no VM of the groups may run."""
         for one in self._fleet.unreadable:
             if one.gid in gids:
                 vm = visible_name(self._directory, "VM", one.name, one.gid)
@@ -269,7 +269,7 @@ class Provisioning:
             self._plan_to_remove(keeper, purge=purge)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingVmDeletion:
-        """Keeps `velocity.access.port.GroupContents`: the VMs of groups that are being deleted."""
+        """Implements `velocity.access.port.GroupContents`: deletes the VMs of groups that are being deleted."""
         deletion = PendingVmDeletion(self._directory, self._fleet, self._forget)
         await deletion.end(self._fleet.of_groups(gids), force=force)
         return deletion

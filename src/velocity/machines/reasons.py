@@ -1,4 +1,4 @@
-"""Why a VM stands as it does: sentences for people, made of facts."""
+"""The reasons for the states of VMs, made from facts, in sentences for people."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SENTENCES: dict[FactCause, str] = {
     FactCause.INTERNAL_ERROR: "the accelerator could not run the guest: see `velocity doctor`",
     FactCause.UNKNOWN: "it is halted for an unknown reason: look at its console, then resume or stop it",
 }
-"""Why a VM stands as it does, for people. Causes that are no fault of anything have no entry."""
+"""The reason for a state, for people. Causes without a fault have no entry."""
 
 ENDED: dict[FactCause, str] = {
     FactCause.GUEST_PANICKED: "the guest's kernel panicked, and its process has ended",
     FactCause.UNKNOWN: "its process ended unexpectedly: start it again; `qemu.log` on its host says more",
 }
-"""The sentences that are others where the run has ended."""
+"""The sentences that differ after the end of the run."""
 
 
 def of_fact(news: FactReport, now: int, *, asked: bool) -> Reason | None:
-    """What is kept of a fact; None for what was simply asked for, and for what runs as it should."""
+    """The reason stored with a fact; None if the state was requested, or all is well."""
     if news.why is FactCause.ASKED or (news.fact is Fact.RUNNING and news.why is not FactCause.GUEST_RESET):
         return None
     message = ENDED.get(news.why, SENTENCES[news.why]) if news.fact is Fact.ENDED else SENTENCES[news.why]
@@ -38,7 +38,7 @@ def of_fact(news: FactReport, now: int, *, asked: bool) -> Reason | None:
 
 
 def of_absence(state: State, wanted: State, now: int) -> Reason | None:
-    """Why nothing of it is there any more, although nobody saw its end; None: a stop was asked for."""
+    """The reason if a run is gone and nobody saw its end; None: a stop was requested."""
     if wanted is State.STOPPED:
         return None
     if state is State.STARTING:

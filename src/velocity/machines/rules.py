@@ -39,7 +39,7 @@ from velocity.hypervisor.port import (
 
 
 class Coming(Struct, frozen=True):
-    """What a run may have beside what is known of it, while a change of it is under way."""
+    """What a run may additionally have while a change of it is under way."""
 
     media: list[Attachment] = []
     writes: list[UUID] = []
@@ -82,7 +82,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine as it was created. `uuid` names it to the hypervisor, `vmid` to the users; `host` is where it is."""
+    """A machine as it is stored. `uuid` names it to the hypervisor, `vmid` to users; `host` is where it is."""
 
     vmid: int
     uuid: UUID
@@ -116,13 +116,13 @@ class RunRecord:
 
     @property
     def requested(self) -> State:
-        """The state that was last requested: of a restart the one that it ends in."""
+        """The state that was last requested; for a restart the one at its end."""
         return State.RUNNING if self.restarts else self.wanted
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A row of the store that is no VM that this version can read; `why` is for the log."""
+    """A stored VM that this version cannot read; `why` is for the log."""
 
     vmid: int
     uuid: str
@@ -132,17 +132,17 @@ class Unreadable:
 
 
 CALL_DEADLINE = 10.0
-"""Seconds that a host has for a call that does not start a machine."""
+"""Deadline in seconds of calls to a host that do not start a machine."""
 
 WAITING = tuple(settings.waiting(VmSettings))
-"""What cannot change while a machine runs."""
+"""The settings that cannot change while a machine runs."""
 
 PINNED = {"machine_type": "latest", "firmware": "host", "hardware": "latest"}
-"""What a machine keeps from its host, and the word with which it takes what its host has now."""
+"""What a machine keeps from its host, and the word that asks for the host's present value."""
 
 
 def memory_given(spec: Spec, run: Spec | None) -> int:
-    """MiB that the guest has: a change waits for the next start."""
+    """MiB that the guest has; a change waits for the next start."""
     return (run or spec).memory_mib
 
 
@@ -153,14 +153,14 @@ def waiting(spec: Spec, run: Spec | None) -> list[str]:
 
 
 def _differs(spec: Spec, run: Spec, name: str) -> bool:
-    """A drive that is there and is not to be, goes at the next start and keeps nobody waiting."""
+    """Whether they differ. A superfluous drive is removed at the next start, and does not count."""
     if name == "drives":
         return bool(Counter(spec.drives) - Counter(run.drives))
     return _effective(spec, name) != _effective(run, name)
 
 
 def _effective(spec: Spec, name: str) -> object:
-    """What the guest has of a setting: of its NICs, neither their order nor how they were named."""
+    """A setting as the guest sees it: of NICs neither the order nor the way they were named."""
     if name == "cloud_init":
         return spec.cloud_init, spec.instance_id
     if name != "nics":
@@ -173,17 +173,17 @@ def _effective(spec: Spec, name: str) -> object:
 
 
 def wants_bridge(spec: Spec, facts: HostFacts) -> bool:
-    """Whether its NAT NICs are on a bridge of the host's, where the host has one."""
+    """Whether its NAT NICs use a bridge of the host, if there is one."""
     return any(one.nat_bridge for one in facts.hardware if one.name == spec.hardware)
 
 
 def on_bridge(spec: Spec, facts: HostFacts) -> bool:
-    """Whether they are on it if it is started now."""
+    """Whether its NAT NICs would be on a bridge if it were started now."""
     return wants_bridge(spec, facts) and bool(facts.nat_networks)
 
 
 def run_of(spec: Spec, started: MachineSpec) -> Spec:
-    """What is kept of a run that begins so."""
+    """The stored specification of a run that begins with this one."""
     return structs.replace(
         spec,
         writes=sorted(disk.media.medium for disk in started.disks if not disk.readonly),
@@ -193,7 +193,7 @@ def run_of(spec: Spec, started: MachineSpec) -> Spec:
 
 
 def coming(spec: Spec, run: Spec, asked: MachineSpec) -> Coming:
-    """What a run may have once it is asked to become so, with what an earlier change may have brought."""
+    """What a run may have after this change is requested, including what an earlier change may have added."""
     before = Coming() if run.coming is UNSET else run.coming
     writes = {disk.media.medium for disk in asked.disks if not disk.readonly}
     return Coming(
@@ -208,19 +208,19 @@ def coming(spec: Spec, run: Spec, asked: MachineSpec) -> Coming:
 
 
 def written_by(run: Spec) -> frozenset[UUID] | None:
-    """What a run may write to; None: not known."""
+    """The media that a run may write to; None: unknown."""
     if run.writes is UNSET:
         return None
     return frozenset([*run.writes, *(() if run.coming is UNSET else run.coming.writes)])
 
 
 def media_of(spec: Spec) -> list[Attachment]:
-    """What is, or may be, attached."""
+    """The attachments that a run has or may have."""
     return spec.media if spec.coming is UNSET else [*spec.media, *spec.coming.media]
 
 
 def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object] | None]:
-    """Field -> what it was and what it is to be; of what holds secrets, only whether it changes."""
+    """Field -> its old and new value; for secrets only whether it changes."""
     names = (*VmSettings.__struct_fields__, *PINNED)
     told: dict[str, tuple[object, object] | None] = {
         "name": (old.name, new.name),
@@ -231,12 +231,12 @@ def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object] | Non
 
 
 def newest(facts: HostFacts) -> dict[str, Any]:
-    """What a machine that is made now keeps from its host."""
+    """What a new machine keeps from its host."""
     return {"machine_type": facts.machine_type, "firmware": facts.firmware, "hardware": facts.hardware[-1].name}
 
 
 def taken_from_host(spec: Spec, request: AlterVm, facts: HostFacts) -> dict[str, str]:
-    """What is kept from the host, where the request asks for it."""
+    """The host's values that the request asks for. Raises `Refused`."""
     taken = {}
     profiles = [one.name for one in facts.hardware]
     for name, word in PINNED.items():
@@ -256,7 +256,7 @@ def taken_from_host(spec: Spec, request: AlterVm, facts: HostFacts) -> dict[str,
 
 
 def noticed(old: Spec, new: Spec, facts: HostFacts) -> list[str]:
-    """What the guest notices of other hardware, for people."""
+    """What the guest notices of new hardware, in a sentence."""
     names = [one.name for one in facts.hardware]
     if old.hardware == new.hardware:
         return []
@@ -269,17 +269,17 @@ def noticed(old: Spec, new: Spec, facts: HostFacts) -> list[str]:
 
 
 def amount(specs: Sequence[Spec]) -> Amount:
-    """What a machine takes of its quotas: the most of what it is, what it runs with, and what that may be by now."""
+    """What a machine takes of quotas: the maximum of its settings, its run, and what the run may have by now."""
     every: list[Spec | Coming] = [*specs, *(one.coming for one in specs if one.coming is not UNSET)]
     return Amount(max([one.cpus for one in every]), max([one.memory_mib for one in every]), vms=1)
 
 
 CPU_WORDS = ("best", "host")
-"""Those that are no model's name."""
+"""CPU settings that are not the name of a model."""
 
 
 def check_host(request: Spec, has: Spec | None, facts: HostFacts) -> None:
-    """Refuse what this VM alone could never have on this host (contract, route 12); a CPU model that it has, stays."""
+    """Refuse what a VM can never have on this host (contract, route 12); its present CPU model is accepted."""
     if request.cpu not in CPU_WORDS and (has is None or request.cpu != has.cpu):
         _check_cpu_model(request.cpu, facts)
     if not 1 <= request.cpus <= facts.max_cpus:
@@ -295,7 +295,7 @@ def check_host(request: Spec, has: Spec | None, facts: HostFacts) -> None:
 
 
 def check_maxima(request: Spec, facts: HostFacts) -> None:
-    """Refuse a maximum below what the VM has, or above what this host could give."""
+    """Refuse a maximum below what the VM has, or above what this host has."""
     for problem, name, has, most in (
         (Problem.CPU_LIMIT, "max_cpus", request.cpus, facts.max_cpus),
         (Problem.MEMORY_LIMIT, "max_memory_mib", request.memory_mib, facts.memory),

@@ -56,9 +56,9 @@ from velocity.media.room import Room
 log = logging.getLogger(__name__)
 
 SHOWN_DEADLINE = 1.0
-"""Seconds that a host has to tell what is shown beside what is known without it."""
+"""Seconds that a host has to answer for details of a VM that is shown anyway."""
 LAST_NOTES = 5.0
-"""Seconds that the database has at the end of the server to take what is not written yet."""
+"""Seconds that the database has, when the server ends, to store what is not stored yet."""
 
 
 class Fleet:
@@ -82,7 +82,7 @@ class Fleet:
         most: int = BOUNDS.group_vms,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`hypervisor` is that of all `hosts`. A group may have `most` VMs."""
+        """`hypervisor` is that of all `hosts`. A group may have at most `most` VMs."""
         self._store = store
         self._directory = directory
         self._changes = changes
@@ -96,7 +96,7 @@ class Fleet:
         self._by_group: dict[int, dict[int, Keeper]] = {}
         self._by_uuid: dict[UUID, Keeper] = {}
         self.unasked: set[int] = set()
-        """Those that may have something writable that no right was asked for: no VM becomes such."""
+        """The ids of VMs with a writable medium that was attached without a check; no new ones arise."""
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
         self.freezing = Freezing(self.agents, lambda did, named, gid=0: self.noted(did, named, gid), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
@@ -114,15 +114,15 @@ class Fleet:
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
-        """Whether a run that no VM has now is of one that moves from host to host."""
+        """Whether a run that no VM has at the moment belongs to a VM that is moving."""
         self.host_is_back: Callable[[], None] = lambda: None
-        """Called when one responds again."""
+        """Called when a host answers again."""
         self.unreadable: Sequence[Unreadable] = ()
         self.known: set[str] = set()
-        """At the start, the uuids of all VMs, of those in the trash, and of those that cannot be loaded."""
+        """At the start: the uuids of all VMs, including those in the trash and those that cannot be loaded."""
         self._behind: set[asyncio.Task[None]] = set()
         self.noted: Noted = lambda did, named, gid=0: None
-        """What the server does by itself, for the history."""
+        """Records in the history what the server does by itself."""
 
     def _begin_to_know(self, host: HostId) -> WatchedHost:
         keepers: dict[int, Keeper] = {}
@@ -160,7 +160,7 @@ class Fleet:
         return WatchedHost(host, observer, context, keepers)
 
     def _rehome(self, keeper: Keeper, host: HostId) -> KeeperContext:
-        """A run of it begins on another host than the last one."""
+        """Move the keeper to the host where its next run begins."""
         before = keeper.machine
         del self.hosts.of(before.host).keepers[before.vmid]
         keeper.machine = replace(before, host=host)
@@ -178,9 +178,9 @@ class Fleet:
     # The start and the end of the server
 
     async def open(self, loaded_all: Callable[[], Awaitable[None]]) -> None:
-        """Load the VMs, adopt those that run, and start the ones that want it, in the background.
+        """Load the VMs, adopt the running ones, and autostart others in the background.
 
-        `loaded_all` is called when they are loaded, before anything is heard of their hosts.
+        `loaded_all` is called after loading, before any host is heard.
         """
         self.evacuation.evacuated.open()
         loaded, self.unreadable = self._store.load(self.hosts.attached.own.host)
@@ -198,7 +198,7 @@ class Fleet:
             self.availability.look(keeper)
 
     async def _clear(self, watched: WatchedHost) -> None:
-        """A host is heard for the first time: clear what a crash has left, and start what starts by itself.
+        """Called when a host is heard for the first time: remove leftovers of a crash, and autostart its VMs.
 
         What another host keeps that has no VM here is not touched: it may be another installation's. Nor is anything
         where the database is a copy of before: it may be of a VM that was made since.
@@ -213,7 +213,7 @@ class Fleet:
         self._do_behind(autostart(list(watched.keepers.values()), self._leads))
 
     async def close(self) -> int:
-        """Let go of the VMs, which go on; how many run is returned."""
+        """Release the VMs, which keep running. Returns how many run."""
         self.live.close()
         await self.availability.close()
         await self.variables.close()
@@ -228,7 +228,7 @@ class Fleet:
         return sum(keeper.state is not State.STOPPED for keeper in self._keepers.values())
 
     async def settle(self) -> None:
-        """Returns when nothing is being asked of a VM, looked at, written down or done behind."""
+        """Return when no VM is being served, observed or stored, and no background work is left."""
         while True:
             for keeper in self.all():
                 await keeper.settle()
@@ -262,14 +262,14 @@ class Fleet:
             await self.hosts.welcome(news.host)
 
     async def _take_back(self, host: HostId) -> None:
-        """It answers, and nothing is left there of what was over: if it was confirmed dead, it is so no more."""
+        """The host answers and runs nothing that was declared over: it is no longer confirmed dead."""
         if await self.evacuation.returned(host):
             self._changes.note_change("host", host)
             self.noted("host_returned", where.named(self.hosts.attached, host))
         self.availability.hurry()
 
     async def _make_room_for(self, keeper: Keeper) -> None:
-        """A guest that stands still for want of space: what lies in the trash of its pools goes first."""
+        """Make room for a guest that stands still for lack of space: empty the trash of its pools."""
         try:
             media = {one.mid for one in keeper.machine.spec.media}
             await self._room.relieve({(keeper.gid, self._library.get(mid).mpid) for mid in media})
@@ -303,7 +303,7 @@ class Fleet:
         return self._keepers.get(vmid) if isinstance(vmid, int) else None
 
     async def confinement(self, keeper: Keeper) -> Confinement | None:
-        """What holds of its process now; None while it does not run, or its host does not answer."""
+        """How its process is isolated now; None if it does not run, or its host does not answer."""
         if keeper.state in (State.STOPPED, State.STARTING) or keeper.machine.host in self.hosts.attached.silent:
             return None
         try:
@@ -312,7 +312,7 @@ class Fleet:
             return None
 
     async def command(self, keeper: Keeper) -> Sequence[str]:
-        """The command that it runs with. Raises `Refused(VM_STOPPED)`."""
+        """The command line of its process. Raises `Refused(VM_STOPPED)`."""
         try:
             argv = await self._hypervisor.hosts.command(keeper.who, deadline=CALL_DEADLINE)
         except Unknown as error:
@@ -336,7 +336,7 @@ class Fleet:
         return AttachedVm(claim.line[0], claim.name, writing, keeper.machine.vmid, reading, mid in claim.writable)
 
     def _written(self, keeper: Keeper, claim: Claim) -> Collection[UUID]:
-        """What its run may write to: not known of one that began before this server."""
+        """What its run may write to; for a run begun by an earlier server, derived from the claim."""
         if keeper.written is not None:
             return keeper.written
         return [mid for mid in claim.writable if self.builder.may_write(claim, mid)]
@@ -344,7 +344,7 @@ class Fleet:
     # Changing
 
     async def request(self, vmid: int, state: str, *, force: bool) -> tuple[Keeper, State]:
-        """Serve a request for a state; the state is the one that it led to."""
+        """Serve a request for a state. Returns the state that it led to."""
         keeper = self.get(vmid)
         wanted = State.__members__.get(state)
         if wanted is None or wanted not in REQUESTABLE:
@@ -357,7 +357,7 @@ class Fleet:
         return keeper, await keeper.request_state(Cause.ASK_KILL if force and cause is Cause.ASK_STOP else cause)
 
     def add(self, keeper: Keeper) -> None:
-        """Show a VM (again)."""
+        """Add a VM to the fleet (again)."""
         machine = keeper.machine
         self._keepers[machine.vmid] = keeper
         self._by_uuid[machine.uuid] = keeper
@@ -368,7 +368,7 @@ class Fleet:
         self._changed(machine)
 
     def remove(self, keeper: Keeper) -> None:
-        """Show a VM no more."""
+        """Remove a VM from the fleet."""
         machine = keeper.machine
         del self._keepers[machine.vmid]
         del self._by_uuid[machine.uuid]
@@ -383,13 +383,13 @@ class Fleet:
             self.claims.put(machine.uuid, self.builder.claim(machine, None))
 
     def _claim_again(self, uuid: UUID) -> None:
-        """Its run has let go of something, or got it."""
+        """Its run has released or received something."""
         keeper = self._by_uuid.get(uuid)
         if keeper is not None:
             self.claims.put(uuid, self.builder.claim(keeper.machine, keeper.progress.run))
 
     def _changed(self, machine: Machine) -> None:
-        """It shows otherwise, or no more, and so do the media that it uses."""
+        """Announce that the VM and the media that it uses have changed, or are gone."""
         self._summaries.invalidate(machine)
         self._changes.note_change("vm", machine.vmid, machine.gid)
         if machine.spec.ha != "off" and (keeper := self._by_uuid.get(machine.uuid)) is not None:

@@ -26,7 +26,7 @@ class WatchedHost:
     context: KeeperContext
     keepers: dict[int, Keeper]
     welcomed: bool = False
-    """It was heard, and what a crash had left there is cleared."""
+    """It has been heard, and leftovers of a crash have been removed."""
 
 
 class WatchedHosts:
@@ -63,12 +63,12 @@ class WatchedHosts:
         return watched
 
     def keeper(self, machine: Machine, progress: RunRecord) -> Keeper:
-        """Of a VM that is to be shown."""
+        """For a VM that is added."""
         watched = self.by_id.get(machine.host) or self.of(machine.host)
         return Keeper(watched.context, machine, progress)
 
     async def end_what_is_over(self, who: Incarnation) -> None:
-        """Of a host that is not yet taken to answer, and so is asked by itself. Raises `HypervisorError`."""
+        """For a host that does not count as answering yet. Raises `HypervisorError`."""
         one = self.attached.by_id.get(who.host)
         if one is None:
             raise Unknown(f"host {who.host} is not attached")
@@ -77,7 +77,7 @@ class WatchedHosts:
     # What comes and goes
 
     async def open(self) -> None:
-        """Learn what runs on each, as far as it answers in time, and go on watching them."""
+        """Learn what runs on each that answers in time, and keep watching them."""
         self._opened = True
         for one in self.attached.all():
             self.of(one.host)
@@ -89,31 +89,31 @@ class WatchedHosts:
             await self.welcome(watched.host)
 
     async def welcome(self, host: HostId) -> None:
-        """It is heard: for the first time, or it is back."""
+        """A host is heard for the first time, or is back."""
         watched = self.of(host)
         if not watched.welcomed:
             watched.welcomed = True
             await self._heard(watched)
 
     async def attach(self, host: HostId) -> None:
-        """A host is there that may not have been."""
+        """A host is attached, perhaps a new one."""
         if self._opened and host not in self.by_id:
             await self._watch(self.of(host))
 
     def doubt(self, host: HostId, words: str) -> None:
-        """It did not answer somebody else: its connections may be there still, and nothing come over them."""
+        """A host did not answer another caller: its connections may be open but dead."""
         if (watched := self.by_id.get(host)) is not None:
             watched.observer.doubt(words)
 
     async def detach(self, host: HostId) -> None:
-        """A host is no more. VMs that it has, should there be any, are shown as unreachable."""
+        """A host is removed. If it has VMs, they are shown as unreachable."""
         if (watched := self.by_id.get(host)) is not None and not watched.keepers:
             del self.by_id[host]
             self.attached.silent.pop(host, None)
             await watched.observer.close()
 
     def tell_all(self) -> None:
-        """Where VMs are is told where there are several hosts: that is another thing now."""
+        """The number of hosts has changed, and with it whether VMs show theirs."""
         for watched in self.by_id.values():
             for keeper in watched.keepers.values():
                 self._changed(keeper.machine)
@@ -122,20 +122,20 @@ class WatchedHosts:
         self.attached.silent[host] = int(self._clock())
 
     def back(self, host: HostId) -> list[Keeper]:
-        """It answers again. Those of its VMs that ended meanwhile with it, if it is not our own host."""
+        """A host answers again. Returns its VMs that ended meanwhile, unless it is our own host."""
         since = self.attached.silent.pop(host, None)
         if since is None or host == self.attached.own.host:
             return []
         return [one for one in self.of(host).keepers.values() if _restarted(one, since)]
 
     async def close(self) -> None:
-        """Watch no more; machines go on."""
+        """Stop watching; machines keep running."""
         await asyncio.gather(*(watched.observer.close() for watched in self.by_id.values()))
 
     # What is asked of them
 
     def candidates(self) -> list[Candidate]:
-        """For a VM that is to be on one of them."""
+        """The candidates for placing a VM."""
         return [
             Candidate(
                 host=one.host,

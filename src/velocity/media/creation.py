@@ -31,11 +31,11 @@ from velocity.storage.port import Belongs, Blobs, Incoming, Trash
 from velocity.uninterrupted import whole
 
 PIECE = 1 << 20
-"""Bytes of what lies in a pool that are read at once."""
+"""Bytes that are read from a pool at once."""
 
 
 class Creation:
-    """Makes media, and keeps what others have made (`keep`)."""
+    """Creates media, and registers those that tasks have made (`keep`)."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Creation:
         self._uploads = uploads
 
     async def create(self, caller: Caller, request: CreateMedium) -> Medium:
-        """A blank one."""
+        """Create a blank medium."""
         medium = Medium(
             mid=uuid4(),
             mpid=request.mpid,
@@ -118,11 +118,11 @@ class Creation:
         return self._upload(caller.uid, medium, request, incoming, reservation, held)
 
     def reserve_again(self, stored: StoredUpload, held: AsyncExitStack) -> Reservation:
-        """The name and the bytes of an upload from before the server's restart; nothing refuses them."""
+        """Reserve name and bytes of an upload from before the restart; this is never refused."""
         return held.enter_context(self._reservations.reserve(uploaded(stored.mid, stored.request), had=True))
 
     async def has(self, stored: StoredUpload) -> bool:
-        """Whether what has come of it is there, as far as its pool can be asked: not after a move to another host."""
+        """Whether its data is there, as far as its pool can say: not after a move to another host."""
         ref = uploaded(stored.mid, stored.request).ref
         try:
             (found,) = await self._blobs.stat(ref.pool, (ref,), deadline=CALL_DEADLINE)
@@ -131,7 +131,7 @@ class Creation:
         return found is not None and found.size >= stored.received
 
     async def resume(self, stored: StoredUpload, reservation: Reservation, held: AsyncExitStack) -> Upload:
-        """Go on with an upload from before the server's restart. Raises `Refused(MEDIUM_NOT_FOUND)` when it is gone."""
+        """Continue an upload from before the server's restart. Raises `Refused(MEDIUM_NOT_FOUND)` if its data is gone."""
         medium = uploaded(stored.mid, stored.request)
         await self._states.check(medium.mpid)
         incoming = await self._blobs.resume(medium.ref, stored.received, deadline=CALL_DEADLINE)
@@ -151,7 +151,7 @@ class Creation:
         return Upload(uid, medium, incoming, request, reservation, self.keep, self._digest, size)
 
     async def _digest(self, medium: Medium) -> str:
-        """The SHA-256 of what lies in the pool."""
+        """The SHA-256 of the data in the pool."""
         found, at = hashlib.sha256(), 0
         content = await self._blobs.get(medium.ref, deadline=CALL_DEADLINE)
         try:
@@ -163,13 +163,13 @@ class Creation:
         return found.hexdigest()
 
     async def drop(self, medium: Medium) -> None:
-        """Nothing remains of what was complete, and is not to be kept."""
+        """Remove a complete object that is not kept."""
         await self._settle(medium, Belongs.NOWHERE)
 
     async def keep(self, medium: Medium, settle: Check = lambda: None) -> None:
-        """Commit, then show. Its object waits out of sight, and goes when it is known that nothing was committed.
+        """Commit, then show. Its object waits out of sight, and is removed if nothing was committed.
 
-        `settle` looks at the right to it a last time. After the commit nothing is undone or told as failed.
+        `settle` checks the right to it a last time. After the commit nothing is undone or reported as failed.
         """
         try:
             settle()
@@ -220,7 +220,7 @@ def uploaded(mid: UUID, request: UploadMedium) -> Medium:
 
 
 def still_creates(directory: Directory, assignments: Assignments, caller: Caller, medium: Medium) -> Check:
-    """Of a task that makes this medium."""
+    """For a task that makes this medium."""
     check_holds = still_holds(directory, caller.uid, Permission.MEDIA_CREATE, medium.gid)
 
     def check() -> None:

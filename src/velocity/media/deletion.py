@@ -138,7 +138,7 @@ class Deletion:
         await deletion.finish(purge=purge)
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Keeps `velocity.access.port.GroupContents`: no medium of the groups is attached elsewhere."""
+        """Implements `velocity.access.port.GroupContents`: no medium of the groups is attached elsewhere."""
         for medium in self._library.of_groups(gids):
             for holder in self._attachments.attached_vms(medium.mid):
                 if holder.gid not in gids:
@@ -154,7 +154,7 @@ class Deletion:
             plan_to_remove(medium, purge=purge)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingMediaDeletion:
-        """Keeps `velocity.access.port.GroupContents`: the media of groups that are being deleted."""
+        """Implements `velocity.access.port.GroupContents`: the media of groups that are being deleted."""
         for mpid in {medium.mpid for medium in self._library.of_groups(gids)}:
             await self._states.check(mpid)
         self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile

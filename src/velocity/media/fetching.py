@@ -42,7 +42,7 @@ AT_ONCE, OWN = 16, 4
 
 @dataclass(frozen=True)
 class _Fetch:
-    """One that is under way."""
+    """A use of a medium that is under way."""
 
     caller: Caller
     request: FetchMedium

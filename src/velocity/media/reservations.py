@@ -17,7 +17,7 @@ from velocity.media.under_way import UploadsUnderWay
 
 
 class Reservation:
-    """Bytes of a pool that are taken before they are written. `line` is kept: the group may be gone by the end."""
+    """Bytes of a pool that are reserved before they are written. `line` is kept, as the group may be gone later."""
 
     def __init__(self, quotas: PoolQuotas, line: Sequence[int], mpid: int) -> None:
         self._quotas = quotas
@@ -26,22 +26,22 @@ class Reservation:
         self.size = 0
 
     def frees(self) -> None:
-        """Tell a plan what is free when it is given back."""
+        """Tell a plan what is free when this is released."""
         plan.consumes(self._line[0], {"bytes": -self.size}, mpid=self._mpid)
 
     def take(self, size: int) -> None:
-        """So many more. Raises `Refused(POOL_QUOTA)`."""
+        """Reserve so many more bytes. Raises `Refused(POOL_QUOTA)`."""
         self._quotas.take(self._line, self._mpid, size)
         self.size += size
 
     def fit(self, size: int) -> None:
-        """No more than these."""
+        """Reduce the reservation to so many bytes."""
         self._quotas.count(self._line, self._mpid, size - self.size)
         self.size = size
 
 
 class Reservations:
-    """Of a name, one at a time: two requests for the same one never both get it."""
+    """Reserves names and bytes: two requests for one name never both get it."""
 
     def __init__(
         self, directory: Directory, quotas: PoolQuotas, uploads: UploadsUnderWay, most: int = BOUNDS.group_media
@@ -54,12 +54,12 @@ class Reservations:
         self._pending: set[UUID] = set()
 
     def load(self, medium: Medium) -> None:
-        """One that is there already."""
+        """Count a medium that exists."""
         self._names.add(_name(medium))
         self._quotas.count(self._directory.line(medium.gid), medium.mpid, medium.size)
 
     def taken(self) -> tuple[frozenset[tuple[int, int, str]], frozenset[UUID]]:
-        """The names that are taken, as (gid, mpid, name), and the media that are about to be."""
+        """The reserved names, as (gid, mpid, name), and the media that are being created."""
         return frozenset(self._names), frozenset(self._pending)
 
     @contextmanager
@@ -143,7 +143,7 @@ class Reservations:
 
     @contextmanager
     def bytes_only(self, gid: int, mpid: int) -> Iterator[Reservation]:
-        """For what is no medium, and goes again: bytes are taken as they come, without a name."""
+        """For temporary data: reserve bytes as they arrive, without a name."""
         reservation = Reservation(self._quotas, self._directory.line(gid), mpid)
         try:
             yield reservation
@@ -151,11 +151,11 @@ class Reservations:
             reservation.fit(0)
 
     def keep(self, medium: Medium) -> None:
-        """The medium has come to be: what was reserved for it stays taken."""
+        """The medium was created: its reservation stays."""
         self._pending.discard(medium.mid)
 
     def free(self, medium: Medium) -> None:
-        """The medium is no more."""
+        """The medium is gone: release its name and bytes."""
         self._names.discard(_name(medium))
         self._quotas.count(self._directory.line(medium.gid), medium.mpid, -medium.size)
 

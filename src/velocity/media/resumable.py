@@ -214,13 +214,13 @@ class Resumables:
         ending.add_done_callback(self._ending.discard)
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Keeps `velocity.access.port.GroupContents`: uploads keep no group from going."""
+        """Implements `velocity.access.port.GroupContents`: uploads keep no group from going."""
         for request in [one.request for one in self._uploads.values() if one.request.gid in gids]:
             plan.step("cancel", "medium", request.name, gid=request.gid)
             plan.consumes(request.gid, {"bytes": -request.length}, mpid=request.mpid)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> EndedUploads:
-        """Keeps `velocity.access.port.GroupContents`: uploads into groups that are being deleted are ended."""
+        """Implements `velocity.access.port.GroupContents`: uploads into groups that are being deleted are ended."""
         for upload in [one for one in self._uploads.values() if one.request.gid in gids]:
             await self.end(upload)
         return EndedUploads()

@@ -17,17 +17,17 @@ from velocity.storage.formats import IMAGES, PACKED, REFUSED
 from velocity.storage.port import MediaRef
 
 CALL_DEADLINE = 60.0
-"""Seconds for which an answer of a pool is waited for."""
+"""Deadline in seconds of calls to a pool."""
 WRITTEN = 1 << 20
-"""Bytes on the disk from which on a medium is not blank any more, whatever its format needs for itself."""
+"""Bytes on disk above which a medium does not count as blank, whatever its format needs for itself."""
 
 LIVE = 15.0
-"""Seconds after its last bytes for which an upload counts as being sent, as long as its request is open."""
+"""Seconds after its last bytes during which an upload counts as being sent, while its request is open."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A pool as the API knows it; its path is the host's business alone."""
+    """A pool as the API knows it; only its host knows the path."""
 
     mpid: int
     name: str
@@ -35,9 +35,9 @@ class Pool:
 
 @dataclass(frozen=True)
 class Medium:
-    """A medium. `size` is declared, in bytes; `format` is how its bytes are to be read, never guessed.
+    """A medium. `size` is in bytes, as declared; `format` says how its bytes are read, and is never guessed.
 
-    `growing`: its file may yet be smaller, as a larger size is kept before the file grows.
+    `growing`: its file may still be smaller, as a larger size is stored before the file grows.
     """
 
     mid: UUID
@@ -51,7 +51,7 @@ class Medium:
     content: Content
     growing: bool = False
     origin: str | None = None
-    """Which image of the catalogue it was made of."""
+    """The image of the catalogue that it was made from."""
 
     @cached_property
     def revision(self) -> str:
@@ -63,7 +63,7 @@ class Medium:
 
     @property
     def place(self) -> UUID:
-        """Another one wherever its bytes are: by it a task is known that was to bring them there."""
+        """Different for each place of its bytes: it identifies the task that was to bring them there."""
         return uuid5(self.mid, f"{self.mpid} {self.format}")
 
     @property
@@ -73,7 +73,7 @@ class Medium:
 
 @dataclass(frozen=True)
 class StoredUpload:
-    """An upload over several requests, as it is kept: `received` of its bytes are durable; times in unix seconds."""
+    """An upload over several requests, as stored: `received` bytes are durable; times in unix seconds."""
 
     name: str
     mid: UUID
@@ -86,7 +86,7 @@ class StoredUpload:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a group may do in a pool. `quota` is in bytes; 0: no limit of its own."""
+    """What a group may do in a pool. `quota` is in bytes; 0: no limit."""
 
     quota: int
     write: bool
@@ -123,7 +123,7 @@ def _narrowed(above: Assignment, own: Assignment) -> Assignment:
 
 
 def more_than(wanted: Assignment, above: Assignment | None) -> str | None:
-    """What of an assignment the group above lacks, in words; None: nothing."""
+    """The parts of an assignment that the group above lacks, in words; None: none."""
     if above is None:
         return "the pool"
     if wanted.write and not above.write:
@@ -136,7 +136,7 @@ def more_than(wanted: Assignment, above: Assignment | None) -> str | None:
 
 
 def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -> str | None:
-    """What of an assignment its group does not have yet, in words; None: it gains nothing.
+    """The parts of an assignment that the group would gain, in words; None: none.
 
     `own` is what is assigned to the group itself now, `now` what it may do with what is assigned above it.
     """
@@ -146,7 +146,7 @@ def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -
 
 
 def boot_warning(medium: Medium, called: str | None = None) -> str | None:
-    """What a person should know before trying to boot from it here, or None. `called`: what the caller may call it."""
+    """A warning for a person who would boot from it here, or None. `called`: its name for the caller."""
     called = called or repr(medium.name)
     return _unfit(medium, called) or _boots_not(medium, called)
 
@@ -157,7 +157,7 @@ def written_by_nobody(medium: Medium) -> bool:
 
 
 def is_blank(medium: Medium, takes: Callable[[UUID], int]) -> bool:
-    """Whether nothing was written to it, by the bytes that it has on the disk."""
+    """Whether nothing was written to it, judged by its bytes on disk."""
     return medium.content.format == "blank" and takes(medium.mid) <= WRITTEN
 
 
@@ -203,7 +203,7 @@ def _unfit(medium: Medium, called: str) -> str | None:
 
 
 def _boots_not(medium: Medium, called: str) -> str | None:
-    """Of what is made to be booted from."""
+    """About media that are made to be booted."""
     content = medium.content
     if medium.is_iso and content.format != "iso9660" and content.boots_efi is not True:
         return f"{called} has the type ISO, but contains no ISO 9660 file system ({content.format}): it will not boot"
@@ -222,14 +222,14 @@ def described(medium: Medium, content: Content) -> Medium:
 
 
 def boots(medium: Medium, takes: Callable[[UUID], int]) -> bool | None:
-    """Whether a VM can boot from it here; None: its bytes do not tell."""
+    """Whether a VM can boot from it here; None: unknown."""
     if boot_warning(medium) is not None or medium.content.boots_efi is False or is_blank(medium, takes):
         return False
     return True if medium.content.boots_efi is True else None
 
 
 def grows_not(medium: Medium) -> str | None:
-    """Why its bytes cannot become more, in words; None: they can."""
+    """Why it cannot grow, in words; None: it can."""
     kind = medium.content.format
     if medium.is_iso or kind == "iso9660":
         return "it is an ISO image, which nothing can be added to"

@@ -22,12 +22,12 @@ Does = Literal["being changed", "being moved", "being converted", "being compact
 
 
 class Download:
-    """One that is under way."""
+    """A use of a medium that is under way."""
 
     def __init__(self, medium: Medium) -> None:
         self._medium = medium
         self.overtaken = ""
-        """By what, in words."""
+        """What uses it, in words."""
 
     def check(self) -> None:
         if self.overtaken:
@@ -35,17 +35,17 @@ class Download:
 
 
 class Sources:
-    """Who reads, and who writes: never both. Starts of VMs ask too, in the step in which they begin."""
+    """Keeps readers and writers of media apart; starts of VMs ask, too, in the step in which they begin."""
 
     def __init__(self, library: Library, attachments: Attachments, states: PoolStates) -> None:
         self._library = library
         self._attachments = attachments
         self._states = states
         self._readers: dict[UUID, list[tuple[str, Medium]]] = {}
-        """What tasks do with each, in words, and what they make."""
+        """What tasks do with each medium, in words, and what they make."""
         self._downloads: dict[UUID, set[Download]] = {}
         self._changes: dict[UUID, tuple[Does, bool]] = {}
-        """What is done with each, and whether VMs are kept from it meanwhile."""
+        """What is being done with each medium, and whether VMs may not use it meanwhile."""
 
     @contextmanager
     def changing(self, medium: Medium, does: Does, *, alone: bool) -> Iterator[None]:
@@ -64,7 +64,7 @@ class Sources:
             del self._changes[medium.mid]
 
     def change_of(self, mid: UUID) -> str | None:
-        """What is being done with it, in words."""
+        """What is being done with a medium, in words."""
         found = self._changes.get(mid)
         return found and found[0]
 
@@ -99,7 +99,7 @@ class Sources:
 
     @contextmanager
     def reading(self, medium: Medium, does: Literal["cloned to", "imported as"], made: Medium) -> Iterator[None]:
-        """A task reads it within, on also when it is deleted. Raises `Refused(MEDIUM_IN_USE)`."""
+        """Within, a task reads it, even if it is deleted meanwhile. Raises `Refused(MEDIUM_IN_USE)`."""
         self._check_readable(medium)
         reader = does, made
         readers = self._readers.setdefault(medium.mid, [])
@@ -128,11 +128,11 @@ class Sources:
                 del self._downloads[medium.mid]
 
     def begin_writing(self, media: Collection[UUID]) -> None:
-        """A VM starts that may write to these: what has been downloaded of them ends here."""
+        """A VM that may write to these starts: their downloads end."""
         self.end_downloads(media, "a VM that writes to {} was started: download it again when that VM has stopped")
 
     def end_downloads(self, media: Collection[UUID], words: str) -> None:
-        """What has been downloaded of these ends here; `words` say why, with a place for the name of one."""
+        """Downloads of these end; `words` say why, with a placeholder for a name."""
         for mid in media:
             for download in self._downloads.get(mid, ()):
                 download.overtaken = words
@@ -167,7 +167,7 @@ class Sources:
             self._check_unread(mid, mine)
 
     def sharing(self, mid: UUID, vmid: int | None, *, writes: bool) -> str | None:
-        """What a person who attaches it so should know: with which VM this one cannot run at the same time."""
+        """A warning for the user who attaches it so: with which VM this one cannot run at the same time."""
         others = [one for one in self._others(mid, vmid) if writes or one.writable]
         if not others:
             return None

@@ -81,6 +81,6 @@ class DiskUsage:
         return None
 
     def forget(self, mid: UUID) -> None:
-        """The medium is no more."""
+        """The medium is gone: release its name and bytes."""
         self._last.pop(mid, None)
         self._missing.discard(mid)

@@ -32,7 +32,7 @@ GRACE = 2.0
 
 
 class Agent:
-    """Keeps `velocity.hosts.members.NodeCalls`."""
+    """Implements `velocity.hosts.members.NodeCalls`."""
 
     def __init__(self, settings: Settings, own: OwnIdentity, hypervisor: Hypervisor) -> None:
         self._settings = settings
@@ -89,7 +89,7 @@ class Agent:
 
 
 class LedFiles:
-    """Keeps `velocity.storage.port.MediaFiles`: those of the storage that the present leader works with."""
+    """Implements `velocity.storage.port.MediaFiles`: those of the storage that the present leader works with."""
 
     def __init__(self, storage: Callable[[], Storage | None]) -> None:
         self._storage = storage

@@ -19,7 +19,7 @@ from velocity.storage.port import Storage
 
 
 class NodeDialing:
-    """Keeps `velocity.hosts.members.Dialing`. `term` and `leader`: see `Connection`.
+    """Implements `velocity.hosts.members.Dialing`. `term` and `leader`: see `Connection`.
 
     `displaced` is called with the host that has served a later leader.
     """
@@ -75,7 +75,7 @@ class NodeDialing:
 
 
 class NodeLink:
-    """Keeps `velocity.hosts.members.Link`."""
+    """Implements `velocity.hosts.members.Link`."""
 
     def __init__(
         self, connection: Connection, known: HostFacts, name: Callable[[str], str], own: Callable[[], Identity]

@@ -175,7 +175,7 @@ async def _nothing() -> None:
 
 
 class NoFiles:
-    """Keeps `velocity.storage.port.MediaFiles` where the bytes are on another host: nobody gets at them here."""
+    """Implements `velocity.storage.port.MediaFiles` where the bytes are on another host: nobody gets at them here."""
 
     def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
@@ -194,7 +194,7 @@ class NoFiles:
 
 
 class _Jobs:
-    """Keeps `velocity.storage.port.Jobs`: those of one controller, which gives up its own and no others."""
+    """Implements `velocity.storage.port.Jobs`: those of one controller, which gives up its own and no others."""
 
     def __init__(self, calls: types.SimpleNamespace) -> None:
         self._calls = calls
@@ -322,7 +322,7 @@ class Held:
 
 
 class RemoteStream:
-    """Keeps `velocity.hypervisor.port.ByteStream`."""
+    """Implements `velocity.hypervisor.port.ByteStream`."""
 
     def __init__(self, held: Held, _opened: bytes | None) -> None:
         self._held = held
@@ -338,7 +338,7 @@ class RemoteStream:
 
 
 class RemoteIncoming:
-    """Keeps `velocity.storage.port.Incoming`. An error of a `write` comes with a later call."""
+    """Implements `velocity.storage.port.Incoming`. An error of a `write` comes with a later call."""
 
     def __init__(self, held: Held, _opened: bytes | None) -> None:
         self._held = held
@@ -367,7 +367,7 @@ class RemoteIncoming:
 
 
 class RemoteOutgoing:
-    """Keeps `velocity.storage.port.Outgoing`."""
+    """Implements `velocity.storage.port.Outgoing`."""
 
     def __init__(self, held: Held, stat: bytes | None) -> None:
         self._held = held

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Sentinel(grpc.GenericRpcHandler):
-    """Keeps `velocity.hosts.membership.Beside`. It shows the certificate that the host had as a node.
+    """Implements `velocity.hosts.membership.Beside`. It shows the certificate that the host had as a node.
 
     `term` and `leader` are this server's; `displaced` is called when a later one calls, of another copy.
     """

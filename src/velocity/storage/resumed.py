@@ -62,7 +62,7 @@ class Patient:
 
 
 class ResumedIncoming:
-    """Keeps `velocity.storage.port.Incoming`. `write` and `finish` wait for the host, the others ask it once."""
+    """Implements `velocity.storage.port.Incoming`. `write` and `finish` wait for the host, the others ask it once."""
 
     def __init__(self, storage: Patient, ref: MediaRef, opened: Incoming, size: int = 0) -> None:
         """`size`: its bytes that are durable."""
@@ -141,7 +141,7 @@ class ResumedIncoming:
 
 
 class ResumedOutgoing:
-    """Keeps `velocity.storage.port.Outgoing`: the bytes of one object. One that has changed meanwhile is another."""
+    """Implements `velocity.storage.port.Outgoing`: the bytes of one object. One that has changed meanwhile is another."""
 
     def __init__(self, storage: Patient, ref: MediaRef, opened: Outgoing) -> None:
         self.stat = opened.stat

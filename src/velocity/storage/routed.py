@@ -82,7 +82,7 @@ def routed(
 
 
 class RoutedPools:
-    """Keeps `velocity.storage.port.Pools`. What is on its way to a pool is no leftover when that is put in order.
+    """Implements `velocity.storage.port.Pools`. What is on its way to a pool is no leftover when that is put in order.
 
     A shared one is put in order once, by the host that opens it first. Nobody works in it before that; later, what is
     under way in it may be another host's.
@@ -128,11 +128,11 @@ class RoutedPools:
         return now
 
     async def close(self) -> None:
-        """Each host's storage is closed by itself."""
+        """Each host's storage is closed separately."""
 
 
 class RoutedBlobs:
-    """Keeps `velocity.storage.port.Blobs`. What is on another host goes on where it broke off.
+    """Implements `velocity.storage.port.Blobs`. What is on another host goes on where it broke off.
 
     But for what comes into a shared pool: another host could go on with it while the first one still writes.
     """
@@ -206,7 +206,7 @@ class Coming:
 
 
 class RoutedTrash:
-    """Keeps `velocity.storage.port.Trash`. What a host was not told, as it does not answer, it is told later.
+    """Implements `velocity.storage.port.Trash`. What a host was not told, as it does not answer, it is told later.
 
     Objects are known by their names there, and one that is made, moved away and made again has the same. So none is
     begun, brought away or back while what was asked of it before may be done yet.
@@ -219,16 +219,16 @@ class RoutedTrash:
         self._lift, self._restore, self._held = part.lift, part.restore, part.held
         self._left: dict[MediaRef, Belongs] = {}
         self._given_up: dict[MediaRef, int] = {}
-        """The targets of jobs that are to be cancelled yet, each with the job's host."""
+        """The targets of jobs that still have to be cancelled, each with the job's host."""
         self._doubts: dict[MediaRef, int] = {}
-        """Objects in shared pools, each with the host that has not said what became of what it was asked."""
+        """Objects in shared pools with an unknown outcome, each with the host that has not answered."""
         self._telling: asyncio.Task[None] | None = None
 
     def doubt(self, ref: MediaRef, host: int) -> None:
         self._doubts[ref] = host
 
     def answered(self, mpid: int, host: int) -> None:
-        """Nothing that it was asked before goes on in that pool."""
+        """Requests sent to the host before no longer count in that pool."""
         self._doubts = {ref: at for ref, at in self._doubts.items() if (ref.pool, at) != (mpid, host)}
 
     def check(self, ref: MediaRef, *, begins: bool = True) -> None:
@@ -266,7 +266,7 @@ class RoutedTrash:
             self._tell_later(ref, belongs)
 
     def give_up(self, target: MediaRef, host: int) -> None:
-        """The job that makes it was not heard to end: it is cancelled when its host answers, and nothing remains."""
+        """The end of the job that makes it is unknown: it is cancelled when its host answers, and nothing remains."""
         self._given_up[target] = host
         self._tell_later(target, Belongs.NOWHERE)
 
@@ -297,14 +297,14 @@ class RoutedTrash:
             del self._left[ref]
 
     async def close(self) -> None:
-        """The next server tells it, when it opens the pool."""
+        """Left to the next server, when it opens the pool."""
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.wait({self._telling})
 
 
 class RoutedJobs:
-    """Keeps `velocity.storage.port.Jobs`: on a host that has both pools, and from one host to another."""
+    """Implements `velocity.storage.port.Jobs`: on a host that has both pools, and from one host to another."""
 
     def __init__(self, ways: Ways, trash: RoutedTrash, blobs: Blobs) -> None:
         self._ways = ways
@@ -358,7 +358,7 @@ class RoutedJobs:
         return self._watch(target) if transfer is None else transfer.watch()
 
     async def _watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
-        """What does not answer is told with the host's name."""
+        """A host without an answer is named in the error."""
         host = self._ways.called_if_other(target.pool)
         try:
             async for now in self._storage(target).jobs.watch(target):

@@ -16,7 +16,7 @@ from velocity.store.tables import assignments, authkeys, good_addresses, grants,
 
 
 class SqlAccess:
-    """Keeps `velocity.access.port.AccessStore`."""
+    """Implements `velocity.access.port.AccessStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -15,7 +15,7 @@ MARK = "select term, written from leadership where id = 1"
 
 
 class SqliteCopies:
-    """Keeps `velocity.hosts.copies.CopySource`."""
+    """Implements `velocity.hosts.copies.CopySource`."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

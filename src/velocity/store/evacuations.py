@@ -16,7 +16,7 @@ from velocity.store.tables import evacuations, hosts, machines
 
 
 class SqlLosses:
-    """Keeps `velocity.machines.evacuated.LossStore`."""
+    """Implements `velocity.machines.evacuated.LossStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

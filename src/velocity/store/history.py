@@ -18,7 +18,7 @@ _count = update(history).where(history.c.hid == bindparam("entry")).values(times
 
 
 class SqlHistory:
-    """Keeps `velocity.history.port.HistoryStore`."""
+    """Implements `velocity.history.port.HistoryStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

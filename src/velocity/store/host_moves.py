@@ -20,7 +20,7 @@ from velocity.store.tables import host_moves, hosts, machines, media
 
 
 class SqlMoves:
-    """Keeps `velocity.machines.move.rules.MoveStore`."""
+    """Implements `velocity.machines.move.rules.MoveStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

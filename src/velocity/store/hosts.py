@@ -41,7 +41,7 @@ TOLD = {"serial", "renewing", "heard", "known"}
 
 @dataclass(frozen=True)
 class Rows:
-    """Keeps `velocity.hosts.members.MemberRows`."""
+    """Implements `velocity.hosts.members.MemberRows`."""
 
     members: list[Member]
     tokens: list[JoinToken]
@@ -85,7 +85,7 @@ class Promotion:
 
 
 class SqlMembers:
-    """Keeps `velocity.hosts.members.MemberStore`."""
+    """Implements `velocity.hosts.members.MemberStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -10,7 +10,7 @@ from velocity.store.tables import repeats
 
 
 class SqlIdempotency:
-    """Keeps `velocity.idempotency.port.IdempotencyStore`."""
+    """Implements `velocity.idempotency.port.IdempotencyStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

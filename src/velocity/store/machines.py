@@ -83,7 +83,7 @@ _keep_end = Prepared(_progress.values(run_spec=None))
 
 
 class SqlMachines:
-    """Keeps `velocity.machines.port.MachineStore`."""
+    """Implements `velocity.machines.port.MachineStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

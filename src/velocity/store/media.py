@@ -18,7 +18,7 @@ from velocity.store.tables import assignments, media
 
 
 class SqlMedia:
-    """Keeps `velocity.media.port.MediaStore`."""
+    """Implements `velocity.media.port.MediaStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -48,5 +48,5 @@ class Reader:
             raise unavailable(error) from error
 
     def close(self) -> None:
-        """What is under way is brought to its end. In a thread."""
+        """Complete what is under way. Blocks; called in a thread."""
         self._threads.shutdown()

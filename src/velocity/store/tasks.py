@@ -14,7 +14,7 @@ from velocity.tasks.rules import Task
 
 
 class SqlTasks:
-    """Keeps `velocity.tasks.port.TaskStore`."""
+    """Implements `velocity.tasks.port.TaskStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

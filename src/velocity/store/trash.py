@@ -22,7 +22,7 @@ ORDER = ("groups", "grants", "quotas", "assignments", "media", "machines")
 
 
 class SqlTrash:
-    """Keeps `velocity.trash.port.TrashStore`."""
+    """Implements `velocity.trash.port.TrashStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -14,7 +14,7 @@ from velocity.store.tables import uploads
 
 
 class SqlUploads:
-    """Keeps `velocity.media.port.UploadStore`."""
+    """Implements `velocity.media.port.UploadStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -15,7 +15,7 @@ _of = firmware_variables.c.machine
 
 
 class SqlVariables:
-    """Keeps `velocity.machines.kept_variables.VariablesStore`."""
+    """Implements `velocity.machines.kept_variables.VariablesStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -30,16 +30,16 @@ AT_ONCE = 2
 """Of those who shared a commit, how many go on in one step of the loop while others ask: a creation takes half a
 millisecond then."""
 SOONEST, LATEST = 0.05, 1.0
-"""Seconds between two attempts to find out an outcome: the first, doubled up to the last."""
+"""Seconds between attempts to find out an outcome: the first one, doubled up to the last."""
 PATIENCE = 2
-"""Seconds for which a session that is gone may hold up finding out; then it is ended."""
+"""Seconds that a lost session may delay finding out an outcome; then it is ended."""
 AFTERMATH = 1.0
-"""Seconds after a vain wait in which all that comes fails at once: it would wait as long for the same."""
+"""Seconds after a wait in vain during which new work fails at once, as it would wait for the same."""
 UNAVAILABLE = "the database does not respond; nothing was changed: try again later"
 LOST = "another server has taken over this database, and this one is ending; nothing was changed"
 
 _Outcome = tuple[Any, BaseException | None]
-"""What came of a job: its result, or why it failed."""
+"""The outcome of a job: its result, or its error."""
 
 
 class Job(NamedTuple):
@@ -67,9 +67,9 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._ends = threading.Event()
         self._failed = {True: float("-inf"), False: float("-inf")}
-        """When a transaction could not be begun, of those that read and of those that write (monotonic time)."""
+        """When a transaction last could not be begun, for reading and for writing (monotonic time)."""
         self._refusal = ""
-        """Why all work is refused at once; empty: it is not."""
+        """Why all work is refused at the moment; empty: it is not."""
         self._lost = False
         self._when_lost: Callable[[], None] = lambda: None
         self.told = Told()
@@ -98,7 +98,7 @@ class Writer:
         return self._jobs.qsize()
 
     def close(self) -> None:
-        """What is under way is brought to its end. In a thread."""
+        """Complete what is under way. Blocks; called in a thread."""
         self._ends.set()
         if self._thread is not None:
             self._jobs.put(None)
@@ -107,7 +107,7 @@ class Writer:
     # The leadership
 
     def when_lost(self, call: Callable[[], None]) -> None:
-        """Call it, in the loop, when another server has taken over."""
+        """Calls this in the loop when another server has taken over."""
         self._loop, self._when_lost = asyncio.get_running_loop(), call
 
     @property
@@ -134,7 +134,7 @@ class Writer:
                 return
 
     def _waiting(self, most: int) -> tuple[list[Job], bool]:
-        """What waits, and whether the end does."""
+        """Takes the waiting jobs. Returns them, and whether the end was requested."""
         jobs: list[Job] = []
         while len(jobs) < most:
             try:
@@ -201,7 +201,7 @@ class Writer:
         return outcomes if committed else [(None, unavailable())] * len(jobs)
 
     def _find_out(self, number: int, session: int | None) -> bool | None:
-        """Whether that transaction was committed; None: the server ends before it is known."""
+        """Whether that transaction was committed; None: the server ended before it was known."""
         found: bool | None = None
         pause = SOONEST
         while True:
@@ -298,7 +298,7 @@ def unavailable(cause: BaseException | None = None) -> Refused:
 
 
 SILENT = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
-"""How a database that does not answer is told by the driver."""
+"""The driver's errors for a database that does not answer."""
 
 
 def _translated(failure: BaseException) -> BaseException:
@@ -323,7 +323,7 @@ class Told:
 
     @property
     def waiting(self) -> int:
-        """How many do not know yet."""
+        """How many do not know their outcome yet."""
         return len(self._waiting)
 
     def add(self, futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[_Outcome]) -> None:

@@ -23,15 +23,15 @@ from velocity.tasks.rules import KEPT, Task, interrupted
 log = logging.getLogger(__name__)
 
 AGAIN = 5.0
-"""Seconds after which the end of a task that could not be written is written again."""
+"""Seconds after which storing the end of a task is tried again."""
 
 
 class NotWholly(Exception):
-    """Some of the work could not be done; the rest is. What and why is among what the progress says."""
+    """Part of the work failed, the rest is done. The progress says what failed and why."""
 
 
 class TaskProgress:
-    """How far the work has come; told by the work itself. `changed` is told of each step.
+    """The progress of the work, set by the work itself. `changed` is called at each step.
 
     `done_bytes` and `total_bytes` count in bytes what the unit does not; they are set before `done` is. `said` is what
     is to be said when it ends, however it does; `phase` is what is being done now, in words, where that changes.
@@ -69,11 +69,11 @@ class TaskProgress:
 Made = UUID | int | None
 """What a task made: a medium, by its mid, or a VM, by its vmid."""
 Work = Callable[[TaskProgress], Awaitable[Made]]
-"""Does it, telling its progress, and gives what it made. When cancelled or failed, none of that remains."""
+"""Does the work, reports progress, and returns what it made. If cancelled or failed, nothing of it remains."""
 
 
 async def _nothing() -> None:
-    """What is to be done before a task that needs nothing of others."""
+    """The preparation of a task that affects nothing of others."""
 
 
 class Tasks:
@@ -87,7 +87,7 @@ class Tasks:
         clock: Callable[[], float] = time.time,
         own: int = BOUNDS.user_tasks,
     ) -> None:
-        """`own` may one user run at a time."""
+        """A user may run at most `own` at a time."""
         self._own = own
         self._store = store
         self._directory = directory
@@ -99,11 +99,11 @@ class Tasks:
         self._beginning: Counter[int] = Counter()
         self._frees: dict[int, Callable[[], None]] = {}
         self._behind: set[asyncio.Task[None]] = set()
-        """Ends that are shown, and still to be written."""
+        """Ends that are shown but not stored yet."""
         self._closing = False
 
     async def open(self, made: Callable[[UUID], Made]) -> None:
-        """Load them; what ran when the server ended has failed, unless what it was to make is there (`made`)."""
+        """Load them; one that ran when the server ended has failed, unless its result exists (`made`)."""
         for task in self._store.load():
             if task.state is TaskState.RUNNING:
                 if task.mid is not None and (found := made(task.mid)) is not None:
@@ -116,7 +116,7 @@ class Tasks:
             self._tasks[task.tid] = task
 
     async def close(self) -> None:
-        """End what runs: it has failed, and nothing of it remains."""
+        """End running tasks: they have failed, and nothing of them remains."""
         self._closing = True
         for running in self._running.values():
             running.cancel()
@@ -128,7 +128,7 @@ class Tasks:
             await asyncio.wait(self._behind)
 
     async def settle(self) -> None:
-        """Returns when no task is under way."""
+        """Return when no task is running."""
         while self._running:
             await asyncio.wait(self._running.values())
 
@@ -160,7 +160,7 @@ class Tasks:
     # Doing
 
     async def ended(self, tid: int) -> Task:
-        """Returns when it has ended."""
+        """Return when it has ended."""
         if (running := self._running.get(tid)) is not None:
             await asyncio.wait({running})
         return self.get(tid)
@@ -204,7 +204,7 @@ class Tasks:
         return tid
 
     async def cancel(self, tid: int) -> Task:
-        """Returns when nothing of it remains; one that has ended stays as it is."""
+        """Return when nothing of it remains; one that has ended stays as it is."""
         self.get(tid)
         running = self._running.get(tid)
         if running is not None:
@@ -264,13 +264,13 @@ class Tasks:
         self._frees[task.tid]()
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Keeps `velocity.access.port.GroupContents`: tasks keep no group from going."""
+        """Implements `velocity.access.port.GroupContents`: tasks do not prevent the deletion of a group."""
         for tid in self._running:
             if self._tasks[tid].gid in gids:
                 self._plan_to_cancel(self._tasks[tid])
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingTaskDeletion:
-        """Keeps `velocity.access.port.GroupContents`: what works for groups that are being deleted is cancelled."""
+        """Implements `velocity.access.port.GroupContents`: tasks of groups that are being deleted are cancelled."""
         for tid in [tid for tid, task in self._tasks.items() if task.gid in gids]:
             await self.cancel(tid)
         return PendingTaskDeletion(self, gids)

@@ -25,7 +25,7 @@ from velocity.trash.port import Contents, Item, TrashStore
 log = logging.getLogger(__name__)
 
 LOOK = 60.0
-"""Seconds between two looks for what is too old, or too much."""
+"""Seconds between two checks for items that are too old or too many."""
 
 
 class Purging:
@@ -66,7 +66,7 @@ class Purging:
         self._sweeping: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Look for what is too old, now and then."""
+        """Remove expired items periodically."""
         self._sweeping = asyncio.create_task(self._sweep_ever())
 
     async def close(self) -> None:
@@ -79,7 +79,7 @@ class Purging:
         return item.deleted + self.kept
 
     async def purge(self, item: Item, contents: Contents) -> None:
-        """Remove one thing."""
+        """Remove one item."""
         await self._store.purge(item.trid)
         self._updates.untrash_groups([group.gid for group in contents.groups])
         self._updates.discarded(item.what.kind, item.what.gid)
@@ -160,7 +160,7 @@ class Purging:
             excess -= size
 
     async def _purge_lost(self) -> None:
-        """What was of a group that is gone for good cannot come back, and counts for no quota."""
+        """Items of a group that is gone for good: they cannot be restored, and count for no quota."""
         for item in await self._store.items():
             if self._is_lost(item) and (contents := await self._contents(item)) is not None:
                 await self.purge(item, contents)
@@ -169,7 +169,7 @@ class Purging:
         return item.what.gid not in self._directory.groups and item.what.gid not in self._directory.above
 
     async def _contents(self, item: Item) -> Contents | None:
-        """None: it is gone, or cannot be read. That one stays, and holds up no other."""
+        """None: it is gone, or cannot be read; then it stays, and does not delay others."""
         try:
             return await self._store.contents(item.trid)
         except ValueError as error:
@@ -180,12 +180,12 @@ class Purging:
         return (await self._pools.space(mpid, deadline=CALL_DEADLINE)).free
 
     async def _holds(self, mpid: int, contents: Contents) -> int:
-        """Bytes of the pool that would be free without it."""
+        """Bytes of the pool that its removal would free."""
         refs = tuple(medium.ref for medium in contents.media if medium.mpid == mpid)
         return await self._trash.held(mpid, refs, deadline=CALL_DEADLINE)
 
     async def sweep(self) -> None:
-        """Remove what is too old, what cannot come back, and the oldest of what is more than a group may have."""
+        """Remove expired items, those that cannot be restored, and the oldest of a group that has too many."""
         async with self.changing:
             await self._purge_lost()
         now, counts = self.clock(), Counter[tuple[str, int]]()

@@ -56,7 +56,7 @@ AGAIN = 0.005
 
 
 class FakeConsoles:
-    """Keeps `velocity.hypervisor.port.Consoles`."""
+    """Implements `velocity.hypervisor.port.Consoles`."""
 
     def __init__(self, state: FakeState) -> None:
         self._state = state
@@ -87,7 +87,7 @@ class FakeConsoles:
 
 
 class FakeScreens:
-    """Keeps `velocity.hypervisor.port.Screens`. `shots` are the calls that it has had.
+    """Implements `velocity.hypervisor.port.Screens`. `shots` are the calls that it has had.
 
     A test may set in `shows` what stands on a display: without it, the machine's name and the display's.
     """
@@ -110,7 +110,7 @@ class FakeScreens:
 
 
 class FakeMeters:
-    """Keeps `velocity.hypervisor.port.Meters`."""
+    """Implements `velocity.hypervisor.port.Meters`."""
 
     def __init__(self, state: FakeState) -> None:
         self._state = state
@@ -123,7 +123,7 @@ class FakeMeters:
 
 
 class FakeHosts:
-    """Keeps `velocity.hypervisor.port.Hosts`. A test may set how many MiB are `free`, and how `busy` it was.
+    """Implements `velocity.hypervisor.port.Hosts`. A test may set how many MiB are `free`, and how `busy` it was.
 
     Of machines it may set the addresses that the host has `heard`.
     """
@@ -167,7 +167,7 @@ class FakeHosts:
 
 
 class FakeHypervisor:
-    """Keeps `velocity.hypervisor.port.Hypervisor`. Machines outlive `machines.close` in `runs`, as processes do."""
+    """Implements `velocity.hypervisor.port.Hypervisor`. Machines outlive `machines.close` in `runs`, as processes do."""
 
     def __init__(
         self, host_facts: HostFacts = FACTS, machines: Callable[[FakeState, Faults], FakeMachines] = FakeMachines

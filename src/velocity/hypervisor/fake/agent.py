@@ -118,7 +118,7 @@ class FakeAgent:
 
 
 class FakeGuests:
-    """Keeps `velocity.hypervisor.port.Guests`. A test may put `agents` into guests; `asked` is what they were."""
+    """Implements `velocity.hypervisor.port.Guests`. A test may put `agents` into guests; `asked` is what they were."""
 
     def __init__(self, state: FakeState) -> None:
         self.agents: dict[UUID, Answers] = {}

@@ -29,7 +29,7 @@ from velocity.storage.port import MediaRef
 
 
 class FakeMachines:
-    """Keeps `velocity.hypervisor.port.Machines`. `started`, `altered` and `forgotten` are its calls."""
+    """Implements `velocity.hypervisor.port.Machines`. `started`, `altered` and `forgotten` are its calls."""
 
     def __init__(self, state: FakeState, faults: Faults) -> None:
         self.started: list[Incarnation] = []

@@ -13,7 +13,7 @@ TOTAL = 1 << 20
 
 
 class FakeMirrors:
-    """Keeps `velocity.hypervisor.port.Mirrors`.
+    """Implements `velocity.hypervisor.port.Mirrors`.
 
     A test may set `slow`: copies do not come to be ready; and `breaks`, the words with which they fail.
     """

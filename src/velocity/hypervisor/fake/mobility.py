@@ -34,7 +34,7 @@ targets: WeakValueDictionary[str, FakeMobility] = WeakValueDictionary()
 
 
 class FakeMobility:
-    """Keeps `velocity.hypervisor.port.Mobility`. `sent` are the moves that were begun here.
+    """Implements `velocity.hypervisor.port.Mobility`. `sent` are the moves that were begun here.
 
     On the source a test may set: `holds`, an event that each phase waits for before it is done; `breaks`, the words
     with which a phase fails; `cut`, that it does not reach the target. `under_way` is the phase that a machine is in.

@@ -78,7 +78,7 @@ class Adoption:
             await asyncio.wait(tasks)
 
     async def list_runs(self, host: HostId, deadline: float) -> Listing:
-        """Keeps `velocity.hypervisor.port.Machines.adopt`."""
+        """Implements `velocity.hypervisor.port.Machines.adopt`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline * WAITING
         number = await self._look(host)

@@ -96,7 +96,7 @@ class AgentChannel:
         self._lines = Lines()
 
     async def ask(self, command: str, arguments: bytes, deadline: float) -> bytes:
-        """Keeps `velocity.hypervisor.port.Guests`."""
+        """Implements `velocity.hypervisor.port.Guests`."""
         until = asyncio.get_running_loop().time() + deadline
         async with _until(until, NoAgent(BUSY)):
             await self._turn.acquire()

@@ -15,7 +15,7 @@ from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 
 
 class QemuConsoles:
-    """Keeps `velocity.hypervisor.port.Consoles`."""
+    """Implements `velocity.hypervisor.port.Consoles`."""
 
     def __init__(self, sessions: WatchedRuns, adoption: Adoption) -> None:
         self._sessions = sessions
@@ -44,7 +44,7 @@ class QemuConsoles:
 
 
 class QemuScreens:
-    """Keeps `velocity.hypervisor.port.Screens`."""
+    """Implements `velocity.hypervisor.port.Screens`."""
 
     def __init__(self, adoption: Adoption) -> None:
         self._adoption = adoption

@@ -35,7 +35,7 @@ TRANSLATION_CACHE = 128
 
 
 class QemuHypervisor:
-    """Keeps `velocity.hypervisor.port.Hypervisor` with one QEMU process per machine."""
+    """Implements `velocity.hypervisor.port.Hypervisor` with one QEMU process per machine."""
 
     def __init__(self, options: Options, media: MediaFiles) -> None:
         self._options = options

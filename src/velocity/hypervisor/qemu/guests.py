@@ -7,7 +7,7 @@ from velocity.hypervisor.qemu.adoption import Adoption
 
 
 class QemuGuests:
-    """Keeps `velocity.hypervisor.port.Guests`."""
+    """Implements `velocity.hypervisor.port.Guests`."""
 
     def __init__(self, adoption: Adoption) -> None:
         self._adoption = adoption

@@ -32,7 +32,7 @@ FENCE_LOOK = 10.0
 
 
 class QemuHosts:
-    """Keeps `velocity.hypervisor.port.Hosts` for the one host that there is."""
+    """Implements `velocity.hypervisor.port.Hosts` for the one host that there is."""
 
     known: HostFacts
     """What it can give; given once, before the first question."""

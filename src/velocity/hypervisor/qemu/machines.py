@@ -38,7 +38,7 @@ OLDER = "an older run of this machine has not ended yet"
 
 
 class QemuMachines:
-    """Keeps `velocity.hypervisor.port.Machines`."""
+    """Implements `velocity.hypervisor.port.Machines`."""
 
     def __init__(
         self, sessions: WatchedRuns, starts: Starts, adoption: Adoption, moves: Moves, news: FactStream

@@ -29,7 +29,7 @@ class Meter:
         self._open: asyncio.Task[Any] | None = None
 
     async def measure(self, deadline: float, links: Sequence[str]) -> Usage:
-        """Keeps `velocity.hypervisor.port.Meters`; `links` are those that it has now."""
+        """Implements `velocity.hypervisor.port.Meters`; `links` are those that it has now."""
         if trouble := self._session.monitor.trouble:
             raise Unknown(trouble)
         devices = await self._blocks(deadline)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class QemuMirrors:
-    """Keeps `velocity.hypervisor.port.Mirrors`."""
+    """Implements `velocity.hypervisor.port.Mirrors`."""
 
     def __init__(self, sessions: WatchedRuns, adoption: Adoption) -> None:
         self._sessions = sessions

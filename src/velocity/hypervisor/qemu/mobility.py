@@ -46,7 +46,7 @@ LATE = 0.9
 
 
 class QemuMobility:
-    """Keeps `velocity.hypervisor.port.Mobility`. Machines come to the ports of `listen`, at that address."""
+    """Implements `velocity.hypervisor.port.Mobility`. Machines come to the ports of `listen`, at that address."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from velocity.hypervisor.qemu.adoption import Adoption
 
 
 class QemuMeters:
-    """Keeps `velocity.hypervisor.port.Meters`."""
+    """Implements `velocity.hypervisor.port.Meters`."""
 
     def __init__(self, adoption: Adoption) -> None:
         self._adoption = adoption

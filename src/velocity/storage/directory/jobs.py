@@ -24,14 +24,14 @@ from velocity.storage.port import Belongs, Clone, Job, JobProgress, Made, MediaR
 from velocity.uninterrupted import whole
 
 STEP = 256 << 20
-"""Bytes that unpacking asks for at a time, as nobody knows how much it will be; fewer where these were not there."""
+"""Bytes that unpacking reserves at a time, as the total is unknown; fewer if these are not free."""
 BLOCK = 1 << 16
 LAYERS = 5
-"""So often may an image be packed, and archives be in others."""
+"""How many layers of packing and archives are unpacked."""
 
 
 class RunningJob:
-    """One job. Whatever goes wrong, nothing of it remains."""
+    """One job. If it fails, nothing of it remains."""
 
     def __init__(self, job: Job, source: PoolDirectory, target: PoolDirectory, images: Images) -> None:
         self._job = job
@@ -144,7 +144,7 @@ class RunningJob:
         yield made
 
     async def close(self) -> None:
-        """End it, however long that takes. What was told as made stays."""
+        """End it, however long that takes. A result that was reported stays."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -210,13 +210,13 @@ class RunningJob:
         return self._size
 
     def _take_out(self) -> SharedDescriptor:
-        """What was unpacked, to be read; as a file it is no more."""
+        """The unpacked data, open for reading, without a name."""
         with as_refusals(self._files.places):
             return self._files.openings.take_out(self._name)
 
     @asynccontextmanager
     async def _target(self, size: int, format_: str) -> AsyncIterator[ImageFile]:
-        """What is made, open."""
+        """The open target."""
 
         def create() -> SharedDescriptor:
             self._files.create(self._name, size, format_)
@@ -233,7 +233,7 @@ class RunningJob:
             created.close()
 
     async def _unpack(self, layer: ImageFile, kind: str, target: ImageFile) -> int:
-        """It may be no more than is allowed."""
+        """Raise if it exceeds what is allowed."""
         member = await self._member_of(layer, kind) if kind in ("tar", "zip") else None
         self._done, self._total = 0, (await layer.stat()).size
         size = sum_ = 0
@@ -270,7 +270,7 @@ class RunningJob:
 
 
 class DirectoryJobs:
-    """Keeps `velocity.storage.port.Jobs`."""
+    """Implements `velocity.storage.port.Jobs`."""
 
     def __init__(self, directories: PoolDirectories, images: Images) -> None:
         self.images = images
@@ -312,7 +312,7 @@ class DirectoryJobs:
             self._directories.get(target.pool).retry()
 
     def _end_behind(self, tasks: set[asyncio.Task[Any]]) -> None:
-        """They end, however late: what hangs is not waited for."""
+        """End all jobs; one that hangs is not waited for."""
         self._ending |= tasks
         for task in tasks:
             task.add_done_callback(self._ended)

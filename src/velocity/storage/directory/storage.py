@@ -59,7 +59,7 @@ def open_directories(places: Sequence[Places], worker: int | None, again: float 
 
 
 class DirectoryFiles:
-    """Keeps `velocity.storage.port.MediaFiles`."""
+    """Implements `velocity.storage.port.MediaFiles`."""
 
     def __init__(self, directories: PoolDirectories) -> None:
         self._directories = directories
@@ -108,7 +108,7 @@ class DirectoryFiles:
 
 
 class DirectoryPools:
-    """Keeps `velocity.storage.port.Pools`."""
+    """Implements `velocity.storage.port.Pools`."""
 
     def __init__(self, directories: PoolDirectories) -> None:
         self._directories = directories
@@ -169,7 +169,7 @@ class DirectoryPools:
 
 
 class DirectoryBlobs:
-    """Keeps `velocity.storage.port.Blobs`."""
+    """Implements `velocity.storage.port.Blobs`."""
 
     def __init__(self, directories: PoolDirectories, images: Images) -> None:
         self._directories = directories
@@ -241,7 +241,7 @@ class DirectoryBlobs:
 
 
 class DirectoryTrash:
-    """Keeps `velocity.storage.port.Trash`."""
+    """Implements `velocity.storage.port.Trash`."""
 
     def __init__(self, directories: PoolDirectories) -> None:
         self._directories = directories

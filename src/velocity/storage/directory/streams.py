@@ -24,7 +24,7 @@ SLOW = 0.02
 
 
 class FileIncoming:
-    """Keeps `velocity.storage.port.Incoming`: gathers what comes and writes it in large pieces. Constant memory.
+    """Implements `velocity.storage.port.Incoming`: gathers what comes and writes it in large pieces. Constant memory.
 
     Pieces of zeros become holes.
     """
@@ -148,7 +148,7 @@ def _write_all(descriptor: int, pieces: list[bytes]) -> None:
 
 
 class FileOutgoing:
-    """Keeps `velocity.storage.port.Outgoing`."""
+    """Implements `velocity.storage.port.Outgoing`."""
 
     def __init__(self, pool: PoolDirectory, name: str) -> None:
         """Opens it; in a thread."""

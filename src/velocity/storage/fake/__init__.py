@@ -50,7 +50,7 @@ def connect(host: FakeHost, again: float = AGAIN) -> FakeStorage:
 
 
 class NoFiles:
-    """Keeps `velocity.storage.port.MediaFiles`: there are none."""
+    """Implements `velocity.storage.port.MediaFiles`: there are none."""
 
     def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         raise Refused(Problem.POOL_AWAY, "storage in memory has no files")
@@ -69,7 +69,7 @@ class NoFiles:
 
 
 class FakePools:
-    """Keeps `velocity.storage.port.Pools`."""
+    """Implements `velocity.storage.port.Pools`."""
 
     def __init__(self, line: FakeDevice) -> None:
         self._line = line
@@ -159,7 +159,7 @@ def _shared(pool: FakePool) -> FakeShared:
 
 
 class FakeBlobs:
-    """Keeps `velocity.storage.port.Blobs`."""
+    """Implements `velocity.storage.port.Blobs`."""
 
     def __init__(self, line: FakeDevice) -> None:
         self._line = line
@@ -212,7 +212,7 @@ class FakeBlobs:
 
 
 class FakeIncoming:
-    """Keeps `velocity.storage.port.Incoming`."""
+    """Implements `velocity.storage.port.Incoming`."""
 
     def __init__(self, line: FakeDevice, ref: MediaRef, made: FakeContent) -> None:
         self._line = line
@@ -249,7 +249,7 @@ class FakeIncoming:
 
 
 class FakeOutgoing:
-    """Keeps `velocity.storage.port.Outgoing`."""
+    """Implements `velocity.storage.port.Outgoing`."""
 
     def __init__(self, line: FakeDevice, mpid: int, found: FakeContent) -> None:
         self._line = line
@@ -265,7 +265,7 @@ class FakeOutgoing:
 
 
 class FakeTrash:
-    """Keeps `velocity.storage.port.Trash`."""
+    """Implements `velocity.storage.port.Trash`."""
 
     def __init__(self, line: FakeDevice) -> None:
         self._line = line

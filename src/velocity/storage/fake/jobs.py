@@ -152,7 +152,7 @@ def _disk_size(content: FakeContent, kind: str) -> int:
 
 
 class FakeJobs:
-    """Keeps `velocity.storage.port.Jobs`."""
+    """Implements `velocity.storage.port.Jobs`."""
 
     def __init__(self, line: FakeDevice) -> None:
         self._line = line

@@ -15,7 +15,7 @@ NONE = -1
 
 
 async def alter(change: Change) -> None:
-    """Keeps `velocity.hypervisor.qemu.live.Kind`; it comes behind disks and NICs."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`; it comes behind disks and NICs."""
     asked = {nic.nic: nic.boot for nic in change.asked.nics}
     change.made = structs.replace(
         change.made, nics=tuple(structs.replace(nic, boot=asked.get(nic.nic, 0)) for nic in change.made.nics)

@@ -17,7 +17,7 @@ from velocity.hypervisor.waits import LESS_CPUS, MORE_CPUS
 
 
 async def alter(change: Change) -> None:
-    """Keeps `velocity.hypervisor.qemu.live.Kind`."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`."""
     wanted, has = change.asked.cpus, change.made.cpus
     if wanted < has:
         change.wait("cpus", LESS_CPUS)

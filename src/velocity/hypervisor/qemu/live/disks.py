@@ -30,7 +30,7 @@ FORM = "how a disk is cached, read and written is chosen when it is attached"
 
 
 async def alter(change: Change) -> None:
-    """Keeps `velocity.hypervisor.qemu.live.Kind`."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`."""
     found = await look(change)
     coming, leaving = _compare(change, found)
     if coming or leaving or _lacking(change, found):

@@ -19,7 +19,7 @@ PATIENCE = 2.0
 
 
 async def alter(change: Change) -> None:
-    """Keeps `velocity.hypervisor.qemu.live.Kind`."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`."""
     if len(change.asked.displays) != len(change.made.displays):
         change.wait("displays", COLD_DISPLAY)
         return

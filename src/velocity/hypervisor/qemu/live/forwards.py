@@ -25,7 +25,7 @@ Forwards = tuple[ForwardSpec, ...]
 
 
 async def alter(change: Change) -> None:
-    """Keeps `velocity.hypervisor.qemu.live.Kind`."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`."""
     asked = {nic.nic: nic.forwards for nic in change.asked.nics if isinstance(nic, NatSpec)}
     await _sweep(change)
     for nic in _nat(change):

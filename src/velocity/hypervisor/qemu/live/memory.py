@@ -22,7 +22,7 @@ MIB = 1 << 20
 
 
 async def alter(change: Change) -> None:
-    """Keeps `velocity.hypervisor.qemu.live.Kind`."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`."""
     wanted, has = change.asked.memory, change.made.memory
     if wanted == has:
         return

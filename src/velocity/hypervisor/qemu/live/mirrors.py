@@ -65,7 +65,7 @@ def _is(disk: DiskSpec | None, media: MediaRef) -> bool:
 
 
 async def begin(change: Change, source: MediaRef, target: MediaRef, *, compact: bool) -> None:
-    """Keeps `velocity.hypervisor.port.Mirrors.begin`."""
+    """Implements `velocity.hypervisor.port.Mirrors.begin`."""
     found = await disks.look(change)
     number = next((number_in(one, found) for one in change.drives if _has(change, number_in(one, found), source)), None)
     if number is None:
@@ -105,7 +105,7 @@ def _has(change: Change, number: int | None, media: MediaRef) -> bool:
 
 
 async def progress(change: Change, source: MediaRef) -> MirrorProgress:
-    """Keeps `velocity.hypervisor.port.Mirrors.progress`."""
+    """Implements `velocity.hypervisor.port.Mirrors.progress`."""
     job = await _job(change, source)
     return MirrorProgress(job.done, job.total, job.status in READY)
 
@@ -124,7 +124,7 @@ async def _job(change: Change, media: MediaRef) -> Job:
 
 
 async def hold(change: Change, source: MediaRef) -> None:
-    """Keeps `velocity.hypervisor.port.Mirrors.hold`. What does not come to that in time is ended."""
+    """Implements `velocity.hypervisor.port.Mirrors.hold`. What does not come to that in time is ended."""
     job = await _job(change, source)
     if job.status not in READY:
         raise HypervisorError("its copy is not complete yet")
@@ -158,7 +158,7 @@ async def _watched(change: Change, media: MediaRef) -> AsyncIterator[list[Job]]:
 
 
 async def settle(change: Change, media: MediaRef) -> bool:
-    """Keeps `velocity.hypervisor.port.Mirrors.settle`."""
+    """Implements `velocity.hypervisor.port.Mirrors.settle`."""
     jobs = await _jobs(change, media)
     own = change.run.mirrors
     if not jobs and not any(_is(change.run.nodes.get(number), media) for number in own):

@@ -29,7 +29,7 @@ FIELD = "nics"
 
 
 async def alter(change: Change) -> None:
-    """Keeps `velocity.hypervisor.qemu.live.Kind`. What leads to them stays as it is: see `forwards`."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`. What leads to them stays as it is: see `forwards`."""
     lead = {nic.nic: nic_links.leading(nic) for nic in change.made.nics}
     wanted_nics = [_led(nic, lead.get(nic.nic, ())) for nic in change.asked.nics]
     asked = {nic.nic: nic for nic in wanted_nics}
