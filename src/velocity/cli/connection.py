@@ -61,7 +61,7 @@ class SavedSessions(Struct, frozen=True):
 
 
 class SavedSession:
-    """Implements `velocity.client.renewal.SessionStore`: the one of a server, which all commands of this account share."""
+    """Implements `velocity.client.renewal.SessionStore`: of a server, shared by all commands of this account."""
 
     def __init__(self, server: str) -> None:
         self._server = server

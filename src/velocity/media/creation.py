@@ -131,7 +131,7 @@ class Creation:
         return found is not None and found.size >= stored.received
 
     async def resume(self, stored: StoredUpload, reservation: Reservation, held: AsyncExitStack) -> Upload:
-        """Continue an upload from before the server's restart. Raises `Refused(MEDIUM_NOT_FOUND)` if its data is gone."""
+        """Continue an upload from before a restart. Raises `Refused(MEDIUM_NOT_FOUND)` if its data is gone."""
         medium = uploaded(stored.mid, stored.request)
         await self._states.check(medium.mpid)
         incoming = await self._blobs.resume(medium.ref, stored.received, deadline=CALL_DEADLINE)

@@ -141,7 +141,7 @@ class ResumedIncoming:
 
 
 class ResumedOutgoing:
-    """Implements `velocity.storage.port.Outgoing`: the bytes of one object. One that has changed meanwhile is another."""
+    """Implements `velocity.storage.port.Outgoing`: the bytes of one object. A changed object is another one."""
 
     def __init__(self, storage: Patient, ref: MediaRef, opened: Outgoing) -> None:
         self.stat = opened.stat

@@ -167,7 +167,7 @@ class FakeHosts:
 
 
 class FakeHypervisor:
-    """Implements `velocity.hypervisor.port.Hypervisor`. Machines outlive `machines.close` in `runs`, as processes do."""
+    """Implements `velocity.hypervisor.port.Hypervisor`. Machines survive `machines.close` in `runs`, like processes."""
 
     def __init__(
         self, host_facts: HostFacts = FACTS, machines: Callable[[FakeState, Faults], FakeMachines] = FakeMachines
