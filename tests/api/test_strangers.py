@@ -73,7 +73,7 @@ EXPECTED = {
     ("PATCH", "/h/node"): (403, 57400), ("DELETE", "/h/node"): (403, 57300), ("PUT", "/h/node/token"): (403, 58200),
     ("PUT", "/h/node/fence"): (403, 60200), ("POST", "/h/node/fence"): (403, 60100),
     ("DELETE", "/h/node/fence"): (403, 60300), ("PATCH", "/h/node/fence"): (403, 60400),
-    ("PUT", "/h/node/dead"): (403, 61200),
+    ("PUT", "/h/node/dead"): (403, 61200), ("PUT", "/h/node/blocklist"): (403, 48200),
 }  # fmt: skip
 """What a stranger gets of each operation that works on an object."""
 

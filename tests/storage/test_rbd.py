@@ -54,6 +54,8 @@ async def test_what_a_pool_may_still_take_is_what_clients_may_write(tmp_path: Pa
 
 
 async def test_what_programs_end_with_is_told_as_the_error_that_it_is() -> None:
+    assert failed(108, "rbd: couldn't connect to the cluster").errno == errno.EHOSTUNREACH
+    assert failed(108, "rbd: listing images failed: (108) Cannot send after transport").errno == errno.ESHUTDOWN
     assert isinstance(failed(errno.ENOENT, "rbd: error opening image x: (2) No such file"), FileNotFoundError)
     unreached = failed(1, "global_init: unable to open config file from search list /x")
     assert (unreached.errno, *unreached.__notes__) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -21,6 +22,11 @@ def lacks(pool: RadosPool) -> str:
     try:
         pool.names()
     except OSError as error:
+        if error.errno == errno.ESHUTDOWN:
+            return (
+                "the cluster takes nothing from this host, whose address is on its blocklist: "
+                "the server takes it off when this host answers it; or run `ceph osd blocklist rm ADDRESS:0/0`"
+            )
         return f"{_words(error)}: check {pool.conf}, and that user {pool.user!r} may use RADOS pool {pool.name}"
     name = f"check.{uuid4()}"
     try:
