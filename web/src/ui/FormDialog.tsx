@@ -94,6 +94,7 @@ export function FormDialog({
   request,
   danger = false,
   wide = false,
+  no = "Cancel",
   onSubmit,
   onClose,
   children,
@@ -111,6 +112,8 @@ export function FormDialog({
   request: Request | Request[];
   danger?: boolean;
   wide?: boolean;
+  /** The button that closes it: another word where what was wanted is done already. */
+  no?: string;
   /** Whether it was done: then the dialog closes. Otherwise it stays. */
   onSubmit: () => Promise<boolean>;
   onClose: () => void;
@@ -169,7 +172,7 @@ export function FormDialog({
           {verb}
         </Button>
         <Button variant="link" id={`${id}-cancel`} onClick={onClose}>
-          Cancel
+          {no}
         </Button>
       </ModalFooter>
     </Modal>

@@ -47,7 +47,13 @@ export function CopyIn({ vm, onClose }: OfGuest) {
       onClose={onClose}
     >
       <FormGroup label="File" fieldId="copy-file" isRequired>
-        <input id="copy-file" type="file" required onChange={(event) => setFile(event.currentTarget.files?.[0])} />
+        <input
+          id="copy-file"
+          className="v-file-input"
+          type="file"
+          required
+          onChange={(event) => setFile(event.currentTarget.files?.[0])}
+        />
       </FormGroup>
       <FormGroup label="Path in the guest" fieldId="copy-path" isRequired>
         <TextInput

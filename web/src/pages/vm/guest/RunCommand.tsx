@@ -36,6 +36,7 @@ export function RunCommand({ vm, told, onClose }: OfGuest) {
       title={`Run a command in ${vm.name}`}
       about={`The guest agent runs it, with all rights in the guest. Its output is shown when it has ended, within ${TIMEOUT} seconds.`}
       verb={ended ? "Run again" : "Run"}
+      no={ended ? "Close" : "Cancel"}
       ready={line.trim() !== ""}
       missing="Type a command."
       refusal={refusal.last}
