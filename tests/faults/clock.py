@@ -1,15 +1,19 @@
-"""An event loop that does not wait: where nothing is ready for a moment, its clock jumps to the next timer."""
+"""An event loop that does not wait: where nothing is ready and no thread at work, its clock jumps to the next timer."""
 
 from __future__ import annotations
 
 import asyncio
 import selectors
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakSet
 
+from tests.patience import PATIENCE
+
 MOMENT = 0.003
-"""Seconds that a thread (the database's) has to be done before the clock jumps."""
+"""Seconds in which what a thread has done is heard of."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -18,22 +22,41 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None or timeout <= MOMENT:
             return super().select(timeout)
-        ready = super().select(MOMENT)
+        ready, until = super().select(MOMENT), time.monotonic() + PATIENCE
+        while not ready and self.loop.works() and time.monotonic() < until:
+            ready = super().select(MOMENT)
         if not ready:
             self.loop.ahead += timeout
         return ready
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
-    """Its time is its own: a second of a back-off takes a moment."""
+    """Its time is its own: a second of a back-off takes a moment. It stands still while a thread is at work.
 
-    def __init__(self) -> None:
+    `also` says so of threads that do not come by `run_in_executor`: the database's.
+    """
+
+    def __init__(self, also: Callable[[], bool]) -> None:
         self.ahead = 0.0
+        self._also = also
+        self._at_work = 0
         selector = _Selector()
         selector.loop = self
         self._timers: WeakSet[asyncio.TimerHandle] = WeakSet()
         super().__init__(selector)
         self._begin_threads()
+
+    def works(self) -> bool:
+        return self._at_work > 0 or self._also()
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        future = super().run_in_executor(executor, func, *args)
+        self._at_work += 1
+        future.add_done_callback(self._note_done)
+        return future
+
+    def _note_done(self, _: object) -> None:
+        self._at_work -= 1
 
     def _begin_threads(self) -> None:
         self._threads = ThreadPoolExecutor()

@@ -90,6 +90,7 @@ class Writer:
             self._thread = thread
         done: asyncio.Future[Any] = self._loop.create_future()
         self._jobs.put(Job(work, done, reads))
+        self.told.unanswered += 1
         return done
 
     @property
@@ -318,6 +319,8 @@ class Told:
 
     def __init__(self) -> None:
         self.ask: Callable[[], bool] = lambda: True
+        self.unanswered = 0
+        """How many jobs were put, of which nobody has been told what came."""
         self._waiting: deque[tuple[asyncio.Future[Any], _Outcome]] = deque()
         self._stepping = False
 
@@ -335,6 +338,7 @@ class Told:
         told, most = 0, AT_ONCE if self.ask() else len(self._waiting)
         while self._waiting and told < most:
             done, (result, failure) = self._waiting.popleft()
+            self.unanswered -= 1
             if done.cancelled():
                 continue
             told += 1
