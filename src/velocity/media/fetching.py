@@ -88,6 +88,7 @@ class Fetching:
     async def fetch(self, caller: Caller, request: FetchMedium) -> int:
         """The task. Raises `Refused`, before it begins; the other server is asked within the task only."""
         request, image = self._resolved(request)
+        self._directory.group(request.gid)
         url, permitted = urls.parse(str(request.url)), self._permitted(caller, request)
         self._source.check_literal(url, permitted)
         medium = Medium(

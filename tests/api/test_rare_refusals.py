@@ -1,0 +1,97 @@
+"""Refusals that no other test meets: each is answered as its operation declares it, and changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.changes import joined_node, joining_node
+from tests.api.test_guests import inhabited
+from tests.api.test_sick_pools import two_pools
+from tests.api.world import World, world
+
+pytestmark = pytest.mark.anyio
+URL = "http://192.0.2.1/disk.raw"
+
+
+async def team(w: World, *, manage: bool) -> int:
+    """A group with the pool 1."""
+    gid = await w.group("team")
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=manage)
+    return gid
+
+
+async def test_what_a_clone_of_a_vm_does_not_fit_into(w: World) -> None:
+    gid = await team(w, manage=True)
+    vmid = await w.vm("source", cpus=2, memory_mib=128)
+    clone: dict[str, Any] = {"vmid": vmid, "gid": gid, "name": "copy"}
+    await w.ok("PUT", "/u/group/quota", gid=gid, cpus=1)
+    assert await w.refused("PUT", "/v/vm/clone", **clone) == (406, 39220)
+    await w.ok("PUT", "/u/group/quota", gid=gid, memory_mib=64)
+    assert await w.refused("PUT", "/v/vm/clone", **clone) == (406, 39221)
+    assert [one["name"] for one in (await w.ok("POST", "/v/vm/list", gid=gid))["vms"]] == []
+
+
+async def test_a_group_without_the_right_to_manage_media_makes_none(w: World) -> None:
+    """Of a group that does not exist, a fetch was answered with 500."""
+    managing = await team(w, manage=True)
+    mid = await w.medium(gid=managing)
+    await w.ok("PUT", "/m/pool/assign", gid=managing, mpid=1, write=True, manage=False)
+    assert await w.refused("PUT", "/m/media/convert", mid=mid, format="qcow2") == (403, 42201)
+    fetch: dict[str, Any] = {"mpid": 1, "name": "fetched", "url": URL}
+    assert await w.refused("PUT", "/m/media/fetch", gid=managing, **fetch) == (403, 49201)
+    assert await w.refused("PUT", "/m/media/fetch", gid=99, **fetch) == (404, 49210)
+    assert await w.refused("PUT", "/m/media/fetch", gid=managing, **fetch | {"mpid": 9}) == (404, 49211)
+
+
+async def test_a_pool_that_is_away_keeps_what_needs_it(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", **two_pools(tmp_path)) as w:
+        mid = await w.medium(mpid=2)
+        vmid = await w.vm(media=[{"mid": mid, "mode": "BLOCK"}])
+        shutil.move(tmp_path / "usb", tmp_path / "unplugged")
+        (tmp_path / "usb").mkdir()
+        assert await w.refused("DELETE", "/v/vm", vmid=vmid, disks=True) == (406, 16323)
+        assert await w.refused("PUT", "/v/vm/clone", vmid=vmid, gid=0, name="copy") == (406, 39228)
+        assert await w.refused("PUT", "/m/media/fetch", gid=0, mpid=2, name="fetched", url=URL) == (406, 49222)
+        shutil.rmtree(tmp_path / "usb")
+        shutil.move(tmp_path / "unplugged", tmp_path / "usb")
+        await w.ok("DELETE", "/v/vm", vmid=vmid, disks=True)
+
+
+async def test_a_guest_is_shown_to_who_may_view_its_vm(w: World) -> None:
+    vmid, _ = await inhabited(w)
+    key = await w.user("bob", (0, "media.list"))
+    assert await w.refused("POST", "/v/vm/guest", key, vmid=vmid) == (403, 44100)
+
+
+async def test_a_vm_without_an_agent_is_not_thawed(w: World) -> None:
+    vmid = await w.vm()
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    assert await w.refused("PUT", "/v/vm/thaw", vmid=vmid, _plan=False) == (406, 41222)
+
+
+async def test_a_restart_that_the_hypervisor_refuses_is_answered_so(w: World) -> None:
+    vmid = await w.vm()
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    w.hypervisor.faults.lose(1)  # type: ignore[arg-type]
+    assert await w.refused("PUT", "/v/vm/restart", vmid=vmid, _plan=False) == (500, 38230)
+
+
+async def test_who_may_see_hosts_and_what_a_join_is_refused_for(w: World) -> None:
+    gid = await w.group("team")
+    nobody = await w.user("nobody", (gid, "vm.view"))
+    assert await w.refused("POST", "/h/node", nobody, host=1) == (403, 57101)
+    host = await joined_node(w, "b")
+    own = (await w.ok("POST", "/h/node", host=1))["name"]
+    assert await w.refused("PATCH", "/h/node", host=host, name=own) == (409, 57420)
+    assert await w.refused("PUT", "/h/node/token", host=99) == (404, 58210)
+    assert await w.refused("PUT", "/h/node/token", host=1) == (406, 58221)
+    sent = await joining_node(w, "b")
+    assert await w.refused("PUT", "/h/node/join", "", _plan=False, **sent) == (409, 59220)
+    for _ in range(99):
+        await w.ok("PUT", "/h/node/token")
+    assert await w.refused("PUT", "/h/node/token") == (409, 58220)
+    assert [one["name"] for one in (await w.ok("POST", "/h/node/list"))["nodes"]] == [own, "b"]
