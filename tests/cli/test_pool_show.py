@@ -23,7 +23,7 @@ def test_a_pool_of_one_host_and_by_whom_a_group_has_it(host: Host) -> None:
     said = {line[:14].strip(): line[14:] for line in shown.splitlines()}
     assert said["name"] == "default (id:1)"
     assert said["state"] == "online"
-    assert " free of " in said["room"]
+    assert " free of " in said["space"]
     assert said["media"] == "1 of team/web, 64.0 MiB with those of the groups below"
     assert said["rights"] == "write and manage, given by team"
     assert said["quota"] == "1.0 GiB, 960 MiB of it left"

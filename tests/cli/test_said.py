@@ -86,7 +86,7 @@ def test_lists_show_paths_and_where_a_right_comes_from(host: Host) -> None:
 
 def _held(one: Host) -> dict[str, str]:
     lines = one.ok("group", "list").splitlines()
-    at = lines[0].index("YOU HOLD")
+    at = lines[0].index("YOUR PERMISSIONS")
     return {line.split()[1]: line[at:].strip() for line in lines[1:]}
 
 

@@ -174,7 +174,7 @@ def test_people_read_names_and_words_not_ids_and_numbers(host: Host) -> None:
 @pytest.mark.holds("CLI-17")
 @pytest.mark.holds("CLI-17")
 def test_a_table_fits_into_its_terminal() -> None:
-    headings = ("NAME", "TYPE", "SIZE", "HOLDS", "MID")
+    headings = ("NAME", "TYPE", "SIZE", "CONTENT", "MID")
     for name in (
         "short",
         "a name that is long and goes on for some time",

@@ -45,7 +45,7 @@ def list_groups(page: Page) -> None:
     listed(
         page.ask(client, LIST, ListGroups()) if page.is_page else Groups(groups=list(where.seen(client).values())),
         "groups",
-        ("GID", "GROUP", "YOU HOLD"),
+        ("GID", "GROUP", "YOUR PERMISSIONS"),
         lambda one: (one.gid, where.path(client, one.gid), _held(client, one.gid)),
         empty="you have no permissions yet",
         noun="group",
@@ -77,7 +77,7 @@ def show(group_: int) -> None:
         return
     click.echo(f"{where.path(client, group_)} (gid {group_})")
     rows = [(one.uid, one.name, held(one.permissions)) for one in answer.memberships]
-    table(("UID", "NAME", "HOLDS"), rows, "nobody has permissions directly on it")
+    table(("UID", "NAME", "PERMISSIONS"), rows, "nobody has permissions directly on it")
 
 
 @group.command()

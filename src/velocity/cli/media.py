@@ -66,7 +66,7 @@ def list_media(group: int | None, shared: bool, host: int | None, page: Page) ->
     listed(
         Media(media=list(answer.shared or []) if shared else answer.media),
         "media",
-        ("NAME", "TYPE", "SIZE", "ON DISK", "FORMAT", "HOLDS", "READONLY", "MID"),
+        ("NAME", "TYPE", "SIZE", "ON DISK", "FORMAT", "CONTENT", "READONLY", "MID"),
         lambda one: (
             one.name,
             one.type,

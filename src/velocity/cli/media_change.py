@@ -51,7 +51,7 @@ def _facts(client: Client, one: MediumDetails) -> Iterator[tuple[str, object]]:
     yield "writing", "nobody: it is read-only" if one.readonly else "allowed"
     if one.content:
         label = f" {one.content.label}" if one.content.label else ""
-        yield "holds", f"{one.content.format}{label}"
+        yield "content", f"{one.content.format}{label}"
     yield "boots", "not known" if one.boots is UNSET else "yes" if one.boots else "no"
     for vm in one.used_by:
         yield "used by", f"{vm.name} (vmid {vm.vmid}){', writing' if vm.writing else ''}"

@@ -123,9 +123,9 @@ def _facts(client: Client, gid: int, shown: ShownPool) -> Iterator[tuple[str, ob
     if len(shown.hosts) == 1:
         yield "host", shown.hosts[0].host
     there = next((one for one in shown.hosts if one.size), None)
-    yield "room", f"{size(use.free)} free" + (f" of {size(there.size)}" if there else "")
+    yield "space", f"{size(use.free)} free" + (f" of {size(there.size)}" if there else "")
     if there:
-        yield "taken", f"{size(there.allocated)} on the disk; its media may grow to {size(there.declared)}"
+        yield "used", f"{size(there.allocated)} on the disk; its media may grow to {size(there.declared)}"
     path = where.path(client, gid)
     media = "" if shown.media is None else f"{shown.media} of {path}, "
     yield "media", f"{media}{size(use.used)} with those of the groups below"

@@ -11,7 +11,20 @@ import click
 from velocity.cli.words import clean, isolated
 
 FREE = frozenset(
-    {"NAME", "GROUP", "HOLDS", "YOU HOLD", "PERMISSIONS", "WHO", "FROM", "WHAT", "TO", "OUTCOME", "MESSAGE", "WITH"}
+    {
+        "NAME",
+        "GROUP",
+        "CONTENT",
+        "YOUR PERMISSIONS",
+        "PERMISSIONS",
+        "WHO",
+        "FROM",
+        "WHAT",
+        "TO",
+        "OUTCOME",
+        "MESSAGE",
+        "WITH",
+    }
     | {"DESCRIPTION", "DISPLAY", "LINE"}
 )
 """Columns of words, which may be cut short; ids, times and amounts never are."""
