@@ -1,4 +1,4 @@
-"""What it is worth to send the head of an answer with its body (`api.together`): with that and without, in turn.
+"""What it is worth to send the head of an answer with its body (`api.transport`): with that and without, in turn.
 
 `python -m bench.heads [ROUNDS]`. It judges a choice in the code, and is no part of docs/performance.md.
 """

@@ -52,3 +52,13 @@ async def test_a_handshake_with_a_body_is_no_handshake(w: World) -> None:
     async with listening(w) as server, connected(server) as (reader, writer):
         writer.write(sent)
         assert (await answered(reader))[0] == 405
+
+
+@pytest.mark.holds("API-451")
+async def test_a_handshake_behind_a_request_that_is_not_answered_yet_is_no_handshake(w: World) -> None:
+    """The answer would come amid the frames of the websocket."""
+    get = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+    console = b"GET /v/vm/console/ticket HTTP/1.1\r\nhost: x\r\n" + WEBSOCKET + b"\r\n"
+    async with listening(w) as server, connected(server) as (reader, writer):
+        writer.write(get + console + get)
+        assert [(await answered(reader))[0] for _ in range(3)] == [200, 426, 200]

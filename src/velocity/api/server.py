@@ -23,7 +23,7 @@ from velocity.api.bounds import Refusal, RequestLimits, State
 from velocity.api.browser import EVER
 from velocity.api.request import STRANGER, Find, has_body, is_known
 from velocity.api.senders import Sender
-from velocity.api.together import Together
+from velocity.api.transport import Together
 from velocity.api.turns import Turns
 from velocity.api.websocket import WebSocketProtocol
 from velocity.contract.problems import Problem, Refused
@@ -162,8 +162,12 @@ class Protocol(HttpToolsProtocol):
                 self._parse(data[upgrade.args[0] :])
 
     def _should_upgrade(self) -> bool:
-        """To a websocket, which is asked for so alone: RFC 6455, 4.1. With a body it would wait for that for ever."""
-        return self.parser.get_method() == b"GET" and not has_body(self.headers) and super()._should_upgrade()
+        """To a websocket, which is asked for so alone: RFC 6455, 4.1.
+
+        With a body it would wait for that for ever; an answer that is under way would come amid its frames.
+        """
+        alone = self.parser.get_method() == b"GET" and not has_body(self.headers) and self._is_answered()
+        return alone and super()._should_upgrade()
 
     def _pass_over_upgrade(self) -> None:
         """Read the head anew without what it asks for, as if it did not: RFC 9110, 7.8. Java's client asks for h2c.

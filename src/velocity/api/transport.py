@@ -1,4 +1,4 @@
-"""The head of an answer goes out with the beginning of its body."""
+"""How answers go out on a connection: a head with the beginning of its body, and nothing behind its end."""
 
 from __future__ import annotations
 
