@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 
 def sync(directory: Path) -> None:
@@ -22,6 +27,14 @@ def sync_file(file: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read(file: Path, kind: type[T]) -> T:
+    """What `write` has put there. Raises `OSError`, `msgspec.DecodeError`: whatever else is there now."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def write(file: Path, data: bytes) -> None:

@@ -80,7 +80,10 @@ def _displacement(data_dir: Path) -> Path:
 def displaced(data_dir: Path) -> str:
     """That this server has given way, in words; empty: it has not."""
     file = _displacement(data_dir)
-    return str(msgspec.json.decode(file.read_bytes(), type=Displacement)) if file.exists() else ""
+    try:
+        return str(durable.read(file, Displacement)) if file.exists() else ""
+    except msgspec.DecodeError as error:
+        return f"{file} says that another server leads, and cannot be read ({error}): if none does, remove that file"
 
 
 def check_leads(data_dir: Path) -> None:
@@ -174,7 +177,7 @@ def own_host(settings: Settings, database: Database) -> Member:
     """The host of the database that this machine is: never another one's. Raises `CannotStart`."""
     try:
         machine = identity.ensure_machine(settings.data_dir)
-    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
+    except msgspec.MsgspecError as error:
         raise CannotStart(
             f"who this machine is cannot be read ({places.machine(settings.data_dir)}: {error}): restore that file"
         ) from None

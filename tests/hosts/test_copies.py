@@ -154,6 +154,20 @@ def test_a_copy_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert at.all()[0].at == 8
 
 
+@pytest.mark.holds("MANY-131")
+@pytest.mark.parametrize("note", [b"", b"[]", b"{", b'{"mark":"\xff"}', b"\0" * 64])
+def test_a_note_that_cannot_be_read_costs_its_own_copy(tmp_path: Path, note: bytes) -> None:
+    """There are two of them for the day on which one is needed."""
+    at = KeptCopies(tmp_path / "copies")
+    for written in (1, 2):
+        data = b"velocity %d" % written
+        digest = hashlib.sha256(data).hexdigest()
+        at.take(CopyPiece(CopyMark(3, written), 7, len(data), digest, 0, data))
+    newest, before = at.all()
+    at.file(newest).with_suffix(".json").write_bytes(note)
+    assert at.all() == [before]
+
+
 @pytest.mark.holds("MANY-132")
 async def test_the_own_host_and_postgresql_keep_no_copies(
     here: Installation, tmp_path: Path, postgres: Postgres

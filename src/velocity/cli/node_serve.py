@@ -18,7 +18,7 @@ from velocity.cli.process import heard_by_systemd, keep_memory, logging_to_stder
 from velocity.config import ConfigError, Settings, load
 from velocity.file_lock import Busy, FileLock
 from velocity.hypervisor.port import Hypervisor, HypervisorError
-from velocity.node import agent, identity
+from velocity.node import agent, identity, places
 from velocity.node.identity import NodeIdentity
 from velocity.storage.directory.declared import directories
 from velocity.storage.port import MediaFiles, Storage
@@ -50,6 +50,9 @@ def run(settings: Settings) -> None:
             asyncio.run(heard_by_systemd(serving))
         except (HypervisorError, RuntimeError) as error:
             raise click.ClickException(_words(settings, error)) from None
+        except msgspec.DecodeError as error:
+            file = places.term(settings.data_dir)
+            raise click.ClickException(f"{file} cannot be read ({error}): let this node join again") from None
         except OSError as error:
             raise click.ClickException(f"{error.filename or settings.data_dir}: {error.strerror}") from None
 

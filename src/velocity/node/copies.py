@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,8 @@ from msgspec.structs import replace
 
 from velocity import durable
 from velocity.hosts.members import CopyMark, CopyPiece
+
+log = logging.getLogger(__name__)
 
 GENERATIONS = 2
 
@@ -74,7 +77,11 @@ class KeptCopies:
         """Those that are there whole, the newest first: by the order of servers, not by their clocks."""
         found = []
         for file in self._directory.glob("*.json"):
-            note = msgspec.json.decode(file.read_bytes(), type=CopyNote)
+            try:
+                note = durable.read(file, CopyNote)
+            except (OSError, msgspec.DecodeError) as error:  # it costs that copy, not the others
+                log.warning("the note of a copy of the database cannot be read (%s): %s", file, error)
+                continue
             there = self.file(note)
             if there.is_file() and there.stat().st_size == note.size:
                 found.append(note)

@@ -41,13 +41,13 @@ class NodeIdentity(Struct, frozen=True):
 def read(data_dir: Path) -> NodeIdentity | None:
     """None: this machine has joined no server. Raises `msgspec.MsgspecError`, `OSError`."""
     file = places.identity(data_dir)
-    return msgspec.json.decode(file.read_bytes(), type=NodeIdentity) if file.exists() else None
+    return durable.read(file, NodeIdentity) if file.exists() else None
 
 
 def former(data_dir: Path) -> NodeIdentity | None:
     """Who this machine was as a node before it became the server. Raises as `read` does."""
     file = places.former(data_dir)
-    return msgspec.json.decode(file.read_bytes(), type=NodeIdentity) if file.exists() else None
+    return durable.read(file, NodeIdentity) if file.exists() else None
 
 
 class Machine(Struct, frozen=True):
@@ -61,7 +61,7 @@ def machine_of(data_dir: Path) -> UUID | None:
     if (joined := read(data_dir)) is not None:
         return joined.uuid
     file = places.machine(data_dir)
-    return msgspec.json.decode(file.read_bytes(), type=Machine).uuid if file.exists() else None
+    return durable.read(file, Machine).uuid if file.exists() else None
 
 
 def ensure_machine(data_dir: Path) -> UUID:

@@ -49,7 +49,7 @@ def begin(data_dir: Path, token: NodeToken) -> Draft:
     file, name = places.draft(data_dir), joining.name(token.secret)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.exists():
-        kept = msgspec.json.decode(file.read_bytes(), type=Draft)
+        kept = durable.read(file, Draft)
         if kept.token == name:
             return kept
     key = certificates.new_key()

@@ -83,7 +83,7 @@ class Connection:
             yield
         except grpc.aio.AioRpcError as failed:
             raise self.error(failed, lost) from None
-        except msgspec.MsgspecError:
+        except (UnicodeDecodeError, msgspec.MsgspecError):
             raise lost("the host's answer is not understood, as of another version of Velocity") from None
         except asyncio.CancelledError:
             task = asyncio.current_task()

@@ -21,7 +21,7 @@ class Terms:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        note = msgspec.json.decode(file.read_bytes(), type=Note) if file.exists() else Note()
+        note = durable.read(file, Note) if file.exists() else Note()
         self.highest = note.term
         self.leader = note.leader
         """The uuid of the machine that led in it; empty: one of before, which did not say."""

@@ -115,7 +115,7 @@ def _load(connection: Connection, lines: Iterator[bytes]) -> int:
 def _decode(line: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(line, type=kind)
-    except msgspec.MsgspecError as error:
+    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise TransferError(f"it is not an export of Velocity: {error}") from None
 
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from velocity import durable
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -19,9 +21,9 @@ T = TypeVar("T")
 def load(file: Path, key: dict[str, Any], kind: type[T]) -> T | None:
     """What was kept under exactly this key, or None."""
     try:
-        kept = msgspec.json.decode(file.read_bytes())
+        kept = durable.read(file, dict[str, Any])
         return msgspec.convert(kept["value"], kind) if kept["key"] == msgspec.to_builtins(key) else None
-    except (OSError, KeyError, TypeError, UnicodeDecodeError, msgspec.MsgspecError):
+    except (OSError, KeyError, TypeError, msgspec.MsgspecError):
         return None
 
 

@@ -22,6 +22,7 @@ from uuid import UUID
 
 import msgspec
 
+from velocity import durable
 from velocity.hypervisor.qemu.processes import Process, start_time, table
 from velocity.hypervisor.qemu.removal import remove_tree
 from velocity.hypervisor.qemu.run_note import Between
@@ -372,6 +373,6 @@ def _take(claim: Path, target: Path) -> bool:
 def _read(directory: Path) -> Run | None:
     """The note of the run there; None: there is none that could be read as one. Raises `OSError`."""
     try:
-        return msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, msgspec.DecodeError):
+        return durable.read(directory / "run.json", Run)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None

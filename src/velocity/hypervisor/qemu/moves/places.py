@@ -83,7 +83,7 @@ def read(places: bytes) -> Layout:
     """Raises `HypervisorError`."""
     try:
         return msgspec.msgpack.decode(places, type=Layout)
-    except msgspec.MsgspecError:
+    except (UnicodeDecodeError, msgspec.MsgspecError):
         raise HypervisorError(
             "where its devices are is told in a way that is not known here: upgrade this host's node"
         ) from None

@@ -1,0 +1,35 @@
+"""Files of our own: whatever is in them, who reads them says what is wrong in one way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from velocity import durable, installation
+from velocity.installation import CannotStart
+
+
+class Note(msgspec.Struct):
+    text: str
+
+
+BROKEN = [b"", b"{", b"[]", b"{}", b'{"text":"\xff"}', b"\xff\xfe", b"\0" * 64]
+
+
+@pytest.mark.parametrize("there", BROKEN)
+def test_what_cannot_be_read_is_told_in_one_way(tmp_path: Path, there: bytes) -> None:
+    file = tmp_path / "note.json"
+    durable.write(file, msgspec.json.encode(Note("a")))
+    assert durable.read(file, Note) == Note("a")
+    file.write_bytes(there)
+    with pytest.raises(msgspec.DecodeError):
+        durable.read(file, Note)
+
+
+@pytest.mark.parametrize("there", BROKEN)
+def test_a_server_that_cannot_read_whether_it_gave_way_does_not_lead(tmp_path: Path, there: bytes) -> None:
+    (tmp_path / "displaced.json").write_bytes(there)
+    with pytest.raises(CannotStart, match=r"displaced\.json.*if none does, remove that file"):
+        installation.check_leads(tmp_path)
