@@ -199,7 +199,8 @@ def test_cloud_init_is_written_shown_and_applied_and_its_secrets_are_not_shown(h
     assert "nothing to do" in host.ok("apply", str(file)), "the server knows the secret, and tells that it is the same"
     file.write_text(file.read_text().replace("SECRETSECRET", "OTHERSOTHERS"))
     assert "change VM web in /: cloud_init" in host.ok("apply", str(file), "--yes")
-    host.ok("vm", "set", "web", "--no-cloud-init", "--user-data", str(tmp_path / "web.yaml"), "--new-instance")
+    words = ("vm", "set", "web", "--no-cloud-init", "--user-data", str(tmp_path / "web.yaml"), "--new-instance")
+    assert "vm ssh --new-key" in host.run(*words).stderr
     assert shown() == ["user data set, and not shown"]
     host.ok("vm", "set", "web", "--no-cloud-init")
     assert shown() == []
@@ -268,6 +269,7 @@ def test_what_the_next_start_does_is_chosen_shown_and_cancelled(host: Host) -> N
     assert "NIC 1 first, once" in host.ok("vm", "show", "web")
     planned = host.ok("vm", "start", "web", "--firmware-setup", "--plan")
     assert "next_boot nic 1 -> firmware_setup" in planned and "would start vm web" in planned
+    assert "next_boot nic 1 -> mid system" in host.ok("vm", "next-boot", "web", "system", "--plan")
     host.ok("vm", "start", "web", "--first", "system")
     (run,) = host.hypervisor.runs.values()
     assert run.begun.first == run.spec.disks[0].media.medium
@@ -275,6 +277,8 @@ def test_what_the_next_start_does_is_chosen_shown_and_cancelled(host: Host) -> N
     (run,) = host.hypervisor.runs.values()
     assert run.begun.setup
     assert "next start" not in host.ok("vm", "show", "web")
+    runs = host.run("vm", "start", "web", "--firmware-setup")
+    assert "at its next start: the firmware's setup, once" in runs.stderr, "it runs already"
     refused = host.run("vm", "start", "web", "--firmware-setup", "--first", "nic:1")
     assert refused.exit_code == 2 and "do not go together" in refused.stderr
 

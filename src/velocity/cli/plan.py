@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from velocity.contract.plan import Consumption, FieldChange, Plan, Step
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+MEDIA = ("media", "next_boot")
+"""Fields that name media by their ids."""
 LONG = 48
 """Characters of a value that are shown."""
 LABELS = {"memory_mib": "memory", "forward_ports": "ports of the host", "allocated": "the space that it takes"}
@@ -75,18 +77,22 @@ def _show(plans: Iterable[Plan]) -> None:
 def _with_names(steps: list[Step]) -> Iterator[Step]:
     """With the names of media in place of their ids, as far as one sees them."""
     known: dict[str, str] = {}
-    if any(change.field == "media" for step in steps for change in step.changes or []):
+    if any(change.field in MEDIA for step in steps for change in step.changes or []):
         known = {str(mid): name for mid, name in resolve.seen_media(connection.connect()).items()}
 
     def named(media: object) -> object:
-        if not isinstance(media, list):
-            return media
-        return [one | {"mid": known.get(one["mid"], one["mid"])} if isinstance(one, dict) else one for one in media]
+        if isinstance(media, list):
+            return [named(one) for one in media]
+        return (
+            media | {"mid": known.get(media["mid"], media["mid"])}
+            if isinstance(media, dict) and "mid" in media
+            else media
+        )
 
     replace = msgspec.structs.replace
     for step in steps:
         changes = [
-            replace(one, old=named(one.old), new=named(one.new)) if one.field == "media" else one
+            replace(one, old=named(one.old), new=named(one.new)) if one.field in MEDIA else one
             for one in step.changes or []
         ]
         yield replace(step, changes=changes or UNSET)

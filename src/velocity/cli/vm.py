@@ -286,6 +286,8 @@ def _said(label: str, answer: VmState) -> None:
         click.echo(f"  {clean(answer.reason.message)}", err=True)
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
+    if answer.next_boot is not UNSET:
+        click.echo(f"  at its next start: {words_of(answer.next_boot, str)}", err=True)
     if answer.unreachable_since:
         click.echo("  it does not respond: this is its last known state", err=True)
 

@@ -17,7 +17,7 @@ from velocity.cli.task import follow
 from velocity.cli.vm_settings import altering, creating, read
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
-from velocity.cli.words import clean
+from velocity.cli.words import clean, program
 from velocity.contract.cloud_init import CloudInit
 
 
@@ -89,6 +89,8 @@ def set_(
     if answer.waiting:
         click.echo(f"at its next start: {', '.join(answer.waiting)}")
         tell_waits(answer, answer.waiting)
+    if new_instance:
+        click.echo(f"the guest gets new ssh keys: `{program()} vm ssh --new-key` accepts them", err=True)
 
 
 def _said(wanted: CloudInit | None) -> dict[str, Any]:
