@@ -139,3 +139,25 @@ async def test_what_a_server_that_was_killed_has_left_half_done_is_closed(driver
     sets = await entry.session.execute("query-fdsets", deadline=DEADLINE)
     assert not any(str(fd.get("opaque", "")).startswith("disk") for one in sets for fd in one["fds"])
     assert [one.number for one in entry.run.drives] == [0]
+
+
+@pytest.mark.holds("GUEST-422")
+async def test_a_machine_that_stood_still_closes_the_files_that_it_has_no_more_when_it_goes_on(
+    driver: QemuHypervisor,
+) -> None:
+    """QEMU closes no descriptor of a file that was lent to it while it stands still, nor later by itself."""
+
+    def opened() -> set[str]:
+        pid = driver.adoption.running(who).session.pid
+        return {one.readlink().name for one in Path(f"/proc/{pid}/fd").iterdir()} & {*names}
+
+    discs = [msgspec.structs.replace(disk(number), readonly=True, cdrom=True) for number in (0, 1)]
+    names = [str(one.media.medium) for one in discs]
+    who = await started(driver, discs[0])
+    assert opened() == {names[0]}
+    for has in ((discs[1],), ()):
+        left = wanted(driver, *has, drives=() if has else (Bus.USB,))
+        assert (await driver.machines.alter(who, left, deadline=DEADLINE)).waits == ()
+    assert opened() == {*names}
+    await driver.machines.resume(who, deadline=DEADLINE)
+    assert opened() == set()

@@ -26,6 +26,7 @@ from velocity.hypervisor.qemu.adoption import Adoption, check_at_home
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.layout import Layout
+from velocity.hypervisor.qemu.live import nodes
 from velocity.hypervisor.qemu.live.growth import grow
 from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.run_note import Between
@@ -82,7 +83,11 @@ class QemuMachines:
         return self._news.told
 
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
-        await self._adoption.changeable(who).session.resume(deadline=deadline)
+        entry = self._adoption.changeable(who)
+        await entry.session.resume(deadline=deadline)
+        if entry.left_open:
+            with contextlib.suppress(HypervisorError):  # it runs, which was asked for
+                await nodes.close_left(entry, deadline)
         return self._news.told
 
     async def reset(self, who: Incarnation, *, deadline: float) -> int:

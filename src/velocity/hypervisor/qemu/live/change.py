@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from velocity.hypervisor.port import DiskSpec, MachineSpec, Wait
+from velocity.hypervisor.port import DiskSpec, Fact, MachineSpec, Wait
 from velocity.hypervisor.qemu import scopes
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.disk_options import Drive
@@ -64,6 +64,10 @@ class Change:
         """Write down what it is made of now, with these fields of its `Run`. Raises `OSError`."""
         self._entry.run = structs.replace(self._entry.run, made=self.made, **more)
         await asyncio.to_thread(self.place.runs.write, self._entry.run)
+
+    def note_left_open(self) -> None:
+        """A machine that stands still keeps descriptors that it is to close: see `nodes.close_left`."""
+        self._entry.left_open |= not self.session.observed.does(Fact.RUNNING)
 
     def keep(self, run: Run) -> None:
         """Write down another note of it, in a thread. Raises `OSError`."""

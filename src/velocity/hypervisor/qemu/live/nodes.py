@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Any
 
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import Cache, DiskSpec, HypervisorError, NotRunning, Unknown
 from velocity.hypervisor.qemu import filesizes
+from velocity.hypervisor.qemu.command import FIRST_SET
 from velocity.hypervisor.qemu.disk_options import as_arguments, node, node_name
 from velocity.hypervisor.qemu.live.change import Change
-from velocity.hypervisor.qemu.live.found import Found
+from velocity.hypervisor.qemu.live.found import FDSET, Found
+from velocity.hypervisor.qemu.watched_runs import RunEntry
 from velocity.storage.port import MediaRef
 
+Execute = Callable[..., Awaitable[Any]]
 TRIES, PAUSE = 60, 0.05
 """How often QEMU is asked to close what it has just let go of, and the seconds in between."""
 
@@ -78,6 +84,7 @@ async def remove(change: Change, number: int, fdset: int) -> None:
             await asyncio.sleep(PAUSE)
     if fdset >= 0:
         await change.execute("remove-fd", **{"fdset-id": fdset})
+        change.note_left_open()
 
 
 async def sweep(change: Change, found: Found, used: set[int]) -> None:
@@ -86,9 +93,24 @@ async def sweep(change: Change, found: Found, used: set[int]) -> None:
         if number not in used:
             await remove(change, number, fdset)
             del found.nodes[number]
-    opened = set(found.nodes.values())
-    for one in await change.execute("query-fdsets"):
-        fdset = one["fdset-id"]
-        ours = any(str(fd.get("opaque", "")).startswith("disk") for fd in one["fds"])
-        if ours and fdset not in opened:
-            await change.execute("remove-fd", **{"fdset-id": fdset})
+    await _take_back(change.execute, set(found.nodes.values()))
+
+
+async def close_left(entry: RunEntry, deadline: float) -> None:
+    """Files that QEMU could not close while the machine stood still: until then their space is taken.
+
+    Raises `HypervisorError`, `NotRunning`, `Unknown`: the next change does so.
+    """
+    execute = partial(entry.session.execute, deadline=deadline)
+    opened = await execute("query-named-block-nodes", flat=True)
+    await _take_back(execute, {int(found[1]) for one in opened if (found := FDSET.search(str(one.get("file", ""))))})
+    entry.left_open = False
+
+
+async def _take_back(execute: Execute, opened: Collection[int]) -> None:
+    """Descriptors of disks' files that no open disk has."""
+    for one in await execute("query-fdsets"):
+        fdset, marks = one["fdset-id"], [fd.get("opaque") for fd in one["fds"]]
+        begun_with = fdset >= FIRST_SET and None in marks
+        if fdset not in opened and (begun_with or any(str(mark).startswith("disk") for mark in marks)):
+            await execute("remove-fd", **{"fdset-id": fdset})
