@@ -57,7 +57,7 @@ OTHER_IDS: dict[str, dict[str, Any]] = {
 REFUSED = {
     "PUT /m/media/import", "DELETE /m/media/upload", "GET /v/vm/console/{ticket}", "DELETE /h/node", "PUT /h/node/join",
     "PUT /v/vm/host", "PUT /h/node/drain", "PUT /h/node/fence", "POST /h/node/fence", "PATCH /h/node/fence",
-    "DELETE /h/node/fence", "PUT /h/node/dead",
+    "DELETE /h/node/fence", "PUT /h/node/dead", "PUT /h/node/blocklist",
 }  # fmt: skip
 """An empty medium is no image, no upload is under way then, these requests open no websockets, and
 the server's own host stays, joins nothing and is not lost; there is no other one that VMs could move to."""
