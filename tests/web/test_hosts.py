@@ -12,12 +12,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.host import hosting
+from tests.hosts.on_rbd import ADDRESSES, OnRbd
 from tests.hosts.sharing import Shared
 from tests.hosts.together import Other, attaching
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, at_last
 from tests.web.conftest import NewPerson
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
+from velocity.storage.fake.pools import FakeShared
 
 
 @pytest.mark.holds("PAGE-49", "PAGE-63", "PAGE-69", "MANY-101", "MANY-115", "MANY-156")
@@ -117,6 +119,34 @@ def labelled(page: Page) -> None:
     dialog.get_by_label("Labels").fill("disk=ssd")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
+
+
+@pytest.mark.holds("MANY-300")
+def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPerson) -> None:
+    rados = FakeShared()
+    b, c = OnRbd(2, "b", rados), OnRbd(3, "c", rados)
+    with hosting(tmp_path / "data", attach=attaching(b, c)) as host:
+        host.ok("media", "create", "disk", "--size", "1M", "--pool", "ceph")
+        host.ok("vm", "create", "web", "--memory", "64M", "--host", "b", "--media", "disk")
+        host.ok("vm", "start", "web")
+        at_last(lambda: "rbd_addresses" in host.ok("node", "show", "b", "--json"))
+        host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
+        at_last(lambda: b.host in host.app.hosts.silent)
+        one = person(host.url)
+        one.sign_in("root")
+        page = one.page
+        one.go("/hosts")
+        page.get_by_role("button", name="Actions of b", exact=True).click()
+        page.get_by_role("menuitem", name="Keep it from its disks on RBD…").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("When it was heard last, these ran on it: web.")
+        dialog.get_by_label("Name of the host").fill("b")
+        dialog.get_by_role("button", name="Keep it from its disks").click()
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("row").filter(has_text="Kept from its disks on RBD")).to_contain_text("by root")
+        assert rados.blocked == {ADDRESSES[2]}
+        one.go("/history")
+        expect(page.get_by_text("from its disks on RBD").first).to_be_visible()
 
 
 @pytest.mark.holds("PAGE-64")

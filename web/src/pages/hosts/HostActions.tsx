@@ -26,12 +26,14 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: H
           <DropdownItem onClick={() => onWish("again")}>Let it join again…</DropdownItem>
           <Divider component="li" />
           {(host.state === "unreachable" || host.state === "joining") && (
-            <DropdownItem onClick={() => onWish("confirm")}>Confirm that it is off…</DropdownItem>
-          )}
-          {host.state === "unreachable" && host.rbd_addresses && (
-            <DropdownItem isDanger onClick={() => onWish("blocklist")}>
-              Keep it from its disks on RBD…
-            </DropdownItem>
+            <>
+              <DropdownItem onClick={() => onWish("confirm")}>Confirm that it is off…</DropdownItem>
+              {host.rbd_addresses && (
+                <DropdownItem isDanger onClick={() => onWish("blocklist")}>
+                  Keep it from its disks on RBD…
+                </DropdownItem>
+              )}
+            </>
           )}
           <DropdownItem onClick={() => onWish("fencing")}>Fencing…</DropdownItem>
           {host.fence && <DropdownItem onClick={() => void testFence(host, act)}>Test fencing</DropdownItem>}
