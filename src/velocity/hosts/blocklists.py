@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from velocity.contract.problems import Problem, Refused
@@ -45,6 +46,8 @@ class Blocklists:
         self._disks, self._noted = attaching.disks, attaching.noted
         self._clock = clock
         self.lifting = Failures(LIFT_AGAIN)
+        self._turns: defaultdict[HostId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """No host is let in while it is found out which of its runs are over, nor the other way round."""
         self.failed = Failures()
         """Of hosts that could not be blocklisted by themselves."""
 
@@ -80,6 +83,10 @@ class Blocklists:
     async def add(self, member: Member, by: str) -> None:
         """Raises `Refused`: nothing is proven for any VM."""
         self.check(member)
+        async with self._turns[member.host]:
+            await self._add(member, by)
+
+    async def _add(self, member: Member, by: str) -> None:
         if self.of(member.host) is None:
             told = Blocklisting(int(self._clock()), by, dict(member.clients))
             await self._disks.blocklist(member.host, told)
@@ -146,23 +153,27 @@ class Blocklists:
 
     async def lift(self) -> None:
         """Let those in again that answer. What fails is tried again."""
-        for host, listed in list(self._disks.blocklisted.items()):
-            if not self._disks.answers(host) or self.lifting.waits(host):
+        for host in list(self._disks.blocklisted):
+            turn = self._turns[host]
+            if turn.locked() or not self._disks.answers(host) or self.lifting.waits(host):
                 continue
-            called = self._roster.get(host).name
-            try:
-                for mpid, addresses in listed.addresses.items():
-                    await self._disks.give_up(host, mpid)
-                    await self._disks.pools.unblock(mpid, addresses, deadline=DEADLINE)
-                await self._disks.unblocked(host)
-            except Refused as refused:
-                log.warning("%s cannot be taken off the blocklist yet: %s", called, refused.message)
-                self.lifting.note(host, refused.message)
-            else:
-                log.info("%s is on no blocklist any more", called)
-                self.lifting.forget(host)
-                self._noted("unblock_node", host)
-            self._roster.tell(host)
+            async with turn:
+                await self._lift(self._roster.get(host))
+
+    async def _lift(self, member: Member) -> None:
+        try:
+            for mpid, addresses in self._disks.blocklisted[member.host].addresses.items():
+                await self._disks.give_up(member.host, mpid)
+                await self._disks.pools.unblock(mpid, addresses, deadline=DEADLINE)
+            await self._disks.unblocked(member.host)
+        except Refused as refused:
+            log.warning("%s cannot be taken off the blocklist yet: %s", member.name, refused.message)
+            self.lifting.note(member.host, refused.message)
+        else:
+            log.info("%s is on no blocklist any more", member.name)
+            self.lifting.forget(member.host)
+            self._noted("unblock_node", member.host)
+        self._roster.tell(member.host)
 
 
 def _lacks(vm: VmWrites, mpids: Collection[int]) -> str:
