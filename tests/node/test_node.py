@@ -220,6 +220,25 @@ async def test_a_call_that_its_caller_abandons_is_cancelled_on_the_node(pair: Pa
     assert who.machine not in pair.fake.runs
 
 
+@pytest.mark.holds("MANY-309")
+async def test_a_thousand_streams_that_are_abandoned_leave_nothing_on_the_node(pair: Pair) -> None:
+    """It is in this very process: its tasks are counted, too."""
+    hypervisor, _ = pair.leader(1)
+    await until_connected(hypervisor)
+
+    async def abandon() -> None:
+        waiting = asyncio.create_task(anext(aiter(hypervisor.machines.news(HOST))))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+    await abandon()
+    before = len(asyncio.all_tasks())
+    for _ in range(20):
+        await asyncio.gather(*(abandon() for _ in range(50)))
+    await until(lambda: len(asyncio.all_tasks()) <= before)
+
+
 @pytest.mark.holds("MANY-55")
 async def test_each_question_of_an_adoption_ends_with_its_deadline(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node whose process stands still would keep its host from being found again for ever."""
