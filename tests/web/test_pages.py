@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,32 @@ def test_the_palette_starts_a_machine_by_keyboard(host: Host, root: Person) -> N
     root.page.keyboard.press("Enter")
     expect(root.page.get_by_text("web is running")).to_be_visible()
     assert "RUNNING" in host.ok("vm", "list")
+
+
+@pytest.mark.holds("PAGE-335")
+def test_the_palette_leads_to_what_is_done_in_a_dialog(host: Host, root: Person) -> None:
+    page = root.page
+    host.ok("vm", "create", "web", "--memory", "64M")
+    root.go("/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    for words, title in (
+        ("clone web", "Clone web"),
+        ("delete web", "Delete web?"),
+        ("next boot web", "Next start of web"),
+        ("create a user", "Create a user"),
+        ("fetch an image", "Fetch from a URL"),
+        ("create an empty disk", "Create an empty disk"),
+        ("add a host", "Add a host"),
+    ):
+        page.keyboard.press("Control+k")
+        expect(page.get_by_role("combobox", name="Search or run")).to_be_focused()
+        page.keyboard.type(words)
+        expect(page.get_by_role("option").first).to_have_text(re.compile(words, re.IGNORECASE))
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog", name=title)
+        expect(dialog).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
 
 
 def test_no_way_switches_a_machine_off_without_asking_not_the_palette_neither(host: Host, root: Person) -> None:

@@ -10,6 +10,7 @@ import { capital } from "@/ui/format";
 import { groupTitle } from "@/ui/groups";
 import { chooseTheme } from "@/ui/theme";
 import { actionsOf, runOnVms, VERBS } from "@/ui/vmActions";
+import { WORDS as DIALOG_WORDS, dialogsOf } from "@/ui/vmDialogs";
 import { type Among, found, lately } from "./found";
 import { PLACES, usePlaces } from "./places";
 import { RECENT, remembered } from "./shortcuts";
@@ -24,7 +25,15 @@ interface Entry {
 }
 
 const MOST = 12;
-const WORDS = ["console", ...VERBS].join(" ");
+/** What is made on the page of a place, in a dialog there. */
+const MAKES = [
+  { title: "Fetch an image from a URL", to: "/media?fetch", needs: "media.create" },
+  { title: "Create an empty disk", to: "/media?create", needs: "media.create" },
+  { title: "Create a user", to: "/users?create", needs: "user.create" },
+  { title: "Set up a team", to: "/groups?team", needs: "group.create" },
+  { title: "Add a host", to: "/hosts?add", needs: "node.manage" },
+];
+const WORDS = ["console", "serial", "settings", ...VERBS, ...Object.values(DIALOG_WORDS)].join(" ");
 
 export default function Palette({ onClose, showHelp }: { onClose: () => void; showHelp: () => void }) {
   const [words, setWords] = useState("");
@@ -112,6 +121,12 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
       { id: "screens", title: "Find a text on the screens", kind: "action", run: go("/vms?screens") },
       { id: "shortcuts", title: "Help and keyboard shortcuts", kind: "action", run: showHelp },
       { id: "upload", title: "Upload an image", kind: "action", run: go("/media?upload") },
+      ...MAKES.filter(({ needs }) => groups.some((one) => may(needs, one.gid))).map(({ title, to }) => ({
+        id: to,
+        title,
+        kind: "action",
+        run: go(to),
+      })),
       ...(["light", "dark", "system"] as const).map((theme) => ({
         id: `theme-${theme}`,
         title: theme === "system" ? "Theme: as in the system" : `Theme: ${theme}`,
@@ -124,6 +139,9 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
       ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
         ? [{ id: `c-${vm.vmid}`, title: `Console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
         : []),
+      ...(may("vm.interact", vm.gid)
+        ? [{ id: `serial-${vm.vmid}`, title: `serial ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/serial`) }]
+        : []),
       ...actionsOf(vm, may).map((action) => ({
         id: `${action.verb}-${vm.vmid}`,
         title: `${capital(action.verb)} ${vm.name}`,
@@ -131,6 +149,18 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         asks: action.danger !== undefined,
         run: () => (action.danger ? ask(vm) : void runOnVms([vm], action)),
       })),
+      ...dialogsOf(vm, may).map((one) => ({
+        id: `${one}-${vm.vmid}`,
+        title: `${DIALOG_WORDS[one]} ${vm.name}`,
+        kind: "action",
+        run: go(`/vms/${vm.vmid}?do=${one}`),
+      })),
+      {
+        id: `settings-${vm.vmid}`,
+        title: `settings ${vm.name}`,
+        kind: "action",
+        run: go(`/vms/${vm.vmid}/settings`),
+      },
     ];
     const after: Entry[] = [
       ...media.map((one) => ({

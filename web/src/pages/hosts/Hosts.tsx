@@ -2,6 +2,7 @@
 
 import { Button, EmptyState, Skeleton } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
+import { useSearchParams } from "react-router";
 import { useMay } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { NodeInfo } from "@/api/schema";
@@ -98,11 +99,17 @@ const COLUMNS: Column<NodeInfo>[] = [
 export default function Hosts() {
   const asked = useAnswer("post", "/h/node/list", {}, { topics: ["host"] });
   const may = useMay();
-  const [adds, setAdds] = useState(false);
+  const [address, setAddress] = useSearchParams();
+  const [wanted, setAdds] = useState(false);
   const [wish, setWish] = useState<Wish>();
   const hosts = useMemo(() => asked.data?.nodes ?? [], [asked.data]);
   const manages = may("node.manage", 0);
   const close = () => setWish(undefined);
+  const adds = manages && asked.data !== undefined && (wanted || address.has("add"));
+  const closeAdd = () => {
+    setAdds(false);
+    if (address.has("add")) setAddress({}, { replace: true });
+  };
   return (
     <>
       <PageHead
@@ -133,7 +140,7 @@ export default function Hosts() {
           />
         )}
       </Section>
-      {adds && <AddHost hosts={hosts} onClose={() => setAdds(false)} />}
+      {adds && <AddHost hosts={hosts} onClose={closeAdd} />}
       {wish?.change === "edit" && <EditHost host={wish.host} onClose={close} />}
       {wish?.change === "copy" && <KeepCopy host={wish.host} onClose={close} />}
       {wish?.change === "again" && <AddHost hosts={hosts} again={wish.host} onClose={close} />}

@@ -56,10 +56,10 @@ export default function Media() {
     const onImport = mayMake ? (medium: Medium) => setWish({ is: "medium", medium, wish: "import" }) : undefined;
     return columnsOf(path, (mpid) => names.get(mpid) ?? `pool ${mpid}`, pools.length > 1, onImport);
   }, [path, pools, mayMake]);
-  const wants = asked.has("upload") ? "upload" : asked.has("create") ? "create" : undefined;
+  const wants = (["upload", "create", "fetch"] as const).find((one) => asked.has(one));
   useEffect(() => {
     if (!wants || !mayMake) return;
-    if (wants === "create") setWish({ is: "create" });
+    if (wants !== "upload") setWish({ is: wants });
     else {
       uploadButton.current?.focus();
       input.current?.click(); // a browser that wants a click first leaves the focus on the button

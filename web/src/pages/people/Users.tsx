@@ -1,7 +1,7 @@
 /** Users: all of them, or one. */
 import { Button, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
-import { Link, useNavigate, useParams } from "react-router";
+import { Link, useNavigate, useParams, useSearchParams } from "react-router";
 import { live, type User, useMay, useObjects, useReady } from "@/api/live";
 import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
@@ -32,10 +32,16 @@ function Everyone() {
   const ready = useReady();
   const may = useMay();
   const navigate = useNavigate();
-  const [creating, setCreating] = useState(false);
+  const [asked, ask] = useSearchParams();
+  const [wish, setCreating] = useState(false);
   const create = groups.some((one) => may("user.create", one.gid));
   const give = groups.some((one) => may("user.assign", one.gid) && may("group.view", one.gid));
   const columns = useColumns();
+  const creating = create && (wish || asked.has("create"));
+  const close = () => {
+    setCreating(false);
+    if (asked.has("create")) ask({}, { replace: true });
+  };
   return (
     <>
       <PageHead
@@ -67,12 +73,7 @@ function Everyone() {
           />
         )}
       </Section>
-      {creating && (
-        <NewUser
-          onGive={give ? (uid) => navigate(`/users/${uid}?give`) : undefined}
-          onClose={() => setCreating(false)}
-        />
-      )}
+      {creating && <NewUser onGive={give ? (uid) => navigate(`/users/${uid}?give`) : undefined} onClose={close} />}
     </>
   );
 }

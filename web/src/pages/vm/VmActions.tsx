@@ -1,13 +1,14 @@
 /** What can be done with a VM: the likely thing as a button, the rest in a menu, what loses something after a question. */
 import { Button, Divider, DropdownItem } from "@patternfly/react-core";
-import { useState } from "react";
-import { useNavigate } from "react-router";
+import { useEffect, useState } from "react";
+import { useNavigate, useSearchParams } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { Icon, type IconName } from "@/look/Icon";
 import { ActionMenu } from "@/ui/ActionMenu";
 import { DeleteVms } from "@/ui/DeleteVms";
 import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
+import { dialogsOf, type VmDialog } from "@/ui/vmDialogs";
 import { Clone } from "./Clone";
 import { MoveToHost } from "./MoveToHost";
 import { MoveVm } from "./MoveVm";
@@ -15,7 +16,7 @@ import { NextBoot } from "./NextBoot";
 import { Reset } from "./Reset";
 import { Restart } from "./Restart";
 
-type Dialog = "kill" | "restart" | "reset" | "boot" | "clone" | "move" | "host" | "delete";
+type Dialog = VmDialog | "kill";
 
 const ICONS: Record<VmAction["verb"], IconName> = {
   start: "play",
@@ -28,19 +29,24 @@ const ICONS: Record<VmAction["verb"], IconName> = {
   kill: "power",
 };
 
+/** What the address may ask for. */
+const DO = "do";
+
 export function VmActions({ vm }: { vm: Vm }) {
   const [dialog, setDialog] = useState<Dialog>();
+  const [asked, ask] = useSearchParams();
   const may = useMay();
   const navigate = useNavigate();
-  const mayState = may("vm.state", vm.gid);
-  const mayRemove = may("vm.remove", vm.gid);
-  const mayCreate = may("vm.create", vm.gid);
-  // Where there is one host, only who could add another one is told of it.
-  const many = vm.host !== undefined || may("node.manage", 0);
-  const mayGo = many && vm.moving === undefined && may("vm.alter", vm.gid);
   const buttons = actionsOf(vm, may);
+  const offered = dialogsOf(vm, may);
+  const has = (one: VmDialog) => offered.includes(one);
+  const wanted = offered.find((one) => one === asked.get(DO));
+  useEffect(() => {
+    if (!wanted) return;
+    setDialog(wanted);
+    ask({}, { replace: true }); // once: what it does may make that it is offered again
+  }, [wanted, ask]);
   const close = () => setDialog(undefined);
-  const stopped = vm.state === "STOPPED";
   return (
     <>
       {buttons
@@ -56,9 +62,9 @@ export function VmActions({ vm }: { vm: Vm }) {
             {one.title}
           </Button>
         ))}
-      {(mayState || mayRemove || mayCreate || mayGo) && (
+      {offered.length > 0 && (
         <ActionMenu name={`More that can be done with ${vm.name}`}>
-          {mayState && stopped && (
+          {has("boot") && vm.state === "STOPPED" && (
             <DropdownItem
               description="Before its first instruction: Resume goes on"
               onClick={() => void runOnVms([vm], HOLD)}
@@ -66,10 +72,8 @@ export function VmActions({ vm }: { vm: Vm }) {
               {HOLD.title}
             </DropdownItem>
           )}
-          {mayState && !stopped && !vm.restarting && (
-            <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>
-          )}
-          {mayState && (vm.state === "RUNNING" || vm.state === "PAUSED") && (
+          {has("restart") && <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>}
+          {has("reset") && (
             <DropdownItem isDanger onClick={() => setDialog("reset")}>
               Reset…
             </DropdownItem>
@@ -79,13 +83,13 @@ export function VmActions({ vm }: { vm: Vm }) {
               {KILL.title}…
             </DropdownItem>
           )}
-          {mayState && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
-          {mayState && (mayCreate || mayRemove || mayGo) && <Divider component="li" />}
-          {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
-          {mayRemove && <DropdownItem onClick={() => setDialog("move")}>Move to another group…</DropdownItem>}
-          {mayGo && <DropdownItem onClick={() => setDialog("host")}>Move to another host…</DropdownItem>}
-          {mayRemove && <Divider component="li" />}
-          {mayRemove && (
+          {has("boot") && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
+          {has("boot") && (has("clone") || has("move") || has("host")) && <Divider component="li" />}
+          {has("clone") && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
+          {has("move") && <DropdownItem onClick={() => setDialog("move")}>Move to another group…</DropdownItem>}
+          {has("host") && <DropdownItem onClick={() => setDialog("host")}>Move to another host…</DropdownItem>}
+          {has("delete") && <Divider component="li" />}
+          {has("delete") && (
             <DropdownItem isDanger onClick={() => setDialog("delete")}>
               Delete…
             </DropdownItem>

@@ -1,0 +1,32 @@
+/** What of a VM is done in a dialog, and for whom: its menu has it, and the palette, which leads there by `?do=`. */
+import type { May, Vm } from "@/api/live";
+
+export type VmDialog = "restart" | "reset" | "boot" | "clone" | "move" | "host" | "delete";
+
+/** As one looks for it. */
+export const WORDS: Record<VmDialog, string> = {
+  restart: "restart",
+  reset: "reset",
+  boot: "next boot",
+  clone: "clone",
+  move: "move",
+  host: "migrate",
+  delete: "delete",
+};
+
+export function dialogsOf(vm: Vm, may: May): VmDialog[] {
+  const mayState = may("vm.state", vm.gid);
+  const mayRemove = may("vm.remove", vm.gid);
+  // Where there is one host, only who could add another one is told of it.
+  const many = vm.host !== undefined || may("node.manage", 0);
+  const found: Record<VmDialog, boolean> = {
+    restart: mayState && vm.state !== "STOPPED" && !vm.restarting,
+    reset: mayState && (vm.state === "RUNNING" || vm.state === "PAUSED"),
+    boot: mayState,
+    clone: may("vm.create", vm.gid),
+    move: mayRemove,
+    host: many && vm.moving === undefined && may("vm.alter", vm.gid),
+    delete: mayRemove,
+  };
+  return (Object.keys(found) as VmDialog[]).filter((one) => found[one]);
+}
