@@ -97,6 +97,22 @@ async def test_who_goes_while_waiting_takes_no_turn() -> None:
     await work.one(GREEDY, 4, 0)
 
 
+async def test_one_that_fails_to_begin_takes_nobodys_turn_with_it() -> None:
+    """Its connection has broken just now; without a next step all others would wait for ever."""
+    work, told = Work(), list[object]()
+
+    def fails() -> bool:
+        raise RuntimeError("the handle is closed")
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+    assert work.turns.begins(GREEDY)
+    work.turns.wait(GREEDY, fails)
+    await work.all(*(work.one(who, 0, 10 * SHARE) for who in (GREEDY, OTHER)))
+    assert sorted(work.done) == [(GREEDY, 0), (OTHER, 0)]
+    assert [str(one) for one in told] == ["the handle is closed"]
+
+
 @pytest.mark.holds("BOUND-20")
 @pytest.mark.parametrize(
     ("method", "path"),

@@ -87,15 +87,17 @@ class Turns:
             self._most = max(self._share * self._requests // self._seconds, 1)
         self._begun.clear()
         self._since, self._number = now, 0
-        for who, waiting in list(self._waiting.items()):
-            begun = self._release_some(waiting, now + self._share)
-            if not waiting:
-                del self._waiting[who]
-            self._begun[who] = begun, now + self._share
-            self._number += begun
-        self._stepping = goes_on
-        if goes_on:
-            asyncio.get_running_loop().call_soon(self._step)  # behind those that begin now
+        try:
+            for who, waiting in list(self._waiting.items()):
+                begun = self._release_some(waiting, now + self._share)
+                if not waiting:
+                    del self._waiting[who]
+                self._begun[who] = begun, now + self._share
+                self._number += begun
+        finally:  # whatever one of them fails with, the others go on
+            self._stepping = goes_on
+            if goes_on:
+                asyncio.get_running_loop().call_soon(self._step)  # behind those that begin now
 
     def _release_some(self, waiting: deque[Callable[[], bool]], end: float) -> int:
         """How many of them begin."""
