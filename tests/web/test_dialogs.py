@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.web.openings import OPENINGS, OVER, Opening, named, sources
 from tests.web.person import COLOURS, Person
@@ -23,7 +23,15 @@ def test_each_dialog_in_the_sources_is_in_the_table() -> None:
     assert listed.keys() - sources().keys() == set()
 
 
-@pytest.mark.holds("PAGE-2")
+def cut(page: Page, over: Locator) -> list[str]:
+    """What the window cuts off of it."""
+    box, window = over.bounding_box(), page.viewport_size
+    assert box and window
+    ends = box["x"] + box["width"] - window["width"], box["y"] + box["height"] - window["height"]
+    return [] if min(box["x"], box["y"]) >= 0 and max(ends) <= 0 else [f"{box} is not within {window}"]
+
+
+@pytest.mark.holds("PAGE-2", "PAGE-361")
 @pytest.mark.whole
 @pytest.mark.parametrize("opening", OPENINGS, ids=NAMES)
 def test_what_opens(somebody: Person, opening: Opening, whole: bool) -> None:
@@ -45,6 +53,8 @@ def test_what_opens(somebody: Person, opening: Opening, whole: bool) -> None:
     page.emulate_media(color_scheme="dark")
     wrong += [f"in the dark: {told}" for told in somebody.violations(within, COLOURS)]
     page.emulate_media(color_scheme="light")
+    if opening.over:
+        wrong += cut(page, over)
     if page.locator(".pf-v6-c-modal-box").count() > 0:
         wrong += walk(page, page.locator(".pf-v6-c-modal-box"))[1]
     if opening.back:

@@ -73,7 +73,7 @@ function Shown({ medium }: { medium: Medium }) {
             {warningOf(medium.content)}
           </Alert>
         )}
-        <div className="v-column">
+        <div className="v-cards v-cards-top">
           <Facts medium={medium} />
           <Use medium={medium} />
         </div>

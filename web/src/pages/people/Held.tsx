@@ -41,13 +41,16 @@ function SetBody({ set }: { set: NamedSet }) {
   return (
     <>
       {set.about.charAt(0).toUpperCase() + set.about.slice(1)}:
-      <List isPlain className="v-space-above">
-        {set.permissions.map((name) => (
-          <ListItem key={name}>
-            <strong>{name}</strong> <span className="v-subtle">{ABOUT.get(name)}</span>
-          </ListItem>
-        ))}
-      </List>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, by keyboard as well */}
+      <section aria-label="Its permissions" tabIndex={0} className="v-held-all">
+        <List isPlain>
+          {set.permissions.map((name) => (
+            <ListItem key={name}>
+              <strong>{name}</strong> <span className="v-subtle">{ABOUT.get(name)}</span>
+            </ListItem>
+          ))}
+        </List>
+      </section>
     </>
   );
 }
