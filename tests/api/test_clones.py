@@ -198,7 +198,7 @@ def test_a_copy_is_called_after_its_vm() -> None:
     assert len(name_of_copy("x" * 128, "web", "y" * 128)) == 128
 
 
-@pytest.mark.holds("MORE-360")
+@pytest.mark.holds("MORE-23")
 async def test_copies_of_disks_are_told_apart(w: World) -> None:
     disks = [{"mid": await w.medium(name), "mode": "BLOCK", "readonly": False} for name in ("web-disk", "disk")]
     vmid = await w.vm("web", media=disks)

@@ -90,7 +90,7 @@ async def test_cpus_and_memory_come_at_once_and_count_from_then_on(tmp_path: Pat
         assert (run.spec.cpus, await used(w)) == (2, (2, 64))
 
 
-@pytest.mark.holds("GUEST-94")
+@pytest.mark.holds("GUEST-94", "GUEST-94")
 async def test_a_guest_is_asked_to_switch_on_cpus_that_came(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "LOOK", 0.0)
     vmid, _ = await running(w, **GROWS)

@@ -220,7 +220,7 @@ async def test_a_call_that_its_caller_abandons_is_cancelled_on_the_node(pair: Pa
     assert who.machine not in pair.fake.runs
 
 
-@pytest.mark.holds("MANY-309")
+@pytest.mark.holds("MANY-215")
 async def test_a_thousand_streams_that_are_abandoned_leave_nothing_on_the_node(pair: Pair) -> None:
     """It is in this very process: its tasks are counted, too."""
     hypervisor, _ = pair.leader(1)

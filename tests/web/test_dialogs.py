@@ -31,7 +31,7 @@ def cut(page: Page, over: Locator) -> list[str]:
     return [] if min(box["x"], box["y"]) >= 0 and max(ends) <= 0 else [f"{box} is not within {window}"]
 
 
-@pytest.mark.holds("PAGE-2", "PAGE-361")
+@pytest.mark.holds("PAGE-2", "PAGE-77")
 @pytest.mark.whole
 @pytest.mark.parametrize("opening", OPENINGS, ids=NAMES)
 def test_what_opens(somebody: Person, opening: Opening, whole: bool) -> None:

@@ -260,7 +260,7 @@ def test_the_palette_starts_a_machine_by_keyboard(host: Host, root: Person) -> N
     assert "RUNNING" in host.ok("vm", "list")
 
 
-@pytest.mark.holds("PAGE-335")
+@pytest.mark.holds("PAGE-76")
 def test_the_palette_leads_to_what_is_done_in_a_dialog(host: Host, root: Person) -> None:
     page = root.page
     host.ok("vm", "create", "web", "--memory", "64M")

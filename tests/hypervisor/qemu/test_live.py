@@ -141,7 +141,7 @@ async def test_what_a_server_that_was_killed_has_left_half_done_is_closed(driver
     assert [one.number for one in entry.run.drives] == [0]
 
 
-@pytest.mark.holds("GUEST-422")
+@pytest.mark.holds("GUEST-95")
 async def test_a_machine_that_stood_still_closes_the_files_that_it_has_no_more_when_it_goes_on(
     driver: QemuHypervisor,
 ) -> None:
