@@ -155,7 +155,7 @@ class Bench:
             goals=[self._judged(goal) for goal in self.goals],
             points=self.points,
             absent=self.absent,
-            notes=self.notes,
+            notes=[*self.notes, *circumstances()],
         )
 
     def _judged(self, goal: Goal) -> Goal:
@@ -242,6 +242,16 @@ def machine() -> dict[str, str]:
         "kernel": platform.release(),
         "distribution": release,
     }
+
+
+def circumstances() -> list[str]:
+    """What was chosen for this run, and is not so by itself."""
+    found = []
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        found.append("the run went before whatever else the machine did (`chrt`)")
+    if "TMPDIR" in os.environ:
+        found.append(f"its files were in {os.environ['TMPDIR']}")
+    return found
 
 
 def versions() -> dict[str, str]:
