@@ -1,4 +1,4 @@
-"""A QEMU that ends while it is connected to: whatever it had said by then, that is the end of a connection."""
+"""A connection to QEMU that is made, and one that ends meanwhile, whatever had been said by then."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from qemu.qmp import QMPError
 
+from tests.patience import PATIENCE
 from velocity.hypervisor.qemu.monitor import Monitor
 
 GREETING = (
@@ -45,3 +46,26 @@ async def test_one_that_ends_while_it_is_connected_to_is_gone_and_nothing_else(r
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []
+
+
+@pytest.mark.anyio
+async def test_what_a_start_asks_for_does_not_wait_for_the_agreement(runtime: Path) -> None:
+    """QEMU gets both in its start, and answers them when that is over."""
+
+    async def qemu(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GREETING)
+        asked = b""
+        while asked.count(b"execute") < 2 and (more := await reader.read(4096)):
+            asked += more
+        assert asked.index(b"qmp_capabilities") < asked.index(b'"cont"')
+        writer.write(AGREED + AGREED.replace(b"00000", b"00001"))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(qemu, runtime / "qmp")
+    monitor = Monitor("vm", runtime / "qmp", lambda *_: None, lambda: None, lambda: None)
+    async with asyncio.timeout(PATIENCE):
+        await monitor.connect("cont")
+    await monitor.close()
+    server.close()
+    await server.wait_closed()
