@@ -25,7 +25,7 @@ MEMORY = 256
 BEST = PROFILES[-1].best_cpu["tcg"]
 MODELS = (BEST, "max", f"{BEST},la57=off", f"{BEST},smap=off", "qemu64", "Nehalem", "EPYC")
 """What can do most is not what runs fastest: a kernel uses what it finds, and some of it is emulated slowly."""
-ROOMS = (32, 48, 64, 256)
+ROOMS = (32, 48, 64, 128, 256)
 """MiB for code that is translated, beside Velocity's own: full, it is emptied, and all is translated again."""
 WORK = {
     "copying": "dd if=/dev/zero of=/dev/null bs=1M count=400 2>/dev/null",

@@ -25,6 +25,7 @@ from bench.peers.qmp import Qmp
 from bench.server import RUNTIME
 from velocity.hypervisor.port import Bus, DiskSpec, MachineSpec
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, arguments
+from velocity.hypervisor.qemu.driver import TRANSLATION_CACHE
 from velocity.hypervisor.qemu.hardware import PROFILES
 from velocity.hypervisor.qemu.probe import fault
 from velocity.storage.port import MediaRef
@@ -32,7 +33,7 @@ from velocity.storage.port import MediaRef
 CODE, VARS = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 QEMU = "qemu-system-x86_64"
 KVM = fault("kvm", QEMU, 10.0) is None
-ACCELERATOR = "kvm" if KVM else "tcg,thread=multi,tb-size=128"
+ACCELERATOR = "kvm" if KVM else f"tcg,thread=multi,tb-size={TRANSLATION_CACHE}"
 """The same for all, as it is the host's and not a product's."""
 OWN_PART = ("-name", "-uuid", "-msg", "-sandbox", "-pidfile", "-mon")
 """What Velocity's command line has beside the machine, each with a value."""

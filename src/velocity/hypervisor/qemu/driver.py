@@ -30,8 +30,8 @@ from velocity.storage.port import MediaFiles
 
 log = logging.getLogger(__name__)
 
-TRANSLATION_CACHE = 128
-"""MiB for the code that TCG translates; it is not part of the guest's memory."""
+TRANSLATION_CACHE = 56
+"""MiB for the code that TCG translates, which is not part of the guest's memory. docs/decisions/0050"""
 
 
 class QemuHypervisor:

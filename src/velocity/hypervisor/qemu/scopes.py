@@ -36,7 +36,7 @@ WEIGHT = 100
 BASE, DISPLAY, DISK, CPU = 1024, 512, 64, 256
 """MiB beside the guest's memory and a quarter of that; docs/performance.md says what was measured, which is less.
 
-Code that is translated (128 MiB), QEMU itself, connections of NAT; twice what a guest may keep in a display; the caches
+Code that is translated (56 MiB), QEMU itself, connections of NAT; twice what a guest may keep in a display; the caches
 of a qcow2 disk; what a vCPU knows of addresses under software emulation, which grows with the memory that is in use.
 """
 
