@@ -26,7 +26,7 @@ class Served(RuleBasedStateMachine):
     w: World
 
     def prepare(self) -> None:
-        self.loop = HastyLoop(lambda: hasattr(self, "w") and self.w.server.database.unanswered > 0)
+        self.loop = HastyLoop(lambda: hasattr(self, "w") and self.w.server.database.told.unanswered > 0)
         memory = Path("/dev/shm")  # what is meant is the order of things, not the disk
         self.directory = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
         self.data = Path(self.directory.name) / "data"

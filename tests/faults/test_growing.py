@@ -30,7 +30,7 @@ class Host:
     """A server whose second pool is in memory, and outlives it."""
 
     def __init__(self, data: Path) -> None:
-        self.loop = HastyLoop(lambda: hasattr(self, "w") and self.w.server.database.unanswered > 0)
+        self.loop = HastyLoop(lambda: hasattr(self, "w") and self.w.server.database.told.unanswered > 0)
         self.data = data
         self.dead: list[object] = []
         self.host = FakeHost((1, "good"), (2, "usb"))

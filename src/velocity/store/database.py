@@ -69,11 +69,6 @@ class Database:
         """How many jobs wait for the writer."""
         return self._writer.waiting
 
-    @property
-    def unanswered(self) -> int:
-        """How many jobs were given to the writer, of which nobody has been told what came."""
-        return self.told.unanswered
-
     # The start
 
     def open(self, begin: Callable[[str], None] = lambda what: None) -> None:
