@@ -109,6 +109,35 @@ async def test_who_may(w: World) -> None:
     await w.ok("PUT", "/t/trash", remover, trid=number)
 
 
+@pytest.mark.holds("DUR-450")
+async def test_what_is_to_be_restored_first_is_said(w: World) -> None:
+    """To who may see it; where the refusal would be another one anyway, that is told."""
+    above = await w.group("above")
+    gid = await w.group("a", above)
+    await w.ok("PUT", "/m/pool/assign", gid=above, mpid=1, quota=0, manage=True, write=True)
+    mid = await w.medium("disk", gid=gid)
+    vmid = await w.vm("vm", gid, media=[{"mid": mid, "mode": "BLOCK"}])
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    await w.ok("DELETE", "/m/media", mid=mid)
+
+    async def words(name: str, key: str = "") -> str:
+        answer = await w.call("PUT", "/t/trash", key or None, trid=await trid(w, name))
+        assert answer.status == 404
+        return str(answer["message"])
+
+    bob = await w.user("bob", (gid, "vm.remove"))
+    assert (
+        f"medium 'disk', which it needs, is in the trash as well: restore item {await trid(w, 'disk')}"
+        in await words("vm")
+    )
+    assert "disk" not in await words("vm", bob)
+    await w.ok("PUT", "/t/trash", trid=await trid(w, "disk"))
+    await w.ok("PUT", "/t/trash", trid=await trid(w, "vm"))
+    await w.ok("DELETE", "/u/group", gid=gid)
+    await w.ok("DELETE", "/u/group", gid=above)
+    assert "group 'above', which it needs, is in the trash as well" in await words("a")
+
+
 @pytest.mark.holds("DUR-15")
 async def test_what_a_restore_refuses(tmp_path: Path) -> None:
     other = PoolSetting(mpid=2, name="other", path=tmp_path / "other")

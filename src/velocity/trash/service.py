@@ -60,21 +60,42 @@ class Trash:
         """
         async with self._purging.changing:
             item, contents = await self._find(caller, trid)
-            async with AsyncExitStack() as undo:
-                if contents.groups:
-                    for group in contents.groups:
-                        plan.step("restore", "group", group.name, id=group.gid)
-                    returning = self._groups.returning(contents.groups, contents.limits, contents.grants)
-                    await undo.enter_async_context(returning)
-                    undo.enter_context(self._assignments.returning(contents.assignments))
-                else:
-                    self._directory.group(item.what.gid)
-                await undo.enter_async_context(self._restoration.returning(contents.media))
-                elsewhere = undo.enter_context(self._provisioning.returning(caller, contents.machines, host))
-                await self._provisioning.bring_variables(contents.machines, elsewhere)
-                await self._store.restore(trid, elsewhere)
+            try:
+                await self._restore(caller, item, contents, host)
+            except Refused as refused:
+                if refused.problem in (Problem.GROUP_NOT_FOUND, Problem.MEDIUM_NOT_FOUND):
+                    await self._check_not_needed(caller, item, contents, refused)
+                raise
         self._updates.discarded(item.what.kind, item.what.gid)
         return item
+
+    async def _restore(self, caller: Caller, item: Item, contents: Contents, host: int | None) -> None:
+        async with AsyncExitStack() as undo:
+            if contents.groups:
+                for group in contents.groups:
+                    plan.step("restore", "group", group.name, id=group.gid)
+                returning = self._groups.returning(contents.groups, contents.limits, contents.grants)
+                await undo.enter_async_context(returning)
+                undo.enter_context(self._assignments.returning(contents.assignments))
+            else:
+                self._directory.group(item.what.gid)
+            await undo.enter_async_context(self._restoration.returning(contents.media))
+            elsewhere = undo.enter_context(self._provisioning.returning(caller, contents.machines, host))
+            await self._provisioning.bring_variables(contents.machines, elsewhere)
+            await self._store.restore(item.trid, elsewhere)
+
+    async def _check_not_needed(self, caller: Caller, item: Item, contents: Contents, refused: Refused) -> None:
+        """Raises `Refused` with what goes first, if that is in the trash as well, for all that the caller may see."""
+        needed = {("group", str(item.what.gid))}
+        needed |= {("medium", str(one.mid)) for machine, _ in contents.machines for one in machine.spec.media}
+        for one in await self._store.items():
+            if (one.what.kind, one.what.id) in needed and self.may(caller, one):
+                raise Refused(
+                    refused.problem,
+                    f"{one.what.kind} {one.what.name!r}, which it needs, is in the trash as well: restore item "
+                    f"{one.trid} first",
+                    field="trid",
+                )
 
     async def purge(self, caller: Caller, trid: int) -> None:
         async with self._purging.changing:
