@@ -35,7 +35,6 @@ from velocity.contract.permissions import Permission
 from velocity.hypervisor.attached import AttachedHost
 from velocity.hypervisor.port import Usage
 from velocity.machines.keeper import Keeper
-from velocity.machines.rules import memory_given
 from velocity.metrics.loop import Lag
 
 LOOKED_AT = 250
@@ -46,7 +45,7 @@ OF_VM: dict[str, tuple[str, Callable[[Keeper], float]]] = {
     "cpus": ("CPUs of the VM", lambda vm: vm.machine.spec.cpus),
     "memory_bytes": (
         "Memory that the VM was given",
-        lambda vm: memory_given(vm.machine.spec, vm.progress.run) << 20,
+        lambda vm: (vm.progress.run or vm.machine.spec).memory_mib << 20,
     ),
 }
 """Name -> what it is, and its value; gauges."""

@@ -141,11 +141,6 @@ PINNED = {"machine_type": "latest", "firmware": "host", "hardware": "latest"}
 """What a machine keeps from its host, and the word that asks for the host's present value."""
 
 
-def memory_given(spec: Spec, run: Spec | None) -> int:
-    """MiB that the guest has; a change waits for the next start."""
-    return (run or spec).memory_mib
-
-
 def waiting(spec: Spec, run: Spec | None) -> list[str]:
     """The fields whose change takes effect at the next start."""
     names = (*WAITING, *PINNED)

@@ -8,7 +8,6 @@ from velocity.api.handlers.base import Call, handles
 from velocity.contract import metrics
 from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
-from velocity.machines import rules
 
 
 @handles(metrics.VM)
@@ -21,7 +20,7 @@ async def vm_metrics(call: Call[metrics.MetricsRequest]) -> metrics.VmMetrics:
         interval=series.interval,
         at=series.at,
         cpu=[None if value is None else round(value, 1) for value in columns["cpu"]],
-        given_mib=rules.memory_given(keeper.machine.spec, keeper.progress.run),
+        given_mib=(keeper.progress.run or keeper.machine.spec).memory_mib,
         memory_mib=_whole(columns["memory_mib"]),
         disk_read=_whole(columns["disk_read"]),
         disk_written=_whole(columns["disk_written"]),
