@@ -173,7 +173,9 @@ class Adoption:
         session = self._sessions.watch(who, run)
         session.adopt()
         if not session.gone:
-            self._moves.adopt(self._sessions.running(who))
+            entry = self._sessions.running(who)
+            entry.left_open = True  # for all that is known
+            self._moves.adopt(entry)
 
     async def _watch_later(self, unwatched: Unwatched) -> None:
         pause = FIRST_PAUSE

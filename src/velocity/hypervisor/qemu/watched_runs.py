@@ -42,14 +42,14 @@ CLEAR_AGAIN = 1.0
 class RunEntry:
     """One run that is watched. `run` is its note, which changes with its devices.
 
-    `left_open`: it may have open what it was told to close while it stood still; of one that is adopted nobody knows.
+    `left_open`: it may have open what it was told to close while it stood still.
     """
 
     session: WatchedRun
     meter: Meter
     agent: AgentChannel
     run: Run
-    left_open: bool = True
+    left_open: bool = False
 
 
 class WatchedRuns:
