@@ -1,4 +1,4 @@
-"""Sizes, for people."""
+"""Sizes and times, for people."""
 
 
 def size(count: float) -> str:
@@ -8,3 +8,12 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def duration(seconds: int) -> str:
+    """For people, in the two units that matter."""
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3600)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min"

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from tests.host import Host, hosting
 from tests.metrics.times import Hands
-from velocity.cli.amounts import duration
 from velocity.cli.metrics import sparkline
 from velocity.hypervisor.port import Traffic
+from velocity.sizes import duration
 
 
 def test_the_host(host: Host) -> None:

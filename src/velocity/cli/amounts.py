@@ -1,4 +1,4 @@
-"""Amounts as people write and read them. A bare number is MiB of memory and bytes of a medium, everywhere."""
+"""Amounts as people write them. A bare number is MiB of memory and bytes of a medium, in every verb and file."""
 
 from __future__ import annotations
 
@@ -34,15 +34,6 @@ def to_mebibytes(text: str) -> int:
 def to_quota(text: str) -> int:
     """Bytes; 0 for `none`."""
     return 0 if text == "none" else to_bytes(text)
-
-
-def duration(seconds: int) -> str:
-    """For people, in the two units that matter."""
-    days, rest = divmod(seconds, 86_400)
-    hours, rest = divmod(rest, 3600)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min"
 
 
 def _read(text: str, bare: str) -> int | None:

@@ -6,12 +6,11 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve
-from velocity.cli.amounts import duration
 from velocity.cli.facts import show_facts
 from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, json_option, show_json, table, warn
 from velocity.contract.hosts import HostPool, HostSummary, UnknownGuest
-from velocity.sizes import size
+from velocity.sizes import duration, size
 
 
 @click.group(cls=Group)

@@ -14,12 +14,11 @@ import click
 import msgspec
 from msgspec import Struct, UnsetType
 
-from velocity.cli.amounts import duration
 from velocity.cli.table import table as table
 from velocity.cli.words import clean
 from velocity.client import ApiError, ClientError, Unreachable, Untrusted
 from velocity.contract.permissions import Permission
-from velocity.sizes import size
+from velocity.sizes import duration, size
 
 if TYPE_CHECKING:
     from velocity.contract.users import PermissionInfo
