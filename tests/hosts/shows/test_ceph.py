@@ -7,6 +7,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import pytest
 from msgspec import UNSET, UnsetType
@@ -44,6 +45,14 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealHost
             cluster.stop()
 
 
+@pytest.fixture(scope="module")
+def iso(storage: tuple[RealHosts, Ceph], guest: Guest) -> UUID:
+    """The guest's CD, in the pool that both hosts have."""
+    hosts, _ = storage
+    at_last(lambda: has_both(hosts), "that both hosts have the pool")
+    return hosts.client.upload(guest.iso, mpid=POOL, gid=0, name="iso", type="CDROM", readonly=True).mid
+
+
 def daemons(hosts: RealHosts, name: str) -> int:
     """Images that machines have open on a host."""
     words = []
@@ -55,12 +64,10 @@ def daemons(hosts: RealHosts, name: str) -> int:
 
 @pytest.mark.holds("MANY-203", "MANY-211", "MANY-212", "MANY-211", "MANY-212")
 def test_a_guest_on_rbd_boots_writes_and_goes_to_the_other_host(
-    storage: tuple[RealHosts, Ceph], guest: Guest, say: Callable[[str], None]
+    storage: tuple[RealHosts, Ceph], iso: UUID, say: Callable[[str], None]
 ) -> None:
     hosts, cluster = storage
     client = hosts.client
-    at_last(lambda: has_both(hosts), "that both hosts have the pool")
-    iso = client.upload(guest.iso, mpid=POOL, gid=0, name="iso", type="CDROM", readonly=True).mid
     disk = client.create_medium(mpid=POOL, gid=0, name="disk", size=16 * MIB).mid
     media = [Attachment(mid=iso, mode="VIRTIO"), Attachment(mid=disk, mode="BLOCK")]
     host = hosts.number("a")
@@ -135,14 +142,12 @@ def pool_state(hosts: RealHosts) -> str:
 
 @pytest.mark.holds("MANY-205")
 def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_more(
-    storage: tuple[RealHosts, Ceph], guest: Guest
+    storage: tuple[RealHosts, Ceph], iso: UUID
 ) -> None:
     """The key that the server has permits it; whoever confirms that host dead then has proof of it."""
     hosts, cluster = storage
     client = hosts.client
-    at_last(lambda: has_both(hosts), "that both hosts have the pool")
     disk = client.create_medium(mpid=POOL, gid=0, name="blocked", size=16 * MIB).mid
-    iso = client.upload(guest.iso, mpid=POOL, gid=0, name="iso of it", type="CDROM", readonly=True).mid
     media = [Attachment(mid=iso, mode="VIRTIO"), Attachment(mid=disk, mode="BLOCK")]
     host = hosts.number("b")
     vmid = client.create_vm(name="blocked", gid=0, cpus=1, memory_mib=256, media=media, host=host).vmid
@@ -171,14 +176,12 @@ def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_mor
 
 @pytest.mark.holds("MANY-206", "MANY-207", "MANY-206", "MANY-207", "MANY-206", "MANY-207")
 def test_a_lost_host_is_kept_from_its_disks_and_let_in_again(
-    storage: tuple[RealHosts, Ceph], guest: Guest, say: Callable[[str], None]
+    storage: tuple[RealHosts, Ceph], iso: UUID, say: Callable[[str], None]
 ) -> None:
     """The node stands still, its guest does not: it writes on until the cluster refuses it."""
     hosts, cluster = storage
     client, b = hosts.client, hosts["b"]
-    at_last(lambda: has_both(hosts), "that both hosts have the pool")
     disk = client.create_medium(mpid=POOL, gid=0, name="fenced", size=MIB).mid
-    iso = client.upload(guest.iso, mpid=POOL, gid=0, name="iso to fence", type="CDROM", readonly=True).mid
     media = [Attachment(mid=iso, mode="VIRTIO"), Attachment(mid=disk, mode="BLOCK")]
     host = hosts.number("b")
     others = hosts.running().keys()

@@ -299,8 +299,8 @@ def test_a_server_that_is_killed_in_the_last_moment_of_a_move_leaves_one_that_ru
         hosts.until_served()
         at_last(lambda: len(moving.where()) == 1, "the end of one of the two")
         at_last(lambda: hosts.state(moving.vmid) == "RUNNING", "its state")
-        shell = Shell(hosts.console(moving.vmid))
-        shell.goes_on()
+        moving.shell = Shell(hosts.console(moving.vmid))  # the one before has ended with the server
+        moving.shell.goes_on()
         took = time.monotonic() - begun
     (there,) = moving.where()
     say(f"hosts: a server killed {moment}: its VM of {source} is known to run on {there} in {took:.1f} s")
