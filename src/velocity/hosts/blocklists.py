@@ -1,5 +1,4 @@
-"""The blocklists of storage: what a lost host writes to its pools is refused, and that is proof for the VMs that have
-all their disks there.
+"""The blocklists of storage: a lost host is kept from its disks, which is proof for VMs that write to no others.
 
 Whose disks are elsewhere, too, may still write to those, and stays where it is. When the host answers again, what of it
 was over is ended and given up before it is let in.
@@ -12,6 +11,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import Member, MemberStore
@@ -61,7 +61,11 @@ class Blocklists:
                 mpid: tuple(dict.fromkeys([*now, *member.clients.get(mpid, ())]))[:KEPT] for mpid, now in told.items()
             }
             if clients != member.clients:
-                await self._store.note_clients(self._roster.change(member.host, clients=clients))
+                try:
+                    await self._store.note_clients(replace(member, clients=clients))
+                    self._roster.change(member.host, clients=clients)
+                except Refused as refused:  # it is tried again
+                    log.debug("by which addresses %s is known is not kept yet: %s", member.name, refused.message)
 
     def of(self, host: HostId) -> Blocklisting | None:
         return self._disks.blocklisted.get(host)
