@@ -235,6 +235,7 @@ async def test_a_thousand_streams_that_are_abandoned_leave_nothing_on_the_node(p
             one.cancel()
         await asyncio.wait(waiting)
         await until(lambda: len(asyncio.all_tasks()) <= before)
+    assert len(asyncio.all_tasks()) <= before
 
 
 @pytest.mark.holds("MANY-55")
