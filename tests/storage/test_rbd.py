@@ -167,14 +167,16 @@ async def test_a_pool_of_another_installation_is_not_taken(pool: Pool) -> None:
 @pytest.mark.hosts
 @pytest.mark.holds("MANY-199")
 async def test_doctor_tries_it_and_names_what_is_lacking(cluster: Ceph, pool: Pool, tmp_path: Path) -> None:
-    assert usable.lacks(pool.rados) == ""
+    assert usable.lacks(pool.rados) == usable.hampers(pool.rados) == ""
     assert pool.rados.names() == [], "nothing remains"
     nowhere = RadosPool(tmp_path / "nowhere.conf", "velocity", "vm")
     assert f"check {nowhere.conf}" in usable.lacks(nowhere)
     cluster.ceph("auth", "get-or-create", "client.reader", "mon", "profile rbd", "osd", "profile rbd-read-only")
     keyring = cluster.path / "client.reader.keyring"
     keyring.write_text(cluster.ceph("auth", "get", "client.reader"))
-    assert "profile rbd" in usable.lacks(RadosPool(cluster.conf, "reader", "vm", pool.rados.namespace))
+    reader = RadosPool(cluster.conf, "reader", "vm", pool.rados.namespace)
+    assert "profile rbd" in usable.lacks(reader)
+    assert "blocklistop=rm" in usable.hampers(reader)
 
 
 @pytest.mark.hosts

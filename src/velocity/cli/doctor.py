@@ -137,10 +137,10 @@ def pools(settings: Settings) -> Iterator[Finding]:
 
 
 def _rbd(pool: PoolSetting) -> Finding:
-    lack = usable.lacks(rados_of(pool))
-    if lack:
+    rados = rados_of(pool)
+    if lack := usable.lacks(rados) or usable.hampers(rados):
         return Finding("disk", "limited", f"pool {pool.name!r} on RBD: {lack}")
-    return Finding("disk", "ok", f"pool {pool.name!r}: RADOS pool {rados_of(pool).name} can be used")
+    return Finding("disk", "ok", f"pool {pool.name!r}: RADOS pool {rados.name} can be used")
 
 
 def _shared(pool: PoolSetting, settings: Settings) -> str:

@@ -9,8 +9,12 @@ import tempfile
 from pathlib import Path
 from uuid import uuid4
 
+from velocity.storage.rbd.blocklist import ask
 from velocity.storage.rbd.opened import Daemon
 from velocity.storage.rbd.rados_pool import RadosPool
+
+NOBODY = "192.0.2.255"
+"""An address of documents (RFC 5737), which is on no blocklist."""
 
 
 def lacks(pool: RadosPool) -> str:
@@ -40,6 +44,21 @@ def lacks(pool: RadosPool) -> str:
     finally:
         with contextlib.suppress(OSError):
             pool.remove(name)
+    return ""
+
+
+def hampers(pool: RadosPool) -> str:
+    """Why a host that uses it cannot be kept from it and let in again; empty: it can."""
+    try:
+        ask(pool)
+        pool.ceph("osd", "blocklist", "rm", f"{NOBODY}:0/0")
+    except PermissionError:
+        return (
+            f"user {pool.user!r} may take no host off the cluster's blocklist again: give it the right by `ceph auth "
+            f"caps client.{pool.user} mon 'profile rbd, allow command \"osd blocklist\" with blocklistop=rm' osd ...`"
+        )
+    except OSError as error:
+        return f"it cannot be told by which address the cluster knows this host: {_words(error)}"
     return ""
 
 
