@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from pathlib import Path
+from typing import cast
 
 from PIL import Image
 from playwright.sync_api import Page
@@ -25,8 +25,14 @@ def save(page: Page, file: Path) -> None:
 
 
 def with_palette(picture: Image.Image) -> Image.Image:
-    """The same in few colours: the commonest ones, each pixel of another one in the nearest of them."""
-    counted = Counter(picture.getdata()).most_common(COLOURS)
+    """The same in few colours: the commonest ones as they are, each other one as one that is near."""
+    counted = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)[:COLOURS]
+    kept = [cast(tuple[int, int, int], colour) for _, colour in counted]
     palette = Image.new("P", (1, 1))
-    palette.putpalette([part for colour, _ in counted for part in colour])
-    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    palette.putpalette([part for colour in kept for part in colour])
+    near = picture.quantize(palette=palette, dither=Image.Dither.NONE)  # which takes the commonest ones for others, too
+    exact = {bytes(colour): index for index, colour in enumerate(kept)}
+    data = picture.tobytes()
+    pixels = (data[at : at + 3] for at in range(0, len(data), 3))
+    near.putdata([exact.get(pixel, other) for pixel, other in zip(pixels, near.tobytes(), strict=True)])
+    return near
