@@ -9,8 +9,9 @@ from typing import cast
 from PIL import Image
 from playwright.sync_api import Page
 
-COLOURS = 256
-"""Of one picture. Those that most of it has stay what they are: a surface with another tint is another design."""
+COMMON, SPREAD = 160, 96
+"""Colours of one picture: the commonest ones, since a surface with another tint is another design, and some that lie
+far apart, since a small dot has a colour as well."""
 
 
 def save(page: Page, file: Path) -> None:
@@ -26,12 +27,13 @@ def save(page: Page, file: Path) -> None:
 
 def with_palette(picture: Image.Image) -> Image.Image:
     """The same in few colours: the commonest ones as they are, each other one as one that is near."""
-    counted = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)[:COLOURS]
-    kept = [cast(tuple[int, int, int], colour) for _, colour in counted]
+    counted = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)[:COMMON]
+    kept = [part for _, colour in counted for part in cast(tuple[int, int, int], colour)]
+    spread = picture.quantize(SPREAD, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).getpalette() or []
     palette = Image.new("P", (1, 1))
-    palette.putpalette([part for colour in kept for part in colour])
+    palette.putpalette(kept + spread[: 3 * SPREAD])
     near = picture.quantize(palette=palette, dither=Image.Dither.NONE)  # which takes the commonest ones for others, too
-    exact = {bytes(colour): index for index, colour in enumerate(kept)}
+    exact = {bytes(kept[at : at + 3]): at // 3 for at in range(0, len(kept), 3)}
     data = picture.tobytes()
     pixels = (data[at : at + 3] for at in range(0, len(data), 3))
     near.putdata([exact.get(pixel, other) for pixel, other in zip(pixels, near.tobytes(), strict=True)])
