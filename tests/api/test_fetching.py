@@ -199,7 +199,7 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
         "longer": (longer, "more than the"),
         "no HTTP": (lambda _asked, writer: _raw(writer, b"SSH-2.0-secret\r\n" * 99), "broke off"),
         "slow": (endless(b"x", 0.02), "less than 4.0 KiB a second"),
-        "cut each time": (cut(DATA, *range(1, 99), headers=()), "cut 5 times"),
+        "cut each time": (cut(DATA, *range(1, 99), headers=()), "broke 5 times"),
     }
     waits = {
         "/silent": (silent, "does not go on sending"),

@@ -67,8 +67,8 @@ def check(spec: Spec, has: Spec | None, allowed: AllowedPorts) -> None:
     if not any(nic.type == NAT for nic in spec.nics):
         raise Refused(
             Problem.NO_NAT_NIC,
-            "ports of the host lead to a VM's first NAT NIC, and this VM has none: give it one, or no `forwards`; a "
-            "guest on BRIDGE has an address of its own",
+            "forwards lead to a VM's first NAT NIC, and this VM has none: add one, or leave out `forwards`; a guest on "
+            "BRIDGE has an address of its own",
             field="forwards",
         )
     had = has.forwards if has else []

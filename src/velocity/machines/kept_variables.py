@@ -172,7 +172,7 @@ class KeptVariables:
         try:
             unpacked = await asyncio.to_thread(zlib.decompress, data)
         except zlib.error:
-            raise Refused(Problem.UNAVAILABLE, "what is kept of its firmware variables cannot be read") from None
+            raise Refused(Problem.UNAVAILABLE, "the copy of its firmware variables cannot be read") from None
         await one.storage.trash.settle(variables(machine.uuid), Belongs.NOWHERE, deadline=CALL_DEADLINE)  # of a crash
         await put_variables(one.storage, machine.uuid, _whole(unpacked))
         log.info("vm %d: it goes on%s", machine.vmid, self.told(machine))

@@ -197,7 +197,7 @@ class Provisioning:
         if disks and not self._directory.holds(caller.uid, Permission.MEDIA_REMOVE, keeper.gid):
             raise Refused(
                 Problem.NO_PERMISSION,
-                f"to delete the disks of the VM needs {Permission.MEDIA_REMOVE.value} on its group: ask someone who "
+                f"deleting the disks of the VM needs {Permission.MEDIA_REMOVE.value} on its group: ask someone who "
                 "can assign it there, or delete the VM without its disks",
                 field="disks",
             )

@@ -69,8 +69,8 @@ class Reach:
         if machine.host not in self.hosts.by_id:
             raise Refused(
                 Problem.NO_HOST,
-                f"VM {machine.name!r} was on a host that is no more (host {machine.host}): name the one that it is to "
-                "be on (`host`), or attach that host again",
+                f"VM {machine.name!r} was on a host that is gone (host {machine.host}): name another one (`host`), or "
+                "attach that host again",
                 field="host",
             )
         if wanted is not None and wanted != machine.host:

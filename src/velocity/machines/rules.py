@@ -244,7 +244,7 @@ def taken_from_host(spec: Spec, request: AlterVm, facts: HostFacts) -> dict[str,
             others = f", to one of {', '.join(profiles)}" if name == "hardware" else ""
             raise Refused(
                 Problem.NOT_OF_THIS_HOST,
-                f"{name} is {asked!r}: set it to {word!r}, for what this host has now{others}, or leave it out",
+                f"{name} is {asked!r}: set it to {word!r}, to use what this host has now{others}, or leave it out",
                 field=name,
             )
     return taken

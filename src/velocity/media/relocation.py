@@ -157,8 +157,8 @@ class Relocation:
             mine, vm = self._library.visible_name(medium), self._attachments.visible_name(runs[0])
             raise Refused(
                 Problem.MEDIUM_IN_USE,
-                f"{vm} runs with {mine} and only reads it: stop it first, as a VM goes on with another file only of a "
-                "disk that it writes to",
+                f"{vm} runs with {mine} and only reads it: stop it first, as only a disk that it writes to may move "
+                "under it",
                 field="mid",
             )
         if runs:

@@ -159,8 +159,8 @@ class Transfer:
         if self._begun > ANEW:
             raise Refused(
                 Problem.UNAVAILABLE,
-                f"it was cut {ANEW} times, and {answer.url.host} does not go on amid the file, or it has changed each "
-                "time: try again later, or another URL",
+                f"the connection broke {ANEW} times, and {answer.url.host} cannot resume, or the file has changed each "
+                "time: try again later, or use another URL",
                 field="url",
             )
         await self.close()

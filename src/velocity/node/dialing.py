@@ -45,7 +45,7 @@ class NodeDialing:
         except BadRequest:
             raise Refused(
                 Problem.NOT_A_CERTIFICATE_REQUEST,
-                "the certificate request is none, or is not signed by its own key: `velocity node join` makes one",
+                "the certificate request is invalid, or not signed by its own key: `velocity node join` makes one",
                 field="request",
             ) from None
         return Signed(made.decode(), f"{serial:x}")

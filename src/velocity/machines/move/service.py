@@ -107,8 +107,8 @@ class HostMoves:
         if self.settling.leaves(keeper, target.host):
             raise Refused(
                 Problem.NO_HOST,
-                f"what an earlier move of VM {keeper.machine.name!r} has left on host {target.name!r} is not removed "
-                "yet: wait until it is, or choose another host",
+                f"remains of an earlier move of VM {keeper.machine.name!r} on host {target.name!r} are still there: "
+                "wait until they are removed, or choose another host",
                 field="host",
             )
         return target
@@ -215,6 +215,6 @@ class HostMoves:
             return settling.result()
         raise Refused(
             Problem.HYPERVISOR,
-            "it is not known yet what became of it, as a host does not respond: this is found out, and gone on with, "
-            "as soon as it does",
+            "its outcome is not known yet, as a host does not respond: the move is completed or undone as soon as it "
+            "does",
         )

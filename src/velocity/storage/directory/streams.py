@@ -130,7 +130,7 @@ class FileIncoming:
 
 
 def _nothing_left() -> Refused:
-    return Refused(Problem.MEDIUM_NOT_FOUND, "what had come of it is gone: send it again from the beginning")
+    return Refused(Problem.MEDIUM_NOT_FOUND, "its data is gone: send it again from the beginning")
 
 
 def _is_zero(piece: bytes) -> bool:

@@ -183,7 +183,7 @@ class FakeBlobs:
         def find(pool: FakePool) -> FakeContent:
             found = pool.moving.get(ref)
             if found is None or found.size < size:
-                raise Refused(Problem.MEDIUM_NOT_FOUND, "what had come of it is gone: send it again from the beginning")
+                raise Refused(Problem.MEDIUM_NOT_FOUND, "its data is gone: send it again from the beginning")
             found.cut(size)
             return found
 
