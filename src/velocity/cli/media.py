@@ -271,7 +271,7 @@ def rm(medium: str, purge: bool, group: int | None) -> None:
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     client.delete_medium(mid=found.id, purge=purge)
-    done(f"deleted {found.label}{' permanently' if purge else ''}")
+    done(f"deleted medium {found.label}{' permanently' if purge else ''}")
 
 
 def import_file(

@@ -61,7 +61,7 @@ def table(
         click.secho(GAP.join(parts).rstrip(), bold=headed and number == 0)
     if len(shown) < len(headings):
         left = ", ".join(one for column, one in enumerate(headings) if column not in shown)
-        click.echo(f"left out, as the terminal is narrow: {left} (a pipe and --json show all columns)", err=True)
+        click.echo(f"not shown: {left} (the terminal is narrow; pipes and --json have all)", err=True)
 
 
 def fitted(

@@ -242,7 +242,7 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool) -> No
         )
         return
     client.delete_vm(vmid=found.id, purge=purge, disks=disks)
-    done(f"deleted {found.label}{' with its disks' if disks else ''}{' permanently' if purge else ''}")
+    done(f"deleted VM {found.label}{' with its disks' if disks else ''}{' permanently' if purge else ''}")
 
 
 @vm.command()
