@@ -54,15 +54,15 @@ from velocity.storage.port import MediaRef, Value
 
 
 class HypervisorError(Exception):
-    """The hypervisor refused, with its own words. What was asked did not happen, and nothing of it remains."""
+    """The hypervisor refused, with its own message. The request was not carried out, and nothing of it remains."""
 
 
 class Unknown(HypervisorError):
-    """There was no answer in time: what was asked may still happen. Ask `facts`."""
+    """There was no answer in time: the request may still take effect. Ask `facts`."""
 
 
 class NotRunning(HypervisorError):
-    """There is no such incarnation (any more): `facts` tells its end."""
+    """There is no such incarnation (any more): `facts` returns its end."""
 
 
 class NoAgent(HypervisorError):
@@ -70,11 +70,11 @@ class NoAgent(HypervisorError):
 
 
 MOST_ENCODED = 4 * (((1 << 20) // 3) + 2)
-"""Bytes of base64 that are kept of a text of an agent: a little more than what 1 MiB takes."""
+"""Bytes of base64 that are kept of an agent's output: a little more than 1 MiB takes."""
 
 
 class Stop(enum.Enum):
-    """POWER_BUTTON presses the button once and returns; NOW returns when the machine is gone."""
+    """POWER_BUTTON presses the button once and returns; NOW returns when the machine has ended."""
 
     POWER_BUTTON = "power button"
     NOW = "now"
@@ -83,10 +83,10 @@ class Stop(enum.Enum):
 class Fact(enum.Enum):
     """What a host knows of a run.
 
-    HELD: loaded, before its first instruction. SILENT: it is there, and does not say what it does; the fact follows as
-    news when it answers again. ABSENT: there is no such run, nothing is known of an end, and none will begin.
-    Of one that is moved between hosts (`Mobility`): INCOMING, it waits for its guest; RECEIVED, all of it is there, and
-    stands still until `take`; HANDED, its guest was given to another host, and stands still here for good.
+    HELD: loaded, before its first instruction. SILENT: it exists but does not answer; the next fact follows as
+    news when it answers again. ABSENT: there is no such run, no end is known, and it will not begin later.
+    Of a run that moves between hosts (`Mobility`): INCOMING, it waits for its guest; RECEIVED, it is complete, and
+    stands still until `take`; HANDED, its guest was handed to another host, and stands still here for good.
     """
 
     RUNNING = "running"
@@ -116,9 +116,9 @@ class FactCause(enum.Enum):
 
 
 class FactReport(Value, frozen=True):
-    """A fact of one run. `detail` is for people: the hypervisor's own words.
+    """A fact of one run. `detail`: the hypervisor's own message, for people.
 
-    `devices`: its devices are others than `Machines.alter` has told last; that call tells which.
+    `devices`: its devices differ from what `Machines.alter` returned last; call it again for the present ones.
     """
 
     who: Incarnation
@@ -130,9 +130,9 @@ class FactReport(Value, frozen=True):
 
 
 class Wait(Value, frozen=True):
-    """A field of a `MachineSpec` of which not all could be changed while the machine runs, and why, for people.
+    """A field of a `MachineSpec` that could not be changed completely while the machine runs, and the reason.
 
-    `medium` is the one that it is about, if it is about one.
+    `medium`: the medium concerned, if any.
     """
 
     field: str
@@ -141,7 +141,7 @@ class Wait(Value, frozen=True):
 
 
 class Altered(Value, frozen=True):
-    """What a run is made of from here on, and what of the specification that was asked for waits for the next start."""
+    """What a run consists of from now on, and which parts of the requested specification wait for the next start."""
 
     number: int
     spec: MachineSpec
@@ -149,9 +149,9 @@ class Altered(Value, frozen=True):
 
 
 class Listing(Value, frozen=True):
-    """The runs of a host, those included that have ended and are not acknowledged.
+    """The runs of a host, including those that have ended and are not acknowledged.
 
-    `complete`: a run that is not in it was not there at `number`. Else some could not be looked at.
+    `complete`: a run that is not listed did not exist at `number`. Otherwise some could not be checked.
     """
 
     host: HostId
@@ -161,16 +161,16 @@ class Listing(Value, frozen=True):
 
 
 class Traffic(Value, frozen=True):
-    """Bytes as the guest counts them: what it received and what it sent."""
+    """Bytes received and sent, from the guest's side."""
 
     received: int
     sent: int
 
 
 class Usage(Value, frozen=True):
-    """What one run has taken since its start: counters that only grow, but for `memory`, resident now.
+    """Resource use of one run since its start: growing counters, except `memory`, which is resident now.
 
-    `cpu` in seconds, the rest in bytes. `net` counts the NICs that have links on the host; None: the run has none.
+    `cpu` is in seconds, the rest in bytes. `net` covers the NICs with links on the host; None: there are none.
     `age` is how many seconds ago its process began.
     """
 
@@ -183,46 +183,46 @@ class Usage(Value, frozen=True):
 
 
 class Machines(Protocol):
-    """The lives of machines, of any host.
+    """Starting, stopping and changing machines, and the facts about them.
 
-    Calls for one run come one at a time, except `facts` and a `stop` with NOW, which may come at any moment: the call
+    Calls for one run come one at a time, except `facts` and a `stop` with NOW, which may come at any time: the call
     that such a stop overtakes ends as refused or `NotRunning`. Calls for different runs may overlap freely.
     """
 
     async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
-        """Start it and return when it runs (or, if `held`, is loaded). Idempotent for the same epoch."""
+        """Start it, and return when it runs (if `held`: is loaded). Idempotent for the same epoch."""
 
     async def pause(self, who: Incarnation, *, deadline: float) -> int:
-        """Halt its CPUs; done already is success."""
+        """Halt its CPUs; success if already done."""
 
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
-        """Let its CPUs run (again); done already is success."""
+        """Let its CPUs run (again); success if already done."""
 
     async def reset(self, who: Incarnation, *, deadline: float) -> int:
-        """Have it boot again at once, in the same run: its guest is not asked, and its devices stay.
+        """Boot it again at once, in the same run, without asking the guest; its devices stay.
 
-        One that runs goes on running; any other is HELD before its first instruction, whatever it stood still for.
+        A running one keeps running; any other is HELD before its first instruction, whatever it stood still for.
         """
 
     async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
-        """Make this run be of that specification, as far as that can be while it runs; done already is success.
+        """Change this run into that specification, as far as possible while it runs; success if already done.
 
-        What is taken out that the guest does not let go of in a moment stays, and waits; when the guest lets go of it,
-        news say so with `devices`. After `Unknown`, and after a server that was killed meanwhile, it is asked again.
-        A disk is told by its medium and its bus, whatever its place.
+        A device that the guest does not release in a moment stays, and waits; when the guest releases it,
+        news report it with `devices`. Call again after `Unknown`, and after a kill of the server.
+        A disk is identified by its medium and bus, whatever its place.
         """
 
     async def resize(self, who: Incarnation, media: MediaRef, size: int, *, deadline: float) -> int:
-        """Let a disk that it has, and may write to, be of so many bytes; done already is success.
+        """Grow one of its writable disks to so many bytes; success if already done.
 
-        Refused where it has no such disk or only reads it, and where the disk is larger: it never shrinks.
+        Refused if it has no such disk or only reads it, and if the disk is larger: it never shrinks.
         """
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
-        """Press its power button, or end it now. Already gone is success; after NOW, this epoch is never started."""
+        """Press its power button, or end it now. Success if it has ended; after NOW, this epoch is never started."""
 
     async def facts(self, who: Incarnation, *, deadline: float) -> FactReport:
-        """What it does now; its end, until that is acknowledged; or ABSENT, and then this epoch is never started.
+        """Its present fact; its end, until that is acknowledged; or ABSENT, and then this epoch is never started.
 
         Raises `Unknown`, also while its start is under way.
         """
@@ -230,32 +230,32 @@ class Machines(Protocol):
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
         """The facts of every run there, after a start of the server or a lost connection.
 
-        A run that does not answer in time, or is just being started, is SILENT; what is not there then does not begin
-        by a start that was asked for before. Raises `Unknown`.
+        A run that does not answer in time, or is being started, is SILENT; one that is not listed does not begin
+        later by an earlier request. Raises `Unknown`.
         """
 
     async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
-        """Its end is written down: nothing reports it any more. The start of a higher epoch does the same."""
+        """Its end is stored: it is not reported any more. The start of a higher epoch has the same effect."""
 
     def news(self, host: HostId) -> AsyncIterator[FactReport]:
-        """Every change of every run there, asked for or not, with numbers that only grow. One reader a host.
+        """Every change of every run there, requested or not, with increasing numbers. One reader per host.
 
-        Raises `Unknown` when the host is lost. What happens before somebody reads again is found by `adopt`; the
-        numbers may begin anew then.
+        Raises `Unknown` when the host is lost. What happens until somebody reads again is found by `adopt`; the
+        numbers may then begin anew.
         """
 
     async def forget(self, host: HostId, machine: UUID, *, deadline: float) -> None:
-        """Remove what is kept for a machine that is no more: its firmware variables and logs."""
+        """Remove the files of a deleted machine: its firmware variables and logs."""
 
     async def close(self) -> None:
-        """Stop watching. Machines go on."""
+        """Stop watching. Machines keep running."""
 
 
 class ByteStream(Protocol):
-    """Raw bytes both ways."""
+    """Raw bytes in both directions."""
 
     async def read(self) -> bytes:
-        """The next bytes; empty when the other side has ended."""
+        """The next bytes; empty at the end."""
 
     async def write(self, data: bytes) -> None: ...
 
@@ -273,87 +273,87 @@ class DisplayConsole(Value, frozen=True):
 
 
 class Consoles(Protocol):
-    """The consoles of machines. Any number of serial streams may be open at once; the port is drained without them."""
+    """The consoles of machines. Any number of serial streams may be open; the port is drained without them, too."""
 
     async def open(self, who: Incarnation, which: SerialConsole | DisplayConsole, *, deadline: float) -> ByteStream:
-        """Open it. Serial begins with the last of what was said in this run, without its questions to a terminal.
+        """Open it. Serial begins with the last output of this run, without its terminal queries.
 
         Raises `NotRunning`.
         """
 
     async def type_in(self, who: Incarnation, data: bytes, *, deadline: float) -> int:
-        """Type on the serial port: how many bytes were taken, which the guest gets in this order, wherever it goes.
+        """Type on the serial port. Returns how many bytes were accepted; the guest gets them in order, wherever it is.
 
-        Fewer than all where the guest does not read, or stands still between two hosts, for half of the deadline.
-        Raises `NotRunning`: none was.
+        Fewer than all if the guest does not read, or stands still between two hosts, for half of the deadline.
+        Raises `NotRunning`: none was accepted.
         """
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
-        """The last of what it said on its serial port, at most so many bytes, of this and earlier runs."""
+        """The last output on its serial port, at most so many bytes, of this and earlier runs."""
 
 
 class Screens(Protocol):
     """Pictures of displays."""
 
     async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
-        """What the display at this place in the specification shows now, as PPM (P6, 8 bits a colour).
+        """The present picture of the display at this place in the specification, as PPM (P6, 8 bits a colour).
 
-        Nothing of it remains with the host. Raises `NotRunning`, `Unknown`.
+        Nothing of it remains on the host. Raises `NotRunning`, `Unknown`.
         """
 
 
 class Meters(Protocol):
-    """What machines take."""
+    """The resource use of machines."""
 
     async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
         """Raises `NotRunning`, and `Unknown` when it has not answered in time.
 
-        Calls for one incarnation come one at a time. One that never answers is asked once: as long as that question is
+        Calls for one incarnation come one at a time. One that never answers is asked once: while that question is
         open, further calls raise `Unknown` at once.
         """
 
 
 class Guests(Protocol):
-    """The agents in guests, which are the guests' own: QEMU's guest agent, or what poses as one."""
+    """The agents in guests, which belong to the guests: QEMU's guest agent, or what poses as one."""
 
     async def ask(self, who: Incarnation, command: str, arguments: bytes, *, deadline: float) -> bytes:
-        """One command, with its arguments as a JSON object; the JSON that it returns, which is untrusted.
+        """Send one command, with its arguments as a JSON object. Returns its JSON, which is untrusted.
 
-        Of a text in base64, no more than `MOST_ENCODED` bytes come. Commands of one run are sent one at a time.
+        Of base64 output at most `MOST_ENCODED` bytes are returned. Commands of one run are sent one at a time.
         Raises `NoAgent` and `NotRunning`: it was not sent; `Unknown`: it may still happen; `HypervisorError`: the
         agent has refused, in its own words.
         """
 
 
 class Hosts(Protocol):
-    """What is known of a host without asking a machine."""
+    """Information about a host that needs no answer of a machine."""
 
     def about(self, host: HostId) -> HostFacts:
-        """As it was known last."""
+        """Its last known facts."""
 
     async def now(self, host: HostId, *, deadline: float) -> HostNow: ...
 
     async def memory_free(self, host: HostId, *, deadline: float) -> int:
-        """MiB that a machine could have now."""
+        """MiB free for a machine now."""
 
     async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
-        """The machines that do not run there and for which something is kept that `Machines.forget` removes."""
+        """The machines that do not run there and have files that `Machines.forget` removes."""
 
     async def neighbours(self, host: HostId, *, deadline: float) -> Collection[NicAddress]:
-        """The addresses of BRIDGE NICs of machines that run there, as far as the host has heard them (ARP, NDP)."""
+        """The addresses of BRIDGE NICs of machines that run there, as far as the host has seen them (ARP, NDP)."""
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
-        """What holds of its process now; None when it does not run."""
+        """How its process is confined now; None if it does not run."""
 
     async def command(self, who: Incarnation, *, deadline: float) -> Sequence[str] | None:
-        """The command that it runs with, read back from the process; None when it does not run.
+        """The command line of its process, read back from it; None if it does not run.
 
-        No path of a medium is in it, and those of the host's own directories are shortened to DATA/... and RUN/...
+        It contains no path of a medium, and those of the host's own directories are shortened to DATA/... and RUN/...
         """
 
 
 class Hypervisor(Protocol):
-    """Everything that one host offers, by what it is about. Whoever needs one of these gets that one."""
+    """Everything that a host offers, in parts; each caller gets only the part that it needs."""
 
     @property
     def machines(self) -> Machines: ...

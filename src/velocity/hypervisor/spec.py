@@ -9,7 +9,7 @@ from uuid import UUID
 from velocity.storage.port import MediaRef, Value
 
 FIRST_HARDWARE = "1"
-"""The `HardwareProfile` of machines that are older than these."""
+"""The `HardwareProfile` of machines from before there were profiles."""
 
 
 class Bus(enum.Enum):
@@ -21,7 +21,7 @@ class Bus(enum.Enum):
 
 
 class Cache(enum.Enum):
-    """WRITEBACK: by the host's page cache. NONE: past it, where the file system of the disk's file can."""
+    """WRITEBACK: through the host's page cache. NONE: direct I/O, if the file system supports it."""
 
     WRITEBACK = "writeback"
     NONE = "none"
@@ -39,11 +39,11 @@ class DiskLimits(Value, frozen=True):
 
 
 SECTOR = 512
-"""Bytes of a sector of a disk of which nothing else is said."""
+"""Bytes of a sector of a disk, unless stated."""
 
 
 class DiskSpec(Value, frozen=True):
-    """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason.
+    """One medium of a machine; `cdrom` if the bus has such, `readonly` if writing is blocked for any reason.
 
     `detect_zeroes`: zeros that are written are given back as what is discarded. `sector_size` is no CD-ROM's.
     `boot` is its place in the boot order; 0: behind all that have one.
@@ -77,7 +77,7 @@ class Input(enum.Enum):
 
 
 class ForwardSpec(Value, frozen=True):
-    """A port of the host that leads to a port of the guest, by IPv4. Without a `host_address`, on all of the host's."""
+    """A port of the host forwarded to a port of the guest, by IPv4. Without a `host_address`, on all of the host's."""
 
     host_port: int
     guest_port: int
@@ -86,7 +86,7 @@ class ForwardSpec(Value, frozen=True):
 
 
 class NatSpec(Value, frozen=True):
-    """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once.
+    """A NIC with a private address, DHCP, DNS and access to the outside. `nic` is its id, unique in its machine.
 
     `place` is where its addresses are in the host's `nat_networks`; 0: it is in a network of the machine's own. `up`:
     its cable is plugged in. `boot` is its place in the boot order; 0: none. `forwards` lead to it.
@@ -115,9 +115,9 @@ NicSpec = NatSpec | BridgeSpec
 
 
 class SeedSpec(Value, frozen=True):
-    """What cloud-init in the guest reads from a CD of its own. An empty `network_config` is none.
+    """The texts that cloud-init in the guest reads from a CD. An empty `network_config` means none.
 
-    They hold secrets: none of them is shown in a log.
+    They contain secrets, and never appear in a log.
     """
 
     user_data: str
@@ -129,7 +129,7 @@ class SeedSpec(Value, frozen=True):
 
 
 class MachineSpec(Value, frozen=True):
-    """A machine, whole. The order of `disks` is the boot order of those without a place in it. `memory` is in MiB.
+    """A whole machine. The order of `disks` is the boot order of those without a place in it. `memory` is in MiB.
 
     `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
     host's `HardwareProfile`s. `balloon`: memory that the guest frees goes back to the host, where the profile can.
@@ -160,7 +160,7 @@ class MachineSpec(Value, frozen=True):
 
 
 class HardwareProfile(Value, frozen=True):
-    """What machines can be made of. `notices`: what a guest notices that had the one before, for people.
+    """A hardware version of machines. `notices`: what a guest that had the version before notices, for people.
 
     `nat_bridge`: their NAT NICs have addresses of the host's networks, where it has such. `spare_ports`: so many PCI
     devices can be plugged into one that runs. `agent`: they have a channel to an agent in the guest.
