@@ -75,9 +75,13 @@ def test_an_error_of_a_field_leaves_its_row_in_line(furnished: Host, somebody: P
     row.get_by_label("Width").fill("0")
     expect(row.get_by_text("1 to 8,192 pixels.")).to_be_visible()
     assert len(set(row.locator("input").evaluate_all(TOPS))) == 1
-    field, button = (one.bounding_box() for one in (row.get_by_label("Name"), row.get_by_role("button")))
+    remove = row.get_by_role("button", name="Remove display")
+    field, button = (one.bounding_box() for one in (row.get_by_label("Name"), remove))
     assert field and button
     assert abs(field["y"] + field["height"] / 2 - button["y"] - button["height"] / 2) <= 1
+    expect(row.get_by_label("Pixels per inch")).to_have_count(0)
+    row.get_by_role("button", name="Pixel density").click()
+    expect(row.get_by_label("Pixels per inch")).to_have_value("96")
     named(somebody.page, "Undo all").click()
 
 
