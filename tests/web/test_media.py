@@ -54,9 +54,10 @@ def test_a_file_is_fetched_from_a_url(host: Host, root: Person) -> None:
     expect(page.get_by_text("Give its SHA-256 as well")).to_be_visible()
     page.get_by_role("textbox", name="SHA-256").fill(hashlib.sha256(seeded(7, 4096)).hexdigest())
     page.get_by_role("textbox", name="Name").fill("fetched")
+    page.get_by_role("checkbox", name="Permanently read-only").check()
     page.get_by_role("dialog").get_by_role("button", name="Fetch", exact=True).click()
     expect(page.get_by_role("link", name="fetched", exact=True)).to_be_visible()
     page.get_by_role("link", name="Show the task").click()
     expect(page.get_by_role("row").and_(page.locator("[aria-current=true]"))).to_contain_text("fetched")
     (medium,) = json.loads(host.ok("media", "list", "--json"))["media"]
-    assert (medium["name"], medium["size"]) == ("fetched", 4096)
+    assert (medium["name"], medium["size"], medium["readonly"]) == ("fetched", 4096, True)

@@ -24,6 +24,7 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
   const [chosen, setChosen] = useState<boolean>();
   const [format, setFormat] = useState<Format>("qcow2");
   const [sum, setSum] = useState("");
+  const [readonly, setReadonly] = useState(false);
   const file = fetched(url);
   const imports = chosen ?? file.isImage;
   const proposed = imports ? file.stem : file.name;
@@ -35,6 +36,7 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
     ...{ url: url.trim(), gid: target.gid, mpid: target.mpid ?? 0, name, type: file.type },
     ...(sum ? { sha256: sum.trim() } : {}),
     ...(imports ? { format } : {}),
+    ...(readonly ? { readonly } : {}),
   };
   const submit = async () => {
     return act({
@@ -55,6 +57,7 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
         ...["velocity", "media", "fetch", body.url, "--name", name, "--type", file.type],
         ...(imports ? ["--format", format] : ["--as-is"]),
         ...(sum ? ["--sha256", sum.trim()] : []),
+        ...(readonly ? ["--readonly"] : []),
         ...groupOption(target.gid, target.path),
         ...["--pool", idWord(target.mpid ?? "")],
       ]}
@@ -114,6 +117,12 @@ export function FetchUrl({ onClose }: { onClose: () => void }) {
           <Below problem={refused.at("format")} />
         </FormGroup>
       )}
+      <Checkbox
+        id="fetch-readonly"
+        label="Permanently read-only, for all VMs"
+        isChecked={readonly}
+        onChange={(_event, on) => setReadonly(on)}
+      />
       <TargetFields target={target} problem={refused.at("gid")} poolProblem={refused.at("mpid")} />
     </FormDialog>
   );
