@@ -109,7 +109,7 @@ async def test_who_may(w: World) -> None:
     await w.ok("PUT", "/t/trash", remover, trid=number)
 
 
-@pytest.mark.holds("DUR-450")
+@pytest.mark.holds("DUR-79")
 async def test_what_is_to_be_restored_first_is_said(w: World) -> None:
     """To who may see it; where the refusal would be another one anyway, that is told."""
     above = await w.group("above")
