@@ -24,7 +24,7 @@ def test_the_unit_of_a_node_serves_it_and_leaves_its_guests_alone(tmp_path: Path
     assert {"Wants=network-online.target velocity-guests.service"} <= set(lines), "and its guests' unit comes along"
     removed = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(tmp_path)], env=settings)
     assert removed.stdout.startswith("systemctl stop velocity-node.service;")
-    assert "systemctl stop velocity-node.service velocity-guests.service   (before that, if" in removed.stdout
+    assert "systemctl stop velocity-node.service velocity-guests.service  # before that, if" in removed.stdout
     assert list(tmp_path.glob("*.service")) == []
 
 
