@@ -20,6 +20,7 @@ MORE_CPUS = "more CPUs than at its start need max_cpus, which is set before the 
 MORE_MEMORY = "other memory than at its start needs max_memory_mib, which is set before the start"
 LESS_MEMORY = "it was started with {} MiB, and gives back only what was added since"
 NEEDS_PORTS = "NICs are plugged in while it runs from hardware 2 on: `velocity vm set VM --hardware latest`"
+FULL = "all places for devices that are plugged while it runs are taken"
 NO_PORT = "it has no free PCI port"
 COLD_NIC = "a NIC that was there at its start is unplugged now, and removed at its next start"
 SAME_MAC = "the MAC address of a NIC is given at a start"

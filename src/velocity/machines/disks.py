@@ -11,6 +11,7 @@ from msgspec import UNSET, structs
 from velocity.contract.machines import Attachment, EmptyDrive, MediaMode
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import SECTOR, DiskLimits, HostFacts
+from velocity.hypervisor.waits import FULL
 from velocity.machines.rules import Spec
 from velocity.media.rules import Medium, is_blank
 
@@ -99,6 +100,7 @@ def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
     whys = [_why_not_added(one, run, facts) for key, one in wanted.items() if key not in stay]
     whys += [_why_not_removed(one, run) for key, one in has.items() if key not in stay]
     stays = [(has[key], one) for key, one in wanted.items() if key in stay]
+    whys += [FULL] if has_ports(run, facts) and _blocks_coming(spec, run) > free_ports(spec, run, facts) else []
     whys += [FORM for before, one in stays if structs.replace(before, limits=one.limits, boot=one.boot) != one]
     return "; ".join(dict.fromkeys(why for why in whys if why))
 
@@ -108,14 +110,37 @@ def what_drives_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
     return "; ".join(dict.fromkeys(why for one in spec.drives if (why := _why_not_added(one, run, facts))))
 
 
+def has_ports(run: Spec, facts: HostFacts) -> bool:
+    """Whether its hardware has such for devices that come while it runs."""
+    return any(profile.spare_ports for profile in facts.hardware if profile.name == run.hardware)
+
+
 def _why_not_added(one: Attachment | EmptyDrive, run: Spec, facts: HostFacts) -> str:
     """Disks by USB and SCSI find their controller, or a PCI port for it; a BLOCK disk takes a port for itself."""
-    spare = any(profile.spare_ports for profile in facts.hardware if profile.name == run.hardware)
+    spare = has_ports(run, facts)
     shared = one.mode != MediaMode.BLOCK.value and one.mode in {
         *(has.mode for has in run.media),
         *(has.mode for has in run.drives),
     }
     return "" if spare or shared else NEWER
+
+
+def _blocks_coming(spec: Spec, run: Spec) -> int:
+    has = {one.mid for one in run.media if one.mode == MediaMode.BLOCK.value}
+    return len({one.mid for one in spec.media if one.mode == MediaMode.BLOCK.value} - has)
+
+
+def free_ports(spec: Spec, run: Spec, facts: HostFacts) -> int:
+    """PCI ports for devices that come while it runs, at most: controllers take some, too."""
+    ports = next((one.spare_ports for one in facts.hardware if one.name == run.hardware), 0)
+    blocks = {one.mid for one in spec.media if one.mode == MediaMode.BLOCK.value} & {*run.plugged}
+    nics = {one.id for one in spec.interfaces} & {one.id for one in run.interfaces if one.id > run.last_nic}
+    return ports - len(blocks) - len(nics)
+
+
+def ports_for_nics(spec: Spec, run: Spec, facts: HostFacts) -> int:
+    """Those that disks, which come first, leave."""
+    return max(0, free_ports(spec, run, facts) - _blocks_coming(spec, run))
 
 
 def _why_not_removed(one: Attachment, run: Spec) -> str:

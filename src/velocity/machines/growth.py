@@ -17,10 +17,11 @@ from velocity.hypervisor.waits import (
     MORE_CPUS,
     MORE_MEMORY,
     NEEDS_PORTS,
+    NO_PORT,
     SAME_MAC,
     USER_NETWORK,
 )
-from velocity.machines import forwards, interfaces
+from velocity.machines import disks, forwards, interfaces
 from velocity.machines.rules import Spec, on_bridge
 
 
@@ -61,11 +62,14 @@ def _whys(spec: Spec, run: Spec, facts: HostFacts) -> Iterator[str]:
     wanted = {one.id: (nic, one) for nic, one in interfaces.pairs(spec)}
     if any(nic <= run.last_nic for nic in had.keys() - wanted.keys()):
         yield COLD_NIC
-    ports = next((one.spare_ports for one in facts.hardware if one.name == run.hardware), 0)
+    if not disks.has_ports(run, facts):
+        lacks = NEEDS_PORTS
+    else:
+        lacks = NO_PORT if len(wanted.keys() - had.keys()) > disks.ports_for_nics(spec, run, facts) else ""
     for number, (nic, one) in wanted.items():
         if number not in had:
-            if not ports:
-                yield NEEDS_PORTS
+            if lacks:
+                yield lacks
             continue
         before, has = had[number]
         if has.mac != one.mac:

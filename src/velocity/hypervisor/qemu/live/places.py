@@ -8,9 +8,9 @@ from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, is_bridge
 from velocity.hypervisor.qemu.layout import USB_PORTS, usb_inputs
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found
+from velocity.hypervisor.waits import FULL
 
 NEWER = "needs hardware 2, from its next start on: `velocity vm set VM --hardware latest`"
-FULL = "all places for devices that are plugged while it runs are taken"
 
 
 class NoPlace(HypervisorError):
