@@ -26,7 +26,7 @@ MORE = (
     ("qcow2", "lazy_refcounts=on"), ("qcow2", "preallocation=metadata"), ("vpc", "subformat=fixed"),
 )  # fmt: skip
 """Formats as qemu-img names them, and options."""
-CUTS, ALL_CUTS = (700, 70_000), (1, 512, 4096, 30_000, 65_536, 70_000, 140_000, 1 << 20)
+CUTS, ALL_CUTS = (700, 70_000), (1, 512, 4096, 30_000, 65_536, 70_000, 140_000, 1 << 20, (2 << 20) + 70_000)
 
 
 def qemu_img(*words: object) -> None:
