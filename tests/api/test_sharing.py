@@ -86,6 +86,8 @@ class Scene:
             answer = await w.call("PUT", f"/m/media/{what}", **body(self.mid, name=f"{what} beside", format="qcow2"))
             if answer.status == 200:
                 await w.ok("DELETE", "/t/task", tid=answer["tid"])
+                if (task := await wait(w, answer))["state"] == "DONE":  # it was faster
+                    await w.ok("DELETE", "/m/media", mid=task["mid"], purge=True)
         elif what.startswith("start"):
             vmid = self.writer if what == "start to write" else self.other
             answer = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
