@@ -135,7 +135,7 @@ async def test_a_server_that_is_killed_after_the_hand_over_leaves_it_to_the_next
         assert (await w.ok("POST", "/m/media", mid=mid))["mpid"] == 20
         assert (await used(w, 1), await used(w, 20)) == (0, 1 << 20)
         task = (await w.ok("POST", "/t/task", tid=1)).body
-        assert "this is found out, and gone on with, as soon as it does" in task["message"]
+        assert "the move is completed or undone as soon as it does" in task["message"]
 
 
 @pytest.mark.holds("MANY-79")
