@@ -23,13 +23,6 @@ from velocity.hypervisor.qemu.resolver import RESOLV_CONF
 from velocity.sandbox import Lent, View
 
 KVM = Path("/dev/kvm")
-HUGE_PAGES = tuple(Path("/sys/kernel/mm/transparent_hugepage", name) for name in ("enabled", "hpage_pmd_size"))
-TUNABLES = "glibc.malloc.hugetlb=1"
-"""QEMU's own memory is of huge pages, where the host gives them to who asks: half of its page faults, and a seventh of
-its start. What it does not need it gives back, as without. By HUGE_PAGES the C library knows whether there are any.
-
-https://sourceware.org/glibc/manual/2.36/html_node/Memory-Allocation-Tunables.html
-"""
 EARLIER = "it was started by an earlier version: stop it and start it again"
 NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
 """Those that a process should have for its own, as /proc names them."""
@@ -55,7 +48,6 @@ def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool) 
         writable=(own,),
         lent=(Lent(KVM, None if is_open_to_all(KVM) else uid),) if kvm else (),
         links=((RESOLV_CONF, resolver / RESOLV_CONF.name),) if resolver else (),
-        files=tuple((one, one.read_bytes()) for one in HUGE_PAGES if one.exists()),
         network=resolver is not None,
     )
 

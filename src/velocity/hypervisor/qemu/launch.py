@@ -298,7 +298,7 @@ def _spawn(
         stderr=own_words,
         files=descriptors,
         reset=(),  # Python's ignoring of SIGXFSZ stays: it is QEMU's, too
-        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "GLIBC_TUNABLES": confine.TUNABLES},
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
     )
 
 
