@@ -7,7 +7,6 @@ disks are all on RBD, that its cluster takes nothing from that host any more.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shlex
 from collections.abc import Callable
@@ -130,23 +129,15 @@ class LostHosts:
     async def confirm(self, asked: lost_hosts.ConfirmDead, by: str) -> None:
         """A person confirms that it runs nothing any more. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
-        if member.own:
-            raise Refused(Problem.NODE_OWN, "that is the server's own host, and so it is not lost", field="host")
         if member.host in self._attaching.deaths:
             return
-        if not self._trouble(member.host):
-            words = f"{member.name} answers, and so is not lost: drain it, or stop its VMs"
-            raise Refused(Problem.NODE_ANSWERS, words, field="host")
+        self._check_lost(member)
         await self._declare(member, by)
 
     async def blocklist(self, asked: lost_hosts.BlocklistNode, by: str) -> None:
         """Keep it from its disks on RBD: its VMs that have no others are free. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
-        if member.own:
-            raise Refused(Problem.NODE_OWN, "that is the server's own host, and so it is not lost", field="host")
-        if not self._trouble(member.host):
-            words = f"{member.name} answers, and so is not lost: drain it, or stop its VMs"
-            raise Refused(Problem.NODE_ANSWERS, words, field="host")
+        self._check_lost(member)
         self.blocklists.check(member)
         plan.step("change", "host", member.name, id=member.host, changes={"blocklisted": None})
         for one in self.blocklists.could(member):
@@ -154,6 +145,13 @@ class LostHosts:
                 plan.step("kill", "vm", one.name, id=one.vmid, gid=one.gid)
         plan.stop_here()
         await self._keep_off(member, by)
+
+    def _check_lost(self, member: Member) -> None:
+        if member.own:
+            raise Refused(Problem.NODE_OWN, "that is the server's own host, and so it is not lost", field="host")
+        if not self._trouble(member.host):
+            words = f"{member.name} answers, and so is not lost: drain it, or stop its VMs"
+            raise Refused(Problem.NODE_ANSWERS, words, field="host")
 
     async def fence(self, asked: lost_hosts.FenceNode) -> None:
         """Power it off, whether it answers or not; it is dead once that is proven. Raises `Refused`."""
@@ -216,19 +214,18 @@ class LostHosts:
         self._plan(member)
         await self._attaching.confirm_dead(member.host, by)
         self._failed.forget(member.host)
-        self._roster.change(member.host)
+        self._roster.tell(member.host)
 
     async def _power_off(self, member: Member, fence: Fence) -> None:
         """Raises `NotFenced`, and `Refused` where it is off and that could not be written down."""
         self._fencing.add(member.host)
-        self._roster.change(member.host)
+        self._roster.tell(member.host)
         try:
             await self.agents.power_off(fence)
             await self._declare(member, f"the fence agent {fence.agent}")
         finally:
             self._fencing.discard(member.host)
-            if self._roster.find(member.host) is not None:
-                self._roster.change(member.host)
+            self._roster.tell(member.host)
 
     async def _keep_off(self, member: Member, by: str) -> None:
         """Raises `Refused`."""
@@ -290,8 +287,7 @@ class LostHosts:
     def _note(self, failures: Failures, member: Member, error: NotFenced | Refused) -> None:
         failures.note(member.host, str(error))
         log.error("%s could not be fenced: %s", member.name, error)
-        with contextlib.suppress(Refused):  # it may have been removed meanwhile
-            self._roster.change(member.host)
+        self._roster.tell(member.host)
 
 
 def _fence_of(member: Member) -> Fence:
