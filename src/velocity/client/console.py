@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from velocity.client.errors import ClientError, no_answer, refusal
 from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove, KeyboardStatus, Move
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 class Console:
@@ -19,6 +24,9 @@ class Console:
 
     With `control` (serial only) the server tells who types: `hear` is called with it, out of `receive`. `trust` is for
     a server with TLS, `uds` a socket of this machine by which it is reached instead.
+
+    The connection belongs to one thread of its own, with an event loop: OpenSSL lets no two threads use one TLS
+    connection at once, not even one to read and one to write. `SSL_read(3)`, `openssl-threads(7)`
     """
 
     def __init__(
@@ -30,25 +38,32 @@ class Console:
         trust: ssl.SSLContext | None = None,
         uds: Path | None = None,
     ) -> None:
-        from websockets.exceptions import (
-            InvalidHandshake,  # a tenth of a second that only consoles have to pay
-            InvalidStatus,
-        )
-        from websockets.sync.client import connect, unix_connect
+        from anyio.from_thread import start_blocking_portal  # a fifth of a second that only consoles have to pay
+        from websockets.asyncio.client import connect, unix_connect
+        from websockets.exceptions import InvalidHandshake, InvalidStatus
         from websockets.typing import Subprotocol
+
+        class Direct(connect):
+            def process_redirect(self, exc: Exception) -> Exception | str:
+                return exc  # the person is told the address, as of every other request
 
         url = "ws" + server.removeprefix("http") + path
         secure = trust if url.startswith("wss:") else None
         offered = [Subprotocol(SUBPROTOCOL)] if control else None
         self.hear: Callable[[KeyboardStatus], None] = lambda told: None
+        self._closed = False
         try:
-            self._open = contextlib.ExitStack()
-            opened = (
-                connect(url, subprotocols=offered, max_size=None, proxy=None, compression=None, ssl=secure)
-                if uds is None
-                else unix_connect(uds, f"ws://localhost{path}", subprotocols=offered, max_size=None, compression=None)
-            )
-            self._socket = self._open.enter_context(opened)
+            with contextlib.ExitStack() as opening:
+                self._loop = opening.enter_context(start_blocking_portal())
+                opened = (
+                    Direct(url, subprotocols=offered, max_size=None, proxy=None, compression=None, ssl=secure)
+                    if uds is None
+                    else unix_connect(
+                        str(uds), f"ws://localhost{path}", subprotocols=offered, max_size=None, compression=None
+                    )
+                )
+                self._socket = opening.enter_context(self._loop.wrap_async_context_manager(opened))
+                self._open = opening.pop_all()
         except InvalidStatus as error:
             answer = error.response
             told = refusal(answer.status_code, bytes(answer.body or b""), answer.headers.get("location"))
@@ -59,15 +74,13 @@ class Console:
 
     def receive(self, timeout: float | None = None) -> bytes | None:
         """The next bytes; empty when the console has ended, None when `timeout` seconds passed without any."""
-        from websockets.exceptions import ConnectionClosed
-
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                message = self._socket.recv(None if end is None else max(0.0, end - time.monotonic()))
+                message = self._call(self._next, None if end is None else max(0.0, end - time.monotonic()))
             except TimeoutError:
                 return None
-            except ConnectionClosed:
+            except EOFError:
                 return b""
             if isinstance(message, bytes):
                 return message
@@ -84,13 +97,35 @@ class Console:
         if self.controlled:
             self._send(msgspec.json.encode(KeyboardMove(keyboard=move)).decode())
 
+    def close(self) -> None:
+        self._closed = True
+        self._open.close()
+
+    async def _next(self, seconds: float | None) -> bytes | str:
+        import anyio
+
+        with anyio.fail_after(seconds):
+            return await self._socket.recv()
+
     def _send(self, message: bytes | str) -> None:
+        try:
+            self._call(self._socket.send, message)
+        except EOFError:
+            raise ClientError("the console has ended") from None
+
+    def _call(self, function: Callable[[Argument], Awaitable[Result]], argument: Argument) -> Result:
+        """Raises `EOFError` when the console has ended."""
         from websockets.exceptions import ConnectionClosed
 
         try:
-            self._socket.send(message)
+            future = self._loop.start_task_soon(function, argument)
+            try:
+                return future.result()
+            finally:
+                future.cancel()  # does nothing but where a signal broke the wait off
         except ConnectionClosed:
-            raise ClientError("the console has ended") from None
-
-    def close(self) -> None:
-        self._open.close()
+            raise EOFError from None
+        except (RuntimeError, CancelledError):
+            if not self._closed:
+                raise
+            raise EOFError from None  # another thread has closed it, and its loop with it
