@@ -64,18 +64,20 @@ def launch(
     overtaken: threading.Event,
     *,
     there: Layout | None = None,
+    alone: bool = False,
 ) -> Run:
     """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing.
 
     `there`: its guest comes from another host, where its devices are so. `clear` removes what a failed start has left;
-    what it cannot remove, it has to come back to. `overtaken` is set by whoever does not want it any more.
+    what it cannot remove, it has to come back to. `overtaken` is set by whoever does not want it any more. `alone`: no
+    other start is under way.
     """
     try:
         left = place.runs.left(who.machine)
         if left is not None:
             cleared(place, msgspec.structs.replace(left, end=None))
         with contextlib.ExitStack() as undo:
-            run = _launch(place, who, spec, undo, clear, overtaken, there=there)
+            run = _launch(place, who, spec, undo, clear, overtaken, there=there, alone=alone)
             undo.pop_all()
             return run
     except (OSError, Refused, taps.CannotConnect, MissingFirmware) as error:
@@ -123,6 +125,7 @@ def _launch(
     overtaken: threading.Event,
     *,
     there: Layout | None,
+    alone: bool,
 ) -> Run:
     prepare_state(place, who, spec)
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
@@ -164,7 +167,7 @@ def _launch(
             there=there,
         )
         _check(overtaken)
-        pid = _spawn(place, who, plan, run, largest, copies)
+        pid = _spawn(place, who, plan, run, largest, copies, huge_pages=alone)
         undo.callback(end, pid)
     run = msgspec.structs.replace(
         _made(run, spec, plan.layout), pid=pid, disks_in_memory=in_memory, started=start_time(pid) or 0
@@ -267,7 +270,11 @@ def _spawn(
     run: Run,
     largest: int,
     copies: contextlib.ExitStack,
+    *,
+    huge_pages: bool,
 ) -> int:
+    """Its pid. With `huge_pages` one start is shorter, and many at once take twice as long. docs/performance.md"""
+
     def held(descriptor: int) -> int:
         copies.callback(os.close, descriptor)
         return descriptor
@@ -289,7 +296,7 @@ def _spawn(
         if isinstance(nic, TapDevice):
             descriptors += [*nic.fds, *nic.vhost]
     return confine.begin(
-        _view(place, plan, run),
+        _view(place, plan, run, huge_pages=huge_pages),
         run.uid if place.privileged else None,
         largest,
         arguments(plan),
@@ -298,17 +305,21 @@ def _spawn(
         stderr=own_words,
         files=descriptors,
         reset=(),  # Python's ignoring of SIGXFSZ stays: it is QEMU's, too
-        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        env={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C",
+            **(confine.IN_HUGE_PAGES if huge_pages else {}),
+        },
     )
 
 
-def _view(place: HostDirectories, plan: LaunchSpec, run: Run) -> View | None:
+def _view(place: HostDirectories, plan: LaunchSpec, run: Run, *, huge_pages: bool) -> View | None:
     """What QEMU sees of the host; None: all that the server does, as there are no namespaces for it."""
     if not place.privileged or sandbox.missing():
         return None
     kvm = plan.accelerator.startswith("kvm")
     names = resolver.copy(place.resolver) if run.nat else None
-    return confine.view(run.uid, Path(plan.own), plan.binary, names, kvm=kvm)
+    return confine.view(run.uid, Path(plan.own), plan.binary, names, kvm=kvm, huge_pages=huge_pages)
 
 
 def _words(error: Exception) -> str:
