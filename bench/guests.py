@@ -30,8 +30,8 @@ from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets
 from velocity.hypervisor.qemu.hardware import PROFILES
 from velocity.storage.port import MediaRef
 
-ROUNDS = int(os.environ.get("VELOCITY_BENCH_ROUNDS", "7"))
-MEMORY_ROUNDS = min(ROUNDS, 3)
+ROUNDS = int(os.environ.get("VELOCITY_BENCH_ROUNDS", "3"))
+MEMORY_ROUNDS = max(1, ROUNDS - 1)
 SECONDS = 1800.0
 BOOT = 600.0
 """Seconds that a guest may take to be ready."""

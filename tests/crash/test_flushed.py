@@ -140,7 +140,7 @@ def test_firmware_variables_are_on_the_disk_before_their_machine_starts(disk: Di
     place = HostDirectories("", "", tmp_path / "firmware", tmp_path / "machines", runs, files, False, bounds(tmp_path))
     who = Incarnation(uuid4(), HostId(1), 1)
     disk.moved.clear()
-    launch.prepare_state(place, who, MachineSpec("a", 1, 64, "q35", kept.build))
+    os.close(launch.prepare_state(place, who, MachineSpec("a", 1, 64, "q35", kept.build)))
     assert disk.moves == 2
     assert not disk.moved
     assert (tmp_path / "machines" / str(who.machine) / "vars.qcow2").stat().st_ino in disk.flushed

@@ -66,7 +66,7 @@ async def test_new_machines_begin_with_it_and_others_keep_their_own(build: Firmw
     )  # fmt: skip
 
     def begun(who: Incarnation) -> bytes:
-        launch.prepare_state(place, who, MachineSpec("a", 1, 64, "q35", build.build))
+        os.close(launch.prepare_state(place, who, MachineSpec("a", 1, 64, "q35", build.build)))
         return (tmp_path / "machines" / str(who.machine) / "vars.qcow2").read_bytes()
 
     old, new = (Incarnation(uuid4(), HostId(1), 1) for _ in range(2))

@@ -50,7 +50,7 @@ def test_what_a_host_lacks_is_told_with_the_cure_and_variables_stay_where_they_f
     file = tmp_path / "machines" / str(who.machine) / "vars.qcow2"
 
     def prepare(build: str, machine: str = "pc-q35-7.2", cpu: str = "Nehalem") -> None:
-        launch.prepare_state(place, who, MachineSpec("a", 1, 64, machine, build, cpu=cpu))
+        os.close(launch.prepare_state(place, who, MachineSpec("a", 1, 64, machine, build, cpu=cpu)))
 
     with pytest.raises(HypervisorError, match=r"the machine type pc-q35-9.9 .*`velocity vm set VM --machine latest`"):
         prepare("old", "pc-q35-9.9")

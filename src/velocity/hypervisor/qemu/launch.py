@@ -127,13 +127,11 @@ def _launch(
     there: Layout | None,
     alone: bool,
 ) -> Run:
-    prepare_state(place, who, spec)
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
     with contextlib.ExitStack() as copies:
-        files = _open_files(place, who, spec, copies)
+        files = _open_files(place, spec, prepare_state(place, who, spec), copies)
         writable = [file for file, disk in zip(files.disks, spec.disks, strict=True) if not disk.readonly]
         largest = filesizes.largest(writable)
-        in_memory = filesizes.in_memory(writable) >> 20
         nat = any(isinstance(nic, NatSpec) and not nic.place for nic in spec.nics)
         try:
             bounds, between = spool.below(largest, place.bounds), Between.INCOMING if there else None
@@ -169,6 +167,7 @@ def _launch(
         _check(overtaken)
         pid = _spawn(place, who, plan, run, largest, copies, huge_pages=alone)
         undo.callback(end, pid)
+        in_memory = filesizes.in_memory(writable) >> 20
     run = msgspec.structs.replace(
         _made(run, spec, plan.layout), pid=pid, disks_in_memory=in_memory, started=start_time(pid) or 0
     )
@@ -196,7 +195,8 @@ def _check(overtaken: threading.Event) -> None:
         raise HypervisorError("a stop was requested during its start")
 
 
-def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -> None:
+def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -> int:
+    """A descriptor of its firmware's variables, which are made if it has none yet that fit."""
     hardware.profile(spec.hardware)
     if place.machine_types and spec.machine_type not in place.machine_types:
         raise HypervisorError(
@@ -210,33 +210,37 @@ def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -
         )
     (place.state / str(who.machine)).mkdir(mode=0o700, parents=True, exist_ok=True)
     ours = variables(who.machine)
-    with kept(spec.firmware, place.firmware).template.open("rb") as template:
-        place.media.provide(ours, template.fileno())
-        has = place.media.open(ours, readonly=True)
-        try:
-            fits = layout(has) == layout(template.fileno())
-        finally:
-            os.close(has)
-        if not fits:
-            log.warning("the firmware variables of %s begin anew: its firmware build has another layout", spec.name)
-            place.media.remove(ours)
+    with kept(spec.firmware, place.firmware).template.open("rb") as template, contextlib.ExitStack() as undo:
+
+        def opened() -> int:
             place.media.provide(ours, template.fileno())
-    if spec.setup:
-        _ask_for_setup(place, who)
+            descriptor = place.media.open(ours, readonly=False)
+            undo.callback(os.close, descriptor)
+            return descriptor
+
+        has = opened()
+        if layout(has) != layout(template.fileno()):
+            log.warning("the firmware variables of %s begin anew: its firmware build has another layout", spec.name)
+            undo.close()
+            place.media.remove(ours)
+            has = opened()
+        if spec.setup:
+            _ask_for_setup(has)
+        undo.pop_all()
+    return has
 
 
-def _ask_for_setup(place: HostDirectories, who: Incarnation) -> None:
-    has = place.media.open(variables(who.machine), readonly=False)
+def _ask_for_setup(has: int) -> None:
     try:
         nvram.ask_for_setup(has)
     except nvram.NotChanged:
         words = "its firmware cannot be asked for its setup, as its variables are kept in a way that is not known here"
         raise HypervisorError(f"{words}: start it without") from None
-    finally:
-        os.close(has)
 
 
-def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:
+def _open_files(place: HostDirectories, spec: MachineSpec, own: int, copies: contextlib.ExitStack) -> Files:
+    """`own` are its firmware's variables."""
+
     def ours(descriptor: int) -> int:
         copies.callback(os.close, descriptor)
         return descriptor
@@ -244,10 +248,11 @@ def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, cop
     def opened(path: Path, flags: int) -> int:
         return ours(os.open(path, flags | os.O_CLOEXEC, 0o600))
 
+    ours(own)
     disks = [ours(place.media.open(disk.media, readonly=disk.readonly)) for disk in spec.disks]
     return Files(
         code=opened(kept(spec.firmware, place.firmware).code, os.O_RDONLY),
-        variables=ours(place.media.open(variables(who.machine), readonly=False)),
+        variables=own,
         disks=disks,
         direct=list(disk_io.direct(place.media, spec, disks)),
         shared=[file for file, disk in zip(disks, spec.disks, strict=True) if place.media.is_shared(disk.media)],
