@@ -1,7 +1,7 @@
 /** Who did what, when and from where, and what was refused. */
 import { Button, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { useMemo } from "react";
-import { Link, useSearchParams } from "react-router";
+import { Link } from "react-router";
 import { useObjects } from "@/api/live";
 import { Filter } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
@@ -10,6 +10,7 @@ import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
+import { useAddress } from "@/ui/useAddress";
 import { useEntries, type Wanted } from "./entries";
 import { folded, type Line } from "./folded";
 import { isRefused, partsOf, strangerOf, whoOf, whyRefused } from "./Happened";
@@ -18,8 +19,12 @@ import { Outcome, RequestId, What } from "./Outcome";
 import type { Entry } from "./paging";
 import { type Names, plain } from "./sentence";
 
+function clearFilters(address: URLSearchParams): void {
+  for (const name of ["group", "user", "outcome"]) address.delete(name);
+}
+
 export default function History() {
-  const [asked, ask] = useSearchParams();
+  const [asked, change] = useAddress();
   const groups = useGroupsWhere("user.view");
   const users = useObjects("user");
   const names = useNames();
@@ -95,15 +100,7 @@ export default function History() {
     ],
     [names],
   );
-  const set = (name: string) => (value: string) =>
-    ask(
-      (before) => {
-        if (value) before.set(name, value);
-        else before.delete(name);
-        return before;
-      },
-      { replace: true },
-    );
+  const set = (name: string) => (value: string) => change((now) => (value ? now.set(name, value) : now.delete(name)));
   return (
     <>
       <PageHead title="History" about="Changes, sign-ins and refused requests, newest first." />
@@ -166,7 +163,7 @@ export default function History() {
                 <EmptyState titleText="No entries match the filters" headingLevel="h2">
                   <EmptyStateBody>
                     {uid || gid || outcome ? (
-                      <Button variant="link" onClick={() => ask({}, { replace: true })}>
+                      <Button variant="link" onClick={() => change(clearFilters)}>
                         Clear the filters
                       </Button>
                     ) : (

@@ -10,7 +10,6 @@ import {
   ToggleGroupItem,
 } from "@patternfly/react-core";
 import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
-import { useSearchParams } from "react-router";
 import { useMay, useObjects, useReady, type Vm } from "@/api/live";
 import { Icon } from "@/look/Icon";
 import { Filter } from "@/ui/Choose";
@@ -21,6 +20,7 @@ import { vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { DataTable } from "@/ui/table/DataTable";
+import { useAddress } from "@/ui/useAddress";
 import { BulkBar } from "./BulkBar";
 import { ConfirmAction, type PendingAction } from "./ConfirmAction";
 import { columns, USAGE_COLUMNS } from "./columns";
@@ -46,7 +46,7 @@ export default function Vms() {
   const groups = useObjects("group");
   const may = useMay();
   const path = useGroupPath();
-  const [params, setParams] = useSearchParams();
+  const [params, change] = useAddress();
   const [asked, setAsked] = useState<PendingAction & { done?: () => void }>();
   const filters = useMemo(() => readFilters(params), [params]);
   const wall = params.get("view") === "wall";
@@ -69,19 +69,8 @@ export default function Vms() {
   const shown = useMemo(() => columns(path, usages, several), [path, usages, several]);
   const ask = useCallback((next: PendingAction) => setAsked(next), []);
   const rowActions = useCallback((vm: Vm) => <RowActions vm={vm} ask={ask} />, [ask]);
-  const set = useCallback(
-    (name: string, value: string | undefined) =>
-      setParams(
-        (before) => {
-          const next = new URLSearchParams(before);
-          if (value === undefined) next.delete(name);
-          else next.set(name, value);
-          return next;
-        },
-        { replace: true },
-      ),
-    [setParams],
-  );
+  const set = (name: string, value: string | undefined) =>
+    change((now) => (value === undefined ? now.delete(name) : now.set(name, value)));
   const searchTimer = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => () => clearTimeout(searchTimer.current), []);
   /** The address follows when the typing pauses: a new one makes the whole frame anew. */
@@ -93,7 +82,7 @@ export default function Vms() {
       if (location.pathname === pathname) set("find", words || undefined);
     }, SEARCH_DELAY_MS);
   };
-  const filter = (next: Filters) => setParams((before) => writeFilters(before, next), { replace: true });
+  const filter = (next: Filters) => change((now) => writeFilters(now, next));
   const mayCreate = groups.some((one) => may("vm.create", one.gid));
   const mayLook = groups.some((one) => may("vm.interact", one.gid));
   return (

@@ -36,15 +36,13 @@ export function readFilters(params: URLSearchParams): Filters {
 }
 
 /** The address with other filters; what else stands in it stays. */
-export function writeFilters(params: URLSearchParams, { facets, gid, host }: Filters): URLSearchParams {
-  const next = new URLSearchParams(params);
-  if (facets.length > 0) next.set("state", facets.join(","));
-  else next.delete("state");
-  if (gid !== undefined) next.set("group", String(gid));
-  else next.delete("group");
-  if (host !== undefined) next.set("host", String(host));
-  else next.delete("host");
-  return next;
+export function writeFilters(params: URLSearchParams, { facets, gid, host }: Filters): void {
+  if (facets.length > 0) params.set("state", facets.join(","));
+  else params.delete("state");
+  if (gid !== undefined) params.set("group", String(gid));
+  else params.delete("group");
+  if (host !== undefined) params.set("host", String(host));
+  else params.delete("host");
 }
 
 const SETTLED: Partial<Record<State, Facet>> = { RUNNING: "running", PAUSED: "paused", STOPPED: "stopped" };
