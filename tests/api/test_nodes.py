@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.api.changes import joined_node, joining_node
+from tests.api.host_changes import joined_node, joining_node
 from tests.api.world import World, world
 from tests.events.page import is_changed, opened
 from velocity.events.limits import StreamLimits

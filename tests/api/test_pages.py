@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.api.changes import joined_node
+from tests.api.host_changes import joined_node
 from tests.api.test_transfers import begin
 from tests.api.world import PASSWORD, World, world
 from velocity.config import NicSetting, PoolSetting

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tests.api.changes import CASES, CHANGES, Case, Prepare, hang, of_team, team
+from tests.api.changes import CHANGES, Case, Prepare, hang, of_team, team
+from tests.api.host_changes import CASES
 from tests.api.images import wait
 from tests.api.test_history import entries
 from tests.api.test_idempotency import VM, send

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.changes import joined_node, joining_node
+from tests.api.host_changes import joined_node, joining_node
 from tests.api.test_guests import inhabited
 from tests.api.test_sick_pools import two_pools
 from tests.api.world import World, world
