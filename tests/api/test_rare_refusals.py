@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,11 @@ from typing import Any
 import pytest
 
 from tests.api.host_changes import joined_node, joining_node
-from tests.api.test_guests import inhabited
+from tests.api.test_guests import inhabited, refusing, silent, uuid
 from tests.api.test_sick_pools import two_pools
 from tests.api.world import World, world
+from velocity.hypervisor.fake import FACTS, FakeHypervisor
+from velocity.storage.port import PoolState
 
 pytestmark = pytest.mark.anyio
 URL = "http://192.0.2.1/disk.raw"
@@ -47,6 +52,64 @@ async def test_a_group_without_the_right_to_manage_media_makes_none(w: World) ->
     assert await w.refused("PUT", "/m/media/fetch", gid=managing, **fetch | {"mpid": 9}) == (404, 49211)
 
 
+async def test_what_a_pool_that_is_no_longer_declared_still_holds_is_not_changed(tmp_path: Path) -> None:
+    pools = two_pools(tmp_path)["pools"]
+    async with world(tmp_path / "data", pools=pools) as w:
+        gid, mid = await team(w, manage=True), await w.medium(mpid=2)
+        vmid = await w.vm(media=[{"mid": mid, "mode": "BLOCK"}])
+    async with world(tmp_path / "data", pools=pools[:1]) as w:
+        assert await w.refused("PATCH", "/m/media", mid=mid, name="new") == (404, 14411)
+        assert await w.refused("PUT", "/m/media/convert", mid=mid, format="qcow2") == (404, 42212)
+        assert await w.refused("PUT", "/v/vm/move", vmid=vmid, gid=gid) == (404, 50212)
+
+
+async def test_a_medium_does_not_go_where_its_group_may_not_manage_media(w: World) -> None:
+    gid, mid = await team(w, manage=False), await w.medium()
+    assert await w.refused("PUT", "/m/media/move", mid=mid, gid=gid) == (403, 43201)
+
+
+async def test_a_medium_of_a_group_that_is_being_deleted_is_not_changed(w: World) -> None:
+    gid = await team(w, manage=True)
+    mid, pools = await w.medium(gid=gid), w.server.storage.pools
+    looks, goes_on, state = asyncio.Event(), asyncio.Event(), pools.state
+
+    async def slow(pool: int, *, deadline: float) -> PoolState | None:
+        looks.set()
+        await goes_on.wait()
+        return await state(pool, deadline=deadline)
+
+    pools.state = slow  # type: ignore[method-assign]
+    deleting = asyncio.create_task(w.ok("DELETE", "/u/group", gid=gid, force=True))
+    await looks.wait()
+    assert await w.refused("PATCH", "/m/media", mid=mid, name="new") == (404, 14412)
+    assert await w.refused("PUT", "/m/media/convert", mid=mid, format="qcow2") == (404, 42211)
+    goes_on.set()
+    await deleting
+
+
+async def test_a_medium_is_not_converted_without_room_for_its_copy(w: World) -> None:
+    mid = (await w.upload(os.urandom(1 << 20), x_velocity_type="DISK"))["mid"]
+    w.directory(1).free = lambda: 1000  # type: ignore[method-assign]
+    assert await w.refused("PUT", "/m/media/convert", mid=mid, format="qcow2") == (406, 42221)
+    assert (await w.ok("POST", "/m/media", mid=mid))["format"] == "raw"
+
+
+async def test_a_group_with_all_the_media_that_it_may_have_fetches_none(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", group_media=1) as w:
+        await w.medium()
+        assert await w.refused("PUT", "/m/media/fetch", gid=0, mpid=1, name="fetched", url=URL) == (406, 49221)
+
+
+async def test_a_clone_needs_what_its_source_needs_of_the_host(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        bridged = await w.vm("bridged", nics=[{"type": "BRIDGE", "host": 5}])
+        modelled = await w.vm("modelled", cpu="Fake")
+    other = FakeHypervisor(dataclasses.replace(FACTS, cpu_models={}))
+    async with world(tmp_path / "data", other, nics=[]) as w:
+        assert await w.refused("PUT", "/v/vm/clone", vmid=bridged, gid=0, name="copy") == (404, 39214)
+        assert await w.refused("PUT", "/v/vm/clone", vmid=modelled, gid=0, name="copy") == (406, 39240)
+
+
 async def test_a_pool_that_is_away_keeps_what_needs_it(tmp_path: Path) -> None:
     async with world(tmp_path / "data", **two_pools(tmp_path)) as w:
         mid = await w.medium(mpid=2)
@@ -73,6 +136,15 @@ async def test_a_vm_without_an_agent_is_not_thawed(w: World) -> None:
     assert await w.refused("PUT", "/v/vm/thaw", vmid=vmid, _plan=False) == (406, 41222)
 
 
+async def test_an_agent_that_does_not_thaw_is_told_of(w: World) -> None:
+    vmid, _ = await inhabited(w)
+    agents = w.hypervisor.guests.agents
+    agents[uuid(w, vmid)] = refusing
+    assert await w.refused("PUT", "/v/vm/thaw", vmid=vmid, _plan=False) == (406, 41223)
+    agents[uuid(w, vmid)] = silent
+    assert await w.refused("PUT", "/v/vm/thaw", vmid=vmid, _plan=False) == (500, 41231)
+
+
 async def test_a_restart_that_the_hypervisor_refuses_is_answered_so(w: World) -> None:
     vmid = await w.vm()
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
@@ -91,7 +163,11 @@ async def test_who_may_see_hosts_and_what_a_join_is_refused_for(w: World) -> Non
     assert await w.refused("PUT", "/h/node/token", host=1) == (406, 58221)
     sent = await joining_node(w, "b")
     assert await w.refused("PUT", "/h/node/join", "", _plan=False, **sent) == (409, 59220)
-    for _ in range(99):
+    same = await joining_node(w, "c", uuid=(await w.ok("POST", "/h/node", host=host))["uuid"])
+    assert await w.refused("PUT", "/h/node/join", "", _plan=False, **same) == (409, 59221)
+    unsigned = await joining_node(w, "d", request="no request")
+    assert await w.refused("PUT", "/h/node/join", "", _plan=False, **unsigned) == (406, 59222)
+    for _ in range(97):
         await w.ok("PUT", "/h/node/token")
     assert await w.refused("PUT", "/h/node/token") == (409, 58220)
     assert [one["name"] for one in (await w.ok("POST", "/h/node/list"))["nodes"]] == [own, "b"]

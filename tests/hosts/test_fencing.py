@@ -163,6 +163,8 @@ async def test_a_host_is_powered_off_and_dead_only_if_that_is_proven(tmp_path: P
         await lost(w, b)
         for plug in ("fails", "lies", "mute"):
             await fenced(w, plug)
+            if plug != "lies":
+                assert await w.refused("POST", "/h/node/fence", host=2) == (500, 60130)
             refused = await w.call("PATCH", "/h/node/fence", host=2, name="b")
             assert (refused.status, refused.code) == (500, 60430)
             assert "nothing was changed" in refused["message"]

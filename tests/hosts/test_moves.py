@@ -210,6 +210,7 @@ BUSY: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "another group": ("PUT", "/v/vm/move", {"gid": 0}, 50295),
     "again": ("PUT", "/v/vm/host", {"host": 2}, 62222),
     "next boot": ("PUT", "/v/vm/boot", {"firmware_setup": True}, 54295),
+    "clone": ("PUT", "/v/vm/clone", {"gid": 0, "name": "copy"}, 39295),
 }
 
 
@@ -281,6 +282,7 @@ async def test_what_keeps_a_vm_from_moving_is_said_with_the_cure(tmp_path: Path)
             assert refused.code in (code, 62226), refused
             assert refused["field"] in ("host", "mpid")
         assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2, mpid=1) == (404, 62212)
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2, mpid=20) == (403, 62201)
 
         await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=20, write=True, manage=True, quota=1)
         assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (406, 62226)
@@ -296,7 +298,11 @@ async def test_what_keeps_a_vm_from_moving_is_said_with_the_cure(tmp_path: Path)
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         b.disks.pools[20].state = "away"
         assert (await w.call("PUT", "/v/vm/host", vmid=vmid, host=2)).code == 62226
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2, mpid=20) == (406, 62227)
         b.disks.pools[20].state = "online"
+        same = await w.medium(gid=gid, mpid=20)
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (409, 62225)
+        await w.ok("DELETE", "/m/media", mid=same, purge=True)
         assert b.fake.runs == {}
         assert (await moved(w, vmid))["state"] == "DONE"
 
@@ -312,7 +318,7 @@ async def test_who_may_not_change_a_vm_or_its_media_does_not_move_it(tmp_path: P
         await w.server.hosts.attach(b.attached(duty=Duty.DRAINING))
         answer = await w.call("PUT", "/v/vm/host", key, vmid=vmid, host=2)
         assert answer["message"] == "host 2 cannot have it; choose another one", "who may not see hosts is told no more"
-        assert "ask somebody" in (await w.call("PUT", "/v/vm/host", key, vmid=vmid, host=9))["message"]
+        assert "ask an administrator" in (await w.call("PUT", "/v/vm/host", key, vmid=vmid, host=9))["message"]
         assert (await w.ok("POST", "/v/vm/host", key, vmid=vmid))["hosts"] == []
         await w.server.hosts.attach(b.attached(duty=Duty.ACTIVE))
         key = await w.user("mover", *((0, right) for right in ("vm.alter", "media.create", "media.remove")))

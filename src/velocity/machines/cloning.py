@@ -124,6 +124,8 @@ class Cloning:
         has = cloud_init.of_clone(keeper.machine.spec, secrets=may_alter)
         for mid in set(request.leave) - {one.mid for one in has.media}:
             raise Refused(Problem.MEDIUM_NOT_FOUND, f"VM {keeper.machine.name} has no medium {mid}", field="leave")
+        if not request.fresh_firmware:
+            keeper.passage.check_not_moving()
         if not request.fresh_firmware and not keeper.ended:
             raise Refused(
                 Problem.VM_NOT_STOPPED,
