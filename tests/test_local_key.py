@@ -10,7 +10,7 @@ from tests.api.world import world
 from velocity.local_key import local_key
 
 
-@pytest.mark.holds("API-19", "API-19")
+@pytest.mark.holds("API-19")
 @pytest.mark.parametrize("there", [b"", b"\n", b"short\n", b"\xff" * 43, b"\0" * 43, "ä".encode() * 43])
 def test_what_everybody_knows_is_no_key_and_is_replaced(tmp_path: Path, there: bytes) -> None:
     """As a disk that was full leaves it, or somebody who would revoke the key by emptying its file."""
@@ -29,7 +29,7 @@ def test_a_key_of_somebodys_choice_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("API-19", "API-19")
+@pytest.mark.holds("API-19")
 async def test_an_empty_authkey_is_nobodys_whatever_the_key_file_holds(tmp_path: Path) -> None:
     async with world(tmp_path / "data"):
         pass

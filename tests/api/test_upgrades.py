@@ -25,7 +25,7 @@ WHOLE, CHUNKED = (
 )
 
 
-@pytest.mark.holds("API-18", "API-18")
+@pytest.mark.holds("API-18")
 @pytest.mark.parametrize("size", [1, 7, 1 << 16])
 @pytest.mark.parametrize(
     ("more", "body"), [(H2C, WHOLE), (H2C, CHUNKED), (WEBSOCKET, WHOLE)], ids=["h2c", "chunks", "ws"]
@@ -45,7 +45,7 @@ async def test_a_request_that_asks_for_another_protocol_is_answered_in_this_one(
             assert (status, answer) == (200, {"vms": []})
 
 
-@pytest.mark.holds("API-18", "API-18")
+@pytest.mark.holds("API-18")
 async def test_a_handshake_with_a_body_is_no_handshake(w: World) -> None:
     """It would wait for the body, which nobody would read, for ever."""
     sent = b"GET /v/vm/list HTTP/1.1\r\nhost: x\r\n" + WEBSOCKET + WHOLE

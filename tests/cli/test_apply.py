@@ -167,7 +167,7 @@ def test_a_medium_moves_to_the_pool_that_the_file_says_and_is_converted(tmp_path
         assert "nothing to do" in host.ok("apply", both)
 
 
-@pytest.mark.holds("CLI-44", "CLI-44")
+@pytest.mark.holds("CLI-44")
 def test_what_takes_effect_at_the_next_start_is_told(host: Host, tmp_path: Path) -> None:
     text = '[[vms]]\nname = "web"\nmemory = "64M"\nstate = "RUNNING"\n'
     host.ok("apply", written(tmp_path, text), "--yes")

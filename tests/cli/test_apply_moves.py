@@ -110,7 +110,7 @@ def media_of(host: Host, group: str) -> dict[str, tuple[int, bool]]:
     return {one["name"]: (one["size"] >> 20, one["readonly"]) for one in media}
 
 
-@pytest.mark.holds("CLI-44", "CLI-44")
+@pytest.mark.holds("CLI-44")
 def test_a_medium_moves_to_the_group_that_the_file_says(host: Host, tmp_path: Path) -> None:
     host.ok("group", "create", "test")
     host.ok("pool", "assign", "id:1", "test", "--write", "--manage")
@@ -132,7 +132,7 @@ def test_a_medium_moves_to_the_group_that_the_file_says(host: Host, tmp_path: Pa
     assert media_of(host, "live") == {"sys": (2, False)}
 
 
-@pytest.mark.holds("CLI-44", "CLI-44")
+@pytest.mark.holds("CLI-44")
 def test_no_file_moves_one_medium_twice(host: Host, tmp_path: Path) -> None:
     host.ok("media", "create", "sys", "--size", "1M")
     text = "".join(

@@ -221,7 +221,7 @@ def test_without_an_address_the_console_is_named(tmp_path: Path) -> None:
         assert "velocity vm start" in host.run("vm", "ssh", "web").stderr
 
 
-@pytest.mark.holds("CLI-42", "CLI-42")
+@pytest.mark.holds("CLI-42")
 def test_a_bridged_address_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh, "LOOK", 0.01)
     with hosting(tmp_path / "data", nics=[NicSetting(nicid=5, identifier="br0", description="office")]) as host:

@@ -48,7 +48,7 @@ def test_the_metrics_of_a_vm(host: Host) -> None:
     assert host.run("vm", "metrics", "nobody").exit_code == 4
 
 
-@pytest.mark.holds("CLI-43", "CLI-43")
+@pytest.mark.holds("CLI-43")
 def test_how_long_vms_run_is_listed_and_shown(tmp_path: Path) -> None:
     columns = ("vm", "list", "--columns", "name,uptime", "--no-headings")
     with hosting(tmp_path / "data", hands=Hands(time.time())) as host:

@@ -121,7 +121,7 @@ class KeptOff(LostHosts):
             self.counted["elsewhere"] += self.w.server.services.fleet.get(vmid).machine.host != home
 
 
-@pytest.mark.holds("MANY-214", "MANY-214")
+@pytest.mark.holds("MANY-214")
 @pytest.mark.long
 @pytest.mark.whole
 def test_no_two_runs_of_a_vm_can_write_whatever_is_lost_kept_off_returned_and_killed(

@@ -61,7 +61,7 @@ async def node(w: World) -> Any:
     return (await w.ok("POST", "/h/node", host=2)).body
 
 
-@pytest.mark.holds("MANY-206", "MANY-206", "MANY-206")
+@pytest.mark.holds("MANY-206")
 async def test_vms_that_write_to_no_other_disks_are_free_and_no_others(two: Two) -> None:
     async with two.server() as w:
         rbd, both, none = await runs(w, "rbd", RBD), await runs(w, "both", RBD, 20), await runs(w, "none")
@@ -94,7 +94,7 @@ async def test_vms_that_write_to_no_other_disks_are_free_and_no_others(two: Two)
         assert two.c.runs(machine(w, rbd))
 
 
-@pytest.mark.holds("MANY-207", "MANY-207", "MANY-207")
+@pytest.mark.holds("MANY-207")
 async def test_a_host_that_returns_is_let_in_when_what_was_over_has_ended_and_was_given_up(two: Two) -> None:
     async with two.server() as w:
         blocklists(w).lifting.pauses = (0.0,)
@@ -123,7 +123,7 @@ async def test_a_host_that_returns_is_let_in_when_what_was_over_has_ended_and_wa
         assert told == [("unblock_node", "host=2 name=b"), ("blocklist_node", "host=2 name=b")]
 
 
-@pytest.mark.holds("MANY-208", "MANY-208", "MANY-208")
+@pytest.mark.holds("MANY-208")
 async def test_a_vm_with_ha_is_started_elsewhere_by_it_where_there_is_no_agent(two: Two) -> None:
     async with two.server(fence_after=1) as w:
         ha, plain = await runs(w, "ha", RBD, ha="restart"), await runs(w, "plain", RBD)
@@ -138,7 +138,7 @@ async def test_a_vm_with_ha_is_started_elsewhere_by_it_where_there_is_no_agent(t
         assert [(one["target"], one["name"], one["status"]) for one in by_itself] == [("host=2 name=b", "", 200)]
 
 
-@pytest.mark.holds("MANY-208", "MANY-208", "MANY-208")
+@pytest.mark.holds("MANY-208")
 async def test_it_is_not_done_by_itself_for_vms_that_it_does_not_free(two: Two) -> None:
     async with two.server(fence_after=1) as w:
         await runs(w, "both", RBD, 20, ha="restart")
@@ -149,7 +149,7 @@ async def test_it_is_not_done_by_itself_for_vms_that_it_does_not_free(two: Two) 
         assert two.rados.blocked == set()
 
 
-@pytest.mark.holds("MANY-208", "MANY-208", "MANY-208")
+@pytest.mark.holds("MANY-208")
 async def test_it_is_done_by_itself_where_the_agent_fails(two: Two, tmp_path: Path) -> None:
     agent.install(tmp_path / "agents")
     async with two.server(fence_after=1, fence_agents=[str(tmp_path / "agents")]) as w:
@@ -161,7 +161,7 @@ async def test_it_is_done_by_itself_where_the_agent_fails(two: Two, tmp_path: Pa
         await w.settle()
 
 
-@pytest.mark.holds("MANY-209", "MANY-209", "MANY-209")
+@pytest.mark.holds("MANY-209")
 async def test_a_disk_that_somebody_has_open_all_the_same_frees_nothing(two: Two) -> None:
     async with two.server() as w:
         mid = await w.medium("disk", mpid=RBD)
@@ -177,7 +177,7 @@ async def test_a_disk_that_somebody_has_open_all_the_same_frees_nothing(two: Two
         assert (await shown(w, vmid))["state"] == "STOPPED"
 
 
-@pytest.mark.holds("MANY-209", "MANY-209", "MANY-209")
+@pytest.mark.holds("MANY-209")
 async def test_nothing_is_proven_where_no_cluster_does_it_or_it_would_hit_another_host(two: Two) -> None:
     other = OnRbd(4, "d", two.rados, address=ADDRESSES[2])
     async with two.server() as w:
@@ -194,7 +194,7 @@ async def test_nothing_is_proven_where_no_cluster_does_it_or_it_would_hit_anothe
         assert "knows d by the same address" in refused["message"]
 
 
-@pytest.mark.holds("MANY-210", "MANY-210", "MANY-210")
+@pytest.mark.holds("MANY-210")
 async def test_the_record_of_it_outlives_the_server_at_every_point(two: Two) -> None:
     async with two.server() as w:
         rbd, both = await runs(w, "rbd", RBD), await runs(w, "both", RBD, 20)
@@ -222,7 +222,7 @@ async def test_the_record_of_it_outlives_the_server_at_every_point(two: Two) -> 
         assert two.rados.blocked == set()
 
 
-@pytest.mark.holds("MANY-210", "MANY-210", "MANY-210")
+@pytest.mark.holds("MANY-210")
 async def test_no_run_begins_on_a_host_that_is_kept_from_its_disks(two: Two) -> None:
     async with two.server() as w:
         blocklists(w).lifting.pauses = (0.0,)

@@ -175,7 +175,7 @@ async def test_a_purge_that_is_written_is_told_so_whatever_the_copy_does(
         assert SqlVariables(w.server.database).load({"another"}) == {}, "as at the next start"
 
 
-@pytest.mark.holds("MANY-213", "MANY-213")
+@pytest.mark.holds("MANY-213")
 async def test_a_vm_that_is_restored_on_another_host_has_what_was_kept(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmids = [await w.vm(name, host=2) for name in ("kept", "never-run")]

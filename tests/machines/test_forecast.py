@@ -16,7 +16,7 @@ from velocity.machines.forecast import COLD, LIVE, forecast
 from velocity.machines.rules import PINNED, WAITING, Spec
 
 
-@pytest.mark.holds("GUEST-93", "GUEST-93")
+@pytest.mark.holds("GUEST-93")
 def test_whatever_may_wait_changes_at_once_or_says_why_it_does_not() -> None:
     assert {*WAITING, *PINNED} == COLD.keys() | LIVE.keys()
 

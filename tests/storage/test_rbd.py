@@ -180,7 +180,7 @@ async def test_doctor_tries_it_and_names_what_is_lacking(cluster: Ceph, pool: Po
 
 
 @pytest.mark.hosts
-@pytest.mark.holds("MANY-209", "MANY-209", "MANY-209")
+@pytest.mark.holds("MANY-209")
 async def test_a_blocklist_tells_who_has_an_image_open_all_the_same(pool: Pool) -> None:
     """By the key of `profile rbd`, which may add to it and not remove."""
     storage, _ = await pool.open("a")
@@ -207,7 +207,7 @@ async def test_a_blocklist_tells_who_has_an_image_open_all_the_same(pool: Pool) 
 
 
 @pytest.mark.hosts
-@pytest.mark.holds("MANY-211", "MANY-211", "MANY-211")
+@pytest.mark.holds("MANY-211")
 async def test_a_full_pool_is_told_and_what_would_wait_there_is_refused(cluster: Ceph, pool: Pool) -> None:
     """What a machine writes waits, and goes on when there is room."""
     storage, _ = await pool.open("a")

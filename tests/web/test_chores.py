@@ -152,7 +152,7 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     assert "web-3" not in host.ok("vm", "list")
 
 
-@pytest.mark.holds("PAGE-73", "PAGE-73")
+@pytest.mark.holds("PAGE-73")
 def test_a_disk_is_made_for_a_vm_detached_and_attached_again(host: Host, root: Person) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
     root.open("/vms/1")

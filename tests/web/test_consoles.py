@@ -71,7 +71,7 @@ def test_a_console_fills_the_window_and_its_bar_hides(host: Host, watcher: Perso
     assert box(guest) == before
 
 
-@pytest.mark.holds("PAGE-74", "PAGE-74")
+@pytest.mark.holds("PAGE-74")
 def test_a_screen_is_come_to_and_left_by_keyboard(watcher: Person) -> None:
     page = watcher.page
     expect(page.get_by_role("button", name="Ctrl-Alt-Del")).to_be_enabled()

@@ -350,7 +350,7 @@ def test_a_team_has_a_pool_and_an_upload_says_what_holds_it_up(somebody: Person)
     expect(dialog).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-75", "PAGE-75")
+@pytest.mark.holds("PAGE-75")
 def test_a_user_has_a_home_group_that_is_changed(host: Host, root: Person) -> None:
     page = root.page
     for name in ("team", "other"):
@@ -373,7 +373,7 @@ def test_a_user_has_a_home_group_that_is_changed(host: Host, root: Person) -> No
     expect(page.get_by_text("home group: other")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-75", "PAGE-75")
+@pytest.mark.holds("PAGE-75")
 def test_copies_of_a_clone_go_to_another_pool(tmp_path: Path, person: NewPerson) -> None:
     pools = [PoolSetting(mpid=one, name=name, path=tmp_path / name) for one, name in ((1, "default"), (2, "fast"))]
     with hosting(tmp_path / "data", pools=pools) as host:

@@ -38,7 +38,7 @@ def asked(host: Host, command: str) -> object:
     return next(given for _, one, given in reversed(host.hypervisor.guests.asked) if one == command)
 
 
-@pytest.mark.holds("PAGE-71", "PAGE-71")
+@pytest.mark.holds("PAGE-71")
 @pytest.mark.usefixtures("agent")
 def test_a_password_and_keys_are_set_in_a_guest(host: Host, root: Person) -> None:
     dialog = opened(root, "Set a password")
@@ -61,7 +61,7 @@ def test_a_password_and_keys_are_set_in_a_guest(host: Host, root: Person) -> Non
     assert asked(host, "guest-ssh-add-authorized-keys") == {"username": "ann", "keys": [KEY]}
 
 
-@pytest.mark.holds("PAGE-71", "PAGE-71")
+@pytest.mark.holds("PAGE-71")
 @pytest.mark.usefixtures("agent")
 def test_a_command_is_run_in_a_guest_and_its_output_is_text(root: Person) -> None:
     dialog = opened(root, "Run a command")
@@ -73,7 +73,7 @@ def test_a_command_is_run_in_a_guest_and_its_output_is_text(root: Person) -> Non
     expect(dialog).to_contain_text("velocity vm exec web -- /bin/sh -c '<b>ls</b> | wc'")
 
 
-@pytest.mark.holds("PAGE-71", "PAGE-71")
+@pytest.mark.holds("PAGE-71")
 def test_files_are_copied_into_a_guest_and_out_of_it(root: Person, agent: FakeAgent, tmp_path: Path) -> None:
     content = bytes(range(256)) * 3000  # in two pieces
     (tmp_path / "data.bin").write_bytes(content)
@@ -109,7 +109,7 @@ def test_file_systems_are_frozen_and_thawed(root: Person, agent: FakeAgent) -> N
     assert agent.frozen == 0
 
 
-@pytest.mark.holds("PAGE-72", "PAGE-72")
+@pytest.mark.holds("PAGE-72")
 def test_a_vm_with_a_login_has_its_ssh_command(host: Host, root: Person) -> None:
     host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat", "--forward", "2222:22", "--user", "ann")
     root.go("/vms/1")

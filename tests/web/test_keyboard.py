@@ -184,7 +184,7 @@ def test_a_vm_is_made_started_and_stopped(furnished: Host, person: NewPerson) ->
     assert one.loads == 1
 
 
-@pytest.mark.holds("PAGE-74", "PAGE-74")
+@pytest.mark.holds("PAGE-74")
 def test_settings_are_saved_a_medium_grown_and_a_vm_deleted_and_restored(furnished: Host, person: NewPerson) -> None:
     furnished.ok("media", "create", "keys", "--size", "1M")
     furnished.ok("vm", "create", "keyed", "--memory", "64M", "--media", "keys:block")

@@ -43,7 +43,7 @@ def is_at_history(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("History")
 
 
-@pytest.mark.holds("PAGE-70", "PAGE-70")
+@pytest.mark.holds("PAGE-70")
 def test_a_part_that_the_server_has_no_more_is_there_by_a_reload_that_loses_nothing(reader: Person) -> None:
     page = reader.page
     lose(reader, HISTORY)
@@ -57,7 +57,7 @@ def test_a_part_that_the_server_has_no_more_is_there_by_a_reload_that_loses_noth
     assert reader.loads == 2
 
 
-@pytest.mark.holds("PAGE-70", "PAGE-70")
+@pytest.mark.holds("PAGE-70")
 def test_what_is_not_saved_is_not_lost_by_a_reload_that_nobody_asked_for(host: Host, reader: Person) -> None:
     page = reader.page
     host.ok("vm", "create", "web", "--memory", "64M")
@@ -71,7 +71,7 @@ def test_what_is_not_saved_is_not_lost_by_a_reload_that_nobody_asked_for(host: H
     assert reader.loads == 1
 
 
-@pytest.mark.holds("PAGE-70", "PAGE-70")
+@pytest.mark.holds("PAGE-70")
 def test_a_part_comes_as_soon_as_the_server_responds_again(reader: Person) -> None:
     page = reader.page
     page.context.set_offline(True)
@@ -81,7 +81,7 @@ def test_a_part_comes_as_soon_as_the_server_responds_again(reader: Person) -> No
     is_at_history(page)
 
 
-@pytest.mark.holds("PAGE-70", "PAGE-70")
+@pytest.mark.holds("PAGE-70")
 def test_a_part_that_does_not_come_says_so_and_offers_a_way_on(reader: Person) -> None:
     page = reader.page
     page.clock.install()
@@ -95,7 +95,7 @@ def test_a_part_that_does_not_come_says_so_and_offers_a_way_on(reader: Person) -
     is_at_history(page)
 
 
-@pytest.mark.holds("PAGE-70", "PAGE-70")
+@pytest.mark.holds("PAGE-70")
 def test_who_has_signed_in_gets_the_page_though_its_first_part_was_missing(host: Host, person: NewPerson) -> None:
     one = person(host.url)
     lose(one, "**/assets/app-*.js")

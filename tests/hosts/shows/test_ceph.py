@@ -62,7 +62,7 @@ def daemons(hosts: RealHosts, name: str) -> int:
     return sum(b"qemu-storage-daemon" in one and b"/lent." in one for one in words)
 
 
-@pytest.mark.holds("MANY-203", "MANY-211", "MANY-212", "MANY-211", "MANY-212")
+@pytest.mark.holds("MANY-203", "MANY-211", "MANY-212")
 def test_a_guest_on_rbd_boots_writes_and_goes_to_the_other_host(
     storage: tuple[RealHosts, Ceph], iso: UUID, say: Callable[[str], None]
 ) -> None:
@@ -174,7 +174,7 @@ def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_mor
         client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
 
 
-@pytest.mark.holds("MANY-206", "MANY-207", "MANY-206", "MANY-207", "MANY-206", "MANY-207")
+@pytest.mark.holds("MANY-206", "MANY-207")
 def test_a_lost_host_is_kept_from_its_disks_and_let_in_again(
     storage: tuple[RealHosts, Ceph], iso: UUID, say: Callable[[str], None]
 ) -> None:
