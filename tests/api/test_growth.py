@@ -56,7 +56,7 @@ async def test_a_display_gets_another_size_at_once_where_the_guest_follows(w: Wo
     assert altered["waits"]["displays"].startswith("wider: the guest did not follow at once")
     await w.ok("POST", "/v/vm/screen", vmid=vmid, display="wider")
     planned = await w.ok("PATCH", VM, vmid=vmid, displays=[], plan=True)
-    assert planned["steps"][0]["waits"] == {"displays": "displays come and go at a start"}
+    assert planned["steps"][0]["waits"] == {"displays": "displays are added and removed at a start"}
 
 
 @pytest.mark.holds("GUEST-61", "GUEST-62")
@@ -77,7 +77,7 @@ async def test_cpus_and_memory_come_at_once_and_count_from_then_on(tmp_path: Pat
         assert altered["waiting"] == ["cpus", "max_cpus"]
         assert "not taken out" in altered["waits"]["cpus"]
         assert (run.spec.cpus, run.spec.memory, await used(w)) == (2, 64, (2, 64)), "what it has is counted"
-        told = "it was started with 64 MiB, and gives back only what was added since"
+        told = "it was started with 64 MiB, and can release only what was added since"
         planned = await w.ok("PATCH", VM, vmid=vmid, memory_mib=32, plan=True)
         assert planned["steps"][0]["waits"]["memory_mib"] == told
         altered = await w.ok("PATCH", VM, vmid=vmid, memory_mib=32)
@@ -90,7 +90,7 @@ async def test_cpus_and_memory_come_at_once_and_count_from_then_on(tmp_path: Pat
         assert (run.spec.cpus, await used(w)) == (2, (2, 64))
 
 
-@pytest.mark.holds("GUEST-94", "GUEST-94")
+@pytest.mark.holds("GUEST-94")
 async def test_a_guest_is_asked_to_switch_on_cpus_that_came(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "LOOK", 0.0)
     vmid, _ = await running(w, **GROWS)

@@ -113,7 +113,7 @@ async def test_an_answer_that_is_none_is_left_out_and_the_others_stand(w: World)
         assert answer["os"] == "Debian GNU/Linux 12 (bookworm)"
     for said in NONSENSE:
         agent.tells["guest-info"] = said
-        assert "otherwise than agents do" in (await w.ok("POST", "/v/vm/guest", vmid=vmid))["why"]
+        assert "answer to guest-info is invalid" in (await w.ok("POST", "/v/vm/guest", vmid=vmid))["why"]
 
 
 @pytest.mark.holds("GUEST-72")

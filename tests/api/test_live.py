@@ -62,7 +62,7 @@ async def test_a_guest_that_keeps_a_disk_keeps_its_medium_until_it_lets_go(tmp_p
         run.devices.lets_go = False
         altered = await w.ok("PATCH", VM, vmid=vmid, media=[on(first)])
         assert altered["waiting"] == ["media"]
-        assert altered["waits"] == {"media": "medium 'disk 1': the guest has not let go of it yet"}
+        assert altered["waits"] == {"media": "medium 'disk 1': the guest has not released it yet"}
         assert (await w.call("DELETE", "/m/media", mid=second)).code == 14320
         other = await w.vm("other", media=[on(second, readonly=True)])
         assert (await w.call("PUT", "/v/vm/state", vmid=other, state="RUNNING")).code == 13224
@@ -211,7 +211,7 @@ async def test_a_plan_says_what_waits_and_why_before_it_is_tried(tmp_path: Path)
         turned = [on(second), on(first, "BLOCK")]
         assert (await w.ok("PATCH", VM, vmid=vmid, media=turned, plan=True))["steps"][0]["live"] == ["media"]
         step = (await w.ok("PATCH", VM, vmid=vmid, cpu="host", notes="x", plan=True))["steps"][0]
-        assert step["waits"] == {"cpu": "a guest learns at its start what its CPU can do"}
+        assert step["waits"] == {"cpu": "a guest detects the features of its CPU at a start"}
         await w.ok("PATCH", VM, vmid=vmid, hardware="1")
         for state in ("STOPPED", "RUNNING"):
             await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state, force=state == "STOPPED")

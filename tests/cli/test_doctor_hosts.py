@@ -51,7 +51,7 @@ def test_each_host_of_a_server_is_looked_at(listening: str) -> None:
     assert (fine.what, fine.verdict, fine.text) == ("host b", "ok", "online at 127.0.0.1:1, with Velocity 0.1")
     assert (older.verdict, older.text) == ("limited", "it runs Velocity 0.0, which is older")
     assert closed.text == "b does not answer; from here, 127.0.0.1:1 cannot be reached: Connection refused"
-    assert deaf.text.endswith("takes connections, so it is no firewall: see the log of velocity-node there")
+    assert deaf.text.endswith("accepts connections, so no firewall blocks it: see the log of velocity-node there")
 
 
 @pytest.mark.holds("MANY-161")

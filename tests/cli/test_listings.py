@@ -156,7 +156,7 @@ def test_nothing_that_is_left_is_not_called_nothing_there(host: Host) -> None:
     assert host.run("vm", "list", "--state", "running").stderr == "no VM is RUNNING\n"
     assert json.loads(host.ok("vm", "list", "--state", "running", "--json")) == {"vms": []}
     assert host.run("vm", "list", "--state", "runing").exit_code == 2, "and that is no state"
-    assert host.run("history", "--refused").stderr == "nothing of this kind has happened\n"
+    assert host.run("history", "--refused").stderr == "there are no such entries\n"
 
 
 @pytest.mark.holds("CLI-22")

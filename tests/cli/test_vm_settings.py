@@ -251,7 +251,7 @@ def test_places_in_the_boot_order_are_written_shown_and_applied(host: Host, tmp_
     refused = host.run("vm", "set", "web", "--nic", "nat:boot=2")
     assert "nics[0].boot: media[0].boot has the place 2 in the boot order already" in str(refused.exception)
     refused = host.run("vm", "set", "web", "--media", "system:boot=first")
-    assert "'first' is no place in the boot order" in refused.stderr
+    assert "'first' is not a place in the boot order" in refused.stderr
     file = tmp_path / "file.toml"
     file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nmedia = ["system:block"]\nnics = ["nat"]\n')
     assert "change VM web in /: nics, media" in host.ok("apply", str(file), "--yes")
@@ -289,7 +289,7 @@ def test_what_waits_and_what_is_live_is_said_in_the_plan_and_in_the_answer(host:
     host.ok("vm", "start", "web")
     planned = host.ok("vm", "set", "web", "--cpu", "host", "--drive", "usb", "--plan")
     assert "at once, while it runs: drives" in planned
-    assert "at its next start: cpu (a guest learns at its start what its CPU can do)" in planned
+    assert "at its next start: cpu (a guest detects the features of its CPU at a start)" in planned
     said = host.ok("vm", "set", "web", "--cpu", "host", "--drive", "usb")
-    assert "at its next start: cpu\n  cpu: a guest learns at its start what its CPU can do" in said
-    assert "cpu: a guest learns at its start" in host.ok("vm", "show", "web")
+    assert "at its next start: cpu\n  cpu: a guest detects the features of its CPU at a start" in said
+    assert "cpu: a guest detects the features of its CPU at a start" in host.ok("vm", "show", "web")

@@ -308,7 +308,7 @@ async def test_ha_tries_again_and_says_why_it_cannot_until_somebody_stops_it(tmp
         await confirm(w)
         await eventually(lambda: "started again" in getattr(keeper.progress.reason, "message", ""))
         words = (await shown(w, vmid))["reason"]["message"]
-        assert "no host can have it: ask somebody who looks after the hosts" in words
+        assert "no host can have it: ask an administrator of the hosts" in words
         assert words.count("started again") == 1
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
         await w.ok("PATCH", "/h/node", host=1, duty="active")

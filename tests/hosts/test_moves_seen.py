@@ -63,7 +63,7 @@ def test_consoles_stay_open_and_say_nothing_twice(host: Host, b: Other) -> None:
                     screen.recv(5)
                 assert closed.value.rcvd is not None
                 assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (
-                    4411, "the VM goes on at another host: open its display again",
+                    4411, "the VM continues on another host: open its display again",
                 )  # fmt: skip
             say(host, there, b"after ")
             viewer.hears(b"after ")

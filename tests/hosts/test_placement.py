@@ -49,11 +49,11 @@ LACKS = {
     "it does not respond": (host(2, answers=False), wanted()),
     "the pool of 'data' is not there": (host(2), wanted(pools={9: "'data'"})),
     "host NIC 7 is not there": (host(2, nics={5}), wanted(nics=[BRIDGE])),
-    "it has not told yet what VMs there can have": (host(2, facts=replace(FACTS, max_cpus=0)), wanted()),
+    "it has not reported yet what it offers VMs": (host(2, facts=replace(FACTS, max_cpus=0)), wanted()),
     "a VM there can have 8 CPUs at most": (host(2), wanted(cpus=9)),
     "it has 4096 MiB of memory in all": (host(2), wanted(memory_mib=4097)),
     "its VMs have been given 4000 of its 4096 MiB, and this one needs 1024": (host(2, given=4000), wanted()),
-    "it cannot give the CPU model 'FakeServer'": (host(2), wanted(cpu="FakeServer")),
+    "it does not support the CPU model 'FakeServer'": (host(2), wanted(cpu="FakeServer")),
     "it has another QEMU, or other firmware": (host(2), wanted(machine_type="old", kept=True)),
     "it does not know hardware 9": (host(2), wanted(hardware="9", kept=True)),
 }

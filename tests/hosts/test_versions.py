@@ -157,7 +157,7 @@ async def test_an_answer_that_is_not_understood_is_none(tmp_path: Path) -> None:
     served = Served(b.fake, lambda: connect(b.disks), tmp_path, cast(NodeCalls, Odd()))
     await served.open()
     connection = served.connect()
-    with pytest.raises(Unknown, match="is not understood, as of another version"):
+    with pytest.raises(Unknown, match="is not understood: it may have another version"):
         await remote.node(connection).hello(API, deadline=DEADLINE)
     await connection.close()
     await served.close()

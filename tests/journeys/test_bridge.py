@@ -78,7 +78,7 @@ def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
             assert f"inet {network}" in said, said
         assert "bytes from" in terminal.run("ping -c 1 -W 3 198.51.100.1")
         isolation = server.ok("POST", "/v/vm", vmid=vmid)["isolation"]
-        assert [gap for gap in isolation["gaps"] if not gap.startswith("nothing bounds the memory")] == []
+        assert [gap for gap in isolation["gaps"] if not gap.startswith("its memory is not limited")] == []
         assert isolation["unfiltered_nics"] == []
         assert set(filters(namespace)) == ours
         its_traffic_is_counted(server, namespace, terminal)

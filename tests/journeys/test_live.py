@@ -85,7 +85,7 @@ def test_a_guest_sees_its_discs_changed_and_disks_come_and_go(
             server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
         altered = server.ok("PATCH", "/v/vm", vmid=vmid, media=[other])
         if mode == "BLOCK":
-            assert "has not let go of it yet" in altered["waits"]["media"]
+            assert "has not released it yet" in altered["waits"]["media"]
             server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
             settled(server, vmid)
         else:

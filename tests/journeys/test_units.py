@@ -85,7 +85,7 @@ def test_guests_outlive_a_restart_and_a_reload_and_end_before_the_host(tmp_path:
             isolation = client.show_vm(vmid=vmid).isolation
             assert isolation
             # systemd gives no bound of memory where control groups have version 1, or two versions.
-            gaps = [gap for gap in isolation.gaps if not gap.startswith("nothing bounds the memory")]
+            gaps = [gap for gap in isolation.gaps if not gap.startswith("its memory is not limited")]
             assert gaps == [], "all of it holds under what the unit takes away"
         guests, first = Server(tmp_path / "data").processes(), manager.shown(SERVER, "MainPID")
         scope = scope_of(*guests)

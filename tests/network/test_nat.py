@@ -138,7 +138,7 @@ def test_guests_reach_the_world_and_neither_the_host_nor_each_other(world: tuple
     said = {name: [words for words in lines if not words.startswith("vt")] for name, lines in told["restored"].items()}
     assert said == RESTORED
     refused = told["refused"]
-    assert "another VM that runs has its address" in refused["an address of another"]
+    assert "another running VM has its address" in refused["an address of another"]
     assert list(refused) == ["a name that none can have", "an address of another", "a link that is there", "queues"]
     assert refused["queues"] == "4"
     assert told["lingers"] is False

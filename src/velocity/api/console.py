@@ -62,7 +62,7 @@ async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> No
         async with WhileAllowed(partial(_check_right, services, ticket)):
             code, reason = await _carry(line)
         if code == ENDED and has_moved(ticket, services.fleet.find(ticket.vmid)):
-            code, reason = MOVED, "the VM goes on at another host: open its display again"
+            code, reason = MOVED, "the VM continues on another host: open its display again"
     except Refused as refused:
         code, reason = FORBIDDEN, refused.message
     finally:

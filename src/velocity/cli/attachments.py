@@ -41,7 +41,7 @@ def _cache(text: str) -> dict[str, object]:
 def _operations(name: str) -> Callable[[str], dict[str, object]]:
     def read(text: str) -> dict[str, object]:
         if not text.isascii() or not text.isdigit():
-            raise click.BadParameter(f"{clean(text)!r} is no number of operations a second: write {name}=500")
+            raise click.BadParameter(f"{clean(text)!r} is not a number of operations per second: write {name}=500")
         return {"limits": {_field(name): int(text)}}
 
     return read
@@ -57,13 +57,13 @@ def _field(name: str) -> str:
 
 def _sector_size(text: str) -> dict[str, object]:
     if text not in SECTORS:
-        raise click.BadParameter(f"{clean(text)!r} is no size of a sector: write {' or '.join(SECTORS)}")
+        raise click.BadParameter(f"{clean(text)!r} is not a sector size: write {' or '.join(SECTORS)}")
     return {"sector_size": int(text)}
 
 
 def _boot(text: str) -> dict[str, object]:
     if not text.isascii() or not text.isdigit():
-        raise click.BadParameter(f"{clean(text)!r} is no place in the boot order: write boot=1 for the first")
+        raise click.BadParameter(f"{clean(text)!r} is not a place in the boot order: write boot=1 for the first")
     return {"boot": int(text)}
 
 

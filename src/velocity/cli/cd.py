@@ -91,9 +91,7 @@ def insert(vm_: str, group: int | None, iso: str, drive: str | None, instead: st
     drives, gid = _drives(group, vm_)
     disc = resolve.medium(drives.client, gid, iso, beyond=True)
     if disc.id not in drives.names:
-        raise click.ClickException(
-            f"{disc.label} is no ISO, and does not go into a drive: `{program()} vm attach` attaches a disk"
-        )
+        raise click.ClickException(f"{disc.label} is not an ISO: `{program()} vm attach` attaches a disk")
     modes = MODES if drive is None else (drive.upper(),)
     empty = next((one for one in drives.vm.drives if one.mode in modes), None)
     discs = [one for one in drives.discs if one.mode in modes]

@@ -22,16 +22,16 @@ OPTIONS: dict[str, tuple[str, Options]] = {
     ),
     "password_hash": (
         "--password-hash",
-        {"metavar": "HASH", "help": "cloud-init: of the user's password, as `openssl passwd -6` makes it."},
+        {"metavar": "HASH", "help": "cloud-init: the hash of the user's password, as `openssl passwd -6` makes it."},
     ),
     "hostname": ("--hostname", {"metavar": "NAME", "help": "cloud-init: the guest's name (default: the VM's)."}),
     "packages": (
         "--package", {"multiple": True, "metavar": "NAME", "help": "cloud-init: a package to install; repeatable."}
     ),
     "timezone": ("--timezone", {"metavar": "ZONE", "help": "cloud-init: such as Europe/Berlin."}),
-    "user_data": ("--user-data", {**_FILE, "help": "cloud-init: a whole text, in the place of the options above."}),
+    "user_data": ("--user-data", {**_FILE, "help": "cloud-init: complete user-data, instead of the options above."}),
     "network_config": ("--network-config", {**_FILE, "help": "cloud-init: the network (default: DHCP)."}),
-    "meta_data": ("--meta-data", {**_FILE, "help": "cloud-init: more of its meta-data."}),
+    "meta_data": ("--meta-data", {**_FILE, "help": "cloud-init: additional meta-data."}),
 }  # fmt: skip
 """By the fields of `CloudInit`: the option, and what `click.option` is given."""
 NOTHING = CloudInit(

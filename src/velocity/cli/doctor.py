@@ -99,7 +99,7 @@ def _qemu(settings: Settings, cache: Path) -> Iterator[Finding]:
         yield Finding("unpackers", "limited", f"not all packed images can be imported: install {', '.join(lacking)}")
     if shutil.which("tesseract") is None:
         yield Finding(
-            "tesseract", "limited", "text on screens cannot be read: install tesseract-ocr (Fedora: tesseract)"
+            "tesseract", "limited", "text on screens cannot be recognized: install tesseract-ocr (Fedora: tesseract)"
         )
 
 
@@ -126,7 +126,7 @@ def pools(settings: Settings) -> Iterator[Finding]:
             continue
         where = pool.path if pool.path.exists() else settings.data_dir
         if not os.access(where, os.W_OK | os.X_OK):
-            yield Finding("disk", "limited", f"pool {pool.name!r} can only be read: remount it, or permit it")
+            yield Finding("disk", "limited", f"pool {pool.name!r} is read-only: remount it, or allow writing")
             continue
         if lack := lacks(where):
             yield Finding("disk", "limited", f"pool {pool.name!r} is full ({lack}): remove media")
@@ -154,7 +154,7 @@ def _shared(pool: PoolSetting, settings: Settings) -> str:
     try:
         return shared_storage.lacks(mark.parent, image_uid(settings))
     except OSError as error:
-        return f"this host can make no files in {mark.parent} ({error.strerror}): permit it where it is exported"
+        return f"this host cannot create files in {mark.parent} ({error.strerror}): permit it where it is exported"
 
 
 def _past_the_page_cache(settings: Settings, cache: Path) -> Finding:
@@ -205,11 +205,11 @@ def _nat(chosen: Options) -> Iterator[Finding]:
         text = f"NAT guests are in QEMU's user network, which is slower and gives none an address of its own: {nat.why}"
         yield Finding("nat bridge", "limited", text)
         return
-    lacks = list(nat_host.lacks(nat.bridge))
+    lacks = list(nat_host.problems(nat.bridge))
     text = f"NAT guests get addresses of {' and '.join(nat.networks.words)} on the bridge {nat.bridge.bridge}"
-    yield Finding("nat bridge", "limited" if lacks else "ok", "; ".join([text, *nat_host.told(nat.bridge), *lacks]))
+    yield Finding("nat bridge", "limited" if lacks else "ok", "; ".join([text, *nat_host.notes(nat.bridge), *lacks]))
     lack = vhost.missing()
-    text = "the kernel itself carries the frames of guests that run with KVM" if lack is None else lack
+    text = "the kernel itself carries the frames of guests with KVM" if lack is None else lack
     yield Finding("vhost", "limited" if lack else "ok", text)
 
 
@@ -226,9 +226,9 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         text = f"each guest gets its own uid, starting at {chosen.uids.start}, and namespaces in which it sees /usr"
         yield Finding("isolation", "ok", text)
     if why := scopes.lacking():
-        yield Finding("bounds", "limited", f"nothing bounds the memory that a guest's process takes: {why}")
+        yield Finding("bounds", "limited", f"the memory of guests' processes is not limited: {why}")
     else:
-        yield Finding("bounds", "ok", "a guest's process gets bounds from systemd: memory, threads, processors")
+        yield Finding("bounds", "ok", "systemd limits each guest's process: memory, threads, CPU share")
     for program in ("setpriv", "prlimit"):
         if shutil.which(program) is None:
             yield Finding(program, "missing", "install util-linux")

@@ -52,7 +52,7 @@ def _port(address: str | UnsetType) -> str:
     why = unreachable(host.strip("[]"), int(port))
     if why:
         return f"; from here, {address} cannot be reached: {why}"
-    return f"; {address} takes connections, so it is no firewall: see the log of velocity-node there"
+    return f"; {address} accepts connections, so no firewall blocks it: see the log of velocity-node there"
 
 
 def node(settings: Settings) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def node(settings: Settings) -> Iterator[Finding]:
     try:
         own = identity.read(settings.data_dir)
     except (OSError, msgspec.MsgspecError) as error:
-        yield Finding("node", "missing", f"who this node is cannot be read ({error}): let it join again")
+        yield Finding("node", "missing", f"this node's identity cannot be read ({error}): let it join again")
         return
     if own is None:
         return

@@ -45,7 +45,7 @@ def freeze(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) 
     finally:
         thawed = client.thaw_guest(vmid=found.id)
     if frozen.filesystems and not thawed.filesystems:
-        words = "what it copied may be torn. Give it a longer --timeout"
+        words = "what it copied may be inconsistent. Give it a longer --timeout"
         raise click.ClickException(f"{found.label} was thawed before the command had ended: {words}")
     click.get_current_context().exit(status)
 

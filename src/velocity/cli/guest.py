@@ -92,7 +92,7 @@ def exec_(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) -
             if cut:
                 click.echo(f"velocity: only the first MiB of its {name} is shown", err=True)
     if ended.running:
-        click.echo(f"velocity: it has not ended after {timeout} s, and goes on in the guest", err=True)
+        click.echo(f"velocity: it is still running after {timeout} s, and continues in the guest", err=True)
         click.get_current_context().exit(STILL_RUNNING)
     if isinstance(ended.signal, int):
         click.get_current_context().exit(SIGNALLED + ended.signal)
@@ -144,7 +144,7 @@ def _copy_in(client: Client, source: Path, vmid: int, path: str) -> None:
                     break
     except IsADirectoryError:
         words = f"`tar -cC {shlex.quote(str(source))} . | {program()} vm ssh VM -- tar -xC {shlex.quote(path)}`"
-        raise click.ClickException(f"{clean(source)} is a directory, and copied is one file: {clean(words)}") from None
+        raise click.ClickException(f"{clean(source)} is a directory: copy it with {clean(words)}") from None
     except OSError as error:
         raise click.ClickException(f"{clean(source)}: {error.strerror}") from None
     except BaseException as error:

@@ -52,7 +52,7 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
             _target(one.target, names),
             _outcome(one),
         ),
-        empty="nothing of this kind has happened" if filtered else "nothing has happened yet",
+        empty="there are no such entries" if filtered else "nothing has happened yet",
         noun="entry",
         spare=("FROM", "NUMBER"),
     )

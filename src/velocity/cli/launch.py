@@ -68,7 +68,7 @@ class Wanted:
 @click.argument("image", metavar="IMAGE|MEDIUM")
 @click.option("--name", help="The VM's name (default: the image's).")
 @launching
-@click.option("--disk-size", metavar="SIZE", help=f"Let its disk grow to SIZE; the guest uses all of it. {SIZE}")
+@click.option("--disk-size", metavar="SIZE", help=f"Enlarge its disk to SIZE; the guest uses all of it. {SIZE}")
 @click.option("--wait/--no-wait", default=True, help="Wait until ssh answers.")
 @click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait.")
 @GROUP
@@ -92,7 +92,7 @@ def launch(
     a MEDIUM that is there. Called again, it goes on with what it has begun.
     """
     if name is None and image.startswith(naming.PREFIX):
-        raise click.UsageError("a medium's id is no name for a VM: give it one with --name")
+        raise click.UsageError("a medium's id cannot be the VM's name: give it one with --name")
     bytes_ = None if disk_size is None else to_bytes(disk_size)
     client = connection.connect()
     gid = where.here(client, group)
@@ -161,7 +161,7 @@ def _find(client: Client, wanted: Wanted) -> int | None:
     info = client.show_vm(vmid=found.vmid)
     mids = {one.mid for one in info.media}
     if any(one.mid in mids for one in _disks(client, wanted)):
-        click.echo(f"VM {clean(wanted.name)} is there: going on with it, as it is", err=True)
+        click.echo(f"VM {clean(wanted.name)} exists: continuing with it as it is", err=True)
         return found.vmid
     raise click.ClickException(f"there is another VM {clean(wanted.name)} already: choose another --name")
 
@@ -181,7 +181,7 @@ def _disk(client: Client, wanted: Wanted, bytes_: int | None) -> UUID:
             break
     else:
         source = wanted.medium if wanted.image is None else _base(client, wanted, wanted.image)
-        assert source is not None, "it is of the catalogue, or there"
+        assert source is not None, "it is in the catalogue, or exists already"
         has = _grows(client.show_medium(mid=source).size, bytes_)
         copied = client.clone_medium(mid=source, gid=wanted.gid, mpid=wanted.pool, name=wanted.disk)
         mid = _task(client, copied.tid)
@@ -214,7 +214,7 @@ def _base(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID:
                 return found
         else:
             return _task(client, started.tid)
-    raise click.ClickException(f"media of the names {image.name} and {name} are of other images: delete one")
+    raise click.ClickException(f"media of the names {image.name} and {name} were made from other images: delete one")
 
 
 def _cached(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID | None:

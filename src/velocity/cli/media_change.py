@@ -65,8 +65,8 @@ def _facts(client: Client, one: MediumDetails) -> Iterator[tuple[str, object]]:
 @MEDIUM
 @click.option("--name", help="A new name.")
 @click.option("--type", "type_", help="ISO, DISK or any other word.")
-@click.option("--size", "size_", metavar="SIZE", help=f"Grow it to SIZE, or by +SIZE. {SIZE}")
-@click.option("--readonly/--writable", default=None, help="Whether VMs may write to it.")
+@click.option("--size", "size_", metavar="SIZE", help=f"Enlarge it to SIZE, or by +SIZE. {SIZE}")
+@click.option("--readonly/--writable", default=None, help="Whether VMs may only read it, or also write to it.")
 @GROUP
 @changing
 def set_(

@@ -94,7 +94,7 @@ def _joined(settings: Settings, token: NodeToken, name: str, address: str | None
         answer = _ask(settings, token, draft, name, address)
         return joining.accept(settings.data_dir, draft, token, answer)
     except BadAnswer as error:
-        raise click.ClickException(f"the answer is not believed: {error}; nothing was changed") from None
+        raise click.ClickException(f"the answer is not genuine: {error}; nothing was changed") from None
     except msgspec.MsgspecError as error:
         raise click.ClickException(f"{settings.data_dir / 'node'} cannot be read: {error}") from None
 

@@ -52,7 +52,7 @@ def _type_name(now: NodeInfo) -> None:
     with answerable("--yes answers it"):
         typed = click.prompt("Type the name of the host", err=True)
     if typed != now.name:
-        click.echo("that is another name: nothing was changed", err=True)
+        click.echo("the name differs: nothing was changed", err=True)
         raise click.Abort
 
 

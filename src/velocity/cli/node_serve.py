@@ -63,7 +63,7 @@ def joined(settings: Settings) -> NodeIdentity:
         own = identity.read(settings.data_dir)
     except (OSError, msgspec.MsgspecError) as error:
         raise click.ClickException(
-            f"who this node is cannot be read ({error}): let it join again (velocity node join)"
+            f"this node's identity cannot be read ({error}): let it join again (velocity node join)"
         ) from None
     if own is None:
         raise click.ClickException(

@@ -626,7 +626,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(media.DELETE, media.DeleteMedium(mid=mid, revision=revision, purge=purge))
 
     async def show_medium(self, *, mid: UUID) -> medium.MediumDetails:
-        """Show a medium: what it is and takes, who uses it, whether it boots.
+        """Show a medium: its content, size and users, and whether it boots.
 
         Refused with:
         403 14101: velocity.media.list is needed on the medium's group
@@ -646,7 +646,7 @@ class AsyncMethods(abc.ABC):
         readonly: bool | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
     ) -> medium.MediumAltered:
-        """Rename a medium, change its type, let it grow, or make it read-only.
+        """Rename a medium, change its type, enlarge it, or make it read-only.
 
         Parameters:
         name: 1 to 128 printable characters, at least one visible; trimmed and stored in NFC; no invisible characters,
@@ -660,7 +660,7 @@ class AsyncMethods(abc.ABC):
             taken
         403 14401: the group may not manage media in this pool
         404 14410: no such medium
-        404 14411: the medium's pool is not one of its group's
+        404 14411: the medium's pool is no longer declared
         404 14412: the medium's group is being deleted
         409 14420: the group already has a medium with that name in this pool
         406 14421: the quota or the free space of the pool does not suffice
@@ -681,7 +681,7 @@ class AsyncMethods(abc.ABC):
     async def move_medium(
         self, *, mid: UUID, gid: int | UnsetType = UNSET, mpid: int | UnsetType = UNSET
     ) -> medium.MediumMoved:
-        """Move a medium to another group, to another pool as a task, or both; a VM that writes to it goes on.
+        """Move a medium to another group, to another pool as a task, or both; a VM that writes to it keeps running.
 
         Parameters:
         gid: the id of a group; its new group; absent: the one that it has
@@ -696,7 +696,7 @@ class AsyncMethods(abc.ABC):
         409 43220: the group already has a medium with that name in this pool
         406 43221: the quota or the free space of the pool does not suffice
         406 43222: one of the two pools is away or read-only
-        409 43223: a VM that runs only reads it, or cannot go on with another file, or it is being copied or changed
+        409 43223: a running VM only reads it, or cannot continue with another file, or it is being copied or changed
         409 43224: it is attached to a VM that could not use it in the new group
         """
         from velocity.contract import medium
@@ -704,7 +704,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(medium.MOVE, medium.MoveMedium(mid=mid, gid=gid, mpid=mpid))
 
     async def convert_medium(self, *, mid: UUID, format: Literal["raw", "qcow2"]) -> tasks.TaskStarted:
-        """Convert a medium in place, or write its file anew to take less space; a VM that writes to it goes on.
+        """Convert a medium in place, or compact it; a VM that writes to it keeps running.
 
         Parameters:
         format: the present format: the file is rewritten without zeros and freed space
@@ -714,10 +714,10 @@ class AsyncMethods(abc.ABC):
         403 42201: the group may not manage media in this pool
         404 42210: no such medium
         404 42211: the medium's group is being deleted
-        404 42212: the medium's pool is not one of its group's
+        404 42212: the medium's pool is no longer declared
         406 42221: the free space of the pool does not suffice
         406 42222: the pool is away or read-only
-        409 42223: a VM that runs only reads it, or cannot go on with another file, or it is being copied or changed
+        409 42223: a running VM only reads it, or cannot continue with another file, or it is being copied or changed
         406 42224: it holds an image or a packed file, which is to be imported first
         """
         from velocity.contract import medium
@@ -898,7 +898,7 @@ class AsyncMethods(abc.ABC):
         409 12224: two displays have the same name
         409 12228: the medium is already attached writable, to another VM or twice to this one
         409 12229: another NIC has that MAC address
-        406 12240: cpu names no model that this host can give
+        406 12240: cpu names no model that this host supports
         409 12260: another VM has that port of the host, or this one has it twice
         406 12261: that port of the host may not be forwarded
         406 12262: a forward of a VM without a NAT NIC
@@ -1078,7 +1078,7 @@ class AsyncMethods(abc.ABC):
         404 16412: the VM has no NIC with that id
         404 16414: no such host NIC
         406 16422: firmware is not "host", machine_type is not "latest", hardware names no profile of this version, or
-            cpu no model that this host can give
+            cpu no model that this host supports
         409 16495: it is being moved to another host
         406 16490: the pool of a medium is not on the VM's host
         409 16440: another NIC has that MAC address
@@ -1217,7 +1217,7 @@ class AsyncMethods(abc.ABC):
         leave: list[UUID] | None = None,
         fresh_firmware: bool = False,
     ) -> tasks.TaskStarted:
-        """Make a VM of a stopped one, with copies of the disks that it writes to; its other media are shared.
+        """Clone a stopped VM, with copies of the disks that it writes to; its other media are shared.
 
         Parameters:
         vmid: the id of a virtual machine
@@ -1248,7 +1248,7 @@ class AsyncMethods(abc.ABC):
         409 39227: the VM is not STOPPED, and its firmware variables are to be copied
         406 39228: the pool is away or read-only, or a source's pool is away
         409 39295: it is being moved to another host
-        406 39240: its CPU model is none that this host can give
+        406 39240: this host does not support its CPU model
         406 39280: no such host, or none that can have it; the message says what each lacks
         """
         from velocity.contract import cloning
@@ -1279,7 +1279,7 @@ class AsyncMethods(abc.ABC):
         403 50201: the new group may not manage media in the pool of a disk
         404 50210: no such VM
         404 50211: no such group
-        404 50212: the new group does not see the pool of a disk
+        404 50212: the pool of a disk is no longer declared
         404 50213: a medium of the VM is no longer there
         406 50220: a quota on CPUs does not allow it
         406 50221: a quota on memory does not allow it
@@ -1366,7 +1366,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(screens.SEARCH, screens.SearchScreens(text=text))
 
     async def show_guest(self, *, vmid: int) -> guests.GuestInfo:
-        """Show what a virtual machine's guest agent says: addresses, operating system, file systems, users.
+        """Show what a virtual machine's guest agent reports: addresses, operating system, file systems, users.
 
         Parameters:
         vmid: the id of a virtual machine
@@ -1420,7 +1420,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(guests.SET_PASSWORD, guests.SetGuestPassword(vmid=vmid, user=user, password=password))
 
     async def add_guest_keys(self, *, vmid: int, user: str, keys: list[str]) -> guests.GuestChanged:
-        """Let SSH keys sign in as a user of the guest; those that are there stay.
+        """Add SSH keys for a user of the guest; those that are there stay.
 
         Parameters:
         vmid: the id of a virtual machine
@@ -1485,7 +1485,7 @@ class AsyncMethods(abc.ABC):
         )
 
     async def freeze_guest(self, *, vmid: int, timeout: int = 60) -> guests.GuestFrozen:
-        """Have the file systems of a guest stand still, whole, for a backup from outside.
+        """Freeze the file systems of a guest, for a consistent backup from outside.
 
         Parameters:
         vmid: the id of a virtual machine
@@ -1503,7 +1503,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(guests.FREEZE, guests.FreezeGuest(vmid=vmid, timeout=timeout))
 
     async def thaw_guest(self, *, vmid: int) -> guests.GuestThawed:
-        """Have the file systems of a guest go on.
+        """Thaw the file systems of a guest.
 
         Parameters:
         vmid: the id of a virtual machine
@@ -1538,7 +1538,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(metrics.VM, metrics.MetricsRequest(vmid=vmid, span=span))
 
     async def vms_usage(self) -> metrics.VmsUsage:
-        """Show what the virtual machines that run take now, as measured in the last 10 s."""
+        """Show what running virtual machines use now, as measured in the last 10 s."""
         from velocity.contract import metrics
 
         return await self.call(metrics.USAGE, Nothing())
@@ -1637,7 +1637,7 @@ class AsyncMethods(abc.ABC):
         )
 
     async def remove_node(self, *, host: int) -> Nothing:
-        """Remove a host that has no VMs: its certificate is worth nothing from then on.
+        """Remove a host that has no VMs: its certificate is not accepted any more.
 
         Parameters:
         host: the id of a host
@@ -1741,7 +1741,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(host_moves.MOVE, host_moves.MoveVmToHost(vmid=vmid, host=host, mpid=mpid))
 
     async def drain_node(self, *, host: int) -> tasks.TaskStarted:
-        """Let no new VMs come to a host, and move its VMs away, as a task: two at a time, while they run or stopped.
+        """Drain a host: place no more VMs there and move its VMs away, as a task, two at a time, running or stopped.
 
         Parameters:
         host: the id of a host
@@ -1757,7 +1757,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(host_moves.DRAIN, host_moves.DrainNode(host=host))
 
     async def set_fence(self, *, host: int, agent: str, options: dict[str, str] | UnsetType = UNSET) -> nodes.NodeInfo:
-        """Say by which fence agent a host is powered off.
+        """Set the fence agent of a host.
 
         Parameters:
         host: the id of a host
@@ -1777,7 +1777,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(lost_hosts.SET, lost_hosts.SetFence(host=host, agent=agent, options=options))
 
     async def remove_fence(self, *, host: int) -> Nothing:
-        """Forget how a host is powered off.
+        """Remove the fence agent of a host.
 
         Parameters:
         host: the id of a host
@@ -1826,7 +1826,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(lost_hosts.FENCE, lost_hosts.FenceNode(host=host, name=name))
 
     async def confirm_dead(self, *, host: int, name: str) -> nodes.NodeInfo:
-        """Say that a host which does not answer runs nothing any more: its VMs may be started elsewhere.
+        """Confirm that a host which does not answer is dead: its VMs may be started elsewhere.
 
         Parameters:
         host: the id of a host

@@ -17,7 +17,7 @@ class CatalogueImage(Wire, frozen=True):
     version: str
     architecture: str
     server: Annotated[str, Meta(description="the host that it is fetched from")]
-    user: Annotated[str, Meta(description="the user that the image is made with")]
+    user: Annotated[str, Meta(description="the image's default user")]
     trust: Annotated[
         Literal["pinned", "signed", "checksums", "tls"],
         Meta(
@@ -27,7 +27,7 @@ class CatalogueImage(Wire, frozen=True):
         ),
     ]
     tried: Annotated[bool, Meta(description="whether the catalogue says that it was fetched and booted")]
-    origin: Annotated[str, Meta(description="identifies this version of the image; media made from it have the same")]
+    origin: Annotated[str, Meta(description="identifies this version of the image; media made from it keep it")]
 
 
 class Catalogue(Wire, frozen=True):

@@ -35,7 +35,7 @@ class CloneVm(Change, frozen=True):
 
 CLONE = Operation(
     name="clone_vm",
-    summary="Make a VM of a stopped one, with copies of the disks that it writes to; its other media are shared",
+    summary="Clone a stopped VM, with copies of the disks that it writes to; its other media are shared",
     method=Method.PUT,
     path="/v/vm/clone",
     route=39,
@@ -75,7 +75,7 @@ CLONE = Operation(
         ),
         Failure(39228, 406, Problem.POOL_AWAY, "the pool is away or read-only, or a source's pool is away"),
         Failure(39295, 409, Problem.VM_MOVING, "it is being moved to another host"),
-        Failure(39240, 406, Problem.NOT_OF_THIS_HOST, "its CPU model is none that this host can give"),
+        Failure(39240, 406, Problem.NOT_OF_THIS_HOST, "this host does not support its CPU model"),
         Failure(
             39280, 406, Problem.NO_HOST, "no such host, or none that can have it; the message says what each lacks"
         ),

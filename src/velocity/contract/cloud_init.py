@@ -18,7 +18,7 @@ Login = Annotated[
     str,
     Meta(
         pattern=LOGIN_PATTERN,
-        description="who may log in, and become root by sudo; absent: the user that the image is made with",
+        description="who may log in, and become root by sudo; absent: the image's default user",
     ),
 ]
 _BLOB = r"[A-Za-z0-9+/]{16,}={0,3}"

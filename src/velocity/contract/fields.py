@@ -102,7 +102,7 @@ Balloon = Annotated[
 MemoryTaken = Annotated[
     int,
     Meta(
-        description="MiB that the host spends on its process, as of at most 10 s ago; absent: not measured, or STOPPED"
+        description="MiB of host memory that its process uses, as of at most 10 s ago; absent: not measured, or STOPPED"
     ),
 ]
 Restarting = Annotated[

@@ -152,7 +152,7 @@ class GuestThawed(Wire, frozen=True):
 
 SHOW = Operation(
     name="show_guest",
-    summary="Show what a virtual machine's guest agent says: addresses, operating system, file systems, users",
+    summary="Show what a virtual machine's guest agent reports: addresses, operating system, file systems, users",
     method=Method.POST,
     path="/v/vm/guest",
     route=44,
@@ -211,7 +211,7 @@ SET_PASSWORD = Operation(
 
 ADD_KEYS = Operation(
     name="add_guest_keys",
-    summary="Let SSH keys sign in as a user of the guest; those that are there stay",
+    summary="Add SSH keys for a user of the guest; those that are there stay",
     method=Method.PUT,
     path="/v/vm/guest/keys",
     route=46,
@@ -250,7 +250,7 @@ WRITE_FILE = Operation(
 
 FREEZE = Operation(
     name="freeze_guest",
-    summary="Have the file systems of a guest stand still, whole, for a backup from outside",
+    summary="Freeze the file systems of a guest, for a consistent backup from outside",
     method=Method.PUT,
     path="/v/vm/freeze",
     route=41,
@@ -263,7 +263,7 @@ FREEZE = Operation(
 
 THAW = Operation(
     name="thaw_guest",
-    summary="Have the file systems of a guest go on",
+    summary="Thaw the file systems of a guest",
     method=Method.PUT,
     path="/v/vm/thaw",
     route=41,

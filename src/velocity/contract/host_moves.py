@@ -114,7 +114,7 @@ MOVE = Operation(
 
 DRAIN = Operation(
     name="drain_node",
-    summary="Let no new VMs come to a host, and move its VMs away, as a task: two at a time, while they run or stopped",
+    summary="Drain a host: place no more VMs there and move its VMs away, as a task, two at a time, running or stopped",
     method=Method.PUT,
     path="/h/node/drain",
     route=62,

@@ -71,7 +71,7 @@ class ConfirmDead(Change, frozen=True):
 
 SET = Operation(
     name="set_fence",
-    summary="Say by which fence agent a host is powered off",
+    summary="Set the fence agent of a host",
     method=Method.PUT,
     path="/h/node/fence",
     route=60,
@@ -91,7 +91,7 @@ SET = Operation(
 
 REMOVE = Operation(
     name="remove_fence",
-    summary="Forget how a host is powered off",
+    summary="Remove the fence agent of a host",
     method=Method.DELETE,
     path="/h/node/fence",
     route=60,
@@ -145,7 +145,7 @@ FENCE = Operation(
 
 CONFIRM = Operation(
     name="confirm_dead",
-    summary="Say that a host which does not answer runs nothing any more: its VMs may be started elsewhere",
+    summary="Confirm that a host which does not answer is dead: its VMs may be started elsewhere",
     method=Method.PUT,
     path="/h/node/dead",
     route=61,

@@ -238,7 +238,7 @@ CREATE = Operation(
             "the medium is already attached writable, to another VM or twice to this one",
         ),
         Failure(12229, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
-        Failure(12240, 406, Problem.NOT_OF_THIS_HOST, "cpu names no model that this host can give"),
+        Failure(12240, 406, Problem.NOT_OF_THIS_HOST, "cpu names no model that this host supports"),
         Failure(12260, 409, Problem.PORT_TAKEN, "another VM has that port of the host, or this one has it twice"),
         Failure(12261, 406, Problem.PORT_NOT_ALLOWED, "that port of the host may not be forwarded"),
         Failure(12262, 406, Problem.NO_NAT_NIC, "a forward of a VM without a NAT NIC"),
@@ -355,7 +355,7 @@ ALTER = Operation(
             406,
             Problem.NOT_OF_THIS_HOST,
             'firmware is not "host", machine_type is not "latest", hardware names no profile of this version, or '
-            "cpu no model that this host can give",
+            "cpu no model that this host supports",
         ),
         Failure(16495, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(16490, 406, Problem.NO_HOST, "the pool of a medium is not on the VM's host"),

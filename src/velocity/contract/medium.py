@@ -74,7 +74,7 @@ class ConvertMedium(Change, frozen=True, kw_only=True):
 
 SHOW = Operation(
     name="show_medium",
-    summary="Show a medium: what it is and takes, who uses it, whether it boots",
+    summary="Show a medium: its content, size and users, and whether it boots",
     method=Method.POST,
     path="/m/media",
     route=14,
@@ -90,7 +90,7 @@ SHOW = Operation(
 
 ALTER = Operation(
     name="alter_medium",
-    summary="Rename a medium, change its type, let it grow, or make it read-only",
+    summary="Rename a medium, change its type, enlarge it, or make it read-only",
     method=Method.PATCH,
     path="/m/media",
     route=14,
@@ -106,7 +106,7 @@ ALTER = Operation(
         ),
         Failure(14401, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
         Failure(14410, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
-        Failure(14411, 404, Problem.POOL_NOT_FOUND, "the medium's pool is not one of its group's"),
+        Failure(14411, 404, Problem.POOL_NOT_FOUND, "the medium's pool is no longer declared"),
         Failure(14412, 404, Problem.GROUP_NOT_FOUND, "the medium's group is being deleted"),
         Failure(14420, 409, Problem.MEDIUM_NAME_TAKEN, "the group already has a medium with that name in this pool"),
         Failure(14421, 406, Problem.POOL_QUOTA, "the quota or the free space of the pool does not suffice"),
@@ -124,7 +124,7 @@ ALTER = Operation(
 
 MOVE = Operation(
     name="move_medium",
-    summary="Move a medium to another group, to another pool as a task, or both; a VM that writes to it goes on",
+    summary="Move a medium to another group, to another pool as a task, or both; a VM that writes to it keeps running",
     method=Method.PUT,
     path="/m/media/move",
     route=43,
@@ -149,7 +149,7 @@ MOVE = Operation(
             43223,
             409,
             Problem.MEDIUM_IN_USE,
-            "a VM that runs only reads it, or cannot go on with another file, or it is being copied or changed",
+            "a running VM only reads it, or cannot continue with another file, or it is being copied or changed",
         ),
         Failure(43224, 409, Problem.MEDIUM_ATTACHED, "it is attached to a VM that could not use it in the new group"),
     ),
@@ -158,7 +158,7 @@ MOVE = Operation(
 
 CONVERT = Operation(
     name="convert_medium",
-    summary="Convert a medium in place, or write its file anew to take less space; a VM that writes to it goes on",
+    summary="Convert a medium in place, or compact it; a VM that writes to it keeps running",
     method=Method.PUT,
     path="/m/media/convert",
     route=42,
@@ -170,14 +170,14 @@ CONVERT = Operation(
         Failure(42201, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
         Failure(42210, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
         Failure(42211, 404, Problem.GROUP_NOT_FOUND, "the medium's group is being deleted"),
-        Failure(42212, 404, Problem.POOL_NOT_FOUND, "the medium's pool is not one of its group's"),
+        Failure(42212, 404, Problem.POOL_NOT_FOUND, "the medium's pool is no longer declared"),
         Failure(42221, 406, Problem.POOL_QUOTA, "the free space of the pool does not suffice"),
         Failure(42222, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
         Failure(
             42223,
             409,
             Problem.MEDIUM_IN_USE,
-            "a VM that runs only reads it, or cannot go on with another file, or it is being copied or changed",
+            "a running VM only reads it, or cannot continue with another file, or it is being copied or changed",
         ),
         Failure(42224, 406, Problem.NOT_AN_IMAGE, "it holds an image or a packed file, which is to be imported first"),
     ),

@@ -43,7 +43,7 @@ class VmMetrics(Wire, frozen=True):
     cpu: Annotated[Floats, Meta(description="percent of one core; 200 means that two cores were busy")]
     given_mib: Annotated[int, Meta(description="the memory that the guest was given at its start")]
     memory_mib: Annotated[
-        Integers, Meta(description="resident memory of its process: what the host really spends on it")
+        Integers, Meta(description="resident memory of its process: what it really uses of the host's memory")
     ]
     disk_read: Annotated[Integers, Meta(description="bytes per second, all media together")]
     disk_written: Annotated[Integers, Meta(description="bytes per second, all media together")]
@@ -86,13 +86,13 @@ class VmsUsage(Wire, frozen=True):
 
     vmids: Annotated[list[Vmid], Meta(description="the VMs that the caller may view and that run")]
     cpu: Annotated[Floats, Meta(description="percent of one core over the last 10 s; null in the first 10 s of a run")]
-    memory_mib: Annotated[list[int], Meta(description="MiB that the host spends on its process")]
+    memory_mib: Annotated[list[int], Meta(description="MiB of the host's memory that its process uses")]
     running_since: Annotated[list[UnixTime], Meta(description="when the process of the present run began")]
 
 
 USAGE = Operation(
     name="vms_usage",
-    summary="Show what the virtual machines that run take now, as measured in the last 10 s",
+    summary="Show what running virtual machines use now, as measured in the last 10 s",
     method=Method.POST,
     path="/v/vm/usage",
     route=33,
@@ -105,7 +105,7 @@ USAGE = Operation(
 
 EXPOSITION = Operation(
     name="openmetrics",
-    summary="Show what VMs, host and server take, as OpenMetrics text, by GET /metrics",
+    summary="Show what VMs, host and server use, as OpenMetrics text, by GET /metrics",
     method=Method.POST,
     path="/metrics",
     route=33,

@@ -135,7 +135,7 @@ class NodeInfo(Wire, frozen=True):
     rbd_addresses: (
         Annotated[
             list[str],
-            Meta(description="by which clusters of its pools on RBD know it, so that it can be kept from them"),
+            Meta(description="by which the clusters of its pools on RBD know it, for the blocklist"),
         ]
         | UnsetType
     ) = UNSET
@@ -300,7 +300,7 @@ SET = Operation(
 
 REMOVE = Operation(
     name="remove_node",
-    summary="Remove a host that has no VMs: its certificate is worth nothing from then on",
+    summary="Remove a host that has no VMs: its certificate is not accepted any more",
     method=Method.DELETE,
     path="/h/node",
     route=57,

@@ -55,7 +55,7 @@ MOVE = Operation(
         Failure(50201, 403, Problem.POOL_NOT_MANAGED, "the new group may not manage media in the pool of a disk"),
         Failure(50210, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(50211, 404, Problem.GROUP_NOT_FOUND, "no such group"),
-        Failure(50212, 404, Problem.POOL_NOT_FOUND, "the new group does not see the pool of a disk"),
+        Failure(50212, 404, Problem.POOL_NOT_FOUND, "the pool of a disk is no longer declared"),
         Failure(50213, 404, Problem.MEDIUM_NOT_FOUND, "a medium of the VM is no longer there"),
         Failure(50220, 406, Problem.CPU_LIMIT, "a quota on CPUs does not allow it"),
         Failure(50221, 406, Problem.MEMORY_LIMIT, "a quota on memory does not allow it"),

@@ -1,1 +1,1 @@
-"""The event stream: one ring of events, and readers that are cursors in it."""
+"""The event stream: one ring buffer of events, and readers that are cursors in it."""

@@ -18,7 +18,7 @@ from velocity.tasks.service import Tasks
 
 @dataclass(frozen=True)
 class Areas:
-    """Where things are as they are now. `pools` are the declared ones, by their numbers."""
+    """The sources of objects as they are at present. `pools` are the declared ones, by number."""
 
     directory: Directory
     pools: Mapping[int, Pool]

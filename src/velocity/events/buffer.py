@@ -1,4 +1,4 @@
-"""The last events in one ring, bounded in number and bytes; a reader is a position in it."""
+"""The latest events in one ring buffer, limited in number and bytes; a reader is a position in it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Protocol
 from velocity.access import rules
 
 Grants = Mapping[int, int]
-"""What a reader holds directly: gid -> permissions as bits."""
+"""A reader's own grants: gid -> permissions as bits."""
 
 
 class Audience(Protocol):
-    """Who may hear of something, by the rights of the moment of sending."""
+    """Who may receive an event, by their permissions when it is sent."""
 
     def may_receive(self, uid: int, held: Grants) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class HoldersUpward:
-    """Whoever holds one of these permissions on a group, by its line as it was: the group may be gone by now."""
+    """Everybody with one of these permissions on a group or one above. The line is recorded: the group may be gone."""
 
     bits: int
     line: Sequence[int]
@@ -35,7 +35,7 @@ class HoldersUpward:
 
 @dataclass(frozen=True, slots=True)
 class HoldersNearby:
-    """As `Above`, and whoever holds it on a group further down."""
+    """As `HoldersUpward`, and everybody with one of them on a group below."""
 
     bits: int
     line: Sequence[int]
@@ -50,7 +50,7 @@ class HoldersNearby:
 
 @dataclass(frozen=True, slots=True)
 class HoldersAnywhere:
-    """Whoever holds one of these permissions on any group."""
+    """Everybody with one of these permissions on any group."""
 
     bits: int
 
@@ -60,7 +60,7 @@ class HoldersAnywhere:
 
 @dataclass(frozen=True, slots=True)
 class OwnerOrHoldersUpward:
-    """One user, and whoever holds one of these permissions on a group, by its line as it was."""
+    """One user, and everybody with one of these permissions on a group or on one above. The line is recorded."""
 
     owner: int
     bits: int
@@ -81,7 +81,7 @@ class TheseUsers:
 
 
 class EventBody(Protocol):
-    """What is sent."""
+    """The data of an event."""
 
     @property
     def size(self) -> int: ...
@@ -89,12 +89,12 @@ class EventBody(Protocol):
     def frame(self, held: Grants) -> bytes: ...
 
     def within(self, before: bytes, after: bytes) -> EventBody:
-        """The same between these."""
+        """The same data, surrounded by these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """The same for all, encoded once."""
+    """The same for everybody, encoded once."""
 
     data: bytes
 
@@ -111,7 +111,7 @@ class Same:
 
 @dataclass(frozen=True, slots=True)
 class ByReader:
-    """Encoded for each reader, by what they hold; `length` bytes at most or nearly so."""
+    """Encoded for each reader, by their permissions; about `length` bytes at most."""
 
     encoded: Callable[[Grants], bytes]
     length: int
@@ -131,7 +131,7 @@ class ByReader:
 
 @dataclass(frozen=True, slots=True)
 class BufferedEvent:
-    """One event. Without a body it says that what its audience may see is another now: a snapshot is due."""
+    """One event. Without a body it says that what its audience may see has changed: they need a snapshot."""
 
     seq: int
     audience: Audience
@@ -139,9 +139,9 @@ class BufferedEvent:
 
 
 class EventBuffer:
-    """Numbers the events from 1 and keeps the last ones: `most` of them, or fewer if they are over `most_bytes`.
+    """Numbers events from 1 and keeps the latest: `most` of them, or fewer if they exceed `most_bytes`.
 
-    An event's id is its number after the name of this ring: another server's ids are not known here.
+    An event's id is the name of this ring buffer and the number: ids of another server are not recognized.
     """
 
     def __init__(self, most: int, most_bytes: int) -> None:
@@ -150,7 +150,7 @@ class EventBuffer:
         self._most_bytes = most_bytes
         self.bytes = 0
         self.head = 0
-        """The number of the newest event."""
+        """The number of the latest event."""
         self._oldest = 1
 
     def append_event(self, audience: Audience, body: EventBody | None) -> BufferedEvent:
@@ -169,18 +169,18 @@ class EventBuffer:
         return f"{self._name}-{cursor}".encode()
 
     def find(self, name: str) -> int | None:
-        """Where the event of that id is; None: it is not there (any more), or of an earlier server."""
+        """The number of the event with that id; None: it is not kept any more, or from an earlier server."""
         ring, _, number = name.rpartition("-")
         if ring != self._name or not (number.isascii() and number.isdigit() and len(number) < 20):
             return None
         return int(number) if self.knows(int(number)) else None
 
     def knows(self, cursor: int) -> bool:
-        """Whether all that came after that event is still there."""
+        """Whether all events after that one are still kept."""
         return self._oldest - 1 <= cursor <= self.head
 
     def since(self, cursor: int, most: int) -> list[BufferedEvent] | None:
-        """The next ones after the cursor; None: some of them are no longer there."""
+        """The events after the cursor; None: some of them are not kept any more."""
         if not self.knows(cursor):
             return None
         slots = self._slots

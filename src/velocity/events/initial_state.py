@@ -1,4 +1,4 @@
-"""The snapshot of all that a user may see, taken from memory in one step."""
+"""Snapshots of everything that a user may see, each taken from memory in one step."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from velocity.fair import FairGate
 from velocity.machines.where import of_pool, of_shared_pool
 
 KEPT = 1.0
-"""Seconds for which a snapshot is kept for another stream of the same user, since the last one that was sent it."""
+"""Seconds for which a snapshot is kept for other streams of the same user, after it was last sent."""
 
 
 class InitialStates:
-    """The first event of each reader. With it goes a look at what media take on the disk."""
+    """The first event of each reader. When one begins, the disk usage of media is measured, too."""
 
     def __init__(
         self,
@@ -46,14 +46,15 @@ class InitialStates:
         self._measuring: asyncio.Task[None] | None = None
         self._measured = float("-inf")
         self._last: tuple[int, int, bytes] | None = None
-        """The last one taken: of whom, the cursor, the event. As long as the ring says nothing more, it is true."""
+        """The latest snapshot: its user, cursor and event. It is valid until the next event."""
         self.forgetting: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def beginning(self, uid: int) -> AsyncIterator[None]:
-        """Within, a snapshot can be taken. One after the other, each in a step of its own, users in turn.
+        """Within, a snapshot can be taken.
 
-        After each, requests have as long as it took.
+        One at a time, each in a step of its own, and users take turns. After each, other requests get as long as it
+        took.
         """
         async with self._beginning.place(uid):
             await self.ready(uid)
@@ -62,7 +63,7 @@ class InitialStates:
             await asyncio.sleep(time.perf_counter() - begun)
 
     async def ready(self, uid: int) -> None:
-        """Before a snapshot: render what it would have to, in steps that others come between."""
+        """Render objects that a snapshot would have to render, in several steps."""
         self._writer.begin()
         if self._taken(uid) is not None:
             return
@@ -76,7 +77,7 @@ class InitialStates:
         await self._writer.settle()
 
     def take(self, uid: int) -> tuple[bytes, int]:
-        """The event of all that a user may see, and the cursor that it stands for: one step, without an await."""
+        """The event with everything that the user may see, and its cursor: one step, without an await."""
         self._writer.begin()
         self._measure_soon()
         self._writer.flush(whole=True)
@@ -92,7 +93,7 @@ class InitialStates:
         return event, cursor
 
     def _taken(self, uid: int) -> bytes | None:
-        """The event that was made for the user last, if it says how things are."""
+        """The user's latest snapshot, if it is still valid."""
         last = self._last
         return last[2] if last is not None and last[:2] == (uid, self._ring.head) else None
 
@@ -103,7 +104,7 @@ class InitialStates:
         return VisibleState(self._areas, self._writer.renderer, uid)
 
     def _measure_soon(self) -> None:
-        """Look what media take on the disk; nobody waits for it, and what has changed is told."""
+        """Measure the disk usage of media in the background; changes become events."""
         now = asyncio.get_running_loop().time()
         if self._measuring is None and now >= self._measured + self._limits.measure:
             self._measured = now
@@ -116,7 +117,7 @@ class InitialStates:
             self._measuring = None
 
     async def settle(self) -> None:
-        """Returns when no look at the disk is taken."""
+        """Return when no measurement is in progress."""
         while self._measuring is not None:
             await asyncio.wait({self._measuring})
 
@@ -127,7 +128,7 @@ class InitialStates:
 
 
 class VisibleState:
-    """What one user sees at this moment. To be used up without an await: nothing of it is true after one."""
+    """What one user sees at this moment. Do not use it after an await."""
 
     def __init__(self, areas: Areas, renderer: EventRenderer, uid: int) -> None:
         self._areas = areas
@@ -143,7 +144,7 @@ class VisibleState:
         self._bits = {gid: held(gid) for gid in groups}
 
     def unrendered(self) -> list[Key]:
-        """What a snapshot would have to render first: when nobody has read for long, everything."""
+        """Objects that a snapshot would have to render first: everything, if nobody has read for long."""
         vms, media = self._where(Permission.VM_VIEW), self._where(Permission.MEDIA_LIST)
         keys: list[Key] = [("vm", one.machine.vmid) for one in self._fleet.all() if one.machine.gid in vms]
         keys += [("medium", one.mid) for one in self._library.all() if one.gid in media]
@@ -180,7 +181,7 @@ class VisibleState:
         ]
 
     def _pools(self) -> list[events.PoolView]:
-        """A pool that a group below sees is seen by those above it too: the topmost where it is held will do."""
+        """A pool that a group sees is seen from those above it, too: only the topmost group with permissions counts."""
         assignments, groups = self._areas.assignments, self._directory.groups
         hosts = self._fleet.hosts.attached
         where = rules.topmost(groups, (gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit))

@@ -10,12 +10,13 @@ from velocity.changes import ChangeKind
 
 @dataclass(frozen=True)
 class StreamLimits:
-    """The measures of the stream. Times are in seconds.
+    """The limits of the stream. Times are in seconds.
 
-    `wake` is between two wakings of the readers, `life` from one sign of life to the next, `patience` what one send may
-    take, `farewell` what a last word may, `measure` between two looks at what media take on the disk; `pace` is between
-    two events of the same thing (the rest is told at once). `most` events in `most_bytes` are kept; `readers` there may
-    be in all, `own` of one user. `rendered` objects are rendered in one step of the loop, each in about 0.05 ms.
+    `wake` is the least time between two wakings of the readers, `life` the interval of comments that keep a connection
+    alive, `patience` the longest time for one send, `farewell` that for the last event, `measure` the least time
+    between two measurements of media on the disk; `pace` is the least time between two events about the same object
+    where that is limited. At most `most` events in `most_bytes` are kept. There are at most `readers` in all, `own` of
+    one user. `rendered` objects are rendered in one step of the loop, each in about 0.05 ms.
     """
 
     wake: float = 0.02

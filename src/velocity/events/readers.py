@@ -1,4 +1,4 @@
-"""The readers of the stream: how many there may be, and what each is sent."""
+"""The readers of the stream: their number, and what each is sent."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from velocity.events.renderer import encode
 from velocity.events.wakeups import Wakeups
 
 AT_ONCE = 500
-"""Events that a reader takes from the ring in one step."""
+"""Events that a reader takes from the ring buffer in one step."""
 
 
 class Readers:
-    """Those of one server, counted by user."""
+    """The readers of one server, counted by user."""
 
     def __init__(
         self,
@@ -43,16 +43,16 @@ class Readers:
 
     @property
     def count(self) -> int:
-        """How many read now."""
+        """The number of readers."""
         return self._counted.total()
 
     def end(self) -> None:
-        """The server is about to end: readers are told, and there are no new ones."""
+        """The server is shutting down: readers are told, and new ones refused."""
         self.ending = True
         self.wakeups.now()
 
     def admit(self, caller: Caller) -> None:
-        """Count one more reader, until they leave. Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
+        """Count one more reader, until `leave`. Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
         if self.ending:
             raise Refused(Problem.UNAVAILABLE, "the server is shutting down: connect again in a moment")
         if self._counted[caller.uid] >= self.limits.own:
@@ -69,18 +69,18 @@ class Readers:
         self._counted[caller.uid] += 1
 
     def leave(self, caller: Caller) -> None:
-        """One who was admitted reads no more."""
+        """An admitted reader has left."""
         self._counted[caller.uid] -= 1
         if not self._counted[caller.uid]:
             del self._counted[caller.uid]
 
     def reader(self, caller: Caller, last: str) -> StreamReader:
-        """Of one who was admitted, and goes on after the event `last`."""
+        """For an admitted reader, who continues after the event `last`."""
         return StreamReader(self, caller, self.ring.find(last))
 
 
 class StreamReader:
-    """One who reads: a cursor, None before the first snapshot."""
+    """One reader: a cursor, None before the first snapshot."""
 
     def __init__(self, readers: Readers, caller: Caller, cursor: int | None) -> None:
         self._readers = readers
@@ -88,7 +88,7 @@ class StreamReader:
         self._cursor = cursor
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
-        """What is to be sent, as it comes; rights are those of the moment in which it is given."""
+        """What is sent, as it comes; permissions are checked at the moment of sending."""
         readers = self._readers
         loop = asyncio.get_running_loop()
         sent = loop.time()
@@ -118,7 +118,7 @@ class StreamReader:
         return None if self._readers.sessions.still_signed_in(self._caller) else "signed out"
 
     def _entries(self) -> list[BufferedEvent] | None:
-        """What comes next in the ring; None: a snapshot is due."""
+        """The next events in the ring buffer; None: a snapshot is needed."""
         entries = None if self._cursor is None else self._readers.ring.since(self._cursor, AT_ONCE)
         held, uid = self._readers.directory.held(self._caller.uid), self._caller.uid
         if entries is None or any(one.body is None and one.audience.may_receive(uid, held) for one in entries):
@@ -126,14 +126,14 @@ class StreamReader:
         return entries
 
     def _next(self, entries: list[BufferedEvent]) -> tuple[bytes, bool]:
-        """What is to be sent, and whether there may be more already."""
+        """What to send, and whether there may be more already."""
         uid = self._caller.uid
         if entries:
             self._cursor = entries[-1].seq
         return b"".join(frames(entries, uid, self._readers.directory.held(uid))), bool(entries)
 
     def _sign_of_life(self) -> bytes:
-        """A comment; with it the id, so that a reader that hears nothing for long need not begin anew."""
+        """A comment with an id, so that a reader who receives nothing for long can still continue from there."""
         return b":\n" if self._cursor is None else b":\nid: %s\n\n" % self._readers.ring.name(self._cursor)
 
 

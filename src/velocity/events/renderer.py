@@ -1,4 +1,4 @@
-"""Turns an announced change into events: the object as it is now, or its removal, and who may see it."""
+"""Renders changes as events: the object's present state, or its removal, and who may see it."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ GroupPath = Sequence[int]
 K = TypeVar("K")
 V = TypeVar("V")
 EmitEvent = Callable[[Audience, bytes, EventBody | None], None]
-"""To whom, the name of the event, and what; no body: what these see is another now."""
+"""Audience, event name and body; without a body, the audience needs a snapshot."""
 
 
 class EventRenderer:
-    """Renders what changed, once for all readers, and gives it to `tell`. What is as it was told last is not told.
+    """Renders what changed, once for all readers, and passes it to `tell`; skips what is unchanged since then.
 
-    Objects are kept as they were rendered last: while nothing is left to be told, that is how they show now. To make
-    them anew for each snapshot takes about three times the CPU.
+    Objects are kept as last rendered: while no change is pending, they are the present state. Rendering them for each
+    snapshot takes about three times the CPU time.
     """
 
     def __init__(self, areas: Areas, tell: EmitEvent) -> None:
@@ -76,13 +76,13 @@ class EventRenderer:
         }
 
     def __call__(self, key: Key, line: GroupPath) -> None:
-        """Tell one of them. `line` is its group and those above it, as they were when it changed."""
+        """Report one change. `line` is the object's group and those above it at that time."""
         self._renderers[key[0]](key[1], line)
 
     # Objects
 
     def vm(self, keeper: Keeper) -> events.VmView:
-        """How it shows, when nothing is left to be told."""
+        """Its present state, if no change is pending."""
         vmid = keeper.machine.vmid
         found = self._vms.get(vmid)
         if found is None:
@@ -90,19 +90,19 @@ class EventRenderer:
         return found
 
     def medium(self, medium: Medium) -> ShownMedium:
-        """How it shows, when nothing is left to be told."""
+        """Its present state, if no change is pending."""
         found = self._media.get(medium.mid)
         if found is None:
             found = self._media[medium.mid] = self._shown(medium)
         return found
 
     def knows(self, key: Key) -> bool:
-        """Whether it is rendered already: a VM or a medium."""
+        """Whether a VM or a medium is rendered already."""
         kind, which = key
         return which in (self._vms if kind == "vm" else self._media)
 
     def render(self, key: Key) -> None:
-        """A VM or a medium, if it is still there; when nothing is left to be told, else that would not be told."""
+        """Render a VM or a medium, if it still exists; only if no change is pending, as that would then be skipped."""
         kind, which = key
         if kind == "vm" and (keeper := self._fleet.find(which)) is not None:
             self.vm(keeper)
@@ -117,13 +117,13 @@ class EventRenderer:
             self._gone("vm", vmid, audience)
             return
         had, view = self._vms.get(vmid), views.vm(keeper, self._fleet)
-        if had is not None and had.gid != view.gid:  # who sees both groups is told anew at once
+        if had is not None and had.gid != view.gid:  # whoever sees both groups gets a snapshot at once
             self._gone("vm", vmid, HoldersUpward(Permission.VM_VIEW.bit, self._line(had.gid)))
         if _put(self._vms, vmid, view):
             self._set(HoldersUpward(Permission.VM_VIEW.bit, self._line(view.gid)), events.SetVm(object=view))
 
     def _line(self, gid: int) -> GroupPath:
-        """A group and those above it, as far as they are there."""
+        """A group and those above it, as far as they exist."""
         return tuple(self._directory.line(self._directory.existing(gid)))
 
     def _medium(self, mid: object, line: GroupPath) -> None:
@@ -133,7 +133,7 @@ class EventRenderer:
             self._gone("medium", mid, HoldersUpward(bit, line))
             return
         had, shown = self._media.get(mid), self._shown(medium)
-        if had is not None and had.view.gid != medium.gid:  # who sees both groups is told anew at once
+        if had is not None and had.view.gid != medium.gid:  # whoever sees both groups gets a snapshot at once
             self._gone("medium", mid, HoldersUpward(bit, self._line(had.view.gid)))
         if _put(self._media, mid, shown):
             length = len(encode(shown.view))
@@ -205,7 +205,7 @@ class EventRenderer:
             self._account("pool", line, Permission.POOL_LIST, below=below)
 
     def _assignment(self, which: object, line: GroupPath) -> None:
-        """Media of the group and those below may be read-only now, or no more, and the pool may be seen by others."""
+        """Media of the group and those below may have become read-only or writable, and others may see the pool."""
         if line[0] not in self._directory.groups:
             return
         assert isinstance(which, tuple)
@@ -258,7 +258,7 @@ class EventRenderer:
 
 
 def _put(kept: dict[K, V], which: K, now: V) -> bool:
-    """Whether it is another now."""
+    """Whether it has changed."""
     if kept.get(which) == now:
         return False
     kept[which] = now

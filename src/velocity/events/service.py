@@ -1,7 +1,7 @@
-"""The event stream: collects changes from the areas, keeps them in one ring, and sends them to the readers.
+"""The event stream: collects changes, keeps them as events in one ring buffer, and sends them to readers.
 
-A snapshot and its cursor are taken in one step. A reader that follows from there holds, whenever nothing is under way,
-what the API says: `set` and `gone` name the state of an object, so that to hear one twice does no harm.
+A snapshot and its cursor are taken in one step. A reader that continues from there has, whenever nothing is in
+progress, exactly what the API returns: `set` and `gone` carry the state of an object, so repetitions do no harm.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from velocity.events.writer import EventWriter
 
 
 class Events:
-    """What the stream is made of, one of each for all readers."""
+    """The parts of the event stream, one of each for all readers."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Events:
         self.readers = Readers(areas.directory, sessions, self.ring, self.initial_states, self.wakeups, limits)
 
     async def settle(self) -> None:
-        """Returns when what has changed is told, but for what waits for its pace, and no look at the disk is taken."""
+        """Return when all changes are reported, except those that their pace delays, and nothing is being measured."""
         await self.initial_states.settle()
         await self.writer.settle()
 

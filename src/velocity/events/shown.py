@@ -15,7 +15,7 @@ from velocity.events.buffer import Grants, HoldersUpward
 
 @dataclass(frozen=True, slots=True)
 class ShownMedium:
-    """`view` names all VMs that the medium is attached to; `seers` are those who see each of them, in this order."""
+    """`view` names all VMs that the medium is attached to; `seers` are those who may see each, in the same order."""
 
     view: media.MediumView
     seers: Sequence[HoldersUpward]
@@ -29,7 +29,7 @@ class ShownMedium:
 
 @dataclass(frozen=True, slots=True)
 class ShownGroup:
-    """`view` names no permissions; `line` is the group with those above it."""
+    """`view` has no permissions; `line` is the group and those above it."""
 
     view: events.GroupView
     line: Sequence[int]

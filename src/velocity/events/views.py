@@ -50,7 +50,7 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
 
 
 def users(holders: Iterable[AttachedVm], sees: Callable[[int], bool]) -> list[media.MediumUser]:
-    """Of those that a medium is attached to, the VMs of groups that one sees."""
+    """The VMs that a medium is attached to and the reader may see."""
     return [user(one) for one in holders if one.vmid is not None and sees(one.gid)]
 
 
@@ -60,7 +60,7 @@ def user(holder: AttachedVm) -> media.MediumUser:
 
 
 def medium_info(one: Medium, *, readonly: bool, usage: DiskUsage, used_by: list[media.MediumUser]) -> media.MediumInfo:
-    """`usage` tells what was last found of it on the disk."""
+    """`usage` has the latest measurement of its disk usage."""
     return media.MediumInfo(
         mid=one.mid,
         mpid=one.mpid,

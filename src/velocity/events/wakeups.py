@@ -1,4 +1,4 @@
-"""Wakes the readers that wait for the next event together, over several steps."""
+"""Wakes the readers that wait for the next event together, spread over several steps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextvars import Context
 from itertools import islice
 
 WOKEN = 8
-"""Readers that are woken in one step of the loop, each in about 0.1 ms: requests come between."""
+"""Readers woken in one step of the loop, each in about 0.1 ms, so that requests come between."""
 
 
 class Wakeups:
-    """`pause` is the least between two of them, in seconds."""
+    """`pause` is the least time between two wakings, in seconds."""
 
     def __init__(self, pause: float) -> None:
         self._pause = pause
@@ -21,7 +21,7 @@ class Wakeups:
         self._woken = 0.0
 
     async def wait(self, until: float) -> bool:
-        """Returns when there may be more in the ring, or the server ends; False: it is `until` on the loop's clock."""
+        """Return when there may be more events, or the server ends; False: it is `until` on the loop's clock."""
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[bool] = loop.create_future()
         self._waiting[waiting] = None
@@ -33,7 +33,7 @@ class Wakeups:
             self._waiting.pop(waiting, None)
 
     def soon(self) -> None:
-        """At once, or if that was just done, a little later: many changes wake the readers once."""
+        """At once, or soon if that was just done: many changes wake the readers once."""
         loop = asyncio.get_running_loop()
         if self._waking is None:
             self._waking = loop.call_at(self._woken + self._pause, self.now, context=Context())

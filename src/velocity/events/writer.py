@@ -1,4 +1,4 @@
-"""Turns changes into events: at the end of the step in which an area announces them, or when they are due again."""
+"""Turns changes into events, at the end of the step in which they are announced, or when they are due again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from velocity.events.wakeups import Wakeups
 
 
 class EventWriter:
-    """Puts into the ring what has changed. Until somebody reads, nothing is kept."""
+    """Adds events to the ring buffer. While nobody reads, nothing is kept."""
 
     def __init__(
         self,
@@ -38,15 +38,15 @@ class EventWriter:
 
     @property
     def is_due(self) -> bool:
-        """Whether something has changed that is to be told in the next step of the loop."""
+        """Whether changes are due in the next step of the loop."""
         return self._flushing is not None
 
     def begin(self) -> None:
-        """Somebody reads: what changes from here on is kept."""
+        """There is a reader: changes are kept from here on."""
         self._read = True
 
     async def settle(self) -> None:
-        """Returns when nothing is due to be told any more, in the very step."""
+        """Return when no change is due, in that very step."""
         more = self.flush()
         while more:
             await asyncio.sleep(0)
@@ -67,7 +67,7 @@ class EventWriter:
             self._flushing = asyncio.get_running_loop().call_soon(self.flush, context=Context())
 
     def flush(self, *, whole: bool = False) -> bool:
-        """Tell what is due, each thing as it is at this moment. Of very much, the rest in the next steps (True)."""
+        """Report what is due, each object in its present state. Of very many, the rest follows later (True)."""
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None

@@ -17,11 +17,14 @@ log = logging.getLogger(__name__)
 
 TIME = "%Y-%m-%d %H:%M:%S UTC"
 FIRST_HOST = HostId(1)
-"""The one on which the installation was begun. Which one the server runs on now is `AttachedHosts.own`."""
+"""The host on which the installation was begun. The host that the server runs on now is `AttachedHosts.own`."""
 
 
 class Duty(enum.Enum):
-    """What a host is wanted for. DRAINING: its VMs run on, no more come; MAINTENANCE: it starts none, either."""
+    """What a host is used for.
+
+    DRAINING: its VMs keep running, and no more are placed there; MAINTENANCE: it starts none, either.
+    """
 
     ACTIVE = "active"
     DRAINING = "draining"
@@ -32,7 +35,7 @@ class Duty(enum.Enum):
 class AttachedHost:
     """A host with its ports, whether it answers now or not. `nics` are its host NICs: nicid -> identifier.
 
-    `pools` and `nics` are as they were known last.
+    `pools` and `nics` are as last known.
     """
 
     host: HostId
@@ -61,7 +64,7 @@ CONFLICTS = {
 
 
 class AttachedHosts:
-    """All of them, by their ids."""
+    """All hosts, by their ids."""
 
     def __init__(self, own: AttachedHost) -> None:
         self.own = own
@@ -71,17 +74,17 @@ class AttachedHosts:
         self._serving: dict[int, HostId] = {}
         """The hosts that calls for shared pools go to."""
         self.silent: dict[HostId, int] = {}
-        """Those that do not answer, each with the time since when, in Unix seconds."""
+        """Hosts that do not answer, with the time since when, in Unix seconds."""
         self.ahead: dict[HostId, int] = {}
-        """Those whose clock is wrong: the seconds that it is ahead of ours, below 0 behind."""
+        """Hosts whose clock is wrong: by how many seconds it is ahead of ours; negative: behind."""
         self.clients: dict[HostId, dict[int, tuple[str, ...]]] = {}
-        """By which addresses shared pools that have a blocklist know each host, as it has said last."""
+        """By host and shared pool with a blocklist: the host's client addresses in the cluster, as it last reported."""
         self.absent: dict[HostId, str] = {}
-        """The names of those that have joined and cannot be attached, as there is no way to them."""
+        """The names of hosts that have joined and cannot be attached, because there is no connection to them."""
         self.is_over: Callable[[Incarnation], bool] = lambda who: False
-        """Whether a run is no more, as its host is confirmed dead."""
+        """Whether a run is over because its host is confirmed dead."""
         self.is_dead: Callable[[HostId], bool] = lambda host: False
-        """Whether it is confirmed dead: nothing of it does anything any more."""
+        """Whether the host is confirmed dead."""
         self.put(own)
 
     def all(self) -> list[AttachedHost]:
@@ -91,7 +94,7 @@ class AttachedHosts:
         return self.by_id.get(HostId(host))
 
     def put(self, one: AttachedHost) -> bool:
-        """It is there, or is another now; whether VMs show otherwise by that."""
+        """Add or replace a host; returns whether VMs look different then."""
         self.absent.pop(one.host, None)
         before = self.by_id.get(one.host)
         known = {} if before is None else self.conflicts(one.host)
@@ -104,7 +107,7 @@ class AttachedHosts:
         return before is None or before.name != one.name
 
     def remove(self, host: HostId) -> None:
-        """It is no more. What another declares under the same number comes to the fore."""
+        """Remove a host. Pools with the same number that another host declares can be used then."""
         del self.by_id[host]
         self.ahead.pop(host, None)
         self.clients.pop(host, None)
@@ -112,13 +115,14 @@ class AttachedHosts:
         self.pool_hosts.remove(host)
 
     def hosts_of(self, mpid: int) -> tuple[HostId, ...]:
-        """Where a pool can be used: one host; of a shared one, each that has it."""
+        """The hosts on which a pool can be used: one; for a shared pool, all that have it."""
         return self.pool_hosts.of(mpid)
 
     def host_of(self, mpid: int) -> HostId | None:
-        """The host that calls for a pool go to; None: no host declares it.
+        """The host to which calls for a pool go; None: no host declares it.
 
-        For a shared one it is a host that has it and responds, our own before others, and the same as long as it does.
+        For a shared pool it is a host that has it and responds, preferably our own, and the same as long as it
+        responds.
         """
         if not self.pool_hosts.is_shared(mpid):
             return self.pool_hosts.first(mpid)
@@ -130,15 +134,15 @@ class AttachedHosts:
         return self._serving[mpid]
 
     def serves(self, host: HostId) -> bool:
-        """Whether storage there can be asked: ours is in this process."""
+        """Whether its storage can be asked; that of our own host is in this process."""
         return host == self.own.host or host not in self.silent
 
     def pools_of(self, host: HostId) -> list[int]:
-        """Those that can be used there."""
+        """The pools that can be used there."""
         return [mpid for mpid in self.pools() if host in self.hosts_of(mpid)]
 
     def pools(self) -> dict[int, OfferedPool]:
-        """All of them, by their numbers."""
+        """All pools, by number."""
         return self.pool_hosts.all()
 
     def conflicts(self, host: HostId) -> dict[int, str]:
@@ -151,7 +155,7 @@ class AttachedHosts:
         }
 
     def called(self, host: int) -> str:
-        """For people."""
+        """Its name and id, for people."""
         name = self.name(host)
         return f"host {name!r}" if name else f"host {host}"
 
@@ -161,7 +165,7 @@ class AttachedHosts:
         return self.absent.get(HostId(host), "") if one is None else one.name
 
     def proof(self, host: HostId) -> str:
-        """The command by which a person says that it runs nothing any more."""
+        """The command with which a person confirms that nothing runs there any more."""
         one = self.find(host)
         return f"`velocity node confirm-dead {f'id:{host}' if one is None else shlex.quote(one.name)}`"
 

@@ -1,4 +1,4 @@
-"""What is known of a host and its machines: values of the port."""
+"""Facts about a host and its machines: values of the port."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from velocity.storage.port import Value
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What a host can give a machine. Memory is in MiB. It never stands for one of several kinds: it has no tag.
+    """What a host offers a machine. Memory is in MiB. Never part of a union, hence without a tag.
 
-    `hardware`: oldest first. `nat_networks` are those in which it can give NAT NICs addresses, IPv4's first;
-    `nat_lacking` says why there are none, if that is to keep machines with such NICs from starting.
-    `cpus` are its own; 0: it does not tell. `max_cpus` is what one machine can have.
-    `cpu_models`: name -> what the host lacks of it, in words; none: it can give that one.
+    `hardware`: the oldest first. `nat_networks` are those in which NAT NICs can have addresses, IPv4 first;
+    `nat_lacking` says why there are none, if that keeps machines with such NICs from starting. `cpus` are the host's
+    own; 0: not reported. `max_cpus` is the most for one machine. `cpu_models`: name -> what the host lacks for it, in
+    words; empty: it supports that model.
     """
 
     accelerator: str
@@ -35,7 +35,7 @@ class HostFacts:
 
 
 class Confinement(Value, frozen=True):
-    """What holds of a machine's process, read back from the running system, never from what was asked for."""
+    """The confinement of a machine's process, read back from the running system."""
 
     uid: int
     own_uid: bool
@@ -47,7 +47,7 @@ class Confinement(Value, frozen=True):
     sees_host_files: bool
     oom_score_adj: int
     memory_limit: int | None
-    """MiB that the process may take, its guest's memory among them; None: no bound of its own, as with the next two."""
+    """MiB that the process may take, including the guest's memory; None: no limit of its own, as for the next two."""
     thread_limit: int | None
     cpu_weight: int | None
     core_dumps: bool
@@ -58,7 +58,7 @@ class Confinement(Value, frozen=True):
 
 
 class NicAddress(Value, frozen=True):
-    """An address of a NIC of a machine, by the NIC's id."""
+    """An address of one of a machine's NICs, by the NIC's id."""
 
     machine: UUID
     nic: int
@@ -66,9 +66,9 @@ class NicAddress(Value, frozen=True):
 
 
 class HostNow(Value, frozen=True):
-    """How a host does. Memory is in MiB, `load` the means of 1, 5 and 15 minutes, `uptime` seconds since its start.
+    """The present load of a host. Memory is in MiB, `load` the averages of 1, 5 and 15 minutes, `uptime` in seconds.
 
-    `busy` is how many seconds all its CPUs together have computed since then.
+    `busy` is the CPU time of all its CPUs since then, in seconds.
     """
 
     name: str

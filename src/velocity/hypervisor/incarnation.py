@@ -1,4 +1,4 @@
-"""The names of hosts and of runs: values of the port."""
+"""The identifiers of hosts and of runs: values of the port."""
 
 from __future__ import annotations
 

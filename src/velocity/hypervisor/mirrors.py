@@ -9,7 +9,7 @@ from velocity.storage.port import MediaRef, Value
 
 
 class MirrorProgress(Value, frozen=True):
-    """Of `total` bytes, `done` are copied. `ready`: both are the same, and each write goes to both."""
+    """Of `total` bytes, `done` are copied. `ready`: both are identical, and each write goes to both."""
 
     done: int
     total: int
@@ -17,27 +17,28 @@ class MirrorProgress(Value, frozen=True):
 
 
 class Mirrors(Protocol):
-    """Disks of machines that run, made anew in other objects while their guests write to them: see decision 38.
+    """Copies of disks of running machines, made while their guests write: see decision 38.
 
-    A mirror is told by its medium. Calls for one run come as those of `Machines` do, `progress` at any moment.
+    A mirror is identified by its medium. Calls for one run come one at a time, as those of `Machines`; `progress` at
+    any moment.
     """
 
     async def begin(
         self, who: Incarnation, source: MediaRef, target: MediaRef, *, compact: bool, deadline: float
     ) -> None:
-        """Copy a disk that it writes to into an object of the same size, which was made and waits out of sight.
+        """Copy a writable disk into an object of the same size, which exists and is not in its place yet.
 
-        `compact`: what is zero takes no space there; the two may be of one name.
+        `compact`: zeros take no space there; the two may have the same name.
         """
 
     async def progress(self, who: Incarnation, source: MediaRef, *, deadline: float) -> MirrorProgress:
-        """Raises `HypervisorError`: there is none, or it has failed, and its machine goes on with the source."""
+        """Raises `HypervisorError`: there is no mirror, or it has failed, and its machine continues with the source."""
 
     async def hold(self, who: Incarnation, source: MediaRef, *, deadline: float) -> None:
-        """Of one that is ready: both are the same, durable, and what the guest writes waits until `settle`."""
+        """For a ready mirror: both objects are identical and durable, and the guest's writes wait until `settle`."""
 
     async def settle(self, who: Incarnation, media: MediaRef, *, deadline: float) -> bool:
-        """Go on with the object that has this name now, and end the mirror; done already is success.
+        """Continue with the object that has this name now, and end the mirror. Idempotent.
 
-        Whether that is the one that was copied to: without `hold` before, and where that is not it, it never is.
+        Returns whether that is the copy; without `hold` before, it never is.
         """

@@ -1,8 +1,8 @@
 """The part of the port that moves running machines to another host.
 
-A move is told to both hosts by whoever controls them: `receive` on the target, `send` on the source, then the commit
-of the one truth, then `take` on the target and `Machines.stop` on the source. Hosts decide nothing: a guest that was
-handed over runs nowhere until one of the two is told to let it, under an epoch that is higher than the other's.
+Whoever controls both hosts calls `receive` on the target and `send` on the source, commits to the database, then calls
+`take` on the target and `Machines.stop` on the source. Hosts decide nothing: a guest that was handed over runs nowhere
+until one of the two is told to let it run, with an epoch higher than the other's.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from velocity.hypervisor.spec import MachineSpec
 from velocity.storage.port import MediaRef, Value
 
 SAID = 64 << 10
-"""Bytes of what a guest said on its serial port that go with it."""
+"""Bytes of a guest's serial output that move with it."""
 
 
 class SerialEnd(Value, frozen=True):
-    """Of the serial port of a machine that was handed over: what it `said` last, and what it has not read yet."""
+    """The serial port of a machine that was handed over: its last output, and the input that it has not read."""
 
     said: bytes = b""
     typed: bytes = b""
 
 
 class MovePhase(enum.Enum):
-    """What is under way. In HANDING_OVER the guest stands still."""
+    """What is in progress. In HANDING_OVER the guest is stopped."""
 
     DISKS = "disks"
     MEMORY = "memory"
@@ -35,9 +35,9 @@ class MovePhase(enum.Enum):
 
 
 class Landing(Value, frozen=True):
-    """Where a machine that is received is reached: an address of the target, and its TCP ports for memory and disks.
+    """Where the target waits for a machine: its address, and the TCP ports for memory and disks.
 
-    `key` is the secret of this one move, in hexadecimal digits: it is shown in no log.
+    `key` is the secret of this one move, in hexadecimal digits; it must not be logged.
     """
 
     address: str
@@ -50,14 +50,14 @@ class Landing(Value, frozen=True):
 
 
 class Copied(Value, frozen=True):
-    """A disk that is not on storage of both hosts. `target` was made there, of the same virtual size."""
+    """A disk that is not on storage of both hosts. `target` exists there, with the same virtual size."""
 
     source: MediaRef
     target: MediaRef
 
 
 class MoveProgress(Value, frozen=True):
-    """Of `total` bytes of this phase, `done` are on the target; a guest that writes makes the total larger."""
+    """Of `total` bytes of this phase, `done` are on the target; the total grows as the guest writes."""
 
     phase: MovePhase
     done: int
@@ -65,58 +65,57 @@ class MoveProgress(Value, frozen=True):
 
 
 class Mobility(Protocol):
-    """Machines that go to another host while they run.
+    """Live migration. Calls for one run come one at a time, as those of `Machines`.
 
-    Calls for one run come as those of `Machines` do; while `send` runs, only `facts`, `stop` and what changes nothing.
+    While `send` runs, only `facts`, `stop` and calls that change nothing are allowed.
     """
 
     async def places(self, who: Incarnation, *, deadline: float) -> bytes:
-        """On the source, of one that runs: where in it its devices are, for `receive`, which alone reads it.
+        """On the source: the addresses of a running machine's devices, in a form that only `receive` reads.
 
-        What was plugged in while it ran is elsewhere than where a start would put it.
+        Hot-plugged devices are not where a cold start would put them.
         """
 
     async def receive(
         self, who: Incarnation, spec: MachineSpec, places: bytes, copied: Sequence[Copied], *, deadline: float
     ) -> Landing:
-        """On the target: a process with this hardware, of which the media are named as there, that waits for its guest.
+        """On the target: start a process with this hardware that waits for its guest.
 
-        `spec` is what the run is made of, as `Machines.alter` told last, with the seed that it was started with.
-        `who` has the target's host and the next epoch; its fact is INCOMING, and RECEIVED when all has come. What is
-        made of its firmware's variables and in its run directory is removed with its end, unless it was taken. Where
-        nothing comes for some time it ends by itself. Asked again, it is refused: `release` it before.
+        `spec` is what `Machines.alter` last returned, with the target's media and the seed of the start. `who` has the
+        target's host and the next epoch; its fact is INCOMING, and RECEIVED when the guest has arrived. Unless it is
+        taken, its firmware variables and run directory are removed with its end. If nothing arrives for some time, it
+        ends by itself. A second call is refused: `release` it before.
         """
 
     def send(
         self, who: Incarnation, landing: Landing, copied: Sequence[Copied], *, deadline: float
     ) -> AsyncIterator[MoveProgress]:
-        """On the source, of one that is RUNNING: it ends without an error when that is HANDED, and the target has all.
+        """On the source, for a RUNNING machine: returns when it is HANDED, and the target has everything.
 
-        Progress comes at least every second. Who abandons it, and whatever it raises, has the guest run on here,
-        whoever is killed, as the source drives the move itself and lets no guest stand still for longer than ten
-        seconds. What became of an abandoned one, or after `Unknown`, is told by `facts`, once the target is known to be
-        released or to have RECEIVED it: RUNNING and HANDED stay then. `facts` raises `Unknown` while it stands still.
+        Reports progress at least every second. If the caller abandons it, if it raises, or if anybody is killed, the
+        guest continues here: the source drives the move itself, and does not stop a guest for longer than ten seconds.
+        After an abandoned call, or `Unknown`, `facts` says what became of it once the target is known to be released or
+        RECEIVED: RUNNING and HANDED are final then. While the guest is stopped, `facts` raises `Unknown`.
         """
 
     async def take(self, who: Incarnation, said: bytes, typed: bytes = b"", *, deadline: float) -> int:
-        """On the target, behind the commit that makes `who` the run of its machine: let it run.
+        """On the target, after the commit that makes `who` the machine's run: let it run. Idempotent.
 
-        Done already is success. Refused unless it is RECEIVED, or becomes so within the deadline. `said` and `typed`
-        are what `last` tells on the source: with the one its log begins here, the other it reads before anything else.
+        Refused unless it is RECEIVED, or becomes so within the deadline. `said` and `typed` are from `last` on the
+        source: its log begins with the one, and the guest reads the other before anything else.
         """
 
     async def release(self, who: Incarnation, *, deadline: float) -> None:
-        """On the target: end what waits or was received, and acknowledge it; this epoch is never started there.
+        """On the target: end what waits or has arrived, and acknowledge it; this epoch never starts there. Idempotent.
 
-        Already gone is success. Refused of one that was taken: that is a run as any other.
+        Refused after `take`: then it is an ordinary run.
         """
 
     async def last(self, who: Incarnation, *, deadline: float) -> SerialEnd:
-        """On the source, of one that is HANDED, as often as it is asked: `SAID` bytes of what it said at most."""
+        """On the source, for a HANDED machine, any number of times: at most `SAID` bytes of output."""
 
     async def back(self, who: Incarnation, *, deadline: float) -> int:
-        """On the source, of one that is HANDED: let it run here, as this incarnation, with what it had not read.
+        """On the source, for a HANDED machine: let it run here as this incarnation, with its unread input. Idempotent.
 
-        Done already is success. Its target is known to have ended, and `who` has a higher epoch than that had.
-        `Machines.resume` is refused.
+        Its target is known to have ended, and `who` has a higher epoch than that had. `Machines.resume` is refused.
         """

@@ -1,4 +1,4 @@
-"""Which hosts have each pool: one, or for a shared pool all whose directories bear the same mark."""
+"""Which hosts have each pool: one; or for a shared pool, all whose directories have the same mark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from velocity.storage.port import PoolMark
 
 @dataclass(frozen=True)
 class OfferedPool:
-    """A pool as its host declares it. Numbers are the installation's. Other hosts may have a `shared` one, too."""
+    """A pool as its host declares it. Numbers are the installation's. `shared`: other hosts may have it, too."""
 
     mpid: int
     name: str
@@ -19,17 +19,17 @@ class OfferedPool:
 
 
 class PoolHosts:
-    """By what the hosts declare, and by what each has said last of the mark of a shared pool."""
+    """What hosts declare, and what each has last reported about the mark of a shared pool."""
 
     def __init__(self) -> None:
         self._declared: dict[int, dict[HostId, OfferedPool]] = {}
-        """In the order in which the hosts came: of several, the first is right."""
+        """In the order in which the hosts were added: if several declare a pool, the first one has it."""
         self._marks: dict[tuple[int, HostId], PoolMark] = {}
         self._identities: dict[int, str] = {}
-        """By which the shared ones are known, once a host has said it."""
+        """The marks of the shared pools, once a host has reported one."""
 
     def put(self, host: HostId, pools: Sequence[OfferedPool]) -> None:
-        """The host declares these, and no others."""
+        """The host declares exactly these."""
         mine = {pool.mpid: pool for pool in pools}
         for mpid in self._declared.keys() - mine.keys():
             self._forget(mpid, host)
@@ -48,9 +48,9 @@ class PoolHosts:
             self._identities.pop(mpid, None)
 
     def note(self, mpid: int, host: HostId, mark: PoolMark) -> bool:
-        """What a host says of a shared pool; whether it has the pool by that, or has it no more.
+        """What a host reports of a shared pool; returns whether that changes that it has the pool.
 
-        The first that takes a mark for the pool's makes it known to the others; another one only when nobody has that.
+        The first to report a mark makes it known to the others; another mark replaces it only if no host has the first.
         """
         before = self.of(mpid)
         self._marks[mpid, host] = mark
@@ -63,7 +63,7 @@ class PoolHosts:
         return self._marks.get((mpid, host), PoolMark())
 
     def identity(self, mpid: int) -> str:
-        """By which a shared one is known; empty: nobody has said it yet."""
+        """The mark of a shared pool; empty: not reported yet."""
         return self._identities.get(mpid, "")
 
     def all(self) -> dict[int, OfferedPool]:
@@ -79,7 +79,7 @@ class PoolHosts:
         return [host for host, pool in declared.items() if pool.shared]
 
     def of(self, mpid: int) -> tuple[HostId, ...]:
-        """Where it can be used. A host that was not asked yet is believed to have what it declares."""
+        """Where it can be used. A host that was not asked yet is assumed to have what it declares."""
         if not self.is_shared(mpid):
             return tuple(self._declared.get(mpid, {}))[:1]
         known = self._identities.get(mpid)
@@ -90,15 +90,15 @@ class PoolHosts:
         )
 
     def first(self, mpid: int) -> HostId | None:
-        """The one that has declared it first; None: nobody has."""
+        """The host that declared it first; None: none has."""
         return next(iter(self._declared.get(mpid, ())), None)
 
     def lacks(self, host: HostId, mpid: int) -> bool:
-        """Whether a pool cannot be used there. Of one that nobody declares, nobody knows."""
+        """Whether the pool cannot be used there; False if nobody declares it."""
         return self.first(mpid) is not None and host not in self.of(mpid)
 
     def lacking(self, host: HostId) -> dict[int, tuple[OfferedPool, HostId, str]]:
-        """The pools that a host declares and cannot be used there: each with the host that is right, and why."""
+        """The pools that a host declares and that cannot be used there: each with the host that has it, and why."""
         found = {}
         for mpid, declared in self._declared.items():
             if host in declared and host not in (has := self.of(mpid)):

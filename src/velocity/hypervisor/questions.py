@@ -1,8 +1,7 @@
-"""Terminal queries in a guest's output.
+"""Removes terminal queries from a guest's earlier output.
 
-A terminal answers some sequences as if its user typed. Of a guest's past they are left out: nobody waits for the answer
-any more, and it would be typed into whatever reads now.
-https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+A terminal answers some sequences as if its user typed. Nobody waits for those answers any more, and they would be typed
+into the guest. https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ CONTROL = re.compile(
     re.X,
 )
 COMMAND = re.compile(rb"(?!(?:[01278]|133);)\d+;[^?]*\?")
-"""Colours, the font, the clipboard (OSC); not titles, directories and links, which may have question marks."""
+"""Colours, fonts, the clipboard (OSC); not titles, directories and links, which may contain question marks."""
 STRING = re.compile(rb"[\d;]*[+$]q|G")
-"""Its capabilities and settings (DCS), pictures (APC)."""
+"""Capabilities and settings (DCS), graphics (APC)."""
 
 
 def without_questions(said: bytes) -> bytes:
-    """What was said, as far as no terminal answers it. Its time grows with its length alone."""
+    """The output without sequences that a terminal would answer. Takes time linear in its length."""
     return SEQUENCE.sub(lambda found: b"" if _asks(found) else found[0], said)
 
 

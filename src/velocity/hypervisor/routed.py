@@ -21,9 +21,9 @@ from velocity.hypervisor.port import (
 
 PARTS = ("machines", "mirrors", "mobility", "consoles", "screens", "meters", "guests", "hosts")
 OBSERVING = ("news", "adopt", "facts", "acknowledge")
-"""The calls by which a host is found to answer again: nobody waits with any other for one that is known not to."""
+"""Calls that find out that a host answers again. Others are refused at once for a host known not to answer."""
 FOLLOWED = ("news", "send")
-"""The calls that give one answer after the other. News have a reader of their own, which knows when a host is lost."""
+"""Calls that return a stream. News have a reader of their own, which knows when a host is lost."""
 NOTHING_KNOWN = HostFacts(
     accelerator="",
     accelerator_reason="the host is not known any more",
@@ -38,7 +38,7 @@ NOTHING_KNOWN = HostFacts(
 
 
 def routed(hosts: AttachedHosts) -> Hypervisor:
-    """That of all hosts that are attached at the moment of a call; `machines.close` is each host's own."""
+    """The hypervisor of all hosts attached at the moment of a call; `machines.close` is each host's own."""
     parts = {name: _Part(hosts, name) for name in PARTS}
 
     def about(host: HostId) -> HostFacts:
@@ -50,12 +50,12 @@ def routed(hosts: AttachedHosts) -> Hypervisor:
 
 
 async def _absent(who: Incarnation) -> FactReport:
-    """Its host is confirmed dead: that is proof, and nobody has to be asked."""
+    """The answer for a host that is confirmed dead: that is proof, and nobody has to be asked."""
     return FactReport(who, Fact.ABSENT, FactCause.UNKNOWN)
 
 
 class _Part:
-    """One part: every call names its host first, by an incarnation or by itself."""
+    """One part: the first argument of every call names its host, or an incarnation on it."""
 
     about: Any
 
@@ -87,7 +87,7 @@ class _Part:
         return forwarded
 
     async def _followed(self, host: HostId, answers: AsyncGenerator[Any]) -> AsyncIterator[Any]:
-        """The same; who abandons it abandons them."""
+        """The same for a stream; abandoning it abandons the host's."""
         try:
             async with contextlib.aclosing(answers):
                 async for one in answers:
@@ -96,7 +96,7 @@ class _Part:
             raise Unknown(f"{self._hosts.called(host)}: {unknown}") from None
 
     async def _elsewhere(self, host: HostId, answer: Awaitable[Any]) -> Any:
-        """What does not answer is told with the host's name."""
+        """Adds the host's name to `Unknown`."""
         try:
             return await answer
         except Unknown as unknown:

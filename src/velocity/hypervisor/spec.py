@@ -9,7 +9,7 @@ from uuid import UUID
 from velocity.storage.port import MediaRef, Value
 
 FIRST_HARDWARE = "1"
-"""The `HardwareProfile` of machines from before there were profiles."""
+"""The `HardwareProfile` of machines created before there were profiles."""
 
 
 class Bus(enum.Enum):
@@ -28,7 +28,7 @@ class Cache(enum.Enum):
 
 
 class DiskLimits(Value, frozen=True):
-    """The most that a guest may do with a disk each second; 0: no limit. `iops`, `bytes`: reads and writes together."""
+    """The most that a guest may read and write per second; 0: no limit. `iops`, `bytes`: both together."""
 
     iops: int = 0
     read_iops: int = 0
@@ -39,14 +39,14 @@ class DiskLimits(Value, frozen=True):
 
 
 SECTOR = 512
-"""Bytes of a sector of a disk, unless stated."""
+"""The default sector size of a disk, in bytes."""
 
 
 class DiskSpec(Value, frozen=True):
-    """One medium of a machine; `cdrom` if the bus has such, `readonly` if writing is blocked for any reason.
+    """One medium of a machine; `cdrom` if the bus supports that, `readonly` if writing is blocked for any reason.
 
-    `detect_zeroes`: zeros that are written are given back as what is discarded. `sector_size` is no CD-ROM's.
-    `boot` is its place in the boot order; 0: behind all that have one.
+    `detect_zeroes`: zeros that are written release their space, as discards do. CD-ROMs have no `sector_size`. `boot`
+    is its place in the boot order; 0: after all with a place.
     """
 
     media: MediaRef
@@ -69,7 +69,7 @@ class DisplaySpec(Value, frozen=True):
 
 
 class Input(enum.Enum):
-    """Keyboard and pointer beside those of PS/2, of a machine with a display."""
+    """Keyboard and pointer of a machine with a display, besides PS/2."""
 
     VIRTIO = "virtio"
     PS2 = "ps2"
@@ -77,7 +77,7 @@ class Input(enum.Enum):
 
 
 class ForwardSpec(Value, frozen=True):
-    """A port of the host forwarded to a port of the guest, by IPv4. Without a `host_address`, on all of the host's."""
+    """A port of the host forwarded to a port of the guest (IPv4); an empty `host_address` means all of the host's."""
 
     host_port: int
     guest_port: int
@@ -88,8 +88,8 @@ class ForwardSpec(Value, frozen=True):
 class NatSpec(Value, frozen=True):
     """A NIC with a private address, DHCP, DNS and access to the outside. `nic` is its id, unique in its machine.
 
-    `place` is where its addresses are in the host's `nat_networks`; 0: it is in a network of the machine's own. `up`:
-    its cable is plugged in. `boot` is its place in the boot order; 0: none. `forwards` lead to it.
+    `place` determines its addresses in the host's `nat_networks`; 0: it is in QEMU's user network. `up`: its cable is
+    plugged in. `boot` is its place in the boot order; 0: none. `forwards` lead to it.
     """
 
     nic: int
@@ -101,7 +101,7 @@ class NatSpec(Value, frozen=True):
 
 
 class BridgeSpec(Value, frozen=True):
-    """A NIC on a host NIC, named as the host names it. A `trusted` one may act as a router and as a DHCP server."""
+    """A NIC on a host NIC, named as on the host. A `trusted` one may act as a router and as a DHCP server."""
 
     nic: int
     mac: str
@@ -117,7 +117,7 @@ NicSpec = NatSpec | BridgeSpec
 class SeedSpec(Value, frozen=True):
     """The texts that cloud-init in the guest reads from a CD. An empty `network_config` means none.
 
-    They contain secrets, and never appear in a log.
+    They contain secrets, and must not be logged.
     """
 
     user_data: str
@@ -129,13 +129,13 @@ class SeedSpec(Value, frozen=True):
 
 
 class MachineSpec(Value, frozen=True):
-    """A whole machine. The order of `disks` is the boot order of those without a place in it. `memory` is in MiB.
+    """A complete machine. The order of `disks` is the boot order of those without a place of their own.
 
-    `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
-    host's `HardwareProfile`s. `balloon`: memory that the guest frees goes back to the host, where the profile can.
-    `cpu` is best, host, or one of the host's `cpu_models`. `drives` are the buses of CD-ROM drives without a medium.
-    `setup`: the firmware shows its setup; `first`: it tries this disk (its medium) or NIC first; of this start alone.
-    `max_cpus` and `max_memory` are what `cpus` and `memory` may become while it runs; 0: nothing above them.
+    `memory` is in MiB. `held`: stopped before the first instruction. `hardware` names one of the host's
+    `HardwareProfile`s. `balloon`: memory that the guest frees returns to the host, if the profile supports that. `cpu`
+    is best, host, or one of the host's `cpu_models`. `drives` are the buses of empty CD-ROM drives. Only for this
+    start: `setup` shows the firmware's setup, and `first` tries this disk (its medium) or NIC first. `max_cpus` and
+    `max_memory` are the most that `cpus` and `memory` can become while it runs; 0: no more than at the start.
     """
 
     name: str
@@ -160,10 +160,10 @@ class MachineSpec(Value, frozen=True):
 
 
 class HardwareProfile(Value, frozen=True):
-    """A hardware version of machines. `notices`: what a guest that had the version before notices, for people.
+    """A hardware version of machines. `notices`: what a guest with the previous version notices, for people.
 
-    `nat_bridge`: their NAT NICs have addresses of the host's networks, where it has such. `spare_ports`: so many PCI
-    devices can be plugged into one that runs. `agent`: they have a channel to an agent in the guest.
+    `nat_bridge`: their NAT NICs have addresses of the host's networks, if it has any. `spare_ports`: how many PCI
+    devices can be hot-plugged. `agent`: they have a channel to a guest agent.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which host's storage is used for a pool."""
+"""Chooses the host whose storage is used for a pool."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from velocity.storage.port import Storage, Unknown
 
 
 class StorageWays:
-    """Implements `velocity.storage.ways.Ways`, for the hosts that there are at the moment of a call."""
+    """Implements `velocity.storage.ways.Ways` for the hosts attached at the moment of a call."""
 
     def __init__(self, hosts: AttachedHosts) -> None:
         self._hosts = hosts
@@ -17,9 +17,10 @@ class StorageWays:
         return [one.storage for one in self._hosts.all()]
 
     def storage_of(self, mpid: int) -> Storage:
-        """That of the pool's host; of a pool that nobody declares, our own, which says so.
+        """The storage of the pool's host; if no host declares it, our own, which refuses.
 
-        Raises `velocity.storage.port.Unknown` for another host that is known not to answer: nobody waits for it.
+        Raises `velocity.storage.port.Unknown` for another host that is known not to answer, so that nobody waits for
+        it.
         """
         return self.storage_on(self.host_of(mpid))
 
@@ -36,7 +37,7 @@ class StorageWays:
         return next(filter(None, map(self._hosts.silence, may_write)), "")
 
     def openers(self, mpid: int) -> list[HostId]:
-        """The hosts that are to open a shared pool: the one that calls go to; of a new one, all that may have it."""
+        """The hosts that have to open a shared pool: the one that calls go to; for a new pool, all that may have it."""
         first = self.host_of(mpid)
         if self._hosts.pool_hosts.identity(mpid):
             return [first]
@@ -49,7 +50,7 @@ class StorageWays:
         return next((host for host in first if host in both and self._hosts.serves(host)), None)
 
     def storage_on(self, host: int) -> Storage:
-        """That of one host. Raises `Unknown` for one that is known not to answer, or is no more."""
+        """The storage of one host. Raises `Unknown` if it is known not to answer, or gone."""
         one = self._hosts.find(host)
         if one is None:
             raise Unknown(f"host {host} is no more")

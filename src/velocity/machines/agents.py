@@ -90,7 +90,7 @@ class Agents:
                 raise ValueError(f"{len(answer)} bytes")
             return msgspec.json.decode(answer, type=kind)
         except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-            words = f"VM {vmid}: its guest agent answers {command} otherwise than agents do: {shown(str(error))}"
+            words = f"VM {vmid}: its guest agent's answer to {command} is invalid: {shown(str(error))}"
             raise Refused(Problem.AGENT_REFUSED, words) from None
 
     def check(self, keeper: Keeper, command: str = FREEZE) -> None:
@@ -98,7 +98,7 @@ class Agents:
         with refusing(keeper):
             self._check(keeper)
             if keeper.progress.frozen_until is not None and command not in WHILE_FROZEN:
-                raise HypervisorError("its file systems are frozen: `velocity vm thaw VM` has them go on")
+                raise HypervisorError("its file systems are frozen: `velocity vm thaw VM` thaws them")
 
     def _check(self, keeper: Keeper) -> None:
         """Raises `NoAgent`."""

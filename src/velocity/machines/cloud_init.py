@@ -61,7 +61,7 @@ def of_clone(has: Spec, *, secrets: bool) -> Spec:
 def lost(has: Spec) -> list[str]:
     """What a clone without them lacks, for people."""
     found = shown(has.cloud_init).secrets
-    words = f"the clone has not the {', '.join(found)} of cloud-init: that needs velocity.vm.alter on the VM's group"
+    words = f"the clone does not get {', '.join(found)} of cloud-init: this needs velocity.vm.alter on the VM's group"
     return [words] if found else []
 
 
@@ -97,7 +97,7 @@ def _check_user_data(text: str, beside: list[str]) -> None:
             "out",
         )
     if not text.startswith(KINDS):
-        raise _refused("user_data", f"begins with nothing that cloud-init knows: begin it with a line {CLOUD_CONFIG}")
+        raise _refused("user_data", f"has no first line that cloud-init knows: begin it with {CLOUD_CONFIG}")
     if text.partition("\n")[0].strip() == CLOUD_CONFIG:
         _check_yaml("user_data", text)
 
@@ -111,13 +111,13 @@ def _check_yaml(name: str, text: str, *, aliases: bool = True) -> None:
                 if not aliases:
                     raise _refused(name, "has an alias (*): write the value itself")
                 if event.anchor not in anchors:
-                    raise _refused(name, "has an alias (*) of an anchor that it has not")
+                    raise _refused(name, "has an alias (*) of an anchor that is missing")
             elif isinstance(event, yaml.NodeEvent) and event.anchor is not None:
                 anchors.add(event.anchor)
             if depth == 0 and isinstance(event, yaml.NodeEvent):
                 roots += 1
                 if roots > 1 or not isinstance(event, yaml.MappingStartEvent):
-                    raise _refused(name, "is no mapping of YAML: write lines such as `key: value`")
+                    raise _refused(name, "is not a YAML mapping: write lines such as `key: value`")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
                 raise _refused(name, f"is more than {DEEPEST} levels deep")

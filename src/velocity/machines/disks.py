@@ -15,8 +15,8 @@ from velocity.hypervisor.waits import FULL
 from velocity.machines.rules import Spec
 from velocity.media.rules import Medium, is_blank
 
-FORM = "how a disk is cached, read and written is chosen when it is attached"
-FIXED = "a BLOCK disk that was there at the start cannot be taken out while the VM runs"
+FORM = "cache and sectors of a disk are set when it is attached"
+FIXED = "a BLOCK disk that was attached at the start cannot be removed while the VM runs"
 NEWER = "needs hardware 2, from the next start on: `velocity vm set VM --hardware latest`"
 
 
@@ -48,7 +48,7 @@ def check(spec: Spec, media: Sequence[Medium]) -> None:
             if getattr(limits, what) and (getattr(limits, f"read_{what}") or getattr(limits, f"write_{what}")):
                 raise Refused(
                     Problem.MALFORMED,
-                    f"media[{number}].limits.{what} bounds reads and writes together: leave it out, or leave out "
+                    f"media[{number}].limits.{what} limits reads and writes together: leave it out, or leave out "
                     f"read_{what} and write_{what}",
                     field=f"media[{number}].limits.{what}",
                 )
@@ -81,8 +81,8 @@ def sector_warnings(
         before, now = had.get(one.mid, SECTOR), sector_size(one)
         if before != now and not is_blank(medium, takes):
             yield (
-                f"{name} gets sectors of {now:,} bytes instead of {before:,}: a guest does not find partitions there "
-                f"that were made with the others; set its sector_size to {before} to have them back"
+                f"{name} gets sectors of {now:,} bytes instead of {before:,}: a guest cannot read partitions "
+                f"that were created with the former size; set its sector_size to {before} to read them again"
             )
 
 

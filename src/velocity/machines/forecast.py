@@ -12,16 +12,16 @@ from velocity.machines import disks, forwards, growth, rules
 from velocity.machines.rules import Spec
 
 COLD = {
-    "machine_type": "a machine type is given at a start",
+    "machine_type": "the machine type is set at a start",
     "firmware": "the firmware is loaded at a start",
-    "hardware": "the devices of a profile are made at a start",
-    "cpu": "a guest learns at its start what its CPU can do",
-    "input": "keyboard and pointer are made at a start",
+    "hardware": "the devices of a hardware version are created at a start",
+    "cpu": "a guest detects the features of its CPU at a start",
+    "input": "keyboard and pointer are created at a start",
     "balloon": "the balloon is made at a start",
-    "max_cpus": "a maximum is given at a start",
-    "max_memory_mib": "a maximum is given at a start",
+    "max_cpus": "a maximum is set at a start",
+    "max_memory_mib": "a maximum is set at a start",
     "rosetta": "it is chosen at a start",
-    "cloud_init": "the guest reads it at a start, and does most of it once: `new_instance` has it all done again",
+    "cloud_init": "the guest reads it at a start, and applies most of it once: `new_instance` repeats all of it",
 }
 """What waits for the next start, and why."""
 

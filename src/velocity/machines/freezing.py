@@ -58,7 +58,7 @@ class Freezing:
         machine = keeper.machine
         self._agents.check(keeper)
         if keeper.progress.frozen_until is not None or machine.vmid in self._under_way:
-            words = f"VM {machine.vmid}: its file systems are frozen already: `velocity vm thaw VM` has them go on"
+            words = f"VM {machine.vmid}: its file systems are frozen already: `velocity vm thaw VM` thaws them"
             raise Refused(Problem.AGENT_REFUSED, words)
         plan.step("change", "vm", machine.name, id=machine.vmid, gid=machine.gid, changes={"filesystems": None})
         plan.stop_here()
@@ -94,7 +94,7 @@ class Freezing:
         try:
             await _forget(keeper)
         except Refused as refused:
-            log.warning("vm %d: that it is thawed is noted later: %s", keeper.machine.vmid, refused.message)
+            log.warning("vm %d: that it is thawed will be recorded later: %s", keeper.machine.vmid, refused.message)
             self._thaw_at(keeper, 0)
 
     def _thaw_at(self, keeper: Keeper, at: int, *, asked: bool = True) -> None:

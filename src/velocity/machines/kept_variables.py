@@ -167,7 +167,7 @@ class KeptVariables:
         data = await self._store.read(machine.uuid)
         one = self._hosts.attached.find(host)
         if one is None or not data:
-            log.warning("vm %d: no firmware variables were kept, so they begin anew", machine.vmid)
+            log.warning("vm %d: no copy of its firmware variables was kept, so they are reset", machine.vmid)
             return
         try:
             unpacked = await asyncio.to_thread(zlib.decompress, data)

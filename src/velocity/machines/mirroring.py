@@ -165,7 +165,7 @@ class Mirroring:
         if isinstance(error, NotRunning):
             return self._stopped(copy.change.old)
         vm, mine = copy.keeper.machine.name, copy.change.old.name
-        return Refused(Problem.MEDIUM_IN_USE, f"VM {vm!r} cannot go on with another file of {mine!r}: {error}")
+        return Refused(Problem.MEDIUM_IN_USE, f"VM {vm!r} cannot continue with another file of {mine!r}: {error}")
 
     def _stopped(self, medium: Medium) -> Refused:
         words = f"the VM that ran with {self._library.visible_name(medium)} has stopped meanwhile: begin again"

@@ -76,7 +76,7 @@ def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
     lacking = {one.host: lacks(one, wanted) for one in hosts}
     fit = [one for one in hosts if not lacking[one.host]]
     if not fit:
-        why = _each(hosts, lacking) if wanted.told else "ask somebody who looks after the hosts"
+        why = _each(hosts, lacking) if wanted.told else "ask an administrator of the hosts"
         raise Refused(Problem.NO_HOST, f"no host can have it: {why}")
     best = min(fit, key=lambda one: _rank(one, wanted))
     return Placed(best.host, _why(best, fit, wanted))
@@ -127,13 +127,13 @@ def cannot(one: Candidate, wanted: Wanted) -> str:
     if missing_nic := next((nic for nic in bridged if nic not in one.nics), None):
         return f"host NIC {missing_nic} is not there"
     if not facts.max_cpus:
-        return "it has not told yet what VMs there can have: try again in a moment"
+        return "it has not reported yet what it offers VMs: try again in a moment"
     if max(spec.cpus, spec.max_cpus) > facts.max_cpus:
         return f"a VM there can have {facts.max_cpus} CPUs at most"
     if max(spec.memory_mib, spec.max_memory_mib) > facts.memory:
         return f"it has {facts.memory} MiB of memory in all"
     if spec.cpu not in CPU_WORDS and facts.cpu_models.get(spec.cpu) != "":
-        return f"it cannot give the CPU model {spec.cpu!r}"
+        return f"it does not support the CPU model {spec.cpu!r}"
     if wanted.kept and not (_knows(facts, spec.machine_type) and spec.firmware == facts.firmware):
         return "it has another QEMU, or other firmware"
     if wanted.kept and spec.hardware not in [profile.name for profile in facts.hardware]:
@@ -165,13 +165,13 @@ def cannot_live(spec: Spec, source: HostFacts, target: HostFacts, *, nat: bool) 
         return f"it runs guests by {target.accelerator}, and the VM runs by {source.accelerator}"
     if source.accelerator == "kvm" and spec.cpu in CPU_WORDS:
         return (
-            f"its CPU may be another one, and the guest has that of its host (cpu is {spec.cpu!r}): set `cpu` to a "
-            "model that both hosts can give, and start the VM anew"
+            f"its CPU may differ, and the guest has that of its host (cpu is {spec.cpu!r}): set `cpu` to a "
+            "model that both hosts support, and start the VM again"
         )
     if _version(target.hypervisor) < _version(source.hypervisor):
         return f"its {target.hypervisor} is older than {source.hypervisor}, on which the VM runs"
     if nat and source.nat_networks != target.nat_networks:
-        return "its NAT networks are others, and the guest would go on with the addresses that it has (nat_subnet)"
+        return "its NAT networks differ, and the guest would keep its present addresses (nat_subnet)"
     return ""
 
 

@@ -1,1 +1,1 @@
-"""How machines reach a network: taps on bridges, macvtaps on interfaces, and the filters around NAT."""
+"""The host's side of NICs: taps on bridges, macvtaps on interfaces, NAT, and packet filters."""

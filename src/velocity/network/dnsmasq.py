@@ -1,7 +1,7 @@
-"""DHCP, DNS and router advertisements of NAT: one dnsmasq, which outlives the server and is found again.
+"""DHCP, DNS and router advertisements of NAT: one dnsmasq, which survives the server and is adopted by the next.
 
-It has a uid of its own, sees of the host what `velocity.sandbox` shows, and keeps three capabilities: those that it
-does not start without. What the server tells it are files, one for each NIC. dnsmasq(8)
+It has a uid of its own, sees what `velocity.sandbox` shows of the host, and keeps the three capabilities without which
+it does not start. Its configuration has a file for each NIC. dnsmasq(8)
 """
 
 from __future__ import annotations
@@ -24,38 +24,39 @@ PROGRAM = "dnsmasq"
 CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service"
 LEASE = "1h"
 BOUNDS = ("--core=0", "--fsize=4194304", "--nproc=64", "--as=536870912")
-"""Of its files, the processes that it has for TCP, and its memory: guests make it write and remember. prlimit(1)"""
+"""Limits of its files, of its processes for TCP, and of its memory: guests make it write and remember. prlimit(1)"""
 PATIENCE = 5.0
-"""Seconds that it has to begin, or to end."""
+"""Seconds that it gets to start, or to end."""
 LOOK = 0.005
 WORDS = 2000
-"""Bytes of its log that are read for its last words."""
+"""Bytes of its log in which its last message is looked for."""
 
 
 def missing() -> str | None:
-    """None if it is there, else the cure."""
+    """None if it is installed, otherwise the cure."""
     return None if shutil.which(PROGRAM) else "install dnsmasq-base (Fedora: dnsmasq)"
 
 
 @dataclass(frozen=True)
 class Found:
-    """One that runs. As long as `pidfd` is open, the pid is no other's. pidfd_open(2)"""
+    """A running dnsmasq. As long as `pidfd` is open, its pid is not reused. pidfd_open(2)"""
 
     pid: int
     pidfd: int
     command: tuple[str, ...]
 
     def ended(self) -> bool:
-        """Whether it has ended; what it was to us is cleared then."""
+        """Whether it has ended; then releases what we had of it."""
         look = select.poll()
         look.register(self.pidfd, select.POLLIN)
         return bool(look.poll(0))
 
 
 class Dnsmasq:
-    """That of one server. `directory` has all that is its own; `uid` is nobody else's.
+    """The dnsmasq of one server.
 
-    `resolvers` is a directory with a copy of the host's resolv.conf, which `resolve` brings up to date.
+    `directory` has everything of its own; nothing else has its `uid`. `resolvers` is a directory with a copy of the
+    host's resolv.conf, which `resolve` updates.
     """
 
     def __init__(
@@ -78,11 +79,11 @@ class Dnsmasq:
 
     @property
     def _names(self) -> Path:
-        """Where it finds the host's resolvers."""
+        """The directory with the copy of the host's resolv.conf."""
         return Path("/etc/resolv.conf") if sandbox.missing() else self._resolvers / "resolv.conf"
 
     def make(self) -> None:
-        """Its directories: what is in them stays. Raises `OSError`."""
+        """Create its directories; their content stays. Raises `OSError`."""
         self.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         self.directory.chmod(0o711)
         for path, uid, mode in ((self._own, self._uid, 0o700), (self._hosts, 0, 0o755)):
@@ -91,20 +92,20 @@ class Dnsmasq:
             path.chmod(mode)
 
     def reserve(self, mac: str, addresses: Sequence[str]) -> None:
-        """That NIC has these: known to it at once, without a word. Raises `CannotNat`, `OSError`."""
+        """Reserve these addresses for that NIC; it notices the file by itself. Raises `CannotNat`, `OSError`."""
         if self._holder(addresses[0]) not in (None, mac):
-            raise CannotNat(f"another VM that runs has its address {addresses[0]}: stop it, or make a new NAT NIC")
+            raise CannotNat(f"another running VM has its address {addresses[0]}: stop it, or make a new NAT NIC")
         words = [mac, *(f"[{one}]" if ":" in one else one for one in addresses), LEASE]
-        draft = self._hosts / f".{addresses[0]}"  # it reads no file of such a name
+        draft = self._hosts / f".{addresses[0]}"  # dnsmasq ignores files with such a name
         draft.write_text(",".join(words) + "\n")
         draft.chmod(0o644)
         draft.rename(self._hosts / addresses[0])
 
     def release(self, mac: str, addresses: Sequence[str]) -> None:
-        """Take them back; done already is success."""
+        """Release them. Idempotent."""
         if self._holder(addresses[0]) == mac:
             (self._hosts / addresses[0]).unlink(missing_ok=True)
-            if self.runs() and self._found is not None:  # of files that are gone it hears so only
+            if self.runs() and self._found is not None:  # only SIGHUP tells it about removed files
                 signal.pidfd_send_signal(self._found.pidfd, signal.SIGHUP)
 
     def _holder(self, address: str) -> str | None:
@@ -114,7 +115,7 @@ class Dnsmasq:
             return None
 
     def given(self, mac: str) -> tuple[str, ...]:
-        """The addresses of the NIC with that MAC address, if it has some."""
+        """The addresses reserved for the NIC with that MAC address, if any."""
         for address in self.reserved():
             with contextlib.suppress(OSError):
                 holder, *words = (self._hosts / address).read_text().split(",")
@@ -123,19 +124,19 @@ class Dnsmasq:
         return ()
 
     def reserved(self) -> set[str]:
-        """The first addresses of the NICs that have some."""
+        """The first address of each NIC that has some."""
         with contextlib.suppress(OSError):
             return {path.name for path in self._hosts.iterdir() if not path.name.startswith(".")}
         return set()
 
     def runs(self) -> bool:
-        """Whether it runs, as far as is known without looking for it."""
+        """Whether it runs, as far as is known without looking."""
         if self._found is not None and self._found.ended():
             self._forget()
         return self._found is not None
 
     def ensure(self, networks: NatNetworks) -> bool:
-        """Have it run with these networks; whether it had to be begun. Raises `CannotNat`, `OSError`."""
+        """Make it run with these networks; returns whether it had to be started. Raises `CannotNat`, `OSError`."""
         command = self._command(networks)
         if not self.runs():
             self._adopt(command)
@@ -147,7 +148,7 @@ class Dnsmasq:
         return True
 
     def end(self) -> None:
-        """End it, and whatever else runs as it; gone already is success. Its directory goes with it."""
+        """End it, and whatever else runs with its uid; removes its directory. Idempotent."""
         self._adopt(())
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -160,13 +161,13 @@ class Dnsmasq:
             *(f"--dhcp-range={v4[0]},static,{v4.netmask},{LEASE}", *six),
             *("--dhcp-authoritative", "--no-ping", f"--dhcp-lease-max={v4.num_addresses}"),
             *(f"--dhcp-hostsdir={self._hosts}", f"--dhcp-leasefile={self._own}/leases", f"--pid-file={self._own}/pid"),
-            # What guests say of themselves is nobody's business, and what the host knows is not theirs.
+            # Ignore names that guests claim, and do not serve the host's own.
             *("--dhcp-ignore-names", "--no-hosts", "--quiet-dhcp", "--quiet-dhcp6", "--quiet-ra"),
             *(f"--resolv-file={self._names}", "--dns-forward-max=1500", "--cache-size=1000"),
         )
 
     def _adopt(self, command: Sequence[str]) -> None:
-        """Find the one that runs with that command; any other that has our pid file is ended. Raises `CannotNat`."""
+        """Find the one that runs with that command; any other with our pid file is ended. Raises `CannotNat`."""
         self._forget()
         for found in self._running():
             if found.command == tuple(command) and self._found is None:
@@ -178,7 +179,7 @@ class Dnsmasq:
                 os.close(found.pidfd)
 
     def _running(self) -> list[Found]:
-        """Those with our pid file and uid: anybody may give a process such arguments."""
+        """Processes with our pid file and uid: anybody may start a process with such arguments."""
         mark = f"--pid-file={self._own}/pid"
         found = []
         for name in os.listdir("/proc"):  # noqa: PTH208 (names are all that is needed)
@@ -192,7 +193,7 @@ class Dnsmasq:
         return found
 
     def _begin(self, command: Sequence[str]) -> None:
-        """Returns when it listens. Raises `CannotNat` with its last words."""
+        """Return when it listens. Raises `CannotNat` with its last message."""
         ready, log = self._own / "pid", self.directory / "log"
         ready.unlink(missing_ok=True)
         as_it = [f"--reuid={self._uid}", f"--regid={self._uid}", "--clear-groups", "--no-new-privs"]
@@ -231,7 +232,7 @@ def _words(pid: str) -> tuple[str, ...]:
 
 
 def _end(found: Found) -> None:
-    """Raises `CannotNat`: it does not end."""
+    """Raises `CannotNat` if it does not end."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(found.pidfd, number)

@@ -1,10 +1,9 @@
-"""The packet filter around QEMU's user network: it keeps machines' uids from addresses of the host alone.
+"""The packet filter for QEMU's user network: keeps guests from loopback and other addresses of the host.
 
-QEMU's user network opens the guest's connections as its own process does, and hands what goes to the guest's gateway
-to 127.0.0.1. Each machine has a uid of its own from one range, so one static rule on that range closes it. So are
-addresses closed where a cloud tells its host secrets, as every process of the host may ask there, and the guests that
-have NAT by a bridge (`velocity.network.nat`). The host's other addresses stay reachable, as for any machine on its
-network. nft(8)
+QEMU's user network opens the guest's connections as its own process does, and sends what is for the guest's gateway to
+127.0.0.1. Each machine has a uid from one range, so one static rule on that range suffices. It also closes addresses at
+which clouds tell their hosts secrets, as every process of the host may ask there, and guests that have NAT by a bridge
+(`velocity.network.nat`). The host's other addresses stay reachable, as for any machine on its network. nft(8)
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ CLOSED = tuple(
 
 
 NAT_BRIDGES = "vnat"
-"""How the names of the bridges of NAT begin, those of other servers on the host, too."""
+"""The prefix of the names of NAT bridges, of all servers on the host."""
 
 
 def table(uids: range) -> str:
-    """One table for each range, so that two servers on one host never touch each other's."""
+    """One table per range of uids, so that two servers on one host do not touch each other's."""
     return f"velocity_{uids.start}"
 
 
 def script(uids: range, resolvers: Sequence[str]) -> str:
-    """The nft script, one transaction. DNS to a resolver among what is closed stays open: guests' queries go there."""
+    """The nft script, one transaction. Resolvers among the closed addresses stay open for DNS."""
     who = f"meta skuid {uids.start}-{uids.stop - 1}"
     lines = [f"add table inet {table(uids)}", f"delete table inet {table(uids)}", f"table inet {table(uids)} {{"]
     lines += ["chain out { type filter hook output priority 0; policy accept;"]
@@ -56,7 +55,7 @@ def script(uids: range, resolvers: Sequence[str]) -> str:
 
 
 def raise_fence(uids: range) -> None:
-    """Set the filter, in place of an older one for the same range. Raises `nft.CannotFilter`."""
+    """Set the filter, replacing an older one for the same range. Raises `nft.CannotFilter`."""
     nft.change(script(uids, closed_resolvers()))
 
 
@@ -69,7 +68,7 @@ def holds(uids: range) -> bool:
 
 
 def closed_resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> list[str]:
-    """The resolvers of this host among what is closed, such as 127.0.0.53. resolv.conf(5)"""
+    """The host's resolvers among the closed addresses, such as 127.0.0.53. resolv.conf(5)"""
     found = []
     try:
         lines = resolv_conf.read_text("utf-8", "replace").splitlines()

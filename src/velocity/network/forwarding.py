@@ -1,4 +1,4 @@
-"""Whether this host forwards packets, which NAT by a bridge needs: set when it is needed, and left so.
+"""IP forwarding of this host, which NAT by a bridge needs: enabled when it is needed, and left so.
 
 https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html
 """
@@ -24,7 +24,7 @@ def forwards(setting: str, settings: Path = SETTINGS) -> bool:
 
 
 def ensure(*, ipv6: bool, settings: Path = SETTINGS) -> None:
-    """Let this host forward. Raises `CannotNat`: it may not be set. IPv6 is done without then, and that is logged."""
+    """Enable it. Raises `CannotNat` if that is not permitted. A failure for IPv6 is only logged."""
     if not forwards(V4, settings):
         try:
             (settings / V4).write_text("1")
@@ -45,7 +45,7 @@ def ensure(*, ipv6: bool, settings: Path = SETTINGS) -> None:
 
 
 def _keep_routers(settings: Path) -> None:
-    """Interfaces that heed routers go on with it: a host that forwards does so only where it is told by a 2."""
+    """Interfaces that accept router advertisements keep doing so: with forwarding, they need the value 2 for that."""
     for file in sorted((settings / "ipv6/conf").glob("*/accept_ra")):
         if file.read_text().strip() == "1":
             file.write_text("2")

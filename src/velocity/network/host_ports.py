@@ -1,4 +1,4 @@
-"""Whether a port of this host is free to be forwarded: a process using it could not be reached any more."""
+"""Whether a port of this host can be forwarded: a process that uses it could not be reached any more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class PortForward(Protocol):
-    """A port of the host that leads to one of a guest; an empty `host_address`: on all of the host's (IPv4)."""
+    """A port of the host forwarded to a guest's; an empty `host_address` means all of the host's (IPv4)."""
 
     @property
     def host_port(self) -> int: ...
@@ -27,7 +27,7 @@ def words(one: PortForward) -> str:
 
 
 def hindrance(one: PortForward) -> str:
-    """What keeps it from being had now, with the cure; empty: nothing."""
+    """Why it cannot be forwarded now, with the cure; empty: it can."""
     kind = socket.SOCK_STREAM if one.protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as plug:
         if one.protocol == "tcp":  # what a connection has left behind keeps nobody waiting
@@ -48,4 +48,4 @@ def _why(one: PortForward, error: OSError) -> str:
             return f"the host has no address {one.host_address}: forward a port of one that it has"
         case errno.EACCES:
             return f"the port {words(one)} is for root alone: forward one from 1024 on"
-    return f"the host's port {words(one)} cannot be had: {error.strerror}"
+    return f"the host's port {words(one)} cannot be forwarded: {error.strerror}"

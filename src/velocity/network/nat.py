@@ -1,8 +1,8 @@
-"""NAT by a bridge of the server's own: guests have known addresses, DHCP, DNS, and access to the outside.
+"""NAT by a bridge: guests have known addresses, DHCP, DNS, and access to the outside.
 
-The bridge, the packet filter around it and dnsmasq are made for the first NIC that needs them, or when the server finds
-guests on them; what somebody removes is made again, and all goes some time after the last guest. They outlive the
-server, as guests do. ip-link(8), bridge(8)
+The bridge, its packet filter and dnsmasq are created for the first NIC that needs them, or when the server finds guests
+on the bridge. What somebody removes is created again; everything is removed some time after the last guest. They
+survive the server, as guests do. ip-link(8), bridge(8)
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from velocity.network.taps import CannotConnect, Link
 log = logging.getLogger(__name__)
 
 PORTS = 1023
-"""That a Linux bridge has at most."""
+"""The most ports of a Linux bridge."""
 LINGER = 60.0
-"""Seconds after the last guest until nothing is left: a restart of guests need not make all of it again."""
+"""Seconds from the last guest to the removal: a guest that restarts need not wait for all of it again."""
 AGEING = 864_000_000
-"""In hundredths of a second, hundred days: a bridge that forgets where a guest is tells all others what is for it."""
+"""In hundredths of a second: a hundred days. A bridge floods what is for a guest that it has forgotten."""
 _SYS = Path("/sys/class/net")
 
 
 @dataclass(frozen=True)
 class NatNic:
-    """One NIC on the bridge: its link, what it was given, and the ports of the host that lead to it."""
+    """A NIC on the bridge: its link, its addresses, and the ports of the host that lead to it."""
 
     link: str
     mac: str
@@ -59,17 +59,17 @@ class NatNic:
 
 
 def bridge_name(instance: str) -> str:
-    """`instance` tells this server from others on the host."""
+    """`instance` distinguishes this server from others on the host."""
     return f"{fence.NAT_BRIDGES}{instance}"
 
 
 def cannot() -> str | None:
-    """None if this host can have it, else why not, and the cure."""
+    """None if this host can have it, otherwise why not, and the cure."""
     return taps.can_connect() or dnsmasq.missing()
 
 
 class Nat:
-    """That of one server. Its methods may be called in any thread, and take as long as `ip`, `nft` and dnsmasq do."""
+    """The NAT of one server. Its methods may be called in any thread, and block while `ip`, `nft` and dnsmasq work."""
 
     def __init__(self, bridge: str, networks: NatNetworks, names: Dnsmasq, uids: range | None = None) -> None:
         """`uids` are those of QEMU's processes."""
@@ -81,7 +81,7 @@ class Nat:
         self._used = time.monotonic()
 
     def addresses(self, place: int) -> tuple[str, ...]:
-        """Those of the NIC with that place in the networks. Raises `CannotConnect`: they are too small."""
+        """The addresses of the NIC with that place in the networks. Raises `CannotConnect`: they are too small."""
         given = rules.addresses(self.networks.words, place)
         if not given:
             raise CannotConnect(
@@ -110,7 +110,7 @@ class Nat:
         return Link(tuple(descriptors))
 
     def take_over(self, nic: NatNic) -> None:
-        """Take a tap that is elsewhere, with its filter. Raises `CannotConnect`: it may be on no bridge now."""
+        """Move a tap here from another bridge, with its filter. Raises `CannotConnect`: it may be on no bridge now."""
         with contextlib.ExitStack() as undo:
             try:
                 self.ensure()
@@ -126,12 +126,12 @@ class Nat:
             undo.pop_all()
 
     def disconnect(self, nic: NatNic) -> None:
-        """Remove what is left of it without its tap; done already is success."""
+        """Remove what remains of it without its tap. Idempotent."""
         taps.disconnect_nic(nic.link)
         self.release(nic)
 
     def release(self, nic: NatNic) -> None:
-        """Its addresses are not its own here any more; done already is success."""
+        """Release its addresses on this host. Idempotent."""
         with self._turn:
             self._used = time.monotonic()
             self._names.release(nic.mac, nic.addresses)
@@ -140,11 +140,11 @@ class Nat:
                     self.forwards.set(nic.link, nic.addresses[0], ())
 
     def given(self, mac: str) -> tuple[str, ...]:
-        """The addresses that the NIC with that MAC address was given; none: it is not on the bridge."""
+        """The addresses given to the NIC with that MAC address; empty: it is not on the bridge."""
         return self._names.given(mac)
 
     def filter(self, nic: NatNic) -> None:
-        """Hold it to what it may say. Raises `nft.CannotFilter`."""
+        """Set its packet filter. Raises `nft.CannotFilter`."""
         own = [ip_address(one) for one in nic.addresses]
         wanted = nic_filter.rules(nic.mac, trusted=False, hosts=self.hosts, own=own)
         nft.change(nic_filter.script(nic.link, "ingress", wanted))
@@ -160,13 +160,13 @@ class Nat:
         return nat_table.holds(self.bridge)
 
     def nic_holds(self, nic: NatNic) -> bool:
-        """The same of one NIC: that it speaks as itself only, and that the bridge lets it reach the host alone."""
+        """The same for one NIC: that it uses its own addresses only, and that the bridge isolates it from others."""
         return self._alone(nic.link) and nic_filter.holds(nic.link, nic.mac, trusted=False, own=nic.addresses)
 
     # Made, made again, and removed
 
     def ensure(self) -> None:
-        """Have all of it. Raises `CannotNat`, `nft.CannotFilter`, `OSError`."""
+        """Create what is missing. Raises `CannotNat`, `nft.CannotFilter`, `OSError`."""
         with self._turn:
             self._used = time.monotonic()
             if not (_SYS / self.bridge).exists():
@@ -174,7 +174,7 @@ class Nat:
             self._names.ensure(self.networks)
 
     def restore(self, nics: Collection[NatNic], filtered: Collection[str]) -> None:
-        """Make again what is gone of that which these NICs need, whose guests run. Says what it has done.
+        """Restore what is missing of everything that these NICs, of running guests, need. Logs what it does.
 
         `filtered` are the links that have a packet filter.
         """
@@ -184,32 +184,32 @@ class Nat:
             try:
                 if not (_SYS / self.bridge).exists():
                     self._make()
-                    log.warning("the bridge %s of NAT was gone, and is there again", self.bridge)
+                    log.warning("the NAT bridge %s was missing, and has been created again", self.bridge)
                 elif not self.holds():
                     self._fence()
-                    log.warning("the packet filter around NAT was gone, and is set again")
+                    log.warning("the packet filter of NAT was missing, and has been set again")
                 reserved = self._names.reserved()
                 for nic in there:
                     self._restore_nic(nic, filtered=nic.link in filtered, reserved=nic.addresses[0] in reserved)
                 self.forwards.restore({nic.link: (nic.addresses[0], nic.forwards) for nic in there if nic.forwards})
                 if self._names.ensure(self.networks):
-                    log.warning("NAT's dnsmasq had ended, and runs again")
+                    log.warning("NAT's dnsmasq had ended, and was started again")
             except (CannotNat, CannotConnect, nft.CannotFilter, OSError) as error:
-                log.debug("NAT cannot be put in order: %s", error)
+                log.debug("NAT cannot be restored: %s", error)
 
     def _restore_nic(self, nic: NatNic, *, filtered: bool, reserved: bool) -> None:
         if not filtered:
             self.filter(nic)
-            log.warning("the packet filter of %s was gone, and is set again", nic.link)
+            log.warning("the packet filter of %s was missing, and has been set again", nic.link)
         if not self._alone(nic.link):
             self._attach([nic.link])
-            log.warning("%s was not on the bridge of NAT as it should be, and is again", nic.link)
+            log.warning("%s was not on the NAT bridge, and has been attached again", nic.link)
         if not reserved:
             self._names.make()
             self._names.reserve(nic.mac, nic.addresses)
 
     def _alone(self, link: str) -> bool:
-        """Whether it is on the bridge, where it reaches the host alone."""
+        """Whether it is on the bridge, isolated from other guests."""
         try:
             isolated = (_SYS / link / "brport" / "isolated").read_text().strip() == "1"
         except OSError:
@@ -217,7 +217,7 @@ class Nat:
         return isolated and (_SYS / link / "master").resolve().name == self.bridge
 
     def remove(self, *, after: float = 0.0) -> bool:
-        """Remove all of it, if nobody has been on it for that many seconds; whether nothing of it is left."""
+        """Remove everything, if nobody has used it for that many seconds; returns whether nothing of it is left."""
         with self._turn:
             if nat_networks.in_use(self.bridge) or time.monotonic() - self._used < after:
                 return False
@@ -229,11 +229,11 @@ class Nat:
             return True
 
     def exists(self) -> bool:
-        """Whether something of it is there, as far as can be seen without asking a program."""
+        """Whether something of it is there, as far as can be seen without starting a program."""
         return (_SYS / self.bridge).exists() or self._names.directory.exists()
 
     def _make(self) -> None:
-        """The filter first: nothing is ever on the bridge without it."""
+        """The filter comes first: nothing is ever on the bridge without it."""
         nat_networks.check(self.networks, self.bridge)
         forwarding.ensure(ipv6=self.networks.v6 is not None)
         self._fence()
@@ -262,7 +262,7 @@ class Nat:
             self.forwards.set(nic.link, nic.addresses[0], nic.forwards)
 
     def _attach(self, links: Sequence[str]) -> None:
-        """To the bridge, where none hears another. Raises `CannotNat`: it has no port left, among others."""
+        """Attach to the bridge, isolated. Raises `CannotNat`, for instance if it has no port left."""
         lines = []
         for link in links:
             lines.append(f"link set {link} master {self.bridge}")
@@ -272,18 +272,18 @@ class Nat:
             _ip(*lines)
         except CannotNat:
             if len(os.listdir(_SYS / self.bridge / "brif")) >= PORTS:  # noqa: PTH208 (names are all that is needed)
-                raise CannotNat(f"{PORTS} NICs are on its bridge, which has no place for more") from None
+                raise CannotNat(f"{PORTS} NICs are on the NAT bridge, the most that it can have") from None
             raise
 
 
 def _mac(bridge: str) -> str:
-    """Its own, or it would be that of whichever port has the lowest one."""
+    """A MAC address of its own; otherwise it would be the lowest of its ports'."""
     tail = hashlib.sha256(bridge.encode()).digest()[:5]
     return ":".join(f"{byte:02x}" for byte in b"\x02" + tail)
 
 
 def _ip(*lines: str) -> None:
-    """Run several commands of ip(8) at once. Raises `CannotNat`: the ones before the one that failed hold."""
+    """Run several commands of ip(8) at once. Raises `CannotNat`: those before the failed one have taken effect."""
     text = "".join(f"{line}\n" for line in lines)
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The networks of NAT on this host: chosen once, beside all that the host has routes to, and kept.
+"""The networks of NAT on this host: chosen once, so that they overlap no route of the host, and stored.
 
 Private addresses (RFC 1918) for IPv4, a unique local prefix for IPv6 (RFC 4193). A guest has the same place in both.
 """
@@ -19,18 +19,18 @@ from pathlib import Path
 from velocity.durable import sync, sync_file
 
 LENGTH = 20
-"""Of the prefix that is chosen: 4,093 guests."""
+"""The length of the chosen prefix: 4,093 guests."""
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 IPV6 = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
 
 
 class CannotNat(Exception):
-    """NAT by a bridge is not possible; the message has the cure. Nothing of what was tried remains."""
+    """NAT by a bridge is not possible; the message has the cure. Nothing of the attempt remains."""
 
 
 @dataclass(frozen=True)
 class NatNetworks:
-    """What guests have addresses of; without `v6` where the host has no IPv6."""
+    """The networks of guests' addresses; without `v6` if the host has no IPv6."""
 
     v4: IPv4Network
     v6: IPv6Network | None
@@ -41,7 +41,7 @@ class NatNetworks:
 
 
 def kept(file: Path) -> NatNetworks | None:
-    """Those of the file; None: none have been chosen, or nobody can read which."""
+    """Those in the file; None: none were chosen, or the file is unreadable."""
     try:
         said = json.loads(file.read_text())
         return NatNetworks(IPv4Network(said["v4"]), IPv6Network(said["v6"]))
@@ -50,10 +50,10 @@ def kept(file: Path) -> NatNetworks | None:
 
 
 def settled(file: Path, wanted: str, bridge: str) -> NatNetworks:
-    """Those that were chosen before, else new ones, which are kept. `wanted` is the setting nat_subnet, if it is set.
+    """Those chosen before, otherwise new ones, which are stored. `wanted` is the setting nat_subnet, if set.
 
-    A changed setting holds from when the bridge is made anew: guests that run keep their network. Raises `CannotNat`,
-    and `OSError`.
+    A changed setting takes effect when the bridge is created anew: running guests keep their network. Raises
+    `CannotNat`, and `OSError`.
     """
     has = kept(file)
     if has is None or (wanted and IPv4Network(wanted) != has.v4 and not in_use(bridge)):
@@ -65,7 +65,7 @@ def settled(file: Path, wanted: str, bridge: str) -> NatNetworks:
 
 
 def check(networks: NatNetworks, bridge: str) -> None:
-    """Refuse what the host has come to use otherwise. A route to a larger network, as of a VPN, harms nobody."""
+    """Refuse networks that the host now uses otherwise. A route to a larger network, as of a VPN, does no harm."""
     for net, device in routes(bridge):
         if net.subnet_of(networks.v4):
             raise CannotNat(_overlap(networks.v4, net, device))
@@ -79,7 +79,7 @@ def in_use(bridge: str) -> bool:
 
 
 def ipv6_works() -> bool:
-    """Whether the host gives IPv6 to new links."""
+    """Whether the host enables IPv6 on new links."""
     try:
         return IPV6.read_text().strip() == "0"
     except OSError:
@@ -87,7 +87,7 @@ def ipv6_works() -> bool:
 
 
 def routes(bridge: str) -> list[tuple[IPv4Network, str]]:
-    """Where the host can go, by which device, but by its default route and by that bridge. Raises `CannotNat`."""
+    """The host's routes by device, except its default route and those of that bridge. Raises `CannotNat`."""
     command = ["ip", "-4", "-json", "route", "show", "table", "all"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
@@ -119,7 +119,7 @@ def _overlap(ours: IPv4Network, net: IPv4Network, device: str) -> str:
 
 
 def _chosen(taken: Sequence[tuple[IPv4Network, str]]) -> IPv4Network:
-    """One that overlaps nothing; where all private addresses have routes, one that lies within those of a larger."""
+    """One that overlaps no route; if all private addresses have routes, one within that of a larger network."""
     for hinders in (IPv4Network.overlaps, IPv4Network.subnet_of):
         for one in _candidates():
             if not any(hinders(net, one) for net, _ in taken):
@@ -128,7 +128,7 @@ def _chosen(taken: Sequence[tuple[IPv4Network, str]]) -> IPv4Network:
 
 
 def _candidates() -> Iterator[IPv4Network]:
-    """In no order, so that a host within a guest of another, or one behind a VPN, hardly has the same one."""
+    """In random order, so that a host within a guest of another, or behind a VPN, is unlikely to have the same one."""
     for private in PRIVATE:
         subnets = list(private.subnets(new_prefix=LENGTH))
         random.SystemRandom().shuffle(subnets)

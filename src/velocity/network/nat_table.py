@@ -1,8 +1,8 @@
-"""The packet filter around NAT by a bridge: guests reach the outside, but neither the host nor each other.
+"""The packet filter of the NAT bridge: guests reach the outside, but neither the host nor each other.
 
-One table for each server. What goes out of the bridge has the host's address from there on; what comes in belongs to
-a connection that a guest has begun. Of the host itself guests reach DHCP and DNS. That a frame is the guest's own is
-the filter at its NIC (`nic_filter`). nft(8)
+One table for each server. Packets out of the bridge are masqueraded; packets into it belong to connections that a guest
+has opened. Of the host, guests reach DHCP and DNS. That frames carry the guest's own addresses is the filter of its NIC
+(`nic_filter`). nft(8)
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from velocity.network.fence import CLOSED, NAT_BRIDGES
 from velocity.network.nat_networks import NatNetworks
 
 FOREVER = "fe80::1"
-"""The host's link-local address on the bridge, where guests find their router."""
+"""The host's link-local address on the bridge, which guests use as their router."""
 CONNECTIONS = 4096
-"""That one guest may have at a time: the kernel has room for some ten thousands of all."""
+"""Of one guest at a time: the kernel's connection tracking has room for some ten thousands in all."""
 FAMILIES = {4: "ip", 6: "ip6"}
 QUERIES = 200
-"""Of DNS and DHCP that one guest may send in a second; dnsmasq is everybody's."""
+"""DNS and DHCP requests of one guest per second: all guests share dnsmasq."""
 
 
 def name(bridge: str) -> str:
@@ -35,7 +35,7 @@ def script(bridge: str, networks: NatNetworks) -> str:
 
 
 def removal(bridge: str) -> str:
-    """The nft script that removes it; gone already is success."""
+    """The nft script that removes it. Idempotent."""
     return f"add table inet {name(bridge)}\ndelete table inet {name(bridge)}\n"
 
 
@@ -52,9 +52,9 @@ def holds(bridge: str) -> bool:
 
 
 def blockers(bridge: str) -> list[str]:
-    """The chains of others that may drop what our table lets through, as each table decides by itself.
+    """Chains of other tables that may drop what ours accepts: each table decides for itself.
 
-    One whose table names the bridge somewhere has been told of it. firewalld rejects by a rule, others by a policy.
+    A table that mentions the bridge is assumed to accept it. firewalld rejects by a rule, others by a policy.
     """
     ruleset = nft.read("ruleset")
     told = {_table(one["rule"]) for one in ruleset if "rule" in one and f'"{bridge}"' in json.dumps(one["rule"])}

@@ -1,4 +1,4 @@
-"""What the kernel has learnt of who is on the host's networks: by ARP for IPv4, by NDP for IPv6. ip-neighbour(8)"""
+"""The kernel's neighbour table: ARP for IPv4, NDP for IPv6. ip-neighbour(8)"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 
 def table() -> Mapping[tuple[str | None, str], list[str]]:
-    """By device and MAC address, in lower case; empty where it cannot be read. What nobody answered is not in it."""
+    """Addresses by device and MAC address in lower case; empty if unreadable. Failed entries are left out."""
     try:
         done = subprocess.run(
             ["ip", "-json", "neighbour", "show"], capture_output=True, text=True, timeout=10, check=False

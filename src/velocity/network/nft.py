@@ -1,4 +1,4 @@
-"""The kernel's packet filter: scripts that apply as a whole, and the content of tables. nft(8)"""
+"""Runs nft: scripts that apply completely or not at all, and the content of tables. nft(8)"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class CannotFilter(Exception):
-    """The packet filter cannot be set; the message has the cure. Nothing of the script holds."""
+    """The packet filter cannot be set; the message has the cure. Nothing of the script has taken effect."""
 
 
 def change(script: str) -> None:
@@ -22,7 +22,7 @@ def change(script: str) -> None:
 
 
 def read(*what: str) -> list[dict[str, Any]]:
-    """The chains and rules of `nft list WHAT`, as the kernel has them; none where there is no such thing, or no nft."""
+    """The chains and rules of `nft list WHAT`, as the kernel has them; empty if there is no such thing, or no nft."""
     try:
         done = subprocess.run(["nft", "-j", "list", *what], capture_output=True, text=True, timeout=10, check=False)
         found: list[dict[str, Any]] = json.loads(done.stdout)["nftables"]

@@ -1,17 +1,17 @@
-"""The packet filter of a bridged NIC: what its guest may send on that network.
+"""The packet filter of a bridged NIC: which frames its guest may send.
 
-Each NIC has a chain of its own at its link, where a frame comes from the guest: before the bridge, which would learn
-from it where a MAC address is. What no rule accepts is dropped. nft(8)
+Each NIC has a chain at its link, where the guest's frames arrive: before the bridge, which learns MAC addresses from
+them. What no rule accepts is dropped. nft(8)
 
-- Every frame bears the NIC's own MAC address.
-- It is ARP, IPv4 or IPv6, in no VLAN. What is ARP or neighbour discovery names the NIC's own MAC address, too. Of RARP
-  it is the one question by which bridges learn where the NIC is.
-- It bears none of the host's own addresses on that network.
-- It is no router's (advertisements, redirects) and no DHCP server's.
+- Frames have the NIC's own MAC address.
+- They are ARP, IPv4 or IPv6, without a VLAN tag. ARP and neighbour discovery contain the NIC's own MAC address, too. Of
+  RARP, only the announcement by which bridges learn the NIC's port is accepted.
+- They have none of the host's own addresses on that network.
+- They are neither a router's (advertisements, redirects) nor a DHCP server's.
 
-A NAT NIC speaks besides from its own addresses only; a trusted one is held to the first of these, and to no other. The
-rules accept what they have read, and nothing that could not be read, as filters for router advertisements are got round
-by fragments, extension headers, tags and LLC headers. RFC 7113
+A NAT NIC may in addition only use its own IP addresses; for a trusted one, only the first rule applies. The rules
+accept what they have parsed, and nothing that they cannot parse, because filters for router advertisements can be
+evaded by fragments, extension headers, tags and LLC headers. RFC 7113
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ def rules(mac: str, *, trusted: bool, hosts: Sequence[Address], own: Sequence[Ad
         yield "accept"
         return
     if own:
-        yield from _own(mac, own)
+        yield from _own_addresses(mac, own)
     yield from (f"ether type arp arp saddr ip {one} drop" for one in hosts if one.version == 4)
     yield f"ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ether {mac} accept"
-    yield f"ether type {RARP} {_here(mac)} accept"
+    yield f"ether type {RARP} {_announcement(mac)} accept"
     yield from (f"ether type ip {rule}" for rule in _ipv4(hosts))
     yield from (f"ether type ip6 {rule}" for rule in _ipv6(hosts))
     yield from (f"ether type ip6 ip6 nexthdr icmpv6 {rule}" for rule in _neighbours(mac, hosts))
 
 
-def _here(mac: str) -> str:
+def _announcement(mac: str) -> str:
     """What QEMU says of a NIC that has come from another host, so that bridges learn where it is. RFC 903"""
     own = mac.replace(":", "")
     return f"@nh,0,64 0x0001080006040003 @nh,64,48 0x{own} @nh,112,32 0 @nh,144,48 0x{own} @nh,192,32 0"
 
 
-def _own(mac: str, own: Sequence[Address]) -> Iterator[str]:
+def _own_addresses(mac: str, own: Sequence[Address]) -> Iterator[str]:
     """What is not from one of these is dropped. It may besides have link-local addresses, of which those that are made
     of a MAC address must be made of its own: nobody can guess the others, as no guest hears another. RFC 4291, 7217"""
     yield "ether type ip ip daddr 127.0.0.0/8 drop"

@@ -1,8 +1,8 @@
-"""Port forwards to guests with NAT by a bridge, by the kernel's address translation.
+"""Port forwards to guests on the NAT bridge, by the kernel's address translation.
 
-One table for each server, with chains of its own for each NIC that a port leads to: no server has to run for it, and
-what a guest sees is the caller's own address. From 127.0.0.1 it works only while the bridge routes that
-(`route_localnet`); what guests send to loopback addresses themselves is dropped before (`nat_table`, `nic_filter`).
+One table for each server, with chains for each NIC that a port leads to: it works without the server, and guests see
+the caller's own address. From 127.0.0.1 it works only while the bridge routes loopback addresses (`route_localnet`);
+what guests send to loopback addresses is dropped before (`nat_table`, `nic_filter`).
 docs/decisions/0039-port-forwards.md. nft(8)
 """
 
@@ -30,9 +30,9 @@ def name(bridge: str) -> str:
 
 
 def script(bridge: str, link: str, guest: str, forwards: Sequence[PortForward], uids: range | None) -> str:
-    """The nft script, one transaction, that has these lead to the guest at that address, and no others.
+    """The nft script, one transaction, that sets exactly these forwards to the guest with that address.
 
-    `uids` are those of QEMU's processes, whose guests are not to come to others that way.
+    `uids` are those of QEMU's processes, whose guests must not reach others that way.
     """
     lines = [removal(bridge, link), f"table inet {name(bridge)} {{"]
     for kind, hook in HOOKS.items():
@@ -54,7 +54,7 @@ def _rules(kind: str, bridge: str, guest: str, forwards: Sequence[PortForward], 
 
 
 def removal(bridge: str, link: str) -> str:
-    """The nft script that ends all that lead to that link; gone already is success."""
+    """The nft script that removes the forwards to that link. Idempotent."""
     lines = [f"add table inet {name(bridge)}"]
     for kind, hook in HOOKS.items():
         chain = f"chain inet {name(bridge)} {link}_{kind}"
@@ -63,12 +63,12 @@ def removal(bridge: str, link: str) -> str:
 
 
 def end(bridge: str) -> str:
-    """The nft script that removes all of it; gone already is success."""
+    """The nft script that removes the table. Idempotent."""
     return f"add table inet {name(bridge)}\ndelete table inet {name(bridge)}\n"
 
 
 def links(bridge: str) -> set[str]:
-    """Those that have ports of the host, read back from the kernel."""
+    """Links with forwards, read back from the kernel."""
     chains = [one["chain"]["name"] for one in nft.read("table", "inet", name(bridge)) if "chain" in one]
     whole = [{one.removesuffix(f"_{kind}") for one in chains if one.endswith(f"_{kind}")} for kind in HOOKS]
     return set.intersection(*whole)
@@ -82,7 +82,7 @@ class PortForwards:
         self._uids = uids
 
     def set(self, link: str, guest: str, forwards: Sequence[PortForward]) -> None:
-        """Have these lead to the guest at that address, and no others. Raises `nft.CannotFilter`."""
+        """Set exactly these forwards to the guest with that address. Raises `nft.CannotFilter`."""
         if not forwards:
             nft.change(removal(self._bridge, link))
             return
@@ -90,23 +90,23 @@ class PortForwards:
         nft.change(script(self._bridge, link, guest, forwards, self._uids))
 
     def restore(self, wanted: Mapping[str, tuple[str, Sequence[PortForward]]]) -> None:
-        """Set again what is gone of these, by their links with the guests' addresses, and end all others.
+        """Restore what is missing of these, by links with the guests' addresses, and remove all others.
 
         Raises `nft.CannotFilter`.
         """
         has = links(self._bridge)
         for link in wanted.keys() - has:
             self.set(link, *wanted[link])
-            log.warning("the ports of the host that lead to %s were gone, and are set again", link)
+            log.warning("the port forwards to %s were missing, and have been set again", link)
         for link in has - wanted.keys():
             nft.change(removal(self._bridge, link))
         self._route_loopback(on=bool(wanted))
 
     def _route_loopback(self, *, on: bool) -> None:
-        """Whether the host's own programs come to guests by 127.0.0.1."""
+        """Let the host's own programs reach guests by 127.0.0.1."""
         setting = Path(f"/proc/sys/net/ipv4/conf/{self._bridge}/route_localnet")
         try:
             if (setting.read_text().strip() == "1") is not on:
                 setting.write_text("1" if on else "0")
         except OSError as error:
-            log.warning("ports of the host that lead to guests do not work from 127.0.0.1: %s", error.strerror)
+            log.warning("port forwards do not work from 127.0.0.1: %s", error.strerror)

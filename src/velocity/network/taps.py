@@ -1,4 +1,4 @@
-"""Connects one NIC of a machine to a host NIC: a tap on a bridge, a macvtap on an ordinary interface.
+"""Connects a NIC to a host NIC: a tap on a bridge, a macvtap on an ordinary interface.
 
 https://www.kernel.org/doc/html/latest/networking/tuntap.html; ip-link(8)
 """
@@ -34,7 +34,7 @@ _SYS = Path("/sys/class/net")
 
 
 class CannotConnect(Exception):
-    """The NIC cannot be connected: what failed, and the cure. Nothing of the attempt remains."""
+    """The NIC cannot be connected; the message has the reason and the cure. Nothing of the attempt remains."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Link:
 
 
 class HeldTaps:
-    """A descriptor of each tap in use, beside the guest's own.
+    """Holds a descriptor of each tap in use.
 
-    A tap goes with its last descriptor, which takes the kernel milliseconds: without this one, a guest's process would
-    end so much later. https://docs.kernel.org/networking/tuntap.html
+    Closing the last descriptor of a tap takes the kernel milliseconds: without this one, the end of a guest's process
+    would take that much longer. https://docs.kernel.org/networking/tuntap.html
     """
 
     def __init__(self) -> None:
@@ -57,21 +57,21 @@ class HeldTaps:
 
     def hold(self, name: str, descriptor: int) -> None:
         """Until it is let go, or this process ends."""
-        self.let_go(name)
+        self.release(name)
         self._held[name] = os.dup(descriptor)
 
-    def let_go(self, name: str) -> None:
-        """One that is not held is no failure."""
+    def release(self, name: str) -> None:
+        """Idempotent."""
         with contextlib.suppress(KeyError):
             os.close(self._held.pop(name))
 
     def close(self) -> None:
         for name in list(self._held):
-            self.let_go(name)
+            self.release(name)
 
 
 def kind(identifier: str) -> Literal["bridge", "interface", "absent"]:
-    """What the host has under that name."""
+    """What kind of interface the host has under that name."""
     if not _NAME.match(identifier) or identifier in (".", "..") or not (_SYS / identifier).exists():
         return "absent"
     return "bridge" if (_SYS / identifier / "bridge").is_dir() else "interface"
@@ -91,7 +91,7 @@ def connect_nic(identifier: str, mac: str, name: str, *, trusted: bool = False, 
 
 
 def disconnect_nic(device: str) -> None:
-    """Remove the link, and its packet filter; gone already is success."""
+    """Remove the link and its packet filter. Idempotent."""
     if (_SYS / device).exists():
         with contextlib.suppress(CannotConnect):
             _ip("link", "delete", device)
@@ -102,7 +102,7 @@ def disconnect_nic(device: str) -> None:
 
 
 def move(link: str, bridge: str, mac: str, *, trusted: bool) -> None:
-    """Take a tap from the bridge that it is on to another, behind its filter there. Raises `CannotConnect`."""
+    """Move a tap to another bridge, with the filter for that. Raises `CannotConnect`."""
     _ip("link", "set", link, "nomaster")
     _filter(link, mac, bridge, trusted)
     mtu = (_SYS / bridge / "mtu").read_text().strip()
@@ -110,12 +110,12 @@ def move(link: str, bridge: str, mac: str, *, trusted: bool) -> None:
 
 
 def is_tap(link: str) -> bool:
-    """Whether a link of ours is one, which a bridge can have; else it is a macvtap, or gone."""
+    """Whether a link of ours is a tap, which can be on a bridge; otherwise it is a macvtap, or gone."""
     return (_SYS / link / "tun_flags").exists()
 
 
 def filter_again(link: str, mac: str, *, trusted: bool) -> None:
-    """Set the packet filter of a link that is in use; one that is gone needs none. Raises `CannotConnect`."""
+    """Restore the packet filter of a link in use; a link that is gone needs none. Raises `CannotConnect`."""
     if (_SYS / link).exists():
         _filter(link, mac, carrier(link), trusted)
 
@@ -128,17 +128,16 @@ def remove_orphans() -> None:
 
 
 def traffic(device: str, links: Path = _SYS) -> tuple[int, int]:
-    """Bytes that the guest behind a link received, and those that it sent. Raises `OSError`: there is no such link.
+    """Bytes received and sent by the guest behind a link. Raises `OSError`: there is no such link.
 
-    A tap's counters are those of the host's end of it, where the guest's frames come in; a macvtap counts as the
-    interface that the guest itself has.
+    A tap counts from the host's point of view, a macvtap from the guest's.
     """
     came, went = (int((links / device / "statistics" / name).read_text()) for name in ("rx_bytes", "tx_bytes"))
     return (came, went) if (links / device / "macvtap").is_dir() else (went, came)
 
 
 def accepts_routers(nic: str, settings: Path = Path("/proc/sys/net/ipv6/conf")) -> bool:
-    """Whether the host heeds IPv6 routers on that NIC.
+    """Whether the host accepts IPv6 router advertisements on that NIC.
 
     https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html
     """
@@ -152,7 +151,7 @@ def accepts_routers(nic: str, settings: Path = Path("/proc/sys/net/ipv6/conf")) 
 
 
 def can_connect() -> str | None:
-    """None if this process may connect NICs, else why not, and the cure."""
+    """None if this process may connect NICs, otherwise why not, and the cure."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:") and not int(line.split()[1], 16) >> CAP_NET_ADMIN & 1:
             return "BRIDGE needs permission to administer the network: run the server as root, or use NAT"
@@ -195,7 +194,7 @@ def _macvtap(interface: str, mac: str, name: str, trusted: bool, queues: int) ->
 
 
 def open_tap(node: Path, name: str, queues: int = 1) -> tuple[int, ...]:
-    """A descriptor of each queue of the tap, which there is as long as one of them is. Raises `CannotConnect`."""
+    """A descriptor for each queue of the tap, which exists as long as one of them is open. Raises `CannotConnect`."""
     flags = FLAGS | (IFF_MULTI_QUEUE if queues > 1 else 0)
     with contextlib.ExitStack() as undo:
         descriptors = []
@@ -212,7 +211,7 @@ def open_tap(node: Path, name: str, queues: int = 1) -> tuple[int, ...]:
 
 
 def _filter(link: str, mac: str, carrier: str | None, trusted: bool) -> None:
-    """Let nothing through of that link but what a guest may say on the host NIC `carrier`."""
+    """Allow only what a guest may send on the host NIC `carrier`."""
     hosts = [] if carrier is None else addresses(carrier)
     hook: nic_filter.Hook = "egress" if (_SYS / link / "macvtap").is_dir() else "ingress"
     try:
@@ -222,14 +221,14 @@ def _filter(link: str, mac: str, carrier: str | None, trusted: bool) -> None:
 
 
 def carrier(link: str) -> str | None:
-    """The host NIC that a link of ours is on; None: it has been taken off."""
+    """The host NIC of a link of ours; None: it is not on one any more."""
     below = [path.name.removeprefix("lower_") for path in (_SYS / link).glob("lower_*")]  # of a macvtap
     master = _SYS / link / "master"
     return below[0] if below else master.resolve().name if master.exists() else None
 
 
 def addresses(nic: str) -> list[Address]:
-    """Those that the host has on that NIC."""
+    """The host's addresses on that NIC."""
     (about,) = json.loads(_ip("-json", "address", "show", "dev", nic))
     return [ipaddress.ip_address(one["local"]) for one in about["addr_info"]]
 

@@ -1,6 +1,6 @@
-"""A host whose ports are served to a controller on another machine, and used from there."""
+"""Serves a host's hypervisor and storage to a controller on another machine, and uses them from there."""
 
 import os
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-"""Before gRPC is loaded: else each stranger who connects writes a line into the log."""
+"""Before gRPC is loaded: otherwise it logs a line for each connection of a stranger."""

@@ -1,4 +1,4 @@
-"""A node as one process: this machine's driver and pools, served under its identity."""
+"""The process of a node: serves this machine's driver and pools, under its identity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from velocity.storage.port import MediaFiles, MediaRef, Storage
 T = TypeVar("T")
 
 GRACE = 2.0
-"""Seconds that calls get at the end."""
+"""Seconds that calls in progress get when it ends."""
 
 
 class Agent:
@@ -89,7 +89,7 @@ class Agent:
 
 
 class LedFiles:
-    """Implements `velocity.storage.port.MediaFiles`: those of the storage that the present leader works with."""
+    """Implements `velocity.storage.port.MediaFiles` with the storage of the present leader."""
 
     def __init__(self, storage: Callable[[], Storage | None]) -> None:
         self._storage = storage
@@ -124,7 +124,7 @@ class RunningNode:
     port: int
 
     async def close(self) -> None:
-        """Guests go on."""
+        """Guests keep running."""
         await self.node.close()
         await self.server.stop(GRACE)
         await self.hypervisor.machines.close()
@@ -136,7 +136,7 @@ async def begin(
     hypervisor: Callable[[MediaFiles], Awaitable[Hypervisor]],
     storage: Callable[[Settings], Storage],
 ) -> RunningNode:
-    """Serve. Raises `RuntimeError` where the address cannot be had, `HypervisorError`, `OSError`."""
+    """Serve. Raises `RuntimeError` if the address cannot be used, `HypervisorError`, `OSError`."""
     settings, kept = of_host(settings, own.mpid, own.name), OwnIdentity(settings.data_dir, own)
     files = LedFiles(lambda: node.storage)
     driver = await hypervisor(files)

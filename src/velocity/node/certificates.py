@@ -1,7 +1,7 @@
-"""Certificates of an installation's own authority, by which a controller and its nodes verify each other.
+"""Certificates of an installation's own authority, with which controller and nodes verify each other.
 
-A node makes its key itself, and sends a request with the public part alone (RFC 2986). Names say who one is,
-never where (`names`).
+A node creates its key itself, and sends a request with the public part (PKCS #10, RFC 2986). The name in a certificate
+says who one is, not where (`names`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from velocity.node.names import Identity as Identity
 
 AUTHORITY_DAYS = 3650
 DAYS = 365
-"""A certificate's validity. It is renewed when a third of it is left."""
+"""Validity of a certificate. It is renewed when a third of it is left."""
 SKEW = datetime.timedelta(hours=1)
-"""Clocks of hosts differ: a certificate is valid from so much before it was made."""
+"""A certificate is valid from so long before it was made, because hosts' clocks differ."""
 PEM = serialization.Encoding.PEM
 
 
@@ -35,20 +35,20 @@ def serial_of(certificate: bytes) -> int:
 
 
 def validity(certificate: bytes) -> tuple[int, int]:
-    """From when until when, in unix seconds."""
+    """The first and last moment of validity, in Unix seconds."""
     one = x509.load_pem_x509_certificate(certificate)
     return int(one.not_valid_before_utc.timestamp()), int(one.not_valid_after_utc.timestamp())
 
 
 def check(identity: Identity) -> None:
-    """Raises `ValueError` where the certificate is none of that key, or of another authority."""
+    """Raises `ValueError` if the certificate has another key, or is from another authority."""
     one = x509.load_pem_x509_certificate(identity.certificate)
     if one.public_key() != _key(identity.key).public_key():
-        raise ValueError("the certificate is of another key")
+        raise ValueError("the certificate is for another key")
     try:
         one.verify_directly_issued_by(x509.load_pem_x509_certificate(identity.authority))
     except (InvalidSignature, TypeError):
-        raise ValueError("the certificate is of another authority") from None
+        raise ValueError("the certificate is from another authority") from None
 
 
 def is_due(identity: Identity, now: datetime.datetime) -> bool:
@@ -58,7 +58,7 @@ def is_due(identity: Identity, now: datetime.datetime) -> bool:
 
 
 class BadRequest(Exception):
-    """A request that is not signed by its own key, or is none."""
+    """The request is invalid, or not signed by its own key."""
 
 
 def new_key() -> bytes:
@@ -68,13 +68,13 @@ def new_key() -> bytes:
 
 
 def request(key: bytes) -> bytes:
-    """What asks for a certificate of that key. Whoever signs gives the name."""
+    """A certificate request for that key. The name is chosen by whoever signs."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.sign(_key(key), hashes.SHA256()).public_bytes(PEM)
 
 
 def fingerprint(authority: bytes) -> str:
-    """SHA-256 of an authority's certificate, in hexadecimal digits: what a person can compare."""
+    """SHA-256 of an authority's certificate, as hexadecimal digits that people can compare."""
     return hashlib.sha256(
         x509.load_pem_x509_certificate(authority).public_bytes(serialization.Encoding.DER)
     ).hexdigest()
@@ -82,7 +82,7 @@ def fingerprint(authority: bytes) -> str:
 
 @dataclass(frozen=True)
 class Authority:
-    """Signs for the controllers and nodes of one installation."""
+    """Signs certificates for the controllers and nodes of one installation."""
 
     certificate: bytes
     key: bytes
@@ -107,7 +107,7 @@ class Authority:
     def sign(
         self, csr: bytes, name: str, now: datetime.datetime, days: float = DAYS, serial: int | None = None
     ) -> bytes:
-        """A certificate for the key of a request, under that name alone. Raises `BadRequest`."""
+        """A certificate for the key in a request, with only that name. Raises `BadRequest`."""
         try:
             asked = x509.load_pem_x509_csr(csr)
             valid = asked.is_signature_valid
@@ -117,7 +117,7 @@ class Authority:
             raise BadRequest("the request is not signed by its own key")
         key = asked.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise BadRequest("the request's key is none of an elliptic curve")
+            raise BadRequest("the request's key is not an elliptic-curve key")
         mine = x509.load_pem_x509_certificate(self.certificate)
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         made = (
@@ -130,7 +130,7 @@ class Authority:
         return made.public_bytes(PEM)
 
     def identity(self, name: str, now: datetime.datetime, days: float = DAYS) -> Identity:
-        """One whose key is made here."""
+        """An identity with a key that is created here."""
         key = new_key()
         return Identity(self.sign(request(key), name, now, days), key, self.certificate)
 

@@ -1,4 +1,4 @@
-"""The copies of the server's database on a node: the newest and the previous one, each complete."""
+"""Copies of the server's database on a node: the latest and the previous one, each complete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GENERATIONS = 2
 
 
 class CopyNote(Struct, frozen=True):
-    """The file beside a copy, written last. `at`: the unix time as of which it is good. A later version may add."""
+    """The file beside a copy, written last. `at`: Unix time for which it is current. Later versions may add fields."""
 
     mark: CopyMark
     at: int
@@ -30,13 +30,13 @@ class CopyNote(Struct, frozen=True):
 
 
 class KeptCopies:
-    """In one directory. One call at a time; in a thread. Raises `OSError`."""
+    """The copies in one directory. One call at a time, in a thread. Raises `OSError`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def take(self, piece: CopyPiece) -> None:
-        """Raises `ValueError` where one before it is missing, or what has come is not what was sent."""
+        """Raises `ValueError` if an earlier part is missing, or the content is not what was sent."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         coming = self._directory / "coming"
         if not piece.offset:
@@ -61,7 +61,7 @@ class KeptCopies:
             self.file(old).unlink(missing_ok=True)
 
     def confirm(self, mark: CopyMark, at: int) -> bool:
-        """Whether the newest is that one; it is as good at that time then."""
+        """Whether the latest is that one; then it is current as of that time."""
         newest = next(iter(self.all()), None)
         if newest is None or newest.mark != mark:
             return False
@@ -69,12 +69,12 @@ class KeptCopies:
         return True
 
     def drop(self) -> None:
-        """Keep none any more: who has one could become the server."""
+        """Delete all: a host with a copy could become the server."""
         if self._directory.exists():
             shutil.rmtree(self._directory)
 
     def all(self) -> list[CopyNote]:
-        """Those that are there whole, the newest first: by the order of servers, not by their clocks."""
+        """Complete copies, the latest first: in the order of servers' terms, not of their clocks."""
         found = []
         for file in self._directory.glob("*.json"):
             try:

@@ -1,4 +1,4 @@
-"""The controller's side: the signing authority, and the connections to nodes."""
+"""The controller's side: signs certificates, and connects to nodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from velocity.storage.port import Storage
 class NodeDialing:
     """Implements `velocity.hosts.members.Dialing`. `term` and `leader`: see `Connection`.
 
-    `displaced` is called with the host that has served a later leader.
+    `displaced` is called with a host that has served a later leader.
     """
 
     def __init__(self, term: Callable[[], int], displaced: Callable[[HostId, Displaced], None], leader: str) -> None:
@@ -63,7 +63,7 @@ class NodeDialing:
         return NodeLink(connection, known, name, lambda: self._identity(authority))
 
     def _identity(self, authority: Sealed) -> Identity:
-        """The controller's own, made anew when a third of its time is left: its key leaves this process never."""
+        """The controller's own identity, renewed when a third of its time is left; its key stays in this process."""
         now = _now()
         if (
             self._own is None

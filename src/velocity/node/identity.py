@@ -1,4 +1,4 @@
-"""A node's identity: key, certificate, and what it learnt when it joined, in a file that only its account can read."""
+"""A node's identity: its key, certificate, and the answer to its join, in a file that only its account can read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from velocity.node.names import Identity
 
 
 class NodeIdentity(Struct, frozen=True):
-    """The file. A later version may add to it. Keys and certificates are PEM."""
+    """The file. Later versions may add fields. Keys and certificates are PEM."""
 
     uuid: UUID
     host: int
@@ -30,7 +30,7 @@ class NodeIdentity(Struct, frozen=True):
     expires: int
 
     def __repr__(self) -> str:
-        """Without its key."""
+        """Without the key."""
         return f"NodeIdentity({self.uuid}, {self.name!r})"
 
     @property
@@ -45,19 +45,22 @@ def read(data_dir: Path) -> NodeIdentity | None:
 
 
 def former(data_dir: Path) -> NodeIdentity | None:
-    """Who this machine was as a node before it became the server. Raises as `read` does."""
+    """The identity of this machine as a node, before it became the server. Raises as `read` does."""
     file = places.former(data_dir)
     return durable.read(file, NodeIdentity) if file.exists() else None
 
 
 class Machine(Struct, frozen=True):
-    """The file of a server's machine. A later version may add to it."""
+    """The file of a server's machine. Later versions may add fields."""
 
     uuid: UUID
 
 
 def machine_of(data_dir: Path) -> UUID | None:
-    """Who this machine is; None: it has been neither a node nor a server. Raises `msgspec.MsgspecError`, `OSError`."""
+    """The UUID of this machine; None: it has been neither a node nor a server.
+
+    Raises `msgspec.MsgspecError`, `OSError`.
+    """
     if (joined := read(data_dir)) is not None:
         return joined.uuid
     file = places.machine(data_dir)
@@ -65,7 +68,7 @@ def machine_of(data_dir: Path) -> UUID | None:
 
 
 def ensure_machine(data_dir: Path) -> UUID:
-    """Who this machine is from now on, if it was nobody yet. Raises as `machine_of` does."""
+    """The UUID of this machine, created if there is none. Raises as `machine_of` does."""
     if (known := machine_of(data_dir)) is not None:
         return known
     made = Machine(uuid4())
@@ -80,7 +83,7 @@ def write(data_dir: Path, identity: NodeIdentity) -> None:
 
 
 class OwnIdentity:
-    """The one of a node that runs; a new certificate takes the place of the old."""
+    """The identity of a running node; a renewed certificate replaces the old one."""
 
     def __init__(self, data_dir: Path, identity: NodeIdentity) -> None:
         self._data_dir = data_dir
@@ -88,7 +91,7 @@ class OwnIdentity:
         self.now = identity
 
     def request(self) -> bytes:
-        """A request for a certificate of a new key, which waits for it. To be called in a thread."""
+        """A certificate request for a new key, kept until the certificate comes. Blocks: call it in a thread."""
         from velocity.node import certificates  # once in months, and 12 MiB
 
         key = certificates.new_key()
@@ -96,7 +99,7 @@ class OwnIdentity:
         return certificates.request(key)
 
     def renew(self, certificate: bytes) -> None:
-        """Raises `ValueError` where it is none of the key that was made last, or of another authority."""
+        """Raises `ValueError` if it is not for the latest key, or from another authority."""
         from velocity.node import certificates
 
         begins, expires = certificates.validity(certificate)

@@ -1,4 +1,4 @@
-"""How a machine becomes a node: its request, and the checks of the answer."""
+"""Makes a machine a node: its request, and the checks of the answer."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ WILD = ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
 
 
 class BadAnswer(Exception):
-    """What came is no answer of the server that made the token."""
+    """The answer does not come from the server that made the token."""
 
 
 class Draft(Struct, frozen=True):
-    """What is asked by one token, until the answer has come: whoever asks again asks the same."""
+    """A request with one token, kept until the answer has come: repeating it sends the same request."""
 
     token: str
     uuid: UUID
@@ -45,7 +45,7 @@ class Draft(Struct, frozen=True):
 
 
 def begin(data_dir: Path, token: NodeToken) -> Draft:
-    """Written down before it is sent: an answer that is lost is asked for again."""
+    """Stored before it is sent, so that it can be repeated if the answer is lost."""
     file, name = places.draft(data_dir), joining.name(token.secret)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.exists():
@@ -91,9 +91,9 @@ def accept(data_dir: Path, draft: Draft, token: NodeToken, answer: Joined) -> No
 
 
 def join_oneself(settings: Settings, own: Member, authority: Sealed, sign: Sign) -> Member:
-    """The server's own host, as a host of the server that may lead after this one; to be called in a thread.
+    """Prepare the server's own host to be a host of the server after this one. Blocks: call it in a thread.
 
-    What it has that holds stays. Raises `OSError`, `msgspec.MsgspecError`.
+    What it has that is still valid stays. Raises `OSError`, `msgspec.MsgspecError`.
     """
     assert own.uuid is not None, "it was claimed"
     has = identity.read(settings.data_dir)
@@ -114,7 +114,7 @@ def join_oneself(settings: Settings, own: Member, authority: Sealed, sign: Sign)
 
 
 def _reached_at(settings: Settings) -> str:
-    """Where the next server may find this machine: by the address from which it goes to the database."""
+    """Where the next server may find this machine: its address on the way to the database."""
     if settings.node_listen.rpartition(":")[0] not in WILD:
         return settings.node_listen
     with contextlib.suppress(OSError):
@@ -127,9 +127,9 @@ def _reached_at(settings: Settings) -> str:
 
 
 def own_address(url: str, listen: str) -> str:
-    """Where the server finds this machine: the address by which this one goes there, and the port of `node_listen`.
+    """Where the server finds this machine: its address on the way there, and the port of `node_listen`.
 
-    Nothing is sent. Raises `OSError` where there is no way to the server.
+    Sends nothing. Raises `OSError` if there is no route to the server.
     """
     host, _, port = listen.rpartition(":")
     if host not in WILD:

@@ -1,4 +1,4 @@
-"""Where a node keeps its identity: in its data directory, which no server can then use."""
+"""The files of a node's identity, in its data directory, which no server can then use."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from pathlib import Path
 
 
 def machine(data_dir: Path) -> Path:
-    """The file with the uuid of a server's machine; a node's is in its identity."""
+    """The file with the UUID of a server's machine; a node's is in its identity."""
     return data_dir / "host.json"
 
 
 def identity(data_dir: Path) -> Path:
-    """The file with its key; there since the machine has joined a server."""
+    """The file with its key; it exists once the machine has joined a server."""
     return data_dir / "node" / "identity.json"
 
 
 def former(data_dir: Path) -> Path:
-    """The file of who it was as a node, of a host that became the server."""
+    """The file with the former identity as a node, of a host that became the server."""
     return data_dir / "node" / "former.json"
 
 
@@ -31,5 +31,5 @@ def copies(data_dir: Path) -> Path:
 
 
 def draft(data_dir: Path) -> Path:
-    """The file of a join whose answer has not come."""
+    """The file of a join request without an answer."""
     return data_dir / "node" / "joining.json"

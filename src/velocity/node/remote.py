@@ -35,13 +35,13 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 GRACE = 0.25
-"""Seconds beyond a call's deadline that the node's own answer, that there is none, has to come."""
+"""Seconds beyond a call's deadline in which the node itself can report that it has passed."""
 
 Lost = Callable[[str], Exception]
 
 
 class Connection:
-    """To one node. `term` is ours; `displaced` is called when a node has served a later leader."""
+    """A connection to one node. `term` is ours; `displaced` is called when a node has served a later leader."""
 
     def __init__(
         self,
@@ -52,22 +52,22 @@ class Connection:
         displaced: Callable[[Displaced], None] = lambda _: None,
         leader: str = "",
     ) -> None:
-        """`name` is the one in the node's certificate, whatever its address is; `leader` the uuid of our machine."""
+        """`name` is the one in the node's certificate, whatever its address is; `leader` the UUID of our machine."""
         self._channel = _channel(address, name, own)
         self._calls: dict[str, Any] = {}
-        """Those of the present channel, by their paths."""
+        """The calls of the present channel, by path."""
         self._term = term
         self._displaced = displaced
         self._leader = leader
 
     async def redirect(self, address: str, name: str, own: Identity) -> None:
-        """From here on it leads there. What is under way ends as with any lost connection."""
+        """Use this address from here on. Calls in progress end as with any lost connection."""
         old, self._channel = self._channel, _channel(address, name, own)
         self._calls.clear()
         await old.close()
 
     def call(self, call: Call) -> Any:
-        """What begins one, over the present channel."""
+        """The stub of a call on the present channel."""
         found = self._calls.get(call.path)
         if found is None:
             found = self._calls[call.path] = getattr(self._channel, SENDS[call.shape])(call.path)
@@ -78,13 +78,13 @@ class Connection:
 
     @contextlib.contextmanager
     def raising(self, lost: Lost) -> Iterator[None]:
-        """What ends a call inside is raised as what it means."""
+        """Translates gRPC errors inside into the port's exceptions."""
         try:
             yield
         except grpc.aio.AioRpcError as failed:
             raise self.error(failed, lost) from None
         except (UnicodeDecodeError, msgspec.MsgspecError):
-            raise lost("the host's answer is not understood, as of another version of Velocity") from None
+            raise lost("the host's answer is not understood: it may have another version of Velocity") from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -92,7 +92,7 @@ class Connection:
             raise lost("the connection to the host was made anew") from None  # its channel was closed
 
     def error(self, failed: grpc.aio.AioRpcError, lost: Lost) -> Exception:
-        """What the call raises: what the node told, or that there was no answer."""
+        """The exception for a failed call: what the node reported, or that there was no answer."""
         if failed.code() is grpc.StatusCode.UNIMPLEMENTED:
             return REFUSED[lost](UNKNOWN_CALL)
         told = failed.trailing_metadata().get(wire.ERROR) if failed.trailing_metadata() else None
@@ -117,7 +117,7 @@ REFUSED: Mapping[Lost, Callable[[str], Exception]] = {
     machines.Unknown: machines.HypervisorError,
     storage.Unknown: lambda words: Refused(Problem.POOL_AWAY, words),
 }
-"""What an answer of a node that does not know the call is, beside what no answer is."""
+"""The exception when a node does not know the call, by what its failure means otherwise."""
 SENDS = {Shape.ASK: "unary_unary", Shape.FOLLOW: "unary_stream", Shape.HOLD: "stream_stream"}
 
 
@@ -128,7 +128,7 @@ def _channel(address: str, name: str, own: Identity) -> grpc.aio.Channel:
 
 
 def node(to: Connection) -> NodeCalls:
-    """The node itself."""
+    """The calls of the node itself."""
     return cast(NodeCalls, _part(to, wire.NODE["node"], machines.Unknown))
 
 
@@ -137,7 +137,7 @@ def _why(failed: grpc.aio.AioRpcError) -> str:
 
 
 def hypervisor(to: Connection, known: HostFacts) -> Hypervisor:
-    """One host's. `known` is what was known of it last; it is learnt anew with each `adopt`."""
+    """The hypervisor of one host. `known` are its last known facts, which each `adopt` updates."""
     parts = {name: _part(to, calls, machines.Unknown) for name, calls in wire.MACHINES.items()}
     learn, adopt = parts["hosts"].about, parts["machines"].adopt
 
@@ -158,7 +158,7 @@ def hypervisor(to: Connection, known: HostFacts) -> Hypervisor:
 
 
 def storage_of(to: Connection, files: MediaFiles) -> Storage:
-    """One host's. `files` are for what is on the same host, and no other."""
+    """The storage of one host. `files` are for callers on the same host only."""
     parts = {name: _part(to, calls, storage.Unknown) for name, calls in wire.STORAGE.items()}
     parts["pools"].close = _nothing
     return Storage(
@@ -175,7 +175,7 @@ async def _nothing() -> None:
 
 
 class NoFiles:
-    """Implements `velocity.storage.port.MediaFiles` where the bytes are on another host: nobody gets at them here."""
+    """Implements `velocity.storage.port.MediaFiles` for media on another host: none can be opened here."""
 
     def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
@@ -194,7 +194,7 @@ class NoFiles:
 
 
 class _Jobs:
-    """Implements `velocity.storage.port.Jobs`: those of one controller, which gives up its own and no others."""
+    """Implements `velocity.storage.port.Jobs` for one controller, which gives up its own jobs only."""
 
     def __init__(self, calls: types.SimpleNamespace) -> None:
         self._calls = calls
@@ -218,7 +218,7 @@ class _Jobs:
 
 
 LAST = 5.0
-"""Seconds that a node has to give up what its controller lets go of."""
+"""Seconds that a node has to give up its controller's jobs."""
 
 
 def _part(to: Connection, calls: Any, lost: Lost) -> types.SimpleNamespace:
@@ -279,7 +279,7 @@ def _hold(to: Connection, call: Call, lost: Lost) -> Any:
 
 
 class Held:
-    """A stream of messages both ways to something that the node holds for this controller."""
+    """A bidirectional stream for something that the node holds for this controller."""
 
     def __init__(self, to: Connection, rpc: Any, lost: Lost) -> None:
         self._to = to
@@ -308,7 +308,7 @@ class Held:
         return answer
 
     async def end(self, last: bytes) -> None:
-        """Returns when the node has let go of it, too; or in a moment, where it does not answer."""
+        """Return when the node has released it, too; or after a moment, if it does not answer."""
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
             async with asyncio.timeout(LAST):
                 await self._rpc.write(last)
@@ -338,7 +338,7 @@ class RemoteStream:
 
 
 class RemoteIncoming:
-    """Implements `velocity.storage.port.Incoming`. An error of a `write` comes with a later call."""
+    """Implements `velocity.storage.port.Incoming`. The error of a `write` is raised by a later call."""
 
     def __init__(self, held: Held, _opened: bytes | None) -> None:
         self._held = held

@@ -1,4 +1,4 @@
-"""At the former address of a node that became the server: tells callers that it leads now."""
+"""Listens at the former address of a node that became the server, and tells the former server that this one leads."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import grpc
 import grpc.aio
 
 from velocity.node.names import Identity
-from velocity.node.server import OPTIONS, Context, Requests, asked_by, check_controller, fail, telling
+from velocity.node.server import OPTIONS, Context, Requests, asked_by, check_controller, fail, reporting
 from velocity.node.wire import Displaced
 
 log = logging.getLogger(__name__)
 
 
 class Sentinel(grpc.GenericRpcHandler):
-    """Implements `velocity.hosts.membership.Beside`. It shows the certificate that the host had as a node.
+    """Implements `velocity.hosts.membership.Beside`, with the certificate that the host had as a node.
 
-    `term` and `leader` are this server's; `displaced` is called when a later one calls, of another copy.
+    `term` and `leader` are this server's; `displaced` is called when a later one, of another copy, calls.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Sentinel(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(self._refuse)
 
     async def _refuse(self, _requests: Requests, context: Context) -> None:
-        with telling(context) as fault:
+        with reporting(context) as fault:
             check_controller(context)
             term, leader = asked_by(context)
             if term > self._term():

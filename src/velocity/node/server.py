@@ -36,7 +36,7 @@ Requests = AsyncIterator[bytes]
 
 
 class Node:
-    """One host. `storage` makes what a leader works with: each new one finds it as after a restart."""
+    """One host. `storage` makes a new storage for each leader, as after a restart."""
 
     def __init__(
         self,
@@ -53,14 +53,14 @@ class Node:
         self._terms = terms
         self._turn = asyncio.Lock()
         self._open: set[asyncio.Task[Any]] = set()
-        """What streams, or is held, for the present leader."""
+        """Streams, and what is held, for the present leader."""
         self._peer = ""
-        """Where its connection comes from. It has one: another one follows on one that it has lost."""
+        """The peer of the leader's connection. A new connection replaces one that it has lost."""
 
     async def listen(self, address: str, identity: Callable[[], Identity]) -> tuple[grpc.aio.Server, int]:
-        """Serve at an address (`host:port`); the port is told, too. Each new connection is shown the identity of then.
+        """Serve at an address (`host:port`); returns the port. Each new connection gets the identity of that moment.
 
-        Raises `RuntimeError`: it cannot be had.
+        Raises `RuntimeError` if the address cannot be used.
         """
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(wire.SERVICE, self._methods()),))
@@ -73,11 +73,11 @@ class Node:
 
     @property
     def storage(self) -> Storage | None:
-        """What the present leader works with; None: nobody has led yet."""
+        """The storage of the present leader; None: nobody has led yet."""
         return self._storage
 
     async def close(self) -> None:
-        """Let go of the host; its machines go on."""
+        """Release the host; its machines keep running."""
         await self._end_open()
         if self._storage is not None:
             await self._storage.close()
@@ -111,7 +111,7 @@ class Node:
 
     def _ask(self, call: Call, find: Callable[[], Callable[..., Any]]) -> Any:
         async def ask(request: bytes, context: Context) -> bytes:
-            with telling(context) as fault:
+            with reporting(context) as fault:
                 await self._admit(context)
                 answer = find()(**call.bound(request))
                 return msgspec.msgpack.encode(await answer if isinstance(answer, Awaitable) else answer)
@@ -145,10 +145,10 @@ class Node:
         return self._for_this_leader(hold)
 
     def _for_this_leader(self, serve: Callable[[Any, Context], Coroutine[Any, Any, None]]) -> Any:
-        """What streams, or is held, in a task of its own: it ends with the call, and when another one leads."""
+        """Run a stream, or what is held, in a task that ends with the call, and when another leader comes."""
 
         async def stream(requests: Any, context: Context) -> None:
-            with telling(context) as fault:
+            with reporting(context) as fault:
                 await self._admit(context)
                 task = asyncio.create_task(serve(requests, context))
                 self._open.add(task)
@@ -213,7 +213,7 @@ def check_controller(context: Context) -> None:
 
 
 def asked_by(context: Context) -> tuple[int, str]:
-    """The term of who calls, and the uuid of their machine, where they say it."""
+    """The caller's term, and the UUID of its machine, if it sends it."""
     told = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     return int(told.get(wire.TERM, "0")), told.get(wire.LEADER, "")
 
@@ -226,7 +226,7 @@ class Ended(Exception):
     """Another controller leads, or this one has another connection, or the node ends."""
 
     def __init__(self) -> None:
-        super().__init__("the host has let go of this connection")
+        super().__init__("the host has closed this connection")
 
 
 class Abandoned(Exception):
@@ -237,8 +237,8 @@ class Abandoned(Exception):
 
 
 @contextlib.contextmanager
-def telling(context: Context) -> Iterator[list[Raised]]:
-    """What is raised inside is put into the list, to be told."""
+def reporting(context: Context) -> Iterator[list[Raised]]:
+    """Appends what is raised inside to the list, to be reported."""
     fault: list[Raised] = []
     try:
         yield fault
@@ -259,7 +259,7 @@ async def fail(context: Context, fault: list[Raised]) -> Any:
 
 
 async def _console(stream: ByteStream, requests: Requests, context: Context) -> None:
-    """An empty answer when it is open; then the bytes, both ways."""
+    """The first answer is empty and says that it is open; then bytes in both directions."""
     await context.write(b"")
 
     async def typed() -> None:
@@ -276,9 +276,10 @@ async def _console(stream: ByteStream, requests: Requests, context: Context) -> 
 
 
 async def _incoming(into: Incoming, requests: Requests, context: Context) -> None:
-    """An empty answer when it is open; then each request is a name with bytes, and each but `write` is answered.
+    """The first answer is empty and says that it is open; then each request has a name and bytes.
 
-    The last is `close`: requests that just end were cut off. Raises `Abandoned`.
+    Each except `write` is answered. The last is `close`: requests that end without it were interrupted. Raises
+    `Abandoned`.
     """
     await context.write(b"")
     async for request in requests:
@@ -295,7 +296,7 @@ async def _incoming(into: Incoming, requests: Requests, context: Context) -> Non
 
 
 async def _outgoing(out: Outgoing, requests: Requests, context: Context) -> None:
-    """Its `Stat`; then each request is an offset with a length, and each answer those bytes."""
+    """The first answer is its `Stat`; then each request is an offset and a length, and each answer those bytes."""
     await context.write(msgspec.msgpack.encode(out.stat))
     async for request in requests:
         offset, length = msgspec.msgpack.decode(request, type=tuple[int, int])
@@ -307,4 +308,4 @@ SERVE: dict[Any, Callable[[Any, Requests, Context], Coroutine[Any, Any, None]]] 
     Incoming: _incoming,
     Outgoing: _outgoing,
 }
-"""What is held, and how it is served."""
+"""How each kind of held object is served."""

@@ -1,11 +1,9 @@
-"""The calls of the two ports as gRPC carries them between a controller and a node.
+"""The calls of the two ports in gRPC, between a controller and a node.
 
-Each call of `hypervisor.port` and `storage.port` is one method of one service, named after its part and
-itself, as in `machines.start`. Its request is a map of its arguments by name, its answer what it returns, both as
-MessagePack by msgspec. So a port and what crosses the wire cannot differ, and an argument or field that a newer version
-adds, with a default, is no hindrance to an older one.
-
-https://grpc.io/docs/what-is-grpc/core-concepts/
+Each call of `hypervisor.port` and `storage.port` is a method of one service, named after its part and itself, such as
+`machines.start`. Its request is a map of its arguments by name, its answer the return value, both as MessagePack by
+msgspec. So ports and wire cannot differ, and arguments and fields that a newer version adds with a default do not
+disturb an older one. https://grpc.io/docs/what-is-grpc/core-concepts/
 """
 
 from __future__ import annotations
@@ -25,24 +23,24 @@ from velocity.storage import port as storage
 
 SERVICE = "velocity.Node"
 TERM = "velocity-term"
-"""The metadata of each call with the leader's term."""
+"""Request metadata: the leader's term."""
 ERROR = "velocity-error-bin"
-"""The metadata of a call's end with what was raised."""
+"""Trailing metadata: the exception."""
 LEADER = "velocity-leader"
-"""The metadata of each call with the uuid of the leader's machine."""
+"""Request metadata: the UUID of the leader's machine."""
 PIECE = 256 << 10
-"""Bytes of an object that go in one message."""
+"""Bytes of an object in one message."""
 LARGEST = 320 << 20
 """Bytes of the largest message: the picture of a display at its limit of 8,192 x 8,192 pixels is 192 MiB."""
 KEEPALIVE = 1_000
-"""Milliseconds after which a silent connection is asked for a sign of life, and until it has to have come.
+"""Milliseconds of silence before a keepalive ping, and until its answer has to come.
 
 https://grpc.io/docs/guides/keepalive/
 """
 
 
 class Shape(enum.Enum):
-    """ASK: one answer. FOLLOW: answers, until there are no more. HOLD: something that is called in its turn."""
+    """ASK: one answer. FOLLOW: a stream of answers. HOLD: an object with calls of its own."""
 
     ASK = "ask"
     FOLLOW = "follow"
@@ -64,7 +62,7 @@ class Call:
         return msgspec.msgpack.encode(self.arguments(**bound.arguments))
 
     def bound(self, request: bytes) -> dict[str, Any]:
-        """The arguments that came. Raises `msgspec.MsgspecError`."""
+        """The arguments of a request. Raises `msgspec.MsgspecError`."""
         return msgspec.structs.asdict(msgspec.msgpack.decode(request, type=self.arguments))
 
     def answer(self, data: bytes) -> Any:
@@ -75,11 +73,11 @@ HELD = (machines.ByteStream, storage.Incoming, storage.Outgoing)
 
 
 LOCAL = "close"
-"""The call of some parts that does not cross: who lets go of a node ends none of its work."""
+"""A call of some parts that is not sent: a controller that disconnects ends none of the node's work."""
 
 
 def calls(part: str, protocol: type) -> dict[str, Call]:
-    """Those that a Protocol declares: name -> call."""
+    """The calls that a Protocol declares, by name."""
     declared = {
         name: one
         for name, one in vars(protocol).items()
@@ -116,11 +114,11 @@ STORAGE: Mapping[str, Mapping[str, Call]] = {
 }
 """The parts of a storage, each with its calls."""
 NODE: Mapping[str, Mapping[str, Call]] = {"node": calls("node", NodeCalls)}
-"""What the node itself is asked."""
+"""The calls of the node itself."""
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """An error of a port. `kind` is one of `KINDS`; empty: what became of the call is not known."""
+    """An exception of a port. `kind` is one of `KINDS`; empty: the result of the call is not known."""
 
     kind: str
     message: str
@@ -131,9 +129,9 @@ class Raised(msgspec.Struct, frozen=True):
 
 
 class Displaced(machines.HypervisorError):
-    """A node has served a later leader: this one may change nothing there any more.
+    """A node has served a later leader: this server may change nothing there any more.
 
-    `leader` is the uuid of that one's machine; empty: the node is of a version that does not say.
+    `leader` is the UUID of that leader's machine; empty: the node's version does not send it.
     """
 
     def __init__(self, message: str, term: int = 0, leader: str = "") -> None:
@@ -151,14 +149,14 @@ KINDS: Mapping[str, type[Exception]] = {
     "storage unknown": storage.Unknown,
     "storage refused": Refused,
 }
-"""The more special before the general."""
+"""The more specific before the more general."""
 
 
 PROBLEMS = {one.value: one for one in Problem}
 
 
 def raised(error: Exception) -> Raised | None:
-    """As it crosses; None: no error that a port declares."""
+    """As it is sent; None: not an exception that a port declares."""
     kind = next((name for name, one in KINDS.items() if isinstance(error, one)), None)
     if kind is None:
         return None

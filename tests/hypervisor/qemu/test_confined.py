@@ -40,7 +40,7 @@ CLOSED = ("127.0.0.1", "127.0.0.9", "0.0.0.0", "::1", "::ffff:127.0.0.1")
 METADATA = ("169.254.169.254", "168.63.129.16", "100.100.100.200")
 QUEUE = "/velocity-test"
 CAN_HAVE_HUGE_PAGES = " ".join(one.read_text() for one in confine.HUGE_PAGES if one.exists())
-UNBOUNDED = "nothing bounds the memory"
+UNBOUNDED = "its memory is not limited"
 """What holds only where systemd and control groups of version 2 are: `test_scopes.py`."""
 
 

@@ -39,7 +39,7 @@ async def test_one_that_ends_while_it_is_connected_to_is_gone_and_nothing_else(r
         except (QMPError, OSError, EOFError):
             pass  # it was gone in the middle
         else:
-            await monitor.heard_out()
+            await monitor.drained()
         await monitor.close()
     server.close()
     await server.wait_closed()

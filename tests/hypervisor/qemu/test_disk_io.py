@@ -123,8 +123,8 @@ def test_a_disk_goes_past_the_page_cache_only_where_its_file_can(
         assert not any(os.get_blocking(one) is False for one in descriptors)
     said = [record.getMessage().split(": ", 1)[1] for record in caplog.records]
     assert said == [
-        "medium 3 goes by the host's page cache: its file system has no direct I/O",
-        "medium 4 goes by the host's page cache: its size is no multiple of 512 bytes",
+        "medium 3 uses the host's page cache: its file system has no direct I/O",
+        "medium 4 uses the host's page cache: its size is no multiple of 512 bytes",
     ]
 
 

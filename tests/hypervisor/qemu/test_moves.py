@@ -79,8 +79,8 @@ async def test_ports_that_others_have_are_passed_over_and_their_lack_is_told(add
 
 
 async def test_the_address_that_others_are_told() -> None:
-    assert MovePorts("192.0.2.7").told() == "192.0.2.7"
-    found = MovePorts().told()
+    assert MovePorts("192.0.2.7").advertised() == "192.0.2.7"
+    found = MovePorts().advertised()
     with socket.create_server((found, 0), family=socket.AF_INET6 if ":" in found else socket.AF_INET):
         pass  # it is one of this host's
 

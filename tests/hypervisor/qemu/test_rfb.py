@@ -93,7 +93,7 @@ async def test_a_display_has_heard_of_the_former_size_when_it_is_hung_up(tmp_pat
         heard = asyncio.create_task(asyncio.to_thread(serve))
         async with asyncio.timeout(30):
             reader, writer = await asyncio.open_unix_connection(tmp_path / "d")
-            await rfb.put_back(reader, writer, 1024, 768)
+            await rfb.restore_size(reader, writer, 1024, 768)
             writer.close()
             assert struct.unpack(">xxHH", (await heard)[:6]) == (1024, 768)
 

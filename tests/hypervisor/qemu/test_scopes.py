@@ -41,7 +41,7 @@ class Tree:
             (self.root / group / name.replace("_", ".")).write_text(f"{bound}\n")
 
     def held(self) -> Bounds:
-        return scopes.held(7, self.root, self.proc)
+        return scopes.read_bounds(7, self.root, self.proc)
 
 
 @pytest.fixture

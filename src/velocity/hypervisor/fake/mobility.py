@@ -56,7 +56,7 @@ class FakeMobility:
         self, who: Incarnation, spec: MachineSpec, places: bytes, copied: Sequence[Copied], *, deadline: float
     ) -> Landing:
         if not places.startswith(PLACES):
-            raise HypervisorError("where its devices are is told in a way that is not known here")
+            raise HypervisorError("the places of its devices are described in an unknown form")
         landing = Landing("192.0.2.1", 8100, 8101, secrets.token_hex(32))
 
         def work() -> None:
@@ -94,7 +94,7 @@ class FakeMobility:
             run = state.runs.get(who.machine)
             if run is not None and run.who == who:
                 if run.fact not in (Fact.INCOMING, Fact.RECEIVED):
-                    raise HypervisorError("it was taken, and is a run as any other")
+                    raise HypervisorError("its guest runs here already")
                 self._state.end(run, FactCause.ASKED)
             state.spend(who)
             end = state.ends.get(who.machine)
@@ -132,7 +132,7 @@ class FakeMobility:
     ) -> AsyncIterator[MoveProgress]:
         run = self._state.changeable(who)
         if run.fact is not Fact.RUNNING:
-            raise HypervisorError("it does not run: only a machine that runs is sent")
+            raise HypervisorError("it does not run: only a running machine can be sent")
         if lacking := [one for one in copied if not run.devices.writes_to(one.source)]:
             raise HypervisorError(f"the run does not write to a disk {lacking[0].source.medium}")
         self.sent.append(who)

@@ -1,1 +1,1 @@
-"""The driver of QEMU on one host: processes that outlive the server, driven over QMP, ended and adopted by facts."""
+"""The QEMU driver for one host: a process per machine, controlled over QMP, which keeps running without the server."""

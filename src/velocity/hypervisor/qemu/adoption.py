@@ -1,4 +1,4 @@
-"""Finds again what runs on this host, by run directories and by the process table, and what ended unseen."""
+"""Finds the machines that already run on this host, by run directories and process table, and those that have ended."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from velocity.hypervisor.waits import AWAY, MOVING
 log = logging.getLogger(__name__)
 
 WAITING = 0.9
-"""The part of its deadline that an adoption waits for answers at most."""
+"""The largest part of its deadline that an adoption waits for answers."""
 LOOK_AGAIN = 0.5
-"""Seconds until a look that was not complete is taken again."""
+"""Seconds until an incomplete look is repeated."""
 POLL = 0.02
 
 
 @dataclass(eq=False)
 class Unwatched:
-    """A run whose process lives, and cannot be watched yet."""
+    """A run whose process is alive, but cannot be watched yet."""
 
     who: Incarnation
     run: Run
@@ -46,7 +46,7 @@ class Unwatched:
 
 
 def check_at_home(entry: RunEntry) -> None:
-    """Raises `HypervisorError` for one that is between two hosts."""
+    """Raises `HypervisorError` for a run that is between two hosts."""
     match entry.run.between:
         case Between.INCOMING:
             received = entry.session.observed.does(Fact.RECEIVED)
@@ -58,7 +58,7 @@ def check_at_home(entry: RunEntry) -> None:
 
 
 class Adoption:
-    """What is found on one host."""
+    """The machines that run on one host, as its driver finds them."""
 
     def __init__(self, sessions: WatchedRuns, starts: Starts, moves: Moves, news: FactStream) -> None:
         self._moves = moves
@@ -98,7 +98,7 @@ class Adoption:
 
     def _found(self, session: WatchedRun) -> FactReport | None:
         if session.starting:
-            return None  # it is among the starts
+            return None  # it is among the starts in progress
         if not session.status.answered:
             session.status.note_silence()
         last = session.observed.last
@@ -107,7 +107,7 @@ class Adoption:
         return msgspec.structs.replace(last, number=self._news.next_number())
 
     async def know(self, host: HostId) -> None:
-        """Returns when it is known what runs there. Raises `Unknown`."""
+        """Return when it is known what runs there. Raises `Unknown`."""
         if not self._complete and asyncio.get_running_loop().time() - self._looked > LOOK_AGAIN:
             await self._look(host)
         if not self._complete:
@@ -117,7 +117,7 @@ class Adoption:
         return self._unwatched.get(machine)
 
     def running(self, who: Incarnation) -> RunEntry:
-        """This very run. Raises `NotRunning`, `HypervisorError`: it cannot be watched yet."""
+        """This very run. Raises `NotRunning`, and `HypervisorError` if it cannot be watched yet."""
         unwatched = self._unwatched.get(who.machine)
         if unwatched is not None and unwatched.who == who:
             raise HypervisorError(f"{unwatched.why}: try again later")
@@ -132,7 +132,7 @@ class Adoption:
     # Looking
 
     async def _look(self, host: HostId) -> int:
-        """Look at all that is there; the number that this is as new as."""
+        """Look at everything; returns the number of the fact as of which the result holds."""
         async with self._turn:
             number = self._news.next_number()
             look = await asyncio.to_thread(self._sessions.place.runs.look)
@@ -146,7 +146,7 @@ class Adoption:
             return number
 
     async def _take(self, who: Incarnation, run: Run, pid: int | None) -> None:
-        """`pid` is its process, if that was there when it was looked at."""
+        """`pid` is its process, if it existed when it was looked at."""
         if not self._is_known(who) and (pid is None or not self._watch(who, run)):
             await self._record_end(who, run)
 
@@ -155,7 +155,7 @@ class Adoption:
         return self._news.is_over(who) or any(who.machine in place for place in places)
 
     def _watch(self, who: Incarnation, run: Run) -> bool:
-        """Watch it, now or as soon as that can be; False: it has ended meanwhile."""
+        """Watch it, now or as soon as possible. False: it has ended meanwhile."""
         try:
             if start_time(run.pid) != run.started:
                 return False
@@ -198,7 +198,7 @@ class Adoption:
             return
 
     async def end(self, unwatched: Unwatched, deadline: float) -> None:
-        """End one that cannot be watched, now. Raises `Unknown`."""
+        """Kill one that cannot be watched. Raises `Unknown`."""
         run = unwatched.run
         with contextlib.suppress(OSError):
             if start_time(run.pid) == run.started:
@@ -218,9 +218,9 @@ class Adoption:
     # Ends that nobody saw
 
     async def _record_end(self, who: Incarnation, run: Run) -> None:
-        """Its process is gone: keep why, as far as it left a trace, and clear what remains.
+        """Its process is gone: record how it ended, as far as that left a trace, and clear what remains.
 
-        What was cleared since it was looked at has been told, or was a start that came to nothing.
+        A run whose remains were cleared since the look has already been reported, or was a start that failed.
         """
         async with self._sessions.turn(run.machine):
             if not self._is_known(who):

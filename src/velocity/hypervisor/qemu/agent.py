@@ -1,6 +1,6 @@
-"""The channel to the agent in one guest: one command at a time, and of what comes back no more than its bounds.
+"""The channel to one guest's agent: one command at a time, and answers within bounds.
 
-What comes is the guest's word: whatever it sends, it costs itself its connection, and the server a few MiB at most.
+Whatever the guest sends costs at most its connection, and the server a few MiB. The protocol:
 https://www.qemu.org/docs/master/interop/qemu-ga-ref.html
 """
 
@@ -22,16 +22,16 @@ from velocity.hypervisor.qemu.event_interpreter import plain
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 
 SYNC = 5.0
-"""Seconds that an agent has to say that it is there."""
+"""Seconds in which an agent has to answer guest-sync."""
 KEPT = 4 << 20
-"""Bytes of a line that are kept: both outputs of a command are less, and what describes a guest is far less."""
+"""Bytes of a line that are kept: more than both outputs of a command, and far more than any description of a guest."""
 RECEIVED = 64 << 20
-"""Bytes that may come until an answer: qemu-ga itself keeps at most 16 MiB of each output of a command."""
+"""Bytes received before an answer: qemu-ga itself keeps at most 16 MiB of each output of a command."""
 PIECE = 64 << 10
 RUN = re.compile(rb"[A-Za-z0-9+/=]*")
 BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 MARK = b"\xff"
-"""It stands in no JSON: whoever reads it forgets what came before."""
+"""A byte that occurs in no JSON: whoever reads it discards what came before."""
 ABSENT = "no guest agent runs in it: install and start qemu-guest-agent in the guest"
 NO_ANSWER = "its guest agent does not answer"
 BUSY = "its guest agent is busy with another request: try again later"
@@ -47,11 +47,11 @@ class _Answer(msgspec.Struct):
 
 
 class Nonsense(Exception):
-    """What came is no answer."""
+    """What the guest sent is not an answer."""
 
 
 class Lines:
-    """Makes lines of what comes in pieces. Of what is encoded in base64, it keeps the first `MOST_ENCODED` bytes."""
+    """Splits what arrives into lines. Of base64 output, it keeps the first `MOST_ENCODED` bytes."""
 
     def __init__(self) -> None:
         self._kept = bytearray()
@@ -59,11 +59,11 @@ class Lines:
         self._received = 0
 
     def begin(self) -> None:
-        """From here on bytes count anew."""
+        """Start counting received bytes anew."""
         self._received = 0
 
     def put(self, piece: bytes) -> None:
-        """Raises `Nonsense`: too much."""
+        """Raises `Nonsense` if there is too much."""
         self._received += len(piece)
         run = RUN.match(piece)
         assert run is not None
@@ -76,7 +76,7 @@ class Lines:
             raise Nonsense("its answer is too long")
 
     def next(self) -> bytes | None:
-        """The first that is whole; None: there is none yet."""
+        """The first complete line; None: there is none yet."""
         line, newline, rest = self._kept.partition(b"\n")
         if not newline:
             return None
@@ -85,7 +85,7 @@ class Lines:
 
 
 class AgentChannel:
-    """The one of a machine. `opened` tells whether something in the guest holds the port open."""
+    """The channel of one machine. `opened` tells whether a program in the guest has the port open."""
 
     def __init__(self, path: Path, opened: Callable[[], Awaitable[bool]]) -> None:
         self._path = path
@@ -106,7 +106,7 @@ class AgentChannel:
             async with _until(until, Unknown(f"{NO_ANSWER} to {command}")):
                 answer = await self._exchange(b'{"execute":"%s","arguments":%s}\n' % (command.encode(), arguments))
         except BaseException:
-            self.close()  # what it still answers is nobody's
+            self.close()  # nobody waits for its answer any more
             raise
         finally:
             self._turn.release()
@@ -115,13 +115,13 @@ class AgentChannel:
         return bytes(answer.result)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._writer is not None:
             self._writer.transport.abort()
             self._writer = None
 
     async def _reach(self) -> None:
-        """Have a connection to an agent that answers. Raises `NoAgent`, `NotRunning`."""
+        """Connect to an agent that answers. Raises `NoAgent`, `NotRunning`."""
         try:
             if not await self._opened():
                 raise NoAgent(ABSENT)
@@ -140,7 +140,7 @@ class AgentChannel:
             raise NoAgent(NO_ANSWER) from None
 
     async def _sync(self) -> None:
-        """Read past whatever an earlier question has left. Raises `Nonsense`, `OSError`."""
+        """Skip answers to earlier commands (guest-sync-delimited). Raises `Nonsense`, `OSError`."""
         number = secrets.randbits(31)
         await self._send(MARK + b'{"execute":"guest-sync-delimited","arguments":{"id":%d}}\n' % number)
         while (await self._line()).rpartition(MARK)[2].strip() != b'{"return": %d}' % number:
@@ -174,7 +174,7 @@ class AgentChannel:
 
 @contextlib.asynccontextmanager
 async def _until(end: float, late: HypervisorError) -> AsyncIterator[None]:
-    """Raises `late` at that time of the loop."""
+    """Raise `late` at that time of the loop."""
     try:
         async with asyncio.timeout_at(end):
             yield
@@ -183,7 +183,7 @@ async def _until(end: float, late: HypervisorError) -> AsyncIterator[None]:
 
 
 def channel(session: WatchedRun, path: Path) -> AgentChannel:
-    """The one of a run."""
+    """The channel of a run."""
 
     async def opened() -> bool:
         known = await session.execute("query-chardev", deadline=SYNC)

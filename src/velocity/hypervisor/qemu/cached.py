@@ -1,4 +1,4 @@
-"""What is costly to learn of the host, kept in a file together with what it depends on."""
+"""Caches what is expensive to find out about the host, in a file with a key of everything that it depends on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def load(file: Path, key: dict[str, Any], kind: type[T]) -> T | None:
-    """What was kept under exactly this key, or None."""
+    """What was stored under exactly this key, or None."""
     try:
         kept = durable.read(file, dict[str, Any])
         return msgspec.convert(kept["value"], kind) if kept["key"] == msgspec.to_builtins(key) else None
@@ -28,7 +28,7 @@ def load(file: Path, key: dict[str, Any], kind: type[T]) -> T | None:
 
 
 def store(file: Path, key: dict[str, Any], value: Any) -> None:
-    """Keep it, 0600, whole or not at all: what cannot be kept is learned again by the next start."""
+    """Store it, with mode 0600 and atomically. What cannot be stored is found out again by the next start."""
     draft = file.with_suffix(f".{os.getpid()}")
     try:
         descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
@@ -36,13 +36,13 @@ def store(file: Path, key: dict[str, Any], value: Any) -> None:
             out.write(msgspec.json.encode({"key": key, "value": value}))
         draft.rename(file)
     except OSError as error:
-        log.warning("what was learned of this host cannot be kept in %s: %s", file, error.strerror)
+        log.warning("facts about this host cannot be cached in %s: %s", file, error.strerror)
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
 
 
 def program_key(binary: str) -> dict[str, Any]:
-    """What says that a program is still the same one."""
+    """A key that changes whenever the program does."""
     path = shutil.which(binary) or binary
     try:
         status = os.stat(path)  # noqa: PTH116 - `path` may be a name that is not there

@@ -1,6 +1,6 @@
-"""From a specification to QEMU's command line: pure. Files and sockets are named by descriptors, never by paths.
+"""Builds QEMU's command line from a specification, without side effects.
 
-https://www.qemu.org/docs/master/system/invocation.html
+Files and sockets are named by descriptors, never by paths. https://www.qemu.org/docs/master/system/invocation.html
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from velocity.network.rules import slot
 
 VIRTIO_INPUTS = ("virtio-keyboard-pci", "virtio-tablet-pci")
 ALL_FEATURES = {"kvm": "host", "tcg": "max"}
-"""The CPU that has all that an accelerator can give."""
+"""The CPU model with everything that an accelerator supports."""
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 AGENT = "agent"
-"""What QEMU calls the agent's end of the channel."""
+"""QEMU's id for the host's end of the agent channel."""
 FIRST_SET = 10
-"""The set of the first disk's descriptor."""
+"""The fdset of the first disk."""
 
 
 @dataclass(frozen=True)
 class ListeningSockets:
-    """Descriptors of listening sockets that QEMU inherits; `agent`: where the hardware has a channel to one."""
+    """Descriptors of listening sockets that QEMU inherits. `agent`: only if the hardware has a channel to an agent."""
 
     qmp: int
     agent: int | None = None
@@ -46,7 +46,10 @@ class ListeningSockets:
 
 @dataclass(frozen=True)
 class Files:
-    """Descriptors of open files, of fitting modes. `direct`: disks past the page cache; `shared`: other hosts', too."""
+    """Descriptors of open files, in matching modes.
+
+    `direct`: disks with O_DIRECT; `shared`: on storage of several hosts.
+    """
 
     code: int
     variables: int
@@ -65,7 +68,7 @@ class NatDevice:
 
 @dataclass(frozen=True)
 class TapDevice:
-    """A NIC whose frames come and go by the host's own queues; `vhost` has a descriptor for each, or none."""
+    """A NIC with a link on the host: a descriptor per queue, and one of vhost-net for each, or none."""
 
     nic: int
     mac: str
@@ -75,7 +78,7 @@ class TapDevice:
 
 @dataclass(frozen=True)
 class LaunchSpec:
-    """All that the command line is made of. `own` is the one directory that QEMU may write to."""
+    """Everything that the command line is made from. `own` is the only directory that QEMU may write to."""
 
     binary: str
     uuid: UUID
@@ -87,9 +90,9 @@ class LaunchSpec:
     nics: Sequence[NatDevice | TapDevice]
     own: str
     direct_aio: str = "native"
-    """Of QEMU's ways to read and write, the one past the page cache."""
+    """The aio= of disks with O_DIRECT."""
     there: Layout | None = None
-    """It waits for a guest of another host, where its devices are so; None: it is started."""
+    """With it, the machine waits for a guest from another host, with this layout; None: it boots."""
 
     @cached_property
     def layout(self) -> Layout:
@@ -101,7 +104,7 @@ class LaunchSpec:
 
 
 def arguments(plan: LaunchSpec) -> list[str]:
-    """QEMU's arguments, the program first. The user's words reach none of them."""
+    """QEMU's command line, beginning with the program. It contains no text from users."""
     return [
         plan.binary,
         *_base(plan),
@@ -119,14 +122,14 @@ def arguments(plan: LaunchSpec) -> list[str]:
         *_more_memory(plan),
         *_agent(plan),
         *(("-incoming", "defer") if plan.there else ()),
-        # Its standard input and output: it never waits for a file, and opens none by its path.
+        # Standard input and output: writing to a file never blocks, and none is opened by its path.
         *("-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"),
         *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
     ]
 
 
 def escaped(text: str) -> str:
-    """A value inside an option: QEMU reads a doubled comma as one."""
+    """A value in an option, with commas doubled, as QEMU requires."""
     return text.replace(",", ",,")
 
 
@@ -156,7 +159,7 @@ def _base(plan: LaunchSpec) -> list[str]:
 
 
 def _cpus(plan: LaunchSpec) -> str:
-    """What has a queue for each CPU has so many as there are at the start."""
+    """Devices with a queue per CPU have as many queues as there are CPUs at the start."""
     cpus, most = plan.layout.cpus or plan.spec.cpus, max(plan.spec.cpus, plan.spec.max_cpus)
     text = str(cpus) if most == cpus else f"{cpus},maxcpus={most}"
     return f"{text},sockets=1,cores={most},threads=1" if plan.hardware.one_socket else text
@@ -197,7 +200,7 @@ def _usb(plan: LaunchSpec) -> Iterator[str]:
 
 
 def _disks(plan: LaunchSpec) -> Iterator[str]:
-    """In the order of their numbers, in which a start counts their places."""
+    """In the order of their numbers, which is the order of their places at a start."""
     layout, thread = plan.layout, thread_of(plan.hardware)
     if thread and layout.thread:
         yield from ("-object", "iothread,id=io")
@@ -226,14 +229,14 @@ def _disks(plan: LaunchSpec) -> Iterator[str]:
 
 
 def thread_of(hardware: Hardware) -> str:
-    """What is said of the thread that serves virtio disks, where there is one."""
+    """The iothread option of virtio disks, if there is a thread."""
     return ",iothread=io" if hardware.io_thread else ""
 
 
 def _seed(plan: LaunchSpec) -> Iterator[str]:
-    """The CD that cloud-init reads, on a controller of its own: behind all others, so that no disk has another name.
+    """The NoCloud CD for cloud-init, on a controller of its own after all others, so that no disk gets another name.
 
-    By virtio, as kernels of cloud images drive neither SATA nor USB. It is not among what the firmware boots.
+    Virtio, because kernels of cloud images drive neither SATA nor USB. The firmware does not boot from it.
     """
     if plan.files.seed is None:
         return
@@ -259,7 +262,7 @@ def _display(display: DisplaySpec, number: int, slots: Slots) -> str:
 
 
 def _inputs(plan: LaunchSpec) -> Iterator[str]:
-    """QEMU gives what is typed to the device that the guest drives, and to PS/2 where it drives no other."""
+    """QEMU sends input to the device that the guest uses, and to PS/2 as long as it uses no other."""
     if plan.spec.displays and plan.spec.input is Input.VIRTIO:
         for place, device in enumerate(VIRTIO_INPUTS):
             yield from ("-device", f"{device},{address(plan.hardware.slots.inputs, place)}")
@@ -276,10 +279,10 @@ def screen_socket(index: int) -> str:
 
 
 def _nics(plan: LaunchSpec) -> Iterator[str]:
-    """At the PCI address of its slot, wherever it stands in the list: guests name a NIC after that."""
+    """At the PCI address of its slot, wherever it is in the list: guests name NICs by it."""
     first = plan.hardware.slots.nics
     places = {slot(nic.nic) for nic in plan.nics if nic_device(nic.nic) not in plan.layout.plugged}
-    if places and 0 not in places:  # no guest looks for the others behind a first function that is not there
+    if places and 0 not in places:  # guests look for the other functions of a slot only if it has function 0
         yield from ("-device", f"virtio-rng-pci,rng=/objects/rng,{address(first, 0)}")
     for nic in plan.nics:
         match nic:
@@ -298,46 +301,46 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
 
 
 def is_nic(device: str) -> bool:
-    """Whether a device of that id is one."""
+    """Whether a device with that id is a NIC."""
     return device.startswith("nic")
 
 
 def netdev(nic: int) -> str:
-    """What QEMU calls the other end of the NIC with that id."""
+    """The id of the network backend of the NIC with that id."""
     return f"net{slot(nic)}"
 
 
 def vectors(queues: int) -> int:
-    """Interrupts of a NIC with several queues: for each direction of each, and two."""
+    """MSI-X vectors of a multi-queue NIC: one for each direction of each queue, and two."""
     return 2 * queues + 2
 
 
 def _spare_ports(hardware: Hardware) -> Iterator[str]:
-    """Without I/O space, of which a port would take 4 KiB and the firmware has 48 to give."""
+    """Without I/O space: each port would take 4 KiB of it, and the firmware has 48 KiB."""
     for number in range(hardware.spare_ports):
         about = f"id=spare{number},chassis={number + 1},slot={number + 1},io-reserve=0"
         yield from ("-device", f"pcie-root-port,{about},{address(hardware.slots.spare_ports, number)}")
 
 
 def _balloon(plan: LaunchSpec) -> Iterator[str]:
-    """Never inflated: a guest reports what it has freed, and QEMU gives that back to the host."""
+    """Never inflated: the guest reports free pages, and QEMU returns them to the host."""
     if plan.hardware.balloon and plan.spec.balloon:
         yield from ("-device", f"virtio-balloon-pci,free-page-reporting=on,addr={plan.hardware.slots.balloon:#x}")
 
 
 MEMORY_STEP = 2
-"""MiB: the guest gets and gives back memory in blocks of so many."""
+"""MiB: the block size of virtio-mem."""
 MEMORY_DEVICE = "memory"
-"""The id of the device whose memory comes and goes while the guest runs."""
+"""The id of the device with memory that is added or removed while the guest runs."""
 
 
 def more_memory(plan: LaunchSpec) -> int:
-    """MiB that a guest can get beside what it starts with."""
+    """MiB that can be added to what the guest starts with."""
     return max(0, plan.spec.max_memory - (plan.layout.memory or plan.spec.memory)) // MEMORY_STEP * MEMORY_STEP
 
 
 def _more_memory(plan: LaunchSpec) -> Iterator[str]:
-    """The host gives it when the guest touches it."""
+    """The host provides this memory when the guest touches it."""
     if more := more_memory(plan):
         yield from ("-object", f"memory-backend-ram,id=more,size={more}M")
         about = f"id={MEMORY_DEVICE},memdev=more,requested-size=0"
@@ -345,7 +348,7 @@ def _more_memory(plan: LaunchSpec) -> Iterator[str]:
 
 
 def _agent(plan: LaunchSpec) -> Iterator[str]:
-    """The port by which guests look for it: https://www.qemu.org/docs/master/interop/qemu-ga.html"""
+    """The port that guest agents look for: https://www.qemu.org/docs/master/interop/qemu-ga.html"""
     if plan.sockets.agent is not None:
         yield from ("-device", f"virtio-serial-pci,id=ports,max_ports=2,addr={plan.hardware.slots.agent:#x}")
         yield from ("-chardev", f"socket,id={AGENT},fd={plan.sockets.agent},server=on,wait=off")

@@ -1,4 +1,4 @@
-"""How little a machine's process may do: what it is started with, and what holds of it when one looks.
+"""How a machine's process is confined: what it is started with, and what is read back from it.
 
 proc_pid_status(5), proc_pid_mountinfo(5)
 """
@@ -32,9 +32,9 @@ https://sourceware.org/glibc/manual/2.36/html_node/Memory-Allocation-Tunables.ht
 """
 EARLIER = "it was started by an earlier version: stop it and start it again"
 NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
-"""Those that a process should have for its own, as /proc names them."""
+"""The namespaces that a process should have to itself, by their names in /proc."""
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapAmb")
-"""The sets that /proc/PID/status names, beside the one that bounds them."""
+"""The capability sets in /proc/PID/status, besides the bounding set."""
 
 
 def is_open_to_all(device: Path) -> bool:
@@ -43,10 +43,10 @@ def is_open_to_all(device: Path) -> bool:
 
 
 def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool, huge_pages: bool = False) -> View:
-    """What QEMU sees of the host: /usr, its own directory, /dev/kvm if it needs that, and how names are resolved.
+    """What QEMU sees of the host: /usr, its own directory, /dev/kvm if needed, and for NAT the resolver configuration.
 
-    `resolver` is a directory with a resolv.conf, for NAT: it is read anew whenever it has changed. Without NAT there is
-    no network: taps are descriptors. `huge_pages`: its own memory may be of those.
+    `resolver` is a directory with a resolv.conf, which QEMU reads again whenever it has changed. Without user-mode NAT
+    there is no network: taps are passed as descriptors. `huge_pages`: its heap may use transparent huge pages.
     """
     found = Path(shutil.which(binary) or binary)
     programs = {path.parent for path in (found, found.resolve()) if not path.is_relative_to("/usr")}
@@ -61,15 +61,15 @@ def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool, 
 
 
 def begin(seen: View | None, uid: int | None, largest: int, command: Sequence[str], **how: Any) -> int:
-    """Begin it as that uid, seeing just that; its pid. `how` is `spawning.spawn`'s. Raises `OSError`.
+    """Start the program as that uid, with that view; returns its pid. `how` is `spawning.spawn`'s. Raises `OSError`.
 
-    `seen` None: it sees what the server does; `uid` None: it runs as the server itself. `largest` is how many bytes a
-    file may have that it writes. For want of memory the kernel ends it before the server.
+    `seen` None: it sees what the server does; `uid` None: it runs as the server's account. `largest` is the maximum
+    size in bytes of files that it writes. When memory is short, the kernel kills it before the server.
     """
 
     def begun() -> int:
         sandbox.enter(seen)
-        privileges.give_up(uid)
+        privileges.drop(uid)
         pid = spawning.spawn(command, session=True, **how)
         try:
             _bound(pid, uid, largest)
@@ -85,24 +85,24 @@ def begin(seen: View | None, uid: int | None, largest: int, command: Sequence[st
 
 
 def _bound(pid: int, uid: int | None, largest: int) -> None:
-    """What it may take: before the guest's first instruction, and for good, as only root could raise it. prlimit(2)
+    """Set its limits, before the guest's first instruction; only root could raise them. prlimit(2)
 
-    The calling thread has that process's uid, so that it may do it without a capability.
+    The calling thread has that process's uid, so it needs no capability.
     """
     bounds = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: largest}
-    if uid is not None:  # threads are counted for each uid: only one of its own can have a bound
+    if uid is not None:  # threads are counted per uid: only a uid of its own can have a limit
         bounds[resource.RLIMIT_NPROC] = scopes.THREADS
     for kind, most in bounds.items():
         resource.prlimit(pid, kind, (most, most))
 
 
 def status(pid: int) -> dict[str, str]:
-    """/proc/PID/status as it stands, with what else tells. Raises `OSError` when the process is gone. proc(5)"""
+    """/proc/PID/status, and other facts. Raises `OSError` when the process is gone. proc(5)"""
     process = Path(f"/proc/{pid}")
     lines = (process / "status").read_text().splitlines()
     facts = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
     own = [name for kind, name in NAMESPACES.items() if _is_own(process, kind)]
-    bounds = scopes.held(pid)
+    bounds = scopes.read_bounds(pid)
     root = [line.split() for line in (process / "mountinfo").read_text().splitlines() if line.split()[4] == "/"]
     return {
         **facts,
@@ -125,7 +125,7 @@ def _is_own(process: Path, kind: str) -> bool:
 
 
 def sees_host(root: str) -> bool:
-    """Whether its root is another than the one that the sandbox lays, which nobody can write to."""
+    """Whether its root is not the sandbox's, to which nobody can write."""
     options, _, kind = root.partition(" ")
     return kind != "tmpfs velocity" or "ro" not in options.split(",")
 
@@ -138,12 +138,12 @@ def read_back(
     nat_reaches_loopback: bool,
     unfiltered_nics: Iterable[int] = (),
 ) -> Confinement:
-    """What those facts mean."""
+    """What these facts mean for isolation."""
     uids = {int(uid) for uid in facts["Uid"].split()}
     uid = int(facts["Uid"].split()[0])
     own = len(uids) == 1 and uid not in (0, server_uid)
     memory, weight = (int(facts[name]) if facts[name] else None for name in ("MemoryMax", "CpuWeight"))
-    # Those of a uid are counted together, so that only of its own it is a bound.
+    # Threads are counted per uid, so this is a limit only with a uid of its own.
     threads = [facts["ThreadsMax"], facts["ProcessesMax"] if own else ""]
     holds = Confinement(
         uid=uid,
@@ -168,11 +168,11 @@ def read_back(
 
 
 def _privileges(holds: Confinement, facts: Mapping[str, str]) -> Iterator[str]:
-    """What it may that it should not, with the cure."""
+    """Privileges that it should not have, with the cure."""
     if not holds.own_uid:
         yield "it runs with the server's uid: run the server as root to give each VM its own"
     elif set(facts["Gid"].split()) != {str(holds.uid)} or holds.groups:
-        yield "it has other groups than its own"
+        yield "it has supplementary groups"
     if int(holds.bounding_set, 16):
         yield "its capability bounding set is not empty: run the server as root to empty it"
     if any(int(facts[kind], 16) for kind in CAPABILITIES):
@@ -184,11 +184,11 @@ def _privileges(holds: Confinement, facts: Mapping[str, str]) -> Iterator[str]:
 
 
 def _sight(holds: Confinement, *, host_network: bool) -> Iterator[str]:
-    """What it sees or reaches that it should not, with the cure."""
+    """What it sees or reaches and should not, with the cure."""
     if holds.sees_host_files or set(holds.namespaces) != set(NAMESPACES.values()):
         yield f"it sees the host's files, shared memory or processes: {sandbox.missing() or EARLIER}"
     if host_network:
-        yield f"it is in this host's network, of which it needs nothing: {sandbox.missing() or EARLIER}"
+        yield f"it can use this host's network, which it does not need: {sandbox.missing() or EARLIER}"
     if holds.nat_reaches_loopback:
         yield (
             "its NAT reaches the host's own 127.0.0.1 and link-local addresses, such as a cloud's metadata service: "
@@ -200,15 +200,15 @@ def _sight(holds: Confinement, *, host_network: bool) -> Iterator[str]:
 
 
 def _bounds(holds: Confinement, facts: Mapping[str, str]) -> Iterator[str]:
-    """What it may take without a bound, with the cure."""
+    """Resources that are not limited, with the cure."""
     if holds.oom_score_adj <= int(facts["ServerOomScoreAdj"]):
-        yield "for want of memory the kernel may end the server before it: its oom_score_adj is no higher"
+        yield "when memory is short, the kernel may kill the server before it: its oom_score_adj is not higher"
     if holds.memory_limit is None:
         cure = scopes.lacking() or f"systemd gave it no scope, as the server's log says, or {EARLIER}"
-        yield f"nothing bounds the memory that it takes: {cure}"
+        yield f"its memory is not limited: {cure}"
     if holds.thread_limit is None:
-        yield f"nothing bounds how many threads it begins: {EARLIER if holds.own_uid else 'run the server as root'}"
+        yield f"the number of its threads is not limited: {EARLIER if holds.own_uid else 'run the server as root'}"
     if not facts["FileMax"].isdigit():
-        yield f"nothing bounds how large its media and other files grow: {EARLIER}"
+        yield f"the size of its media and other files is not limited: {EARLIER}"
     if holds.core_dumps:
         yield f"a crash may write what it has in memory to the host's disk: {EARLIER}"

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TRY_AGAIN = 0.01
-"""Seconds until a socket is tried again where others wait already: QEMU lets very few."""
+"""Seconds between attempts while the socket's backlog is full: QEMU's is very short."""
 
 
 async def connected(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the socket there; it waits while so many others do that QEMU has not accepted. unix(7), EAGAIN"""
+    """A connection to that socket; waits while QEMU's backlog is full. unix(7), EAGAIN"""
     with contextlib.ExitStack() as undo:
         plug = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         plug.setblocking(False)
@@ -32,16 +32,17 @@ async def connected(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
 
 
 @contextlib.contextmanager
-def held(path: Path, uid: int) -> Iterator[str]:
-    """A name of the very socket that lies there, which is that uid's. Raises `OSError`: there is none.
+def verified(path: Path, uid: int) -> Iterator[str]:
+    """A path to exactly the socket that is there now and belongs to that uid. Raises `OSError` if there is none.
 
-    Whoever has taken QEMU over may lay a link there, and the server could connect to every socket of the host.
+    Whoever has taken QEMU over may replace it by a link, through which the server could connect to any socket of the
+    host.
     """
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISSOCK(facts.st_mode) or facts.st_uid != uid:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "this is no socket of its own", str(path))
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "the socket does not belong to its uid", str(path))
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)

@@ -8,7 +8,7 @@ from uuid import UUID
 from velocity.hypervisor.port import ByteStream, DisplayConsole, HostId, Incarnation, NotRunning, SerialConsole, Unknown
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.command import screen_device, screen_socket
-from velocity.hypervisor.qemu.connecting import connected, held
+from velocity.hypervisor.qemu.connecting import connected, verified
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.serial import SocketStream
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
@@ -28,8 +28,8 @@ class QemuConsoles:
         path = self._sessions.place.runs.own(who.machine) / screen_socket(which.index)
         try:
             async with within(deadline, "its display does not respond"):
-                with held(path, watched.run.uid) as very:
-                    return SocketStream(*await connected(very))
+                with verified(path, watched.run.uid) as socket:
+                    return SocketStream(*await connected(socket))
         except OSError:
             raise NotRunning("its display does not respond") from None
 

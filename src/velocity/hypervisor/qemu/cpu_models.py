@@ -1,4 +1,4 @@
-"""Which of QEMU's CPU models this host can give.
+"""Which of QEMU's CPU models this host supports.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#qapidoc-query-cpu-definitions
 """
@@ -13,16 +13,13 @@ from velocity.hypervisor.qemu.probe import Accelerator
 
 NO_MODELS = frozenset({"base", "host", "max"})
 NOT_64_BIT = frozenset({"486", "athlon", "coreduo", "kvm32", "n270", "pentium", "pentium2", "pentium3", "qemu32"})
-"""The firmware could not run on them."""
+"""Models without long mode, which the firmware needs."""
 SHOWN = 4
-"""Features that are named of those that a host lacks."""
+"""How many missing features are named."""
 
 
 def read(binary: str, accelerator: Accelerator, cache: Path) -> dict[str, str]:
-    """Name -> what this host lacks of it, in words. Asked again when QEMU, or with KVM the host, may be another.
-
-    Raises `BrokenHost`.
-    """
+    """Model -> what this host lacks for it, in words. Cached per QEMU and, with KVM, per host. Raises `BrokenHost`."""
     key = {**cached.program_key(binary), "accelerator": accelerator.value}
     if accelerator is Accelerator.KVM:
         key |= probe.kernel_key(Path("/dev/kvm"))
@@ -36,7 +33,7 @@ def read(binary: str, accelerator: Accelerator, cache: Path) -> dict[str, str]:
 
 
 def _fits(name: str, found: dict[str, list[str]]) -> bool:
-    """Not the first version of a model that has no other: it is known by the model's name."""
+    """Excludes the first version of a model that has no other: the model's name means the same."""
     plain, _, version = name.rpartition("-v")
     only = version == "1" and plain in found and f"{plain}-v2" not in found
     return plain not in NOT_64_BIT and name not in NO_MODELS | NOT_64_BIT and not only

@@ -1,4 +1,4 @@
-"""Deadlines of the port's calls."""
+"""Deadlines of the calls of the port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from velocity.hypervisor.port import Unknown
 
 @contextlib.asynccontextmanager
 async def within(deadline: float, words: str) -> AsyncIterator[None]:
-    """What is not done in that time is unknown."""
+    """Raises `Unknown` for what is not done in time."""
     try:
         async with asyncio.timeout(deadline):
             yield

@@ -1,4 +1,4 @@
-"""Devices that are asked to leave a machine, or to give back memory: a guest may do so later, or never."""
+"""Waits for unplugged devices and returned memory: a guest may release them later, or never."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVENTS = frozenset({"DEVICE_DELETED", "MEMORY_DEVICE_SIZE_CHANGE", REFUSED})
 
 
 class Departures:
-    """Those of one run. `late` is called when one has left that nobody waits for any more."""
+    """Those of one run. `late` is called when a device is released after its wait has ended."""
 
     def __init__(self, late: Callable[[], None]) -> None:
         self._late = late
@@ -20,11 +20,11 @@ class Departures:
         self._awaited: set[str] = set()
 
     def expect(self, device: str) -> None:
-        """From here on its leaving is noted."""
+        """From here on its release is recorded."""
         self._expected[device] = asyncio.Event()
 
     async def wait(self, device: str, seconds: float) -> None:
-        """Returns when it has left, the guest has refused, or the time is over."""
+        """Return when it is released, the guest has refused, or the time is over."""
         self._awaited.add(device)
         try:
             with contextlib.suppress(TimeoutError):
@@ -34,7 +34,7 @@ class Departures:
             self._awaited.discard(device)
 
     def over(self, device: str) -> None:
-        """It is gone, or stays."""
+        """The device is gone, or the guest has refused."""
         self._expected.pop(device, None)
 
     def on_qmp_event(self, name: str, data: Mapping[str, Any]) -> None:

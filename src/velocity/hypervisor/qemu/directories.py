@@ -1,4 +1,4 @@
-"""Where one host keeps what its machines need."""
+"""The directories in which one host keeps what its machines need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from velocity.storage.port import MediaFiles, variables
 
 @dataclass(frozen=True)
 class HostDirectories:
-    """`state` has a directory per machine, with its logs."""
+    """`state` has a directory for each machine, with its logs."""
 
     binary: str
     accelerator: str
@@ -33,16 +33,16 @@ class HostDirectories:
     privileged: bool
     bounds: SpoolRange
     machine_types: frozenset[str] = frozenset()
-    """Those that this QEMU has; empty: not known."""
+    """The machine types of this QEMU; empty: not known."""
     nat: Nat | None = None
-    """The bridge of NAT; None: it cannot be had here, and was not before."""
+    """The NAT bridge; None: not possible here, now or before."""
     cpu_models: Mapping[str, str] = field(default_factory=dict)
     """As in `HostFacts`."""
     direct_aio: str = disk_io.NATIVE
     taps: HeldTaps = field(default_factory=HeldTaps)
 
     def forget(self, machine: UUID) -> None:
-        """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
+        """Remove its variables and logs. What cannot be removed is cleaned up at the next start."""
         with contextlib.suppress(Refused):
             self.media.remove(variables(machine))
         shutil.rmtree(self.state / str(machine), ignore_errors=True)
@@ -59,10 +59,10 @@ class HostDirectories:
         return self.state / str(who.machine) / "qemu.log"
 
     def kept(self) -> set[UUID]:
-        """The machines that have a directory of state here, and none of a run, nor of its end."""
+        """The machines that have a state directory here, but neither a run nor a recorded end."""
         found = set()
         for directory in self.state.iterdir() if self.state.is_dir() else ():
-            with contextlib.suppress(ValueError):  # no machine's
+            with contextlib.suppress(ValueError):  # not a machine's
                 machine = UUID(directory.name)
                 own = str(machine) == directory.name and directory.is_dir() and not directory.is_symlink()
                 if own and not self.runs.directory(machine).exists():
@@ -73,9 +73,9 @@ class HostDirectories:
         return self.runs.directory(who.machine) / "qmp.sock"
 
     def agent(self, who: Incarnation) -> Path:
-        """The socket of the channel to the guest's agent; not there: the run's hardware has none."""
+        """The socket of the guest agent's channel; missing if the run's hardware has none."""
         return self.runs.directory(who.machine) / "agent.sock"
 
     def asked(self, who: Incarnation) -> Path:
-        """Where it is, the run was to be ended now: that is how it ended, if its process is gone."""
+        """A file whose presence says that a forced stop was requested: if the process is gone, that is how it ended."""
         return self.runs.directory(who.machine) / "asked"

@@ -1,6 +1,6 @@
-"""How disks are read and written past the host's page cache: which of them, and by what.
+"""Direct disk I/O: which disks can have it, and through which kernel interface.
 
-Through the page cache it is by QEMU's own threads: docs/decisions/0031. io_uring(7)
+Disks with the page cache use QEMU's own threads: docs/decisions/0031. io_uring(7)
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from velocity.storage.port import MediaFiles
 log = logging.getLogger(__name__)
 
 NATIVE, IO_URING = "native", "io_uring"
-"""Linux AIO, which needs O_DIRECT and is always there, and what is faster where kernel and QEMU permit it."""
+"""Linux AIO, which needs O_DIRECT and always works; and io_uring, which is faster where kernel and QEMU permit it."""
 PATIENCE = 20.0
 FORBIDDEN = Path("/proc/sys/kernel/io_uring_disabled")
 
 
 def direct_aio(binary: str, uids: range | None, cache: Path) -> tuple[str, str]:
-    """What is used here, and why it is not io_uring, if so: found by using it, as a guest's process would."""
+    """The interface used here, and if it is not io_uring, why: found by trying it, confined like a guest's process."""
     uid = None if uids is None else uids.start
     key = {**cached.program_key(binary), **kernel_key(Path("/dev/kvm")), **_permitted(), "guest": uid}
     lacks = cached.load(cache, key, str)
@@ -38,17 +38,17 @@ def direct_aio(binary: str, uids: range | None, cache: Path) -> tuple[str, str]:
 
 
 def direct(media: MediaFiles, spec: MachineSpec, descriptors: Sequence[int]) -> Iterator[int]:
-    """The disks, of those that are to be, that can be read and written past the page cache. The others go by it."""
+    """Those of the disks with `cache=none` that can be opened with O_DIRECT. The others use the page cache."""
     for number, (disk, descriptor) in enumerate(zip(spec.disks, descriptors, strict=True)):
         if disk.cache is Cache.NONE:
             if why := media.direct_lacks(disk.media, descriptor, readonly=disk.readonly):
-                log.warning("%r: medium %d goes by the host's page cache: %s", spec.name, number + 1, why)
+                log.warning("%r: medium %d uses the host's page cache: %s", spec.name, number + 1, why)
             else:
                 yield descriptor
 
 
 def _io_uring_lacks(binary: str, uid: int | None) -> str:
-    """Read a file by it, confined as guests are: a sysctl, seccomp or the build of QEMU may forbid it."""
+    """Read a file with it, confined as guests are: a sysctl, seccomp or QEMU's build may forbid it."""
     with tempfile.TemporaryFile() as file:
         file.write(bytes(4096))
         file.flush()
@@ -71,7 +71,7 @@ def _io_uring_lacks(binary: str, uid: int | None) -> str:
 
 
 def _permitted() -> dict[str, Any]:
-    """What else the kernel goes by, beside what `kernel_key` says."""
+    """What the kernel's permission depends on, besides `kernel_key`."""
     status = Path("/proc/self/status").read_text()
     return {
         "io_uring_disabled": FORBIDDEN.read_text().strip() if FORBIDDEN.exists() else "",

@@ -1,4 +1,4 @@
-"""What disks may do a second: QEMU holds the rest back, and takes other limits while the guest runs.
+"""I/O limits of disks: QEMU throttles the guest, and changes limits while it runs.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (block_set_io_throttle)
 """
@@ -13,13 +13,13 @@ from velocity.hypervisor.qemu.disk_options import number_of
 
 
 class Execute(Protocol):
-    """A command to QEMU's monitor, as `WatchedRun.execute`."""
+    """Executes a QMP command, like `WatchedRun.execute`."""
 
     async def __call__(self, command: str, *, deadline: float, **arguments: Any) -> Any: ...
 
 
 async def limit(execute: Execute, wanted: Mapping[int, DiskLimits], deadline: float) -> None:
-    """Limits by the numbers of disks. Raises `HypervisorError`."""
+    """Set limits, by disk number. Raises `HypervisorError`."""
     devices = _devices(await execute("query-block", deadline=deadline)) if wanted else {}
     for number, limits in wanted.items():
         if (device := devices.get(number)) is None:
@@ -28,7 +28,7 @@ async def limit(execute: Execute, wanted: Mapping[int, DiskLimits], deadline: fl
 
 
 def _devices(answer: object) -> dict[int | None, str]:
-    """Disk -> the device that has it, as QEMU calls it: which of a device's parts that is differs with the bus."""
+    """Disk -> the QOM id of its device, which depends on the bus."""
     found = {}
     for one in answer if isinstance(answer, list) else ():
         match one:
@@ -38,7 +38,7 @@ def _devices(answer: object) -> dict[int | None, str]:
 
 
 def _arguments(limits: DiskLimits) -> dict[str, int]:
-    """0 is no limit."""
+    """0 means no limit."""
     return {
         "iops": limits.iops,
         "iops_rd": limits.read_iops,

@@ -1,4 +1,4 @@
-"""What QEMU is told of a disk or a CD-ROM drive: pure, the same for its command line and for one that runs.
+"""QEMU's options for a disk or a CD-ROM drive: the same on the command line and for hot-plug, without side effects.
 
 https://www.qemu.org/docs/master/system/invocation.html
 """
@@ -14,17 +14,17 @@ from msgspec import Struct
 from velocity.hypervisor.port import SECTOR, Bus, DiskSpec, MachineSpec
 
 CHOICES = frozenset({"locking"})
-"""What may be on, off, or something else."""
+"""Options with more values than on and off."""
 FUNCTIONS = 8
-"""Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
+"""Devices per PCI slot, one per function, so that a VM at every limit still has free slots."""
 NUMBERS = frozenset({"bootindex", "scsi-id", "logical_block_size", "physical_block_size", "p2", "p3"})
 
 
 class Drive(Struct, frozen=True):
-    """A disk, or a CD-ROM drive with or without a medium, of a run: `number` names its devices in QEMU.
+    """A disk, or a CD-ROM drive with or without a medium, of a run. `number` names its devices in QEMU.
 
-    `at` is the controller, or the spare port, that it is in; empty: it stands on the root bus. `unit` is its SCSI id.
-    `bridged`: it is a SCSI device behind a USB one of its own.
+    `at` is its controller or spare port; empty: the root bus. `unit` is its SCSI id. `bridged`: it is a SCSI device
+    behind a USB controller of its own.
     """
 
     number: int
@@ -36,22 +36,22 @@ class Drive(Struct, frozen=True):
 
     @property
     def device(self) -> str:
-        """The id of what the guest sees."""
+        """The id of the device that the guest sees."""
         return f"dev{self.number}"
 
     @property
     def outer(self) -> str:
-        """The id of what has to be removed with it."""
+        """The id of the device that has to be unplugged with it."""
         return f"bot{self.number}" if self.bridged else self.device
 
 
 def kinds(spec: MachineSpec) -> list[tuple[Bus, bool, DiskSpec | None]]:
-    """What a machine is started with: its disks, then its empty drives."""
+    """A machine's drives at its start: its disks, then its empty drives."""
     return [*((one.bus, one.cdrom, one) for one in spec.disks), *((bus, True, None) for bus in spec.drives)]
 
 
 def is_bridged(bus: Bus, cdrom: bool, sector_size: int) -> bool:
-    """A CD-ROM, and sectors that usb-storage does not pass on to its disk."""
+    """CD-ROMs, and sector sizes that usb-storage does not pass on to its disk."""
     return bus is Bus.USB and (cdrom or sector_size != SECTOR)
 
 
@@ -60,7 +60,7 @@ def node_name(number: int) -> str:
 
 
 def mirror_name(source: int, target: int) -> str:
-    """Of the job that copies one disk to another, and of the node above the source meanwhile."""
+    """The name of the job that copies one disk to another, and of the filter node above the source meanwhile."""
     return f"mirror{source}.{target}"
 
 
@@ -69,13 +69,13 @@ ROOT = re.compile(r"(?:disk|mirror)(\d{1,6})(?:\.\d{1,6})?")
 
 
 def number_of(root: object) -> int | None:
-    """The disk that a device has, told by the node that it has; None: none of ours."""
+    """The number of the disk that uses this block node; None: not one of ours."""
     match = ROOT.fullmatch(str(root))
     return int(match[1]) if match else None
 
 
 def node(disk: DiskSpec, number: int, fdset: int, direct: str | None, *, shared: bool) -> str:
-    """One that is `shared` is locked for certain: by itself QEMU does without, where a file system knows no locks."""
+    """The block node. `shared`: locking is required; by default QEMU goes without where a file system has no locks."""
     name = node_name(number)
     text = f"driver={disk.media.format},node-name={name},file.driver=file,file.filename=/dev/fdset/{fdset}"
     if shared:
@@ -88,7 +88,7 @@ def node(disk: DiskSpec, number: int, fdset: int, direct: str | None, *, shared:
 
 
 def devices(drive: Drive, disk: DiskSpec | None, where: str, boot: int, thread: str) -> Iterator[str]:
-    """Its devices, from outside inwards. `where` is its bus or its address; `disk` None: the drive is empty."""
+    """Its devices, outermost first. `where` is its bus or address; `disk` None: the drive is empty."""
     common = f"id={drive.device},bootindex={boot}"
     if disk is not None:
         common = f"drive={node_name(drive.number)},{common}"
@@ -115,12 +115,12 @@ def devices(drive: Drive, disk: DiskSpec | None, where: str, boot: int, thread: 
 
 
 def address(slot: int, place: int) -> str:
-    """The PCI address of the n-th device that begins at that slot, eight functions to a slot."""
+    """The PCI address of the n-th device from that slot on, eight functions to a slot."""
     return f"addr={slot + place // FUNCTIONS:#x}.{place % FUNCTIONS:#x},multifunction=on"
 
 
 def as_arguments(text: str) -> dict[str, Any]:
-    """The same as QMP takes it. Values here have no commas; the first word without a name is the driver."""
+    """The arguments of `device_add`. Values contain no commas; the first word is the driver."""
     found: dict[str, Any] = {}
     for number, option in enumerate(text.split(",")):
         name, equals, value = option.partition("=")

@@ -1,4 +1,4 @@
-"""The port, kept by QEMU on this host."""
+"""Implements the port `Hypervisor` with QEMU on this host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from velocity.storage.port import MediaFiles
 log = logging.getLogger(__name__)
 
 TRANSLATION_CACHE = 56
-"""MiB for the code that TCG translates, which is not part of the guest's memory. docs/decisions/0050"""
+"""MiB of TCG's translation cache, which is not part of the guest's memory. docs/decisions/0050"""
 
 
 class QemuHypervisor:
@@ -55,7 +55,7 @@ class QemuHypervisor:
         self.mobility = QemuMobility(self.sessions, self.adoption, self.machines, moves, news, options.moves)
 
     async def prepare(self) -> None:
-        """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""
+        """Detect what this host supports, and create its directories. Raises `HypervisorError` with the cure."""
         image = await asyncio.to_thread(self._prepare)
         uids, binary = self._options.uids, self._options.binary
         self.sessions.open(uids, first_boot.later(binary, image, None if uids is None else uids.stop))

@@ -1,4 +1,4 @@
-"""What one machine does, made of its monitor's events and answers: each change is told once, with its cause.
+"""Turns QMP events and answers of one machine into facts: each change is reported once, with its cause.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
 """
@@ -29,9 +29,9 @@ STATUS: dict[str, tuple[Fact, FactCause]] = {
     "io-error": (Fact.PAUSED, FactCause.DISK_ERROR),
     "internal-error": (Fact.PAUSED, FactCause.INTERNAL_ERROR),
 }
-"""QMP's RunState -> what it means here."""
+"""QMP's RunState -> fact and cause."""
 STANDS_STILL = "finish-migrate"
-"""In which it is open on which of two hosts it goes on."""
+"""The states in which it is undecided on which of two hosts the guest continues."""
 
 SHUTDOWN: dict[str, FactCause] = {
     "guest-shutdown": FactCause.GUEST_SHUTDOWN,
@@ -43,23 +43,24 @@ SHUTDOWN: dict[str, FactCause] = {
 """QMP's ShutdownCause -> why the process ended."""
 
 WORDS = 500
-"""Characters that are kept of what QEMU says of a fault."""
+"""Characters that are kept of QEMU's description of an error."""
 
 
 def plain(said: object) -> str:
-    """What QEMU says, as it can be kept, sent and shown: few words, without what cannot be printed or encoded."""
+    """QEMU's text, ready to be stored, sent and shown: short, printable, valid UTF-8."""
     return "".join(one if one.isprintable() else " " for one in str(said)[:WORDS])
 
 
 Tell = Callable[[Fact, FactCause, str], FactReport]
-"""Numbers a fact and tells it."""
+"""Numbers a fact and reports it."""
 
 
 class EventInterpreter:
-    """`last` is what was told last, `shutdown` why QEMU ends. `pausing` is set by whoever asks for a pause.
+    """`last` is the last fact reported, `shutdown` why QEMU ends.
 
-    `reset` is set by each reset that was asked for, and cleared by whoever asks. `arriving`: its guest comes from
-    another host, and nobody has let it run here; `leaving`: it is being sent to one.
+    `pausing` is set by whoever requests a pause; `reset` by each requested reset, and cleared by whoever requests it.
+    `arriving`: its guest comes from another host, and nobody here has let it run; `leaving`: it is being sent to
+    another.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -73,15 +74,15 @@ class EventInterpreter:
 
     @property
     def why_is_open(self) -> bool:
-        """It has stopped, and no event said why."""
+        """It has stopped, and no event has said why."""
         return self.last is not None and self.last.fact is Fact.PAUSED and self.last.why is FactCause.UNKNOWN
 
     def does(self, *facts: Fact) -> bool:
-        """Whether what was told last is one of these."""
+        """Whether the last fact reported is one of these."""
         return self.last is not None and self.last.fact in facts
 
     def on_qmp_event(self, name: str, data: Mapping[str, Any]) -> None:
-        """Take an event."""
+        """Handle an event."""
         match name:
             case "SHUTDOWN":
                 self.shutdown = SHUTDOWN.get(str(data.get("reason", "")), FactCause.UNKNOWN)
@@ -110,21 +111,21 @@ class EventInterpreter:
                 reset = self.record_fact(Fact.RUNNING, FactCause.GUEST_RESET)
                 self.last = msgspec.structs.replace(
                     reset, why=FactCause.ASKED
-                )  # this happened once; what it does goes on
+                )  # a single event; its state does not change
             case "RESET":
                 self.reset.set()
             case _:
                 pass
 
     def meaning(self, status: str) -> tuple[Fact, FactCause]:
-        """Of what its monitor says that it does."""
+        """The fact for a state of its monitor."""
         fact, why = STATUS.get(status, (Fact.PAUSED, FactCause.UNKNOWN))
         return (Fact.RECEIVED, why) if self.arriving and fact is Fact.PAUSED else (fact, why)
 
     def on_query_answer(self, before: FactReport | None, fact: Fact, why: FactCause) -> FactReport:
-        """Take what its monitor has answered; `before` is what was told last when it was asked.
+        """Handle the answer to query-status; `before` is the last fact when it was sent.
 
-        What was told meanwhile came with an event, and is as good; a cause that was told stays.
+        A fact reported meanwhile came from an event, and is as good; a cause that was reported stays.
         """
         last = self.last
         if last is None or last.fact is Fact.SILENT or (last is before and last.fact is not fact):

@@ -1,4 +1,4 @@
-"""What the driver tells: facts with numbers, each run's end until somebody has acknowledged it, and what may start."""
+"""The facts of one host, numbered; each run's end until it is acknowledged; and which runs may start."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorErro
 
 
 class FactStream:
-    """Numbers all facts of one host. `number` is that of the last one, `told` of the last that is news.
+    """Numbers all facts of one host. `number` is the last number given, `told` that of the last news.
 
-    What may start is kept in memory: whoever could ask for the start of an older run asks this driver, and a driver
-    that comes after it is asked anew. The ends are in the run directories as well.
+    Which runs may start is kept in memory only: whoever could request an older run talks to this driver, and a later
+    driver is asked anew. Ends are also in the run directories.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class FactStream:
     def make_fact(
         self, who: Incarnation, fact: Fact, why: FactCause, detail: str = "", *, devices: bool = False
     ) -> FactReport:
-        """A fact that is an answer, and no news."""
+        """A fact that is an answer rather than news."""
         return FactReport(who, fact, why, detail, self.next_number(), devices)
 
     def next_number(self) -> int:
@@ -42,13 +42,13 @@ class FactStream:
         return changed
 
     def end(self, who: Incarnation, why: FactCause, detail: str) -> None:
-        """It is told, and from here on what is found of it."""
+        """Report the end; queries return it from here on."""
         self.spend(who)
         self._over[who.machine] = who.epoch
         self.ends[who.machine] = self.publish_fact(who, Fact.ENDED, why, detail)
 
     def is_over(self, who: Incarnation) -> bool:
-        """Whether its end was told, be it acknowledged or not."""
+        """Whether its end was reported, acknowledged or not."""
         return who.epoch <= self._over.get(who.machine, -1)
 
     async def next(self) -> FactReport:
@@ -57,11 +57,11 @@ class FactStream:
     # Epochs
 
     def spend(self, who: Incarnation) -> None:
-        """This run is never started, nor an older one."""
+        """This run, and older ones, can never start any more."""
         self._lowest[who.machine] = max(who.epoch + 1, self._lowest.get(who.machine, 0))
 
     def begin(self, who: Incarnation) -> Incarnation | None:
-        """It is started, and the run before it is acknowledged, which is returned. Raises `HypervisorError`."""
+        """It starts, which acknowledges the run before it; returns that one. Raises `HypervisorError`."""
         lowest = self._lowest.get(who.machine, 0)
         if who.epoch < lowest:
             raise HypervisorError(f"run {who.epoch} is not newer than run {lowest - 1}")

@@ -1,4 +1,4 @@
-"""What QEMU and this host can give a machine. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html"""
+"""What QEMU and this host offer a machine. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html"""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from velocity.hypervisor.qemu import cached
 from velocity.hypervisor.qemu.probe import BrokenHost
 
 XAPIC_CPUS = 255
-"""More need x2APIC, which q35 has only with an interrupt remapper or KVM's split irqchip: QEMU refuses them."""
+"""More CPUs need x2APIC, which q35 has only with interrupt remapping or KVM's split irqchip: QEMU refuses them."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """`machine_type` is what the alias q35 stands for now, `machine_types` are all that it has; memory in MiB."""
+    """`machine_type` is what the alias q35 means now; `machine_types` are all that QEMU has; memory is in MiB."""
 
     version: str
     machine_type: str
@@ -31,7 +31,7 @@ class Facts:
 
 
 def read(binary: str, cache: Path) -> Facts:
-    """Ask QEMU once, and again only when it has changed. Raises `BrokenHost`."""
+    """Ask QEMU, and again only after it has changed. Raises `BrokenHost`."""
     key = cached.program_key(binary)
     kept = cached.load(cache, key, dict[str, Any])
     if kept is None or "machine_types" not in kept:  # of an older version
@@ -42,7 +42,7 @@ def read(binary: str, cache: Path) -> Facts:
 
 
 def memory_free_mib() -> int:
-    """MiB that could be used now without swapping: MemAvailable of proc(5)."""
+    """MiB available without swapping: MemAvailable of proc(5)."""
     return memory_mib("MemAvailable")
 
 
@@ -55,7 +55,7 @@ def memory_mib(field: str) -> int:
 
 
 def now() -> HostNow:
-    """How this host does. proc_uptime(5), getloadavg(3), proc_stat(5)"""
+    """The host's present load and memory. proc_uptime(5), getloadavg(3), proc_stat(5)"""
     return HostNow(
         name=socket.gethostname(),
         cpus=os.cpu_count() or 1,
@@ -68,7 +68,7 @@ def now() -> HostNow:
 
 
 def busy(stat: str) -> float:
-    """Seconds that all CPUs together have computed: everything but idle, iowait, and what was stolen. proc_stat(5)"""
+    """CPU seconds used, of all CPUs: everything except idle, iowait and steal. proc_stat(5)"""
     user, nice, system, _idle, _iowait, irq, softirq = map(int, stat.split(None, 8)[1:8])
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
@@ -89,7 +89,7 @@ def _ask(binary: str) -> dict[str, Any]:
 
 
 def ask(binary: str, *commands: str, options: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
-    """What a QEMU without a machine answers to each of these commands, and its words. Raises `BrokenHost`."""
+    """The answers of a QEMU without a machine to these commands. Raises `BrokenHost`."""
     sent = "".join(json.dumps({"execute": one, "id": one}) for one in ("qmp_capabilities", *commands, "quit"))
     arguments = ["-no-user-config", "-nodefaults", "-machine", "none", "-display", "none", "-qmp", "stdio", *options]
     try:

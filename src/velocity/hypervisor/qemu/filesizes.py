@@ -1,7 +1,7 @@
-"""How large the files may become that a machine's process writes: its media, its firmware's variables, its output.
+"""Limits the size of files that a machine's process writes: media, firmware variables, output.
 
-The kernel has one bound for all of them (RLIMIT_FSIZE, setrlimit(2)), so it is that of the largest medium. An honest
-QEMU never comes near it. SIGXFSZ is ignored: beyond it a write fails with EFBIG.
+RLIMIT_FSIZE (setrlimit(2)) is one limit for all files, so it follows the largest medium. A correct QEMU never reaches
+it. SIGXFSZ is ignored: a write beyond it fails with EFBIG.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from velocity.hypervisor.qemu.processes import limit
 
 MOST = 1 << 62
 SLACK = 1 << 30
-"""Bytes more than the largest medium should need. Firmware variables and output need less by themselves."""
+"""Bytes beyond what the largest medium needs. Firmware variables and output need less."""
 METADATA = 8
-"""A qcow2 image has less than this part of its guest's disk besides that disk: tables, and clusters that a crash lost.
+"""The part of its virtual size that a qcow2 image may take besides: tables, and clusters leaked by a crash.
+
 https://www.qemu.org/docs/master/interop/qcow2.html
 """
 QCOW2 = b"QFI\xfb"
 SIZE = 24
-"""Where in a header of qcow2 the size of the guest's disk stands, in eight bytes."""
+"""The offset of the virtual size in a qcow2 header, eight bytes."""
 
 
 def largest(writable: Iterable[int]) -> int:
-    """Bytes that each file may have, from the descriptors of the media that are written to. Raises `OSError`."""
+    """The limit in bytes for each file, from the descriptors of the writable media. Raises `OSError`."""
     return min(MOST, max((_largest(descriptor) for descriptor in writable), default=0) + SLACK)
 
 
 def in_memory(writable: Iterable[int]) -> int:
-    """Bytes of them that the process fills memory with, as they lie in it: it has to have so much more.
+    """Bytes of these files that count as the process's own memory, because they are on a file system in memory.
 
     proc_pid_mountinfo(5)
     """
@@ -53,11 +54,11 @@ def _largest(descriptor: int) -> int:
 
 
 def image(disk: int) -> int:
-    """Bytes that an image of a disk of so many may have."""
+    """The largest image file in bytes for a disk of that size."""
     return disk + disk // METADATA
 
 
 def of_process(pid: int) -> int | None:
-    """The bound that it has; None: one that an earlier version started has none. Raises `OSError`: it has ended."""
+    """The process's limit; None: it was started without one by an earlier version. Raises `OSError` if it has ended."""
     bound = limit(pid, "Max file size")
     return int(bound) if bound.isdigit() else None

@@ -1,6 +1,6 @@
-"""EFI firmware, found through the descriptors that the distributions install, and kept per build.
+"""EFI firmware, found by the distributions' descriptors and kept per build.
 
-https://www.qemu.org/docs/master/interop/firmware.json (the schema, and how directories mask each other)
+https://www.qemu.org/docs/master/interop/firmware.json (schema, and precedence of directories)
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ DEFAULT_DIRECTORIES = (
     Path("/usr/local/share/qemu/firmware"),
     Path("/usr/share/qemu/firmware"),
 )
-"""The first one wins."""
+"""The first directory has precedence."""
 
 UNWANTED = frozenset({"secure-boot", "enrolled-keys", "requires-smm"})
-"""Features that a firmware for any guest must not have: it would refuse unsigned loaders, or need SMM."""
+"""Features that a firmware for any guest must not have: it would refuse unsigned boot loaders, or need SMM."""
 
 
 class NoFirmware(Exception):
-    """This host has no EFI firmware that fits; the message has the cure."""
+    """This host has no suitable EFI firmware; the message has the cure."""
 
 
 class MissingFirmware(Exception):
@@ -39,7 +39,7 @@ class MissingFirmware(Exception):
 
 @dataclass(frozen=True)
 class Firmware:
-    """What a descriptor names. `build` tells one build from another by its content."""
+    """The files of a descriptor. `build` identifies them by a hash of their content."""
 
     code: Path
     variables: Path
@@ -50,7 +50,7 @@ class Firmware:
 
 @dataclass(frozen=True)
 class FirmwareBuild:
-    """A build as it is kept: `code` raw, `vars` the qcow2 template of a machine's own variables, as it was installed.
+    """A build as it is kept: `code` is raw, `vars` the qcow2 template of a machine's variables, as installed.
 
     `booted` is the same template after a boot, if there was one (`first_boot`).
     """
@@ -65,18 +65,18 @@ class FirmwareBuild:
 
     @property
     def template(self) -> Path:
-        """What a new machine's variables are made of."""
+        """The template of a new machine's variables."""
         return self.booted if self.booted.is_file() else self.vars
 
 
 def find(directories: Sequence[Path] = DEFAULT_DIRECTORIES) -> Firmware:
-    """The first fitting firmware in the order of the descriptors' names. Raises `NoFirmware`."""
+    """The first suitable firmware, in the order of the descriptors' names. Raises `NoFirmware`."""
     for descriptor in _descriptors(directories):
         try:
             described = json.loads(descriptor.read_text("utf-8"))
             files = _fitting(described)
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # a descriptor of somebody else's making that makes no sense is not ours to mend
+            continue  # an invalid descriptor of somebody else is ignored
         if files is not None and files[0].is_file() and files[1].is_file():
             code, variables, kind = files
             digest = hashlib.sha256(code.read_bytes() + b"\0" + variables.read_bytes()).hexdigest()
@@ -88,7 +88,7 @@ def find(directories: Sequence[Path] = DEFAULT_DIRECTORIES) -> Firmware:
 
 
 def keep(firmware: Firmware, store: Path) -> FirmwareBuild:
-    """Keep a copy, so that machines pinned to this build boot it after the distribution's package has changed."""
+    """Keep a copy, so that machines pinned to this build keep booting it after the distribution's package changes."""
     target = store / firmware.build
     if not target.is_dir():
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def kept(build: str, store: Path) -> FirmwareBuild:
 
 
 def layout(variables: int) -> int:
-    """Of a qcow2 file of variables: how many bytes its firmware has for them. Another layout's do not fit.
+    """The size in bytes of the variable store in a qcow2 file: builds with another size are incompatible.
 
     https://www.qemu.org/docs/master/interop/qcow2.html
     """
@@ -131,7 +131,7 @@ def layout(variables: int) -> int:
 
 
 def _descriptors(directories: Sequence[Path]) -> list[Path]:
-    """By name; a file masks those of the same name in later directories, an empty one masks without standing in."""
+    """By name; a file masks those of the same name in later directories, and an empty one only masks."""
     found: dict[str, Path] = {}
     for directory in directories:
         if directory.is_dir():

@@ -1,7 +1,7 @@
-"""A first boot that new machines are spared: that of a firmware which finds its variables empty.
+"""Boots each firmware build once, so that new machines start with the variables that a first boot creates.
 
-It writes into them what is the same for every machine, byte by byte, each of which stops its CPU. So each build is
-booted once, of nothing and with nothing, and machines begin with what that leaves; without it, with what was installed.
+A firmware that finds its variables empty writes what is the same for every machine, byte by byte, each of which stops
+the CPU. The boot uses a machine without devices. Without its result, machines start with the template as installed.
 docs/decisions/0049
 """
 
@@ -26,27 +26,27 @@ from velocity.unprivileged import Bounds, own_uid, running
 log = logging.getLogger(__name__)
 
 SETTLED = 60.0
-"""Seconds after the start of the server, when guests are started, too."""
+"""Seconds after the server's start, so that guests start first."""
 LONGEST = 900.0
 """Seconds until it is given up."""
 BEHIND = ("setpriv", "--pdeathsig=KILL", "--", "chrt", "--idle", "0")
-"""It ends with the server, also with one that is killed, and runs on processors that nobody else wants."""
+"""It ends with the server, even if that is killed, and runs at the lowest priority."""
 BOUNDS = Bounds(file=4 << 20, seconds=240, memory=2 << 30)
 DONE = re.compile(rb"BdsDxe: (starting|No bootable)")
-"""The firmware has written all, and tries what there is to boot: its own shell, or nothing."""
+"""Output that shows that the firmware has written everything, and is trying its boot options."""
 LISTENED = 4096
 EXIT = b"\x01x"
-"""What QEMU's console takes for its own end, by which it writes back what it holds of the file."""
+"""The key sequence that makes QEMU quit, after writing back the file."""
 
 
 class NotBooted(Exception):
-    """It did not come so far; the message says why."""
+    """The boot did not finish; the message says why."""
 
 
 async def later(
     binary: str, build: FirmwareBuild, worker: int | None, *, settled: float = SETTLED, longest: float = LONGEST
 ) -> None:
-    """Make the template of that build, unless it is there. `worker` as in `unprivileged`. What fails is logged."""
+    """Create the template of that build, unless it exists. `worker` as in `unprivileged`. Failures are logged."""
     if build.booted.is_file():
         return
     await asyncio.sleep(settled)
@@ -54,15 +54,15 @@ async def later(
         async with asyncio.timeout(longest):
             await make(binary, build, worker)
     except TimeoutError:
-        log.warning("new VMs begin with empty firmware variables: to boot some took more than %.0f s", longest)
+        log.warning("new VMs begin with empty firmware variables: a first boot took more than %.0f s", longest)
     except (OSError, NotBooted) as error:
-        log.warning("new VMs begin with empty firmware variables, and boot a little later: %s", error)
+        log.warning("new VMs begin with empty firmware variables, and boot more slowly the first time: %s", error)
 
 
 async def make(binary: str, build: FirmwareBuild, worker: int | None, how: Sequence[str] = BEHIND) -> None:
-    """`how`: the words before QEMU's. Raises `NotBooted`, `OSError`: then there is none, as before."""
+    """`how`: the command prefix. Raises `NotBooted`, `OSError`: then there is no template, as before."""
     with contextlib.ExitStack() as left:
-        # It has no name while QEMU writes to it: nothing is left of what a crash cuts short.
+        # It has no name while QEMU writes to it, so a crash leaves nothing behind.
         draft = left.enter_context(await asyncio.to_thread(_draft, build))
         code = left.enter_context(await asyncio.to_thread(build.code.open, "rb"))
         await _boot(binary, code.fileno(), draft.fileno(), worker, how)
@@ -81,7 +81,7 @@ def _keep(draft: BinaryIO, build: FirmwareBuild) -> None:
     try:
         nvram.forget_boots(draft.fileno())
     except nvram.NotChanged:
-        raise NotBooted("the firmware keeps its variables in a way that is not known here") from None
+        raise NotBooted("the variables of the firmware have an unknown layout") from None
     draft.seek(0)
     durable.write(build.booted, draft.read(BOUNDS.file))
 
@@ -106,7 +106,7 @@ async def _boot(binary: str, code: int, variables: int, worker: int | None, how:
 
 
 def _arguments(binary: str, code: int, variables: int) -> Sequence[str]:
-    """A machine without anything: no disk, NIC or display, and so nothing of one in what its firmware writes."""
+    """A machine without disks, NICs and displays, so that the variables name none."""
     return [
         *(binary, "-no-user-config", "-nodefaults", *SANDBOX, "-display", "none", "-serial", "mon:stdio"),
         *("-machine", "q35,vmport=off,hpet=off,smm=off,pflash0=fw,pflash1=vars", "-m", "128M"),

@@ -1,4 +1,4 @@
-"""The agents in the guests of this host."""
+"""The guest agents of the machines of this host."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a VM is made of beside its machine type and firmware: profiles, each with a name that its VMs keep.
+"""Hardware profiles: a VM's devices besides its machine type and firmware, under a name that the VM keeps.
 
-A profile that was released never changes: a guest finds its devices, and the places where they are, again. What is to
-be otherwise is a new profile, at the end; `command` builds from their fields and knows no name.
+A released profile never changes, so that guests find the same devices at the same places. Changes go into a new profile
+at the end; `command` reads the fields and knows no names.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from velocity.hypervisor.port import HardwareProfile, HypervisorError
 
 @dataclass(frozen=True)
 class Slots:
-    """PCI slots on the root bus. Up to eight devices share one, as its functions; what needs more takes those behind.
+    """PCI slots on the root bus. Up to eight devices share one, as its functions; more use the slots after it.
 
-    Of q35's own, 0x1f has the devices of the chipset.
+    Slot 0x1f has the chipset's own devices.
     """
 
     display: int = 0x1
@@ -36,34 +36,34 @@ class Slots:
 
 @dataclass(frozen=True)
 class Hardware:
-    """A profile. `notices`: what a guest notices of it that had the one before, for people."""
+    """A profile. `notices` says in words what a guest notices when it comes from the previous one."""
 
     name: str
     notices: str
     machine: str
     best_cpu: Mapping[str, str]
-    """Of each accelerator: `-cpu` for what runs fastest."""
+    """By accelerator: `-cpu` for the best performance."""
     one_socket: bool
-    """Said, and not left to the machine type: Windows uses at most two, or four."""
+    """Set explicitly rather than by the machine type: Windows uses at most two, or four sockets."""
     slots: Slots
     spare_ports: int
-    """Root ports with nothing in them: the bus itself takes no device while a guest runs."""
+    """Empty root ports: the root bus itself has no hot-plug."""
     io_thread: bool
-    """Virtio disks have a thread of their own: neither QMP nor a display waits for them, nor they for those."""
+    """Virtio disks have an I/O thread: they do not wait for QMP and displays, nor these for them."""
     balloon: bool
-    """Whether one can be had, by which the guest reports free pages."""
+    """Whether a VM can have a balloon, by which the guest reports free pages."""
     nat_bridge: bool
-    """NAT is by a bridge of the host's, where it has one."""
+    """NAT uses the host's bridge, if there is one."""
     queues: bool
-    """NICs with links on the host have a queue for each CPU, and vhost where that can be had."""
+    """NICs with links on the host have a queue per CPU, and vhost-net if available."""
     agent: bool
-    """A channel to the guest's agent."""
+    """Whether there is a channel to a guest agent."""
 
 
 FIRST = Hardware(
     name="1",
     notices="",
-    # A core dump of QEMU has no guest's memory in it: neither its secrets nor its gigabytes.
+    # Core dumps do not contain the guest's memory: neither its secrets nor its gigabytes.
     machine="vmport=off,hpet=off,smm=off,dump-guest-core=off,pflash0=fw,pflash1=vars,memory-backend=ram",
     best_cpu={"kvm": "host", "tcg": "max"},
     one_socket=False,
@@ -95,18 +95,18 @@ PROFILES = (
         SECOND,
         name="3",
         notices="a virtio serial port for a guest agent; CPUs that are emulated lack ERMS",
-        # By it kernels copy and clear one byte at a time, each a step of its own here: `bench/cpus.py`.
+        # With ERMS kernels copy and clear byte by byte, which is slow under emulation: `bench/cpus.py`.
         best_cpu={"kvm": "host", "tcg": "max,erms=off"},
         agent=True,
     ),
 )
-"""Oldest first."""
+"""The oldest first."""
 
 _BY_NAME = {one.name: one for one in PROFILES}
 
 
 def profile(name: str) -> Hardware:
-    """Raises `HypervisorError` for one of a newer version."""
+    """Raises `HypervisorError` for a profile of a newer version."""
     if name not in _BY_NAME:
         raise HypervisorError(
             f"this version of Velocity does not know the hardware {name!r} of this VM: install the one that does, or "
@@ -116,5 +116,5 @@ def profile(name: str) -> Hardware:
 
 
 def known() -> tuple[HardwareProfile, ...]:
-    """As the host tells them, oldest first."""
+    """As hosts report them, the oldest first."""
     return tuple(HardwareProfile(one.name, one.notices, one.nat_bridge, one.spare_ports, one.agent) for one in PROFILES)

@@ -1,4 +1,4 @@
-"""This host, and what is known of its machines without asking them."""
+"""Answers about this host and its machines that need no QMP."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 from velocity.network import fence
 
 FENCE_LOOK = 10.0
-"""Seconds for which a look at the packet filter is believed."""
+"""Seconds for which a check of the packet filter is reused."""
 
 
 class QemuHosts:
-    """Implements `velocity.hypervisor.port.Hosts` for the one host that there is."""
+    """Implements `velocity.hypervisor.port.Hosts` for this host."""
 
     known: HostFacts
-    """What it can give; given once, before the first question."""
+    """What this host supports; set once, before the first call."""
 
     def __init__(self, options: Options, sessions: WatchedRuns, starts: Starts, adoption: Adoption) -> None:
         self._options = options

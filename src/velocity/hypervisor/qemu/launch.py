@@ -1,4 +1,4 @@
-"""A start, step by step, each with its undo: directory, uid, files, sockets, NICs, process. Runs in a thread."""
+"""Starts a QEMU process step by step, each with its undo: directory, uid, files, sockets, NICs. In a thread."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def launch(
     there: Layout | None = None,
     alone: bool = False,
 ) -> Run:
-    """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing.
+    """Start QEMU, stopped before the guest's first instruction. Raises `HypervisorError` and leaves nothing behind.
 
-    `there`: its guest comes from another host, where its devices are so. `clear` removes what a failed start has left;
-    what it cannot remove, it has to come back to. `overtaken` is set by whoever does not want it any more. `alone`: no
-    other start is under way.
+    `there`: its guest comes from another host, with devices in this layout. `clear` removes what a failed start left,
+    and comes back to what it cannot remove. `overtaken` is set when the start is no longer wanted. `alone`: no other
+    start is under way.
     """
     try:
         left = place.runs.left(who.machine)
@@ -85,10 +85,10 @@ def launch(
 
 
 def cleared(place: HostDirectories, run: Run) -> None:
-    """Remove what a run has left whose process is gone: links, directory, uid. Done already is success.
+    """Remove what a run has left whose process is gone: links, directory, uid. Idempotent.
 
-    How it ended is written down first, if that is told: no crash of the server changes it from there on.
-    Raises `OSError` and `CannotConnect`: it is to be done again.
+    If how it ended is given, that is recorded first: from there on no crash of the server changes it. Raises `OSError`
+    and `CannotConnect`: call it again.
     """
     if run.end is not None:
         place.runs.note_end(run)
@@ -100,7 +100,7 @@ def cleared(place: HostDirectories, run: Run) -> None:
 
 
 def recovered(place: HostDirectories, who: Incarnation, run: Run) -> None:
-    """Keep what a run has said that ended while no server was there. Raises `OSError`."""
+    """Copy the output of a run that ended while there was no server. Raises `OSError`."""
     if run.spool is not None:
         directory = place.runs.directory(who.machine)
         with contextlib.closing(SpooledConsole(directory, run.spool)) as console:
@@ -127,7 +127,7 @@ def _launch(
     there: Layout | None,
     alone: bool,
 ) -> Run:
-    # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
+    # Our copies are closed with this block: a lock or a listening socket lives as long as any copy.
     with contextlib.ExitStack() as copies:
         files = _open_files(place, spec, prepare_state(place, who, spec), copies)
         writable = [file for file, disk in zip(files.disks, spec.disks, strict=True) if not disk.readonly]
@@ -178,7 +178,7 @@ def _launch(
 
 
 def _made(run: Run, spec: MachineSpec, layout: Layout) -> Run:
-    """The note of a run with what it is made of, and where that is in QEMU."""
+    """The note of a run: what it is made of, and QEMU's ids for that."""
     return msgspec.structs.replace(
         run,
         made=msgspec.structs.replace(spec, held=False, seed=None, setup=False),
@@ -205,7 +205,7 @@ def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -
         )
     if spec.cpu not in ("best", "host") and (lacks := place.cpu_models.get(spec.cpu, "this model")):
         raise HypervisorError(
-            f"this host cannot give the CPU model {spec.cpu} of this VM, as it lacks {lacks}: give the VM another, "
+            f"this host does not support the CPU model {spec.cpu} of this VM: it lacks {lacks}: give the VM another, "
             "as in `velocity vm set VM --cpu best`"
         )
     (place.state / str(who.machine)).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -220,7 +220,7 @@ def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -
 
         has = opened()
         if layout(has) != layout(template.fileno()):
-            log.warning("the firmware variables of %s begin anew: its firmware build has another layout", spec.name)
+            log.warning("the firmware variables of %s are reset: its firmware build has another layout", spec.name)
             undo.close()
             place.media.remove(ours)
             has = opened()
@@ -234,7 +234,7 @@ def _ask_for_setup(has: int) -> None:
     try:
         nvram.ask_for_setup(has)
     except nvram.NotChanged:
-        words = "its firmware cannot be asked for its setup, as its variables are kept in a way that is not known here"
+        words = "the setup of its firmware cannot be requested: its variables have an unknown layout"
         raise HypervisorError(f"{words}: start it without") from None
 
 
@@ -287,7 +287,7 @@ def _spawn(
     directory = place.runs.directory(who.machine)
     os.mkfifo(directory / INPUT, 0o600)
     qemu_log.begin(place.qemu_log(who), who.epoch)
-    # QEMU holds the pipe's other end, too, so that what a server types into it finds it open, and none ends it.
+    # QEMU has the pipe open for writing, too, so that it never reads an end of file.
     typed = held(os.open(directory / INPUT, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
     assert run.spool is not None
     said = held(spool.create(directory / "serial.0", run.spool))
@@ -319,7 +319,7 @@ def _spawn(
 
 
 def _view(place: HostDirectories, plan: LaunchSpec, run: Run, *, huge_pages: bool) -> View | None:
-    """What QEMU sees of the host; None: all that the server does, as there are no namespaces for it."""
+    """What QEMU sees of the host; None: whatever the server sees, because namespaces are not available."""
     if not place.privileged or sandbox.missing():
         return None
     kvm = plan.accelerator.startswith("kvm")
@@ -328,7 +328,7 @@ def _view(place: HostDirectories, plan: LaunchSpec, run: Run, *, huge_pages: boo
 
 
 def _words(error: Exception) -> str:
-    """What failed, without a path of the host."""
+    """What failed, without paths of the host."""
     if isinstance(error, FileNotFoundError):
         return "a file that this VM needs is missing: one of its media, or a program of QEMU's (see `velocity doctor`)"
     if isinstance(error, FileExistsError):

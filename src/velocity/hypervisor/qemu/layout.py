@@ -1,4 +1,4 @@
-"""Where the devices are that QEMU is started with: where a start puts them, or where they were on another host."""
+"""At which addresses QEMU's devices are: where a cold start puts them, or where they were on another host."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ from velocity.hypervisor.port import SECTOR, Bus, DiskSpec, HypervisorError, Inp
 from velocity.hypervisor.qemu.disk_options import Drive, is_bridged, kinds
 
 USB_PORTS = 15
-"""A controller has at most so many."""
+"""The most ports of a controller."""
 USB_SPARE = 1
-"""Ports that stay free: QEMU puts a hub of its own, at 12 Mb/s, before the device that would take the last one, and
-the firmware's boot order does not find that device."""
+"""Ports that stay free: before the device at the last port, QEMU inserts a hub with 12 Mb/s.
+
+The firmware does not find that device in its boot order.
+"""
 USB_INPUTS = ("usb-kbd", "usb-tablet")
 USB_FIRST = USB_PORTS - USB_SPARE - len(USB_INPUTS)
-"""Disks on the first controller, which also carries keyboard and tablet, if there are any."""
+"""Disks on the first controller, which also has keyboard and tablet, if any."""
 USB_NEXT = USB_PORTS - USB_SPARE
-"""Disks on each further one."""
+"""Disks on each further controller."""
 
 
 class HotCpu(Struct, frozen=True):
-    """A CPU that came after the start: what QEMU calls its kind, and its seat."""
+    """A hot-plugged CPU: its QEMU type, and its topology."""
 
     kind: str
     seat: dict[str, int]
 
 
 class Layout(Struct, frozen=True):
-    """`drives`: those of the disks, in their order, then the empty ones. `usb`: each controller with its ports.
+    """The addresses of a run's devices.
 
-    `plugged`: what is in spare PCI ports, with the ports. `order`: what the firmware tries. Of what a start chooses by
-    itself, and was chosen otherwise: `usb_ports` of USB devices, `queues` of NICs; of the start, its `cpus` and its
-    `memory` in MiB, with the CPUs that came later.
-    `scsi`: there is a SCSI controller; `thread`: and one that serves virtio disks.
+    `drives`: those of the disks, in their order, then of the empty drives. `usb`: each controller with its number of
+    ports. `plugged`: devices in spare PCI ports, with the ports. `order`: the boot order. `usb_ports` of USB devices
+    and `queues` of NICs: where they are not what a start chooses. `cpus` and `memory` (MiB): those of the start; the
+    hot-plugged CPUs are beside them. `scsi`: there is a SCSI controller; `thread`: there is an I/O thread for virtio
+    disks.
     """
 
     drives: tuple[Drive, ...]
@@ -53,7 +56,7 @@ class Layout(Struct, frozen=True):
 
 
 def cold(spec: MachineSpec) -> Layout:
-    """As a start has it."""
+    """The layout of a cold start."""
     buses = {bus for bus, _, _ in kinds(spec)}
     return Layout(
         drives=tuple(_drives(spec)),
@@ -65,11 +68,11 @@ def cold(spec: MachineSpec) -> Layout:
 
 
 def placed(layout: Layout, spec: MachineSpec) -> list[tuple[Drive, DiskSpec | None]]:
-    """Each drive with its disk. Raises `HypervisorError` where a layout is another machine's."""
+    """Each drive with its disk. Raises `HypervisorError` if the layout is another machine's."""
     found = list(zip(layout.drives, (disk for _, _, disk in kinds(spec)), strict=False))
     fits = [(one.bus, one.cdrom) for one in layout.drives] == [(bus, cdrom) for bus, cdrom, _ in kinds(spec)]
     if not fits:
-        raise HypervisorError("its devices are others than those that it is to have: begin anew")
+        raise HypervisorError("its devices differ from those that it should have: try again")
     return found
 
 
@@ -79,10 +82,7 @@ def nodes(layout: Layout, spec: MachineSpec) -> dict[int, DiskSpec]:
 
 
 def usb_ports(spec: MachineSpec) -> dict[str, int]:
-    """The USB controllers that are needed, and the ports of each.
-
-    One with all ports delays a start more than all else.
-    """
+    """The number of USB controllers, and the ports of each. A controller with all its ports slows a start most."""
     places = sum(bus is Bus.USB for bus, _, _ in kinds(spec))
     count = Counter(_controller(place) for place in range(places))
     if inputs := usb_inputs(spec):
@@ -118,29 +118,29 @@ def _boot_order(spec: MachineSpec) -> list[str]:
 
 
 BEHIND = 1000
-"""Behind the boot order: of what is not in it."""
+"""The index of devices after all in the boot order."""
 
 
 def boot_index(layout: Layout, device: str, number: int) -> int:
-    """As QEMU takes it; the first one has 1, and no two have the same."""
+    """QEMU's bootindex: the first is 1, and none occurs twice."""
     return layout.order.index(device) + 1 if device in layout.order else BEHIND + number
 
 
 def nic_device(nic: int) -> str:
-    """What QEMU calls the NIC with that id."""
+    """QEMU's id for the NIC with that id."""
     return f"nic{nic}"
 
 
-def seat_number(seat: Mapping[str, int]) -> int:
-    """All CPUs are single threads; where each is a socket of its own, as with older machine types, that counts."""
-    return int(seat.get("socket-id", 0)) * 1000 + int(seat.get("core-id", 0))
+def cpu_number(topology: Mapping[str, int]) -> int:
+    """Orders CPUs: all are single threads; in older machine types each is a socket of its own."""
+    return int(topology.get("socket-id", 0)) * 1000 + int(topology.get("core-id", 0))
 
 
-def cpu_device(seat: Mapping[str, int]) -> str:
-    """What QEMU calls a CPU that came after the start, on this host or on one before."""
-    return f"cpu{seat_number(seat)}"
+def cpu_device(topology: Mapping[str, int]) -> str:
+    """QEMU's id for a CPU hot-plugged on this host, or on one before."""
+    return f"cpu{cpu_number(topology)}"
 
 
 def bus_of(plugged: Mapping[str, int], device: str) -> str | None:
-    """The bus of what is in a spare port; None: it is on the root bus."""
+    """The bus of a device in a spare port; None: it is on the root bus."""
     return f"bus=spare{plugged[device]}" if device in plugged else None

@@ -1,4 +1,4 @@
-"""Cables of NICs: whether a guest sees them plugged in, which QEMU changes while the guest runs, and keeps over resets.
+"""The link state of NICs, which QEMU changes while the guest runs, and keeps over resets.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (set_link)
 """
@@ -12,6 +12,6 @@ from velocity.hypervisor.qemu.layout import nic_device
 
 
 async def set_links(execute: Execute, up: Mapping[int, bool], deadline: float) -> None:
-    """Plug them in or out, by the ids of NICs. Raises `HypervisorError`."""
+    """Set links up or down, by NIC id. Raises `HypervisorError`."""
     for nic, plugged in up.items():
         await execute("set_link", deadline=deadline, name=nic_device(nic), up=plugged)

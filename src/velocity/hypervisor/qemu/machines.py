@@ -1,4 +1,4 @@
-"""The lives of the machines of this host: each is one QEMU process, from its start or its adoption to its end."""
+"""The life of the machines of this host: each is one QEMU process, from its start or adoption to its end."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class QemuMachines:
         return self._news.told
 
     async def begin(self, who: Incarnation, spec: MachineSpec, deadline: float, *, there: Layout | None = None) -> None:
-        """A new run; `there`: it waits for its guest, whose devices are so on another host.
+        """A new run. `there`: it waits for a guest from another host, with this layout.
 
         Raises `HypervisorError`, `Unknown`.
         """
@@ -169,7 +169,7 @@ class QemuMachines:
             end = self._news.ends.get(who.machine)
             if end is not None and end.who == who:
                 del self._news.ends[who.machine]
-                # Whoever gives up waiting leaves it to its end: a start waits for that.
+                # If the wait is cancelled, the work goes on to its end: a start waits for that.
                 await asyncio.shield(self._sessions.drop(who))
 
     async def news(self, host: HostId) -> AsyncIterator[FactReport]:
@@ -191,7 +191,7 @@ class QemuMachines:
 
 
 async def _cleared(session: WatchedRun, who: Incarnation, deadline: float) -> None:
-    """Returns when nothing of the run before is left, which that one acknowledges. Raises `HypervisorError`."""
+    """Return when the previous run is cleaned up, which this one acknowledges. Raises `HypervisorError`."""
     if not session.gone:
         raise HypervisorError(OLDER)
     if who.epoch > session.who.epoch:
@@ -200,4 +200,4 @@ async def _cleared(session: WatchedRun, who: Incarnation, deadline: float) -> No
         async with asyncio.timeout(deadline):
             await session.cleared.wait()
     except TimeoutError:
-        raise HypervisorError("what an older run of this machine has left could not be cleared in time") from None
+        raise HypervisorError("the remains of an older run of this machine could not be removed in time") from None

@@ -1,4 +1,4 @@
-"""What one QEMU takes: its process, its monitor's block statistics, the counters of its links. proc_pid_stat(5)"""
+"""Measures one QEMU: its process, its block statistics, the counters of its links. proc_pid_stat(5)"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from velocity.network import taps
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PATIENCE = 3600.0
-"""Seconds for which an unanswered question stays open; a monitor that hangs is asked no more often than that."""
+"""Seconds that a query stays open without an answer: a monitor that hangs is asked no more often than that."""
 
 
 class Meter:
@@ -29,7 +29,7 @@ class Meter:
         self._open: asyncio.Task[Any] | None = None
 
     async def measure(self, deadline: float, links: Sequence[str]) -> Usage:
-        """Implements `velocity.hypervisor.port.Meters`; `links` are those that it has now."""
+        """Implements `velocity.hypervisor.port.Meters`; `links` are its present links."""
         if trouble := self._session.monitor.trouble:
             raise Unknown(trouble)
         devices = await self._blocks(deadline)
@@ -44,7 +44,7 @@ class Meter:
         )
 
     def close(self) -> None:
-        """Wait for no answer any more."""
+        """Stop waiting for answers."""
         if self._open is not None:
             self._open.cancel()
 
@@ -61,7 +61,7 @@ class Meter:
 
 
 def total(devices: Any, name: str) -> int:
-    """Of what QEMU counts of each device, in 64 bits. Raises `Unknown` when that makes no sense."""
+    """The sum of a 64-bit counter over all devices. Raises `Unknown` if QEMU's answer makes no sense."""
     try:
         counted = [one["stats"][name] for one in devices]
     except (TypeError, LookupError):
@@ -72,9 +72,9 @@ def total(devices: Any, name: str) -> int:
 
 
 def process(pid: int, started: int) -> tuple[float, int, float]:
-    """The seconds that all its threads have computed, its resident bytes, and its age in seconds. Raises `NotRunning`.
+    """CPU seconds of all its threads, resident bytes, and age in seconds. Raises `NotRunning`.
 
-    `started` tells the process from a later one with its pid; 0: not known.
+    `started` distinguishes the process from a later one with the same pid; 0: not known.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -89,7 +89,7 @@ def process(pid: int, started: int) -> tuple[float, int, float]:
 
 
 def traffic(links: Sequence[str]) -> Traffic | None:
-    """What went over its links; None where there is none, or one has been taken away."""
+    """Traffic over its links; None if there are none, or one has been removed."""
     try:
         counted = [taps.traffic(link) for link in links]
     except OSError:
@@ -100,7 +100,7 @@ def traffic(links: Sequence[str]) -> Traffic | None:
 
 
 def command(pid: int, shorter: Iterable[tuple[Path, str]]) -> list[str] | None:
-    """Its arguments, with the paths below these directories shortened; None: it has ended."""
+    """Its command line, with paths below these directories shortened; None: it has ended."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]
     except OSError:
@@ -109,9 +109,9 @@ def command(pid: int, shorter: Iterable[tuple[Path, str]]) -> list[str] | None:
 
 
 def shortened(word: str, shorter: Iterable[tuple[Path, str]]) -> str:
-    """An argument without the host's directories, however they are written; the deepest ones go first."""
+    """An argument without the host's directories, in any notation; the deepest are replaced first."""
     known = {f"{path}/": f"{name}/" for given, name in shorter for path in (given.absolute(), given.resolve())}
-    # Inside an option QEMU reads a doubled comma as one.
+    # In an option, a comma is doubled.
     known |= {path.replace(",", ",,"): name for path, name in known.items()}
     for path in sorted(known, key=len, reverse=True):
         word = word.replace(path, known[path])

@@ -1,4 +1,4 @@
-"""Disks of the machines of this host that are copied while they run."""
+"""Mirror jobs of the machines of this host."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class QemuMirrors:
     async def _do(self, who: Incarnation, deadline: float, work: Callable[[Change], Awaitable[T]]) -> T:
         entry = self._adoption.changeable(who)
         if entry.run.made is None:
-            raise HypervisorError("an earlier version of Velocity started it, and noted less of it")
+            raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
         change = Change(self._sessions.place, entry, entry.run.made, asyncio.get_running_loop().time() + deadline)
         try:
             async with within(deadline, "its disk was not copied in time"):

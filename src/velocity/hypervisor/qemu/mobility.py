@@ -1,4 +1,4 @@
-"""Machines of this host that go to another one, and those that come."""
+"""Live migration of machines from and to this host."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from velocity.hypervisor.qemu.moves import secrecy
 from velocity.hypervisor.qemu.moves.departure import Departure
 from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.moves.network import MovePorts, listen
-from velocity.hypervisor.qemu.moves.places import read, told
+from velocity.hypervisor.qemu.moves.places import query, read
 from velocity.hypervisor.qemu.moves.undo import clear
 from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns
 
 LAST = 5.0
-"""Seconds that what could not be made ready has to end."""
+"""Seconds to end a machine that could not be prepared."""
 ANNOUNCED = {"initial": 50, "max": 550, "rounds": 5, "step": 100}
-"""Milliseconds: how often, and when, bridges are told at which port the guest's NICs are now."""
+"""Milliseconds: how often, and when, the guest's NICs are announced to bridges."""
 LATE = 0.9
-"""The part of a deadline after which one that was not received is refused."""
+"""The part of a deadline after which a guest that has not arrived is refused."""
 
 
 class QemuMobility:
-    """Implements `velocity.hypervisor.port.Mobility`. Machines come to the ports of `listen`, at that address."""
+    """Implements `velocity.hypervisor.port.Mobility`. Machines arrive at the ports of `listen`."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class QemuMobility:
         until = asyncio.get_running_loop().time() + deadline
         key, ports = secrecy.new_key(), listen(self._at.address, self._at.ports)
         try:
-            landing = Landing(self._at.told(), ports.memory.getsockname()[1], ports.disks.getsockname()[1], key)
+            landing = Landing(self._at.advertised(), ports.memory.getsockname()[1], ports.disks.getsockname()[1], key)
             await self._machines.begin(who, spec, deadline * LATE, there=read(places) if places else cold(spec))
         except BaseException:
             ports.close()
@@ -85,12 +85,12 @@ class QemuMobility:
             ports.close()
             await uninterrupted.whole(self._end(who))
             if isinstance(error, TimeoutError | OSError | Unknown):
-                raise HypervisorError(f"it could not be made ready to be received: {error}") from None
+                raise HypervisorError(f"this host could not prepare to receive it: {error}") from None
             raise
         return landing
 
     async def _end(self, who: Incarnation) -> None:
-        """What could not be made ready is no run that anybody has to hear of."""
+        """What could not be prepared is not a run that anybody has to hear of."""
         session = self._sessions.of(who.machine)
         if session is not None and session.who == who:
             with contextlib.suppress(HypervisorError):
@@ -124,7 +124,7 @@ class QemuMobility:
         session = self._sessions.of(who.machine)
         runs = session is not None and session.who == who and not session.gone
         if runs and self._sessions.running(who).run.between is not Between.INCOMING:
-            raise HypervisorError("it was taken, and is a run as any other")
+            raise HypervisorError("its guest runs here already")
         await self._machines.stop(who, Stop.NOW, deadline=deadline)
         await self._machines.acknowledge(who, deadline=deadline)
 
@@ -133,10 +133,10 @@ class QemuMobility:
     async def places(self, who: Incarnation, *, deadline: float) -> bytes:
         entry = self._adoption.running(who)
         if entry.run.made is None:
-            raise HypervisorError("an earlier version of Velocity started it, and noted less of it")
+            raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
         until = asyncio.get_running_loop().time() + deadline
         try:
-            return await told(Change(self._sessions.place, entry, entry.run.made, until))
+            return await query(Change(self._sessions.place, entry, entry.run.made, until))
         except OSError as error:
             raise HypervisorError(f"the note of its devices cannot be written: {error.strerror}") from None
 
@@ -145,7 +145,7 @@ class QemuMobility:
     ) -> AsyncIterator[MoveProgress]:
         entry = self._adoption.changeable(who)
         if not entry.session.observed.does(Fact.RUNNING):
-            raise HypervisorError("it does not run: only a machine that runs is sent")
+            raise HypervisorError("it does not run: only a running machine can be sent")
         departure = Departure(self._sessions.place, entry, landing, copied)
         entry.session.observed.leaving = True
         going = self._moves.do(departure.run(deadline, self._moves.do))
@@ -182,7 +182,7 @@ class QemuMobility:
         return self._news.told
 
     async def _become(self, entry: RunEntry, who: Incarnation) -> WatchedRun:
-        """From here on it is that incarnation, which is its own again."""
+        """From here on it is that incarnation again, which is its own."""
         session, run = entry.session, entry.run
         if not session.observed.does(Fact.HANDED):
             raise HypervisorError("it was not handed over")

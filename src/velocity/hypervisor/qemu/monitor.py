@@ -1,4 +1,4 @@
-"""The one connection to a QEMU's monitor: made again whenever it breaks, and never asked more than it answers.
+"""The QMP connection to one QEMU: reconnects after failures, and limits open commands and incoming events.
 
 https://www.qemu.org/docs/master/interop/qmp-spec.html
 """
@@ -22,22 +22,19 @@ from velocity.hypervisor.qemu.event_interpreter import plain
 
 FIRST_PAUSE = 0.1
 LAST_PAUSE = 0.8
-"""Seconds until a connection that broke, or could not be made, is made again."""
+"""Seconds between attempts to connect, at most."""
 SILENT_AFTER = 1.0
-"""Seconds without an answer after which nothing more is sent."""
+"""Seconds without an answer after which no more commands are sent."""
 REMOVED = "its run directory was removed while it was running: it can only be stopped with force"
 SILENT = "its monitor does not respond"
 
 HANGS_AFTER = 0.2
-"""Seconds without an answer after which QEMU is ended without a word."""
+"""Seconds without an answer after which QEMU is killed rather than told to quit."""
 
 LONGEST = 1 << 20
-"""Bytes of a message: the longest answers, of VMs at every limit, have a tenth of that."""
+"""Bytes of a message: the longest answers, of VMs at every limit, are a tenth of that."""
 UNASKED, AT_ONCE = 100.0, 200
-"""Messages a second that nobody asked for, and how many of them at once.
-
-Whoever has taken a QEMU over and sends more is heard later, and holds up nobody but itself.
-"""
+"""Events per second, and in a burst. A QEMU that was taken over and sends more is read more slowly, at its own cost."""
 
 log = logging.getLogger(__name__)
 quiet = logging.getLogger(f"{__name__}.quiet")
@@ -50,15 +47,15 @@ class Broken(Unknown):
 
 
 class _Client(QMPClient):
-    """Passes each event on at once, so before an answer that QEMU sent later; and keeps none of them.
+    """Passes each event on at once, hence before answers that QEMU sends later; keeps none.
 
-    Messages pass as they are; the library writes each out anew for a log that nobody reads.
+    Messages are not reformatted, as the library does for a log that nobody reads.
     """
 
     def __init__(self, name: str, heard: Heard, answered: Callable[[], None]) -> None:
         super().__init__(name, readbuflen=LONGEST)
-        self.negotiate = False  # `Monitor.connect` does, and waits for nothing before what comes behind it
-        self.logger = quiet  # it tells of each attempt to connect; what matters is told here
+        self.negotiate = False  # `Monitor.connect` does that, and awaits nothing before the next command
+        self.logger = quiet  # it logs each attempt to connect; what matters is logged here
         self._heard = heard
         self._answered = answered
         self._unasked = 0.0
@@ -88,7 +85,7 @@ class _Client(QMPClient):
         await super()._on_message(msg)
 
     async def _slow_down(self) -> None:
-        """Count one that nobody asked for; nothing more is read until its time has come."""
+        """Count an event; read nothing more until its turn has come."""
         now = asyncio.get_running_loop().time()
         self._unasked = max(0.0, self._unasked - (now - self._counted) * UNASKED) + 1
         self._counted = now
@@ -96,7 +93,7 @@ class _Client(QMPClient):
 
 
 class Monitor:
-    """QEMU's monitor. `heard` gets its events; `connected` and `lost` are called whenever `keep` has come to that."""
+    """QEMU's monitor. `heard` receives events; `connected` and `lost` are called when `keep` connects or loses it."""
 
     def __init__(
         self, name: str, path: Path, heard: Heard, connected: Callable[[], None], lost: Callable[[], None]
@@ -123,23 +120,23 @@ class Monitor:
 
     @property
     def hangs(self) -> bool:
-        """Whether it would be in vain to ask for an end in order."""
+        """Whether telling it to quit would be in vain."""
         return not self._live() or self._waits(HANGS_AFTER)
 
     @property
     def removed(self) -> bool:
-        """Whether it can never be connected to."""
+        """Whether it can never be connected again."""
         return not self._live() and not self._path.exists()
 
     async def connect(self, command: str = "") -> None:
-        """Be QEMU's client, and have it do this, if anything; waits as long as QEMU does not answer.
+        """Connect, and execute this command, if any; waits until QEMU answers.
 
         Raises `QMPError`, `OSError`, `EOFError`.
         """
         client = await self._greeted()
         commands = ["qmp_capabilities", *([command] if command else [])]
         try:
-            await asyncio.gather(*map(client.execute, commands))  # QEMU does one after the other
+            await asyncio.gather(*map(client.execute, commands))  # QEMU executes one command after the other
         except BaseException:
             self._hanging_up = asyncio.create_task(_hang_up(client))
             raise
@@ -154,7 +151,7 @@ class Monitor:
             plug.setblocking(False)
             plug.connect(str(self._path))
             await client.connect(plug)
-        except AssertionError:  # of the library: QEMU was gone again as soon as they had agreed
+        except AssertionError:  # raised by the library if QEMU ends right after the negotiation
             plug.close()
             await _hang_up(client)
             raise EOFError("QEMU closed the connection") from None
@@ -164,17 +161,17 @@ class Monitor:
         return client
 
     def keep(self) -> None:
-        """From here on connect whenever there is no connection."""
+        """From here on, reconnect whenever there is no connection."""
         self._keeping = asyncio.create_task(self._keep())
 
     async def execute(self, command: str, *, deadline: float | None, **arguments: Any) -> Any:
-        """One command; while an earlier one waits for its answer for long, this one waits and is not sent.
+        """Execute one command; it is not sent while an earlier one has long been waiting for its answer.
 
         Raises `HypervisorError`: QEMU refused, or it was not sent; `Unknown`; `NotRunning`.
         """
         sent = False
         try:
-            async with asyncio.timeout(deadline):  # no task of its own, as wait_for makes one
+            async with asyncio.timeout(deadline):  # without a task of its own, as `wait_for` has
                 client = await self._answering()
                 self.asked.append(asyncio.get_running_loop().time())
                 sent = True
@@ -189,18 +186,17 @@ class Monitor:
             raise Broken(f"QEMU's monitor failed: {plain(error)}") from None
 
     async def lend(self, descriptor: int, name: str, *, deadline: float, fdset: int | None = None) -> int:
-        """Give QEMU a copy of a descriptor, under a name; the number of its set is returned. unix(7), SCM_RIGHTS
+        """Pass QEMU a copy of a descriptor, under a name; returns the number of its fdset. unix(7), SCM_RIGHTS
 
-        Without `fdset` it is a new set.
-
-        `qemu.qmp` sends descriptors only where asyncio's own loop runs, hence its socket. QEMU keeps what came until
-        the next command takes it, so nothing is awaited before that is on its way.
+        Without `fdset` it is a new one. `qemu.qmp` can send descriptors only in asyncio's own event loop, hence a
+        socket of our own. QEMU keeps a descriptor until its next command takes it, so nothing is awaited before that is
+        sent.
         """
         into = {} if fdset is None else {"fdset-id": fdset}
         return int((await self._give(descriptor, "add-fd", deadline, opaque=name, **into))["fdset-id"])
 
     async def give(self, descriptor: int, name: str, *, deadline: float) -> None:
-        """Give QEMU a copy of a descriptor, which the next command that takes one of that name keeps."""
+        """Pass QEMU a copy of a descriptor, which the next command that uses this name takes."""
         await self._give(descriptor, "getfd", deadline, fdname=name)
 
     async def _give(self, descriptor: int, command: str, deadline: float, **arguments: Any) -> Any:
@@ -220,12 +216,12 @@ class Monitor:
             return await self.execute(command, deadline=deadline, **arguments)
 
     def end(self) -> None:
-        """QEMU has ended: whoever waits is told."""
+        """QEMU has ended: wake whoever waits."""
         self.over = True
         self._changed.set()
 
-    async def heard_out(self) -> None:
-        """Returns when QEMU has closed its side, so that all its events were taken; or in a moment."""
+    async def drained(self) -> None:
+        """Return when QEMU has closed its side, so that all its events were read; or after a moment."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 while (client := self.client) is not None and client.runstate is Runstate.RUNNING:
@@ -267,7 +263,7 @@ class Monitor:
         client, self.client = self.client, None
         if client is not None:
             self._hanging_up = asyncio.create_task(_hang_up(client))
-        if self._hanging_up is not None:  # also when who waits for it is cancelled, it comes to its end
+        if self._hanging_up is not None:  # it is completed even if the caller is cancelled
             await asyncio.wait({self._hanging_up})
 
     # What it is asked
@@ -276,7 +272,7 @@ class Monitor:
         return self._waits(SILENT_AFTER)
 
     def _waits(self, seconds: float) -> bool:
-        """Whether the answer to its oldest question has not come for so long."""
+        """Whether its oldest command has been unanswered for so long."""
         return bool(self.asked) and asyncio.get_running_loop().time() - self.asked[0] > seconds
 
     def _note_answer(self) -> None:

@@ -1,4 +1,4 @@
-"""NAT by a bridge as the settings of a server make it: which networks, under which name, with what uid."""
+"""NAT by a bridge, as the server's settings make it: its networks, name and uid."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from velocity.network.nat import Nat
 from velocity.network.nat_networks import CannotNat, NatNetworks
 
 DNSMASQ = UID_COUNT + 31
-"""Its uid among those of the setting uid_base: the last one."""
+"""The uid of dnsmasq among those of `uid_base`: the last one."""
 
 
 @dataclass(frozen=True)
 class NatOfHost:
-    """`networks` is None where guests get none: because of `why`; `refuses`: they cannot start without.
+    """`networks` is None if guests get none, because of `why`; `refuses`: they cannot start without.
 
-    `bridge` is there also where it is left from before.
+    `bridge` is also set if it is left from before.
     """
 
     bridge: Nat | None
@@ -31,7 +31,7 @@ class NatOfHost:
 
 
 def find(chosen: Options, *, choose: bool) -> NatOfHost:
-    """What this host has; with `choose`, networks are chosen now if they never were."""
+    """What this host has. `choose`: choose networks now, if there never were any."""
     if chosen.uids is None:
         return NatOfHost(None, None, "the server is not run by root")
     file = chosen.data_dir / "nat.json"
@@ -49,8 +49,8 @@ def find(chosen: Options, *, choose: bool) -> NatOfHost:
     return NatOfHost(bridge, wanted)
 
 
-def told(bridge: Nat) -> Iterator[str]:
-    """What else there is to know of it."""
+def notes(bridge: Nat) -> Iterator[str]:
+    """What else should be known about it."""
     on = [name for name in (forwarding.V4, forwarding.V6) if forwarding.forwards(name)]
     if on:
         settings = " and ".join(f"net.{name.replace('/', '.')}" for name in on)
@@ -59,7 +59,7 @@ def told(bridge: Nat) -> Iterator[str]:
         yield "it is made when a guest needs it"
 
 
-def lacks(bridge: Nat) -> Iterator[str]:
+def problems(bridge: Nat) -> Iterator[str]:
     """What keeps it from working, with the cure."""
     try:
         nat_networks.check(bridge.networks, bridge.bridge)

@@ -1,4 +1,4 @@
-"""The addresses of BRIDGE NICs that this host has heard on the bridges that they are on."""
+"""The addresses of BRIDGE NICs that this host has learnt on its bridges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from velocity.network import neighbours, taps
 
 
 def heard(runs: Iterable[Run]) -> list[NicAddress]:
-    """Of these runs. A NIC is told by its MAC address, on its own host NIC alone: elsewhere it may be another's."""
+    """Those of these runs. NICs are identified by MAC address, but only on their own host NIC."""
     bridged = [(run, link, run.nic(link)) for run in runs for link in run.links if not run.nic(link).addresses]
     if not bridged:
         return []

@@ -1,4 +1,4 @@
-"""The packet filters of runs, of their NICs above all: whether they hold, and setting again what is gone."""
+"""Checks the packet filters of runs and their NICs, and restores what was removed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from velocity.network.nat_networks import CannotNat
 log = logging.getLogger(__name__)
 
 LOOK = 10.0
-"""Seconds between two looks at whether the filters are there."""
+"""Seconds between two checks."""
 
 
 def unfiltered(run: Run, bridge: Nat | None = None) -> Iterator[int]:
-    """The ids of its NICs with links on the host that are not held to what they may say. `bridge` is that of NAT."""
+    """The ids of its NICs with links on the host that have no working packet filter. `bridge` is that of NAT."""
     yield from _unfiltered(run)
     for nic in nat_nics([run]):
         if bridge is None or not bridge.nic_holds(nic):
@@ -27,7 +27,7 @@ def unfiltered(run: Run, bridge: Nat | None = None) -> Iterator[int]:
 
 
 def nat_nics(runs: Iterable[Run]) -> list[NatNic]:
-    """Their NICs on the bridge of NAT."""
+    """Their NICs on the NAT bridge."""
     return [
         NatNic(link, nic.mac, nic.addresses, nic.forwards)
         for run in runs
@@ -37,7 +37,7 @@ def nat_nics(runs: Iterable[Run]) -> list[NatNic]:
 
 
 def looked_at(run: Run, bridge: Nat | None) -> tuple[bool, tuple[int, ...]]:
-    """Whether the bridge of NAT is shut, if it is on that; and its `unfiltered` NICs."""
+    """Whether the NAT bridge is filtered, if the run is on it; and its `unfiltered` NICs."""
     shut = not nat_nics([run]) or (bridge is not None and bridge.holds())
     return shut, tuple(unfiltered(run, bridge))
 
@@ -55,8 +55,7 @@ def _bridged(run: Run) -> list[str]:
 
 
 def restore(runs: Iterable[Run]) -> None:
-    """Of BRIDGE NICs of runs whose processes live. Those that an earlier version has started without filters stay as
-    they are."""
+    """Restore filters of BRIDGE NICs whose runs are alive. Those that an earlier version started without stay so."""
     for run in runs:
         links = _bridged(run)
         if run.trusted is None or not links:
@@ -66,21 +65,21 @@ def restore(runs: Iterable[Run]) -> None:
             if run.nic(link).id in missing:
                 try:
                     taps.filter_again(link, run.nic(link).mac, trusted=link in run.trusted)
-                    log.warning("machine %s: the packet filter of %s was gone, and is set again", run.machine, link)
+                    log.warning("machine %s: the packet filter of %s was missing, and is set again", run.machine, link)
                 except taps.CannotConnect as error:
-                    log.debug("machine %s: the packet filter of %s is gone: %s", run.machine, link, error)
+                    log.debug("machine %s: the packet filter of %s is missing: %s", run.machine, link, error)
 
 
 def restore_nat(runs: Iterable[Run], bridge: Nat | None) -> None:
-    """The same of NAT NICs, with all that they need."""
+    """The same for NAT NICs, with everything that they need."""
     if bridge is not None and (nics := nat_nics(runs)):
         bridge.restore(nics, nic_filter.links())
 
 
 async def keep(runs: Callable[[], Collection[Run]], uids: range | None, bridge: Nat | None = None) -> None:
-    """Set again what somebody removes: whoever loads a packet filter of their own often flushes all others (nft(8)).
+    """Restore what somebody removes: loading another packet filter often flushes all rules (nft(8)).
 
-    What NAT had is removed some time after the last guest on its bridge.
+    NAT's bridge and filters are removed some time after the last guest.
     """
     while True:
         await asyncio.sleep(LOOK)
@@ -91,7 +90,7 @@ async def keep(runs: Callable[[], Collection[Run]], uids: range | None, bridge: 
 
 
 def remove_nat(bridge: Nat, after: float) -> None:
-    """Remove what NAT had, if nobody has been on it for so many seconds. What cannot be removed now is tried again."""
+    """Remove them if no guest has used them for so many seconds. What cannot be removed now is tried again."""
     try:
         bridge.remove(after=after)
     except (CannotNat, OSError) as error:
@@ -99,11 +98,11 @@ def remove_nat(bridge: Nat, after: float) -> None:
 
 
 def look(runs: Collection[Run], uids: range | None, bridge: Nat | None = None) -> None:
-    """One look at the filters of runs whose processes live."""
+    """Check the filters of runs whose processes are alive, once."""
     if uids is not None and any(run.nat for run in runs) and not fence.holds(uids):
         with contextlib.suppress(nft.CannotFilter):  # `isolation` says so
             fence.raise_fence(uids)
-            log.warning("the packet filter around NAT was gone, and is set again")
+            log.warning("the packet filter of NAT was missing, and has been set again")
     bridged = [run for run in runs if _bridged(run)]
     there = set(nic_filter.links()) if bridged else set()
     restore(run for run in bridged if not there.issuperset(_bridged(run)))

@@ -1,4 +1,4 @@
-"""The host's ends of a run's NICs: made before QEMU gets their descriptors, removed when the run or a NIC is gone."""
+"""The links of NICs on the host: created before QEMU gets their descriptors, removed with the run or the NIC."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from velocity.network.rules import link_name
 
 
 def has_link(nic: NicSpec) -> bool:
-    """Whether the host has an end of it."""
+    """Whether the NIC has a link on the host."""
     return isinstance(nic, BridgeSpec) or nic.place > 0
 
 
 def with_links(place: HostDirectories, run: Run, nics: Sequence[NicSpec]) -> Run:
-    """With the links of these NICs and no others. Raises `CannotConnect`."""
+    """The run with the links of these NICs only. Raises `CannotConnect`."""
     linked = {link_name("vt", run.uid, nic.nic): nic for nic in nics if has_link(nic)}
     return msgspec.structs.replace(
         run,
@@ -36,12 +36,12 @@ def with_links(place: HostDirectories, run: Run, nics: Sequence[NicSpec]) -> Run
 
 
 def leading(nic: NicSpec) -> tuple[ForwardSpec, ...]:
-    """The ports of the host that lead to it."""
+    """The port forwards to it."""
     return () if isinstance(nic, BridgeSpec) else nic.forwards
 
 
 def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
-    """Those that a NAT NIC is given on the bridge. Raises `CannotConnect`."""
+    """The addresses of a NAT NIC on the bridge. Raises `CannotConnect`."""
     if isinstance(nic, BridgeSpec):
         return ()
     if place.nat is None:
@@ -52,7 +52,7 @@ def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
 def connect_nics(
     place: HostDirectories, run: Run, spec: MachineSpec, copies: contextlib.ExitStack, queues: Mapping[str, int]
 ) -> list[NatDevice | TapDevice]:
-    """Connect all of a machine's, as `connect_nic` does; `queues` are those of NICs that have others."""
+    """Connect all NICs of a machine, as `connect_nic` does; `queues`: the NICs with more than one."""
     return [connect_nic(place, run, spec, nic, copies, queues.get(nic_device(nic.nic), 0)) for nic in spec.nics]
 
 
@@ -77,9 +77,9 @@ def connect_nic(
 
 
 def disconnect(place: HostDirectories, run: Run, link: str) -> None:
-    """Remove the host's end of a NIC. Done already is success. Raises `CannotConnect`."""
+    """Remove the host's end of a NIC. Idempotent. Raises `CannotConnect`."""
     nic = run.nic(link)
-    place.taps.let_go(link)
+    place.taps.release(link)
     if place.nat is not None and nic.addresses:
         place.nat.disconnect(NatNic(link, nic.mac, nic.addresses, nic.forwards))
     else:

@@ -1,11 +1,8 @@
-"""What is changed in firmware variables: the bit by which a firmware shows its setup at the next boot, once; and what a
-boot has left that is of one machine.
+"""Edits EFI variables: requests the firmware's setup at the next boot, and removes one machine's boot entries.
 
-The file is what QEMU, and so the guest, has written: nothing in it is trusted, no other file is opened, and what is not
-as EDK II lays it out is left alone.
-
-UEFI specification 2.10, 8.5.4 (OsIndications); EDK II, MdePkg/Include/Pi/PiFirmwareVolume.h and
-MdeModulePkg/Include/Guid/VariableFormat.h
+The file was written by QEMU, hence possibly by the guest: nothing in it is trusted, no other file is opened, and a
+layout other than EDK II's is left alone. UEFI specification 2.10, 8.5.4 (OsIndications); EDK II,
+MdePkg/Include/Pi/PiFirmwareVolume.h and MdeModulePkg/Include/Guid/VariableFormat.h
 """
 
 from __future__ import annotations
@@ -23,21 +20,21 @@ GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 NAME = "OsIndications\0".encode("utf-16-le")
 BOOT_TO_SETUP = struct.pack("<Q", 1)
 COUNTER = UUID("eb704011-1402-11d3-8e77-00a0c969723b")
-"""Of the variable that counts boots."""
+"""The variable that counts boots."""
 BOOTED = re.compile(r"(Boot|Key)([0-9A-F]{4}|Order|Next)")
-"""What can be booted, by which keys, and in which order."""
+"""Boot entries, their hot keys and their order."""
 NON_VOLATILE, BOOT_SERVICE, RUNTIME = 1, 2, 4
 VOLUME = b"_FVH"
 STORE = UUID("aaf32c78-947b-439a-a180-2e144ec37792")
-"""Of variables with a time stamp."""
+"""The GUID of a store of authenticated variables."""
 STORE_HEAD, HEAD = 28, struct.Struct("<HBxIQ16xIII16s")
 BEGINS, ADDED, DELETED = 0x55AA, 0x3F, 0xFD
 MOST = 1 << 20
-"""Bytes of a store that are looked at."""
+"""The largest store in bytes that is examined."""
 
 
 class NotChanged(Exception):
-    """The variables are not as they are known to be laid out."""
+    """The variables do not have the known layout."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def ask_for_setup(file: int) -> None:
 
 
 def forget_boots(file: int) -> None:
-    """The same: what can be booted, and how often it was, is not in it any more. The firmware makes that anew."""
+    """Remove boot entries and the count of boots, which the firmware creates again. Raises as `ask_for_setup` does."""
     _change(file, lambda volume: list(forgotten(volume)))
 
 
@@ -68,7 +65,7 @@ def _change(file: int, made: Callable[[bytes], list[tuple[int, bytes]]]) -> None
 
 
 def changes(volume: bytes) -> list[tuple[int, bytes]]:
-    """What is to be written where, in this order: the new variable, then its head, then that the old one is none."""
+    """The writes, as offset and data, in order: the new variable, its header, then the old one's as deleted."""
     begin, end = _store(volume)
     found = list(_variables(volume, begin, end))
     free = begin if not found else _behind(volume, found[-1].offset)
@@ -86,7 +83,7 @@ def changes(volume: bytes) -> list[tuple[int, bytes]]:
 
 
 def forgotten(volume: bytes) -> Iterator[tuple[int, bytes]]:
-    """What is to be written where."""
+    """The writes, as offset and data, that delete boot entries and the count of boots."""
     begin, end = _store(volume)
     for one in _variables(volume, begin, end):
         name = one.name.decode("utf-16-le", "replace").rstrip("\0")
@@ -100,7 +97,7 @@ def _deleted(one: Variable) -> tuple[int, bytes]:
 
 
 def _store(volume: bytes) -> tuple[int, int]:
-    """Where the variables begin, and where their room ends."""
+    """The offset of the first variable, and the end of the store."""
     if volume[40:44] != VOLUME:
         raise NotChanged
     (at,) = struct.unpack_from("<H", volume, 48)
@@ -130,7 +127,7 @@ def _behind(volume: bytes, at: int) -> int:
 
 
 def _write(file: int, disk: Disk, offset: int, data: bytes) -> None:
-    """Over what is there: a variable may cross into the next cluster, each of which has its place."""
+    """Overwrite: a variable may continue in the next cluster, and each cluster has its own offset."""
     while data:
         inside = offset & ((1 << disk.cluster_bits) - 1)
         piece = data[: (1 << disk.cluster_bits) - inside]

@@ -1,4 +1,4 @@
-"""What the administrator can set of this host."""
+"""The driver's options, from the server's settings and account."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from velocity.hypervisor.qemu.runs import UID_COUNT
 
 @dataclass(frozen=True)
 class Options:
-    """The settings of the driver. `uids` is None where the server is no root."""
+    """The settings of the driver. `uids` is None if the server is not root."""
 
     data_dir: Path
     runtime_dir: Path
@@ -28,13 +28,15 @@ class Options:
 
     @property
     def instance(self) -> str:
-        """Tells this server's run directories from those of others on this host."""
+        """Distinguishes this server's run directories from those of others on this host."""
         return hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:8]
 
 
 def out_of_reach(chosen: Options) -> str | None:
-    """Why the processes of guests cannot come to their sockets; None: they can. Where they are in namespaces of their
-    own, what lies above their directory does not matter: ask only where these are missing."""
+    """Why guests' processes cannot reach their sockets; None: they can.
+
+    Where they have mount namespaces, the directories above theirs do not matter: ask only where these are missing.
+    """
     if chosen.uids is None or _passes(chosen.uids.start, chosen.runtime_dir):
         return None
     closed = next(
@@ -47,13 +49,13 @@ def out_of_reach(chosen: Options) -> str | None:
 
 
 def _passes(uid: int, directory: Path) -> bool:
-    """Asked of the kernel, as access lists count, too."""
+    """Asks the kernel, because access control lists count too."""
     test = subprocess.run(["test", "-x", directory], user=uid, group=uid, extra_groups=[], check=False)
     return test.returncode == 0
 
 
 def options(settings: Settings) -> Options:
-    """The options that the settings and the account of the server make."""
+    """The options from the settings and the account of the server."""
     root = os.geteuid() == 0
     if settings.runtime_dir:
         runtime = Path(settings.runtime_dir)

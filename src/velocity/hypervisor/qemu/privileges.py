@@ -1,4 +1,4 @@
-"""A thread gives its privileges up, for the program that it begins: no program in between has to do it.
+"""Drops the privileges of a thread, for the program that it starts, without a helper program.
 
 Every call concerns this thread alone. capabilities(7), prctl(2),
 https://www.kernel.org/doc/html/latest/userspace-api/no_new_privs.html
@@ -16,17 +16,17 @@ PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 CAPABILITY_VERSION_3 = 0x20080522
 
 
-def give_up(uid: int | None) -> None:
-    """The calling thread, and what it begins, becomes that uid, with no group but its own and no capability.
+def drop(uid: int | None) -> None:
+    """The calling thread, and what it starts, gets that uid, no supplementary groups and no capabilities.
 
-    None: an ordinary user, who has none to give up. Neither gains any again. Raises `OSError`.
+    None: an ordinary user, who has none to drop. In both cases none can be gained again. Raises `OSError`.
     """
     if uid is not None:
         _empty_bounding_set()
         system_call("setgroups", 0, None)
         system_call("setresgid", uid, uid, uid)
         system_call("setresuid", uid, uid, uid)
-        # The uid's change took the others; what can be inherited stayed. It takes the ambient ones with it.
+        # Changing the uid has cleared the other sets, but not the inheritable one, with which the ambient one goes.
         header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
         system_call("capset", header, (ctypes.c_uint32 * 6)())
     call(libc().prctl, PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))

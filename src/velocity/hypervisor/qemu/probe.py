@@ -1,8 +1,8 @@
-"""Which accelerator executes guests here: found by executing guest code, not by looking at /dev/kvm.
+"""Finds the accelerator that works here, by executing guest code rather than by looking at /dev/kvm.
 
-A KVM that opens may still be unable to run a guest (nested, or without full hardware support), and code in real mode
-alone does not show it. So the probe is a firmware image of our own that goes through protected mode with the FPU
-and long mode with SSE and exceptions, and says so through QEMU's debug exit.
+A KVM that opens may still be unable to run a guest (nested, or without full hardware support), and real mode alone does
+not show it. So the probe is a firmware image of our own, which runs in protected mode with the FPU and in long mode
+with SSE and exceptions, and reports success through QEMU's debug exit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Accelerator(enum.Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What executes guests, and why, in a sentence for people. `kvm`: works, broken, absent, forbidden, not asked."""
+    """The accelerator, and why, in a sentence for people. `kvm`: works, broken, absent, forbidden, not asked."""
 
     accelerator: Accelerator
     reason: str
@@ -70,7 +70,7 @@ def choose(wanted: str, cache: Path, binary: str = "qemu-system-x86_64", device:
 
 
 def fault(accelerator: str, binary: str, patience: float) -> str | None:
-    """Execute the probe: None when it passed, else what went wrong, in QEMU's words where it has some."""
+    """Run the probe: None if it passed, otherwise what went wrong, in QEMU's words if there are any."""
     with tempfile.TemporaryDirectory(prefix="velocity-probe-") as scratch:
         image, out = Path(scratch) / "probe.bin", Path(scratch) / "out"
         image.write_bytes(firmware_image())
@@ -90,7 +90,7 @@ def fault(accelerator: str, binary: str, patience: float) -> str | None:
 
 
 def firmware_image() -> bytes:
-    """64 KiB that end at the reset vector, which jumps to F000:0000."""
+    """64 KiB that end with the reset vector, which jumps to F000:0000."""
     code = base64.b64decode(_CODE)
     image = bytearray(65536)
     image[: len(code)] = code
@@ -119,7 +119,7 @@ def _choose(wanted: str, binary: str, device: Path) -> Verdict:
 
 
 def kernel_key(device: Path) -> dict[str, Any]:
-    """What says that the kernel and what it lets this account do are still the same."""
+    """A key for the kernel, and for what it lets this account do."""
     return {
         "kernel": os.uname().release,
         "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),

@@ -1,4 +1,4 @@
-"""The QEMU processes of one installation as /proc shows them: they are there whatever has become of their directories.
+"""The QEMU processes of one installation, found in /proc whatever became of their directories.
 
 proc_pid_cmdline(5)
 """
@@ -16,12 +16,12 @@ from velocity.hypervisor.qemu.command import escaped
 
 UUID_TEXT = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
-"""What reading about a process raises that has ended meanwhile, or is none of ours."""
+"""Errors of reading about a process that has ended, or is not ours."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """One machine's process. `epoch` is 0 if an earlier version started it; `taps` are its BRIDGE NICs: id -> MAC."""
+    """A machine's process. `epoch` is 0 if an earlier version started it; `taps` are its BRIDGE NICs: id -> MAC."""
 
     machine: UUID
     epoch: int
@@ -33,7 +33,7 @@ class Process:
 
 
 def start_time(pid: int) -> int | None:
-    """The process's start time in clock ticks since the host's boot; None: there is none (a zombie is none)."""
+    """The process's start time in clock ticks since boot; None: there is no process (a zombie counts as none)."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except GONE:
@@ -43,7 +43,7 @@ def start_time(pid: int) -> int | None:
 
 
 def limit(pid: int, name: str) -> str:
-    """A hard limit of it, as /proc/PID/limits names it: a number, or `unlimited`. Raises `OSError`: it has ended."""
+    """One of its hard limits, named as in /proc/PID/limits: a number or `unlimited`. Raises `OSError`: it has ended."""
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
     return next(line.removeprefix(name).split()[1] for line in lines if line.startswith(name))
 
@@ -51,10 +51,11 @@ def limit(pid: int, name: str) -> str:
 def table(
     root: Path, uids: Container[int], may_be: Callable[[UUID, int], bool] = lambda machine, uid: True
 ) -> dict[UUID, Process]:
-    """The machines' processes with their run directories below `root`, each with one of these uids.
+    """The machines' processes with run directories below `root` and one of these uids.
 
-    Any user may give a process such arguments, hence the uids; and a machine's process may change its own, hence
-    `may_be`: whether one of that uid may be that machine's. Raises `OSError`: not all could be looked at.
+    Anybody may start a process with such arguments, hence the uids; and a machine's process may change its own
+    arguments, hence `may_be`: whether a process with that uid may be that machine's. Raises `OSError` if not all could
+    be examined.
     """
     mark = re.compile(rf"-pidfile\0{re.escape(escaped(str(root)))}/({UUID_TEXT})/own/pid\0".encode())
     found: dict[UUID, Process] = {}
@@ -71,7 +72,7 @@ def table(
         if process is None or process.uid not in uids or not may_be(process.machine, process.uid):
             continue
         other = found.setdefault(process.machine, process)
-        if (process.started, process.pid) < (other.started, other.pid):  # that one is a child which has not begun yet
+        if (process.started, process.pid) < (other.started, other.pid):  # a child that has not executed QEMU yet
             found[process.machine] = process
     return found
 

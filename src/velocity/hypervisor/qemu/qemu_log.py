@@ -1,4 +1,4 @@
-"""What QEMU says itself, beside its machine: written by it into a capped file, copied from there into qemu.log."""
+"""The output of QEMU itself: it writes to a file of limited size, which is copied to qemu.log."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from velocity.hypervisor.qemu.spool import SpoolRange, SpoolReader
 
 LOG_LIMIT = 1 << 20
-"""Bytes of the log; then it becomes `.1` and begins anew. Also those of the capped file, before it begins anew."""
+"""Bytes of the log, which then becomes `.1` and starts anew; also of the file that QEMU writes to."""
 NAME = "qemu.out"
 MARK = "--- run "
 LOST = b"--- more was said than is kept: here something is missing\n"
 
 
 class QemuLog:
-    """QEMU's own words in one run. Its calls touch files: to be made in a thread."""
+    """QEMU's output in one run. Its methods access files: call them in a thread."""
 
     def __init__(self, directory: Path, bounds: SpoolRange, run: int, kept: Path) -> None:
-        """Raises `OSError`; `FileNotFoundError` for a run whose QEMU writes to the log itself, as it once did."""
+        """Raises `OSError`; `FileNotFoundError` if its QEMU writes to the log itself, as in an earlier version."""
         self._bounds = bounds
         self._run = run
         self._kept = kept
@@ -30,11 +30,11 @@ class QemuLog:
 
     @property
     def more(self) -> bool:
-        """Whether something was said that the log has not yet."""
+        """Whether there is output that the log does not have yet."""
         return self._out.size != self._copied
 
     def copy(self) -> None:
-        """Bring the log up to date, and keep both within their bounds. Raises `OSError`."""
+        """Update the log, and limit both files. Raises `OSError`."""
         with self._turn:
             self._copy()
 
@@ -64,14 +64,14 @@ class QemuLog:
             begin(self._kept, self._run, LOG_LIMIT)
 
     def _overlap(self) -> int:
-        """How much of the file the log has already, as an earlier server copied it: the log ends with just that."""
+        """How much of the file the log has, as an earlier server copied it: the log ends with exactly that."""
         log = said(self._kept, LOG_LIMIT)
         out = self._out.read(0, LOG_LIMIT)
         return next((size for size in range(min(len(log), len(out)), 0, -1) if log.endswith(out[:size])), 0)
 
 
 def begin(kept: Path, run: int, most: int = LOG_LIMIT // 2) -> None:
-    """Begin a run in the log, which becomes `.1` if it has more bytes than that. Raises `OSError`."""
+    """Begin a run in the log, which becomes `.1` if it exceeds that many bytes. Raises `OSError`."""
     with contextlib.suppress(FileNotFoundError):
         if kept.stat().st_size > most:
             kept.rename(kept.with_suffix(".log.1"))
@@ -81,7 +81,7 @@ def begin(kept: Path, run: int, most: int = LOG_LIMIT // 2) -> None:
 
 
 def said(kept: Path, most: int) -> bytes:
-    """The last of what the latest run said; empty when it said nothing."""
+    """The end of the latest run's output; empty if there was none."""
     with contextlib.suppress(OSError), kept.open("rb") as log:
         log.seek(max(0, os.fstat(log.fileno()).st_size - most))
         return log.read().rpartition(MARK.encode())[2].partition(b"\n")[2]

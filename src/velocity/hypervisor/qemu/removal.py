@@ -1,7 +1,7 @@
-"""Removes directories that a guest's process could write to, however deep and wide what lies in them is.
+"""Removes directories that a guest's process could write to, however deep and wide their content.
 
-shutil.rmtree goes down by recursion, with an open file for each level: a thousand end it, whatever errors it is to
-ignore. Here each directory that is found is lifted to the top first, so that nothing is deeper than one level.
+shutil.rmtree descends recursively with an open file per level, so a thousand levels make it fail even if it ignores
+errors. Here each directory found is first moved to the top, so that nothing is deeper than one level.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(directory: Path) -> None:
-    """Remove it with all that is in it, following no link; the process that wrote there is gone.
+    """Remove it with its content, following no links; the process that wrote there has ended.
 
-    Raises `OSError`, `FileNotFoundError` when it is not there: what is left is to be removed later.
+    Raises `OSError`, or `FileNotFoundError` if it does not exist: call it again later for what is left.
     """
     top = os.open(directory, OPEN)
     try:
@@ -36,7 +36,7 @@ def _names(directory: int) -> list[str]:
 
 
 def _unlinked(name: str, parent: int) -> bool:
-    """Whether it was no directory, and is gone."""
+    """Whether it was not a directory, and is removed."""
     try:
         os.unlink(name, dir_fd=parent)
     except IsADirectoryError:
@@ -45,7 +45,7 @@ def _unlinked(name: str, parent: int) -> bool:
 
 
 def _empty(name: str, top: int) -> None:
-    """Remove what is in that directory; directories in it are lifted to the top."""
+    """Remove the content of that directory, moving directories in it to the top."""
     directory = os.open(name, OPEN, dir_fd=top)
     try:
         for entry in _names(directory):

@@ -1,7 +1,7 @@
-"""The host's resolv.conf as QEMU's user network sees it: a copy, for what has no /etc.
+"""A copy of the host's resolv.conf for QEMU's user network, which sees no /etc.
 
-A file that is bound into a namespace stays the one it was when another takes its name, as happens whenever a laptop
-changes networks; a directory shows what is in it now. QEMU looks at it anew every second. resolv.conf(5)
+A file that is bind-mounted stays the same when another takes its name, as happens whenever a laptop changes networks; a
+directory shows its present content. QEMU reads it again every second. resolv.conf(5)
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 LOOK = 5.0
-"""Seconds between two looks at the host's."""
+"""Seconds between two checks of the host's."""
 _turn = threading.Lock()
-"""Several machines start at once, and there is one draft."""
+"""Machines can start at the same time, and there is one temporary file."""
 
 
 def copy(directory: Path, source: Path = RESOLV_CONF) -> Path:
-    """Bring the copy in that directory up to date, in one step; returns the directory. Raises `OSError`."""
+    """Update the copy in that directory atomically; returns the directory. Raises `OSError`."""
     with _turn:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o755)
@@ -39,7 +39,7 @@ def copy(directory: Path, source: Path = RESOLV_CONF) -> Path:
 
 
 async def follow(directory: Path, source: Path = RESOLV_CONF, every: float = LOOK) -> None:
-    """Keep the copy like the host's, if there is one, until it is cancelled."""
+    """Keep the copy up to date, if there is one, until cancelled."""
     while True:
         await asyncio.sleep(every)
         try:

@@ -1,7 +1,6 @@
-"""The server as a viewer of a display that asks for another size: a guest with a driver for it may follow.
+"""Asks a display for another size, as an RFB viewer does: a guest with a driver for it may follow.
 
-The messages: https://www.rfc-editor.org/rfc/rfc6143, and
-https://github.com/rfbproto/rfbproto/blob/master/rfbproto.rst#setdesktopsize
+https://www.rfc-editor.org/rfc/rfc6143 and https://github.com/rfbproto/rfbproto/blob/master/rfbproto.rst#setdesktopsize
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ NO_PASSWORD, SHARED = 1, 1
 ENCODINGS, SET_SIZE = 2, 251
 UPDATE = 0
 SIZES = -308
-"""The encoding of a rectangle that tells the size of the display, and what became of a request for another."""
+"""The pseudo-encoding ExtendedDesktopSize, which reports sizes and the result of requests."""
 LONGEST_NAME = 4096
 PIECE = 1 << 16
 
 
 class Nonsense(Exception):
-    """What came is no RFB."""
+    """What was received is not RFB."""
 
 
 async def change_size(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, width: int, height: int) -> None:
-    """Returns when the display has that size, which may be never. Raises `OSError`, `EOFError`, `Nonsense`."""
+    """Return when the display has that size, which may be never. Raises `OSError`, `EOFError`, `Nonsense`."""
     if await _greet(reader, writer) == (width, height):
         return
     writer.write(struct.pack(">BxHi", ENCODINGS, 1, SIZES))
@@ -33,9 +32,10 @@ async def change_size(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         pass  # as it was, with what became of the request
 
 
-async def put_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, width: int, height: int) -> None:
-    """Ask for that size, and hang up. Returns when QEMU has heard it: what was sent before it sees a connection hung up
-    from both sides, it does not read. Raises `OSError`.
+async def restore_size(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, width: int, height: int) -> None:
+    """Request that size and close the connection. Raises `OSError`.
+
+    Returns when QEMU has read it: it does not read what was sent before the connection was closed from both sides.
     """
     _ask_for_size(writer, width, height)
     writer.write_eof()
@@ -44,13 +44,13 @@ async def put_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, w
 
 
 def _ask_for_size(writer: asyncio.StreamWriter, width: int, height: int) -> None:
-    """Of one screen, as large as the display."""
+    """Request a single screen as large as the display."""
     screen = struct.pack(">IHHHHI", 0, 0, 0, width, height, 0)
     writer.write(struct.pack(">BxHHBx", SET_SIZE, width, height, 1) + screen)
 
 
 async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, int]:
-    """Until QEMU has told the display's size."""
+    """The handshake, until QEMU has sent the display's size."""
     if await reader.readexactly(len(VERSION)) != VERSION:
         raise Nonsense("another version than 3.8")
     writer.write(VERSION)
@@ -69,7 +69,7 @@ async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def _size(reader: asyncio.StreamReader) -> tuple[int, int] | None:
-    """The size that the next message tells, if one does: nothing else was asked for."""
+    """The size in the next message, if it has one: nothing else was requested."""
     kind, rectangles = struct.unpack(">BxH", await reader.readexactly(4))
     if kind != UPDATE:
         raise Nonsense(f"message {kind} was not asked for")

@@ -1,4 +1,4 @@
-"""The note of a run: where it is found again, what it is made of by now, and how it ended."""
+"""The note of a run: how it is found again, what it is made of, and how it ended."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from velocity.network.rules import made_macs, older_nic
 
 
 class Between(enum.Enum):
-    """Where a run is between two hosts. SENDING: of a move something may be in it. HANDED: its guest may be elsewhere.
+    """Whether a run is between two hosts.
 
-    It is noted before it may be so.
+    SENDING: QEMU may have something of a move in it. HANDED: its guest may be elsewhere. Noted before it may be so.
     """
 
     INCOMING = "incoming"
@@ -32,7 +32,7 @@ class RunEnd(Struct, frozen=True):
 
 
 class RunNic(Struct, frozen=True):
-    """A NIC of a run with a link on the host: its id, its MAC address and, on the bridge of NAT, its addresses.
+    """A NIC of a run with a link on the host: its id, MAC address and, on the NAT bridge, its addresses.
 
     `forwards` lead, or may lead, to it there.
     """
@@ -44,7 +44,7 @@ class RunNic(Struct, frozen=True):
 
 
 class RunMirror(Struct, frozen=True):
-    """A file that a disk is copied to, as the file system knows it. `halted`: its machine is halted for its sake."""
+    """The target of a mirror job, identified in its file system. `halted`: the machine is stopped for its sake."""
 
     device: int
     inode: int
@@ -52,9 +52,9 @@ class RunMirror(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """One run as it is found again. `started` is the process's start time in clock ticks since the host's boot.
+    """One run, as it is found again. `started` is the process's start time in clock ticks since boot.
 
-    A pid alone proves nothing: pid, start time and boot together name a process.
+    A pid alone proves nothing: pid, start time and boot id together identify a process.
     """
 
     machine: UUID
@@ -67,42 +67,42 @@ class Run(Struct, frozen=True):
     """It has a NIC in QEMU's user network."""
     links: tuple[str, ...] = ()
     trusted: tuple[str, ...] | None = None
-    """The links of trusted NICs; None: an earlier version started it, without packet filters, or that is not known."""
+    """The links of trusted NICs; None: started by an earlier version, without packet filters, or not known."""
     spool: SpoolRange | None = None
-    """Of the files that its QEMU writes to; None: one that an earlier version started."""
+    """The range of its output files; None: an earlier version started it."""
     end: RunEnd | None = None
     """It has ended, and nobody has acknowledged that yet."""
     nics: dict[str, RunNic] = {}
-    """By their links; one that is not there: an earlier version started it."""
+    """By link; links that are missing were created by an earlier version."""
     made: MachineSpec | None = None
     """What it is made of by now; None: an earlier version started it, or that is not known."""
     disks_in_memory: int = 0
     """MiB of the host's memory that its disks may take."""
     drives: tuple[Drive, ...] = ()
-    """Its disks and CD-ROM drives that are, or may be, there."""
+    """The disks and CD-ROM drives that it has, or may have."""
     nodes: dict[int, DiskSpec] = {}
-    """What is, or may be, open in QEMU: by the number of its node."""
+    """The files that QEMU has, or may have, open: by the number of the block node."""
     usb: dict[str, int] = {}
-    """Its USB controllers, and the ports of each."""
+    """Its USB controllers, with the number of ports of each."""
     order: tuple[str, ...] = ()
-    """The devices that its firmware tries, the first one first; none of them: that may not be known."""
+    """The devices that the firmware tries, the first one first; empty: perhaps not known."""
     mirrors: dict[int, RunMirror] = {}
-    """Of `nodes`, those that others are, or were, copied to."""
+    """Those of `nodes` that are, or were, targets of mirror jobs."""
     plugged: dict[str, int] = {}
-    """The devices that are, or may be, in spare PCI ports: their ids, and the ports."""
+    """The ids of devices that are, or may be, in spare PCI ports, with the ports."""
 
     unsure: tuple[ForwardSpec, ...] = ()
-    """Of QEMU's user network, ports of the host that are being set: they may be there or not."""
+    """Forwards of QEMU's user network that are being set: they may exist or not."""
 
     between: Between | None = None
     begun: int = 0
-    """The epoch that its process began with, if that is another: its guest was handed over, and came back."""
+    """The epoch with which its process began, if another: its guest was handed over, and came back."""
 
     @property
     def first_epoch(self) -> int:
         return self.begun or self.epoch
 
     def nic(self, link: str) -> RunNic:
-        """The NIC that a link is of. An earlier version made its MAC address of its place."""
+        """The NIC of a link. An earlier version derived its MAC address from its place."""
         older = older_nic(link)
         return self.nics.get(link) or RunNic(older, next(made_macs(self.machine, older)))

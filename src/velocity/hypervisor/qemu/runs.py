@@ -1,11 +1,10 @@
-"""The run directories: where a running machine is found again, and which uid it has.
+"""The run directories, by which running machines and their uids are found again.
 
-`<runtime>/<instance>/<machine>/run.json` says which process it is; `own/` beside it is the only place that QEMU may
-write to. Both lie on a file system that does not outlive the host's restart. Of a run that has ended, only the note of
-its end stays, until somebody has written that down. A uid is claimed by a symbolic link /run/velocity/uids/<uid>, one
-place for the whole host, so that two servers on it never give the same one.
-
-A process is never taken for gone because its directory is: the process table tells, and the directory is made again.
+`<runtime>/<instance>/<machine>/run.json` identifies the process; `own/` beside it is the only place that QEMU may write
+to. Both are on a file system that does not survive a reboot. Of a run that has ended, only the note of its end stays,
+until it is acknowledged. A uid is claimed by a symbolic link /run/velocity/uids/<uid>, one directory for the whole
+host, so that two servers never use the same one. A missing directory does not mean that the process has ended: the
+process table is consulted, and the directory created again.
 """
 
 from __future__ import annotations
@@ -39,16 +38,16 @@ UID_COUNT = 10_000
 CLAIMS = Path("/run/velocity/uids")
 
 SOCKET_PATH = 107
-"""Bytes that the path of a unix socket may have. unix(7)"""
+"""The longest path of a unix socket in bytes. unix(7)"""
 
 
 class TooLong(Exception):
-    """The runtime directory's path is too long for the sockets below it; the message has the cure."""
+    """The path of the runtime directory is too long for sockets below it; the message has the cure."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """The runs that are there, each with the pid of its process, if that is. `complete`: there are no others."""
+    """The runs that were found, each with the pid of its process, if that exists. `complete`: there are no others."""
 
     runs: list[tuple[Run, int | None]]
     complete: bool
@@ -59,9 +58,10 @@ def boot_id() -> str:
 
 
 class Runs:
-    """The run directories of one server. `uids` is None for an ordinary user, whose machines share the user's uid.
+    """The run directories of one server.
 
-    `remove` takes a directory away, with all that is in it. `given` tells the addresses that NAT gave to a MAC address.
+    `uids` is None for an ordinary user, whose machines share the user's uid. `remove` removes a directory with its
+    content. `given` returns the addresses that NAT assigned to a MAC address.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Runs:
         self._boot = boot_id()
         self._turn = 0
         self._alive: dict[UUID, Run] = {}
-        """Those whose directories are made again when somebody has removed them."""
+        """Those whose directories are created again if somebody removes them."""
 
     def open(self) -> None:
-        """Make the directories, and clear what is no run: what a crash left of one. Raises `TooLong`."""
+        """Create the directories, and remove what a crash left that is not a run. Raises `TooLong`."""
         longest = len(os.fsencode(self._root)) + len("/00000000-0000-0000-0000-000000000000/own/display00.sock")
         if longest > SOCKET_PATH:
             raise TooLong(
@@ -94,7 +94,7 @@ class Runs:
         self._make()
         look = self.look()
         if not look.complete:
-            return  # what cannot be looked at may live
+            return  # what cannot be examined may be alive
         runs = {self.directory(run.machine) for run, _ in look.runs}
         for directory in self._root.iterdir():
             if directory not in runs:
@@ -110,7 +110,7 @@ class Runs:
             self._claims.mkdir(mode=0o755, parents=True, exist_ok=True)
 
     def _take_back(self, taken: dict[int, UUID]) -> None:
-        """Claims of uids that a start which was cut short has left. Those of other servers are theirs."""
+        """Release uids claimed by starts that were interrupted; not those of other servers."""
         for claim in self._claims.iterdir() if self._uids is not None else ():
             with contextlib.suppress(OSError):
                 target = claim.readlink()
@@ -137,9 +137,9 @@ class Runs:
         spool: SpoolRange | None = None,
         between: Between | None = None,
     ) -> Run:
-        """Make the directory of a new run and claim a uid for it. Raises `FileExistsError` while one is there.
+        """Create the directory of a new run and claim a uid. Raises `FileExistsError` while there is one.
 
-        After another `OSError` something of it may be left.
+        After any other `OSError`, parts of it may remain.
         """
         directory = self.directory(machine)
         if not self._root.is_dir():
@@ -161,7 +161,7 @@ class Runs:
         return run
 
     def left(self, machine: UUID) -> Run | None:
-        """What an earlier run has left, as nobody could clear it; None: nothing. Raises `FileExistsError`: it runs."""
+        """What an earlier run has left that could not be removed; None: nothing. Raises `FileExistsError`: it runs."""
         directory = self.directory(machine)
         if not directory.exists():
             return None
@@ -180,7 +180,7 @@ class Runs:
             self._alive[run.machine] = run
 
     def note_end(self, run: Run) -> None:
-        """Write down how it ended, also if somebody has removed its directory. Raises `OSError`."""
+        """Record how it ended, even if somebody has removed its directory. Raises `OSError`."""
         self._alive.pop(run.machine, None)
         if not (directory := self.directory(run.machine)).is_dir():
             self._make()
@@ -188,9 +188,9 @@ class Runs:
         self.write(run)
 
     def end(self, run: Run) -> None:
-        """Give the uid back and remove the directory, but for the note of its end, if there is one.
+        """Release the uid and remove the directory, except for the note of its end, if any.
 
-        Done already is success. Raises `OSError`: to be done again.
+        Idempotent. Raises `OSError`: call it again.
         """
         self._alive.pop(run.machine, None)
         directory = self.directory(run.machine)
@@ -200,7 +200,7 @@ class Runs:
                 if claim.readlink() == directory:
                     claim.unlink()
         if run.end is None:
-            # First what makes it a run: a server that finds half of the rest takes it for none.
+            # First the file that makes it a run, so that a server that finds a part of the rest ignores it.
             (directory / "run.json").unlink(missing_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 self._remove(directory)
@@ -232,17 +232,17 @@ class Runs:
         )
 
     def note(self, machine: UUID) -> Run | None:
-        """The note of its run as it stands now. Raises `OSError`."""
+        """The present note of its run. Raises `OSError`."""
         return _read(self.directory(machine))
 
     def all(self) -> Iterator[Run]:
-        """Every run that is there. A directory without one may be of a run that is about to begin, or to end."""
+        """All runs. A directory without a note may be of a run that is about to start, or to end."""
         for directory in sorted(self._root.iterdir()):
             if (run := _read(directory)) is not None:
                 yield run
 
     def look(self) -> Look:
-        """All runs by their directories and by the process table, which is gone through once."""
+        """All runs, by their directories and by one pass through the process table."""
         runs: dict[UUID, tuple[Run, int | None]] = {}
         complete = True
         try:
@@ -264,14 +264,14 @@ class Runs:
         for process in processes.values():
             if runs.get(process.machine, (None, None))[1] != process.pid and start_time(process.pid) is not None:
                 try:
-                    runs[process.machine] = self._mend(process), process.pid
+                    runs[process.machine] = self._recreate(process), process.pid
                 except OSError as error:
                     log.warning("machine %s: its run directory cannot be created again: %s", process.machine, error)
                     complete = False
         return Look(list(runs.values()), complete)
 
     def _found(self, run: Run, pid: int | None) -> Run:
-        """The note completed: the server may have ended between the spawn and the note of it."""
+        """The completed note: the server may have ended between the spawn and its note."""
         if pid is None:
             return run
         run = msgspec.structs.replace(run, pid=pid, started=run.started or start_time(pid) or 0)
@@ -279,7 +279,7 @@ class Runs:
         return run
 
     def process(self, run: Run) -> int | None:
-        """The pid of the run's process if it is still that very process, else None. Raises `OSError`."""
+        """The pid of the run's process if it is still that process, otherwise None. Raises `OSError`."""
         lost = run.pid == 0 and run.end is None and run.boot == self._boot
         return self._process(run, self._table().get(run.machine) if lost else None)
 
@@ -287,7 +287,7 @@ class Runs:
         return table(self._root, {os.geteuid(), *(self._uids or ())}, self._may_have)
 
     def _may_have(self, machine: UUID, uid: int) -> bool:
-        """Whether no other machine has that uid. Where nobody knows, as claims were removed, it may be this one's."""
+        """Whether no other machine has that uid. If that is unknown, as claims were removed, it may be this one's."""
         if self._uids is None or uid not in self._uids:
             return True
         try:
@@ -303,8 +303,8 @@ class Runs:
         # The server ended between the spawn and the note of it: the command line tells.
         return found.pid if found is not None and found.epoch in (0, run.first_epoch) else None
 
-    def _mend(self, process: Process) -> Run:
-        """Make the directory, the note and the claim of a run again whose process lives without."""
+    def _recreate(self, process: Process) -> Run:
+        """Create directory, note and claim of a live run again."""
         nics = {
             link_name("vt", process.uid, nic): RunNic(nic, mac, self._given(mac)) for nic, mac in process.taps.items()
         }
@@ -327,7 +327,7 @@ class Runs:
         return run
 
     def keep(self, run: Run) -> None:
-        """Make again what is missing of the directory of a run that lives. Raises `OSError`."""
+        """Create again what is missing of a live run's directory. Raises `OSError`."""
         self._make()
         self.directory(run.machine).mkdir(mode=0o711, exist_ok=True)
         if not (own := self.own(run.machine)).exists():
@@ -339,7 +339,7 @@ class Runs:
         self.write(run)
 
     def _restore(self) -> None:
-        """Somebody has removed everything: make it again, before a uid is claimed that one of ours has."""
+        """Create everything again before a uid is claimed, which may be one of ours."""
         self._make()
         for run in list(self._alive.values()):
             self.keep(run)
@@ -349,7 +349,7 @@ class Runs:
         if not self._claims.is_dir():
             self._restore()
         target = self.directory(machine)
-        # From the last one on: the first ones are taken for as long as their machines run.
+        # From the last one on: the first ones are in use as long as their machines run.
         for uid in chain(self._uids[self._turn :], self._uids[: self._turn]):
             if _take(self._claims / str(uid), target):
                 self._turn = self._uids.index(uid) + 1
@@ -371,7 +371,7 @@ def _take(claim: Path, target: Path) -> bool:
 
 
 def _read(directory: Path) -> Run | None:
-    """The note of the run there; None: there is none that could be read as one. Raises `OSError`."""
+    """The note in that directory; None: there is none, or it is invalid. Raises `OSError`."""
     try:
         return durable.read(directory / "run.json", Run)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):

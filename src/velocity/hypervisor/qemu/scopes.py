@@ -1,8 +1,8 @@
-"""What a machine's process may take of memory, threads and processors: a scope of systemd's, one for each.
+"""Limits memory, threads and CPU share of a machine's process by a systemd scope for each.
 
-A scope outlives the server, ends with its last process, and leaves nothing to be cleared. Control groups of our own,
-below the server's unit, would keep systemd from starting that unit again while guests run. docs/decisions/0024;
-systemd.scope(5), systemd.resource-control(5), org.freedesktop.systemd1(5)
+A scope survives the server, ends with its last process, and needs no cleanup. Control groups of our own below the
+server's unit would keep systemd from starting that unit again while guests run. docs/decisions/0024; systemd.scope(5),
+systemd.resource-control(5), org.freedesktop.systemd1(5)
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from velocity.hypervisor.port import Incarnation, MachineSpec
 log = logging.getLogger(__name__)
 
 BOOTED = Path("/run/systemd/system")
-"""Where it is, systemd manages this host. sd_booted(3)"""
+"""If it exists, systemd manages this host. sd_booted(3)"""
 ROOT = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 SLICE = "velocity.slice"
 GUESTS = "velocity-guests.service"
-"""Ends before the scopes do, as it asks guests to shut down."""
+"""Stops before the scopes do, as it asks guests to shut down."""
 PATIENCE = 5
-"""Seconds that systemd has."""
+"""Seconds that systemd gets to answer."""
 
 THREADS = 1024
-"""QEMU has one for each vCPU, at most 255, at most 64 that wait for disks, and a few."""
+"""QEMU has one for each vCPU (at most 255), up to 64 for disk I/O, and a few more."""
 WEIGHT = 100
-"""That of every scope and service that says nothing else: when processors are scarce, VMs get the same of them."""
+"""The default of systemd's units: when CPUs are scarce, all VMs get the same share."""
 
 BASE, DISPLAY, DISK, CPU = 1024, 512, 64, 256
-"""MiB beside the guest's memory and a quarter of that; docs/performance.md says what was measured, which is less.
+"""MiB besides the guest's memory and a quarter of it; docs/performance.md has measurements, which are lower.
 
-Code that is translated (56 MiB), QEMU itself, connections of NAT; twice what a guest may keep in a display; the caches
-of a qcow2 disk; what a vCPU knows of addresses under software emulation, which grows with the memory that is in use.
+The translation cache (56 MiB), QEMU itself, connections of NAT; twice what a guest may keep in a display; the caches of
+a qcow2 disk; the TLB of a vCPU under software emulation, which grows with the memory in use.
 """
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What holds of one process. None: no bound."""
+    """The limits of one process. None: no limit."""
 
     memory: int | None = None
     threads: int | None = None
@@ -51,22 +51,22 @@ class Bounds:
 
 
 def most_memory(spec: MachineSpec) -> int:
-    """MiB that its process may take: never so few that it is the bound which ends an honest guest."""
+    """MiB that its process may take: enough that the limit never kills an honest guest."""
     own = BASE + spec.cpus * CPU + len(spec.displays) * DISPLAY + len(spec.disks) * DISK
     return spec.memory + spec.memory // 4 + own
 
 
 def enter(pid: int, who: Incarnation, memory: int, booted: Path = BOOTED) -> None:
-    """Have systemd put it into a scope, with so many MiB.
+    """Have systemd put it into a scope with a limit of so many MiB.
 
-    What fails is logged, and `isolation` says what does not hold then.
+    Failures are logged, and `isolation` then says what does not hold.
     """
     if booted.is_dir() and (trouble := _call(*_beginning(pid, who, memory))):
         log.warning("machine %s: systemd gave its process no scope, and so no bounds: %s", who.machine, trouble)
 
 
 def bound(who: Incarnation, memory: int, booted: Path = BOOTED) -> None:
-    """Let the processes of its scope take so many MiB from here on. What fails is logged: it is bounded as before."""
+    """Change the limit of its scope to so many MiB. Failures are logged: it keeps the former limit."""
     words = ("SetUnitProperties", "sba(sv)", _scope(who), "true", "1", "MemoryMax", "t", str(memory << 20))
     if booted.is_dir() and (trouble := _call(*words)):
         log.warning("machine %s: systemd did not change the bound of its memory: %s", who.machine, trouble)
@@ -77,9 +77,9 @@ def _scope(who: Incarnation) -> str:
 
 
 def _call(*words: str) -> str:
-    """A method of systemd's manager, which is the user's where that has begun the server, or it is no root. busctl(1)
+    """Call a method of systemd's manager: the user's, if that has started the server, or it is not root. busctl(1)
 
-    What went wrong, in words.
+    Returns what went wrong, in words.
     """
     manager = "--user" if os.geteuid() or "MANAGERPID" in os.environ else "--system"
     to = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
@@ -111,10 +111,10 @@ def _beginning(pid: int, who: Incarnation, memory: int) -> list[str]:
     ]
 
 
-def held(pid: int, root: Path = ROOT, proc: Path = PROC) -> Bounds:
-    """Those of its control group, read back. A group that the server is in, too, is no bound of its own.
+def read_bounds(pid: int, root: Path = ROOT, proc: Path = PROC) -> Bounds:
+    """Read the limits of its control group. A group that it shares with the server does not count.
 
-    Raises `OSError`: it has ended.
+    Raises `OSError` if it has ended.
     """
     own, ours = (_group((proc / who / "cgroup").read_text()) for who in (str(pid), "self"))
     if own is None or own == ours:
@@ -125,7 +125,7 @@ def held(pid: int, root: Path = ROOT, proc: Path = PROC) -> Bounds:
 
 
 def lacking(root: Path = ROOT, booted: Path = BOOTED) -> str | None:
-    """What this host lacks for that, with the cure; None: nothing."""
+    """What this host lacks for it, with the cure; None: nothing."""
     if not booted.is_dir():
         return "there is no systemd here to give it a control group"
     if not (root / "cgroup.controllers").exists():
@@ -134,7 +134,7 @@ def lacking(root: Path = ROOT, booted: Path = BOOTED) -> str | None:
 
 
 def _group(text: str) -> str | None:
-    """Its group of version 2. cgroups(7)"""
+    """Its control group (version 2). cgroups(7)"""
     return next((line[3:] for line in text.splitlines() if line.startswith("0::")), None)
 
 

@@ -1,7 +1,7 @@
-"""Pictures of displays: QEMU writes into a file of ours in memory, which it gets as a descriptor and loses again.
+"""Screenshots: QEMU writes into a file in memory of ours, through a descriptor that is passed and removed again.
 
-QEMU closes a removed descriptor only while the guest runs. What it got while the guest stands still is therefore used
-again for the next picture, and taken away when the guest goes on.
+QEMU closes a removed descriptor only while the guest runs. So one that was passed while the guest is paused is reused
+for the next screenshot, and removed when the guest continues.
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (add-fd, screendump, remove-fd)
 """
 
@@ -20,7 +20,7 @@ from velocity.hypervisor.port import HypervisorError, NotRunning, Unknown
 LIMIT = 128 << 20
 """Bytes that are read of a picture: one of 7,680 x 4,320 has 100 MB. QEMU draws at most about twice that."""
 MARK = "screen"
-"""Names our descriptors in QEMU, so that a server that comes later knows them."""
+"""Names our fdsets in QEMU, so that a later server recognizes them."""
 SWEEP_DEADLINE = 2.0
 HEADER = re.compile(rb"P6\n([1-9]\d*) ([1-9]\d*)\n255\n")
 
@@ -36,9 +36,9 @@ class ScreendumpMonitor(Protocol):
 
 @dataclass(frozen=True)
 class DumpFile:
-    """A file in memory, to read and to write, and the set that QEMU knows the latter by.
+    """A file in memory, and the fdset by which QEMU writes to it.
 
-    QEMU's descriptor and ours share their place in the file, so it is ours to go back to its beginning.
+    Both descriptors share one offset, which the server resets.
     """
 
     file: io.FileIO
@@ -47,7 +47,7 @@ class DumpFile:
 
 
 class Screendumps:
-    """Takes the pictures of one machine, one at a time. `left` says that QEMU may still have something of ours."""
+    """Takes screenshots of one machine, one at a time. `left`: QEMU may still have a descriptor of ours."""
 
     def __init__(self, monitor: ScreendumpMonitor) -> None:
         self.left = False
@@ -56,7 +56,7 @@ class Screendumps:
         self._turn = asyncio.Lock()
 
     async def take(self, device: str, *, deadline: float) -> bytes:
-        """What the display device shows, as PPM. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+        """The content of the display, as PPM. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
         try:
             async with asyncio.timeout(deadline), self._turn:
                 picture = await self._take(device, deadline)
@@ -81,12 +81,12 @@ class Screendumps:
                 raise NotRunning("QEMU has ended")
             return await asyncio.to_thread(_read, os.dup(dump.file.fileno()))
         except (Unknown, asyncio.CancelledError):
-            self.close()  # QEMU may write to it yet: never again a picture of ours
+            self.close()  # QEMU may still write to it: it is never used again
             raise
 
     async def _open_dump_file(self, deadline: float) -> DumpFile:
-        # Of two descriptors that QEMU has not read yet, it gives the second to the first command and loses the first:
-        # an answer says that it has read what an attempt before may have sent.
+        # QEMU loses the first of two descriptors that it has not read yet, and gives the second to the first command:
+        # an answer means that it has read what an earlier attempt may have sent.
         await self._monitor.execute("query-status", deadline=deadline)
         with contextlib.ExitStack() as undo:
             file = undo.enter_context(io.FileIO(os.memfd_create("velocity-screen", os.MFD_CLOEXEC), "r"))
@@ -96,7 +96,7 @@ class Screendumps:
         return DumpFile(file, theirs, fdset)
 
     async def sweep(self) -> None:
-        """Take back what QEMU has of ours, if the guest runs. What fails is tried again at the next occasion."""
+        """Remove our descriptors from QEMU, if the guest runs. Failures are retried at the next occasion."""
         if not self.left:
             return
         try:
@@ -111,7 +111,7 @@ class Screendumps:
             return
 
     def close(self) -> None:
-        """Let go of our side."""
+        """Close our side."""
         if self._dump_file is not None:
             self._dump_file.file.close()
             self._dump_file.theirs.close()
@@ -126,9 +126,9 @@ class Screendumps:
 
 
 def _read(file: int) -> bytes:
-    """The picture in the file, which is empty afterwards; the descriptor is closed. Raises `HypervisorError`.
+    """The picture in the file, which is emptied; closes the descriptor. Raises `HypervisorError`.
 
-    A copy of its own: the other may be closed, and its number given to another file, while this thread works.
+    It is a duplicate: the other may be closed, and its number reused, while this thread works.
     """
     try:
         header = HEADER.match(os.pread(file, 64, 0))

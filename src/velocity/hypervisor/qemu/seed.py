@@ -1,4 +1,4 @@
-"""The CD from which cloud-init reads: in memory only, without a name, and gone with the process that has it open.
+"""The NoCloud CD for cloud-init: in memory, without a name, and gone when the last process closes it.
 
 https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html
 """
@@ -11,11 +11,11 @@ import os
 from velocity.hypervisor.port import SeedSpec
 
 LABEL = "CIDATA"
-"""By which cloud-init knows it."""
+"""The volume label that cloud-init looks for."""
 
 
 def opened(seed: SeedSpec) -> int:
-    """A descriptor that can be read only. Raises `OSError`."""
+    """A read-only descriptor. Raises `OSError`."""
     file = os.memfd_create("cloud-init", os.MFD_CLOEXEC)
     try:
         with os.fdopen(file, "wb", closefd=False) as target:
@@ -26,8 +26,8 @@ def opened(seed: SeedSpec) -> int:
 
 
 def image(seed: SeedSpec) -> bytes:
-    """An ISO 9660 file system, with the names for Linux and for Windows."""
-    from pycdlib import PyCdlib  # which few machines need
+    """An ISO 9660 file system with Rock Ridge and Joliet names."""
+    from pycdlib import PyCdlib  # imported here because few machines need it
 
     texts = {"user-data": seed.user_data, "meta-data": seed.meta_data, "network-config": seed.network_config}
     made = io.BytesIO()

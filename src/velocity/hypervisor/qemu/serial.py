@@ -1,8 +1,8 @@
-"""The serial console of one run: QEMU writes it into spool files, and nothing of ours can make the guest wait.
+"""The serial console of one run: QEMU writes it to spool files, so no reader can make the guest wait.
 
-Each stream reads the spool at its own pace, and the log (`seriallog`) is copied from it. After a MiB QEMU is given the
-next file, so that what was read can go.
-https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (add-fd, chardev-change)
+Each stream reads the spool at its own pace, and the log (`seriallog`) is copied from it. After each MiB QEMU gets a new
+file, so that what was read can be removed. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (add-fd,
+chardev-change)
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from velocity.hypervisor.qemu.watch import Follower, to_its_end
 from velocity.hypervisor.questions import without_questions
 
 REPLAY = 64 << 10
-"""Bytes of the past that a new stream begins with."""
+"""Bytes of earlier output with which a new stream begins."""
 PIECE = 64 << 10
 FINISHED = 8
-"""Finished spool files that are kept for a stream that lags behind; then it misses what was in the oldest."""
+"""Complete spool files that are kept for a slow stream; after that, it misses the content of the oldest."""
 MISSED = b"\r\n--- this console was read too slowly: here something is missing ---\r\n"
 LOST = b"\r\n--- more came than is kept while no server ran: here something is missing ---\r\n"
 NAME = "serial"
-"""Names the chardev, and our descriptors in QEMU."""
+"""Names the chardev, and our fdsets in QEMU."""
 DEADLINE = 5.0
 LONG = 60.0
-"""Seconds of one look whether the guest reads what was typed."""
+"""Seconds that one check waits for the guest to read input."""
 
 
 class SerialMonitor(Protocol):
@@ -43,7 +43,7 @@ class SerialMonitor(Protocol):
 
 
 class SerialHub:
-    """One run's console: its spool, its log, what is typed, and any number of streams."""
+    """One run's console: its spool, its log, its input, and any number of streams."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class SerialHub:
         *,
         held: bool = False,
     ) -> None:
-        """Raises `OSError`. `directory` is the run's; `held`: its guest stands between two hosts."""
+        """Raises `OSError`. `directory` is the run's; `held`: its guest is stopped between two hosts."""
         self.input = SerialInput(directory, held=held)
         self._closed = False
         self._directory = directory
@@ -65,15 +65,15 @@ class SerialHub:
         self._spool = SpooledConsole(directory, bounds)
         self._streams: set[SerialStream] = set()
         self._kept: Place = (0, 0)
-        """Up to where the log was last brought."""
+        """The place up to which the log is written."""
         self._stuck = False
-        """QEMU may write to a full file yet, although it was to have the next one."""
+        """QEMU may still write to a full file, although it was to get the next one."""
         self._turn = asyncio.Lock()
         self._keeping = asyncio.Lock()
         self._follower: Follower | None = None
 
     async def connect(self) -> None:
-        """Follow it from here on; a QEMU that an earlier version started is given its spool.
+        """Follow it from here on; a QEMU that an earlier version started gets a spool.
 
         Raises `HypervisorError`, `OSError`.
         """
@@ -85,14 +85,14 @@ class SerialHub:
             self._follower.wake()
 
     def heard(self) -> None:
-        """Something has come."""
+        """There is new output."""
         if self._follower is not None:
             self._follower.wake()
         for stream in self._streams:
             stream.wake()
 
     async def open(self) -> SerialStream:
-        """A stream that begins with the last of what this run has said, without its questions to a terminal."""
+        """A stream that begins with the end of this run's output, without sequences that a terminal would answer."""
         async with self._turn:
             place = self._spool.end
             said = self._spool.before(place, REPLAY)
@@ -107,18 +107,18 @@ class SerialHub:
         self._streams.discard(stream)
 
     async def write(self, data: bytes) -> None:
-        """Type. Waits while the guest does not read what was typed before."""
+        """Send input. Waits until the guest has read earlier input."""
         while data and not self._closed:
             data = data[await self.input.type_in(data, LONG) :]
 
     async def flush(self) -> None:
-        """Returns when the log has all that has come by now, if it can be written."""
+        """Return when the log has all output so far, if it can be written."""
         async with self._turn:
             with contextlib.suppress(OSError):
                 await self._keep_all()
 
     async def close(self) -> None:
-        """Let go; the streams end, the machine goes on. From here on nobody of ours touches the log."""
+        """Close the streams and stop following; the machine continues. From here on, nothing touches the log."""
         self._closed = True
         self.input.close()
         if self._follower is not None:
@@ -130,7 +130,7 @@ class SerialHub:
             self._spool.close()
 
     def read(self, place: Place) -> tuple[bytes, Place]:
-        """What has come from that place on, and the place after it; empty: nothing yet."""
+        """The output from that place on, and the place after it; empty: nothing yet."""
         numbers = self._spool.numbers
         if numbers and place[0] < numbers[0]:
             return MISSED, (numbers[0], 0)
@@ -139,7 +139,7 @@ class SerialHub:
     # Following
 
     async def keep(self) -> None:
-        """Bring the log up to date, and let go of what is read. Raises `HypervisorError`, `OSError`: try again."""
+        """Update the log, and remove what was read. Raises `HypervisorError`, `OSError`: try again."""
         async with self._keeping:
             async with self._turn:
                 await self._keep_all()
@@ -155,13 +155,13 @@ class SerialHub:
             self._kept = await to_its_end(lambda: copy(self._log, self._run, self._spool))
 
     def _needless(self) -> list[int]:
-        """The spool files that are finished and kept, and that nobody reads, or somebody too slowly."""
+        """The complete spool files that are in the log, and that no stream reads, or only one that is too slow."""
         kept = self._kept[0]
         slowest = min([kept, *(stream.place[0] for stream in self._streams)])
         return [number for number in self._spool.numbers if number < slowest or number <= kept - FINISHED]
 
     async def _next(self, content: bytes = b"") -> None:
-        """Have QEMU write to a new spool file, which begins with that. Raises `HypervisorError`, `OSError`."""
+        """Have QEMU write to a new spool file that begins with this. Raises `HypervisorError`, `OSError`."""
         pipe = self._directory / INPUT
         if not pipe.exists():
             await to_its_end(lambda: os.mkfifo(pipe, 0o600))
@@ -193,7 +193,7 @@ class SerialHub:
 
 
 class SerialStream:
-    """One console on the hub. Keeps `velocity.hypervisor.port.ByteStream`."""
+    """One stream of the hub. Implements `velocity.hypervisor.port.ByteStream`."""
 
     def __init__(self, hub: SerialHub, said: bytes, place: Place) -> None:
         self.place = place
@@ -227,7 +227,7 @@ class SerialStream:
         self._more.set()
 
     def end(self) -> None:
-        """The run has ended, or the server does: what has come by now is still read."""
+        """The run, or the server, has ended: the output so far can still be read."""
         pieces = [self._said]
         for _ in range(2 * FINISHED * LOG_LIMIT // PIECE):
             said, self.place = self._hub.read(self.place)
@@ -245,7 +245,7 @@ def _is_ours(fdset: dict[str, Any]) -> bool:
 
 
 class SocketStream:
-    """A connected unix socket as a stream: one display. Keeps `velocity.hypervisor.port.ByteStream`."""
+    """A connected unix socket as a stream: one display. Implements `velocity.hypervisor.port.ByteStream`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

@@ -1,7 +1,7 @@
-"""What is typed into one run: a pipe, which its QEMU reads as far as the guest takes it, and what is kept out of that.
+"""Input for the serial console of one run: a pipe that QEMU reads as fast as the guest does.
 
-What QEMU has read is the guest's, and goes with it to another host. Before it goes, the rest is taken out of the pipe,
-as QEMU would read on while the guest stands still, and nobody would have that. pipe(7)
+What QEMU has read moves with the guest to another host. Before that, the rest is taken out of the pipe: QEMU would read
+it while the guest is stopped, and it would be lost. pipe(7)
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 
 INPUT = "serial.in"
 UNREAD = "serial.unread"
-"""Has what was taken out, for a server that comes next."""
+"""The file with what was taken out, for a later server."""
 HOLDS = 64 << 10
-"""Bytes that a pipe holds at most."""
+"""The capacity of a pipe in bytes."""
 AGAIN = 0.1
 
 
 class SerialInput:
-    """That of one run. `held`: nothing is typed until `release`; `unread` is what was taken out by `hold`."""
+    """The input of one run. `held`: none is written until `release`; `unread` is what `hold` has taken out."""
 
     def __init__(self, directory: Path, *, held: bool = False) -> None:
         self._directory = directory
@@ -36,7 +36,7 @@ class SerialInput:
             self._free.set()
 
     async def type_in(self, data: bytes, deadline: float) -> int:
-        """How much of it the guest will read: less than all where in that time it has no room, or is held."""
+        """How much of it was written: not all, if in that time there was no room, or input is held."""
         rest = memoryview(data)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline), self._turn:
@@ -50,14 +50,14 @@ class SerialInput:
         return len(data) - len(rest)
 
     async def hold(self) -> None:
-        """Nothing is typed from here on, and what QEMU has not read is kept instead. Raises `OSError`."""
+        """Write no input from here on, and take back what QEMU has not read. Raises `OSError`."""
         self._free.clear()
         self.unread = self._drain() + self.unread
         if self.unread:
             await asyncio.to_thread((self._directory / UNREAD).write_bytes, self.unread)
 
     def release(self, typed: bytes = b"") -> None:
-        """What was kept is typed, and that, before anything else is. Raises `OSError`. Done already is success."""
+        """Write what was taken back, before any other input. Idempotent. Raises `OSError`."""
         if self._free.is_set():
             return
         self._write((self.unread + typed)[:HOLDS])
@@ -66,7 +66,7 @@ class SerialInput:
         self._free.set()
 
     def close(self) -> None:
-        """Whoever waits goes on."""
+        """Wake whoever waits."""
         self._closed = True
         self._free.set()
         self._room.set()
@@ -76,7 +76,7 @@ class SerialInput:
             self._pipe = -1
 
     def _write(self, data: bytes | memoryview) -> int:
-        """How much of it there is room for now."""
+        """Write as much as there is room for."""
         with contextlib.suppress(OSError):
             if self._pipe < 0:
                 self._pipe = os.open(self._directory / INPUT, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -97,7 +97,7 @@ class SerialInput:
                 loop.remove_writer(self._pipe)
 
     def _drain(self) -> bytes:
-        """All that is in it, in one step: what QEMU has read stands before that. Raises `OSError`."""
+        """Empty the pipe in one step, after all that QEMU has read. Raises `OSError`."""
         try:
             reads = os.open(self._directory / INPUT, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:  # an earlier version started it, and nobody has typed yet

@@ -1,7 +1,7 @@
-"""What a machine has said on its serial console, kept in its own directory over its runs: its last MiB at least.
+"""The serial log of a machine over all its runs, in its own directory: at least the last MiB.
 
-`serial.<run>.<n>.<offset>.log` holds what came into the run's spool file n from that offset on. So a file's name and
-size say what of the spool is kept already, and no crash of the server makes it keep a byte twice or not at all.
+`serial.<run>.<n>.<offset>.log` holds the output in the run's spool file n from that offset on. So a file's name and
+size say what is copied already, and no crash of the server makes it copy a byte twice or not at all.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 from velocity.hypervisor.qemu.spool import SpooledConsole
 
 LOG_LIMIT = 1 << 20
-"""Bytes of a file, and those that are kept at least; so at most twice as much is."""
+"""Bytes of a file, and the least that is kept; at most twice as much is."""
 NAME = re.compile(r"serial\.(\d+)\.(\d+)\.(\d+)\.log")
 OLDER = ("serial.log.1", "serial.log")
-"""As earlier versions kept it; also what another host had kept."""
+"""The name in earlier versions, and of what another host had kept."""
 
 Place = tuple[int, int]
 
@@ -38,7 +38,7 @@ class Segment:
             return 0
 
     def read(self, most: int) -> bytes:
-        """The last of it."""
+        """The end of it."""
         with contextlib.suppress(OSError), self.path.open("rb") as source:
             source.seek(max(0, self.size - most))
             return source.read(most)
@@ -46,18 +46,18 @@ class Segment:
 
 
 class SerialLog:
-    """The log of one machine. Its calls touch files: to be made in a thread."""
+    """The log of one machine. Its methods access files: call them in a thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def place(self, run: int) -> Place:
-        """The place in the run's spool files up to which it is kept."""
+        """The place in the run's spool files up to which it is copied."""
         ours = [segment for segment in self._segments() if segment.run == run]
         return (ours[-1].number, ours[-1].offset + ours[-1].size) if ours else (0, 0)
 
     def append(self, run: int, place: Place, data: bytes) -> None:
-        """Keep what came at that place. Raises `OSError`: `place` tells how much of it is kept."""
+        """Append the output at that place. Raises `OSError`: `place` tells how much was written."""
         segments = self._segments()
         number, offset = place
         last = segments[-1] if segments else None
@@ -74,14 +74,14 @@ class SerialLog:
             self._prune()
 
     def begin(self, run: int, said: bytes) -> None:
-        """What another host has kept of it, in the place of all but that run. Raises `OSError`."""
+        """Replace everything except that run by what another host has kept. Raises `OSError`."""
         newest, *older = reversed(OLDER)
         for path in [one.path for one in self._segments() if one.run != run] + [self._directory / one for one in older]:
             path.unlink(missing_ok=True)
         (self._directory / newest).write_bytes(said)
 
     def last(self, most: int) -> bytes:
-        """The end of what is kept, at most so many bytes; a line begins each run."""
+        """At most so many bytes from the end; each run begins with a line."""
         said, run = b"", None
         for segment in reversed(self._segments()):
             if run is not None and segment.run != run:
@@ -97,7 +97,7 @@ class SerialLog:
         return said[-most:] if most else b""
 
     def before(self, run: int, number: int, most: int) -> bytes:
-        """The end of what the run said before its spool file of that number."""
+        """The end of the run's output before its spool file of that number."""
         said = b""
         for segment in reversed(self._segments()):
             if segment.run == run and segment.number < number and len(said) < most:
@@ -125,7 +125,7 @@ class SerialLog:
 
 
 def copy(kept: SerialLog, run: int, spool: SpooledConsole) -> Place:
-    """Bring the log up to date, of a long absence only its end; up to where it is. Raises `OSError`."""
+    """Update the log up to the end of the spool, after a long absence with only its end; returns that place."""
     place = kept.place(run)
     if spool.after(place) > 2 * LOG_LIMIT:
         place = spool.back(LOG_LIMIT)
@@ -138,5 +138,5 @@ def copy(kept: SerialLog, run: int, spool: SpooledConsole) -> Place:
 
 
 def mark(run: int) -> bytes:
-    """The line that begins a run."""
+    """The line with which a run begins."""
     return f"\n--- run {run}\n".encode()

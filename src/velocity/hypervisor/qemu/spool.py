@@ -1,9 +1,8 @@
-"""The files that QEMU writes its output to by itself, each with a hard cap, and reading behind it.
+"""Output files of limited size that QEMU writes without waiting for a reader, and their reader.
 
-QEMU writes to a file as to nothing else without ever waiting for a reader. What bounds such a file is the largest size
-that its file system has, or that the process may write (`filesizes.py`): it begins, sparse, just so far below that as
-it may grow, and a write beyond fails with EFBIG, which QEMU takes as lost output. write(2);
-https://docs.kernel.org/filesystems/tmpfs.html
+QEMU writes only to files without ever waiting. Their size is limited by the maximum of the file system, or of the
+process (`filesizes.py`): a file begins, sparse, at an offset below that maximum, and a write beyond it fails with
+EFBIG, which QEMU treats as lost output. write(2); https://docs.kernel.org/filesystems/tmpfs.html
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from velocity.hypervisor.qemu import filesizes
 CAP = 64 << 20
 """Bytes that a file takes at most."""
 SHARE = 32
-"""A file takes at most this part of its file system, which may be in memory, and small."""
+"""A file takes at most this part of its file system, which may be small and in memory."""
 ALIGNED = 1 << 20
 NEARLY = 4096
 LARGEST = (1 << 63) - 1
 
 
 class SpoolRange(Struct, frozen=True):
-    """Where in a capped file its first byte stands, and for how many there is room."""
+    """The offset of a file's first byte, and the number of bytes that it can hold."""
 
     begin: int
     room: int
@@ -39,7 +38,7 @@ class SpoolRange(Struct, frozen=True):
 
 
 def bounds(directory: Path) -> SpoolRange:
-    """Those of capped files in that directory. Raises `OSError`."""
+    """The range of files in that directory. Raises `OSError`."""
     space = os.statvfs(directory)
     room = max(ALIGNED, min(CAP, space.f_blocks * space.f_frsize // SHARE))
     with tempfile.TemporaryFile(dir=directory) as probe:
@@ -56,19 +55,19 @@ def bounds(directory: Path) -> SpoolRange:
 
 
 def range_of(root: Path, pid: int) -> SpoolRange:
-    """Where in files below `root` that process's output begins, or would, as it tells itself. Raises `OSError`."""
+    """The range of that process's files below `root`, which follows from its own limit. Raises `OSError`."""
     largest = filesizes.of_process(pid)
     return bounds(root) if largest is None else below(largest, bounds(root))
 
 
 def below(largest: int, bounds: SpoolRange) -> SpoolRange:
-    """The same room, where the process that writes may have no larger files than that."""
+    """The range of the same size, for a process whose files may not exceed that size."""
     begin = (largest - bounds.room) // ALIGNED * ALIGNED
     return bounds if bounds.begin < begin else SpoolRange(begin, largest - begin)
 
 
 def create(path: Path, bounds: SpoolRange) -> int:
-    """A new capped file, which is no other's; the descriptor appends to it. Raises `OSError`."""
+    """A new file of limited size; the descriptor appends to it. Raises `OSError`, also if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, bounds.begin)
@@ -80,7 +79,7 @@ def create(path: Path, bounds: SpoolRange) -> int:
 
 
 class SpoolReader:
-    """Reads one capped file, also when its name is gone. Offsets count from its first byte."""
+    """Reads one such file, even after its name is removed. Offsets count from its first byte."""
 
     def __init__(self, path: Path, bounds: SpoolRange) -> None:
         """Raises `OSError`."""
@@ -93,16 +92,16 @@ class SpoolReader:
         return max(0, os.fstat(self._descriptor).st_size - self._begin)
 
     def read(self, offset: int, most: int) -> bytes:
-        """What has come from there on; empty: nothing yet."""
+        """The bytes from that offset on; empty: nothing yet."""
         begin = self._begin + offset
         return os.pread(self._descriptor, min(most, LARGEST - begin), begin)  # else EINVAL, on a file system in memory
 
     def truncate(self) -> None:
-        """It begins anew. What comes between a read and this is lost."""
+        """Make it empty. Output between a read and this is lost."""
         os.ftruncate(self._descriptor, self._begin)
 
     def remove(self) -> None:
-        """Its space is free at once, although QEMU may have it open for long."""
+        """Free its space at once, although QEMU may keep it open for long."""
         self.path.unlink(missing_ok=True)
         os.ftruncate(self._descriptor, 0)
         self.close()
@@ -112,9 +111,9 @@ class SpoolReader:
 
 
 class SpooledConsole:
-    """The spool files `serial.<n>` of one run's serial console, in the order in which QEMU was given them.
+    """The spool files `serial.<n>` of one run's serial console, in the order in which QEMU got them.
 
-    One is finished when a later one has a byte. A place is (n, offset); places grow with what is said.
+    A file is complete when a later one has a byte. A place is (n, offset); places are ordered.
     """
 
     def __init__(self, directory: Path, bounds: SpoolRange) -> None:
@@ -125,7 +124,7 @@ class SpooledConsole:
         self.scan()
 
     def scan(self) -> None:
-        """Open what is there and not open yet."""
+        """Open files that are there and not open yet."""
         for path in self._directory.glob("serial.*"):
             number = path.suffix[1:]
             if number.isdigit() and int(number) not in self._readers:
@@ -134,10 +133,10 @@ class SpooledConsole:
 
     @property
     def numbers(self) -> list[int]:
-        return sorted(self._readers.copy())  # a copy first: another thread may add to them
+        return sorted(self._readers.copy())  # copied first: another thread may add to it
 
     def next(self) -> int:
-        """A descriptor of the next one, or of the last one if nothing came into it yet. Raises `OSError`."""
+        """A descriptor of the next file, or of the last one if it is still empty. Raises `OSError`."""
         last = self.numbers[-1] if self._readers else -1
         if last > 0 and not self.size(last):
             return os.open(self._path(last), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
@@ -155,16 +154,16 @@ class SpooledConsole:
 
     @property
     def end(self) -> tuple[int, int]:
-        """The place that the next byte comes to."""
+        """The place of the next byte."""
         for number in reversed(self.numbers):
             if (size := self.size(number)) or number == self.numbers[0]:
                 return number, size
         return 0, 0
 
     def read(self, place: tuple[int, int], most: int) -> tuple[bytes, tuple[int, int]]:
-        """What has come from that place on, out of one file, and the place after it; empty: nothing yet."""
+        """Output from that place on, from one file, and the place after it; empty: nothing yet."""
         number, offset = place
-        # Looked at first: only a file of which that is known already is read to its very end below.
+        # Checked first: only a file that is known to be complete is read to its very end below.
         later = next((one for one in self.numbers if one > number and self.size(one)), None)
         if (reader := self._readers.get(number)) and (data := reader.read(offset, most)):
             return data, (number, offset + len(data))
@@ -174,7 +173,7 @@ class SpooledConsole:
         return data, (later, len(data))
 
     def after(self, place: tuple[int, int]) -> int:
-        """Bytes that have come from that place on."""
+        """The number of bytes from that place on."""
         later = sum(self.size(one) for one in self.numbers if one > place[0])
         return later + (max(0, self.size(place[0]) - place[1]) if place[0] in self._readers else 0)
 
@@ -187,7 +186,7 @@ class SpooledConsole:
         return self.numbers[0], 0
 
     def before(self, place: tuple[int, int], most: int) -> bytes:
-        """The last of what is here and came before that place."""
+        """The end of what is here before that place."""
         said = b""
         for number in reversed(self.numbers):
             if number <= place[0] and len(said) < most:
@@ -197,7 +196,7 @@ class SpooledConsole:
         return said
 
     def take(self, numbers: Sequence[int]) -> list[SpoolReader]:
-        """Finished ones that nobody needs any more, to be removed: here they are no longer."""
+        """Complete files that nobody needs any more, to be removed; they are not listed here any more."""
         return [self._readers.pop(number) for number in numbers]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Starts that are under way: each in a task of its own, which a stop overtakes and a deadline does not orphan."""
+"""Starts in progress: each is a task that a stop interrupts and a deadline does not orphan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 OVERTAKEN = "a stop was requested during its start"
 INNER = 0.9
-"""The part of a start's deadline after which QEMU is ended, so that the rest is enough to say so."""
+"""The part of a start's deadline after which QEMU is killed, which leaves time to report that."""
 
 
 @dataclass(eq=False)
@@ -33,14 +33,14 @@ class Start:
     overtaken: threading.Event = field(default_factory=threading.Event)
 
     def overtake(self) -> None:
-        """It ends as soon as can be, and leaves nothing."""
+        """Interrupt it: it ends as soon as possible, and leaves nothing behind."""
         self.overtaken.set()
         if self.session is not None:
             self.session.kill()
 
 
 class Starts:
-    """Those of one host, at most one a machine."""
+    """The starts of one host, at most one per machine."""
 
     def __init__(self, sessions: WatchedRuns) -> None:
         self._sessions = sessions
@@ -53,7 +53,7 @@ class Starts:
         return set(self._under_way)
 
     async def start(self, who: Incarnation, spec: MachineSpec, deadline: float, *, there: Layout | None = None) -> None:
-        """Start it; `there`: it waits for its guest, which is so made on another host.
+        """Start it. `there`: it waits for a guest from another host, with this layout.
 
         Raises `HypervisorError`: nothing of it remains; `Unknown`: it is still being ended.
         """
@@ -71,7 +71,7 @@ class Starts:
         start.task.result()
 
     async def end(self, start: Start, deadline: float) -> None:
-        """Let a stop overtake it; returns when it is over. Raises `Unknown`."""
+        """Interrupt it; returns when it is over. Raises `Unknown`."""
         start.overtake()
         assert start.task is not None
         await asyncio.wait({start.task}, timeout=deadline)
@@ -81,7 +81,7 @@ class Starts:
             await start.session.end(deadline=deadline)
 
     async def close(self) -> None:
-        """What is being started is not wanted any more."""
+        """Interrupt all starts."""
         starts = list(self._under_way.values())
         for start in starts:
             start.overtake()

@@ -1,4 +1,4 @@
-"""What one machine does now, asked of its monitor: one question at a time, whoever asks.
+"""Queries a machine's state from its monitor: one query at a time, whoever asks.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (query-status)
 """
@@ -18,7 +18,7 @@ from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, REMOVED, S
 
 
 class StatusQuery:
-    """The answer is told as soon as it comes. `do` makes a task of the question, which the session ends with itself."""
+    """Reports the answer as soon as it comes. `do` makes a task of the query, which the session ends with itself."""
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class StatusQuery:
 
     @property
     def answered(self) -> bool:
-        """Whether no question for what it does is open."""
+        """Whether no query of the state is open."""
         return self._asking is None or (self._asking.done() and not self._asking.cancelled())
 
     async def facts(self, *, deadline: float) -> FactReport:
-        """What it does now. Raises `NotRunning` when it has ended, `Unknown`."""
+        """The present state. Raises `NotRunning` when it has ended, `Unknown`."""
         if self._monitor.removed:
             raise Unknown(REMOVED)
         asking = self.ask()
@@ -53,7 +53,7 @@ class StatusQuery:
         return msgspec.structs.replace(self._observed.last, number=self._news.next_number())
 
     def ask(self) -> asyncio.Task[None]:
-        """The one open question for what it does; the answer is told as soon as it comes, whoever asked."""
+        """The one open query of the state; its answer is reported as soon as it comes, whoever asked."""
         if self._asking is None or self._asking.done():
             self._asking = self._do(self._ask())
         return self._asking
@@ -82,17 +82,17 @@ class StatusQuery:
         answer = await self._monitor.execute("query-status", deadline=None)
         try:
             if answer["status"] == STANDS_STILL:
-                raise HypervisorError("it is open on which host it goes on")
+                raise HypervisorError("it is not decided on which host it continues")
             fact, why = self._observed.meaning(answer["status"])
             if why is FactCause.DISK_ERROR:
                 devices = await self._monitor.execute("query-block", deadline=None)
                 if any(device.get("io-status") == "nospace" for device in devices):
                     why = FactCause.DISK_FULL
         except (TypeError, LookupError, AttributeError):
-            raise HypervisorError("QEMU does not say what it does") from None
+            raise HypervisorError("QEMU does not report its state") from None
         return fact, why
 
     def note_silence(self) -> None:
-        """It does not say what it does: that is told, once."""
+        """It does not report its state: report that once."""
         if not self._monitor.over and not self._observed.does(Fact.SILENT):
             self._observed.record_fact(Fact.SILENT, FactCause.UNKNOWN, self._monitor.trouble or SILENT)

@@ -1,4 +1,4 @@
-"""What the machines of this host take."""
+"""Resource usage of the machines of this host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""QEMU's user network, which NAT is where the host has no bridge for it.
+"""Port forwards of QEMU's user network, which NAT uses if the host has no bridge for it.
 
 https://www.qemu.org/docs/master/system/invocation.html (`-netdev user`)
 """
@@ -9,10 +9,10 @@ from velocity.hypervisor.port import ForwardSpec
 
 
 def host_end(one: ForwardSpec) -> str:
-    """What it calls the host's end of a forward."""
+    """The host's end of a forward, as QEMU writes it."""
     return f"{one.protocol}:{one.host_address}:{one.host_port}"
 
 
 def forwarded(one: ForwardSpec) -> str:
-    """What it calls a forward."""
+    """A forward, as QEMU writes it."""
     return f"{host_end(one)}-:{one.guest_port}"

@@ -1,4 +1,4 @@
-"""How the frames of a VM's links come to it: queues by its CPUs, and by the kernel itself where that has vhost.
+"""Multi-queue NICs and vhost-net, with which the kernel carries frames itself.
 
 https://www.kernel.org/doc/html/latest/networking/tuntap.html
 """
@@ -14,18 +14,18 @@ from velocity.hypervisor.qemu.hardware import profile
 
 DEVICE = Path("/dev/vhost-net")
 MOST = 8
-"""Queues of one NIC: each is three descriptors and a thread of the kernel."""
+"""Queues of one NIC: each needs three descriptors and a kernel thread."""
 
 
 def queues(spec: MachineSpec) -> int:
-    """How many each of its NICs has that has a link on the host."""
+    """The number of queues of each of its NICs with a link on the host."""
     return min(spec.cpus, MOST) if _has(spec) else 1
 
 
 def opened(
     spec: MachineSpec, accelerator: str, count: int, copies: contextlib.ExitStack, device: Path = DEVICE
 ) -> tuple[int, ...]:
-    """A descriptor of vhost for each queue, closed with `copies`; none where there is none, or nothing to be gained."""
+    """A vhost-net descriptor for each queue, closed with `copies`; none if it is not available, or of no use."""
     if not _has(spec) or not accelerator.startswith("kvm") or missing(device) is not None:
         return ()
     found = []
@@ -37,7 +37,7 @@ def opened(
 
 
 def missing(device: Path = DEVICE) -> str | None:
-    """None if it opens, else why not, and the cure."""
+    """None if it can be opened, otherwise why not, and the cure."""
     try:
         os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError:

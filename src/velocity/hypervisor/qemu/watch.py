@@ -1,5 +1,7 @@
-"""Hears that files in a directory were written to. inotify(7), called by ctypes: to look its library up would cost a
-program at each start of the server."""
+"""Notices writes to files in directories, by inotify(7).
+
+Called through ctypes: finding its library by name would start a program at each start of the server.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DEBOUNCE = 0.005
-"""Seconds for which nothing is heard after something was: QEMU writes what a guest says byte by byte, and for each one
-to be a turn of the loop, and a message to whoever watches, would cost the guest its processor."""
+"""Seconds without notifications after one: QEMU writes console output byte by byte.
+
+An iteration of the loop and a message to viewers for each byte would take the guest's CPU time.
+"""
 MIN_INTERVAL = 0.05
-"""Seconds between two pieces of work."""
+"""Seconds between two runs of the work."""
 RETRY_DELAY = 1.0
-"""Seconds until work that failed is tried again."""
+"""Seconds until failed work is retried."""
 IN_MODIFY = 0x2
 EVENT = struct.Struct("iIII")
 
@@ -38,7 +42,7 @@ class DirectoryWatch:
         self._heard: dict[int, Callable[[], None]] = {}
 
     def watch_directory(self, directory: Path, heard: Callable[[], None]) -> int:
-        """Call it whenever a file there was written to; the number is for `remove`. Raises `OSError`."""
+        """Call it whenever a file in the directory is written to; the number is for `remove`. Raises `OSError`."""
         if self._descriptor < 0:
             self._descriptor = self._called(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
             self._listen()
@@ -47,7 +51,7 @@ class DirectoryWatch:
         return number
 
     def remove(self, number: int) -> None:
-        """Gone already, with its directory, is success."""
+        """Idempotent; a directory that is gone counts as removed."""
         if self._heard.pop(number, None) is not None and self._descriptor >= 0:
             self._libc.inotify_rm_watch(self._descriptor, number)
 
@@ -74,7 +78,7 @@ class DirectoryWatch:
             number, _, _, length = EVENT.unpack_from(data, at)
             numbers.add(number)
             at += EVENT.size + length
-        # An overflow of the kernel's queue names none: then it may be any of them.
+        # An overflow of the kernel's queue names no directory: it may be any of them.
         for number in self._heard.copy() if -1 in numbers else numbers:
             if (heard := self._heard.get(number)) is not None:
                 heard()
@@ -88,7 +92,7 @@ class DirectoryWatch:
 
 
 class Follower:
-    """Does a piece of work after something was heard, once for all that was heard meanwhile; what fails, again."""
+    """Does work after notifications, once for all that have come meanwhile; retries it when it fails."""
 
     def __init__(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         self._what = what
@@ -121,7 +125,7 @@ class Follower:
 
 
 async def to_its_end(work: Callable[[], T]) -> T:
-    """Work in a thread; who is cancelled waits for it first, as it works on descriptors that are closed next."""
+    """Run work in a thread; if cancelled, wait for it first, as it uses descriptors that are closed next."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)

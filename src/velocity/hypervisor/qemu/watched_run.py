@@ -1,4 +1,4 @@
-"""One running QEMU: what is asked of it, what it does, and its end, seen by a pidfd.
+"""One running QEMU: requests to it, the facts about it, and its end, noticed by a pidfd.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html; pidfd_open(2)
 """
@@ -43,17 +43,17 @@ from velocity.hypervisor.qemu.watch import Follower, to_its_end
 log = logging.getLogger(__name__)
 
 QUIT_PATIENCE = 2.0
-"""Seconds that QEMU gets to end in order before it is killed."""
+"""Seconds that QEMU gets to quit before it is killed."""
 BREAK_PATIENCE = 1.0
-"""Seconds in which a process ends whose monitor has closed its connection, if that is why."""
+"""Seconds in which a process ends whose monitor has closed the connection, if that is why."""
 
 
 class Mounts:
-    """Keeps those of a process until `close`: else they are taken apart before anybody is told that it has ended."""
+    """Keeps a process's mounts until `close`: unmounting them would delay the news of its end."""
 
     def __init__(self, pid: int) -> None:
         self._descriptor = -1
-        with contextlib.suppress(OSError):  # it is gone, or not to be looked into: then nothing is kept
+        with contextlib.suppress(OSError):  # it has ended, or may not be examined: then nothing is kept
             self._descriptor = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
     def fileno(self) -> int:
@@ -61,40 +61,40 @@ class Mounts:
         return self._descriptor
 
     def close(self) -> None:
-        """Closed already is success. Of a process that is gone it takes a while: to be done in a thread."""
+        """Idempotent. If the process has ended, this takes a while: call it in a thread."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
 
 class WatchedRun:
-    """The watch over one machine's process. `gone` says that the process is gone.
+    """Watches one machine's process. `gone`: the process has ended.
 
-    What it does is told from its start on, or from its adoption. `ended` is set when `on_end` has told how it ended,
-    `cleared` when it has cleared what remained, too: the next run may begin. `on_end` gets how it ended; None: its
-    start came to nothing. `on_asked` notes that it is to end, while QEMU does so.
+    Facts are reported from its start, or its adoption, on. `ended` is set when `on_end` has reported how it ended,
+    `cleared` when its remains are removed, too: the next run may begin. `on_end` receives how it ended; None: its start
+    failed. `on_asked` records that a stop was requested, while QEMU quits.
     """
 
     serial: SerialHub
-    """Its console; given once, after the session was made."""
+    """Its console; set once, after construction."""
 
     def __init__(
         self, who: Incarnation, pid: int, qmp: Path, words: QemuLog | None, qemu_log: Path, news: FactStream
     ) -> None:
-        """`words` is None where QEMU writes to `qemu_log` itself. Raises `OSError`: it cannot be watched."""
+        """`words` is None if QEMU writes to `qemu_log` itself. Raises `OSError`: it cannot be watched."""
         self.who = who
         self.pid = pid
         self.gone = False
         self.ended = asyncio.Event()
         self.cleared = asyncio.Event()
         self.awaited = False
-        """It was told to end, and whoever told it waits for that."""
+        """A stop was requested, and whoever requested it waits."""
         self.noted = False
-        """It is on record that it was asked to end."""
+        """It is recorded that a stop was requested."""
         self.acknowledged = asyncio.Event()
-        """Its end is written down."""
+        """Its end is stored."""
         self.dropped = False
-        """What it left was cleared with the note of its end."""
+        """Its remains were removed together with the note of its end."""
         self.on_asked: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.on_end: Callable[[RunEnd | None], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
@@ -116,7 +116,7 @@ class WatchedRun:
         self._asked_to_end = False
         self.begun = False
         self.heard: Callable[[str, Mapping[str, Any]], None] = lambda name, data: None
-        """Told of each event by whoever moves it to another host."""
+        """Receives each event while it is moved to another host."""
         asyncio.get_running_loop().add_reader(self._pidfd, self._gone)
         if words is not None:
             self._follower = Follower(f"what the QEMU of {who.machine} says", lambda: to_its_end(words.copy))
@@ -138,7 +138,7 @@ class WatchedRun:
     async def begin(
         self, limits: Mapping[int, DiskLimits], links: Mapping[int, bool], *, held: bool, deadline: float
     ) -> None:
-        """Bring a start to its end; `limits` are those of disks, by their places; `links` of NICs, by their ids.
+        """Complete a start; `limits` are those of disks, by their places; `links` of NICs, by their ids.
 
         Raises `HypervisorError`, `NotRunning`, `Unknown`, `OSError`.
         """
@@ -170,7 +170,7 @@ class WatchedRun:
             self.observed.record_fact(last.fact, last.why, last.detail)
 
     def adopt(self) -> None:
-        """Go on with one that runs already: whatever does not answer now is tried again."""
+        """Continue with one that runs already; what does not answer now is tried again."""
         self.begun = True
         self.screens.left = True  # an earlier server may have left what it had lent
         self.monitor.keep()
@@ -192,7 +192,7 @@ class WatchedRun:
     # What is asked of it
 
     async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any:
-        """One command. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+        """Execute one command. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
         if self.gone:
             raise NotRunning("QEMU has ended")
         try:
@@ -203,7 +203,7 @@ class WatchedRun:
             if self.gone:
                 raise NotRunning("QEMU has ended") from None
             if self.begun:
-                self.status.ask()  # what came of it is told as soon as it answers
+                self.status.ask()  # the result is reported as soon as it answers
             raise
 
     async def pause(self, *, deadline: float) -> None:
@@ -227,19 +227,19 @@ class WatchedRun:
             await self._fact(until)
 
     async def reset(self, *, deadline: float) -> None:
-        """Returns when it has been reset; what it does then is told. Raises `Unknown`: it may still be."""
+        """Return when it has been reset; its state is reported afterwards. Raises `Unknown`: it may still be reset."""
         until = asyncio.get_running_loop().time() + deadline
         self.observed.reset.clear()
         await self.execute("system_reset", deadline=deadline)
         async with within(until - asyncio.get_running_loop().time(), "it was not reset in time"):
             await self.observed.reset.wait()
-        await self._fact(until)  # no event tells that one which did not run waits for its first instruction now
+        await self._fact(until)  # there is no event for a paused machine that was reset
 
     async def _fact(self, until: float) -> FactReport:
         return await self.status.facts(deadline=max(0.0, until - asyncio.get_running_loop().time()))
 
     async def end(self, *, deadline: float) -> None:
-        """End QEMU now, in order if it listens, else by SIGKILL. Returns when that it has ended is told."""
+        """End QEMU now: it is told to quit if it listens, otherwise killed. Returns when its end is reported."""
         until = asyncio.get_running_loop().time() + deadline
         self._asked_to_end = True
         if not self.monitor.hangs and self.begun:
@@ -266,7 +266,7 @@ class WatchedRun:
         return FactReport(self.who, fact, why, detail)  # the end of the start tells
 
     def _tell_devices(self) -> None:
-        """One has left that was asked to, and nobody waits for that any more."""
+        """A device that was unplugged has been released, and nobody waits for that any more."""
         if self.begun and (last := self.observed.last) is not None:
             self._news.publish_fact(self.who, last.fact, last.why, last.detail, devices=True)
 
@@ -282,7 +282,7 @@ class WatchedRun:
             self._do(self.screens.sweep())
 
     def _connected(self) -> None:
-        self.observed.pausing = False  # what was asked before is done by now, or never
+        self.observed.pausing = False  # earlier commands are done by now, or never will be
         self.status.ask()
         if self.screens.left:
             self._do(self.screens.sweep())
@@ -304,7 +304,7 @@ class WatchedRun:
     # Its end
 
     async def close(self) -> None:
-        """Let go of it; it goes on. One that ends just now is buried by the server that comes next."""
+        """Stop watching it; it continues. If it ends at this moment, the next server finds that out."""
         if self._ending is not None:
             self._ending.cancel()
             await asyncio.wait({self._ending})
@@ -331,7 +331,7 @@ class WatchedRun:
             await asyncio.wait(tasks)
 
     async def last_words(self) -> str:
-        """What QEMU said in this run, without its time stamps and program name; empty when it said nothing."""
+        """The end of QEMU's output in this run, without time stamps and program name; empty if there was none."""
         await self._keep_words()
         text = (await asyncio.to_thread(said, self._log, 8192)).decode("utf-8", "replace")
         lines = [line.split("qemu-system-x86_64: ", 1)[-1].strip() for line in text.splitlines()]
@@ -350,7 +350,7 @@ class WatchedRun:
         self._ending = asyncio.create_task(self._end())
 
     async def _end(self) -> None:
-        await self.monitor.heard_out()
+        await self.monitor.drained()
         status = _reap(self.pid)
         os.close(self._pidfd)
         self._pidfd = -1
@@ -376,7 +376,7 @@ class WatchedRun:
             )
         if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status):
             return RunEnd(FactCause.UNKNOWN, await self.last_words())
-        return RunEnd(FactCause.KILLED)  # without a last word: no child of ours, so nothing else is known
+        return RunEnd(FactCause.KILLED)  # without an exit status: it is not a child of ours, so nothing else is known
 
     async def _ends_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -386,7 +386,7 @@ class WatchedRun:
 
 
 async def _nothing(_end: RunEnd | None = None) -> None:
-    """What is to be done at the end, until somebody says."""
+    """A callback that does nothing."""
 
 
 def _reap(pid: int) -> int | None:

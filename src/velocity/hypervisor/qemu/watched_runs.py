@@ -1,4 +1,4 @@
-"""The runs that the driver watches: each from its start or its adoption on until what it has left is cleared."""
+"""The runs that the driver watches, each from its start or adoption until its remains are removed."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from velocity.network import taps
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGED = 2.0
-"""Seconds for which an end that was asked for may be written down: then all that the run left is cleared at once."""
+"""Seconds within which a requested end may be acknowledged: then all remains are removed at once."""
 CLEAR_AGAIN = 1.0
-"""Seconds until what an ended run has left, and could not be cleared, is tried again."""
+"""Seconds until the removal of an ended run's remains is retried."""
 
 
 @dataclass
 class RunEntry:
-    """One run that is watched. `run` is its note, which changes with its devices.
+    """A watched run. `run` is its note, which changes with its devices.
 
-    `left_open`: it may have open what it was told to close while it stood still.
+    `left_open`: it may have files open that it was told to close while it was paused.
     """
 
     session: WatchedRun
@@ -53,7 +53,7 @@ class RunEntry:
 
 
 class WatchedRuns:
-    """Those of one host, at most one a machine. `place` is given once, before the first."""
+    """The runs of one host, at most one per machine. `place` is given once, before the first."""
 
     place: HostDirectories
 
@@ -67,7 +67,7 @@ class WatchedRuns:
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self, uids: range | None = None, *behind: Coroutine[Any, Any, None]) -> None:
-        """`uids` are those of guests, if they have any of their own; `behind`: what else goes on until it is closed."""
+        """`uids` are those of guests, if they have any of their own; `behind`: tasks that run until it is closed."""
         self._loop = asyncio.get_running_loop()
         followed = resolver.follow(self.place.resolver)
         filtered = nic_filters.keep(lambda: [one.run for one in self], uids, self.place.nat)
@@ -98,12 +98,12 @@ class WatchedRuns:
         return machine in self._watched
 
     def of(self, machine: UUID) -> WatchedRun | None:
-        """The session of its run, until what that leaves is cleared."""
+        """The session of its run, until its remains are removed."""
         watched = self._watched.get(machine)
         return None if watched is None else watched.session
 
     def running(self, who: Incarnation) -> RunEntry:
-        """This very run, until its process is gone. Raises `NotRunning`."""
+        """This very run, until its process has ended. Raises `NotRunning`."""
         watched = self._watched.get(who.machine)
         if watched is None or watched.session.who != who or watched.session.gone:
             raise NotRunning("this run has ended")
@@ -154,7 +154,7 @@ class WatchedRuns:
         return None
 
     async def rename(self, entry: RunEntry, who: Incarnation) -> WatchedRun:
-        """From here on it is that incarnation, also for a server that comes next. Raises `OSError`, `NotRunning`."""
+        """From here on it is that incarnation, also for later servers. Raises `OSError`, `NotRunning`."""
         run = msgspec.structs.replace(entry.run, epoch=who.epoch, begun=entry.run.first_epoch, between=None)
         async with self.turn(who.machine):
             if entry.session.gone:
@@ -171,7 +171,7 @@ class WatchedRuns:
     # What a run leaves
 
     async def _note_asked(self, session: WatchedRun) -> None:
-        """Before it is gone, so that how it ended can be told as soon as it is."""
+        """Record it before the process has ended, so that how it ended can be reported at once."""
         async with self.turn(session.who.machine):
             if not session.gone:
                 await self._note(session)
@@ -183,7 +183,7 @@ class WatchedRuns:
                 session.noted = True
 
     async def _end(self, session: WatchedRun, run: Run, end: RunEnd | None) -> None:
-        """Tell how it ended once that is noted, and clear what it leaves: until then, no other run of it begins."""
+        """Record how it ended, report it, and remove its remains; until then, no other run of it begins."""
 
         def tell() -> None:
             if end is not None and not session.ended.is_set():
@@ -206,9 +206,9 @@ class WatchedRuns:
                 tell()
 
     def clear(self, run: Run, mounts: Mounts | None = None) -> bool:
-        """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later.
+        """Blocks as long as `ip` and the file system: call it in a thread. What stays is removed later.
 
-        `mounts` has kept those of its process.
+        `mounts` has kept the process's mounts.
         """
         if mounts is not None:
             mounts.close()
@@ -222,7 +222,7 @@ class WatchedRuns:
         return True
 
     def turn(self, machine: UUID) -> asyncio.Lock:
-        """Held while something is cleared for that machine, or a run of it begins."""
+        """Held while something of that machine is removed, or a run of it begins."""
         return self._turns.setdefault(machine, asyncio.Lock())
 
     async def drop(self, who: Incarnation) -> None:
@@ -239,13 +239,13 @@ class WatchedRuns:
             await self._clear_one(who.machine)
 
     async def make_way(self, machine: UUID) -> None:
-        """A new run of it begins, which acknowledges the last. Raises `HypervisorError`: what it left is there."""
+        """A new run of it begins, which acknowledges the last. Raises `HypervisorError`: remains of that are there."""
         async with self.turn(machine):
             if (left := self._left.get(machine)) is not None:
                 self._left[machine] = msgspec.structs.replace(left, end=None)
                 await self._clear_one(machine)
             if machine in self._left:
-                raise HypervisorError("what its last run has left cannot be removed yet: see the server's log")
+                raise HypervisorError("the remains of its last run cannot be removed yet: see the server's log")
 
     async def _clear_one(self, machine: UUID) -> None:
         run = self._left.get(machine)
@@ -263,5 +263,5 @@ class WatchedRuns:
 
 
 async def _uncut(work: Callable[..., object], *what: object) -> None:
-    """In a thread; who is cancelled goes when it has ended, as the next server's may be about the same files."""
+    """In a thread; if cancelled, wait for it first: the next server may use the same files."""
     await uninterrupted.ended(asyncio.ensure_future(asyncio.to_thread(work, *what)))

@@ -40,7 +40,7 @@ class Whereabouts:
 
 def leave(vmid: int, ref: MediaRef) -> None:
     log.warning(
-        "vm %d: what its move may have left of medium %s in pool %d is not removed, as the move was open in the "
-        "database by which a host was promoted",
+        "vm %d: remains of its move (medium %s in pool %d) are not removed, as the move was open in the database by "
+        "which a host was promoted",
         vmid, ref.medium, ref.pool,
     )  # fmt: skip

@@ -179,7 +179,7 @@ class Settling:
             except OutcomeUnknown:
                 raise
             except (HypervisorError, Refused) as error:
-                log.info("vm %d: its move goes on later: %s", crossing.move.vmid, error)
+                log.info("vm %d: its move continues later: %s", crossing.move.vmid, error)
             except Exception:
                 log.exception("vm %d: its move goes on later", crossing.move.vmid)
             with contextlib.suppress(TimeoutError):

@@ -105,7 +105,7 @@ class Targets:
 
     def _named(self, caller: Caller, keeper: Keeper) -> str:
         if not self._told(caller):
-            return "ask somebody who looks after the hosts"
+            return "ask an administrator of the hosts"
         others = self._others(keeper)
         named = ", ".join(f"{one.name} ({one.host})" for one in others[:NAMED])
         return f"it can move to {named}" if named else "there is no other one"

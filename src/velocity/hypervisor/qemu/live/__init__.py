@@ -1,4 +1,4 @@
-"""Changes of a machine while it runs: each kind of device is compared and carried out by a module of its own."""
+"""Changes of a running machine: a module for each kind of device compares, and carries out what it can."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ KINDS: Sequence[Kind] = (
 async def alter(
     place: HostDirectories, entry: RunEntry, asked: MachineSpec, deadline: float
 ) -> tuple[MachineSpec, tuple[Wait, ...]]:
-    """What the run is made of now, and what waits. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+    """What the run is made of afterwards, and what has to wait. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
     if entry.run.made is None:
-        raise HypervisorError("an earlier version of Velocity started it, and noted less of it")
+        raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
     change = Change(place, entry, asked, asyncio.get_running_loop().time() + deadline)
     for kind in KINDS:
         await kind(change)

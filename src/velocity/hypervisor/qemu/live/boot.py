@@ -1,4 +1,4 @@
-"""The boot order of a machine that runs, which its firmware reads whenever the guest boots.
+"""The boot order of a running machine, which its firmware reads whenever the guest boots.
 
 https://www.qemu.org/docs/master/system/bootindex.html
 """
@@ -15,7 +15,7 @@ NONE = -1
 
 
 async def alter(change: Change) -> None:
-    """Implements `velocity.hypervisor.qemu.live.Kind`; it comes behind disks and NICs."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`; called after disks and NICs."""
     asked = {nic.nic: nic.boot for nic in change.asked.nics}
     change.made = structs.replace(
         change.made, nics=tuple(structs.replace(nic, boot=asked.get(nic.nic, 0)) for nic in change.made.nics)
@@ -28,7 +28,7 @@ async def alter(change: Change) -> None:
     disks = [device for _, device in change.bootable]
     there = {*disks, *nics}
     for device in (one for one in (*(had or disks), *order) if one in there):
-        await _set(change, device, NONE)  # QEMU takes no place twice
+        await _set(change, device, NONE)  # QEMU accepts each bootindex only once
     for number, device in enumerate(order, 1):
         await _set(change, device, number)
     await change.note(order=order)

@@ -1,4 +1,4 @@
-"""A change of one run that is under way: what it is to be, what it is by now, and how QEMU is asked."""
+"""One change of a run: what is wanted, what the run is made of by now, and the way to QEMU."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 
 LEAST = 0.1
-"""Seconds that a question gets however late it is."""
+"""Seconds that a command gets, even after the deadline."""
 
 
 class Change:
-    """Each kind notes what may be in QEMU before it asks for it, so that a server that comes next finds it."""
+    """Each kind notes what QEMU may have before it sends the command, so that a later server finds it."""
 
     def __init__(self, place: HostDirectories, entry: RunEntry, asked: MachineSpec, until: float) -> None:
         assert entry.run.made is not None
@@ -30,7 +30,7 @@ class Change:
         self.made: MachineSpec = entry.run.made
         self.waits: list[Wait] = []
         self.bootable: list[tuple[int, str]] = []
-        """Of each disk and CD-ROM drive, its place in the boot order and its device: see `velocity.hypervisor.boot`."""
+        """The devices that can boot, with their places in the boot order: see `velocity.hypervisor.boot`."""
         self._entry = entry
         self._until = until
 
@@ -41,12 +41,12 @@ class Change:
 
     @property
     def hardware(self) -> Hardware:
-        """What it was started with."""
+        """The hardware profile that it was started with."""
         return profile(self.made.hardware)
 
     @property
     def left(self) -> float:
-        """Seconds that are left."""
+        """The seconds left."""
         return max(LEAST, self._until - asyncio.get_running_loop().time())
 
     @property
@@ -61,24 +61,24 @@ class Change:
         return await self.session.execute(command, deadline=self.left, **arguments)
 
     async def note(self, **more: Any) -> None:
-        """Write down what it is made of now, with these fields of its `Run`. Raises `OSError`."""
+        """Record what the run is made of now, with these fields of its `Run`. Raises `OSError`."""
         self._entry.run = structs.replace(self._entry.run, made=self.made, **more)
         await asyncio.to_thread(self.place.runs.write, self._entry.run)
 
     def note_left_open(self) -> None:
-        """A machine that stands still keeps descriptors that it is to close: see `nodes.close_left`."""
+        """A paused machine keeps descriptors that it has to close: see `nodes.close_left`."""
         self._entry.left_open |= not self.session.observed.does(Fact.RUNNING)
 
     def keep(self, run: Run) -> None:
-        """Write down another note of it, in a thread. Raises `OSError`."""
+        """Store another note of it, in a thread. Raises `OSError`."""
         self.place.runs.write(run)
         self._entry.run = run
 
     async def bound_memory(self, most: int) -> None:
-        """Let its process take so many MiB, and what its disks take of the host's memory."""
+        """Raise the process's memory limit to so many MiB, plus what its disks use of the host's memory."""
         await asyncio.to_thread(scopes.bound, self.session.who, most + self.run.disks_in_memory)
 
     def free_port(self) -> int | None:
-        """A spare PCI port with nothing in it; None: there is none."""
+        """An empty spare PCI port; None: there is none."""
         taken = set(self.run.plugged.values())
         return next((one for one in range(self.hardware.spare_ports) if one not in taken), None)

@@ -1,6 +1,6 @@
-"""CPUs of a machine that runs: more of them, up to the maximum that it was started with.
+"""CPU hot-plug: more CPUs, up to the maximum that the machine was started with.
 
-None is taken out: QEMU 7.2 has been seen to corrupt its own memory, and so to end, after a guest had let go of one.
+None is unplugged: QEMU 7.2 has been seen to corrupt its memory, and crash, after a guest had released one.
 https://www.qemu.org/docs/master/system/cpu-hotplug.html
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import structs
 
-from velocity.hypervisor.qemu.layout import cpu_device, seat_number
+from velocity.hypervisor.qemu.layout import cpu_device, cpu_number
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.scopes import most_memory
 from velocity.hypervisor.waits import LESS_CPUS, MORE_CPUS
@@ -26,17 +26,17 @@ async def alter(change: Change) -> None:
     most = min(wanted, change.made.max_cpus)
     if most <= has:
         return
-    free, plugged = _seats(await change.execute("query-hotpluggable-cpus"))
+    free, plugged = _hotpluggable(await change.execute("query-hotpluggable-cpus"))
     await change.bound_memory(most_memory(structs.replace(change.made, cpus=most)))
-    for seat in free[: max(0, most - plugged)]:
-        await change.execute("device_add", driver=seat["type"], id=cpu_device(seat["props"]), **seat["props"])
+    for slot in free[: max(0, most - plugged)]:
+        await change.execute("device_add", driver=slot["type"], id=cpu_device(slot["props"]), **slot["props"])
         plugged += 1
     change.made = structs.replace(change.made, cpus=plugged)
     await change.note()
 
 
-def _seats(answer: object) -> tuple[list[dict[str, Any]], int]:
-    """Those without a CPU, the first one first, and how many have one."""
-    seats = [one for one in answer if isinstance(one, dict)] if isinstance(answer, list) else []
-    free = sorted((one for one in seats if "qom-path" not in one), key=lambda one: seat_number(one["props"]))
-    return free, len(seats) - len(free)
+def _hotpluggable(answer: object) -> tuple[list[dict[str, Any]], int]:
+    """The free slots, the first one first, and the number of CPUs that are there."""
+    slots = [one for one in answer if isinstance(one, dict)] if isinstance(answer, list) else []
+    free = sorted((one for one in slots if "qom-path" not in one), key=lambda one: cpu_number(one["props"]))
+    return free, len(slots) - len(free)

@@ -1,6 +1,6 @@
-"""Disks and CD-ROM drives of a machine that runs: media change in their drives, disks come and go.
+"""Hot-plug of disks and CD-ROM drives, and change of media in drives.
 
-What is in QEMU is asked of it each time; what may be there is noted before it is asked for.
+What QEMU has is queried each time; what it may have is noted before the command is sent.
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
 """
 
@@ -25,8 +25,8 @@ from velocity.hypervisor.qemu.live.found import Found, number_in, read
 from velocity.hypervisor.waits import COPIED, NOT_YET
 
 NOT_KNOWN = -1
-FIXED = "a BLOCK disk that was there at its start cannot be taken out while it runs"
-FORM = "how a disk is cached, read and written is chosen when it is attached"
+FIXED = "a BLOCK disk that was attached at the start cannot be removed while it runs"
+FORM = "cache and sectors of a disk are set when it is attached"
 
 
 async def alter(change: Change) -> None:
@@ -47,7 +47,7 @@ async def alter(change: Change) -> None:
 
 
 async def _try(change: Change, disk: DiskSpec | None, work: Coroutine[Any, Any, None]) -> None:
-    """What QEMU or the guest refuses waits; the rest goes on."""
+    """What QEMU or the guest refuses has to wait; the rest goes on."""
     try:
         await work
     except (Unknown, NotRunning):
@@ -57,7 +57,7 @@ async def _try(change: Change, disk: DiskSpec | None, work: Coroutine[Any, Any, 
 
 
 async def look(change: Change) -> Found:
-    """What is there; of what is not, nothing is left."""
+    """Find what is there, and remove what is left of anything else."""
     found = read(
         await change.execute("qom-list", path="/machine/peripheral"),
         await change.execute("qom-list", path="/objects"),
@@ -80,7 +80,7 @@ async def look(change: Change) -> Found:
 
 
 def _take(change: Change, found: Found) -> None:
-    """What it is made of, in the order in which it has it."""
+    """What the run is made of, in the order in which it has it."""
     has = [disk for one in change.drives if (disk := _disk(change, found, one)) is not None]
     change.made = structs.replace(change.made, disks=tuple(has), drives=tuple(_empty(change, found)))
 
@@ -95,12 +95,12 @@ def _empty(change: Change, found: Found) -> list[Bus]:
 
 
 def _lacking(change: Change, found: Found) -> list[Bus]:
-    """The empty drives that are to be there, and are not."""
+    """The wanted empty drives that are missing."""
     return list((Counter(change.asked.drives) - Counter(_empty(change, found))).elements())
 
 
 def _compare(change: Change, found: Found) -> tuple[list[DiskSpec], list[Drive]]:
-    """What is to come, and the drives whose media are to go."""
+    """What has to be added, and the drives whose media have to be removed."""
     full = [one for one in change.drives if _disk(change, found, one) is not None]
     has = [key for key, _ in keyed(change.made.disks)]
     wanted = dict(keyed(change.asked.disks))
@@ -111,7 +111,7 @@ def _compare(change: Change, found: Found) -> tuple[list[DiskSpec], list[Drive]]
 async def _change_media(
     change: Change, found: Found, coming: Sequence[DiskSpec], leaving: Sequence[Drive]
 ) -> list[DiskSpec]:
-    """Into CD-ROM drives, and out of them; what finds no drive is returned."""
+    """Into CD-ROM drives, and out of them; returns what no drive can take."""
     gone = [one for one in leaving if one.cdrom]
     empty = [one for one in change.drives if one.cdrom and number_in(one, found) is None]
     rest = []
@@ -128,11 +128,11 @@ async def _change_media(
 
 
 async def _insert(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
-    """In the place of what is in the drive; None: nothing. A guest that has locked the tray is told, and not asked."""
+    """Replace what is in the drive; None: leave it empty. Forced, even if the guest has locked the tray."""
     number = next_number(change, found)
     before = _disk(change, found, drive)
     if disk is not None:
-        limits = DiskLimits() if before is None else before.limits  # which are the drive's, whatever is in it
+        limits = DiskLimits() if before is None else before.limits  # limits belong to the drive, whatever is in it
         await change.note(nodes={**change.run.nodes, number: structs.replace(disk, limits=limits)})
         await nodes.add(change, disk, number)
         found.nodes[number] = NOT_KNOWN
@@ -150,7 +150,7 @@ async def _unplug(change: Change, found: Found, drive: Drive) -> None:
         raise HypervisorError(FIXED)
     if number_in(drive, found) in found.copied.values():
         raise HypervisorError(COPIED)
-    if not await removal.let_go(change, drive.outer):
+    if not await removal.unplug(change, drive.outer):
         runs = change.session.observed.does(Fact.RUNNING)
         raise HypervisorError(NOT_YET if runs else f"{NOT_YET}, as it does not run")
     found.devices -= {drive.outer, drive.device}
@@ -208,13 +208,13 @@ async def _add_device(change: Change, text: str, ports: Sequence[str]) -> None:
 
 
 def next_number(change: Change, found: Found) -> int:
-    """A number that nothing has."""
+    """A number that nothing uses."""
     taken = [*(one.number for one in change.drives), *change.run.nodes, *found.nodes]
     return max(taken, default=-1) + 1
 
 
 async def _set_limits(change: Change, found: Found) -> None:
-    """And say of what stays how it is not as it is to be."""
+    """And say what stays as it is although it should change."""
     wanted = dict(keyed(change.asked.disks))
     for key, drive in _by_key(change, found).items():
         has, disk, number = _disk(change, found, drive), wanted.get(key), number_in(drive, found)
@@ -233,7 +233,7 @@ async def _set_limits(change: Change, found: Found) -> None:
 
 
 async def _sort(change: Change, found: Found, wanted: Mapping[Key, DiskSpec]) -> None:
-    """As they are asked for; what is not goes behind, also in the boot order."""
+    """In the wanted order; the rest goes to the end, also of the boot order."""
     by_key = _by_key(change, found)
     places = {by_key[key].number: place for place, key in enumerate(wanted) if key in by_key}
     await change.note(drives=tuple(sorted(change.drives, key=lambda one: places.get(one.number, len(wanted)))))

@@ -1,4 +1,4 @@
-"""Displays of a machine that runs: their size is asked of the guest, which may follow; none comes or goes."""
+"""Displays of a running machine: the guest is asked to change their size, and may follow. Their number is fixed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from msgspec import structs
 from velocity.hypervisor.port import DisplaySpec, Fact
 from velocity.hypervisor.qemu import rfb
 from velocity.hypervisor.qemu.command import screen_socket
-from velocity.hypervisor.qemu.connecting import connected, held
+from velocity.hypervisor.qemu.connecting import connected, verified
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.waits import COLD_DISPLAY, NO_SIZE
 
 PATIENCE = 2.0
-"""Seconds that a guest has to follow: a desktop takes a fraction of one, and nobody else is served meanwhile."""
+"""Seconds for the guest to follow: a desktop takes a fraction of one, and the machine's other requests wait."""
 
 
 async def alter(change: Change) -> None:
@@ -36,7 +36,7 @@ async def alter(change: Change) -> None:
 
 
 async def _becomes(change: Change, index: int, has: DisplaySpec, asked: DisplaySpec) -> bool:
-    """Whether the guest shows that size now. One that does not run is not asked."""
+    """Whether the guest shows that size now. A guest that is not running is not asked."""
     if (has.width, has.height) == (asked.width, asked.height):
         return True
     if not change.session.observed.does(Fact.RUNNING):
@@ -44,8 +44,8 @@ async def _becomes(change: Change, index: int, has: DisplaySpec, asked: DisplayS
     path = change.place.runs.own(change.session.who.machine) / screen_socket(index)
     try:
         async with asyncio.timeout(min(PATIENCE, change.left)):
-            with held(path, change.run.uid) as very:
-                reader, writer = await connected(very)
+            with verified(path, change.run.uid) as socket:
+                reader, writer = await connected(socket)
     except (TimeoutError, OSError):
         return False
     try:
@@ -54,7 +54,7 @@ async def _becomes(change: Change, index: int, has: DisplaySpec, asked: DisplayS
     except TimeoutError:  # the guest may have taken a third one: what waits changes nothing
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(min(PATIENCE, change.left)):
-                await rfb.put_back(reader, writer, has.width, has.height)
+                await rfb.restore_size(reader, writer, has.width, has.height)
         return False
     except (OSError, EOFError, rfb.Nonsense):
         return False

@@ -1,6 +1,6 @@
-"""Ports of the host that lead to a machine that runs: set by the kernel on the bridge of NAT, else by QEMU.
+"""Port forwards of a running machine: by the kernel on the NAT bridge, otherwise by QEMU.
 
-What goes is taken away first, also where it goes from one NIC to another.
+Forwards are removed before others are added, even if they only change to another NIC.
 https://www.qemu.org/docs/master/system/monitor.html (hostfwd_add, hostfwd_remove)
 """
 
@@ -56,7 +56,7 @@ async def _free(change: Change, coming: Sequence[ForwardSpec]) -> list[ForwardSp
 
 
 def _noted(change: Change, nic: NatSpec) -> Forwards:
-    """Those that lead to it; on the bridge, those that may, as a server may have been killed while it set them."""
+    """Its forwards; on the bridge also those that may exist because a server was killed while it set them."""
     link = link_name("vt", change.run.uid, nic.nic)
     return change.run.nics[link].forwards if link in change.run.nics else nic.forwards
 
@@ -73,7 +73,7 @@ async def _set(change: Change, nic: NatSpec, wanted: Forwards) -> None:
 
 
 async def _set_on_bridge(change: Change, nic: NatSpec, link: str, wanted: Forwards) -> Forwards:
-    """What leads to it then. It is noted before, as whoever looks after the filters goes by that."""
+    """Returns the forwards that are set. They are noted before, as the check of packet filters relies on that."""
     nat, before = change.place.nat, change.run.nics[link]
     if nat is None:
         return nic.forwards
@@ -88,7 +88,7 @@ async def _set_on_bridge(change: Change, nic: NatSpec, link: str, wanted: Forwar
 
 
 async def _set_in_qemu(change: Change, nic: NatSpec, wanted: Forwards) -> Forwards:
-    """What leads to it then. What is set is noted before as unsure, so that a server that comes next finds it."""
+    """Returns the forwards that are set. Each is noted as unsure before, so that a later server finds it."""
     has = list(nic.forwards)
     await change.note(unsure=tuple({*nic.forwards} ^ {*wanted}))
     for one in nic.forwards:
@@ -105,7 +105,7 @@ async def _set_in_qemu(change: Change, nic: NatSpec, wanted: Forwards) -> Forwar
 
 
 async def _sweep(change: Change) -> None:
-    """Take away what a server had begun to set that was killed meanwhile."""
+    """Remove forwards that a killed server may have set."""
     unsure = change.run.unsure
     if not unsure:
         return
@@ -124,6 +124,6 @@ async def _sweep(change: Change) -> None:
 
 
 async def _monitor(change: Change, command: str, nic: NatSpec, words: str) -> str:
-    """What QEMU says to it: nothing, where it has no fault to find."""
+    """QEMU's reply, which is empty if the command succeeded."""
     line = f"{command} {netdev(nic.nic)} {words}"
     return str(await change.execute("human-monitor-command", **{"command-line": line})).strip()

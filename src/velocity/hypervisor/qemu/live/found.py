@@ -1,4 +1,4 @@
-"""What QEMU has of a run's disks just now, beside what the note of the run says that there may be."""
+"""The disks that QEMU has at present, as opposed to those that the run's note says it may have."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from velocity.hypervisor.qemu.disk_options import MIRROR, Drive, number_of
 NODE = re.compile(r"disk(\d{1,6})")
 FDSET = re.compile(r"/dev/fdset/(\d{1,6})")
 DEVICE = re.compile(r"(?:.*/)?(dev\d{1,6})(?:/.*)?")
-"""A device, or a part of it, as QEMU calls it."""
+"""The id of a device, or of a part of one."""
 
 
 @dataclass
 class Found:
-    """`devices` are the ids of all devices; `nodes` the numbers of open disks, each with the set of its descriptor.
+    """`devices` are the ids of all devices; `nodes` the numbers of open disks, each with its fdset.
 
-    `media`: device -> the number of the disk that it has. `copied`: those that others are copied to.
+    `media`: device -> the number of the disk in it. `copied`: the targets of mirror jobs.
     """
 
     devices: set[str]
@@ -31,7 +31,7 @@ class Found:
 
 
 def read(peripherals: Any, objects: Any, opened: Any, blocks: Any) -> Found:
-    """Of QEMU's answers. Raises `HypervisorError`: they make no sense."""
+    """Parse QEMU's answers. Raises `HypervisorError` if they make no sense."""
     try:
         found = Found({one["name"] for one in peripherals}, {one["name"] for one in objects})
         for one in opened:
@@ -60,5 +60,5 @@ def _media(blocks: Any) -> Iterator[tuple[str, int]]:
 
 
 def number_in(drive: Drive, found: Found) -> int | None:
-    """The disk that a drive has; None: it is empty."""
+    """The number of the disk in a drive; None: it is empty."""
     return found.media.get(drive.device)

@@ -1,4 +1,4 @@
-"""A disk of a machine that runs becomes larger: QEMU does it, and tells the guest.
+"""Enlarges a disk of a running machine: QEMU does it, and notifies the guest.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (block_resize)
 """
@@ -32,7 +32,7 @@ async def grow(entry: RunEntry, media: MediaRef, size: int, deadline: float) -> 
 
 
 def _size(opened: Any, name: str) -> int | None:
-    """Bytes of the disk in an open node; None: it is not there."""
+    """The size in bytes of the disk at a block node; None: there is no such node."""
     for one in opened if isinstance(opened, list) else ():
         match one:
             case {"node-name": str(found), "image": {"virtual-size": int(size)}} if found == name:

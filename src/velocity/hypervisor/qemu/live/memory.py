@@ -1,7 +1,6 @@
-"""Memory of a machine that runs: by virtio-mem, up to the maximum that it was started with, and back.
+"""Memory hot-plug by virtio-mem, up to the maximum that the machine was started with, and back.
 
-The guest takes and gives back as it likes; what it has taken may come back late, or never.
-https://virtio-mem.gitlab.io/
+The guest takes and returns memory at its own pace: some may be returned late, or never. https://virtio-mem.gitlab.io/
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ async def alter(change: Change) -> None:
         await change.bound_memory(most_memory(structs.replace(change.made, memory=start + more)))
     await change.execute("qom-set", path=f"/machine/peripheral/{MEMORY_DEVICE}", property="requested-size",
                          value=more * MIB)  # fmt: skip
-    plugged = await _settled(change, more) if more < asked else more
-    change.made = structs.replace(change.made, memory=_told(wanted, start, more, max(more, plugged)))
+    plugged = await _settled_size(change, more) if more < asked else more
+    change.made = structs.replace(change.made, memory=_as_requested(wanted, start, more, max(more, plugged)))
     await change.note()
     await change.bound_memory(most_memory(change.made))
     _say(change, wanted, start, plugged - more)
 
 
-def _told(wanted: int, start: int, more: int, plugged: int) -> int:
-    """What it has, in the words of whoever asked: an odd MiB, which no block has, is not told apart."""
+def _as_requested(wanted: int, start: int, more: int, plugged: int) -> int:
+    """The memory that it has, as the user asked for it: QEMU rounds to blocks of 2 MiB."""
     exact = plugged == more and start <= wanted < start + more + MEMORY_STEP
     return wanted if exact else start + plugged
 
@@ -60,7 +59,7 @@ def _say(change: Change, wanted: int, start: int, over: int) -> None:
     if change.made.memory == wanted:
         return
     if over > 0:
-        change.wait("memory", f"the guest has not given back {over} MiB yet")
+        change.wait("memory", f"the guest has not released {over} MiB yet")
     elif wanted < start:
         change.wait("memory", LESS_MEMORY.format(start))
     else:
@@ -68,7 +67,7 @@ def _say(change: Change, wanted: int, start: int, over: int) -> None:
 
 
 def has_at_start(answer: Any) -> int:
-    """MiB that a guest was started with."""
+    """MiB that the guest was started with."""
     return int(answer["base-memory"]) // MIB
 
 
@@ -79,8 +78,8 @@ async def _device(change: Change) -> dict[str, Any] | None:
     return None
 
 
-async def _settled(change: Change, more: int) -> int:
-    """MiB that the guest has of it, once that is what it is to have, or after a while."""
+async def _settled_size(change: Change, more: int) -> int:
+    """MiB of virtio-mem that the guest uses, once it is what was requested, or after a while."""
     loop, departures = asyncio.get_running_loop(), change.session.departures
     until = loop.time() + min(patience(change), change.left / 2)
     while True:

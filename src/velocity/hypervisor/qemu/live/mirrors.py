@@ -1,8 +1,7 @@
-"""A disk of a machine that runs is made anew in another file, while the guest writes to it: QEMU's mirror jobs.
+"""Copies a disk of a running machine to another file while the guest writes, with QEMU's mirror jobs.
 
-Each job is made to stop before its last step: both files are the same then, durable, and QEMU holds back what the guest
-writes, until it is told to take the one or the other.
-https://www.qemu.org/docs/master/interop/live-block-operations.html
+Each job is held before its last step: both files are identical and durable then, and QEMU queues the guest's writes
+until it is told which file to use. https://www.qemu.org/docs/master/interop/live-block-operations.html
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from velocity.storage.port import MediaRef
 
 NONE = "its disk is not being copied"
 PAUSE = 0.02
-"""Seconds between two looks at a job that is about to come to its end."""
+"""Seconds between two looks at a job that is about to finish."""
 LIVE = frozenset({"created", "running", "paused", "ready", "standby", "waiting", "pending"})
 READY = frozenset({"ready", "waiting", "pending"})
 
 
 @dataclass(frozen=True)
 class Job:
-    """One of QEMU's, by the numbers of the disks that it is about."""
+    """A mirror job, by the numbers of its disks."""
 
     source: int
     target: int
@@ -48,7 +47,7 @@ class Job:
 
 
 def of(run: Run, media: MediaRef, answer: Any) -> Iterator[Job]:
-    """The jobs of a medium, of what QEMU tells of its jobs."""
+    """The jobs of a medium among all of QEMU's."""
     for one in answer if isinstance(answer, list) else ():
         match = MIRROR.fullmatch(str(one.get("id"))) if isinstance(one, dict) else None
         if match and _is(run.nodes.get(int(match[1])) or run.nodes.get(int(match[2])), media):
@@ -81,7 +80,7 @@ async def begin(change: Change, source: MediaRef, target: MediaRef, *, compact: 
     finally:
         os.close(descriptor)
     others = {one: was for one, was in change.run.mirrors.items() if not _is(change.run.nodes.get(one), source)}
-    # before there is anything of it, so that whoever comes next finds it
+    # noted before QEMU has anything of it, so that a later server finds it
     await change.note(nodes={**change.run.nodes, coming: disk}, mirrors={**others, coming: mirror})
     await nodes.add(change, opened, coming, coming=True)
     await _dismiss(change, source)
@@ -115,7 +114,7 @@ async def _jobs(change: Change, media: MediaRef) -> list[Job]:
 
 
 async def _job(change: Change, media: MediaRef) -> Job:
-    """The one that goes on. Raises `HypervisorError`: none does."""
+    """The running one. Raises `HypervisorError` if there is none."""
     jobs = await _jobs(change, media)
     live = next((one for one in jobs if one.status in LIVE), None)
     if live is None:
@@ -124,7 +123,7 @@ async def _job(change: Change, media: MediaRef) -> Job:
 
 
 async def hold(change: Change, source: MediaRef) -> None:
-    """Implements `velocity.hypervisor.port.Mirrors.hold`. What does not come to that in time is ended."""
+    """Implements `velocity.hypervisor.port.Mirrors.hold`. A job that cannot be held in time is cancelled."""
     job = await _job(change, source)
     if job.status not in READY:
         raise HypervisorError("its copy is not complete yet")
@@ -151,7 +150,7 @@ async def hold(change: Change, source: MediaRef) -> None:
 
 
 async def _watched(change: Change, media: MediaRef) -> AsyncIterator[list[Job]]:
-    """Its jobs, again and again."""
+    """Its jobs, queried again and again."""
     while True:
         yield await _jobs(change, media)
         await asyncio.sleep(PAUSE)
@@ -176,7 +175,7 @@ async def settle(change: Change, media: MediaRef) -> bool:
 
 
 async def _file_of(change: Change, media: MediaRef) -> RunMirror:
-    """Of the object that has this name now. Raises `Unknown`: nobody can tell."""
+    """The file with this name at present. Raises `Unknown` if that cannot be determined."""
     try:
         descriptor = await nodes.opened(change, media, readonly=True)
     except HypervisorError as error:
@@ -193,7 +192,7 @@ def _same(one: RunMirror, other: RunMirror) -> bool:
 
 
 async def _end(change: Change, media: MediaRef, name: str, how: str) -> None:
-    """Returns when the job has come to its end. Raises `Unknown`: it may yet."""
+    """Return when the job has finished. Raises `Unknown`: it may still finish."""
     try:
         await change.execute(how, id=name)
     except (Unknown, NotRunning):
@@ -206,15 +205,16 @@ async def _end(change: Change, media: MediaRef, name: str, how: str) -> None:
 
 
 async def _dismiss(change: Change, media: MediaRef) -> None:
-    """What is told of those that are over."""
+    """Remove finished jobs from QEMU's list."""
     for job in await _jobs(change, media):
         if job.status == "concluded":
             await change.execute("job-dismiss", id=job.name)
 
 
 async def _halt(change: Change, job: Job) -> None:
-    """A USB disk takes requests while QEMU holds them back, and QEMU 7.2 was seen to end when it takes the other file
-    then: so nothing may come from the guest in that moment. What the other buses send waits in their queues.
+    """Stop the guest while the file changes under a USB disk; other buses queue their requests.
+
+    USB disks send requests even while QEMU drains the disk, and QEMU 7.2 was seen to crash then.
     """
     disk = change.run.nodes.get(job.target)
     if disk is not None and disk.bus is Bus.USB and change.session.observed.does(Fact.RUNNING):

@@ -1,6 +1,6 @@
-"""NICs whose host's end is taken to another network while the guest runs: the guest keeps the device, and its address.
+"""Moves NICs to another network while the guest runs: the guest keeps the device and its address.
 
-QEMU cannot change the end of a NIC; the kernel can take a tap to another bridge. ip-link(8)
+QEMU cannot exchange the backend of a NIC; the kernel can attach a tap to another bridge. ip-link(8)
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from velocity.network.rules import link_name
 
 
 def is_quiet(nic: NicSpec, wanted: NicSpec) -> bool:
-    """Whether it stays where it is: the guest notices nothing."""
+    """Whether it stays on its network: the guest notices nothing."""
     return isinstance(nic, BridgeSpec) and isinstance(wanted, BridgeSpec) and nic.identifier == wanted.identifier
 
 
 def keeps_from(run: Run, nic: NicSpec, wanted: NicSpec) -> str:
-    """Why it cannot be done; empty: it can."""
+    """Why it is not possible; empty: it is."""
     if not has_link(nic) or not has_link(wanted):
         return USER_NETWORK
     if is_quiet(nic, wanted):
@@ -36,9 +36,9 @@ def keeps_from(run: Run, nic: NicSpec, wanted: NicSpec) -> str:
 
 
 def move(place: HostDirectories, run: Run, nic: NicSpec, wanted: NicSpec, keep: Callable[[Run], None]) -> Run:
-    """Take it there; the run's note then, of which `keep` is told before, as it looks after filters and addresses.
+    """Move it; returns the run's note. `keep` is told before, because it checks filters and addresses.
 
-    Takes as long as `ip` and `nft` do. Raises `CannotConnect`, `OSError`: it is where it was, if that can be.
+    Blocks while `ip` and `nft` run. Raises `CannotConnect`, `OSError`: it is where it was, if that is possible.
     """
     link = link_name("vt", run.uid, nic.nic)
     after = _noted(place, run, link, wanted)

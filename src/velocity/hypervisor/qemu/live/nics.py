@@ -1,6 +1,6 @@
-"""NICs of a machine that runs: plugged in and out of spare PCI ports, unplugged from the network, moved to another.
+"""Hot-plug of NICs at spare PCI ports, their link state, and moves to other networks.
 
-A NIC that was there at the start is on the bus itself, which lets go of none.
+A NIC that was there at the start is on the root bus, which has no hot-unplug.
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (netdev_add, device_add, device_del, set_link)
 """
 
@@ -29,7 +29,7 @@ FIELD = "nics"
 
 
 async def alter(change: Change) -> None:
-    """Implements `velocity.hypervisor.qemu.live.Kind`. What leads to them stays as it is: see `forwards`."""
+    """Implements `velocity.hypervisor.qemu.live.Kind`. Port forwards are another module's: see `forwards`."""
     lead = {nic.nic: nic_links.leading(nic) for nic in change.made.nics}
     wanted_nics = [_led(nic, lead.get(nic.nic, ())) for nic in change.asked.nics]
     asked = {nic.nic: nic for nic in wanted_nics}
@@ -64,7 +64,10 @@ async def _become(change: Change, nic: NicSpec, wanted: NicSpec) -> None:
 
 
 async def _move(change: Change, nic: NicSpec, wanted: NicSpec) -> NicSpec:
-    """To another network, its cable out meanwhile, so that the guest looks where it is. What it is then."""
+    """Attach it to another network, with its link down meanwhile, so that the guest configures it anew.
+
+    Returns the NIC.
+    """
     if why := moves.keeps_from(change.run, nic, wanted):
         change.wait(FIELD, why)
         return nic
@@ -88,7 +91,7 @@ async def _plug(change: Change, nic: int, *, up: bool) -> None:
 
 
 async def _note(change: Change, nic: NicSpec, **more: Any) -> None:
-    """It is so now."""
+    """Record that it is so now."""
     order = {one.nic: place for place, one in enumerate(change.asked.nics)}
     others = [one for one in change.made.nics if one.nic != nic.nic]
     nics = sorted([*others, nic], key=lambda one: order.get(one.nic, len(order)))
@@ -100,13 +103,13 @@ async def _note(change: Change, nic: NicSpec, **more: Any) -> None:
 
 
 async def _sweep(change: Change, asked: Mapping[int, NicSpec]) -> None:
-    """Finish, or take out, what a server had begun to plug in that was killed meanwhile."""
+    """Complete, or undo, the hot-plug that a killed server had begun."""
     for number in _plugged(change) - {nic.nic for nic in change.made.nics}:
         there, wanted = await removal.is_there(change, nic_device(number)), asked.get(number)
         if there and wanted is not None:
             await _plug(change, number, up=wanted.up)
             await _note(change, wanted)
-        elif there and not await removal.let_go(change, nic_device(number)):
+        elif there and not await removal.unplug(change, nic_device(number)):
             change.wait(FIELD, NOT_YET)
         else:
             await _forget(change, number)
@@ -118,14 +121,14 @@ def _plugged(change: Change) -> set[int]:
 
 
 async def _remove(change: Change, nic: NicSpec) -> None:
-    """Off the network at once, whatever the guest does; what is of it elsewhere goes when the guest lets go of it."""
+    """Take it off the network at once, whatever the guest does; its backend is removed when the guest releases it."""
     device = nic_device(nic.nic)
     plugged = device in change.run.plugged
     if not plugged or await removal.is_there(change, device):
         if nic.up:
             await _plug(change, nic.nic, up=False)
             await _note(change, structs.replace(nic, up=False))
-        if not plugged or not await removal.let_go(change, device):
+        if not plugged or not await removal.unplug(change, device):
             change.wait(FIELD, NOT_YET if plugged else COLD_NIC)
             return
     change.made = structs.replace(change.made, nics=tuple(one for one in change.made.nics if one.nic != nic.nic))
@@ -133,9 +136,9 @@ async def _remove(change: Change, nic: NicSpec) -> None:
 
 
 async def _forget(change: Change, nic: int) -> None:
-    """The other end of a NIC that is no more, and what the host has of it."""
+    """Remove the backend of a NIC that is gone, and its link on the host."""
     change.session.departures.over(nic_device(nic))
-    await removal.quietly(change, "netdev_del", netdev(nic))
+    await removal.execute_if_there(change, "netdev_del", netdev(nic))
     run = change.run
     link = link_name("vt", run.uid, nic)
     if link in run.links:
@@ -188,7 +191,7 @@ def _keeps_out(change: Change, nic: NicSpec, port: int | None) -> str:
 
 
 async def _note_coming(change: Change, nic: NicSpec, port: int) -> None:
-    """Before there is anything of it, so that whoever comes next finds it."""
+    """Note it before QEMU has anything of it, so that a later server finds it."""
     run = change.run
     one = nic_links.with_links(change.place, run, [nic])
     await change.note(
@@ -200,7 +203,7 @@ async def _note_coming(change: Change, nic: NicSpec, port: int) -> None:
 
 
 async def _give(change: Change, made: NatDevice | TapDevice) -> None:
-    """Its other end, with copies of the descriptors of its link."""
+    """Create its backend, with copies of the descriptors of its link."""
     if isinstance(made, NatDevice):
         await change.execute("netdev_add", type="user", id=netdev(made.nic))
         return

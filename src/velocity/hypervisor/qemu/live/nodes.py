@@ -1,4 +1,4 @@
-"""A disk's file in a QEMU that runs: opened by the server, lent, and taken back."""
+"""Opens and closes the files of disks in a running QEMU: the server opens them, and passes descriptors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from velocity.storage.port import MediaRef
 
 Execute = Callable[..., Awaitable[Any]]
 TRIES, PAUSE = 60, 0.05
-"""How often QEMU is asked to close what it has just let go of, and the seconds in between."""
+"""How often QEMU is asked to close a file that it has just released, and the seconds in between."""
 
 
 async def opened(change: Change, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
@@ -34,7 +34,7 @@ async def opened(change: Change, media: MediaRef, *, readonly: bool, coming: boo
 
 
 async def add(change: Change, disk: DiskSpec, number: int, *, coming: bool = False) -> None:
-    """Open it in QEMU. Raises `HypervisorError`: nothing of it remains, or what does is closed by the next change."""
+    """Open it in QEMU. Raises `HypervisorError`: nothing of it remains, or the next change closes it."""
     descriptor = await opened(change, disk.media, readonly=disk.readonly, coming=coming)
     try:
         if not disk.readonly:
@@ -44,7 +44,7 @@ async def add(change: Change, disk: DiskSpec, number: int, *, coming: bool = Fal
             change.place.media.direct_lacks, disk.media, descriptor, readonly=disk.readonly
         ):
             direct = change.place.direct_aio
-        await change.execute("query-status")  # of two descriptors that QEMU has not read yet it loses one
+        await change.execute("query-status")  # QEMU loses one of two descriptors that it has not read yet
         fdset = await change.session.lend(descriptor, node_name(number), deadline=change.left)
     finally:
         os.close(descriptor)
@@ -59,7 +59,7 @@ async def add(change: Change, disk: DiskSpec, number: int, *, coming: bool = Fal
 
 
 def allow(pid: int, largest: int) -> None:
-    """Let the process write a file so large, and the slack of it. Raises `HypervisorError`. prlimit(2)"""
+    """Raise the process's file size limit for a file of that size. Raises `HypervisorError`. prlimit(2)"""
     try:
         bound = filesizes.of_process(pid)
         if bound is not None and bound < largest - filesizes.SLACK:
@@ -71,7 +71,7 @@ def allow(pid: int, largest: int) -> None:
 
 
 async def remove(change: Change, number: int, fdset: int) -> None:
-    """Close it. Raises `Unknown`: a device that is going uses it yet."""
+    """Close it. Raises `Unknown` if a device that is being unplugged still uses it."""
     for tries in range(TRIES):
         try:
             await change.execute("blockdev-del", **{"node-name": node_name(number)})
@@ -88,7 +88,7 @@ async def remove(change: Change, number: int, fdset: int) -> None:
 
 
 async def sweep(change: Change, found: Found, used: set[int]) -> None:
-    """Close what no drive has, and take back descriptors that came to nothing."""
+    """Close files that no drive has, and remove descriptors that were passed in vain."""
     for number, fdset in list(found.nodes.items()):
         if number not in used:
             await remove(change, number, fdset)
@@ -97,9 +97,9 @@ async def sweep(change: Change, found: Found, used: set[int]) -> None:
 
 
 async def close_left(entry: RunEntry, deadline: float) -> None:
-    """Files that QEMU could not close while the machine stood still: until then their space is taken.
+    """Close files that QEMU could not close while the machine was paused: until then they take space.
 
-    Raises `HypervisorError`, `NotRunning`, `Unknown`: the next change does so.
+    Raises `HypervisorError`, `NotRunning`, `Unknown`: the next change tries again.
     """
     execute = partial(entry.session.execute, deadline=deadline)
     opened = await execute("query-named-block-nodes", flat=True)
@@ -108,7 +108,7 @@ async def close_left(entry: RunEntry, deadline: float) -> None:
 
 
 async def _take_back(execute: Execute, opened: Collection[int]) -> None:
-    """Descriptors of disks' files that no open disk has."""
+    """Remove the descriptors of files that no open disk has."""
     for one in await execute("query-fdsets"):
         fdset, marks = one["fdset-id"], [fd.get("opaque") for fd in one["fds"]]
         begun_with = fdset >= FIRST_SET and None in marks

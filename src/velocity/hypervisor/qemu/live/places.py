@@ -1,4 +1,4 @@
-"""Where a disk can be plugged into a machine that runs, and the controllers that are plugged for it."""
+"""Finds the place at which a disk can be hot-plugged, and adds controllers for it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NEWER = "needs hardware 2, from its next start on: `velocity vm set VM --hardwar
 
 
 class NoPlace(HypervisorError):
-    """There is none; the message says what to do."""
+    """There is no place; the message has the cure."""
 
 
 async def place(
     change: Change, found: Found, bus: Bus, number: int, *, cdrom: bool, sector_size: int = SECTOR
 ) -> Drive:
-    """Where a new drive goes, with its controller made if need be. Raises `NoPlace`, `HypervisorError`."""
+    """The place of a new drive; adds its controller if necessary. Raises `NoPlace`, `HypervisorError`."""
     match bus:
         case Bus.VIRTIO:
             await _controller(change, found, "scsi", "virtio-scsi-pci")
@@ -58,7 +58,7 @@ async def _thread(change: Change, found: Found) -> None:
 
 
 async def _usb(change: Change, found: Found) -> str:
-    """A controller with a free port: one that keeps another, if there is such or can be plugged."""
+    """A controller with a free port, besides one that stays free: an existing one, or a new one if possible."""
     there = {one: ports - _taken(change, one) for one, ports in change.run.usb.items() if one in found.devices}
     for controller, free in sorted(there.items(), key=lambda one: one[1], reverse=True):
         if free > 1 or (free == 1 and change.free_port() is None):
@@ -78,9 +78,9 @@ def _taken(change: Change, controller: str) -> int:
 
 
 def ports_to_try(change: Change, drive: Drive) -> list[str]:
-    """What is said of a USB device's port: nothing, but of one that takes the last of its controller.
+    """The values of the option `port` to try: none, unless the device takes a controller's last port.
 
-    Before such a one QEMU puts a slow hub of its own, unless it is told the port, and it alone knows which is free.
+    QEMU inserts a slow hub before such a device unless the port is given, and only QEMU knows which one is free.
     """
     ports = change.run.usb.get(drive.at, 0)
     if drive.bus is not Bus.USB or _taken(change, drive.at) < ports:

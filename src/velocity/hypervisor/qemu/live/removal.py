@@ -1,4 +1,4 @@
-"""Devices that are taken out of a guest that runs: it is asked, and lets go of them when it likes.
+"""Hot-unplug: the guest is asked to release devices, and does so when it likes.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (device_del, qom-list)
 """
@@ -9,19 +9,19 @@ from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Unknown
 from velocity.hypervisor.qemu.live.change import Change
 
 PATIENCE, MOMENT = 3.0, 0.2
-"""Seconds that a guest gets; and one that is paused, which lets go of nothing."""
+"""Seconds for a guest to release a device; and for a paused one, which releases nothing."""
 UNDER_WAY = "process of unplug"
-"""What QEMU says of a device that the guest is being asked for already."""
+"""Part of QEMU's error when an unplug is already in progress."""
 
 
 async def is_there(change: Change, device: str) -> bool:
-    """Whether QEMU has a device of that id."""
+    """Whether QEMU has a device with that id."""
     found = await change.execute("qom-list", path="/machine/peripheral")
     return any(one.get("name") == device for one in found)
 
 
-async def let_go(change: Change, device: str) -> bool:
-    """Ask for it, and wait a moment; whether it is gone. Raises `HypervisorError`: QEMU refuses."""
+async def unplug(change: Change, device: str) -> bool:
+    """Request it and wait a moment; returns whether the device is gone. Raises `HypervisorError`: QEMU refuses."""
     departures = change.session.departures
     departures.expect(device)
     try:
@@ -39,12 +39,12 @@ async def let_go(change: Change, device: str) -> bool:
 
 
 def patience(change: Change) -> float:
-    """Seconds that its guest gets now."""
+    """The seconds that its guest gets now."""
     return PATIENCE if change.session.observed.does(Fact.RUNNING) else MOMENT
 
 
-async def quietly(change: Change, command: str, device: str) -> None:
-    """Ask QEMU to do away with something. It refuses when that is gone."""
+async def execute_if_there(change: Change, command: str, device: str) -> None:
+    """Tell QEMU to remove something; its refusal, when that is gone, is ignored."""
     try:
         await change.execute(command, id=device)
     except (Unknown, NotRunning):

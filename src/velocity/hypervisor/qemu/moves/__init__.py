@@ -1,1 +1,1 @@
-"""Machines of this host that go to another one while they run, and those that come."""
+"""Live migration: machines of this host that move to another one while they run, and those that arrive."""

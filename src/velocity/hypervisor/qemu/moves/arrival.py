@@ -1,4 +1,4 @@
-"""A machine that waits here for its guest, which comes from another host, until it is let run.
+"""The target of a live migration: a machine that waits for its guest until it may run.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (migrate-incoming, nbd-server-start)
 """
@@ -25,13 +25,13 @@ from velocity.hypervisor.qemu.watched_runs import RunEntry
 log = logging.getLogger(__name__)
 
 LOOKS = 12
-"""How often it is looked whether somebody is connected, until one that nobody is connected to ends."""
+"""How often connections are checked within the time after which a machine without any ends."""
 MEMORY, DISKS = "move-memory", "move-disks"
-"""What QEMU calls the descriptors that it is lent."""
+"""The names of the descriptors passed to QEMU."""
 
 
 class Arrival:
-    """One of them. `received` is set when all of it is there, `settled` when it may be let run."""
+    """One arrival. `received` is set when the guest has arrived completely, `settled` when it may be let run."""
 
     def __init__(self, place: HostDirectories, entry: RunEntry) -> None:
         self.entry = entry
@@ -42,7 +42,7 @@ class Arrival:
         entry.session.heard = self._hear
 
     async def prepare(self, ports: Ports, key: str, copied: Sequence[Copied], idle: float, deadline: float) -> None:
-        """Have it reached by these ports; it ends when nobody is connected to them for so long.
+        """Make it reachable at these ports; it ends when nobody is connected for so long.
 
         Raises `HypervisorError`, `OSError`, `TimeoutError`.
         """
@@ -61,28 +61,28 @@ class Arrival:
         self._task = asyncio.create_task(self._wait(ports, key, idle))
 
     def _exports(self, copied: Sequence[Copied]) -> list[tuple[str, str]]:
-        """The nodes that are written to from afar, and what each is called there."""
+        """The block nodes that the source writes to, with the names of their exports."""
         targets = {one.target.medium: str(one.source.medium) for one in copied}
         nodes = self.entry.run.nodes.items()
         disks = [(node_name(number), targets.pop(disk.media.medium)) for number, disk in nodes
                  if not disk.readonly and disk.media.medium in targets]  # fmt: skip
         if targets:
-            raise HypervisorError("it does not write to one of the disks that are to be copied")
+            raise HypervisorError("one of the disks to be copied is not one that it writes to")
         return [(VARIABLES, VARIABLES), *disks]
 
     def adopt(self) -> None:
-        """Go on with one that a server before let wait."""
+        """Continue with one that an earlier server began."""
         self._task = asyncio.create_task(self._go_on())
 
     async def taken(self) -> None:
-        """It runs: that is noted. Raises `OSError`."""
+        """The guest runs: record that. Raises `OSError`."""
         self.entry.run = structs.replace(self.entry.run, between=None)
         await asyncio.to_thread(self._place.runs.write, self.entry.run)
         self.entry.session.observed.arriving = False
         self.entry.session.serial.input.release()
 
     async def close(self) -> None:
-        """Let go of it; it waits on."""
+        """Stop watching it; it keeps waiting."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -101,7 +101,7 @@ class Arrival:
             with contextlib.closing(ports):
                 with contextlib.closing(await greeted(ports.memory, key)) as one:
                     await self.entry.session.give(one.fileno(), MEMORY, deadline=CALL)
-                    with contextlib.suppress(Unknown):  # it may come all the same
+                    with contextlib.suppress(Unknown):  # it may arrive nevertheless
                         await self._execute("migrate-incoming", uri=f"fd:{MEMORY}")
                 await self._until_received()
         except HypervisorError as error:
@@ -112,7 +112,7 @@ class Arrival:
         await self._settle()
 
     async def _until_received(self) -> None:
-        """Also when its monitor was not connected as that was told. Raises `NotRunning`."""
+        """Return when it has arrived, even if the monitor was not connected at that moment. Raises `NotRunning`."""
         session = self.entry.session
         while not (self.received.is_set() or session.observed.does(Fact.RECEIVED)):
             if session.gone:
@@ -123,7 +123,7 @@ class Arrival:
         self.received.set()
 
     async def _watch(self, ports: Sequence[int], idle: float) -> None:
-        """End it when its source, or who controls both, is no more."""
+        """End it when its source, or whoever controls both, is gone."""
         loop = asyncio.get_running_loop()
         since = loop.time()
         while loop.time() - since < idle:
@@ -134,12 +134,12 @@ class Arrival:
 
     async def _give_up(self, why: str) -> None:
         if not self.entry.session.gone:
-            log.warning("machine %s is not received any more: %s", self.entry.run.machine, why)
+            log.warning("machine %s: its move to this host has failed: %s", self.entry.run.machine, why)
             with contextlib.suppress(HypervisorError):
                 await self.entry.session.end(deadline=CALL)
 
     async def _settle(self) -> None:
-        """Nobody writes to its disks from afar any more; what was needed besides is removed as far as that can be."""
+        """Close the NBD exports, and remove what else the move needed, as far as possible."""
         while not self.entry.session.gone:
             try:
                 if not await self._execute("query-block-exports"):
@@ -154,7 +154,7 @@ class Arrival:
         await asyncio.to_thread(secrecy.remove, self._place.runs.own(self.entry.run.machine))
 
     async def _go_on(self) -> None:
-        """A server before has ended: what nobody can connect to any more ends, too."""
+        """An earlier server has ended: machines to which nobody can connect any more end, too."""
         while True:
             try:
                 await self._found()
@@ -170,7 +170,7 @@ class Arrival:
             if (await self._execute("query-migrate")).get("status") not in ("setup", "active"):
                 await self._give_up("its host's node was started again")
                 return
-            await self._until_received()  # or the kernel ends it with its connection
+            await self._until_received()  # otherwise the kernel ends the NBD connection with it
         elif status == "running":
             await self.taken()
         self.received.set()

@@ -1,8 +1,8 @@
-"""A machine that goes to another host: its disks, its memory, and the moment in which it is handed over.
+"""The source of a live migration: copies disks, then memory, and hands the guest over.
 
-QEMU copies by itself; here it is told what follows what. Up to the very end it can run on here, and does so after
-whatever fails: see `undo`.
-https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (blockdev-mirror, migrate); docs/decisions/0040
+QEMU copies; this module drives the steps. Until the very end the guest can continue here, and does so after any
+failure: see `undo`. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (blockdev-mirror, migrate);
+docs/decisions/0040
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 
 STILL = 10.0
-"""Seconds that the guest stands still at most, until it goes on here or there."""
+"""Seconds that the guest is stopped at most, until it continues here or there."""
 UNDONE = 15.0
-"""Seconds after which nobody waits any longer for one that fails to be undone; it goes on to be."""
+"""Seconds after which nobody waits for the undoing of a failed move any more; it continues."""
 AGREED = 3.0
-"""Seconds for the two QEMUs to agree about a disk: the guest may stand still meanwhile."""
+"""Seconds for the two QEMUs to connect for a disk: the guest may be stopped meanwhile."""
 LOOK = 0.25
 TELL = 1.0
-"""Seconds between two looks at how far it is, and between two words of it at most."""
+"""Seconds between two queries of the progress, and between two reports at most."""
 MEMORY = "move-memory"
 
 
 class Departure:
-    """One machine's."""
+    """The departure of one machine."""
 
     def __init__(self, place: HostDirectories, entry: RunEntry, landing: Landing, copied: Sequence[Copied]) -> None:
         self._place = place
@@ -55,7 +55,7 @@ class Departure:
         self._migration = ""
 
     async def progress(self, going: asyncio.Task[None]) -> AsyncGenerator[MoveProgress]:
-        """Until it has ended."""
+        """Reports until it has ended."""
         while not going.done() or not self._told.empty():
             telling = asyncio.ensure_future(self._told.get())
             try:
@@ -68,9 +68,9 @@ class Departure:
                 telling.cancel()
 
     async def run(self, deadline: float, undoing: Callable[[Coroutine[Any, Any, bool]], asyncio.Task[bool]]) -> None:
-        """Raises `HypervisorError`: it runs on here; `NotRunning`; `Unknown`: it could not be found out in time.
+        """Raises `HypervisorError`: the guest continues here; `NotRunning`; `Unknown`: not known in time.
 
-        `undoing` begins what is not to be broken off.
+        `undoing` starts what must not be interrupted.
         """
         session = self._entry.session
         session.observed.leaving, session.heard = True, self._hear
@@ -84,7 +84,7 @@ class Departure:
                     words = str(error)
                     if isinstance(error, TimeoutError):
                         words = f"it was not moved within {deadline:.0f} seconds"
-                    raise HypervisorError(f"it goes on here, as its move failed: {words}") from None
+                    raise HypervisorError(f"its move failed, and it continues here: {words}") from None
                 raise
         finally:
             session.heard = _nothing
@@ -97,7 +97,7 @@ class Departure:
             with contextlib.suppress(asyncio.CancelledError):  # it is being given up already
                 await asyncio.wait({undoing}, timeout=left)
         if not undoing.done():
-            raise Unknown("its QEMU does not say whether it goes on here")
+            raise Unknown("its QEMU does not report whether it continues here")
         return undoing.result()
 
     async def _go(self) -> None:
@@ -118,18 +118,18 @@ class Departure:
                 await self._hand_over(jobs)
         except TimeoutError:
             raise HypervisorError(
-                f"the target host did not take it over within {STILL:.0f} seconds: it goes on here"
+                f"the target host did not take it over within {STILL:.0f} seconds: it continues here"
             ) from None
-        # The connections stay: a QEMU 7.2 ends when one to a disk of a thread of its own is closed from afar.
+        # The connections stay open: QEMU 7.2 crashes when a peer closes one to a disk with an I/O thread.
         await asyncio.to_thread(secrecy.remove, own)
 
     # Disks
 
     async def _nodes(self) -> list[tuple[str, str]]:
-        """The nodes that are copied, and what each is called on the target. Raises `HypervisorError`."""
+        """The block nodes to copy, with the names of their exports on the target. Raises `HypervisorError`."""
         entry = self._entry
         if entry.run.made is None:
-            raise HypervisorError("an earlier version of Velocity started it, and noted less of it")
+            raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
         change = Change(self._place, entry, entry.run.made, asyncio.get_running_loop().time() + CALL)
         found = await disks.look(change)
         if found.copied:
@@ -154,14 +154,14 @@ class Departure:
         return nodes
 
     async def _mirror(self, node: str, name: str) -> str:
-        """Begin to copy it; the job's name. Raises `HypervisorError`."""
+        """Start copying it; returns the name of the job. Raises `HypervisorError`."""
         job = f"{NAME}{node}"
         with contextlib.closing(await self._lend(self._landing.disks, job)) as one:
             try:
                 await self._open(job, name)
             except (Unknown, asyncio.CancelledError) as error:
                 with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)  # until then QEMU, and with it the guest, waits for the target
+                    one.shutdown(socket.SHUT_RDWR)  # until then QEMU, and hence the guest, waits for the target
                 if isinstance(error, Unknown):
                     raise HypervisorError("the target host does not answer for its disks") from None
                 raise
@@ -181,7 +181,7 @@ class Departure:
         )
 
     async def _lend(self, port: int, name: str, first: bytes = b"") -> socket.socket:
-        """A connection to the target that begins with these bytes, for QEMU, under that name."""
+        """Pass QEMU, under that name, a connection to the target that begins with these bytes."""
         one = await connect(self._landing.address, port)
         try:
             await asyncio.get_running_loop().sock_sendall(one, first)
@@ -211,7 +211,7 @@ class Departure:
             self._tell(MovePhase.MEMORY, ram["total"] - ram["remaining"], ram["total"])
 
     async def _hand_over(self, jobs: Sequence[str]) -> None:
-        """It stands still; what its disks lack is copied, then the rest of it is sent."""
+        """With the guest stopped, finish copying its disks, then send the rest of its memory."""
         self._tell(MovePhase.HANDING_OVER, 0, 1)
         await note(self._place, self._entry, Between.HANDED)
         await self._entry.session.serial.input.hold()
@@ -234,7 +234,7 @@ class Departure:
     async def _until(
         self, done: Callable[[], bool], look: Callable[[], Coroutine[Any, Any, None]] | None = None
     ) -> None:
-        """Raises `HypervisorError` when it cannot come to that any more."""
+        """Raises `HypervisorError` when that cannot happen any more."""
         if look is not None:
             await look()
         while not done():
@@ -268,4 +268,4 @@ class Departure:
 
 
 def _nothing(name: str, data: Mapping[str, Any]) -> None:
-    """Nobody listens any more."""
+    """Progress that nobody listens to."""

@@ -1,4 +1,4 @@
-"""The moves of this host's machines that are under way, to it and from it."""
+"""The live migrations in progress to and from this host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Moves:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def arrival(self, entry: RunEntry) -> Arrival:
-        """The one of that run; made, if there was none."""
+        """The arrival of that run; created if there was none."""
         machine = entry.run.machine
         found = self._arrivals.get(machine)
         if found is None or found.entry is not entry:
@@ -36,7 +36,7 @@ class Moves:
         return found
 
     async def _follow(self, arrival: Arrival) -> None:
-        """Let go of it with its end."""
+        """Stop tracking it when it ends."""
         try:
             await arrival.entry.session.ended.wait()
         finally:
@@ -45,7 +45,7 @@ class Moves:
                 del self._arrivals[arrival.entry.run.machine]
 
     def adopt(self, entry: RunEntry) -> None:
-        """Go on with what a server before has begun: nobody else lets a guest run that stands still here."""
+        """Continue with what an earlier server began: nobody else lets a guest run that is stopped here."""
         match entry.run.between:
             case Between.INCOMING:
                 self.arrival(entry).adopt()
@@ -55,7 +55,7 @@ class Moves:
                 pass
 
     def do(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """What ends with the server at the latest."""
+        """Run a task that ends with the server at the latest."""
         task: asyncio.Task[Any] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -67,7 +67,7 @@ class Moves:
             log.error("a move between hosts: %r", error)
 
     async def close(self) -> None:
-        """Guests that are being sent go on here; those that are received wait on."""
+        """Departing guests continue here; arriving ones keep waiting."""
         for task in list(self._tasks):
             task.cancel()
         with contextlib.suppress(TimeoutError):
@@ -77,4 +77,4 @@ class Moves:
 
 
 LAST = 20.0
-"""Seconds that what is given up has to be undone: then the next server does it."""
+"""Seconds to undo what is cancelled; after that, the next server does it."""

@@ -1,6 +1,6 @@
-"""The TCP connections of a move: made and accepted here, and lent to the two QEMUs, which have no network of their own.
+"""The TCP connections of a live migration, made here and passed to the two QEMUs, which have no network.
 
-A connection over which nothing comes through any more is broken by the kernel, whoever lives. tcp(7), socket(7)
+The kernel closes connections that get no data through, even if both processes are alive. tcp(7), socket(7)
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from pathlib import Path
 from velocity.hypervisor.port import HypervisorError
 
 SILENCE = 30
-"""Seconds after which a connection is broken whose other side takes nothing, and half of it until it is asked."""
+"""Seconds after which a connection is closed whose peer accepts no data; half of it until the first keepalive probe."""
 GREETING = 32
-"""Bytes with which the connection for the memory begins: the proof that whoever sends it has the key."""
+"""Bytes at the beginning of the memory connection: they prove that the sender has the key."""
 PATIENCE = 5.0
-"""Seconds for a connection to be made, and for a greeting."""
+"""Seconds for connecting, and for receiving a greeting."""
 STRANGERS = 16
-"""Connections that may wait to be greeted over."""
+"""Connections that may be waiting for their greeting."""
 ESTABLISHED = "01"
 
 
 @dataclass(frozen=True)
 class MovePorts:
-    """Where machines of other hosts come to. `address`: at that one alone; empty: at every one of this host's.
+    """The ports at which machines from other hosts arrive.
 
-    `idle`: seconds for which nobody needs to be connected to one that waits for its guest.
+    `address`: listen at that one only; empty: at all. `idle`: seconds after which a waiting machine without a
+    connection ends.
     """
 
     address: str = ""
     ports: range = range(8100, 8132)
     idle: float = 60.0
 
-    def told(self) -> str:
-        """The address by which other hosts find it: the one on the way to most of them. Raises `HypervisorError`."""
+    def advertised(self) -> str:
+        """The address by which other hosts find this one: that of the default route. Raises `HypervisorError`."""
         if self.address:
             return self.address
         for family, other in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
@@ -52,7 +53,7 @@ class MovePorts:
 
 @dataclass
 class Ports:
-    """Two listening sockets of the target."""
+    """The target's two listening sockets."""
 
     memory: socket.socket
     disks: socket.socket
@@ -63,7 +64,7 @@ class Ports:
 
 
 def listen(address: str, ports: range) -> Ports:
-    """At that address, or at every one of this host's. Raises `HypervisorError`."""
+    """Listen at that address, or at all. Raises `HypervisorError`."""
     free = iter(ports)
     made: list[socket.socket] = []
     try:
@@ -83,7 +84,7 @@ def _listen(address: str, ports: Iterator[int]) -> socket.socket:
             return patient(_server(address, port))
         except OSError as error:
             words = os.strerror(error.errno or errno.EADDRINUSE)
-    raise HypervisorError(f"no port is free on this host for a machine that comes to it ({words}): see move_ports")
+    raise HypervisorError(f"no port is free on this host for a machine that moves to it ({words}): see move_ports")
 
 
 def _server(address: str, port: int) -> socket.socket:
@@ -98,7 +99,7 @@ def _server(address: str, port: int) -> socket.socket:
 
 
 def patient(one: socket.socket) -> socket.socket:
-    """The same; what is accepted from it is as it is."""
+    """The same ports; accepted connections keep their own timeouts."""
     one.setblocking(False)
     for level, option, value in (
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -137,7 +138,7 @@ def greeting(key: str) -> bytes:
 
 
 async def greeted(listener: socket.socket, key: str) -> socket.socket:
-    """The first connection that begins with the greeting; the others are closed."""
+    """The first connection that begins with the greeting; all others are closed."""
     loop = asyncio.get_running_loop()
     found: asyncio.Future[socket.socket] = loop.create_future()
     waiting: set[asyncio.Task[None]] = set()
@@ -177,7 +178,7 @@ async def greeted(listener: socket.socket, key: str) -> socket.socket:
 
 
 def is_connected(port: int) -> bool:
-    """Whether somebody is connected to a port of this host. To be called in a thread. proc(5), /proc/net/tcp"""
+    """Whether anybody is connected to a port of this host. Blocks: call it in a thread. proc(5), /proc/net/tcp"""
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for line in Path("/proc/self/net", table).read_text().splitlines()[1:]:

@@ -1,4 +1,7 @@
-"""What both QEMUs of a move are told alike. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (migration)"""
+"""The migration capabilities and parameters of both QEMUs.
+
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (migration)
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from typing import Any
 from velocity.hypervisor.qemu.moves.secrecy import OBJECT
 
 CALL = 5.0
-"""Seconds for one question to QEMU."""
+"""Seconds for one QMP command."""
 VARIABLES = "vars"
-"""The node with the firmware's variables, and what it is called from afar."""
+"""The block node of the firmware variables, and the name of its export."""
 CAPABILITIES = (
     "events",
     "pause-before-switchover",
@@ -18,7 +21,7 @@ CAPABILITIES = (
     "auto-converge",
 )
 STANDSTILL = 300
-"""Milliseconds that the guest may stand still for the rest of its memory."""
+"""Milliseconds of downtime for the rest of the memory."""
 BANDWIDTH = 1 << 34
 
 
@@ -31,5 +34,5 @@ def parameters() -> dict[str, Any]:
         "max-bandwidth": BANDWIDTH,
         "downtime-limit": STANDSTILL,
         "tls-creds": OBJECT,
-        "tls-hostname": "target",  # asked for, and not looked at with a key of both
+        "tls-hostname": "target",  # required, but not checked with a pre-shared key
     }

@@ -1,4 +1,4 @@
-"""Where the devices of a machine are that goes to another host: asked of its QEMU, for the one that waits there.
+"""Queries at which addresses QEMU's devices are, for the machine that waits on another host.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (qom-get, human-monitor-command)
 """
@@ -21,11 +21,11 @@ from velocity.hypervisor.qemu.live.memory import has_at_start
 from velocity.hypervisor.qemu.nic_links import has_link
 
 PORT = re.compile(r"^\s*Device [\d.]+, Port ([\d.]{1,20}),.*, ID: (\w{1,20})\s*$", re.M)
-"""A line of `info usb`, which alone tells that."""
+"""A line of `info usb`, the only source of a USB device's port."""
 KIND, SEAT = re.compile(r"[\w.-]{1,64}-x86_64-cpu"), re.compile(r"[a-z]{1,16}-id")
 
 
-async def told(change: Change) -> bytes:
+async def query(change: Change) -> bytes:
     """Raises `HypervisorError`, `NotRunning`, `Unknown`."""
     found = await disks.look(change)
     full = [one for one in change.drives if number_in(one, found) is not None]
@@ -85,5 +85,5 @@ def read(places: bytes) -> Layout:
         return msgspec.msgpack.decode(places, type=Layout)
     except (UnicodeDecodeError, msgspec.MsgspecError):
         raise HypervisorError(
-            "where its devices are is told in a way that is not known here: upgrade this host's node"
+            "the places of its devices are described in an unknown form: upgrade this host's node"
         ) from None

@@ -1,6 +1,6 @@
-"""The key of one move, where its QEMU reads it: in a file of its uid alone, as long as the move lasts.
+"""The pre-shared key of one migration, in a file that only QEMU's uid can read, as long as the migration lasts.
 
-The directory is one that the guest's process may write to: nothing there is followed, or written over.
+The guest's process may write to the directory: links there are not followed, and nothing is overwritten.
 https://www.qemu.org/docs/master/system/tls.html (TLS-PSK)
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 
 USER = "migration"
 OBJECT = "move"
-"""What QEMU calls it."""
+"""The id of QEMU's object."""
 PRIORITY = "NORMAL:-CHACHA20-POLY1305"
-"""Without it a cipher is agreed on that costs several times as much."""
+"""Without it, a cipher is negotiated that costs several times as much CPU time."""
 PREFIX, FILE = "key-", "keys.psk"
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -26,7 +26,7 @@ def new_key() -> str:
 
 
 def put(own: Path, uid: int, key: str) -> Path:
-    """The directory with it, for its QEMU. Raises `OSError`."""
+    """Write it; returns its directory, for QEMU. Raises `OSError`."""
     name = f"{PREFIX}{secrets.token_hex(8)}"
     above = os.open(own, DIRECTORY)
     try:
@@ -48,7 +48,7 @@ def put(own: Path, uid: int, key: str) -> Path:
 
 
 def remove(own: Path) -> None:
-    """All that there are. What cannot be removed goes with the run."""
+    """Remove all keys. What cannot be removed is removed with the run."""
     with contextlib.suppress(OSError):
         above = os.open(own, DIRECTORY)
         try:
@@ -70,6 +70,6 @@ def _remove(name: str, above: int) -> None:
 
 
 def credentials(directory: Path, *, server: bool) -> dict[str, Any]:
-    """For `object-add`."""
+    """The arguments of `object-add`."""
     about = {"qom-type": "tls-creds-psk", "id": OBJECT, "dir": str(directory), "priority": PRIORITY}
     return about | ({"endpoint": "server"} if server else {"endpoint": "client", "username": USER})

@@ -1,4 +1,4 @@
-"""What has a guest run on here whose move has failed, was given up, or has lost the server that drove it.
+"""Makes a guest continue here whose migration has failed, was cancelled, or has lost its server.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (yank, migrate_cancel)
 """
@@ -21,18 +21,18 @@ from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 
 NAME = "move-"
-"""Begins the names of the jobs and nodes of a move."""
+"""The prefix of the names of a migration's jobs and nodes."""
 UNDER_WAY = frozenset({"setup", "active", "pre-switchover", "device", "cancelling", "wait-unplug"})
 HANDED = "postmigrate"
 AGAIN = 0.02
 LATER = 0.5
-"""Seconds until it is looked again whether something has ended, and until one that does not answer is asked again."""
+"""Seconds between checks whether something has ended, and between attempts when QEMU does not answer."""
 
 
 async def undo(place: HostDirectories, entry: RunEntry) -> bool:
-    """Returns when it runs on here and nothing of the move is left; whether it was handed over before that could be.
+    """Return when the guest runs here and nothing of the move is left. Raises `NotRunning`: it has ended.
 
-    Raises `NotRunning`: it has ended.
+    Returns whether it was handed over before that was possible.
     """
     while True:
         try:
@@ -81,7 +81,7 @@ async def _status(session: WatchedRun) -> str:
 
 
 async def _break_off(session: WatchedRun) -> None:
-    """Its connections, as a call over one that is dead would not end."""
+    """Close its connections (yank): a command that uses a dead one would not end."""
     ours = [
         one
         for one in await _ask(session, "query-yank")
@@ -92,7 +92,7 @@ async def _break_off(session: WatchedRun) -> None:
 
 
 async def clear(session: WatchedRun) -> None:
-    """Remove the jobs, nodes and credentials of a move. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+    """Remove a migration's jobs, nodes and credentials. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
     while jobs := [one for one in await _ask(session, "query-jobs") if one["id"].startswith(NAME)]:
         for one in jobs:
             with contextlib.suppress(HypervisorError):  # it is ending already
