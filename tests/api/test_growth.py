@@ -75,7 +75,7 @@ async def test_cpus_and_memory_come_at_once_and_count_from_then_on(tmp_path: Pat
         assert planned["steps"][0]["waits"].keys() == {"cpus", "max_cpus"}
         altered = await w.ok("PATCH", VM, vmid=vmid, cpus=1, memory_mib=64, max_cpus=8)
         assert altered["waiting"] == ["cpus", "max_cpus"]
-        assert "not taken out" in altered["waits"]["cpus"]
+        assert "not removed" in altered["waits"]["cpus"]
         assert (run.spec.cpus, run.spec.memory, await used(w)) == (2, 64, (2, 64)), "what it has is counted"
         told = "it was started with 64 MiB, and can release only what was added since"
         planned = await w.ok("PATCH", VM, vmid=vmid, memory_mib=32, plan=True)
@@ -208,7 +208,7 @@ async def test_a_nic_that_the_guest_keeps_waits_with_its_mac_address_and_goes_wh
 @pytest.mark.parametrize(
     ("nics", "why"),
     [
-        ([], "there at its start"),
+        ([], "there at the start"),
         ([{**NAT, "mac": "02:00:00:00:00:0a"}], "MAC address"),
         ([BRIDGE], "user network"),
     ],

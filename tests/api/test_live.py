@@ -70,7 +70,7 @@ async def test_a_guest_that_keeps_a_disk_keeps_its_medium_until_it_lets_go(tmp_p
     async with world(tmp_path / "data", hypervisor) as w:
         await w.settle()
         shown = await w.ok("POST", VM, vmid=vmid)
-        assert "has not let go" in shown["waits"]["media"], "a server that comes next asks again"
+        assert "has not released" in shown["waits"]["media"], "a server that comes next asks again"
         assert (await w.call("PUT", "/v/vm/state", vmid=other, state="RUNNING")).code == 13224
         w.hypervisor.let_go(run.who.machine)
         await w.hypervisor.heard()
@@ -203,7 +203,7 @@ async def test_a_plan_says_what_waits_and_why_before_it_is_tried(tmp_path: Path)
         first, second = [await w.medium(f"disk {number}") for number in range(2)]
         vmid, _ = await running(w, on(first, "BLOCK"), on(second))
         for media, why in (
-            ([on(second)], "a BLOCK disk that was there at the start"),
+            ([on(second)], "a BLOCK disk that was attached at the start"),
             ([on(first, "BLOCK"), on(second, cache="none")], "how a disk is cached"),
         ):
             step = (await w.ok("PATCH", VM, vmid=vmid, media=media, plan=True))["steps"][0]

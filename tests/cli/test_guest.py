@@ -53,7 +53,7 @@ def test_a_program_has_its_words_its_input_and_its_exit_status(host: Host, agent
     assert host.run("vm", "exec", "web", "x").exit_code == 137
     agent.ended = {"exited": False}
     ended = host.run("vm", "exec", "--timeout", "1", "web", "x")
-    assert ended.exit_code == 124 and "goes on in the guest" in ended.stderr
+    assert ended.exit_code == 124 and "continues in the guest" in ended.stderr
     host.run("vm", "exec", "--timeout", "1", "web", "x", "--plan")
     begun = [given for command, given in asked(host) if command == "guest-exec"]
     assert begun[-1]["arg"] == ["--plan"], "what follows the VM is the guest's"

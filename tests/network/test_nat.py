@@ -112,7 +112,7 @@ SPEAKS = {
 RESTORED = {
     "dnsmasq killed": ["NAT's dnsmasq"],
     "flush ruleset": ["the packet"],
-    "no bridge": ["the bridge"],
+    "no bridge": ["the NAT"],
     "no reservations": [],
     "not isolated": [],
 }

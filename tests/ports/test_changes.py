@@ -123,7 +123,7 @@ async def test_disks_are_added_and_removed_and_their_media_are_free_again(subjec
     altered = await becomes(subject, who, made, disk(1, bus, readonly=True))
     if bus is Bus.BLOCK and altered.waits:
         (wait,) = altered.waits
-        assert (wait.field, wait.medium) == ("disks", medium(0).medium) and "has not let go" in wait.why
+        assert (wait.field, wait.medium) == ("disks", medium(0).medium) and "has not released" in wait.why
         assert altered.spec.disks == (disk(1, bus, readonly=True), disk(0, bus)), "behind what is asked for"
         return
     assert (altered.spec.disks, altered.waits) == ((disk(1, bus, readonly=True),), ())

@@ -354,7 +354,7 @@ async def test_what_was_plugged_in_and_taken_out_while_it_ran_is_so_on_the_other
 @pytest.mark.holds("MANY-69")
 async def test_places_that_make_no_sense_here_are_refused(pair: Pair) -> None:
     who, target = await runs(pair), pair.target.hypervisor
-    with pytest.raises(HypervisorError, match="not known here"):
+    with pytest.raises(HypervisorError, match="unknown form"):
         await target.mobility.receive(next_run(who), spec(target), b"\x80", (), deadline=DEADLINE)
     await received(pair, who)
 

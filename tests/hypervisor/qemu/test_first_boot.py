@@ -84,7 +84,7 @@ async def test_new_machines_begin_with_it_and_others_keep_their_own(build: Firmw
         (["echo no such machine >&2", "exit 1"], 60, "no such machine"),
         (["exec sleep 600"], 0.1, "took more than 0 s"),
         (["printf 'BdsDxe: starting'", "exit 3"], 60, "QEMU ended with 3"),
-        (["printf 'BdsDxe: starting'", "head -c 65536 /dev/zero >/dev/fd/$VARS"], 60, "in a way that is not known"),
+        (["printf 'BdsDxe: starting'", "head -c 65536 /dev/zero >/dev/fd/$VARS"], 60, "an unknown layout"),
     ],
 )
 async def test_what_fails_is_told_and_leaves_no_template(
