@@ -192,7 +192,7 @@ async def test_a_nic_that_the_guest_keeps_waits_with_its_mac_address_and_goes_wh
     (one,) = (await w.ok("POST", VM, vmid=vmid))["interfaces"]
     run.devices.lets_go = False
     altered = await w.ok("PATCH", VM, vmid=vmid, nics=[])
-    assert altered["waiting"] == ["nics"] and "let go" in altered["waits"]["nics"]
+    assert altered["waiting"] == ["nics"] and "released" in altered["waits"]["nics"]
     assert [nic.up for nic in run.spec.nics] == [False], "it is off the network at once"
     answer = await w.call(
         "PUT", "/v/vm/efi", name="other", gid=0, cpus=1, memory_mib=64, nics=[{**NAT, "mac": one["mac"]}]

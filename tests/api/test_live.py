@@ -204,7 +204,7 @@ async def test_a_plan_says_what_waits_and_why_before_it_is_tried(tmp_path: Path)
         vmid, _ = await running(w, on(first, "BLOCK"), on(second))
         for media, why in (
             ([on(second)], "a BLOCK disk that was attached at the start"),
-            ([on(first, "BLOCK"), on(second, cache="none")], "how a disk is cached"),
+            ([on(first, "BLOCK"), on(second, cache="none")], "cache and sectors of a disk"),
         ):
             step = (await w.ok("PATCH", VM, vmid=vmid, media=media, plan=True))["steps"][0]
             assert "live" not in step and why in step["waits"]["media"]

@@ -227,7 +227,7 @@ def full(directory: Path) -> Iterator[None]:
     [
         ("online", contextlib.nullcontext, "free"),
         ("away", away, "is not at"),
-        ("readonly", only_readable, "can only be read"),
+        ("readonly", only_readable, "is read-only"),
         ("full", full, "is full (no byte is free): remove media"),
     ],
 )

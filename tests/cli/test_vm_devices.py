@@ -76,7 +76,7 @@ def test_an_iso_is_put_into_a_drive_changed_and_ejected(host: Host, tmp_path: Pa
     assert drives() == ["USB: one", "VIRTIO: empty"]
     host.ok("media", "create", "disk", "--size", "1M")
     refused = host.run("vm", "cd", "insert", "web", "disk")
-    assert refused.exit_code == 1 and "disk is no ISO" in refused.stderr and "vm attach" in refused.stderr
+    assert refused.exit_code == 1 and "disk is not an ISO" in refused.stderr and "vm attach" in refused.stderr
     assert drives() == ["USB: one", "VIRTIO: empty"]
     host.ok("media", "set", "other", "--type", "iso")
     host.ok("vm", "cd", "insert", "web", "other", "--drive", "virtio")

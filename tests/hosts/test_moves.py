@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.api.changes import hang
 from tests.api.images import wait
 from tests.api.world import World
 from tests.hosts.test_pools import BYTES, content, objects, uploaded
@@ -304,6 +305,21 @@ async def test_what_keeps_a_vm_from_moving_is_said_with_the_cure(tmp_path: Path)
         assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (409, 62225)
         await w.ok("DELETE", "/m/media", mid=same, purge=True)
         assert b.fake.runs == {}
+        assert (await moved(w, vmid))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-77")
+async def test_a_vm_whose_disk_is_being_converted_moves_to_no_host_or_group(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        gid, mid = await w.group("team"), await w.medium()
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+        vmid = await w.vm(host=1, media=[{"mid": mid, "mode": "VIRTIO"}])
+        hangs = hang(w)
+        tid = (await w.ok("PUT", "/m/media/convert", mid=mid, format="qcow2"))["tid"]
+        await hangs.wait()
+        assert await w.refused("PUT", "/v/vm/move", vmid=vmid, gid=gid) == (409, 50226)
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (409, 62223)
+        await w.ok("DELETE", "/t/task", tid=tid)
         assert (await moved(w, vmid))["state"] == "DONE"
 
 
