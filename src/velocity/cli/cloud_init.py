@@ -18,7 +18,7 @@ OPTIONS: dict[str, tuple[str, Options]] = {
     "user": ("--user", {"metavar": "NAME", "help": "cloud-init: who may log in (default: the image's own user)."}),
     "ssh_keys": (
         "--ssh-key",
-        {"multiple": True, "metavar": "FILE|KEY", "help": "cloud-init: a public key that may log in; repeatable."},
+        {"multiple": True, "metavar": "FILE|KEY", "help": "cloud-init: a public key; can be given several times."},
     ),
     "password_hash": (
         "--password-hash",
@@ -26,7 +26,7 @@ OPTIONS: dict[str, tuple[str, Options]] = {
     ),
     "hostname": ("--hostname", {"metavar": "NAME", "help": "cloud-init: the guest's name (default: the VM's)."}),
     "packages": (
-        "--package", {"multiple": True, "metavar": "NAME", "help": "cloud-init: a package to install; repeatable."}
+        "--package", {"multiple": True, "metavar": "NAME", "help": "cloud-init: a package; can be given several times."}
     ),
     "timezone": ("--timezone", {"metavar": "ZONE", "help": "cloud-init: such as Europe/Berlin."}),
     "user_data": ("--user-data", {**_FILE, "help": "cloud-init: complete user-data, instead of the options above."}),

@@ -39,8 +39,7 @@ def join(
 ) -> None:
     """Make this machine a host of the server that made TOKEN.
 
-    Without TOKEN it is asked for, or read from standard input where that is no terminal: so it stands in no list of
-    processes.
+    Without TOKEN it is asked for, or read from standard input, so that it appears in no process list.
     """
     try:
         settings = load(file)

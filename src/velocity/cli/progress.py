@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from velocity import sizes
 from velocity.cli.words import clean
 
 if TYPE_CHECKING:
@@ -26,18 +27,26 @@ def bar(*, shown: bool = True, unit: str = "bytes") -> Progress:
         MofNCompleteColumn,
         Progress,
         ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
-        TransferSpeedColumn,
     )
     from rich.table import Column
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        """In the units of the amount beside it."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{sizes.size(int(speed))}/s", style="progress.data.speed")
 
     console = Console(file=sys.stderr)
     width = max(5, min(40, console.width // 4))
     text = Column(no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - width - FIGURES))
     figures: tuple[ProgressColumn, ...]
     if unit == "bytes":
-        figures = DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn()
+        figures = DownloadColumn(binary_units=True), Speed(), TimeRemainingColumn()
     elif unit:
         figures = MofNCompleteColumn(), TextColumn(f"{unit} {{task.fields[beside]}}"), TimeRemainingColumn()
     else:

@@ -27,10 +27,10 @@ def list_sessions(page: Page) -> None:
     listed(
         page.ask(connect(), LIST, ListSessions()),
         "sessions",
-        ("SID", "SINCE", "UNTIL", "FROM", "WITH", "CURRENT"),
+        ("SID", "SINCE", "UNTIL", "FROM", "CURRENT", "WITH"),
         lambda one: (
-            one.sid, _minute(one.created), _minute(one.expires), one.address, one.agent,
-            "this one" if one.current else "",
+            one.sid, _minute(one.created), _minute(one.expires), one.address,
+            "this one" if one.current else "", one.agent,
         ),
         empty="no sessions: the key file is not a session",
         noun="session",
