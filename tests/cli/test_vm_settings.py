@@ -20,19 +20,22 @@ def test_every_setting_has_a_word() -> None:
 
 
 def test_what_placement_looks_at_is_written_and_shown(host: Host, tmp_path: Path) -> None:
-    host.ok("vm", "create", "web", "--memory", "64M", "--spread", "front", "--host-label", "disk=ssd")
+    words = ("--spread", "front", "--together", "shop", "--host-label", "disk=ssd")
+    host.ok("vm", "create", "web", "--memory", "64M", *words)
     shown = host.ok("vm", "show", "web")
     assert "spread        front" in shown
+    assert "together      shop" in shown
     assert "host label    disk=ssd" in shown
     file = tmp_path / "wanted.toml"
-    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nspread = "back"\nhost-labels = ["gpu"]\nha = "restart"\n')
+    wanted = 'spread = "back"\ntogether = "bar"\nhost-labels = ["gpu"]\nha = "restart"\n'
+    file.write_text(f'[[vms]]\nname = "web"\nmemory = "64M"\n{wanted}')
     host.ok("apply", "--yes", str(file))
     vm = json.loads(host.ok("vm", "show", "web", "--json"))
-    assert (vm["spread"], vm["host_labels"], vm["ha"]) == ("back", ["gpu"], "restart")
+    assert (vm["spread"], vm["together"], vm["host_labels"], vm["ha"]) == ("back", "bar", ["gpu"], "restart")
     assert "ha            restart" in host.ok("vm", "show", "web")
-    host.ok("vm", "set", "web", "--spread", "", "--host-label", "none", "--ha", "off")
+    host.ok("vm", "set", "web", "--spread", "", "--together", "", "--host-label", "none", "--ha", "off")
     assert "ha  " not in host.ok("vm", "show", "web")
-    assert "spread" not in host.ok("vm", "show", "web")
+    assert not {"spread", "together"} & set(host.ok("vm", "show", "web").split())
 
 
 @pytest.mark.holds("CLI-2")

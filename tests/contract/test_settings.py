@@ -69,4 +69,5 @@ def test_what_a_change_leaves_out_is_not_among_what_it_gives() -> None:
 
 
 def test_what_waits_for_the_next_start_is_said_where_a_setting_is_declared() -> None:
-    assert [name for name in SETTINGS if name not in WAITING] == ["autostart", "notes", "spread", "host_labels", "ha"]
+    at_once = [name for name in SETTINGS if name not in WAITING]
+    assert at_once == ["autostart", "notes", "spread", "together", "host_labels", "ha"]

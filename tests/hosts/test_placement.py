@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from tests.api.images import wait
 from tests.hosts.together import Other, smaller, together
 from velocity.contract.machines import Nic
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import HostId
-from velocity.machines.placement import NAMED, Candidate, Placed, Wanted, place
+from velocity.machines.placement import NAMED, Candidate, Neighbours, Placed, Wanted, place
 from velocity.machines.rules import Spec
 
 SPEC = Spec(cpus=1, memory_mib=1024, machine_type=FACTS.machine_type, firmware=FACTS.firmware, hardware="1")
@@ -99,10 +100,49 @@ def test_a_host_that_is_asked_for() -> None:
 @pytest.mark.holds("MANY-50")
 def test_vms_that_are_to_be_apart_are_as_far_as_there_are_hosts() -> None:
     hosts = [host(1), host(2, given=2048), host(3, given=3072)]
-    placed = place(hosts, wanted(spread="web", beside={HostId(1): 1}))
+    placed = place(hosts, wanted(spread="web", beside=Neighbours(apart={HostId(1): 1})))
     assert placed == Placed(HostId(2), "of 3 hosts that can have it, it has the fewest VMs to be apart by 'web'")
-    assert place(hosts, wanted(spread="web", beside={HostId(1): 1, HostId(2): 1})).host == 3
-    assert place(hosts, wanted(spread="web", beside=dict.fromkeys(map(HostId, (1, 2, 3)), 1))).host == 1
+    assert place(hosts, wanted(spread="web", beside=Neighbours(apart={HostId(1): 1, HostId(2): 1}))).host == 3
+    all_alike = Neighbours(apart=dict.fromkeys(map(HostId, (1, 2, 3)), 1))
+    assert place(hosts, wanted(spread="web", beside=all_alike)).host == 1
+
+
+@pytest.mark.holds("MANY-333")
+def test_vms_that_are_to_be_together_are_as_far_as_a_host_can_have_them() -> None:
+    hosts = [host(1), host(2, given=2048), host(3, given=3072)]
+    with_others = Neighbours(together={HostId(2): 1, HostId(3): 2})
+    placed = place(hosts, wanted(together="shop", beside=with_others))
+    words = "of 3 hosts that can have it, it has the most VMs to be together with by 'shop'"
+    assert placed == Placed(HostId(3), words)
+    full = [*hosts[:2], host(3, given=4096)]
+    assert place(full, wanted(together="shop", beside=with_others)).host == 2
+    both = Neighbours(apart={HostId(3): 1}, together={HostId(3): 1})
+    assert place(hosts, wanted(spread="web", together="shop", beside=both)).host == 3, "it comes before being apart"
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-333")
+async def test_pairs_are_together_and_apart_from_each_other(tmp_path: Path) -> None:
+    others = [Other(2, "b"), Other(3, "c")]
+    async with together(tmp_path / "data", *others) as w:
+        gid, at = await w.group("team"), {}
+        for shop in ("one", "two", "three"):
+            for part in ("web", "db"):
+                body = {"cpus": 1, "memory_mib": 64, "spread": part, "together": shop}
+                made = await w.ok("PUT", "/v/vm/efi", name=f"{part} of {shop}", gid=gid, **body)
+                at[shop, part] = (await w.ok("POST", "/v/vm", vmid=made["vmid"]))["host"]["id"]
+        assert {at[shop, "web"] for shop in ("one", "two", "three")} == {1, 2, 3}
+        assert all(at[shop, "web"] == at[shop, "db"] for shop in ("one", "two", "three"))
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-333")
+async def test_vms_that_are_together_are_drained_to_one_host(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b"), Other(3, "c")) as w:
+        vmids = [await w.vm(name, host=1, together="pair") for name in "ab"]
+        assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+        hosts = {(await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] for vmid in vmids}
+        assert len(hosts) == 1 and hosts <= {2, 3}
 
 
 @pytest.mark.anyio

@@ -177,6 +177,7 @@ FORMS = {
     "proof": "64 hexadecimal digits, as `velocity node join` sends them",
     "sha256": "a SHA-256: 64 hexadecimal digits, as `sha256sum FILE` gives them",
     "spread": "a word of letters, digits, ., _ and -",
+    "together": "a word of letters, digits, ., _ and -",
     "token": "64 hexadecimal digits, as `velocity node join` sends them",
     "urls": "https:// or http://, a host, and no query",
     "forward_ports": "the first and the last port, as in 20000-20099",

@@ -199,7 +199,6 @@ _MAX_MEMORY = "The most memory while it runs; 0: as much as at its start."
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 _BALLOON = "Return memory that the guest frees to the host (hardware 2 and newer)."
 
-_SPREAD = "Place VMs of the group with the same word on different hosts, as far as there are enough."
 _HA = "restart: start it again when its process or its host fails (elsewhere once the host is confirmed dead)."
 _HOST_LABEL: Options = {"metavar": "NAME[=VALUE]", "multiple": True}
 _HOST_LABELS = "A label that its host must have"
@@ -208,6 +207,17 @@ _SOURCES = {
     AddressSource.NEIGHBOUR: "heard by the host",
     AddressSource.AGENT: "says its guest agent",
 }
+
+
+def _neighbours(field: str, where: str) -> Word:
+    says = f"Place VMs of the group with the same word {where}."
+    return Word(
+        field=field, name=field, option=f"--{field}", label=field,
+        create={"metavar": "WORD", "default": "", "help": says},
+        alter={"metavar": "WORD", "help": f"{says} An empty word ends that."},
+        show=lambda _, word: [word] if word else [],
+    )  # fmt: skip
+
 
 WORDS = (
     Word(
@@ -364,15 +374,8 @@ WORDS = (
         label="notes",
         show=lambda _, text: text.splitlines(),
     ),
-    Word(
-        field="spread",
-        name="spread",
-        option="--spread",
-        create={"metavar": "WORD", "default": "", "help": _SPREAD},
-        alter={"metavar": "WORD", "help": f"{_SPREAD} An empty word ends that."},
-        label="spread",
-        show=lambda _, word: [word] if word else [],
-    ),
+    _neighbours("spread", "on different hosts, as far as there are enough"),
+    _neighbours("together", "on the same host, as far as it can have them"),
     Word(
         field="host_labels",
         name="host_labels",

@@ -253,13 +253,23 @@ MaxMemory = Annotated[
 ]
 
 
+WORD = r"^[A-Za-z0-9._-]*\Z"
 Spread = Annotated[
     str,
     Meta(
         max_length=64,
-        pattern=r"^[A-Za-z0-9._-]*\Z",
+        pattern=WORD,
         description="VMs of a group with the same word are placed on different hosts, as far as there are enough; "
         "empty: on any host",
+    ),
+]
+Together = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=WORD,
+        description="VMs of a group with the same word are placed on the same host, as far as it can have them; this "
+        "comes before `spread`; empty: on any host",
     ),
 ]
 Ha = Annotated[
@@ -301,6 +311,7 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     autostart: Annotated[bool, Setting(waits=False)] = False
     notes: Annotated[Notes, Setting(waits=False)] = ""
     spread: Annotated[Spread, Setting(waits=False)] = ""
+    together: Annotated[Together, Setting(waits=False)] = ""
     host_labels: Annotated[HostLabels, Setting(waits=False)] = []
     ha: Annotated[Ha, Setting(waits=False)] = "off"
     cloud_init: Annotated[CloudInit | UnsetType, Setting(shown=CloudInitInfo)] = UNSET

@@ -178,6 +178,7 @@ class Builder:
             host=machine.host,
             forwards=tuple(dict.fromkeys(ports)),
             spread=machine.spec.spread,
+            together=machine.spec.together,
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:

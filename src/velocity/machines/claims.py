@@ -19,10 +19,11 @@ from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
 from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
-from velocity.contract.vm_settings import Forward
+from velocity.contract.vm_settings import Forward, VmSettings
 from velocity.hypervisor.attached import FIRST_HOST
 from velocity.hypervisor.port import HostId
 from velocity.machines.forwards import TakenPorts, words
+from velocity.machines.placement import Neighbours
 from velocity.media.attachments import AttachedVm, Attachments
 
 OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms": Problem.VM_QUOTA}
@@ -34,7 +35,7 @@ class Claim(Struct, frozen=True):
     `writable` are the media that it may write to while pools and rights permit it, with their places in its list;
     `attached_by` is who attached them, see `Writers`. `macs` are those of its NICs in
     their order, then those of a run; `places` are where they are in the networks of NAT. `forwards` are in their order
-    likewise. `host` is where it is, `spread` what it is to be apart by.
+    likewise. `host` is where it is; `spread` and `together` are what it is to be apart by, and with others by.
     """
 
     line: Sequence[int]
@@ -48,6 +49,7 @@ class Claim(Struct, frozen=True):
     host: HostId = FIRST_HOST
     forwards: Sequence[Forward] = ()
     spread: str = ""
+    together: str = ""
 
     @property
     def key(self) -> tuple[int, str]:
@@ -83,6 +85,8 @@ class Claims:
         self._cpus: Counter[HostId] = Counter()
         self._memory: Counter[HostId] = Counter()
         """What the VMs of each host were given."""
+        self._coming: dict[UUID, HostId] = {}
+        """The hosts that VMs are on the way to."""
         self._ports = TakenPorts()
         self.last_place = 0
         """The one that was given last, as far as is known."""
@@ -125,19 +129,28 @@ class Claims:
         return Amount(self._cpus[host], self._memory[host])
 
     @contextlib.contextmanager
-    def coming(self, host: HostId, amount: Amount) -> Iterator[None]:
+    def coming(self, uuid: UUID, host: HostId, amount: Amount) -> Iterator[None]:
         """A VM of another host is to come to this one: what it is given, it is given on both, within."""
         self._cpus[host] += amount.cpus
         self._memory[host] += amount.memory_mib
+        self._coming[uuid] = host
         try:
             yield
         finally:
+            del self._coming[uuid]
             self._cpus[host] -= amount.cpus
             self._memory[host] -= amount.memory_mib
 
-    def spread(self, gid: int, word: str) -> Counter[HostId]:
-        """How many VMs of a group each host has that are to be apart by this word."""
-        return Counter(one.host for one in self._claims.values() if one.line[0] == gid and one.spread == word)
+    def neighbours(self, gid: int, spec: VmSettings) -> Neighbours:
+        """The VMs of a group that one with these settings is to be apart of, and together with."""
+        apart, together = Counter[HostId](), Counter[HostId]()
+        for uuid, one in self._claims.items() if spec.spread or spec.together else ():
+            host = self._coming.get(uuid, one.host)
+            if one.line[0] == gid and spec.spread and one.spread == spec.spread:
+                apart[host] += 1
+            if one.line[0] == gid and spec.together and one.together == spec.together:
+                together[host] += 1
+        return Neighbours(apart, together)
 
     def names(self) -> dict[tuple[int, str], UUID]:
         """The names that are taken, in each group."""

@@ -153,8 +153,8 @@ class Cloning:
         shared = [one for one in spec.media if one.mid not in request.leave and one.mid not in copied]
         media = builder.reach.pools(structs.replace(spec, media=shared))
         media |= {copy.medium.mpid: f"medium {copy.medium.name!r}" for copy in copies}
-        beside = self._fleet.claims.spread(request.gid, spec.spread) if spec.spread else {}
-        stays = None if beside else keeper.machine.host
+        beside = self._fleet.claims.neighbours(request.gid, spec)
+        stays = None if beside.apart or beside.together else keeper.machine.host
         told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
         host = None if request.host is UNSET else request.host
         wanted = Wanted(spec, media, host, stays=stays, kept=True, beside=beside, told=told)

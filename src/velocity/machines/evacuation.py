@@ -99,7 +99,7 @@ class Evacuation:
         stays = next((name for mpid, name in pools.items() if mpid not in there), None)
         if stays is not None:
             raise Refused(Problem.NO_HOST, f"{stays} is on no other host, so it starts only when that host is back")
-        beside = self._claims.spread(machine.gid, spec.spread) if spec.spread else {}
+        beside = self._claims.neighbours(machine.gid, spec)
         wanted = Wanted(spec, pools, kept=True, beside=beside, starts=True)
         try:
             return place(alive, wanted).host

@@ -37,13 +37,20 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """How many VMs each host has that a VM is to be `apart` of, and `together` with."""
+
+    apart: Mapping[HostId, int] = field(default_factory=dict)
+    together: Mapping[HostId, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What a VM needs of its host. `pools`: the pools of its media, each with the name of one medium.
 
     `host`: the one that it is to be on, by its id. `stays`: where it is best, as what it is made of is there. `kept`:
-    it brings machine type, firmware and hardware with it. `beside`: how many VMs each host has that it is to be apart
-    of. `told`: who asks may see hosts, and so is told of each. `starts`: it starts at once, so that what is free then
-    counts, and not what has been given.
+    it brings machine type, firmware and hardware with it. `told`: who asks may see hosts, and so is told of each.
+    `starts`: it starts at once, so that what is free then counts, and not what has been given.
     """
 
     spec: Spec
@@ -51,7 +58,7 @@ class Wanted:
     host: int | None = None
     stays: HostId | None = None
     kept: bool = False
-    beside: Mapping[HostId, int] = field(default_factory=dict)
+    beside: Neighbours = Neighbours()
     told: bool = True
     starts: bool = False
 
@@ -82,10 +89,10 @@ def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
     return Placed(best.host, _why(best, fit, wanted))
 
 
-def _rank(one: Candidate, wanted: Wanted) -> tuple[bool, int, float, int]:
+def _rank(one: Candidate, wanted: Wanted) -> tuple[bool, int, int, float, int]:
     """The lowest rank is the best."""
-    left = one.left / max(1, one.facts.memory)
-    return one.host != wanted.stays, wanted.beside.get(one.host, 0), -left, one.host
+    left, beside = one.left / max(1, one.facts.memory), wanted.beside
+    return one.host != wanted.stays, -beside.together.get(one.host, 0), beside.apart.get(one.host, 0), -left, one.host
 
 
 def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
@@ -191,8 +198,11 @@ def _why(best: Candidate, fit: Sequence[Candidate], wanted: Wanted) -> str:
         return "what it is made of is there"
     if len(fit) == 1:
         return "it is the only host that can have it"
-    fewest = min(wanted.beside.get(one.host, 0) for one in fit)
-    if any(wanted.beside.get(one.host, 0) > fewest for one in fit):
-        return f"of {len(fit)} hosts that can have it, it has the fewest VMs to be apart by {wanted.spec.spread!r}"
+    beside, spec = wanted.beside, wanted.spec
+    if (there := beside.together.get(best.host, 0)) and any(beside.together.get(one.host, 0) < there for one in fit):
+        return f"of {len(fit)} hosts that can have it, it has the most VMs to be together with by {spec.together!r}"
+    fewest = min(beside.apart.get(one.host, 0) for one in fit)
+    if any(beside.apart.get(one.host, 0) > fewest for one in fit):
+        return f"of {len(fit)} hosts that can have it, it has the fewest VMs to be apart by {spec.spread!r}"
     said = f"of {len(fit)} hosts that can have it, most of its memory is left"
     return f"{said}: {best.left} of {best.facts.memory} MiB" if wanted.told else said

@@ -98,7 +98,7 @@ class Provisioning:
         spec = Spec(**settings, machine_type="", firmware="")
         pools = self._fleet.builder.reach.pools(spec, seen_by=(caller, request.gid))
         host = None if request.host is UNSET else request.host
-        beside = self._fleet.claims.spread(request.gid, spec.spread) if spec.spread else {}
+        beside = self._fleet.claims.neighbours(request.gid, spec)
         told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
         return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host, beside=beside, told=told))
 

@@ -33,6 +33,7 @@ export const SETTINGS: Record<Setting, Words> = {
   max_memory_mib: { title: "Maximum memory", word: "the maximum of memory", waits: true },
   notes: { title: "Notes", word: "notes", waits: false },
   spread: { title: "Apart from others by", word: "what it is apart by", waits: false },
+  together: { title: "Together with others by", word: "what it is together by", waits: false },
   host_labels: { title: "Labels of its host", word: "the labels of its host", waits: false },
   ha: { title: "Restart after a failure", word: "the restart after a failure", waits: false },
   cloud_init: { title: "Log in (cloud-init)", word: "cloud-init", waits: true },

@@ -123,6 +123,7 @@ class VmEntry(FileEntry, frozen=True):
     max_cpus: int | None = None
     max_memory: int | str | None = None
     spread: str | None = None
+    together: str | None = None
     host_labels: list[str] | None = None
     ha: Literal["off", "restart"] | None = None
     host: str | None = None

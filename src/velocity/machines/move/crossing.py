@@ -93,7 +93,7 @@ class Holding:
                         raise
             claim = self._fleet.builder.claim(keeper.machine, keeper.progress.run)
             if keeper.machine.host != crossing.move.target:
-                stack.enter_context(self._fleet.claims.coming(crossing.move.target, claim.amount))
+                stack.enter_context(self._fleet.claims.coming(keeper.machine.uuid, crossing.move.target, claim.amount))
             keeper.passage.set(moving)
             stack.callback(keeper.passage.set, None)
             crossing.held = stack.pop_all()

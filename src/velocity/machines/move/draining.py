@@ -36,6 +36,8 @@ class Draining:
         self._moves = moves
         self._tasks = tasks
         self._under_way: set[HostId] = set()
+        self._choosing = asyncio.Lock()
+        """Of two that are to be together, or apart, the second one goes by where the first one does."""
 
     async def begin(self, caller: Caller, host: int, drain: Callable[[], Awaitable[object]]) -> int:
         """The task; `drain` lets no new VMs come to the host. Raises `Refused`, before it begins."""
@@ -117,7 +119,8 @@ class Draining:
             if not self._directory.holds(caller.uid, Permission.VM_ALTER, keeper.gid):
                 words = f"you need {Permission.VM_ALTER.value} on its group"
                 raise Refused(Problem.NO_PERMISSION, words)
-            tid = await self._moves.begin(caller, keeper.machine.vmid, None)
+            async with self._choosing:
+                tid = await self._moves.begin(caller, keeper.machine.vmid, None)
         except Refused as refused:
             report.stay(keeper, refused.message)
             return

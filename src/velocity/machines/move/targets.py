@@ -140,7 +140,7 @@ class Targets:
                 hardware=run.hardware,
                 cpu=run.cpu,
             )
-        beside = self._fleet.claims.spread(keeper.gid, spec.spread) if spec.spread else {}
+        beside = self._fleet.claims.neighbours(keeper.gid, spec)
         return Wanted(spec, {}, kept=True, beside=beside)
 
     def _cannot_live(self, keeper: Keeper, one: Candidate) -> str:

@@ -130,6 +130,21 @@ export function GeneralFields({
         </FormGroup>
       )}
       {several && (
+        <FormGroup label="Together" fieldId="together">
+          <TextInput
+            id="together"
+            value={draft.together}
+            onChange={(_event, together) => change({ together: together.trim() })}
+            validated={problems.together ? "error" : "default"}
+            isDisabled={disabled}
+          />
+          <Problem
+            text={problems.together}
+            help="VMs of the group with the same word are placed on the same host where possible."
+          />
+        </FormGroup>
+      )}
+      {several && (
         <FormGroup label="Host labels" fieldId="host_labels">
           <TextInput
             id="host_labels"

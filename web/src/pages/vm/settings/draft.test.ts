@@ -28,6 +28,7 @@ const BASE: Settings = {
   forwards: [],
   autostart: false,
   spread: "",
+  together: "",
   ha: "off",
   host_labels: [],
   input: "virtio",
@@ -129,8 +130,8 @@ it("what is wrong is told at its field, as the server names it", () => {
 
 it("the command line gives lists whole, and is absent where it has no option", () => {
   const vm = { name: "web", gid: 3, vmid: 9 };
-  expect(cliOf(vm, { spread: "web", host_labels: ["disk=ssd"] })?.join(" ")).toBe(
-    "velocity vm set web --spread web --host-label disk=ssd --group id:3",
+  expect(cliOf(vm, { spread: "web", together: "shop", host_labels: ["disk=ssd"] })?.join(" ")).toBe(
+    "velocity vm set web --spread web --together shop --host-label disk=ssd --group id:3",
   );
   expect(cliOf(vm, { media: BASE.media, nics: [] })?.join(" ")).toBe(
     "velocity vm set web --media a:block --media b:virtio:ro --nic none --group id:3",

@@ -203,6 +203,7 @@ export function cliOf(
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
   if (changes.notes !== undefined) line.push("--notes", changes.notes);
   if (changes.spread !== undefined) line.push("--spread", changes.spread);
+  if (changes.together !== undefined) line.push("--together", changes.together);
   add("--host-label", changes.host_labels);
   if (changes.ha !== undefined) line.push("--ha", changes.ha);
   if (changes.new_instance) line.push("--new-instance");
