@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -16,10 +18,11 @@ from tests.hosts.installation import Installation, Machine
 from tests.hosts.together import Other, note
 from tests.node.served import Served
 from tests.ports.storages import DEADLINE
+from tests.ports.subjects import spec
 from velocity.access.sessions import Caller
 from velocity.hosts.members import API, Hello, NodeCalls
 from velocity.hosts.port import AttachedHost, Attaching
-from velocity.hypervisor.port import SerialConsole, Unknown
+from velocity.hypervisor.port import Incarnation, SerialConsole, Unknown, Usage
 from velocity.machines.consoles import Ticket
 from velocity.node import agent, identity, remote, wire
 from velocity.node.agent import Agent
@@ -110,6 +113,42 @@ async def upgraded(here: Installation, one: Machine, host: int) -> None:
     await one.serve(own, port)
     shown = await here.until(host, lambda now: now.version != "" and now.state == "online" and not now.message)
     assert shown.cpus == 4
+
+
+class Counting(Agent):
+    """How many machines it was asked to measure in one call."""
+
+    asked: ClassVar[list[int]] = []
+
+    async def measure(self, whos: tuple[Incarnation, ...], *, deadline: float) -> tuple[Usage | None, ...]:
+        self.asked.append(len(whos))
+        return await super().measure(whos, deadline=deadline)
+
+
+@pytest.mark.holds("MANY-334")
+async def test_a_node_measures_its_machines_in_one_call(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "Agent", Counting)
+    monkeypatch.setattr(Counting, "asked", [])
+    _, host = await here.join("b")
+    there = here.hosts.there[host].hypervisor
+    whos = [Incarnation(uuid4(), host, 1) for _ in range(3)]
+    await there.machines.adopt(host, deadline=DEADLINE)
+    for who in whos:
+        await there.machines.start(who, spec(there), deadline=DEADLINE)
+    found = await asyncio.gather(*(there.meters.measure(who, deadline=DEADLINE) for who in whos))
+    assert all(isinstance(one, Usage) for one in found)
+    assert Counting.asked == [3]
+
+
+@pytest.mark.holds("MANY-334")
+async def test_an_older_node_measures_each_of_its_machines(tmp_path: Path) -> None:
+    async with with_node(Other(2, "b"), tmp_path) as w:
+        vmids = [await w.vm(f"vm{number}", host=2) for number in range(3)]
+        for vmid in vmids:
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        services = w.server.services
+        await services.metrics.look()
+        assert all(services.metrics.usage(services.fleet.get(vmid)) for vmid in vmids)
 
 
 @pytest.mark.holds("MANY-160")

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from velocity.hosts.port import Duty, OfferedPool
-from velocity.hypervisor.port import HostFacts, HostId, Hypervisor
+from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Incarnation, Usage
 from velocity.storage.port import Storage, Value
 
 API = 2
@@ -79,6 +79,9 @@ class NodeCalls(Protocol):
 
     async def drop_copies(self, *, deadline: float) -> None:
         """Keep none any more."""
+
+    async def measure(self, whos: tuple[Incarnation, ...], *, deadline: float) -> tuple[Usage | None, ...]:
+        """What each of these machines takes, in this order; None: it was not measured in that time, or does not run."""
 
 
 class Known(Struct, frozen=True):

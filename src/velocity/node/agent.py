@@ -16,7 +16,7 @@ from velocity.config import Settings
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import API, CopyMark, CopyPiece, Hello
 from velocity.hosts.port import FIRST_HOST, OfferedPool
-from velocity.hypervisor.port import Hypervisor, HypervisorError
+from velocity.hypervisor.port import Hypervisor, HypervisorError, Incarnation, Usage
 from velocity.node import places
 from velocity.node.copies import KeptCopies
 from velocity.node.identity import NodeIdentity, OwnIdentity
@@ -77,6 +77,11 @@ class Agent:
 
     async def drop_copies(self, *, deadline: float) -> None:
         await self._with_copies(self._copies.drop)
+
+    async def measure(self, whos: tuple[Incarnation, ...], *, deadline: float) -> tuple[Usage | None, ...]:
+        measure = self._hypervisor.meters.measure
+        found = await asyncio.gather(*(measure(who, deadline=deadline) for who in whos), return_exceptions=True)
+        return tuple(one if isinstance(one, Usage) else None for one in found)
 
     async def _with_copies(self, work: Callable[[], T]) -> T:
         async with self._copying:

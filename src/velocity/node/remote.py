@@ -18,6 +18,7 @@ from velocity.hosts.members import NodeCalls
 from velocity.hypervisor import port as machines
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Listing
 from velocity.node import wire
+from velocity.node.measuring import Measuring
 from velocity.node.names import Identity
 from velocity.node.wire import Call, Displaced, Raised, Shape
 from velocity.storage import port as storage
@@ -151,6 +152,8 @@ def hypervisor(to: Connection, known: HostFacts) -> Hypervisor:
         except TimeoutError:
             raise machines.Unknown("the host does not respond (deadline exceeded)") from None
 
+    each = node(to).measure
+    parts["meters"].measure = Measuring(parts["meters"].measure, each, UNKNOWN_CALL).measure
     parts["machines"].adopt = adopted
     parts["machines"].close = _nothing
     parts["hosts"].about = lambda host: known
