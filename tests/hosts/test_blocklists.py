@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from tests.hosts import agent
 from tests.hosts.on_rbd import ADDRESSES, RBD, OnRbd, blocklists, known, ref
 from tests.hosts.test_lost import lost, returned, shown
 from tests.hosts.together import Other, machine, together
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 from velocity.hosts.port import Blocklisting
 from velocity.hypervisor.fake.faults import Answer
 from velocity.hypervisor.port import HostId
 from velocity.storage.fake.pools import FakeShared
+from velocity.storage.port import Pools
 from velocity.store.evacuations import SqlLosses
 
 pytestmark = pytest.mark.anyio
@@ -239,6 +241,102 @@ async def test_no_run_begins_on_a_host_that_is_kept_from_its_disks(two: Two) -> 
         )
         await w.ok("PUT", "/v/vm/state", vmid=rbd, state="RUNNING")
         assert (await shown(w, rbd))["host"]["id"] == 3
+
+
+class Held:
+    """The pools of all hosts. A call of the `held` kind is done when it is `let`."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self.held = ""
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pools, name)
+
+    async def blocklist(self, *what: Any, **how: Any) -> tuple[str, ...]:
+        await self._wait("blocklist")
+        return await self._pools.blocklist(*what, **how)
+
+    async def unblock(self, *what: Any, **how: Any) -> None:
+        await self._wait("unblock")
+        await self._pools.unblock(*what, **how)
+
+    async def _wait(self, kind: str) -> None:
+        if kind == self.held:
+            self.asked.set()
+            await self.let.wait()
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[World], Held]:
+    def hold(w: World) -> Held:
+        disks = w.server.hosts.disks
+        made = Held(disks.pools)
+        monkeypatch.setattr(disks, "pools", made)
+        return made
+
+    return hold
+
+
+async def looked_twice(w: World) -> None:
+    """Hosts that are lost or back were looked after, from the beginning to the end of it."""
+    of = w.server.services.membership.lost
+    looks = of.looks
+    await eventually(lambda: of.looks > looks + 1)
+
+
+@pytest.mark.holds("MANY-332")
+async def test_a_host_that_is_lost_while_it_is_let_in_frees_nothing_before_it_is_kept_off_again(
+    two: Two, held: Callable[[World], Held]
+) -> None:
+    """Else it would be let in, with a guest that runs on, after that was started elsewhere."""
+    async with two.server() as w:
+        free, other = await runs(w, "free", RBD), await runs(w, "other", RBD)
+        (disk,) = (await shown(w, other))["media"]
+        two.rados.watched[ref(w, disk["mid"])] = "192.0.2.99"
+        await lost(w, two.b)
+        await keep_off(w)
+        assert [(await shown(w, vmid))["state"] for vmid in (free, other)] == ["STOPPED", "RUNNING"]
+        pools = held(w)
+        pools.held = "unblock"
+        await returned(w, two.b)
+        await asyncio.wait_for(pools.asked.wait(), PATIENCE)
+        await lost(w, two.b)
+        two.rados.watched.clear()
+        again = asyncio.create_task(keep_off(w))
+        for _ in range(500):  # as many turns of the loop as it takes to be done, had it not to wait
+            await asyncio.sleep(0)
+        assert not again.done()
+        assert (await shown(w, other))["state"] == "RUNNING", "it may write as soon as b is let in"
+        pools.let.set()
+        await again
+        assert two.rados.blocked == {ADDRESSES[2]}
+        assert two.b.runs(machine(w, other)), "it runs on there, and reaches nothing"
+        await w.ok("PUT", "/v/vm/state", vmid=other, state="RUNNING")
+        assert two.c.runs(machine(w, other))
+
+
+@pytest.mark.holds("MANY-332")
+async def test_a_host_that_returns_while_it_is_kept_off_is_not_let_in_before_that_is_done(
+    two: Two, held: Callable[[World], Held]
+) -> None:
+    async with two.server() as w:
+        vmid = await runs(w, "vm", RBD)
+        await lost(w, two.b)
+        pools = held(w)
+        pools.held = "blocklist"
+        asking = asyncio.create_task(keep_off(w))
+        await asyncio.wait_for(pools.asked.wait(), PATIENCE)
+        await returned(w, two.b)
+        await looked_twice(w)
+        assert B in w.server.hosts.disks.blocklisted
+        await lost(w, two.b)
+        pools.let.set()
+        await asking
+        assert two.rados.blocked == {ADDRESSES[2]}
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        assert two.c.runs(machine(w, vmid))
 
 
 async def test_a_host_without_such_a_pool_cannot_be_kept_off(tmp_path: Path) -> None:

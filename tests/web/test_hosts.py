@@ -56,12 +56,13 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         expect(offered).to_contain_text("disk of there")
         expect(offered).not_to_contain_text("disk of here")
         page.get_by_label("Spread").fill("web")
+        page.get_by_label("Together").fill("shop")
         page.get_by_label("Host labels").fill("disk=ssd, gpu")
         page.get_by_role("button", name="Review and save…").click()
         page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
         expect(page.get_by_role("dialog")).to_have_count(0)
         vm = json.loads(host.ok("vm", "show", "there", "--json"))
-        assert (vm["spread"], vm["host_labels"]) == ("web", ["disk=ssd", "gpu"])
+        assert (vm["spread"], vm["together"], vm["host_labels"]) == ("web", "shop", ["disk=ssd", "gpu"])
 
         one.go("/hosts")
         copied(page)
@@ -121,7 +122,7 @@ def labelled(page: Page) -> None:
     expect(dialog).to_have_count(0)
 
 
-@pytest.mark.holds("MANY-206")
+@pytest.mark.holds("MANY-206", "MANY-335")
 def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPerson) -> None:
     rados = FakeShared()
     b, c = OnRbd(2, "b", rados), OnRbd(3, "c", rados)
@@ -145,6 +146,10 @@ def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPe
         expect(dialog).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text="Kept from its disks on RBD")).to_contain_text("by root")
         assert rados.blocked == {ADDRESSES[2]}
+        page.get_by_role("button", name="Actions of b", exact=True).click()
+        page.get_by_role("menuitem", name="Remove…").click()
+        expect(dialog).to_contain_text(f"ceph osd blocklist rm {ADDRESSES[2]}:0/0")
+        dialog.get_by_role("button", name="Cancel").click()
         one.go("/history")
         expect(page.get_by_text("from its disks on RBD").first).to_be_visible()
 

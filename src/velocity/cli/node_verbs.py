@@ -226,6 +226,12 @@ def activate(host: int) -> None:
 def remove(host: int) -> None:
     """Remove HOST, which must have no VMs. Its certificate becomes invalid."""
     client = connection.connect()
-    label = resolve.host_label(client, host)
+    label, listed = resolve.host_label(client, host), client.show_node(host=host).blocklisted
     client.remove_node(host=host)
     done(f"removed host {label}; on that machine, stop and disable velocity-node.service")
+    if listed is not UNSET:
+        warn(
+            f"the Ceph cluster takes nothing from {one} still: once none of its guests runs there any more, run `ceph "
+            f"osd blocklist rm {one}:0/0`"
+            for one in listed.addresses
+        )

@@ -27,6 +27,13 @@ export function RemoveHost({ host, onClose }: { host: NodeInfo; onClose: () => v
         The server no longer controls it, and its certificate becomes invalid. What is on its disks stays there. Stop{" "}
         <code>velocity-node</code> on that machine. It can join again with a new token.
       </p>
+      {host.blocklisted && (
+        <p className="v-words">
+          The Ceph cluster takes nothing from <bdi>{host.blocklisted.addresses.join(", ")}</bdi> still. Once none of its
+          guests runs there any more, end that:{" "}
+          <code>{host.blocklisted.addresses.map((one) => `ceph osd blocklist rm ${one}:0/0`).join("; ")}</code>
+        </p>
+      )}
     </Confirm>
   );
 }
