@@ -98,13 +98,13 @@ class Keeper(Life):
     async def close(self, seconds: float) -> None:
         """The server ends: give what is not stored yet so many seconds."""
         self._silence()
-        await self._record.close(seconds)
+        await self.record.close(seconds)
 
     async def settle(self) -> None:
         """Return when nothing is being done or stored. A VM that does not answer may stay so."""
         while tasks := [one for one in (self._pump, self._killing) if one is not None]:
             await asyncio.wait(tasks)
-        await self._record.written(MOMENT)
+        await self.record.written(MOMENT)
 
     def _enqueue(self, item: InboxItem) -> None:
         self._inbox.append(item)
@@ -180,7 +180,7 @@ class Keeper(Life):
             if self.state in (State.STARTING, State.PAUSING, State.RESUMING):
                 self._move(Cause.FAILED)
                 self.progress = replace(self.progress, wanted=self.state)
-                self._record.note()
+                self.record.note()
             raise Refused(Problem.HYPERVISOR, str(error)) from None
         except Exception:
             if self.state not in STEADY and self._killing is None:  # the facts say which state it led to
@@ -226,14 +226,14 @@ class Keeper(Life):
         self.progress = replace(self.progress, wanted=State.PAUSED)
         number = await self.context.hypervisor.pause(self.who, deadline=CALL_DEADLINE)
         await self.context.observer.reached(number)
-        self._record.note()  # only now: after a crash, the process itself shows what was asked for
+        self.record.note()  # only now: after a crash, the process itself shows what was asked for
 
     async def _resume(self, cause: Cause) -> None:
         self._move(cause)
         self.progress = replace(self.progress, wanted=State.RUNNING)
         number = await self.context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
         await self.context.observer.reached(number)
-        self._record.note()
+        self.record.note()
         self.context.resumed(self)
 
     async def _reset(self, _cause: Cause) -> None:
@@ -254,11 +254,11 @@ class Keeper(Life):
             restarts=cause is Cause.ASK_RESTART,
         )
         self._overtaken = False
-        await self._record.write(asked)
+        await self.record.write(asked)
         if self.state is State.STOPPED or self.progress.forced:  # meanwhile it ended, or a forced stop came
             if not self._overtaken:
                 self.progress = replace(self.progress, restarts=asked.restarts)
-            self._record.note()
+            self.record.note()
             return
         self.progress = asked
         self._move(cause)
@@ -306,7 +306,7 @@ class Keeper(Life):
             self.progress = replace(self.progress, restarts=False)
             if self.state is State.STOPPED and not self._overtaken:
                 self._note(Reason(cause="restart-failed", message=f"not started again: {words}", since=self._now()))
-            self._record.note()
+            self.record.note()
 
     # The forced stop
 
@@ -333,7 +333,7 @@ class Keeper(Life):
         wanted = State.STOPPED if self.state is State.STOPPED and not restarts else self.progress.wanted
         if (self.progress.restarts, self.progress.wanted) != (restarts, wanted):
             self.progress = replace(self.progress, restarts=restarts, wanted=wanted)
-            self._record.note()
+            self.record.note()
             self._changed()
         if self.state is State.STOPPED:
             Context().run(self._go_on)
@@ -345,9 +345,9 @@ class Keeper(Life):
         if self.state is State.STOPPED or self.progress.restarts:  # it is being restarted
             return
         stops = self._stops
-        await self._record.write(replace(self._forced(), restarts=True))
+        await self.record.write(replace(self._forced(), restarts=True))
         if self._stops != stops:
-            self._record.note()
+            self.record.note()
             raise self._overtaken_by_a_stop()
         self._check_there()
 
@@ -355,14 +355,14 @@ class Keeper(Life):
         if self._killing is None:
             self.progress = self._forced()
             self._move(Cause.ASK_KILL)  # at once: a fact meanwhile that it runs does not end a restart
-            self._record.note()
+            self.record.note()
             self._killing = asyncio.get_running_loop().create_task(self._bring_to_its_end(), context=Context())
             self._killing.add_done_callback(looked_at)
         return self._killing
 
     async def _bring_to_its_end(self) -> State:
         try:
-            await self._record.written(EMERGENCY)  # if possible: a forced stop does not need the database
+            await self.record.written(EMERGENCY)  # if possible: a forced stop does not need the database
             return await self._told(self._end_now())
         finally:
             self._killing = None
@@ -383,7 +383,7 @@ class Keeper(Life):
             return
         if self.state is State.STOPPING and self._timer is None:
             self._enqueue(StopRetry(self.progress.epoch))
-        elif self.state is State.STOPPED and self.progress.restarts:
+        elif self.state is State.STOPPED and self.progress.restarts and self.passage.moving is None:
             self._enqueue(ExclusiveWork(self._start_again, asyncio.get_running_loop().create_future(), Context()))
         elif self.state is State.PAUSED and self.observed is Fact.HELD and self.progress.wanted is State.RUNNING:
             self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))

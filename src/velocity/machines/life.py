@@ -80,7 +80,6 @@ class Life:
 
     __slots__ = (
         "_known",
-        "_record",
         "context",
         "machine",
         "mirroring",
@@ -88,6 +87,7 @@ class Life:
         "observed",
         "passage",
         "progress",
+        "record",
         "retired",
         "stale",
         "state",
@@ -116,10 +116,10 @@ class Life:
         """Its run may differ from its settings: its devices changed, or an earlier server left a change unfinished."""
         self.mirroring: set[UUID] = set()
         """The disks of its run that a task of this server is copying."""
-        self.passage = Passage(self)
+        self.passage = Passage(self, self._go_on)
         self.tries = 0
         """How many changes of its run in a row had an unknown outcome."""
-        self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
+        self.record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
         self.number = 0
         """The number of the last fact that was applied."""
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()
@@ -218,7 +218,7 @@ class Life:
 
     def _hear_the_end(self, news: FactReport) -> None:
         if self.state is State.STOPPED and self.progress.run is None:
-            self._record.note()  # reported again, as it was not acknowledged
+            self.record.note()  # reported again, as it was not acknowledged
             return
         asked = self.state is State.STOPPING
         if news.fact is Fact.ABSENT:
@@ -246,7 +246,7 @@ class Life:
             progress = replace(progress, wanted=self.state)  # a crash, or silence, came before it was stored
         if progress != self.progress:
             self.progress = progress
-            self._record.note()
+            self.record.note()
 
     def _live(self, cause: Cause | None) -> None:
         if self.progress.run is None:
@@ -265,7 +265,7 @@ class Life:
         )
         if self.state is not State.STOPPED:
             self._move(Cause.ENDED)
-        self._record.note()
+        self.record.note()
         if had:
             self.context.ended(self.machine)
         self._changed()
@@ -273,9 +273,9 @@ class Life:
     async def revise(self, **wishes: Any) -> None:
         """Change fields of its `RunRecord`; they are stored first. Raises `Refused`."""
         before = self.progress
-        await self._record.write(replace(before, **wishes))
+        await self.record.write(replace(before, **wishes))
         if self.progress is not before:  # a fact came meanwhile, and takes precedence
-            self._record.note()
+            self.record.note()
         self.progress = replace(self.progress, **wishes)
         self._changed()
 
@@ -356,7 +356,7 @@ class Life:
 
     def _note(self, reason: Reason | None) -> None:
         self.progress = replace(self.progress, reason=reason)
-        self._record.note()
+        self.record.note()
         self._changed()
 
     def _changed(self) -> None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, HostId, Incarnation
+from velocity.machines.record import Record
 from velocity.machines.rules import Machine, RunRecord
 
 T = TypeVar("T")
@@ -43,6 +44,7 @@ class Traveller(Protocol):
     machine: Machine
     number: int
     progress: RunRecord
+    record: Record
     retired: bool
 
     @property
@@ -54,11 +56,12 @@ class Traveller(Protocol):
 class Passage(Struct, eq=False):
     """That of one VM. `moving`: it is on its way; `formerly` is what its present run was on other hosts.
 
-    `stands`: its guest is known to stand still between the two. `end_heard`: its run has ended at its source. A struct,
-    as one is made with each VM, and that costs nothing.
+    `freed` is called when it is on its way no more. `stands`: its guest is known to stand still between the two.
+    `end_heard`: its run has ended at its source. A struct, as one is made with each VM, and that costs nothing.
     """
 
     vm: Traveller
+    freed: Callable[[], None]
     moving: Moving | None = None
     formerly: tuple[Incarnation, ...] = ()
     end_heard: bool = False
@@ -75,6 +78,13 @@ class Passage(Struct, eq=False):
             self.vm.mark_unknown()
         if not self.vm.retired:
             self.vm.context.changed(self.vm.machine)
+        if moving is None:
+            self.freed()
+
+    def tell(self, words: str) -> None:
+        """From here on this is what whoever wants something else of it is told."""
+        if self.moving is not None:
+            self.moving = replace(self.moving, words=words)
 
     def awaits(self, host: HostId) -> bool:
         """Whether it is on its way to that host."""
@@ -122,4 +132,6 @@ class Passage(Struct, eq=False):
         if vm.progress.run is not None:
             self.formerly = (*self.formerly, vm.who)
         vm.context, vm.machine, vm.number, self.end_heard = context, machine, 0, False
-        vm.progress = replace(vm.progress, epoch=epoch or vm.progress.epoch)
+        if epoch:
+            vm.progress = replace(vm.progress, epoch=epoch)
+            vm.record.note()  # what was noted under the former one, since that was committed, is not stored

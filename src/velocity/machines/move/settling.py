@@ -84,7 +84,8 @@ class Settling:
             self._crossings.add(crossing)
             if move.phase is Phase.BEGUN and not move.live and not move.inherited:
                 await self._undo(crossing)
-            if self._is_open(crossing) or (crossing.move.phase is Phase.BEGUN and crossing.keeper is not None):
+            begun, run = crossing.move.phase is Phase.BEGUN, crossing.keeper and crossing.keeper.who
+            if crossing.keeper is not None and (begun or run == move.coming or self._is_open(crossing)):
                 crossing.media = self._pairs(move)
                 self._holding.hold_again(crossing, Moving(move.target, self.words(move)))
             self.settle(crossing)
@@ -165,8 +166,6 @@ class Settling:
         except OutcomeUnknown:  # the server ends
             return False
         crossing.held.close()
-        if (keeper := crossing.keeper) is not None and keeper.unsettled:
-            self._fleet.live.ask_again(keeper)
         self._do(self._again(crossing, self._clear))
         return crossing.move.phase is Phase.DONE
 
@@ -212,7 +211,7 @@ class Settling:
         move = crossing.move
         source: Fact | None
         target: Fact | None
-        if crossing.carried:
+        if crossing.carried and crossing.wanted:  # what is to end, and has ended there, waits for no target
             source, target = Fact.HANDED, await self._fact(move.coming)
             if target is Fact.INCOMING:
                 target = Fact.RECEIVED  # it is about to say so
@@ -222,8 +221,8 @@ class Settling:
         if do is Do.UNDO and source not in OVER and await self._is_released(move):
             source = await self._fact(move.leaving)  # what it does now, it goes on with
             do = follows(source, Fact.ENDED, wanted=crossing.wanted)
-        if source is Fact.HANDED and do is Do.WAIT and crossing.keeper is not None:
-            crossing.keeper.tell_reason("move-unfinished", self._stands(move.target), halted=True)
+        if source is Fact.HANDED and do is Do.WAIT:
+            self._tell_that_it_stands(crossing, move.target)
         return do
 
     async def _have_gone(self, move: HostMove) -> bool:
@@ -312,8 +311,7 @@ class Settling:
         except Unknown:
             keeper.mark_unknown(silent=True)
             if crossing.stands:
-                host = move.target if move.phase is Phase.DONE else move.source
-                keeper.tell_reason("move-unfinished", self._stands(host), halted=True)
+                self._tell_that_it_stands(crossing, move.target if move.phase is Phase.DONE else move.source)
             return False
         return True
 
@@ -326,11 +324,15 @@ class Settling:
             await self._hypervisor.mobility.release(move.coming, deadline=CALL_DEADLINE)
         return True
 
-    def _stands(self, host: HostId) -> str:
-        return (
+    def _tell_that_it_stands(self, crossing: Crossing, host: HostId) -> None:
+        if (keeper := crossing.keeper) is None or not crossing.wanted:
+            return
+        words = (
             f"it was given from host to host, and {self._hosts.called(host)}, where it is to go on, does not respond: "
             "it runs nowhere until that does"
         )
+        keeper.tell_reason("move-unfinished", words, halted=True)
+        keeper.passage.tell(f"VM {crossing.move.vmid} cannot go on yet: {words}. To end it, stop it with force")
 
     async def _last(self, move: HostMove) -> SerialEnd:
         """What its guest said and was typed last at the source, if that answers: it stands still there."""
