@@ -146,6 +146,14 @@ def test_the_keyboard_in_a_terminal(host: Host, vm: str) -> None:
     assert bytes(next(iter(host.hypervisor.runs.values())).said) == b"mine heard "
 
 
+@pytest.mark.holds("CONSOLE-302")
+def test_a_console_that_ends_by_itself_says_why(host: Host, vm: str) -> None:
+    with Client(host.url, host.key) as client, terminal(host, "vm", "console", vm) as shown:
+        shown.until("connected")
+        client.set_vm_state(vmid=1, state="STOPPED", force=True)
+        shown.until("the console has ended: the VM has stopped")
+
+
 def test_a_pipe_waits_for_the_keyboard(host: Host, vm: str) -> None:
     command = [sys.executable, "-m", "velocity", "vm", "console", vm]
     environment = os.environ | host.environment

@@ -1,12 +1,13 @@
 """Moves between two hosts under random faults: hosts are lost, reboot and return, phases break, answers are late or
-lost, a host is confirmed dead, a user cancels or forces off, and the server is killed at any point. A VM never runs
-twice, every move comes to its end once both hosts answer, and nothing of it is left where the VM is not. What is typed
-into its console meanwhile is read once at most, and always where nothing fails.
+lost, a host is confirmed dead, a user cancels, forces off or restarts, and the server is killed at any point. A VM
+never runs twice, every move comes to its end once both hosts answer, and nothing of it is left where the VM is not.
+What is typed into its console meanwhile is read once at most, and always where nothing fails.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from tests.hosts.together import AGAIN, note
 from velocity.access.sessions import Caller
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.fake import Answer, FakeHypervisor
-from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase, SerialConsole
+from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase, SerialConsole, Unknown
 from velocity.machines.consoles import Ticket
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
@@ -151,7 +152,7 @@ class Moves(Served):
 
         self.run(work())
 
-    @rule(one=Number, how=st.sampled_from(["cancel", "RUNNING", "STOPPED", "PAUSED", "force"]))
+    @rule(one=Number, how=st.sampled_from(["cancel", "RUNNING", "STOPPED", "PAUSED", "force", "restart"]))
     def ask(self, one: int, how: str) -> None:
         async def work() -> None:
             vmid = pick(sorted(self.uuids), one)
@@ -161,8 +162,11 @@ class Moves(Served):
                     await self.w.ok("DELETE", "/t/task", tid=moving.tid)
                     self.counted["cancelled"] += 1
                 return
-            state, force = ("STOPPED", True) if how == "force" else (how, False)
-            answer = await self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=force)
+            if how == "restart":
+                answer = await self.w.call("PUT", "/v/vm/restart", vmid=vmid, force=True)
+            else:
+                state, force = ("STOPPED", True) if how == "force" else (how, False)
+                answer = await self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=force)
             self.counted[f"{how} {answer.status}"] += 1
             assert answer.status in (200, 406, 409, 500), answer
 
@@ -196,9 +200,10 @@ class Moves(Served):
         self.words += 1
         word, services = b"<%d>" % self.words, self.w.server.services
         ticket = Ticket(Caller(0, ""), vmid, 0, services.fleet.get(vmid).who, SerialConsole(), 0.0)
-        if (stream := await services.consoles.open(ticket, services.fleet.find)) is not None:
-            await stream.write(word)
-            await stream.close()
+        with contextlib.suppress(Unknown):  # its host is lost
+            if (stream := await services.consoles.open(ticket, services.fleet.find)) is not None:
+                await stream.write(word)
+                await stream.close()
         return word
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 3.0, 20.0]))

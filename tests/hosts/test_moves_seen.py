@@ -113,6 +113,30 @@ def test_what_is_typed_while_a_vm_is_handed_over_is_read_where_it_goes_on(host: 
             assert viewer.said == b"one two one three four "
 
 
+@pytest.mark.holds("CONSOLE-301")
+def test_who_leaves_while_what_they_typed_waits_is_let_go_of(host: Host, b: Other) -> None:
+    """Nobody would hear of it otherwise, for as long as the VM stands between two hosts."""
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        (run,) = host.hypervisor.runs.values()
+        mobility = host.hypervisor.mobility
+        with opened(host, client, vmid) as socket:
+            viewer = Viewer(socket)
+            socket.send(b"one ")
+            viewer.until(keyboard={"holder": "root", "yours": True})
+            viewer.hears(b"one ")
+            hold = mobility.holds[MovePhase.HANDING_OVER] = asyncio.Event()
+            tid = host.ok("vm", "move", "web", "--host", "b", "--detach").strip()
+            at_last(lambda: MovePhase.HANDING_OVER in mobility.under_way.values())
+            socket.send(b"two ")
+            assert len(run.streams) == 1
+        at_last(lambda: run.streams == [], "the end of the console")
+        mobility.holds.clear()
+        host.loop.call_soon_threadsafe(hold.set)
+        host.ok("task", "wait", f"id:{tid}")
+
+
 @pytest.mark.holds("MANY-186")
 def test_who_types_through_moves_there_and_back_loses_nothing(host: Host, b: Other) -> None:
     with Client(host.url, host.key) as client:

@@ -16,17 +16,21 @@ from velocity.access.lasting import WhileAllowed
 from velocity.api import errors
 from velocity.api.browser import is_foreign, why_foreign
 from velocity.api.handlers.base import Services
+from velocity.api.websocket import GONE
 from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import ByteStream
+from velocity.hypervisor.port import ByteStream, Unknown
 from velocity.machines.consoles import Ticket, has_moved
 from velocity.machines.keyboard import Seat
 
 LOOK = 1.0
 """Seconds between two looks at whether somebody who asked for the keyboard has waited enough."""
-NOT_SENSE, FORBIDDEN, ENDED, MOVED = 4400, 4403, 4410, 4411
-"""Close codes of ours: no control message; the authkey or the right has ended; the VM has ended; it has moved."""
+NOT_SENSE, FORBIDDEN, ENDED, MOVED, LOST = 4400, 4403, 4410, 4411, 4412
+"""Close codes of ours: no control message; the authkey or the right has ended; the VM has ended; it has moved; its host
+does not answer.
+"""
+SILENT = "the VM's host does not respond: request a new ticket when it does"
 
 
 async def console(websocket: WebSocket, services: Services, origins: Collection[str]) -> None:
@@ -51,7 +55,11 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
 
 async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> None:
     name = services.directory.user(ticket.caller.uid).name
-    stream = await services.consoles.open(ticket, services.fleet.find)
+    try:
+        stream = await services.consoles.open(ticket, services.fleet.find)
+    except Unknown:
+        await _deny(websocket, 503, SILENT)
+        return
     if stream is None:
         await _deny(websocket, 410, "the VM has stopped: start it, then request a new ticket")
         return
@@ -61,7 +69,7 @@ async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> No
         await websocket.accept(subprotocol=_chosen(websocket, line))
         async with WhileAllowed(partial(_check_right, services, ticket)):
             code, reason = await _carry(line)
-        if code == ENDED and has_moved(ticket, services.fleet.find(ticket.vmid)):
+        if code in (ENDED, LOST) and has_moved(ticket, services.fleet.find(ticket.vmid)):
             code, reason = MOVED, "the VM continues on another host: open its display again"
     except Refused as refused:
         code, reason = FORBIDDEN, refused.message
@@ -100,9 +108,10 @@ async def _deny(websocket: WebSocket, status: int, message: str) -> None:
 
 async def _carry(line: ConsoleConnection) -> tuple[int, str]:
     """Bytes both ways until one side ends; why is returned as a close code."""
-    works: list[tuple[Coroutine[Any, Any, None], tuple[int, str]]] = [
+    works: list[tuple[Coroutine[Any, Any, object], tuple[int, str]]] = [
         (_out(line), (ENDED, "the VM has stopped")),
         (_in(line), (1000, "")),
+        (line.websocket.scope["state"][GONE].wait(), (1000, "")),  # also while what was typed waits for the guest
     ]
     if line.seat is not None:
         works.append((_look_after(line.seat), (1000, "")))
@@ -115,7 +124,9 @@ async def _carry(line: ConsoleConnection) -> tuple[int, str]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    failures = [task.exception() for task in done]  # a broken connection is an ordinary end
+    failures = [task.exception() for task in done]  # a viewer's broken connection is an ordinary end
+    if any(isinstance(failure, Unknown) for failure in failures):
+        return LOST, SILENT
     if any(isinstance(failure, msgspec.DecodeError) for failure in failures):
         return NOT_SENSE, "not a control message: text frames carry JSON, keyboard input is sent in binary frames"
     return tasks[done.pop()]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+GONE = "gone"
+"""In a connection's state: an event that is set with its end, also where nobody waits for what it receives."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -14,8 +19,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     leave: Callable[[], None] | None = None
     """To be called at its end."""
 
+    def handle_connect(self, event: Request) -> None:
+        self._gone = asyncio.Event()
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["state"][GONE] = self._gone
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self.handshake_initiated:
+            self._gone.set()
         if self.leave is not None:
             self.leave()
 

@@ -162,7 +162,7 @@ def converse(console: Console, terms: Terms) -> None:
     if output.failure is not None:
         raise output.failure
     if interactive:
-        click.echo("\nleft the console", err=True)
+        click.echo(f"\nthe console has ended: {clean(console.why)}" if console.why else "\nleft the console", err=True)
     _judge(terms, output, in_time)
 
 

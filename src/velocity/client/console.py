@@ -71,6 +71,8 @@ class Console:
         except (OSError, InvalidHandshake) as error:
             raise no_answer(server, error, f"the console cannot be opened: {error}") from None
         self.controlled = self._socket.subprotocol is not None
+        self.why = ""
+        """Why the server has ended it, in words."""
 
     def receive(self, timeout: float | None = None) -> bytes | None:
         """The next bytes; empty when the console has ended, None when `timeout` seconds passed without any."""
@@ -123,7 +125,11 @@ class Console:
                 return future.result()
             finally:
                 future.cancel()  # does nothing but where a signal broke the wait off
-        except ConnectionClosed:
+        except ConnectionClosed as closed:
+            if closed.rcvd is not None and closed.rcvd_then_sent:
+                self.why = closed.rcvd.reason
+            elif closed.sent is None:
+                self.why = "the connection was lost"
             raise EOFError from None
         except (RuntimeError, CancelledError):
             if not self._closed:

@@ -121,6 +121,7 @@ _CONSOLE = {
     "404": "404: the ticket is unknown, was used, or is older than 30 seconds",
     "410": "410: the VM has stopped",
     "426": "426: the request does not ask for a websocket",
+    "503": "503: the VM's host does not respond",
 }
 
 

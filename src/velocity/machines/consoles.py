@@ -112,7 +112,7 @@ class VmConsoles:
         return ticket if ticket is not None and ticket.expires > self.clock() else None
 
     async def open(self, ticket: Ticket, find: Callable[[int], Keeper | None]) -> ByteStream | None:
-        """The stream; None when the run that the ticket was for has ended, or its host does not answer.
+        """The stream; None when the run that the ticket was for has ended. Raises `Unknown`: its host does not answer.
 
         A serial one goes on where its VM does; a display's ends with a move, as who looks at it greets each anew.
         """
@@ -148,7 +148,7 @@ class VmConsoles:
     async def _open(self, who: Incarnation, ticket: Ticket) -> ByteStream | None:
         try:
             return await self._consoles.open(who, ticket.which, deadline=CALL_DEADLINE)
-        except (NotRunning, Unknown):
+        except NotRunning:
             return None
 
     def sit(self, ticket: Ticket, name: str) -> Seat | None:

@@ -15,8 +15,8 @@ class FollowingStream:
     """Implements `velocity.hypervisor.port.ByteStream`.
 
     `reopen` gives the stream on which it goes on, and whether that begins with what was said on this one; None: it has
-    ended. `type_in` says how much of something was typed on the host that the VM is on, so that what was not is typed
-    on the next one.
+    ended, or does not go on elsewhere. `type_in` says how much of something was typed on the host that the VM is on, so
+    that what was not is typed on the next one.
     """
 
     def __init__(
@@ -31,9 +31,15 @@ class FollowingStream:
         self._heard = b""
 
     async def read(self) -> bytes:
+        """Raises `Unknown`: its host does not answer any more, and the VM is on no other one."""
         again = False
         while True:
-            if data := await self._next():
+            lost: HypervisorError | None = None
+            try:
+                data = await self._stream.read()
+            except HypervisorError as error:
+                data, lost = b"", error
+            if data:
                 if again:
                     data, again = unheard(data, self._heard), False
                 if data:
@@ -42,15 +48,11 @@ class FollowingStream:
                 continue
             following = await self._reopen()
             if following is None:
+                if lost is not None:
+                    raise lost
                 return b""
             await self._stream.close()
             self._stream, again = following
-
-    async def _next(self) -> bytes:
-        try:
-            return await self._stream.read()
-        except HypervisorError:  # its host does not answer any more: the VM may be on another one
-            return b""
 
     async def write(self, data: bytes) -> None:
         """Returns when all of it was typed, wherever. What may have been, as a host was silent, is not once more."""

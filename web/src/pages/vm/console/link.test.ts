@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 vi.hoisted(() => vi.stubGlobal("addEventListener", () => undefined)); // the session watches for keys
 
 import { ApiError } from "@/api/http";
-import { ConsoleLink, ENDED, FORBIDDEN, reason } from "./link";
+import { ConsoleLink, ENDED, FORBIDDEN, LOST, reason } from "./link";
 
 class FakeSocket extends EventTarget {
   closed = false;
@@ -109,6 +109,7 @@ it("does nothing more once it is closed", async () => {
 it("says why it ended", () => {
   expect(reason(FORBIDDEN, true)).toMatch(/permission/);
   expect(reason(ENDED, true)).toMatch(/VM/);
+  expect(reason(LOST, true)).toMatch(/host/);
   expect(reason(1006, true)).toMatch(/lost/);
   expect(reason(1006, false)).toMatch(/could not/);
 });

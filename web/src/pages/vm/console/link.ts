@@ -15,6 +15,7 @@ export type LinkState =
 export const FORBIDDEN = 4403;
 export const ENDED = 4410;
 export const MOVED = 4411;
+export const LOST = 4412;
 const STOPPED = 19120;
 const DELAYS = [500, 1000, 2000, 4000, 8000];
 /** Milliseconds after which a connection counts as one that holds. */
@@ -106,6 +107,7 @@ export function reason(code: number, wasOpen: boolean): string {
   if (code === FORBIDDEN) return "Your session or your permission for this console is no longer valid.";
   if (code === ENDED) return "The VM has stopped.";
   if (code === MOVED) return "The VM has moved to another host.";
+  if (code === LOST) return "The VM's host does not respond.";
   return wasOpen ? "The connection was lost." : "The console could not be opened.";
 }
 
