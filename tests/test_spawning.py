@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
+import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
-from velocity import sandbox
+from velocity import sandbox, spawning
 from velocity.sandbox import View
 
 PLACES = [None, *([View()] if sandbox.missing() is None else [])]
@@ -52,3 +56,31 @@ def test_signals_that_python_ignores_are_its_own_again(tmp_path: Path) -> None:
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def test_other_threads_go_on_while_the_kernel_begins_it(tmp_path: Path) -> None:
+    """The kernel waits with it for who has a lease on its file: another thread, which has to give that up. fcntl(2)"""
+    program = tmp_path / "program"
+    shutil.copy(shutil.which("true") or "", program)
+    file = os.open(program, os.O_RDONLY)
+    given_up = threading.Event()
+
+    def give_up_when_asked() -> None:
+        end = time.monotonic() + PATIENCE
+        while fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_WRLCK and time.monotonic() < end:
+            time.sleep(0.001)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        given_up.set()
+
+    ignored, interval = signal.signal(signal.SIGIO, signal.SIG_IGN), sys.getswitchinterval()
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        threading.Thread(target=give_up_when_asked).start()
+        sys.setswitchinterval(PATIENCE)  # the interpreter is given up by who waits, and taken from nobody
+        pid = spawning.spawn([str(program)], stdin=file, stdout=file, stderr=file, env={})
+        assert given_up.is_set(), "else the kernel has taken the lease, after 45 seconds"
+        assert os.waitpid(pid, 0)[1] == 0
+    finally:
+        sys.setswitchinterval(interval)
+        signal.signal(signal.SIGIO, ignored)
+        os.close(file)
