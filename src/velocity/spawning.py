@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ def spawn(
     """
     with contextlib.suppress(OSError):  # before Linux 5.11: Python has opened all of them so
         system_call("close_range", 3, LAST, CLOSE_RANGE_CLOEXEC)
+    sys.audit("os.posix_spawn", command[0], list(command), dict(env))  # as Python's own does
     attributes, actions, signals = (ctypes.create_string_buffer(OPAQUE) for _ in range(3))
     _told("sigemptyset", signals)
     for ignored in reset:
