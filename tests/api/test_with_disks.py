@@ -90,6 +90,24 @@ async def test_a_disk_of_another_vm_too_is_named_and_keeps_all_of_it(w: World) -
     assert not {*DISKS} & await media(w)
 
 
+@pytest.mark.holds("MORE-360")
+async def test_a_disk_that_is_left_remains_and_so_a_vm_goes_with_its_others(w: World) -> None:
+    vmid, mids = await furnished(w)
+    await w.vm("db", media=[{"mid": mids["b"], "mode": "BLOCK", "readonly": True}])
+    before = (await w.ok("POST", "/v/vm", vmid=vmid)).body
+    strange = await w.medium("strange")
+    assert await w.refused("DELETE", "/v/vm", vmid=vmid, leave=[strange]) == (404, 16311)
+    assert await w.refused("DELETE", "/v/vm", vmid=vmid, disks=True, leave=[strange]) == (404, 16311)
+    assert "web" in {one["name"] for one in (await shown(w))["vms"]}
+    await w.ok("DELETE", "/m/media", mid=strange, purge=True)
+    await w.ok("DELETE", "/v/vm", vmid=vmid, disks=True, leave=[mids["b"], mids["iso"]])
+    assert await media(w) == {"b", "base", "iso", "theirs"}
+    after = await shown(w)
+    assert [one["size"] for one in after["trash"]] == [1 << 20]
+    await w.ok("PUT", "/t/trash", trid=await trid(w, "web"))
+    assert (await w.ok("POST", "/v/vm", vmid=vmid)).body == before
+
+
 @pytest.mark.holds("MORE-6")
 async def test_it_needs_the_right_to_both_and_so_does_the_trash(w: World) -> None:
     gid = await w.group("team")

@@ -86,7 +86,9 @@ def test_a_member_of_one_group_names_no_group(teams: Host, tmp_path: Path) -> No
     vmid = rosa.ok("vm", "clone", "build3", "build4").strip()
     assert "build4-disk" in rosa.ok("vm", "show", vmid)
     rosa.ok("vm", "clone", "build3", "build5", "--leave", "disk", "--fresh-firmware")
-    rosa.ok("vm", "rm", "build4", "--with-disks")
+    assert rosa.run("vm", "rm", "build4", "--leave", "build4-disk").exit_code == 2
+    rosa.ok("vm", "rm", "build4", "--with-disks", "--leave", "build4-disk")
+    rosa.ok("media", "rm", "build4-disk")
     rosa.ok("vm", "move", "build3", "--to", "red/attic", "--plan")
     moved = rosa.run("vm", "move", "build3", "--to", "red/attic")
     assert "build3 is moved with 1 disk" in moved.output + moved.stderr, moved

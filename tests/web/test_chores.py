@@ -47,6 +47,10 @@ def vm(host: Host, name: str) -> dict[str, Any]:
     return found
 
 
+def media(host: Host) -> set[str]:
+    return {one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]}
+
+
 def is_shown_as(page: Page, state: str) -> None:
     expect(page.locator(".v-status").first).to_have_text(state)
 
@@ -76,37 +80,40 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.holds("PAGE-28", "PAGE-54")
+@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-360")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
-    for disk in "web-disk", "shared":
+    for disk in "web-disk", "shared", "data", "spare", "read":
         host.ok("media", "create", disk, "--size", "1M")
-    for name, disk in (("web", "web-disk"), ("db", "shared"), ("reads", "shared:usb:ro")):
-        host.ok("vm", "create", name, "--memory", "64M", "--media", disk)
+    attached = {"web": ["web-disk"], "db": ["shared", "data", "spare", "read:block:ro"], "reads": ["shared:usb:ro"]}
+    for name, disks in attached.items():
+        host.ok("vm", "create", name, "--memory", "64M", *(word for disk in disks for word in ("--media", disk)))
     root.open("/vms/1")
     clicks = Clicks(root.page)
     clicks.menu("Delete…")
-    expect(root.page.get_by_role("checkbox", name="Delete its disk too")).to_be_checked()
-    expect(root.page.get_by_role("dialog")).to_contain_text("web-disk (1 MiB)")
+    expect(root.page.get_by_role("group", name="Delete its disk too").get_by_label("web-disk")).to_be_checked()
     clicks.button("Delete")
     expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
     assert clicks.made <= MOST
-    assert [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]] == ["shared"]
+    assert media(host) == {"shared", "data", "spare", "read"}
     assert [one["size"] for one in json.loads(host.ok("trash", "list", "--json"))["items"]] == [1 << 20]
     root.page.get_by_role("region", name="Results of your actions").get_by_role("button", name="Undo").click()
     expect(root.page.get_by_role("link", name="web", exact=True)).to_be_visible()
     assert json.loads(host.ok("trash", "list", "--json"))["items"] == []
-    assert "web-disk" in host.ok("media", "list")
+    assert "web-disk" in media(host)
 
     host.ok("vm", "start", "db")
     root.open("/vms/2")
     clicks.menu("Delete…")
     dialog = root.page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Another VM has shared as well: the disks of this VM remain.")
+    expect(dialog).to_contain_text("shared is attached to another VM as well, and remains.")
+    disks = dialog.get_by_role("group", name="Delete its disks too").get_by_role("checkbox")
+    expect(disks).to_have_count(2)
+    dialog.get_by_label("data", exact=True).uncheck()
     expect(dialog.get_by_role("button", name="Delete", exact=True)).to_be_disabled()
     dialog.get_by_role("checkbox", name="Force off first").check()
     clicks.button("Delete")
     expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
-    assert "shared" in host.ok("media", "list")
+    assert media(host) == {"web-disk", "shared", "data", "read"}
 
 
 @pytest.mark.holds("PAGE-48")

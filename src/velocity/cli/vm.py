@@ -227,11 +227,15 @@ def reset(vm_: str, group: int | None) -> None:
 @click.option("--force", is_flag=True, help="Power it off first.")
 @click.option("--purge", is_flag=True, help="Delete permanently, without the trash.")
 @click.option("--with-disks", "disks", is_flag=True, help="Its disks too; refused if another VM has one of them.")
+@click.option("--leave", multiple=True, metavar="DISK", help="With --with-disks: a disk that remains; repeatable.")
 @changing
-def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool) -> None:
+def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool, leave: tuple[str, ...]) -> None:
     """Move VM to the trash; its media remain, unless its disks go with it. ISOs always remain."""
+    if leave and not disks:
+        raise click.UsageError("--leave is for --with-disks: without it, all disks remain")
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
+    left = [resolve.medium(client, found.gid, one, beyond=True).id for one in leave]
     if force:
         with contextlib.suppress(PlanOnly):
             client.set_vm_state(vmid=found.id, state="STOPPED", force=True)
@@ -241,7 +245,7 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool) -> No
             "checked in advance"
         )
         return
-    client.delete_vm(vmid=found.id, purge=purge, disks=disks)
+    client.delete_vm(vmid=found.id, purge=purge, disks=disks, leave=left)
     done(f"deleted VM {found.label}{' with its disks' if disks else ''}{' permanently' if purge else ''}")
 
 

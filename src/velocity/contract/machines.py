@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -106,6 +107,7 @@ class DeleteVm(Change, frozen=True):
             "refused if another VM has one of them"
         ),
     ] = False
+    leave: Annotated[list[UUID], Meta(description="media of the VM that remain although `disks` is set")] = []
 
 
 class Reason(Wire, frozen=True):
@@ -318,6 +320,7 @@ DELETE = Operation(
             "velocity.vm.remove is needed on the VM's group, and velocity.media.remove if its disks go with it",
         ),
         Failure(16310, 404, Problem.VM_NOT_FOUND, "no such VM"),
+        Failure(16311, 404, Problem.MEDIUM_NOT_FOUND, "`leave` has a medium that the VM does not have"),
         Failure(16395, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(16320, 409, Problem.VM_NOT_STOPPED, "the VM is not STOPPED"),
         Failure(16321, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),

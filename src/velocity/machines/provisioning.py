@@ -163,7 +163,8 @@ class Provisioning:
 
     async def _delete(self, caller: Caller, keeper: Keeper, request: DeleteVm, purge: bool) -> None:
         vmid = keeper.machine.vmid
-        disks = await self._disks(caller, keeper) if request.disks else []
+        self._check_left(keeper, request)
+        disks = await self._disks(caller, keeper, request.leave) if request.disks else []
         self._fleet.get(vmid)
         if not keeper.ended:
             raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
@@ -191,9 +192,16 @@ class Provisioning:
         for deletion in deletions:
             await deletion.finish(purge=purge)
 
-    async def _disks(self, caller: Caller, keeper: Keeper) -> list[Medium]:
-        """The disks that are deleted with it. Raises `Refused`."""
-        disks = await self._media.disks(keeper.machine.vmid, lambda: self._fleet.builder.disks(keeper.machine))
+    def _check_left(self, keeper: Keeper, request: DeleteVm) -> None:
+        for mid in set(request.leave) - {one.mid for one in keeper.machine.spec.media}:
+            raise Refused(Problem.MEDIUM_NOT_FOUND, f"VM {keeper.machine.name} has no medium {mid}", field="leave")
+
+    async def _disks(self, caller: Caller, keeper: Keeper, left: Collection[UUID]) -> list[Medium]:
+        """The disks that are deleted with it, but for those that are left. Raises `Refused`."""
+        builder = self._fleet.builder
+        disks = await self._media.disks(
+            keeper.machine.vmid, lambda: [mid for mid in builder.disks(keeper.machine) if mid not in left]
+        )
         if disks and not self._directory.holds(caller.uid, Permission.MEDIA_REMOVE, keeper.gid):
             raise Refused(
                 Problem.NO_PERMISSION,

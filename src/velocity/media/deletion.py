@@ -172,7 +172,7 @@ class Deletion:
                     mine, vm = self._library.visible_name(medium), self._attachments.visible_name(holder)
                     raise Refused(
                         Problem.MEDIUM_ATTACHED,
-                        f"{mine} is attached to {vm} too: detach it there first, or delete this VM without its disks",
+                        f"{mine} is attached to {vm} too: detach it there first, or let it remain (`leave`)",
                         field="disks",
                     )
             if does := self._sources.change_of(medium.mid):

@@ -1,14 +1,17 @@
 /** The question before VMs are deleted, for one and for many: with their disks, and forced off first, if wanted. */
-import { Alert, Checkbox, Content } from "@patternfly/react-core";
+import { Alert, Checkbox, Content, FormGroup } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import { type Medium, useMay, useObjects, type Vm } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import type { DeleteVm } from "@/api/schema";
 import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { Names, nameOrCount } from "@/ui/ForceOff";
+import { Hint } from "@/ui/FormDialog";
 import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
-import { vmCli } from "@/ui/vmCli";
+import { idWord, vmCli } from "@/ui/vmCli";
 import { ownDisks } from "./ownDisks";
 import { undoDeletion } from "./restore";
 
@@ -24,19 +27,32 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
   const path = useGroupPath();
   const [force, setForce] = useState(false);
   const [purge, setPurge] = useState(false);
-  const [withDisks, setWithDisks] = useState(true);
-  const { disks, shared } = ownDisks(vms, useObjects("medium"));
+  const [unticked, setUnticked] = useState<ReadonlySet<string>>(new Set());
+  const { disks, shared } = useDisks(vms);
   const running = vms.filter((vm) => vm.state !== "STOPPED");
   const canForce = running.every((vm) => may("vm.state", vm.gid));
   const taken = force ? vms : vms.filter((vm) => vm.state === "STOPPED");
-  const takes = (vm: Vm) => withDisks && may("media.remove", vm.gid) && (disks.get(vm.vmid)?.length ?? 0) > 0;
   const first = taken[0] ?? vms[0];
   if (!first) return null;
-  const body = { vmid: first.vmid, ...(takes(first) ? { disks: true } : {}), ...(purge ? { purge } : {}) };
-  const options = [force && "--force", takes(first) && "--with-disks", purge && "--purge"].filter(
-    (one) => one !== false,
-  );
-  const removeAll = () => deleteAll(taken, { force, purge, takes });
+  /** What of its disks is deleted and what remains, as the server is told. */
+  const fate = (vm: Vm): Fate => {
+    const own = may("media.remove", vm.gid) ? (disks.get(vm.vmid) ?? []) : [];
+    if (own.every((one) => unticked.has(one.mid))) return {};
+    const leave = [
+      ...own.filter((one) => unticked.has(one.mid)),
+      ...shared.filter((one) => vm.media.includes(one.mid)),
+    ];
+    return { disks: true, ...(leave.length > 0 ? { leave: leave.map((one) => one.mid) } : {}) };
+  };
+  const { disks: withDisks, leave } = fate(first);
+  const body = { vmid: first.vmid, ...fate(first), ...(purge ? { purge } : {}) };
+  const options = [
+    ...(force ? ["--force"] : []),
+    ...(withDisks ? ["--with-disks"] : []),
+    ...(leave ?? []).flatMap((mid) => ["--leave", idWord(mid)]),
+    ...(purge ? ["--purge"] : []),
+  ];
+  const removeAll = () => deleteAll(taken, { force, purge, fate });
   return (
     <Confirm
       title={`Delete ${nameOrCount(vms)}?`}
@@ -60,8 +76,8 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
         vms={vms.filter((vm) => may("media.remove", vm.gid))}
         disks={disks}
         shared={shared}
-        isOn={withDisks}
-        onChange={setWithDisks}
+        unticked={unticked}
+        onChange={setUnticked}
       />
       {running.length > 0 && (
         <>
@@ -102,49 +118,87 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
   );
 }
 
+/** Of a VM alone it is asked which it only reads: the list of all VMs does not tell. */
+function useDisks(vms: readonly Vm[]): ReturnType<typeof ownDisks> {
+  const media = useObjects("medium");
+  const info = useAnswer("post", "/v/vm", { vmid: vms[0]?.vmid ?? 0 }, { enabled: vms.length === 1 });
+  const reads = new Set(info.data?.media.filter((one) => one.readonly).map((one) => one.mid));
+  return ownDisks(
+    vms,
+    media.filter((one) => !reads.has(one.mid)),
+  );
+}
+
 interface DisksProps {
   vms: readonly Vm[];
   disks: Map<number, Medium[]>;
   shared: readonly Medium[];
-  isOn: boolean;
-  onChange: (on: boolean) => void;
+  unticked: ReadonlySet<string>;
+  onChange: (unticked: ReadonlySet<string>) => void;
 }
 
 const NAMED = 4;
 
-function Disks({ vms, disks, shared, isOn, onChange }: DisksProps) {
+/** Each disk of one VM is chosen by itself; those of several together. */
+function Disks({ vms, disks, shared, unticked, onChange }: DisksProps) {
   const all = vms.flatMap((vm) => disks.get(vm.vmid) ?? []);
   const names = (some: readonly Medium[]) =>
     some.length > NAMED ? count(some.length, "disk") : some.map((one) => one.name).join(", ");
+  const without = (mid: string) => new Set([...unticked].filter((one) => one !== mid));
   const size = all.reduce((sum, one) => sum + one.size, 0);
   return (
     <>
-      {all.length > 0 && (
+      {all.length > 0 && vms.length === 1 && (
+        <FormGroup
+          role="group"
+          label={all.length === 1 ? "Delete its disk too" : "Delete its disks too"}
+          fieldId="delete-disks"
+        >
+          {all.map((one) => (
+            <Checkbox
+              key={one.mid}
+              id={`delete-${one.mid}`}
+              label={one.name}
+              description={bytes(one.size)}
+              isChecked={!unticked.has(one.mid)}
+              onChange={(_event, on) => onChange(on ? without(one.mid) : new Set([...unticked, one.mid]))}
+            />
+          ))}
+          <Hint>ISOs, and what is not ticked, remain under Media.</Hint>
+        </FormGroup>
+      )}
+      {all.length > 0 && vms.length > 1 && (
         <Checkbox
           id="delete-disks"
-          label={`Delete ${vms.length === 1 ? "its" : "their"} ${all.length === 1 ? "disk" : "disks"} too`}
+          label={`Delete their ${all.length === 1 ? "disk" : "disks"} too`}
           description={
             <>
-              <bdi>{names(all)}</bdi> ({bytes(size)}). ISOs remain.
+              <bdi>{names(all)}</bdi> ({bytes(size)}). ISOs remain under Media.
             </>
           }
-          isChecked={isOn}
-          onChange={(_event, on) => onChange(on)}
+          isChecked={unticked.size === 0}
+          onChange={(_event, on) => onChange(new Set(on ? [] : all.map((one) => one.mid)))}
         />
       )}
       {shared.length > 0 && (
         <Content component="p">
-          {shared.length === 1 ? "Another VM has" : "Other VMs have"} <bdi>{names(shared)}</bdi> as well: the disks of{" "}
-          {vms.length === 1 ? "this VM" : "such a VM"} remain.
+          <bdi>{names(shared)}</bdi>{" "}
+          {shared.length === 1
+            ? "is attached to another VM as well, and remains"
+            : "are attached to other VMs as well, and remain"}
+          .
         </Content>
       )}
     </>
   );
 }
 
+/** What is told of its disks in the request that deletes a VM. */
+type Fate = Pick<DeleteVm, "disks" | "leave">;
+
 function deleteAll(
   vms: readonly Vm[],
-  how: { force: boolean; purge: boolean; takes: (vm: Vm) => boolean },
+  how: { force: boolean; purge: boolean; fate: (vm: Vm) => Fate },
 ): Promise<boolean> {
   return runBulk(vms, {
     pending: how.purge ? "Removing" : "Deleting",
@@ -162,7 +216,7 @@ function deleteAll(
       if (how.force && vm.state !== "STOPPED")
         await call("put", "/v/vm/state", { vmid: vm.vmid, state: "STOPPED", force: true });
       const { vmid, revision } = vm;
-      await call("delete", "/v/vm", { vmid, revision, purge: how.purge, disks: how.takes(vm) });
+      await call("delete", "/v/vm", { vmid, revision, purge: how.purge, ...how.fate(vm) });
     },
   });
 }

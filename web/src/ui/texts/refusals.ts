@@ -121,7 +121,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ],
   ["The pool cannot be written to now:", 49222, 62227],
   // media and uploads
-  [NO_MEDIUM, 12211, 14110, 14111, 14310, 14410, 42210, 43210, 16411, 21212, 22212, 39212, 50213, 54211, 62213],
+  [NO_MEDIUM, 12211, 14110, 14111, 14310, 14410, 42210, 43210, 16311, 16411, 21212, 22212, 39212, 50213, 54211, 62213],
   [
     "The group already has a medium with that name in this pool. Choose another name.",
     8220,
