@@ -85,8 +85,8 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared", "data", "spare", "read":
         host.ok("media", "create", disk, "--size", "1M")
     attached = {"web": ["web-disk"], "db": ["shared", "data", "spare", "read:block:ro"], "reads": ["shared:usb:ro"]}
-    for name, disks in attached.items():
-        host.ok("vm", "create", name, "--memory", "64M", *(word for disk in disks for word in ("--media", disk)))
+    for name, its in attached.items():
+        host.ok("vm", "create", name, "--memory", "64M", *(word for disk in its for word in ("--media", disk)))
     root.open("/vms/1")
     clicks = Clicks(root.page)
     clicks.menu("Delete…")

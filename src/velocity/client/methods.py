@@ -840,6 +840,7 @@ class Methods(abc.ABC):
         autostart: bool = False,
         notes: str = "",
         spread: str = "",
+        together: str = "",
         host_labels: list[str] | None = None,
         ha: Literal["off", "restart"] = "off",
         cloud_init: cloud_init.CloudInit | UnsetType = UNSET,
@@ -866,6 +867,8 @@ class Methods(abc.ABC):
         notes: a description, at most 8,192 bytes of UTF-8
         spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty: on
             any host
+        together: VMs of a group with the same word are placed on the same host, as far as it can have them; this
+            comes before `spread`; empty: on any host
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
@@ -917,6 +920,7 @@ class Methods(abc.ABC):
                 autostart=autostart,
                 notes=notes,
                 spread=spread,
+                together=together,
                 host_labels=host_labels or [],
                 ha=ha,
                 cloud_init=cloud_init,
@@ -974,7 +978,13 @@ class Methods(abc.ABC):
         return self.call(machines.SHOW, machines.VmRequest(vmid=vmid))
 
     def delete_vm(
-        self, *, vmid: int, revision: str | UnsetType = UNSET, purge: bool = False, disks: bool = False
+        self,
+        *,
+        vmid: int,
+        revision: str | UnsetType = UNSET,
+        purge: bool = False,
+        disks: bool = False,
+        leave: list[UUID] | None = None,
     ) -> Nothing:
         """Move a stopped virtual machine to the trash, with its disks if asked; other media remain.
 
@@ -984,10 +994,12 @@ class Methods(abc.ABC):
         purge: delete permanently, without the trash
         disks: delete its disks too: the media of its group that are attached writable, but no ISO; it is refused if
             another VM has one of them
+        leave: media of the VM that remain although `disks` is set
 
         Refused with:
         403 16300: velocity.vm.remove is needed on the VM's group, and velocity.media.remove if its disks go with it
         404 16310: no such VM
+        404 16311: `leave` has a medium that the VM does not have
         409 16395: it is being moved to another host
         409 16320: the VM is not STOPPED
         409 16321: the object has changed since the revision in the request
@@ -996,7 +1008,10 @@ class Methods(abc.ABC):
         """
         from velocity.contract import machines
 
-        return self.call(machines.DELETE, machines.DeleteVm(vmid=vmid, revision=revision, purge=purge, disks=disks))
+        return self.call(
+            machines.DELETE,
+            machines.DeleteVm(vmid=vmid, revision=revision, purge=purge, disks=disks, leave=leave or []),
+        )
 
     def alter_vm(
         self,
@@ -1019,6 +1034,7 @@ class Methods(abc.ABC):
         autostart: bool | UnsetType = UNSET,
         notes: str | UnsetType = UNSET,
         spread: str | UnsetType = UNSET,
+        together: str | UnsetType = UNSET,
         host_labels: list[str] | UnsetType = UNSET,
         ha: Literal["off", "restart"] | UnsetType = UNSET,
         cloud_init: cloud_init.CloudInit | UnsetType | UnsetType = UNSET,
@@ -1049,6 +1065,8 @@ class Methods(abc.ABC):
         notes: a description, at most 8,192 bytes of UTF-8
         spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty: on
             any host
+        together: VMs of a group with the same word are placed on the same host, as far as it can have them; this
+            comes before `spread`; empty: on any host
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
@@ -1106,6 +1124,7 @@ class Methods(abc.ABC):
                 autostart=autostart,
                 notes=notes,
                 spread=spread,
+                together=together,
                 host_labels=host_labels,
                 ha=ha,
                 cloud_init=cloud_init,
