@@ -254,7 +254,7 @@ def main() -> None:
         place.chmod(0o711)
         runs.chmod(0o711)
         image = firmware.keep(firmware.find(), place / "data" / "firmware")
-        asyncio.run(first_boot.make(QEMU, image, None, ()))  # as it is a minute after a server's first start
+        asyncio.run(first_boot.make(QEMU, image, None, behind=False))  # as it is a minute after a server's first start
         server = Server(place / "data", runtime_dir=str(runs))
         stack.callback(server.close)
         server.start()

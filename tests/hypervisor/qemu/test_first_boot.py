@@ -50,7 +50,7 @@ async def test_a_boot_of_nothing_fills_the_template_with_nothing_of_a_machine(bu
     worker = 1_010_000 if os.geteuid() == 0 else None
     before = build.vars.read_bytes()
     async with asyncio.timeout(PATIENCE):
-        await first_boot.make(QEMU, build, worker, ())
+        await first_boot.make(QEMU, build, worker, behind=False)
     assert sorted(file.name for file in build.vars.parent.iterdir()) == ["booted.qcow2", "code.fd", "vars.qcow2"]
     assert build.vars.read_bytes() == before and not names(build.vars)
     found = names(build.booted)

@@ -29,8 +29,12 @@ SETTLED = 60.0
 """Seconds after the server's start, so that guests start first."""
 LONGEST = 900.0
 """Seconds until it is given up."""
-BEHIND = ("setpriv", "--pdeathsig=KILL", "--", "chrt", "--idle", "0")
-"""It ends with the server, even if that is killed, and runs at the lowest priority."""
+BEHIND = ("sh", "-c", 'read -r go && exec setpriv --pdeathsig=KILL -- chrt --idle 0 "$@"', "sh")
+"""It ends with the server, even if that is killed, and runs at the lowest priority.
+
+It waits until the thread that spawned it has ended, as the kernel would take the end of that for the server's. prctl(2)
+"""
+GO = b"\n"
 BOUNDS = Bounds(file=4 << 20, seconds=240, memory=2 << 30)
 DONE = re.compile(rb"BdsDxe: (starting|No bootable)")
 """Output that shows that the firmware has written everything, and is trying its boot options."""
@@ -59,13 +63,13 @@ async def later(
         log.warning("new VMs begin with empty firmware variables, and boot more slowly the first time: %s", error)
 
 
-async def make(binary: str, build: FirmwareBuild, worker: int | None, how: Sequence[str] = BEHIND) -> None:
-    """`how`: the command prefix. Raises `NotBooted`, `OSError`: then there is no template, as before."""
+async def make(binary: str, build: FirmwareBuild, worker: int | None, *, behind: bool = True) -> None:
+    """`behind`: at the lowest priority. Raises `NotBooted`, `OSError`: then there is no template, as before."""
     with contextlib.ExitStack() as left:
         # It has no name while QEMU writes to it, so a crash leaves nothing behind.
         draft = left.enter_context(await asyncio.to_thread(_draft, build))
         code = left.enter_context(await asyncio.to_thread(build.code.open, "rb"))
-        await _boot(binary, code.fileno(), draft.fileno(), worker, how)
+        await _boot(binary, code.fileno(), draft.fileno(), worker, behind=behind)
         await asyncio.to_thread(_keep, draft, build)
 
 
@@ -86,14 +90,16 @@ def _keep(draft: BinaryIO, build: FirmwareBuild) -> None:
     durable.write(build.booted, draft.read(BOUNDS.file))
 
 
-async def _boot(binary: str, code: int, variables: int, worker: int | None, how: Sequence[str]) -> None:
+async def _boot(binary: str, code: int, variables: int, worker: int | None, *, behind: bool) -> None:
     typed, typing = os.pipe()
     with contextlib.ExitStack() as left:
         for end in (typed, typing):
             left.callback(os.close, end)
         uid = left.enter_context(own_uid(worker))
-        command = [*how, *_arguments(binary, code, variables)]
+        command = [*(BEHIND if behind else ()), *_arguments(binary, code, variables)]
         async with running(worker, uid, command, BOUNDS, stdin=typed, files=(code, variables)) as qemu:
+            if behind:
+                os.write(typing, GO)
             said = b""
             while DONE.search(said) is None:
                 more = await qemu.stdout.read(LISTENED)
