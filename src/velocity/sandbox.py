@@ -61,8 +61,6 @@ class View:
     lent: tuple[Lent, ...] = ()
     links: tuple[tuple[Path, Path], ...] = ()
     """Symbolic links, and where they lead."""
-    files: tuple[tuple[Path, bytes], ...] = ()
-    """Small ones of its own, and what is in them."""
     network: bool = False
     """Whether it has the host's network; else it has none, nor the host's abstract sockets. unix(7)"""
 
@@ -159,9 +157,6 @@ def enter(view: View | None) -> None:
     for link, leads in view.links:
         _directory(Path(STAGE + str(link.parent)))
         Path(STAGE + str(link)).symlink_to(leads)
-    for path, content in view.files:
-        _directory(Path(STAGE + str(path.parent)))
-        Path(STAGE + str(path)).write_bytes(content)
     os.chdir(STAGE)
     system_call("pivot_root", b".", b".")
     call(libc().umount2, b".", MNT_DETACH)

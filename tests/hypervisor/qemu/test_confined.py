@@ -21,7 +21,7 @@ from tests.hypervisor.qemu import intruder
 from tests.ports.subjects import QemuSubject, machine, spec
 from velocity import sandbox
 from velocity.hypervisor.port import NatSpec, Stop
-from velocity.hypervisor.qemu import confine, resolver, scopes
+from velocity.hypervisor.qemu import resolver, scopes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and uids are root's to give")
@@ -39,7 +39,6 @@ UNWRITABLE = ("/", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/usr", "/usr/bin", "
 CLOSED = ("127.0.0.1", "127.0.0.9", "0.0.0.0", "::1", "::ffff:127.0.0.1")
 METADATA = ("169.254.169.254", "168.63.129.16", "100.100.100.200")
 QUEUE = "/velocity-test"
-CAN_HAVE_HUGE_PAGES = " ".join(one.read_text() for one in confine.HUGE_PAGES if one.exists())
 UNBOUNDED = "its memory is not limited"
 """What holds only where systemd and control groups of version 2 are: `test_scopes.py`."""
 
@@ -79,10 +78,8 @@ def told(qemu: QemuSubject, host: Host, own: Path, other: Path, pid: int, *, nat
         Path(__file__), Path(sys.executable).resolve(),
     ]  # fmt: skip
     shown = data / "cache" / "resolver" if nat else data  # the way to it is there, and nothing beside it
-    ways = {shown, *shown.parents, *confine.HUGE_PAGES, *(way for one in confine.HUGE_PAGES for way in one.parents)}
-    hidden += [path for way in ways if way.is_relative_to("/sys/kernel") and way.is_dir() for path in way.iterdir()]
     return {
-        "hidden": [str(path) for path in hidden if path.exists() and path not in ways],
+        "hidden": [str(path) for path in hidden if path.exists() and path not in (shown, *shown.parents)],
         "unwritable": [*UNWRITABLE, str(run), str(qemu.root), *([str(shown)] if nat else [])],
         "sockets": [str(run / "qmp.sock"), str(other / "qmp.sock"), str(other / "own" / "display0.sock")],
         "tcp": [(address, host.port) for address in CLOSED] + [(address, 80) for address in METADATA],
@@ -138,19 +135,6 @@ async def test_a_first_process_of_a_namespace_hears_the_host(qemu: QemuSubject) 
     status = Path(f"/proc/{qemu.pid(who)}/status").read_text()
     assert f"NSpid:\t{qemu.pid(who)}\t1\n" in status
     assert f"PPid:\t{os.getpid()}\n" in status, "no process stands between"
-
-
-@pytest.mark.skipif("[madvise]" not in CAN_HAVE_HUGE_PAGES, reason="the host gives huge pages to all, or to none")
-async def test_the_memory_of_qemu_itself_is_of_huge_pages_where_no_other_start_is_under_way(qemu: QemuSubject) -> None:
-    """The advice that its C library has given of the heap: proc_pid_smaps(5), `hg`."""
-    first, second = machine(), machine()
-    wanted, start = spec(qemu.hypervisor, held=True), qemu.hypervisor.machines.start
-    await asyncio.gather(start(first, wanted, deadline=60), start(second, wanted, deadline=60))
-    advised = []
-    for who in (first, second):
-        heap = Path(f"/proc/{qemu.pid(who)}/smaps").read_text().split("[heap]")[1:]
-        advised.append(any(" hg" in part.partition("VmFlags:")[2].partition("\n")[0] for part in heap))
-    assert advised == [True, False]
 
 
 def test_a_program_that_cannot_begin_is_an_error_and_leaves_the_server_where_it_was() -> None:

@@ -23,13 +23,6 @@ from velocity.hypervisor.qemu.resolver import RESOLV_CONF
 from velocity.sandbox import Lent, View
 
 KVM = Path("/dev/kvm")
-HUGE_PAGES = tuple(Path("/sys/kernel/mm/transparent_hugepage", name) for name in ("enabled", "hpage_pmd_size"))
-"""By these files the C library knows whether the host gives huge pages to who asks for them."""
-IN_HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""The environment of a QEMU whose own memory is of huge pages: half of its page faults. docs/performance.md
-
-https://sourceware.org/glibc/manual/2.36/html_node/Memory-Allocation-Tunables.html
-"""
 EARLIER = "it was started by an earlier version: stop it and start it again"
 NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
 """The namespaces that a process should have to itself, by their names in /proc."""
@@ -42,11 +35,11 @@ def is_open_to_all(device: Path) -> bool:
     return device.stat().st_mode & 0o006 == 0o006
 
 
-def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool, huge_pages: bool = False) -> View:
+def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool) -> View:
     """What QEMU sees of the host: /usr, its own directory, /dev/kvm if needed, and for NAT the resolver configuration.
 
     `resolver` is a directory with a resolv.conf, which QEMU reads again whenever it has changed. Without user-mode NAT
-    there is no network: taps are passed as descriptors. `huge_pages`: its heap may use transparent huge pages.
+    there is no network: taps are passed as descriptors.
     """
     found = Path(shutil.which(binary) or binary)
     programs = {path.parent for path in (found, found.resolve()) if not path.is_relative_to("/usr")}
@@ -55,7 +48,6 @@ def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool, 
         writable=(own,),
         lent=(Lent(KVM, None if is_open_to_all(KVM) else uid),) if kvm else (),
         links=((RESOLV_CONF, resolver / RESOLV_CONF.name),) if resolver else (),
-        files=tuple((one, one.read_bytes()) for one in HUGE_PAGES if one.exists()) if huge_pages else (),
         network=resolver is not None,
     )
 

@@ -64,20 +64,18 @@ def launch(
     overtaken: threading.Event,
     *,
     there: Layout | None = None,
-    alone: bool = False,
 ) -> Run:
     """Start QEMU, stopped before the guest's first instruction. Raises `HypervisorError` and leaves nothing behind.
 
     `there`: its guest comes from another host, with devices in this layout. `clear` removes what a failed start left,
-    and comes back to what it cannot remove. `overtaken` is set when the start is no longer wanted. `alone`: no other
-    start is under way.
+    and comes back to what it cannot remove. `overtaken` is set when the start is no longer wanted.
     """
     try:
         left = place.runs.left(who.machine)
         if left is not None:
             cleared(place, msgspec.structs.replace(left, end=None))
         with contextlib.ExitStack() as undo:
-            run = _launch(place, who, spec, undo, clear, overtaken, there=there, alone=alone)
+            run = _launch(place, who, spec, undo, clear, overtaken, there=there)
             undo.pop_all()
             return run
     except (OSError, Refused, taps.CannotConnect, MissingFirmware) as error:
@@ -125,7 +123,6 @@ def _launch(
     overtaken: threading.Event,
     *,
     there: Layout | None,
-    alone: bool,
 ) -> Run:
     # Our copies are closed with this block: a lock or a listening socket lives as long as any copy.
     with contextlib.ExitStack() as copies:
@@ -165,7 +162,7 @@ def _launch(
             there=there,
         )
         _check(overtaken)
-        pid = _spawn(place, who, plan, run, largest, copies, huge_pages=alone)
+        pid = _spawn(place, who, plan, run, largest, copies)
         undo.callback(end, pid)
         in_memory = filesizes.in_memory(writable) >> 20
     run = msgspec.structs.replace(
@@ -275,11 +272,7 @@ def _spawn(
     run: Run,
     largest: int,
     copies: contextlib.ExitStack,
-    *,
-    huge_pages: bool,
 ) -> int:
-    """Its pid. With `huge_pages` one start is shorter, and many at once take twice as long. docs/performance.md"""
-
     def held(descriptor: int) -> int:
         copies.callback(os.close, descriptor)
         return descriptor
@@ -301,7 +294,7 @@ def _spawn(
         if isinstance(nic, TapDevice):
             descriptors += [*nic.fds, *nic.vhost]
     return confine.begin(
-        _view(place, plan, run, huge_pages=huge_pages),
+        _view(place, plan, run),
         run.uid if place.privileged else None,
         largest,
         arguments(plan),
@@ -310,21 +303,17 @@ def _spawn(
         stderr=own_words,
         files=descriptors,
         reset=(),  # Python's ignoring of SIGXFSZ stays: it is QEMU's, too
-        env={
-            "PATH": os.environ.get("PATH", os.defpath),
-            "LC_ALL": "C",
-            **(confine.IN_HUGE_PAGES if huge_pages else {}),
-        },
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
     )
 
 
-def _view(place: HostDirectories, plan: LaunchSpec, run: Run, *, huge_pages: bool) -> View | None:
+def _view(place: HostDirectories, plan: LaunchSpec, run: Run) -> View | None:
     """What QEMU sees of the host; None: whatever the server sees, because namespaces are not available."""
     if not place.privileged or sandbox.missing():
         return None
     kvm = plan.accelerator.startswith("kvm")
     names = resolver.copy(place.resolver) if run.nat else None
-    return confine.view(run.uid, Path(plan.own), plan.binary, names, kvm=kvm, huge_pages=huge_pages)
+    return confine.view(run.uid, Path(plan.own), plan.binary, names, kvm=kvm)
 
 
 def _words(error: Exception) -> str:

@@ -24,10 +24,9 @@ INNER = 0.9
 
 @dataclass(eq=False)
 class Start:
-    """One start. `alone`: none other was under way when it began. `overtaken` is set when nobody wants it any more."""
+    """One start. `overtaken` is set when nobody wants it any more."""
 
     who: Incarnation
-    alone: bool
     task: asyncio.Task[None] | None = None
     session: WatchedRun | None = None
     overtaken: threading.Event = field(default_factory=threading.Event)
@@ -57,7 +56,7 @@ class Starts:
 
         Raises `HypervisorError`: nothing of it remains; `Unknown`: it is still being ended.
         """
-        start = self._under_way[who.machine] = Start(who, alone=not self._under_way)
+        start = self._under_way[who.machine] = Start(who)
         start.task = asyncio.create_task(self._run(start, spec, deadline * INNER, there=there))
         start.task.add_done_callback(lambda task: self._over(start, task))
         try:
@@ -97,9 +96,7 @@ class Starts:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
         await sessions.make_way(who.machine)
-        run = await asyncio.to_thread(
-            launch, sessions.place, who, spec, sessions.clear, start.overtaken, there=there, alone=start.alone
-        )
+        run = await asyncio.to_thread(launch, sessions.place, who, spec, sessions.clear, start.overtaken, there=there)
         if start.overtaken.is_set():
             await self._undo(run)
             raise HypervisorError(OVERTAKEN)
