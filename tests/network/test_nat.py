@@ -234,7 +234,7 @@ def test_forwarding_is_set_when_it_is_needed_and_hosts_go_on_to_heed_routers(tmp
 
 
 @pytest.mark.holds("NAT-5")
-def test_what_a_killed_server_left_is_told_and_goes_with_its_units(world: tuple[str, str], place: Path) -> None:
+def test_what_a_killed_server_left_is_told_and_goes_by_uninstall(world: tuple[str, str], place: Path) -> None:
     """With a firewall of the host's that drops what it does not know, as Docker's."""
     (place / "units").mkdir()
     settings = {"VELOCITY_DATA_DIR": str(place / "a b" / "data"), "VELOCITY_RUNTIME_DIR": str(place / "run")}
@@ -272,6 +272,10 @@ subprocess.run(["nft", "-f", "-"], input=known + chain, text=True, check=True)
 said["told"] = told()
 done = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(place / "units")])
 assert done.exit_code == 0, done.output
+bridge.ensure()
+settings = {"VELOCITY_DATA_DIR": str(data), "VELOCITY_RUNTIME_DIR": str(place / "run")}
+again = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(place / "units")], env=settings)
+assert again.exit_code == 0 and "removed NAT's bridge" in again.output, again.output
 running = subprocess.run(["pgrep", "-f", f"^dnsmasq .*{place}"], capture_output=True).stdout.decode()
 said |= {"bridge": bridge.bridge, "output": done.output, "left": [links() == before, running, bridge.exists()]}
 print(json.dumps(said))

@@ -263,8 +263,7 @@ def uninstall(user: bool, directory: Path | None) -> None:
     """Remove the units, and print how to stop what still runs. Guests and data remain."""
     place = (directory or _place(user)).absolute()
     server = NODE if (place / NODE).is_file() else SERVER
-    if (place / server).is_file():
-        _remove_nat(place / server)
+    _remove_nat(place / server)
     for name in (SERVER, GUESTS, NODE):
         enabled = [one for one in _place(user).glob(f"*.wants/{name}") if one.readlink() == place / name]
         for file in (place / name, *enabled):
@@ -283,11 +282,12 @@ def uninstall(user: bool, directory: Path | None) -> None:
 
 
 def _remove_nat(unit: Path) -> None:
-    """What the server of that unit has made for NAT and could not remove, as when it was killed."""
-    text = unit.read_text(encoding="utf-8", errors="replace").replace("%%", "%")
-    lines = [line.partition("=")[2] for line in text.splitlines() if line.startswith("Environment=")]
+    """Remove what the server has made for NAT and could not remove, for instance because it was killed.
+
+    It is the server of that unit; without a unit, that of the settings here, as from a checkout.
+    """
     try:
-        settings = load(environ=dict(word.split("=", 1) for line in lines for word in shlex.split(line)))
+        settings = load(environ=_set_in(unit) if unit.is_file() else os.environ)
     except (ConfigError, ValueError):
         return
     chosen = options(settings)
@@ -304,6 +304,13 @@ def _remove_nat(unit: Path) -> None:
     else:
         words = "has guests; it goes after the last one, if the server still runs then"
         click.echo(f"NAT's bridge {bridge.bridge} {words}", err=True)
+
+
+def _set_in(unit: Path) -> dict[str, str]:
+    """The environment variables in a unit. Raises `ValueError`."""
+    text = unit.read_text(encoding="utf-8", errors="replace").replace("%%", "%")
+    lines = [line.partition("=")[2] for line in text.splitlines() if line.startswith("Environment=")]
+    return dict(word.split("=", 1) for line in lines for word in shlex.split(line))
 
 
 def _place(user: bool) -> Path:
