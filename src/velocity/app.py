@@ -254,8 +254,7 @@ def compose(
     states = PoolStates(
         storage.pools, pools, known_objects(media, stored_uploads, library, partial(arriving, stored_moves))
     )
-    sources = Sources(library, attachments, states)
-    usage = DiskUsage(storage.blobs, states, library)
+    sources, usage = Sources(library, attachments, states), DiskUsage(storage.blobs, states, library)
     blobs, trash = storage.blobs, storage.trash
     kept, taken = settings.trash_days * 86_400, MetricsFiles(settings.data_dir / "metrics")
 
@@ -308,7 +307,8 @@ def compose(
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     relocation = Relocation(
         media, storage.jobs, blobs, trash, directory, updates, library, attachments, assignments, states, room, sources,
-        reservations, conversions, usage, tasks, Mirroring(fleet, driver.mirrors, directory, attachments, library),
+        reservations, conversions, usage, tasks,
+        Mirroring(fleet, driver.mirrors, directory, attachments, library, states),
     )  # fmt: skip
     host = Host(
         driver.hosts, fleet, overview, settings.data_dir,

@@ -10,9 +10,11 @@ import pytest
 
 from tests.api.images import wait
 from tests.api.test_moving import CONVERT, MIB, MOVE, files, opened, shown, two, used
+from tests.api.test_sick_pools import full
 from tests.api.world import World
 from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause
+from velocity.machines import mirroring
 
 __all__ = ["two"]
 pytestmark = pytest.mark.anyio
@@ -126,6 +128,24 @@ async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Pat
     if fault == "it ends":
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     assert (await task_of(w, MOVE, mid=mid, mpid=2))["state"] == "DONE" and place(w) == (2, "raw")
+
+
+@pytest.mark.holds("MANY-331")
+async def test_a_copy_that_stands_still_in_a_full_pool_fails_and_says_so(
+    two: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On RBD, what is written to a full pool waits, without an error."""
+    w = two
+    mid = await w.medium()
+    await running(w, mid)
+    monkeypatch.setattr(mirroring, "STILL", 0.0)
+    w.hypervisor.mirrors.slow = True
+    body = await w.ok("PUT", MOVE, mid=mid, mpid=2)
+    with full(tmp_path / "fast"):
+        task = await wait(w, body.body)
+    assert task["state"] == "FAILED" and "pool 'fast' is full" in task["message"], task
+    await w.settle()
+    assert (place(w), files(tmp_path), await used(w, 0)) == ((1, "raw"), [f"media/{mid}.raw"], [MIB, 0])
 
 
 @pytest.mark.holds("IMAGE-50")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tests.ports.storages import DEADLINE, ref
+from tests.ports.test_storage import made
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.fullness import AGAIN, QUOTA, Fullness
 from velocity.storage.directory.places import Places
 from velocity.storage.directory.storage import open_directories
+from velocity.storage.port import Belongs, Clone
 
 pytestmark = pytest.mark.anyio
 
@@ -116,3 +119,28 @@ async def test_a_write_that_finds_no_room_makes_its_pool_full(
     assert now is not None
     assert now.state == "full"
     await storage.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to mount is root's")
+async def test_a_copy_that_finds_no_room_is_told_as_that_and_not_as_a_bad_image(tmp_path: Path) -> None:
+    (tmp_path / "usb").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path / "usb"], check=True)
+    places = [Places(mpid, name, tmp_path / name, tmp_path / "records") for mpid, name in ((1, "good"), (2, "usb"))]
+    storage = open_directories(places, None)
+    try:
+        for mpid in (1, 2):
+            await storage.pools.open(mpid, (), (), (), deadline=DEADLINE)
+        source, target = ref(1), ref(2)
+        incoming = await storage.blobs.put(source, deadline=DEADLINE)
+        for _ in range(4):
+            await incoming.write(os.urandom(1 << 20))
+        await incoming.finish()
+        await storage.trash.settle(source, Belongs.KEPT, deadline=DEADLINE)
+        with pytest.raises(Refused) as refused:
+            await made(storage, Clone(source, target))
+        assert refused.value.problem is Problem.POOL_QUOTA
+        assert "does not have 4.0 MiB free" in refused.value.message
+        assert not list((tmp_path / "usb" / ".moving").iterdir())
+    finally:
+        await storage.close()
+        subprocess.run(["umount", tmp_path / "usb"], check=True)

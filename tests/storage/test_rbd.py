@@ -7,7 +7,7 @@ import errno
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -17,11 +17,14 @@ import pytest
 from tests.ceph import Ceph
 from tests.one_loop import anyio_backend as anyio_backend
 from tests.one_loop import one_loop as one_loop
+from tests.patience import eventually
 from tests.ports.storages import DEADLINE, until
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.directory.places import file_name
+from velocity.storage.directory.disk_errors import as_refusals
+from velocity.storage.directory.images import Conversion, ImageFile, Images
+from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
-from velocity.storage.port import ONLINE, Belongs, MediaRef, PoolState, Space
+from velocity.storage.port import ONLINE, Belongs, Incoming, MediaRef, PoolState, Space
 from velocity.storage.rbd import usable
 from velocity.storage.rbd.fullness import RbdFullness
 from velocity.storage.rbd.places import rbd_places
@@ -248,3 +251,63 @@ async def test_a_full_pool_is_told_and_what_would_wait_there_is_refused(cluster:
 
     await until(online)
     await storage.blobs.create(late, 1 << 20, deadline=DEADLINE)
+
+
+@pytest.mark.hosts
+@pytest.mark.holds("MANY-330")
+async def test_what_comes_into_a_pool_that_becomes_full_is_refused_and_goes(cluster: Ceph, pool: Pool) -> None:
+    """In seconds. What was written of it goes as soon as the cluster deletes anything again."""
+    storage, _ = await pool.open("a")
+    source, grown = MediaRef(2, uuid4(), "raw"), MediaRef(2, uuid4(), "qcow2")
+    sending = await storage.blobs.put(source, deadline=DEADLINE)
+    for _ in range(4):
+        await sending.write(os.urandom(1 << 20))
+    await sending.finish()
+    await storage.blobs.create(grown, 1 << 20, deadline=DEADLINE)
+    for ref in (source, grown):
+        await storage.trash.settle(ref, Belongs.KEPT, deadline=DEADLINE)
+    upload, copy = MediaRef(2, uuid4(), "raw"), MediaRef(2, uuid4(), "raw")
+    incoming = await storage.blobs.put(upload, deadline=DEADLINE)
+    await incoming.write(os.urandom(1 << 20))
+    await incoming.sync()
+    one = storage.directories.get(2)
+    read = ImageFile(await asyncio.to_thread(one.files.openings.read, file_name(source)), one.threads)
+    await asyncio.to_thread(one.files.create, file_name(copy), 4 << 20, "raw")
+    write = ImageFile(await asyncio.to_thread(one.files.openings.fill, file_name(copy)), one.threads)
+    cluster.fill()
+    try:
+        refused = asyncio.gather(*(refusal(way) for way in (
+            sent(incoming), storage.blobs.grow(grown, 4 << 20, deadline=DEADLINE), copied(read, write)
+        )))  # fmt: skip
+        turns = 0
+        while not refused.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        assert await refused == [Problem.POOL_QUOTA] * 3
+        assert turns > 10, "others are served meanwhile"
+        await incoming.close()
+        for file in (read, write):
+            file.file.close()
+        await storage.trash.settle(copy, Belongs.NOWHERE, deadline=DEADLINE)
+    finally:
+        cluster.drain()
+    left = {"velocity.pool", file_name(source), file_name(grown)}
+    await eventually(lambda: set(pool.rados.names()) == left, "that nothing else is there")
+
+
+async def refusal(way: Awaitable[object]) -> Problem:
+    with pytest.raises(Refused) as raised:
+        await way
+    return raised.value.problem
+
+
+async def sent(incoming: Incoming) -> None:
+    for _ in range(40):
+        await incoming.write(os.urandom(1 << 20))
+    await incoming.finish()
+
+
+async def copied(read: ImageFile, write: ImageFile) -> None:
+    with as_refusals(Places(2, "ceph", Path("/nowhere"), Path("/nowhere")), 4 << 20):
+        conversion = Conversion("raw", "raw", 4 << 20, foreign=False)
+        await Images(None).convert(read, write, conversion, (2, 2), lambda _: None)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +35,77 @@ def test_one_that_complains_without_end_goes_on(tmp_path: Path, monkeypatch: pyt
         daemon.end()
         daemon.wait()
     assert not list((tmp_path / "files").iterdir())
+
+
+@dataclass(frozen=True)
+class Waits(RadosPool):
+    """A pool whose images take `latency` for each write, and which is full, or not."""
+
+    latency: float = 0.0
+    is_full: bool = False
+
+    def node(self, name: str) -> dict[str, Any]:
+        return {"driver": "null-aio", "size": 1 << 20, "latency-ns": int(self.latency * 1e9)}
+
+    def check_room(self) -> None:
+        if self.is_full:
+            raise self.no_room()
+
+
+needs_daemon = pytest.mark.skipif(
+    shutil.which(opened.PROGRAM) is None or not os.access("/dev/fuse", os.W_OK),
+    reason="needs qemu-storage-daemon (Debian: qemu-system-common), and /dev/fuse",
+)
+
+
+def an_image(pool: RadosPool, place: Path) -> opened.OpenImage:
+    daemon = opened.Daemon(pool, "image", place / "one", readonly=False)
+    return opened.OpenImage(daemon.open(), daemon, None, lambda _: None)
+
+
+@needs_daemon
+@pytest.mark.holds("MANY-330")
+def test_what_waits_in_a_full_pool_is_given_up_as_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "LOOK", 0.05)
+    pool = Waits(Path("conf"), "user", "vm", latency=600, is_full=True)
+    image = an_image(pool, tmp_path)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left") as told, image.use() as descriptor:
+            os.pwrite(descriptor, b"x", 0)
+        assert told.value.errno == errno.ENOSPC
+        assert "RADOS pool vm is full" in told.value.__notes__[0]
+    image.close()
+    at_last(lambda: not list(tmp_path.iterdir()), "that nothing is left of it")
+    pool.full.close()
+
+
+@needs_daemon
+def test_what_is_slow_is_waited_for_as_long_as_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "LOOK", 0.05)
+    pool = Waits(Path("conf"), "user", "vm", latency=0.5)
+    image = an_image(pool, tmp_path)
+    with image.use() as descriptor:
+        assert os.pwrite(descriptor, b"x", 0) == 1
+    image.close()
+    at_last(lambda: not list(tmp_path.iterdir()), "that nothing is left of it")
+    pool.full.close()
+
+
+@needs_daemon
+def test_one_that_does_not_end_in_a_full_pool_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has something in its cache, which it would write back first."""
+    monkeypatch.setattr(opened, "LOOK", 0.05)
+
+    def stubborn(*_what: Any, **_how: Any) -> Sequence[str]:
+        return ("sh", "-c", "trap '' TERM; echo hello; while :; do sleep 1; done")
+
+    monkeypatch.setattr(opened, "words", stubborn)
+    pool = Waits(Path("conf"), "user", "vm", is_full=True)
+    daemon = opened.Daemon(pool, "image", tmp_path / "one", readonly=False)
+    os.close(daemon.open())
+    daemon.end()
+    daemon.wait()
+    assert not list(tmp_path.iterdir())
+    pool.full.close()

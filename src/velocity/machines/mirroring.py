@@ -19,11 +19,14 @@ from velocity.media.attachments import Attachments
 from velocity.media.copying import Change, Keep, Take
 from velocity.media.library import Library
 from velocity.media.rules import Medium
+from velocity.media.states import PoolStates
 from velocity.tasks.service import TaskProgress
 from velocity.uninterrupted import whole
 
 LOOK = 0.25
 """Seconds between two looks at how far a copy is."""
+STILL = 5.0
+"""Seconds without progress after which it is looked whether its pool is full: on RBD, what is written waits then."""
 
 
 @dataclass
@@ -43,13 +46,20 @@ class Mirroring:
     """Implements `velocity.media.copying.CopiesInRuns`."""
 
     def __init__(
-        self, fleet: Fleet, mirrors: Mirrors, directory: Directory, attachments: Attachments, library: Library
+        self,
+        fleet: Fleet,
+        mirrors: Mirrors,
+        directory: Directory,
+        attachments: Attachments,
+        library: Library,
+        states: PoolStates,
     ) -> None:
         self._directory = directory
         self._fleet = fleet
         self._mirrors = mirrors
         self._attachments = attachments
         self._library = library
+        self._states = states
 
     def check(self, medium: Medium, mpid: int) -> None:
         keeper, hosts = self._writer(medium), self._fleet.hosts.attached
@@ -106,6 +116,7 @@ class Mirroring:
 
     async def _follow(self, copy: _Copy, progress: TaskProgress) -> None:
         """Until both files are the same. One that does not answer is asked again: it may copy all the while."""
+        still = 0.0
         while True:
             try:
                 now = await self._mirrors.progress(copy.who, copy.change.old.ref, deadline=CALL_DEADLINE)
@@ -114,9 +125,13 @@ class Mirroring:
                 continue
             except HypervisorError as error:
                 raise self._refused(copy, error) from None
+            still = still + LOOK if (now.total, now.done) == (progress.total, progress.done) else 0.0
             progress.total, progress.done = now.total, now.done
             if now.ready:
                 return
+            if still >= STILL:
+                await self._states.check_room(copy.change.new.mpid)
+                still = 0.0
             await asyncio.sleep(LOOK)
 
     async def _take(self, copy: _Copy, keep: Keep) -> None:

@@ -74,6 +74,12 @@ class PoolStates:
         if last.state == "away" or (writes and last.state == "readonly"):
             raise Refused(Problem.POOL_AWAY, last.message)
 
+    async def check_room(self, mpid: int) -> None:
+        """Raises `Refused(POOL_QUOTA)` where it is full."""
+        now = await self.look(mpid)
+        if now.state == "full":
+            raise Refused(Problem.POOL_QUOTA, now.message)
+
     async def space(self, mpid: int) -> tuple[PoolState, Space]:
         """No bytes while it is away."""
         now = await self.look(mpid)

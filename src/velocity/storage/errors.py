@@ -43,6 +43,11 @@ def refusal(mpid: int, name: str, error: OSError, wanted: int | None = None, *, 
             "smaller size",
             field="size",
         )
+    if error.errno == errno.ENOSPC:
+        return Refused(
+            Problem.POOL_AWAY,
+            f"pool {name!r} is full, so that this would wait without an end: use another pool until there is room",
+        )
     log.warning("pool %r (%d): %s", name, mpid, error)
     return Refused(
         Problem.POOL_AWAY,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -45,6 +46,7 @@ WORDS = (
      "it"),
 )  # fmt: skip
 """Of qemu-img, and what they mean."""
+NO_ROOM = os.strerror(errno.ENOSPC)
 ARENAS = "1"
 """Else glibc reserves 64 MiB of address space for each of up to 64 threads, beside their stacks of 8. mallopt(3)"""
 FICLONE = 0x40049409
@@ -270,7 +272,10 @@ class Images:
                     said = await _listen(process.stdout, size, told)
                     status = await process.wait()
                 if status not in fine:
-                    raise refused(_clean(await process.complaints()), done)
+                    complaints = await process.complaints()
+                    if NO_ROOM in complaints:
+                        raise OSError(errno.ENOSPC, NO_ROOM)
+                    raise refused(_clean(complaints), done)
                 return said
         except FileNotFoundError:
             raise refused("a required program is missing on the server: run `velocity doctor` there", done) from None

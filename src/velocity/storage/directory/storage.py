@@ -220,7 +220,7 @@ class DirectoryBlobs:
 
     async def _grow_image(self, pool: PoolDirectory, ref: MediaRef, size: int) -> None:
         def opened() -> SharedDescriptor:
-            with as_refusals(pool.places):
+            with as_refusals(pool.places, size, pool.files.fullness.heard):
                 return pool.files.openings.edit(file_name(ref))
 
         file = await pool.threads.run(opened, undo=SharedDescriptor.close)

@@ -61,7 +61,7 @@ class FileIncoming:
         self._gathered += len(piece)
         self._size += len(piece)
         if self._gathered >= GATHER or len(self._pieces) >= 512:
-            if self._slow:
+            if self._slow or self._pool.places.shared:  # a network may keep it, and with it everybody
                 await self.flush()
             else:
                 self._flush()

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from velocity.storage.directory.fullness import FULL, Fullness
 from velocity.storage.port import Space
+from velocity.storage.rbd.full_flag import FRESH
 from velocity.storage.rbd.places import RbdPlaces
-from velocity.storage.rbd.rados_pool import FRESH
 
 UNCOUNTED = Space(0, 1 << 50)
 """Of a cluster that counts nothing, as no manager daemon runs: what is too much is refused as it is written."""

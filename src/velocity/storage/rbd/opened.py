@@ -6,13 +6,14 @@ https://www.qemu.org/docs/master/tools/qemu-storage-daemon.html
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import select
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
@@ -20,6 +21,8 @@ from velocity.storage.port import Stat
 from velocity.storage.rbd.rados_pool import SLOW, WORDS, RadosPool, error_of, whole
 
 PROGRAM = "qemu-storage-daemon"
+LOOK = 2.0
+"""Seconds between two looks at who waits for a daemon."""
 
 
 class OpenImage(SharedDescriptor):
@@ -34,6 +37,16 @@ class OpenImage(SharedDescriptor):
         self._was = was
         self._note = note
 
+    @contextlib.contextmanager
+    def use(self) -> Iterator[int]:
+        """Raises `OSError` as any, and one of a full disk where it was given up for that."""
+        try:
+            with self._daemon.used(), super().use() as descriptor:
+                yield descriptor
+        except Exception:
+            self._daemon.check_room()  # else that its file has gone would be told, by whoever works on it
+            raise
+
     def stat(self) -> Stat:
         return super().stat() if self._was is None else self._was
 
@@ -44,7 +57,12 @@ class OpenImage(SharedDescriptor):
             super().truncate(whole(size))
 
     def _release(self) -> None:
-        super()._release()
+        """Whoever closes a file of FUSE waits for its daemon: nobody else is to."""
+        threading.Thread(target=self._let_go, name="rbd", daemon=True).start()
+
+    def _let_go(self) -> None:
+        with self._daemon.used(), contextlib.suppress(OSError):  # one that was killed: it is closed all the same
+            super()._release()
         self._daemon.end()
 
 
@@ -52,13 +70,22 @@ class Daemon:
     """That of one image. Its file is in a mount namespace of its own.
 
     It ends with the server, by setpriv(1), unless it is `lent`, to a machine: that goes on without the server.
+
+    What is written waits in a pool that is full, without an error. A machine's disk stands still then, until there is
+    room. All else gives up: the daemon is killed, which ends whatever waits for it.
     """
 
     def __init__(self, pool: RadosPool, image: str, place: Path, *, readonly: bool, lent: bool = False) -> None:
         """Begin it, with its file at that place. Raises `OSError`."""
         self._pool = pool
         self._readonly = readonly
+        if not readonly:
+            pool.full.prepare()
         self._waiting = threading.Thread(target=self._wait, name="rbd", daemon=True)
+        self._gives_up = not readonly and not lent
+        self._gave_up = False
+        self._uses: set[object] = set()
+        """What waits for it now."""
         self._place = place
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.touch(mode=0o600)
@@ -92,9 +119,29 @@ class Daemon:
         finally:
             self._waiting.start()
 
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Within, somebody waits for it."""
+        one = object()
+        self._uses.add(one)
+        try:
+            yield
+        finally:
+            self._uses.discard(one)
+
+    def check_room(self) -> None:
+        """Raises `OSError` if it was given up."""
+        if self._gave_up:
+            raise self._pool.no_room()
+
     def end(self) -> None:
         """It writes back what it holds, and lets go of the image."""
+        self._uses.add(self)
         self._process.terminate()
+
+    def kill(self) -> None:
+        """At once, with what it has not written back. Whoever waits for it gets an error."""
+        self._process.kill()
 
     def wait(self) -> None:
         """Until it has ended, and its file has gone."""
@@ -103,10 +150,24 @@ class Daemon:
     def _wait(self) -> None:
         with self._process:
             assert self._process.stderr is not None
-            while os.read(self._process.stderr.fileno(), 1 << 16):  # else one that complains much stands still
-                pass
+            complaints, waiting = self._process.stderr.fileno(), set[object]()
+            while True:
+                if select.select([complaints], [], [], LOOK if self._gives_up else None)[0]:
+                    if not os.read(complaints, 1 << 16):  # unread, one that complains much stands still
+                        break
+                else:
+                    waiting, before = set(self._uses), waiting
+                    if waiting & before:
+                        self._give_up_if_full()
             self._process.wait()
         self._place.unlink(missing_ok=True)
+
+    def _give_up_if_full(self) -> None:
+        try:
+            self._pool.check_room()
+        except OSError:
+            self._gave_up = True
+            self.kill()
 
 
 WITH_US = ("setpriv", "--pdeathsig=TERM", "--")

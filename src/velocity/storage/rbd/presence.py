@@ -36,6 +36,10 @@ class RbdPresence(Presence):
         mark = super().mark(expected)
         return replace(mark, clients=self._own.get()) if mark.taken else mark
 
+    def close(self) -> None:
+        super().close()
+        self._full.close()
+
     def _writable(self) -> bool:
         """What a key does not permit is refused as it is tried."""
         return True

@@ -5,16 +5,18 @@ from __future__ import annotations
 import calendar
 import contextlib
 import errno
+import functools
 import json
 import logging
 import os
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from velocity.storage.rbd.full_flag import FullFlag
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +24,6 @@ CONNECT = 20
 """Seconds after which a cluster that cannot be reached is refused. What is asked of it then may hang, as a disk may."""
 SECTOR = 512
 PACKAGES = {"rbd": "ceph-common", "ceph": "ceph-common", "qemu-img": "qemu-utils"}
-FRESH = 5.0
-"""Seconds for which what the cluster has told is good: it counts no more often itself."""
-FULL = {"full", "full_quota"}
-"""The flags of a pool in which all that writes waits, without an error, until there is room."""
 SLOW = 5.0
 """Seconds after which it is looked whether that is why nothing comes."""
 UNREACHED = ("connect to the cluster", "open config file")
@@ -42,21 +40,6 @@ class Image:
     modified: float
 
 
-class FullFlag:
-    """Whether a pool `was` full when its cluster was asked last. It is asked when something takes long."""
-
-    def __init__(self) -> None:
-        self._asking = threading.Lock()
-        self.was = False
-        self._good_until = float("-inf")
-
-    def ask(self, ask: Callable[[], bool]) -> None:
-        with self._asking:
-            if time.monotonic() >= self._good_until:
-                self.was = ask()
-                self._good_until = time.monotonic() + FRESH
-
-
 @dataclass(frozen=True)
 class RadosPool:
     """By what it is reached: a file of settings, and a user, whose key that file or Ceph's own places have."""
@@ -65,7 +48,10 @@ class RadosPool:
     user: str
     pool: str
     namespace: str = ""
-    full: FullFlag = field(default_factory=FullFlag, compare=False, repr=False)
+
+    @functools.cached_property
+    def full(self) -> FullFlag:
+        return FullFlag(self.pool, self._ceph)
 
     @property
     def name(self) -> str:
@@ -102,7 +88,7 @@ class RadosPool:
         """One that is an empty image of QEMU's, of such a disk."""
         access = f"id={_escaped(self.user)}:conf={_escaped(str(self.conf))}"
         file = f"rbd:{_escaped(self.image(name))}:{access}"
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, file, str(size))
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, file, str(size), waits=self.check_room)
 
     def node(self, name: str) -> dict[str, str]:
         """How QEMU opens it. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html, BlockdevOptionsRbd"""
@@ -128,17 +114,20 @@ class RadosPool:
         Of a cluster that does not tell, nobody knows.
         """
         with contextlib.suppress(OSError):
-            self.full.ask(self._has_flag)
+            self.full.ask()
         if self.full.was:
-            raise error_of(errno.ENOSPC, f"RADOS pool {self.pool} is full: see `ceph health detail`")
+            raise self.no_room()
 
-    def _has_flag(self) -> bool:
-        pools = json.loads(self.ceph("osd", "pool", "ls", "detail", "--format=json"))
-        return any(one["pool_name"] == self.pool and FULL & set(one["flags_names"].split(",")) for one in pools)
+    def no_room(self) -> OSError:
+        return error_of(errno.ENOSPC, f"RADOS pool {self.pool} is full: see `ceph health detail`")
 
     def ceph(self, *words: str) -> str:
         """The same of this program."""
-        return run("ceph", *self._access, f"--connect-timeout={CONNECT}", *words)
+        return run(*self._ceph, *words)
+
+    @property
+    def _ceph(self) -> list[str]:
+        return ["ceph", *self._access, f"--connect-timeout={CONNECT}"]
 
     @property
     def _access(self) -> list[str]:

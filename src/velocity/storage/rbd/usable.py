@@ -75,6 +75,7 @@ def _write(pool: RadosPool, name: str) -> None:
         finally:
             daemon.end()
             daemon.wait()
+            pool.full.close()
 
 
 def _words(error: OSError) -> str:
