@@ -87,6 +87,7 @@ CURVES = {
     "CPU a second, for each host without VMs": "ms",
     "CPU a second, for each VM that runs": "ms",
     "a change, CPU": "us",
+    "a change, CPU, for each reader": "us",
     "a start, until it runs": "ms",
     "memory of the server": "MiB",
 }
@@ -120,7 +121,9 @@ class Installation:
         self._add("CPU a second, for each host without VMs", (without_vms - self._alone) / self._count)
         vmids = self._vms()
         self._add("CPU a second, for each VM that runs", (self._still() - without_vms) / len(vmids))
-        self._change(vmids)
+        untold, told = self._change(vmids, 0), self._change(vmids, self._form.readers)
+        self._add("a change, CPU", told)
+        self._add("a change, CPU, for each reader", (told - untold) / self._form.readers)
         self._add("memory of the server", memory_mib(self._server.pid, "Private_Dirty"))
 
     def _add(self, what: str, *values: float) -> None:
@@ -155,20 +158,23 @@ class Installation:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             return list(itertools.chain(*threads.map(run, [wanted[at::AT_ONCE] for at in range(AT_ONCE)])))
 
-    def _change(self, vmids: list[int]) -> None:
-        """At an even rate, as far as the server keeps up; each is told to all who read."""
+    def _change(self, vmids: list[int], who_read: int) -> float:
+        """At an even rate, as far as the server keeps up; each is told to all who read. Microseconds of CPU for one."""
         wanted = int(RATE * self._form.changing)
-        with Readers(self._server.port, [self._server.key] * self._form.readers) as readers:
+        with Readers(self._server.port, [self._server.key] * who_read) as readers:
             before, begun = cpu_seconds(self._server.pid), time.perf_counter()
             for number in range(wanted):
-                self._client.call("PATCH", "/v/vm", vmid=vmids[number % len(vmids)], name=f"changed {number}")
+                name = f"changed {number} for {who_read}"
+                self._client.call("PATCH", "/v/vm", vmid=vmids[number % len(vmids)], name=name)
                 readers.drain()
                 time.sleep(max(0.0, begun + (number + 1) / RATE - time.perf_counter()))
-            readers.until(f'"changed {wanted - 1}"'.encode())
+            readers.until(f'"{name}"'.encode())
             took = time.perf_counter() - begun
             used = cpu_seconds(self._server.pid) - before
-        self._add("a change, CPU", used * 1e6 / wanted)
-        self._bench.notes.append(f"{self._count} hosts: {wanted / took:.0f} changes in a second were made and told")
+        self._bench.notes.append(
+            f"{self._count} hosts, {who_read} readers: {wanted / took:.0f} changes in a second were made and told"
+        )
+        return used * 1e6 / wanted
 
 
 def serve(place: Path, port: int, key: str, count: int, tell: Pipe) -> None:

@@ -146,6 +146,7 @@ def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPe
         expect(dialog).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text="Kept from its disks on RBD")).to_contain_text("by root")
         assert rados.blocked == {ADDRESSES[2]}
+        host.ok("vm", "start", "web")
         page.get_by_role("button", name="Actions of b", exact=True).click()
         page.get_by_role("menuitem", name="Remove…").click()
         expect(dialog).to_contain_text(f"ceph osd blocklist rm {ADDRESSES[2]}:0/0")

@@ -1,9 +1,9 @@
 /** The hosts that the server controls: how they are, and what they are wanted for. */
 
 import { Button, EmptyState, Skeleton } from "@patternfly/react-core";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { useSearchParams } from "react-router";
-import { useMay } from "@/api/live";
+import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { NodeInfo } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
@@ -96,8 +96,23 @@ const COLUMNS: Column<NodeInfo>[] = [
   },
 ];
 
+/** How many VMs each host has, as a word. */
+function useShares(): string {
+  const vms = useObjects("vm");
+  return useMemo(() => {
+    const shares = new Map<number, number>();
+    for (const { host } of vms) if (host) shares.set(host.id, (shares.get(host.id) ?? 0) + 1);
+    return JSON.stringify([...shares].sort());
+  }, [vms]);
+}
+
 export default function Hosts() {
   const asked = useAnswer("post", "/h/node/list", {}, { topics: ["host"] });
+  const { refetch } = asked;
+  const shares = useShares();
+  useEffect(() => {
+    if (shares) void refetch(); // no host has changed when a VM has come or gone
+  }, [shares, refetch]);
   const may = useMay();
   const [address, setAddress] = useSearchParams();
   const [wanted, setAdds] = useState(false);
