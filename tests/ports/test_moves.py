@@ -278,6 +278,28 @@ async def test_a_target_or_a_network_that_fails_leaves_the_guest_at_its_source(
     await moves(pair, who, arriving)
 
 
+@pytest.mark.holds("MANY-305")
+@pytest.mark.parametrize("phase", list(MovePhase))
+async def test_a_machine_that_is_stopped_in_the_middle_of_its_move_ends_and_can_begin_again(
+    pair: Pair, phase: MovePhase
+) -> None:
+    who, source, target = await runs(pair), pair.source.hypervisor, pair.target.hypervisor
+    arriving, landing = await received(pair, who)
+    pair.link.stall_in(phase)
+    sending = asyncio.create_task(sent(pair, who, landing))
+    await pair.link.stalled()
+    await source.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    assert await fact(pair, who) is Fact.ENDED
+    pair.link.go_on()
+    with pytest.raises(NotRunning):
+        await sending
+    await target.mobility.release(arriving, deadline=DEADLINE)
+    assert await fact(pair, arriving, target=True) is Fact.ABSENT
+    await source.machines.acknowledge(who, deadline=DEADLINE)
+    await source.machines.start(next_run(arriving), made(source), deadline=DEADLINE)
+    assert await fact(pair, next_run(arriving)) is Fact.RUNNING
+
+
 async def is_back(pair: Pair, who: Incarnation, arriving: Incarnation) -> None:
     """It runs at its source, as if nothing had been, and nothing is left."""
     await pair.target.hypervisor.mobility.release(arriving, deadline=DEADLINE)

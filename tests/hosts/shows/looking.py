@@ -68,6 +68,9 @@ class Shell:
                     self.ticks.append((int(found), now))
         self.ended = True
 
+    def close(self) -> None:
+        self._console.close()
+
     def until(self, marker: str, begin: int = 0, seconds: float = PATIENCE) -> str:
         end = time.monotonic() + seconds
         while marker not in (said := self.text(begin)):

@@ -181,6 +181,7 @@ def test_a_lost_host_is_kept_from_its_disks_and_let_in_again(
     """The node stands still, its guest does not: it writes on until the cluster refuses it."""
     hosts, cluster = storage
     client, b = hosts.client, hosts["b"]
+    at_last(lambda: has_both(hosts), "that both hosts have the pool, whatever kept b from it before")
     disk = client.create_medium(mpid=POOL, gid=0, name="fenced", size=MIB).mid
     media = [Attachment(mid=iso, mode="VIRTIO"), Attachment(mid=disk, mode="BLOCK")]
     host = hosts.number("b")
