@@ -60,6 +60,8 @@ def promote_node(settings: Settings, was: NodeIdentity, copy: CopyNote) -> Membe
         if own is None:
             raise CannotStart("the copy of the database does not know this machine: it is of a time before it joined")
         note_promotion(database, _next_era(database, data_dir), copied=copy.at)
+    if draft.with_name(f"{draft.name}-wal").exists():  # SQLite could not write it into the file
+        raise CannotStart(f"{draft} cannot be written, as on a full disk: free some space there, and try again")
     durable.sync_file(draft)
     for end in BESIDE[1:]:
         target.with_name(target.name + end).unlink(missing_ok=True)

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
 from sqlalchemy import delete
 
-from tests.api.world import World, world
+from tests.api.world import World, migrated, world
 from tests.hosts.installation import Machine
 from tests.hosts.together import machine
 from tests.patience import PATIENCE, eventually
 from velocity import app, promotion
+from velocity.config import Settings
 from velocity.contract.nodes import Joined
 from velocity.hosts import copies
+from velocity.hosts.members import CopyMark, CopyPiece
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import FactCause
 from velocity.installation import set_aside
 from velocity.node import identity, places
+from velocity.node.copies import KeptCopies
 from velocity.store.database import Database
 from velocity.store.hosts import note_promotion
 from velocity.store.tables import machines
@@ -255,3 +262,33 @@ async def test_a_machine_takes_the_place_of_a_host_that_is_gone(tmp_path: Path) 
     await asyncio.to_thread(promotion.promote_server, settings, name)
     async with world(tmp_path / "a") as w:
         assert await state(w, vmid) == "STOPPED"
+
+
+@pytest.mark.holds("MANY-453")
+def test_a_copy_whose_last_changes_are_not_in_its_file_makes_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: the term of the next server is in the log beside it, which does not come along."""
+    data = migrated()
+    mark, digest = CopyMark(term=1, written=1), hashlib.sha256(data).hexdigest()
+    piece = CopyPiece(mark=mark, at=1, size=len(data), digest=digest, offset=0, data=data)
+    KeptCopies(places.copies(tmp_path)).take(piece)
+    was = identity.NodeIdentity(uuid4(), 2, "b", 2, [], "", "", "", "", 0, 0)
+    places.identity(tmp_path).write_bytes(msgspec.json.encode(was))
+    settings, copy = Settings(data_dir=tmp_path), promotion.newest_copy(tmp_path)
+    assert copy is not None
+    with ExitStack() as held:
+
+        def noted(database: Database, term: int, copied: int = 0) -> None:
+            reader = held.enter_context(closing(sqlite3.connect(tmp_path / "promoting.db")))
+            reader.execute("begin")
+            reader.execute("select count(*) from hosts").fetchall()  # from here on the log is not emptied
+            note_promotion(database, term, copied)
+
+        monkeypatch.setattr(promotion, "note_promotion", noted)
+        with pytest.raises(app.CannotStart, match="free some space"):
+            promotion.promote_node(settings, was, copy)
+    assert identity.read(tmp_path) == was, "it is a node still"
+    assert not (tmp_path / "velocity.db").exists()
+    monkeypatch.undo()
+    assert promotion.promote_node(settings, was, copy).uuid == was.uuid

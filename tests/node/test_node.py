@@ -220,6 +220,32 @@ async def test_a_call_that_its_caller_abandons_is_cancelled_on_the_node(pair: Pa
     assert who.machine not in pair.fake.runs
 
 
+@pytest.mark.holds("MANY-451")
+async def test_the_work_of_an_earlier_leader_has_ended_before_a_later_one_is_served_whoever_waits_in_vain(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, _ = pair.leader(1)
+    await until_connected(old)
+    storage = pair.served.node.storage
+    assert storage is not None
+    may_end, has_ended = asyncio.Event(), False
+
+    async def close() -> None:
+        nonlocal has_ended
+        await may_end.wait()
+        has_ended = True
+
+    monkeypatch.setattr(storage.jobs, "close", close)
+    new, _ = pair.leader(2)
+    for _ in range(2):
+        with pytest.raises(Unknown):
+            await new.machines.adopt(HOST, deadline=0.2)
+    assert pair.served.node.storage is None
+    may_end.set()
+    await until_connected(new)
+    assert has_ended
+
+
 @pytest.mark.holds("MANY-215")
 async def test_a_thousand_streams_that_are_abandoned_leave_nothing_on_the_node(pair: Pair) -> None:
     """It is in this very process: its tasks are counted, too."""

@@ -59,15 +59,14 @@ class Standby:
         self.leader, self._trouble = leader, trouble
         return False
 
-    async def wait(self) -> bool:
-        """Returns when nobody leads; False: this one is to end."""
+    async def wait(self) -> None:
+        """Returns when nobody leads, or this one is to end."""
         free = 0
         while free < 2 and not self.ends.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self.ends.wait()
             free = free + 1 if await self.is_free() else 0
-        return not self.ends.is_set()
 
 
 async def stand_by(settings: Settings, listener: socket.socket, certificate: tls.Certificate | None) -> bool:
@@ -84,19 +83,20 @@ async def stand_by(settings: Settings, listener: socket.socket, certificate: tls
             if await waits.is_free():
                 return True
             await asyncio.to_thread(check_known, settings, database)
-            async with _answering(settings, listener, certificate, waits), _node(settings):
+            async with answering(settings, listener, certificate, waits), _node(settings):
                 click.echo(f"This server stands by; the one of {waits.leader or 'another host'} leads.", err=True)
                 tell_systemd("READY=1\nSTATUS=standing by")
-                return await waits.wait()
+                await waits.wait()
+            return not waits.ends.is_set()
     finally:
         await database.close()
 
 
 @contextlib.asynccontextmanager
-async def _answering(
+async def answering(
     settings: Settings, listener: socket.socket, certificate: tls.Certificate | None, waits: Standby
 ) -> AsyncIterator[None]:
-    """The API is there, and says that this one does not lead."""
+    """The API is there, and says that this one does not lead. A signal ends the waiting; then it ends the process."""
     config = uvicorn.Config(
         standing_by(lambda: waits.leader), lifespan="off", log_level="warning", access_log=False, server_header=False,
         http=Protocol, ws=WebSocketProtocol, timeout_graceful_shutdown=1,
@@ -114,6 +114,8 @@ async def _answering(
         server.end()
         await asyncio.wait({serving})
         own_server.withdraw(settings)
+        for number in SIGNALS:  # else one that comes before this server serves would be lost
+            asyncio.get_running_loop().remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager

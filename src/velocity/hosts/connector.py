@@ -24,6 +24,8 @@ EVERY = 1.0
 DEADLINE = 2.0
 AGAIN = (0.25, 2.0)
 """Seconds after the first failure, and after many."""
+DOUBLED = 10
+"""How often the first is doubled, at most: a host may be lost for days."""
 REDIAL = 8
 """Failures after which the connection is made anew."""
 OFF = 5
@@ -135,23 +137,27 @@ class Connector:
         while self._roster.find(host) is not None:
             way.poke.clear()
             try:
-                asked = time.time()
-                hello = await way.link.node.hello(API, deadline=DEADLINE)
-                self._compare(host, _ahead(hello, (asked + time.time()) / 2))
-                await self._heard(host, way, hello)
-                failures = 0
-            except (HypervisorError, Refused) as error:
-                failures += 1
-                await self._lost(host, way, _words(self._roster.get(host), error))
-                if failures % REDIAL == 0:  # with a certificate of our own that still holds
-                    await self._redirect(way, *way.at)
+                failures = await self._ask(host, way, failures)
             except Exception:  # the way to one host never ends for a fault of ours
                 failures += 1
                 log.exception("the host %d could not be followed", host)
-            wait = EVERY if not failures else min(AGAIN[0] * 2 ** (failures - 1), AGAIN[1])
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(_pause(failures)):
                     await way.poke.wait()
+
+    async def _ask(self, host: HostId, way: JoinedHost, failures: int) -> int:
+        """How often it has failed in a row, after so many times before."""
+        try:
+            asked = time.time()
+            hello = await way.link.node.hello(API, deadline=DEADLINE)
+            self._compare(host, _ahead(hello, (asked + time.time()) / 2))
+            await self._heard(host, way, hello)
+        except (HypervisorError, Refused) as error:
+            await self._lost(host, way, _words(self._roster.get(host), error))
+            if (failures + 1) % REDIAL == 0:  # with a certificate of our own that still holds
+                await self._redirect(way, *way.at)
+            return failures + 1
+        return 0
 
     async def _heard(self, host: HostId, way: JoinedHost, hello: Hello) -> None:
         member = self._roster.get(host)
@@ -243,6 +249,11 @@ class Connector:
         await self._store.note(member)
         if way.at != (member.address, serial):
             await self._redirect(way, member.address, serial)
+
+
+def _pause(failures: int) -> float:
+    """Until it is asked again, after so many failures in a row."""
+    return EVERY if not failures else min(AGAIN[0] * 2 ** min(failures - 1, DOUBLED), AGAIN[1])
 
 
 def _ahead(hello: Hello, now: float) -> int:

@@ -20,6 +20,7 @@ from velocity.node.names import CONTROLLER, Identity
 from velocity.node.terms import Terms
 from velocity.node.wire import Call, Displaced, Raised, Shape
 from velocity.storage.port import Incoming, Outgoing, Storage
+from velocity.uninterrupted import whole
 
 log = logging.getLogger(__name__)
 
@@ -183,9 +184,9 @@ class Node:
                 self._peer = context.peer()
             if term > self._terms.highest and self._storage is not None:
                 old, self._storage = self._storage, None
-                await old.close()
+                await whole(old.close())  # a leader that has waited in vain asks again: it finds nothing at work
             if term > self._terms.highest or leader not in ("", self._terms.leader):
-                await asyncio.to_thread(self._terms.raise_to, term, leader)
+                await whole(asyncio.to_thread(self._terms.raise_to, term, leader))
             if self._storage is None:
                 self._storage = self._make_storage()
 
