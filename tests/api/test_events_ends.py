@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from tests.api.test_events import QUICK, granted, refusal
 from tests.api.test_events import w as w
 from tests.api.world import World, world
-from tests.events.page import Page, Stream, is_set, opened
+from tests.events.page import Page, Stream, is_changed, is_set, opened
 from tests.patience import PATIENCE
 from velocity.events.limits import StreamLimits
+from velocity.events.pending import Key
 
 pytestmark = pytest.mark.anyio
 
@@ -165,3 +167,24 @@ async def test_a_hundred_readers_hear_all_of_it(w: World) -> None:
         await page.until(stream, is_set("vm", vmid=vmids[-1]))
         assert list(page.objects["vm"]) == vmids
     assert len({json.dumps([one for one in page.told if is_set("vm")(one)]) for _, page in streams}) == 1
+
+
+@pytest.mark.holds("EVENT-450")
+async def test_a_fault_in_telling_of_one_thing_keeps_nothing_else_from_being_told(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gid = await w.group("team")
+    await w.user("bob", home=gid)
+    stream, page = await opened(w, w.key)
+    writer = w.server.services.events.writer
+    tell = writer.renderer
+
+    def fails(key: Key, line: Sequence[int]) -> None:
+        if key[0] == "user":
+            raise KeyError(key)
+        tell(key, line)
+
+    monkeypatch.setattr(writer, "renderer", fails)
+    await w.ok("DELETE", "/u/group", gid=gid)
+    await page.until(stream, is_changed("trash", 0))
+    await stream.leave()

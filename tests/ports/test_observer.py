@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 from uuid import uuid4
 
 import pytest
@@ -255,3 +256,55 @@ async def test_absence_follows_from_a_complete_listing_alone() -> None:
     await observer.open()
     assert one.heard == []
     await observer.close()
+
+
+class Sick(FakeMachines):
+    """Of which a call fails as nobody foresaw, once for each name in `fails`."""
+
+    fails: ClassVar[list[str]] = []
+
+    def _ail(self, what: str) -> None:
+        if what in self.fails:
+            self.fails.remove(what)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    async def adopt(self, host: HostId, *, deadline: float) -> Listing:
+        self._ail("adopt")
+        return await super().adopt(host, deadline=deadline)
+
+    async def facts(self, who: Incarnation, *, deadline: float) -> FactReport:
+        self._ail("facts")
+        return await super().facts(who, deadline=deadline)
+
+    async def news(self, host: HostId) -> AsyncIterator[FactReport]:
+        self._ail("news")
+        async for one in super().news(host):
+            yield one
+
+
+@pytest.mark.holds("STATE-451")
+@pytest.mark.parametrize("fails", [["adopt"], ["news"], ["facts"], ["adopt", "adopt", "news", "facts"]])
+async def test_an_error_that_nobody_foresaw_ends_no_watch_over_a_host(
+    tmp_path: Path, fails: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the start, and while the server runs: it is asked again, and no VM is out of date for ever."""
+    fake = FakeHypervisor(machines=Sick)
+    Sick.fails = list(fails)
+    async with world(tmp_path / "data", fake) as w:
+        async with asyncio.timeout(60):
+            while w.server.services.fleet.hosts.of(HOST).observer.lost:
+                await asyncio.sleep(0.01)
+        a, b = await running(w, "a"), await running(w, "b")
+        Sick.fails = list(fails)
+        fake.faults.hang(w.server.services.fleet.get(a).machine.uuid)
+        assert (await w.call("PUT", "/v/vm/state", vmid=a, state="PAUSED")).status == 500
+        fake.faults.lose(HOST)
+        await comes_to(w, b, "RUNNING", None, True)
+        fake.faults.heal(HOST)
+        fake.faults.wake(w.server.services.fleet.get(a).machine.uuid)
+        await comes_to(w, b, "RUNNING", None, False)
+        await comes_to(w, a, "PAUSED", None, False)
+        assert Sick.fails == []
+        fake.play(w.server.services.fleet.get(b).machine.uuid, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
+        await comes_to(w, b, "STOPPED", "guest-shutdown", False)
+    assert "Too many open files" in caplog.text, "and it is told"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.postgres import Postgres
 from velocity.contract.problems import Problem, Refused
 from velocity.store import database as module
@@ -94,6 +94,28 @@ async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatc
     assert not first.lost
     await first.close()
     await second.close()
+
+
+@pytest.mark.holds("STATE-452")
+async def test_an_error_that_nobody_foresaw_does_not_end_the_looks_at_the_leadership(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    database = Database(database_url)
+    database.open()
+    look, looks = database.lock.look, 0
+
+    def fails_once() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise RuntimeError("it fails")
+        return look()
+
+    monkeypatch.setattr(database.lock, "look", fails_once)
+    database.watch(lambda: None)
+    await eventually(lambda: looks > 1)
+    await database.close()
 
 
 @pytest.mark.holds("DUR-28")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextvars import Context
 
 from velocity.changes import ChangeKind, Changes
@@ -12,6 +13,8 @@ from velocity.events.limits import StreamLimits
 from velocity.events.pending import PendingChanges
 from velocity.events.renderer import EventRenderer
 from velocity.events.wakeups import Wakeups
+
+log = logging.getLogger(__name__)
 
 
 class EventWriter:
@@ -75,7 +78,10 @@ class EventWriter:
         before = self._ring.head
         marked = self._pending.due(loop.time(), None if whole else self._rendered)
         for key, line in marked:
-            self.renderer(key, line)
+            try:
+                self.renderer(key, line)
+            except Exception:  # a fault of ours: what else has changed is told
+                log.exception("that the %s %s has changed cannot be told", *key)
         rest = not whole and len(marked) == self._rendered
         if rest:
             self._flushing = loop.call_soon(self.flush, context=Context())

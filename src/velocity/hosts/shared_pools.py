@@ -11,6 +11,7 @@ from velocity.contract.problems import Refused
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId, HypervisorError
 from velocity.hypervisor.storage_ways import StorageWays
+from velocity.regularly import tried
 from velocity.storage.port import PoolMark, Storage, Unknown
 from velocity.storage.routed import routed
 
@@ -58,12 +59,15 @@ class SharedPools:
     async def _keep_asking(self) -> None:
         while True:
             self._asked.clear()
-            await asyncio.gather(*map(self.survey, self._declared()))
+            await tried("the survey of shared pools", self._survey_all)
             try:
                 async with asyncio.timeout(self._every):
                     await self._asked.wait()
             except TimeoutError:
                 continue
+
+    async def _survey_all(self) -> None:
+        await asyncio.gather(*map(self.survey, self._declared()))
 
     async def survey(self, mpid: int) -> None:
         """Ask all hosts that declare it and respond. Never fails."""

@@ -20,6 +20,7 @@ from velocity.machines.guest_words import NETWORK, ToldNic
 from velocity.machines.keeper import Keeper
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.service import Fleet
+from velocity.regularly import regularly
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +46,12 @@ class Addresses:
         self._looking: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        self._looking = asyncio.create_task(self._look_ever())
+        self._looking = asyncio.create_task(regularly("a look at the addresses of guests", PERIOD, self.look))
 
     async def close(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait({self._looking})
-
-    async def _look_ever(self) -> None:
-        while True:
-            await asyncio.sleep(PERIOD)
-            await self.look()
 
     async def look(self) -> None:
         """One look at all VMs that run; what cannot be asked now is at the next."""

@@ -19,6 +19,7 @@ from velocity.machines.reach import Reach
 from velocity.machines.rules import CALL_DEADLINE, Machine
 from velocity.machines.variables import look_at_variables, put_variables, read_variables
 from velocity.machines.watched import WatchedHosts
+from velocity.regularly import regularly
 from velocity.storage.port import Belongs, Stat, variables
 
 log = logging.getLogger(__name__)
@@ -90,20 +91,12 @@ class KeptVariables:
     def open(self, known: Collection[str]) -> None:
         """`known` are the uuids of all machines that there are, those in the trash included."""
         self._kept = dict(self._store.load(known))
-        self._task = asyncio.create_task(self._look_ever())
+        self._task = asyncio.create_task(regularly("a look at the firmware variables", EVERY, self.look))
 
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-
-    async def _look_ever(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.look()
-            except Exception:  # a fault of ours: the next look is another try
-                log.exception("firmware variables could not be looked at")
 
     async def look(self) -> None:
         """Once, at those on all hosts that respond."""

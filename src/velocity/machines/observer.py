@@ -132,8 +132,8 @@ class Observer:
         """Learn what runs, if the host answers in time, and keep watching."""
         try:
             await self._resync()
-        except HypervisorError as error:
-            self._lose(str(error))
+        except Exception as error:
+            self._fail(error)
             self._stale.set()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(one, context=Context()) for one in (self._read(), self._keep_fresh())]
@@ -187,8 +187,13 @@ class Observer:
     async def _look(self, who: Incarnation, keeper: FactConsumer) -> None:
         tries = 0
         while keeper.doubtful and keeper.who == who:
-            with contextlib.suppress(HypervisorError):  # a host that is lost tells all when it is back
+            try:
                 self._feed(await self._hypervisor.facts(who, deadline=LOOK_DEADLINE))
+            except HypervisorError:
+                pass  # a host that is lost tells all when it is back
+            except Exception:
+                if not tries:
+                    log.exception("machine %s, run %d: its state cannot be asked, retrying", who.machine, who.epoch)
             if keeper.doubtful:
                 await asyncio.sleep(_pause(tries))
                 tries += 1
@@ -206,8 +211,8 @@ class Observer:
                     tries = 0
                     self._feed(news)
                     self._heard_up_to(news.number)
-            except HypervisorError as error:
-                self._lose(str(error))
+            except Exception as error:
+                self._fail(error)
             self._stale.set()
             await asyncio.sleep(_pause(tries))
             tries += 1
@@ -220,8 +225,8 @@ class Observer:
                 try:
                     await self._resync()
                     break
-                except HypervisorError as error:
-                    self._lose(str(error))
+                except Exception as error:
+                    self._fail(error)
                     await asyncio.sleep(_pause(tries))
 
     async def _resync(self) -> None:
@@ -268,6 +273,12 @@ class Observer:
         if doubts != self._doubts:
             raise Unknown("it was doubted meanwhile: it is asked again what runs")
         return listing
+
+    def _fail(self, error: Exception) -> None:
+        """It does not answer, or as nobody foresaw: nothing that it raises ends the watch over its machines."""
+        if not isinstance(error, HypervisorError) and not self.lost:
+            log.error("host %d: what it does cannot be found out", self._host, exc_info=error)
+        self._lose(str(error) or repr(error))
 
     def _lose(self, words: str) -> None:
         for _, reached in self._waiting:

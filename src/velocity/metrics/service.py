@@ -16,6 +16,7 @@ from velocity.machines.service import Fleet
 from velocity.machines.slots import Slots
 from velocity.metrics.files import MetricsFiles
 from velocity.metrics.rules import INTERVAL, MetricsHistory, Point, Series, point
+from velocity.regularly import tried
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Metrics:
         while True:
             wait = INTERVAL - self._times.wall() % INTERVAL
             await self._times.sleep(wait if wait > TOO_EARLY else wait + INTERVAL)
-            await self.look()
+            await tried("a measurement of all VMs", self.look)
 
     async def look(self) -> None:
         """Measure every VM that runs. One that does not answer leaves a gap in its own line alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextvars import Context
@@ -32,6 +33,8 @@ from velocity.storage.port import (
 from velocity.storage.resumed import Patient, ResumedIncoming, ResumedOutgoing
 from velocity.storage.transfer import Transfer
 from velocity.storage.ways import Part, Survey, Ways, told_of
+
+log = logging.getLogger(__name__)
 
 AGAIN = 2.0
 """Seconds after which a host that did not answer is told again where an object belongs."""
@@ -264,6 +267,9 @@ class RoutedTrash:
             self._tell_later(ref, belongs)
         except Refused:
             self._tell_later(ref, belongs)
+        except Exception:  # a fault of ours, or a host without a thread left
+            log.exception("%s cannot be put where it belongs now", ref)
+            self._tell_later(ref, belongs)
 
     def give_up(self, target: MediaRef, host: int) -> None:
         """The end of the job that makes it is unknown: it is cancelled when its host answers, and nothing remains."""
@@ -292,6 +298,9 @@ class RoutedTrash:
                 self._given_up.pop(ref, None)
             await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=self._again)
         except Refused:
+            return
+        except Exception:  # as above: the next time is another try
+            log.debug("%s cannot be put where it belongs yet", ref, exc_info=True)
             return
         if self._left.get(ref) is belongs:
             del self._left[ref]

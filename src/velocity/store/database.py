@@ -151,8 +151,11 @@ class Database:
 
     def _look_ever(self) -> None:
         while not self._ends.wait(LOOK) and not self.lost:
-            if not self.lock.look():
-                self.doubt()
+            try:
+                if not self.lock.look():
+                    self.doubt()
+            except Exception:  # a fault of ours: the next look is another try
+                log.exception("who leads the database could not be looked at")
 
     def doubt(self, sure: str = "") -> None:
         """Somebody says that a later server leads. The database says whether that is so: look now, in a thread.

@@ -25,6 +25,7 @@ from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns
 from velocity.hypervisor.waits import AWAY, MOVING
+from velocity.uninterrupted import whole
 
 log = logging.getLogger(__name__)
 
@@ -191,10 +192,11 @@ class Adoption:
                     return
             except ProcessLookupError:
                 pass
-            except OSError:
+            except Exception:
+                log.debug("machine %s cannot be watched yet", run.machine, exc_info=True)
                 continue
             del self._unwatched[run.machine]
-            await self._record_end(who, run)
+            await whole(self._record_end(who, run))  # also when `end` cancels this
             return
 
     async def end(self, unwatched: Unwatched, deadline: float) -> None:

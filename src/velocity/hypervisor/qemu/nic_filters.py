@@ -11,6 +11,7 @@ from velocity.hypervisor.qemu.runs import Run
 from velocity.network import fence, nat, nft, nic_filter, taps
 from velocity.network.nat import Nat, NatNic
 from velocity.network.nat_networks import CannotNat
+from velocity.regularly import regularly
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +82,14 @@ async def keep(runs: Callable[[], Collection[Run]], uids: range | None, bridge: 
 
     NAT's bridge and filters are removed some time after the last guest.
     """
-    while True:
-        await asyncio.sleep(LOOK)
+
+    async def again() -> None:
         if present := runs():
             await asyncio.to_thread(look, present, uids, bridge)
         if bridge is not None and bridge.exists() and not nat_nics(runs()):
             await asyncio.to_thread(remove_nat, bridge, nat.LINGER)
+
+    await regularly("a look at the packet filters of guests", LOOK, again)
 
 
 def remove_nat(bridge: Nat, after: float) -> None:

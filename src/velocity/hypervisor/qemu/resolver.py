@@ -12,6 +12,8 @@ import logging
 import threading
 from pathlib import Path
 
+from velocity.regularly import regularly
+
 log = logging.getLogger(__name__)
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -40,12 +42,14 @@ def copy(directory: Path, source: Path = RESOLV_CONF) -> Path:
 
 async def follow(directory: Path, source: Path = RESOLV_CONF, every: float = LOOK) -> None:
     """Keep the copy up to date, if there is one, until cancelled."""
-    while True:
-        await asyncio.sleep(every)
+
+    async def look() -> None:
         try:
             await asyncio.to_thread(_update, directory, source)
         except OSError as error:
             log.warning("guests with NAT keep the resolvers that they have: %s", error.strerror)
+
+    await regularly("a look at the resolvers of the host", every, look)
 
 
 def _update(directory: Path, source: Path) -> None:

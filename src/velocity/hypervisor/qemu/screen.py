@@ -67,6 +67,8 @@ class Screendumps:
         except HypervisorError:
             await self.sweep()
             raise
+        except OSError as error:  # such as of a process that has no descriptors left
+            raise HypervisorError(f"the host has no room for a picture: {error.strerror}") from None
         await self.sweep()
         return picture
 

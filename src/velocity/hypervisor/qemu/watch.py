@@ -115,9 +115,10 @@ class Follower:
             try:
                 await self._work()
                 self._fails = False
-            except (OSError, HypervisorError) as error:
+            except Exception as error:
                 if not self._fails:  # else once a second
-                    log.warning("%s cannot be stored, retrying: %s", self._what, error)
+                    known = isinstance(error, OSError | HypervisorError)
+                    log.warning("%s cannot be stored, retrying: %s", self._what, error, exc_info=not known)
                 self._fails = True
                 self._more.set()
                 await asyncio.sleep(RETRY_DELAY)

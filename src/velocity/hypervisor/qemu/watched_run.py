@@ -354,8 +354,12 @@ class WatchedRun:
         status = _reap(self.pid)
         os.close(self._pidfd)
         self._pidfd = -1
-        await self._let_go()
-        end = await self._cause(status)
+        end = RunEnd(FactCause.UNKNOWN)
+        try:
+            await self._let_go()
+            end = await self._cause(status)
+        except Exception:  # that it has ended is told all the same
+            log.exception("machine %s, run %d: why it has ended is not known", self.who.machine, self.who.epoch)
         try:
             await self.on_end(end if self.begun else None)
         except Exception:  # whoever waits for the end gets it
@@ -371,9 +375,8 @@ class WatchedRun:
             return RunEnd(self.observed.shutdown)
         if status is not None and os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            return RunEnd(
-                FactCause.KILLED if number == signal.SIGKILL else FactCause.UNKNOWN, signal.Signals(number).name
-            )
+            name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"  # of real time
+            return RunEnd(FactCause.KILLED if number == signal.SIGKILL else FactCause.UNKNOWN, name)
         if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status):
             return RunEnd(FactCause.UNKNOWN, await self.last_words())
         return RunEnd(FactCause.KILLED)  # without an exit status: it is not a child of ours, so nothing else is known

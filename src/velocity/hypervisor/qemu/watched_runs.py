@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -29,6 +30,7 @@ from velocity.hypervisor.qemu.spool import range_of
 from velocity.hypervisor.qemu.watch import DirectoryWatch
 from velocity.hypervisor.qemu.watched_run import Mounts, WatchedRun
 from velocity.network import taps
+from velocity.regularly import tried
 
 log = logging.getLogger(__name__)
 
@@ -259,7 +261,8 @@ class WatchedRuns:
             await asyncio.sleep(CLEAR_AGAIN)
             for machine in list(self._left):
                 async with self.turn(machine):
-                    await self._clear_one(machine)
+                    if not await tried("removing what a run has left", partial(self._clear_one, machine)):
+                        self._more_left.set()
 
 
 async def _uncut(work: Callable[..., object], *what: object) -> None:
