@@ -104,6 +104,24 @@ async def test_a_crash_between_the_change_and_its_answer(tmp_path: Path, monkeyp
         assert len((await w.ok("POST", "/v/vm/list", gid=0))["vms"]) == 1
 
 
+@pytest.mark.holds("DUR-36")
+async def test_what_was_done_is_told_as_done_although_its_user_is_removed_meanwhile(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob, uid = await w.user("bob", (0, "group.create")), await w.uid("bob")
+    keep = SqlIdempotency.keep
+
+    async def later(self: SqlIdempotency, *what: Any) -> None:
+        monkeypatch.undo()
+        await w.ok("DELETE", "/u/user", uid=uid)
+        await keep(self, *what)
+
+    monkeypatch.setattr(SqlIdempotency, "keep", later)
+    answer = await send(w, "k", "PUT", "/u/group", bob, name="a", parent_gid=0)
+    assert answer.status_code == 200, answer.text
+    assert len((await w.ok("POST", "/u/group/list"))["groups"]) == 2
+
+
 async def test_a_key_is_forgotten_after_a_day(w: World) -> None:
     await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)
     w.server.services.idempotency.clock = lambda: 4_000_000_000.0

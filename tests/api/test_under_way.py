@@ -45,13 +45,13 @@ async def hangs(first: bytes) -> AsyncIterator[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def sending(w: World, way: str) -> AsyncIterator[asyncio.Future[Any]]:
+async def sending(w: World, way: str, gid: int = 0) -> AsyncIterator[asyncio.Future[Any]]:
     """An upload of ten bytes of which three come, and then nothing; its request."""
     if way == "plain":
-        headers = {"x_velocity_name": quote(NAME), "x_velocity_type": "DISK"}
+        headers = {"x_velocity_name": quote(NAME), "x_velocity_type": "DISK", "x_velocity_gid": str(gid)}
         task: asyncio.Future[Any] = asyncio.ensure_future(w.upload(hangs(b"abc"), x_velocity_length="10", **headers))
     else:
-        task = asyncio.ensure_future(patch(w, await begin(w, 10), 0, hangs(b"abc")))
+        task = asyncio.ensure_future(patch(w, await begin(w, 10, gid=gid), 0, hangs(b"abc")))
     await eventually(lambda: any(one.size == 3 for one in w.server.services.uploads.all()))
     try:
         yield task
@@ -142,6 +142,20 @@ async def test_the_same_file_goes_on_where_it_was(w: World) -> None:
     other = await begin(w, fingerprint="of another file")
     assert other != place and await offset(w, other) == 0
     assert (await send(w, "HEAD", place)).status_code == 410
+
+
+@pytest.mark.holds("TEAM-452")
+@pytest.mark.parametrize("way", ["plain", "tus"])
+async def test_an_upload_ends_with_its_group_and_keeps_no_others_from_being_listed(w: World, way: str) -> None:
+    gid = await w.group("team")
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True, quota=0)
+    async with sending(w, way, gid) as request:
+        await w.ok("DELETE", "/u/group", gid=gid)
+        assert await under_way(w) == []
+        async with asyncio.timeout(PATIENCE):
+            answer = await request
+        assert 400 <= (answer.status if way == "plain" else answer.status_code) < 500
+    assert (w.files(), await used(w)) == ([], 0)
 
 
 @pytest.mark.holds("DUR-62")

@@ -36,6 +36,11 @@ class Directory:
         except KeyError:
             raise Refused(Problem.USER_NOT_FOUND, f"there is no user {uid}", field="uid") from None
 
+    def home(self, uid: int) -> int:
+        """Where a user is at home; the root while that group is being deleted."""
+        home = self.user(uid).home
+        return ROOT_GROUP if home in self.leaving else home
+
     def named(self, name: str) -> User | None:
         uid = self.uids.get(name)
         return None if uid is None else self.users[uid]
@@ -79,7 +84,9 @@ class Directory:
         return found
 
     def line(self, gid: int) -> list[int]:
-        """The group and its ancestors, up to the root."""
+        """The group and its ancestors, up to the root. Raises `Refused`: it was deleted meanwhile."""
+        if gid not in self.groups:
+            raise Refused(Problem.GROUP_NOT_FOUND, f"there is no group {gid}", field="gid")
         return list(rules.line(self.groups, gid))
 
     def path(self, gid: int) -> str:

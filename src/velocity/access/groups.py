@@ -105,6 +105,7 @@ class Groups:
                 )
             check(request.revision, directory.revision(gid))
             leaving = rules.subtree(directory.groups, gid)
+            self._check_stay(leaving)
             for keeper in self._belongings:
                 keeper.examine(leaving, force=request.force, purge=purge)
             for one in reversed(leaving):
@@ -136,6 +137,12 @@ class Groups:
             self._updates.discarded("group", group.parent_gid)
         for deletion in deletions:
             await deletion.finish(purge=purge)
+
+    def _check_stay(self, gids: Sequence[int]) -> None:
+        """Raises `Refused` where one of them is being deleted."""
+        for one in self._directory.leaving.intersection(gids):
+            words = f"the subgroup {self._directory.path(one)} is being deleted: wait until that has ended"
+            raise Refused(Problem.GROUP_BUSY, words, field="gid")
 
     @asynccontextmanager
     async def returning(

@@ -178,7 +178,8 @@ DELETE = Operation(
             5321,
             409,
             Problem.GROUP_BUSY,
-            "one of its VMs is not STOPPED, and `force` is not true; or one of its media is being changed",
+            "one of its VMs is not STOPPED, and `force` is not true; one of its media is being changed; or one of its "
+            "subgroups is being deleted",
         ),
         Failure(
             5322,

@@ -224,7 +224,7 @@ UPLOAD = Operation(
             9226,
             410,
             Problem.UPLOAD_ENDED,
-            "the upload was ended by request, or replaced by a newer one of the same name",
+            "the upload was ended by request, replaced by a newer one of the same name, or its group was deleted",
         ),
     ),
     streams=True,

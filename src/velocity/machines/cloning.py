@@ -99,6 +99,7 @@ class Cloning:
                 takes[copy.medium.mpid] += copy.takes
             for mpid, size in takes.items():
                 await self._room.find(machine.gid, mpid, size)
+            self._directory.group(machine.gid)  # it may have been deleted meanwhile
             there = (where.of_machine(self._fleet.hosts.attached, machine), draft.why) if draft.why else plan.ANYWHERE
             plan.step("create", "vm", machine.name, gid=machine.gid, place=there)
             for copy in draft.copies:

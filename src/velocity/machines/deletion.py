@@ -42,11 +42,12 @@ class PendingVmDeletion:
         """Take them all, with force after killing those that run. Raises `Refused`, and then has taken none."""
 
         async def take(keeper: Keeper) -> None:
-            check_stopped(self._directory, keeper)
-            self.take(keeper)
+            if not keeper.retired:  # else it was deleted by itself meanwhile
+                check_stopped(self._directory, keeper)
+                self.take(keeper)
 
         async def end(keeper: Keeper) -> None:
-            if force:
+            if force and not keeper.retired:
                 await keeper.request_state(Cause.ASK_KILL)
                 await keeper.passage.wait(GIVE_UP)
             await keeper.alone(lambda: take(keeper))

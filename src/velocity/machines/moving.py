@@ -81,8 +81,7 @@ class VmMoves:
             for disk, _ in disks:
                 stack.enter_context(self._sources.changing(disk, "being changed", alone=False))
             kept = [stack.enter_context(self._reservations.change(*both)) for both in disks]
-            claim = self._fleet.builder.claim(new, keeper.progress.run)
-            stack.enter_context(self._fleet.claims.taken(old.uuid, claim))
+            stack.enter_context(self._fleet.claiming.becoming(keeper, new))
             self._tell(keeper, gid, disks)
             plan.warns(warnings)
             plan.stop_here()

@@ -138,7 +138,7 @@ class Provisioning:
         spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, old.host, old.spec, old.vmid)
         warnings += rules.noticed(old.spec, spec, facts)
         machine = replace(old, name=name, spec=spec)
-        with self._fleet.claims.taken(old.uuid, self._fleet.builder.claim(machine, keeper.progress.run)):
+        with self._fleet.claiming.becoming(keeper, machine):
             rules.check_display_names(spec.displays)
             interfaces.check_macs(spec)
             check(request.revision, old.revision)
@@ -151,10 +151,9 @@ class Provisioning:
 
     def claim_again(self, mid: UUID) -> None:
         """Claim again for the VMs of a medium, as the right to write to it has changed."""
-        claims = self._fleet.claims
         for keeper in self._fleet.all():
-            if mid in claims.media(keeper.machine.uuid):
-                claims.put(keeper.machine.uuid, self._fleet.builder.claim(keeper.machine, keeper.progress.run))
+            if mid in self._fleet.claims.media(keeper.machine.uuid):
+                self._fleet.claiming.again(keeper.machine.uuid)
 
     async def delete(self, caller: Caller, request: DeleteVm, *, purge: bool) -> None:
         """Delete it into the trash or for good, with its disks if asked: all of it, or nothing."""
@@ -173,24 +172,32 @@ class Provisioning:
         for disk in disks:
             plan_to_remove(disk, purge=purge)
         plan.stop_here()
-        vm = PendingVmDeletion(self._directory, self._fleet, self._forget)
+        with self._media.under_way.of(keeper.gid):
+            deletions = await self._withdraw(caller, keeper, disks, purge=purge)
+            for deletion in deletions:
+                deletion.committed()
+        if not purge:
+            self._updates.discarded("vm", keeper.gid)
+        for deletion in deletions:
+            await deletion.finish(purge=purge)
+
+    async def _withdraw(
+        self, caller: Caller, keeper: Keeper, disks: Sequence[Medium], *, purge: bool
+    ) -> Sequence[PendingDeletion]:
+        """Commit it. On a failure, all of it is there again."""
+        vm, machine = PendingVmDeletion(self._directory, self._fleet, self._forget), keeper.machine
         vm.take(keeper)
         deletions: list[PendingDeletion] = [vm]
         try:
             deletions.append(await self._media.withdraw(disks))
-            machine, size = keeper.machine, sum(disk.size for disk in disks)
-            discarded = Discarded("vm", str(vmid), machine.gid, machine.name, caller.uid, size)
-            await self._store.remove(vmid, None if purge else discarded, [disk.mid for disk in disks])
+            size = sum(disk.size for disk in disks)
+            discarded = Discarded("vm", str(machine.vmid), machine.gid, machine.name, caller.uid, size)
+            await self._store.remove(machine.vmid, None if purge else discarded, [disk.mid for disk in disks])
         except BaseException:
             for deletion in reversed(deletions):
                 await deletion.restore()
             raise
-        for deletion in deletions:
-            deletion.committed()
-        if not purge:
-            self._updates.discarded("vm", machine.gid)
-        for deletion in deletions:
-            await deletion.finish(purge=purge)
+        return deletions
 
     def _check_left(self, keeper: Keeper, request: DeleteVm) -> None:
         for mid in set(request.leave) - {one.mid for one in keeper.machine.spec.media}:
@@ -278,6 +285,7 @@ class Provisioning:
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingVmDeletion:
         """Implements `velocity.access.port.GroupContents`: deletes the VMs of groups that are being deleted."""
+        await self._media.under_way.ended(gids)
         deletion = PendingVmDeletion(self._directory, self._fleet, self._forget)
         await deletion.end(self._fleet.of_groups(gids), force=force)
         return deletion

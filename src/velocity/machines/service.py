@@ -33,6 +33,7 @@ from velocity.machines.agents import Agents
 from velocity.machines.autostart import Leads, autostart
 from velocity.machines.availability import Availability
 from velocity.machines.builder import Builder
+from velocity.machines.claiming import Claiming
 from velocity.machines.claims import Claim, Claims
 from velocity.machines.evacuated import Evacuated
 from velocity.machines.evacuation import Evacuation
@@ -100,11 +101,12 @@ class Fleet:
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
         self.freezing = Freezing(self.agents, lambda did, named, gid=0: self.noted(did, named, gid), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
+        self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
+        self.claiming = Claiming(self.claims, builder, self._by_uuid.get)
         self.live = LiveChanges(
-            store, hypervisor.machines, builder, self.mirrors, self._claim_again, self._do_behind,
+            store, hypervisor.machines, builder, self.mirrors, self.claiming.again, self._do_behind,
             self.agents.switch_on_cpus,
         )  # fmt: skip
-        self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self.hosts = WatchedHosts(
             hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.given, self._changed, clock
         )
@@ -379,14 +381,7 @@ class Fleet:
 
     def _run_ended(self, machine: Machine) -> None:
         self.builder.addresses.forget(machine.uuid)
-        if machine.uuid in self._by_uuid:
-            self.claims.put(machine.uuid, self.builder.claim(machine, None))
-
-    def _claim_again(self, uuid: UUID) -> None:
-        """Its run has released or received something."""
-        keeper = self._by_uuid.get(uuid)
-        if keeper is not None:
-            self.claims.put(uuid, self.builder.claim(keeper.machine, keeper.progress.run))
+        self.claiming.again(machine.uuid)
 
     def _changed(self, machine: Machine) -> None:
         """Announce that the VM and the media that it uses have changed, or are gone."""

@@ -94,7 +94,10 @@ class Assignments:
             before = self.own(gid, mpid)
             changes = {name: (before and getattr(before, name), value) for name, value in vars(wanted).items()}
             plan.step("assign", "pool", self._pools[mpid].name, id=mpid, gid=gid, changes=changes)
-            await self._store.assign(gid, mpid, wanted)
+            try:
+                await self._store.assign(gid, mpid, wanted)
+            finally:
+                self._directory.line(gid)  # deleted meanwhile: then that is what went wrong
             self._assignments[gid, mpid] = wanted
             self._changes.note_change("assignment", (gid, mpid), gid)
 
@@ -118,7 +121,7 @@ class Assignments:
             pool = self._pools.get(mpid)
             plan.step("revoke", "pool", pool.name if pool else "", id=mpid, gid=gid)
             await self._store.unassign(gid, mpid)
-            del self._assignments[gid, mpid]
+            self._assignments.pop((gid, mpid), None)  # its group may have been deleted meanwhile
             self._changes.note_change("assignment", (gid, mpid), gid)
 
     def _check_gain(self, caller: Caller, gid: int, mpid: int, wanted: Assignment) -> None:

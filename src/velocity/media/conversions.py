@@ -215,6 +215,7 @@ class Conversions:
 
         async def prepare() -> None:
             await self._room.find(medium.gid, medium.mpid, takes)
+            self._directory.group(medium.gid)  # it may have been deleted meanwhile
             plan.step("create", "medium", medium.name, gid=medium.gid)
 
         try:

@@ -15,7 +15,7 @@ from velocity.access.lasting import Check, check_admitted, still_holds
 from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, UploadMedium
 from velocity.contract.permissions import Permission
-from velocity.contract.problems import OutcomeUnknown, Refused
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.media import form
 from velocity.media.assignments import Assignments
 from velocity.media.library import Library
@@ -166,8 +166,9 @@ class Creation:
         """Remove a complete object that is not kept."""
         await self._settle(medium, Belongs.NOWHERE)
 
-    async def keep(self, medium: Medium, settle: Check = lambda: None) -> None:
-        """Commit, then show. Its object waits out of sight, and is removed if nothing was committed.
+    async def keep(self, medium: Medium, settle: Check = lambda: None, *, again: bool = False) -> None:
+        """Commit, then show. Its object waits out of sight, and is removed if nothing was committed; if the store does
+        not respond, and this is called `again` then, it stays.
 
         `settle` checks the right to it a last time. After the commit nothing is undone or reported as failed.
         """
@@ -176,8 +177,9 @@ class Creation:
             await self._store.add(medium)
         except OutcomeUnknown:
             raise  # the next start asks the database
-        except Exception:
-            await self._settle(medium, Belongs.NOWHERE)
+        except Exception as error:
+            if not (again and isinstance(error, Refused) and error.problem is Problem.UNAVAILABLE):
+                await self._settle(medium, Belongs.NOWHERE)
             self._directory.group(medium.gid)  # deleted meanwhile: then that is what went wrong
             raise
         try:

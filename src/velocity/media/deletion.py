@@ -8,6 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from velocity import plan
+from velocity.access.group_work import GroupWork
 from velocity.access.lasting import check_admitted
 from velocity.access.rules import Discarded
 from velocity.access.sessions import Caller
@@ -104,6 +105,8 @@ class Deletion:
         self._attachments = attachments
         self._sources = sources
         self._states = states
+        self.under_way = GroupWork()
+        """Deletions: of media here, of VMs in their area."""
         self._withdrawn = partial(PendingMediaDeletion, trash, library, assignments, quotas, reservations, usage, room)
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
@@ -125,14 +128,15 @@ class Deletion:
         check(request.revision, medium.revision)
         plan_to_remove(medium, purge=purge)
         plan.stop_here()
-        deletion = await self.withdraw([medium])
-        try:
-            discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)
-            await self._store.remove(mid, None if purge else discarded)
-        except BaseException:
-            await deletion.restore()
-            raise
-        deletion.committed()
+        with self.under_way.of(medium.gid):
+            deletion = await self.withdraw([medium])
+            try:
+                discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)
+                await self._store.remove(mid, None if purge else discarded)
+            except BaseException:
+                await deletion.restore()
+                raise
+            deletion.committed()
         if not purge:
             self._updates.discarded("medium", medium.gid)
         await deletion.finish(purge=purge)
@@ -157,6 +161,7 @@ class Deletion:
         """Implements `velocity.access.port.GroupContents`: the media of groups that are being deleted."""
         for mpid in {medium.mpid for medium in self._library.of_groups(gids)}:
             await self._states.check(mpid)
+        await self.under_way.ended(gids)
         self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile
         return await self.withdraw(self._library.of_groups(gids), gids)
 

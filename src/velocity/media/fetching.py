@@ -112,6 +112,7 @@ class Fetching:
                 return await self._import(fetch, medium, reservation, taken)
 
         async def prepare() -> None:
+            self._directory.group(medium.gid)  # it may have been deleted meanwhile
             plan.step("create", "medium", medium.name, gid=medium.gid)
             plan.warns(["its size is not known before it is fetched: the quota may refuse it then"])
 

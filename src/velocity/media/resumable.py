@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 IDLE = 24 * 3600
 """Seconds for which an upload waits for more of it."""
 MOST = 1000
+GROUP_GONE = "the group of the upload was deleted"
 
 
 class Resumables:
@@ -98,6 +99,7 @@ class Resumables:
         self._beginning[caller.uid] += 1
         try:
             upload = await self._creation.begin(caller, request, held)
+            upload.lasts = True
         except BaseException:
             await whole(held.aclose())
             raise
@@ -123,7 +125,9 @@ class Resumables:
 
         async def reopen() -> Upload:
             assert reservation is not None, "it is from before the restart"
-            return await self._creation.resume(resumable.stored, reservation, held)
+            again = await self._creation.resume(resumable.stored, reservation, held)
+            again.lasts = True
+            return again
 
         async def forget(why: str) -> None:
             await self.end(resumable, why)
@@ -167,7 +171,7 @@ class Resumables:
         self._under_way.remove(upload)
         was_open = upload.is_open
         await upload.close()
-        if upload.complete is not None or not was_open:
+        if upload.is_whole or not was_open:
             await self._creation.drop(upload.complete or uploaded(upload.mid, upload.request))
         self._behind(self._forget(upload.name))
 
@@ -215,14 +219,14 @@ class Resumables:
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
         """Implements `velocity.access.port.GroupContents`: uploads keep no group from going."""
-        for request in [one.request for one in self._uploads.values() if one.request.gid in gids]:
+        for request in [one.request for one in self._under_way.all() if one.request.gid in gids]:
             plan.step("cancel", "medium", request.name, gid=request.gid)
             plan.consumes(request.gid, {"bytes": -request.length}, mpid=request.mpid)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> EndedUploads:
         """Implements `velocity.access.port.GroupContents`: uploads into groups that are being deleted are ended."""
-        for upload in [one for one in self._uploads.values() if one.request.gid in gids]:
-            await self.end(upload)
+        for upload in [one for one in self._under_way.all() if one.request.gid in gids]:
+            await (self.end(upload) if isinstance(upload, Resumable) else upload.end(GROUP_GONE))
         return EndedUploads()
 
 

@@ -72,6 +72,11 @@ class Resumable:
         return self._upload is not None
 
     @property
+    def is_whole(self) -> bool:
+        """All of it has come and is durable, and it is no medium yet."""
+        return self.complete is not None or (self._upload is not None and self._upload.made is not None)
+
+    @property
     def is_written(self) -> bool:
         """Whether a request is writing to it."""
         return self._writing.locked()

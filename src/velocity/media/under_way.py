@@ -87,7 +87,8 @@ class UploadsUnderWay:
     def of_group(self, gid: int) -> list[UnderWay]:
         """Those into it and into all below it, the oldest first."""
         self._directory.group(gid)
-        found = [one for one in self._uploads.values() if gid in self._directory.line(one.request.gid)]
+        groups, line = self._directory.groups, self._directory.line  # one that ends may be without its group already
+        found = [one for one in self.all() if one.request.gid in groups and gid in line(one.request.gid)]
         return sorted(found, key=lambda one: one.begun)
 
     def all(self) -> Iterable[UnderWay]:

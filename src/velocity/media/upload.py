@@ -41,7 +41,7 @@ class Upload:
         incoming: Incoming,
         request: UploadMedium,
         reservation: Reservation,
-        keep: Callable[[Medium, Check], Coroutine[Any, Any, None]],
+        keep: Callable[..., Coroutine[Any, Any, None]],
         digest: Callable[[Medium], Awaitable[str]],
         size: int = 0,
     ) -> None:
@@ -60,6 +60,10 @@ class Upload:
         self._size = size
         self._sum = hashlib.sha256() if request.sha256 is not UNSET and not size else None
         self._file_sum = hashlib.sha256() if self._sum else None
+        self.lasts = False
+        """Where the store does not respond, its end can be asked for again."""
+        self.made: Medium | None = None
+        """What it is, durable, and not kept yet."""
         self._opening: bytes | None = None if size else b""
         self._form: Form | None = None
 
@@ -167,8 +171,9 @@ class Upload:
 
     async def finish(self, settle: Check) -> Medium:
         """The medium, kept; `settle` looks at the right to it a last time. Raises as `complete` does."""
-        medium = await self.complete()  # from here on the database decides
-        await whole(self._keep(medium, settle))
+        medium = self.made = self.made or await self.complete()  # from here on the database decides
+        await whole(self._keep(medium, settle, again=self.lasts))
+        self.made = None
         return medium
 
     async def end(self, why: str) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from velocity.idempotency.port import Noted, Pending
 from velocity.store.database import Database
-from velocity.store.tables import repeats
+from velocity.store.tables import repeats, users
 
 
 class SqlIdempotency:
@@ -35,6 +35,8 @@ class SqlIdempotency:
     async def keep(self, pending: Pending, answer: bytes | None, now: int, forget_before: int) -> None:
         def work(connection: Connection) -> None:
             connection.execute(delete(repeats).where(repeats.c.at < forget_before))
+            if connection.execute(select(users.c.uid).where(users.c.uid == pending.uid)).first() is None:
+                return  # removed meanwhile, by this very request perhaps
             _delete(connection, pending.uid, pending.key)
             row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
             connection.execute(insert(repeats).values(**row, answer=answer, at=now))

@@ -13,6 +13,7 @@ from uuid import UUID
 from velocity import plan
 from velocity.access.bounds import BOUNDS, check_own
 from velocity.access.directory import Directory
+from velocity.access.group_work import GroupWork
 from velocity.access.sessions import Caller
 from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
@@ -97,6 +98,7 @@ class Tasks:
         self._progress: dict[int, TaskProgress] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._beginning: Counter[int] = Counter()
+        self._beginning_in = GroupWork()
         self._frees: dict[int, Callable[[], None]] = {}
         self._behind: set[asyncio.Task[None]] = set()
         """Ends that are shown but not stored yet."""
@@ -187,21 +189,26 @@ class Tasks:
         words = "wait until one has ended, or cancel one"
         check_own(running + self._beginning[caller.uid], self._own, "tasks running", "user_tasks", words)
         self._beginning[caller.uid] += 1
-        try:
-            await prepare()
-            now = int(self._clock())
-            draft = Task(0, kind, caller.uid, gid, name, unit, now, mid=mid)
-            tid = await self._store.add(draft, now - KEPT)
-        finally:
-            self._beginning[caller.uid] -= 1
+        with self._beginning_in.of(gid):
+            try:
+                await prepare()
+                now = int(self._clock())
+                draft = Task(0, kind, caller.uid, gid, name, unit, now, mid=mid)
+                tid = await self._store.add(draft, now - KEPT)
+            finally:
+                self._beginning[caller.uid] -= 1
+            self._show(replace(draft, tid=tid, mid=None), work, frees)
+        await asyncio.sleep(0)  # it has begun: from here on a cancellation reaches the work, which tidies up
+        return tid
+
+    def _show(self, task: Task, work: Work, frees: Callable[[], None]) -> None:
+        now, tid, gid = task.begun, task.tid, task.gid
         self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < now - KEPT])
-        self._tasks[tid] = replace(draft, tid=tid, mid=None)
+        self._tasks[tid] = task
         self._progress[tid] = TaskProgress(lambda: self._tell(tid, gid), tid)
         self._frees[tid] = frees
         self._tell(tid, gid)
         self._running[tid] = asyncio.create_task(self._run(tid, work))
-        await asyncio.sleep(0)  # it has begun: from here on a cancellation reaches the work, which tidies up
-        return tid
 
     async def cancel(self, tid: int) -> Task:
         """Return when nothing of it remains; one that has ended stays as it is."""
@@ -271,6 +278,7 @@ class Tasks:
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingTaskDeletion:
         """Implements `velocity.access.port.GroupContents`: tasks of groups that are being deleted are cancelled."""
+        await self._beginning_in.ended(gids)
         for tid in [tid for tid, task in self._tasks.items() if task.gid in gids]:
             await self.cancel(tid)
         return PendingTaskDeletion(self, gids)

@@ -57,7 +57,7 @@ class Emptying:
                     if (contents := await self._store.contents(item.trid)) is not None:
                         plan_to_purge(contents)
 
-        home = self._directory.user(caller.uid).home
+        home = self._directory.home(caller.uid)
         return await self._tasks.begin(caller, EMPTY, home, "trash", None, work, lambda: None, prepare, unit="items")
 
     async def _empty(self, caller: Caller, items: Sequence[Item], progress: TaskProgress) -> None:

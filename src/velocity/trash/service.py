@@ -78,6 +78,7 @@ class Trash:
                 await undo.enter_async_context(returning)
                 undo.enter_context(self._assignments.returning(contents.assignments))
             else:
+                await undo.enter_async_context(self._updates.changing)  # in turn with groups that are deleted
                 self._directory.group(item.what.gid)
             await undo.enter_async_context(self._restoration.returning(contents.media))
             elsewhere = undo.enter_context(self._provisioning.returning(caller, contents.machines, host))

@@ -66,7 +66,7 @@ class Draining:
             finally:
                 self._under_way.discard(one.host)
 
-        home = self._directory.user(caller.uid).home
+        home = self._directory.home(caller.uid)
         self._under_way.add(one.host)
         try:
             return await self._tasks.begin(caller, KIND, home, one.name, None, work, lambda: None, unit="VMs")

@@ -1,0 +1,46 @@
+"""What VMs have claimed by their settings and their runs, also while a change of these is being committed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+from velocity.machines.builder import Builder
+from velocity.machines.claims import Claims
+from velocity.machines.keeper import Keeper
+from velocity.machines.rules import Machine
+
+
+class Claiming:
+    """`keeper` finds the keeper of a VM that is there."""
+
+    def __init__(self, claims: Claims, builder: Builder, keeper: Callable[[UUID], Keeper | None]) -> None:
+        self._claims = claims
+        self._builder = builder
+        self._keeper = keeper
+        self._becoming: dict[UUID, Machine] = {}
+
+    def again(self, uuid: UUID) -> None:
+        """Claim anew: its run has ended, or has released or received something, or what it may write to has changed."""
+        keeper = self._keeper(uuid)
+        if keeper is not None:
+            machine = self._becoming.get(uuid, keeper.machine)
+            self._claims.put(uuid, self._builder.claim(machine, keeper.progress.run))
+
+    @contextlib.contextmanager
+    def becoming(self, keeper: Keeper, machine: Machine) -> Iterator[None]:
+        """Within, what it is about to be is claimed for it, whatever its run does meanwhile. Raises `Refused`.
+
+        On a failure inside it has what it had, as far as its run has that still.
+        """
+        uuid = machine.uuid
+        try:
+            with self._claims.taken(uuid, self._builder.claim(machine, keeper.progress.run)):
+                self._becoming[uuid] = machine
+                yield
+        except BaseException:
+            if self._becoming.pop(uuid, None) is not None:
+                self.again(uuid)
+            raise
+        del self._becoming[uuid]
