@@ -97,38 +97,39 @@ async def running(
     """
     if shutil.which(words[0]) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
-    loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as left:
-        (stdout, said), (stderr, complained) = _pipe(left), _pipe(left)
-        if stdin is None:
-            stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            left.callback(os.close, stdin)
-        pid = await _begun(
-            worker, uid, [*_limits(bounds, uid), *words], stdin=stdin, stdout=said, stderr=complained,
-            files=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **environment},
-        )  # fmt: skip
-        over = _end(loop, pid)
-        os.close(said)
-        os.close(complained)
-        complaints = asyncio.create_task(_last(await _reader(loop, stderr, left)))
+        with contextlib.ExitStack() as theirs:
+            (stdout, said), (stderr, complained) = _pipe(left, theirs), _pipe(left, theirs)
+            if stdin is None:
+                stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                theirs.callback(os.close, stdin)
+            pid = await _begun(
+                worker, uid, [*_limits(bounds, uid), *words], stdin=stdin, stdout=said, stderr=complained,
+                files=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **environment},
+            )  # fmt: skip
+            over = await _end(pid)
+        complaints: asyncio.Task[str] | None = None
         try:
-            yield Running(await _reader(loop, stdout, left), complaints, over)
+            complaints = asyncio.create_task(_last(await _reader(stderr, left)))
+            yield Running(await _reader(stdout, left), complaints, over)
         finally:
             if not over.done():
                 os.kill(pid, signal.SIGKILL)
             try:
                 await asyncio.wait({over}, timeout=bounds.give_up)
             finally:
-                complaints.cancel()
+                if complaints is not None:
+                    complaints.cancel()
                 if uid is not None and not over.done():
                     _hanging.add(uid)
                     over.add_done_callback(lambda _: _hanging.discard(uid))
 
 
-def _pipe(left: contextlib.ExitStack) -> tuple[int, int]:
-    """Its two ends; the first one is closed at last."""
+def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
+    """Its two ends, each closed with its stack."""
     read, write = os.pipe()
-    left.callback(os.close, read)
+    ours.callback(os.close, read)
+    theirs.callback(os.close, write)
     return read, write
 
 
@@ -166,10 +167,16 @@ def _limits(bounds: Bounds, uid: int | None) -> list[str]:
     return ["prlimit", f"--as={bounds.memory}", "--core=0", f"--fsize={bounds.file}", *more, "--"]
 
 
-def _end(loop: asyncio.AbstractEventLoop, pid: int) -> asyncio.Future[int]:
-    """Done when it has ended. pidfd_open(2)"""
+async def _end(pid: int) -> asyncio.Future[int]:
+    """Done when it has ended. Raises `OSError` when that cannot be heard: it has been ended then. pidfd_open(2)"""
+    loop = asyncio.get_running_loop()
     over: asyncio.Future[int] = loop.create_future()
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        await ended(asyncio.ensure_future(asyncio.to_thread(os.waitpid, pid, 0)))
+        raise
 
     def gone() -> None:
         loop.remove_reader(descriptor)
@@ -180,10 +187,12 @@ def _end(loop: asyncio.AbstractEventLoop, pid: int) -> asyncio.Future[int]:
     return over
 
 
-async def _reader(loop: asyncio.AbstractEventLoop, pipe: int, left: contextlib.ExitStack) -> asyncio.StreamReader:
+async def _reader(pipe: int, left: contextlib.ExitStack) -> asyncio.StreamReader:
     reader = asyncio.StreamReader()
     file = os.fdopen(os.dup(pipe), "rb", 0)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), file
+    )
     left.callback(transport.close)
     return reader
 

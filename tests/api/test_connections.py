@@ -17,6 +17,7 @@ from tests.journeys.server import in_namespace
 from tests.listening import listening
 from tests.patience import PATIENCE
 from velocity.api.bounds import RequestLimits, is_local
+from velocity.storage.directory.streams import FileOutgoing
 
 pytestmark = pytest.mark.anyio
 
@@ -86,3 +87,45 @@ async def running(w: World) -> int:
 )  # fmt: skip
 def test_what_is_loopback(address: str, local: bool) -> None:
     assert is_local(address) is local
+
+
+@pytest.mark.holds("API-451")
+@pytest.mark.parametrize("behind", [b"", GET + b"\r\n"], ids=["alone", "another behind it"])
+async def test_a_stream_ends_with_its_connection_also_where_a_request_waits_behind_it(w: World, behind: bytes) -> None:
+    watch = b"GET /v/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer " + w.key.encode() + b"\r\n\r\n"
+    readers = w.server.services.events.readers
+    async with listening(w) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(watch + behind)
+        async with asyncio.timeout(PATIENCE):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            assert readers.count == 1
+            writer.transport.abort()
+            while readers.count:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.holds("API-451")
+async def test_a_download_ends_with_its_connection_although_a_request_waits_behind_it(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the medium is read for nobody."""
+    mid = (await w.upload(b"x" * (64 << 20), x_velocity_type="DISK"))["mid"]
+    reads: list[int] = []
+    read = FileOutgoing.read
+
+    async def counted(outgoing: FileOutgoing, offset: int, length: int) -> bytes:
+        reads.append(offset)
+        return await read(outgoing, offset, length)
+
+    monkeypatch.setattr(FileOutgoing, "read", counted)
+    get = f"GET /m/media/content/{mid} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {w.key}\r\n\r\n".encode()
+    async with listening(w) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1 << 16)
+        writer.write(get + GET + b"\r\n")
+        async with asyncio.timeout(PATIENCE):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+            while server.server.server_state.tasks:
+                await asyncio.sleep(0.01)
+    assert len(reads) < 60, "of 64 pieces"

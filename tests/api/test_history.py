@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from tests.api.test_transfers import begin, patch
 from tests.api.world import PASSWORD, World, world
+from tests.patience import eventually
+from velocity.steady_clock import SteadyClock
 from velocity.store.history import SqlHistory
 
 pytestmark = pytest.mark.anyio
@@ -201,3 +204,22 @@ async def test_the_history_is_written_once_its_old_entries_are_removed(
         removed.set()
         await writing
         assert rotated
+
+
+@pytest.mark.holds("DUR-450")
+async def test_no_entry_is_removed_for_its_age_before_the_clock_has_run_evenly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[int] = []
+
+    async def rotate(_store: SqlHistory, day: int, most: int, refusals: int) -> None:
+        before.append(day)
+
+    monkeypatch.setattr(SqlHistory, "rotate", rotate)
+    monkeypatch.setattr("velocity.history.service.LOOK", 0.01)
+    async with world(tmp_path / "data") as w:
+        await eventually(lambda: len(before) > 1)
+        assert set(before) == {0}
+        hours = [itertools.count(0.0, 3600.0) for _ in range(2)]
+        w.server.services.history.steady = SteadyClock(*(one.__next__ for one in hours))
+        await eventually(lambda: before[-1] > 0)

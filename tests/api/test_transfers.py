@@ -16,7 +16,10 @@ import pytest
 
 from tests.api.world import World
 from tests.patience import PATIENCE, eventually
+from velocity.contract.problems import Problem, Refused
 from velocity.media import resumable
+from velocity.media.rules import Medium
+from velocity.store.media import SqlMedia
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +83,48 @@ async def test_a_newer_request_goes_on_where_an_older_one_hangs(w: World) -> Non
     assert answer.status_code == 204
     assert (w.data / "media" / f"{answer.headers['x-velocity-mid']}.raw").read_bytes() == DATA
     assert (await old).status_code == 409
+
+
+@pytest.mark.holds("DUR-452")
+@pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "form"])
+async def test_an_upload_whose_last_byte_comes_while_the_database_does_not_respond_is_not_lost(
+    w: World, monkeypatch: pytest.MonkeyPatch, wrapped: bool
+) -> None:
+    """It is asked for its end again, without a byte more."""
+    head = b"--x\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\n"
+    data = head + DATA + b"\r\n--x--\r\n" if wrapped else DATA
+    place = await begin(w, len(data))
+    add = SqlMedia.add
+
+    async def refuses(store: SqlMedia, medium: Medium) -> None:
+        raise Refused(Problem.UNAVAILABLE, "the database does not respond; nothing was changed: try again later")
+
+    monkeypatch.setattr(SqlMedia, "add", refuses)
+    assert (await patch(w, place, 0, data)).status_code == 503
+    assert (await patch(w, place, len(data), b"")).status_code == 503
+    monkeypatch.setattr(SqlMedia, "add", add)
+    assert (await send(w, "HEAD", place)).headers["upload-offset"] == str(len(data))
+    answer = await patch(w, place, len(data), b"")
+    mid = answer.headers["x-velocity-mid"]
+    assert w.files() == [f"{mid}.raw"]
+    assert (w.data / "media" / f"{mid}.raw").read_bytes() == DATA
+    assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == len(DATA)
+
+
+@pytest.mark.holds("DUR-452")
+async def test_an_upload_that_waits_for_the_database_and_is_cancelled_leaves_nothing(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = await begin(w)
+
+    async def refuses(store: SqlMedia, medium: Medium) -> None:
+        raise Refused(Problem.UNAVAILABLE, "the database does not respond; nothing was changed: try again later")
+
+    monkeypatch.setattr(SqlMedia, "add", refuses)
+    assert (await patch(w, place, 0, DATA)).status_code == 503
+    assert (await send(w, "DELETE", place)).status_code == 204
+    assert w.files() == []
+    assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0
 
 
 async def test_what_resumable_uploads_refuse(w: World) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.world import World, world
+from tests.patience import eventually
 from velocity.config import PoolSetting
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation
+from velocity.steady_clock import SteadyClock
+from velocity.store.trash import SqlTrash
+from velocity.trash.port import Item
 
 pytestmark = pytest.mark.anyio
 
@@ -232,6 +237,49 @@ async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) 
     await purging.sweep()
     assert (await w.ok("POST", "/t/trash/list"))["items"] == []
     assert len(w.files()) == 1
+
+
+@pytest.mark.holds("DUR-450")
+async def test_a_clock_that_is_set_to_another_year_does_not_empty_the_trash(w: World) -> None:
+    """Before it is set right again: it has to run so for an hour."""
+    purging, began, passed = w.server.services.purging, time.time(), 0.0
+    await discarded(w, "kept")
+
+    async def left() -> list[str]:
+        await purging.look()
+        return [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]]
+
+    purging.clock = lambda: began + passed
+    purging.steady = SteadyClock(lambda: purging.clock(), lambda: passed)
+    passed += 7200
+    assert await left() == ["kept"], "it is no week old"
+    began += 365 * 86_400
+    for _ in range(2):
+        passed += 1799
+        assert await left() == ["kept"]
+    passed += 3
+    assert await left() == ["kept"]
+    passed += 1800
+    assert await left() == []
+
+
+@pytest.mark.holds("DUR-451")
+async def test_an_error_that_nobody_foresaw_does_not_end_the_emptying_of_the_trash(
+    w: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("velocity.trash.purging.LOOK", 0.01)
+    failed: list[int] = []
+
+    async def fails(trash: SqlTrash) -> Sequence[Item]:
+        failed.append(1)
+        raise ValueError("this")
+
+    monkeypatch.setattr(SqlTrash, "items", fails)
+    purging = w.server.services.purging
+    await purging.close()
+    purging.open()
+    await eventually(lambda: len(failed) > 2)
+    assert "the trash could not be looked through" in caplog.text
 
 
 async def discarded(w: World, name: str, size: int = 4096) -> None:

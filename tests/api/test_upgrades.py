@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from tests.api.test_bounds import answered, connected
 from tests.api.world import World
 from tests.listening import listening
+from velocity.api.answer import Json
 
 pytestmark = pytest.mark.anyio
 
@@ -62,3 +65,24 @@ async def test_a_handshake_behind_a_request_that_is_not_answered_yet_is_no_hands
     async with listening(w) as server, connected(server) as (reader, writer):
         writer.write(get + console + get)
         assert [(await answered(reader))[0] for _ in range(3)] == [200, 426, 200]
+
+
+@pytest.mark.holds("API-450")
+async def test_as_many_requests_that_ask_for_another_protocol_as_fit_into_one_piece_are_answered(
+    w: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More of them than Python's functions call each other."""
+    one = b"GET /openapi.json HTTP/1.1\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
+    last = b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"
+    many = 2 * sys.getrecursionlimit()
+    w.server.asgi = _brief
+    async with listening(w) as server, connected(server) as (reader, writer):
+        writer.write(one * many + last)
+        for _ in range(many):
+            assert (await answered(reader))[:2] == (200, {"path": "/openapi.json"})
+        assert (await answered(reader))[:2] == (200, {"path": "/nowhere"})
+    assert not caplog.records
+
+
+async def _brief(scope: Scope, receive: Receive, send: Send) -> None:
+    await Json(b'{"path":"%b"}' % scope["path"].encode())(scope, receive, send)

@@ -136,8 +136,11 @@ def test_what_is_no_size(text: str) -> None:
 
 def test_the_database_as_a_file(host: Host, tmp_path: Path) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
-    file = tmp_path / "backup"
-    assert "exported" in host.run("db", "export", str(file)).stderr
+    file, draft = tmp_path / "backup", tmp_path / ".backup.draft"
+    draft.touch(0o644)
+    with draft.open() as somebody:
+        assert "exported" in host.run("db", "export", str(file)).stderr
+        assert somebody.read() == "", "whose draft it was reads nothing"
     assert file.stat().st_mode & 0o777 == 0o600
     elsewhere = {"VELOCITY_DATA_DIR": str(tmp_path / "elsewhere")}
     assert "imported" in host.run("db", "import", str(file), **elsewhere).output

@@ -15,6 +15,9 @@ from tests.host import Host
 from tests.patience import at_last
 from velocity.client import ApiError, Client, HeldSession, renewal
 from velocity.contract.machines import Attachment
+from velocity.contract.problems import Problem, Refused
+from velocity.media.rules import Medium
+from velocity.store.media import SqlMedia
 
 TUS = {"tus-resumable": "1.0.0"}
 
@@ -94,6 +97,31 @@ def test_a_download_that_a_vm_cuts_says_which(host: Host, tmp_path: Path) -> Non
         with pytest.raises(ApiError, match="VM 'writer' is writing to medium 'disk': stop it first"):
             client.download(mid, tmp_path / "copy", progress=starts)
         assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.holds("DUR-452")
+def test_an_upload_waits_for_a_database_that_does_not_respond_at_its_end(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No byte is sent twice."""
+    file = tmp_path / "file"
+    file.write_bytes(FILE)
+    sent: list[int] = []
+    add, failures = SqlMedia.add, [1, 2]
+
+    async def fails(store: SqlMedia, medium: Medium) -> None:
+        if failures:
+            failures.pop()
+            raise Refused(Problem.UNAVAILABLE, "the database does not respond; nothing was changed: try again later")
+        await add(store, medium)
+
+    monkeypatch.setattr(SqlMedia, "add", fails)
+    monkeypatch.setattr("velocity.client.upload.FIRST_PAUSE", 0.01)
+    with Client(host.url, host.key) as client:
+        made = client.upload(file, mpid=1, gid=0, name="waits", type="DISK", progress=lambda done, _: sent.append(done))
+        assert (host.data / "media" / f"{made.mid}.raw").read_bytes() == FILE
+    assert failures == []
+    assert sorted(set(sent)) == sent
 
 
 @pytest.mark.holds("CLI-4")

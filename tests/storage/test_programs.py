@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.hypervisor.qemu.conftest import descriptors
 from tests.patience import eventually
+from velocity import spawning
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.images import Conversion, ImageFile, Images
@@ -213,3 +216,50 @@ def test_a_medium_that_a_crash_left_lent_is_taken_back(pool: PoolFiles) -> None:
     file.chmod(0o640)
     pool.open(["lent.raw"], [])
     assert owners(file) == OURS
+
+
+def children() -> list[int]:
+    """Of this process, those included that have ended and are waited for."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            words = stat.read_text().rpartition(")")[2].split()
+            found += [int(stat.parent.name)] if int(words[1]) == os.getpid() else []
+    return sorted(found)
+
+
+def descriptors_of_ours() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (how many is all that is needed)
+
+
+@pytest.mark.holds("DUR-453")
+async def test_a_program_that_cannot_be_begun_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the host begins none, each attempt would take two."""
+
+    def fails(*_: object, **__: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(spawning, "spawn", fails)
+    before = descriptors_of_ours()
+    for _ in range(3):
+        with pytest.raises(BlockingIOError):
+            async with running(None, None, ["true"], Bounds()):
+                pass
+    assert descriptors_of_ours() == before
+
+
+@pytest.mark.holds("DUR-453")
+async def test_a_program_that_cannot_be_watched_does_not_run_on() -> None:
+    """With however few descriptors left: else it would run under a uid that the next one gets."""
+    before, begun, failures = children(), 0, 0
+    for left in range(12):
+        count = descriptors_of_ours()
+        try:
+            with descriptors(left), own_uid(WORKER) as uid:
+                async with running(WORKER, uid, ["sleep", "600"], Bounds()):
+                    begun += 1
+        except OSError:
+            failures += 1
+        assert children() == before, left
+        await eventually(lambda count=count: descriptors_of_ours() == count)  # type: ignore[misc]
+    assert begun and failures

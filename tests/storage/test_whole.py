@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from velocity.contract.problems import Refused
+from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.images import Conversion, ImageFile, Images
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
@@ -90,3 +90,28 @@ async def test_an_image_that_is_cut_is_refused_or_has_the_same_disk_and_a_whole_
                     assert same, (kind, option, size, cut, found[:100])
             assert refused, (kind, option, size)
             image.unlink()
+
+
+@pytest.mark.holds("IMAGE-450")
+@pytest.mark.parametrize("how", ["kill -9 $$", "exit 137"], ids=["itself", "within a shell"])
+async def test_a_program_that_the_host_has_ended_says_nothing_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """For want of memory, say: these are the first that a host ends then."""
+    image = made(tmp_path, "qcow2", "", 1 << 20, random.Random(1))
+    for name in ("qemu-img", "xz"):
+        program = tmp_path / "programs" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{how}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'programs'}:{os.environ['PATH']}")
+    threads, images = Threads("pool", 2), Images(None)
+    read = ImageFile(SharedDescriptor(os.open(image, os.O_RDONLY)), threads)
+    with pytest.raises(Refused, match="the host has ended a program") as looked:
+        await images.virtual_size(read, "qcow2", (1, 1))
+    with pytest.raises(Refused, match="the host has ended a program") as unpacked:
+        async for _ in images.unpacked(read, "xz", lambda _: None):
+            pass
+    assert {one.value.problem for one in (looked, unpacked)} == {Problem.UNAVAILABLE}
+    read.file.close()
+    await threads.close()

@@ -105,8 +105,8 @@ class Tus(Endpoint):
             try:
                 medium = await upload.write(int(offset), _pieces(request, right), right.settle)
             except Refused as refused:
-                waits = refused.problem is Problem.POOL_AWAY and not upload.is_open
-                if refused.problem is not Problem.UPLOAD_OFFSET and refused is not right.refused and not waits:
+                stays = refused.problem is Problem.UPLOAD_OFFSET or refused is right.refused
+                if not stays and not _waits(refused, upload):
                     await self.services.resumables.end(upload)
                 raise
         headers = _state(upload)
@@ -133,6 +133,14 @@ class Tus(Endpoint):
         self.admit(about, authkey, upload.request)
         self.services.resumables.wait(upload)
         return caller, upload
+
+
+def _waits(refused: Refused, upload: Resumable) -> bool:
+    """Whether nothing of it is lost, and it goes on when what does not respond does."""
+    problem = refused.problem
+    if not upload.is_open:
+        return problem in (Problem.POOL_AWAY, Problem.UNAVAILABLE)
+    return problem is Problem.UNAVAILABLE and upload.is_whole
 
 
 async def _pieces(request: Request, right: WhileAllowed) -> AsyncIterator[bytes]:

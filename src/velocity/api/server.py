@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.types import Receive, Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from velocity.api import errors
 from velocity.api.bounds import Refusal, RequestLimits, State
@@ -81,6 +81,8 @@ class Protocol(HttpToolsProtocol):
         self._refused = False
         self._passes_over = False
         """The parser before this one has not come to its end yet."""
+        self._answering: RequestResponseCycle | None = None
+        """The request that is being answered, be it before the one that was read last."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -97,6 +99,10 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True  # uvicorn tells the last one alone, which may wait behind it
+            self._answering.message_event.set()
+        self._answering = None
         if isinstance(self.transport, Together):
             self.transport.let_go()
         self._leave()
@@ -150,16 +156,21 @@ class Protocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         """uvicorn's, but that it goes on with what another parser is to have."""
         self._unset_keepalive_if_required()
-        parser = self.parser
-        try:
-            parser.feed_data(data)
-        except HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-        except HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self.handle_websocket_upgrade()
-            elif self.parser is not parser:
-                self._parse(data[upgrade.args[0] :])
+        rest = memoryview(data)
+        while rest:  # each request in it may have a parser of its own: more than Python goes down
+            parser = self.parser
+            try:
+                parser.feed_data(rest)
+                return
+            except HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            except HttpParserUpgrade as upgrade:
+                if self.parser is parser:
+                    if self._should_upgrade():
+                        self.handle_websocket_upgrade()
+                    return
+                rest = rest[upgrade.args[0] :]
 
     def _should_upgrade(self) -> bool:
         """To a websocket, which is asked for so alone: RFC 6455, 4.1.
@@ -202,6 +213,10 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.in_head = self._looked = False
         self._unfinished = 0
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_chunk_header(self) -> None:
         self._unfinished = 0

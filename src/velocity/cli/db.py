@@ -51,7 +51,8 @@ def export(file: Path, config: Path | None) -> None:
         sys.stdout.buffer.write(data)
     else:
         draft = file.with_name(f".{file.name}.draft")
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
+        draft.unlink(missing_ok=True)  # it may be somebody else's, who could read what is written into it
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())

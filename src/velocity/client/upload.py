@@ -26,7 +26,7 @@ VERSION = {"tus-resumable": "1.0.0"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 GONE, WRONG_OFFSET = (404, 9219), (409, 9224)
 """The status and the code of what is no failure."""
-UNKNOWN_AUTHKEY = 401
+UNKNOWN_AUTHKEY, UNAVAILABLE = 401, 503
 
 
 def size_of(file: Path) -> int:
@@ -71,14 +71,13 @@ class Upload:
             try:
                 place = place or self._begin(fields)
                 answer = self._go_on(place)
-            except Unreachable:
-                if not self._begun:
-                    raise  # there is no server at all
-                if time.monotonic() - self._last > self._patience:
-                    raise
-                time.sleep(pause)
-                pause = min(LONGEST_PAUSE, pause * 2)
-            except ApiError as error:
+            except (Unreachable, ApiError) as error:
+                if isinstance(error, Unreachable) or error.status == UNAVAILABLE:
+                    if not self._begun or time.monotonic() - self._last > self._patience:
+                        raise  # or there is no server at all
+                    time.sleep(pause)
+                    pause = min(LONGEST_PAUSE, pause * 2)
+                    continue
                 told = error.status, error.code
                 if told == GONE:
                     place = None  # from the beginning

@@ -18,6 +18,7 @@ from velocity.contract.problems import Refused
 from velocity.history.port import HistoryStore
 from velocity.history.refusals import Refusals
 from velocity.history.rules import HistoryEntry, target_of
+from velocity.steady_clock import SteadyClock
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class History:
     """Notes and lists. `days` is how long entries are kept."""
 
     def __init__(self, store: HistoryStore, directory: Directory, changes: Changes, days: int) -> None:
+        self.steady = SteadyClock()
         self._store = store
         self._directory = directory
         self._changes = changes
@@ -186,10 +188,13 @@ class History:
     async def _rotate_ever(self) -> None:
         while True:
             self._rotated.clear()
+            before = int(time.time()) - self._days * 86_400 if self.steady.is_steady() else 0
             try:
-                await self._store.rotate(int(time.time()) - self._days * 86_400, MOST, REFUSALS)
+                await self._store.rotate(before, MOST, REFUSALS)
             except Refused as refused:
                 log.warning("old entries of the history could not be removed: %s", refused.message)
+            except Exception:  # a fault of ours: the next look is another try
+                log.exception("old entries of the history could not be removed")
             finally:
                 self._rotated.set()
             await asyncio.sleep(LOOK)

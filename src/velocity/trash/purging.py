@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from velocity.machines.rules import Machine
 from velocity.media.quotas import PoolQuotas
 from velocity.media.rules import CALL_DEADLINE
 from velocity.media.states import PoolStates
+from velocity.steady_clock import SteadyClock
 from velocity.storage.port import Belongs, Pools, Trash
 from velocity.trash.port import Contents, Item, TrashStore
 
@@ -62,6 +62,7 @@ class Purging:
         self._forget = forget
         self.kept = kept
         self.clock = clock
+        self.steady = SteadyClock(lambda: self.clock())
         self.changing = asyncio.Lock()
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -184,20 +185,29 @@ class Purging:
         refs = tuple(medium.ref for medium in contents.media if medium.mpid == mpid)
         return await self._trash.held(mpid, refs, deadline=CALL_DEADLINE)
 
-    async def sweep(self) -> None:
-        """Remove expired items, those that cannot be restored, and the oldest of a group that has too many."""
+    async def sweep(self, *, by_age: bool = True) -> None:
+        """Remove expired items (`by_age`), those that cannot be restored, and the oldest of a group with too many."""
         async with self.changing:
             await self._purge_lost()
         now, counts = self.clock(), Counter[tuple[str, int]]()
         for item in await self._store.items():
-            counts[item.what.kind, item.what.gid] += 1
-            if self.expires(item) <= now or counts[item.what.kind, item.what.gid] > self._most[item.what.kind]:
+            kind, gid = item.what.kind, item.what.gid
+            counts[kind, gid] += 1
+            if (by_age and self.expires(item) <= now) or counts[kind, gid] > self._most[kind]:
                 async with self.changing:
                     if (contents := await self._contents(item)) is not None:
                         await self.purge(item, contents)
 
+    async def look(self) -> None:
+        """Sweep, by age if the clock tells that. Whatever fails, the next look is another try."""
+        try:
+            await self.sweep(by_age=self.steady.is_steady())
+        except Refused as refused:
+            log.info("the trash is looked through later: %s", refused.message)
+        except Exception:
+            log.exception("the trash could not be looked through")
+
     async def _sweep_ever(self) -> None:
         while True:
-            with contextlib.suppress(Refused):  # the database does not answer: the next look will do
-                await self.sweep()
+            await self.look()
             await asyncio.sleep(LOOK)

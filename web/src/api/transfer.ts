@@ -192,8 +192,15 @@ export class Transfer {
       const mid = response.headers.get("x-velocity-mid");
       if (mid) this.finish(mid, response.headers.get("x-velocity-content") ?? undefined);
       else if (response.status === 404) this.later("The server lost track of the upload.");
-      else
-        this.fail(refusal(response.status, await response.text(), response.headers.get("x-request-id") ?? undefined));
+      else {
+        const told = refusal(
+          response.status,
+          await response.text(),
+          response.headers.get("x-request-id") ?? undefined,
+        );
+        if (told.status === 503) this.later(told.message);
+        else this.fail(told);
+      }
     } catch {
       this.later("The connection was lost.");
     }

@@ -14,12 +14,14 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import struct
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from velocity.contract.problems import Problem, Refused
 from velocity.storage.archives import Member
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
@@ -271,6 +273,7 @@ class Images:
                 async with asyncio.timeout(INFO_SECONDS if told is None else None):
                     said = await _listen(process.stdout, size, told)
                     status = await process.wait()
+                _check_own_end(status)
                 if status not in fine:
                     complaints = await process.complaints()
                     if NO_ROOM in complaints:
@@ -302,8 +305,20 @@ class Images:
                     told(os.lseek(descriptor, 0, os.SEEK_CUR))
                     yield piece
                 status = await process.wait()
+                _check_own_end(status)
                 if (why := failure(kind, member, status, await process.complaints())) is not None:
                     raise refused(why)
+
+
+def _check_own_end(status: int) -> None:
+    """Raises `Refused` for a program that was ended from outside, itself or within a shell: that says nothing of what
+    it read."""
+    if {-status, status - 128} & {signal.SIGKILL, signal.SIGTERM}:
+        raise Refused(
+            Problem.UNAVAILABLE,
+            "the host has ended a program that reads images, as it does for want of memory; nothing was changed: try "
+            "again later",
+        )
 
 
 async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) -> str:
