@@ -157,6 +157,7 @@ DIALOGS = (
     dialog("pages/tasks/useCancel", "/tasks", "Cancel Importing slow"),
     dialog("pages/media/columns", "/media", "Warning about packed.qcow2"),
     dialog("pages/media/DeleteMedia", "/media", "Actions of spare", press("Delete…")),
+    dialog("pages/media/AttachToVm", "/media", "Actions of spare", press("Attach to a VM…")),
     dialog("pages/media/MakeDisk", "/media", "Actions of spare", press("Clone…")),
     dialog("pages/media/RenameMedium", "/media", "Actions of spare", press("Edit…")),
     dialog("pages/media/GrowMedium", "/media", "Actions of spare", press("Grow…")),

@@ -45,6 +45,31 @@ def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Per
     expect(page.get_by_text("data no longer exists")).to_be_visible()
 
 
+@pytest.mark.holds("PAGE-362")
+def test_a_medium_is_attached_to_a_vm_from_its_own_page(host: Host, root: Person) -> None:
+    host.ok("media", "create", "data", "--size", "1M")
+    for name in ("has-it-already", "web"):
+        host.ok("vm", "create", name, "--memory", "64M")
+    host.ok("vm", "attach", "has-it-already", "data:ro")
+    host.ok("vm", "start", "web")
+    (medium,) = json.loads(host.ok("media", "list", "--json"))["media"]
+    root.open(f"/media/{medium['mid']}")
+    page = root.page
+    page.get_by_role("button", name="Attach to a VM").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Attach", exact=True).click()
+    expect(dialog.locator(".v-refusal")).to_contain_text("Not complete yet")
+    vms = dialog.get_by_role("combobox", name="VM", exact=True)
+    expect(vms.get_by_role("option")).to_have_count(2)
+    vms.select_option("web (root group, running)")
+    dialog.get_by_label("Attached as").select_option("USB")
+    expect(dialog.get_by_label("Read-only")).to_be_checked()
+    dialog.get_by_role("button", name="Attach", exact=True).click()
+    expect(page.get_by_role("region", name="Used by").get_by_role("link", name="web", exact=True)).to_be_visible()
+    (one,) = json.loads(host.ok("vm", "show", "web", "--json"))["media"]
+    assert (one["mid"], one["mode"], one["readonly"]) == (medium["mid"], "USB", True)
+
+
 @pytest.mark.holds("PAGE-43", "PAGE-62")
 def test_a_file_is_fetched_from_a_url(host: Host, root: Person) -> None:
     root.open("/media")

@@ -42,6 +42,7 @@ export default function Media() {
   const path = useGroupPath();
   const may = useMay();
   const mayMake = useGroupsWhere("media.create").length > 0;
+  const mayAttach = useGroupsWhere("vm.alter").length > 0;
   const [asked, ask] = useSearchParams();
   const [wish, setWish] = useState<Wish>();
   const close = useCallback(() => setWish(undefined), []);
@@ -119,6 +120,7 @@ export default function Media() {
             <MediumActions
               medium={medium}
               mayMake={mayMake}
+              mayAttach={mayAttach}
               onWish={(wish) => setWish({ is: "medium", medium, wish })}
             />
           )}

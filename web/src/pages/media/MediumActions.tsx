@@ -10,11 +10,14 @@ import type { Wish } from "./MediumDialogs";
 export function MediumActions({
   medium,
   mayMake,
+  mayAttach = false,
   onWish,
 }: {
   medium: Medium;
   /** Whether the caller may make media somewhere. */
   mayMake: boolean;
+  /** Whether it is offered here to attach it: the caller may change VMs somewhere. */
+  mayAttach?: boolean;
   onWish: (wish: Wish) => void;
 }) {
   const may = useMay();
@@ -28,6 +31,7 @@ export function MediumActions({
     );
   return (
     <ActionMenu name={`Actions of ${medium.name}`}>
+      {mayAttach && !medium.missing && <DropdownItem onClick={() => onWish("attach")}>Attach to a VM…</DropdownItem>}
       {mayMake && canImport(medium) && (
         <DropdownItem onClick={() => onWish("import")}>Make a disk from it…</DropdownItem>
       )}

@@ -1,5 +1,6 @@
 /** What one wishes to do with a medium, as a dialog. */
 import type { Medium } from "@/api/live";
+import { AttachToVm } from "./AttachToVm";
 import { ConvertMedium } from "./ConvertMedium";
 import { DeleteMedia } from "./DeleteMedia";
 import { GrowMedium } from "./GrowMedium";
@@ -7,7 +8,7 @@ import { MakeDisk } from "./MakeDisk";
 import { MoveMedium } from "./MoveMedium";
 import { RenameMedium } from "./RenameMedium";
 
-export type Wish = "import" | "clone" | "rename" | "grow" | "move" | "convert" | "delete";
+export type Wish = "attach" | "import" | "clone" | "rename" | "grow" | "move" | "convert" | "delete";
 
 export function MediumDialog({
   medium,
@@ -21,6 +22,7 @@ export function MediumDialog({
   after?: () => void;
   onClose: () => void;
 }) {
+  if (wish === "attach") return <AttachToVm medium={medium} onClose={onClose} />;
   if (wish === "rename") return <RenameMedium medium={medium} onClose={onClose} />;
   if (wish === "grow") return <GrowMedium medium={medium} onClose={onClose} />;
   if (wish === "move") return <MoveMedium medium={medium} onClose={onClose} />;

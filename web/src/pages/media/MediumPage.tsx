@@ -1,9 +1,21 @@
 /** One medium: what it is and takes, what it holds, which VMs use it, and what can be done with it. */
 
-import { Alert, Card, CardBody, CardHeader, CardTitle, DescriptionList, EmptyState } from "@patternfly/react-core";
+import {
+  Alert,
+  Button,
+  Card,
+  CardBody,
+  CardHeader,
+  CardTitle,
+  DescriptionList,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+} from "@patternfly/react-core";
 import { useEffect, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
-import { type Medium, useConnection, useObject, usePools, useReady } from "@/api/live";
+import { type Medium, useObject, usePools, useReady } from "@/api/live";
 import type { MediumDetails } from "@/api/schema";
 import { Fact } from "@/ui/Fact";
 import { bytes, moment } from "@/ui/format";
@@ -27,12 +39,11 @@ export default function MediumPage() {
   const medium = useObject("medium", mid);
   const [before, setBefore] = useState<Medium>();
   const ready = useReady();
-  const connection = useConnection();
   useEffect(() => {
     if (medium) setBefore(medium);
   }, [medium]);
   if (medium) return <Shown medium={medium} />;
-  if (!ready || connection === "connecting") return <Loading />;
+  if (!ready) return <Loading />;
   return <Gone name={before?.mid === mid ? before.name : undefined} />;
 }
 
@@ -41,6 +52,7 @@ function Shown({ medium }: { medium: Medium }) {
   const path = useGroupPath();
   const navigate = useNavigate();
   const mayMake = useGroupsWhere("media.create").length > 0;
+  const mayAttach = useGroupsWhere("vm.alter").length > 0;
   const mayCreate = useGroupsWhere("vm.create").length > 0;
   return (
     <>
@@ -57,6 +69,11 @@ function Shown({ medium }: { medium: Medium }) {
           <>
             {mayCreate && canStart(medium) && (
               <LinkButton to={`/create?image=${medium.mid}`}>Create a VM from it</LinkButton>
+            )}
+            {mayAttach && !medium.missing && (
+              <Button variant="secondary" onClick={() => setWish("attach")}>
+                Attach<span className="v-long"> to a VM</span>
+              </Button>
             )}
             <MediumActions medium={medium} mayMake={mayMake} onWish={setWish} />
           </>
@@ -188,8 +205,15 @@ function Gone({ name }: { name: string | undefined }) {
             <Sentence>{name ? `${name} no longer exists` : "There is no such medium, or you may not view it"}</Sentence>
           }
         >
-          <p>Deleted media can be restored from the trash.</p>
-          <LinkButton to="/media">All media</LinkButton>
+          <EmptyStateBody>Deleted media can be restored from the trash.</EmptyStateBody>
+          <EmptyStateFooter>
+            <EmptyStateActions>
+              <LinkButton to="/media">All media</LinkButton>
+              <LinkButton variant="link" to="/trash">
+                Trash
+              </LinkButton>
+            </EmptyStateActions>
+          </EmptyStateFooter>
         </EmptyState>
       </Section>
     </>
