@@ -117,6 +117,28 @@ def test_what_is_typed_into_a_serial_console_before_it_is_connected_comes_to_the
     expect(page.get_by_text("You have the keyboard")).to_be_visible()
 
 
+@pytest.mark.holds("PAGE-361")
+def test_a_serial_console_that_does_not_come_says_what_it_waits_for_and_is_tried_again(watcher: Person) -> None:
+    page = watcher.page
+    is_silent = True
+    page.route("**/v/vm/console", lambda _route: None)
+    page.route_web_socket(re.compile("/v/vm/console/"), lambda at: None if is_silent else at.connect_to_server())
+    page.clock.install()
+    watcher.open("/vms/1/serial")
+    expect(page.get_by_text("Connecting…")).to_be_visible()
+    page.clock.fast_forward(11_000)
+    expect(page.get_by_text("The server has not responded yet.")).to_be_visible()
+    page.unroute("**/v/vm/console")
+    press(page, "Try again")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    page.clock.fast_forward(11_000)
+    expect(page.get_by_text("Connected, but nothing has come yet")).to_be_visible()
+    is_silent = False
+    press(page, "Try again")
+    expect(page.get_by_text("The keyboard is free")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+
+
 @pytest.mark.holds("PAGE-25")
 def test_a_serial_console_is_pasted_into_searched_and_made_larger(host: Host, watcher: Person) -> None:
     page = watcher.page

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.host import Host
 from tests.web.conftest import NewPerson
 from tests.web.person import Person
+from tests.web.test_tabs import TELLTALE
 
 NEWER = "The server has a newer page"
 HISTORY, PALETTE = "**/assets/History-*.js", "**/assets/Palette-*.js"
@@ -102,3 +103,19 @@ def test_who_has_signed_in_gets_the_page_though_its_first_part_was_missing(host:
     one.sign_in("root")
     assert one.loads == 2
     excuse(one)
+
+
+@pytest.mark.holds("PAGE-365")
+@pytest.mark.parametrize("path", ["/vms/1/serial", "/media/none"])
+def test_nothing_is_said_to_be_missing_before_what_is_there_has_come(host: Host, root: Person, path: str) -> None:
+    page = root.page
+    host.ok("vm", "create", "web", "--memory", "64M")
+    page.context.add_init_script("delete window.SharedWorker")
+    page.add_init_script(TELLTALE.replace("WORD", "or you may not view it"))
+    page.route("**/v/events**", lambda route: route.fulfill(content_type="text/event-stream", body=":\n\n"))
+    root.open(path)
+    expect(page.get_by_text("Connection lost")).to_be_visible()
+    assert page.evaluate("window.shown") is None
+    page.unroute("**/v/events**")
+    found = page.get_by_role("heading", name="web").or_(page.get_by_text("or you may not view it"))
+    expect(found).to_be_visible()

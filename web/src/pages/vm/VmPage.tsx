@@ -3,7 +3,7 @@
 import { Alert, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
 import { type FC, Suspense, useEffect, useState } from "react";
 import { Navigate, useParams } from "react-router";
-import { useConnection, useMay, useObject, useObjects, type Vm } from "@/api/live";
+import { useMay, useObject, useObjects, useReady, type Vm } from "@/api/live";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
 import { LinkButton } from "@/ui/LinkButton";
 import { Loading } from "@/ui/Loading";
@@ -53,13 +53,13 @@ export function OfVm({ children }: { children: (vm: Vm, tab: string) => React.Re
   const { vmid = "", tab = "overview" } = useParams();
   const vm = useObject("vm", Number(vmid));
   const [before, setBefore] = useState<Vm>();
-  const connection = useConnection();
+  const ready = useReady();
   const known = useObjects("group").length > 0;
   useEffect(() => {
     if (vm) setBefore(vm);
   }, [vm]);
   if (vm && known) return children(vm, tab); // what one may do with it comes with the groups
-  if (vm || (!known && connection !== "live")) return <Loading />;
+  if (vm || !ready) return <Loading />;
   return <Gone name={before?.vmid === Number(vmid) ? before.name : undefined} vmid={vmid} />;
 }
 

@@ -1,17 +1,28 @@
 /** What holds of a console's connection, in one line over its screen; nothing is shown while it is open. */
 import { useEffect, useState } from "react";
+import { useLate } from "@/ui/late";
 import type { LinkState } from "./link";
 
 export function LinkNotice({ state, onNow }: { state: LinkState; onNow: () => void }) {
   const left = useSecondsTo(state.is === "lost" ? state.next : undefined);
+  const [tries, setTries] = useState(0);
+  const now = () => {
+    setTries(tries + 1);
+    onNow();
+  };
   return (
     <div role="status" className="v-console-link">
-      {state.is === "connecting" && <div className="v-note v-note-busy">Connecting…</div>}
+      {state.is === "connecting" && <Connecting key={tries} onNow={now} />}
+      {state.is === "open" && state.silent && (
+        <Late title="Connected, but nothing has come yet" onNow={now}>
+          The VM's host may be busy.
+        </Late>
+      )}
       {state.is === "lost" && (
         <div className="v-note v-note-warn">
           <strong>{left > 0 ? `Not connected: reconnecting in ${left} s` : "Not connected: reconnecting"}</strong>
           <span>{state.message}</span>
-          <button type="button" className="v-link" onClick={onNow}>
+          <button type="button" className="v-link" onClick={now}>
             Try now
           </button>
         </div>
@@ -20,11 +31,32 @@ export function LinkNotice({ state, onNow }: { state: LinkState; onNow: () => vo
         <div className="v-note v-note-bad">
           <strong>This console cannot be opened</strong>
           <span>{state.message}</span>
-          <button type="button" className="v-link" onClick={onNow}>
+          <button type="button" className="v-link" onClick={now}>
             Try again
           </button>
         </div>
       )}
+    </div>
+  );
+}
+
+function Connecting({ onNow }: { onNow: () => void }) {
+  if (!useLate()) return <div className="v-note v-note-busy">Connecting…</div>;
+  return (
+    <Late title="Still connecting" onNow={onNow}>
+      The server has not responded yet.
+    </Late>
+  );
+}
+
+function Late({ title, onNow, children }: { title: string; onNow: () => void; children: string }) {
+  return (
+    <div className="v-note v-note-warn">
+      <strong>{title}</strong>
+      <span>{children}</span>
+      <button type="button" className="v-link" onClick={onNow}>
+        Try again
+      </button>
     </div>
   );
 }

@@ -10,7 +10,7 @@ class FakeSocket extends EventTarget {
   close() {
     this.closed = true;
   }
-  tell(type: "open" | "close", code = 1006) {
+  tell(type: "open" | "message" | "close", code = 1006) {
     this.dispatchEvent(Object.assign(new Event(type), { code }));
   }
 }
@@ -26,7 +26,10 @@ function world() {
       sockets.push(socket);
       return socket as unknown as WebSocket;
     },
-    attach: (socket) => () => void detached.push(socket as unknown as FakeSocket),
+    attach: (socket, answered) => {
+      socket.addEventListener("message", answered);
+      return () => void detached.push(socket as unknown as FakeSocket);
+    },
   });
   return { sockets, detached, ask, link };
 }
@@ -94,6 +97,33 @@ it("says why it was lost until it has a new ticket", async () => {
   give("/ticket/new");
   await vi.advanceTimersByTimeAsync(0);
   expect(link.state.value).toEqual({ is: "connecting" });
+});
+
+it("tries a server that does not open it again by another connection", async () => {
+  const { sockets, link } = world();
+  await link.open();
+  await vi.advanceTimersByTimeAsync(29_000);
+  expect(link.state.value).toEqual({ is: "connecting" });
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(link.state.value).toMatchObject({ is: "lost", message: "The server did not respond." });
+  expect(sockets[0]?.closed).toBe(true);
+  await vi.advanceTimersByTimeAsync(500);
+  sockets[1]?.tell("open");
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(link.state.value).toMatchObject({ is: "open" });
+});
+
+it("tells of a console that says nothing, until it does", async () => {
+  const { sockets, link } = world();
+  await link.open();
+  sockets[0]?.tell("open");
+  expect(link.state.value).toEqual({ is: "open" });
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(link.state.value).toEqual({ is: "open", silent: true });
+  sockets[0]?.tell("message");
+  expect(link.state.value).toEqual({ is: "open" });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(link.state.value).toEqual({ is: "open" });
 });
 
 it("does nothing more once it is closed", async () => {

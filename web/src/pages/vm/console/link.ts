@@ -5,7 +5,8 @@ import { Signal } from "@/api/signal";
 
 export type LinkState =
   | { is: "connecting" }
-  | { is: "open" }
+  /** `silent`: nothing has come from it for longer than usual. */
+  | { is: "open"; silent?: true }
   /** It broke, or could not be opened; tried again at `next` (milliseconds of the clock). */
   | { is: "lost"; message: string; next: number }
   /** There is no sense in trying again. */
@@ -20,13 +21,17 @@ const STOPPED = 19120;
 const DELAYS = [500, 1000, 2000, 4000, 8000];
 /** Milliseconds after which a connection counts as one that holds. */
 const HOLDS = 5000;
+/** Milliseconds in which the server has to open it; then it is tried again by another connection. */
+const OPEN_LIMIT = 30_000;
+/** Milliseconds after which a console that says nothing at first is told to be silent. */
+const SILENT = 10_000;
 
 interface How {
   /** Ask for a ticket; answers with the path to open. */
   ask: () => Promise<string>;
   connect: (path: string) => WebSocket;
-  /** Begin to use the socket; answers with how to end that. */
-  attach: (socket: WebSocket) => () => void;
+  /** Begin to use the socket, and tell when something has come from the console; answers with how to end that. */
+  attach: (socket: WebSocket, answered: () => void) => () => void;
 }
 
 export class ConsoleLink {
@@ -60,17 +65,27 @@ export class ConsoleLink {
     const socket = this.how.connect(path);
     this.socket = socket;
     let since = 0;
-    socket.addEventListener("open", () => {
-      since = Date.now();
-      if (this.socket === socket) this.state.set({ is: "open" });
-    });
-    socket.addEventListener("close", (event) => {
+    const lose = (message: string) => {
       if (this.socket !== socket) return;
+      clearTimeout(this.timer);
       if (since && Date.now() - since > HOLDS) this.tries = 0;
       this.drop();
-      this.again(reason(event.code, since > 0));
+      this.again(message);
+    };
+    this.timer = setTimeout(() => lose("The server did not respond."), OPEN_LIMIT);
+    socket.addEventListener("open", () => {
+      if (this.socket !== socket) return;
+      since = Date.now();
+      clearTimeout(this.timer);
+      this.state.set({ is: "open" });
+      this.timer = setTimeout(() => this.state.set({ is: "open", silent: true }), SILENT);
     });
-    this.detach = this.how.attach(socket);
+    socket.addEventListener("close", (event) => lose(reason(event.code, since > 0)));
+    this.detach = this.how.attach(socket, () => {
+      if (this.socket !== socket) return;
+      clearTimeout(this.timer);
+      if (this.state.value.is === "open" && this.state.value.silent) this.state.set({ is: "open" });
+    });
   }
 
   close(): void {

@@ -32,12 +32,13 @@ export function useDisplayConsole(
         return (await call("post", "/v/vm/console", { vmid, kind: "display", display })).path;
       },
       connect: (path) => socketTo(path, ["binary"]),
-      attach: (socket) => {
+      attach: (socket, answered) => {
         const element = room.current as HTMLDivElement;
         const session = new Library(element, socket, { shared: true });
         session.background = "#000";
         scale(session, chosen.current);
         rfb.current = session;
+        session.addEventListener("connect", answered);
         label(element, display);
         const size = new SizeWatch();
         const look = (picture: ImageData) => {

@@ -40,7 +40,7 @@ export function useSerial(
       new ConsoleLink({
         ask: async () => (await call("post", "/v/vm/console", { vmid, kind: "serial" })).path,
         connect: (path) => socketTo(path, [SUBPROTOCOL]),
-        attach: (opened) => {
+        attach: (opened, answered) => {
           socket.current = opened;
           typed.current = false;
           opened.addEventListener("open", () => {
@@ -49,6 +49,7 @@ export function useSerial(
             early.current = "";
           });
           opened.addEventListener("message", ({ data }: MessageEvent<ArrayBuffer | string>) => {
+            answered();
             if (typeof data === "string") hold(afterMessage(present.current, data));
             else shown.current?.terminal.write(new Uint8Array(data));
           });
