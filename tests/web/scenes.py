@@ -41,7 +41,7 @@ class Scene:
 def dashboard(one: Person, _place: Path) -> None:
     one.open("/")
     expect(one.page.get_by_text("of 24 CPUs, over ten seconds")).to_be_visible()
-    expect(one.page.get_by_text("Pool archive", exact=True)).to_be_attached()
+    expect(one.page.get_by_text("archive", exact=True)).to_be_attached()
 
 
 def vms(one: Person, _place: Path) -> None:

@@ -116,6 +116,22 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     assert media(host) == {"web-disk", "shared", "data", "read"}
 
 
+@pytest.mark.holds("PAGE-363")
+def test_a_vm_is_renamed(host: Host, root: Person) -> None:
+    for name in "web", "db":
+        host.ok("vm", "create", name, "--memory", "64M")
+    root.open("/vms/1")
+    page, clicks = root.page, Clicks(root.page)
+    clicks.menu("Rename…")
+    name = page.get_by_role("dialog").get_by_role("textbox", name="Name")
+    name.fill("db")
+    expect(page.get_by_text("The group already has a VM with that name.")).to_be_visible()
+    name.fill("www")
+    clicks.button("Rename")
+    expect(page.get_by_role("heading", level=1)).to_have_text("www")
+    assert clicks.made <= MOST and vm(host, "www")["vmid"] == 1
+
+
 @pytest.mark.holds("PAGE-48")
 def test_a_vm_moves_to_another_group_with_its_disks(host: Host, root: Person) -> None:
     host.ok("group", "create", "team")

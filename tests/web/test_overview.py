@@ -194,7 +194,7 @@ def test_a_port_of_the_host_is_led_to_a_vm_and_said_in_its_overview(host: Host, 
     vmid = made(host, "web", "--nic", "nat")
     host.ok("vm", "start", "web")
     root.go(f"/vms/{vmid}/settings")
-    page.get_by_role("button", name="Add a forward").click()
+    page.get_by_role("button", name="Add a port forward").click()
     page.get_by_label("Host port").fill("2222")
     page.get_by_role("button", name="Review and save…").click()
     expect(page.get_by_role("group", name="Forward 1")).to_contain_text("leads to VM 'other'")

@@ -267,6 +267,7 @@ def test_the_palette_leads_to_what_is_done_in_a_dialog(host: Host, root: Person)
     root.go("/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     for words, title in (
+        ("rename web", "Rename web"),
         ("clone web", "Clone web"),
         ("delete web", "Delete web?"),
         ("next boot web", "Next start of web"),
@@ -294,7 +295,7 @@ def test_no_way_switches_a_machine_off_without_asking_not_the_palette_neither(ho
     root.page.keyboard.press("Control+k")
     expect(root.page.get_by_role("combobox")).to_be_focused()
     root.page.keyboard.type("kill web")
-    expect(root.page.get_by_role("option", name="kill web")).to_be_visible()
+    expect(root.page.get_by_role("option", name="Force off web")).to_be_visible()
     root.page.keyboard.press("Enter")
     asked = root.page.get_by_role("dialog", name="Force web off?")
     expect(asked).to_contain_text("is lost")

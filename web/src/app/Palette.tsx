@@ -18,6 +18,8 @@ import { RECENT, remembered } from "./shortcuts";
 interface Entry {
   id: string;
   title: string;
+  /** What it is found by as well. */
+  words?: string;
   kind: string;
   run: () => void;
   /** Something is lost by it: the palette stays, and asks first. */
@@ -140,24 +142,25 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         ? [{ id: `c-${vm.vmid}`, title: `Console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
         : []),
       ...(may("vm.interact", vm.gid)
-        ? [{ id: `serial-${vm.vmid}`, title: `serial ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/serial`) }]
+        ? [{ id: `serial-${vm.vmid}`, title: `Serial ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/serial`) }]
         : []),
       ...actionsOf(vm, may).map((action) => ({
         id: `${action.verb}-${vm.vmid}`,
-        title: `${capital(action.verb)} ${vm.name}`,
+        title: `${action.title} ${vm.name}`,
+        words: action.verb,
         kind: "action",
         asks: action.danger !== undefined,
         run: () => (action.danger ? ask(vm) : void runOnVms([vm], action)),
       })),
       ...dialogsOf(vm, may).map((one) => ({
         id: `${one}-${vm.vmid}`,
-        title: `${DIALOG_WORDS[one]} ${vm.name}`,
+        title: `${capital(DIALOG_WORDS[one])} ${vm.name}`,
         kind: "action",
         run: go(`/vms/${vm.vmid}?do=${one}`),
       })),
       {
         id: `settings-${vm.vmid}`,
-        title: `settings ${vm.name}`,
+        title: `Settings ${vm.name}`,
         kind: "action",
         run: go(`/vms/${vm.vmid}/settings`),
       },

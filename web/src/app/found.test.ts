@@ -10,10 +10,10 @@ const among = (vms: readonly { vmid: number; name: string }[]) => ({
     made += 1;
     return [
       { id: `vm-${vmid}`, title: name },
-      { id: `stop-${vmid}`, title: `stop ${name}` },
+      { id: `stop-${vmid}`, title: `stop ${name}`, words: "halt" },
     ];
   },
-  verbs: "start stop console",
+  verbs: "start stop halt console",
   after: [{ id: "m", title: "web.iso" }],
 });
 const titles = (words: string, recent: string[] = [], vms: typeof MANY = MANY) =>
@@ -22,6 +22,7 @@ const titles = (words: string, recent: string[] = [], vms: typeof MANY = MANY) =
 test("of many VMs only those that fit are put together", () => {
   made = 0;
   expect(titles("stop 9999")).toEqual(["stop web-9999"]);
+  expect(titles("halt 9999")).toEqual(["stop web-9999"]);
   expect(titles("web-9998")).toEqual(["web-9998", "stop web-9998"]);
   expect(titles("web")).toEqual(["web-0", "web-1", "web-2", "web-3"]);
   expect(titles("")).toEqual(["Dashboard", "web-0", "stop web-0", "web-1"]);

@@ -4,6 +4,7 @@ import { recentFirst } from "./shortcuts";
 export interface Found {
   id: string;
   title: string;
+  words?: string;
 }
 
 export interface Among<E extends Found, V extends { name: string }> {
@@ -28,7 +29,7 @@ export function found<E extends Found, V extends { name: string }>(
   const first = wanted[0];
   const fits = (title: string) => wanted.every((word) => title.includes(word));
   const begins = (one: E) => first === undefined || one.title.toLowerCase().startsWith(first);
-  const fitting = (one: E) => fits(one.title.toLowerCase());
+  const fitting = (one: E) => fits(`${one.title} ${one.words ?? ""}`.toLowerCase());
   const ofVms: E[] = [];
   let begun = 0;
   for (const vm of vms) {

@@ -1,8 +1,8 @@
 /** Sizes as people type them, the same everywhere: a bare number is GiB for disks and pools, and MiB for memory. */
 import { parseBytes } from "./format";
 
-export const DISK_HELP = "Such as 20 GiB; a bare number is GiB.";
-export const MEMORY_HELP = "Such as 512 MiB or 2 GiB; a bare number is MiB.";
+export const DISK_HELP = "For example 20\u00a0GiB; a bare number is GiB.";
+export const MEMORY_HELP = "For example 512\u00a0MiB or 2\u00a0GiB; a bare number is MiB.";
 
 const BARE = /^\s*\d+(?:[.,]\d+)?\s*$/;
 

@@ -2,7 +2,7 @@
 import { Forward as Limits } from "@/api/limits";
 import type { Forward, ForwardInput } from "@/api/schema";
 
-export const FORWARDS_HELP = "Such as 2222:22, the host's port first; with spaces between.";
+export const FORWARDS_HELP = "For example 2222:22, the host's port first; several with spaces between them.";
 
 /** 2222:22, 127.0.0.1:2222:22, 5353:53/udp */
 export function forwardText({ host_address, host_port, guest_port, protocol }: ForwardInput): string {

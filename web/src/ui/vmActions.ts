@@ -54,8 +54,10 @@ const SUITS: Record<State, VmAction[]> = {
 
 const RESTARTING = [PRESS, STAY, KILL];
 
-/** Every one, for who looks for words. */
-export const VERBS = [...new Set([...Object.values(SUITS).flat(), ...RESTARTING].map((one) => one.verb))];
+/** What every one is looked for by. */
+export const VERBS = [
+  ...new Set([...Object.values(SUITS).flat(), ...RESTARTING].flatMap((one) => [one.title.toLowerCase(), one.verb])),
+];
 
 /** What suits a VM's state, for those who may. */
 export const actionsOf = (vm: Vm, may: May): VmAction[] => (may("vm.state", vm.gid) ? suiting(vm) : []);

@@ -1,13 +1,14 @@
 /** What of a VM is done in a dialog, and for whom: its menu has it, and the palette, which leads there by `?do=`. */
 import type { May, Vm } from "@/api/live";
 
-export type VmDialog = "restart" | "reset" | "boot" | "clone" | "move" | "host" | "delete";
+export type VmDialog = "restart" | "reset" | "boot" | "rename" | "clone" | "move" | "host" | "delete";
 
 /** As one looks for it. */
 export const WORDS: Record<VmDialog, string> = {
   restart: "restart",
   reset: "reset",
   boot: "next boot",
+  rename: "rename",
   clone: "clone",
   move: "move",
   host: "migrate",
@@ -23,6 +24,7 @@ export function dialogsOf(vm: Vm, may: May): VmDialog[] {
     restart: mayState && vm.state !== "STOPPED" && !vm.restarting,
     reset: mayState && (vm.state === "RUNNING" || vm.state === "PAUSED"),
     boot: mayState,
+    rename: may("vm.alter", vm.gid),
     clone: may("vm.create", vm.gid),
     move: mayRemove,
     host: many && vm.moving === undefined && may("vm.alter", vm.gid),

@@ -91,7 +91,7 @@ export function SettingsStep({
           problem={problems.memory}
           hint={[remains(room.left.memory_mib, memoryMib(draft.memory), mib, room.known, host?.memory_mib), MEMORY_HELP]
             .filter(Boolean)
-            .join(". ")}
+            .join(" ")}
           warning={
             host && (memoryMib(draft.memory) ?? 0) > host.memory_free_mib
               ? `Only ${mib(host.memory_free_mib)} are free on the host now: it could not start.`
@@ -133,7 +133,7 @@ export function SettingsStep({
               value={draft.diskSize}
               disabled={diskMade}
               problem={problems.diskSize}
-              hint={[diskHint(pool, diskBytes(draft.diskSize)), DISK_HELP].filter(Boolean).join(". ")}
+              hint={[diskHint(pool, diskBytes(draft.diskSize)), DISK_HELP].filter(Boolean).join(" ")}
               warning={scarceWords(pool?.free, diskBytes(draft.diskSize))}
               onChange={(diskSize) => onChange({ diskSize })}
             />
@@ -145,7 +145,7 @@ export function SettingsStep({
               value={draft.grownSize}
               placeholder="as large as the image"
               problem={problems.grownSize}
-              hint={[diskHint(pool, grownSize(draft)), DISK_HELP].filter(Boolean).join(". ")}
+              hint={[diskHint(pool, grownSize(draft)), DISK_HELP].filter(Boolean).join(" ")}
               warning={scarceWords(pool?.free, grownSize(draft))}
               onChange={(grownSize) => onChange({ grownSize })}
             />
@@ -269,7 +269,7 @@ export function SettingsStep({
   );
 }
 
-/** "6 CPUs left; 4 CPUs after this; the host has 8 CPUs". */
+/** "Quota: 6 CPUs left, 4 CPUs after this. The host has 8 CPUs." */
 function remains(
   left: number | undefined,
   wanted: number | undefined,
@@ -277,16 +277,16 @@ function remains(
   known: boolean,
   host: number | undefined,
 ): string | undefined {
-  const has = host === undefined ? "" : `the host has ${words(host)}`;
-  if (left === undefined) return [known && "No quota", has].filter(Boolean).join("; ") || undefined;
-  return [`${words(left)} left; ${words(Math.max(0, left - (wanted || 0)))} after this`, has]
-    .filter(Boolean)
-    .join("; ");
+  const quota =
+    left === undefined
+      ? known && "No quota."
+      : `Quota: ${words(left)} left, ${words(Math.max(0, left - (wanted || 0)))} after this.`;
+  return [quota, host !== undefined && `The host has ${words(host)}.`].filter(Boolean).join(" ") || undefined;
 }
 
 function diskHint(pool: Available["pools"][number] | undefined, size: number | undefined): string | undefined {
   if (!pool) return undefined;
-  const free = pool.free === undefined ? "" : `; ${bytes(pool.free)} free in the pool`;
-  if (pool.left === undefined) return pool.free === undefined ? undefined : `No quota${free}`;
-  return `${bytes(pool.left)} left; ${bytes(Math.max(0, pool.left - (size ?? 0)))} after this${free}`;
+  const free = pool.free === undefined ? "" : ` ${bytes(pool.free)} free in the pool.`;
+  if (pool.left === undefined) return free && `No quota.${free}`;
+  return `Quota: ${bytes(pool.left)} left, ${bytes(Math.max(0, pool.left - (size ?? 0)))} after this.${free}`;
 }

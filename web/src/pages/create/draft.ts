@@ -192,7 +192,8 @@ function grownProblem(draft: Draft, { poolLeft, imageSize }: Known): string | un
   if (!growsDisk(draft) || draft.grownSize.trim() === "") return undefined;
   const size = diskBytes(draft.grownSize);
   if (size === undefined || size < 1) return DISK_HELP;
-  if (imageSize !== undefined && size < imageSize) return `The image has ${bytes(imageSize)}, and is not cut.`;
+  if (imageSize !== undefined && size < imageSize)
+    return `The image has ${bytes(imageSize)}: its disk cannot be smaller.`;
   if (poolLeft !== undefined && size > poolLeft) return `The quota has ${bytes(poolLeft)} left.`;
   return undefined;
 }

@@ -105,7 +105,7 @@ function ofRoom(room: PoolUsage): Matter[] {
       {
         key: `room-${room.key}`,
         danger: true,
-        title: `${room.name} has a problem`,
+        title: `Pool ${room.name} has a problem`,
         message: room.problem,
         to: "/media",
       },
@@ -117,7 +117,7 @@ function ofRoom(room: PoolUsage): Matter[] {
     {
       key: `room-${room.key}`,
       danger: left === 0,
-      title: left === 0 ? `${room.name} is full` : `${room.name} is nearly full`,
+      title: left === 0 ? `Pool ${room.name} is full` : `Pool ${room.name} is nearly full`,
       message: `${bytes(left)} of ${bytes(room.size)} left. ${
         room.quota
           ? "Delete media, or ask for more quota."
@@ -173,7 +173,7 @@ function ofClock({ id, name, clock_ahead: ahead, unreachable_since: since }: Hos
       key: `clock-${id}`,
       danger: false,
       title: `The clock of host ${name} is wrong`,
-      message: `It is ${duration(Math.abs(ahead))} ${ahead > 0 ? "ahead of" : "behind"} the server's: let both keep the time.`,
+      message: `It is ${duration(Math.abs(ahead))} ${ahead > 0 ? "ahead of" : "behind"} the server's: synchronize the clocks of both (NTP).`,
       to: "/hosts",
     },
   ];

@@ -27,7 +27,7 @@ export function ofDisk(pool: HostPool): PoolUsage {
   const over = pool.declared - pool.allocated > pool.free;
   return {
     key: `disk-${pool.mpid}`,
-    name: `Pool ${pool.name}`,
+    name: pool.name,
     used,
     size: pool.size,
     quota: false,
@@ -48,7 +48,7 @@ export function ofQuota(pool: PoolInfo, gid: number, path: string): PoolUsage | 
   const used = Math.min(size, Math.max(pool.used, size - left));
   return {
     key: `quota-${gid}-${pool.mpid}`,
-    name: `Pool ${pool.name} for ${path}`,
+    name: `${pool.name} for ${path}`,
     used,
     size,
     quota: true,
@@ -62,7 +62,7 @@ export function ofQuota(pool: PoolInfo, gid: number, path: string): PoolUsage | 
 export function ofUse(pool: PoolInfo, gid: number, path: string): PoolUsage {
   return {
     key: `use-${gid}-${pool.mpid}`,
-    name: gid === 0 ? `Pool ${pool.name}` : `Pool ${pool.name} for ${path}`,
+    name: gid === 0 ? pool.name : `${pool.name} for ${path}`,
     used: pool.used,
     size: pool.used + pool.free,
     quota: false,

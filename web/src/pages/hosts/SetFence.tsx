@@ -50,7 +50,7 @@ export function SetFence({ host, onClose }: { host: NodeInfo; onClose: () => voi
           validated={(naming ?? refusal.at("agent")) ? "error" : "default"}
           isRequired
         />
-        <Hint wrong={naming ?? refusal.at("agent")}>Such as fence_ipmilan, fence_redfish or fence_apc_snmp.</Hint>
+        <Hint wrong={naming ?? refusal.at("agent")}>For example fence_ipmilan, fence_redfish or fence_apc_snmp.</Hint>
       </FormGroup>
       <FormGroup label="Options" fieldId="fence-options">
         <TextArea

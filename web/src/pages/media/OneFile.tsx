@@ -1,18 +1,10 @@
 /** One file that is to be uploaded: its name, its type, and whether guests may write to it. */
 import { Button, Checkbox, Flex, FlexItem, FormGroup, TextInput } from "@patternfly/react-core";
 import { Icon } from "@/look/Icon";
-import { Choose } from "@/ui/Choose";
 import { bytes } from "@/ui/format";
 import type { Chosen, Problems } from "./naming";
 import { Below } from "./TargetFields";
-
-const OTHER = "other";
-const TYPES = [
-  { value: "ISO", label: "ISO: a CD-ROM to install from" },
-  { value: "DISK", label: "Disk" },
-  { value: "IPSW", label: "IPSW: a restore image of macOS" },
-  { value: OTHER, label: "Another type" },
-];
+import { TypeField } from "./TypeField";
 
 export function OneFile({
   one,
@@ -28,7 +20,6 @@ export function OneFile({
   onRemove?: () => void;
 }) {
   const id = `file-${one.id}`;
-  const isKnown = TYPES.some((type) => type.value === one.type.toUpperCase());
   return (
     <section aria-label={one.file.name} className="v-file">
       <Flex justifyContent={{ default: "justifyContentSpaceBetween" }} flexWrap={{ default: "nowrap" }}>
@@ -55,26 +46,7 @@ export function OneFile({
         />
         <Below problem={problem.name} />
       </FormGroup>
-      <FormGroup label="Type" fieldId={`${id}-type`} isRequired>
-        <Choose
-          id={`${id}-type`}
-          value={isKnown ? one.type.toUpperCase() : OTHER}
-          choices={TYPES}
-          onChange={(type) => onChange({ type: type === OTHER ? "" : type })}
-        />
-        {!isKnown && (
-          <TextInput
-            aria-label="Type, as one word"
-            value={one.type}
-            onChange={(_event, type) => onChange({ type })}
-            validated={problem.type ? "error" : "default"}
-            isRequired
-          />
-        )}
-        <Below problem={problem.type}>
-          {one.type.toUpperCase() === "ISO" ? "Guests cannot write to it." : undefined}
-        </Below>
-      </FormGroup>
+      <TypeField id={`${id}-type`} type={one.type} problem={problem.type} onChange={(type) => onChange({ type })} />
       <Checkbox
         id={`${id}-readonly`}
         label="Permanently read-only, for all VMs"

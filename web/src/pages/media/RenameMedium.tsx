@@ -7,6 +7,7 @@ import { typeProblem } from "@/ui/problems";
 import { idWord } from "@/ui/vmCli";
 import { mediumNameProblem } from "./rules";
 import { Below } from "./TargetFields";
+import { TypeField } from "./TypeField";
 import { useAlter } from "./useAlter";
 
 const FIELDS = ["name", "type", "readonly"];
@@ -58,16 +59,7 @@ export function RenameMedium({ medium, onClose }: { medium: Medium; onClose: () 
         />
         <Below problem={naming ?? refused.at("name")} />
       </FormGroup>
-      <FormGroup label="Type" fieldId="medium-type" isRequired>
-        <TextInput
-          id="medium-type"
-          value={type}
-          onChange={(_event, value) => setType(value)}
-          validated={(typing ?? refused.at("type")) ? "error" : "default"}
-          isRequired
-        />
-        <Below problem={typing ?? refused.at("type")}>ISO makes a CD-ROM of it; DISK is a disk.</Below>
-      </FormGroup>
+      <TypeField id="medium-type" type={type} problem={typing ?? refused.at("type")} onChange={setType} />
       <Checkbox
         id="medium-readonly"
         label="Permanently read-only, for all VMs"

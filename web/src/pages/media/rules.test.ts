@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { PoolInfo } from "@/api/schema";
+import { DISK_HELP } from "@/ui/amounts";
 import {
   checksumProblem,
   fetched,
@@ -34,7 +35,7 @@ test("a name that is not taken, and as the server takes it", () => {
 });
 
 test("a size is at least a byte", () => {
-  expect(sizeProblem(undefined)).toContain("20 GiB");
+  expect(sizeProblem(undefined)).toBe(DISK_HELP);
   expect(sizeProblem(0)).toContain("one byte");
   expect(sizeProblem(1)).toBeUndefined();
   expect(sizeProblem(2 ** 60)).toContain("too large");
@@ -55,7 +56,7 @@ test("names that are offered", () => {
 });
 
 test("a disk can only grow", () => {
-  expect(growProblem(undefined, 10)).toContain("20 GiB");
+  expect(growProblem(undefined, 10)).toBe(DISK_HELP);
   expect(growProblem(10, 10)).toContain("can only grow");
   expect(growProblem(11, 10)).toBeUndefined();
 });

@@ -35,9 +35,9 @@ export function QuotaFields({
           />
           <Hint id={`quota-${name}-hint`} wrong={wrong[name]}>
             {[
-              name === "memory_mib" && MEMORY_HELP,
               used?.[name] !== undefined && `${amount(name, used[name])} in use.`,
               most[name] !== undefined && `At most ${amount(name, most[name])}, the limit of a group above.`,
+              name === "memory_mib" && MEMORY_HELP,
             ]
               .filter(Boolean)
               .join(" ")}

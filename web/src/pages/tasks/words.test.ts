@@ -18,6 +18,7 @@ const task: TaskInfo = {
 test("a task says what it does, and what it did", () => {
   expect(titleOf(task)).toBe("Importing system");
   expect(titleOf({ ...task, state: "FAILED" })).toBe("Import of system");
+  expect(titleOf({ ...task, kind: "clone" })).toBe("Cloning a medium as system");
   const emptying: TaskInfo = { ...task, kind: "empty", name: "trash", unit: "items", done: 3, total: 12 };
   expect(titleOf(emptying)).toBe("Emptying the trash");
   expect(progressWords({ ...emptying, done_bytes: 1 << 30, total_bytes: 4 * (1 << 30) }, 1000)).toBe(

@@ -4,11 +4,11 @@ import { bytes, duration } from "@/ui/format";
 
 const DOING: Record<string, string> = {
   import: "Importing",
-  clone: "Making the clone",
+  clone: "Cloning a medium as",
   move: "Moving",
   convert: "Converting",
   compact: "Compacting",
-  clone_vm: "Making the VM",
+  clone_vm: "Cloning a VM as",
   move_vm: "Moving the VM",
   drain: "Moving all VMs away from",
   fetch: "Fetching",
@@ -16,11 +16,11 @@ const DOING: Record<string, string> = {
 };
 const WORK: Record<string, string> = {
   import: "Import of",
-  clone: "Clone",
+  clone: "Clone of a medium as",
   move: "Move of",
   convert: "Conversion of",
   compact: "Compaction of",
-  clone_vm: "Clone of a VM:",
+  clone_vm: "Clone of a VM as",
   move_vm: "Move of the VM",
   drain: "Draining of",
   fetch: "Fetch of",

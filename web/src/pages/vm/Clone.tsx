@@ -158,7 +158,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
         <Checkbox
           id="clone-variables"
           label="Firmware settings"
-          description="Such as boot entries, which an installed system may need."
+          description="Among them the boot entries, which an installed system may need."
           isChecked={variables}
           onChange={(_event, on) => setVariables(on)}
         />

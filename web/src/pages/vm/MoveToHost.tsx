@@ -71,6 +71,7 @@ export function MoveToHost({ vm, onClose }: { vm: Vm; onClose: () => void }) {
           <Hint wrong={refused.at("host") ?? refused.at("mpid")} />
         </FormGroup>
       )}
+      {asked.data && !target && <p className="v-subtle">{nowhere(hosts.length)}</p>}
       {target && <TakesAlong target={target} />}
       <Lacking hosts={hosts.filter((one) => one.lacks !== undefined)} />
     </FormDialog>

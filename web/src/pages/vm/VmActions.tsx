@@ -13,6 +13,7 @@ import { Clone } from "./Clone";
 import { MoveToHost } from "./MoveToHost";
 import { MoveVm } from "./MoveVm";
 import { NextBoot } from "./NextBoot";
+import { RenameVm } from "./RenameVm";
 import { Reset } from "./Reset";
 import { Restart } from "./Restart";
 
@@ -84,7 +85,8 @@ export function VmActions({ vm }: { vm: Vm }) {
             </DropdownItem>
           )}
           {has("boot") && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
-          {has("boot") && (has("clone") || has("move") || has("host")) && <Divider component="li" />}
+          {has("boot") && (has("rename") || has("clone") || has("move") || has("host")) && <Divider component="li" />}
+          {has("rename") && <DropdownItem onClick={() => setDialog("rename")}>Rename…</DropdownItem>}
           {has("clone") && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
           {has("move") && <DropdownItem onClick={() => setDialog("move")}>Move to another group…</DropdownItem>}
           {has("host") && <DropdownItem onClick={() => setDialog("host")}>Move to another host…</DropdownItem>}
@@ -100,6 +102,7 @@ export function VmActions({ vm }: { vm: Vm }) {
       {dialog === "restart" && <Restart vm={vm} onClose={close} />}
       {dialog === "reset" && <Reset vm={vm} onClose={close} />}
       {dialog === "boot" && <NextBoot vm={vm} onClose={close} />}
+      {dialog === "rename" && <RenameVm vm={vm} onClose={close} />}
       {dialog === "clone" && <Clone vm={vm} onClose={close} />}
       {dialog === "move" && <MoveVm vm={vm} onClose={close} />}
       {dialog === "host" && <MoveToHost vm={vm} onClose={close} />}

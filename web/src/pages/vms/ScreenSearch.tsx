@@ -45,14 +45,21 @@ export function ScreenSearch({ onClose }: { onClose: () => void }) {
     }
   };
   return (
-    <Modal isOpen variant="medium" position="top" onClose={onClose} aria-labelledby="screens-title">
+    <Modal
+      isOpen
+      variant="medium"
+      position="top"
+      onClose={onClose}
+      aria-labelledby="screens-title"
+      elementToFocus="#screens-text input"
+    >
       <ModalHeader
         title="Text on screens"
         labelId="screens-title"
         description="Reads the screens of the running VMs that you may use, and finds a text on them."
       />
       <ModalBody>
-        <form onSubmit={(event) => void look(event)}>
+        <form id="screens-text" onSubmit={(event) => void look(event)}>
           <SearchInput
             aria-label="Text to find on screens"
             placeholder="panic, login:, an error message"
@@ -65,7 +72,6 @@ export function ScreenSearch({ onClose }: { onClose: () => void }) {
               setFound({ is: "nothing" });
             }}
             onSearch={() => void look()}
-            autoFocus
           />
         </form>
         <div role="status" className="v-space-above">

@@ -135,16 +135,16 @@ export default function Vms() {
                   />
                 )}
                 <div>
-                  <ToggleGroup aria-label="Shown as">
+                  <ToggleGroup aria-label="Shown as" className="v-shown-as">
                     <ToggleGroupItem
                       icon={<Icon name="list" />}
-                      aria-label="Table"
+                      text="List"
                       isSelected={!wall}
                       onChange={() => set("view", undefined)}
                     />
                     <ToggleGroupItem
                       icon={<Icon name="grid" />}
-                      aria-label="Wall of screens"
+                      text="Screens"
                       isSelected={wall}
                       onChange={() => set("view", "wall")}
                     />

@@ -20,6 +20,7 @@ import { SameAs } from "../SameAs";
 import { Answered } from "./Answered";
 import { bodyOf, OPERATIONS, operationOf, type Question, type Suppositions, whyLine } from "./question";
 
+const ON = { group: "Group", vm: "VM", user: "On the user" };
 const NONE: Suppositions = { granted: [], revoked: [] };
 const MISREAD = /^(-|\d+$|group \d+$)/;
 
@@ -60,7 +61,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
       />
       <ModalBody>
         <Form onSubmit={(event) => event.preventDefault()}>
-          <FormGroup label="May" fieldId="why-who">
+          <FormGroup label="User" fieldId="why-who">
             <Choose
               id="why-who"
               value={question.uid === undefined || question.uid === me?.uid ? "" : String(question.uid)}
@@ -72,7 +73,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
               }}
             />
           </FormGroup>
-          <FormGroup label="do this" fieldId="why-what">
+          <FormGroup label="Action" fieldId="why-what">
             <FormSelect
               id="why-what"
               value={question.operation ?? ""}
@@ -88,7 +89,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
             </FormSelect>
           </FormGroup>
           {target !== "nothing" && (
-            <FormGroup label="on" fieldId="why-on">
+            <FormGroup label={ON[target]} fieldId="why-on">
               <Choose
                 id="why-on"
                 value={String(

@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { moment } from "@/ui/format";
 import { type Chart, marks } from "./series";
-import { axisForm } from "./spans";
+import { axisForm, type Span, shownTime } from "./spans";
 
 const HEIGHT = 160;
 const COLOURS = ["--v-accent", "--v-warn-dot"];
@@ -13,16 +13,27 @@ const LEAST = { cpu: 10, other: 1 };
 /** Pixels of a letter beside the axis, and between the longest word there and the chart. */
 const LETTER = { wide: 7.5, gap: 10 };
 
-export default function ChartView({ chart, at, dark }: { chart: Chart; at: number[]; dark: boolean }) {
+interface Props {
+  chart: Chart;
+  at: number[];
+  span: Span;
+  dark: boolean;
+}
+
+export default function ChartView({ chart, at, span, dark }: Props) {
   const room = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
-  const shown = useRef({ chart, at });
-  shown.current = { chart, at };
+  const shown = useRef({ chart, at, span });
+  shown.current = { chart, at, span };
   const shape = chart.lines.map((line) => line.title).join();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours, another shape other lines
   useEffect(() => {
     const element = room.current as HTMLDivElement;
-    const drawn = new uPlot(options(element, shown.current.chart), data(shown.current), element);
+    const drawn = new uPlot(
+      options(element, shown.current.chart, () => shown.current.span),
+      data(shown.current),
+      element,
+    );
     plot.current = drawn;
     const watched = new ResizeObserver(() => {
       if (element.clientWidth > 0) drawn.setSize({ width: element.clientWidth, height: HEIGHT });
@@ -34,16 +45,17 @@ export default function ChartView({ chart, at, dark }: { chart: Chart; at: numbe
       plot.current = undefined;
     };
   }, [dark, shape]);
-  useEffect(() => plot.current?.setData(data({ chart, at })), [chart, at]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: with the same data another span is drawn anew
+  useEffect(() => plot.current?.setData(data({ chart, at })), [chart, at, span]);
   return <div ref={room} className="v-chart" aria-hidden="true" />;
 }
 
-const data = ({ chart, at }: { chart: Chart; at: number[] }): uPlot.AlignedData => [
+const data = ({ chart, at }: Pick<Props, "chart" | "at">): uPlot.AlignedData => [
   at,
   ...chart.lines.map((line) => line.values),
 ];
 
-function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlot.Options {
+function options(element: HTMLElement, { id, lines, show, binary }: Chart, span: () => Span): uPlot.Options {
   const style = getComputedStyle(element);
   const token = (name: string) => style.getPropertyValue(name).trim();
   const colours = COLOURS.map(token);
@@ -59,6 +71,7 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlo
     cursor: { sync: { key: "vm-metrics" }, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
     scales: {
+      x: { range: (_plot, _oldest, newest) => shownTime(span(), newest) },
       y: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, id === "cpu" ? LEAST.cpu : LEAST.other) * 1.1] },
     },
     axes: [

@@ -56,13 +56,13 @@ export default function Metrics({ vm }: { vm: Vm }) {
       <div className="v-space-above">
         {metrics.isError && <Failed error={metrics.error} what="The metrics" again={() => void metrics.refetch()} />}
         {metrics.isPending && <Loading />}
-        {metrics.data && <Measured metrics={metrics.data} stopped={vm.state === "STOPPED"} />}
+        {metrics.data && <Measured metrics={metrics.data} span={span} stopped={vm.state === "STOPPED"} />}
       </div>
     </>
   );
 }
 
-function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }) {
+function Measured({ metrics, span, stopped }: { metrics: VmMetrics; span: Span; stopped: boolean }) {
   const dark = useDark();
   const charts = useMemo(() => chartsOf(metrics), [metrics]);
   const missing = gaps(metrics);
@@ -85,7 +85,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
             </CardHeader>
             <CardBody>
               <Suspense fallback={<Loading />}>
-                <ChartView chart={chart} at={metrics.at} dark={dark} />
+                <ChartView chart={chart} at={metrics.at} span={span} dark={dark} />
               </Suspense>
               {chart.lines.map((line) => (
                 <Content key={line.title} component="small" className="v-subtle">

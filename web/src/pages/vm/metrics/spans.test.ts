@@ -1,5 +1,9 @@
 import { expect, it } from "vitest";
-import { axisForm, emptySpans, hasMore, SPANS } from "./spans";
+import { axisForm, emptySpans, hasMore, SPANS, shownTime } from "./spans";
+
+it("an hour is an hour, however little of it was measured", () => {
+  expect(shownTime("hour", 10_000)).toEqual([6400, 10_000]);
+});
 
 it("a span without anything of its own says so", () => {
   expect(emptySpans({ spans: ["hour", "day"] })).toBe("Week, Month and Year: nothing more has been measured yet.");

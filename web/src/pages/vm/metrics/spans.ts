@@ -11,6 +11,18 @@ export const SPAN_WORDS: Record<Span, string> = {
   month: "Month",
   year: "Year",
 };
+/** How much of the time a chart shows, whether or not all of it was measured. */
+export const SECONDS: Record<Span, number> = {
+  hour: 3600,
+  day: 86_400,
+  week: 7 * 86_400,
+  month: 31 * 86_400,
+  year: 366 * 86_400,
+};
+
+/** From where to where: up to the newest measurement. */
+export const shownTime = (span: Span, newest: number): [number, number] => [newest - SECONDS[span], newest];
+
 /** Milliseconds after which there may be another value to be seen; no longer than twenty minutes. */
 export const EVERY: Record<Span, number> = {
   hour: 10_000,

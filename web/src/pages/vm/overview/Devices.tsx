@@ -111,7 +111,7 @@ export function Devices({ info }: { info: VmInfo }) {
           ))}
         </ul>
         {info.media.length === 0 && (
-          <span className="v-subtle">No disk and no ISO is attached: it has nothing to boot from.</span>
+          <p className="v-subtle v-space-above">No disk and no ISO is attached: it has nothing to boot from.</p>
         )}
       </CardBody>
       {wish && <Wished info={info} wish={wish} onClose={() => setWish(undefined)} />}

@@ -55,7 +55,7 @@ export function CloudInitFields({ draft, change, problems, disabled }: Fields) {
       </FormGroup>
       <SecretField {...secret} name="password_hash" label="Password hash" help="openssl passwd -6 makes one." />
       {line("hostname", "Host name", "Empty: from the VM's name.")}
-      {line("timezone", "Time zone", "Such as Europe/Berlin.")}
+      {line("timezone", "Time zone", "For example Europe/Berlin.")}
       <FormGroup label="Packages" fieldId="cloud-init-packages">
         <TextInput
           id="cloud-init-packages"

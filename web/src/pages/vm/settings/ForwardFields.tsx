@@ -83,7 +83,7 @@ export function ForwardFields({ draft, change, problems, disabled }: Fields) {
               change({ forwards: [...forwards, { host_port: nextPort(forwards), guest_port: 22, protocol: "tcp" }] })
             }
           >
-            Add a forward
+            Add a port forward
           </Button>
         </div>
       )}

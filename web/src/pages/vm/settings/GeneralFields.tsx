@@ -156,7 +156,7 @@ export function GeneralFields({
           />
           <Problem
             text={problems.host_labels}
-            help="Such as disk=ssd, gpu: it is placed only on a host that has them."
+            help="For example disk=ssd, gpu: it is placed only on a host that has them."
           />
         </FormGroup>
       )}

@@ -115,7 +115,7 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const { memory_mib, max_memory_mib } = settingsOf(draft);
   if (max_memory_mib !== 0 && !(max_memory_mib >= memory_mib))
     problems.max_memory_mib = "At least as much as it has, such as 4 GiB, or nothing.";
-  if (!CPU_MODEL.test(draft.cpu)) problems.cpu = "Such as best, host or EPYC: letters, digits, dots, - and _.";
+  if (!CPU_MODEL.test(draft.cpu)) problems.cpu = "For example best, host or EPYC: letters, digits, dots, - and _.";
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
   };
