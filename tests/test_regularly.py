@@ -49,7 +49,7 @@ def anything(fails: Fails, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> C
     return regularly("something", 0.001, fails.later)
 
 
-@pytest.mark.holds("STATE-452")
+@pytest.mark.holds("STATE-24")
 @pytest.mark.parametrize("work", [anything, filters, resolvers])
 async def test_what_is_done_again_and_again_goes_on_after_an_error_that_nobody_foresaw(
     work: Callable[..., Coroutine[Any, Any, None]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -61,7 +61,7 @@ async def test_what_is_done_again_and_again_goes_on_after_an_error_that_nobody_f
     await asyncio.wait({task})
 
 
-@pytest.mark.holds("STATE-452")
+@pytest.mark.holds("STATE-24")
 async def test_what_a_guest_says_is_stored_after_an_error_that_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("velocity.hypervisor.qemu.watch.RETRY_DELAY", 0.001)
     fails = Fails()

@@ -69,7 +69,7 @@ async def used(w: World, gid: int) -> dict[str, int]:
     return dict((await w.ok("POST", "/u/group/quota", gid=gid))["usage"])
 
 
-@pytest.mark.holds("TEAM-450")
+@pytest.mark.holds("TEAM-22")
 async def test_a_run_that_ends_while_its_vm_is_changed_takes_nothing_from_what_that_has_claimed(tmp_path: Path) -> None:
     async with held(tmp_path) as w:
         gid = await w.group("team")
@@ -84,7 +84,7 @@ async def test_a_run_that_ends_while_its_vm_is_changed_takes_nothing_from_what_t
         assert await w.refused("PATCH", "/v/vm", vmid=other, media=attached) == (409, 16428), "it has a writer"
 
 
-@pytest.mark.holds("TEAM-450")
+@pytest.mark.holds("TEAM-22")
 async def test_a_run_that_ends_while_its_vm_moves_to_another_group_leaves_it_counted_there(tmp_path: Path) -> None:
     async with held(tmp_path) as w:
         old, new = await w.group("old"), await w.group("new")
@@ -95,7 +95,7 @@ async def test_a_run_that_ends_while_its_vm_moves_to_another_group_leaves_it_cou
         assert (await w.call("PUT", "/v/vm/efi", name="a", gid=new, cpus=1, memory_mib=64)).status == 409
 
 
-@pytest.mark.holds("TEAM-450")
+@pytest.mark.holds("TEAM-22")
 @pytest.mark.parametrize("change", ["cpus", "gid"])
 async def test_a_change_that_fails_leaves_what_a_vm_has_whose_run_has_ended_meanwhile(
     tmp_path: Path, change: str

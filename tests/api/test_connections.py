@@ -89,7 +89,7 @@ def test_what_is_loopback(address: str, local: bool) -> None:
     assert is_local(address) is local
 
 
-@pytest.mark.holds("API-451")
+@pytest.mark.holds("API-23")
 @pytest.mark.parametrize("behind", [b"", GET + b"\r\n"], ids=["alone", "another behind it"])
 async def test_a_stream_ends_with_its_connection_also_where_a_request_waits_behind_it(w: World, behind: bytes) -> None:
     watch = b"GET /v/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer " + w.key.encode() + b"\r\n\r\n"
@@ -105,7 +105,7 @@ async def test_a_stream_ends_with_its_connection_also_where_a_request_waits_behi
                 await asyncio.sleep(0.01)
 
 
-@pytest.mark.holds("API-451")
+@pytest.mark.holds("API-23")
 async def test_a_download_ends_with_its_connection_although_a_request_waits_behind_it(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,7 +169,7 @@ async def test_a_hundred_readers_hear_all_of_it(w: World) -> None:
     assert len({json.dumps([one for one in page.told if is_set("vm")(one)]) for _, page in streams}) == 1
 
 
-@pytest.mark.holds("EVENT-450")
+@pytest.mark.holds("EVENT-7")
 async def test_a_fault_in_telling_of_one_thing_keeps_nothing_else_from_being_told(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

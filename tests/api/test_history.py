@@ -206,7 +206,7 @@ async def test_the_history_is_written_once_its_old_entries_are_removed(
         assert rotated
 
 
-@pytest.mark.holds("DUR-450")
+@pytest.mark.holds("DUR-80")
 async def test_no_entry_is_removed_for_its_age_before_the_clock_has_run_evenly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

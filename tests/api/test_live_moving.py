@@ -130,7 +130,7 @@ async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Pat
     assert (await task_of(w, MOVE, mid=mid, mpid=2))["state"] == "DONE" and place(w) == (2, "raw")
 
 
-@pytest.mark.holds("MANY-331")
+@pytest.mark.holds("MANY-220")
 async def test_a_copy_that_stands_still_in_a_full_pool_fails_and_says_so(
     two: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,7 +85,7 @@ async def test_a_newer_request_goes_on_where_an_older_one_hangs(w: World) -> Non
     assert (await old).status_code == 409
 
 
-@pytest.mark.holds("DUR-452")
+@pytest.mark.holds("DUR-82")
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "form"])
 async def test_an_upload_whose_last_byte_comes_while_the_database_does_not_respond_is_not_lost(
     w: World, monkeypatch: pytest.MonkeyPatch, wrapped: bool
@@ -111,7 +111,7 @@ async def test_an_upload_whose_last_byte_comes_while_the_database_does_not_respo
     assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == len(DATA)
 
 
-@pytest.mark.holds("DUR-452")
+@pytest.mark.holds("DUR-82")
 async def test_an_upload_that_waits_for_the_database_and_is_cancelled_leaves_nothing(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

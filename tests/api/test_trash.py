@@ -239,7 +239,7 @@ async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) 
     assert len(w.files()) == 1
 
 
-@pytest.mark.holds("DUR-450")
+@pytest.mark.holds("DUR-80")
 async def test_a_clock_that_is_set_to_another_year_does_not_empty_the_trash(w: World) -> None:
     """Before it is set right again: it has to run so for an hour."""
     purging, began, passed = w.server.services.purging, time.time(), 0.0
@@ -263,7 +263,7 @@ async def test_a_clock_that_is_set_to_another_year_does_not_empty_the_trash(w: W
     assert await left() == []
 
 
-@pytest.mark.holds("DUR-451")
+@pytest.mark.holds("DUR-81")
 async def test_an_error_that_nobody_foresaw_does_not_end_the_emptying_of_the_trash(
     w: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -144,7 +144,7 @@ async def test_the_same_file_goes_on_where_it_was(w: World) -> None:
     assert (await send(w, "HEAD", place)).status_code == 410
 
 
-@pytest.mark.holds("TEAM-452")
+@pytest.mark.holds("TEAM-24")
 @pytest.mark.parametrize("way", ["plain", "tus"])
 async def test_an_upload_ends_with_its_group_and_keeps_no_others_from_being_listed(w: World, way: str) -> None:
     gid = await w.group("team")

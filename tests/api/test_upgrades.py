@@ -67,7 +67,7 @@ async def test_a_handshake_behind_a_request_that_is_not_answered_yet_is_no_hands
         assert [(await answered(reader))[0] for _ in range(3)] == [200, 426, 200]
 
 
-@pytest.mark.holds("API-450")
+@pytest.mark.holds("API-22")
 async def test_as_many_requests_that_ask_for_another_protocol_as_fit_into_one_piece_are_answered(
     w: World, caplog: pytest.LogCaptureFixture
 ) -> None:

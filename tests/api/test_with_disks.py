@@ -90,7 +90,7 @@ async def test_a_disk_of_another_vm_too_is_named_and_keeps_all_of_it(w: World) -
     assert not {*DISKS} & await media(w)
 
 
-@pytest.mark.holds("MORE-360")
+@pytest.mark.holds("MORE-24")
 async def test_a_disk_that_is_left_remains_and_so_a_vm_goes_with_its_others(w: World) -> None:
     vmid, mids = await furnished(w)
     await w.vm("db", media=[{"mid": mids["b"], "mode": "BLOCK", "readonly": True}])

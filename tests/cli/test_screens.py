@@ -146,7 +146,7 @@ def test_the_keyboard_in_a_terminal(host: Host, vm: str) -> None:
     assert bytes(next(iter(host.hypervisor.runs.values())).said) == b"mine heard "
 
 
-@pytest.mark.holds("CONSOLE-302")
+@pytest.mark.holds("CONSOLE-16")
 def test_a_console_that_ends_by_itself_says_why(host: Host, vm: str) -> None:
     with Client(host.url, host.key) as client, terminal(host, "vm", "console", vm) as shown:
         shown.until("connected")

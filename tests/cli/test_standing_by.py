@@ -18,7 +18,7 @@ from velocity.installation import database_of
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.holds("MANY-450")
+@pytest.mark.holds("MANY-228")
 async def test_a_signal_ends_the_waiting_and_none_is_lost_behind_it(tmp_path: Path) -> None:
     """Of a server that begins to lead, each of them ends the process again, as it does before."""
     settings = Settings(data_dir=tmp_path)

@@ -99,7 +99,7 @@ def test_a_download_that_a_vm_cuts_says_which(host: Host, tmp_path: Path) -> Non
         assert not (tmp_path / "copy").exists()
 
 
-@pytest.mark.holds("DUR-452")
+@pytest.mark.holds("DUR-82")
 def test_an_upload_waits_for_a_database_that_does_not_respond_at_its_end(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,7 +104,7 @@ async def both(w: World, team: Team, ask: Ask, steps: int, *, first: bool) -> li
     return [await asks[1](w, team), await begun]
 
 
-@pytest.mark.holds("TEAM-451")
+@pytest.mark.holds("TEAM-23")
 @pytest.mark.parametrize("asked", ASKS)
 async def test_what_is_asked_of_a_group_that_is_being_deleted_is_done_or_refused(asked: str, tmp_path: Path) -> None:
     hypervisor = FakeHypervisor()

@@ -63,7 +63,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-216")
 def test_of_hundreds_of_streams_that_are_left_nothing_stays(distant: Distant) -> None:
     """Server and node are in this very process: tasks and descriptors are counted of both."""
     pool = distant.line.other.disks.pools[20]
@@ -84,7 +84,7 @@ def test_of_hundreds_of_streams_that_are_left_nothing_stays(distant: Distant) ->
     assert [one.name for one in distant.client.list_media(gid=0).media] == ["disk"]
 
 
-@pytest.mark.holds("CONSOLE-300")
+@pytest.mark.holds("CONSOLE-14")
 def test_a_console_whose_host_falls_silent_says_so_and_not_that_the_vm_has_stopped(distant: Distant) -> None:
     with distant.console("serial") as serial, distant.console("display") as display:
         distant.do(distant.line.cut())

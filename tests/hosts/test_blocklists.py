@@ -286,7 +286,7 @@ async def looked_twice(w: World) -> None:
     await eventually(lambda: of.looks > looks + 1)
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-221")
 async def test_a_host_that_is_lost_while_it_is_let_in_frees_nothing_before_it_is_kept_off_again(
     two: Two, held: Callable[[World], Held]
 ) -> None:
@@ -317,7 +317,7 @@ async def test_a_host_that_is_lost_while_it_is_let_in_frees_nothing_before_it_is
         assert two.c.runs(machine(w, other))
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-221")
 async def test_a_host_that_returns_while_it_is_kept_off_is_not_let_in_before_that_is_done(
     two: Two, held: Callable[[World], Held]
 ) -> None:

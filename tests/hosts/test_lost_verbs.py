@@ -75,7 +75,7 @@ def test_a_fence_agent_is_set_shown_tested_used_and_forgotten(tmp_path: Path, b:
         assert "no fence agent is set for b: `velocity node fence b --agent" in str(gone.exception)
 
 
-@pytest.mark.holds("MANY-206", "MANY-335")
+@pytest.mark.holds("MANY-206", "MANY-224")
 def test_a_host_is_kept_from_its_disks_when_that_is_asked_for_twice(tmp_path: Path) -> None:
     rados = FakeShared()
     b, c = OnRbd(2, "b", rados), OnRbd(3, "c", rados)

@@ -122,7 +122,7 @@ async def disk(w: World, **more: Any) -> tuple[int, str]:
     return await running(w, media=[{"mid": mid, "mode": "VIRTIO"}], **more), mid
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-217")
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_a_forced_stop_in_any_moment_of_a_move_ends_the_vm_wherever_it_is(
     tmp_path: Path, b: Other, moment: str
@@ -144,7 +144,7 @@ async def test_a_forced_stop_in_any_moment_of_a_move_ends_the_vm_wherever_it_is(
         assert where(w, b, vmid) == [here]
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-217")
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_a_forced_restart_in_any_moment_of_a_move_has_the_vm_run_again_where_it_is(
     tmp_path: Path, b: Other, moment: str
@@ -161,7 +161,7 @@ async def test_a_forced_restart_in_any_moment_of_a_move_has_the_vm_run_again_whe
         assert runs[machine(w, vmid)].who.epoch > epoch + (here == 2), "begun anew"
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-217")
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_a_move_that_is_cancelled_in_any_moment_leaves_one_run_and_can_be_done_again(
     tmp_path: Path, b: Other, moment: str
@@ -177,7 +177,7 @@ async def test_a_move_that_is_cancelled_in_any_moment_leaves_one_run_and_can_be_
         assert where(w, b, vmid) == [3 - here] == [await whole(w, b, vmid, mid)]
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-217")
 async def test_a_forced_stop_behind_the_commit_of_a_move_holds_for_the_next_server(tmp_path: Path, b: Other) -> None:
     """The target is silent by then, and has all of it: the next server would let it run."""
     async with together(tmp_path / "data", b) as w:
@@ -205,7 +205,7 @@ async def test_a_forced_stop_behind_the_commit_of_a_move_holds_for_the_next_serv
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "STOPPED"
 
 
-@pytest.mark.holds("MANY-302")
+@pytest.mark.holds("MANY-218")
 @pytest.mark.parametrize("restarts", [False, True], ids=["stopped", "restarted"])
 async def test_one_that_was_handed_over_to_a_silent_host_is_ended_without_it(
     tmp_path: Path, b: Other, restarts: bool
@@ -236,7 +236,7 @@ async def test_one_that_was_handed_over_to_a_silent_host_is_ended_without_it(
         assert where(w, b, vmid) == [1] == [await whole(w, b, vmid, mid)]
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-217")
 async def test_a_forced_restart_in_the_middle_of_a_move_is_tried_once_it_has_ended(tmp_path: Path, b: Other) -> None:
     """Not again and again meanwhile, as long as the move's hosts take to answer."""
     async with together(tmp_path / "data", b) as w:

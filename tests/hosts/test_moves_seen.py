@@ -113,7 +113,7 @@ def test_what_is_typed_while_a_vm_is_handed_over_is_read_where_it_goes_on(host: 
             assert viewer.said == b"one two one three four "
 
 
-@pytest.mark.holds("CONSOLE-301")
+@pytest.mark.holds("CONSOLE-15")
 def test_who_leaves_while_what_they_typed_waits_is_let_go_of(host: Host, b: Other) -> None:
     """Nobody would hear of it otherwise, for as long as the VM stands between two hosts."""
     with Client(host.url, host.key) as client:

@@ -107,7 +107,7 @@ def test_vms_that_are_to_be_apart_are_as_far_as_there_are_hosts() -> None:
     assert place(hosts, wanted(spread="web", beside=all_alike)).host == 1
 
 
-@pytest.mark.holds("MANY-333")
+@pytest.mark.holds("MANY-222")
 def test_vms_that_are_to_be_together_are_as_far_as_a_host_can_have_them() -> None:
     hosts = [host(1), host(2, given=2048), host(3, given=3072)]
     with_others = Neighbours(together={HostId(2): 1, HostId(3): 2})
@@ -121,7 +121,7 @@ def test_vms_that_are_to_be_together_are_as_far_as_a_host_can_have_them() -> Non
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-333")
+@pytest.mark.holds("MANY-222")
 async def test_pairs_are_together_and_apart_from_each_other(tmp_path: Path) -> None:
     others = [Other(2, "b"), Other(3, "c")]
     async with together(tmp_path / "data", *others) as w:
@@ -136,7 +136,7 @@ async def test_pairs_are_together_and_apart_from_each_other(tmp_path: Path) -> N
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-333")
+@pytest.mark.holds("MANY-222")
 async def test_vms_that_are_together_are_drained_to_one_host(tmp_path: Path) -> None:
     async with together(tmp_path / "data", Other(2, "b"), Other(3, "c")) as w:
         vmids = [await w.vm(name, host=1, together="pair") for name in "ab"]

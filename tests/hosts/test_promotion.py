@@ -264,7 +264,7 @@ async def test_a_machine_takes_the_place_of_a_host_that_is_gone(tmp_path: Path) 
         assert await state(w, vmid) == "STOPPED"
 
 
-@pytest.mark.holds("MANY-453")
+@pytest.mark.holds("MANY-231")
 def test_a_copy_whose_last_changes_are_not_in_its_file_makes_no_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

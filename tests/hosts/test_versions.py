@@ -125,7 +125,7 @@ class Counting(Agent):
         return await super().measure(whos, deadline=deadline)
 
 
-@pytest.mark.holds("MANY-334")
+@pytest.mark.holds("MANY-223")
 async def test_a_node_measures_its_machines_in_one_call(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent, "Agent", Counting)
     monkeypatch.setattr(Counting, "asked", [])
@@ -140,7 +140,7 @@ async def test_a_node_measures_its_machines_in_one_call(here: Installation, monk
     assert Counting.asked == [3]
 
 
-@pytest.mark.holds("MANY-334")
+@pytest.mark.holds("MANY-223")
 async def test_an_older_node_measures_each_of_its_machines(tmp_path: Path) -> None:
     async with with_node(Other(2, "b"), tmp_path) as w:
         vmids = [await w.vm(f"vm{number}", host=2) for number in range(3)]

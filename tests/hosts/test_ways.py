@@ -41,7 +41,7 @@ async def find_again(here: Installation, one: Machine, host: HostId, port: int) 
     await here.until(host, lambda now: now.state == "online")
 
 
-@pytest.mark.holds("MANY-452")
+@pytest.mark.holds("MANY-230")
 async def test_a_host_that_was_lost_for_long_is_found_again(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +61,7 @@ async def test_a_host_that_was_lost_for_long_is_found_again(
     await find_again(here, one, host, port)
 
 
-@pytest.mark.holds("MANY-452")
+@pytest.mark.holds("MANY-230")
 async def test_a_fault_of_ours_while_a_host_is_lost_ends_no_way_to_it(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

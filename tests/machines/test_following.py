@@ -63,7 +63,7 @@ async def test_what_begins_with_what_was_heard_goes_on_behind_it() -> None:
     assert await heard(Typed(b"all"), (Typed(b"all", b"all"), True)) == [b"all", b"all"]
 
 
-@pytest.mark.holds("CONSOLE-300", "MANY-188")
+@pytest.mark.holds("CONSOLE-14", "MANY-188")
 async def test_a_host_that_is_silent_ends_no_console_of_a_vm_that_has_left_it() -> None:
     silent = Typed(b"one ", fault=Unknown("there is no connection to the host"))
     assert await heard(silent, (Typed(b"two"), False)) == [b"one ", b"two"]

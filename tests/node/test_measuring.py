@@ -49,14 +49,14 @@ async def asked(node: Node, times: int = 1) -> list[object]:
     return answers
 
 
-@pytest.mark.holds("MANY-334")
+@pytest.mark.holds("MANY-223")
 async def test_machines_of_one_host_are_measured_in_one_call() -> None:
     node = Node()
     assert await asked(node, 2) == [USAGE] * 5
     assert (node.each, node.one) == ([5, 5], [])
 
 
-@pytest.mark.holds("MANY-334")
+@pytest.mark.holds("MANY-223")
 async def test_one_that_does_not_answer_is_asked_alone_and_says_why() -> None:
     node = Node(silent=WHOS[1:2])
     answers = await asked(node)
@@ -65,7 +65,7 @@ async def test_one_that_does_not_answer_is_asked_alone_and_says_why() -> None:
     assert (node.each, node.one) == ([5], WHOS[1:2])
 
 
-@pytest.mark.holds("MANY-334")
+@pytest.mark.holds("MANY-223")
 @pytest.mark.parametrize(("error", "tries"), [(HypervisorError(UNKNOWN), 1), (Unknown("it is silent"), 2)])
 async def test_where_that_call_is_of_no_use_each_is_asked_alone(error: HypervisorError, tries: int) -> None:
     """A node that does not know it is not asked so again for a while."""

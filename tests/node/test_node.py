@@ -220,7 +220,7 @@ async def test_a_call_that_its_caller_abandons_is_cancelled_on_the_node(pair: Pa
     assert who.machine not in pair.fake.runs
 
 
-@pytest.mark.holds("MANY-451")
+@pytest.mark.holds("MANY-229")
 async def test_the_work_of_an_earlier_leader_has_ended_before_a_later_one_is_served_whoever_waits_in_vain(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

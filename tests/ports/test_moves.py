@@ -278,7 +278,7 @@ async def test_a_target_or_a_network_that_fails_leaves_the_guest_at_its_source(
     await moves(pair, who, arriving)
 
 
-@pytest.mark.holds("MANY-305")
+@pytest.mark.holds("MANY-227")
 @pytest.mark.parametrize("phase", list(MovePhase))
 async def test_a_machine_that_is_stopped_in_the_middle_of_its_move_ends_and_can_begin_again(
     pair: Pair, phase: MovePhase

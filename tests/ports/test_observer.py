@@ -282,7 +282,7 @@ class Sick(FakeMachines):
             yield one
 
 
-@pytest.mark.holds("STATE-451")
+@pytest.mark.holds("STATE-23")
 @pytest.mark.parametrize("fails", [["adopt"], ["news"], ["facts"], ["adopt", "adopt", "news", "facts"]])
 async def test_an_error_that_nobody_foresaw_ends_no_watch_over_a_host(
     tmp_path: Path, fails: list[str], caplog: pytest.LogCaptureFixture

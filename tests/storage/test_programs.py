@@ -232,7 +232,7 @@ def descriptors_of_ours() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (how many is all that is needed)
 
 
-@pytest.mark.holds("DUR-453")
+@pytest.mark.holds("DUR-83")
 async def test_a_program_that_cannot_be_begun_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the host begins none, each attempt would take two."""
 
@@ -248,7 +248,7 @@ async def test_a_program_that_cannot_be_begun_leaves_no_descriptor(monkeypatch: 
     assert descriptors_of_ours() == before
 
 
-@pytest.mark.holds("DUR-453")
+@pytest.mark.holds("DUR-83")
 async def test_a_program_that_cannot_be_watched_does_not_run_on() -> None:
     """With however few descriptors left: else it would run under a uid that the next one gets."""
     before, begun, failures = children(), 0, 0

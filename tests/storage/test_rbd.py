@@ -254,7 +254,7 @@ async def test_a_full_pool_is_told_and_what_would_wait_there_is_refused(cluster:
 
 
 @pytest.mark.hosts
-@pytest.mark.holds("MANY-330")
+@pytest.mark.holds("MANY-219")
 async def test_what_comes_into_a_pool_that_becomes_full_is_refused_and_goes(cluster: Ceph, pool: Pool) -> None:
     """In seconds. What was written of it goes as soon as the cluster deletes anything again."""
     storage, _ = await pool.open("a")

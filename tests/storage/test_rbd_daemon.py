@@ -64,7 +64,7 @@ def an_image(pool: RadosPool, place: Path) -> opened.OpenImage:
 
 
 @needs_daemon
-@pytest.mark.holds("MANY-330")
+@pytest.mark.holds("MANY-219")
 def test_what_waits_in_a_full_pool_is_given_up_as_on_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

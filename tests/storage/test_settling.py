@@ -19,7 +19,7 @@ from velocity.storage.routed import routed
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.holds("DUR-454")
+@pytest.mark.holds("DUR-84")
 async def test_an_error_that_nobody_foresaw_leaves_no_object_where_it_does_not_belong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

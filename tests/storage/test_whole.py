@@ -92,7 +92,7 @@ async def test_an_image_that_is_cut_is_refused_or_has_the_same_disk_and_a_whole_
             image.unlink()
 
 
-@pytest.mark.holds("IMAGE-450")
+@pytest.mark.holds("IMAGE-54")
 @pytest.mark.parametrize("how", ["kill -9 $$", "exit 137"], ids=["itself", "within a shell"])
 async def test_a_program_that_the_host_has_ended_says_nothing_of_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str

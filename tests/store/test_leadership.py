@@ -96,7 +96,7 @@ async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatc
     await second.close()
 
 
-@pytest.mark.holds("STATE-452")
+@pytest.mark.holds("STATE-24")
 async def test_an_error_that_nobody_foresaw_does_not_end_the_looks_at_the_leadership(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,7 +80,7 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-360")
+@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared", "data", "spare", "read":
         host.ok("media", "create", disk, "--size", "1M")
@@ -116,10 +116,10 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     assert media(host) == {"web-disk", "shared", "data", "read"}
 
 
-@pytest.mark.holds("PAGE-363")
+@pytest.mark.holds("PAGE-81")
 def test_a_vm_is_renamed(host: Host, root: Person) -> None:
-    for name in "web", "db":
-        host.ok("vm", "create", name, "--memory", "64M")
+    for one in "web", "db":
+        host.ok("vm", "create", one, "--memory", "64M")
     root.open("/vms/1")
     page, clicks = root.page, Clicks(root.page)
     clicks.menu("Rename…")

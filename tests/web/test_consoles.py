@@ -117,7 +117,7 @@ def test_what_is_typed_into_a_serial_console_before_it_is_connected_comes_to_the
     expect(page.get_by_text("You have the keyboard")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-361")
+@pytest.mark.holds("PAGE-79")
 def test_a_serial_console_that_does_not_come_says_what_it_waits_for_and_is_tried_again(watcher: Person) -> None:
     page = watcher.page
     is_silent = True

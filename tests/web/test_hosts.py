@@ -122,7 +122,7 @@ def labelled(page: Page) -> None:
     expect(dialog).to_have_count(0)
 
 
-@pytest.mark.holds("MANY-206", "MANY-335")
+@pytest.mark.holds("MANY-206", "MANY-224")
 def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPerson) -> None:
     rados = FakeShared()
     b, c = OnRbd(2, "b", rados), OnRbd(3, "c", rados)

@@ -105,7 +105,7 @@ def test_who_has_signed_in_gets_the_page_though_its_first_part_was_missing(host:
     excuse(one)
 
 
-@pytest.mark.holds("PAGE-365")
+@pytest.mark.holds("PAGE-82")
 @pytest.mark.parametrize("path", ["/vms/1/serial", "/media/none"])
 def test_nothing_is_said_to_be_missing_before_what_is_there_has_come(host: Host, root: Person, path: str) -> None:
     page = root.page

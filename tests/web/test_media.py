@@ -45,7 +45,7 @@ def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Per
     expect(page.get_by_text("data no longer exists")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-362")
+@pytest.mark.holds("PAGE-80")
 def test_a_medium_is_attached_to_a_vm_from_its_own_page(host: Host, root: Person) -> None:
     host.ok("media", "create", "data", "--size", "1M")
     for name in ("has-it-already", "web"):

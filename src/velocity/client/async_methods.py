@@ -341,7 +341,8 @@ class AsyncMethods(abc.ABC):
         403 5300: velocity.group.remove is needed on the parent
         404 5310: no such group
         406 5320: group 0 cannot be deleted
-        409 5321: one of its VMs is not STOPPED, and `force` is not true; or one of its media is being changed
+        409 5321: one of its VMs is not STOPPED, and `force` is not true; one of its media is being changed; or one of
+            its subgroups is being deleted
         409 5322: one of its media is attached to a VM of a group that is not being deleted
         409 5323: the object has changed since the revision in the request
         406 5324: the pool of one of its media is away or read-only

@@ -140,7 +140,7 @@ def test_a_move_that_is_broken_in_any_phase_leaves_one_guest_that_runs_and_nothi
     moving.is_whole(there)
 
 
-@pytest.mark.holds("MANY-303")
+@pytest.mark.holds("MANY-225")
 @pytest.mark.parametrize(
     ("at", "breaks"), [("handing over", kill_qemu), ("handed over", kill_qemu), ("handed over", cut)], ids=named
 )
@@ -182,7 +182,7 @@ def test_a_guest_that_was_handed_over_to_a_silent_host_goes_on_once_that_tells_w
     moving.is_whole(there)
 
 
-@pytest.mark.holds("MANY-304")
+@pytest.mark.holds("MANY-226")
 def test_a_target_that_is_cut_off_as_a_move_is_committed_has_the_guest(moving: Moving) -> None:
     hosts, b = moving.hosts, moving.hosts["b"]
     moving.to("a")
@@ -298,7 +298,7 @@ def test_a_server_that_is_killed_in_the_last_moment_of_a_move_leaves_one_that_ru
     at_last(lambda: moving.own(left) == [], "the removal of what it left")
 
 
-@pytest.mark.holds("MANY-304")
+@pytest.mark.holds("MANY-226")
 def test_a_guest_whose_process_is_killed_as_its_move_is_committed_is_started_again_where_it_is(moving: Moving) -> None:
     """It may have written there: what its source had is of before."""
     hosts, b = moving.hosts, moving.hosts["b"]

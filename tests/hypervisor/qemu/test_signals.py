@@ -51,7 +51,7 @@ async def watched(directory: Path) -> AsyncIterator[Watch]:
         made.process.kill()
 
 
-@pytest.mark.holds("STATE-450")
+@pytest.mark.holds("STATE-22")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGRTMIN, signal.SIGRTMIN + 6])
 async def test_the_end_of_a_process_is_told_whichever_signal_ended_it(tmp_path: Path, number: int) -> None:
     async with watched(tmp_path) as watch:
@@ -62,7 +62,7 @@ async def test_the_end_of_a_process_is_told_whichever_signal_ended_it(tmp_path: 
     assert end.detail == {9: "SIGKILL", 11: "SIGSEGV", 34: "SIGRTMIN", 40: "signal 40"}[number]
 
 
-@pytest.mark.holds("STATE-450")
+@pytest.mark.holds("STATE-22")
 async def test_the_end_of_a_process_is_told_although_its_console_cannot_be_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

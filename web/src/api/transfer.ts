@@ -193,11 +193,7 @@ export class Transfer {
       if (mid) this.finish(mid, response.headers.get("x-velocity-content") ?? undefined);
       else if (response.status === 404) this.later("The server lost track of the upload.");
       else {
-        const told = refusal(
-          response.status,
-          await response.text(),
-          response.headers.get("x-request-id") ?? undefined,
-        );
+        const told = refusal(response.status, await response.text(), response.headers.get("x-request-id") ?? undefined);
         if (told.status === 503) this.later(told.message);
         else this.fail(told);
       }
