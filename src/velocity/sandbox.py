@@ -145,6 +145,7 @@ def enter(view: View | None) -> None:
     if not view.network:
         call(libc().setns, _no_network(), CLONE_NEWNET)
     call(libc().unshare, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID)
+    umask = os.umask(0)  # its own, as a mount namespace brings that with it: what is laid is open to all
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     _mount("velocity", STAGE, "tmpfs", MS_NOSUID | MS_NOEXEC, SIZE)
     _lay_system()
@@ -157,6 +158,7 @@ def enter(view: View | None) -> None:
     for link, leads in view.links:
         _directory(Path(STAGE + str(link.parent)))
         Path(STAGE + str(link)).symlink_to(leads)
+    os.umask(umask)
     os.chdir(STAGE)
     system_call("pivot_root", b".", b".")
     call(libc().umount2, b".", MNT_DETACH)
@@ -179,12 +181,10 @@ def _lay_devices(lent: Sequence[Lent]) -> None:
     devices = Path(STAGE, "dev")
     _directory(devices)
     for name, minor in DEVICES.items():
-        os.mknod(devices / name, stat.S_IFCHR, os.makedev(1, minor))
-        (devices / name).chmod(0o666)
+        os.mknod(devices / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
     for one in lent:
         node = devices / one.device.name
-        os.mknod(node, stat.S_IFCHR, one.device.stat().st_rdev)
-        node.chmod(0o666 if one.uid is None else 0o600)
+        os.mknod(node, stat.S_IFCHR | (0o666 if one.uid is None else 0o600), one.device.stat().st_rdev)
         if one.uid is not None:
             os.chown(node, one.uid, one.uid)
 
@@ -192,8 +192,10 @@ def _lay_devices(lent: Sequence[Lent]) -> None:
 def _show(path: Path, attributes: int) -> None:
     """What lies at that path outside, with all that is mounted below it."""
     at = Path(STAGE + str(path))
-    _directory(at if path.is_dir() else at.parent)
-    if not path.is_dir():
+    if path.is_dir():
+        _directory(at)
+    else:
+        _directory(at.parent)
         at.touch()
     _mount(str(path), str(at), None, MS_BIND | MS_REC)
     # struct mount_attr: set, clear, propagation, user namespace. mount_setattr(2)
@@ -203,11 +205,10 @@ def _show(path: Path, attributes: int) -> None:
 
 
 def _directory(path: Path) -> None:
-    """Make it, and those above it, open to all whatever the server's umask is."""
+    """Make it, and those above it."""
     if not path.is_dir():
         _directory(path.parent)
-        path.mkdir()
-        path.chmod(0o755)
+        path.mkdir(0o755)
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:

@@ -23,10 +23,16 @@ NEW_NUMBERS = {"close_range": 436, "mount_setattr": 442}
 
 def system_call(name: str, *arguments: Any) -> None:
     """Make the call of that name. Raises `OSError`: ENOSYS where its number is not known for this machine."""
-    number = {**NUMBERS.get(os.uname().machine, {}), **NEW_NUMBERS}.get(name)
+    number = _numbers().get(name)
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     call(libc().syscall, ctypes.c_long(number), *arguments)
+
+
+@functools.cache
+def _numbers() -> dict[str, int]:
+    """Those of this machine."""
+    return {**NUMBERS.get(os.uname().machine, {}), **NEW_NUMBERS}
 
 
 def call(function: Any, *arguments: Any) -> None:

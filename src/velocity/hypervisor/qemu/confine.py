@@ -5,6 +5,7 @@ proc_pid_status(5), proc_pid_mountinfo(5)
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import shutil
@@ -41,15 +42,20 @@ def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool) 
     `resolver` is a directory with a resolv.conf, which QEMU reads again whenever it has changed. Without user-mode NAT
     there is no network: taps are passed as descriptors.
     """
-    found = Path(shutil.which(binary) or binary)
-    programs = {path.parent for path in (found, found.resolve()) if not path.is_relative_to("/usr")}
     return View(
-        shown=(*sorted(programs), *([resolver] if resolver else [])),
+        shown=(*_beside_usr(binary), *([resolver] if resolver else [])),
         writable=(own,),
         lent=(Lent(KVM, None if is_open_to_all(KVM) else uid),) if kvm else (),
         links=((RESOLV_CONF, resolver / RESOLV_CONF.name),) if resolver else (),
         network=resolver is not None,
     )
+
+
+@functools.cache
+def _beside_usr(binary: str) -> list[Path]:
+    """The directories of the program that are not below /usr."""
+    found = Path(shutil.which(binary) or binary)
+    return sorted({path.parent for path in (found, found.resolve()) if not path.is_relative_to("/usr")})
 
 
 def begin(seen: View | None, uid: int | None, largest: int, command: Sequence[str], **how: Any) -> int:

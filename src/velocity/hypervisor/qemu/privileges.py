@@ -33,9 +33,10 @@ def drop(uid: int | None) -> None:
 
 
 def _empty_bounding_set() -> None:
+    nothing = ctypes.c_ulong(0)
     for capability in itertools.count():
         try:
-            call(libc().prctl, PR_CAPBSET_DROP, *map(ctypes.c_ulong, (capability, 0, 0, 0)))
+            call(libc().prctl, PR_CAPBSET_DROP, ctypes.c_ulong(capability), nothing, nothing, nothing)
         except OSError as error:
             if error.errno == errno.EINVAL and capability:  # one more than the kernel has
                 return
