@@ -1,7 +1,7 @@
 """Room for translated code, with a guest that has more of it than the demo's: a cloud image, and many programs in it.
 
 By hand, with Velocity's own command line but for the room. What counts is the time that QEMU has had on the host's
-processors. docs/decisions/0050
+processors. It judges a choice in the code, docs/decisions/0050, and is no part of docs/performance.md.
 """
 
 from __future__ import annotations
