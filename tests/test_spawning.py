@@ -58,6 +58,20 @@ def test_signals_that_python_ignores_are_its_own_again(tmp_path: Path) -> None:
             os.waitpid(pid, 0)
 
 
+@pytest.mark.skipif(len(PLACES) < 2, reason="there are no namespaces here")
+def test_what_it_sees_is_open_to_all_whatever_the_servers_umask_is(tmp_path: Path) -> None:
+    look = ["sh", "-c", "umask; stat -c %a / /dev /dev/null /etc"]
+    umask = os.umask(0o077)
+    try:
+        with (tmp_path / "said").open("w+b") as said:
+            one = said.fileno()
+            pid = sandbox.spawn(View(), look, stdin=one, stdout=one, stderr=one, env={"PATH": os.environ["PATH"]})
+            assert os.waitpid(pid, 0)[1] == 0
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "said").read_text().split() == ["0077", "755", "755", "666", "755"]
+
+
 def test_other_threads_go_on_while_the_kernel_begins_it(tmp_path: Path) -> None:
     """The kernel waits with it for who has a lease on its file: another thread, which has to give that up. fcntl(2)"""
     program = tmp_path / "program"
