@@ -16,12 +16,13 @@ from bench.overhead import CACHE, guests_own
 from bench.peers.guests import ByHand, Made, Place
 from bench.peers.raw import KVM
 from velocity.cli.demo.guest import build
-from velocity.hypervisor.qemu.driver import TRANSLATION_CACHE
+from velocity.hypervisor.qemu.command import room_for_code
 from velocity.hypervisor.qemu.hardware import PROFILES
 
 ROUNDS = int(os.environ.get("VELOCITY_BENCH_ROUNDS", "5"))
 SECONDS = 1800.0
 MEMORY = 256
+OWN = room_for_code(MEMORY)
 BEST = PROFILES[-1].best_cpu["tcg"]
 MODELS = (BEST, "max", f"{BEST},la57=off", f"{BEST},smap=off", "qemu64", "Nehalem", "EPYC")
 """What can do most is not what runs fastest: a kernel uses what it finds, and some of it is emulated slowly."""
@@ -35,9 +36,9 @@ WORK = {
 }
 
 
-def made(model: str, room: int = TRANSLATION_CACHE) -> Made:
+def made(model: str, room: int = OWN) -> Made:
     def words(place: Place) -> list[str]:
-        found = [word.replace(f"tb-size={TRANSLATION_CACHE}", f"tb-size={room}") for word in same(place)]
+        found = [word.replace(f"tb-size={OWN}", f"tb-size={room}") for word in same(place)]
         found[found.index("-cpu") + 1] = model
         return found
 

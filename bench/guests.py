@@ -22,7 +22,7 @@ from tests.journeys.server import Server, Terminal
 from bench.harness import Bench, memory_mib
 from bench.overhead import CACHE, guests_own
 from bench.peers.guests import ByHand, Made, Place, incus, minimal, proxmox, virt_manager
-from bench.peers.raw import ACCELERATOR, CODE, KVM, QEMU, machine_alone
+from bench.peers.raw import CODE, KVM, QEMU, accelerator, machine_alone
 from velocity.cli.demo.guest import READY, build
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec
 from velocity.hypervisor.qemu import firmware, first_boot
@@ -131,8 +131,9 @@ def same_devices(
         hardware=PROFILES[-1].name, cpu="best", balloon=balloon,
     )  # fmt: skip
     plan = LaunchSpec(
-        "", UUID(int=1), 1, ACCELERATOR, spec, Files(code=code, variables=variables, disks=[iso, *opened]),
-        ListeningSockets(0), nics, str(place.variables.parent),
+        "", UUID(int=1), 1, accelerator(place.memory), spec,
+        Files(code=code, variables=variables, disks=[iso, *opened]), ListeningSockets(0), nics,
+        str(place.variables.parent),
     )  # fmt: skip
     return machine_alone(plan)
 

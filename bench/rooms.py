@@ -22,7 +22,7 @@ from bench.peers.raw import KVM
 from velocity.cli.demo import image
 from velocity.hypervisor.port import Bus, DiskSpec, SeedSpec
 from velocity.hypervisor.qemu import seed
-from velocity.hypervisor.qemu.driver import TRANSLATION_CACHE
+from velocity.hypervisor.qemu.command import room_for_code
 from velocity.storage.port import MediaRef
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "velocity"
@@ -30,7 +30,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "velo
 ROUNDS = int(os.environ.get("VELOCITY_BENCH_ROUNDS", "3"))
 SECONDS = 1200.0
 MEMORY = 1024
-ROOMS = (TRANSLATION_CACHE, 128, 512)
+OWN = room_for_code(MEMORY)
+ROOMS = (OWN, 56, 512)
 BEGINS, ENDS = b"work-begins", b"work-ends"
 WORK = """
 for turn in 1 2 3; do
@@ -62,7 +63,7 @@ def made(disk: Path, room: int) -> Made:
         place.fds.append(opened)
         system = DiskSpec(MediaRef(1, UUID(int=2), "qcow2"), Bus.BLOCK, readonly=False, cdrom=False)
         found = same_devices(place, (system,), (opened,))
-        return [word.replace(f"tb-size={TRANSLATION_CACHE}", f"tb-size={room}") for word in found]
+        return [word.replace(f"tb-size={OWN}", f"tb-size={room}") for word in found]
 
     return words
 
@@ -105,7 +106,7 @@ def main() -> None:
         bench.rounds(ROUNDS, turns, warm=0, seconds=SECONDS)
     for what in ("first boot", "work"):
         for room in ROOMS[1:]:
-            bench.goal(of(what, TRANSLATION_CACHE), of(what, room), factor=1.03)
+            bench.goal(of(what, OWN), of(what, room), factor=1.03)
     bench.finish()
 
 

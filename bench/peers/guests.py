@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from bench.peers.raw import ACCELERATOR, CODE, KVM, QEMU, new_variables
+from bench.peers.raw import CODE, KVM, QEMU, accelerator, new_variables
 
 DONE = b"all-done"
 
@@ -119,7 +119,8 @@ def _firmware(place: Place) -> Sequence[str]:
     return [
         "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",
         "-drive", f"if=pflash,format=qcow2,unit=1,file={place.variables}",
-        "-m", f"{place.memory}M", "-nodefaults", "-no-user-config", "-display", "none", "-accel", ACCELERATOR,
+        "-m", f"{place.memory}M", "-nodefaults", "-no-user-config", "-display", "none",
+        "-accel", accelerator(place.memory),
         "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
     ]  # fmt: skip
 

@@ -24,8 +24,7 @@ from uuid import UUID
 from bench.peers.qmp import Qmp
 from bench.server import RUNTIME
 from velocity.hypervisor.port import Bus, DiskSpec, MachineSpec
-from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, arguments
-from velocity.hypervisor.qemu.driver import TRANSLATION_CACHE
+from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, arguments, room_for_code
 from velocity.hypervisor.qemu.hardware import PROFILES
 from velocity.hypervisor.qemu.probe import fault
 from velocity.storage.port import MediaRef
@@ -33,8 +32,6 @@ from velocity.storage.port import MediaRef
 CODE, VARS = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 QEMU = "qemu-system-x86_64"
 KVM = fault("kvm", QEMU, 10.0) is None
-ACCELERATOR = "kvm" if KVM else f"tcg,thread=multi,tb-size={TRANSLATION_CACHE}"
-"""The same for all, as it is the host's and not a product's."""
 OWN_PART = ("-name", "-uuid", "-msg", "-sandbox", "-pidfile", "-mon")
 """What Velocity's command line has beside the machine, each with a value."""
 REFERENCE = MachineSpec(
@@ -42,6 +39,11 @@ REFERENCE = MachineSpec(
     disks=(DiskSpec(MediaRef(1, UUID(int=1), "raw"), Bus.BLOCK, readonly=False, cdrom=False),),
 )  # fmt: skip
 """The machine that Velocity makes of `bench.server`'s reference VM."""
+
+
+def accelerator(memory: int) -> str:
+    """For a guest with so many MiB. The same for all, as it is the host's and not a product's."""
+    return "kvm" if KVM else f"tcg,thread=multi,tb-size={room_for_code(memory)}"
 
 
 def machine_alone(plan: LaunchSpec) -> list[str]:
@@ -130,7 +132,9 @@ class RawQemu:
         files = Files(opened(CODE, os.O_RDONLY), opened(self.variables, os.O_RDWR), [opened(self.disk, os.O_RDWR)])
         sockets = ListeningSockets(qmp=listening("qmp"), agent=listening("agent"))
         nics = [NatDevice(1, "52:54:00:00:00:01")]
-        plan = LaunchSpec(QEMU, UUID(int=1), 1, ACCELERATOR, REFERENCE, files, sockets, nics, str(self.home))
+        plan = LaunchSpec(
+            QEMU, UUID(int=1), 1, accelerator(REFERENCE.memory), REFERENCE, files, sockets, nics, str(self.home)
+        )
         control = ["-chardev", f"socket,id=qmp,fd={sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
         assert sockets.agent is not None
         fds = [files.code, files.variables, *files.disks, sockets.qmp, sockets.agent]

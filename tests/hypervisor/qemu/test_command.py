@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.hypervisor.qemu.plans import disk, displays, nat, plan
-from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
+from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, spec
 from velocity.hypervisor.port import Bus, DisplaySpec, Input, SeedSpec, Stop
 from velocity.hypervisor.qemu.command import LaunchSpec, arguments, escaped
 from velocity.hypervisor.qemu.hardware import PROFILES
@@ -221,4 +221,19 @@ async def test_qemu_takes_nics_of_any_ids(qemu: QemuSubject) -> None:
         command = await qemu.hypervisor.hosts.command(who, deadline=DEADLINE)
         assert command is not None and sum(word.startswith("virtio-net-pci,") for word in command) == len(nics)
         assert "scsi-cd,bus=seedbus.0,drive=seed,id=seedcd" in command
+        await qemu.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+
+
+@pytest.mark.holds("GUEST-390")
+@pytest.mark.anyio
+@pytest.mark.guest
+async def test_guests_with_more_memory_have_more_room_for_translated_code(qemu: QemuSubject) -> None:
+    if qemu.hypervisor.hosts.about(HOST).accelerator != "tcg":
+        pytest.skip("no code is translated here")
+    for memory, room in ((1023, 56), (1024, 128)):
+        who = machine()
+        wanted = msgspec.structs.replace(spec(qemu.hypervisor, held=True), memory=memory)
+        await qemu.hypervisor.machines.start(who, wanted, deadline=DEADLINE)
+        command = await qemu.hypervisor.hosts.command(who, deadline=DEADLINE)
+        assert command is not None and f"tcg,thread=multi,tb-size={room}" in command
         await qemu.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)

@@ -128,6 +128,11 @@ def arguments(plan: LaunchSpec) -> list[str]:
     ]
 
 
+def room_for_code(memory: int) -> int:
+    """MiB for the code that TCG translates, beside the memory of a guest with so many. docs/decisions/0050"""
+    return 128 if memory >= 1024 else 56
+
+
 def escaped(text: str) -> str:
     """A value in an option, with commas doubled, as QEMU requires."""
     return text.replace(",", ",,")

@@ -30,9 +30,6 @@ from velocity.storage.port import MediaFiles
 
 log = logging.getLogger(__name__)
 
-TRANSLATION_CACHE = 56
-"""MiB of TCG's translation cache, which is not part of the guest's memory. docs/decisions/0050"""
-
 
 class QemuHypervisor:
     """Implements `velocity.hypervisor.port.Hypervisor` with one QEMU process per machine."""
@@ -82,7 +79,7 @@ class QemuHypervisor:
             raise HypervisorError(str(error)) from None
         name = verdict.accelerator.value
         if name == "tcg":
-            name += f",thread=multi,tb-size={TRANSLATION_CACHE}"
+            name += ",thread=multi"
         self.sessions.place = HostDirectories(
             binary=chosen.binary,
             accelerator=name,

@@ -34,6 +34,7 @@ from velocity.hypervisor.qemu.command import (
     ListeningSockets,
     TapDevice,
     arguments,
+    room_for_code,
 )
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
@@ -152,7 +153,7 @@ def _launch(
             binary=place.binary,
             uuid=who.machine,
             epoch=who.epoch,
-            accelerator=place.accelerator,
+            accelerator=_accelerator(place, spec),
             spec=spec,
             files=files,
             sockets=sockets,
@@ -172,6 +173,11 @@ def _launch(
     scopes.enter(pid, who, scopes.most_memory(spec) + in_memory)
     _check(overtaken)
     return run
+
+
+def _accelerator(place: HostDirectories, spec: MachineSpec) -> str:
+    translates = place.accelerator.startswith("tcg")
+    return f"{place.accelerator},tb-size={room_for_code(spec.memory)}" if translates else place.accelerator
 
 
 def _made(run: Run, spec: MachineSpec, layout: Layout) -> Run:
