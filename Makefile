@@ -9,11 +9,11 @@ SHARED := -n 3 --dist loadgroup --no-loadscope-reorder
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## From nothing to a VM that you are logged in to, with a server of its own in var/demo; IMAGE=NAME takes one of the catalogue
+demo: ## From nothing to a VM with a shell, with a server of its own in var/demo; IMAGE=NAME uses an image of the catalogue
 	@scripts/setup demo
 	@$(PY) scripts/demo $(IMAGE)
 
-demo-remove: ## Stop and remove what `make demo` has made, but for the image in the user's cache
+demo-remove: ## Stop and remove what `make demo` has created, except the image in the cache
 	@scripts/setup
 	@$(PY) scripts/demo --remove
 
@@ -35,7 +35,7 @@ flood: ## Run the long form of the console test, with 4 MB of numbered lines; ta
 	@scripts/setup dev
 	@$(PY) -m pytest --whole tests/journeys/test_flood.py
 
-hosts: ## Run the shows of several hosts, with real processes and guests in namespaces; as root, some minutes
+hosts: ## Run the tests with several hosts, with real processes and guests in namespaces; as root, some minutes
 	@scripts/setup dev
 	@$(PY) -m pytest --hosts tests/hosts/shows tests/storage/test_rbd.py
 	@$(PY) -m pytest --hosts tests/ports/test_storage.py tests/ports/test_storage_growing.py -k rbd
@@ -76,7 +76,7 @@ bench-report: ## Write the latest results into docs/performance.md, as tables an
 	@scripts/setup dev
 	@$(PY) -m bench.report
 
-bench-neighbours: ## Measure what others feel of hostile connections and of one user's storms, for docs/performance.md; seven minutes
+bench-neighbours: ## Measure how hostile connections and one user's storms affect others, for docs/performance.md; seven minutes
 	@scripts/setup dev
 	@$(PY) -m bench.hostile
 	@$(PY) -m bench.storms
@@ -93,7 +93,7 @@ profile: ## Profile the server: flame graphs of a state read and of a start, in 
 web: ## Build the web page from web/ (setup does so when it has changed)
 	@scripts/setup web
 
-catalogue-check: ## Ask for each image of the catalogue whether it is there; needs a network
+catalogue-check: ## Check that each image of the catalogue is available; needs a network
 	@scripts/setup
 	@$(PY) scripts/catalogue
 
