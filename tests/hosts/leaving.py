@@ -17,6 +17,8 @@ AT_ONCE = 20
 """That are open at the same time: below what one user may have of each kind."""
 SIZE = 1 << 20
 """Bytes that an upload says it has."""
+SENT = 16 << 10
+"""Those that come of it: what they are kept in is small, so that what stays is seen beside it."""
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dmVsb2NpdHkgbGVhdmVzIQ==\r\n"
@@ -53,9 +55,10 @@ class Leaving:
     async def upload(self) -> None:
         said = {"mpid": self.mpid, "gid": 0, "name": f"left {uuid4()}", "type": "DISK", "readonly": "false"}
         fields = "".join(f"X-Velocity-{name}: {value}\r\n" for name, value in said.items())
-        head = self._head("PUT", "/m/media/upload", f"{fields}Content-Length: {SIZE}\r\n")
-        async with self._opened(head) as (_, writer):
-            writer.write(bytes(SIZE // 2))
+        head = self._head("PUT", "/m/media/upload", f"{fields}Content-Length: {SIZE}\r\nExpect: 100-continue\r\n")
+        async with self._opened(head) as (reader, writer):
+            assert b" 100 " in await reader.readline()  # its place is there
+            writer.write(bytes(SENT))
             await writer.drain()
 
     async def download(self) -> None:
