@@ -8,7 +8,7 @@ import traceback
 
 BENCHES = (
     "start", "fifty", "create", "restart", "memory", "overhead", "state", "scale", "mixed", "upload", "clone", "guests",
-    "cpus", "disks", "network", "node", "hosts", "signin", "web", "hostile", "storms", "history",
+    "cpus", "disks", "network", "node", "hosts", "distant", "signin", "web", "hostile", "storms", "history",
 )  # fmt: skip
 """In the order of the table in docs/performance.md. Each is a module with a `main`."""
 

@@ -36,7 +36,7 @@ from velocity.node import agent, joining
 from velocity.node.agent import RunningNode
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
-from velocity.storage.port import MediaFiles
+from velocity.storage.port import MediaFiles, Storage
 
 BIG = replace(FACTS, max_cpus=64, memory=1 << 30)
 RATE = 100
@@ -182,9 +182,9 @@ def serve(place: Path, port: int, key: str, count: int, tell: Pipe) -> None:
 
     async def run() -> None:
         client = Client(port, key)
-        nodes = [join(client, place, f"host{number}") for number in range(count)]
+        nodes = [join(client, place, f"host{number}", in_memory) for number in range(count)]
         running = [await begin() for begin, _ in nodes]
-        tell.send([host for _, host in nodes])
+        tell.send([joined.host for _, joined in nodes])
         await asyncio.to_thread(tell.poll, None)
         for one in running:
             await one.close()
@@ -192,8 +192,15 @@ def serve(place: Path, port: int, key: str, count: int, tell: Pipe) -> None:
     asyncio.run(run())
 
 
-def join(client: Client, place: Path, name: str) -> tuple[Callable[[], Coroutine[object, object, RunningNode]], int]:
-    """What begins to serve it, and its id."""
+def in_memory(settings: Settings) -> Storage:
+    """The pools that a host has by joining."""
+    return connect(FakeHost(*((one.mpid, one.name) for one in settings.media_pools)))
+
+
+def join(
+    client: Client, place: Path, name: str, storage: Callable[[Settings], Storage]
+) -> tuple[Callable[[], Coroutine[object, object, RunningNode]], Joined]:
+    """What begins to serve it, and what the server has answered."""
     settings = Settings(data_dir=place / name, node_listen=f"127.0.0.1:{free_port()}")
     token = NodeToken.read(client.call("PUT", "/h/node/token")["token"])
     draft = joining.begin(settings.data_dir, token)
@@ -204,7 +211,7 @@ def join(client: Client, place: Path, name: str) -> tuple[Callable[[], Coroutine
     async def driver(_media: MediaFiles) -> Hypervisor:
         return FakeHypervisor(BIG)
 
-    return lambda: agent.begin(settings, own, driver, lambda _: connect(FakeHost((own.mpid, name)))), answer.host
+    return lambda: agent.begin(settings, own, driver, storage), answer
 
 
 if __name__ == "__main__":
