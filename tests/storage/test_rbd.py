@@ -25,7 +25,7 @@ from velocity.storage.directory.images import Conversion, ImageFile, Images
 from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
 from velocity.storage.port import ONLINE, Belongs, Incoming, MediaRef, PoolState, Space
-from velocity.storage.rbd import usable
+from velocity.storage.rbd import blocklist, usable
 from velocity.storage.rbd.fullness import RbdFullness
 from velocity.storage.rbd.places import rbd_places
 from velocity.storage.rbd.rados_pool import RadosPool, failed
@@ -184,8 +184,11 @@ async def test_doctor_tries_it_and_names_what_is_lacking(cluster: Ceph, pool: Po
 
 @pytest.mark.hosts
 @pytest.mark.holds("MANY-209")
-async def test_a_blocklist_tells_who_has_an_image_open_all_the_same(pool: Pool) -> None:
+async def test_a_blocklist_tells_who_has_an_image_open_all_the_same(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the key of `profile rbd`, which may add to it and not remove."""
+    monkeypatch.setattr(blocklist, "PATIENCE", 2.0)  # nobody else has it open: it stays so, however long it is looked
     storage, _ = await pool.open("a")
     mark = await storage.pools.mark(2, "", deadline=DEADLINE)
     assert mark.clients == ("127.0.0.1",)
