@@ -22,6 +22,7 @@ from velocity.cli import doctor_hosts
 from velocity.cli.main import velocity
 from velocity.client import Client
 from velocity.config import Settings
+from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import NodeInfo
 from velocity.node import identity
 from velocity.node.identity import NodeIdentity
@@ -113,3 +114,25 @@ def test_a_token_comes_through_a_pipe_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.startswith("velocity: that is no token"), done.stderr
+
+
+@pytest.mark.holds("MANY-336")
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (
+            "http://127.0.0.1:1",
+            "the token names this very machine (http://127.0.0.1:1 cannot be reached): on the server",
+        ),
+        (
+            "http://[::ffff:127.0.0.1]:1",
+            "let its firewall pass this machine, or make a token there that names another address",
+        ),
+    ],
+)
+def test_a_token_whose_server_is_not_reached_says_what_to_do(tmp_path: Path, url: str, words: str) -> None:
+    token = str(NodeToken([url], "0" * 64, b"x" * 32))
+    joined = CliRunner().invoke(velocity, ["node", "join", token], env={"VELOCITY_DATA_DIR": str(tmp_path / "data")})
+    assert joined.exit_code == 1
+    assert words in joined.output
+    assert "velocity serve" not in joined.output

@@ -13,11 +13,11 @@ import msgspec
 from velocity.cli import own_server
 from velocity.cli.node_serve import locked, run
 from velocity.cli.output import answerable
-from velocity.cli.words import called, clean
+from velocity.cli.words import called, clean, program
 from velocity.client import ApiError, Client, ClientError, Unreachable
 from velocity.config import ConfigError, Settings, load
 from velocity.contract import names
-from velocity.contract.joining import BadToken, NodeToken
+from velocity.contract.joining import BadToken, NodeToken, is_here
 from velocity.contract.nodes import JOIN, Joined
 from velocity.installation import displaced, set_aside
 from velocity.node import joining
@@ -108,10 +108,19 @@ def _ask(settings: Settings, token: NodeToken, draft: Draft, name: str, address:
                 return client.call(JOIN, joining.asked(draft, token, name, own))
         except ApiError:
             raise
-        except Unreachable as error:
-            problems.append(str(error))
+        except Unreachable:
+            problems.append(f"{url} cannot be reached")
         except OSError as error:
             problems.append(f"{url}: {error.strerror}")
         except ClientError as error:
             problems.append(f"{url}: {error}")
-    raise click.ClickException("no server answers: " + "; ".join(map(clean, problems)))
+    said = "; ".join(map(clean, problems))
+    if all(is_here(url) for url in token.urls):
+        raise click.ClickException(
+            f"the token names this very machine ({said}): on the server, set `listen` so that others reach it, restart "
+            "it, and make another token"
+        )
+    raise click.ClickException(
+        f"no server answers: {said}; let its firewall pass this machine, or make a token there that names another "
+        f"address (`{program()} node token --url`)"
+    )

@@ -192,7 +192,7 @@ def _hosts(client: Client) -> dict[int, str]:
 
 def host(client: Client, word: str) -> int:
     """The host that is meant."""
-    return _one_of("host", "host show", word, hosts(client))
+    return _one_of("host", "node list", word, hosts(client))
 
 
 def host_label(client: Client, host: int) -> str:

@@ -50,6 +50,11 @@ class NodeToken(Struct, frozen=True, array_like=True):
         return token
 
 
+def is_here(url: str) -> bool:
+    """Whether it leads from any machine to that machine itself."""
+    return url.partition("://")[2].startswith(("127.", "localhost", "[::1]"))
+
+
 def name(secret: bytes) -> str:
     """What says which token it is, and nothing of its secret."""
     return hashlib.sha256(b"velocity node token name\0" + secret).hexdigest()

@@ -101,9 +101,13 @@ class LostHosts:
         death = self._attaching.deaths.get(member.host)
         if death is not None:
             told["dead"] = nodes.NodeDeath(at=death.at, by=death.by)
-        elif not member.own and self._trouble(member.host):
+        elif not member.own and self._trouble(member.host) and self._may_run(member):
             told["missing"] = self._missing(member)
         return told
+
+    def _may_run(self, member: Member) -> bool:
+        """Whether something may run there: not where it has just joined, and was not heard yet."""
+        return member.known is not None or bool(self._attaching.at_stake(member.host))
 
     def _missing(self, member: Member) -> str:
         """What is missing before its VMs may be started elsewhere."""

@@ -344,16 +344,12 @@ def _proved(key: bytes, answer: nodes.Joined) -> nodes.Joined:
 
 
 def _warnings(urls: list[str]) -> list[str]:
-    near = [one for one in urls if any(one.partition("://")[2].startswith(here) for here in HERE)]
-    if len(near) < len(urls):
+    if not all(map(joining.is_here, urls)):
         return []
     return [
         "another machine cannot reach this server, which listens on this machine alone: set `listen` to 0.0.0.0:8090 "
         "with tls_cert and tls_key, or name the URL of its proxy (--url)"
     ]
-
-
-HERE = ("127.", "localhost", "[::1]")
 
 
 def _other_uids(one: Member, others: Iterable[Member]) -> str:
