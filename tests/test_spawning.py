@@ -98,3 +98,15 @@ def test_other_threads_go_on_while_the_kernel_begins_it(tmp_path: Path) -> None:
         sys.setswitchinterval(interval)
         signal.signal(signal.SIGIO, ignored)
         os.close(file)
+
+
+@pytest.mark.holds("DUR-453")
+def test_for_want_of_a_thread_a_program_cannot_be_begun_as_for_want_of_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    with pytest.raises(BlockingIOError, match="can't start new thread"):
+        sandbox.aside(lambda: None)

@@ -104,7 +104,10 @@ def missing() -> str | None:
 
 
 def aside(work: Callable[[], T]) -> T:
-    """Do it in a thread of its own, which may enter namespaces and give privileges up: it ends with this."""
+    """Do it in a thread of its own, which may enter namespaces and give privileges up: it ends with this.
+
+    Raises `BlockingIOError` where the host has no thread left, as it does where it has no process left.
+    """
     done: list[T] = []
     failed: list[BaseException] = []
 
@@ -115,7 +118,10 @@ def aside(work: Callable[[], T]) -> T:
             failed.append(error)
 
     thread = threading.Thread(target=whole, name="sandbox")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise BlockingIOError(errno.EAGAIN, str(error)) from None
     thread.join()
     for error in failed:
         raise error

@@ -17,7 +17,7 @@ from velocity.hypervisor.fake import FakeHypervisor
 
 pytestmark = pytest.mark.anyio
 
-STEPS = (0, 3, 10, 30)
+STEPS = (0, 3, 8, 20, 45)
 """Turns of the loop by which the second comes later."""
 OF_NOW = {"since", "reason", "message", "revision", "allocated", "free"}
 
