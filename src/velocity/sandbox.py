@@ -120,8 +120,8 @@ def aside(work: Callable[[], T]) -> T:
     thread = threading.Thread(target=whole, name="sandbox")
     try:
         thread.start()
-    except RuntimeError as error:
-        raise BlockingIOError(errno.EAGAIN, str(error)) from None
+    except RuntimeError as none_left:
+        raise BlockingIOError(errno.EAGAIN, str(none_left)) from None
     thread.join()
     for error in failed:
         raise error
