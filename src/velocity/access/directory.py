@@ -36,11 +36,6 @@ class Directory:
         except KeyError:
             raise Refused(Problem.USER_NOT_FOUND, f"there is no user {uid}", field="uid") from None
 
-    def home(self, uid: int) -> int:
-        """Where a user is at home; the root while that group is being deleted."""
-        home = self.user(uid).home
-        return ROOT_GROUP if home in self.leaving else home
-
     def named(self, name: str) -> User | None:
         uid = self.uids.get(name)
         return None if uid is None else self.users[uid]
@@ -116,3 +111,9 @@ class Directory:
         """The revision of a group with its members, their permissions and its quota."""
         held = [(uid, grants[gid]) for uid, grants in sorted(self.grants.items()) if grants.get(gid)]
         return revision(self.group(gid), held, self.quotas.limits_of(gid))
+
+
+def home_of(directory: Directory, uid: int) -> int:
+    """Where a user is at home; the root while that group is being deleted."""
+    home = directory.user(uid).home
+    return ROOT_GROUP if home in directory.leaving else home

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from velocity import plan
-from velocity.access.directory import Directory
+from velocity.access.directory import Directory, home_of
 from velocity.access.lasting import WhileAllowed, still_user
 from velocity.access.sessions import Caller
 from velocity.contract.problems import Problem, Refused
@@ -57,7 +57,7 @@ class Emptying:
                     if (contents := await self._store.contents(item.trid)) is not None:
                         plan_to_purge(contents)
 
-        home = self._directory.home(caller.uid)
+        home = home_of(self._directory, caller.uid)
         return await self._tasks.begin(caller, EMPTY, home, "trash", None, work, lambda: None, prepare, unit="items")
 
     async def _empty(self, caller: Caller, items: Sequence[Item], progress: TaskProgress) -> None:

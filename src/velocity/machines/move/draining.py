@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 from velocity import plan
-from velocity.access.directory import Directory
+from velocity.access.directory import Directory, home_of
 from velocity.access.lasting import WhileAllowed, still_holds
 from velocity.access.sessions import Caller
 from velocity.contract.permissions import Permission
@@ -66,7 +66,7 @@ class Draining:
             finally:
                 self._under_way.discard(one.host)
 
-        home = self._directory.home(caller.uid)
+        home = home_of(self._directory, caller.uid)
         self._under_way.add(one.host)
         try:
             return await self._tasks.begin(caller, KIND, home, one.name, None, work, lambda: None, unit="VMs")
