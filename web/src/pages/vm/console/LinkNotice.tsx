@@ -14,8 +14,8 @@ export function LinkNotice({ state, onNow }: { state: LinkState; onNow: () => vo
     <div role="status" className="v-console-link">
       {state.is === "connecting" && <Connecting key={tries} onNow={now} />}
       {state.is === "open" && state.silent && (
-        <Late title="Connected, but nothing has come yet" onNow={now}>
-          The VM's host may be busy.
+        <Late title="Nothing comes from the guest" onNow={now}>
+          It may be busy, or the connection is lost.
         </Late>
       )}
       {state.is === "lost" && (

@@ -124,6 +124,16 @@ it("tells of a console that says nothing, until it does", async () => {
   expect(link.state.value).toEqual({ is: "open" });
   await vi.advanceTimersByTimeAsync(60_000);
   expect(link.state.value).toEqual({ is: "open" });
+  for (let typed = 0; typed < 3; typed += 1) {
+    link.expectAnswer();
+    await vi.advanceTimersByTimeAsync(4000);
+  }
+  expect(link.state.value).toEqual({ is: "open", silent: true });
+  sockets[0]?.tell("message");
+  link.expectAnswer();
+  sockets[0]?.tell("message");
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(link.state.value).toEqual({ is: "open" });
 });
 
 it("does nothing more once it is closed", async () => {

@@ -23,7 +23,7 @@ const DELAYS = [500, 1000, 2000, 4000, 8000];
 const HOLDS = 5000;
 /** Milliseconds in which the server has to open it; then it is tried again by another connection. */
 const OPEN_LIMIT = 30_000;
-/** Milliseconds after which a console that says nothing at first is told to be silent. */
+/** Milliseconds after which a console that says nothing, at first or to what was typed, is told to be silent. */
 const SILENT = 10_000;
 
 interface How {
@@ -40,6 +40,8 @@ export class ConsoleLink {
   private socket: WebSocket | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private tries = 0;
+  /** Whether `timer` waits for a word of the console. */
+  private expecting = false;
   /** Which opening or closing was the last: what an earlier one still waits for is dropped. */
   private round = 0;
 
@@ -78,14 +80,25 @@ export class ConsoleLink {
       since = Date.now();
       clearTimeout(this.timer);
       this.state.set({ is: "open" });
-      this.timer = setTimeout(() => this.state.set({ is: "open", silent: true }), SILENT);
+      this.expectAnswer();
     });
     socket.addEventListener("close", (event) => lose(reason(event.code, since > 0)));
     this.detach = this.how.attach(socket, () => {
-      if (this.socket !== socket) return;
-      clearTimeout(this.timer);
-      if (this.state.value.is === "open" && this.state.value.silent) this.state.set({ is: "open" });
+      if (this.socket !== socket || this.state.value.is !== "open") return;
+      if (this.expecting) clearTimeout(this.timer);
+      this.expecting = false;
+      if (this.state.value.silent) this.state.set({ is: "open" });
     });
+  }
+
+  /** Something was sent to which something comes back: a wire that is dead tells nothing else of it. */
+  expectAnswer(): void {
+    if (this.state.value.is !== "open" || this.expecting) return;
+    this.expecting = true;
+    this.timer = setTimeout(() => {
+      this.expecting = false;
+      this.state.set({ is: "open", silent: true });
+    }, SILENT);
   }
 
   close(): void {
@@ -96,6 +109,7 @@ export class ConsoleLink {
 
   private drop(): void {
     const { detach, socket } = this;
+    this.expecting = false;
     this.detach = undefined;
     this.socket = undefined;
     detach?.();

@@ -64,8 +64,10 @@ export function useSerial(
   );
   const write = useCallback(
     (text: string) => {
-      if (socket.current?.readyState === WebSocket.OPEN) socket.current.send(ENCODER.encode(text));
-      else if (link.state.value.is === "connecting") early.current = (early.current + text).slice(0, MOST_EARLY);
+      if (socket.current?.readyState === WebSocket.OPEN) {
+        socket.current.send(ENCODER.encode(text));
+        if (present.current.yours || present.current.holder === undefined) link.expectAnswer();
+      } else if (link.state.value.is === "connecting") early.current = (early.current + text).slice(0, MOST_EARLY);
     },
     [link],
   );
