@@ -20,7 +20,11 @@ export function Me({ showHelp }: { showHelp: () => void }) {
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
-      popperProps={{ direction: "up", appendTo: () => toggle.current?.parentElement ?? document.body }}
+      popperProps={{
+        direction: "up",
+        minWidth: "12rem", // the navigation may be its icons alone
+        appendTo: () => toggle.current?.parentElement ?? document.body,
+      }}
       toggle={{
         toggleRef: toggle,
         toggleNode: (

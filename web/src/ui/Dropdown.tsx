@@ -22,7 +22,7 @@ export function Dropdown({ popperProps, ...props }: DropdownProps) {
       shouldFocusFirstItemOnOpen
       shouldFocusToggleOnSelect
       onKeyDown={moveToEnd}
-      popperProps={{ appendTo: menuRoom, ...popperProps }}
+      popperProps={{ appendTo: menuRoom, preventOverflow: true, ...popperProps }}
       {...props}
     />
   );
