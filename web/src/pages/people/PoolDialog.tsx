@@ -7,8 +7,10 @@ import { useMay, usePools } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { PoolInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
+import { diskBytes } from "@/ui/amounts";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
+import { bytes } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { assignLine, groupWord, ownOf, sizeWord } from "./commands";
@@ -47,7 +49,7 @@ export function PoolDialog({
   const mpid = pool?.mpid ?? chosen ?? choices[0]?.mpid;
   const now = ownOf(pool);
   const [share, setShare] = useState<Share>(
-    pool ? { ...now, quota: now.quota > 0 ? sizeWord(now.quota) : "" } : { quota: "", write: true, manage: true },
+    pool ? { ...now, quota: now.quota > 0 ? typedSize(now.quota) : "" } : { quota: "", write: true, manage: true },
   );
   const top = mpid === undefined ? undefined : above(mpid);
   const fit = { ...share, write: share.write && (top?.write ?? true), manage: share.manage && (top?.manage ?? true) };
@@ -112,3 +114,6 @@ export function PoolDialog({
     </FormDialog>
   );
 }
+
+/** As people write it, where that is exact. */
+const typedSize = (size: number): string => (diskBytes(bytes(size)) === size ? bytes(size) : sizeWord(size));
