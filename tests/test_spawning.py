@@ -100,7 +100,7 @@ def test_other_threads_go_on_while_the_kernel_begins_it(tmp_path: Path) -> None:
         os.close(file)
 
 
-@pytest.mark.holds("DUR-453")
+@pytest.mark.holds("DUR-83")
 def test_for_want_of_a_thread_a_program_cannot_be_begun_as_for_want_of_a_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

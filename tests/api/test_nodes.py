@@ -58,7 +58,7 @@ async def test_guesses_at_tokens_are_counted_and_nothing_of_one_is_written_down(
     assert not any(sent[field] in str(entries) for field in ("token", "proof", "request"))
 
 
-@pytest.mark.holds("MANY-337")
+@pytest.mark.holds("MANY-233")
 async def test_a_host_that_was_never_heard_has_nothing_to_prove(w: World) -> None:
     shown = await w.ok("POST", "/h/node", host=await joined_node(w, "b"))
     assert shown["state"] == "joining"

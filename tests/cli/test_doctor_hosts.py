@@ -116,7 +116,7 @@ def test_a_token_comes_through_a_pipe_without_a_warning(tmp_path: Path) -> None:
     assert done.stderr.startswith("velocity: that is no token"), done.stderr
 
 
-@pytest.mark.holds("MANY-336")
+@pytest.mark.holds("MANY-232")
 @pytest.mark.parametrize(
     ("url", "words"),
     [

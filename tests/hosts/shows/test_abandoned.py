@@ -41,7 +41,7 @@ class Taken:
         return cls(memory, len(list((process / "fd").iterdir())))
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-216")
 def test_of_ten_thousand_streams_that_are_left_nothing_stays(hosts: RealHosts, say: Callable[[str], None]) -> None:
     client, b = hosts.client, hosts.number("b")
     units = [(hosts["a"], SERVER), (hosts["b"], NODE)]
