@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.archives import Member
+from velocity.storage.directory.qemu_img_words import meaning
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
 from velocity.storage.directory.unpackers import command, failure, program
@@ -38,16 +39,6 @@ CHECKED = frozenset({"qcow2", "vmdk", "vhdx"})
 """Images that qemu-img can look through, whether all that they refer to is there."""
 LOOKED = (0, 2, 3, 63)
 """What `qemu-img check` ends with if it has looked: all is well, damaged, with space lost, not of this format."""
-WORDS = (
-    ("log that needs to be replayed",
-     "it was not closed cleanly, and its log is to be written back first: `qemu-img check -r all IMAGE`"),
-    ("after EOF|end of file|truncated", f"it is cut short: {AGAIN}"),
-    ("error while reading|Input/output error", f"it is cut short or damaged: {AGAIN}"),
-    ("not supported",
-     "it uses features that are not supported here, or needs its parent: convert or merge it in the program that made "
-     "it"),
-)  # fmt: skip
-"""Of qemu-img, and what they mean."""
 NO_ROOM = os.strerror(errno.ENOSPC)
 ARENAS = "1"
 """Else glibc reserves 64 MiB of address space for each of up to 64 threads, beside their stacks of 8. mallopt(3)"""
@@ -278,7 +269,7 @@ class Images:
                     complaints = await process.complaints()
                     if NO_ROOM in complaints:
                         raise OSError(errno.ENOSPC, NO_ROOM)
-                    raise refused(_clean(complaints), done)
+                    raise refused(meaning(complaints), done)
                 return said
         except FileNotFoundError:
             raise refused("a required program is missing on the server: run `velocity doctor` there", done) from None
@@ -390,12 +381,3 @@ def _image(descriptor: int, kind: str) -> str:
 
 def _name(descriptor: int) -> str:
     return f"/proc/self/fd/{descriptor}"
-
-
-def _clean(words: str) -> str:
-    """What qemu-img means, or all its own words, without the paths of the host."""
-    for pattern, meaning in WORDS:
-        if re.search(pattern, words):
-            return meaning
-    lines = [line.strip().removeprefix("qemu-img: ") for line in words.strip().splitlines()]
-    return re.sub(r"json:\{.*?\}\}|/proc/self/fd/\d+", "the image", "; ".join(lines))[:500] or "it is damaged"

@@ -1,0 +1,27 @@
+"""What qemu-img says, in words for people."""
+
+from __future__ import annotations
+
+import re
+
+from velocity.storage.whole import AGAIN
+
+WORDS = (
+    ("log that needs to be replayed",
+     "it was not closed cleanly, and its log is to be written back first: `qemu-img check -r all IMAGE`"),
+    ("after EOF|end of file|truncated", f"it is cut short: {AGAIN}"),
+    ("error while reading|Input/output error", f"it is cut short or damaged: {AGAIN}"),
+    ("not supported",
+     "it uses features that are not supported here, or needs its parent: convert or merge it in the program that made "
+     "it"),
+)  # fmt: skip
+"""Pattern -> meaning."""
+
+
+def meaning(words: str) -> str:
+    """What qemu-img means, or all its own words, without the paths of the host."""
+    for pattern, meaning in WORDS:
+        if re.search(pattern, words):
+            return meaning
+    lines = [line.strip().removeprefix("qemu-img: ") for line in words.strip().splitlines()]
+    return re.sub(r"json:\{.*?\}\}|/proc/self/fd/\d+", "the image", "; ".join(lines))[:500] or "it is damaged"
