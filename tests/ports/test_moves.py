@@ -107,7 +107,7 @@ async def test_a_machine_runs_on_one_host_and_then_on_the_other(pair: Pair) -> N
     assert await fact(pair, arriving, target=True) is Fact.PAUSED
     await target.mobility.take(arriving, b"", deadline=DEADLINE)
     assert await fact(pair, arriving, target=True) is Fact.PAUSED, "what was taken is a run as any other"
-    with pytest.raises(HypervisorError, match="taken"):
+    with pytest.raises(HypervisorError, match="its guest runs here already"):
         await target.mobility.release(arriving, deadline=DEADLINE)
     await listener.close()
 
