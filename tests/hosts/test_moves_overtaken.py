@@ -24,7 +24,7 @@ B = HostId(2)
 PHASES = [one.value for one in MovePhase]
 RECEIVED = "as it is received"
 MOMENTS = [RECEIVED, *PHASES, "handed over", "as it is committed", "once it is committed", "as it is let run"]
-Asking = Callable[[int], Coroutine[Any, Any, Answer]]
+Request = Callable[[int], Coroutine[Any, Any, Answer]]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def once_committed(fake: FakeHypervisor, do: Callable[[], asyncio.Task[Answer]])
     fake.mobility.last = late  # type: ignore[method-assign]
 
 
-async def amid(w: World, b: Other, vmid: int, moment: str, ask: Asking) -> None:
+async def amid(w: World, b: Other, vmid: int, moment: str, ask: Request) -> None:
     """In that moment of its move to b; returns when both have their answer. `ask` is given the move's task."""
     asked: list[asyncio.Task[Answer]] = []
     begun = asyncio.ensure_future(w.ok("PUT", "/v/vm/host", vmid=vmid, host=B))
