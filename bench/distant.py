@@ -24,7 +24,7 @@ from bench.actors import Actor, percentile
 from bench.files import fill, medium, put
 from bench.harness import Bench, cpu_seconds, timed
 from bench.hosts import join
-from bench.server import Client, Velocity
+from bench.server import Client, Velocity, free_port
 from velocity.storage.directory.declared import directories
 
 ROUNDS = 5
@@ -166,7 +166,7 @@ def serve(place: Path, port: int, key: str, name: str, tell: Pipe) -> None:
     """The process of a host: it joins, tells its id and its pool's, and serves until it is told to end."""
 
     async def run() -> None:
-        begin, joined = join(Client(port, key), place, name, directories)
+        begin, joined = join(Client(port, key), place, name, free_port(), directories)
         running = await begin()
         tell.send((joined.host, joined.mpid))
         await asyncio.to_thread(tell.poll, None)

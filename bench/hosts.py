@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import multiprocessing
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -26,7 +27,7 @@ import msgspec
 
 from bench.harness import Bench, cpu_seconds, memory_mib, show, timed
 from bench.readers import Readers
-from bench.server import Client, Velocity, free_port
+from bench.server import Client, Velocity
 from velocity.config import Settings
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined
@@ -41,6 +42,8 @@ from velocity.storage.port import MediaFiles, Storage
 BIG = replace(FACTS, max_cpus=64, memory=1 << 30)
 RATE = 100
 """Changes in a second."""
+FIRST_PORT = 21_000
+"""Of the hosts: below those that the system gives to whoever connects to something."""
 AT_ONCE = 8
 """Clients that create and start VMs."""
 PATIENCE = 120.0
@@ -182,7 +185,8 @@ def serve(place: Path, port: int, key: str, count: int, tell: Pipe) -> None:
 
     async def run() -> None:
         client = Client(port, key)
-        nodes = [join(client, place, f"host{number}", in_memory) for number in range(count)]
+        ports = (port for port in itertools.count(FIRST_PORT) if is_free(port))
+        nodes = [join(client, place, f"host{number}", next(ports), in_memory) for number in range(count)]
         running = [await begin() for begin, _ in nodes]
         tell.send([joined.host for _, joined in nodes])
         await asyncio.to_thread(tell.poll, None)
@@ -197,11 +201,19 @@ def in_memory(settings: Settings) -> Storage:
     return connect(FakeHost(*((one.mpid, one.name) for one in settings.media_pools)))
 
 
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+Begin = Callable[[], Coroutine[object, object, RunningNode]]
+
+
 def join(
-    client: Client, place: Path, name: str, storage: Callable[[Settings], Storage]
-) -> tuple[Callable[[], Coroutine[object, object, RunningNode]], Joined]:
+    client: Client, place: Path, name: str, port: int, storage: Callable[[Settings], Storage]
+) -> tuple[Begin, Joined]:
     """What begins to serve it, and what the server has answered."""
-    settings = Settings(data_dir=place / name, node_listen=f"127.0.0.1:{free_port()}")
+    settings = Settings(data_dir=place / name, node_listen=f"127.0.0.1:{port}")
     token = NodeToken.read(client.call("PUT", "/h/node/token")["token"])
     draft = joining.begin(settings.data_dir, token)
     asked = joining.asked(draft, token, name, settings.node_listen)

@@ -295,7 +295,11 @@ async def test_what_comes_into_a_pool_that_becomes_full_is_refused_and_goes(clus
     finally:
         cluster.drain()
     left = {"velocity.pool", file_name(source), file_name(grown)}
-    await eventually(lambda: set(pool.rados.names()) == left, "that nothing else is there")
+
+    def there() -> set[str]:
+        return set(cluster.admin("rbd", "ls", pool.rados.name).split())
+
+    await eventually(lambda: there() == left, "that nothing else is there")
 
 
 async def refusal(way: Awaitable[object]) -> Problem:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.patience import at_last
 from velocity.storage.rbd import opened
-from velocity.storage.rbd.rados_pool import RadosPool
+from velocity.storage.rbd.rados_pool import RadosPool, no_room
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces are root's")
 
@@ -49,7 +49,7 @@ class Waits(RadosPool):
 
     def check_room(self) -> None:
         if self.is_full:
-            raise self.no_room()
+            raise no_room(self)
 
 
 needs_daemon = pytest.mark.skipif(

@@ -53,7 +53,7 @@ class RbdFiles(PoolFiles):
         self.openings.gone |= {image for image in there if image.startswith(GONE)}
 
     def settle(self, name: str, belongs: Belongs, *, again: bool = False, told: bool = False) -> None:
-        if not self.openings.settled(name, belongs):
+        if not self.openings.begun.settled(name, belongs):
             super().settle(name, belongs, again=again, told=told)
 
     def _put(self, name: str, belongs: Belongs) -> None:
@@ -111,7 +111,7 @@ class RbdFiles(PoolFiles):
     def create(self, name: str, size: int, format_: str) -> None:
         try:
             with as_refusals(self.places, size, self.fullness.heard):
-                self.openings.begun(name)
+                self.openings.begun.add(name)
                 if format_ == "qcow2":
                     self._rados.qcow2(MOVING + name, size, QCOW2)
                 else:

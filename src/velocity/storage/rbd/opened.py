@@ -18,7 +18,7 @@ from pathlib import Path
 
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.port import Stat
-from velocity.storage.rbd.rados_pool import SLOW, WORDS, RadosPool, error_of, whole
+from velocity.storage.rbd.rados_pool import SLOW, WORDS, RadosPool, error_of, no_room, whole
 
 PROGRAM = "qemu-storage-daemon"
 LOOK = 2.0
@@ -132,7 +132,7 @@ class Daemon:
     def check_room(self) -> None:
         """Raises `OSError` if it was given up."""
         if self._gave_up:
-            raise self._pool.no_room()
+            raise no_room(self._pool)
 
     def end(self) -> None:
         """It writes back what it holds, and lets go of the image."""

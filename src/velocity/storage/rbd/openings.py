@@ -13,8 +13,9 @@ from uuid import uuid4
 from velocity.contract.media import Content
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.inspect import inspect_open
-from velocity.storage.port import Belongs, Stat
+from velocity.storage.port import Stat
 from velocity.storage.rbd import lengths
+from velocity.storage.rbd.begun import Begun
 from velocity.storage.rbd.lent import LENT, end_unused, kill_unused, lent
 from velocity.storage.rbd.opened import Daemon, OpenImage
 from velocity.storage.rbd.places import GONE, MOVING
@@ -45,10 +46,7 @@ class RbdOpenings:
         """Images that are written to here."""
         self.gone: set[str] = set()
         """Those that are to be removed, as soon as nobody has them open."""
-        self._begun: set[str] = set()
-        """Objects that were begun here, and of which nobody knows."""
-        self._coming: dict[str, Daemon] = {}
-        """Of objects that are coming, and that machines write to."""
+        self.begun = Begun(self.remove, self.gone)
         self._beginning: set[Path] = set()
         """Files of daemons that machines are about to get."""
         self._told: dict[int, float] = {}
@@ -64,28 +62,6 @@ class RbdOpenings:
         self._rados.rename(image, gone)
         self.gone.add(gone)
         return gone
-
-    def begun(self, name: str) -> None:
-        """It is coming, and nobody knows of it until it is settled."""
-        self._begun.add(name)
-
-    def settled(self, name: str, belongs: Belongs) -> bool:
-        """Whether that is all: what was begun here and belongs nowhere is gone, or goes as soon as it can.
-
-        A full pool deletes nothing, either, and gives nothing another name.
-        """
-        here, daemon = name in self._begun, self._coming.pop(name, None)
-        self._begun.discard(name)
-        if belongs is not Belongs.NOWHERE:
-            return False
-        if daemon is not None:
-            daemon.kill()  # else the machine would wait for what it writes to a pool that is full
-        if here:
-            try:
-                self.remove(MOVING + name)
-            except OSError:
-                self.gone.add(MOVING + name)
-        return here
 
     @property
     def unswept(self) -> bool:
@@ -115,7 +91,7 @@ class RbdOpenings:
 
     def begin(self, name: str) -> SharedDescriptor:
         self._rados.create(MOVING + name, 0)
-        self.begun(name)
+        self.begun.add(name)
         return self._opened_to_write(MOVING + name)
 
     def fill(self, name: str) -> SharedDescriptor:
@@ -125,7 +101,7 @@ class RbdOpenings:
         if lengths.of(self._rados, self._rados.info(MOVING + name)) < size:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         lengths.forget(self._rados, MOVING + name)
-        self.begun(name)
+        self.begun.add(name)
         left = self.fill(name)
         with left.use() as descriptor:
             os.ftruncate(descriptor, size)  # its end is not there yet
@@ -141,7 +117,7 @@ class RbdOpenings:
         try:
             daemon = Daemon(self._rados, image.name, place, readonly=readonly, lent=True)
             if coming and not readonly:
-                self._coming[name] = daemon
+                self.begun.lent(name, daemon)
             return daemon.open()
         finally:
             self._beginning.discard(place)

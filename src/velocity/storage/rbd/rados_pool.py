@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 import contextlib
 import errno
-import functools
 import json
 import logging
 import os
@@ -13,7 +12,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from velocity.storage.rbd.full_flag import FullFlag
@@ -48,10 +47,10 @@ class RadosPool:
     user: str
     pool: str
     namespace: str = ""
+    full: FullFlag = field(init=False, compare=False, repr=False)
 
-    @functools.cached_property
-    def full(self) -> FullFlag:
-        return FullFlag(self.pool, self._ceph)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "full", FullFlag(self.pool, self._ceph))
 
     @property
     def name(self) -> str:
@@ -116,10 +115,7 @@ class RadosPool:
         with contextlib.suppress(OSError):
             self.full.ask()
         if self.full.was:
-            raise self.no_room()
-
-    def no_room(self) -> OSError:
-        return error_of(errno.ENOSPC, f"RADOS pool {self.pool} is full: see `ceph health detail`")
+            raise no_room(self)
 
     def ceph(self, *words: str) -> str:
         """The same of this program."""
@@ -132,6 +128,10 @@ class RadosPool:
     @property
     def _access(self) -> list[str]:
         return [f"--conf={self.conf}", f"--id={self.user}", f"--client-mount-timeout={CONNECT}"]
+
+
+def no_room(pool: RadosPool) -> OSError:
+    return error_of(errno.ENOSPC, f"RADOS pool {pool.pool} is full: see `ceph health detail`")
 
 
 def whole(size: int) -> int:
