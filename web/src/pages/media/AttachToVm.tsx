@@ -30,6 +30,7 @@ export function AttachToVm({ medium, onClose }: { medium: Medium; onClose: () =>
   const attachment = useAttachment(medium, vmid ?? 0);
   const named = words.toLowerCase();
   const found = vms.filter((one) => one.vmid === vmid || one.name.toLowerCase().includes(named));
+  const shown = found.slice(0, MOST).sort(nearFirst(medium)); // of thousands, to sort all would hold up the page
   const change = attached(info.data ?? { media: [], drives: [] }, attachment.one);
   const submit = async () => {
     if (!info.data) return false;
@@ -72,7 +73,7 @@ export function AttachToVm({ medium, onClose }: { medium: Medium; onClose: () =>
             isPlaceholder
             isDisabled
           />
-          {found.slice(0, MOST).map((one) => (
+          {shown.map((one) => (
             <FormSelectOption
               key={one.vmid}
               value={one.vmid}
@@ -81,7 +82,7 @@ export function AttachToVm({ medium, onClose }: { medium: Medium; onClose: () =>
           ))}
         </FormSelect>
         <Hint wrong={refused.at("media") ?? refused.at("revision")}>
-          {found.length > MOST && `The first ${MOST} of ${found.length.toLocaleString()}: type more of its name.`}
+          {found.length > MOST && `${MOST} of ${found.length.toLocaleString()}: type more of its name.`}
         </Hint>
       </FormGroup>
       {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
@@ -89,6 +90,12 @@ export function AttachToVm({ medium, onClose }: { medium: Medium; onClose: () =>
     </FormDialog>
   );
 }
+
+/** Those of its group come first, and else by name. */
+const nearFirst =
+  ({ gid }: Medium) =>
+  (a: Vm, b: Vm) =>
+    Number(a.gid !== gid) - Number(b.gid !== gid) || a.name.localeCompare(b.name, undefined, { numeric: true });
 
 /** The VMs that the caller may change, that do not have it, and whose host has its pool: those of its group first. */
 function useOffered(medium: Medium): readonly Vm[] {
@@ -98,8 +105,8 @@ function useOffered(medium: Medium): readonly Vm[] {
   return useMemo(() => {
     const can = (vm: Vm) =>
       may("vm.alter", vm.gid) && !vm.media.includes(medium.mid) && (!vm.host || isOn(pool, String(vm.host.id)));
-    const far = (vm: Vm) => Number(vm.gid !== medium.gid);
-    const order = (a: Vm, b: Vm) => far(a) - far(b) || a.name.localeCompare(b.name, undefined, { numeric: true });
-    return vms.filter(can).sort(order);
+    const offered = vms.filter(can);
+    const isNear = (vm: Vm) => vm.gid === medium.gid;
+    return [...offered.filter(isNear), ...offered.filter((vm) => !isNear(vm))];
   }, [vms, may, pool, medium]);
 }
