@@ -224,7 +224,6 @@ async def test_qemu_takes_nics_of_any_ids(qemu: QemuSubject) -> None:
         await qemu.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
 
-@pytest.mark.holds("GUEST-96")
 @pytest.mark.anyio
 @pytest.mark.guest
 async def test_guests_with_more_memory_have_more_room_for_translated_code(qemu: QemuSubject) -> None:
