@@ -36,8 +36,8 @@ WEIGHT = 100
 BASE, DISPLAY, DISK, CPU = 1024, 512, 64, 256
 """MiB besides the guest's memory and a quarter of it; docs/performance.md has measurements, which are lower.
 
-The translation cache (up to 128 MiB), QEMU itself, connections of NAT; twice what a guest may keep in a display; the caches of
-a qcow2 disk; the TLB of a vCPU under software emulation, which grows with the memory in use.
+The translation cache (up to 128 MiB), QEMU itself, connections of NAT; twice what a guest may keep in a display; the
+caches of a qcow2 disk; the TLB of a vCPU under software emulation, which grows with the memory in use.
 """
 
 
