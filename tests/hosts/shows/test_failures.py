@@ -64,7 +64,7 @@ def test_a_link_that_is_cut_is_told_and_changes_nothing(hosts: RealHosts, say: S
     hosts.client.set_vm_state(vmid=stopped, state="RUNNING")
 
 
-@pytest.mark.holds("MANY-148")
+@pytest.mark.holds("CONSOLE-300", "MANY-148")
 def test_a_node_that_is_killed_costs_no_guest(hosts: RealHosts, say: Say) -> None:
     """Its consoles end, and begin again with what was said."""
     b, vmids = hosts["b"], [hosts.starts(name, "b") for name in ("one", "two")]
@@ -75,6 +75,7 @@ def test_a_node_that_is_killed_costs_no_guest(hosts: RealHosts, say: Say) -> Non
         with timed(say, "a killed node serves again in"):
             b.kill(NODE)
             at_last(lambda: console.receive(0) == b"", "the end of the console")
+            assert "host does not respond" in console.why
             at_last(lambda: bool(unreachable_since(hosts, vmids[1])), "the news of the node's end")
             at_last(lambda: not any(unreachable_since(hosts, vmid) for vmid in vmids), "its answer")
     assert b.guests() == guests
