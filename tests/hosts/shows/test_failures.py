@@ -64,7 +64,7 @@ def test_a_link_that_is_cut_is_told_and_changes_nothing(hosts: RealHosts, say: S
     hosts.client.set_vm_state(vmid=stopped, state="RUNNING")
 
 
-@pytest.mark.holds("CONSOLE-300", "MANY-148")
+@pytest.mark.holds("CONSOLE-14", "MANY-148")
 def test_a_node_that_is_killed_costs_no_guest(hosts: RealHosts, say: Say) -> None:
     """Its consoles end, and begin again with what was said."""
     b, vmids = hosts["b"], [hosts.starts(name, "b") for name in ("one", "two")]
