@@ -18,7 +18,7 @@ from tests.listening import breaking, listening
 from tests.patience import PATIENCE, eventually
 from velocity.client import ApiError, AsyncClient
 from velocity.client.events import Decoder
-from velocity.contract.events import Bye, Event, InitialState, SetGroup, SetVm
+from velocity.contract.events import Alive, Bye, Event, InitialState, SetGroup, SetVm
 from velocity.events.limits import StreamLimits
 
 pytestmark = pytest.mark.anyio
@@ -47,9 +47,9 @@ class Raw:
         made.writer.write(f"GET /v/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
         return made
 
-    async def until(self, fits: Callable[[Event | Bye], bool]) -> list[Event | Bye]:
+    async def until(self, fits: Callable[[Event | Alive | Bye], bool]) -> list[Event | Alive | Bye]:
         """What came, up to the event that fits; all of it, when the connection ends."""
-        found: list[Event | Bye] = []
+        found: list[Event | Alive | Bye] = []
         while True:
             async with asyncio.timeout(PATIENCE):
                 line = await self.reader.readline()
@@ -62,7 +62,7 @@ class Raw:
                         return found
 
 
-def sets(name: str) -> Callable[[Event | Bye], bool]:
+def sets(name: str) -> Callable[[Event | Alive | Bye], bool]:
     return lambda event: isinstance(event, SetVm | SetGroup) and event.object.name == name
 
 

@@ -14,11 +14,11 @@ from velocity.cli.events import line
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, Unreachable
 from velocity.client.events import FIRST_PAUSE, Decoder, Following
-from velocity.contract.events import Bye, Changed, Gone, InitialState, SetVm, VmView
+from velocity.contract.events import Alive, Bye, Changed, Gone, InitialState, SetVm, VmView
 from velocity.contract.machines import Reason, State
 
 TEXT = (
-    b'event: gone\ndata: {"kind":"vm","id":7}\nid: a-1\n\n:\nid: a-5\n\n'
+    b'event: gone\ndata: {"kind":"vm","id":7}\nid: a-1\n\n:\nid: a-4\n\nevent: alive\nid: a-5\ndata: {}\n\n'
     b'event: of a later version\ndata: {}\nid: a-6\n\nevent: changed\r\ndata: {"kind":"session"}\r\nid: a-7\r\n\r\n'
     b'event: bye\ndata: {"reason":"slow"}\n\nevent: gone\ndata: {"kind":"vm"'
 )
@@ -30,7 +30,7 @@ def test_events_come_out_whole_however_the_bytes_come(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(TEXT)]
     for begin, end in itertools.pairwise(places):
         found += list(decoder.feed(TEXT[begin:end]))
-    assert found == [Gone(kind="vm", id=7), Changed(kind="session"), Bye(reason="slow")]
+    assert found == [Gone(kind="vm", id=7), Alive(), Changed(kind="session"), Bye(reason="slow")]
     assert decoder.last == "a-7"
 
 

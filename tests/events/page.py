@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.api.world import World
 from tests.patience import PATIENCE
+from velocity.contract.events import Alive
 
 ID = {"vm": "vmid", "medium": "mid", "group": "gid", "task": "tid", "user": "uid"}
 LISTS = {"vm": "vms", "medium": "media", "group": "groups", "task": "tasks", "user": "users"}
@@ -22,9 +23,10 @@ Told = tuple[str, str, Any]
 
 def told(block: bytes) -> Told | None:
     """The event of a block of lines; None: it is a sign of life."""
-    lines = [line.split(": ", 1) for line in block.decode().splitlines() if not line.startswith(":")]
-    fields = {line[0]: line[1] for line in lines if len(line) == 2}
-    return (fields["event"], fields.get("id", ""), json.loads(fields["data"])) if "data" in fields else None
+    fields = dict(line.split(": ", 1) for line in block.decode().splitlines())
+    if fields["event"] == Alive.event:
+        return None
+    return fields["event"], fields.get("id", ""), json.loads(fields["data"])
 
 
 class Stream:

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from velocity.client.errors import ApiError, ClientError, Unreachable, no_answer
-from velocity.contract.events import EVENTS, Bye, Event
+from velocity.contract.events import EVENTS, Alive, Bye, Event
 
 SILENCE = 45.0
 """Seconds without a sign of life (the server gives one every 15) after which a connection counts as broken."""
@@ -30,7 +30,7 @@ class Decoder:
         self._pieces: list[bytes] = []
         self._fields: dict[bytes, bytes] = {}
 
-    def feed(self, piece: bytes) -> Iterator[Event | Bye]:
+    def feed(self, piece: bytes) -> Iterator[Event | Alive | Bye]:
         """The events that have become whole. Those of later versions that are not known here are left out."""
         self._pieces.append(piece)
         if b"\n" not in piece:
@@ -44,7 +44,7 @@ class Decoder:
             elif not line.strip():
                 yield from self._whole()
 
-    def _whole(self) -> Iterator[Event | Bye]:
+    def _whole(self) -> Iterator[Event | Alive | Bye]:
         fields, self._fields = self._fields, {}
         self.last = fields.get(b"id", self.last.encode()).decode()
         kind = EVENTS.get(fields.get(b"event", b"").decode())
@@ -75,7 +75,7 @@ class Following:
     def feed(self, piece: bytes) -> Iterator[Event]:
         self._heard = self._clock()
         self._pause = FIRST_PAUSE
-        return (event for event in self._decoder.feed(piece) if not isinstance(event, Bye))
+        return (event for event in self._decoder.feed(piece) if not isinstance(event, Alive | Bye))
 
     def broke(self, error: ClientError | None) -> float:
         """Seconds to wait before the next try, after an error or (None) an orderly end.

@@ -152,6 +152,12 @@ class Changed(Wire, frozen=True):
     ) = UNSET
 
 
+class Alive(Wire, frozen=True):
+    """Event `alive`, after 15 seconds without another: the connection works. Nothing is missing up to its id."""
+
+    event: ClassVar[str] = "alive"
+
+
 class Bye(Wire, frozen=True):
     """Event `bye`, the last event. After `slow` and `shutting down`, connect again."""
 
@@ -161,7 +167,9 @@ class Bye(Wire, frozen=True):
 
 Event = InitialState | Set | Gone | Changed
 
-EVENTS: Mapping[str, Any] = {"snapshot": InitialState, "set": Set, "gone": Gone, "changed": Changed, "bye": Bye}
+EVENTS: Mapping[str, Any] = {
+    "snapshot": InitialState, "set": Set, "gone": Gone, "changed": Changed, "alive": Alive, "bye": Bye,
+}  # fmt: skip
 """The name of an event on the wire -> the type of its data."""
 
 WATCH = Operation(

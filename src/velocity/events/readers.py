@@ -133,8 +133,9 @@ class StreamReader:
         return b"".join(frames(entries, uid, self._readers.directory.held(uid))), bool(entries)
 
     def _sign_of_life(self) -> bytes:
-        """A comment with an id, so that a reader who receives nothing for long can still continue from there."""
-        return b":\n" if self._cursor is None else b":\nid: %s\n\n" % self._readers.ring.name(self._cursor)
+        """With an id, so that a reader who receives nothing else for long can still continue from there."""
+        place = b"" if self._cursor is None else b"id: %s\n" % self._readers.ring.name(self._cursor)
+        return b"event: alive\n%sdata: %s\n\n" % (place, encode(events.Alive()))
 
 
 def frames(entries: Sequence[BufferedEvent], uid: int, held: Mapping[int, int]) -> Iterator[bytes]:

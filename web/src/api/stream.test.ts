@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { SetObject } from "./objects";
 import type { Gone, InitialState } from "./schema";
-import { OPEN_LIMIT_MS, RETRY_MS, type Server, Stream, type StreamMessage } from "./stream";
+import { OPEN_LIMIT_MS, RETRY_MS, type Server, SILENCE_MS, Stream, type StreamMessage } from "./stream";
 
 const ANN = 1;
 const BEN = 2;
@@ -116,6 +116,25 @@ it("goes on where it was after a cut, while tabs come and go, and tells nothing 
   expect(world.connections).toBe(1);
 });
 
+it("takes a connection that has become silent for lost, and goes on where nothing was missed", async () => {
+  const world = new World();
+  const stream = new Stream(world);
+  const one = tab();
+  stream.join(one.listener, ANN);
+  world.now.tell("open");
+  world.now.tell("snapshot", snapshot(ANN), "i-7");
+  for (const id of ["i-8", "i-9"]) {
+    await vi.advanceTimersByTimeAsync(SILENCE_MS - 1);
+    world.now.tell("alive", {}, id);
+  }
+  expect(one.messages).not.toContainEqual(LOST);
+  await vi.advanceTimersByTimeAsync(SILENCE_MS);
+  expect(one.messages.at(-1)).toEqual(LOST);
+  await vi.advanceTimersByTimeAsync(RETRY_MS);
+  expect(world.sources.map((source) => source.last)).toEqual(["", "i-9"]);
+  expect(world.connections).toBe(1);
+});
+
 it("tries again for as long as no server answers", async () => {
   const world = new World();
   const stream = new Stream(world);
@@ -143,8 +162,11 @@ it("counts a connection by which nothing is answered as lost, and tries again", 
   await vi.advanceTimersByTimeAsync(RETRY_MS);
   expect(world.connections).toBe(1);
   world.now.tell("open");
-  await vi.advanceTimersByTimeAsync(10 * OPEN_LIMIT_MS);
-  expect(world.sources, "one that is open has no limit").toHaveLength(2);
+  for (let times = 0; times < 10; times += 1) {
+    await vi.advanceTimersByTimeAsync(OPEN_LIMIT_MS);
+    world.now.tell("alive");
+  }
+  expect(world.sources, "one that is open and alive has no limit").toHaveLength(2);
 });
 
 it("keeps nothing of a session that has ended, and begins anew for who joins", async () => {

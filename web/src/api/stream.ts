@@ -31,6 +31,8 @@ export interface Server {
 export const RETRY_MS = 1500;
 /** In which the server has to answer: nothing else ends a connection by which it does not. */
 export const OPEN_LIMIT_MS = 30_000;
+/** Without any event, after which a connection counts as lost: the server sends `alive` every 15 seconds. */
+export const SILENCE_MS = 45_000;
 
 /** There is a connection only while somebody listens. What one user may see is told to nobody who is another one. */
 export class Stream {
@@ -97,12 +99,13 @@ export class Stream {
       });
     on("open", () => this.connected());
     for (const event of EVENT_NAMES) on(event, (message) => this.receive(event, message));
+    on("alive", ({ lastEventId }) => this.heard(lastEventId));
     on("bye", () => this.comeBack());
     on("error", () => this.reconnect());
   }
 
   private receive(event: EventName, { data, lastEventId }: MessageEvent<string>): void {
-    if (lastEventId) this.last = lastEventId;
+    this.heard(lastEventId);
     if (event === "set" || event === "gone") this.objects?.apply(JSON.parse(data) as Change);
     if (event === "snapshot") {
       const snapshot = JSON.parse(data) as InitialState;
@@ -116,9 +119,15 @@ export class Stream {
   }
 
   private connected(): void {
-    clearTimeout(this.timer);
     this.lost = false;
+    this.heard("");
     this.broadcast({ is: "connection", connection: "live" });
+  }
+
+  private heard(lastEventId: string): void {
+    if (lastEventId) this.last = lastEventId;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.reconnect(), SILENCE_MS);
   }
 
   private broadcast(message: StreamMessage): void {
