@@ -14,7 +14,8 @@ from velocity.contract.problems import Problem, Refused
 from velocity.store import database as module
 from velocity.store.database import Database
 from velocity.store.errors import DatabaseError
-from velocity.store.leadership import AdvisoryLock, Busy
+from velocity.store.leadership import LEADER, AdvisoryLock, Busy
+from velocity.store.postgresql import connect, parse
 from velocity.store.tables import instance
 
 pytestmark = pytest.mark.anyio
@@ -138,3 +139,18 @@ async def test_what_only_reads_proves_nothing_and_writes_nothing(tmp_path: Path)
     database.read(lambda connection: connection.exec_driver_sql("PRAGMA query_only=ON"))
     assert await database.look(lambda connection: list(connection.scalars(sa.select(instance.c.name)))) == []
     await database.close()
+
+
+async def test_a_lock_that_was_let_go_is_free_at_once(postgres: Postgres) -> None:
+    """A server that is restarted finds it so: PostgreSQL notices the end of a session a moment later."""
+    engine = connect(parse(postgres.database()))
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as next_one:
+            for _ in range(20):
+                lock = AdvisoryLock(engine)
+                lock.take()
+                lock.close()
+                assert next_one.scalar(sa.select(sa.func.pg_try_advisory_lock(LEADER)))
+                next_one.scalar(sa.select(sa.func.pg_advisory_unlock(LEADER)))
+    finally:
+        engine.dispose()

@@ -100,6 +100,7 @@ def lose_the_session(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Trash")
     expect(page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
     page.evaluate(GO, "/settings")
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Trash")  # else the trash is not asked for anew
     page.context.clear_cookies()
     page.evaluate(GO, "/trash")
 

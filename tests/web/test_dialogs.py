@@ -31,6 +31,30 @@ def cut(page: Page, over: Locator) -> list[str]:
     return [] if min(box["x"], box["y"]) >= 0 and max(ends) <= 0 else [f"{box} is not within {window}"]
 
 
+CLIPPED = """one => [...one.querySelectorAll("*")]
+    .filter(it => it.scrollWidth > it.clientWidth + 1).map(it => it.innerText)"""
+"""Texts that have no room."""
+
+
+@pytest.mark.holds("PAGE-77")
+@pytest.mark.parametrize(("source", "width"), [("app/Me", 1024), ("pages/vm/console/ConsoleBar", 390)])
+def test_a_menu_is_whole_where_there_is_little_room(somebody: Person, source: str, width: int) -> None:
+    page, before = somebody.page, somebody.page.viewport_size
+    assert before
+    (opening, *_) = (one for one in OPENINGS if one.source == source)
+    page.set_viewport_size({"width": width, "height": 844})
+    somebody.open(opening.path)
+    for step in opening.steps:
+        step(page)
+    over = page.locator(OVER)
+    expect(over).to_have_count(1)
+    be_still(page)
+    assert cut(page, over) == []
+    assert over.locator("ul").first.evaluate(CLIPPED) == []
+    page.keyboard.press("Escape")
+    page.set_viewport_size(before)
+
+
 @pytest.mark.holds("PAGE-2", "PAGE-77")
 @pytest.mark.whole
 @pytest.mark.parametrize("opening", OPENINGS, ids=NAMES)
@@ -62,27 +86,3 @@ def test_what_opens(somebody: Person, opening: Opening, whole: bool) -> None:
         expect(over).to_have_count(0)
         expect(named(page, opening.back)).to_be_focused()
     assert not wrong, "\n".join(wrong)
-
-
-CLIPPED = """one => [...one.querySelectorAll("*")]
-    .filter(it => it.scrollWidth > it.clientWidth + 1).map(it => it.innerText)"""
-"""Texts that have no room."""
-
-
-@pytest.mark.holds("PAGE-77")
-@pytest.mark.parametrize(("source", "width"), [("app/Me", 1024), ("pages/vm/console/ConsoleBar", 390)])
-def test_a_menu_is_whole_where_there_is_little_room(somebody: Person, source: str, width: int) -> None:
-    page, before = somebody.page, somebody.page.viewport_size
-    assert before
-    (opening, *_) = (one for one in OPENINGS if one.source == source)
-    page.set_viewport_size({"width": width, "height": 844})
-    somebody.open(opening.path)
-    for step in opening.steps:
-        step(page)
-    over = page.locator(OVER)
-    expect(over).to_have_count(1)
-    be_still(page)
-    assert cut(page, over) == []
-    assert over.locator("ul").first.evaluate(CLIPPED) == []
-    page.keyboard.press("Escape")
-    page.set_viewport_size(before)

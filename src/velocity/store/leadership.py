@@ -173,6 +173,10 @@ class AdvisoryLock:
         return False
 
     def close(self) -> None:
+        if self._session is not None:
+            # PostgreSQL notices the end of a session a moment later: who starts at once finds the lock free
+            with contextlib.suppress(sa.exc.DBAPIError):
+                self._session.scalar(sa.select(sa.func.pg_advisory_unlock(LEADER)))
         self._drop()
 
     def _drop(self) -> None:
