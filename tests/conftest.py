@@ -17,6 +17,7 @@ import pytest
 from tests.ceph import Ceph, lacking
 from tests.host import host as host
 from tests.postgres import Postgres
+from velocity import node as node  # before any test loads gRPC
 from velocity.cli.demo.guest import Guest, build
 
 hypothesis.settings.register_profile("no clock", deadline=None)

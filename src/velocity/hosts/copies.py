@@ -129,6 +129,7 @@ class Copies:
         if not ready:
             return
         draft = await asyncio.to_thread(self._take, source, at)
+        self._trouble = ""
         try:
             for member, node in ready:
                 await self._send(draft, member, node)

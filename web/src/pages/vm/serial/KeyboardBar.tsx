@@ -19,7 +19,7 @@ export function KeyboardBar({ keyboard, onMove }: Props) {
             ? `${holder} has the keyboard`
             : "The keyboard is free: type to take it"}
       </Status>
-      {others > 0 && <span title={viewers.join(", ")}>{`${viewers.length} viewers: ${viewers.join(", ")}`}</span>}
+      {others > 0 && <span title={viewers.join(", ")}>{`${viewers.length} viewers`}</span>}
       {yours && others > 0 && (
         <button type="button" className="v-tool" onClick={() => onMove("release")}>
           Release it

@@ -18,7 +18,7 @@ import type { Refusal } from "@/ui/RefusalAlert";
 import { SameAs } from "@/ui/SameAs";
 import { Sentence } from "@/ui/Sentence";
 import { NAMES } from "@/ui/texts/names";
-import { asSentence } from "@/ui/texts/words";
+import { asSentence, inWords } from "@/ui/texts/words";
 import { bodyOf, cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
 import { MODES } from "./modes";
 import { nicText } from "./nicText";
@@ -90,7 +90,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
               <Th>Setting</Th>
               <Th>From</Th>
               <Th>To</Th>
-              <Th modifier="fitContent">Takes effect</Th>
+              <Th width={40}>Takes effect</Th>
             </Tr>
           </Thead>
           <Tbody>
@@ -148,7 +148,7 @@ function takesEffect(field: Field, planned: Plan | undefined): string {
   const step = planned.steps.find((one) => one.do === "change");
   if (step?.live?.includes(field)) return "at once";
   const why = step?.waits?.[field];
-  return why ? `at the next start: ${why}` : "at the next start";
+  return why ? `at the next start: ${inWords(why, NAMES)}` : "at the next start";
 }
 
 function Takes({ planned }: { planned: Plan }) {
