@@ -202,7 +202,7 @@ def test_the_review_says_what_of_a_change_comes_at_once_and_why_the_rest_waits(h
     root.page.get_by_text("Cable plugged in").click()
     root.page.get_by_role("button", name="Review and save…").click()
     dialog = root.page.get_by_role("dialog")
-    for name, when in (("CPUs", "at once"), ("NICs", "at once"), ("Memory", "max_memory_mib")):
+    for name, when in (("CPUs", "at once"), ("NICs", "at once"), ("Memory", "a maximum of memory")):
         expect(dialog.get_by_role("row").filter(has=root.page.get_by_text(name, exact=True))).to_contain_text(when)
     dialog.get_by_role("button", name="Save", exact=True).click()
     expect(dialog).to_have_count(0)

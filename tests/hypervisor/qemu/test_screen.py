@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -141,5 +142,8 @@ async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
 
 def lent(pid: int) -> int:
     """How many files of ours the process has open."""
-    links = (str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    links = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            links.append(str(entry.readlink()))
     return sum("velocity-screen" in link for link in links)
