@@ -116,7 +116,6 @@ def test_an_upload_waits_for_a_database_that_does_not_respond_at_its_end(
         await add(store, medium)
 
     monkeypatch.setattr(SqlMedia, "add", fails)
-    monkeypatch.setattr("velocity.client.upload.FIRST_PAUSE", 0.01)
     with Client(host.url, host.key) as client:
         made = client.upload(file, mpid=1, gid=0, name="waits", type="DISK", progress=lambda done, _: sent.append(done))
         assert (host.data / "media" / f"{made.mid}.raw").read_bytes() == FILE
