@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from msgspec import UNSET, structs
@@ -16,14 +14,6 @@ from velocity.node import agent
 from velocity.node.agent import Agent
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def here(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Installation]:
-    made = Installation(tmp_path)
-    await made.open()
-    yield made
-    await made.close()
 
 
 class Late(Agent):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -27,14 +26,6 @@ from velocity.store.leadership import Term
 from velocity.store.tables import authority, groups, media
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def here(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Installation]:
-    made = Installation(tmp_path)
-    await made.open()
-    yield made
-    await made.close()
 
 
 async def names(here: Installation) -> list[str]:

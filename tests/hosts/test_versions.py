@@ -78,14 +78,6 @@ class OfVersion(Agent):
         return {**told, "api": self.version, "version": f"0.{self.version}", "unheard": {"of": 1}}  # type: ignore[return-value]
 
 
-@pytest.fixture
-async def here(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Installation]:
-    made = Installation(tmp_path)
-    await made.open()
-    yield made
-    await made.close()
-
-
 @pytest.mark.holds("MANY-160")
 @pytest.mark.parametrize(("version", "words"), [(API - 1, "which is older than this server"), (API + 1, "newer")])
 async def test_a_node_of_the_version_before_or_after_works_and_says_so(

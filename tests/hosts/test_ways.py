@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +14,6 @@ from velocity.node import identity
 from velocity.node.remote import Connection
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def here(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Installation]:
-    made = Installation(tmp_path)
-    await made.open()
-    yield made
-    await made.close()
 
 
 async def lose(one: Machine) -> int:
