@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from typing import Literal
 
 import pytest
 from argon2 import PasswordHasher
 
+from tests.patience import eventually
 from velocity.access.passwords import OWN, QUEUE, Passwords
 from velocity.contract.problems import Problem, Refused
 
@@ -51,21 +53,34 @@ async def test_too_many_at_once_are_told_to_come_back() -> None:
     await asyncio.gather(*crowd)
 
 
+class Held(PasswordHasher):
+    """Each verification says whose it is, by its password, and goes on when the test releases one."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.begun: list[str | bytes] = []
+        self.released = threading.Semaphore(0)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        self.begun.append(password)
+        assert self.released.acquire(timeout=60)
+        return super().verify(hash, password)
+
+
 @pytest.mark.holds("BOUND-21")
 async def test_one_address_takes_neither_the_queue_nor_the_cores_from_others() -> None:
-    passwords = Passwords(Counting())
+    hasher, cores = Held(), os.cpu_count() or 1
+    passwords = Passwords(hasher)
     hashed = await passwords.hash("secret 123", 0)
-    done: list[str] = []
-
-    async def sign_in(who: str) -> None:
-        await passwords.verify(hashed, "x", who)
-        done.append(who)
-
-    crowd = [asyncio.ensure_future(sign_in("greedy")) for _ in range(OWN)]
-    await asyncio.sleep(0)
+    crowd = [asyncio.ensure_future(passwords.verify(hashed, "greedy", "greedy")) for _ in range(OWN)]
+    await eventually(lambda: len(hasher.begun) == min(cores, OWN))
     with pytest.raises(Refused, match=f"{OWN} sign-ins from your address"):
-        await sign_in("greedy")
-    await sign_in("other")
-    assert done.index("other") <= 2 * (os.cpu_count() or 1)
-    await asyncio.gather(*crowd)
-    await sign_in("greedy")
+        await passwords.verify(hashed, "greedy", "greedy")
+    other = asyncio.ensure_future(passwords.verify(hashed, "other", "other"))
+    await asyncio.sleep(0)
+    hasher.released.release(2)
+    await eventually(lambda: len(hasher.begun) == min(cores, OWN) + 2)
+    assert "other" in hasher.begun, "of two that wait each has a turn"
+    hasher.released.release(OWN)
+    await asyncio.gather(*crowd, other)
+    assert not await passwords.verify(hashed, "greedy", "greedy")

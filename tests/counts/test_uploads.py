@@ -46,6 +46,9 @@ def test_an_upload_gets_no_page_for_what_it_reads(
 ) -> None:
     """Made of the minor page faults of `velocity serve`; a GiB is 262,144 pages.
 
+    What begins beside an upload (a thread, its stack) adds pages to one; what is paid by the byte is in each: the least
+    of three later ones counts.
+
     glibc keeps buffers by itself once a large one was given back, which is luck: here it does so only where serve says
     so. mallopt(3)
     """
@@ -55,11 +58,11 @@ def test_an_upload_gets_no_page_for_what_it_reads(
     try:
         assert server.process is not None
         counted = [faults(server.process.pid)]
-        for name in ("first", "second"):
+        for name in ("first", "second", "third", "fourth"):
             upload(server, name, MIB)
             counted.append(faults(server.process.pid))
     finally:
         server.close()
-    first, second = (after - before for before, after in pairwise(counted))
+    first, *later = (after - before for before, after in pairwise(counted))
     assert first * os.sysconf("SC_PAGE_SIZE") < 8 << 20, "no memory without a page"
-    assert second * 1024 // MIB < 4096, "of a GiB, once it has its buffers"
+    assert min(later) * 1024 // MIB < 4096, "of a GiB, once it has its buffers"
