@@ -137,9 +137,9 @@ class AttachedHosts:
         """Whether its storage can be asked; that of our own host is in this process."""
         return host == self.own.host or host not in self.silent
 
-    def pools_of(self, host: HostId) -> list[int]:
+    def pools_of(self, host: int) -> list[int]:
         """The pools that can be used there."""
-        return [mpid for mpid in self.pools() if host in self.hosts_of(mpid)]
+        return self.pool_hosts.on(HostId(host))
 
     def pools(self) -> dict[int, OfferedPool]:
         """All pools, by number."""

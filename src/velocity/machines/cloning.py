@@ -168,7 +168,7 @@ class Cloning:
         hosts = self._fleet.hosts.attached
         if isinstance(request.host, UnsetType) or hosts.find(request.host) is None:
             return source.mpid
-        there = hosts.pools_of(HostId(request.host))
+        there = hosts.pools_of(request.host)
         if source.mpid in there:
             return source.mpid
         if len(there) == 1:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from msgspec import UNSET, UnsetType
 
 from velocity.contract.placement import HostRef, OnItsWay
@@ -34,11 +32,6 @@ def on_its_way(hosts: AttachedHosts, life: Life) -> OnItsWay | UnsetType:
     if moving is None:
         return UNSET
     return OnItsWay(host=of(hosts, moving.to), tid=UNSET if moving.tid is None else moving.tid)
-
-
-def pools_of(hosts: AttachedHosts, host: int) -> Collection[int]:
-    """Those that VMs of a host can have media of."""
-    return hosts.pools_of(HostId(host))
 
 
 def of_pool(hosts: AttachedHosts, mpid: int) -> HostRef | UnsetType:

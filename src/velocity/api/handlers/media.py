@@ -125,7 +125,7 @@ def _listed(services: Services, request: media.ListMedia) -> list[Medium]:
     shared = [] if request.shared is False else library.shared_with(request.gid)
     found = [*own, *shared]
     if not isinstance(request.host, UnsetType):
-        there = where.pools_of(services.fleet.hosts.attached, request.host)
+        there = services.fleet.hosts.attached.pools_of(request.host)
         found = [one for one in found if one.mpid in there]
     return request.page(found, key=lambda one: one.mid.int)
 

@@ -64,7 +64,8 @@ class Targets:
 
     async def all(self, caller: Caller, keeper: Keeper) -> list[Target]:
         """Every host but its own; for who may not see hosts, those that can have it."""
-        found = [await self._look(keeper, one) for one in self._others(keeper)]
+        wanted = self._wanted(keeper)
+        found = [await self._look(keeper, one, wanted) for one in self._others(keeper)]
         return found if self._told(caller) else [one for one in found if not one.lacks]
 
     def _others(self, keeper: Keeper) -> list[Candidate]:
@@ -74,8 +75,8 @@ class Targets:
         """Whether they may see hosts, and so are told of each."""
         return holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
 
-    async def _look(self, keeper: Keeper, one: Candidate) -> Target:
-        why = lacks(one, self._wanted(keeper)) or self._cannot_live(keeper, one)
+    async def _look(self, keeper: Keeper, one: Candidate, wanted: Wanted) -> Target:
+        why = lacks(one, wanted) or self._cannot_live(keeper, one)
         media: Pairs = ()
         if not why:
             try:
@@ -114,8 +115,9 @@ class Targets:
         """The host that would be chosen for it, for who may see hosts. Raises `Refused` with what each lacks."""
         lacking: list[str] = []
         fit = []
+        wanted = self._wanted(keeper)
         for one in self._others(keeper):
-            found = await self._look(keeper, one)
+            found = await self._look(keeper, one, wanted)
             if found.lacks:
                 lacking.append(f"{one.name!r}: {found.lacks}")
             else:

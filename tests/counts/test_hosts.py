@@ -1,0 +1,59 @@
+"""What grows with the number of hosts, and no faster: counted, because a count is the same on every machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.counts.test_reads import calls
+from tests.hosts.together import Other, together
+from velocity.hypervisor.attached import AttachedHost, AttachedHosts
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.pool_hosts import OfferedPool
+from velocity.hypervisor.port import HostId
+from velocity.machines.claims import Claims
+from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost
+
+SHARED = OfferedPool(1, "shared", shared=True)
+
+
+def installation(count: int) -> AttachedHosts:
+    """Each has a pool of its own, and one that all have."""
+    driver, storage = FakeHypervisor(), connect(FakeHost())
+    of = [
+        AttachedHost(HostId(one), f"h{one}", driver, storage, (SHARED, OfferedPool(one + 1, f"own of {one}")))
+        for one in range(1, count + 1)
+    ]
+    made = AttachedHosts(of[0])
+    for one in of[1:]:
+        made.put(one)
+    return made
+
+
+def looks(count: int) -> int:
+    hosts = installation(count)
+    with calls() as counted:
+        found = [hosts.pools_of(one.host) for one in hosts.all()]
+    assert found == [[1, number + 1] for number in range(1, count + 1)]
+    return counted.total()
+
+
+@pytest.mark.holds("MANY-330")
+def test_the_pools_of_all_hosts_cost_ten_times_as_much_with_ten_times_as_many_hosts() -> None:
+    """A placement asks for those of each, in the step that decides."""
+    assert looks(100) <= 11 * looks(10)
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-330")
+async def test_the_neighbours_of_a_vm_are_looked_for_once_for_all_hosts(tmp_path: Path) -> None:
+    """That takes a look at each VM."""
+    others = [Other(number, f"h{number}") for number in range(2, 9)]
+    async with together(tmp_path / "data", *others) as w:
+        vmid = await w.vm(host=1, spread="web")
+        with calls() as counted:
+            found = await w.ok("POST", "/v/vm/host", vmid=vmid)
+        assert len(found["hosts"]) == len(others)
+        assert counted[Claims.neighbours.__code__] == 1
