@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.counts.test_reads import calls
-from tests.hosts.together import Other, together
+from tests.hosts.together import Other, note, together
 from velocity.hypervisor.attached import AttachedHost, AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.pool_hosts import OfferedPool
@@ -57,3 +58,20 @@ async def test_the_neighbours_of_a_vm_are_looked_for_once_for_all_hosts(tmp_path
             found = await w.ok("POST", "/v/vm/host", vmid=vmid)
         assert len(found["hosts"]) == len(others)
         assert counted[Claims.neighbours.__code__] == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-334")
+async def test_of_a_host_that_joins_no_vm_of_others_is_told_and_of_one_that_is_renamed_its_own(tmp_path: Path) -> None:
+    b, c = Other(2, "b"), Other(3, "c")
+    async with together(tmp_path / "data", b) as w:
+        vms = [await w.vm(f"on {host}", host=host) for host in (1, 2)]
+        told: list[object] = []
+        w.server.services.changes.set_listener(lambda what, which, gid: told.append(which) if what == "vm" else None)
+        note(w.server.database, c.host, c.name)
+        await w.server.hosts.attach(c.attached())
+        assert told == []
+        await w.server.hosts.attach(replace(b.attached(), name="bee"))
+        assert told == [vms[1]]
+        await w.server.hosts.detach(c.host)
+        assert told == [vms[1]]

@@ -49,12 +49,14 @@ class AttachedAreas:
 
     async def attach(self, one: AttachedHost) -> None:
         async with self._attaching:
-            shows = self.hosts.put(one)
+            many, shows = self.hosts.many, self.hosts.put(one)
             self._declare()
             await self._fleet.hosts.attach(one.host)
             self.shared.ask()
-            if shows:
+            if many is not self.hosts.many:
                 self._fleet.hosts.tell_all()
+            elif shows:
+                self._fleet.hosts.tell(one.host)
 
     def expect(self, host: HostId, name: str) -> None:
         self.hosts.absent[host] = name
@@ -67,7 +69,8 @@ class AttachedAreas:
             self.hosts.remove(host)
             self._declare()
             await self._fleet.hosts.detach(host)
-            self._fleet.hosts.tell_all()
+            if not self.hosts.many:
+                self._fleet.hosts.tell_all()
             self._fleet.evacuation.evacuated.removed(host)
 
     @property

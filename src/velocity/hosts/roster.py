@@ -85,7 +85,7 @@ class Roster:
 
     def drop(self, host: HostId) -> None:
         del self._members[host]
-        self._changes.note_change("host", host)
+        self.tell(host)
 
     @contextmanager
     def claim(self, name: str, host: HostId | None) -> Iterator[None]:

@@ -86,6 +86,8 @@ class KeptVariables:
         """As of the last look."""
         self._taken: dict[UUID, float] = {}
         """When each was copied last, in Unix seconds."""
+        self._trouble: dict[HostId, str] = {}
+        """Why those of a host could not be copied at the last look."""
         self._task: asyncio.Task[None] | None = None
 
     def open(self, known: Collection[str]) -> None:
@@ -114,7 +116,11 @@ class KeptVariables:
                 if stat is not None:
                     await self._consider(one, keeper, Mark.of(stat))
         except Refused as refused:
-            log.warning("the firmware variables on %s cannot be copied now: %s", one.name, refused.message)
+            if self._trouble.get(one.host) != refused.message:
+                log.warning("the firmware variables on %s cannot be copied now: %s", one.name, refused.message)
+            self._trouble[one.host] = refused.message
+        else:
+            self._trouble.pop(one.host, None)
 
     def _may_go(self, keeper: Keeper) -> bool:
         """Whether other hosts have all that it needs."""

@@ -113,10 +113,15 @@ class WatchedHosts:
             await watched.observer.close()
 
     def tell_all(self) -> None:
-        """The number of hosts has changed, and with it whether VMs show theirs."""
-        for watched in self.by_id.values():
-            for keeper in watched.keepers.values():
-                self._changed(keeper.machine)
+        """There are several hosts now, or no more, and so VMs show theirs, or do not."""
+        for host in self.by_id:
+            self.tell(host)
+
+    def tell(self, host: HostId) -> None:
+        """Its VMs show it otherwise."""
+        watched = self.by_id.get(host)
+        for keeper in watched.keepers.values() if watched else ():
+            self._changed(keeper.machine)
 
     def lost(self, host: HostId) -> None:
         self.attached.silent[host] = int(self._clock())
