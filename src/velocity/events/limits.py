@@ -12,11 +12,12 @@ from velocity.changes import ChangeKind
 class StreamLimits:
     """The limits of the stream. Times are in seconds.
 
-    `wake` is the least time between two wakings of the readers, `life` the interval of comments that keep a connection
-    alive, `patience` the longest time for one send, `farewell` that for the last event, `measure` the least time
-    between two measurements of media on the disk; `pace` is the least time between two events about the same object
-    where that is limited. At most `most` events in `most_bytes` are kept. There are at most `readers` in all, `own` of
-    one user. `rendered` objects are rendered in one step of the loop, each in about 0.05 ms.
+    `wake` is the least time between two wakings of one reader (of many it is longer: `Wakeups.between`), `life` the
+    interval of comments that keep a connection alive, `patience` the longest time for one send, `farewell` that for the
+    last event, `measure` the least time between two measurements of media on the disk; `pace` is the least time between
+    two events about the same object where that is limited. At most `most` events in `most_bytes` are kept. There are at
+    most `readers` in all, `own` of one user. `rendered` objects are rendered in one step of the loop, each in about
+    0.05 ms.
     """
 
     wake: float = 0.02
