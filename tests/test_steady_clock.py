@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from velocity.steady_clock import SteadyClock
+from velocity.steady_clock import BOOT, SteadyClock
 
 YEAR = 365 * 86_400.0
 
@@ -41,3 +43,33 @@ def test_a_host_that_was_suspended_has_set_no_clock() -> None:
     clock = SteadyClock(lambda: time.wall, lambda: time.passed)
     time.go_on(YEAR)
     assert clock.is_steady()
+
+
+@pytest.mark.holds("DUR-330")
+def test_a_server_goes_on_with_what_the_one_before_has_seen_of_this_boot(tmp_path: Path) -> None:
+    time, file = Time(), tmp_path / "clock.json"
+
+    def clock() -> SteadyClock:
+        return SteadyClock(lambda: time.wall, lambda: time.passed, file)
+
+    for _ in range(12):
+        assert not clock().is_steady(), "however often it is restarted"
+        time.go_on(300.0)
+    assert clock().is_steady()
+    time.go_on(10.0, YEAR)
+    assert not clock().is_steady(), "it was set while no server ran"
+    time.go_on(3600.0)
+    assert clock().is_steady()
+    file.write_text(file.read_text().replace(BOOT.read_text().strip(), "another boot"))
+    assert not clock().is_steady()
+    time.go_on(3600.0)
+    file.write_text("{")
+    assert not clock().is_steady(), "what cannot be read says nothing"
+
+
+def test_what_is_old_is_told_only_by_a_clock_that_is_believed() -> None:
+    time = Time()
+    clock = SteadyClock(lambda: time.wall, lambda: time.passed)
+    assert clock.ago(60.0) == 0
+    time.go_on(3600.0)
+    assert clock.ago(60.0) == int(time.wall - 60.0)

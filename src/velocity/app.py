@@ -91,6 +91,7 @@ from velocity.metrics.files import MetricsFiles
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
+from velocity.steady_clock import SteadyClock
 from velocity.storage.directory.declared import directories as directories
 from velocity.storage.directory.declared import image_uid, of_host
 from velocity.storage.port import MediaFiles, Storage
@@ -236,11 +237,10 @@ def compose(
     With it, what learns of other hosts, and what loads all that is kept into it.
     """
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
-    images = load_images(map(Path, settings.catalogues))
-    changes = Changes()
+    images, changes = load_images(map(Path, settings.catalogues)), Changes()
     directory = Directory(changes)
     updates = DirectoryWriter(directory, changes)
-    hosts = AttachedHosts(own)
+    hosts, certainty = AttachedHosts(own), Certainty()
     driver = routed_driver(hosts)
     storage, shared = storage_of_all(hosts, lambda: database.term.mine)
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
@@ -255,8 +255,8 @@ def compose(
         storage.pools, pools, known_objects(media, stored_uploads, library, partial(arriving, stored_moves))
     )
     sources, usage = Sources(library, attachments, states), DiskUsage(storage.blobs, states, library)
-    blobs, trash = storage.blobs, storage.trash
-    kept, taken = settings.trash_days * 86_400, MetricsFiles(settings.data_dir / "metrics")
+    blobs, trash, taken = storage.blobs, storage.trash, MetricsFiles(settings.data_dir / "metrics")
+    steady = SteadyClock(file=settings.data_dir / "clock.json")
 
     async def forget(machine: Machine) -> None:
         await asyncio.to_thread(taken.remove, machine.uuid)
@@ -264,7 +264,8 @@ def compose(
         await remove_machine_data(driver, machine.host, machine.uuid)
 
     purging = Purging(
-        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, forget, kept=kept, bounds=bounds,
+        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, forget, steady,
+        kept=settings.trash_days * 86_400, bounds=bounds,
     )  # fmt: skip
     room = Room(storage.pools, trash, states, purging.make_room, purging.trim)
     creation = Creation(
@@ -273,14 +274,13 @@ def compose(
     deletion = Deletion(
         media, trash, updates, library, attachments, assignments, quotas, reservations, states, sources, usage, room
     )
-    resumables = Resumables(creation, directory, uploads, stored_uploads, own=bounds.user_uploads)
-    tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
+    resumables = Resumables(creation, directory, uploads, stored_uploads, steady, own=bounds.user_uploads)
+    tasks = Tasks(SqlTasks(database), directory, changes, steady, own=bounds.user_tasks)
     writers = Writers(directory, library, assignments)
     ports = AllowedPorts(settings.forwardable, own=(settings.address[1],))
     builder = Builder(
         directory, library, writers, states, sources, driver.hosts, Reach(hosts, library), usage.last, ports
     )
-    certainty = Certainty()
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts,
         Evacuated(SqlLosses(database)), SqlVariables(database), leads=certainty, most=bounds.group_vms,
@@ -324,7 +324,7 @@ def compose(
         source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks,
         Signatures(image_uid(settings)),
     )  # fmt: skip
-    history = History(SqlHistory(database), directory, changes, settings.history_days)
+    history = History(SqlHistory(database), directory, changes, steady, settings.history_days)
     fleet.noted = history.note_own
     moves, draining = host_moves(
         stored_moves, directory, fleet, driver, storage, library, attachments, assignments, quotas, reservations,
@@ -372,7 +372,7 @@ def compose(
         outcome=database.outcome,
         leads=lambda: not database.lost,
         turns=turns,
-        idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),
+        idempotency=Idempotency(SqlIdempotency(database), steady, most=bounds.user_keys),
         history=history,
         metrics=Metrics(fleet, driver.meters, times, host.sample, taken),
         host=host,

@@ -1,4 +1,4 @@
-"""Whether the host's clock can be believed. What is removed for its age waits until it has run evenly for an hour.
+"""Whether the host's clock can be believed. What goes for its age waits until the clock has run evenly for an hour.
 
 A clock without a battery is wrong when the host starts, and is set when the network comes; or somebody sets it to
 another year. By one that is wrong, all that is kept for some days would be old.
@@ -6,9 +6,15 @@ another year. By one that is wrong, all that is kept for some days would be old.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct, json
+
+from velocity import durable
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +22,7 @@ EVENLY = 3600.0
 """Seconds of the host's running for which it is not set."""
 JUMP = 60.0
 """Seconds by which it is set: less is what a clock that is kept right is off by."""
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def _passed() -> float:
@@ -23,13 +30,30 @@ def _passed() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class SteadyClock:
-    """`wall` is the host's clock, in Unix seconds; `passed` does not jump."""
+class Even(Struct, frozen=True):
+    """The file: since when the clock has run evenly, by both clocks, and in which boot of the host."""
 
-    def __init__(self, wall: Callable[[], float] = time.time, passed: Callable[[], float] = _passed) -> None:
+    boot: str
+    wall: float
+    passed: float
+
+
+class SteadyClock:
+    """`wall` is the host's clock, in Unix seconds; `passed` does not jump.
+
+    `file` keeps since when it has run evenly, for the next server: one that is restarted often would never see an hour.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        passed: Callable[[], float] = _passed,
+        file: Path | None = None,
+    ) -> None:
         self._wall = wall
         self._passed = passed
-        self._before = wall(), passed()
+        self._file = file
+        self._before = self._noted() or self._begin_anew()
         self._since = self._before[1]
 
     def is_steady(self) -> bool:
@@ -39,5 +63,26 @@ class SteadyClock:
         jump = self._before[0] - wall - (self._before[1] - passed)
         if abs(jump) > JUMP:
             log.warning("the host's clock was set by %+d seconds: for an hour nothing is removed for its age", jump)
-            self._since = self._before[1]
+            self._since = self._begin_anew()[1]
         return self._before[1] - self._since >= EVENLY
+
+    def ago(self, seconds: float) -> int:
+        """The Unix time before which things are too old; 0, before all, while the clock is not believed."""
+        return int(self._before[0] - seconds) if self.is_steady() else 0
+
+    def _noted(self) -> tuple[float, float] | None:
+        """What an earlier server of this boot has seen."""
+        if self._file is None:
+            return None
+        with contextlib.suppress(OSError, ValueError):  # msgspec's are such, too
+            even = durable.read(self._file, Even)
+            if even.boot == BOOT.read_text().strip() and even.passed <= self._passed():
+                return even.wall, even.passed
+        return None
+
+    def _begin_anew(self) -> tuple[float, float]:
+        now = self._wall(), self._passed()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # the next server begins anew, too
+                durable.write(self._file, json.encode(Even(BOOT.read_text().strip(), *now)))
+        return now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import pytest
 
 from tests.api.test_transfers import begin, patch
 from tests.api.world import PASSWORD, World, world
+from tests.clocks import believed
 from tests.patience import eventually
-from velocity.steady_clock import SteadyClock
 from velocity.store.history import SqlHistory
 
 pytestmark = pytest.mark.anyio
@@ -216,10 +216,10 @@ async def test_no_entry_is_removed_for_its_age_before_the_clock_has_run_evenly(
         before.append(day)
 
     monkeypatch.setattr(SqlHistory, "rotate", rotate)
-    monkeypatch.setattr("velocity.history.service.LOOK", 0.01)
     async with world(tmp_path / "data") as w:
+        await w.server.services.history.close()
+        w.server.services.history.open(every=0.01)
         await eventually(lambda: len(before) > 1)
         assert set(before) == {0}
-        hours = [itertools.count(0.0, 3600.0) for _ in range(2)]
-        w.server.services.history.steady = SteadyClock(*(one.__next__ for one in hours))
+        w.server.services.history.steady = believed(time.time())
         await eventually(lambda: before[-1] > 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 
 from tests.api.test_guests import inhabited
 from tests.api.world import World, world
+from tests.clocks import believed
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HypervisorError, Unknown
 from velocity.idempotency.port import Noted, Pending
 from velocity.idempotency.service import UNKEPT, Idempotency
+from velocity.steady_clock import SteadyClock
 from velocity.store.idempotency import SqlIdempotency
 
 pytestmark = pytest.mark.anyio
@@ -124,8 +127,20 @@ async def test_what_was_done_is_told_as_done_although_its_user_is_removed_meanwh
 
 async def test_a_key_is_forgotten_after_a_day(w: World) -> None:
     await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)
-    w.server.services.idempotency.clock = lambda: 4_000_000_000.0
+    w.server.services.idempotency.steady = believed(4_000_000_000.0)
     assert (await send(w, "k", "PUT", "/u/group", name="b", parent_gid=0)).status_code == 200
+
+
+@pytest.mark.holds("DUR-80")
+async def test_a_clock_that_is_set_to_another_year_forgets_no_key(w: World) -> None:
+    first = await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)
+    began, passed = time.time(), 0.0
+    w.server.services.idempotency.steady = SteadyClock(lambda: began + passed, lambda: passed)
+    passed += 7200
+    began += 365 * 86_400
+    await send(w, "other", "PUT", "/u/group", name="b", parent_gid=0)
+    again = await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)
+    assert (again.status_code, again.json()) == (200, first.json())
 
 
 @pytest.mark.holds("DUR-78")
@@ -196,7 +211,7 @@ async def test_what_was_done_is_told_as_done_although_its_answer_cannot_be_kept(
         served.append(1)
         return b"done"
 
-    requests = Idempotency(Forgetful(), most=UNKEPT + 2)
+    requests = Idempotency(Forgetful(), SteadyClock(), most=UNKEPT + 2)
     assert [await requests.once(0, "k", b"", serve) for _ in range(2)] == [(b"done", False), (b"done", True)]
     assert len(served) == 1
     for n in range(UNKEPT):
@@ -212,7 +227,7 @@ async def test_what_is_urgent_waits_for_no_note() -> None:
     async def serve() -> bytes:
         return b"stopped"
 
-    requests = Idempotency(Silent())
+    requests = Idempotency(Silent(), SteadyClock())
     assert await requests.once(0, "k", b"", serve, urgent=True) == (b"stopped", False)
     with pytest.raises(Refused):
         await requests.once(0, "other", b"", serve)

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.api.world import World, world
+from velocity.steady_clock import SteadyClock
 from velocity.store.tables import tasks
 
 pytestmark = pytest.mark.anyio
@@ -72,3 +73,21 @@ async def test_a_task_whose_medium_is_there_has_not_failed_when_a_crash_comes_be
         task = await w.ok("POST", "/t/task", tid=tid)
         (made,) = (one for one in (await w.ok("POST", "/m/media/list", gid=0))["media"] if one["name"] == "copy")
         assert (task["state"], task["mid"]) == ("DONE", made["mid"])
+
+
+@pytest.mark.holds("DUR-80")
+async def test_a_clock_that_is_set_to_another_year_forgets_no_task(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        tid = await _clone(w)
+        assert await _ended(w, tid) == "DONE"
+        began, passed = time.time(), 0.0
+        w.server.services.tasks.steady = SteadyClock(lambda: began + passed, lambda: passed)
+        passed += 7200
+        began += 365 * 86_400
+        mid = await w.medium("other")
+        again = int((await w.ok("PUT", "/m/media/clone", mid=mid, gid=0, mpid=1, name="second"))["tid"])
+        assert await _ended(w, again) == "DONE"
+        assert await _ended(w, tid) == "DONE"
+        passed += 3600
+        await w.ok("PUT", "/m/media/clone", mid=mid, gid=0, mpid=1, name="third")
+        assert await w.refused("POST", "/t/task", tid=tid) == (404, 23110)

@@ -267,7 +267,6 @@ async def test_a_clock_that_is_set_to_another_year_does_not_empty_the_trash(w: W
 async def test_an_error_that_nobody_foresaw_does_not_end_the_emptying_of_the_trash(
     w: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("velocity.trash.purging.LOOK", 0.01)
     failed: list[int] = []
 
     async def fails(trash: SqlTrash) -> Sequence[Item]:
@@ -277,7 +276,7 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_emptying_of_the_tra
     monkeypatch.setattr(SqlTrash, "items", fails)
     purging = w.server.services.purging
     await purging.close()
-    purging.open()
+    purging.open(every=0.01)
     await eventually(lambda: len(failed) > 2)
     assert "the trash could not be looked through" in caplog.text
 

@@ -13,14 +13,17 @@ from urllib.parse import quote
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from tests.api.images import qemu_img, wait
 from tests.api.test_transfers import DATA, begin, metadata, patch, send
 from tests.api.world import World, world
+from tests.clocks import believe
 from tests.patience import PATIENCE, eventually
 from velocity.access.sessions import Caller
 from velocity.media import resumable, rules
 from velocity.media import under_way as under_way_
+from velocity.store.tables import uploads
 
 pytestmark = pytest.mark.anyio
 
@@ -232,9 +235,31 @@ async def test_what_cannot_go_on_after_a_restart_leaves_nothing(
         assert (await send(w, "DELETE", ended)).status_code == 204
         assert len(w.files()) == 1
     monkeypatch.setattr(resumable, "IDLE", -1)
+    believe(data)
     async with world(data) as w:
         assert (await under_way(w), w.files(), await used(w)) == ([], [], 0)
         assert (await send(w, "HEAD", idle)).status_code == 404
+
+
+@pytest.mark.holds("DUR-80")
+async def test_uploads_go_on_at_a_start_with_a_clock_that_is_days_ahead(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    async def two_days_pass(w: World) -> None:
+        earlier = update(uploads).values(heard=uploads.c.heard - 2 * 86_400)
+        await w.server.database.aside(lambda connection: connection.execute(earlier) and None)
+
+    async with world(data) as w:
+        place = await begin(w, 10)
+        await patch(w, place, 0, b"abc")
+        await two_days_pass(w)
+    async with world(data) as w:
+        await asyncio.sleep(0)
+        assert await offset(w, place) == 3
+        await two_days_pass(w)
+    believe(data)
+    async with world(data) as w:
+        assert (await send(w, "HEAD", place)).status_code == 404
 
 
 @pytest.mark.holds("DUR-64")

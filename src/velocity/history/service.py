@@ -36,14 +36,16 @@ MOST, REFUSALS = 1_000_000, 200_000
 """Entries that are kept: of what was done, and of what was refused."""
 APART = 10_000
 """Refusals of one minute that have an entry of their own."""
-LOOK = 3600.0
+EVERY = 3600.0
 
 
 class History:
     """Notes and lists. `days` is how long entries are kept."""
 
-    def __init__(self, store: HistoryStore, directory: Directory, changes: Changes, days: int) -> None:
-        self.steady = SteadyClock()
+    def __init__(
+        self, store: HistoryStore, directory: Directory, changes: Changes, steady: SteadyClock, days: int
+    ) -> None:
+        self.steady = steady
         self._store = store
         self._directory = directory
         self._changes = changes
@@ -59,9 +61,10 @@ class History:
         self._rotated = asyncio.Event()
         self._rotated.set()
 
-    def open(self) -> None:
+    def open(self, every: float = EVERY) -> None:
+        """Remove old entries, so many seconds apart."""
         self._rotated.clear()
-        self._rotating = asyncio.create_task(self._rotate_ever())
+        self._rotating = asyncio.create_task(self._rotate_ever(every))
 
     async def close(self) -> None:
         if self._rotating is not None:
@@ -185,16 +188,15 @@ class History:
             log.error("how often %d refusals were repeated could not be written: %s", len(grown), error)
         return True
 
-    async def _rotate_ever(self) -> None:
+    async def _rotate_ever(self, every: float) -> None:
         while True:
             self._rotated.clear()
-            before = int(time.time()) - self._days * 86_400 if self.steady.is_steady() else 0
             try:
-                await self._store.rotate(before, MOST, REFUSALS)
+                await self._store.rotate(self.steady.ago(self._days * 86_400), MOST, REFUSALS)
             except Refused as refused:
                 log.warning("old entries of the history could not be removed: %s", refused.message)
             except Exception:  # a fault of ours: the next look is another try
                 log.exception("old entries of the history could not be removed")
             finally:
                 self._rotated.set()
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(every)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from velocity.access.bounds import BOUNDS, check_own
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.idempotency.port import PENDING, IdempotencyStore, Noted, Pending
+from velocity.steady_clock import SteadyClock
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +29,15 @@ class Idempotency:
     """The requests that bear a key."""
 
     def __init__(
-        self, store: IdempotencyStore, clock: Callable[[], float] = time.time, most: int = BOUNDS.user_keys
+        self,
+        store: IdempotencyStore,
+        steady: SteadyClock,
+        clock: Callable[[], float] = time.time,
+        most: int = BOUNDS.user_keys,
     ) -> None:
         """`most` keys of one user are known at a time."""
         self._store = store
+        self.steady = steady
         self.clock = clock
         self._most = most
         self._times: dict[int, deque[int]] = {}
@@ -80,7 +86,7 @@ class Idempotency:
 
     async def _find(self, uid: int, key: str, *, urgent: bool) -> Noted | None:
         try:
-            return await self._store.find(uid, key, int(self.clock()) - KEPT)
+            return await self._store.find(uid, key, self.steady.ago(KEPT))
         except Refused:
             if urgent:
                 return None
@@ -126,7 +132,7 @@ class Idempotency:
         now = int(self.clock())
         self._times.setdefault(pending.uid, deque()).append(now)
         try:
-            await self._store.keep(pending, answer, now, now - KEPT)
+            await self._store.keep(pending, answer, now, self.steady.ago(KEPT))
         except (Refused, OutcomeUnknown) as error:
             log.warning("the response to a request with an Idempotency-Key is kept in memory only: %s", error)
             self.unkept[pending.uid, pending.key] = Noted(pending.fingerprint, answer)

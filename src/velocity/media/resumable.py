@@ -31,6 +31,7 @@ from velocity.media.resumable_upload import Resumable
 from velocity.media.rules import Medium, StoredUpload
 from velocity.media.under_way import UploadsUnderWay
 from velocity.media.upload import Upload
+from velocity.steady_clock import SteadyClock
 from velocity.uninterrupted import whole
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Resumables:
         directory: Directory,
         uploads: UploadsUnderWay,
         store: UploadStore,
+        steady: SteadyClock,
         own: int = BOUNDS.user_uploads,
     ) -> None:
         """`own` may be one user's."""
@@ -57,6 +59,7 @@ class Resumables:
         self._directory = directory
         self._under_way = uploads
         self._store = store
+        self._steady = steady
         self._own = own
         self._beginning: Counter[int] = Counter()
         self._uploads: dict[str, Resumable] = {}
@@ -72,15 +75,17 @@ class Resumables:
 
     async def load(self, library: Library) -> None:
         """Those from before the server's restart, after the media and their pools."""
-        now = int(time.time())
+        old = self._steady.ago(IDLE)
         for stored in self._store.load_uploads():
             if library.find(stored.mid) is not None:
                 await self._store.remove_upload(stored.name)
-            elif now - stored.heard > IDLE or not await self._creation.has(stored):
+            elif stored.heard < old or not await self._creation.has(stored):
                 await self._creation.drop(uploaded(stored.mid, stored.request))
                 await self._store.remove_upload(stored.name)
             else:
-                self._show(stored, None, AsyncExitStack())
+                shown = self._show(stored, None, AsyncExitStack())
+                if not old:  # nobody knows for how long it has waited
+                    self.wait(shown)
 
     async def begin(self, caller: Caller, request: ResumableUpload) -> Resumable:
         """Take its name and its bytes; or the caller's own of the same file, which goes on. Raises `Refused`."""

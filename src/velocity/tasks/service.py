@@ -18,6 +18,7 @@ from velocity.access.sessions import Caller
 from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.tasks import TaskState
+from velocity.steady_clock import SteadyClock
 from velocity.tasks.port import TaskStore
 from velocity.tasks.rules import KEPT, Task, interrupted
 
@@ -85,6 +86,7 @@ class Tasks:
         store: TaskStore,
         directory: Directory,
         changes: Changes,
+        steady: SteadyClock,
         clock: Callable[[], float] = time.time,
         own: int = BOUNDS.user_tasks,
     ) -> None:
@@ -93,6 +95,7 @@ class Tasks:
         self._store = store
         self._directory = directory
         self._changes = changes
+        self.steady = steady
         self._clock = clock
         self._tasks: dict[int, Task] = {}
         self._progress: dict[int, TaskProgress] = {}
@@ -194,7 +197,7 @@ class Tasks:
                 await prepare()
                 now = int(self._clock())
                 draft = Task(0, kind, caller.uid, gid, name, unit, now, mid=mid)
-                tid = await self._store.add(draft, now - KEPT)
+                tid = await self._store.add(draft, self.steady.ago(KEPT))
             finally:
                 self._beginning[caller.uid] -= 1
             self._show(replace(draft, tid=tid, mid=None), work, frees)
@@ -202,8 +205,8 @@ class Tasks:
         return tid
 
     def _show(self, task: Task, work: Work, frees: Callable[[], None]) -> None:
-        now, tid, gid = task.begun, task.tid, task.gid
-        self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < now - KEPT])
+        old, tid, gid = self.steady.ago(KEPT), task.tid, task.gid
+        self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < old])
         self._tasks[tid] = task
         self._progress[tid] = TaskProgress(lambda: self._tell(tid, gid), tid)
         self._frees[tid] = frees

@@ -24,7 +24,7 @@ from velocity.trash.port import Contents, Item, TrashStore
 
 log = logging.getLogger(__name__)
 
-LOOK = 60.0
+EVERY = 60.0
 """Seconds between two checks for items that are too old or too many."""
 
 
@@ -46,6 +46,7 @@ class Purging:
         trash: Trash,
         states: PoolStates,
         forget: Callable[[Machine], Awaitable[None]],
+        steady: SteadyClock,
         *,
         kept: int,
         bounds: Bounds = BOUNDS,
@@ -62,13 +63,13 @@ class Purging:
         self._forget = forget
         self.kept = kept
         self.clock = clock
-        self.steady = SteadyClock(lambda: self.clock())
+        self.steady = steady
         self.changing = asyncio.Lock()
         self._sweeping: asyncio.Task[None] | None = None
 
-    def open(self) -> None:
-        """Remove expired items periodically."""
-        self._sweeping = asyncio.create_task(self._sweep_ever())
+    def open(self, every: float = EVERY) -> None:
+        """Remove expired items, so many seconds apart."""
+        self._sweeping = asyncio.create_task(self._sweep_ever(every))
 
     async def close(self) -> None:
         if self._sweeping is not None:
@@ -207,7 +208,7 @@ class Purging:
         except Exception:
             log.exception("the trash could not be looked through")
 
-    async def _sweep_ever(self) -> None:
+    async def _sweep_ever(self, every: float) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(every)
