@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from velocity.contract import joining
 from velocity.contract.joining import BadToken, NodeToken
 from velocity.contract.nodes import JoinNode, ListNodes, SetNode
 from velocity.contract.problems import Problem, Refused
-from velocity.hosts.members import Member
+from velocity.hosts.members import JoinToken, Member, Sealed
 from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.node import identity, places
 from velocity.node.certificates import Authority, serial_of
@@ -350,3 +350,33 @@ async def test_what_is_learnt_of_a_host_and_what_a_user_changes_overtake_each_ot
     await rows.keep(dataclasses.replace(drained, serial="0"))
     (after,) = (row for row in rows_of(here) if row.host == host)
     assert (after.duty, after.heard, after.name, after.serial) == (Duty.DRAINING, 7, "b", before.serial)
+
+
+@pytest.mark.holds("MANY-331")
+async def test_the_authority_is_renewed_in_time_and_hosts_learn_of_it_with_their_own_certificate(
+    here: Installation,
+) -> None:
+    old = Authority.make(datetime.now(UTC) - timedelta(days=3000))
+    sealed, store = Sealed(old.certificate.decode(), old.key.decode()), SqlMembers(here.database)
+    awaited = JoinToken("0" * 32, b"k" * 32, int(here.now) + 3600)
+    await store.add_token(awaited, sealed, 0)
+    await here.reopen()
+    one, host = await here.join("b")
+
+    def known() -> str:
+        found = identity.read(one.settings.data_dir)
+        assert found is not None
+        return found.authority
+
+    assert known() == sealed.certificate, "a token that somebody may use names it"
+    here.now += 7200
+    await here.reopen()
+    await here.until(host, lambda now: now.state == "online")
+    renewed = SqlMembers(here.database).load().authority
+    assert renewed is not None
+    assert renewed.key == sealed.key
+    assert renewed.certificate != sealed.certificate == known()
+    here.now += 300 * 86_400
+    await eventually(lambda: known() == renewed.certificate)
+    await here.until(host, lambda now: now.state == "online")
+    await here.join("c")

@@ -10,7 +10,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from tests.node.served import authority, now
-from velocity.node.certificates import DAYS, Authority, BadRequest, fingerprint, is_due, new_key, request
+from velocity.node.certificates import (
+    DAYS,
+    Authority,
+    BadRequest,
+    check,
+    fingerprint,
+    is_due,
+    new_key,
+    parted,
+    request,
+    validity,
+)
 from velocity.node.names import Identity, node_name
 
 
@@ -52,3 +63,25 @@ def test_each_installation_has_an_authority_of_its_own() -> None:
     assert fingerprint(first.certificate) != fingerprint(second.certificate)
     assert len(fingerprint(first.certificate)) == 64
     assert isinstance(first.identity("x", now()), Identity)
+
+
+@pytest.mark.holds("MANY-331")
+def test_an_authority_that_is_renewed_signs_for_those_who_know_it_by_its_old_certificate() -> None:
+    old = Authority.make(now() - timedelta(days=3000))
+    new = old.renewed(now())
+    assert validity(new.certificate)[0] == validity(old.certificate)[0], "also by a clock that is behind"
+    assert old.is_due(now())
+    assert not new.is_due(now() + timedelta(days=2400))
+    for signing, known in ((old, new), (new, old)):
+        made = signing.identity("x", now())
+        check(Identity(made.certificate, made.key, known.certificate))
+
+
+@pytest.mark.holds("MANY-331")
+def test_the_certificate_of_the_authority_comes_behind_ones_own_and_from_no_other_authority() -> None:
+    old = Authority.make(now() - timedelta(days=3000))
+    new, own = old.renewed(now()), old.identity("x", now()).certificate
+    assert parted(own, old.certificate) == (own, old.certificate)
+    assert parted(own + new.certificate, old.certificate) == (own, new.certificate)
+    with pytest.raises(ValueError, match="another authority"):
+        parted(own + Authority.make(now()).certificate, old.certificate)

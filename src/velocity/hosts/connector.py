@@ -237,7 +237,8 @@ class Connector:
         signed = self._dialing().sign(way.authority, request.decode("ascii", "replace"), member.uuid)
         member = self._roster.change(member.host, renewing=signed.serial)
         await self._store.note(member)
-        await way.link.node.renew(signed.certificate.encode(), deadline=DEADLINE)
+        chain = signed.certificate + way.authority.certificate
+        await way.link.node.renew(chain.encode(), deadline=DEADLINE)
         await self._settle(way, member, signed.serial)
         log.info("the certificate of the host %s was renewed", member.name)
 

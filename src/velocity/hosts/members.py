@@ -69,7 +69,10 @@ class NodeCalls(Protocol):
         """Make a new key, and ask for its certificate (PKCS #10, PEM)."""
 
     async def renew(self, certificate: bytes, *, deadline: float) -> None:
-        """Go on with that certificate of the key that was made last, also after a restart."""
+        """Go on with that certificate of the key that was made last, also after a restart.
+
+        That of the authority follows it.
+        """
 
     async def take_copy(self, piece: CopyPiece, *, deadline: float) -> None:
         """Keep a piece of a copy, in their order; with the last one it is the newest, and durable."""
@@ -209,6 +212,9 @@ class MemberStore(Protocol):
     async def add_token(self, token: JoinToken, authority: Sealed, now: int) -> None:
         """Keep it, and the authority if there was none; tokens that expired before now are forgotten."""
 
+    async def renew_authority(self, authority: Sealed) -> None:
+        """Its certificate is another one. No change of a request."""
+
     async def introduce(self, member: Member, authority: Sealed) -> None:
         """Keep the server's own host as one that has joined, and the authority if there was none."""
 
@@ -259,6 +265,9 @@ class Dialing(Protocol):
     """What needs certificates and connections."""
 
     def new_authority(self) -> Sealed: ...
+
+    def renewed(self, authority: Sealed) -> Sealed:
+        """The same for longer, when it is due; nobody has to join again."""
 
     def fingerprint(self, authority: Sealed) -> str:
         """SHA-256 of its certificate, in hexadecimal digits."""

@@ -108,6 +108,8 @@ class Membership:
         self._roster.load(rows)
         self._tokens = {one.name: one for one in rows.tokens}
         self._authority = rows.authority
+        if self._authority is not None and any(not one.own for one in self._roster):
+            await self._renew_authority(self._authority, self._dialing())
         await self._know_own()
         await self._introduce_own()
         for member in self._roster:
@@ -178,6 +180,8 @@ class Membership:
         where = await asyncio.to_thread(self._urls) if isinstance(urls, UnsetType) else urls
         dialing = self._dialing()
         plan.step("create", "token", "" if member is None else member.name)
+        if self._authority is not None:
+            await self._renew_authority(self._authority, dialing)
         authority = self._authority or await self._begin_anew(dialing)
         secret = secrets.token_bytes(joining.SECRET)
         token = JoinToken(
@@ -188,6 +192,19 @@ class Membership:
         self._tokens[token.name] = token
         word = str(joining.NodeToken(where, dialing.fingerprint(self._authority), secret))
         return nodes.Token(token=word, expires=token.expires, urls=where, warnings=_warnings(where) or UNSET)
+
+    async def _renew_authority(self, authority: Sealed, dialing: Dialing) -> None:
+        """In time. Not while somebody may join by a token, which names its present certificate."""
+        renewed = dialing.renewed(authority)
+        if renewed == authority or any(one.expires > self._clock() for one in self._tokens.values()):
+            return
+        plan.stop_here()
+        self._authority = renewed
+        try:
+            await self._store.renew_authority(renewed)
+            log.info("the certificate that signs for hosts was renewed")
+        except Refused as refused:  # the next start renews it again
+            log.warning("the new certificate that signs for hosts is not kept: %s", refused.message)
 
     async def _begin_anew(self, dialing: Dialing) -> Sealed:
         """An authority; what another one has signed, of a database that was moved here, is worth nothing."""

@@ -20,7 +20,8 @@ from velocity.node.names import Identity as Identity
 
 AUTHORITY_DAYS = 3650
 DAYS = 365
-"""Validity of a certificate. It is renewed when a third of it is left."""
+"""Validity of the authority's certificate, and of others. Each is renewed when a third of it is left: so hosts have the
+authority's, which comes with their own, years before they need it."""
 SKEW = datetime.timedelta(hours=1)
 """A certificate is valid from so long before it was made, because hosts' clocks differ."""
 PEM = serialization.Encoding.PEM
@@ -57,6 +58,20 @@ def is_due(identity: Identity, now: datetime.datetime) -> bool:
     return now.timestamp() >= begin + (end - begin) * 2 / 3
 
 
+def parted(chain: bytes, authority: bytes) -> tuple[bytes, bytes]:
+    """A new certificate, and that of its authority: the known one, or what follows the first if it has the same key.
+
+    Raises `ValueError` if it has another one.
+    """
+    own, *more = x509.load_pem_x509_certificates(chain)
+    known = x509.load_pem_x509_certificate(authority)
+    for one in more:
+        if one.public_key() != known.public_key():
+            raise ValueError("the certificate is from another authority")
+        known = one
+    return own.public_bytes(PEM), known.public_bytes(PEM)
+
+
 class BadRequest(Exception):
     """The request is invalid, or not signed by its own key."""
 
@@ -89,7 +104,18 @@ class Authority:
 
     @classmethod
     def make(cls, now: datetime.datetime) -> Authority:
-        key = new_key()
+        return cls._of(new_key(), now - SKEW, now)
+
+    def is_due(self, now: datetime.datetime) -> bool:
+        """Whether it is to be renewed."""
+        return validity(self.certificate)[1] < (now + datetime.timedelta(days=AUTHORITY_DAYS / 3)).timestamp()
+
+    def renewed(self, now: datetime.datetime) -> Authority:
+        """The same for longer: by its name and key, what it has signed stays valid, and it itself where it is known."""
+        return self._of(self.key, x509.load_pem_x509_certificate(self.certificate).not_valid_before_utc, now)
+
+    @classmethod
+    def _of(cls, key: bytes, begins: datetime.datetime, now: datetime.datetime) -> Authority:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Velocity")])
         usage = x509.KeyUsage(
             key_cert_sign=True, crl_sign=False, digital_signature=False, content_commitment=False,
@@ -97,7 +123,7 @@ class Authority:
             decipher_only=False,
         )  # fmt: skip
         made = (
-            _builder(name, name, _key(key).public_key(), now, AUTHORITY_DAYS)
+            _builder(name, name, _key(key).public_key(), begins, now + datetime.timedelta(days=AUTHORITY_DAYS))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .sign(_key(key), hashes.SHA256())
@@ -121,7 +147,7 @@ class Authority:
         mine = x509.load_pem_x509_certificate(self.certificate)
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         made = (
-            _builder(x509.Name([]), mine.subject, key, now, days, serial)
+            _builder(x509.Name([]), mine.subject, key, now - SKEW, now + datetime.timedelta(days=days), serial)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(both, critical=False)
@@ -139,8 +165,8 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
-    now: datetime.datetime,
-    days: float,
+    begins: datetime.datetime,
+    ends: datetime.datetime,
     serial: int | None = None,
 ) -> x509.CertificateBuilder:
     return (
@@ -149,8 +175,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(new_serial() if serial is None else serial)
-        .not_valid_before(now - SKEW)
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_before(begins)
+        .not_valid_after(ends)
     )
 
 

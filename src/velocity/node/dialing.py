@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -33,6 +34,14 @@ class NodeDialing:
     def new_authority(self) -> Sealed:
         made = Authority.make(_now())
         return Sealed(made.certificate.decode(), made.key.decode())
+
+    def renewed(self, authority: Sealed) -> Sealed:
+        one = _opened(authority)
+        return (
+            replace(authority, certificate=one.renewed(_now()).certificate.decode())
+            if one.is_due(_now())
+            else authority
+        )
 
     def fingerprint(self, authority: Sealed) -> str:
         return certificates.fingerprint(authority.certificate.encode())

@@ -99,15 +99,17 @@ class OwnIdentity:
         return certificates.request(key)
 
     def renew(self, certificate: bytes) -> None:
-        """Raises `ValueError` if it is not for the latest key, or from another authority."""
+        """The authority's may follow. Raises `ValueError`: it is not for the latest key, or from another authority."""
         from velocity.node import certificates
 
+        certificate, authority = certificates.parted(certificate, self.now.shown.authority)
         begins, expires = certificates.validity(certificate)
         serial = f"{certificates.serial_of(certificate):x}"
         renewed = replace(
             self.now,
             key=self._asked,
             certificate=certificate.decode("ascii"),
+            authority=authority.decode("ascii"),
             serial=serial,
             begins=begins,
             expires=expires,

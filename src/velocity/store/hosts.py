@@ -114,6 +114,10 @@ class SqlMembers:
 
         await self._database.write(work)
 
+    async def renew_authority(self, sealed: Sealed) -> None:
+        statement = update(authority).values(certificate=sealed.certificate)
+        await self._database.aside(lambda connection: connection.execute(statement) and None)
+
     async def introduce(self, member: Member, sealed: Sealed) -> None:
         def work(connection: Connection) -> None:
             _put(connection, member, {"serial", "renewing", "address", "joined"})
