@@ -33,6 +33,7 @@ from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
 from velocity.storage.port import MediaFiles
 from velocity.store.database import Database
+from velocity.store.hosts import claim_own
 
 URL = "http://127.0.0.1:1"
 
@@ -147,6 +148,7 @@ class Installation:
             file.write_bytes(migrated())
         self.database = Database(f"sqlite:///{file}")
         self.database.open()
+        claim_own(self.database, UUID(int=1))
         fake, settings = FakeHypervisor(), Settings(data_dir=self.data, listen="127.0.0.1:8090", **more)
         self.hosts = NotedHosts()
         self.certainty = Certainty()

@@ -101,6 +101,8 @@ class Membership:
         self._joining: set[str] = set()
         """Tokens that are being used at this moment."""
         self._authority: Sealed | None = None
+        self._changing = asyncio.Lock()
+        """A host joins, or is removed: which one joins again may be about to go."""
 
     async def open(self) -> None:
         """Load them, and connect to those that have joined."""
@@ -223,7 +225,8 @@ class Membership:
             raise _refused()
         self._joining.add(token.name)
         try:
-            return await self._join(asked, token)
+            async with self._changing:
+                return await self._join(asked, token)
         finally:
             self._joining.discard(token.name)
 
@@ -316,6 +319,10 @@ class Membership:
 
     async def remove(self, host: int) -> None:
         """Remove it; its certificate is not accepted any more."""
+        async with self._changing:
+            await self._remove(host)
+
+    async def _remove(self, host: int) -> None:
         member = self._roster.get(host)
         if member.own:
             raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import OWN_NAME, Fence, JoinToken, Known, Member, Sealed
 from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.hypervisor.port import HostId
@@ -128,14 +129,20 @@ class SqlMembers:
     async def join(self, member: Member, token: JoinToken) -> None:
         def work(connection: Connection) -> None:
             _put(connection, member)
-            connection.execute(update(node_tokens).where(node_tokens.c.name == token.name).values(_token_row(token)))
+            row = update(node_tokens).where(node_tokens.c.name == token.name).values(_token_row(token))
+            if connection.execute(row).rowcount != 1:  # it goes with its host
+                words = f"the host of this token, {member.name}, was just removed: make a token for a new one"
+                raise Refused(Problem.TOKEN_REFUSED, words)
             _raise_to(connection, LAST, member.host)
             _raise_to(connection, LAST_POOL, member.mpid)
 
         await self._database.write(work)
 
     async def keep(self, member: Member) -> None:
-        await self._database.write(lambda connection: _put(connection, member, WISHED))
+        wished = {name: value for name, value in _row(member).items() if name in WISHED}
+        statement = update(hosts).where(hosts.c.host_id == member.host).values(wished)
+        if await self._database.write(lambda connection: connection.execute(statement).rowcount) != 1:
+            raise Refused(Problem.HOST_NOT_FOUND, f"host {member.name} was just removed", field="host")
 
     async def keep_fence(self, member: Member) -> None:
         fence = None if member.fence is None else msgspec.json.encode(member.fence).decode()

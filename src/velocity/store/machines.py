@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from velocity.access.rules import Discarded
 from velocity.contract.machines import NextBoot, Reason, State
@@ -56,14 +57,14 @@ _kept = select(*(machines.c[name] for name in _NAMES))
 _of = machines.c.vmid == bindparam("of")
 _add = insert(machines).returning(machines.c.vmid)
 _alter = update(machines).where(_of)
-_lost = select(hosts.c.host_id).where(
-    (hosts.c.host_id == bindparam("on")) & (hosts.c.dead_at.is_not(None) | hosts.c.blocklisted.is_not(None))
+_lives = select(hosts.c.host_id).where(
+    (hosts.c.host_id == bindparam("on")) & hosts.c.dead_at.is_(None) & hosts.c.blocklisted.is_(None)
 )
 NEXT_EPOCH = 1 + case((machines.c.tried_epoch > machines.c.epoch, machines.c.tried_epoch), else_=machines.c.epoch)
 """One that no run of the VM has had, or was to have on another host."""
 _begin_run = Prepared(
     update(machines)
-    .where(_of & ~_lost.exists())
+    .where(_of & _lives.exists())
     .values(
         epoch=NEXT_EPOCH,
         reason=None,
@@ -122,7 +123,13 @@ class SqlMachines:
                 connection.execute(insert(media_table), [row_of(one) for one in media])
             return int(connection.execute(_add, values).scalar_one())
 
-        return await self._database.write(work)
+        try:
+            return await self._database.write(work)
+        except IntegrityError:
+            there = select(hosts.c.host_id).where(hosts.c.host_id == host)
+            if await self._database.look(lambda connection: connection.execute(there).first()):
+                raise
+        raise Refused(Problem.NO_HOST, f"host {host} was just removed: choose another one", field="host")
 
     async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
         what = {"machines": machines.c.vmid == vmid, "media": media_table.c.mid.in_(map(str, media))}
@@ -164,7 +171,8 @@ class SqlMachines:
             if epoch is None:
                 raise Refused(
                     Problem.HYPERVISOR,
-                    "its host was blocklisted or confirmed dead meanwhile: start it again, where another can have it",
+                    "its host was removed, blocklisted or confirmed dead meanwhile: start it again, where another can "
+                    "have it",
                 )
             return int(epoch)
 

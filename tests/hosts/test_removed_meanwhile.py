@@ -1,0 +1,129 @@
+"""A host that is removed just as something else is done with it: that is refused with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.images import wait
+from tests.api.world import World
+from tests.hosts.installation import Installation
+from tests.hosts.together import Other, together
+from velocity.contract.machines import State
+from velocity.contract.nodes import ListNodes, SetNode
+from velocity.contract.problems import Problem, Refused
+from velocity.hosts.members import Member
+from velocity.hypervisor.port import HostId
+from velocity.store.hosts import SqlMembers
+from velocity.store.machines import SqlMachines
+from velocity.store.trash import SqlTrash
+
+pytestmark = pytest.mark.anyio
+
+Call = Callable[..., Coroutine[Any, Any, Any]]
+
+
+@pytest.fixture
+def b() -> Other:
+    return Other(2, "b", (20, "fast"))
+
+
+@pytest.fixture
+def just_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[type, str, Call], None]:
+    """Has something else done as the database is about to be asked for that, once."""
+
+    def patch(store: type, name: str, first: Call) -> None:
+        call = getattr(store, name)
+
+        async def later(self: Any, *given: Any) -> Any:
+            monkeypatch.setattr(store, name, call)
+            await first()
+            return await call(self, *given)
+
+        monkeypatch.setattr(store, name, later)
+
+    return patch
+
+
+def removes(w: World) -> Call:
+    return lambda: w.ok("DELETE", "/h/node", host=2)
+
+
+@pytest.mark.holds("MANY-332")
+async def test_no_vm_is_created_on_it(tmp_path: Path, b: Other, just_before: Callable[..., None]) -> None:
+    async with together(tmp_path / "data", b) as w:
+        just_before(SqlMachines, "add", removes(w))
+        refused = await w.call("PUT", "/v/vm/efi", name="vm", gid=0, cpus=1, memory_mib=64, host=2)
+        assert (refused.status, refused.code) == (406, 12280), refused.body
+        assert "host 2 was just removed" in refused["message"]
+        assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"] == []
+        await w.vm("vm", host=1)
+
+
+@pytest.mark.holds("MANY-332")
+async def test_no_vm_is_cloned_to_it(tmp_path: Path, b: Other, just_before: Callable[..., None]) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("vm", host=1)
+        just_before(SqlMachines, "add", removes(w))
+        answer = await w.ok("PUT", "/v/vm/clone", vmid=vmid, gid=0, name="copy", host=2)
+        task = await wait(w, answer)
+        assert task["state"] == "FAILED"
+        assert "host 2 was just removed" in task["message"]
+
+
+@pytest.mark.holds("MANY-332")
+async def test_no_vm_comes_back_from_the_trash_on_it(
+    tmp_path: Path, b: Other, just_before: Callable[..., None]
+) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("vm", host=2)
+        await w.ok("DELETE", "/v/vm", vmid=vmid)
+        (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+        just_before(SqlTrash, "restore", removes(w))
+        refused = await w.call("PUT", "/t/trash", trid=item["trid"])
+        assert (refused.status, refused.code) == (406, 25280), refused.body
+        assert len((await w.ok("POST", "/t/trash/list"))["items"]) == 1
+
+
+@pytest.mark.holds("MANY-332")
+async def test_no_run_begins_on_it(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("vm", host=1)
+        spec = w.server.services.fleet.get(vmid).machine.spec
+        with pytest.raises(Refused, match="its host was removed"):
+            await SqlMachines(w.server.database).begin_run(vmid, State.RUNNING, spec, HostId(9))
+
+
+@pytest.mark.holds("MANY-332")
+async def test_it_does_not_come_back_by_being_changed(here: Installation, just_before: Callable[..., None]) -> None:
+    _, host = await here.join("b")
+    just_before(SqlMembers, "keep", lambda: here.membership.remove(host))
+    with pytest.raises(Refused) as refused:
+        await here.membership.set(SetNode(host=host, name="c"))
+    assert refused.value.problem is Problem.HOST_NOT_FOUND
+    await here.reopen()
+    assert len(await here.membership.all(ListNodes())) == 1
+
+
+@pytest.mark.holds("MANY-332")
+async def test_it_joins_again_or_is_removed(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever comes first: the one or the other, for the database and for everybody who asks."""
+    one, host = await here.join("b")
+    word = await here.token(host)
+    removing: list[asyncio.Task[None]] = []
+    put = SqlMembers.join
+
+    async def join(self: SqlMembers, member: Member, *more: Any) -> None:
+        removing.append(asyncio.create_task(here.membership.remove(host)))
+        await put(self, member, *more)
+
+    monkeypatch.setattr(SqlMembers, "join", join)
+    await here.membership.join(one.asks(word))
+    await removing[0]
+    known = len(await here.membership.all(ListNodes()))
+    await here.reopen()
+    assert known == len(await here.membership.all(ListNodes())) == 1
