@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import shutil
+import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +17,7 @@ import pytest
 from tests.hypervisor.qemu.conftest import descriptors
 from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec, until
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, Stop, Unknown
+from velocity.hypervisor.qemu.adoption import Unwatched
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import CLAIMS
 
@@ -151,22 +155,47 @@ async def test_what_cannot_be_looked_at_or_watched_is_never_taken_for_gone(qemu:
     assert seen == {(), (Fact.SILENT,), (Fact.HELD,)}
 
 
-async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> None:
-    who = await begun(qemu)
+@contextlib.asynccontextmanager
+async def not_watched(qemu: QemuSubject, who: Incarnation) -> AsyncIterator[Unwatched]:
+    """Found by a driver with so few descriptors left, within, that it cannot watch it."""
     for left in range(2, 12):
         await qemu.restart()
         with descriptors(left):
             await qemu.driver.machines.adopt(HOST, deadline=0.5)
             unwatched = qemu.driver.adoption.unwatched(who.machine)
-            if unwatched is None:
-                continue
-            with pytest.raises(HypervisorError, match="cannot be watched"):
-                await qemu.driver.machines.pause(who, deadline=DEADLINE)
-            await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
-            break
-    else:
-        pytest.fail("it was watched with each number of descriptors")
+            if unwatched is not None:
+                yield unwatched
+                return
+    pytest.fail("it was watched with each number of descriptors")
+
+
+async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> None:
+    who = await begun(qemu)
+    async with not_watched(qemu, who):
+        with pytest.raises(HypervisorError, match="cannot be watched"):
+            await qemu.driver.machines.pause(who, deadline=DEADLINE)
+        await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     assert start_time(qemu.pid(who)) is None
     end = await found(qemu, who)
     assert (end.fact, end.why) == (Fact.ENDED, FactCause.ASKED)
     await until(lambda: {entry.name for entry in (qemu.root / str(who.machine)).iterdir()} == {"run.json"})
+
+
+@pytest.mark.holds("GUEST-330")
+async def test_the_end_of_one_that_could_not_be_watched_is_told_although_it_is_to_be_ended_just_then(
+    qemu: QemuSubject,
+) -> None:
+    """What notes the end is cancelled by the forced stop."""
+    who = await begun(qemu)
+    async with not_watched(qemu, who) as unwatched:
+        turn = qemu.driver.sessions.turn(who.machine)
+        await turn.acquire()
+        os.kill(qemu.pid(who), signal.SIGKILL)
+    listener = Listener(qemu.driver)
+    await until(lambda: qemu.driver.adoption.unwatched(who.machine) is None)
+    ending = asyncio.create_task(qemu.driver.adoption.end(unwatched, DEADLINE))
+    await until(lambda: unwatched.task is not None and unwatched.task.cancelling() > 0)
+    turn.release()
+    await ending
+    await listener.hears(who, Fact.ENDED)
+    await listener.close()
