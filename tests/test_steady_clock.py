@@ -45,7 +45,7 @@ def test_a_host_that_was_suspended_has_set_no_clock() -> None:
     assert clock.is_steady()
 
 
-@pytest.mark.holds("DUR-330")
+@pytest.mark.holds("DUR-85")
 def test_a_server_goes_on_with_what_the_one_before_has_seen_of_this_boot(tmp_path: Path) -> None:
     time, file = Time(), tmp_path / "clock.json"
 

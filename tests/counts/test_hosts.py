@@ -41,14 +41,14 @@ def looks(count: int) -> int:
     return counted.total()
 
 
-@pytest.mark.holds("MANY-330")
+@pytest.mark.holds("MANY-235")
 def test_the_pools_of_all_hosts_cost_ten_times_as_much_with_ten_times_as_many_hosts() -> None:
     """A placement asks for those of each, in the step that decides."""
     assert looks(100) <= 11 * looks(10)
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-330")
+@pytest.mark.holds("MANY-235")
 async def test_the_neighbours_of_a_vm_are_looked_for_once_for_all_hosts(tmp_path: Path) -> None:
     """That takes a look at each VM."""
     others = [Other(number, f"h{number}") for number in range(2, 9)]
@@ -61,7 +61,7 @@ async def test_the_neighbours_of_a_vm_are_looked_for_once_for_all_hosts(tmp_path
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-334")
+@pytest.mark.holds("MANY-238")
 async def test_of_a_host_that_joins_no_vm_of_others_is_told_and_of_one_that_is_renamed_its_own(tmp_path: Path) -> None:
     b, c = Other(2, "b"), Other(3, "c")
     async with together(tmp_path / "data", b) as w:

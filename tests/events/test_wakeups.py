@@ -20,7 +20,7 @@ async def woken(wakeups: Wakeups, readers: int) -> None:
     assert all(await asyncio.gather(*waiting))
 
 
-@pytest.mark.holds("EVENT-330")
+@pytest.mark.holds("EVENT-9")
 async def test_telling_many_takes_a_part_of_the_time_and_not_all() -> None:
     wakeups = Wakeups(0.02)
     assert wakeups.between == 0.02, "whoever is the first is told at once"

@@ -352,7 +352,7 @@ async def test_what_is_learnt_of_a_host_and_what_a_user_changes_overtake_each_ot
     assert (after.duty, after.heard, after.name, after.serial) == (Duty.DRAINING, 7, "b", before.serial)
 
 
-@pytest.mark.holds("MANY-331")
+@pytest.mark.holds("MANY-236")
 async def test_the_authority_is_renewed_in_time_and_hosts_learn_of_it_with_their_own_certificate(
     here: Installation,
 ) -> None:

@@ -53,7 +53,7 @@ def removes(w: World) -> Call:
     return lambda: w.ok("DELETE", "/h/node", host=2)
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-237")
 async def test_no_vm_is_created_on_it(tmp_path: Path, b: Other, just_before: Callable[..., None]) -> None:
     async with together(tmp_path / "data", b) as w:
         just_before(SqlMachines, "add", removes(w))
@@ -64,7 +64,7 @@ async def test_no_vm_is_created_on_it(tmp_path: Path, b: Other, just_before: Cal
         await w.vm("vm", host=1)
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-237")
 async def test_no_vm_is_cloned_to_it(tmp_path: Path, b: Other, just_before: Callable[..., None]) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm("vm", host=1)
@@ -75,7 +75,7 @@ async def test_no_vm_is_cloned_to_it(tmp_path: Path, b: Other, just_before: Call
         assert "host 2 was just removed" in task["message"]
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-237")
 async def test_no_vm_comes_back_from_the_trash_on_it(
     tmp_path: Path, b: Other, just_before: Callable[..., None]
 ) -> None:
@@ -89,7 +89,7 @@ async def test_no_vm_comes_back_from_the_trash_on_it(
         assert len((await w.ok("POST", "/t/trash/list"))["items"]) == 1
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-237")
 async def test_no_run_begins_on_it(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await w.vm("vm", host=1)
@@ -98,7 +98,7 @@ async def test_no_run_begins_on_it(tmp_path: Path, b: Other) -> None:
             await SqlMachines(w.server.database).begin_run(vmid, State.RUNNING, spec, HostId(9))
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-237")
 async def test_it_does_not_come_back_by_being_changed(here: Installation, just_before: Callable[..., None]) -> None:
     _, host = await here.join("b")
     just_before(SqlMembers, "keep", lambda: here.membership.remove(host))
@@ -109,7 +109,7 @@ async def test_it_does_not_come_back_by_being_changed(here: Installation, just_b
     assert len(await here.membership.all(ListNodes())) == 1
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-237")
 async def test_it_joins_again_or_is_removed(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever comes first: the one or the other, for the database and for everybody who asks."""
     one, host = await here.join("b")

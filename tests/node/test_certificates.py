@@ -65,7 +65,7 @@ def test_each_installation_has_an_authority_of_its_own() -> None:
     assert isinstance(first.identity("x", now()), Identity)
 
 
-@pytest.mark.holds("MANY-331")
+@pytest.mark.holds("MANY-236")
 def test_an_authority_that_is_renewed_signs_for_those_who_know_it_by_its_old_certificate() -> None:
     old = Authority.make(now() - timedelta(days=3000))
     new = old.renewed(now())
@@ -77,7 +77,7 @@ def test_an_authority_that_is_renewed_signs_for_those_who_know_it_by_its_old_cer
         check(Identity(made.certificate, made.key, known.certificate))
 
 
-@pytest.mark.holds("MANY-331")
+@pytest.mark.holds("MANY-236")
 def test_the_certificate_of_the_authority_comes_behind_ones_own_and_from_no_other_authority() -> None:
     old = Authority.make(now() - timedelta(days=3000))
     new, own = old.renewed(now()), old.identity("x", now()).certificate

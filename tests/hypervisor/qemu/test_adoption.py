@@ -181,7 +181,7 @@ async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> Non
     await until(lambda: {entry.name for entry in (qemu.root / str(who.machine)).iterdir()} == {"run.json"})
 
 
-@pytest.mark.holds("GUEST-330")
+@pytest.mark.holds("GUEST-96")
 async def test_the_end_of_one_that_could_not_be_watched_is_told_although_it_is_to_be_ended_just_then(
     qemu: QemuSubject,
 ) -> None:
