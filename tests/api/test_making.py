@@ -14,7 +14,8 @@ import pytest
 
 from tests.api.images import body, disk, hostile, qemu_img, upload, wait
 from tests.api.world import World, world
-from velocity.storage.directory.images import ImageFile, Images
+from velocity.storage.directory.image_file import ImageFile
+from velocity.storage.directory.images import Images
 from velocity.store.tasks import SqlTasks
 from velocity.tasks.rules import Task
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from pathlib import Path
 
 import pytest
 
+from tests.patience import eventually
 from tests.storage.test_whole import qemu_img
-from velocity.storage.directory.images import Conversion, ImageFile, Images
+from velocity.storage.directory.image_file import ImageFile
+from velocity.storage.directory.images import Conversion, Images
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
 
@@ -115,3 +118,32 @@ async def test_an_image_becomes_a_raw_disk_with_its_holes(tmp_path: Path) -> Non
     assert target.read_bytes()[:SIZE] == image.with_suffix(".raw").read_bytes()
     assert target.stat().st_blocks * 512 < HOLES
     assert told and told[-1] == size
+
+
+@pytest.mark.holds("IMAGE-55")
+async def test_what_a_program_writes_is_flushed_as_it_comes_and_an_error_of_the_disk_ends_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells an error of the disk once: to a flush that comes before the last one, too."""
+    image, target, fdatasync = tmp_path / "image", tmp_path / "target", os.fdatasync
+    raw(image)
+    flushed: list[int] = []
+    fails = 0
+
+    def flush(descriptor: int) -> None:
+        flushed.append(descriptor)
+        if len(flushed) <= fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fdatasync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    file, threads = SharedDescriptor(os.open(image, os.O_RDWR | os.O_CLOEXEC)), Threads("pool", 2)
+    async with ImageFile(file, threads).flushed():
+        await eventually(lambda: len(flushed) > 2)
+    file.close()
+    await threads.close()
+    flushed.clear()
+    fails = 1
+    with image.open("rb") as source, pytest.raises(OSError, match="Input/output"):
+        await made(source.fileno(), target, Conversion("raw", "raw", SIZE, foreign=False), None)
+    assert flushed

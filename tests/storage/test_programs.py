@@ -17,7 +17,8 @@ from tests.patience import eventually
 from velocity import spawning
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.identity import Identity
-from velocity.storage.directory.images import Conversion, ImageFile, Images
+from velocity.storage.directory.image_file import ImageFile
+from velocity.storage.directory.images import Conversion, Images
 from velocity.storage.directory.places import Places
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads

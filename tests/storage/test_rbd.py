@@ -21,7 +21,8 @@ from tests.patience import eventually
 from tests.ports.storages import DEADLINE, until
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.disk_errors import as_refusals
-from velocity.storage.directory.images import Conversion, ImageFile, Images
+from velocity.storage.directory.image_file import ImageFile
+from velocity.storage.directory.images import Conversion, Images
 from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
 from velocity.storage.port import ONLINE, Belongs, Incoming, MediaRef, PoolState, Space

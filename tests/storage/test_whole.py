@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.directory.images import Conversion, ImageFile, Images
+from velocity.storage.directory.image_file import ImageFile
+from velocity.storage.directory.images import Conversion, Images
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
 

@@ -19,16 +19,14 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.archives import Member
+from velocity.storage.directory.image_file import ImageFile
 from velocity.storage.directory.qemu_img_words import meaning
-from velocity.storage.directory.shared_descriptor import SharedDescriptor
-from velocity.storage.directory.threads import Threads
 from velocity.storage.directory.unpackers import command, failure, program
 from velocity.storage.formats import IMAGES, check_alone, has_other_data, refused
-from velocity.storage.port import Stat
 from velocity.storage.whole import AGAIN, check_qcow2, check_whole
 from velocity.unprivileged import MEMORY, Bounds, own_uid, running
 
@@ -49,32 +47,7 @@ COPY = ("-C",)
 ANY_ORDER = ("-W", "-m", "16")
 """A raw file is as good whichever of its pieces is written first. (A qcow2 image would be in pieces.)"""
 
-T = TypeVar("T")
 Told = Callable[[int], None]
-
-
-class ImageFile:
-    """An open file of an image, and the threads of the pool that it lies in. `shared`: other hosts may read it, too."""
-
-    def __init__(self, file: SharedDescriptor, threads: Threads, *, shared: bool = False) -> None:
-        self.file = file
-        self.shared = shared
-        self._threads = threads
-
-    async def do(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Work on its descriptor, which comes first. Who is cancelled meanwhile goes when it has ended, or hangs."""
-
-        def work_on() -> T:
-            with self.file.use() as descriptor:
-                return work(descriptor, *arguments)
-
-        return await self._threads.run(work_on)
-
-    async def stat(self) -> Stat:
-        return await self._threads.run(self.file.stat)
-
-    async def truncate(self, size: int) -> None:
-        await self._threads.run(self.file.truncate, size)
 
 
 @dataclass(frozen=True)
@@ -194,7 +167,8 @@ class Images:
         with target.file.use() as write:
             words = ["convert", "-p", "-n", "--target-is-zero", *words, _name(write)]
             done = "imported" if conversion.foreign else "cloned"
-            await self._run(uid, words, (read, write), conversion.size, told, done=done)
+            async with target.flushed():
+                await self._run(uid, words, (read, write), conversion.size, told, done=done)
 
     async def _check(self, source: ImageFile, kind: str, uid: int | None) -> bool:
         """Whether all that it refers to is in it: raises `Refused`.

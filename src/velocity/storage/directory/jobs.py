@@ -13,7 +13,8 @@ from velocity.contract.problems import Problem, Refused
 from velocity.storage.archives import Member, disk_member
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.images import Conversion, ImageFile, Images, cloned
+from velocity.storage.directory.image_file import ImageFile
+from velocity.storage.directory.images import Conversion, Images, cloned
 from velocity.storage.directory.places import file_name
 from velocity.storage.directory.pool import PoolDirectories, PoolDirectory
 from velocity.storage.directory.shared_descriptor import SharedDescriptor

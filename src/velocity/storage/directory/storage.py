@@ -12,7 +12,8 @@ from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory import direct_io
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.host_pool import HostFiles
-from velocity.storage.directory.images import ImageFile, Images
+from velocity.storage.directory.image_file import ImageFile
+from velocity.storage.directory.images import Images
 from velocity.storage.directory.jobs import DirectoryJobs
 from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.pool import AGAIN, PoolDirectories, PoolDirectory
