@@ -118,8 +118,9 @@ async def test_it_joins_again_or_is_removed(here: Installation, monkeypatch: pyt
     put = SqlMembers.join
 
     async def join(self: SqlMembers, member: Member, *more: Any) -> None:
-        removing.append(asyncio.create_task(here.membership.remove(host)))
         await put(self, member, *more)
+        removing.append(asyncio.create_task(here.membership.remove(host)))
+        await asyncio.wait(removing, timeout=0.3)  # it would be through by then, if it did not wait
 
     monkeypatch.setattr(SqlMembers, "join", join)
     await here.membership.join(one.asks(word))
