@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.api.world import World, world
+from tests.patience import eventually
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause
 
@@ -278,6 +279,17 @@ async def test_autostart_is_not_held_back_by_one_that_fails(tmp_path: Path) -> N
         (failed,) = [one for one in states if one["state"] == "STOPPED"]
         assert failed["reason"]["cause"] == "autostart-failed"
         assert "not this one" in failed["reason"]["message"]
+
+
+@pytest.mark.holds("MANY-333")
+async def test_autostart_goes_by_the_order_of_starts(tmp_path: Path) -> None:
+    orders = {"last": 0, "third": 7, "second": 2, "first": 1}
+    async with world(tmp_path / "data") as w:
+        vms = [await w.vm(name, autostart=True, start_order=order) for name, order in orders.items()]
+    async with world(tmp_path / "data") as w:
+        await eventually(lambda: len(w.hypervisor.runs) == len(vms))
+        names = {one.machine.uuid: one.machine.name for one in w.server.services.fleet.all()}
+        assert [names[one] for one in w.hypervisor.runs] == ["first", "second", "third", "last"]
 
 
 async def test_consoles_need_a_running_vm_and_a_display(w: World) -> None:

@@ -27,13 +27,29 @@ def test_what_placement_looks_at_is_written_and_shown(host: Host, tmp_path: Path
     assert "together      shop" in shown
     assert "host label    disk=ssd" in shown
     file = tmp_path / "wanted.toml"
-    wanted = 'spread = "back"\ntogether = "bar"\nhost-labels = ["gpu"]\nha = "restart"\n'
+    wanted = 'spread = "back"\ntogether = "bar"\nhost-labels = ["gpu"]\nha = "restart"\nstart-order = 3\n'
     file.write_text(f'[[vms]]\nname = "web"\nmemory = "64M"\n{wanted}')
     host.ok("apply", "--yes", str(file))
     vm = json.loads(host.ok("vm", "show", "web", "--json"))
     assert (vm["spread"], vm["together"], vm["host_labels"], vm["ha"]) == ("back", "bar", ["gpu"], "restart")
     assert "ha            restart" in host.ok("vm", "show", "web")
-    host.ok("vm", "set", "web", "--spread", "", "--together", "", "--host-label", "none", "--ha", "off")
+    assert "start order   3" in host.ok("vm", "show", "web")
+    host.ok(
+        "vm",
+        "set",
+        "web",
+        "--spread",
+        "",
+        "--together",
+        "",
+        "--host-label",
+        "none",
+        "--ha",
+        "off",
+        "--start-order",
+        "0",
+    )
+    assert "start order" not in host.ok("vm", "show", "web")
     assert "ha  " not in host.ok("vm", "show", "web")
     assert not {"spread", "together"} & set(host.ok("vm", "show", "web").split())
 

@@ -70,4 +70,4 @@ def test_what_a_change_leaves_out_is_not_among_what_it_gives() -> None:
 
 def test_what_waits_for_the_next_start_is_said_where_a_setting_is_declared() -> None:
     at_once = [name for name in SETTINGS if name not in WAITING]
-    assert at_once == ["autostart", "notes", "spread", "together", "host_labels", "ha"]
+    assert at_once == ["autostart", "notes", "spread", "together", "host_labels", "ha", "start_order"]

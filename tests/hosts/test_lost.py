@@ -298,6 +298,19 @@ async def test_a_vm_with_ha_is_started_elsewhere_after_the_proof_alone(tmp_path:
         assert sorted(one["vmid"] for one in entries if one["operation"] == "start_again") == sorted(ha)
 
 
+@pytest.mark.holds("MANY-333")
+async def test_vms_of_a_lost_host_are_started_in_their_order(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        orders = {"last": 0, "third": 7, "second": 2, "first": 1}
+        vms = {await running(w, name, ha="restart", start_order=order): name for name, order in orders.items()}
+        await lost(w, b)
+        await confirm(w)
+        await eventually(lambda: len(w.hypervisor.runs) == len(vms))
+        await w.settle()
+        names = {machine(w, vmid): name for vmid, name in vms.items()}
+        assert [names[one] for one in w.hypervisor.runs] == ["first", "second", "third", "last"]
+
+
 @pytest.mark.holds("MANY-92")
 async def test_ha_tries_again_and_says_why_it_cannot_until_somebody_stops_it(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:

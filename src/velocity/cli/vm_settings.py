@@ -219,6 +219,15 @@ def _neighbours(field: str, where: str) -> Word:
     )  # fmt: skip
 
 
+def _number(field: str, says: str) -> Word:
+    return Word(
+        field=field, name=field, option=f"--{field.replace('_', '-')}", label=field.replace("_", " "),
+        create={"type": int, "default": 0, "help": says},
+        alter={"type": int, "help": says},
+        show=lambda _, number: [str(number)] if number else [],
+    )  # fmt: skip
+
+
 WORDS = (
     Word(
         field="cpus",
@@ -239,15 +248,7 @@ WORDS = (
         label="memory",
         show=lambda _, mib: [size(mib << 20)],
     ),
-    Word(
-        field="max_cpus",
-        name="max_cpus",
-        option="--max-cpus",
-        create={"type": int, "default": 0, "help": _MAX_CPUS},
-        alter={"type": int, "help": _MAX_CPUS},
-        label="max cpus",
-        show=lambda _, cpus: [str(cpus)] if cpus else [],
-    ),
+    _number("max_cpus", _MAX_CPUS),
     Word(
         field="max_memory_mib",
         name="max_memory",
@@ -395,4 +396,5 @@ WORDS = (
         label="ha",
         show=lambda _, word: [word] if word != "off" else [],
     ),
+    _number("start_order", "Its place among VMs that the server starts by itself: 1 is first, 0 behind all others."),
 )

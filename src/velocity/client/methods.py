@@ -844,6 +844,7 @@ class Methods(abc.ABC):
         together: str = "",
         host_labels: list[str] | None = None,
         ha: Literal["off", "restart"] = "off",
+        start_order: int = 0,
         cloud_init: cloud_init.CloudInit | UnsetType = UNSET,
         host: int | UnsetType = UNSET,
     ) -> machines.VmCreated:
@@ -873,6 +874,8 @@ class Methods(abc.ABC):
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
+        start_order: where it is among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1
+            is first; 0: behind all that have a place; of equals the oldest is first
         host: the host for it; absent: any
 
         Refused with:
@@ -924,6 +927,7 @@ class Methods(abc.ABC):
                 together=together,
                 host_labels=host_labels or [],
                 ha=ha,
+                start_order=start_order,
                 cloud_init=cloud_init,
                 host=host,
             ),
@@ -1038,6 +1042,7 @@ class Methods(abc.ABC):
         together: str | UnsetType = UNSET,
         host_labels: list[str] | UnsetType = UNSET,
         ha: Literal["off", "restart"] | UnsetType = UNSET,
+        start_order: int | UnsetType = UNSET,
         cloud_init: cloud_init.CloudInit | UnsetType | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
         firmware: str | UnsetType = UNSET,
@@ -1071,6 +1076,8 @@ class Methods(abc.ABC):
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
+        start_order: where it is among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1
+            is first; 0: behind all that have a place; of equals the oldest is first
         revision: the change is refused if the object's revision is another by now
         firmware: "host": the build of this host
         machine_type: "latest": the newest of this host
@@ -1128,6 +1135,7 @@ class Methods(abc.ABC):
                 together=together,
                 host_labels=host_labels,
                 ha=ha,
+                start_order=start_order,
                 cloud_init=cloud_init,
                 revision=revision,
                 firmware=firmware,

@@ -54,7 +54,7 @@ _VALUES: dict[str, Any] = {
     "VmInfo.type": "EFI", "SetState.state": "RUNNING", "UploadMedium.type": "ISO",
     "PermissionInfo.name": "velocity.vm.view", "SignIn.name": "root", "GivenName.name": "root",
     "HostNic.description": "the wired network", "TrashItem.id": "7", "HostInfo.load": [0.5, 0.4, 0.3],
-    "received": 524288, "heard": 1767225630, "spread": "", "together": "", "host_labels": "disk=ssd",
+    "received": 524288, "heard": 1767225630, "spread": "", "together": "", "host_labels": "disk=ssd", "start_order": 0,
     "spans": "hour", "vmids": 7, "cpu_use": 12.5, "certificate_expires": 1798761600, "running_since": 1767225600,
     "mac": "52:54:00:12:34:56", "title": "Debian 13", "architecture": "x86_64", "server": "cloud.example",
     "user": "debian", "trust": "tls", "origin": "5b1f0c9d2e7a4c36", "secrets": "password_hash", "FetchMedium.url": "https://cloud.example/disk.qcow2",

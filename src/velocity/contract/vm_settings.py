@@ -279,6 +279,15 @@ Ha = Annotated[
         "pauses; elsewhere only once its host is confirmed dead"
     ),
 ]
+StartOrder = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=1000,
+        description="where it is among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1 "
+        "is first; 0: behind all that have a place; of equals the oldest is first",
+    ),
+]
 HostLabel = Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9._/-]{1,63}(=[A-Za-z0-9._-]{0,63})?\Z")]
 HostLabels = Annotated[
     list[HostLabel],
@@ -314,4 +323,5 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     together: Annotated[Together, Setting(waits=False)] = ""
     host_labels: Annotated[HostLabels, Setting(waits=False)] = []
     ha: Annotated[Ha, Setting(waits=False)] = "off"
+    start_order: Annotated[StartOrder, Setting(waits=False)] = 0
     cloud_init: Annotated[CloudInit | UnsetType, Setting(shown=CloudInitInfo)] = UNSET

@@ -26,8 +26,8 @@ NAMED = (
 ALTERING = (AlterVm, AlterMedium, SetQuota, AssignPool, SetNode)
 """Requests of which it is said what they changed."""
 SETTINGS = (
-    "cpus", "max_cpus", "memory_mib", "max_memory_mib", "autostart", "ha", "balloon", "rosetta", "size", "readonly",
-    "quota", "write", "manage", "vms", "forward_ports", "keeps_copy",
+    "cpus", "max_cpus", "memory_mib", "max_memory_mib", "autostart", "ha", "start_order", "balloon", "rosetta", "size",
+    "readonly", "quota", "write", "manage", "vms", "forward_ports", "keeps_copy",
 )  # fmt: skip
 """Their fields that are written down as they were set: numbers and choices. Of all others only that they were set."""
 UNSAID = {*NAMED, *SETTINGS, "revision", "plan"} - {"name"}

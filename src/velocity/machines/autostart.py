@@ -32,6 +32,12 @@ class Leads(Protocol):
         """Returns when there is no doubt."""
 
 
+def place(keeper: Keeper) -> tuple[bool, int, int]:
+    """Its place among the VMs that the server starts by itself: the lowest is first."""
+    order = keeper.machine.spec.start_order
+    return not order, order, keeper.machine.vmid
+
+
 async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
     """Start those that want it and do not run; one that cannot start says why, and holds back no other."""
     slots = asyncio.Semaphore(AT_ONCE)
@@ -48,7 +54,7 @@ async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
 
     def wanting() -> list[Keeper]:
         stopped = [one for one in keepers if one.state is State.STOPPED]
-        return [one for one in stopped if one.machine.spec.autostart or one.progress.restarts]
+        return sorted((one for one in stopped if one.machine.spec.autostart or one.progress.restarts), key=place)
 
     keepers = list(keepers)
     if (doubt := leads.doubt()) and (waiting := wanting()):

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import FactCause
-from velocity.machines.autostart import Leads, could_not_start
+from velocity.machines.autostart import Leads, could_not_start, place
 from velocity.machines.evacuated import HOST_LOST
+from velocity.machines.in_order import InOrder
 from velocity.machines.keeper import Keeper
 from velocity.machines.states import Cause
 
@@ -65,7 +66,7 @@ class Availability:
         self.pauses: tuple[float, ...] = PAUSES
         self._tries: dict[int, _Tries] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = InOrder(AT_ONCE)
         self._closed = False
         self._hurry = asyncio.Event()
 
@@ -108,7 +109,7 @@ class Availability:
                 _tell(keeper, doubt)
                 await self._leads.wait()
             await self._wait(self.pauses[min(tries.count, len(self.pauses) - 1)])
-            async with self._slots:
+            async with self._slots.turn(place(keeper)):
                 if wants(keeper):
                     tries.count += 1
                     await self._start(keeper)

@@ -126,6 +126,7 @@ class VmEntry(FileEntry, frozen=True):
     together: str | None = None
     host_labels: list[str] | None = None
     ha: Literal["off", "restart"] | None = None
+    start_order: int | None = None
     host: str | None = None
     state: Literal["RUNNING", "STOPPED"] | None = None
 

@@ -33,6 +33,7 @@ const GIVEN: Record<string, Words> = {
 const OTHERS: Record<string, Words> = {
   max_cpus: (value) => `while it runs ${live(cpus)(value)}${value === "0" ? " CPUs" : ""}`,
   max_memory_mib: (value) => `while it runs ${live(memory)(value)}${value === "0" ? " memory" : ""}`,
+  start_order: (value) => `${value === "0" ? "no place" : `place ${value}`} in the order of starts`,
   readonly: (value) => (value === "true" ? "read-only" : "writable"),
 };
 const SWITCHES = ["autostart", "ha", "balloon", "rosetta"] as const;

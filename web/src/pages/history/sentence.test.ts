@@ -71,6 +71,8 @@ test("a change says what it changed, and much of it only when asked", () => {
   expect(said("alter_vm", "vmid=7 cpus=2 autostart=true ha=off changed=nics+unheard_of")).toBe(
     "changed VM web: 2 CPUs, start with the server: on, the restart after a failure: off, NICs, unheard of",
   );
+  expect(said("alter_vm", "vmid=7 start_order=2")).toBe("changed VM web: place 2 in the order of starts");
+  expect(said("alter_vm", "vmid=7 start_order=0")).toBe("changed VM web: no place in the order of starts");
   const many = {
     operation: "alter_vm",
     target: "vmid=7 max_cpus=0 changed=nics+media+notes+cpu",

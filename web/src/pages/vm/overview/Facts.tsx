@@ -67,6 +67,7 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           )}
           <Fact name="Starts with the server">{info.autostart ? "Yes" : "No"}</Fact>
           <Fact name="Restart after a failure">{info.ha === "restart" ? "Yes" : "No"}</Fact>
+          {info.start_order > 0 && <Fact name="Place in the order of starts">{info.start_order}</Fact>}
           {cloudInitWords(info.cloud_init) !== "none" && (
             <Fact name="Log in (cloud-init)">{cloudInitWords(info.cloud_init)}</Fact>
           )}

@@ -104,6 +104,26 @@ export function GeneralFields({
         onChange={(_event, on) => change({ ha: on ? "restart" : "off" })}
         isDisabled={disabled}
       />
+      <FormGroup label="Place in the order of starts" fieldId="start_order">
+        <NumberInput
+          inputProps={{ id: "start_order" }}
+          inputAriaLabel="Place in the order of starts"
+          minusBtnAriaLabel="One place earlier"
+          plusBtnAriaLabel="One place later"
+          value={Number.isNaN(draft.start_order) ? "" : draft.start_order}
+          min={0}
+          onMinus={() => change({ start_order: draft.start_order - 1 })}
+          onPlus={() => change({ start_order: (draft.start_order || 0) + 1 })}
+          onChange={(event) => change({ start_order: event.currentTarget.valueAsNumber })}
+          validated={problems.start_order ? "error" : "default"}
+          isDisabled={disabled}
+          widthChars={4}
+        />
+        <Problem
+          text={problems.start_order}
+          help="Among the VMs that the server starts by itself: 1 is first; 0: behind all that have a place."
+        />
+      </FormGroup>
       {rosetta && (
         <Checkbox
           id="rosetta"

@@ -30,6 +30,7 @@ const BASE: Settings = {
   spread: "",
   together: "",
   ha: "off",
+  start_order: 0,
   host_labels: [],
   input: "virtio",
   cpu: "best",
@@ -133,6 +134,7 @@ it("the command line gives lists whole, and is absent where it has no option", (
   expect(cliOf(vm, { spread: "web", together: "shop", host_labels: ["disk=ssd"] })?.join(" ")).toBe(
     "velocity vm set web --spread web --together shop --host-label disk=ssd --group id:3",
   );
+  expect(cliOf(vm, { start_order: 3 })?.join(" ")).toBe("velocity vm set web --start-order 3 --group id:3");
   expect(cliOf(vm, { media: BASE.media, nics: [] })?.join(" ")).toBe(
     "velocity vm set web --media a:block --media b:virtio:ro --nic none --group id:3",
   );

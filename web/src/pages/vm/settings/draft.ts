@@ -115,6 +115,8 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const { memory_mib, max_memory_mib } = settingsOf(draft);
   if (max_memory_mib !== 0 && !(max_memory_mib >= memory_mib))
     problems.max_memory_mib = "At least as much as it has, such as 4 GiB, or nothing.";
+  const order = numberProblem(draft.start_order, Limits.start_order);
+  if (order) problems.start_order = order;
   if (!CPU_MODEL.test(draft.cpu)) problems.cpu = "For example best, host or EPYC: letters, digits, dots, - and _.";
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
@@ -206,6 +208,7 @@ export function cliOf(
   if (changes.together !== undefined) line.push("--together", changes.together);
   add("--host-label", changes.host_labels);
   if (changes.ha !== undefined) line.push("--ha", changes.ha);
+  if (changes.start_order !== undefined) line.push("--start-order", String(changes.start_order));
   if (changes.new_instance) line.push("--new-instance");
   return ["velocity", "vm", "set", ...vmWords(vm, line)];
 }
