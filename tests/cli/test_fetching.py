@@ -56,7 +56,7 @@ def test_what_is_fetched_is_named_and_imported_by_its_url(host: Host, served: st
     media = {one["name"]: one for one in json.loads(host.ok("media", "list", "--json"))["media"]}
     assert {(name, one["type"], one["format"]) for name, one in media.items()} == {tuple(row[2:]) for row in rows}
     assert media["b"]["size"] == len(RAW) != media["c.qcow2"]["size"] and media["d.iso"]["readonly"]
-    assert planned(host, "media", "fetch", served + "/f.qcow2") == ["would create medium f in group 0"]
+    assert planned(host, "media", "fetch", served + "/f.qcow2") == ["would create medium f in /"]
     tid = host.ok("media", "fetch", served + "/g.qcow2", "--detach").strip()
     host.ok("task", "wait", f"id:{tid}")
     assert "fetch" in host.ok("task", "list") and "secret" not in host.ok("task", "list")

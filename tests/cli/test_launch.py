@@ -114,8 +114,8 @@ def media(host: Host) -> dict[str, Any]:
 def test_an_image_becomes_a_vm_that_one_logs_in_to(bridged: Host, served: Served) -> None:
     steps = planned(bridged, "launch", "small-1", "--name", "web", "--ssh-key", KEY)
     assert steps == [
-        "would create medium small-1 in group 0", "would create vm web in group 0",
-        "would take 1 CPU, 1.0 GiB, 1 VM (group 0)",
+        "would create medium small-1 in /", "would create vm web in /",
+        "would take 1 CPU, 1.0 GiB, 1 VM in /",
     ]  # fmt: skip
     assert media(bridged) == {} and served.asked == 0
     said = bridged.ok("launch", "small-1", "--name", "web", "--ssh-key", KEY, "--memory", "64M")

@@ -180,7 +180,7 @@ def test_a_vm_moves_by_the_command_line(host: Host, b: Other) -> None:
     assert [(one["host"], one["name"], one.get("lacks")) for one in hosts] == [(2, "b", None)]
     assert host.ok("vm", "hosts", "web") == "b (2): can have it\n"
     planned = host.ok("vm", "move", "web", "--host", "b", "--plan")
-    assert "would change vm web (1) in group 0: host vm -> b" in planned
+    assert "would change vm web (1) in /: host vm -> b" in planned
     assert "at once, while it runs: host" in planned
     assert b.fake.runs == {}
     hold = host.hypervisor.mobility.holds[MovePhase.MEMORY] = asyncio.Event()

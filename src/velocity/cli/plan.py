@@ -1,4 +1,4 @@
-"""`--plan` of every command that changes something: what it would do and take."""
+"""`--plan` of every command that changes something: what it would do and use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from velocity.cli import connection, resolve
+from velocity.cli import connection, resolve, where
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.words import clean
-from velocity.client import PlanOnly
+from velocity.client import Client, PlanOnly
 from velocity.sizes import size
 
 if TYPE_CHECKING:
@@ -24,14 +24,22 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 MEDIA = ("media", "next_boot")
 """Fields that name media by their ids."""
 LONG = 48
-"""Characters of a value that are shown."""
-LABELS = {"memory_mib": "memory", "forward_ports": "ports of the host", "allocated": "the space that it takes"}
+"""The most characters of a value that are shown."""
+GROUPS = ("gid", "home")
+"""Fields that name a group by its id."""
+LABELS = {
+    "memory_mib": "memory",
+    "forward_ports": "ports of the host",
+    "allocated": "the space that it takes",
+    "gid": "group",
+    "mpid": "pool",
+}
 BYTES = {"memory_mib": 1 << 20, "quota": 1}
-"""What is shown as a size, and how many bytes one of it is."""
+"""Fields that are shown as sizes -> bytes in one unit of the field."""
 
 
 def changing(command: Function) -> Function:
-    """A verb that changes something: it takes `--plan`, and `--json`."""
+    """Adds `--plan` and `--json` to a command that changes something."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, plan: bool, **kwargs: Any) -> Any:
@@ -48,7 +56,7 @@ def changing(command: Function) -> Function:
 
 
 def unplanned(what: str, known: Iterable[Plan] = ()) -> None:
-    """Say what follows, and cannot be planned before the rest is done, but for what is `known` of it."""
+    """Show `known` plans of what follows, with a warning that the rest cannot be planned in advance."""
     from velocity.contract.plan import Plan
 
     plans = click.get_current_context().find_root().obj["plans"]
@@ -65,43 +73,49 @@ def _show(plans: Iterable[Plan]) -> None:
     if as_json():
         show_json(Plan(plan=True, steps=steps, consumes=consumes, warnings=warnings or UNSET))
         return
-    for step in _with_names(steps):
-        click.echo(_said(step))
+    client = connection.connect()
+    for step in _with_names(client, steps):
+        click.echo(_said(client, step))
     for one in consumes:
-        click.echo(_taken(one))
+        click.echo(_taken(client, one))
     for warning in warnings:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
     click.echo("nothing was changed" if steps else "nothing would change", err=True)
 
 
-def _with_names(steps: list[Step]) -> Iterator[Step]:
-    """With the names of media in place of their ids, as far as one sees them."""
+def _with_names(client: Client, steps: list[Step]) -> Iterator[Step]:
+    """With the names of media, groups and pools instead of their ids, as far as the caller sees them."""
     known: dict[str, str] = {}
     if any(change.field in MEDIA for step in steps for change in step.changes or []):
-        known = {str(mid): name for mid, name in resolve.seen_media(connection.connect()).items()}
+        known = {str(mid): name for mid, name in resolve.seen_media(client).items()}
 
-    def named(media: object) -> object:
-        if isinstance(media, list):
-            return [named(one) for one in media]
-        return (
-            media | {"mid": known.get(media["mid"], media["mid"])}
-            if isinstance(media, dict) and "mid" in media
-            else media
-        )
+    def named(field: str, value: object) -> object:
+        if isinstance(value, list):
+            return [named(field, one) for one in value]
+        if isinstance(value, dict) and "mid" in value and field in MEDIA:
+            return value | {"mid": known.get(value["mid"], value["mid"])}
+        if isinstance(value, int) and field in GROUPS:
+            return where.path(client, value)
+        if isinstance(value, int) and field == "mpid":
+            return _pool(client, value)
+        return value
 
     replace = msgspec.structs.replace
     for step in steps:
         changes = [
-            replace(one, old=named(one.old), new=named(one.new)) if one.field in MEDIA else one
-            for one in step.changes or []
+            replace(one, old=named(one.field, one.old), new=named(one.field, one.new)) for one in step.changes or []
         ]
         yield replace(step, changes=changes or UNSET)
 
 
-def _said(step: Step) -> str:
+def _pool(client: Client, mpid: int) -> str:
+    return resolve.pools(client).get(mpid, str(mpid))
+
+
+def _said(client: Client, step: Step) -> str:
     name = f" {clean(step.name)}" if step.name else ""
     one = f"{step.kind}{name}{'' if step.id is UNSET else f' ({step.id})'}"
-    group = "" if step.gid is UNSET else f"group {step.gid}"
+    group = "" if step.gid is UNSET else where.path(client, step.gid)
     changes = step.changes or []
     match step.do:
         case "grant" | "revoke" if step.kind == "user":
@@ -117,7 +131,7 @@ def _said(step: Step) -> str:
 
 
 def _when(step: Step) -> Iterator[str]:
-    """Where it would be, which of its changes a VM that runs gets at once, and which wait; and why."""
+    """On which host it would be, and which changes a running VM gets at once or later, with the reasons."""
     if step.host:
         yield f"\n  on host {clean(step.host.name)}: {clean(step.because or '')}"
     if step.live:
@@ -160,19 +174,20 @@ def _value(field: str, value: object) -> str:
     return text if len(text) <= LONG else f"{text[: LONG - 1]}…"
 
 
-def _taken(one: Consumption) -> str:
+def _taken(client: Client, one: Consumption) -> str:
     taken: list[str] = []
     given: list[str] = []
+    pool = "" if one.mpid is UNSET else clean(_pool(client, one.mpid))
     for amount, unit in ((one.cpus, "CPU"), (one.memory_mib, "MiB"), (one.vms, "VM"), (one.bytes, "bytes")):
         if isinstance(amount, int):
-            (taken if amount > 0 else given).append(_amount(abs(amount), unit, one.mpid))
+            (taken if amount > 0 else given).append(_amount(abs(amount), unit, pool))
     said = [f"take {', '.join(taken)}"] * bool(taken) + [f"give back {', '.join(given)}"] * bool(given)
-    return f"would {' and '.join(said)} (group {one.gid})"
+    return f"would {' and '.join(said)} in {where.path(client, one.gid)}"
 
 
-def _amount(amount: int, unit: str, mpid: object) -> str:
+def _amount(amount: int, unit: str, pool: str) -> str:
     if unit == "MiB":
         return size(amount << 20)
     if unit == "bytes":
-        return f"{size(amount)} of pool {mpid}"
+        return f"{size(amount)} of pool {pool}"
     return f"{amount} {unit}{'' if amount == 1 else 's'}"

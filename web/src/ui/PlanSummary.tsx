@@ -1,4 +1,4 @@
-/** What a change would do and take, asked from the server before it is carried out. */
+/** What a change would do and use, asked from the server before it is carried out. */
 
 import { Alert, Content, List, ListItem, Skeleton } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
@@ -19,7 +19,7 @@ export interface Change {
   body: object;
 }
 
-/** PendingAction anew whenever the change is another one. */
+/** The plan of a change, asked again whenever the change is another one. */
 export function usePlan(change: Change | undefined) {
   return useQuery<Plan>({
     queryKey: ["plan", change],
@@ -54,22 +54,21 @@ export function Refused({ error }: { error: unknown }) {
 }
 
 export function Steps({ plan }: { plan: Plan }) {
-  const path = useGroupPath();
+  const group = useGroupPath();
   const pools = usePools();
-  const pool = (mpid: number | undefined) =>
-    mpid === undefined ? "" : (pools.find((one) => one.mpid === mpid)?.name ?? `pool ${mpid}`);
+  const pool = (mpid: number) => pools.find((one) => one.mpid === mpid)?.name ?? `pool ${mpid}`;
   return (
     <div aria-live="polite" className="v-steps">
       {plan.steps.length === 0 && "Nothing would change."}
       <List>
         {plan.steps.map((step) => (
           <ListItem key={`${step.do} ${step.kind} ${step.id ?? step.name}`}>
-            <Sentence>{sentence(step)}</Sentence>
+            <Sentence>{sentence(step, { group, pool })}</Sentence>
           </ListItem>
         ))}
         {plan.consumes.map((one) => (
           <ListItem key={`${one.gid} ${one.mpid ?? ""}`}>
-            <Sentence>{quotaWords(one, path(one.gid), pool(one.mpid))}</Sentence>
+            <Sentence>{quotaWords(one, group(one.gid), one.mpid === undefined ? "" : pool(one.mpid))}</Sentence>
           </ListItem>
         ))}
       </List>

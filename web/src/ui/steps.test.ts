@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import type { Plan, Step } from "@/api/schema";
-import { sentence, summed } from "./steps";
+import { sentence as named, summed } from "./steps";
+
+const sentence = (step: Step) =>
+  named(step, { group: (gid) => ["root group", "team"][gid] ?? "", pool: (mpid) => ["default", "fast"][mpid - 1] ?? "" });
 
 test("a step tells what changes, in units", () => {
   expect(
@@ -19,6 +22,16 @@ test("a step tells what changes, in units", () => {
   );
   expect(sentence({ do: "change", kind: "group", name: "web", changes: [{ field: "cpus", old: 4 }] })).toContain(
     "CPUs 4 → no limit",
+  );
+});
+
+test("groups and pools are named", () => {
+  const changes = [
+    { field: "gid", old: 0, new: 1 },
+    { field: "mpid", old: 1, new: 2 },
+  ];
+  expect(sentence({ do: "change", kind: "medium", name: "disk", changes })).toBe(
+    "Changes the medium disk: group root group → team, pool default → fast",
   );
 });
 

@@ -35,28 +35,39 @@ const FIELD: Record<string, string> = {
   quota: "quota",
   write: "write",
   manage: "manage",
+  gid: "group",
+  home: "home group",
+  mpid: "pool",
 };
 
-export function sentence(step: Step): string {
+/** The names of groups and pools, by their ids. */
+export interface StepNames {
+  group: (gid: number) => string;
+  pool: (mpid: number) => string;
+}
+
+export function sentence(step: Step, names: StepNames): string {
   const verb = step.do === "delete" && step.kind === "user" ? "Removes" : (DONE[step.do] ?? step.do);
   const start = `${verb} ${KIND[step.kind] ?? step.kind} ${step.name}`;
   const rights = step.changes?.find((one) => one.field === "permissions");
   if (rights && step.do === "revoke") return `Takes ${listed(rights.old)} from ${step.name}`;
   if (rights && step.do === "grant") return `Gives ${step.name} ${listed(rights.new)}`;
-  const told = (step.changes ?? []).map(changed).filter(Boolean);
+  const told = (step.changes ?? []).map((one) => changed(one, names)).filter(Boolean);
   return told.length > 0 ? `${start}: ${told.join(", ")}` : start;
 }
 
-function changed({ field, old, new: next }: FieldChange): string {
+function changed({ field, old, new: next }: FieldChange, names: StepNames): string {
   if (old === undefined && next === undefined) return field;
-  const from = old === undefined ? "" : `${value(field, old)} → `;
-  return `${FIELD[field] ?? field} ${from}${value(field, next)}`;
+  const from = old === undefined ? "" : `${value(field, old, names)} → `;
+  return `${FIELD[field] ?? field} ${from}${value(field, next, names)}`;
 }
 
-function value(field: string, it: unknown): string {
+function value(field: string, it: unknown, names: StepNames): string {
   if (it === undefined || it === null) return field === "permissions" ? "none" : "no limit";
   if (field === "memory_mib") return mib(Number(it));
   if (field === "quota") return Number(it) === 0 ? "no limit" : bytes(Number(it));
+  if (field === "gid" || field === "home") return names.group(Number(it));
+  if (field === "mpid") return names.pool(Number(it));
   if (typeof it === "boolean") return it ? "yes" : "no";
   return Array.isArray(it) ? it.map((one) => String(one).replace("velocity.", "")).join(" ") : String(it);
 }
