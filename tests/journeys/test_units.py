@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from tests.certificates import certificate
 from tests.journeys.server import PASSWORD, Server, free_port
 from tests.journeys.systemd import Manager
-from tests.patience import PATIENCE
+from tests.patience import at_last
 from velocity.cli import own_server
 from velocity.client import Client, Unreachable
 from velocity.config import Settings
@@ -50,13 +50,6 @@ def scope_of(pid: int) -> str:
     """The unit that the process is in."""
     groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     return next(line for line in groups if "name=systemd" in line or line.startswith("0::/")).rpartition("/")[2]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -158,9 +151,9 @@ def test_units_of_any_path_with_tls_and_settings_of_the_environment(tmp_path: Pa
         with own_server.way(own) as way, Client("here", own.key_file.read_text().strip(), uds=way) as client:
             assert client.vm_state(vmid=vmid).state.value == "PAUSED"
         assert manager.shown(SERVER, "MainPID") == server, "no signal of these ends it"
-        until(lambda: "the certificate was renewed" in (tmp_path / f"{SERVER}.log").read_text())
+        at_last(lambda: "the certificate was renewed" in (tmp_path / f"{SERVER}.log").read_text())
         manager.ok("kill", "--kill-who=main", "--signal", "QUIT", SERVER)
-        until(lambda: manager.shown(SERVER, "ActiveState") == "inactive")
+        at_last(lambda: manager.shown(SERVER, "ActiveState") == "inactive")
         assert "1 guest still running" in (tmp_path / f"{SERVER}.log").read_text()
         assert Server(place / "data").processes() == guests
 

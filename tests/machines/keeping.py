@@ -142,9 +142,3 @@ async def keeping(
     yield k
     await k.observer.close()
     await k.keeper.close(5)
-
-
-async def wait_until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():
-            await asyncio.sleep(0.005)

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.machines.keeping import Keeping, keeping, wait_until
-from tests.patience import PATIENCE
+from tests.machines.keeping import Keeping, keeping
+from tests.patience import PATIENCE, eventually
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import Answer, FakeHypervisor
@@ -53,17 +53,17 @@ async def test_a_graceful_stop_under_way_takes_nothing_from_a_forced_one(k: Keep
     disk = k.store.disk = asyncio.Event()
     k.hypervisor.faults.answers.append(Answer.UNDER_WAY)
     graceful = asyncio.create_task(k.keeper.request_state(Cause.ASK_STOP))
-    await wait_until(lambda: k.keeper.busy)
+    await eventually(lambda: k.keeper.busy)
     forced = asyncio.create_task(k.keeper.request_state(Cause.ASK_KILL))
-    await wait_until(lambda: k.keeper.progress.forced)
+    await eventually(lambda: k.keeper.progress.forced)
     disk.set()
     await asyncio.wait({graceful, forced}, timeout=PATIENCE)
     assert isinstance(forced.exception(), Refused), "nobody knows yet"
-    await wait_until(lambda: not k.keeper.doubtful)
+    await eventually(lambda: not k.keeper.doubtful)
     run = k.hypervisor.runs[k.machine.uuid]
     assert (k.keeper.state, k.keeper.progress.forced, run.presses) == (State.STOPPING, True, 0)
     k.hypervisor.faults.arrive(k.machine.uuid)
-    await wait_until(lambda: k.keeper.state is State.STOPPED)
+    await eventually(lambda: k.keeper.state is State.STOPPED)
 
 
 @pytest.mark.holds("STATE-3")
@@ -76,7 +76,7 @@ async def test_requests_are_served_in_order(k: Keeping) -> None:
 async def test_a_forced_stop_overtakes_a_start_and_what_waits_behind_it(k: Keeping) -> None:
     k.hypervisor.faults.hold = asyncio.Event()
     asked = [asyncio.create_task(k.keeper.request_state(cause)) for cause in (Cause.ASK_RUN, Cause.ASK_PAUSE)]
-    await wait_until(lambda: k.keeper.state is State.STARTING)
+    await eventually(lambda: k.keeper.state is State.STARTING)
     assert await asyncio.wait_for(k.keeper.request_state(Cause.ASK_KILL), 5) is State.STOPPED
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(one, Refused) and one.problem is Problem.NOT_FROM_THIS_STATE for one in outcomes)
@@ -89,7 +89,7 @@ async def test_a_restart_by_force_of_one_that_starts_is_not_lost_as_that_is_hear
     """Heard in the moment in which it is asked for, before anything of it has begun."""
     hold = k.hypervisor.faults.hold = asyncio.Event()
     starting = asyncio.create_task(k.keeper.request_state(Cause.ASK_RUN))
-    await wait_until(lambda: k.keeper.state is State.STARTING)
+    await eventually(lambda: k.keeper.state is State.STARTING)
     restarting = asyncio.create_task(k.keeper.restart(force=True))
     await asyncio.sleep(0)
     k.keeper.apply_fact(FactReport(k.keeper.who, Fact.RUNNING, FactCause.ASKED, number=k.keeper.number + 1))
@@ -97,7 +97,7 @@ async def test_a_restart_by_force_of_one_that_starts_is_not_lost_as_that_is_hear
     hold.set()
     k.hypervisor.faults.hold = None
     await asyncio.gather(starting, restarting, return_exceptions=True)
-    await wait_until(lambda: k.keeper.state is State.RUNNING and not k.keeper.progress.restarts)
+    await eventually(lambda: k.keeper.state is State.RUNNING and not k.keeper.progress.restarts)
 
 
 async def test_a_restart_by_force_between_the_stop_and_the_start_of_another_one_is_that(k: Keeping) -> None:
@@ -110,10 +110,10 @@ async def test_a_restart_by_force_between_the_stop_and_the_start_of_another_one_
 
     k.store.begin_run = slow  # type: ignore[method-assign]
     await k.keeper.restart(force=True)
-    await wait_until(lambda: k.keeper.state is State.STOPPED and k.keeper.busy)
+    await eventually(lambda: k.keeper.state is State.STOPPED and k.keeper.busy)
     assert await k.keeper.restart(force=True) is State.STOPPED
     held.set()
-    await wait_until(lambda: k.keeper.state is State.RUNNING and not k.keeper.progress.restarts)
+    await eventually(lambda: k.keeper.state is State.RUNNING and not k.keeper.progress.restarts)
     assert k.keeper.progress.epoch == 2, "it was started once more, not twice"
 
 
@@ -171,7 +171,7 @@ async def test_the_button_is_pressed_until_it_is_heard() -> None:
         k.hypervisor.faults.deaf = True
         await k.keeper.request_state(Cause.ASK_RUN)
         await k.keeper.request_state(Cause.ASK_STOP)
-        await wait_until(lambda: k.hypervisor.runs[k.machine.uuid].presses >= 4)
+        await eventually(lambda: k.hypervisor.runs[k.machine.uuid].presses >= 4)
         await k.tell(Fact.ENDED, FactCause.GUEST_SHUTDOWN)
         assert k.keeper.state is State.STOPPED
         assert k.keeper.progress.stopping_since is None
@@ -211,7 +211,7 @@ async def test_an_end_that_comes_while_something_is_noted_holds(k: Keeping) -> N
     noting = asyncio.create_task(k.keeper.revise(frozen_until=7))
     await asyncio.sleep(0)
     k.hypervisor.play(k.machine.uuid, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
-    await wait_until(lambda: k.keeper.state is State.STOPPED)
+    await eventually(lambda: k.keeper.state is State.STOPPED)
     k.store.disk.set()
     await noting
     await k.settle()

@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 
-from tests.machines.keeping import Keeping, keeping, wait_until
+from tests.machines.keeping import Keeping, keeping
+from tests.patience import eventually
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines, FakeState, Faults
@@ -36,7 +37,7 @@ async def test_an_emergency_stop_needs_no_database(k: Keeping) -> None:
     assert k.machine.uuid not in k.hypervisor.runs
     assert k.store.progress.wanted is State.RUNNING, "not written yet"
     k.store.broken = False
-    await wait_until(lambda: k.store.progress.wanted is State.STOPPED)
+    await eventually(lambda: k.store.progress.wanted is State.STOPPED)
     assert k.hypervisor.state.ends == {}, "the end is acknowledged when it is written down, not before"
 
 
@@ -84,7 +85,7 @@ async def test_unknown_is_answered_by_facts_never_by_a_second_deed(
         await k.keeper.request_state(ask)
     assert refused.value.problem is Problem.HYPERVISOR
     assert "nothing was changed" not in refused.value.message
-    await wait_until(lambda: k.keeper.state in (lost, done) and not k.keeper.doubtful)
+    await eventually(lambda: k.keeper.state in (lost, done) and not k.keeper.doubtful)
     assert k.keeper.unreachable_since is None
     k.hypervisor.faults.arrive(k.machine.uuid)
     await k.settle()
@@ -95,7 +96,7 @@ async def test_unknown_is_answered_by_facts_never_by_a_second_deed(
     run = k.hypervisor.runs.get(k.machine.uuid)
     fact = None if run is None else run.fact
     shown = {None: State.STOPPED, Fact.RUNNING: State.RUNNING, Fact.PAUSED: State.PAUSED}[fact]
-    await wait_until(lambda: k.keeper.state is shown)
+    await eventually(lambda: k.keeper.state is shown)
     assert await k.keeper.request_state(Cause.ASK_KILL) is State.STOPPED
     assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
 
@@ -115,7 +116,7 @@ async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when
     with pytest.raises(Refused, match="stop it with force"):
         await k.keeper.request_state(Cause.ASK_RUN)
     k.hypervisor.faults.wake(k.machine.uuid)
-    await wait_until(lambda: k.keeper.state is done)
+    await eventually(lambda: k.keeper.state is done)
     assert k.keeper.unreachable_since is None
     for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
         assert await k.keeper.request_state(cause) is state
@@ -226,6 +227,6 @@ async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_
         await k.keeper.request_state(Cause.ASK_RUN)
     assert k.keeper.state is State.STOPPED
     k.store.broken = False
-    await wait_until(lambda: k.store.progress.run is None)
+    await eventually(lambda: k.store.progress.run is None)
     k.store.begin_run = begin  # type: ignore[method-assign]
     assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.machines.keeping import HOST, SPEC, Keeping, wait_until
+from tests.machines.keeping import HOST, SPEC, Keeping
+from tests.patience import eventually
 from velocity.contract.machines import State
 from velocity.hypervisor.port import (
     Fact,
@@ -38,7 +39,7 @@ async def test_one_that_hangs_while_the_server_starts_is_not_stopped(k: Keeping)
     await k.restart()
     assert (k.keeper.state, k.keeper.unreachable_since) == (State.RUNNING, 1000)
     k.hypervisor.faults.wake(k.machine.uuid)
-    await wait_until(lambda: k.keeper.unreachable_since is None)
+    await eventually(lambda: k.keeper.unreachable_since is None)
     assert await k.keeper.request_state(Cause.ASK_PAUSE) is State.PAUSED
 
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.machines.keeping import Keeping, wait_until
+from tests.machines.keeping import Keeping
+from tests.patience import eventually
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake.faults import Answer
@@ -67,7 +68,7 @@ async def test_a_reset_without_an_answer_says_so_and_the_state_is_found_out(k: K
     with pytest.raises(Refused, match="may still take effect") as refused:
         await k.keeper.request_state(Cause.ASK_RESET)
     assert refused.value.problem is Problem.HYPERVISOR
-    await wait_until(lambda: k.keeper.unreachable_since is None)
+    await eventually(lambda: k.keeper.unreachable_since is None)
     assert (k.keeper.state, resets(k)) == (State.RUNNING, 1), "it is asked what it does, and not reset twice"
 
 

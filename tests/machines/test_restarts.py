@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.machines.keeping import Keeping, wait_until
+from tests.machines.keeping import Keeping
+from tests.patience import eventually
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.certainty import Certainty
@@ -136,11 +137,11 @@ async def test_a_restart_that_overtakes_the_start_of_another_starts_it_again(k: 
     await started(k)
     k.hypervisor.faults.hold = asyncio.Event()
     await k.keeper.restart(force=True)
-    await wait_until(lambda: k.keeper.state is State.STARTING)
+    await eventually(lambda: k.keeper.state is State.STARTING)
     await k.keeper.restart(force=True)
-    await wait_until(lambda: k.keeper.who.epoch == 3)
+    await eventually(lambda: k.keeper.who.epoch == 3)
     k.hypervisor.faults.hold.set()
-    await wait_until(lambda: k.keeper.state is State.RUNNING)
+    await eventually(lambda: k.keeper.state is State.RUNNING)
     await k.settle()
     assert stands(k) == (State.RUNNING, 3, False, False)
 
@@ -197,7 +198,7 @@ async def test_a_guest_that_ends_by_itself_while_its_restart_is_written_down_sta
     for _ in range(20):
         await asyncio.sleep(0)
     k.hypervisor.play(k.machine.uuid, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
-    await wait_until(lambda: k.keeper.state is State.STOPPED)
+    await eventually(lambda: k.keeper.state is State.STOPPED)
     k.store.disk.set()
     await asked
     await k.settle()

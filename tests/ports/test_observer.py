@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -14,6 +14,7 @@ import pytest
 
 from tests.api.world import World, world
 from tests.node.served import Served
+from tests.patience import eventually
 from tests.ports.subjects import no_storage
 from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines
 from velocity.hypervisor.port import (
@@ -66,12 +67,6 @@ def over(request: pytest.FixtureRequest) -> Over:
         await served.close()
 
     return opened
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 async def running(w: World, name: str) -> int:
@@ -229,12 +224,12 @@ async def test_a_host_that_is_lost_means_that_host_s_machines_alone() -> None:
         observers.append(observer)
         await observer.open()
     fake.faults.lose(HOST)
-    await until(lambda: bool(told[HOST]))
+    await eventually(lambda: bool(told[HOST]))
     assert [one.fresh for one in keepers[HOST] + keepers[OTHER]] == [False, False, True, True]
     fake.play(keepers[OTHER][0].who.machine, Fact.PAUSED, FactCause.DISK_FULL)
-    await until(lambda: keepers[OTHER][0].heard[-1] is Fact.PAUSED)
+    await eventually(lambda: keepers[OTHER][0].heard[-1] is Fact.PAUSED)
     fake.faults.reboot(HOST)
-    await until(lambda: len(told[HOST]) == 2)
+    await eventually(lambda: len(told[HOST]) == 2)
     assert [type(one) for one in told[HOST]] == [HostLost, HostBack]
     assert told[OTHER] == []
     assert [one.heard[-1] for one in keepers[HOST]] == [Fact.ABSENT, Fact.ABSENT]
