@@ -1,1 +1,1 @@
-"""The HTTP edge: it finds the operation, decodes, authenticates, and turns answers and refusals into the wire."""
+"""HTTP: finds the operation of a request, decodes and authenticates it, and encodes responses and refusals."""

@@ -1,4 +1,4 @@
-"""The answer to an operation: JSON, ready to be sent."""
+"""The response to an operation: JSON, ready to be sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 
 class Json(Response):
-    """Starlette's, made at once: of JSON, two headers are all that it would find out."""
+    """Starlette's Response without its work on headers: JSON needs just two."""
 
     def __init__(self, body: bytes) -> None:
         self.status_code = 200

@@ -1,4 +1,4 @@
-"""What a connection may take before its user is known, and how many connections an address may have."""
+"""What a connection may use before its user is known, and how many connections an address may have."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from velocity.api.turns import Turns
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """Of a request's head, and of a body that comes without an authkey in a header (its size: `request.read`)."""
+    """Limits of a request's head, and of a body without an authkey in a header (its size: `request.read`)."""
 
     head: int = 64 << 10
     """Bytes."""
     lines: int = 256
-    """Of the head and a trailer: each line takes the parser as long as thousands of bytes."""
+    """Lines in a head or a trailer: one line costs the parser as much time as thousands of bytes."""
     seconds: float = 10
-    """From the first byte, or from the opening of a new connection, to the end of the head; as many for the body."""
+    """Time for the head, from its first byte or from the opening of a new connection; then again for the body."""
     connections: int = 256
-    """Of one address. Loopback is exempt."""
+    """Per address. Loopback is exempt."""
     trusted: tuple[IPv4Network | IPv6Network, ...] = ()
     """Reverse proxies, which are exempt too."""
 
 
 class Addresses:
-    """How much each address (of IPv6: its /64) has open: connections, or requests behind a proxy.
+    """Counts what each address has open (IPv6: each /64): connections, or requests behind a proxy.
 
-    Loopback is not counted, nor is a proxy, nor a unix socket, which has no address.
+    Loopback and trusted proxies are not counted; Unix sockets have no address.
     """
 
     def __init__(self, most: int, trusted: Sequence[IPv4Network | IPv6Network] = ()) -> None:
@@ -44,7 +44,7 @@ class Addresses:
         self._open: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
-        """Whether there is room for one more; it is counted then, until `leave`."""
+        """Whether one more is allowed; if so, it is counted until `leave`."""
         if self._is_exempt(address):
             return True
         one = network(address)
@@ -66,7 +66,7 @@ class Addresses:
 
 
 class Refusal(asyncio.Protocol):
-    """A connection that lingers; its address counts it to the end. There are many: it is little to keep and to scan."""
+    """A refused connection that is still open; its address counts it until it closes. Small, as there can be many."""
 
     __slots__ = ("_address", "_addresses")
 
@@ -80,7 +80,7 @@ class Refusal(asyncio.Protocol):
 
 
 def is_among(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    """An address of IPv4 counts as such, also as a listener for both versions writes it."""
+    """Whether an address is in one of the networks. An IPv4-mapped IPv6 address counts as its IPv4 address."""
     if not networks:
         return False
     try:
@@ -92,12 +92,12 @@ def is_among(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> boo
 
 
 def is_local(address: str) -> bool:
-    """Whether it is this host's loopback, also as IPv6 writes it, or none at all."""
+    """Whether the address is loopback, in IPv4, IPv6 or IPv4-mapped form, or absent (a Unix socket)."""
     return not address or address == "::1" or address.removeprefix("::ffff:").startswith("127.")
 
 
 class State(ServerState):
-    """uvicorn's, with what the connections share of ours."""
+    """uvicorn's state, with what our connections share."""
 
     def __init__(self, bounds: RequestLimits, find: Callable[[str], Session | None], turns: Turns) -> None:
         super().__init__()

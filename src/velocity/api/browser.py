@@ -1,7 +1,7 @@
 """Requests of browsers: the cookie with the authkey, and the proof that a request comes from our own page.
 
-A browser adds the cookie by itself, whoever made it send the request. So the cookie counts only if `Origin`, where
-there is one, is our own, and if a request that may change something bears the csrf, which a foreign page cannot know.
+A browser sends the cookie with every request, whichever page caused it. So the cookie counts only if `Origin`, where
+present, is our own, and if a request that may change something has the CSRF token, which a foreign page cannot know.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COOKIE = "velocity"
 CSRF = "x-velocity-csrf"
 SAFE = ("GET", "HEAD")
 MOST_AGENT = 200
-"""Characters of the name of a program that are kept."""
+"""Characters of a User-Agent that are kept."""
 EVER = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -32,14 +32,14 @@ HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def csrf(authkey: str) -> str:
-    """What a request with this authkey in the cookie must bear. The authkey cannot be told from it."""
+    """The CSRF token that goes with this authkey. The authkey cannot be derived from it."""
     return hmac.digest(authkey.encode("utf-8", "surrogateescape"), b"velocity csrf", "sha256").hex()
 
 
 def from_cookie(connection: HTTPConnection, cookie: Cookie = Cookie.GUARDED) -> str | None:
-    """The authkey in the cookie. Raises `Refused(FOREIGN_PAGE)` when the request is not our own page's.
+    """The authkey in the cookie. Raises `Refused(FOREIGN_PAGE)` if the request does not come from our own page.
 
-    A websocket's handshake cannot bear the csrf: for it, the Origin decides.
+    A websocket's handshake cannot have a CSRF token: for it, only the Origin is checked.
     """
     if cookie is Cookie.IGNORED or not (authkey := connection.cookies.get(COOKIE)):
         return None
@@ -56,7 +56,7 @@ def from_cookie(connection: HTTPConnection, cookie: Cookie = Cookie.GUARDED) -> 
 
 
 def is_foreign(connection: HTTPConnection) -> bool:
-    """Whether a browser says that a page of another origin sent this. What is no browser sends no origin. RFC 6454"""
+    """Whether the request comes from a page of another origin. Clients that are no browsers send no Origin. RFC 6454"""
     origin = connection.headers.get("origin")
     if origin is None:
         return False
@@ -74,12 +74,12 @@ def check_origin(connection: HTTPConnection) -> None:
 
 
 def own_hosts(connection: HTTPConnection) -> list[str]:
-    """As what a browser may know us: by Host, or by what a reverse proxy that is believed says of it."""
+    """The hosts by which a browser may reach us: Host, and what a trusted reverse proxy reports."""
     return list(connection.scope.get(HOSTS, ())) or [connection.headers.get("host", "")]
 
 
 def why_foreign(connection: HTTPConnection) -> str:
-    """Both sides, and what to mend where it is our own page, behind a reverse proxy that says too little."""
+    """Names both origins, and what to change if the page is ours, behind a reverse proxy that reports too little."""
     origin, host = (connection.headers.get(name, "")[:MOST_AGENT] for name in ("origin", "host"))
     scheme = _scheme(connection)
     theirs, _, their_host = origin.lower().partition("://")
@@ -106,7 +106,7 @@ def _scheme(connection: HTTPConnection) -> str:
 
 
 def _port_left_out(scheme: str, host: str) -> str:
-    """Where it is the scheme's own: browsers leave it out, and some proxies do not."""
+    """The host without the scheme's default port, which browsers omit and some proxies do not."""
     return host.removesuffix(":443" if scheme == "https" else ":80")
 
 
@@ -115,9 +115,9 @@ def is_secure(connection: HTTPConnection) -> bool:
 
 
 class SecurityHeaders:
-    """Sends what every answer has to say to a browser, where the answer does not say otherwise itself.
+    """Adds the security headers to a response, except those that it has already.
 
-    `status` is that of the answer; None before it has begun.
+    `status` is the response's; None until it has begun.
     """
 
     __slots__ = ("_ever", "_send", "status")
@@ -140,7 +140,7 @@ class SecurityHeaders:
 
 
 class Browser:
-    """Who sent one request, and which cookie its answer sets."""
+    """What a request says about the browser that sent it, and the cookie that the response sets."""
 
     def __init__(self, connection: HTTPConnection) -> None:
         self._connection = connection
@@ -150,7 +150,7 @@ class Browser:
 
     @property
     def agent(self) -> str:
-        """The program, as it calls itself."""
+        """The User-Agent."""
         named = self._connection.headers.get("user-agent", "")[:MOST_AGENT]
         return "".join(one if one.isprintable() else "\ufffd" for one in named)
 
@@ -159,15 +159,15 @@ class Browser:
         check_origin(self._connection)
 
     def set_authkey(self, authkey: str, expires: int) -> None:
-        """Let the browser send this authkey from now on, until then (unix seconds)."""
+        """Have the browser send this authkey until `expires` (Unix seconds)."""
         self.changes, self._authkey, self._max_age = True, authkey, max(0, expires - int(time.time()))
 
     def clear_authkey(self) -> None:
-        """Let the browser send none any more."""
+        """Have the browser forget the authkey."""
         self.changes, self._authkey, self._max_age = True, None, 0
 
     def set_cookie_on(self, response: Response) -> None:
-        """Put the cookie into the answer. No script can read it, and no other site's page makes it be sent."""
+        """Add the cookie to the response: hidden from scripts, and not sent with requests of other sites' pages."""
         response.set_cookie(
             COOKIE,
             self._authkey or "",

@@ -1,4 +1,4 @@
-"""The websocket of route 19: a ticket becomes a stream, for as long as the authkey and the right last."""
+"""The websocket of route 19: serves a console to the holder of a ticket, while authkey and permission are valid."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from velocity.machines.consoles import Ticket, has_moved
 from velocity.machines.keyboard import Seat
 
 LOOK = 1.0
-"""Seconds between two looks at whether somebody who asked for the keyboard has waited enough."""
+"""Seconds between two checks whether a request for the keyboard has waited long enough."""
 NOT_SENSE, FORBIDDEN, ENDED, MOVED, LOST = 4400, 4403, 4410, 4411, 4412
-"""Close codes of ours: no control message; the authkey or the right has ended; the VM has ended; it has moved; its host
-does not answer.
+"""Our close codes: not a control message; authkey or permission has ended; the VM has stopped; it has moved; its host
+does not respond.
 """
 SILENT = "the VM's host does not respond: request a new ticket when it does"
 
 
 async def console(websocket: WebSocket, services: Services, origins: Collection[str]) -> None:
-    """Serve one console. `origins` are other sites whose pages may open it."""
+    """Serve one console. `origins` are the other sites whose pages may open it."""
     if is_foreign(websocket) and websocket.headers["origin"] not in origins:
         told = f"{why_foreign(websocket)}; a trusted site of others is named in `cors_origins`"
         await _deny(websocket, 403, told)
@@ -77,13 +77,13 @@ async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> No
         if seat is not None:
             services.consoles.rise(ticket, seat)
         await stream.close()
-    with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be gone already
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be closed already
         await websocket.close(code, reason)
 
 
 @dataclass(frozen=True)
 class ConsoleConnection:
-    """One open console. A display has no seat; with `control` text frames are about the keyboard."""
+    """One open console. Displays have no seat; with `control`, text frames are about the keyboard."""
 
     websocket: WebSocket
     stream: ByteStream
@@ -107,11 +107,11 @@ async def _deny(websocket: WebSocket, status: int, message: str) -> None:
 
 
 async def _carry(line: ConsoleConnection) -> tuple[int, str]:
-    """Bytes both ways until one side ends; why is returned as a close code."""
+    """Copies bytes both ways until one side ends; returns the close code and its reason."""
     works: list[tuple[Coroutine[Any, Any, object], tuple[int, str]]] = [
         (_out(line), (ENDED, "the VM has stopped")),
         (_in(line), (1000, "")),
-        (line.websocket.scope["state"][GONE].wait(), (1000, "")),  # also while what was typed waits for the guest
+        (line.websocket.scope["state"][GONE].wait(), (1000, "")),  # even while input waits for the guest
     ]
     if line.seat is not None:
         works.append((_look_after(line.seat), (1000, "")))
@@ -124,7 +124,7 @@ async def _carry(line: ConsoleConnection) -> tuple[int, str]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    failures = [task.exception() for task in done]  # a viewer's broken connection is an ordinary end
+    failures = [task.exception() for task in done]  # a viewer whose connection breaks is no failure
     if any(isinstance(failure, Unknown) for failure in failures):
         return LOST, SILENT
     if any(isinstance(failure, msgspec.DecodeError) for failure in failures):
@@ -138,7 +138,7 @@ async def _out(line: ConsoleConnection) -> None:
 
 
 async def _in(line: ConsoleConnection) -> None:
-    """Raises `msgspec.DecodeError` for a control message that is none."""
+    """Raises `msgspec.DecodeError` for text that is not a control message."""
     with contextlib.suppress(WebSocketDisconnect):
         while True:
             message = await line.websocket.receive()
@@ -173,7 +173,7 @@ def _check_right(services: Services, ticket: Ticket) -> None:
 
 
 def _may(services: Services, ticket: Ticket) -> bool:
-    keeper = services.fleet.find(ticket.vmid)  # its group may be another one by now
+    keeper = services.fleet.find(ticket.vmid)  # its group may have changed
     return services.access.sessions.still_signed_in(ticket.caller) and services.directory.holds(
         ticket.caller.uid, Permission.VM_INTERACT, ticket.gid if keeper is None else keeper.gid
     )

@@ -1,4 +1,4 @@
-"""From a body to a request: nulls are absent fields, aliases become names, messages name the field."""
+"""Decodes bodies into requests: drops nulls, replaces aliases by names, and names the wrong field in messages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def body(operation: Operation[Request, Any], data: bytes) -> tuple[Request, str 
 
 
 def convert(kind: type[Request], fields: Mapping[str, Any]) -> Request:
-    """The fields as that request; numbers may come as strings. Raises `Refused(MALFORMED)`, naming the field."""
+    """The fields as a request; numbers may be strings. Raises `Refused(MALFORMED)`, naming the field."""
     if named := _named(kind):
         fields = _tidied(fields, named, "")
     try:
@@ -69,12 +69,12 @@ _PAGES = {
     "limit": f"a page holds 1 to {PAGE:,}",
     "before": "send the id of the last one of the page before, as the same list has it",
 }
-"""What to send instead of what makes no page."""
+"""What to send instead of a wrong value for a page."""
 
 
 @functools.cache
 def _bounded(kind: type[Wire]) -> tuple[tuple[str, int], ...]:
-    """The texts of a request that are bounded by their bytes, which msgspec does not count: `Meta.extra`."""
+    """The strings of a request whose limit is in bytes (`Meta.extra`), which msgspec does not check."""
     extras = [(one.name, meta.extra or {}) for one in msgspec.structs.fields(kind) for meta in _metas(one.type)]
     return tuple((name, extra["bytes"]) for name, extra in extras if "bytes" in extra)
 
@@ -84,7 +84,7 @@ Named = tuple[tuple[str, Any], ...]
 
 @functools.cache
 def _named(kind: Any) -> Named:
-    """The names of a request: field -> the kind of name, or the names in each object of a list."""
+    """The fields of a request that hold names: field -> the kind of name, or those in each object of a list."""
     found: list[tuple[str, Any]] = []
     for one in msgspec.structs.fields(kind):
         found += [(one.name, meta.extra["name"]) for meta in _metas(one.type) if meta.extra and "name" in meta.extra]
@@ -99,7 +99,7 @@ def _lists(kind: Any) -> Iterator[Any]:
 
 
 def _tidied(fields: Mapping[str, Any], named: Named, path: str) -> dict[str, Any]:
-    """The fields with their names as they are kept. Raises `Refused(MALFORMED)`."""
+    """The fields with their names normalized. Raises `Refused(MALFORMED)`."""
     tidied = dict(fields)
     for field, kind in named:
         given = tidied.get(field)
@@ -116,7 +116,7 @@ def _tidied(fields: Mapping[str, Any], named: Named, path: str) -> dict[str, Any
 
 
 def _metas(kind: Any) -> Iterator[msgspec.Meta]:
-    """Of a type, or of those that it is one of."""
+    """The annotations of a type, or of the members of a union."""
     for one in (kind, *typing.get_args(kind)):
         yield from (meta for meta in getattr(one, "__metadata__", ()) if isinstance(meta, msgspec.Meta))
 
@@ -143,7 +143,7 @@ def explain(error: str) -> tuple[str | None, str]:
 
 @functools.cache
 def _choices(kind: type[Wire], path: str) -> str:
-    """The values that the field at that path may have, where they are few and fixed; else nothing."""
+    """The values that the field at `path` may have, if it is an enumeration; otherwise empty."""
     values = set(_values(msgspec.inspect.type_info(kind), path.split(".")))
     return ", ".join(sorted(map(str, values), key=lambda one: (len(one), one) if one.isdigit() else (0, one)))
 
@@ -190,7 +190,7 @@ FORMS = {
     "packages": "the name of a package",
     "timezone": "a time zone such as Europe/Berlin",
 }
-"""What is expected where a pattern does not say it to people, by the field's last name; of others, names are."""
+"""What is expected where msgspec would quote a pattern, by the last part of the field's path. Others are names."""
 
 _WORDS = {
     "int": "an integer",
@@ -205,7 +205,7 @@ _WORDS = {
 
 
 def _remove_nulls(fields: dict[str, Any]) -> None:
-    """From all objects in it, however deep they are: a decoder goes deeper than a function that calls itself."""
+    """Removes nulls from all objects in it, at any depth: msgspec decodes deeper than Python recurses."""
     left: list[Any] = [fields]
     while left:
         one = left.pop()

@@ -1,4 +1,4 @@
-"""Operations whose request and answer are JSON: read, decode, authorize, handle, encode."""
+"""Operations with JSON requests and responses: read, decode, authorize, handle, encode."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from velocity.contract.problems import Refused
 
 SIGNING = (auth.SIGN_IN, auth.SIGN_OUT, auth.RENEW, sessions.OPEN, sessions.END, sessions.RENEW)
 WITHOUT_DATABASE = frozenset(one.name for one in (*SIGNING, machines.SET_STATE))
-"""What is tried also while nothing can be written: signing in, and stopping a VM by force."""
+"""What works while the database cannot be written: signing in, and stopping a VM by force."""
 GRACE = 1.0
-"""Seconds for the rest of a body that comes with an authkey of nobody's: head and body may be two packets."""
+"""Seconds for the rest of a body that comes with an invalid authkey: head and body may be two packets."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,9 +53,9 @@ class Dispatch(Endpoint):
             sent = await (self._in_time(scope, body) if STRANGER in scope else body)
         except (TimeoutError, Refused):
             if self._judges(scope):
-                services.access.sessions.caller(carried(request, None, operation.cookie))  # says what is wrong with it
+                services.access.sessions.caller(carried(request, None, operation.cookie))  # raises if it is at fault
             raise
-        if len(sent) > ANONYMOUS_LIMIT:  # to decode it takes a while
+        if len(sent) > ANONYMOUS_LIMIT:  # decoding it takes a while
             await services.turns.take(about.address)
         wanted, in_body = decode.body(operation, sent)
         about.wanted = wanted
@@ -94,14 +94,14 @@ class Dispatch(Endpoint):
         return response
 
     async def _in_time(self, scope: Scope, body: Coroutine[Any, Any, bytes]) -> bytes:
-        """The body; with an authkey of nobody's it is not waited for. Raises `TimeoutError`, `Refused`."""
+        """The body; with an invalid authkey, only `GRACE` seconds are waited for it. Raises `TimeoutError`, `Refused`."""
         if not self._judges(scope):
             return await body
         async with asyncio.timeout(GRACE):
             return await body
 
     def _judges(self, scope: Scope) -> bool:
-        """Whether an authkey in a header is to be somebody's."""
+        """Whether an authkey in a header is required to be valid."""
         return bears_authkey(scope["headers"]) and not isinstance(self.operation.needs, Anyone)
 
 

@@ -31,13 +31,14 @@ from velocity.storage.port import Outgoing
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
-"""Each piece costs a walk to a thread and back: pieces of 64 KiB cost four times as much in all."""
+"""Each chunk costs a round trip to a thread: with chunks of 64 KiB, a download costs four times as much."""
 
 
 class Content(StreamingResponse):
-    """The bytes of an object, or the ranges of it that are asked for; lets go of it (`held`) at the end.
+    """The bytes of a medium, or the requested ranges of them; closes `held` at the end.
 
-    As long as it may be sent (`still`): else the connection is cut, so that the client knows that bytes are missing.
+    Calls `still` before each chunk: if that raises, the connection is cut, so that the client sees that bytes are
+    missing.
     """
 
     def __init__(
@@ -75,13 +76,13 @@ class Content(StreamingResponse):
             return PlainTextResponse(str(error), status_code=400)
         except NotSatisfiable:
             return PlainTextResponse(status_code=416, headers={"content-range": f"bytes */{self._size}"})
-        pieces = self._several(ranges) if len(ranges) > 1 else self._one(*ranges)
+        pieces = self._multipart(ranges) if len(ranges) > 1 else self._single(*ranges)
         if method != "HEAD":
             self.body_iterator = pieces
         return super().__call__
 
-    def _one(self, asked: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
-        """A range of it; all of it, if none is asked for."""
+    def _single(self, asked: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
+        """One range; everything, if none is requested."""
         first, end = asked or (0, self._size)
         if asked is not None:
             self.status_code = 206
@@ -95,8 +96,8 @@ class Content(StreamingResponse):
             yield piece
             at += len(piece)
 
-    def _several(self, ranges: list[tuple[int, int]]) -> AsyncIterator[bytes]:
-        """As parts of one body. RFC 9110, 14.6"""
+    def _multipart(self, ranges: list[tuple[int, int]]) -> AsyncIterator[bytes]:
+        """Several ranges, as multipart/byteranges. RFC 9110, 14.6"""
         boundary, kind = token_hex(13), self.headers["content-type"]
         heads = [
             f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: bytes {first}-{end - 1}/{self._size}\r\n\r\n"
@@ -120,7 +121,7 @@ class Content(StreamingResponse):
 
 
 class Download(Endpoint):
-    """Serves the bytes as they lie in the pool: a qcow2 medium is a qcow2 file."""
+    """Serves the bytes as they are in the pool: a qcow2 medium is a qcow2 file."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(media.DOWNLOAD, services)

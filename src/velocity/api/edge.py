@@ -1,4 +1,4 @@
-"""The whole ASGI application: tolerant paths, the table of operations, and what is not an operation."""
+"""The ASGI application: tolerates sloppy paths, has the table of operations, and routes what is no operation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Edge:
-    """Finds the operation of a request by two dictionary look-ups; everything else is Starlette's."""
+    """Finds the operation of a request with two dictionary look-ups; everything else goes to Starlette."""
 
     def __init__(self, services: Services, proxies: Proxies, *, body_limit: int, rest: ASGIApp) -> None:
         self._rest = rest
@@ -50,7 +50,7 @@ class Edge:
         self._counts = services.counts
         self._services = services
         self.table: dict[str, dict[str, tuple[str, ASGIApp]]] = {}
-        """Path -> method -> what it is counted as ("": not at all), and who serves it."""
+        """Path -> method -> the name under which it is counted ("": not counted), and who serves it."""
         for operation in OPERATIONS:
             served: ASGIApp = Upload(services) if operation.streams else Dispatch(operation, services, body_limit)
             self.table.setdefault(operation.path, {})[operation.method.name] = operation.name, served
@@ -69,7 +69,7 @@ class Edge:
             await self._serve_passed(passed, receive, send)
 
     async def _serve_passed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What a reverse proxy passes on."""
+        """A request that came through a trusted reverse proxy; limits how many each client may have under way."""
         address, proxies = scope["client"][0], self._proxies
         if not proxies.under_way.enter(address):
             many = f"{proxies.most} requests from {address} are under way, as many as one address may have"
@@ -97,12 +97,12 @@ class Edge:
             name, served = methods.get(scope["method"]) or ("", errors.not_allowed(path, methods, scope["method"]))
         begun = time.perf_counter()
         try:
-            if not isinstance(served, Dispatch):  # which reads the body before
+            if not isinstance(served, Dispatch):  # Dispatch takes its turn after reading the body
                 who = sender(scope, self._services.access.sessions.find)
                 if scope.get(TURN) != who:
                     await self._services.turns.take(who)
             await served(scope, receive, careful)
-        except Exception:  # what an answer needs is not there either: memory, threads
+        except Exception:  # what an error response needs is missing too, such as memory or threads
             log.exception("a request failed")
             if careful.status is None:
                 await errors.internal()(scope, receive, careful)
@@ -112,7 +112,7 @@ class Edge:
 
 
 def tidy(path: str) -> str:
-    """Without a trailing slash and a doubled leading one: existing clients send both."""
+    """The path without a trailing slash or a doubled leading one: existing clients send both."""
     stripped = path.strip("/")
     return f"/{stripped}" if stripped else "/"
 
@@ -126,7 +126,7 @@ def application(
     page: Page | None = None,
     **starlette: Any,
 ) -> ASGIApp:
-    """The ASGI application over these services; `page` is the one that was built, unless another is given."""
+    """The ASGI application over these services; `page` replaces the built page."""
     page = page or Page()
 
     async def openapi(_request: Request) -> Response:
@@ -166,7 +166,7 @@ def application(
         **starlette,
     )
     edge: ASGIApp = Edge(services, Proxies(proxies), body_limit=body_limit, rest=rest)
-    if cors_origins:  # without credentials: no other origin's page gets to use the cookie
+    if cors_origins:  # without credentials: pages of other origins may not use the cookie
         cors = partial(CORSMiddleware, allow_methods=["GET", "POST", "PUT", "DELETE", "PATCH"], allow_headers=["*"])
         edge = cors(edge, allow_origins=list(cors_origins))
     return edge

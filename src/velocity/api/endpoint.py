@@ -1,7 +1,7 @@
-"""The common path of all requests: authentication, permission, history, and the answer to a failure.
+"""The common path of all requests: authentication, permission, history, and error responses.
 
-A subclass says what it serves and how its body goes. The order of failures is the contract's: 400, 401/403, 404, 406,
-409.
+Subclasses say what they serve and how they read its body. The order of checks is the contract's: 400, 401/403, 404,
+406, 409.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ log = logging.getLogger(__name__)
 
 LINGER_BYTES = 64 << 20
 LINGER_SECONDS = 5.0
-"""How much of a refused body is still taken, so that the client reads the answer; nothing of who is not known."""
+"""How much of a refused body is still read, so that the client gets the response; nothing from unknown users."""
 
 
 class RequestBody:
-    """The request's messages, and whether nothing more is to come."""
+    """Receives a request's body, and knows whether it has ended."""
 
     __slots__ = ("_receive", "ended")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         self.ended = True
-        for name, value in scope["headers"]:  # whether a body follows: RFC 9112, 6.3
+        for name, value in scope["headers"]:  # whether there is a body: RFC 9112, 6.3
             if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
                 self.ended = False
 
@@ -51,10 +51,10 @@ class RequestBody:
 
 
 class Endpoint(abc.ABC):
-    """Serves one operation. An ASGI application. `writes`: it may wait for a commit whose outcome is unknown."""
+    """Serves one operation; an ASGI application. `writes`: a request may wait for a commit whose outcome is unknown."""
 
     headers: Mapping[str, str] = {}
-    """What each of its answers bears."""
+    """Sent with each response."""
 
     def __init__(self, operation: Operation[Any, Any], services: Services, *, writes: bool = False) -> None:
         self.operation = operation
@@ -64,7 +64,7 @@ class Endpoint(abc.ABC):
 
     @abc.abstractmethod
     async def answer(self, request: Request, about: RequestRecord) -> Response:
-        """The answer to one request. Raises `Refused`."""
+        """The response to one request. Raises `Refused`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         about, body = RequestRecord(self.operation, address(scope)), RequestBody(scope, receive)
@@ -91,18 +91,18 @@ class Endpoint(abc.ABC):
             await response(scope, receive, send)
         elif STRANGER in scope:
             response.headers["connection"] = "close"
-            await response(scope, receive, send)  # what goes on then is the connection's to bear: `Protocol`
+            await response(scope, receive, send)  # `Protocol` deals with the rest of the body
         else:
             await _refuse(response, body, send)
 
     def is_notable(self, about: RequestRecord, response: Response) -> bool:
-        """Whether what is history by its operation and status is noted."""
+        """Whether a request that belongs in the history by its operation and status is recorded."""
         return True
 
     def identify(
         self, about: RequestRecord, authkey: str | None, wanted: Wire
     ) -> tuple[Caller | None, tuple[Needs, object]]:
-        """Who asks for that (None where nobody needs to be anyone); what it needs, and the id that it names of where.
+        """The caller (None if none is needed), what the request needs, and the id of the object on which it needs it.
 
         Raises `Refused`.
         """
@@ -117,16 +117,16 @@ class Endpoint(abc.ABC):
         return caller, (needs, target)
 
     def admit(self, about: RequestRecord, authkey: str | None, wanted: Wire) -> Caller:
-        """Who asks for that, and may. Raises `Refused`."""
+        """The caller, if they have the permission. Raises `Refused`."""
         caller, (needs, target) = self.identify(about, authkey, wanted)
         assert caller is not None, "what needs no permission admits nobody"
         self.services.access.admit(needs, caller, target)
         return caller
 
     def check_still(self, caller: Caller, needs: Needs, target: object) -> None:
-        """Raises `Refused` when the session was ended meanwhile, or what was admitted would not be admitted any more.
+        """Raises `Refused` if the session was ended meanwhile, or the request would not be admitted any more.
 
-        Time ends no session for what was begun in it: a long transfer outlives its authkey.
+        The expiry of the authkey does not matter: a long transfer may outlast it.
         """
         access = self.services.access
         access.sessions.present(caller)
@@ -146,14 +146,14 @@ class Endpoint(abc.ABC):
 
 
 def _field(needs: Needs) -> str | None:
-    """The field of the request that names where the permission is looked for."""
+    """The request's field with the id of the object on which the permission is needed."""
     return needs.on.field if isinstance(needs, Holds) else None
 
 
 async def _refuse(response: Response, body: RequestBody, send: Send) -> None:
-    """Answer at once, then let the rest of the body run out, of which so many bytes are taken.
+    """Respond at once, then read the rest of the body, within `LINGER_BYTES` and `LINGER_SECONDS`.
 
-    A connection that is closed with bytes unread is reset, and the client would lose the answer. RFC 9112, 9.6
+    Closing a connection with bytes unread resets it, and the client could lose the response. RFC 9112, 9.6
     """
     response.headers["connection"] = "close"
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})

@@ -1,4 +1,4 @@
-"""Refusals as they are sent: `{"code", "message", "reason", "error": true}`, and `field` if one is at fault."""
+"""Error responses: `{"code", "message", "reason", "error": true}`, and `field` if a field is at fault."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _COMMON = {failure.problem: failure for failure in COMMON}
 
 
 class Undeclared(Exception):
-    """An operation met a problem that it does not declare: our fault, never shown to a client."""
+    """An operation met a problem that it does not declare: a bug of ours, which clients never see."""
 
 
 def refusal(refused: Refused, operation: Operation[Any, Any] | None = None) -> Response:
-    """The answer to a refused request. Raises `Undeclared`."""
+    """The response to a refused request. Raises `Undeclared`."""
     failures = _COMMON if operation is None else operation.by_problem
     failure = failures.get(refused.problem)
     if failure is None:
@@ -31,12 +31,12 @@ def refusal(refused: Refused, operation: Operation[Any, Any] | None = None) -> R
 
 
 def code(refused: Refused, operation: Operation[Any, Any]) -> int:
-    """The number of a refusal that the operation declares."""
+    """The error number by which the operation declares this refusal."""
     return operation.by_problem[refused.problem].code
 
 
 def unknown(error: OutcomeUnknown) -> Response:
-    """The answer to a change of which nobody can say yet whether it was made."""
+    """The response to a change whose outcome is not known yet."""
     return answer(_COMMON[Problem.UNAVAILABLE], str(error), outcome="unknown")
 
 
@@ -53,7 +53,7 @@ def answer(failure: Failure, message: str, field: str | None = None, **more: str
 
 
 def not_allowed(path: str, allowed: Iterable[str], method: str) -> Response:
-    """The answer to a method that a path does not know; RFC 9110, 15.5.6."""
+    """The response to a method that the path does not support. RFC 9110, 15.5.6"""
     known = ", ".join(allowed)
     response = refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{path} supports {known}, not {method}"))
     response.headers["allow"] = known
@@ -61,7 +61,7 @@ def not_allowed(path: str, allowed: Iterable[str], method: str) -> Response:
 
 
 def tell_in_headers(response: Response) -> None:
-    """The words of a refusal, for a HEAD: its answer has no body."""
+    """Put code and message into headers, for HEAD, whose responses have no body."""
     told = msgspec.json.decode(response.body) if response.body else {}
     if isinstance(told, dict) and "message" in told:
         response.headers["x-velocity-code"] = str(told["code"])
@@ -69,7 +69,7 @@ def tell_in_headers(response: Response) -> None:
 
 
 def plain(status: int, message: str) -> Response:
-    """An answer that no operation numbers: the code is the status."""
+    """An error that no operation declares: its code is the status."""
     body = {"code": status, "message": message, "reason": message, "error": True}
     return Response(_encode(body), status, media_type="application/json")
 
@@ -82,5 +82,5 @@ def upgrade_required(message: str) -> Response:
 
 
 def internal() -> Response:
-    """Our own fault. The log knows more; the client is told nothing of the inside."""
+    """A bug of ours. Details go to the log only."""
     return plain(INTERNAL, "an internal error: see the server's log")

@@ -30,9 +30,9 @@ HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
     "x-accel-buffering": "no",
 }
-"""A proxy (nginx) holds nothing back."""
+"""`x-accel-buffering`: nginx must not buffer."""
 PIECE = 64 << 10
-"""Bytes of an event that are sent at once: as many as a connection holds back (uvloop's high-water mark)."""
+"""Bytes of an event that are sent at once: as much as a connection buffers (uvloop's high-water mark)."""
 
 
 class Watch(Endpoint):
@@ -50,7 +50,7 @@ class Watch(Endpoint):
 
 
 class Stream(Response):
-    """The connection of a reader who was admitted, until they or the server end it, or they take too long."""
+    """Sends events until the client leaves, the server ends the stream, or the client is too slow."""
 
     def __init__(self, readers: Readers, turns: Turns, caller: Caller, last: str) -> None:
         super().__init__(headers=dict(HEADERS))
@@ -87,7 +87,7 @@ class Stream(Response):
             await cut(scope, receive)
 
     async def _carry(self, send: Send) -> None:
-        """Raises `TimeoutError` when they take too long."""
+        """Raises `TimeoutError` if the client does not read in time."""
         reader = self._readers.reader(self._caller, self._last)
         try:
             async with contextlib.aclosing(reader.frames()) as frames:
@@ -98,7 +98,7 @@ class Stream(Response):
         await _sent(send, b"", self._readers.limits.farewell, more=False)
 
     async def _send_some(self, send: Send, data: bytes) -> None:
-        """What is long in pieces, as room comes and in the user's turns, by however many streams."""
+        """Send long data in pieces, as the client reads them and as the user's streams have turns."""
         patience = self._readers.limits.patience
         for at in range(0, len(data), PIECE):
             if len(data) > PIECE:

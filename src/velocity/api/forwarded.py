@@ -1,6 +1,6 @@
 """The client behind a reverse proxy: X-Forwarded-For, -Proto, -Host and -Port.
 
-Anybody can send these headers, so they count only from the proxies that the settings name, `trusted_proxies`.
+Anybody can send these headers, so they count only if they come from one of the setting `trusted_proxies`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ log = logging.getLogger(__name__)
 
 Network = IPv4Network | IPv6Network
 HOSTS = "velocity.hosts"
-"""In the scope of a request that a believed proxy passes on: as what host its browser may know us, beside Host."""
+"""Key in the scope of a request from a trusted proxy: the hosts by which its browser may reach us, beside Host."""
 
 
 class Proxies:
-    """The reverse proxies that are believed, and how many requests are under way of each address behind them."""
+    """The trusted reverse proxies, and how many requests each address behind them has under way."""
 
     def __init__(self, trusted: Sequence[Network], most: int = RequestLimits.connections) -> None:
         self._trusted = trusted
         self._warned = False
         self.most = most
         self.under_way = Addresses(most)
-        """A proxy's connections have no bound, so what its clients ask has one."""
+        """Connections of proxies are not limited, so the requests of each of their clients are."""
 
     def passed(self, scope: Scope) -> Scope | None:
-        """The request as its client sent it, by address and scheme; None: no proxy that is believed passes it on."""
+        """The request with its client's address and scheme; None if no trusted proxy sent it."""
         told: list[tuple[bytes, bytes]] = []
         for name, value in scope["headers"]:
             if name.startswith(b"x-forwarded-"):
@@ -48,9 +48,9 @@ class Proxies:
         return {**scope, "client": (address, 0), "scheme": _scheme(scope, schemes), HOSTS: _hosts(scope, told)}
 
     def _client(self, peer: str, headers: Sequence[str]) -> str:
-        """Each proxy adds whom it heard at the end: the last that is no proxy of ours is the client.
+        """The last address that is not a trusted proxy's: each proxy appends the address that it was contacted from.
 
-        What stands before it, or before what is no address, may be anybody's invention.
+        Entries before that one, or before an entry that is not an address, may be forged.
         """
         found = peer
         for entry in reversed(",".join(headers).split(",")):
@@ -81,7 +81,7 @@ def _without_port(entry: str) -> str:
 
 
 def _hosts(scope: Scope, told: Sequence[tuple[bytes, bytes]]) -> list[str]:
-    """What the last proxy was asked for, and that with the port that it listens on: many pass on Host without it."""
+    """The hosts that the last proxy was asked for, also with the port it listens on: many pass on Host without it."""
     named = [value for name, value in scope["headers"] if name == b"host"]
     named += [value.rpartition(b",")[2] for name, value in told if name == b"x-forwarded-host"]
     hosts = [str(value, "latin-1").strip() for value in named]
@@ -90,7 +90,7 @@ def _hosts(scope: Scope, told: Sequence[tuple[bytes, bytes]]) -> list[str]:
 
 
 def _scheme(scope: Scope, told: Sequence[str]) -> str:
-    """As the last proxy tells it; that of a websocket keeps its own name."""
+    """The scheme that the last proxy reports; for websockets as ws or wss."""
     now = str(scope.get("scheme", "http"))
     if not told or told[-1] not in ("http", "https", "ws", "wss"):
         return now

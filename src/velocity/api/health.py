@@ -1,4 +1,4 @@
-"""GET /health: whether this server leads, for load balancers and supervisors. It needs no user, and asks nobody."""
+"""GET /health: whether this server leads, for load balancers and supervisors. No sign-in, no queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAILURE = next(one for one in COMMON if one.problem is Problem.UNAVAILABLE)
 
 
 class Health(enum.Enum):
-    """In words. Only who leads gets requests."""
+    """The server's states, as they are sent. Only a leading server should get requests."""
 
     LEADING = "leading"
     STANDBY = "standby"
@@ -32,14 +32,14 @@ WORDS = {
 
 
 def answer(now: Health) -> Response:
-    """200 where it leads; else 503."""
+    """200 if it leads; otherwise 503."""
     if now is Health.LEADING:
         return Response(msgspec.json.encode({"status": now.value, "error": False}), media_type="application/json")
     return errors.answer(FAILURE, WORDS[now], status=now.value)
 
 
 def serving(leads: Callable[[], bool], doubtful: Callable[[], bool]) -> Callable[[Request], Awaitable[Response]]:
-    """What a server answers that serves. `doubtful`: it is not known what became of its last commit."""
+    """The handler of a server that serves. `doubtful`: whether the outcome of its last commit is unknown."""
 
     async def told(_request: Request) -> Response:
         return answer(Health.LEADING if leads() and not doubtful() else Health.NOT_READY)

@@ -1,8 +1,8 @@
-"""GET /metrics: resource use of machines, host and server as Prometheus text, or as OpenMetrics if accepted.
+"""GET /metrics: resource use of VMs, hosts and the server, as Prometheus text or, if accepted, as OpenMetrics.
 
 https://prometheus.io/docs/instrumenting/content_negotiation/
 
-Each caller gets the VMs that they may view; the rest needs velocity.host.view.
+Callers get the VMs that they may view; the rest needs velocity.host.view.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from velocity.machines.keeper import Keeper
 from velocity.metrics.loop import Lag
 
 LOOKED_AT = 250
-"""VMs that are looked at in one step of the loop."""
+"""VMs that are read in one step of the event loop."""
 
 OF_VM: dict[str, tuple[str, Callable[[Keeper], float]]] = {
     "running": ("1 while the VM is RUNNING", lambda vm: vm.state is State.RUNNING),
@@ -48,7 +48,7 @@ OF_VM: dict[str, tuple[str, Callable[[Keeper], float]]] = {
         lambda vm: (vm.progress.run or vm.machine.spec).memory_mib << 20,
     ),
 }
-"""Name -> what it is, and its value; gauges."""
+"""Gauges: name -> description and value."""
 
 OF_USAGE: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
     "resident_bytes": (
@@ -70,7 +70,8 @@ OF_USAGE: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
         lambda usage: None if usage.net is None else usage.net.sent,
     ),
 }
-"""The same of a VM that runs and answers; its counters begin anew with each start of it."""
+"""The use of running VMs that respond: name -> kind, description and value. Counters restart with each start of the VM.
+"""
 
 OF_HOST: dict[str, tuple[str, Callable[[HostInfo], float]]] = {
     "cpus": ("CPUs of the host", lambda now: now.cpus),
@@ -90,12 +91,12 @@ OF_POOL = {
 
 
 Row = tuple[dict[str, str], Sequence[float], Usage | None]
-"""A VM's labels, the values of OF_VM, and what it has taken."""
+"""A VM's labels, the values of OF_VM, and its use."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What the exposition asks for."""
+    """The registry that prometheus_client expects."""
 
     metrics: list[Metric]
 
@@ -104,7 +105,7 @@ class Collected:
 
 
 class OpenMetrics(Endpoint):
-    """Serves VMs as of the last look at them, at most ten seconds ago; the host as of now."""
+    """Serves the VMs' use as last measured, at most ten seconds ago, and the hosts' as of now."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(EXPOSITION, services)
@@ -119,13 +120,13 @@ class OpenMetrics(Endpoint):
         if services.access.allowed(needs, caller.uid, held, None):
             found = [*_hosts(await services.host.all()), *_requests(services.counts), _lag(services.lag)]
         asked = wants_openmetrics(request.headers.getlist("accept"))
-        text = await asyncio.to_thread(text_of, rows, found, asked)  # of 10,000 VMs 2 MB: it computes a second
+        text = await asyncio.to_thread(text_of, rows, found, asked)  # 10,000 VMs give 2 MB, which takes a second
         kind = openmetrics.CONTENT_TYPE_LATEST if asked else exposition.CONTENT_TYPE_PLAIN_0_0_4
         return Response(text, headers={"cache-control": "no-store", "content-type": kind, "vary": "accept"})
 
 
 async def _rows(services: Services, caller: Caller) -> list[Row]:
-    """Each VM as it is when its turn comes; of many, others come between."""
+    """Each VM is read when its turn comes; with many VMs, other requests are served in between."""
     rows: list[Row] = []
     sees = services.directory.holding(caller.uid, Permission.VM_VIEW)
     for number, vm in enumerate(services.fleet.all(), start=1):
@@ -140,7 +141,7 @@ async def _rows(services: Services, caller: Caller) -> list[Row]:
 
 
 def wants_openmetrics(accept: Sequence[str]) -> bool:
-    """Whether it is preferred to plain text, which is what who names nothing gets. RFC 9110, 12.5.1"""
+    """Whether the client prefers OpenMetrics to plain text; by default, plain text is sent. RFC 9110, 12.5.1"""
     quality: dict[str, float] = {}
     for one in ",".join(accept).split(","):
         kind, *parameters = (part.strip().lower() for part in one.split(";"))
@@ -168,7 +169,7 @@ def _vms(rows: Sequence[Row]) -> Iterator[Metric]:
 
 
 Hosts = Sequence[tuple[dict[str, str], HostInfo]]
-"""Each that responds, with the labels that tell it from others: none where there is only one."""
+"""Each host that responds, with its labels: none if it is the only one."""
 
 
 def _hosts(found: Sequence[tuple[AttachedHost, HostInfo | None]]) -> Iterator[Metric]:
@@ -201,7 +202,7 @@ def _responding(hosts: Hosts) -> Iterator[Metric]:
 
 
 def _pools(hosts: Hosts) -> Iterator[tuple[dict[str, str], HostPool]]:
-    """Each with its labels. One that several hosts have is there once, and is no host's."""
+    """Each pool with its labels. A shared pool is listed once, without a host."""
     told = set()
     for which, now in hosts:
         for pool in now.pools:

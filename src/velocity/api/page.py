@@ -16,21 +16,21 @@ from starlette.staticfiles import StaticFiles
 from velocity.api.browser import SAFE, is_secure, own_hosts
 
 STATIC = Path(__file__).with_name("static")
-"""Where the build puts the files; the wheel has them."""
+"""Where the build puts the files; the wheel contains them."""
 INDEX = "index.html"
 API = frozenset({"v", "u", "m", "t", "h", "openapi.json", "metrics"})
-"""The first parts of paths that are never the page's."""
+"""First parts of paths that never belong to the page."""
 ASSETS = "assets/"
-"""Files whose names change with what is in them."""
+"""Files whose names contain a hash of their content."""
 FOR_EVER = "public, max-age=31536000, immutable"
 CODINGS = (("br", ".br"), ("gzip", ".gz"))
-"""What a file may lie beside itself as, the best first."""
+"""Encodings in which a file may exist beside itself, the best first."""
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'{socket}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-"""https://www.w3.org/TR/CSP3/ - not every browser counts websockets to ourselves as 'self'."""
+"""https://www.w3.org/TR/CSP3/ - not every browser counts websockets to the page's own host as 'self'."""
 HEADERS = {
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -39,9 +39,9 @@ HEADERS = {
     "vary": "accept-encoding",
 }
 ASKED = "velocity.asked"
-"""In the scope: the path as it was asked for, where it was tidied since."""
+"""Key in the scope: the path as requested, if it was normalized."""
 HOST = re.compile(r"[a-zA-Z0-9._-]+(:\d{1,5})?")
-"""Hosts that a policy can name; IPv6 addresses are none."""
+"""Hosts that the policy can name, which excludes IPv6 addresses."""
 
 NOT_BUILT = """\
 <!doctype html>
@@ -60,7 +60,7 @@ class Page:
         self._files = StaticFiles(directory=directory, check_dir=False)
 
     async def find(self, request: Request) -> Response | None:
-        """What the page has for this request; None: it is not its."""
+        """The page's response to this request; None if the path does not belong to the page."""
         path = request.scope["path"].lstrip("/")
         if request.method not in SAFE or path.partition("/")[0] in API:
             return None
@@ -74,10 +74,11 @@ class Page:
         return response
 
     def _index(self, request: Request) -> Response | None:
-        """With addresses of files that lead to where they are from the place that was asked for: whether a reverse
-        proxy shows that below a path of its own is known to the browser alone."""
+        """index.html with relative addresses of files, as seen from the requested path: only the browser knows under
+        which path a reverse proxy shows us.
+        """
         up = request.scope.get(ASKED, request.scope["path"]).count("/") - 1
-        found = self._look(INDEX)
+        found = self._regular_file(INDEX)
         if up <= 0 or found is None:
             return self._file(request, INDEX)
         content = Path(found[0]).read_bytes().replace(b'"./', b'"' + b"../" * up)
@@ -87,33 +88,33 @@ class Page:
         return HTMLResponse(b"" if request.method == "HEAD" else content, headers=headers)
 
     def _file(self, request: Request, path: str) -> Response | None:
-        found = self._look(path)
+        found = self._regular_file(path)
         if found is None:
             return None
         accepted = _accepted(request.headers.get("accept-encoding", ""))
         for coding, suffix in CODINGS:
-            if coding in accepted and (packed := self._look(path + suffix)) is not None:
+            if coding in accepted and (packed := self._regular_file(path + suffix)) is not None:
                 response = self._files.file_response(*packed, request.scope)
                 response.headers["content-encoding"] = coding
                 return response
         return self._files.file_response(*found, request.scope)
 
-    def _look(self, path: str) -> tuple[str, os.stat_result] | None:
-        """A file below the directory, and nothing else that is there."""
+    def _regular_file(self, path: str) -> tuple[str, os.stat_result] | None:
+        """A regular file below the directory."""
         try:
             file, found = self._files.lookup_path(path)
-        except (OSError, ValueError):  # a name that is too long, or none at all
+        except (OSError, ValueError):  # such as a name that is too long
             return None
         return (file, found) if found is not None and stat.S_ISREG(found.st_mode) else None
 
 
 def _wants_html(request: Request, path: str) -> bool:
-    """A person at a browser, who comes to us or to a place within the page; or anybody who asks for the root."""
+    """Whether to send the page: to browsers for any place within it, and to anybody who asks for the root."""
     return not path or (not path.startswith(ASSETS) and "text/html" in request.headers.get("accept", ""))
 
 
 def _accepted(header: str) -> set[str]:
-    """The codings that a client takes. RFC 9110, 12.5.3"""
+    """The encodings that a client accepts. RFC 9110, 12.5.3"""
     parts = (part.partition(";") for part in header.lower().replace(" ", "").split(","))
     return {coding for coding, _, weight in parts if not re.fullmatch(r"q=0(\.0*)?", weight)}
 

@@ -1,23 +1,23 @@
-"""Ranges of bytes that a client asks for. RFC 9110, 14."""
+"""Byte ranges that a client requests. RFC 9110, 14."""
 
 from __future__ import annotations
 
 MOST = 100
-"""Who asks for more at once is given all of it."""
+"""A request for this many ranges or more gets everything."""
 
 
 class Malformed(Exception):
-    """What is asked for makes no sense; the message says what."""
+    """Not a valid Range header; the message says why."""
 
 
 class NotSatisfiable(Exception):
-    """There are no such bytes."""
+    """The ranges begin behind the end."""
 
 
 def parse(header: str, size: int) -> list[tuple[int, int]]:
-    """The ranges, each as its first byte and the one after its last, in order and without overlaps.
+    """The ranges as (first, end) with `end` exclusive, in order and without overlaps. Empty: send everything.
 
-    Empty: all bytes are to be given. Raises `Malformed`, `NotSatisfiable`.
+    Raises `Malformed`, `NotSatisfiable`.
     """
     unit, is_one, text = header.partition("=")
     if not is_one:
@@ -37,7 +37,7 @@ def parse(header: str, size: int) -> list[tuple[int, int]]:
 
 
 def _range(part: str, size: int) -> tuple[int, int] | None:
-    """None: it is none."""
+    """None if the text is not a range."""
     first, is_one, last = (word.strip() for word in part.partition("-"))
     if not is_one or part == "-":
         return None

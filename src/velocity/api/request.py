@@ -1,4 +1,4 @@
-"""What a request says, read from its ASGI scope and messages."""
+"""Reads a request from its ASGI scope and messages."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from velocity.contract.operation import Cookie
 from velocity.contract.problems import Problem, Refused
 
 ANONYMOUS_LIMIT = 64 << 10
-"""Bytes of a body that comes without an authkey in a header that is somebody's."""
+"""Bytes allowed for a body without a valid authkey in a header."""
 Headers = Iterable[tuple[bytes, bytes]]
 Find = Callable[[str], Session | None]
-"""The session of an authkey that is somebody's."""
+"""Finds the session of a valid authkey."""
 
 STRANGER = "velocity.stranger"
-"""In the scope of a request whose body has not come whole with its head: no header says who sends it."""
+"""Key in the scope of a request whose headers do not say who sends it, and whose body has not arrived with its head."""
 TURN = "velocity.turn"
-"""In the scope of a request whose connection has had a turn for it: the user whose turn that was."""
+"""Key in the scope of a request whose connection has taken a turn for it: the user whose turn it was."""
 _COOKIE = COOKIE.encode() + b"="
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first header of that name, which is in lower case; header values are Latin-1 to HTTP."""
+    """The first header with this name (lower case). Header values are Latin-1."""
     for one, value in scope["headers"]:
         if one == name:
             return str(value, "latin-1")
@@ -35,9 +35,9 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def carried(connection: HTTPConnection, in_body: str | None, cookie: Cookie = Cookie.GUARDED) -> str | None:
-    """The authkey: of the Authorization header, the body, x-velocity-authkey, or the cookie; the first present counts.
+    """The authkey: from Authorization, the body, x-velocity-authkey, or the cookie; the first one present counts.
 
-    Raises `Refused(FOREIGN_PAGE)` for a cookie that another page made be sent.
+    Raises `Refused(FOREIGN_PAGE)` for a cookie in a request that another page caused.
     """
     authorization = header(connection.scope, b"authorization")
     if authorization is not None:
@@ -51,7 +51,7 @@ def carried(connection: HTTPConnection, in_body: str | None, cookie: Cookie = Co
 
 
 def bears_authkey(headers: Headers) -> bool:
-    """Whether a header brings an authkey, right or wrong."""
+    """Whether a header has an authkey, valid or not."""
     return any(
         name in (b"authorization", b"x-velocity-authkey") or (name == b"cookie" and _COOKIE in value)
         for name, value in headers
@@ -59,17 +59,17 @@ def bears_authkey(headers: Headers) -> bool:
 
 
 def is_known(headers: Headers, find: Find) -> bool:
-    """Whether a header brings an authkey that is somebody's."""
+    """Whether a header has a valid authkey."""
     return user(headers, find) is not None
 
 
 def has_body(headers: Headers) -> bool:
-    """Whether a body follows them. RFC 9112, 6.3"""
+    """Whether these headers announce a body. RFC 9112, 6.3"""
     return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
 
 
 def user(headers: Headers, find: Find) -> int | None:
-    """Whose request it is, as far as its headers tell."""
+    """The user who sends a request, if its headers say so."""
     for one in _authkeys(headers):
         if session := find(str(one, "latin-1")):
             return session.uid
@@ -77,7 +77,7 @@ def user(headers: Headers, find: Find) -> int | None:
 
 
 def sender(scope: Scope, find: Find) -> Hashable:
-    """Whose request it is, as far as its headers tell: a user, else an address."""
+    """The sender of a request as its headers tell it: the user, otherwise the address."""
     uid = user(scope["headers"], find)
     return network(address(scope)) if uid is None else uid
 
@@ -94,7 +94,7 @@ def _authkeys(headers: Headers) -> Iterator[bytes]:
 
 
 def address(scope: Scope) -> str:
-    """Where a request came from; on a unix socket, from this machine."""
+    """The address that a request came from; "local" for a Unix socket."""
     client = scope.get("client")
     return client[0] if client else "local"
 
@@ -108,7 +108,7 @@ def idempotency_key(scope: Scope) -> str | None:
 
 
 async def read(scope: Scope, receive: Receive, limit: int, find: Find) -> bytes:
-    """The body, whole. Raises `Refused(BODY_TOO_LARGE)` as soon as it is known to be over the limit."""
+    """The whole body. Raises `Refused(BODY_TOO_LARGE)` as soon as the limit is exceeded."""
     length = header(scope, b"content-length") or ""
     little = min(limit, ANONYMOUS_LIMIT)
     if length.isdigit() and int(length) > little:

@@ -1,4 +1,4 @@
-"""How many requests there were of each operation, how they ended, and how long they took."""
+"""Counts requests by operation, with their statuses and durations."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ CUT_OFF = "none"
 
 @dataclass
 class RequestCounts:
-    """Since the start of the server. `ended` by (operation, status), `seconds` by operation."""
+    """Since the start of the server. `ended` is by (operation, status), `seconds` by operation."""
 
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def count_request(self, operation: str, status: int | None, seconds: float) -> None:
-        """None: there was no answer."""
+        """`status` None: the client left before the response."""
         self.ended[operation, CUT_OFF if status is None else str(status)] += 1
         self.seconds[operation] += seconds

@@ -19,11 +19,11 @@ from velocity.history.rules import HistoryEntry, short, target, vmid
 LEAST_REFUSAL = 400
 MOVES = (medium.MOVE, vm_move.MOVE)
 SIGN_INS = (auth.SignIn, sessions.OpenSession)
-"""Requests whose fields are no one's business, but for the name of a user."""
+"""Requests of which nothing is recorded except the user's name."""
 
 
 class RequestRecord:
-    """One request. Nothing of it is written down but what `history.rules` names."""
+    """One request. Of its fields, only those listed in `history.rules` are recorded."""
 
     __slots__ = (
         "_asked",
@@ -59,7 +59,7 @@ class RequestRecord:
         self.message: str | None = None
 
     def who(self, access: Access, caller: Caller | None, needs: Needs, named: object) -> None:
-        """Note who asks, and the group that it is about, before it changes. What changes nothing is looked up late."""
+        """Note the caller and the group before the request changes them. Reads are looked up later, if at all."""
         self._asked = access, caller, needs, named
         if not self._is_read:
             self._look()
@@ -73,7 +73,7 @@ class RequestRecord:
             self._uid = caller.uid
             user = access.directory.users.get(caller.uid)
             self._name = user.name if user else ""
-        if isinstance(self.wanted, SIGN_INS):  # what is no user's name may be a password typed into the wrong field
+        if isinstance(self.wanted, SIGN_INS):  # what is no user's name may be a password in the wrong field
             name = self.wanted.name
             known = isinstance(name, str) and access.directory.named(name)
             self._name = str(name) if known else "(nobody's name)" if isinstance(name, str) else "(a link)"
@@ -83,13 +83,13 @@ class RequestRecord:
             self._to = to
 
     def refused(self, refused: Refused, operation: Operation[Any, Any]) -> None:
-        """Note the number and the words of a refusal."""
+        """Note the number and message of a refusal."""
         self.code, self.message = errors.code(refused, operation), refused.message
 
     def is_history(self, status: int) -> bool:
-        """Changes, sign-ins, and whatever was refused for want of rights; what was misspelt is not."""
+        """Whether it belongs in the history: changes, sign-ins, and missing permissions; malformed requests do not."""
         if self._operation is sessions.SHOW:
-            return False  # how a page asks whether anybody is signed in: each one that is opened
+            return False  # the page asks this each time it is opened
         if status in (401, 403, 429):
             return True
         if self._is_read:
@@ -97,7 +97,7 @@ class RequestRecord:
         return not self.planned and (status < LEAST_REFUSAL or self.wanted is not None)
 
     def entries(self, status: int) -> list[HistoryEntry]:
-        """One, and one more in the group to which something has moved: who sees that one only, sees it there."""
+        """One entry; for a move a second one in the target group, for those who see only that one."""
         entry = self.entry(status)
         return [entry] if self._to is None or status >= LEAST_REFUSAL else [entry, replace(entry, gid=self._to)]
 

@@ -1,6 +1,6 @@
 """Resumable uploads: tus 1.0.0 with the extensions creation, expiration and termination, at /m/media/tus.
 
-https://tus.io/protocols/resumable-upload - the fields of a medium come as Upload-Metadata.
+https://tus.io/protocols/resumable-upload - the fields of a medium are sent as Upload-Metadata.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Serve = Callable[[Request, RequestRecord], Awaitable[Response]]
 
 
 class Tus(Endpoint):
-    """Serves the uploads. Of one that is cut off, or whose right ends, what has come is kept: it goes on from there."""
+    """Serves the uploads. What has arrived is kept when the connection breaks or the permission ends."""
 
     headers = EVER
 
@@ -58,11 +58,11 @@ class Tus(Endpoint):
         }
 
     def routes(self) -> list[Route]:
-        """No method stands there, as a class serves them all."""
+        """The routes, without methods, as the endpoint serves all of them."""
         return [Route(PATH, self), Route(PATH + "/{name}", self)]
 
     def is_notable(self, about: RequestRecord, response: Response) -> bool:
-        """The last request is the change; with a wrong offset, clients find the right one."""
+        """Only the request that completes the upload is a change; a wrong offset is a part of the protocol."""
         if response.status_code < LEAST_REFUSAL:
             return about.answer is not None
         return about.code != WRONG_OFFSET
@@ -126,7 +126,7 @@ class Tus(Endpoint):
         return Response(status_code=204)
 
     def _upload(self, request: Request, about: RequestRecord) -> tuple[Caller, Resumable]:
-        """The caller, and their own of that name."""
+        """The caller, and their upload of the name in the path."""
         authkey = carried(request, None)
         caller = self.services.access.sessions.caller(authkey)
         upload = self.services.resumables.get(caller, request.path_params["name"])
@@ -136,7 +136,7 @@ class Tus(Endpoint):
 
 
 def _waits(refused: Refused, upload: Resumable) -> bool:
-    """Whether nothing of it is lost, and it goes on when what does not respond does."""
+    """Whether the upload is kept and can continue once what does not respond does again."""
     problem = refused.problem
     if not upload.is_open:
         return problem in (Problem.POOL_AWAY, Problem.UNAVAILABLE)
@@ -158,7 +158,7 @@ def _state(upload: Resumable) -> dict[str, str]:
 
 
 def _metadata(header: str) -> dict[str, str]:
-    """The pairs of Upload-Metadata, as the headers of route 9: a key and its value in Base64."""
+    """The pairs of Upload-Metadata (a key and its value in Base64) as the headers of route 9."""
     sent: dict[str, str] = {}
     for pair in filter(None, header.split(",")):
         key, _, value = pair.strip().partition(" ")

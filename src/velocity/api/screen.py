@@ -1,4 +1,4 @@
-"""GET /v/vm/screen: a picture as an image that browsers keep and ask about again. RFC 9110, 13 (ETag)."""
+"""GET /v/vm/screen: a picture with an ETag, which browsers cache and revalidate. RFC 9110, 13"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NARROWEST, WIDEST = 16, 8192
 
 
 class Screen(Endpoint):
-    """Serves the PNG; 304 while it is the one that the caller has."""
+    """Serves the PNG, or 304 if the caller has this one."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(screens.SCREEN, services)
@@ -41,7 +41,7 @@ class Screen(Endpoint):
 
 
 def _number(request: Request, name: str, least: int, most: int) -> int | None:
-    """A number of the query; None when it is absent. Raises `Refused(MALFORMED)`."""
+    """A number in the query; None if it is absent. Raises `Refused(MALFORMED)`."""
     text = request.query_params.get(name)
     if text is None:
         return None

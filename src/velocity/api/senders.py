@@ -1,4 +1,4 @@
-"""Connections whose user is known: what arrives on them is parsed in that user's turns."""
+"""Connections whose user is known: what they send is parsed in that user's turns."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from velocity.api.turns import Turns
 
 
 class Connection(Protocol):
-    """What is asked of one."""
+    """What a `Sender` needs of a connection."""
 
     plain: asyncio.Transport
     flow: FlowControl
 
     in_head: bool
-    """Whether what comes next belongs to a head: else to a body."""
+    """Whether the next bytes belong to a head, as opposed to a body."""
 
     def take(self, data: bytes) -> bool:
-        """False: nothing is taken any more."""
+        """Parse the data. False: the connection takes no more."""
 
 
 class Sender:
-    """Whose requests come by a connection, and how much of what came waits for their turn: nothing overtakes it."""
+    """The user of a connection, and its data that waits for their turn, in order."""
 
     __slots__ = ("_find", "_held", "_paused", "_shared", "_turn", "_turns", "_uid", "_waits_as")
 
@@ -36,22 +36,22 @@ class Sender:
         self._find = find
         self._uid: int | None = None
         self._shared = False
-        """There are several: it is a reverse proxy's. Then each request waits for itself, once its head is known."""
+        """A reverse proxy's connection, with several users: each request takes its turn once its head is known."""
         self._turn: int | None = None
-        """Whose turn was taken for what is being parsed, until a request begins with it."""
+        """The user whose turn was taken for the data being parsed, until a request begins with it."""
         self._held = 0
         self._waits_as = 0
         self._paused = False
 
     def came(self, one: Connection, data: bytes) -> bool:
-        """It is taken now (True), or in their turn."""
+        """Whether the data was parsed at once (True), or waits for the user's turn."""
         uid = self._uid
         if not self._held and (uid is None or self._turns.begins(uid)):
             self._take(one, data)
             return True
         if uid is not None and not self._held:
             self._waits_as = uid
-        if (self._held or not one.in_head) and not self._paused:  # who sends a request waits for its answer
+        if (self._held or not one.in_head) and not self._paused:  # clients wait for the response anyway
             self._paused = True
             one.plain.pause_reading()
         self._held += 1
@@ -64,7 +64,7 @@ class Sender:
             return False
         if self._paused and not self._held:
             self._paused = False
-            if not one.flow.read_paused:  # for another reason, meanwhile
+            if not one.flow.read_paused:  # it may be paused for another reason, too
                 one.plain.resume_reading()
         return True
 

@@ -1,6 +1,6 @@
-"""uvicorn, adapted: answers are sent whole, streams are told of the end, connections that nobody reads can be cut.
+"""uvicorn, adapted: responses are sent whole, streams are told of the end, connections that nobody reads can be cut.
 
-And who is not known yet gets little: a head has its bounds, as has a body that comes without an authkey in a header.
+Unknown users get little: heads are limited, and so are bodies without an authkey in a header.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from velocity.api.bounds import Refusal, RequestLimits, State
 from velocity.api.browser import EVER
 from velocity.api.request import STRANGER, Find, has_body, is_known
 from velocity.api.senders import Sender
-from velocity.api.transport import Together
+from velocity.api.transport import CoalescingTransport
 from velocity.api.turns import Turns
 from velocity.api.websocket import WebSocketProtocol
 from velocity.contract.problems import Problem, Refused
 
 log = logging.getLogger(__name__)
-log.setLevel(logging.ERROR)  # else whoever sends no valid request writes a line each time
+log.setLevel(logging.ERROR)  # otherwise every invalid request would write a line
 CUT = "velocity.cut"
-"""An extension in the scope: ends the connection at once, without what waits in its buffer."""
+"""Key of the scope's extension that ends a connection at once, dropping what is in its buffer."""
 
 
 async def left(receive: Receive) -> None:
-    """Returns when the client has gone."""
+    """Returns when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def cut(scope: Scope, receive: Receive) -> None:
-    """End the connection. What lies in its buffer will never be read, and is dropped."""
+    """End the connection at once; what is in its buffer is dropped."""
     abort = scope.get("extensions", {}).get(CUT, {}).get("abort")
     if abort is not None:
         abort()
@@ -49,14 +49,14 @@ async def cut(scope: Scope, receive: Receive) -> None:
 
 
 class TooManyLines(Exception):
-    """Ends the parser's work on a head."""
+    """Makes the parser stop in the middle of a head."""
 
 
 class Protocol(HttpToolsProtocol):
     """One connection, until it becomes a websocket.
 
-    What the parser has taken without finding the end of anything is counted, as the parser copies it again with each
-    piece that comes: of a head, or behind the last chunk of a body. `server_state` is a `State`.
+    Counts the bytes that the parser has taken without completing a head, a trailer or a chunk header, as it copies them
+    again with every piece that arrives. `server_state` is a `State`.
     """
 
     def __init__(self, config: uvicorn.Config, server_state: State, *more: Any, **named: Any) -> None:
@@ -70,24 +70,25 @@ class Protocol(HttpToolsProtocol):
         self._lingering = server_state.lingering
         self._counted: str | None = None
         self.in_head = True
-        """Whether what comes next belongs to a head: else to a body."""
+        """Whether the next bytes belong to a head, as opposed to a body."""
         self._unfinished = 0
         self._since = 0.0
-        """When what is awaited within `Bounds.seconds` began (the loop's time); 0: nothing is."""
+        """The start of waiting for what must arrive within `RequestLimits.seconds`, in the loop's time; 0: nothing."""
         self._looked = False
-        """Whether the body under way was looked at: one that comes with its head in one piece never is."""
+        """Whether the sender of the present body was looked up; not needed for one that arrives together with its head.
+        """
         self._known = False
-        """Whether somebody has sent a request by it, or the other end is of this account."""
+        """Whether a known user has sent a request on it, or its peer is a process of this account."""
         self._refused = False
         self._passes_over = False
-        """The parser before this one has not come to its end yet."""
+        """The replaced parser has not ended its message yet."""
         self._answering: RequestResponseCycle | None = None
-        """The request that is being answered, be it before the one that was read last."""
+        """The request that is being answered, even if others have been read since."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.plain = transport
-        self.transport = Together(transport, self._close)  # type: ignore[assignment]
+        self.transport = CoalescingTransport(transport, self._close)  # type: ignore[assignment]
         self._since = self.loop.time()
         self._known = self.client is None
         self.address = address = self.client[0] if self.client else ""
@@ -100,13 +101,13 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self._answering is not None and not self._answering.response_complete:
-            self._answering.disconnected = True  # uvicorn tells the last one alone, which may wait behind it
+            self._answering.disconnected = True  # uvicorn tells only the last one, which may be waiting behind it
             self._answering.message_event.set()
         self._answering = None
-        if isinstance(self.transport, Together):
-            self.transport.let_go()
+        if isinstance(self.transport, CoalescingTransport):
+            self.transport.drop_close()
         self._leave()
-        self._unset_keepalive_if_required()  # a reset leaves it, and it holds a head that may take a megabyte
+        self._unset_keepalive_if_required()  # a reset leaves this timer, which keeps a head of up to a megabyte alive
 
     def _leave(self) -> None:
         if self._counted is not None:
@@ -120,7 +121,7 @@ class Protocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
 
     def take(self, data: bytes) -> bool:
-        """Parse what has come. False: nothing is taken any more."""
+        """Parse the data. False: the connection takes no more."""
         if self._refused or self not in self.connections:
             return False
         room = self._bounds.head - self._unfinished
@@ -154,10 +155,10 @@ class Protocol(HttpToolsProtocol):
                 self.scope[STRANGER] = True  # type: ignore[literal-required]
 
     def _parse(self, data: bytes) -> None:
-        """uvicorn's, but that it goes on with what another parser is to have."""
+        """As uvicorn's, but continues with the new parser after `_pass_over_upgrade`."""
         self._unset_keepalive_if_required()
         rest = memoryview(data)
-        while rest:  # each request in it may have a parser of its own: more than Python goes down
+        while rest:  # a loop, as each request in it may have a parser of its own: recursion would be too deep
             parser = self.parser
             try:
                 parser.feed_data(rest)
@@ -173,17 +174,17 @@ class Protocol(HttpToolsProtocol):
                 rest = rest[upgrade.args[0] :]
 
     def _should_upgrade(self) -> bool:
-        """To a websocket, which is asked for so alone: RFC 6455, 4.1.
+        """Whether to become a websocket: only for a GET without a body, with no response under way. RFC 6455, 4.1
 
-        With a body it would wait for that for ever; an answer that is under way would come amid its frames.
+        With a body the handshake would wait forever, and a response would arrive among the websocket's frames.
         """
         alone = self.parser.get_method() == b"GET" and not has_body(self.headers) and self._is_answered()
         return alone and super()._should_upgrade()
 
     def _pass_over_upgrade(self) -> None:
-        """Read the head anew without what it asks for, as if it did not: RFC 9110, 7.8. Java's client asks for h2c.
+        """Parse the head again without Upgrade, which we ignore (RFC 9110, 7.8). Java's client asks for h2c.
 
-        The parser that has read it takes what follows for another protocol, and would give it to nobody.
+        The parser that has read it would treat what follows as another protocol, and drop it.
         """
         head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
         head += [b"%b: %b" % one for one in self.headers if one[0] != b"upgrade"]
@@ -196,7 +197,7 @@ class Protocol(HttpToolsProtocol):
         self.scope["extensions"] = {CUT: {"abort": self.transport.abort}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """uvicorn's, which is called often."""
+        """As uvicorn's, but faster: it is called often."""
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -227,7 +228,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if self._passes_over:
-            self._passes_over = False  # that of the parser before
+            self._passes_over = False  # this was the replaced parser's
             return
         self.in_head = True
         self._unfinished = 0
@@ -247,11 +248,11 @@ class Protocol(HttpToolsProtocol):
             self.plain.close()
 
     def _sends_on(self) -> bool:
-        """Whether more of a stranger's body would come, for nobody."""
+        """Whether more of an unknown user's body would arrive, which nobody reads."""
         return not (self.in_head or self._refused or self.plain.is_closing()) and STRANGER in self.scope
 
     def handle_websocket_upgrade(self) -> None:
-        self.transport.let_go()  # type: ignore[attr-defined]
+        self.transport.drop_close()  # type: ignore[attr-defined]
         self.transport = self.plain
         super().handle_websocket_upgrade()
         opened = self.plain.get_protocol()
@@ -261,12 +262,12 @@ class Protocol(HttpToolsProtocol):
             self._leave()
 
     def sweep(self, now: float) -> None:
-        """End what has been awaited for too long. Called about once a second."""
+        """End the connection if what it awaits is overdue. Called about once a second."""
         late = now - self._since
         if not self._since or self._refused:
             return
         if self.pipeline or (self.in_head and not self._is_answered()):
-            self._since = now  # an answer goes first, and meanwhile nothing more need be read
+            self._since = now  # the response goes first; until then, nothing more need arrive
         elif late < self._bounds.seconds:
             return
         elif self.in_head or not self.cycle.response_started:
@@ -283,14 +284,14 @@ class Protocol(HttpToolsProtocol):
         self._refuse(Problem.HEAD_TOO_LARGE, f"the headers of a request can have at most {most}")
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's is no JSON."""
+        """uvicorn's is not JSON."""
         if self.headers is not None and len(self.headers) > self._bounds.lines:
             self._too_large()
             return
         self._refuse(Problem.MALFORMED, f"this is not a valid HTTP request ({msg.rstrip('.')}): send it again")
 
     def _refuse(self, problem: Problem, message: str) -> None:
-        """Answer, and end the connection; at once and without a word where another answer is under way."""
+        """Respond and end the connection; without a response if another one is under way."""
         if self.plain.is_closing() or self._refused:
             return
         if self.pipeline or not (self._is_answered() if self.in_head else not self.cycle.response_started):
@@ -316,14 +317,14 @@ class Protocol(HttpToolsProtocol):
         self.flow.pause_reading()
         self._counted = None
         self._lingering.add(self.plain)
-        self.connection_lost(ConnectionAbortedError())  # for this protocol it is over
+        self.connection_lost(ConnectionAbortedError())  # for this protocol, it is over
 
 
 class Server(uvicorn.Server):
-    """Ends at `end` without raising the signal again: what the end means is ours to tell.
+    """Shuts down at `end`, without raising the signal again.
 
-    `ending` is called before it waits for what is under way: streams end by themselves then. `find` gives the session
-    of an authkey that is somebody's. `tls` is for all sockets but those of this host's file system.
+    `ending` is called before it waits for requests under way, so that streams can end. `find` finds the session of a
+    valid authkey. `tls` is for all sockets except Unix sockets.
     """
 
     def __init__(
@@ -335,7 +336,7 @@ class Server(uvicorn.Server):
         bounds: RequestLimits | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        config.proxy_headers = False  # uvicorn believes any process of this host: `forwarded` knows whom to believe
+        config.proxy_headers = False  # uvicorn trusts any local process; `forwarded` has our own list
         super().__init__(config)
         self._ending = ending
         self._tls = tls
@@ -345,7 +346,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn's, with a time for the TLS handshake too: before it is over there is no `Protocol` to be swept."""
+        """As uvicorn's, with a time limit for TLS handshakes, before which there is no `Protocol` to be swept."""
         config, loop = self.config, asyncio.get_running_loop()
         self.servers: list[asyncio.base_events.Server] = []
 

@@ -1,4 +1,4 @@
-"""The answers of a server that stands by: only that it does, and who leads."""
+"""The responses of a standby server: that it stands by, and who leads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAILURE = next(one for one in COMMON if one.problem is Problem.UNAVAILABLE)
 
 
 def standing_by(leader: Callable[[], str]) -> ASGIApp:
-    """`leader` is the name of the host whose server leads; empty: that is not known."""
+    """`leader` returns the name of the host whose server leads; empty if that is not known."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

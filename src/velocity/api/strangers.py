@@ -1,4 +1,4 @@
-"""Connections whose user is not known yet: other work comes between their pieces, and they end cheaply."""
+"""Connections whose user is not known yet: they take turns with other work, and refusing them is cheap."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from velocity.access.throttle import network
 
 LINGER = 0.5
-"""Seconds that a connection stays open behind the answer that refused it, unread."""
+"""Seconds that a refused connection stays open after its response, unread."""
 LINGERING = 256
-"""Connections that do so at a time: beyond that the oldest ends."""
+"""How many connections do so at a time; beyond that, the oldest is closed."""
 
 
 class Stranger(Protocol):
-    """A connection."""
+    """What `Strangers` needs of a connection."""
 
     address: str
     plain: asyncio.Transport
@@ -27,19 +27,19 @@ class Stranger(Protocol):
 
 
 class Strangers:
-    """In each step of the event loop one of them takes one piece that came; addresses have turns.
+    """In each step of the event loop, one connection parses one piece of data; addresses take turns.
 
-    The others wait with the piece that they have, and are not read meanwhile.
+    Connections that wait are not read meanwhile.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[tuple[Stranger, bytes]]] = {}
-        """Whose turn is next stands first."""
+        """By address, the next one first."""
         self._taken = False
-        """Whether one has, in this step."""
+        """Whether a piece was parsed in this step."""
 
     def came(self, one: Stranger, data: bytes) -> None:
-        """It takes what it was sent, now or later."""
+        """Have the connection parse the data, now or later."""
         if not self._taken:
             self._taken = True
             asyncio.get_running_loop().call_soon(self._step)
@@ -57,22 +57,22 @@ class Strangers:
         pieces = self._waiting.pop(address)
         one, data = pieces.popleft()
         if pieces:
-            self._waiting[address] = pieces  # behind all others
+            self._waiting[address] = pieces  # to the end of the queue
         one.take(data)
-        if not one.flow.read_paused:  # for another reason, meanwhile
+        if not one.flow.read_paused:  # it may be paused for another reason, too
             one.plain.resume_reading()
 
 
 class Lingering:
-    """Connections that were refused. They are not read, as that takes longer than all else that a refusal does.
+    """Refused connections. They are not read, which would cost more than the rest of a refusal.
 
-    One that is closed with bytes unread is reset, and the client might lose the answer: so it stays open for a moment.
-    RFC 9112, 9.6
+    They stay open for a moment: closing one with bytes unread resets it, and the client could lose the response. RFC
+    9112, 9.6
     """
 
     def __init__(self) -> None:
         self.open: deque[tuple[float, asyncio.Transport]] = deque()
-        """When each is to end, the next one first."""
+        """The transports, each with the time of its end; the next one first."""
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, transport: asyncio.Transport) -> None:

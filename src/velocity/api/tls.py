@@ -1,6 +1,6 @@
-"""The server's own TLS: an unusable certificate or key is refused with a message before anybody is served.
+"""The server's own TLS. An unusable certificate or key is refused with a message before anybody is served.
 
-HTTP/1.1 is all that is offered: docs/tls-and-proxies.md says why.
+Only HTTP/1.1 is offered: docs/tls-and-proxies.md says why.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ PEM = {
     "tls_cert": (r"-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----", "certificate", "openssl x509 -inform der"),
     "tls_key": (r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----", "private key", "openssl pkey -inform der"),
 }
-"""Setting -> what its file must hold, its name, and what converts the other form of such files."""
+"""Setting -> a pattern that its file must match, what it holds, and what converts it from DER."""
 NO_CHECK_TIME = 0x200000
 """X509_VERIFY_PARAM_set_flags(3)"""
 NOT_OF_NOW = {9: "is not valid yet: check the clock of this host", 10: "has expired: renew it"}
-"""Codes of OpenSSL. X509_STORE_CTX_get_error(3)"""
+"""OpenSSL's error codes about time. X509_STORE_CTX_get_error(3)"""
 
 
 class BadCertificate(Exception):
@@ -29,35 +29,35 @@ class BadCertificate(Exception):
 
 
 class Certificate:
-    """The one that the server shows. `context` is for its connections."""
+    """The server's certificate. `context` is for its connections."""
 
     def __init__(self, cert: str, key: str) -> None:
-        """From these two files. Raises `BadCertificate`."""
+        """Load certificate and key. Raises `BadCertificate`."""
         self._files = cert, key
-        self.context = _tried(cert, key)
+        self.context = _tested_context(cert, key)
         self.expires = self._expires()
-        """When clients begin to refuse it, in Unix seconds; None: that is not known."""
+        """When it expires, in Unix seconds; None if that is not known."""
 
     def renew(self) -> None:
-        """Read both again, for the connections to come. What is wrong changes nothing. Raises `BadCertificate`."""
-        _tried(*self._files)
+        """Load both again, for new connections. An unusable one changes nothing. Raises `BadCertificate`."""
+        _tested_context(*self._files)
         _load(self.context, *self._files)
         self.expires = self._expires()
 
     def _expires(self) -> int | None:
-        """As a client reads it: of several in the file, of the one that is shown."""
+        """The expiry that a client sees: that of the first certificate in the file."""
         with contextlib.suppress(OSError):
             if shown := _handshake(self.context, self._files[0], NO_CHECK_TIME).getpeercert():
                 return int(ssl.cert_time_to_seconds(str(shown["notAfter"])))
         return None
 
 
-def _tried(cert: str, key: str) -> ssl.SSLContext:
-    """Raises `BadCertificate`."""
+def _tested_context(cert: str, key: str) -> ssl.SSLContext:
+    """A context with both, tested with a handshake. Raises `BadCertificate`."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.set_alpn_protocols(["http/1.1"])
     _load(made, cert, key)
-    _try(made, cert, key)
+    _test_handshake(made, cert, key)
     return made
 
 
@@ -78,7 +78,7 @@ def _load(made: ssl.SSLContext, cert: str, key: str) -> None:
 
 
 def _check(setting: str, file: str) -> None:
-    """Whether it can be read at all, and has what it should."""
+    """Raises `BadCertificate` unless the file can be read and holds what it should."""
     pattern, name, convert = PEM[setting]
     try:
         text = Path(file).read_text("latin-1")
@@ -111,8 +111,8 @@ def _words(error: OSError, cert: str, key: str) -> str:
     return f"tls_key: {key} is damaged, or no key that TLS uses ({reason}): copy it anew, or make another"
 
 
-def _try(made: ssl.SSLContext, cert: str, key: str) -> None:
-    """What no client could use is found here. What many will not trust is logged."""
+def _test_handshake(made: ssl.SSLContext, cert: str, key: str) -> None:
+    """Make a test handshake. Raises `BadCertificate` if no client could connect, and logs what most would not trust."""
     try:
         _handshake(made, cert)
     except ssl.SSLCertVerificationError as error:
@@ -125,7 +125,7 @@ def _try(made: ssl.SSLContext, cert: str, key: str) -> None:
 
 
 def _handshake(made: ssl.SSLContext, cert: str, flags: int = 0) -> ssl.SSLObject:
-    """One in memory; the client's side is returned. Raises `ssl.SSLError`."""
+    """A handshake in memory; returns the client's side. Raises `ssl.SSLError`."""
     asks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     asks.check_hostname = False
     asks.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | flags

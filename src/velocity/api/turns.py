@@ -1,4 +1,4 @@
-"""Turns in the event loop: a user who sends many requests lets others' come between."""
+"""Fair turns in the event loop: a user who sends many requests does not delay others."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Callable, Hashable
 from functools import partial
 
 SHARE, ALONE = 0.001, 0.005
-"""Seconds of a step of the loop in which more of a user's requests begin: among others, and where nobody else asks."""
+"""Seconds of a step in which one user's requests may begin: with other users about, and alone."""
 RECENT = 1.0
-"""Seconds for which others are expected to ask again."""
+"""Seconds for which another user is expected to ask again."""
 LATELY = 0.75
-"""How much of what was measured in the steps before still counts in the next one."""
+"""How much of earlier measurements still counts in the next step."""
 
 
 class Turns:
-    """A user's requests begin as they come, until they have taken their share of this step; the rest wait for the next.
+    """A user's requests begin as they arrive, up to the user's share of the loop's step; the rest wait for others.
 
-    Between two steps the loop takes what has come from elsewhere. In each, as many of those that wait begin as fit into
-    the share, by what requests have taken lately, or one, whatever that takes; those of one user in the order in which
-    they came. Longer steps do more in the same time: so they are, while there is nobody else.
+    Between two steps the loop receives what has arrived. In each step, waiting requests of a user begin in their order,
+    as many as fit into the share, judging by recent ones, and at least one. Longer steps are more efficient, so the
+    share is larger while there is only one user.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.clock = clock
         self._begun: dict[Hashable, tuple[int, float]] = {}
-        """How many of a user's have begun in this step, and when the share of that user is used up."""
+        """By user: how many have begun in this step, and when the share is used up."""
         self._waiting: dict[Hashable, deque[Callable[[], bool]]] = {}
         self._stepping = False
         self._since = 0.0
@@ -35,15 +35,15 @@ class Turns:
         """How many have begun in this step, of all users."""
         self._share = SHARE
         self._most: float = float("inf")
-        """How many of a user's begin in a step."""
+        """How many of one user may begin in a step."""
         self._last: Hashable = None
         self._others = 0.0
-        """Who asked last, and when it was somebody else last."""
+        """Since when all requests have come from `_last`."""
         self._seconds = self._requests = 0.0
-        """What the last steps took, and how many began in them."""
+        """What recent steps took, and how many requests began in them; older ones count less."""
 
     def begins(self, who: Hashable) -> bool:
-        """Whether one more of theirs may begin now. It is counted then; else it is to `wait`."""
+        """Whether one more request of theirs may begin now, which counts it; otherwise it has to `wait`."""
         now = self.clock()
         if who != self._last:
             self._last, self._others, self._share = who, now, SHARE
@@ -58,11 +58,11 @@ class Turns:
         return True
 
     def have_others(self) -> bool:
-        """Whether more than one has asked lately."""
+        """Whether several users have asked recently."""
         return self.clock() - self._others < RECENT
 
     def wait(self, who: Hashable, begin: Callable[[], bool]) -> None:
-        """Call `begin` in their turn; False: nobody waits there any more."""
+        """Call `begin` when it is their turn. It returns False if it does not use the turn."""
         self._waiting.setdefault(who, deque()).append(begin)
 
     async def take(self, who: Hashable) -> None:
@@ -71,13 +71,13 @@ class Turns:
             await self.wait_for(who)
 
     async def wait_for(self, who: Hashable) -> None:
-        """Returns when their turn has come: one more of theirs could not begin."""
+        """Returns when it is their turn, after `begins` was False."""
         turn = asyncio.get_running_loop().create_future()
         self.wait(who, partial(_release, turn))
         await turn
 
     def _step(self) -> None:
-        """What began in the last step has run by now, and the loop has looked at what has come."""
+        """Runs after everything that began in the last step, and after the loop has received what has arrived."""
         now = self.clock()
         self._seconds = LATELY * self._seconds + now - self._since
         self._requests = LATELY * self._requests + self._number
@@ -94,13 +94,13 @@ class Turns:
                     del self._waiting[who]
                 self._begun[who] = begun, now + self._share
                 self._number += begun
-        finally:  # whatever one of them fails with, the others go on
+        finally:  # even if one of them fails, the others continue
             self._stepping = goes_on
             if goes_on:
                 asyncio.get_running_loop().call_soon(self._step)  # behind those that begin now
 
     def _release_some(self, waiting: deque[Callable[[], bool]], end: float) -> int:
-        """How many of them begin."""
+        """Begins some of them; returns how many."""
         begun = 0
         while waiting and begun < self._most and (not begun or self.clock() < end):
             begun += waiting.popleft()()
@@ -108,7 +108,7 @@ class Turns:
 
 
 def _release(turn: asyncio.Future[None]) -> bool:
-    if turn.done():  # who has gone waits no more
+    if turn.done():  # the request was cancelled meanwhile
         return False
     turn.set_result(None)
     return True

@@ -1,4 +1,4 @@
-"""Route 9: an upload, whose fields come as headers and whose body is the file."""
+"""Route 9: an upload, with its fields in headers and the file as body."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FLAGS = {"true": True, "false": False}
 
 
 class Upload(Endpoint):
-    """Serves uploads in constant memory. Of one that is cut off, or whose right ends, what had come is gone."""
+    """Serves uploads in constant memory. What has arrived is dropped if the connection breaks or the permission ends."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(media.UPLOAD, services, writes=True)
@@ -77,7 +77,7 @@ class Upload(Endpoint):
 
 
 async def _opening(pieces: AsyncIterator[bytes]) -> bytes:
-    """As much of a body as tells whether it is a form: what of it the quota counts is known before it is taken."""
+    """The beginning of the body, enough to see whether it is a form: the quota needs the size of the file in it."""
     opening = b""
     async for piece in pieces:
         opening += piece
@@ -91,7 +91,7 @@ def created(medium: Medium, *, unwrapped: bool) -> media.MediumCreated:
 
 
 def still_allowed(endpoint: Endpoint, caller: Caller, wanted: UploadMedium) -> Check:
-    """Of an upload that was admitted."""
+    """A check that an admitted upload is still allowed."""
 
     def check() -> None:
         endpoint.check_still(caller, endpoint.operation.needs, wanted.gid)
@@ -101,7 +101,7 @@ def still_allowed(endpoint: Endpoint, caller: Caller, wanted: UploadMedium) -> C
 
 
 def fields(headers: Mapping[str, str], authkey: str | None, kind: type[Fields]) -> Fields:
-    """The request of that kind that the headers make. Raises `Refused` with the problem of the first wrong header."""
+    """The request that the headers make. Raises `Refused` with the problem of the first wrong header."""
     planned = headers.get(PREFIX + "plan", "false")
     if planned not in ("true", "false"):
         raise Refused(Problem.MALFORMED, f"{_header('plan')} must be true or false", field=_header("plan"))
@@ -142,7 +142,7 @@ def _number(name: str, text: str) -> int:
 
 
 def _name(text: str) -> str:
-    """The name may be percent-encoded, in UTF-8."""
+    """The name may be percent-encoded UTF-8."""
     try:
         return unquote(_text(text), errors="strict")
     except UnicodeError:
@@ -150,7 +150,7 @@ def _name(text: str) -> str:
 
 
 def _text(value: str) -> str:
-    """Clients send texts in UTF-8; what cannot be that is Latin-1, as header values are to HTTP."""
+    """Clients send UTF-8; what is not valid UTF-8 is taken as Latin-1, as HTTP defines header values."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:

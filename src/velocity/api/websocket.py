@@ -1,4 +1,4 @@
-"""uvicorn's websockets as we run them."""
+"""uvicorn's websockets, adapted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GONE = "gone"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """One websocket. What a client does wrong is no error of ours: uvicorn would log refused handshakes, bad text."""
+    """One websocket. Clients' mistakes are not logged: refused handshakes, or invalid text."""
 
     leave: Callable[[], None] | None = None
     """To be called at its end."""
@@ -38,7 +38,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def send_receive_event_to_app(self) -> None:
-        """uvicorn's, but for text that is no UTF-8, which ends the connection. RFC 6455, 8.1"""
+        """As uvicorn's, but text that is not UTF-8 ends the connection. RFC 6455, 8.1"""
         if self.curr_msg_data_type == "text":
             try:
                 b"".join(self.frames).decode()

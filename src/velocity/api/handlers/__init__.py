@@ -1,4 +1,4 @@
-"""One function per operation, of a few lines: call the area, shape the answer."""
+"""One function for each operation, a few lines long: call the area, build the response."""
 
 from velocity.api.handlers import (
     auth,

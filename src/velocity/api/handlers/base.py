@@ -1,4 +1,4 @@
-"""How a handler is bound to its operation."""
+"""What handlers get, and how they are registered for their operations."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ Response = TypeVar("Response", bound=Wire)
 
 @dataclass(frozen=True)
 class Services:
-    """What handlers work with."""
+    """Everything that handlers call."""
 
     access: Access
     directory: Directory
@@ -119,9 +119,9 @@ class Services:
 
 
 class Call(msgspec.Struct, Generic[Request], frozen=True):
-    """One admitted request. `authkey` is what was sent, of whatever worth; `signed_in` is who that is.
+    """One admitted request. `authkey` is what was sent, valid or not; `signed_in` is the caller, if one is needed.
 
-    `address` is where the request came from, `browser` what it says of itself, and the cookie of the answer.
+    `address` is where the request came from; `browser` sets the cookie of the response.
     """
 
     services: Services
@@ -136,7 +136,7 @@ class Call(msgspec.Struct, Generic[Request], frozen=True):
         return Device(self.address, self.browser.agent)
 
     def purges(self, purge: bool) -> bool:
-        """Whether what is deleted goes for good: by request, or because there is no trash."""
+        """Whether a deletion is permanent: as requested, or because there is no trash."""
         return purge or not self.services.purging.kept
 
     @property
@@ -152,7 +152,7 @@ HANDLERS: dict[str, Handler] = {}
 def handles(
     operation: Operation[Request, Response],
 ) -> Callable[[Callable[[Call[Request]], Awaitable[Response]]], Callable[[Call[Request]], Awaitable[Response]]]:
-    """Bind a handler; mypy holds that it takes that request and gives that response."""
+    """Register a handler. mypy checks that it takes the operation's request and returns its response."""
 
     def bind(handler: Callable[[Call[Request]], Awaitable[Response]]) -> Callable[[Call[Request]], Awaitable[Response]]:
         if operation.name in HANDLERS:

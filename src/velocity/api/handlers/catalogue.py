@@ -1,4 +1,4 @@
-"""The images that are known by name."""
+"""The catalogue of images."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What guests say of themselves, and what is done inside of them."""
+"""What guest agents report, and acting inside guests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ Request = TypeVar(
 
 @contextmanager
 def turn(call: Call[Request]) -> Iterator[tuple[VmGuests, Keeper]]:
-    """Of one user, as guests may take their time: only so many wait at once."""
+    """Within, the request is one of those that wait for guests, of which each user may have a few."""
     asked = call.services.guests
     with asked.waiting.of(call.caller.uid):
         yield asked, call.services.fleet.get(call.request.vmid)

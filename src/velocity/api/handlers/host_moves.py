@@ -1,4 +1,4 @@
-"""VMs that move to other hosts, and hosts that are drained."""
+"""Moving VMs to other hosts, and draining hosts."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Hosts that are lost, and how they are fenced."""
+"""Lost hosts: fencing them, and confirming that they are dead."""
 
 from typing import Any
 

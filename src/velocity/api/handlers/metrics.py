@@ -1,4 +1,4 @@
-"""The resources that VMs use, and that one used."""
+"""Resource use of VMs, now and in the past."""
 
 import asyncio
 
@@ -32,12 +32,12 @@ async def vm_metrics(call: Call[metrics.MetricsRequest]) -> metrics.VmMetrics:
 
 
 LOOKED_AT = 1000
-"""VMs that are looked at in one step of the loop."""
+"""VMs that are read in one step of the event loop."""
 
 
 @handles(metrics.USAGE)
 async def vms_usage(call: Call[Nothing]) -> metrics.VmsUsage:
-    """Each VM as it is when its turn comes; of many, others come between."""
+    """Each VM is read when its turn comes; with many VMs, other requests are served in between."""
     services, found = call.services, metrics.VmsUsage(vmids=[], cpu=[], memory_mib=[], running_since=[])
     sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
     for number, keeper in enumerate(services.fleet.all(), start=1):

@@ -1,4 +1,4 @@
-"""The host NICs for BRIDGE."""
+"""The host NICs that VMs can be bridged to."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ async def list_nics(call: Call[nics.ListNics]) -> nics.HostNics:
 
 
 def _all(services: Services) -> Iterator[nics.HostNic]:
-    """Those of the server's own host are described by its settings; the others have their identifier only."""
+    """All of them. The settings describe those of the server's own host; other hosts' have an identifier only."""
     attached = services.fleet.hosts.attached
     for nic in services.nics:
         yield nics.HostNic(
