@@ -1,1 +1,1 @@
-"""Groups, users, permissions and authkeys: who may do what, answered from memory."""
+"""Groups, users, permissions and authkeys: who may do what, decided from memory."""

@@ -1,4 +1,4 @@
-"""How much may be created in a group and by a user, so that the rest of the host is left for others."""
+"""How much each group and user may create, so that the rest of the host stays available to others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from velocity.contract.problems import Problem, Refused
 
 @dataclass(frozen=True)
 class Bounds:
-    """The settings of these names. What is beyond a bound already stays, and is changed and deleted as any other."""
+    """The settings of these names. What exceeds a lowered bound stays, and can be changed and deleted."""
 
     group_depth: int = 32
     group_subgroups: int = 1000
@@ -33,13 +33,13 @@ BOUNDS = Bounds()
 
 
 def check_own(count: int, most: int, what: str, setting: str, cure: str) -> None:
-    """One more of something passing, of one user. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
+    """Refuses one more short-lived object of a user at the limit. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
     if count >= most:
         raise Refused(Problem.TOO_MANY_ATTEMPTS, f"you have {most} {what}, and no more are allowed ({setting}): {cure}")
 
 
 class Waiting:
-    """Who waits for something that many may ask for, or has it; `most` of it may be one user's at a time."""
+    """Limits how many requests of one user may wait for a shared resource, or use it, at a time."""
 
     def __init__(self, most: int, what: str, setting: str, cure: str = "wait until one is there") -> None:
         self._most = most
@@ -49,7 +49,7 @@ class Waiting:
 
     @contextmanager
     def of(self, uid: int) -> Iterator[None]:
-        """One more of that user waits within. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
+        """Within, one more request of the user counts. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
         check_own(self._counts[uid], self._most, *self._words, self._cure)
         self._counts[uid] += 1
         try:

@@ -1,4 +1,4 @@
-"""What decisions of access need, in memory: users, groups, grants and quotas. `DirectoryWriter` changes it."""
+"""Users, groups, grants and quotas in memory, from which access is decided. `DirectoryWriter` changes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from velocity.contract.revision import revision
 
 
 class Directory:
-    """`leaving`: groups that are being deleted, which count as gone."""
+    """`leaving`: groups that are being deleted, which count as deleted."""
 
     def __init__(self, changes: Changes) -> None:
         self.users: dict[int, User] = {}
@@ -26,9 +26,9 @@ class Directory:
         self.quotas = Quotas(self.groups, changes)
         self.leaving: set[int] = set()
         self.above: dict[int, int] = {}
-        """The parents of groups in the trash."""
+        """gid -> parent, of the groups in the trash."""
         self.lying: dict[int, dict[int, int]] = {}
-        """The grants on groups in the trash, as `grants`."""
+        """The grants on groups in the trash, in the form of `grants`."""
 
     def user(self, uid: int) -> User:
         try:
@@ -46,26 +46,26 @@ class Directory:
         return self.groups[gid]
 
     def existing(self, gid: object) -> int:
-        """That group, or group 0 if it does not exist."""
+        """The group's gid, or 0 if it does not exist."""
         return gid if isinstance(gid, int) and gid in self.groups else ROOT_GROUP
 
     def held(self, uid: int) -> Mapping[int, int]:
-        """What a user holds directly."""
+        """What a user holds directly, by group."""
         return self.grants.get(uid, {})
 
     def holds(self, uid: int, permission: Permission, gid: int) -> bool:
-        """On that group, directly or by inheritance. A group that does not exist counts as group 0."""
+        """Whether a user holds it on the group, also by inheritance. A group that does not exist counts as group 0."""
         return rules.holds(self.groups, self.held(uid), permission, self.existing(gid))
 
     def holding(self, uid: int, permission: Permission) -> Callable[[int], bool]:
-        """`holds` for any number of groups, as of this moment: not to be used after an await."""
+        """`holds` for many groups, in the present state: not to be used after an await."""
         own = rules.Held(self.groups, self.held(uid))
         return lambda gid: bool(own(self.existing(gid)) & permission.bit)
 
     def authority(self, uid: object) -> dict[int, int]:
-        """The groups on which authority over a user is needed, and what the user holds there: their groups and home.
+        """The groups on which authority over a user is needed (their groups and home), with what the user holds there.
 
-        What is in the trash with a group counts on the next existing group above it. Without any: group 0.
+        Grants on a group in the trash count on its next ancestor that is not there. Without any group: group 0.
         """
         user = self.users.get(uid) if isinstance(uid, int) else None
         if user is None:
@@ -79,30 +79,31 @@ class Directory:
         return found
 
     def line(self, gid: int) -> list[int]:
-        """The group and its ancestors, up to the root. Raises `Refused`: it was deleted meanwhile."""
+        """The group and its ancestors, up to the root. Raises `Refused` if it was deleted meanwhile."""
         if gid not in self.groups:
             raise Refused(Problem.GROUP_NOT_FOUND, f"there is no group {gid}", field="gid")
         return list(rules.line(self.groups, gid))
 
     def path(self, gid: int) -> str:
-        """A group for people who see it: "/", or the names from below the root. Who holds something on a group sees
-        those above it, too (contract, route 15)."""
+        """The group's path, for people who see it: "/", or the names below the root. Those who see a group see its
+        ancestors, too (contract, route 15).
+        """
         return names.path(self.groups[one].name for one in reversed(self.line(gid)) if one != ROOT_GROUP) or "/"
 
     def sees(self, uid: int, gid: int) -> bool:
         """Whether the group exists and the user sees it; everybody sees the root.
 
-        For a missing group another one is checked, so that the time reveals nothing.
+        For a missing group another one is checked, so that timing reveals nothing.
         """
         there = gid in self.groups and gid not in self.leaving
         return rules.shows(self.groups, self.held(uid), gid if there else next(reversed(self.groups))) and there
 
     def called(self, uid: int, gid: int) -> str:
-        """A group that a request names, for the one who sent it: as `path` where they see it, else by that id."""
+        """A group that the user has named: by its path if they see it, otherwise by its id."""
         return self.path(gid) if self.sees(uid, gid) else f"group {gid}"
 
     def whose(self, gid: int, low: int) -> str:
-        """The group whose quota or limit counts for `low`, itself or one above, for people who see that one."""
+        """The group whose limit applies to `low` (itself or an ancestor), in words for those who see it."""
         if gid == low or low not in self.groups:
             return self.path(gid)
         return f"{self.path(gid)}, above {self.path(low)},"
@@ -114,6 +115,6 @@ class Directory:
 
 
 def home_of(directory: Directory, uid: int) -> int:
-    """Where a user is at home; the root while that group is being deleted."""
+    """A user's home; the root while that group is being deleted."""
     home = directory.user(uid).home
     return ROOT_GROUP if home in directory.leaving else home

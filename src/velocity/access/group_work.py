@@ -1,4 +1,4 @@
-"""Work that is under way in groups, and must have come to its end before they are deleted."""
+"""Work under way in groups, which has to end before they are deleted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class GroupWork:
-    """Of one kind. What begins once the groups are hidden, refuses itself."""
+    """One kind of such work. What begins after a group is hidden refuses itself."""
 
     def __init__(self) -> None:
         self._under_way: dict[asyncio.Event, int] = {}
@@ -25,6 +25,6 @@ class GroupWork:
             ended.set()
 
     async def ended(self, gids: Collection[int]) -> None:
-        """Returns in the step in which none of it is under way in these groups."""
+        """Returns in the step in which no work is under way in these groups."""
         while some := [ended for ended, gid in self._under_way.items() if gid in gids]:
             await some[0].wait()

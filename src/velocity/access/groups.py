@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Account:
-    """A group's quota: its own limits, what its subtree uses, and what may still be added by all limits above."""
+    """A group's quota: its own limits, what its subtree uses, and what is left by all limits up to the root."""
 
     limits: Limits
     used: Amount
@@ -37,7 +37,7 @@ class Account:
 
 
 class Groups:
-    """The tree and its quotas."""
+    """The tree of groups, with quotas and deletion."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Groups:
         belongings: Sequence[GroupContents],
         bounds: Bounds = BOUNDS,
     ) -> None:
-        """`belongings` keep what groups own; the first is deleted first."""
+        """`belongings` hold what groups own; they are deleted in this order."""
         self._store = store
         self._bounds = bounds
         self._directory = directory
@@ -55,7 +55,7 @@ class Groups:
         self._belongings = belongings
 
     def members(self, request: ShowGroup) -> list[Membership]:
-        """Who holds something directly on the group."""
+        """Who holds permissions directly on the group."""
         directory = self._directory
         group, grants = directory.group(request.gid), directory.grants
         found = sorted(uid for uid, held in grants.items() if held.get(group.gid))
@@ -94,7 +94,7 @@ class Groups:
         return group
 
     async def delete(self, caller: Caller, request: DeleteGroup, *, purge: bool) -> None:
-        """With its subgroups and all that they own; into the trash, or for good."""
+        """Delete a group with its subgroups and all that they own: into the trash, or permanently."""
         gid = request.gid
         directory = self._directory
         async with self._updates.changing:
@@ -111,7 +111,7 @@ class Groups:
             for one in reversed(leaving):
                 plan.step("purge" if purge else "delete", "group", directory.groups[one].name, id=one)
             plan.stop_here()
-            self._updates.hide_groups(leaving)  # from here on nothing new comes into them
+            self._updates.hide_groups(leaving)  # from here on, nothing new can be created in them
         deletions: list[PendingDeletion] = []
         try:
             for keeper in self._belongings:
@@ -139,7 +139,7 @@ class Groups:
             await deletion.finish(purge=purge)
 
     def _check_stay(self, gids: Sequence[int]) -> None:
-        """Raises `Refused` where one of them is being deleted."""
+        """Raises `Refused` if one of them is being deleted."""
         for one in self._directory.leaving.intersection(gids):
             words = f"the subgroup {self._directory.path(one)} is being deleted: wait until that has ended"
             raise Refused(Problem.GROUP_BUSY, words, field="gid")
@@ -148,9 +148,10 @@ class Groups:
     async def returning(
         self, groups: Sequence[Group], limits: Mapping[int, Limits], grants: Sequence[tuple[int, int, int]]
     ) -> AsyncIterator[None]:
-        """Groups that come back from the trash: within, they are there for their belongings, and for nobody else.
+        """Restores groups from the trash: within, they exist for the areas that restore what they own, and for nobody
+        else.
 
-        Parents come before their children. Raises `Refused`; what raises inside undoes it.
+        Parents come before their children. Raises `Refused`; an exception inside undoes everything.
         """
         directory = self._directory
         gids = [group.gid for group in groups]
@@ -202,7 +203,7 @@ class Groups:
         )
 
     async def set_limits(self, gid: int, limits: Limits, named: str | UnsetType) -> None:
-        """State all of a group's limits. Less than what is used is allowed: nothing new fits until it is less."""
+        """Set all limits of a group. Limits below the present use are allowed: nothing more fits until it is lower."""
         directory = self._directory
         async with self._updates.changing:
             group = directory.group(gid)
@@ -221,7 +222,7 @@ class Groups:
             directory.quotas.set_limits(gid, limits)
 
     def _check_ports(self, gid: int, words: str) -> None:
-        """They are ports, and none that a group above has not, or that one below has and this one would not have."""
+        """Raises `Refused` unless these are ports, within the limits above and around the limits below."""
         directory, field = self._directory, "forward_ports"
         try:
             wanted = rules.ports(words)

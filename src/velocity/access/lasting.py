@@ -1,4 +1,4 @@
-"""Long work and waiting requests end when the right that they need is lost: transfers, tasks, consoles."""
+"""Long work and waiting requests end when the permission they need is lost: transfers, tasks, consoles."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 
 LOOK = 1.0
-"""Seconds between two looks at a right: rights end by time as well, which no event tells."""
+"""Seconds between two checks: sessions also end by time, which is no event."""
 
 Check = Callable[[], None]
-"""Raises `Refused` when the right has ended."""
+"""Raises `Refused` when the permission is lost."""
 
 
 _ADMITTED: ContextVar[Check | None] = ContextVar("admitted", default=None)
-"""Of the present request."""
+"""The check of the present request."""
 
 
 def admitted(check: Check) -> None:
-    """The present request was admitted by this right."""
+    """Note the check by which the present request was admitted."""
     _ADMITTED.set(check)
 
 
 def check_admitted() -> None:
-    """To be called where a request has waited for others. Raises `Refused` when its right has ended meanwhile."""
+    """To be called after a request has waited. Raises `Refused` if its permission was lost meanwhile."""
     check = _ADMITTED.get()
     if check is not None:
         check()
 
 
 def still_user(directory: Directory, uid: int) -> Check:
-    """Of a task of that user. It outlives the session in which it was begun, not the password."""
+    """The check for a task of this user: it outlives the session in which it was begun, but not the password."""
     user = directory.user(uid)
 
     def check() -> None:
@@ -49,7 +49,7 @@ def still_user(directory: Directory, uid: int) -> Check:
 
 
 def still_holds(directory: Directory, uid: int, permission: Permission, gid: int) -> Check:
-    """Of a task of that user, which needs a permission on a group."""
+    """The check for a task of this user that needs a permission on a group."""
     user, check_user = directory.user(uid), still_user(directory, uid)
 
     def check() -> None:
@@ -64,7 +64,7 @@ def still_holds(directory: Directory, uid: int, permission: Permission, gid: int
 
 
 class RightWatch:
-    """Looks at a right until it has ended, which it tells once, or until `stop`."""
+    """Checks once a second; calls `ended` once, when the check fails. Until then, or until `stop`."""
 
     def __init__(self, check: Check, ended: Callable[[Refused], None]) -> None:
         self._check = check
@@ -87,7 +87,7 @@ class RightWatch:
 
 
 class WhileAllowed:
-    """A context. What runs in it is cancelled soon after the right has ended, and leaves it as that refusal."""
+    """A context whose body is cancelled soon after the permission is lost, and then ends with the refusal."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
@@ -103,19 +103,17 @@ class WhileAllowed:
         return self
 
     def end(self, refused: Refused) -> None:
-        """As if the right had ended so."""
+        """End the body with this refusal."""
         self.refused = refused
         self._is_cancelled = self._task.cancel()
 
     def check(self) -> None:
-        """Raises what the last look has found: before each piece of the work, as a cancellation has no effect amid what
-        must be done whole.
-        """
+        """Raises what the last check has found; for work in pieces that cannot be cancelled."""
         if self.refused is not None:
             raise self.refused
 
     def settle(self) -> None:
-        """Look a last time: what follows is done, whatever becomes of the right. Raises `Refused`."""
+        """Check a last time: what follows is not interrupted. Raises `Refused`."""
         self._watch.stop()
         self._check()
 
@@ -123,7 +121,7 @@ class WhileAllowed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._watch.stop()
-        del self._watch  # which knows this one: a cycle, which only the collector would find
+        del self._watch  # a reference cycle, which only the garbage collector would find
         if self._is_cancelled and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             assert self.refused is not None
             raise self.refused from error

@@ -1,7 +1,7 @@
-"""The refusal of a caller who lacks a permission: where it is missing, and what would help.
+"""The message for callers who lack a permission: where they need it, and what to do.
 
-It names a group only to those who see it, and the group of an object only to those who see the object: for others,
-what they may not see and what does not exist are refused in the same words.
+It names a group only to those who see it, and an object's group only to those who see the object; others get the same
+words for what they may not see and what does not exist.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from velocity.contract.operation import Holds, On
 from velocity.contract.permissions import Permission
 
 NAMED = (On.GROUP, On.PARENT_GROUP)
-"""Where the request names the group, so that it could name another."""
+"""The request names the group itself, so that it could name another one."""
 MOST = 4
-"""Groups that a sentence names."""
+"""Groups that a message lists."""
 SEEN = {On.MEDIUM: Permission.MEDIA_LIST, On.VM: Permission.VM_VIEW, On.TASK: Permission.MEDIA_LIST}
-"""What shows an object of a group."""
+"""The permission that shows an object of this kind."""
 
 
 def refusal_message(directory: Directory, needs: Holds, uid: int, target: object, places: Sequence[int]) -> str:
@@ -36,7 +36,7 @@ def refusal_message(directory: Directory, needs: Holds, uid: int, target: object
 
 
 def name_some(gids: Sequence[int], called: Callable[[int], str]) -> str:
-    """The first of these groups, as `called` has them, and how many more there are."""
+    """The first of these groups, named by `called`, and how many more there are."""
     more = len(gids) - MOST
     return ", ".join(map(called, gids[:MOST])) + (f" and {more} more" if more > 0 else "")
 

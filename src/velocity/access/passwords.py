@@ -17,11 +17,11 @@ from velocity.contract.problems import Problem, Refused
 from velocity.fair import FairGate
 
 QUEUE, OWN = 64, 16
-"""Sign-ins that may wait for a core, in all and from one address; more are told to come back."""
+"""Sign-ins that may wait for a core, in total and from one address; more are refused."""
 
 
 class Passwords:
-    """Hashes and verifies. A name that does not exist costs the same time as a wrong password."""
+    """Hashes and verifies passwords. Names that do not exist take the same time as wrong passwords."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
@@ -30,14 +30,14 @@ class Passwords:
         self._nobody: str | None = None
 
     async def hash(self, password: str, who: Hashable) -> str:
-        """The PHC string of the password. Those of one who asks wait for each other, not others for them."""
+        """The password's PHC string. `who` shares the cores fairly with others."""
         async with self._cores.place(who):
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def verify(self, hashed: str | None, password: str, who: Hashable) -> bool:
-        """Whether the password is the one of that hash; None stands for a user that does not exist.
+        """Whether the password matches the hash; None stands for a user that does not exist.
 
-        `who`: from which address. Raises `Refused(TOO_MANY_ATTEMPTS)` when too many wait already.
+        `who` is the client's address. Raises `Refused(TOO_MANY_ATTEMPTS)` if too many wait already.
         """
         if self._verifying[who] >= OWN:
             raise Refused(
@@ -61,7 +61,7 @@ class Passwords:
                 del self._verifying[who]
 
     def _matches(self, hashed: str, password: str) -> bool:
-        """For want of memory or threads it raises: no password is told to be wrong that was not compared."""
+        """Whether the password matches. Raises if memory or threads are lacking: that is no wrong password."""
         try:
             return self._hasher.verify(hashed, password)
         except (VerifyMismatchError, InvalidHashError):

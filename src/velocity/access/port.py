@@ -11,9 +11,9 @@ from velocity.access.rules import Discarded, Group, Limits, Session, TrashedAcce
 
 @dataclass(frozen=True)
 class AccessRows:
-    """Everything of access that is in the store. `grants` are (uid, gid, pid), `limits` are by gid.
+    """All rows of access. `grants` are (uid, gid, pid), `limits` are by gid.
 
-    `good_addresses` are (name, address) of those who have signed in, the latest last.
+    `good_addresses` are the (name, address) pairs of past sign-ins, the latest last.
     """
 
     users: Sequence[User]
@@ -26,71 +26,69 @@ class AccessRows:
 
 
 class AccessStore(Protocol):
-    """Each call is one transaction; what returns is durable. Ids are never given twice."""
+    """Each call is one transaction, durable when it returns. Ids are never reused."""
 
     def load(self) -> AccessRows: ...
 
     async def add_root(self, name: str, password: str) -> None:
-        """The first start: group 0, user 0 and every permission of theirs on it."""
+        """On the first start: group 0, user 0, and every permission for them on it."""
 
     async def add_user(self, name: str, password: str, home: int) -> int: ...
 
     async def remove_user(self, uid: int) -> None:
-        """With their grants and sessions."""
+        """Also removes their grants and sessions."""
 
     async def change_user(self, uid: int, password: str | None, home: int) -> None:
-        """Sets the home; a new password (its hash; None: the old one stays) ends every session of the user."""
+        """Sets the home. A new password (its hash; None: unchanged) ends every session of the user."""
 
     async def add_group(self, name: str, parent_gid: int) -> int: ...
 
     async def remove_groups(self, gids: Sequence[int], parent_gid: int, discarded: Discarded | None) -> None:
-        """With all that they own, in every area; into the trash, or for good (None). Children come after parents.
+        """Removes groups with all that they own, in every area; into the trash, or permanently (None). Children come
+        after their parents.
 
-        Who is at home in one of them is so in the group `parent_gid` from here on.
+        Users at home in one of them are at home in `parent_gid` afterwards.
         """
 
     async def set_limits(self, gid: int, limits: Limits) -> None: ...
 
     async def add_grant(self, uid: int, gid: int, pid: int) -> None:
-        """Held already is success."""
+        """Succeeds if it is held already."""
 
     async def remove_grants(self, uid: int, gid: int, pids: Sequence[int]) -> None:
-        """Not held is success."""
+        """Succeeds if it is not held."""
 
     async def add_session(self, session: Session, replaces: bytes | None, forget_before: int) -> None:
-        """Adds it, removes the hash that it replaces, and the sessions that expired before `forget_before`.
+        """Adds a session; removes the hash that it replaces, and sessions that expired before `forget_before`.
 
-        Of one that replaces none, the address is good for its user from here on.
+        A session that replaces none makes its address a known one of its user.
         """
 
     async def remove_session(self, sid: str) -> None: ...
 
 
 class PendingDeletion(Protocol):
-    """What an area has taken out of use for groups that are being deleted."""
+    """What an area is deleting for groups that are being deleted."""
 
     @property
     def size(self) -> int:
-        """Bytes that its media declare."""
+        """The declared size of its media, in bytes."""
 
     async def restore(self) -> None:
-        """The deletion has failed: everything is as it was, but for what was ended by force."""
+        """The deletion has failed: restore everything, except runs that were ended by force."""
 
     def committed(self) -> None:
-        """The deletion is committed: names and quota are free. The groups are still in the directory."""
+        """The deletion is committed: free names and quota. The groups are still in the directory."""
 
     async def finish(self, *, purge: bool) -> None:
-        """Put what is left of it on the host aside, or remove it."""
+        """Move its files on the host into the trash, or remove them."""
 
 
 class GroupContents(Protocol):
-    """An area that keeps what groups own."""
+    """An area that holds what groups own."""
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Whether these groups may go, as far as can be told before anything is touched. Raises `Refused`.
-
-        Tells the plan what would go with them.
-        """
+        """Check in advance whether these groups can be deleted; tell the plan what would go too. Raises `Refused`."""
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingDeletion:
-        """Take what these groups own out of use. Raises `Refused`, and then has changed nothing."""
+        """Begin to delete what these groups own. Raises `Refused`, and has then changed nothing."""

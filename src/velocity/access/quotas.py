@@ -1,4 +1,4 @@
-"""The quotas of groups and what their machines take of them, in memory."""
+"""The quotas of groups and what their VMs use, in memory."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from velocity.changes import Changes
 
 
 class Quotas:
-    """`groups` are those that are there."""
+    """`groups` are the existing ones."""
 
     def __init__(self, groups: Mapping[int, Group], changes: Changes) -> None:
         self._groups = groups
         self._changes = changes
         self.limits: dict[int, Limits] = {}
         self.used: dict[int, Amount] = {}
-        """What the machines of a group and its subgroups take."""
+        """By gid: what the VMs of the group and its subgroups use."""
 
     def set_limits(self, gid: int, limits: Limits) -> None:
         self.limits[gid] = limits
@@ -28,7 +28,7 @@ class Quotas:
         return self.limits.get(gid, NO_LIMITS)
 
     def ports_of(self, line: Sequence[int]) -> range | None:
-        """The ports of the host that may lead to the VMs of a group; None: none of these groups limits them."""
+        """The host ports that may be forwarded to VMs of a group; `line` is it and its ancestors. None: no limit."""
         limits = [limit for gid in line if (limit := self.limits_of(gid).forward_ports) is not None]
         return reduce(common, map(ports, limits)) if limits else None
 
@@ -36,7 +36,7 @@ class Quotas:
         return self.used.get(gid, NOTHING)
 
     def count(self, line: Sequence[int], change: Amount) -> None:
-        """Count for a group and all above it; those that are no more do not count."""
+        """Count for a group and its ancestors; deleted groups are skipped."""
         plan.consumes(line[0], vars(change))
         for ancestor in line:
             if ancestor in self._groups:

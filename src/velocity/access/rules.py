@@ -1,4 +1,4 @@
-"""The decisions of access: pure functions over frozen data."""
+"""The rules of access: pure functions of immutable values."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class User:
     password: str
     """The argon2id hash, with its parameters (PHC string format)."""
     home: int
-    """The group that has authority over the account, whatever it holds."""
+    """The group that has authority over the account, whatever the account holds."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """The origin of a sign-in: the address, and the program as it identifies itself."""
+    """The origin of a sign-in: address and User-Agent."""
 
     address: str
     agent: str
@@ -41,9 +41,9 @@ class Device:
 
 @dataclass(frozen=True)
 class Session:
-    """An authkey's hash and whose it is, since when, from where; times in unix seconds.
+    """An authkey's hash with its user and origin; times in Unix seconds.
 
-    `sid` stays when the authkey is renewed. `expires` None: never (the key file).
+    `sid` stays the same when the authkey is renewed. `expires` None: never (the key file).
     """
 
     hash: bytes
@@ -77,7 +77,7 @@ NOTHING = Amount()
 class Limits:
     """Limits for a group with its subgroups; None: no limit.
 
-    `forward_ports` are the ports of the host that may lead to its VMs, as in 20000-20099.
+    `forward_ports` are the host ports that may be forwarded to its VMs, as in 20000-20099.
     """
 
     cpus: int | None = None
@@ -87,9 +87,9 @@ class Limits:
 
 
 LIMITED = tuple(field.name for field in fields(Amount))
-"""What a quota counts; the names of `Amount` and `Limits`."""
+"""What a quota limits: the field names that `Amount` and `Limits` share."""
 WORDS = {"cpus": "CPUs", "memory_mib": "memory", "vms": "VMs"}
-"""Their names for people."""
+"""Their names in messages."""
 NO_LIMITS = Limits()
 
 
@@ -103,7 +103,7 @@ class TrashedAccess:
 
 @dataclass(frozen=True)
 class Discarded:
-    """The trash's note of a deleted object. `gid`: its group, or a group's parent."""
+    """The trash's record of a deleted object. `gid` is its group; for a group, its parent."""
 
     kind: str
     id: str
@@ -115,7 +115,7 @@ class Discarded:
 
 Groups = Mapping[int, Group]
 Grants = Mapping[int, int]
-"""What one user holds directly: gid -> permissions as bits."""
+"""What one user holds directly: gid -> permissions, as bits."""
 
 
 def line(groups: Groups, gid: int) -> Iterator[int]:
@@ -128,7 +128,7 @@ def line(groups: Groups, gid: int) -> Iterator[int]:
 
 
 def lineage(groups: Groups, above: Mapping[int, int], gid: int) -> list[int]:
-    """The same, also of a group that lies in the trash; `above` has the parents there. Of no group: the root."""
+    """`line`, also for a group in the trash, whose parents are in `above`. For an unknown group: the root."""
     lying = []
     while gid in above:
         lying.append(gid)
@@ -137,7 +137,7 @@ def lineage(groups: Groups, above: Mapping[int, int], gid: int) -> list[int]:
 
 
 def subtree(groups: Groups, gid: int) -> list[int]:
-    """The group and all that is below it, parents before their children."""
+    """The group and all below it, parents before their children."""
     children: dict[int, list[int]] = {}
     for group in groups.values():
         if group.gid != ROOT_GROUP:
@@ -149,7 +149,7 @@ def subtree(groups: Groups, gid: int) -> list[int]:
 
 
 def held(groups: Groups, grants: Grants, gid: int) -> int:
-    """Everything held on the group, as bits: directly, and by inheritance from its ancestors."""
+    """What is held on the group, directly or by inheritance, as bits."""
     bits = grants.get(gid, 0)
     while gid != ROOT_GROUP:
         gid = groups[gid].parent_gid
@@ -158,7 +158,7 @@ def held(groups: Groups, grants: Grants, gid: int) -> int:
 
 
 class Held:
-    """What somebody holds on any number of groups: on the ways up each group is looked at once. As of one moment."""
+    """`held` for many groups, which visits each ancestor once. Valid for the present state only."""
 
     def __init__(self, groups: Groups, grants: Grants) -> None:
         self._groups = groups
@@ -166,7 +166,7 @@ class Held:
         self._found: dict[int, int] = {}
 
     def __call__(self, gid: int) -> int:
-        """As `held`."""
+        """The permissions held on the group, as bits."""
         found, way = self._found, []
         while gid not in found:
             way.append(gid)
@@ -181,7 +181,7 @@ class Held:
 
 
 def with_above(groups: Groups, gids: Iterable[int]) -> set[int]:
-    """These groups and all above them, each looked at once."""
+    """These groups and all their ancestors."""
     found: set[int] = set()
     for gid in gids:
         while gid not in found:
@@ -191,7 +191,7 @@ def with_above(groups: Groups, gids: Iterable[int]) -> set[int]:
 
 
 def topmost(groups: Groups, gids: Iterable[int]) -> list[int]:
-    """Those of these groups that are not below another of them."""
+    """Those of these groups that are not below another one of them."""
     there = dict.fromkeys(gids, 1)
     within = Held(groups, there)
     return [gid for gid in there if gid == ROOT_GROUP or not within(groups[gid].parent_gid)]
@@ -202,7 +202,7 @@ def holds(groups: Groups, grants: Grants, permission: Permission, gid: int) -> b
 
 
 def holds_somewhere(grants: Grants, permission: Permission) -> bool:
-    """On at least one group."""
+    """Whether it is held on at least one group."""
     return any(bits & permission.bit for bits in grants.values())
 
 
@@ -213,32 +213,32 @@ def dominates(groups: Groups, grants: Grants, others: Grants) -> bool:
 
 
 def first_home(grants: Grants) -> int:
-    """Of whoever somebody makes without naming a home: the one group where they hold velocity.user.create directly."""
+    """A new user's home if none is named: the one group where the creator directly holds velocity.user.create."""
     found = [gid for gid, bits in grants.items() if bits & Permission.USER_CREATE.bit]
     return found[0] if len(found) == 1 else ROOT_GROUP
 
 
 def visible_memberships(groups: Groups, viewer: Grants, memberships: Iterable[int]) -> list[int]:
-    """Of someone's groups, those whose members the viewer may see."""
+    """The groups among `memberships` whose members the viewer may see."""
     seen = Held(groups, viewer)
     return [gid for gid in sorted(memberships) if seen(gid) & Permission.USER_VIEW.bit]
 
 
 def shown_groups(groups: Groups, grants: Grants) -> list[int]:
-    """The groups where something is held, by inheritance too, and the ancestors needed to draw the tree."""
+    """The groups where anything is held, also by inheritance, and their ancestors, which draw the tree."""
     own = Held(groups, grants)
     return sorted(with_above(groups, (gid for gid in groups if own(gid))))
 
 
 def shows(groups: Groups, grants: Grants, gid: int) -> bool:
-    """Whether `shown_groups` has that group; the root is no secret."""
+    """Whether `shown_groups` contains the group; the root is always shown."""
     if gid == ROOT_GROUP or held(groups, grants, gid):
         return True
     return gid in with_above(groups, (low for low, bits in grants.items() if bits))
 
 
 def ports(words: str) -> range:
-    """Those of a limit. Raises `ValueError`: there are no such."""
+    """The ports of a limit, as in 20000-20099. Raises `ValueError`."""
     first, _, last = words.partition("-")
     found = range(int(first), int(last) + 1)
     if not found or not 1 <= found[0] <= found[-1] <= 65535:
@@ -247,15 +247,15 @@ def ports(words: str) -> range:
 
 
 def common(some: range, others: range) -> range:
-    """Those that are in both."""
+    """The ports in both ranges."""
     return range(max(some.start, others.start), min(some.stop, others.stop))
 
 
 def amount(name: str, count: int) -> str:
-    """An amount of what a quota limits, for people."""
+    """An amount of what a quota limits, in words."""
     return sizes.size(count << 20) if name == "memory_mib" else str(count)
 
 
 def names(bits: int) -> str:
-    """A set of permissions, for people."""
+    """A set of permissions, in words."""
     return ", ".join(permission.value for permission in members(bits))

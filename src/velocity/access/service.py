@@ -1,4 +1,4 @@
-"""Who the caller is, and whether they may: decided from memory, without a query."""
+"""Who the caller is, and what they may do: decided from memory, without a query."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Owned(Protocol):
 
 
 Find = Callable[[object], Owned | None]
-"""An object by its id; None: there is no such object."""
+"""Finds an object by its id; None if it does not exist."""
 
 
 class Access:
@@ -65,7 +65,7 @@ class Access:
         self._owned = owned
 
     async def open(self, root_password: str) -> str | None:
-        """Load everything. The first start creates `root`; returns the random password, if one was made."""
+        """Load everything. The first start creates `root`; returns the random password, if it made one."""
         kept = self._store.load()
         made = None
         if not kept.users:
@@ -82,9 +82,9 @@ class Access:
         return made
 
     def admit(self, needs: Needs, caller: Caller | None, target: object) -> None:
-        """Refuse unless the caller holds what an operation needs on `target`, the id that its request names.
+        """Raises `Refused` unless the caller holds what an operation needs on `target`, the id in its request.
 
-        Whether the target exists is for the use case to say; one that does not is treated as group 0's.
+        The use case finds out whether the target exists; a missing one is treated as group 0's.
         """
         naming.caller.set(None if caller is None else caller.uid)
         if not isinstance(needs, Holds):
@@ -105,7 +105,7 @@ class Access:
             )
 
     def allowed(self, needs: Holds, uid: int, held: Grants, target: object) -> bool:
-        """Whether a user who holds this has what is needed."""
+        """Whether a user with these grants has what is needed."""
         if needs.on is On.SOMEWHERE:
             return rules.holds_somewhere(held, needs.permission)
         if self.needs_nothing(needs, uid, target):
@@ -118,7 +118,7 @@ class Access:
         return any(found) if needs.on is On.USER else all(found)
 
     def needs_nothing(self, needs: Holds, uid: int, target: object) -> bool:
-        """Whether it concerns the caller (also if nobody is named), or something that the caller began."""
+        """Whether the request concerns the caller (also if it names nobody), or something that the caller began."""
         if needs.own:
             return getattr(self._owned[needs.on](target), "uid", None) == uid
         return needs.oneself and (target == uid or not isinstance(target, int))
@@ -129,7 +129,7 @@ class Access:
         return places[0] if len(places) == 1 else ROOT_GROUP
 
     def places(self, needs: Holds, target: object) -> Sequence[int]:
-        """The groups where a permission is looked up; group 0 for an object that does not exist; none: anywhere."""
+        """The groups where a permission is looked up: group 0 for a missing object; none if any group will do."""
         on = needs.on
         if on is On.SOMEWHERE:
             return ()
@@ -155,6 +155,6 @@ class Access:
 
 
 def _missing(kept: AccessRows) -> list[Permission]:
-    """The permissions that root lacks on group 0: those newer than this installation."""
+    """The permissions that root lacks on group 0: those that are newer than this installation."""
     held = {pid for uid, gid, pid in kept.grants if (uid, gid) == (ROOT_USER, ROOT_GROUP)}
     return [permission for permission in Permission if permission.pid not in held]

@@ -1,4 +1,4 @@
-"""Sessions: whose authkey is whose, and until when. Only the hash of an authkey is kept."""
+"""Sessions: whose authkey is whose, and until when. Only hashes of authkeys are kept."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
 
 KNOWN_AFTER_EXPIRY = 24 * 3600
-"""Seconds for which an expired authkey is told apart from an unknown one."""
+"""Seconds for which an expired authkey is still told apart from an unknown one."""
 KEY_FILE = "key-file"
-"""The sid of what the key file stands for, which is no session that could end."""
+"""The sid of the key file's authkey, which is not a session that could end."""
 NO_DEVICE = Device("", "")
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who is asking, and in which session; its sid stays when its authkey is renewed."""
+    """Who is asking, in which session; its sid stays when its authkey is renewed."""
 
     uid: int
     sid: str
@@ -37,7 +37,7 @@ UNKEPT = "the database accepts no writes at present: this session is kept in mem
 
 @dataclass(frozen=True)
 class NewSession:
-    """A session, and its authkey, which is told this once; `kept`: in the store, too."""
+    """A session and its authkey, which is shown only now; `kept`: whether it is in the store."""
 
     authkey: str
     session: Session
@@ -58,7 +58,7 @@ def _created(session: Session) -> int:
 
 
 def key_hash(authkey: str) -> bytes:
-    """What is kept of an authkey. Authkeys are random, so a fast hash is enough."""
+    """The hash of an authkey. A fast one is enough, as authkeys are random."""
     return hashlib.sha256(authkey.encode("utf-8", "surrogateescape")).digest()
 
 
@@ -73,7 +73,7 @@ class Sessions:
         clock: Callable[[], float] = time.time,
         own: int = BOUNDS.user_sessions,
     ) -> None:
-        """`own` may one user have: who signs in once more ends the oldest of them, and is not locked out."""
+        """`own`: how many sessions one user may have. A sign-in beyond that ends their oldest one."""
         self._store = store
         self._own = own
         self._lifetime = lifetime
@@ -83,7 +83,7 @@ class Sessions:
         self._by_sid: dict[str, Session] = {}
         self._first: set[str] = set()
         self._unkept: set[str] = set()
-        """The sids of those that the store does not have."""
+        """The sids of sessions that are only in memory."""
 
     def load(self, sessions: Sequence[Session]) -> None:
         self._by_key.update({session.hash: session for session in sessions})
@@ -92,51 +92,51 @@ class Sessions:
     # Look-ups
 
     def caller(self, authkey: str | None) -> Caller:
-        """Whose authkey this is. Raises `Refused(UNAUTHENTICATED)`."""
+        """The caller with this authkey. Raises `Refused(UNAUTHENTICATED)`."""
         if not authkey:
             raise Refused(Problem.UNAUTHENTICATED, "this request needs an authkey: sign in with POST /u/auth")
         session = self._by_key.get(key_hash(authkey))
         if session is None:
             raise Refused(Problem.UNAUTHENTICATED, "this authkey is unknown: sign in with POST /u/auth")
-        if session.expires is not None and session.expires <= self.clock():  # asked for each request
+        if session.expires is not None and session.expires <= self.clock():  # `_expired`, inlined for speed
             raise Refused(Problem.UNAUTHENTICATED, "this authkey has expired: sign in with POST /u/auth")
         return Caller(session.uid, session.sid)
 
     def find(self, authkey: str) -> Session | None:
-        """The session of an authkey that is somebody's and has not expired."""
+        """The session of a valid authkey."""
         session = self._by_key.get(key_hash(authkey))
         return None if session is None or self._expired(session) else session
 
     def still_signed_in(self, caller: Caller) -> bool:
-        """Whether the session goes on, be it with another authkey than the one that it was asked with."""
+        """Whether the session continues, even with a renewed authkey."""
         session = self._by_sid.get(caller.sid)
         return session is not None and not self._expired(session)
 
     def present(self, caller: Caller) -> Session:
-        """The session as it is now. Raises `Refused(UNAUTHENTICATED)` when it has ended."""
+        """The session, as it is now. Raises `Refused(UNAUTHENTICATED)` if it was ended."""
         session = self._by_sid.get(caller.sid)
         if session is None:
             raise _ended()
         return session
 
     def is_first(self, caller: Caller) -> bool:
-        """Whether the link of the first sign-in opened it."""
+        """Whether it was opened with the link of the first sign-in."""
         return caller.sid in self._first
 
     def all(self) -> list[Session]:
-        """Those of all users, and of the key file."""
+        """The sessions of all users, and the key file's."""
         return list(self._by_key.values())
 
     def of(self, uid: int) -> list[Session]:
-        """A user's sessions that go on, the newest first; the key file is none."""
+        """A user's sessions that have not expired, the newest first, without the key file's."""
         found = [one for one in self._by_sid.values() if one.uid == uid and one.expires and not self._expired(one)]
         return sorted(found, key=lambda one: one.created, reverse=True)
 
     # Beginning and renewing
 
     async def begin(self, uid: int, device: Device = NO_DEVICE, *, first: bool = False) -> NewSession:
-        """A new session, in memory alone while the store takes none: so that an emergency can be dealt with. Not the
-        `first`, whose link would be used up for it.
+        """A new session. If the store cannot be written, it is in memory only, so that people can sign in in an
+        emergency; but not the `first`, which would use up its link.
 
         Raises `Refused(UNAUTHENTICATED)` if the user's sessions were ended meanwhile.
         """
@@ -154,7 +154,7 @@ class Sessions:
         return NewSession(authkey, session, sid not in self._unkept)
 
     async def renew(self, authkey: str | None) -> NewSession:
-        """The same session with a new authkey. The old one stops working at once."""
+        """The same session with a new authkey. The old authkey stops working at once."""
         if not authkey:
             raise Refused(Problem.UNAUTHENTICATED, "send the authkey that you want to renew")
         old = self._by_key.get(key_hash(authkey))
@@ -172,14 +172,14 @@ class Sessions:
         return NewSession(new, session, session.sid not in self._unkept)
 
     async def _keep(self, session: Session, old: Session | None, *, must: bool = False) -> None:
-        """Commit a session, in the place of `old`; what ended it meanwhile holds.
+        """Commit a session, which replaces `old`, unless it was ended meanwhile.
 
-        Until it is committed, it can be found by its sid only: so that it can be ended, and that what was opened in
-        the old one goes on. Where the store takes none, one that it does not have anyway is kept in memory, unless it
-        `must` be stored.
+        Until the commit it is found by its sid only, so that it can be ended, and what was opened with the old authkey
+        continues. If the store cannot be written, a session that is not in it stays in memory, unless it `must` be
+        stored.
         """
         if old is not None:
-            del self._by_key[old.hash]  # taken out first: of two renewals at once only one can win
+            del self._by_key[old.hash]  # first, so that only one of two simultaneous renewals succeeds
         self._by_sid[session.sid] = session
         forget = int(self.clock()) - KNOWN_AFTER_EXPIRY
         try:
@@ -199,7 +199,7 @@ class Sessions:
             self._drop(one.sid)
 
     async def _add(self, session: Session, old: Session | None, forget_before: int, *, must: bool) -> None:
-        """`must`: of one that the store has, the old authkey would work again after a restart."""
+        """`must`: otherwise the old authkey of a stored session would work again after a restart."""
         try:
             await self._store.add_session(session, None if old is None else old.hash, forget_before)
         except Refused as refused:
@@ -214,7 +214,7 @@ class Sessions:
             await self._store.remove_session(sid)
 
     def _restore(self, session: Session, old: Session | None) -> None:
-        """As it was before `session` was to be kept, unless it was ended meanwhile."""
+        """Undo `_keep`, unless the session was ended meanwhile."""
         if self._by_sid.get(session.sid) is not session:
             return
         if old is None:
@@ -225,13 +225,13 @@ class Sessions:
     # Ending
 
     async def end(self, authkey: str | None) -> None:
-        """An unknown one is no failure; the key file's does not end."""
+        """End the session of this authkey. An unknown one is no error; the key file's does not end."""
         session = self._by_key.get(key_hash(authkey or ""))
         if session is not None and session.expires is not None:
             await self._end(session)
 
     async def end_one(self, caller: Caller, sid: str) -> None:
-        """One of the caller's own. Raises `Refused(SESSION_NOT_FOUND)`."""
+        """End one of the caller's own sessions. Raises `Refused(SESSION_NOT_FOUND)`."""
         session = self._by_sid.get(sid)
         if session is None or session.uid != caller.uid:
             raise Refused(Problem.SESSION_NOT_FOUND, f"you have no session {sid!r}: list your sessions", field="sid")
@@ -244,13 +244,13 @@ class Sessions:
         await self._end(session)
 
     def forget(self, uid: int) -> None:
-        """Every session of a user ends, now that the store has none of them any more."""
+        """Drop every session of a user, after the store has removed them."""
         for session in list(self._by_sid.values()):
             if session.uid == uid and session.expires is not None:
                 self._drop(session.sid)
 
     def accept_key(self, authkey: str) -> None:
-        """Let this key stand for `root` as long as the server runs: the content of the key file."""
+        """Let this key, the content of the key file, stand for `root` while the server runs."""
         session = Session(key_hash(authkey), ROOT_USER, None, KEY_FILE, int(self.clock()), "", "")
         self._by_key[session.hash] = self._by_sid[session.sid] = session
 

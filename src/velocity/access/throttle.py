@@ -1,7 +1,7 @@
-"""Password guesses, limited by address and by name.
+"""Limits password guesses by address and by name.
 
-A stranger must not lock a user out: an address from which a name has signed in before has a measure of its own for
-that name, which nobody else's guesses touch.
+Strangers must not lock a user out: an address from which a name has signed in before has a limit of its own for that
+name, which guesses from elsewhere do not use up.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from velocity.contract.problems import Problem, Refused
 
 MOST = 20_000
-"""Measures, and names with good addresses, that are kept; the ones longest unused go first."""
+"""Counters, and names with known addresses, that are kept; the least recently used go first."""
 OWN = 64
-"""Addresses from which one name has signed in; the ones longest unused go first."""
+"""Known addresses that are kept for one name; the least recently used go first."""
 
 
 @dataclass(frozen=True)
 class RateLimit:
-    """So many guesses at once, and then one in so many seconds."""
+    """`burst` guesses at once, then one every `seconds`."""
 
     burst: int
     seconds: float
@@ -38,20 +38,20 @@ NAME = RateLimit(100, 2.0)
 
 
 class PasswordThrottle:
-    """Counts wrong passwords; right ones cost nothing."""
+    """Counts wrong passwords; right ones are free."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
         self._good: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
-        """From where each name has signed in."""
+        """The addresses from which each name has signed in, the latest last."""
 
     def __len__(self) -> int:
-        """How many levels are kept."""
+        """How many counters are kept."""
         return len(self._levels)
 
     def remember(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """These names have signed in from these addresses, the latest last."""
+        """Load (name, address) pairs of past sign-ins, the latest last."""
         for name, address in pairs:
             self._remember(name, network(address))
 
@@ -67,9 +67,10 @@ class PasswordThrottle:
 
     @contextmanager
     def attempt(self, name: str | None, address: str) -> Iterator[Callable[[], None]]:
-        """One guess; call what is yielded when it was right. Raises `Refused(TOO_MANY_ATTEMPTS)` before any work.
+        """Counts one guess, and takes it back if the yielded function is called: the password was right.
 
-        None: at what bears no name and has too many values to be guessed; so that nobody uses it up for others.
+        `name` None: a secret without a name, too long to guess; it has no limit of its own that others could use up.
+        Raises `Refused(TOO_MANY_ATTEMPTS)` before any work.
         """
         address = network(address)
         measures: list[tuple[Hashable, RateLimit]] = [(("address", address), ADDRESS)]
@@ -100,7 +101,7 @@ class PasswordThrottle:
         return max(0.0, level - (self.clock() - then) / measure.seconds)
 
     def _wait(self, key: Hashable, measure: RateLimit) -> float:
-        """Seconds until one more guess fits."""
+        """Seconds until one more guess is allowed."""
         over = self._level(key, measure) + 1 - measure.burst
         return max(0.0, over * measure.seconds)
 
@@ -112,13 +113,13 @@ class PasswordThrottle:
 
 
 def network(address: str) -> str:
-    """What counts as one address: for IPv6 its /64, which one household or host has whole."""
+    """The unit that is counted: an IPv4 address, or the /64 of an IPv6 address, which one household or host has."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
     if parsed.version == 4:
         return address
-    if parsed.ipv4_mapped is not None:  # what a listener for both versions calls an address of IPv4
+    if parsed.ipv4_mapped is not None:  # how a dual-stack listener reports IPv4 addresses
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((int(parsed), 64), strict=False))

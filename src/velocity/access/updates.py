@@ -1,6 +1,6 @@
-"""Changes of the directory of users and groups, each announced.
+"""Changes the directory of users and groups, and announces each change.
 
-Whoever makes one holds `changing`, has committed the change before, and shows it all at once.
+Callers hold `changing`, have committed the change, and apply all of it in one step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from velocity.changes import Changes
 
 
 class DirectoryWriter:
-    """Shows in the directory what was committed."""
+    """Applies committed changes to the directory."""
 
     def __init__(self, directory: Directory, changes: Changes) -> None:
         self._directory = directory
@@ -47,7 +47,7 @@ class DirectoryWriter:
         self._changes.note_change("user", uid)
 
     def move_homes(self, gids: Collection[int], to: int) -> None:
-        """Who is at home in one of these groups is so in that one."""
+        """Users at home in one of these groups are at home in the other one now."""
         for user in [one for one in self._directory.users.values() if one.home in gids]:
             self.put_user(replace(user, home=to))
 
@@ -68,18 +68,18 @@ class DirectoryWriter:
             held.pop(gid, None)
 
     def put_group(self, group: Group) -> None:
-        """A group is there from here on."""
+        """Add or replace a group."""
         self._directory.groups[group.gid] = group
         self._changes.note_change("group", group.gid, group.gid)
 
     def hide_groups(self, gids: Collection[int]) -> None:
-        """They are there no more for whoever asks."""
+        """Requests do not find these groups any more."""
         self._directory.leaving.update(gids)
         for gid in gids:
             self._changes.note_change("group", gid, gid)
 
     def unhide_groups(self, gids: Collection[int]) -> None:
-        """They are there (again), if they were not forgotten."""
+        """Undo `hide_groups`, except for groups that were forgotten."""
         self._directory.leaving.difference_update(gids)
         for gid in gids:
             if gid in self._directory.groups:
@@ -93,7 +93,7 @@ class DirectoryWriter:
                 self._changes.note_change("rights", uid)
 
     def trash_groups(self, gids: Collection[int]) -> None:
-        """These groups lie in the trash, and what is held on them."""
+        """Note these groups, and the grants on them, as being in the trash."""
         self._directory.above.update((gid, self._directory.groups[gid].parent_gid) for gid in gids)
         for uid, held in self._directory.grants.items():
             for gid in held.keys() & gids:
@@ -104,12 +104,12 @@ class DirectoryWriter:
         held[gid] = held.get(gid, 0) | bits
 
     def untrash_groups(self, gids: Collection[int]) -> None:
-        """These groups do not lie in the trash (any more)."""
+        """These groups are not in the trash any more."""
         for gid in gids:
             self._directory.above.pop(gid, None)
             for held in self._directory.lying.values():
                 held.pop(gid, None)
 
     def discarded(self, kind: str, gid: int) -> None:
-        """Something of the group went into the trash, or out of it."""
+        """Announce that an object of the group went into the trash, or out of it."""
         self._changes.note_change("trash", (kind, gid), gid)

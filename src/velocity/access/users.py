@@ -59,7 +59,7 @@ class Users:
         self._bounds = bounds
 
     async def sign_in(self, name: str, password: str, device: Device) -> NewSession:
-        """A session, by name and password."""
+        """Open a session with name and password."""
         user = self._directory.named(name) or self._directory.named(names.tidy(name, "user"))
         with self.throttle.attempt(user.name if user else name, device.address) as right:
             hashed = None if user is None else user.password
@@ -70,7 +70,7 @@ class Users:
         return await self._sessions.begin(user.uid, device)
 
     async def sign_in_by_link(self, word: str, device: Device) -> NewSession:
-        """A session of root, by the link of the first sign-in. It takes as long as by a password."""
+        """Open a session of root with the link of the first sign-in. Takes as long as with a password."""
         with self.throttle.attempt(None, device.address) as right:
             await self._passwords.verify(None, word, network(device.address))
             with self._welcome.used(word):
@@ -78,7 +78,7 @@ class Users:
                 return await self._sessions.begin(ROOT_USER, device, first=True)
 
     def memberships(self, caller: Caller, uid: int, request: ShowUser) -> list[Membership]:
-        """What the user holds directly, on the groups whose members the caller may see (one's own: all)."""
+        """What the user holds directly, on the groups whose members the caller may see (for oneself: all)."""
         directory = self._directory
         user = directory.user(uid)
         held = directory.held(uid)
@@ -91,7 +91,7 @@ class Users:
         return sorted(self._directory.users.values(), key=lambda user: user.name)
 
     async def create(self, caller: Caller, name: str, password: str, gid: int | None) -> User:
-        """At home in that group; None: where `rules.first_home` says."""
+        """Create a user at home in this group; None: see `rules.first_home`."""
         home = self._home(caller, gid)
         self._free_name(name)
         self._check_room(home)
@@ -128,7 +128,7 @@ class Users:
         return directory.group(gid).gid
 
     def home_shown(self, caller: Caller, user: User) -> int | None:
-        """The home, to those who see the members of that group, and to oneself if one sees it at all."""
+        """A user's home, for callers who see that group's members; one's own, if one sees the group."""
         directory = self._directory
         if user.uid == caller.uid:
             return user.home if directory.sees(caller.uid, user.home) else None
@@ -136,7 +136,7 @@ class Users:
         return user.home if shown else None
 
     def revision(self, user: User) -> str:
-        """Of the account. The salted hash in it keeps anybody from guessing what else is."""
+        """The account's revision. Nobody can guess the other fields from it, as it contains the salted hash."""
         return revision(user.uid, user.name, user.password, user.home)
 
     async def remove(self, caller: Caller, uid: int, named: str | UnsetType) -> None:
@@ -155,8 +155,11 @@ class Users:
             self._sessions.forget(uid)
 
     async def change(self, caller: Caller, request: ChangeUser, address: str) -> None:
-        """A new password of oneself, with the old one or in the first session; of another, by one who has authority
-        over the account and holds all that it holds. A new home, by one who may remove users there and on the old one.
+        """Set a password or a home.
+
+        Users set their own password with the old one, or without it in the first session; others' if they have
+        authority over the account and hold all that it holds. A new home needs velocity.user.remove on the old one and
+        the new one.
         """
         uid = request.uid if isinstance(request.uid, int) else caller.uid
         user = self._checked(caller, uid, request)
@@ -186,7 +189,7 @@ class Users:
                     self._welcome.void()
 
     def _checked(self, caller: Caller, uid: int, request: ChangeUser) -> User:
-        """The user, whom the caller may change so at this moment. Raises `Refused`."""
+        """The user, if the caller may change them in this way now. Raises `Refused`."""
         directory = self._directory
         user = directory.user(uid)
         if isinstance(request.password, str) and uid != caller.uid:
@@ -209,7 +212,7 @@ class Users:
         return user
 
     def _check_authority(self, caller: Caller, uid: int) -> None:
-        """As it was when the request came: the user may have got rights since."""
+        """Raises `Refused` unless the caller has authority over the account now, whose grants may have changed."""
         if not self._may_remove(caller, self._directory.authority(uid)):
             raise Refused(
                 Problem.NO_PERMISSION,
@@ -242,7 +245,7 @@ class Users:
     # Grants
 
     async def grant(self, caller: Caller, uid: int, gid: int, name: str, named: str | UnsetType) -> None:
-        """Give a permission that the caller holds on that very group; held already is success."""
+        """Grant a permission that the caller holds on the same group. Succeeds if it is held already."""
         directory = self._directory
         permission = _named(name)
         async with self._updates.changing:
@@ -262,7 +265,7 @@ class Users:
             self._updates.grant(uid, gid, permission.bit)
 
     async def revoke(self, caller: Caller, uid: int, gid: int, name: str | None, named: str | UnsetType) -> None:
-        """Take a permission that the caller holds too, or all of them (None); not held is success."""
+        """Revoke a permission that the caller holds too, or all of them (None). Succeeds if it is not held."""
         directory = self._directory
         permission = None if name is None else _named(name)
         async with self._updates.changing:
@@ -289,7 +292,7 @@ class Users:
             self._updates.revoke(uid, gid, bits)
 
     def _held_on(self, caller: Caller, gid: int) -> int:
-        """By inheritance too. A group that does not exist counts as group 0."""
+        """Whether the caller holds it there, also by inheritance. A group that does not exist counts as group 0."""
         directory = self._directory
         return rules.held(directory.groups, directory.held(caller.uid), directory.existing(gid))
 

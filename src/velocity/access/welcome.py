@@ -1,4 +1,4 @@
-"""The link of the first sign-in: it opens one session of `root`, within a day. Only its hash is kept, and in memory."""
+"""The link of the first sign-in: it opens one session of `root`, within a day. Only its hash is kept, in memory."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class FirstSignInLink:
         self._until = 0.0
 
     def make(self) -> str:
-        """The word that stands in the link."""
+        """Make a link; returns the secret in it."""
         word = secrets.token_urlsafe(24)
         self._hash, self._until = _hash(word), self.clock() + LIFETIME
         return word
 
     def void(self) -> None:
-        """Nobody needs it any more: the password was set."""
+        """Make the link invalid: the password was set."""
         self._hash = None
 
     @contextmanager
     def used(self, word: str) -> Iterator[None]:
-        """Use the link up, unless what is done with it fails. Raises `Refused(WRONG_CREDENTIALS)`."""
+        """Within, the link is being used; if that fails, it stays valid. Raises `Refused(WRONG_CREDENTIALS)`."""
         kept = self._hash
         if kept is None or self._until <= self.clock() or not hmac.compare_digest(kept, _hash(word)):
             raise Refused(

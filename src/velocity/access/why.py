@@ -1,6 +1,6 @@
-"""Why a request is allowed or refused: the same decision as at the edge, with what led to it.
+"""Explains why a request is allowed or refused, with the code that decides it.
 
-The caller sees no more of it than they may see elsewhere: of groups where they hold nothing, not even that they exist.
+Callers learn no more than elsewhere: of groups where they hold nothing, not even that they exist.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class PermissionExplainer:
             )
 
     def _seen(self, caller: Caller, on: On, target: object, places: Iterable[int]) -> list[int]:
-        """Of these groups, those that the caller may know to be where it is decided."""
+        """The groups among `places` that the caller may know to be the ones that decide."""
         directory = self._directory
         if on in (On.GROUP, On.PARENT_GROUP, On.GROUPS_PARENT):
             return list(places) if isinstance(target, int) and directory.sees(caller.uid, target) else []
-        if on is On.VM:  # a request for its state tells as much
+        if on is On.VM:  # a request for its state would tell as much
             return list(filter(rules.Held(directory.groups, directory.held(caller.uid)), places))
         if on in (On.MEDIUM, On.TASK):
             return list(filter(directory.holding(caller.uid, Permission.MEDIA_LIST), places))
@@ -88,7 +88,7 @@ class PermissionExplainer:
         return list(filter(directory.holding(caller.uid, Permission.USER_VIEW), places))
 
     def _supposed(self, uid: int, request: Explain) -> Grants:
-        """What the user would hold; groups that do not exist change nothing."""
+        """What the user would hold; groups that do not exist are skipped."""
         held = dict(self._directory.held(uid))
         for one in request.granted:
             if one.gid in self._directory.groups:
@@ -98,7 +98,7 @@ class PermissionExplainer:
         return held
 
     def _line(self, needs: Holds, held: Grants, places: Iterable[int]) -> list[Place]:
-        """The ways up from these groups, each group once."""
+        """The paths from these groups up to the root, each group once."""
         groups, found = self._directory.groups, dict[int, Place]()
         for gid in places:
             while gid not in found:
@@ -108,7 +108,7 @@ class PermissionExplainer:
         return list(found.values())
 
     def _who(self, caller: Caller, needs: Holds, seen: Sequence[int]) -> list[UserSummary]:
-        """Those who hold the permission and may assign it, as far as the caller sees members; root is no secret."""
+        """Who could give the permission, as far as the caller sees members; root is always listed."""
         directory = self._directory
         wanted = needs.permission.bit | Permission.USER_ASSIGN.bit
         somewhere = needs.on is On.SOMEWHERE
@@ -148,7 +148,7 @@ class PermissionExplainer:
         )
 
     def _elsewhere(self, caller: Caller, uid: int, needs: Holds, held: Grants) -> list[int]:
-        """Where the user holds the permission, as far as the caller may see that."""
+        """Where else the user holds the permission, as far as the caller may see that."""
         sees = self._directory.holding(caller.uid, Permission.USER_VIEW)
         return [
             gid
@@ -161,7 +161,7 @@ class PermissionExplainer:
 
 
 def _needs(request: Explain) -> Holds | Operation:  # type: ignore[type-arg]
-    """What is asked about; an operation that needs no permission as it is."""
+    """What the request asks about; the operation itself if it needs no permission."""
     if (operation := NAMED.get(request.operation)) is not None:
         needs = operation.needed_by(request)
         return needs if isinstance(needs, Holds) else operation
