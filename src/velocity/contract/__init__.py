@@ -1,1 +1,1 @@
-"""The API, declared once: every operation with its types, its permission and its failures (`registry`)."""
+"""The API, declared once: operations with their types, permissions and failures (`registry` lists them)."""

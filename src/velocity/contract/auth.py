@@ -18,7 +18,7 @@ class IssuedAuthkey(Wire, frozen=True):
     authkey: str
     expires: UnixTime
     warnings: list[str] | UnsetType = UNSET
-    """That it ends with the server, as the database takes no writes."""
+    """A warning if the session ends with the server, because the database cannot be written."""
 
 
 SIGN_IN = Operation(
@@ -61,7 +61,7 @@ RENEW = Operation(
         Failure(1400, 403, Problem.UNKNOWN_AUTHKEY, "the authkey is unknown"),
         Failure(1401, 403, Problem.EXPIRED_AUTHKEY, "the authkey has expired (reported as expired for a day)"),
     ),
-    cookie=Cookie.IGNORED,  # its answer would tell a script the authkey that the cookie keeps from it
+    cookie=Cookie.IGNORED,  # a response with the authkey would show scripts what the cookie hides from them
     secret=True,
 )
 

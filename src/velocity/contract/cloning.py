@@ -1,4 +1,4 @@
-"""Route 39: a clone of a VM, with copies of its disks."""
+"""Route 39: cloning a VM, with copies of its disks."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ TimeZone = Annotated[
 ]
 
 SECRETS = ("password_hash", "user_data", "network_config", "meta_data")
-"""What is never shown again."""
+"""Never shown in responses."""
 
 
 class CloudInit(Wire, frozen=True):

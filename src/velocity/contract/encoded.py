@@ -13,12 +13,12 @@ _encode = msgspec.json.Encoder().encode
 class Encoded(Generic[T]):
     """The JSON of a `T`.
 
-    What it saves: of a list of 10,000 VMs, 12 ms of CPU become 0.2 when none has changed since it was last asked for,
-    and 4 when one has.
+    For a list of 10,000 VMs, this reduces 12 ms of CPU to 0.2 if none has changed since the last request, and to 4 if
+    one has.
     """
 
     __slots__ = ("in_place",)
 
     def __init__(self, value: T) -> None:
         self.in_place: T = cast(T, msgspec.Raw(_encode(value)))
-        """Stands for the value in an answer that is about to be encoded, and is good for nothing else."""
+        """Takes the value's place in a response that is about to be encoded; of no other use."""

@@ -170,7 +170,7 @@ Event = InitialState | Set | Gone | Changed
 EVENTS: Mapping[str, Any] = {
     "snapshot": InitialState, "set": Set, "gone": Gone, "changed": Changed, "alive": Alive, "bye": Bye,
 }  # fmt: skip
-"""The name of an event on the wire -> the type of its data."""
+"""The name of an event -> the type of its data."""
 
 WATCH = Operation(
     name="watch_events",
@@ -184,4 +184,4 @@ WATCH = Operation(
     failures=(),
     ours=True,
 )
-"""A stream keeps its own protocol's verb, GET: its refusals only."""
+"""A stream uses GET, as its protocol demands; only its refusals are the contract's."""

@@ -25,7 +25,7 @@ INCLUDED = {
     "GuestInfo.users", "GuestNic.mac", "GuestFilesystem.total", "GuestFilesystem.used", "Executed.exit_status",
     "SetNode.duty",
 }  # fmt: skip
-"""Of what requests and answers may leave out, what their examples have."""
+"""Optional fields that examples contain."""
 
 _MID = "5f0c6f0e-6f0b-4c53-9f6e-0d6f2b1c7a10"
 _REVISION = "1f7a2b9c"
@@ -74,11 +74,11 @@ _VALUES: dict[str, Any] = {
     "authority": "-----BEGIN CERTIFICATE-----", "SetFence.agent": "fence_ipmilan",
     "NodeFence.agent": "fence_ipmilan", "NodeFence.options": {"ip": "192.0.2.9"}, "NodeDeath.by": "root",
 }  # fmt: skip
-"""Field, or type and field -> its example; of a list, an element's."""
+"""Field, or type and field -> its example; for lists, that of an element."""
 
 
 def example(kind: type[Wire]) -> dict[str, Any]:
-    """As JSON has it. Raises `LookupError` for a field that has none."""
+    """The example of a type, as JSON. Raises `LookupError` for a field without one."""
     fields = {f"{kind.__name__}.{one.name}": one for one in msgspec.structs.fields(kind)}
     return {one.name: _value(key, one.type) for key, one in fields.items() if one.required or key in INCLUDED}
 
@@ -103,7 +103,7 @@ def _value(key: str, kind: Any) -> Any:
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
-    """What a type is one of, without what is said beside it."""
+    """The members of a union, without annotations."""
     if typing.get_origin(kind) is Annotated:
         return _options(typing.get_args(kind)[0])
     if typing.get_origin(kind) in (Union, types.UnionType):

@@ -1,4 +1,4 @@
-"""The field types that requests and responses share, each with its range and allowed characters."""
+"""The field types that requests and responses share, with ranges and allowed characters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from velocity.contract.permissions import Permission
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Positive = Annotated[Int64, Meta(extra_json_schema={"x-minimum": 1})]
-"""Fewer are refused by the machines' rules, as more than the host has are, and not by the decoder."""
+"""The rules of VMs refuse smaller values (and more than the host has), not the decoder."""
 Uid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a user")]
 Gid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a group")]
 Pid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a permission")]
@@ -71,7 +71,7 @@ Word = Annotated[str, Meta(max_length=64)]
 
 
 def one_of(*values: str, description: str = "") -> Meta:
-    """Says which words there are. Others are refused by the rules of their area, with a number, not by the decoder."""
+    """A string with documented values, which the area checks, with an error number of its own, not the decoder."""
     text = description or f"{', '.join(values[:-1])} or {values[-1]}"
     return Meta(description=text, extra_json_schema={"enum": [*values]})
 

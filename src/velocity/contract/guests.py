@@ -12,9 +12,9 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
 PIECE = 1 << 20
-"""Bytes of an output, and of a piece of a file that is read, at most."""
+"""Bytes of an output, or of a piece of a file that is read, at most."""
 SENT = 512 << 10
-"""Bytes of an input, and of a piece of a file that is written: in base64 they fit into a request."""
+"""Bytes of an input, or of a piece of a file that is written, at most: in Base64, they fit into a request."""
 LONGEST_RUN = 300
 LONGEST_FREEZE = 600
 Account = Annotated[str, Meta(min_length=1, max_length=256, description="the name of a user of the guest")]
@@ -168,7 +168,7 @@ SHOW = Operation(
 
 
 def _failures(base: int, n: int = 0) -> tuple[Failure, ...]:
-    """Of what is done inside; `n` tells operations of one route and method apart."""
+    """The failures of operations inside a guest; `n` distinguishes operations of one route and method."""
     return (
         Failure(base + n, 403, Problem.NO_PERMISSION, "velocity.vm.guest is needed on the VM's group"),
         Failure(base + 10 + n, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),

@@ -1,7 +1,7 @@
-"""The content of a token of `velocity node token`, and how both sides prove that they have it without sending it.
+"""The token of `velocity node token`, and how both sides prove that they have it without sending it.
 
-The secret crosses no wire: each side signs what it sends by it (HMAC, RFC 2104), so that neither a network without TLS
-nor who listens there can put in another authority, another request or another address.
+Each side signs what it sends with the secret (HMAC, RFC 2104). So on a network without TLS, nobody can replace the
+authority, the request or the address, and listening reveals nothing.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from msgspec import Struct
 from velocity.contract.nodes import Joined, JoinNode
 
 MARK = "vnt1."
-"""How a token begins: what it is, and which form it has."""
+"""Begins each token: what it is, and the version of its format."""
 SECRET = 32
 """Bytes."""
 
 
 class BadToken(Exception):
-    """A word that is no token."""
+    """Not a valid token."""
 
 
 class NodeToken(Struct, frozen=True, array_like=True):
-    """`authority` is the SHA-256 of the authority's certificate, in hexadecimal digits."""
+    """`authority` is the SHA-256 of the authority's certificate, in hexadecimal."""
 
     urls: list[str]
     authority: str
@@ -39,7 +39,7 @@ class NodeToken(Struct, frozen=True, array_like=True):
 
     @classmethod
     def read(cls, word: str) -> NodeToken:
-        """Raises `BadToken`."""
+        """Parse a token. Raises `BadToken`."""
         text = word.strip().removeprefix(MARK)
         try:
             token = msgspec.msgpack.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=cls)
@@ -51,22 +51,22 @@ class NodeToken(Struct, frozen=True, array_like=True):
 
 
 def is_here(url: str) -> bool:
-    """Whether it leads from any machine to that machine itself."""
+    """Whether all URLs lead from any machine to that machine itself."""
     return url.partition("://")[2].startswith(("127.", "localhost", "[::1]"))
 
 
 def name(secret: bytes) -> str:
-    """What says which token it is, and nothing of its secret."""
+    """An identifier of the token, which reveals nothing about its secret."""
     return hashlib.sha256(b"velocity node token name\0" + secret).hexdigest()
 
 
 def key(secret: bytes) -> bytes:
-    """What proofs are made with; the server keeps this, and no secret."""
+    """The key for proofs; the server stores this instead of the secret."""
     return hashlib.sha256(b"velocity node token key\0" + secret).digest()
 
 
 def proof(key: bytes, said: JoinNode | Joined) -> str:
-    """Over all of it but its own `proof` and `plan`."""
+    """The proof of a message: over all fields except `proof` and `plan`."""
     fields: dict[str, Any] = msgspec.to_builtins(said)
     rest = {name: value for name, value in sorted(fields.items()) if name not in ("proof", "plan")}
     return hmac.new(key, msgspec.json.encode([type(said).__name__, rest]), hashlib.sha256).hexdigest()

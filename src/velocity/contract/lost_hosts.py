@@ -46,7 +46,7 @@ class RemoveFence(Change, frozen=True):
 class TestFence(Wire, frozen=True):
     host: Host
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # not a test for pytest
 
 
 class FencePower(Wire, frozen=True):

@@ -61,7 +61,7 @@ class CreateVm(Change, frozen=True):
     if TYPE_CHECKING:
 
         def __init__(self, **fields: Any) -> None:
-            """These and the settings, which mypy cannot derive."""
+            """These fields and the settings, which mypy cannot derive."""
 
 
 class VmCreated(Wire, frozen=True):
@@ -171,7 +171,7 @@ class AlterVm(Change, frozen=True):
     if TYPE_CHECKING:
 
         def __init__(self, **fields: Any) -> None:
-            """These and the settings, which mypy cannot derive."""
+            """These fields and the settings, which mypy cannot derive."""
 
 
 class VmAltered(Wire, frozen=True):

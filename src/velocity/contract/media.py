@@ -126,9 +126,9 @@ class ResumableUpload(UploadMedium, frozen=True):
     """The same as Upload-Metadata of tus, whose keys have no prefix."""
 
     fingerprint: Annotated[str, Meta(max_length=256)] | UnsetType = UNSET
-    """What stands for the file: the caller's own upload of the same name, size and fingerprint goes on."""
+    """Identifies the file: the caller's own upload with the same name, size and fingerprint continues."""
     for_import: bool | UnsetType = UNSET
-    """It becomes no medium, but waits for PUT /m/media/import, which names it as `upload`."""
+    """Do not create a medium: the upload waits for PUT /m/media/import, which names it as `upload`."""
 
 
 class MediumCreated(Wire, frozen=True):
@@ -160,7 +160,7 @@ class CloneMedium(Change, frozen=True):
     mpid: Mpid
     name: Name
     format: Literal["raw", "qcow2"] | UnsetType = UNSET
-    """Absent: as it is."""
+    """Absent: unchanged."""
 
 
 class MediumRequest(Wire, frozen=True):
@@ -241,7 +241,7 @@ RESUMABLE = replace(
         Failure(9224, 409, Problem.UPLOAD_OFFSET, "the offset does not match the bytes received so far"),
     ),
 )
-"""The same over several requests, in a protocol of its own (tus 1.0): its refusals only."""
+"""An upload over several requests (tus 1.0): only its refusals are the contract's."""
 
 DOWNLOAD = Operation(
     name="download_medium",
@@ -260,7 +260,7 @@ DOWNLOAD = Operation(
     ),
     ours=True,
 )
-"""A download keeps HTTP's own verb and statuses: its refusals only."""
+"""A download uses GET and HTTP's statuses; only its refusals are the contract's."""
 
 LIST = Operation(
     name="list_media",
@@ -280,7 +280,7 @@ LIST = Operation(
 
 
 def _making(route: int, *more: tuple[int, int, Problem, str]) -> tuple[Failure, ...]:
-    """The errors of making a medium from another one."""
+    """The failures of making a medium from another one."""
     failures: tuple[tuple[int, int, Problem, str], ...] = (
         (0, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the group"),
         (1, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),

@@ -115,6 +115,6 @@ EXPOSITION = Operation(
     failures=(),
     ours=True,
 )
-"""It keeps its own protocol's verb, GET: its refusals only."""
+"""Uses GET, as its protocol demands; only its refusals are the contract's."""
 
 OPERATIONS = (VM, USAGE)

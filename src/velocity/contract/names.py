@@ -1,8 +1,8 @@
-"""The rule for names: what is displayed is what is stored. The server, the command line and the page share it.
+"""The rules for names: what is displayed is what is stored. The server, the command line and the page share them.
 
-Of objects: NFC, trimmed, without control and bidi-control characters; what is never seen stands only inside an emoji or
-a joining sequence. Of users also: RFC 8265 (PRECIS), UsernameCasePreserved, and of one script. Requests are held to it;
-names that were stored earlier load, and stay as they are until they are changed.
+Objects: NFC, trimmed, without control and bidi-control characters; invisible characters only within emoji and joining
+sequences. Users also: RFC 8265 (PRECIS), UsernameCasePreserved, and a single script. Requests must follow the rules;
+names that were stored earlier remain valid until they are changed.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Literal
 Kind = Literal["object", "user"]
 
 LONGEST = 1024
-"""Characters of a text that is looked at as a name at all."""
+"""The longest text that is checked as a name at all."""
 
 _BIDI = "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"
-_UNSEEN = (  # Default_Ignorable_Code_Point up to U+FFFF, but for what joins (below)
+_UNSEEN = (  # Default_Ignorable_Code_Point up to U+FFFF, except for joiners (below)
     "\\u00ad\\u034f\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b\\u2060-\\u2065\\u206a-\\u206f\\u3164"
     "\\ufe00-\\ufe0d\\ufeff\\uffa0\\ufff0-\\ufff8"
 )
 PATTERN = rf"^(?=.*[^\s\u2800])[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_BIDI}{_UNSEEN}]+\Z"
-"""What a regular expression that Python and browsers share can say of it; `problem` says all."""
+"""What a regular expression of both Python and browsers can check; `problem` checks everything."""
 
 _EMOJI = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 )
-_JOINING = (  # letters and marks of scripts whose shapes joiners change
+_JOINING = (  # letters and marks of scripts in which joiners change shapes
     "\u0620-\u06ff\u0710-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17b3\u17b6-\u17ff\u1820-\u18aa"
 )
 _JOINED = re.compile(
@@ -44,20 +44,20 @@ _UNSEEN_ANYWHERE = re.compile(
 
 
 def tidy(name: str, kind: Kind = "object") -> str:
-    """As it is kept: in NFC, without spaces around; of a user with narrow letters for wide ones (RFC 8265)."""
+    """The name as it is stored: NFC, trimmed; users' names also width-mapped (RFC 8265)."""
     if name.isascii():
         return name.strip()
-    if len(name) > LONGEST:  # it is refused anyway, and to order its combining characters takes long
+    if len(name) > LONGEST:  # it is refused anyway, and normalizing it could take long
         return name
     name = unicodedata.normalize("NFC", name).strip()
     if kind == "user":
-        with contextlib.suppress(UnicodeEncodeError):  # `problem` says what is wrong
+        with contextlib.suppress(UnicodeEncodeError):  # `problem` reports it
             return _enforced(name)
     return name
 
 
 def problem(name: str, kind: Kind = "object") -> str | None:
-    """What is wrong with a name that is tidy, in words, with the cure; None: nothing."""
+    """What is wrong with a normalized name, with the cure; None if it is valid."""
     if name.isascii() and name.isprintable() and kind == "object":
         return None
     if unseen := _UNSEEN_ANYWHERE.search(_JOINED.sub("", name)):
@@ -66,30 +66,30 @@ def problem(name: str, kind: Kind = "object") -> str | None:
 
 
 def path(parts: Iterable[str]) -> str:
-    """Names of groups from below the root, as one path: `team/web`. A `/` in a name is written `\\/`."""
+    """Names of groups below the root as one path: `team/web`. A `/` in a name is written `\\/`."""
     return "/".join(_escaped(one) for one in parts)
 
 
 def parts(path: str) -> list[str]:
-    """The names of such a path."""
+    """The names in such a path."""
     return [re.sub(r"\\([/\\])", r"\1", one) for one in re.findall(r"(?:\\[/\\]|[^/])+", path)]
 
 
 def _escaped(name: str) -> str:
-    """Backslashes stay as they are where they could be taken for nothing else."""
+    """A backslash is escaped only where it would be ambiguous."""
     if "/" not in name and not name.endswith("\\"):
         return name
     return name.replace("\\", "\\\\").replace("/", "\\/")
 
 
 def called(character: str) -> str:
-    """A character for people who cannot see it."""
+    """The name of a character, for messages."""
     return f"U+{ord(character):04X} ({unicodedata.name(character, 'a control character').lower()})"
 
 
 def _enforced(name: str) -> str:
-    """A user's name as RFC 8265 has it. Raises `UnicodeEncodeError`."""
-    from precis_i18n import get_profile  # its tables are for users' names alone, which few verbs look at
+    """A user's name, enforced by RFC 8265. Raises `UnicodeEncodeError`."""
+    from precis_i18n import get_profile  # slow to import, and only needed for users' names
 
     return str(get_profile("UsernameCasePreserved").enforce(name))
 
@@ -111,11 +111,11 @@ def _user_problem(name: str) -> str | None:
 
 
 _TOGETHER = ({"Cjk", "Hiragana", "Katakana"}, {"Cjk", "Hangul"}, {"Cjk", "Bopomofo"})
-"""Scripts that are written together (UTS 39, 5.1)."""
+"""Scripts that may be mixed (UTS 39, 5.1)."""
 
 
 def _script(one: str) -> str | None:
-    """The script of a letter, by its name in Unicode; None for what stands in all."""
+    """A letter's script, from its Unicode name; None for characters that all scripts share."""
     if not one or (one.isascii() and not one.isalpha()) or not unicodedata.category(one).startswith("L"):
         return None
     word = unicodedata.name(one, "UNKNOWN").partition(" ")[0].capitalize()

@@ -1,4 +1,4 @@
-"""The OpenAPI document, from the declarations alone. https://spec.openapis.org/oas/v3.1.0"""
+"""The OpenAPI document, generated from the declarations. https://spec.openapis.org/oas/v3.1.0"""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ twice, whatever is made and removed meanwhile."""
 
 @functools.cache
 def document() -> bytes:
-    """The whole document as JSON, made once: it takes a fifth of a second."""
+    """The document as JSON, generated once, which takes a fifth of a second."""
     return msgspec.json.encode(build())
 
 
@@ -88,7 +88,7 @@ def build() -> dict[str, Any]:
 
 
 def permission_text(operation: Operation[Any, Any]) -> str:
-    """What an operation needs, as sentences."""
+    """What an operation needs, in sentences."""
     if operation.given is None:
         return _needed(operation.needs)
     return f"{_needed(operation.needs)} With `{operation.given.field}`: {_needed(operation.given.needs)}"
@@ -102,7 +102,7 @@ def _needed(needs: Needs) -> str:
 
 
 def _shared(operation: Operation[Any, Any], name: str) -> dict[str, Any]:
-    """What is said of every operation, whatever it is asked by: who may, and how it is refused."""
+    """What all descriptions of operations contain: permissions and errors."""
     common = [failure for failure in COMMON if failure.status != 401 or not isinstance(operation.needs, Anyone)]
     answers: dict[str, Any] = {}
     for failure in sorted([*common, *operation.failures], key=lambda one: (one.status, one.code)):
@@ -122,7 +122,7 @@ def _shared(operation: Operation[Any, Any], name: str) -> dict[str, Any]:
 def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[str, Any]:
     described = _shared(operation, operation.name)
     schema, shown = by_type[operation.response], example(operation.response)
-    if issubclass(operation.request, Change):  # a plan first: an empty object could be anything
+    if issubclass(operation.request, Change):  # plan first, as an empty object matches every alternative
         schema = {"anyOf": [by_type[Plan], schema]}
     described["responses"] = {"200": _answer("done", schema, 200, shown), **described["responses"]}
     fields = msgspec.structs.fields(operation.request)
@@ -144,7 +144,7 @@ def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[
 
 
 def _needs_body(operation: Operation[Any, Any]) -> bool:
-    """Whether a request without fields is refused."""
+    """Whether a request without fields would be refused."""
     try:
         msgspec.convert({}, operation.request)
     except msgspec.ValidationError:

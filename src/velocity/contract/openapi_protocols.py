@@ -1,5 +1,6 @@
-"""The paths of the OpenAPI document that keep a protocol's own verbs and statuses: downloads, pictures, metrics, the
-stream of events, resumable uploads (tus) and the websocket of consoles."""
+"""The paths of the OpenAPI document with their own verbs and statuses: downloads, pictures, metrics, the event stream,
+resumable uploads (tus) and the websockets of consoles.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from velocity.contract.operation import Operation
 
 Described = dict[str, Any]
 Describe = Callable[[Operation[Any, Any], str], Described]
-"""What all operations share, under another name."""
+"""Makes the description of an operation, with what all operations share, under another summary."""
 
 _TEXT: Described = {"type": "string", "maxLength": 64}
 _NUMBER: Described = {"type": "integer", "minimum": 0}
@@ -41,7 +42,7 @@ def paths(describe: Describe, of_events: dict[str, Any]) -> dict[str, dict[str, 
 
 
 def _stream(describe: Describe, of_events: dict[str, Any]) -> Described:
-    """OpenAPI 3.1 has no word for the types of events: they stand beside, by the names of the events."""
+    """OpenAPI 3.1 cannot describe the types of events: an extension lists them by name."""
     described = describe(events.WATCH, events.WATCH.name)
     described["responses"]["200"] = {
         "description": f"server-sent events: {', '.join(of_events)}; the data of each is JSON",
@@ -234,7 +235,7 @@ def _given(name: str, where: str, schema: Described, description: str) -> Descri
 
 
 def _bare(description: str, headers: Described) -> Described:
-    """An answer without a body."""
+    """A response without a body."""
     told = {name: {"schema": {"type": "string", **schema}} for name, schema in headers.items()}
     return {"description": description, **({"headers": told} if told else {})}
 

@@ -1,7 +1,7 @@
 """The schemas of the OpenAPI document: msgspec's, adapted for client generators.
 
-What requests may leave out may also be null; what answers always have is required. A type that both use, and that is
-not the same in both, stands twice: the one of requests is called `...Input`.
+Optional fields of requests may also be null; fields that responses always contain are required. A type in both that
+differs appears twice, as `...Input` for requests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def reference(name: str) -> Schema:
 
 
 def components(requests: Sequence[Any], answers: Sequence[Any]) -> tuple[dict[Any, Schema], dict[str, Schema]]:
-    """The schema of each of these types, and the components that they name."""
+    """The schemas of these types, and the components that they refer to."""
     asked, of_requests = msgspec.json.schema_components(requests, ref_template=_REF)
     given, of_answers = msgspec.json.schema_components(answers, ref_template=_REF)
     of_requests = {name: _of_request(portable(one)) for name, one in of_requests.items()}
@@ -38,10 +38,9 @@ def components(requests: Sequence[Any], answers: Sequence[Any]) -> tuple[dict[An
 
 
 def portable(schema: Any) -> Any:
-    r"""As other languages take it: with a type beside each list of values, and patterns of ECMA-262.
+    r"""The schema in a form that other languages support: enums have a type, and patterns are ECMA-262.
 
-    There Python's `\Z` is `$`; surrogates cannot be in UTF-8 anyway. `x-minimum` is the bound where another one than
-    the decoder's holds.
+    `\Z` becomes `$`, and surrogates are removed. `x-minimum` is a bound that the decoder does not check.
     """
     if isinstance(schema, list):
         return [portable(one) for one in schema]
@@ -62,16 +61,16 @@ def portable(schema: Any) -> Any:
 
 
 def _of_request(schema: Schema) -> Schema:
-    """What is not required may be null, and its description says what it is then.
+    """Optional fields may be null, and their descriptions say what absent means.
 
-    Not by `default`: generators take what has one for something that is always there.
+    There is no `default`: generators would take such fields as always present.
     """
     optional = schema.get("properties", {}).keys() - set(schema.get("required", ()))
     return schema | _properties(schema, {name: _nullable(schema["properties"][name]) for name in optional})
 
 
 def _of_answer(schema: Schema) -> Schema:
-    """Whatever has a default is always there."""
+    """Fields with a default are always present."""
     always = {name: one for name, one in schema.get("properties", {}).items() if "default" in one}
     plain = {name: {key: value for key, value in one.items() if key != "default"} for name, one in always.items()}
     required = [*schema.get("required", ()), *always]
@@ -79,7 +78,7 @@ def _of_answer(schema: Schema) -> Schema:
 
 
 def _properties(schema: Schema, changed: dict[str, Schema]) -> Schema:
-    """In their order."""
+    """The properties of a schema, in order."""
     return {"properties": {**schema["properties"], **changed}} if changed else {}
 
 
@@ -98,7 +97,7 @@ def _nullable(schema: Schema) -> Schema:
 
 
 def _renamed(schema: Any, twice: set[str]) -> Any:
-    """With the names of requests for what stands twice."""
+    """The schema with the names of requests for types that appear twice."""
     if isinstance(schema, list):
         return [_renamed(one, twice) for one in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""How one operation of the API is declared, and what a declaration must hold to be accepted at import."""
+"""How an operation of the API is declared, and what is checked when the declaration is imported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from velocity.contract.problems import Problem
 
 
 class Wire(Struct, frozen=True, kw_only=True):
-    """What every request and response is made of: an absent field is UNSET, never null."""
+    """The base of requests, responses and their parts: absent fields are UNSET, never null."""
 
 
 class Nothing(Wire, frozen=True):
@@ -39,14 +39,14 @@ class Change(Wire, frozen=True, kw_only=True):
 Id = TypeVar("Id", int, str, UUID)
 Item = TypeVar("Item")
 PAGE = 1000
-"""The most that a page holds."""
+"""The largest page."""
 
 
 class Paged(Wire, Generic[Id], frozen=True, kw_only=True):
-    """A request for a list: for all of it, in the order that it has; with `limit` or `before`, for a page of it.
+    """A request for a list: all of it, in its own order; with `limit` or `before`, one page.
 
-    Pages have the greatest id first. As no id changes, what is there during a whole walk comes in it once, and nothing
-    comes twice, whatever else is made and removed meanwhile.
+    Pages start with the highest id. As ids do not change, what exists during a whole traversal appears in it exactly
+    once, and nothing appears twice, whatever is created and deleted meanwhile.
     """
 
     limit: (
@@ -79,10 +79,10 @@ class Paged(Wire, Generic[Id], frozen=True, kw_only=True):
         key: Callable[[Item], Id | int] | None = None,
         shown: Callable[[Item], bool] | None = None,
     ) -> list[Item]:
-        """Those of the `items` that are to be answered.
+        """The `items` of the requested page.
 
-        `key` is the id of one, of a UUID its `int`; without it, the items are ids. `shown` says which there are for
-        the caller; of a page, it is asked until the page is full.
+        `key` gives an item's id (a UUID's `int`); without it, the items are ids. `shown` says which items the caller
+        may see; for a page, it is called only until the page is full.
         """
         if self.is_page:
             of = cast(Any, key)
@@ -98,7 +98,7 @@ Response = TypeVar("Response", bound=Wire)
 
 
 class Method(enum.Enum):
-    """The methods of the contract, with the digit that stands for them in error codes."""
+    """The methods of the contract, with their digits in error codes."""
 
     POST = 1
     PUT = 2
@@ -107,7 +107,7 @@ class Method(enum.Enum):
 
 
 class On(enum.Enum):
-    """Where a permission is looked for, as a sentence ends; `field` is the request's field that names it."""
+    """Where a permission is looked for, in words that end a sentence; `field` is the request's field with the id."""
 
     SOMEWHERE = "somewhere"
     ROOT = "on the root group"
@@ -140,7 +140,7 @@ _FIELDS = {
 
 
 class Hides(enum.Enum):
-    """From whom an object is hidden: they get the 404 of one that does not exist."""
+    """Who is told that the object does not exist, with a 404."""
 
     NOBODY = "nobody"
     STRANGERS = "users with no permission at all on its group"
@@ -165,8 +165,8 @@ class SignedIn:
 class Holds:
     """The caller must hold the permission there, directly or by inheritance.
 
-    An object that does not exist counts as group 0's, so that nobody learns what exists elsewhere.
-    `oneself` says that users need no permission on themselves, `own` none on what they began.
+    A missing object counts as group 0's, so that callers cannot find out what exists elsewhere. `oneself`: users need
+    no permission for themselves; `own`: they need none for what they began.
     """
 
     permission: Permission
@@ -181,14 +181,14 @@ Needs = Anyone | SignedIn | Holds
 
 @dataclass(frozen=True)
 class Given:
-    """What a request needs that has this field, in the place of what the operation needs."""
+    """What a request with this field needs, instead of what the operation needs."""
 
     field: str
     needs: Holds
 
 
 class Cookie(enum.Enum):
-    """What the cookie of a browser's session is worth to an operation, where no other authkey comes with it."""
+    """How far an operation accepts the cookie of a browser's session, if no other authkey is sent."""
 
     GUARDED = "an authkey, together with the session's csrf token in x-velocity-csrf"
     BARE = "an authkey by itself: nothing is changed"
@@ -197,7 +197,7 @@ class Cookie(enum.Enum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One declared way to fail: the wire's code and status for a problem that an area may raise."""
+    """One declared failure: code and status for a problem that an area may raise."""
 
     code: int
     status: int
@@ -238,15 +238,15 @@ COMMON = (
         "change may have been made",
     ),
 )
-"""What every operation can meet; the numbers are the contract's "Conventions"."""
+"""The failures of every operation; their numbers are in the contract's "Conventions"."""
 
 INTERNAL = 500
-"""Code and status of our own faults; the message never shows a traceback or a path of the host."""
+"""Code and status of our own bugs; messages never show a traceback or a path of the host."""
 
 
 @dataclass(frozen=True)
 class Alias:
-    """A name that existing clients send for a field; `inside` names the list whose elements bear it."""
+    """A name that existing clients send for a field; `inside` is the list whose elements contain it."""
 
     sent: str
     means: str
@@ -255,13 +255,13 @@ class Alias:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation(Generic[Request, Response]):
-    """One endpoint, whole. `needs` and `failures` have no default, so that nobody forgets them.
+    """One operation. `needs` and `failures` have no default, so that nobody forgets them.
 
-    `streams` says that the request's body is a file and its fields come as headers; `secret`, that its answer holds
-    what is kept nowhere, so that a repeat does not get it again; `unkept`, that its answer is not kept, and a repeat is
-    refused. `lists` names the lists of the answer, which come in
-    pages, and the field of their elements that is the id.
-    Wrong declarations raise `TypeError` at import.
+    `streams`: the body is a file, and the fields are sent as headers. `secret`: the response contains what is not
+    stored, so a repeated request does not get it again. `unkept`: the response is not stored, and repeated requests are
+    refused. `lists`: the lists in the response that come in pages, with the field that is their elements' id.
+
+    Raises `TypeError` at import if the declaration is wrong.
     """
 
     name: str
@@ -303,10 +303,10 @@ class Operation(Generic[Request, Response]):
         if rest == str(failure.code) or len(rest) != 2:
             raise TypeError(f"{self.name}: {failure.code} is not {prefix}<kind><n>")
         if self.streams:
-            return  # headers are numbered 10 to 16 whatever their kind, as the contract lists them
+            return  # headers have the numbers 10 to 16 whatever the method, as the contract lists them
         conflicts = {403, 406, 409, 413}
         statuses = {"0": {401, 403}, "1": {404}, "2": conflicts, "3": {500}}
-        statuses |= dict.fromkeys("456789", conflicts)  # where 2 is used up; 8 and 9: that there are several hosts
+        statuses |= dict.fromkeys("456789", conflicts)  # beyond 2; 8 and 9 are for several hosts
         if failure.status not in statuses.get(rest[0], set()):
             raise TypeError(f"{self.name}: kind {rest[0]} of {failure.code} does not go with status {failure.status}")
 
@@ -320,11 +320,11 @@ class Operation(Generic[Request, Response]):
             raise TypeError(f"{self.name}: {self.request.__name__} and the lists {list(self.lists)} do not go together")
 
     def first_page(self, request: Request) -> Request:
-        """The request for as much of the lists as a page holds, if it does not say how much."""
+        """The request for the first page of the lists, with the largest page if it names no limit."""
         return replace(request, limit=PAGE) if cast(Paged[Any], request).limit is UNSET else request
 
     def next_page(self, request: Request, answer: Response) -> Request | None:
-        """The request for the page behind this one; None: there is none."""
+        """The request for the next page; None if there is none."""
         paged = cast(Paged[Any], request)
         ids = [getattr(one, name) for field, name in self.lists.items() for one in getattr(answer, field) or ()]
         if paged.limit is UNSET or len(ids) < paged.limit:
@@ -332,7 +332,7 @@ class Operation(Generic[Request, Response]):
         return replace(request, before=min(ids))
 
     def needed_by(self, request: object) -> Needs:
-        """What it needs of that request; of a question that does not know the field, as if it were given."""
+        """What the operation needs for this request; for explanations without the field, as if it were present."""
         given = self.given
         return self.needs if given is None or getattr(request, given.field, None) is UNSET else given.needs
 

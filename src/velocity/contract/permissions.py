@@ -6,9 +6,9 @@ import enum
 
 
 class Permission(enum.Enum):
-    """One permission; its value is the name on the wire, `pid` its stable id, `bit` its place in a set of them.
+    """One permission: its value is the name in the API, `pid` the stable id, `bit` its place in a set of permissions.
 
-    The order gives the ids from 1: append only. User root holds each one on group 0, whenever it came to be.
+    The order gives the ids, from 1: append only. User root holds all of them on group 0, also new ones.
     """
 
     USER_CREATE = "velocity.user.create"
@@ -88,5 +88,5 @@ _DESCRIPTIONS = {
 
 
 def members(bits: int) -> list[Permission]:
-    """The permissions in a set of bits, by their ids."""
+    """The permissions in a set of bits, in the order of their ids."""
     return [permission for permission in Permission if bits & permission.bit]

@@ -1,4 +1,4 @@
-"""What can go wrong, by name: the areas know these, only the contract knows their numbers."""
+"""Reasons for refusals, by name: areas raise them, and only the contract knows their numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Problem(enum.Enum):
-    """Why a request was refused. Each operation maps the ones that it can meet to its own status and code."""
+    """Why a request was refused. Each operation maps those that it can meet to its own status and code."""
 
     # Every operation can meet these; their numbers are the contract's "Conventions".
     MALFORMED = "malformed"
@@ -120,9 +120,9 @@ class Problem(enum.Enum):
 
 
 class Refused(Exception):
-    """A request that cannot be served, with a message that names the cure. Nothing has changed.
+    """A request was refused and has changed nothing. The message names the cure.
 
-    `field` names the field of the request that is at fault, where there is one.
+    `field` is the field of the request that is at fault, if there is one.
     """
 
     def __init__(self, problem: Problem, message: str, *, field: str | None = None) -> None:
@@ -133,9 +133,9 @@ class Refused(Exception):
 
 
 class OutcomeUnknown(Exception):
-    """Whether the change was made is not known: the database's answer to its commit was lost.
+    """The response to a commit was lost, so it is unknown whether the change was made.
 
-    Not a `Refused`, so that nobody takes it for "nothing has changed".
+    Not a subclass of `Refused`, which would mean that nothing has changed.
     """
 
     message = (

@@ -1,4 +1,4 @@
-"""Every operation, in one place; two that would collide fail at import."""
+"""Every operation, in one place. Operations that collide fail at import."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
 )
 
 APART: tuple[Operation[Any, Any], ...] = (media.RESUMABLE, media.DOWNLOAD, events.WATCH, metrics.EXPOSITION)
-"""What keeps a protocol's own verbs and statuses, and shares only its refusals with the rest."""
+"""Operations with their protocols' own methods and statuses; only their refusals are the contract's."""
 
 
 def _refuse_collisions() -> None:

@@ -1,6 +1,6 @@
-"""Revisions: a hash of an object, by which a change can name the version that it means to change.
+"""Revisions: a hash of an object, with which a change can name the version that it is meant for.
 
-Made of the content, not counted: nothing has to be kept, and what is changed back has its old revision again.
+A hash of the content needs no storage, unlike a counter; an object that is changed back has its old revision again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from velocity.contract.problems import Problem, Refused
 
 
 def revision(*content: object) -> str:
-    """Of anything that msgspec can encode."""
+    """The revision of anything that msgspec can encode."""
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]
 
 
 def check(named: str | UnsetType, present: str) -> None:
-    """Raises `Refused(OLD_REVISION)` when a request names another revision than the present one."""
+    """Raises `Refused(OLD_REVISION)` if the request names another revision than the present one."""
     if named is not UNSET and named != present:
         raise Refused(
             Problem.OLD_REVISION,

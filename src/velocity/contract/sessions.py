@@ -57,7 +57,7 @@ class BrowserSession(Wire, frozen=True):
     ]
     expires: Annotated[int, Meta(description="seconds since 1970-01-01 UTC; absent: never")] | UnsetType = UNSET
     warnings: list[str] | UnsetType = UNSET
-    """That it ends with the server, as the database takes no writes."""
+    """A warning if the session ends with the server, because the database cannot be written."""
 
 
 class EndSession(Change, frozen=True):

@@ -1,4 +1,4 @@
-"""Settings that are declared once, and the types of requests, responses and rows that are derived from them."""
+"""Settings that are declared once; types of requests, responses and rows are derived from them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Type = TypeVar("Type", bound=Wire)
 
 @dataclass(frozen=True)
 class Setting:
-    """What is said of a setting beside its type.
+    """What is declared of a setting beside its type.
 
-    `waits`: while it runs, a change takes effect at the next start. `shown`: the type that answers have it as, where
-    not all of it is shown.
+    `waits`: while the VM runs, a change takes effect at the next start. `shown`: the type in responses, if they do not
+    show everything.
     """
 
     waits: bool = True
@@ -29,7 +29,7 @@ class Setting:
 
 
 class Form(enum.Enum):
-    """How a type has the settings."""
+    """How a derived type contains the settings."""
 
     DECLARED = "as they are declared"
     OPTIONAL = "each may be absent: it stays as it is"
@@ -38,9 +38,9 @@ class Form(enum.Enum):
 
 
 def with_settings(settings: type[Wire], form: Form, *, after: str | None = None) -> Callable[[type[Type]], type[Type]]:
-    """A class decorator: the type's fields with the settings among them, behind the field `after` or first of all.
+    """A class decorator that adds the settings to the fields of a type: behind the field `after`, or first.
 
-    A type that is read by its fields inherits from `settings`, which is how mypy knows them.
+    A type whose settings are read as attributes also inherits from `settings`, for mypy.
     """
 
     def derive(kind: type[Type]) -> type[Type]:
@@ -55,7 +55,7 @@ def with_settings(settings: type[Wire], form: Form, *, after: str | None = None)
             module=kind.__module__,
             namespace={"__doc__": kind.__doc__},
             frozen=True,
-            kw_only=not issubclass(kind, Change),  # else `plan` would come first
+            kw_only=not issubclass(kind, Change),  # otherwise `plan` would come first
         )
         return typing.cast("type[Type]", derived)
 
@@ -68,7 +68,7 @@ def settings_of(settings: type[Wire], value: object) -> dict[str, Any]:
 
 
 def waiting(settings: type[Wire]) -> Iterator[str]:
-    """Those whose change waits for the next start."""
+    """The settings whose change takes effect at the next start."""
     for one in msgspec.structs.fields(settings):
         if all(about.waits for about in _about(one)):
             yield one.name
@@ -90,7 +90,7 @@ def _about(one: msgspec.structs.FieldInfo) -> list[Setting]:
 
 
 def _field(one: msgspec.structs.FieldInfo, kind: Any) -> tuple[Any, ...]:
-    """As `defstruct` takes it."""
+    """A field in the form that `defstruct` expects."""
     if one.required:
         return one.name, kind
     return one.name, kind, one.default if one.default is not NODEFAULT else one.default_factory()

@@ -58,7 +58,7 @@ class TaskInfo(Wire, frozen=True):
     mid: Annotated[UUID, Meta(description="the medium that it made or changed")] | UnsetType = UNSET
     vmid: Annotated[Vmid, Meta(description="the VM that it made or moved")] | UnsetType = UNSET
     done_bytes: Annotated[int, Meta(description="the progress in bytes, while it runs")] | UnsetType = UNSET
-    """Where the unit is another."""
+    """If the unit is not bytes."""
     phase: (
         Annotated[
             str, Meta(description="of kind `move_vm`, while it runs: copying media, disks, memory or handing over")

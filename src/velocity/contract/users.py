@@ -91,7 +91,7 @@ class ChangeUser(Change, frozen=True):
     """Absent: the caller."""
     gid: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the new home group")] | UnsetType = UNSET
     old_password: GivenPassword | UnsetType = UNSET
-    """Required for a new password of oneself, but in a session that the link of the first sign-in opened."""
+    """Required for a new password of one's own, except in a session opened with the link of the first sign-in."""
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
 
@@ -118,7 +118,7 @@ class Grant(Change, frozen=True):
     gid: Gid
     permission: PermissionName
     revision: Revision | UnsetType = UNSET
-    """The group's, whose member it makes: refused if the group has another one by now."""
+    """The revision of the group that the user joins: refused if the group has another one by now."""
 
 
 class Revocation(Change, frozen=True):

@@ -158,7 +158,7 @@ class KnownAddress(Wire, frozen=True):
 
 
 class Interface(Wire, frozen=True):
-    """What the server keeps of a NIC, wherever it stands in `nics`."""
+    """What the server stores for a NIC, wherever it is in `nics`."""
 
     id: Annotated[int, Meta(description="never given twice in one VM")]
     mac: Annotated[str, Meta(description="its MAC address, in lower case")]
@@ -299,9 +299,9 @@ HostLabels = Annotated[
 
 
 class VmSettings(Wire, frozen=True, kw_only=True):
-    """What is set of a VM beside its name. Requests, answers and stored rows have it from here.
+    """All that is set for a VM except its name. Requests, responses and stored rows derive from it.
 
-    The words for it stand in `cli/vm_settings.py`, `cli/apply/file.py` and `web/src/ui/vmSettings.ts`.
+    Its words are in `cli/vm_settings.py`, `cli/apply/file.py` and `web/src/ui/vmSettings.ts`.
     """
 
     cpus: Positive
