@@ -1,1 +1,1 @@
-"""Who did what to which object, when, from where, and with what outcome."""
+"""The history: who did what to which object, when, from where, and with what outcome."""

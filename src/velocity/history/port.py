@@ -9,13 +9,13 @@ from velocity.history.rules import HistoryEntry
 
 
 class HistoryStore(Protocol):
-    """Each call is one transaction. Entries are only ever added, counted up, and removed by age and number."""
+    """Each call is one transaction. Entries are only added, counted up, and removed by age and number."""
 
     async def add(self, entries: Sequence[HistoryEntry]) -> Mapping[str, int]:
-        """The hids of the refusals among them, by the ids of their requests."""
+        """Add entries; returns the hids of the refusals among them, by the ids of their requests."""
 
     async def count(self, times: Sequence[tuple[int, int]]) -> None:
-        """(hid, times): how often these were refused by now."""
+        """Set how often refusals were repeated, as (hid, times)."""
 
     async def newest(
         self,
@@ -26,11 +26,11 @@ class HistoryStore(Protocol):
         refused: bool | None,
         vmid: int | None,
     ) -> Sequence[tuple[int, HistoryEntry]]:
-        """(hid, entry), the newest first. `gids` None: of all groups, also of those that are no more."""
+        """(hid, entry), the newest first. `gids` None: of all groups, including deleted ones."""
 
     async def rotate(self, before: int, most: int, refusals: int) -> None:
-        """Remove what is older than `before` (unix seconds), and the oldest beyond so many.
+        """Remove entries older than `before` (Unix seconds), and the oldest ones above the limits.
 
-        Refusals have a number of their own: however many there are, nothing that was done goes for them. Nor does what
-        others did for a user who has more than half: that user's own goes first.
+        Refusals have a limit of their own, so that they never displace changes. Entries of a user who has more than
+        half go first, so that they do not displace those of others.
         """

@@ -1,7 +1,7 @@
-"""Repeated refusals: the first of a minute is an entry, and later ones are counted in it.
+"""Repeated refusals: the first one in a minute becomes an entry, and later ones are counted in it.
 
-Whoever is nobody gets one entry an address and minute, whatever is asked; of a user, what is the same is counted. Who
-asks too much is refused for how much it is: what it was about makes no difference then.
+Requests without a valid authkey give one entry for each address and minute. A user's are counted together if they are
+alike; those refused for their number, whatever they asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OTHERS = "(other addresses)"
 
 @dataclass
 class Counted:
-    """One entry. `hid` is None until it is stored; `lost`: it never will be."""
+    """An entry and its count. `hid` is None until it is stored; `lost`: it will not be."""
 
     hid: int | None = None
     times: int = 1
@@ -26,23 +26,23 @@ class Counted:
 
 
 class Refusals:
-    """Those of one minute, `most` of them apart: what further addresses ask then is counted together."""
+    """The refusals of the present minute. `most` have entries of their own; those of further addresses share one."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._minute = 0
         self._counted: dict[Hashable, Counted] = {}
         self._unstored: dict[str, Counted] = {}
-        """By the ids of their requests."""
+        """Entries that are not stored yet, by the ids of their requests."""
         self._grown: dict[int, Counted] = {}
-        """Those whose number the store does not know, by their own ids in memory."""
+        """Stored entries whose count has grown since, by their ids in memory."""
 
     @property
     def have_grown(self) -> bool:
         return bool(self._grown)
 
     def first(self, entry: HistoryEntry) -> HistoryEntry | None:
-        """The entry that is to be written; None: it was counted in one that is."""
+        """The entry to write; None: it was counted in an earlier one."""
         if (minute := entry.at // 60) != self._minute:
             self._minute, self._counted = minute, {}
         if entry.status == TOO_MUCH:
@@ -59,24 +59,24 @@ class Refusals:
         return entry
 
     def stored(self, hids: Mapping[str, int]) -> None:
-        """Under which ids entries are stored, by the ids of their requests."""
+        """Note the hids of stored entries, by the ids of their requests."""
         for request, hid in hids.items():
             if (counted := self._unstored.pop(request, None)) is not None:
                 counted.hid = hid
 
     def take_grown(self) -> list[Counted]:
-        """Those stored whose number has grown since it was taken."""
+        """The stored entries whose count has grown since the last call."""
         taken = [one for one in self._grown.values() if one.hid is not None]
         for one in taken:
             del self._grown[id(one)]
         return taken
 
     def give_back(self, taken: Sequence[Counted]) -> None:
-        """The store does not know their number after all."""
+        """The counts of these entries could not be stored: try again."""
         self._grown.update((id(one), one) for one in taken)
 
     def lost(self, requests: Sequence[str]) -> None:
-        """These entries will not be stored: what they counted is in none, and the next ones are entries again."""
+        """These entries could not be stored. Their counts are lost, and the next refusals become entries again."""
         for request in requests:
             if (counted := self._unstored.pop(request, None)) is not None:
                 counted.lost = True
@@ -84,7 +84,7 @@ class Refusals:
 
 
 def _occasion(entry: HistoryEntry) -> Hashable:
-    """What counts as the same."""
+    """What makes two refusals the same."""
     address = network(entry.address)
     if entry.status == NOBODY and entry.uid is None:
         return address

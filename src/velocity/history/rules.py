@@ -1,4 +1,4 @@
-"""The content of an entry of the history."""
+"""What an entry of the history contains."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ NAMED = (
     "uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "host", "duty", "name", "permission",
     "state",
 )  # fmt: skip
-"""The fields of requests that say what it was about. A field that is not here is never written down."""
+"""The fields that identify what a request was about. Fields in neither list are never recorded."""
 ALTERING = (AlterVm, AlterMedium, SetQuota, AssignPool, SetNode)
-"""Requests of which it is said what they changed."""
+"""Requests whose changes are recorded."""
 SETTINGS = (
     "cpus", "max_cpus", "memory_mib", "max_memory_mib", "autostart", "ha", "start_order", "balloon", "rosetta", "size",
     "readonly", "quota", "write", "manage", "vms", "forward_ports", "keeps_copy",
 )  # fmt: skip
-"""Their fields that are written down as they were set: numbers and choices. Of all others only that they were set."""
+"""Fields recorded with their values, which are numbers and choices. Of others it is recorded only that they changed."""
 UNSAID = {*NAMED, *SETTINGS, "revision", "plan"} - {"name"}
 ID = {"vm": "vmid", "medium": "mid", "group": "gid"}
-"""By the kind of an item of the trash."""
+"""Kind of an item of the trash -> the field with its id."""
 PLAIN = re.compile(r"[\w.:@+-]+")
 MOST = 200
-"""Characters of a text from outside."""
+"""The longest text from outside, in characters."""
 TOLD = 400
-"""The same, of what a request is about, with what it changed."""
+"""The longest target, with what was changed."""
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One thing done, or refused so many `times` within a minute. `at` in unix seconds."""
+    """Something that was done, or refused `times` times within a minute. `at` is in Unix seconds."""
 
     at: int
     uid: int | None
@@ -64,10 +64,10 @@ class HistoryEntry:
 
 
 def target(request: Wire, answer: Wire | None = None) -> str:
-    """What a request is about: its ids and names; of an item of the trash, what it was before it was deleted.
+    """What a request is about: ids and names; for an item of the trash, those of the deleted object.
 
-    A text that is no plain word is quoted, as JSON does it: none looks like a field of its own. A name is the last of
-    all, as it may be long.
+    Texts with other than plain characters are quoted as in JSON, so that none can look like another field. The name
+    comes last, as it may be long.
     """
     found = [(name, getattr(request, name)) for name in _named(type(request))]
     told = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
@@ -79,12 +79,12 @@ def target(request: Wire, answer: Wire | None = None) -> str:
 
 
 def target_of(named: Mapping[str, int | str]) -> str:
-    """The same, of what the server does by itself."""
+    """`target` for what the server does by itself."""
     return short(" ".join(f"{name}={_quoted(value)}" for name, value in named.items()))
 
 
 def _changes(request: Wire) -> Iterator[tuple[str, object]]:
-    """What it sets: `cpus=4`, and `changed=name+notes` of what is not told, or is told elsewhere."""
+    """What a request changes: `cpus=4`, and `changed=name+notes` for fields whose values are not recorded here."""
     given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not UNSET}
     for name in SETTINGS:
         if name in given:
@@ -104,7 +104,7 @@ def _quoted(value: object) -> str:
 
 
 def vmid(*told: Wire | None) -> int | None:
-    """The VM that a request, or the answer to it, is about."""
+    """The VM that a request or its response is about."""
     for one in told:
         found = getattr(one, "vmid", None)
         if isinstance(found, int):

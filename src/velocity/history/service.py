@@ -1,4 +1,4 @@
-"""The use cases of the history. Nobody waits for its writes: they share the next commits."""
+"""The use cases of the history. Nobody waits for its writes: they are collected and share commits."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from velocity.steady_clock import SteadyClock
 log = logging.getLogger(__name__)
 
 WAITING = 10_000
-"""Entries that may wait for the database; more are counted and said in the log."""
+"""Entries that may wait for the database; further ones are lost, and their number is logged."""
 TOGETHER = 100
-"""Entries in one statement, which holds the interpreter for 10 us each."""
+"""Entries in one statement, each of which holds the interpreter for 10 us."""
 GATHERED = 0.05
-"""Seconds for which entries gather: each commit of theirs is one that somebody's change may wait for."""
+"""Seconds for which entries are collected: a change may have to wait for each of their commits."""
 COUNTED = 1.0
-"""The same where all that is new is how often something was refused."""
+"""The same if only the counts of refusals have grown."""
 RETRY_DELAY = 5.0
-"""Seconds after which what the database did not take is tried again."""
+"""Seconds until the next attempt after the database did not respond."""
 MOST, REFUSALS = 1_000_000, 200_000
-"""Entries that are kept: of what was done, and of what was refused."""
+"""Entries that are kept: changes, and refusals."""
 APART = 10_000
-"""Refusals of one minute that have an entry of their own."""
+"""Refusals that have an entry of their own, in one minute."""
 EVERY = 3600.0
 
 
 class History:
-    """Notes and lists. `days` is how long entries are kept."""
+    """Records and lists entries. `days` is how long they are kept."""
 
     def __init__(
         self, store: HistoryStore, directory: Directory, changes: Changes, steady: SteadyClock, days: int
@@ -77,16 +77,16 @@ class History:
             await asyncio.wait({self._writing})
 
     async def settle(self) -> None:
-        """Returns when all that was noted is written, which is not put off meanwhile, and what is old is removed."""
+        """Returns when everything noted so far is written, without further delay, and old entries are removed."""
         await self._rotated.wait()
         while self._writing is not None:
             self._hurry.set()
             await asyncio.wait({self._writing}, timeout=GATHERED)
 
     def note(self, entry: HistoryEntry) -> None:
-        """Take an entry; it is durable soon after. A refusal that repeats within its minute is counted.
+        """Record an entry; it is durable a moment later. A refusal that repeats within a minute is counted.
 
-        Refusals fill half of what may wait: the other half is for what was done.
+        Refusals may fill half of the queue: the rest is for changes.
         """
         refusal = entry.is_refusal
         if refusal:
@@ -103,7 +103,7 @@ class History:
         self._begin()
 
     def note_own(self, did: str, named: Mapping[str, int | str], gid: int = 0) -> None:
-        """What the server has done by itself, to what has these ids and this name."""
+        """Record what the server has done by itself to the object with these ids and this name."""
         vmid = named.get("vmid")
         self.note(
             HistoryEntry(
@@ -149,7 +149,7 @@ class History:
             self._writing = None
 
     async def _add(self) -> bool:
-        """All that waits, and what is being written already. False: the database does not take it now."""
+        """Write everything that waits. False: the database does not respond."""
         async with self._adding:
             return await self._add_waiting()
 

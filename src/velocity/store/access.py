@@ -1,4 +1,4 @@
-"""The queries of access."""
+"""The queries of users, groups and sessions."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ _good_addresses = (
 
 
 def _note_address(connection: Connection, uid: int, address: str, at: int) -> None:
-    """The user has signed in from there; of many addresses the latest are kept."""
+    """Note that the user has signed in from this address; only the latest ones are kept."""
     own, one = good_addresses.c.uid == uid, good_addresses.c.address
     others = select(one).where(own, one != address).order_by(good_addresses.c.at.desc()).limit(OWN - 1)
     connection.execute(delete(good_addresses).where(own, one.not_in(others)))

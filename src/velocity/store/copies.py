@@ -31,7 +31,7 @@ class SqliteCopies:
 
 
 def copies_of(database: Database) -> SqliteCopies | None:
-    """None: it has no file, as PostgreSQL, which has its own replication."""
+    """None if there is no file to copy: PostgreSQL has its own replication."""
     file = file_of(database.engine.url)
     return None if file is None else SqliteCopies(file)
 

@@ -1,4 +1,4 @@
-"""The database: opened by the server that leads it, read at the start, written by a thread of its own."""
+"""The database: opened by the server that leads, read at the start, written by a thread of its own."""
 
 from __future__ import annotations
 
@@ -32,27 +32,26 @@ log = logging.getLogger(__name__)
 HEAD = "0037"
 """The newest revision in migrations/versions."""
 LOOK = 1.0
-"""Seconds between two looks at the leadership: a lock that is lost is taken again before another server has started."""
+"""Seconds between two checks of the leadership: short enough to take a lost lock again before another server starts."""
 
 T = TypeVar("T")
 
 
 class Database:
-    """What `write` returns is durable; what it refuses has changed nothing.
+    """The database of one server. What `write` returns is durable; what it refuses has changed nothing.
 
-    Work runs in the writer's thread, one after the other; work that arrives while a commit is under way shares the
-    next one, each in a savepoint of its own so that one failure does not touch the others. Each transaction that
-    writes proves the leadership.
+    Work runs in the writer's thread, one job after the other. Jobs that arrive during a commit share the next one, each
+    in a savepoint of its own, so that a failure affects only one. Each transaction that writes proves the leadership.
     """
 
     def __init__(self, url: str) -> None:
-        """Raises `DatabaseError` when the URL cannot be read."""
+        """Raises `DatabaseError` if the URL is wrong."""
         self._url = engine.parse(url)
         self._engine = engine.connect(self._url)
         self.lock = lock_of(self._engine)
         self.term = Term()
         self._turn = threading.RLock()
-        """Of SQLite there is one connection: a transaction begins when that of another thread has ended."""
+        """Held during each transaction: SQLite has only one connection."""
         self._writer = Writer(self._engine, self._turn, self.term)
         self.told = self._writer.told
         self._beside = engine.readers(self._url, self._engine)
@@ -72,9 +71,9 @@ class Database:
     # The start
 
     def open(self, begin: Callable[[str], None] = lambda what: None) -> None:
-        """Bring the schema to the newest revision, as the one who may write.
+        """Take the leadership, and upgrade the schema to the newest revision.
 
-        `begin` is called before an installation is begun in a database that holds none, with words for what it is; it
+        `begin` is called before an installation is created in a database without one, with words for what was found; it
         may raise. Raises `Busy`, `DatabaseError`.
         """
         with in_words(self._url):
@@ -95,7 +94,7 @@ class Database:
             self._take_term()
 
     def _take_term(self) -> None:
-        """On a full disk it is taken before the first write: a server that can only read can still stop VMs."""
+        """On a full disk, the first write takes the term: a server that can only read can still stop VMs."""
         try:
             self.term.take(self._engine)
         except sa.exc.OperationalError as error:
@@ -104,7 +103,7 @@ class Database:
             log.warning("the disk of the database is full: changes are not possible until space is freed")
 
     def _emptiness(self) -> str:
-        """How it holds no installation, as a sentence goes on; empty: it holds one. Nothing is touched."""
+        """Why the database holds no installation, in words; empty if it holds one. Changes nothing."""
         file = engine.file_of(self._url)
         if file is not None and not file.exists():
             return f"the database {file} is missing"
@@ -118,7 +117,7 @@ class Database:
             return "" if there else f"{name} has no users"
 
     def _check(self, revision: str | None) -> None:
-        """Raises `DatabaseError` for what a newer version has made, or another program."""
+        """Raises `DatabaseError` for the schema of a newer version, or another program's tables."""
         if revision is None or revision <= HEAD:
             return
         name = self._url.database
@@ -139,7 +138,7 @@ class Database:
     # The leadership
 
     def watch(self, lost: Callable[[], None]) -> None:
-        """Look at the leadership from now on. When it is lost, `lost` is called, in the loop."""
+        """Check the leadership from now on. Calls `lost` in the loop when it is lost."""
         self._writer.when_lost(lost)
         self._watching = threading.Thread(target=self._look_ever, name="leadership", daemon=True)
         self._watching.start()
@@ -154,13 +153,13 @@ class Database:
             try:
                 if not self.lock.look():
                     self.doubt()
-            except Exception:  # a fault of ours: the next look is another try
+            except Exception:  # a bug of ours, which the next check may not meet
                 log.exception("who leads the database could not be looked at")
 
     def doubt(self, sure: str = "") -> None:
-        """Somebody says that a later server leads. The database says whether that is so: look now, in a thread.
+        """Check now whether another server leads, as somebody claims. Blocks; called in a thread.
 
-        `sure`: that one leads a copy of the database, which this one does not know; why this server ends.
+        `sure`: the reason to end without a check, as the other server leads a copy of the database.
         """
         if sure:
             self._writer.lose(sure)
@@ -171,7 +170,7 @@ class Database:
     # Work
 
     def read_consistent(self, work: Callable[[Connection], T]) -> T:
-        """Run a read that sees one moment of all tables, and holds up nobody. Raises `DatabaseError`."""
+        """Read all tables in one snapshot, without delaying writers. Raises `DatabaseError`."""
         options: dict[str, Any] = {**READS}
         if self._engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"
@@ -184,34 +183,30 @@ class Database:
             return work(connection)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run a read, in the caller's thread: for the start only, as all that is asked often is in memory.
-
-        It waits for a commit that is under way, and so would the loop.
-        """
+        """Read in the caller's thread. Only for the start: waiting for a commit under way would block the loop."""
         with self._turn, self._engine.begin() as connection:
             return work(connection)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction and return its result once that is committed and on the disk.
+        """Run `work` in a transaction, and return its result once it is durable. A plan ends here.
 
-        Of a plan, it is where the plan ends.
-        Raises what `work` raises; `Refused(UNAVAILABLE)` when the database does not answer (a full disk, a lock):
-        nothing has changed. `OutcomeUnknown` when the server ends before it could be found out whether it has.
+        Raises what `work` raises; `Refused(UNAVAILABLE)` if the database does not respond (a full disk, a lock), and
+        has then changed nothing; `OutcomeUnknown` if the server ends before it is known whether the commit succeeded.
         """
         plan.stop_here()
         pending = PENDING.get()
         return await self._queue(work if pending is None or pending.noted else _noting(pending, work))
 
     async def aside(self, work: Callable[[Connection], T]) -> T:
-        """Run what is no change of a request: a run, a note of our own."""
+        """Write what is not part of a request's change: the run of a VM, or a record of our own."""
         return await self._queue(work)
 
     async def look(self, work: Callable[[Connection], T]) -> T:
-        """Run a read of what is asked seldom. It works on a full disk, and while another process holds the database."""
+        """Read through the writer. Works on a full disk, and while another process holds the database."""
         return await self._queue(work, reads=True)
 
     async def page(self, work: Callable[[Connection], T]) -> T:
-        """Run a read of many rows, which holds up no write."""
+        """Read many rows without delaying writers."""
         if self._reader is None:
             return await self.look(work)
         self._writer.check()
@@ -219,11 +214,11 @@ class Database:
 
     async def _queue(self, work: Callable[[Connection], T], *, reads: bool = False) -> T:
         result: T = await self._writer.put(work, reads=reads)
-        return result  # a caller that goes away undoes nothing: its future alone is cancelled
+        return result  # if the caller is cancelled, the job continues: only its future is cancelled
 
     @property
     def outcome(self) -> Outcome:
-        """Whether it is known what became of the last commit."""
+        """Whether the outcome of the last commit is known."""
         return self._writer.outcome
 
     async def close(self) -> None:
@@ -239,17 +234,17 @@ class Database:
         await asyncio.to_thread(self._dispose)
 
     def _dispose(self) -> None:
-        with self._turn:  # somebody may be in doubt yet
+        with self._turn:  # `doubt` may still be running
             if self._beside is not None:
                 self._beside.dispose()
             self._engine.dispose()
 
 
 def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
-    """The work, and beside it in the same transaction the note that the request was carried out."""
+    """The work together with the record that its request was carried out, in one transaction."""
 
     def both(connection: Connection) -> T:
-        if pending.noted:  # by work of the same request that was queued before
+        if pending.noted:  # another job of the same request has written it
             return work(connection)
         row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
         connection.execute(sa.delete(repeats).where((repeats.c.uid == pending.uid) & (repeats.c.key == pending.key)))
@@ -262,15 +257,15 @@ def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Conn
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Of its schema; None: it has none of ours."""
+    """The schema's revision; None if there are no tables of ours."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return str(connection.scalar(sa.text("select version_num from alembic_version")))
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:
-    """Bring the schema to that revision."""
-    from alembic import command  # a fifth of a second that only a change of the schema has to pay
+    """Upgrade the schema to this revision."""
+    from alembic import command  # takes a fifth of a second, which only an upgrade has to pay
     from alembic.config import Config
 
     config = Config()

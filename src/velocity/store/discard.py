@@ -1,4 +1,4 @@
-"""Rows moved into the trash: as JSON, by table, in the transaction that deletes them."""
+"""Moves rows into the trash, as JSON by table, in the transaction that deletes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _rows = msgspec.json.Decoder(dict[str, list[dict[str, Any]]])
 
 
 def discard(connection: Connection, discarded: Discarded, where: Mapping[str, ColumnElement[bool]]) -> None:
-    """Note the rows that are about to be deleted."""
+    """Copy the rows that are about to be deleted into the trash."""
     rows = {
         name: [
             {f"{key}": value for key, value in row._mapping.items()}

@@ -1,4 +1,4 @@
-"""Connecting to a database, and messages that name it and the cure if it cannot be used."""
+"""Connects to a database; its error messages name the database and the cure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from velocity.store import postgresql
 from velocity.store.errors import DatabaseError
 
 WAIT = 5000
-"""Milliseconds for which another process may hold an SQLite database."""
+"""Milliseconds to wait while another process holds an SQLite database."""
 READS = {"reads": True}
-"""Execution options of a transaction that changes nothing: it waits for no lock of another process."""
+"""Execution options of a read-only transaction, which does not wait for locks of other processes."""
 
 
 def parse(text: str) -> URL:
-    """Raises `DatabaseError`."""
+    """The URL of the database. Raises `DatabaseError`."""
     text = text.strip()
     if postgresql.SCHEME.match(text):
         return postgresql.parse(text)
@@ -38,14 +38,14 @@ def parse(text: str) -> URL:
 
 
 def file_of(url: URL) -> Path | None:
-    """The file of an SQLite database; None: it is none, or lives in memory."""
+    """The file of an SQLite database; None for PostgreSQL or a database in memory."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     return Path(url.database)
 
 
 def connect(url: URL) -> Engine:
-    """Nothing is opened yet."""
+    """An engine, without a connection yet."""
     if url.get_backend_name() == "postgresql":
         return postgresql.connect(url)
     return _sqlite(url)
@@ -56,7 +56,7 @@ def _sqlite(url: URL) -> Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        connection.isolation_level = None  # transactions begin where we say, not where the driver decides
         cursor = connection.cursor()
         for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={WAIT}"):
             cursor.execute(f"PRAGMA {pragma}")
@@ -70,7 +70,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def readers(url: URL, engine: Engine) -> Engine | None:
-    """By which reads have connections of their own beside the writer's `engine`; None: there is but one connection."""
+    """The engine for reads beside the writer; None if there is only one connection."""
     if url.get_backend_name() == "postgresql":
         return engine
     file = file_of(url)
@@ -78,7 +78,7 @@ def readers(url: URL, engine: Engine) -> Engine | None:
         return None
 
     def reach() -> sqlite3.Connection:
-        there = f"{file.absolute().as_uri()}?mode=rw"  # never makes one
+        there = f"{file.absolute().as_uri()}?mode=rw"  # never creates the file
         connection = sqlite3.connect(
             there, uri=True, timeout=WAIT / 1000, isolation_level=None, check_same_thread=False
         )
@@ -91,14 +91,14 @@ def readers(url: URL, engine: Engine) -> Engine | None:
 
 
 def prepare(engine: Engine) -> None:
-    """Let readers of SQLite not wait for the writer. It stays so in the file."""
+    """Put SQLite into WAL mode, in which reads do not wait for writes. The file keeps the mode."""
     if engine.dialect.name == "sqlite":
         with contextlib.closing(engine.raw_connection().cursor()) as cursor:
             cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def in_transaction(connection: Connection) -> bool:
-    """Whether the database still has the transaction after one of its statements failed."""
+    """Whether the transaction still exists after one of its statements has failed."""
     if connection.invalidated:
         return False
     driver = connection.connection.dbapi_connection
@@ -106,7 +106,7 @@ def in_transaction(connection: Connection) -> bool:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether SQLite found no room for a transaction: then its last frame is not whole, and nothing is committed."""
+    """Whether SQLite ran out of space: then the last frame is incomplete, and the transaction is not committed."""
     return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
@@ -115,7 +115,7 @@ def is_full(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def in_words(url: URL) -> Iterator[None]:
-    """What goes wrong within, as a `DatabaseError`."""
+    """Turns errors of the database into `DatabaseError`."""
     try:
         yield
     except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:

@@ -1,5 +1,5 @@
-"""What the store raises where a database cannot be used."""
+"""The error for databases that cannot be used."""
 
 
 class DatabaseError(Exception):
-    """The database cannot be used; the message names it, and the cure, and never the password."""
+    """The database cannot be used. The message names it and the cure, and never contains the password."""

@@ -1,4 +1,4 @@
-"""The queries about hosts confirmed dead or blocklisted, and the runs that ended by that."""
+"""The queries about hosts that are confirmed dead or blocklisted, and the runs that this has ended."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _set(connection: Connection, host: HostId, blocklisting: str | None) -> None
 def _end(
     connection: Connection, host: HostId, these: ColumnElement[bool], at: int, reason: Reason
 ) -> Mapping[UUID, int]:
-    """The runs of these are over there, each up to the epoch that is returned; those that have not ended have now."""
+    """Ends the runs of these machines on the host; returns the last epoch that has ended for each."""
     ran = connection.execute(select(machines.c.uuid, machines.c.vmid, machines.c.epoch).where(these)).all()
     for row in ran:
         same = (evacuations.c.host_id == host) & (evacuations.c.machine == row.uuid)

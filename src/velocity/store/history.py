@@ -81,7 +81,7 @@ class SqlHistory:
 
 
 def _beyond(connection: Connection, kind: ColumnElement[bool], most: int) -> ColumnElement[bool] | None:
-    """The oldest entries beyond so many: those of one user who has more than half, as far as that helps, else any."""
+    """The oldest entries above the limit: first those of a user who has more than half, then any."""
     count = func.count()
     counts = select(history.c.uid, count).where(kind).group_by(history.c.uid).order_by(count.desc())
     found = connection.execute(counts).all()

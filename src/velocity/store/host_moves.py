@@ -85,7 +85,7 @@ def _set(connection: Connection, mvid: int, phase: Phase) -> None:
 
 
 def _lives(host: HostId) -> ColumnElement[bool]:
-    """It is a host, and not confirmed dead."""
+    """Whether the host exists and is not confirmed dead."""
     return (hosts.c.host_id == host) & hosts.c.dead_at.is_(None)
 
 

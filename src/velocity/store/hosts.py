@@ -1,4 +1,4 @@
-"""The queries about hosts, and about tokens and certificates."""
+"""The queries about hosts, tokens and certificates."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from velocity.store.tables import (
 )
 
 LEADS = "leads"
-"""The host whose server leads, or led last."""
+"""The setting with the id of the host whose server leads, or led last."""
 COPIED, PROMOTED = "promoted from a copy of", "promoted in term"
 INHERITED = "last move before a promotion"
 LAST = "last host"
 LAST_POOL = "last pool of a host"
 WISHED = {"name", "address", "duty", "labels", "keeps_copy"}
-"""What users change of a host."""
+"""What users may change of a host."""
 TOLD = {"serial", "renewing", "heard", "known"}
-"""What is learnt of it, which may come at the same time."""
+"""What the server learns about a host, at the same time as users change it."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Rows:
 
 
 def claim_own(database: Database, machine: UUID) -> Member | None:
-    """The host that this machine is, from which it leads; None: it is none of them, and nothing is changed.
+    """The host that this machine is, as which it then leads; None if it is none of them, and nothing was changed.
 
-    One that nobody has claimed yet, as in a new database and in one of before, is this machine's from now on.
+    A host that no machine has claimed yet, as in a new database or one of an older version, becomes this machine's.
     """
 
     def work(connection: Connection) -> Member | None:
@@ -75,10 +75,10 @@ def claim_own(database: Database, machine: UUID) -> Member | None:
 
 @dataclass(frozen=True)
 class Promotion:
-    """The last `velocity promote`, if there was one.
+    """The last `velocity promote`.
 
-    `copied`: the unix time as of which the database is a copy of another server's; 0: it is none. `term`: the one in
-    which it left the database: the next start has the one after it.
+    `copied`: the Unix time of the copy that the database was made from; 0: it is no copy. `term`: the database's term
+    afterwards; the next start takes the one after it.
     """
 
     copied: int = 0
@@ -181,14 +181,14 @@ class SqlMembers:
 
 
 def take_place(database: Database, host: HostId, machine: UUID) -> None:
-    """From now on that host is this machine, and has joined nothing."""
+    """This machine becomes that host, and is a member of no other installation."""
     now = {"uuid": str(machine), "serial": None, "renewing": None, "address": None, "joined": None}
     statement = update(hosts).where(hosts.c.host_id == host).values(now)
     database.read(lambda connection: connection.execute(statement) and None)
 
 
 def note_promotion(database: Database, term: int, copied: int = 0) -> None:
-    """The next start has the term after that one. `copied`: see `Promotion`; it stays where it is 0."""
+    """Record a promotion; the next start takes the term after this one. `copied` 0 leaves the old value."""
 
     def work(connection: Connection) -> None:
         connection.execute(update(leadership).values(term=term))
@@ -201,12 +201,12 @@ def note_promotion(database: Database, term: int, copied: int = 0) -> None:
 
 
 def last_inherited_move(connection: Connection) -> int:
-    """The mvid up to which moves were begun before a promotion; 0: none was."""
+    """The mvid of the last move that was begun before a promotion; 0: there is none."""
     return _number(connection, INHERITED)
 
 
 def leader_name(database: Database) -> str:
-    """The name of the host whose server leads, or led last; empty: none has."""
+    """The name of the host whose server leads, or led last; empty if there is none."""
 
     def work(connection: Connection) -> str:
         row = connection.execute(select(hosts).where(hosts.c.host_id == leads(connection))).first()
@@ -216,7 +216,7 @@ def leader_name(database: Database) -> str:
 
 
 def leads(connection: Connection) -> int:
-    """The host whose server leads, or led last; 0: none has."""
+    """The id of the host whose server leads, or led last; 0 if there is none."""
     return _number(connection, LEADS)
 
 
@@ -231,7 +231,7 @@ def _set_number(connection: Connection, name: str, number: int) -> None:
 
 
 def _raise_to(connection: Connection, name: str, number: int) -> None:
-    """One that was given once, and is not given again."""
+    """Raise a counter, so that ids up to this one are not given again."""
     _set_number(connection, name, max(number, _number(connection, name)))
 
 
@@ -250,7 +250,7 @@ def _holds(connection: Connection, host: HostId, pools: Collection[int]) -> tupl
 
 
 def _put(connection: Connection, member: Member, columns: Collection[str] = ()) -> None:
-    """Of one that is there, these columns alone, if any are named."""
+    """Insert or update a row; of an existing one, only the named columns, if any are named."""
     row = _row(member)
     changed = {name: value for name, value in row.items() if not columns or name in columns}
     if connection.execute(update(hosts).where(hosts.c.host_id == member.host).values(changed)).rowcount != 1:
@@ -278,7 +278,7 @@ def _member(row: Row[Any]) -> Member:
 
 
 def _known(text: str | None) -> Known | None:
-    """What a later version wrote may not be readable: it is learnt again."""
+    """What the host has reported; nothing if it cannot be read, as after a downgrade: it is reported again."""
     try:
         return None if text is None else msgspec.json.decode(text, type=Known)
     except msgspec.MsgspecError:

@@ -36,7 +36,7 @@ class SqlIdempotency:
         def work(connection: Connection) -> None:
             connection.execute(delete(repeats).where(repeats.c.at < forget_before))
             if connection.execute(select(users.c.uid).where(users.c.uid == pending.uid)).first() is None:
-                return  # removed meanwhile, by this very request perhaps
+                return  # removed meanwhile, perhaps by this very request
             _delete(connection, pending.uid, pending.key)
             row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
             connection.execute(insert(repeats).values(**row, answer=answer, at=now))

@@ -1,8 +1,7 @@
-"""Who may write: one server at a time leads a database, and notices when it has lost that.
+"""Who may write: one server at a time leads a database, and notices when it no longer does.
 
 A lock keeps a second server from starting. The proof is the term: each start takes the next one, and each transaction
-that writes names its own (`store/database.py`), so that a server that was displaced cannot write, whatever became of
-its lock.
+that writes names its own (`store/database.py`), so that a displaced server cannot write, whatever happened to its lock.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from velocity.store.tables import leadership
 log = logging.getLogger(__name__)
 
 LEADER = 0x56454C4F
-"""The advisory lock of the one server on a PostgreSQL database."""
+"""The advisory lock that the leading server holds in PostgreSQL."""
 SIGN_OF_LIFE = {"tcp_keepalives_idle": 2, "tcp_keepalives_interval": 1, "tcp_keepalives_count": 3}
-"""How PostgreSQL finds out that the holder's machine is gone without a word, and gives the lock to who stands by.
+"""How fast PostgreSQL notices that the lock holder's machine is unreachable, and frees the lock for a standby.
 
 https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
 """
@@ -58,24 +57,24 @@ _holding = sa.text(
 
 
 class LeadershipLost(Exception):
-    """Another server has taken over: this one may write no more."""
+    """Another server has taken over; this one can no longer write."""
 
 
 class Leadership(Protocol):
-    """The lock. To be called by one thread at a time."""
+    """A database's lock. Its methods are called by one thread at a time."""
 
     def take(self) -> None:
-        """Raises `Busy`, `DatabaseError`, and `sqlalchemy.exc.DBAPIError`."""
+        """Take the lock. Raises `Busy`, `DatabaseError`, and `sqlalchemy.exc.DBAPIError`."""
 
     def look(self) -> bool:
-        """Whether it was held without a gap. One that was lost is taken again, if it can be. Never fails."""
+        """Whether the lock was held without interruption. If not, tries to take it again. Never raises."""
 
     def close(self) -> None:
-        """Let it go."""
+        """Release the lock."""
 
 
 class Term:
-    """The server's place in the order of servers, and the number of the last transaction that it wrote."""
+    """The server's term, and the number of its last transaction."""
 
     def __init__(self) -> None:
         self._mine = 0
@@ -83,7 +82,7 @@ class Term:
 
     @property
     def mine(self) -> int:
-        """0: none yet, as while the disk is full."""
+        """0 if it has none yet, as while the disk is full."""
         return self._mine
 
     @property
@@ -91,13 +90,13 @@ class Term:
         return self._mine > 0
 
     def take(self, engine: Engine) -> None:
-        """The next term: whoever had the one before can write no more."""
+        """Take the next term: the server with the previous one can no longer write."""
         with engine.begin() as connection:
             mine, number = connection.execute(_next_term).one()
         self._mine, self._number = mine, number
 
     def prove(self, connection: Connection) -> int:
-        """Number a transaction, at its beginning; its number. Raises `Lost`."""
+        """Number a transaction at its beginning; returns the number. Raises `LeadershipLost`."""
         self._number += 1
         done = _write.execute(connection, {"mine": self._mine, "number": self._number})
         if done.rowcount != 1:
@@ -105,8 +104,8 @@ class Term:
         return self._number
 
     def fence(self, connection: Connection) -> int:
-        """The number of the last transaction that was committed, whose place no other can take any more once this
-        transaction is. It waits for one that is still being committed. Raises `Lost`.
+        """The number of the last committed transaction. Waits for one whose commit is under way; once this transaction
+        is committed, no earlier one can be any more. Raises `LeadershipLost`.
         """
         term, number = connection.execute(_held).one()
         if term != self._mine:
@@ -152,9 +151,9 @@ class AdvisoryLock:
         self._session = session
 
     def _check_session(self, session: Connection) -> None:
-        """Raises `DatabaseError` where a pooler stands between: two clients have one session, or one has two."""
+        """Raises `DatabaseError` behind a connection pooler that shares or switches sessions."""
         own = session.scalar(_pid)
-        with self._engine.connect() as other:  # in a transaction, which keeps what it was given
+        with self._engine.connect() as other:  # in a transaction, which keeps its session
             if other.scalar(_pid) == own or session.scalar(_pid) != own:
                 raise DatabaseError(POOLER)
 
@@ -174,13 +173,13 @@ class AdvisoryLock:
 
     def close(self) -> None:
         if self._session is not None:
-            # PostgreSQL notices the end of a session a moment later: who starts at once finds the lock free
+            # otherwise it is freed only when PostgreSQL notices the end of the session, too late for an immediate start
             with contextlib.suppress(sa.exc.DBAPIError):
                 self._session.scalar(sa.select(sa.func.pg_advisory_unlock(LEADER)))
         self._drop()
 
     def _drop(self) -> None:
-        """End the session: one that went back to the pool would go on holding the lock."""
+        """End the session: returned to the pool, it would keep the lock."""
         if self._session is not None:
             session, self._session = self._session, None
             with contextlib.suppress(sa.exc.DBAPIError):

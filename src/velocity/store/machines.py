@@ -53,7 +53,7 @@ _NAMES = (
 )
 _kept = select(*(machines.c[name] for name in _NAMES))
 
-# What a VM's life costs most often. To build such a statement takes longer than to execute it: each is built once.
+# The statements of each start and stop. Building one takes longer than executing it, so each is built once.
 _of = machines.c.vmid == bindparam("of")
 _add = insert(machines).returning(machines.c.vmid)
 _alter = update(machines).where(_of)
@@ -61,7 +61,7 @@ _lives = select(hosts.c.host_id).where(
     (hosts.c.host_id == bindparam("on")) & hosts.c.dead_at.is_(None) & hosts.c.blocklisted.is_(None)
 )
 NEXT_EPOCH = 1 + case((machines.c.tried_epoch > machines.c.epoch, machines.c.tried_epoch), else_=machines.c.epoch)
-"""One that no run of the VM has had, or was to have on another host."""
+"""An epoch higher than those of all runs of the VM, including planned ones on other hosts."""
 _begin_run = Prepared(
     update(machines)
     .where(_of & _lives.exists())
@@ -76,7 +76,7 @@ _begin_run = Prepared(
     )
     .returning(machines.c.epoch)
 )
-# A run of a higher epoch than is known was started before this database was restored from an older copy.
+# Runs with a higher epoch were started before this database was restored from an older copy.
 _progress = update(machines).where(_of & (machines.c.epoch <= bindparam("run"))).values(epoch=bindparam("run"))
 _keep_progress = Prepared(_progress)
 _alter_run = update(machines).where(_of & (machines.c.epoch == bindparam("run")) & machines.c.run_spec.is_not(None))
@@ -97,7 +97,7 @@ class SqlMachines:
             for row in connection.execute(_kept).all():
                 try:
                     loaded.append(_machine(*row))
-                except ValueError as error:  # msgspec's are such, too
+                except ValueError as error:  # including msgspec's errors
                     unreadable.append(Unreadable(row.vmid, row.uuid, row.gid, row.name, str(error)))
             return loaded, unreadable
 
@@ -201,7 +201,7 @@ def _last_place(spec: str) -> int:
 
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, RunRecord]:
-    """From a row as the trash keeps it; one of an older version has not all of it. None goes on with a restart."""
+    """A machine from a row in the trash, which may lack later columns. A restart of it does not continue."""
     whole = {
         "stop_forced": False,
         "host_id": FIRST_HOST,
@@ -230,7 +230,7 @@ def _machine(
     next_boot: str | None,
     frozen_until: int | None,
 ) -> tuple[Machine, RunRecord]:
-    """In the order of `_NAMES`: to look up ten names in each of 10,000 rows would be felt at the start."""
+    """Arguments in the order of `_NAMES`, which saves looking up columns by name in 10,000 rows at the start."""
     machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec), HostId(host))
     if run_spec is None and not (reason or stopping_since or stop_forced or restarting or next_boot):
         return machine, _at_rest(epoch, wanted)
@@ -250,12 +250,12 @@ def _machine(
 
 @functools.lru_cache(1024)
 def _at_rest(epoch: int, wanted: str) -> RunRecord:
-    """Of most VMs at a start, which share it."""
+    """The record of VMs that do not run, which most share at the start."""
     return RunRecord(epoch, State(wanted))
 
 
 def _readable(decoder: msgspec.json.Decoder[T], text: str | None) -> T | None:
-    """A note that a VM can be without: one that cannot be read is none."""
+    """A value that a VM can do without; None if it cannot be read."""
     if text is None:
         return None
     try:

@@ -97,8 +97,8 @@ def medium_of(row: Mapping[Any, Any]) -> Medium:
         readonly=bool(row["readonly"]),
         format=row["format"],
         content=msgspec.json.decode(row["content"], type=Content),
-        growing=bool(row.get("growing")),  # not in what an older version put into the trash
-        origin=row.get("origin"),  # what an older version put into the trash has none
+        growing=bool(row.get("growing")),  # missing in rows that an older version put into the trash
+        origin=row.get("origin"),  # missing in rows that an older version put into the trash
     )
 
 

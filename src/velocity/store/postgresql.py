@@ -1,4 +1,4 @@
-"""PostgreSQL: its URL, read as libpq reads it, and what it means when the database cannot be used.
+"""PostgreSQL: its URL, parsed as libpq does, and its errors in words.
 
 https://www.postgresql.org/docs/current/libpq-connect.html
 """
@@ -21,23 +21,23 @@ KEEPALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
-"""A peer that is gone without a word is known within half a minute."""
+"""An unreachable server is noticed within half a minute."""
 SCHEME = re.compile(r"postgres(ql)?(\+\w+)?://", re.IGNORECASE)
-"""As libpq has it, and as SQLAlchemy does: with a driver, which is ours."""
+"""The schemes of libpq, and those of SQLAlchemy, whose driver we replace by ours."""
 
 
 # The URL
 
 
 def parse(text: str) -> URL:
-    """What libpq is given stands in its `query`. Raises `DatabaseError`."""
-    from psycopg import ProgrammingError, pq  # SQLite does without
+    """The URL, with libpq's parameters in its `query`. Raises `DatabaseError`."""
+    from psycopg import ProgrammingError, pq  # SQLite does not need it
     from psycopg.conninfo import conninfo_to_dict
 
     try:
         words = conninfo_to_dict("postgresql://" + _escaped(SCHEME.sub("", text, count=1)))
     except ProgrammingError as error:
-        raise _unreadable(str(error)) from None  # the driver's words may hold the password
+        raise _unreadable(str(error)) from None  # the driver's message may contain the password
     given = {name: str(value) for name, value in words.items() if value is not None}
     hosts, ports = given.get("host", "").split(","), given.get("port", "").split(",")
     if any(not port.isdigit() or not 0 < int(port) < 1 << 16 for port in ports if port):
@@ -45,8 +45,8 @@ def parse(text: str) -> URL:
     if len(ports) not in (1, len(hosts)):
         raise _unreadable("there are as many ports as hosts, or one")
     if len(hosts) > 1:
-        given.setdefault("target_session_attrs", "read-write")  # one of several is no standby
-    if "service" not in given:  # which may name them
+        given.setdefault("target_session_attrs", "read-write")  # among several hosts, do not choose a standby
+    if "service" not in given:  # the service may set these
         for option in pq.Conninfo.get_defaults():
             if option.keyword in (b"host", b"user", b"dbname") and option.val:
                 given.setdefault(option.keyword.decode(), option.val.decode())
@@ -55,7 +55,7 @@ def parse(text: str) -> URL:
 
 
 def _escaped(rest: str) -> str:
-    """As libpq wants it: its password ends with the first @, and a / before that begins the name."""
+    """The text with the escapes that libpq expects. A password must not contain an unescaped @ or /."""
     login = re.match(r"[^@/]*@", rest)
     if "@" in rest[login.end() if login else 0 :].partition("?")[0]:
         raise _unreadable("")
@@ -74,7 +74,7 @@ def _unreadable(why: str) -> DatabaseError:
 
 
 def connect(url: URL) -> Engine:
-    """Nothing is opened yet."""
+    """An engine, without a connection yet."""
     engine = sa.create_engine("postgresql+psycopg://", pool_pre_ping=True, connect_args={**KEEPALIVE, **url.query})
 
     @sa.event.listens_for(engine, "do_connect")
@@ -99,15 +99,13 @@ def connect(url: URL) -> Engine:
 
 
 def backend(connection: Connection) -> int | None:
-    """The process that serves this session of PostgreSQL."""
+    """The pid of the process that serves this session; None for SQLite."""
     pid = connection.connection.info.get("pid") if connection.dialect.name == "postgresql" else None
     return None if pid is None else int(pid)
 
 
 def check_rights(connection: Connection, url: URL, tables: Collection[sa.Table], *, owner: bool) -> None:
-    """To make the tables, or to use those that there are; `owner`: their schema is to be changed. Raises
-    `DatabaseError`.
-    """
+    """Raises `DatabaseError` unless the user may create the tables, use them, or (`owner`) change their schema."""
     names = [f"{one.name}" for one in tables]
     names += [f"{one.name}_{key.name}_seq" for one in tables for key in one.primary_key.columns]
     found = connection.execute(_FOREIGN, {"names": [*names, "alembic_version"], "owner": owner}).first()
@@ -136,7 +134,7 @@ _LACKS = sa.text(
     "select case when to_regclass('alembic_version') is not null then '' when current_schema() is null then '3F000'"
     " when not has_schema_privilege(current_schema(), 'create') then '42501' else '' end"
 )
-"""The code with which tables could not be created, if there are none."""
+"""The SQLSTATE with which creating tables would fail; empty if it would not."""
 
 # Words
 
@@ -149,7 +147,10 @@ BY_STATE = {
     "42703": "it holds tables of another program: create a database of its own for Velocity",
     "53100": "its disk is full: free some space there",
 }
-"""By the codes of https://www.postgresql.org/docs/current/errcodes-appendix.html, in whatever language it speaks."""
+"""Cures by SQLSTATE, which does not depend on the server's language.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
 ABSENT = "does not respond: start it, or correct `database`"
 BY_WORDS = (
     (r"password authentication failed", "the password is wrong: correct it in `database`"),
@@ -212,11 +213,11 @@ BY_WORDS = (
     (r"no route to host|unreachable", ABSENT + " (no way to this host)"),
     (r"closed the connection|connection reset|connection not open|terminat", ABSENT + " (it ended the connection)"),
 )
-"""What stands in the words of libpq, or of PostgreSQL when it refuses a connection: those come without a code."""
+"""Cures by messages of libpq or PostgreSQL about connections, which have no SQLSTATE."""
 
 
 def explained(url: URL, cause: BaseException) -> str:
-    """One sentence: which database, why, and what helps."""
+    """One sentence: which database, what is wrong, and the cure."""
     own = " ".join(str(cause).split())
     meaning = BY_STATE.get(getattr(cause, "sqlstate", None) or "")
     if meaning is None:
@@ -245,7 +246,7 @@ def where(url: URL) -> str:
 
 
 def _identifier(name: Any) -> str:
-    """As SQL has it."""
+    """Quoted as an SQL identifier, if necessary."""
     return (
         str(name) if re.fullmatch(r"[a-z_][a-z0-9_]*|\.\.\.", str(name)) else '"' + str(name).replace('"', '""') + '"'
     )

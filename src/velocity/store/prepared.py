@@ -1,4 +1,4 @@
-"""Statements of every start and stop, compiled once: compiling one takes longer than executing it."""
+"""Statements of each start and stop, compiled once: compiling takes longer than executing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.sql import ClauseElement
 
 
 class _Text(NamedTuple):
-    """As one kind of database has it: the values that are always the same, and the order of all, where it has one."""
+    """The statement for one dialect: text, constant values, and the order of positional parameters."""
 
     text: str
     fixed: Mapping[str, Any]
@@ -18,14 +18,14 @@ class _Text(NamedTuple):
 
 
 class Prepared:
-    """A statement whose text is made once. Its values are given as the driver takes them: texts, numbers, None."""
+    """A statement that is compiled once. Its values are passed to the driver as they are: texts, numbers, None."""
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
         self._texts: dict[str, _Text] = {}
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
-        """With values for the same names each time."""
+        """Execute it; `values` have the same names each time."""
         dialect = connection.dialect
         text, fixed, order = self._texts.get(dialect.name) or self._prepare(dialect, values)
         named = {**fixed, **values}

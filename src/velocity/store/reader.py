@@ -15,7 +15,7 @@ from velocity.store.engine import READS
 from velocity.store.writer import AFTERMATH, SILENT, unavailable
 
 READERS = 2
-"""Reads at a time; more wait for a turn."""
+"""Reads at a time; more wait."""
 
 T = TypeVar("T")
 
@@ -27,10 +27,10 @@ class Reader:
         self._engine = reached
         self._threads = ThreadPoolExecutor(READERS, "store-reader")
         self._failed = float("-inf")
-        """When a read waited in vain for the database (monotonic time)."""
+        """When a read last waited for the database in vain (monotonic time)."""
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Raises `Refused(UNAVAILABLE)` when the database does not answer."""
+        """Raises `Refused(UNAVAILABLE)` if the database does not respond."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, work)
 
     def _read(self, work: Callable[[Connection], T]) -> T:
@@ -48,5 +48,5 @@ class Reader:
             raise unavailable(error) from error
 
     def close(self) -> None:
-        """Complete what is under way. Blocks; called in a thread."""
+        """Finish the reads under way. Blocks; called in a thread."""
         self._threads.shutdown()

@@ -1,4 +1,4 @@
-"""The tables. Ids are never given twice: AUTOINCREMENT holds that even for the last row of a table.
+"""The tables. Ids are never reused: AUTOINCREMENT guarantees that even for the last row of a table.
 
 https://www.sqlite.org/autoinc.html
 """
@@ -71,7 +71,7 @@ evacuations = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
-"""Of each machine that was on a host when that was confirmed dead or blocklisted, the last run that is over there."""
+"""For each machine on a host that was confirmed dead or blocklisted: the last run there that has ended by that."""
 
 node_tokens = Table(
     "node_tokens",
@@ -91,7 +91,7 @@ authority = Table(
     Column("certificate", Text, nullable=False),
     Column("key", Text, nullable=False),
 )
-"""One row: what signs for the hosts of this installation. It is shown nowhere, and moves to no other database."""
+"""One row: the key that signs certificates of this installation's hosts. Never shown, and never exported."""
 
 users = Table(
     "users",
@@ -213,7 +213,7 @@ machines = Table(
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,
 )
-"""`tried_epoch`: the highest that was given for a run on another host, whether it came to be or not."""
+"""`tried_epoch`: the highest epoch that was planned for a run on another host, whether the run began or not."""
 
 firmware_variables = Table(
     "firmware_variables",
@@ -224,7 +224,7 @@ firmware_variables = Table(
     Column("at", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),
 )
-"""Of machines that other hosts could start, packed, for when their own is lost."""
+"""Compressed firmware variables of machines that other hosts could start, in case their own host is lost."""
 
 host_moves = Table(
     "host_moves",
@@ -240,7 +240,7 @@ host_moves = Table(
     Column("phase", Text, nullable=False),
     sqlite_autoincrement=True,
 )
-"""Moves of VMs to other hosts of which something is left to do; the VM may be gone by then."""
+"""Moves of VMs to other hosts that are not finished; the VM may have been deleted meanwhile."""
 
 tasks = Table(
     "tasks",
@@ -315,4 +315,4 @@ leadership = Table(
     Column("term", BigInteger, nullable=False),
     Column("written", BigInteger, nullable=False),
 )
-"""One row, of this very database: it moves to no other."""
+"""One row. It belongs to this very database, and is never exported."""

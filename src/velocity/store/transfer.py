@@ -1,6 +1,7 @@
-"""A whole database as lines of JSON: for backups, and for moving to another database.
+"""Exports and imports a whole database as lines of JSON: for backups, and for changing the database.
 
-The first line says what it is, each further one holds a row, the last one their number: so one cut short is told.
+The first line describes the export, each further one is a row, and the last one has their number, which reveals a
+truncated file.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from velocity.store.hosts import leads
 from velocity.store.tables import authority, hosts, leadership, metadata, node_tokens
 
 COUNTED = ("users", "groups", "machines", "tasks", "trash", "history")
-"""The tables whose ids are never given twice; the last ones given are carried over."""
+"""Tables whose ids are never reused; their last ids are exported."""
 
 
 STAY = (leadership, authority, node_tokens)
-"""What is of one database alone: who leads it, and what signs for hosts, which is to be in no file that goes around."""
+"""Tables that belong to one database: the leadership, and the secrets by which hosts are admitted."""
 MOVES = {f"{table.name}": table for table in metadata.sorted_tables if table not in STAY}
-"""The tables by their names, parents before children."""
+"""The exported tables by name, parents before children."""
 
 
 class TransferError(Exception):
-    """What is to be imported cannot be; nothing was changed."""
+    """The import failed; nothing was changed."""
 
 
 class Head(Struct, frozen=True):
@@ -52,7 +53,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def export(database: Database) -> list[bytes]:
-    """The lines, as of one moment; a server may be running. Raises `DatabaseError`."""
+    """The lines of one snapshot; a server may be running. Raises `DatabaseError`."""
     return database.read_consistent(lambda connection: list(_lines(connection)))
 
 
@@ -70,9 +71,9 @@ def _check(connection: Connection) -> None:
 def _lines(connection: Connection) -> Iterator[bytes]:
     _check(connection)
     yield _encode(Head(__version__, HEAD, {name: _last_id(connection, name) for name in COUNTED}))
-    count, own = 0, leads(connection)  # whose machine is the one that imports it
+    count, own = 0, leads(connection)  # the importing machine becomes this host
     for table in MOVES.values():
-        # Parents of groups are older than their children, so the order of the ids keeps the references whole.
+        # Groups have higher ids than their parents, so in the order of ids all references are valid.
         for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns)):
             values = {f"{name}": value for name, value in row._mapping.items()}
             if table is hosts and row.host_id == own:
@@ -83,7 +84,7 @@ def _lines(connection: Connection) -> Iterator[bytes]:
 
 
 def load(database: Database, lines: Iterable[bytes]) -> int:
-    """Fill an empty database; the number of rows is returned. Raises `TransferError`, and has changed nothing then."""
+    """Import into an empty database; returns the number of rows. Raises `TransferError`, having changed nothing."""
     try:
         return database.read(lambda connection: _load(connection, iter(lines)))
     except (sa.exc.IntegrityError, sa.exc.CompileError):

@@ -19,7 +19,7 @@ from velocity.store.tables import hosts, metadata, trash, users
 from velocity.trash.port import Contents, Item
 
 ORDER = ("groups", "grants", "quotas", "assignments", "media", "machines")
-"""The tables in the order in which their rows can come back."""
+"""The tables in the order in which their rows are restored."""
 
 
 class SqlTrash:
@@ -50,13 +50,13 @@ class SqlTrash:
             there = set(connection.scalars(select(users.c.uid)))
             for name in ORDER:
                 found = [row for row in rows.get(name, ()) if name != "grants" or row["uid"] in there]
-                if name == "machines":  # none of them runs, whatever an earlier version kept
+                if name == "machines":  # they do not run, whatever an earlier version stored
                     stopped = {"run_spec": None, "wanted": State.STOPPED.value, "restarting": False}
                     on = [elsewhere.get(row["vmid"], row["host_id"]) for row in found]
                     _check_there(connection, on)
                     found = [{**row, **stopped, "host_id": host} for row, host in zip(found, on, strict=True)]
                 if name == "groups":
-                    found.sort(key=lambda row: row["gid"])  # a parent is older than its children
+                    found.sort(key=lambda row: row["gid"])  # parents have lower ids
                 if found:
                     connection.execute(insert(metadata.tables[name]), found)
             connection.execute(delete(trash).where(trash.c.trid == trid))

@@ -1,4 +1,4 @@
-"""The writer's thread: commits what arrives together in one transaction, and finds out the outcome of lost commits."""
+"""The writer's thread: jobs that arrive together share a commit; the outcome of a lost commit is found out."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 128
 AT_ONCE = 2
-"""Of those who shared a commit, how many go on in one step of the loop while others ask: a creation takes half a
-millisecond then."""
+"""Callers that continue in one step of the loop while others ask: for creations, that takes half a millisecond."""
 SOONEST, LATEST = 0.05, 1.0
-"""Seconds between attempts to find out an outcome: the first one, doubled up to the last."""
+"""Seconds between attempts to find out an outcome: the first pause, and the longest one after doubling."""
 PATIENCE = 2
-"""Seconds that a lost session may delay finding out an outcome; then it is ended."""
+"""Seconds to wait for the lock of a lost session; then that session is ended."""
 AFTERMATH = 1.0
-"""Seconds after a wait in vain during which new work fails at once, as it would wait for the same."""
+"""Seconds for which new work fails at once after a wait in vain, as it would wait for the same."""
 UNAVAILABLE = "the database does not respond; nothing was changed: try again later"
 LOST = "another server has taken over this database, and this one is ending; nothing was changed"
 
@@ -51,14 +50,14 @@ class Job(NamedTuple):
 
 
 class Writer:
-    """Serves jobs one after the other; those that came while a commit was under way share the next one.
+    """Runs jobs one after the other; those that arrive during a commit share the next one.
 
-    A commit whose answer is lost is found out before anything else is done: those whose work it was wait for the
-    truth, and all that comes meanwhile is refused at once.
+    If the response to a commit is lost, its outcome is found out before anything else: its jobs wait for that, and new
+    ones are refused at once.
     """
 
     def __init__(self, reached: Engine, turn: threading.RLock, term: Term) -> None:
-        """`turn` is held while the connection is used."""
+        """`turn` is held while the connection is in use."""
         self._engine = reached
         self._turn = turn
         self._term = term
@@ -67,21 +66,21 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._ends = threading.Event()
         self._failed = {True: float("-inf"), False: float("-inf")}
-        """When a transaction last could not be begun, for reading and for writing (monotonic time)."""
+        """When a transaction could last not be begun, for reads and for writes (monotonic time)."""
         self._refusal = ""
-        """Why all work is refused at the moment; empty: it is not."""
+        """Why all work is refused at the moment; empty if it is not."""
         self._lost = False
         self._when_lost: Callable[[], None] = lambda: None
         self.told = Told()
         self.outcome = Outcome()
 
     def check(self) -> None:
-        """Raises `Refused(UNAVAILABLE)` when work would be in vain."""
+        """Raises `Refused(UNAVAILABLE)` if work would fail anyway."""
         if self._refusal:
             raise Refused(Problem.UNAVAILABLE, self._refusal)
 
     def put(self, work: Callable[[Connection], Any], *, reads: bool) -> asyncio.Future[Any]:
-        """Raises `Refused(UNAVAILABLE)` when it would be in vain."""
+        """Queue a job. Raises `Refused(UNAVAILABLE)` if it would fail anyway."""
         self.check()
         self._loop = asyncio.get_running_loop()
         if self._thread is None:
@@ -99,7 +98,7 @@ class Writer:
         return self._jobs.qsize()
 
     def close(self) -> None:
-        """Complete what is under way. Blocks; called in a thread."""
+        """Finish what is under way. Blocks; called in a thread."""
         self._ends.set()
         if self._thread is not None:
             self._jobs.put(None)
@@ -108,7 +107,7 @@ class Writer:
     # The leadership
 
     def when_lost(self, call: Callable[[], None]) -> None:
-        """Calls this in the loop when another server has taken over."""
+        """Have `call` called in the loop when another server has taken over."""
         self._loop, self._when_lost = asyncio.get_running_loop(), call
 
     @property
@@ -128,14 +127,14 @@ class Writer:
         while (first := self._jobs.get()) is not None:
             jobs, ends = self._waiting(MOST_TOGETHER - 1)
             jobs.insert(0, first)
-            for reads in (True, False):  # apart: what reads need not be written
+            for reads in (True, False):  # in separate transactions, as reads may work when writes do not
                 if group := [job for job in jobs if job.reads is reads]:
                     self._serve(group)
             if ends:
                 return
 
     def _waiting(self, most: int) -> tuple[list[Job], bool]:
-        """Takes the waiting jobs. Returns them, and whether the end was requested."""
+        """Take the waiting jobs; returns them, and whether the end was requested."""
         jobs: list[Job] = []
         while len(jobs) < most:
             try:
@@ -165,7 +164,7 @@ class Writer:
             self._settle(jobs, outcomes)
 
     def _transaction(self, jobs: list[Job]) -> list[_Outcome]:
-        """What came of each. Raises what undid all of them, `_NotBegun` if none was begun."""
+        """Run the jobs in one transaction; returns their outcomes. Raises what undid all; `_NotBegun` if none began."""
         number = 0
         reads = jobs[0].reads
         with self._turn, contextlib.ExitStack() as held:
@@ -194,7 +193,7 @@ class Writer:
                 if engine.is_full(error):
                     raise
                 log.error("the answer to a commit was lost: %s", error)
-                if session is not None:  # SQLite's goes on: it has the frames undone, and will write over them
+                if session is not None:  # SQLite's session continues: its unfinished frames are undone and overwritten
                     connection.invalidate()
         committed = self._find_out(number, session)
         if committed is None:
@@ -202,7 +201,7 @@ class Writer:
         return outcomes if committed else [(None, unavailable())] * len(jobs)
 
     def _find_out(self, number: int, session: int | None) -> bool | None:
-        """Whether that transaction was committed; None: the server ended before it was known."""
+        """Whether the transaction with this number was committed; None: the server ended before that was known."""
         found: bool | None = None
         pause = SOONEST
         while True:
@@ -245,7 +244,7 @@ class Writer:
             self._tell(self.outcome.is_found)
 
     def _end_session(self, session: int | None) -> None:
-        """One that lost its client in the middle of a transaction would hold its locks until TCP notices."""
+        """End a session that has lost its client: it would hold its locks until TCP notices."""
         if session is not None:
             with contextlib.suppress(sa.exc.DBAPIError), self._engine.connect() as connection:
                 connection.execute(sa.select(sa.func.pg_terminate_backend(session)))
@@ -264,12 +263,12 @@ class Writer:
 
 
 class _NotBegun(Exception):
-    """The database did not answer before any work was begun; the cause says how."""
+    """The database did not respond before any work began; see the cause."""
 
 
 @contextlib.contextmanager
 def _begun(connection: Connection) -> Iterator[sa.RootTransaction]:
-    """A transaction, which is rolled back unless it was committed. That a dead session cannot is no matter."""
+    """A transaction, rolled back unless it was committed. Errors of the rollback do not matter: the session is dead."""
     transaction = connection.begin()
     try:
         yield transaction
@@ -280,7 +279,7 @@ def _begun(connection: Connection) -> Iterator[sa.RootTransaction]:
 
 
 def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> _Outcome:
-    """Raises what ended the whole transaction."""
+    """Run one job. Raises what ended the whole transaction."""
     try:
         if alone:
             return work(connection), None
@@ -299,7 +298,7 @@ def unavailable(cause: BaseException | None = None) -> Refused:
 
 
 SILENT = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
-"""The driver's errors for a database that does not answer."""
+"""The driver's errors for a database that does not respond."""
 
 
 def _translated(failure: BaseException) -> BaseException:
@@ -311,22 +310,22 @@ def _translated(failure: BaseException) -> BaseException:
 
 
 class Told:
-    """Tells those who wait what came of their jobs, in the order of the jobs; to be used in the loop alone.
+    """Gives the jobs' callers their outcomes, in the order of the jobs. For use in the loop only.
 
-    Those who shared a commit go on in one step of the loop, and share the next one again; as long as there are others
-    who `ask`, in several, so that these come between.
+    Those that shared a commit continue in one step of the loop, and so can share the next commit, too; while there are
+    others that `ask`, in several steps, so that these are not delayed.
     """
 
     def __init__(self) -> None:
         self.ask: Callable[[], bool] = lambda: True
         self.unanswered = 0
-        """How many jobs were put, of which nobody has been told what came."""
+        """Jobs whose callers have not been given an outcome."""
         self._waiting: deque[tuple[asyncio.Future[Any], _Outcome]] = deque()
         self._stepping = False
 
     @property
     def waiting(self) -> int:
-        """How many do not know their outcome yet."""
+        """Callers whose outcome is known but not given yet."""
         return len(self._waiting)
 
     def add(self, futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[_Outcome]) -> None:
@@ -348,4 +347,4 @@ class Told:
                 done.set_exception(_translated(failure))
         self._stepping = bool(self._waiting)
         if self._stepping:
-            asyncio.get_running_loop().call_soon(self._step, context=Context())  # behind those who go on now
+            asyncio.get_running_loop().call_soon(self._step, context=Context())  # behind those that continue now

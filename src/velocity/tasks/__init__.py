@@ -1,1 +1,1 @@
-"""Long work: what it is, its progress, and how it ended."""
+"""Long work: tasks, their progress, and how they ended."""

@@ -9,12 +9,12 @@ from velocity.tasks.rules import Task
 
 
 class TaskStore(Protocol):
-    """Each call is one transaction; what returns is durable. A tid is never given twice."""
+    """Each call is one transaction, durable when it returns. Tids are never reused."""
 
     def load(self) -> Sequence[Task]: ...
 
     async def add(self, draft: Task, forget_before: int) -> int:
-        """Its tid; tasks that ended before `forget_before` are forgotten."""
+        """Add a task, and forget those that ended before `forget_before`; returns the tid."""
 
     async def end(self, task: Task) -> None:
-        """Keep how it ended."""
+        """Store how it ended."""

@@ -1,4 +1,4 @@
-"""What a task is: frozen data."""
+"""The values of tasks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from uuid import UUID
 from velocity.contract.tasks import TaskState
 
 KEPT = 24 * 3600
-"""Seconds for which a task that has ended is kept."""
+"""Seconds for which an ended task is kept."""
 EMPTY = "empty"
-"""The kind of what empties the trash; the others make a medium, or a VM."""
+"""The kind of task that empties the trash; most others create a medium or a VM."""
 MOVING = frozenset({"move_vm", "drain"})
-"""Those that bring VMs to other hosts."""
+"""The kinds that move VMs to other hosts."""
 CHANGING = frozenset({"move", "convert", "compact"})
-"""But for these, which change one."""
+"""The kinds that change a medium; the rest create one."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Work under way, or its end. `done` and `total` are in `unit`; times in unix seconds.
+    """A task, running or ended. `done` and `total` are in `unit`; times are in Unix seconds.
 
-    What it has done in bytes too, where that is not its unit, is known while it runs.
+    `done_bytes` and `total_bytes` are known only while it runs, if the unit is another one.
     """
 
     tid: int
@@ -44,7 +44,7 @@ class Task:
 
 
 def interrupted(kind: str) -> str:
-    """Why it failed, of a task that a restart of the server has ended."""
+    """The message of a task that the end of the server has interrupted."""
     if kind in CHANGING:
         return "interrupted by a restart of the server; the medium is as it was: start it again"
     if kind in MOVING:

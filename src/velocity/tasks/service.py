@@ -25,18 +25,18 @@ from velocity.tasks.rules import KEPT, Task, interrupted
 log = logging.getLogger(__name__)
 
 AGAIN = 5.0
-"""Seconds after which storing the end of a task is tried again."""
+"""Seconds until the next attempt to store the end of a task."""
 
 
 class NotWholly(Exception):
-    """Part of the work failed, the rest is done. The progress says what failed and why."""
+    """Part of the work failed. The progress says what failed and why."""
 
 
 class TaskProgress:
-    """The progress of the work, set by the work itself. `changed` is called at each step.
+    """The progress of a task, which its work sets. Each step calls `changed`.
 
-    `done_bytes` and `total_bytes` count in bytes what the unit does not; they are set before `done` is. `said` is what
-    is to be said when it ends, however it does; `phase` is what is being done now, in words, where that changes.
+    `done_bytes` and `total_bytes` are for units other than bytes, and are set before `done`. `said` makes the message
+    for the end, however it ends; `phase` says what is being done now, if there are several phases.
     """
 
     def __init__(self, changed: Callable[[], None], tid: int = 0) -> None:
@@ -69,13 +69,13 @@ class TaskProgress:
 
 
 Made = UUID | int | None
-"""What a task made: a medium, by its mid, or a VM, by its vmid."""
+"""What a task made: the mid of a medium, or the vmid of a VM."""
 Work = Callable[[TaskProgress], Awaitable[Made]]
-"""Does the work, reports progress, and returns what it made. If cancelled or failed, nothing of it remains."""
+"""Does the work, reports progress, and returns what it made. If it fails or is cancelled, it leaves nothing behind."""
 
 
 async def _nothing() -> None:
-    """The preparation of a task that affects nothing of others."""
+    """The preparation of a task that needs none."""
 
 
 class Tasks:
@@ -90,7 +90,7 @@ class Tasks:
         clock: Callable[[], float] = time.time,
         own: int = BOUNDS.user_tasks,
     ) -> None:
-        """A user may run at most `own` at a time."""
+        """`own`: how many tasks a user may run at a time."""
         self._own = own
         self._store = store
         self._directory = directory
@@ -104,15 +104,15 @@ class Tasks:
         self._beginning_in = GroupWork()
         self._frees: dict[int, Callable[[], None]] = {}
         self._behind: set[asyncio.Task[None]] = set()
-        """Ends that are shown but not stored yet."""
+        """Writes of ends that are shown already."""
         self._closing = False
 
     async def open(self, made: Callable[[UUID], Made]) -> None:
-        """Load them; one that ran when the server ended has failed, unless its result exists (`made`)."""
+        """Load all tasks. Those that were running have failed, unless their result exists (`made`)."""
         for task in self._store.load():
             if task.state is TaskState.RUNNING:
                 if task.mid is not None and (found := made(task.mid)) is not None:
-                    # the crash came between it and this note
+                    # the server ended between the result and its record
                     task = replace(_with(task, found), state=TaskState.DONE, ended=int(self._clock()))
                 else:
                     task = replace(task, state=TaskState.FAILED, ended=int(self._clock()), mid=None)
@@ -121,7 +121,7 @@ class Tasks:
             self._tasks[task.tid] = task
 
     async def close(self) -> None:
-        """End running tasks: they have failed, and nothing of them remains."""
+        """Cancel the running tasks: they have failed, and leave nothing behind."""
         self._closing = True
         for running in self._running.values():
             running.cancel()
@@ -133,7 +133,7 @@ class Tasks:
             await asyncio.wait(self._behind)
 
     async def settle(self) -> None:
-        """Return when no task is running."""
+        """Returns when no task is running."""
         while self._running:
             await asyncio.wait(self._running.values())
 
@@ -156,7 +156,7 @@ class Tasks:
         return [self.get(tid) for tid in sorted(self._tasks, reverse=True) if self._tasks[tid].gid == gid]
 
     def all(self) -> list[Task]:
-        """The newest first."""
+        """All tasks, the newest first."""
         return [self.get(tid) for tid in sorted(self._tasks, reverse=True)]
 
     def find(self, tid: object) -> Task | None:
@@ -165,7 +165,7 @@ class Tasks:
     # Doing
 
     async def ended(self, tid: int) -> Task:
-        """Return when it has ended."""
+        """Returns when the task has ended."""
         if (running := self._running.get(tid)) is not None:
             await asyncio.wait({running})
         return self.get(tid)
@@ -182,11 +182,11 @@ class Tasks:
         prepare: Callable[[], Awaitable[None]] = _nothing,
         unit: str = "bytes",
     ) -> int:
-        """Begin it; its tid. `work` makes what has the uuid `mid`, if anything: it is called in any case, or never was
-        when this raises.
+        """Begin a task; returns its tid. `work` makes what has the uuid `mid`, if anything; if this raises, it is never
+        called.
 
-        `frees` tells a plan what would be free again if it were cancelled. `prepare` is done before: what others have
-        may be touched in it, as the caller may have one more task.
+        `frees` tells the plan of a cancellation what that would free. `prepare` runs first, within the user's limit on
+        tasks: it may change objects of others.
         """
         running = sum(one.uid == caller.uid for one in map(self._tasks.__getitem__, self._running))
         words = "wait until one has ended, or cancel one"
@@ -201,7 +201,7 @@ class Tasks:
             finally:
                 self._beginning[caller.uid] -= 1
             self._show(replace(draft, tid=tid, mid=None), work, frees)
-        await asyncio.sleep(0)  # it has begun: from here on a cancellation reaches the work, which tidies up
+        await asyncio.sleep(0)  # it has begun: a cancellation reaches the work, which cleans up
         return tid
 
     def _show(self, task: Task, work: Work, frees: Callable[[], None]) -> None:
@@ -214,7 +214,7 @@ class Tasks:
         self._running[tid] = asyncio.create_task(self._run(tid, work))
 
     async def cancel(self, tid: int) -> Task:
-        """Return when nothing of it remains; one that has ended stays as it is."""
+        """Cancel a task; returns when nothing of it is left. An ended one stays as it is."""
         self.get(tid)
         running = self._running.get(tid)
         if running is not None:
@@ -249,7 +249,7 @@ class Tasks:
             task = replace(task, done=task.total)
         try:
             await self._store.end(task)
-        except Exception as error:  # what runs no more is not shown as running, whatever the database says
+        except Exception as error:  # it is shown as ended even if the database does not respond
             log.warning("task %d: its end cannot be written now, will retry: %s", tid, error)
             if not self._closing:
                 writing = asyncio.create_task(self._write_later(task))
@@ -280,7 +280,7 @@ class Tasks:
                 self._plan_to_cancel(self._tasks[tid])
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingTaskDeletion:
-        """Implements `velocity.access.port.GroupContents`: tasks of groups that are being deleted are cancelled."""
+        """Implements `velocity.access.port.GroupContents`: the tasks of these groups are cancelled."""
         await self._beginning_in.ended(gids)
         for tid in [tid for tid, task in self._tasks.items() if task.gid in gids]:
             await self.cancel(tid)

@@ -1,1 +1,1 @@
-"""The steps from each schema to the next, run by Alembic at the start of the server."""
+"""The migrations of the schema, run by Alembic at the start of the server."""
