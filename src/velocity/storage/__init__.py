@@ -1,1 +1,1 @@
-"""Where media and machines' files are stored: a port and its implementations."""
+"""Storage of media and of machines' files: a port, and its implementations."""

@@ -1,7 +1,6 @@
-"""Finding the disk in an archive: where it lies, and how it is compressed. No path in the archive is trusted.
+"""Finds the disk in an archive: where it is, and how it is compressed. No path in the archive is trusted.
 
-Only headers are read here; what is packed is unpacked by programs that may do little. POSIX 1003.1 "pax"; PKWARE
-APPNOTE.TXT 6.3.10.
+Only headers are read here; confined programs do the unpacking. POSIX 1003.1 "pax"; PKWARE APPNOTE.TXT 6.3.10.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from velocity.storage.formats import refused, shown
 
 MOST_FILES = 10_000
 AT_ONCE, ALL = 1 << 20, 8 << 20
-"""Bytes of headers that are read, at once and in all."""
+"""Bytes of headers that are read, at once and in total."""
 EXTENDED = 1 << 20
-"""Of these, such as are in extended headers of a tar file: one costs us as much computing as eight of others."""
+"""The limit for extended headers in a tar file: parsing one takes eight times as long as parsing others."""
 LONG_NUMBER = re.compile(rb"[0-9]{64}")
-"""In an extended header of a tar file, where `tarfile` may need the square of its time. CVE-2024-6232"""
+"""A number in an extended header of a tar file that `tarfile` may parse in quadratic time. CVE-2024-6232"""
 METHODS = {0: "stored", 8: "deflate", 12: "bzip2", 93: "zstd", 95: "xz"}
 PACKERS = r"(\.(xz|gz|zst|bz2))?$"
 WANTED = tuple(
@@ -35,7 +34,7 @@ WANTED = tuple(
         r"\.(xz|gz|zst|bz2)$",
     )
 )
-"""Names of files that hold disks, the surest first."""
+"""Names of files that contain disks, the most certain ones first."""
 LOCAL = b"PK\x03\x04"
 BESIDE = re.compile(r"(^|/)(__MACOSX/|\._|\.)")
 
@@ -44,7 +43,7 @@ Read = Callable[[int, int], bytes]
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive. `kind`: what unpacks the bytes from `offset` on; `size` and `crc` of what comes of it."""
+    """A file in an archive. `kind` unpacks the bytes from `offset` on; `size` and `crc` are those of the result."""
 
     name: str
     kind: str | None
@@ -55,7 +54,7 @@ class Member:
 
 
 def disk_member(kind: str, read: Read, size: int) -> Member:
-    """The one that is to be imported. Raises `Refused(NOT_AN_IMAGE)`, also if there are several."""
+    """The member to import. Raises `Refused(NOT_AN_IMAGE)`, also if there are several."""
     headers = cast("IO[bytes]", _Headers(read, size, kind))
     try:
         member = _chosen(list((_tar if kind == "tar" else _zip)(headers, size)))
@@ -92,7 +91,7 @@ def _chosen(members: list[Member]) -> Member:
 
 
 def _tar(headers: IO[bytes], size: int) -> Iterator[Member]:
-    """Of each the bytes from its header to its end: another tar file, which holds it alone."""
+    """The members, each with its bytes from header to end: a tar file with this member only."""
     with tarfile.open(fileobj=headers, mode="r:") as archive:
         for number, one in enumerate(archive):
             if number >= MOST_FILES:
@@ -137,7 +136,7 @@ def _cut(kind: str) -> Exception:
 
 
 class _Headers:
-    """What is read of an archive, as a file."""
+    """The part of an archive that is read, as a file."""
 
     def __init__(self, read: Read, size: int, kind: str) -> None:
         self._read = read

@@ -1,4 +1,4 @@
-"""Errors of the operating system as refusals. No other module maps them."""
+"""Maps errors of the operating system to refusals. No other module does."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ HOST = {
     errno.EAGAIN: "the host cannot start more processes or threads now",
     errno.ENOMEM: "the host is out of memory",
 }
-"""What is no fault of the pool's."""
+"""Errors that are not the pool's fault."""
 
 
 def refusal(mpid: int, name: str, error: OSError, wanted: int | None = None, *, inodes: bool = True) -> Refused:
-    """Of the pool of this name. `wanted` are the bytes that it was to take; None: it was to take none.
+    """A refusal for the pool with this name. `wanted` are the bytes that were to be written; None: there were none.
 
-    `inodes`: whether it can hold more files.
+    `inodes`: whether the file system has free inodes.
     """
     if error.errno in HOST:
         return Refused(Problem.UNAVAILABLE, f"{HOST[error.errno]}; nothing was changed: try again later")

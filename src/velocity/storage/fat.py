@@ -1,4 +1,4 @@
-"""FAT file systems, as far as UEFI reads them: which boot loaders they have. Trusts nothing.
+"""FAT file systems, as far as UEFI reads them: which boot loaders they contain. Trusts nothing.
 
 Microsoft "FAT: General Overview of On-Disk Format" 1.03; UEFI 2.10, 3.5.1.1 (removable media boot behaviour).
 """
@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 BOOT_FILES = {b"BOOTX64 EFI": "x86_64", b"BOOTAA64EFI": "aarch64", b"BOOTIA32EFI": "x86", b"BOOTRISCEFI": "riscv64"}
-"""The names of UEFI's removable-media loaders, as a FAT directory holds them (8.3)."""
+"""UEFI's loaders on removable media, by their names in FAT directories (8.3)."""
 PATH = (b"EFI        ", b"BOOT       ")
 ENTRY, DIRECTORY, LABEL = 32, 0x10, 0x08
 MOST_CLUSTERS, MOST_BYTES = 1024, 1 << 20
-"""What is read of a directory."""
+"""What is read of a directory, at most."""
 
 Read = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True)
 class Fat:
-    """A file system; `offset` is where it begins. All is in bytes."""
+    """A file system that begins at `offset`. All values are in bytes."""
 
     read: Read
     offset: int
@@ -36,7 +36,7 @@ class Fat:
     root_cluster: int
 
     def loaders(self) -> set[str]:
-        """The architectures that it boots under EFI."""
+        """The architectures that it boots with EFI."""
         entries = self._root()
         for name in PATH:
             first = next((start for found, start, kind in entries if found == name and kind & DIRECTORY), None)
@@ -51,7 +51,7 @@ class Fat:
         return self._entries(self.read(self.root, min(self.root_length, MOST_BYTES)))
 
     def _entries(self, directory: bytes) -> Iterator[tuple[bytes, int, int]]:
-        """Of each: its name, first cluster and attributes."""
+        """The entries: name, first cluster and attributes."""
         for at in range(0, len(directory) - ENTRY + 1, ENTRY):
             name, kind = directory[at : at + 11], directory[at + 11]
             if name[0] == 0:
@@ -79,7 +79,7 @@ class Fat:
 
 
 def fat(read: Read, offset: int) -> Fat | None:
-    """The file system that begins there; None: there is none."""
+    """The file system that begins there; None if there is none."""
     head = read(offset, 512)
     if len(head) < 512 or head[510:] != b"\x55\xaa" or head[0] not in (0xEB, 0xE9):
         return None

@@ -1,4 +1,4 @@
-"""What can be imported, and whether an image names files other than itself. Trusts nothing, opens nothing.
+"""What can be imported, and whether an image refers to other files. Trusts nothing, opens nothing.
 
 QEMU docs/interop/qcow2.txt; VMware "Virtual Disk Format" 5.0; VirtualBox VDICore.h.
 """
@@ -14,9 +14,9 @@ from velocity.contract.problems import Problem, Refused
 from velocity.storage.vhd import DYNAMIC, FIXED, MARK, vhdx_has_parent
 
 IMAGES = {"qcow2": "qcow2", "vmdk": "vmdk", "vdi": "vdi", "vhdx": "vhdx", "vhd": "vpc"}
-"""What is imported as the disk in it, and how QEMU calls it."""
+"""Image formats whose disk is imported -> QEMU's names for them."""
 PACKED = frozenset({"xz", "zstd", "gzip", "bzip2", "tar", "zip"})
-"""What is unpacked, and then looked at again."""
+"""Formats that are unpacked, and then inspected again."""
 REFUSED = {
     "7z": "it is a 7z archive: unpack it first with `7z x`",
     "rar": "it is a RAR archive: unpack it first with `unrar x`",
@@ -31,13 +31,13 @@ REFUSED = {
     "android-sparse": "it is a sparse image of Android: convert it first with `simg2img`",
     "ovf": "it only describes a machine: import the disk image that it names, or the OVA with both",
 }
-"""What is known and not imported, and what helps."""
+"""Known formats that are not imported, with the reason and cure."""
 CONVERT = "`qemu-img convert -O qcow2 IMAGE NEW`"
 DECRYPT = "`qemu-img convert`, with `--object secret` and `--image-opts`"
 DIFFERENCING = "it is a differencing disk and needs its parent: merge it first, with `Merge-VHD` or in Hyper-V"
 FLATTEN = "`qemu-img convert -O qcow2 IMAGE NEW`, where all its files are"
 QCOW2_KNOWN = 0b1_1000
-"""Incompatible features that say nothing of other files: compression type, extended L2."""
+"""Incompatible features without references to other files: compression type, extended L2."""
 DESCRIPTOR = 64 << 10
 VDI_DYNAMIC, VDI_FIXED = 1, 2
 BACKSLASH = "\\"
@@ -46,7 +46,7 @@ Read = Callable[[int, int], bytes]
 
 
 def importable(content: Content, size: int, layer: str | None) -> str:
-    """One of `IMAGES` or `PACKED`, or "raw". Raises `Refused(NOT_AN_IMAGE)`, with the reason and what helps.
+    """One of `IMAGES` or `PACKED`, or "raw". Raises `Refused(NOT_AN_IMAGE)`, with the reason and cure.
 
     `layer` is what these bytes were packed in; None: nothing.
     """
@@ -68,13 +68,13 @@ def importable(content: Content, size: int, layer: str | None) -> str:
 
 
 def cut(content: Content, size: int) -> str:
-    """In words, of one whose file system or partition table says that it has more bytes."""
+    """A message for an image whose file system or partition table needs more bytes than it has."""
     what = "partition table" if content.format in ("gpt", "mbr") else "file system"
     return f"it is cut short: its {what} has {content.volume_size} bytes, it only {size}"
 
 
 def check_alone(kind: str, read: Read) -> None:
-    """Refuse an image that names another file, is encrypted, or was not closed properly."""
+    """Refuse an image that refers to another file, is encrypted, or was not closed properly."""
     check = {"qcow2": _qcow2, "vmdk": _vmdk, "vdi": _vdi, "vhd": _vhd, "vhdx": _vhdx}.get(kind)
     try:
         if check is not None:
@@ -89,7 +89,7 @@ def refused(why: str, done: str = "imported") -> Refused:
 
 
 def has_other_data(head: bytes) -> bool:
-    """Whether a qcow2 image says so: QEMU would open whatever file it names."""
+    """Whether a qcow2 image has an external data file, which QEMU would open, whatever it is."""
     version, incompatible = struct.unpack_from(">I", head, 4)[0], struct.unpack_from(">Q", head, 72)[0]
     return bool(version >= 3 and incompatible & 0b100)
 
@@ -136,7 +136,7 @@ def _vmdk(read: Read) -> None:
 
 
 def _parts(head: bytes, text: str) -> str:
-    """Of a VMDK that is not alone."""
+    """The other files that a VMDK refers to."""
     if head.startswith(b"COWD"):
         return f"it is one part of a VMDK of ESX: make one image of it with {FLATTEN}"
     names = re.findall(r'(?m)^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+\w+\s+"([^"\r\n]*)"', text)
@@ -145,7 +145,7 @@ def _parts(head: bytes, text: str) -> str:
 
 
 def shown(names: Iterable[str]) -> str:
-    """A few names of files, as others gave them."""
+    """A few file names, made safe to show."""
     clean = ["".join(one for one in name if one.isprintable())[-60:] for name in names]
     return ", ".join(clean[:4]) + (f" and {len(clean) - 4} more" if len(clean) > 4 else "")
 
@@ -157,7 +157,7 @@ def _vdi(read: Read) -> None:
 
 
 def _vhd(read: Read) -> None:
-    """A fixed one has its footer at its end only, and names nothing."""
+    """A fixed VHD has only a footer, and refers to nothing."""
     head = read(0, 512)
     if head.startswith(MARK) and struct.unpack_from(">I", head, 60)[0] not in (FIXED, DYNAMIC):
         raise refused(DIFFERENCING)

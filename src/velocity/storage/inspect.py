@@ -1,4 +1,4 @@
-"""What a medium contains, by its bytes. Reads little, trusts nothing, refuses nothing.
+"""What a medium contains, judging by its bytes. Reads little, trusts nothing, refuses nothing.
 
 ECMA-119 (ISO 9660) 8.4; El Torito 1.0; UEFI 2.10, 13.3.2.1 (removable media boot); RFC 8878, 3.1.2 (skippable frames).
 """
@@ -21,11 +21,11 @@ from velocity.storage.vhd import is_vhd
 SECTOR = 2048
 EFI_PLATFORM = 0xEF
 ESP_SCAN = 64 << 20
-"""Bytes of an EFI boot image that are searched for the names of loaders."""
+"""Bytes of an EFI boot image that are searched for loaders."""
 ZERO_SCAN, STEP = 64 << 20, 1 << 20
-"""Bytes that are read to find out whether all are zero, and at a time."""
+"""Bytes that are read to find out whether all are zero, in total and at a time."""
 SKIPS = 64
-"""Frames that are skipped at the beginning of a zstd file."""
+"""Skippable frames that are skipped at the beginning of a zstd file."""
 
 MAGICS = (
     (0, b"QFI\xfb", "qcow2"),
@@ -59,17 +59,17 @@ FILE_SYSTEMS = (
     (0x438, b"\x53\xef", "ext4"),
     (0x10040, b"_BHRfS_M", "btrfs"),
 )
-"""On a whole disk. One of FAT is in `velocity.storage.fat`."""
+"""Signatures on a whole disk; for FAT see `velocity.storage.fat`."""
 
 Read = Callable[[int, int], bytes]
 NextData = Callable[[int], int]
-"""From an offset: where the next byte may lie that is not zero."""
+"""From an offset: where the next byte that may not be zero is."""
 
 
 def inspect(path: Path, format_: str = "raw") -> Content:
-    """Describe the file. Raises `OSError` only; bytes that make no sense are `unknown`.
+    """Describe a file. Raises `OSError` only; nonsense is `unknown`.
 
-    Of one that is no raw disk, but of the format qcow2, it is the disk in it.
+    For the format qcow2, the disk in the image is described.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -79,7 +79,7 @@ def inspect(path: Path, format_: str = "raw") -> Content:
 
 
 def inspect_open(descriptor: int, format_: str = "raw", size: int | None = None) -> Content:
-    """The same of an open file; `size` where what the descriptor tells is rounded."""
+    """Describe an open file; `size` if the descriptor's is rounded."""
     size = os.fstat(descriptor).st_size if size is None else size
 
     def read(offset: int, length: int) -> bytes:
@@ -88,7 +88,7 @@ def inspect_open(descriptor: int, format_: str = "raw", size: int | None = None)
     def next_data(offset: int) -> int:
         try:
             return os.lseek(descriptor, offset, os.SEEK_DATA)
-        except OSError:  # there is none: ENXIO, lseek(2)
+        except OSError:  # ENXIO: there is no more data. lseek(2)
             return size
 
     if format_ != "qcow2":
@@ -98,7 +98,7 @@ def inspect_open(descriptor: int, format_: str = "raw", size: int | None = None)
 
 
 def describe(read: Read, size: int, next_data: NextData = lambda offset: offset) -> Content:
-    """Describe what `read(offset, length)` gives; it gives less at the end of the medium."""
+    """Describe what `read(offset, length)` returns; it returns less at the end."""
     if read(16 * SECTOR + 1, 5) == b"CD001":
         return _iso(read, size)
     for offset, magic, name in MAGICS:
@@ -136,7 +136,7 @@ def _fat(whole: Fat) -> Content:
 
 
 def _partitioned(read: Read, found: Table, size: int) -> Content:
-    """EFI boots what it finds on a partition of FAT. What is installed may need variables of the firmware instead."""
+    """The loaders on FAT partitions, which EFI finds. Installed systems may need variables of the firmware instead."""
     systems = [system for one in found.partitions if (system := fat(read, one.offset)) is not None]
     loaders = sorted({name for system in systems for name in system.loaders()})
     maybe = any(one.esp for one in found.partitions)
@@ -186,7 +186,7 @@ def _iso(read: Read, size: int) -> Content:
 
 
 def _efi_images(read: Read) -> list[int]:
-    """Offsets of the boot images for EFI in the El Torito catalog."""
+    """Offsets of the EFI boot images in the El Torito catalog."""
     for sector in range(17, 32):
         record = read(sector * SECTOR, 75)
         if record[1:6] != b"CD001" or record[0] == 255:
@@ -215,7 +215,7 @@ def _architectures(read: Read, offset: int, size: int) -> set[str]:
     end = min(offset + ESP_SCAN, size)
     step = 1 << 20
     while offset < end:
-        block = read(offset, step + 10)  # a name may lie across two blocks
+        block = read(offset, step + 10)  # overlapping, as a name may be in two blocks
         found |= {name for file, name in BOOT_FILES.items() if file in block}
         if not block or found:
             break

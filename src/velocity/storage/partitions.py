@@ -1,4 +1,4 @@
-"""Partition tables: how they are recognized, and where the partitions begin. Trusts nothing.
+"""Partition tables: recognizes them, and finds where partitions begin. Trusts nothing.
 
 UEFI 2.10, chapter 5.
 """
@@ -16,14 +16,14 @@ ESP = bytes.fromhex("28732ac11ff8d211ba4b00a0c93ec93b")
 """C12A7328-F81F-11D2-BA4B-00A0C93EC93B, the EFI system partition."""
 MBR_ESP, MBR_OF_GPT = 0xEF, 0xEE
 MOST = 256
-"""Entries that are looked at."""
+"""Entries that are read."""
 
 Read = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True)
 class Partition:
-    """`offset` in bytes; `esp`: it is marked as the one that EFI boots from."""
+    """`offset` is in bytes; `esp`: it is an EFI System Partition."""
 
     offset: int
     esp: bool
@@ -31,7 +31,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Table:
-    """`needs`: bytes that the disk has at least, or it is cut short."""
+    """`needs`: the least size of the disk, in bytes; a smaller one is truncated."""
 
     kind: str
     needs: int
@@ -39,7 +39,7 @@ class Table:
 
 
 def table(read: Read) -> Table | None:
-    """The disk's; None: it has none."""
+    """The disk's table; None if there is none."""
     for sector in (512, 4096):
         if read(sector, len(GPT)) == GPT:
             return _gpt(read, sector)
@@ -48,7 +48,7 @@ def table(read: Read) -> Table | None:
 
 
 def _gpt(read: Read, sector: int) -> Table:
-    """Its second copy is on the last sector. One whose checksum is wrong says nothing."""
+    """GPT. Its second copy is on the last sector. A table with a wrong checksum is ignored."""
     head = read(sector, sector)
     length, stated = struct.unpack_from("<II", head.ljust(512, b"\0"), 12)
     sound = 92 <= length <= len(head) and zlib.crc32(head[:16] + bytes(4) + head[20:length]) == stated
@@ -67,7 +67,7 @@ def _gpt(read: Read, sector: int) -> Table:
 
 
 def _mbr(head: bytes) -> Table:
-    """A disk may end before its last partition does, as of images that a first boot enlarges; not before it begins."""
+    """MBR. A disk may end within its last partition, as in images that grow at the first boot, but not before it."""
     partitions = []
     for at in range(446, 510, 16):
         state, kind, begin, length = head[at], head[at + 4], *struct.unpack_from("<II", head, at + 8)

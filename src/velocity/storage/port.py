@@ -1,16 +1,16 @@
-"""What Velocity asks of a host's storage: four small Protocols that a directory or many hosts can implement.
+"""What Velocity needs of a host's storage: small Protocols that a directory or a cluster can implement.
 
-The law of these calls:
+The rules of these calls:
 
-- A call names its pool, and so its host. It ends as done, as refused (`Refused`, with the host's words: it did not
-  happen, and nothing of it remains) or as unknown (`Unknown`: the pool did not answer by the caller's deadline, in
-  seconds; what it was to make is removed again as soon as the pool answers).
-- An object is made out of sight. The database decides: `Trash.settle` tells where an object belongs, after the commit
-  that says so. It is never refused: what cannot be done now is done again and again, by the host itself, until it is.
-- A shared pool is one that several hosts have. What a host cannot settle there is refused, and told again, maybe to
-  another host: it may be another's turn by then. Nobody removes there what another host may be making.
-- One pool that is away, read-only, full or silent costs its own objects, never another pool's.
-- Values are tagged structs: the same calls can cross a wire. Paths never leave the host.
+- A call names its pool, and so its host. It succeeds; or is refused (`Refused`, with a message: it did not happen and
+  nothing of it is left); or its outcome is unknown (`Unknown`: the pool did not respond by the caller's deadline, in
+  seconds; what the call creates is removed as soon as the pool responds).
+- Objects are created hidden. After the commit that decides where an object belongs, `Trash.settle` says so. It is never
+  refused: the host itself retries until it succeeds.
+- A shared pool is on several hosts. There, `settle` may be refused, and is called again, perhaps on another host, whose
+  turn it may be by then. No host removes what another one may be creating.
+- A pool that is away, read-only, full or silent affects only its own objects.
+- Values are tagged structs, so that calls can cross a network. Paths never leave the host.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from velocity.contract.problems import Problem, Refused
 
 
 class Unknown(Refused):
-    """The pool did not answer in time."""
+    """The pool did not respond in time."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Problem.POOL_AWAY, message)
 
 
 class Value(Struct, frozen=True, tag=True):
-    """What crosses a port. Each kind is told by its tag."""
+    """A value that crosses the port, with a tag for its type."""
 
 
 class ObjectKind(enum.Enum):
-    """What an object is. All but media belong to a machine, in no list and with no quota of their own."""
+    """The kind of an object. All except media belong to a machine, and are not in lists or quotas."""
 
     MEDIUM = "medium"
     VARIABLES = "vars"
@@ -48,7 +48,7 @@ class ObjectKind(enum.Enum):
 
 
 class MediaRef(Value, frozen=True):
-    """An object in a pool, which the host resolves to its bytes. Of what is a machine's, `medium` is the machine."""
+    """An object in a pool. For kinds other than media, `medium` is the machine's uuid."""
 
     pool: int
     medium: UUID
@@ -57,18 +57,20 @@ class MediaRef(Value, frozen=True):
 
 
 HOST_POOL = 0
-"""The host's own pool, in its data directory: in no list, always there. Those that are declared count from 1."""
+"""The host's own pool, in its data directory: always there, in no list. Declared pools have ids from 1."""
 
 
 def variables(machine: UUID) -> MediaRef:
-    """The firmware variables of a machine: in the host's own pool, so that a machine starts whatever other pools do."""
+    """A machine's firmware variables. They are in the host's own pool, so that a start does not depend on other pools
+    for them.
+    """
     return MediaRef(HOST_POOL, machine, "qcow2", ObjectKind.VARIABLES)
 
 
 class PoolState(Value, frozen=True):
-    """`message` says what it means and what to do, without a path; empty: all is well.
+    """`message` explains the state and says what to do, without paths; empty if all is well.
 
-    One that is full does all that takes no bytes, and what its trash makes room for.
+    A full pool does everything that needs no space, or for which emptying the trash makes room.
     """
 
     state: Literal["online", "away", "readonly", "full"]
@@ -79,10 +81,10 @@ ONLINE = PoolState("online")
 
 
 class PoolMark(Value, frozen=True):
-    """What tells a shared pool from others, on each host that has it; empty: it is not there, or nobody has used it.
+    """The identity of a shared pool on a host; empty: it is not there, or was never used.
 
-    `taken`: this host takes it for its pool. `clients`: the addresses by which the storage knows what this host asks of
-    it, where it can be told to take nothing from them (`Pools.blocklist`).
+    `taken`: the identity that this host has accepted for its pool. `clients`: the addresses by which the storage knows
+    this host, if it has a blocklist (`Pools.blocklist`).
     """
 
     identity: str = ""
@@ -91,19 +93,19 @@ class PoolMark(Value, frozen=True):
 
 
 class Space(Value, frozen=True):
-    """In bytes, of what the pool lies on."""
+    """Space of what the pool is stored on, in bytes."""
 
     size: int = 0
     free: int = 0
 
 
 class Pools(Protocol):
-    """The pools themselves."""
+    """The pools."""
 
     async def state(self, pool: int, *, deadline: float) -> PoolState | None:
-        """As it is now; None: that cannot be told before it is opened.
+        """The present state; None if it is not known before `open`.
 
-        Raises `Unknown`, and at once as long as an earlier question has no answer.
+        Raises `Unknown`, at once while an earlier call has not returned.
         """
 
     async def open(
@@ -117,16 +119,16 @@ class Pools(Protocol):
         term: int = 0,
         deadline: float,
     ) -> PoolState:
-        """Tell which objects it has, and which are still coming (`Blobs.resume`).
+        """Tell the pool which objects it has, and which uploads may be resumed (`Blobs.resume`).
 
-        The pool is known by those it has where it has no mark, and put in order the first time: what a crash left goes
-        to its place, or goes. Not so a shared one that another host has put in order (`tidy` False): this one makes no
-        mark there, and touches nothing, as it would be what the other one makes. Nor is it there for whom a server of a
-        later `term` has opened it since. Raises `Unknown`.
+        A pool without a mark is recognized by its objects. The first call cleans up after a crash: objects are moved to
+        their places, or removed. With `tidy` False another host has done so for a shared pool: this one makes no mark
+        and touches nothing, as that could be what the other host is creating. The pool counts as away if a server of a
+        later `term` has opened it. Raises `Unknown`.
         """
 
     async def mark(self, pool: int, expected: str, *, deadline: float) -> PoolMark:
-        """That of a shared pool. This host takes it for its own from now on, if it has the `expected` identity.
+        """The identity of a shared pool. If it is the `expected` one, this host accepts it for its pool.
 
         Raises `Unknown`.
         """
@@ -136,27 +138,27 @@ class Pools(Protocol):
     async def blocklist(
         self, pool: int, addresses: tuple[str, ...], refs: tuple[MediaRef, ...], *, deadline: float
     ) -> tuple[str, ...]:
-        """The storage takes nothing any more from clients at these addresses, whatever becomes of this host.
+        """Have the storage refuse writes of the clients at these addresses, whatever happens to this host.
 
-        The answer says of each object, in this order, at which address somebody has it open to write all the same;
-        empty: nobody has. Raises `Refused`: it is not known to be so; and `Unknown`.
+        Returns for each of the objects, in order, the address of a client that still has it open for writing; empty:
+        none has. Raises `Refused` if that is not certain, and `Unknown`.
         """
 
     async def unblock(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
-        """They are clients as others again. Raises `Refused`, `Unknown`: they may not be yet."""
+        """Accept these clients again. Raises `Refused`, `Unknown`: they may still be blocked."""
 
     async def give_up(self, pool: int, *, deadline: float) -> None:
-        """Nothing of what machines that have ended wrote on this host is still on its way to the storage.
+        """Drop what ended machines have written on this host and the storage has not received.
 
-        It is lost, if it was. Raises `Refused`, `Unknown`: it may be on its way.
+        Such data is lost. Raises `Refused`, `Unknown`: some may still be on its way.
         """
 
     async def close(self) -> None:
-        """What is left to do is done after the next start."""
+        """Close the pools. What is left to do is done after the next start."""
 
 
 class Stat(Value, frozen=True):
-    """`allocated` is what it takes on the disk, in bytes; `modified` in unix seconds."""
+    """`allocated` is the space on disk, in bytes; `modified` in Unix seconds."""
 
     size: int
     allocated: int
@@ -164,62 +166,62 @@ class Stat(Value, frozen=True):
 
 
 class Incoming(Protocol):
-    """An object whose bytes are coming. One writer, one call at a time."""
+    """An object that is being received. One writer, one call at a time."""
 
     async def write(self, piece: bytes) -> None:
-        """Append. What has come may be gathered before it is written."""
+        """Append. Data may be collected before it is written."""
 
     async def flush(self) -> None:
-        """Write what was gathered."""
+        """Write collected data."""
 
     async def sync(self) -> None:
-        """What has come so far, durable."""
+        """Make durable what was received so far."""
 
     async def finish(self) -> Content:
-        """Durable, and what it turns out to be."""
+        """Make it durable and complete; returns what it contains."""
 
     async def leave(self) -> None:
-        """Durable what has come, and let go of it: `Blobs.resume` goes on with it."""
+        """Make durable what was received, and close it; `Blobs.resume` continues."""
 
     async def close(self) -> None:
-        """Let go; nothing remains of what was neither finished nor left."""
+        """Close it; without `finish` or `leave`, nothing of it is left."""
 
 
 class Outgoing(Protocol):
-    """An object that is read; it reads on when the object is removed."""
+    """An object that is being read; reading continues even if it is removed."""
 
     stat: Stat
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Fewer at the end."""
+        """Up to `length` bytes from `offset`; fewer at the end."""
 
     async def close(self) -> None: ...
 
 
 class Blobs(Protocol):
-    """The bytes of objects. What is made is out of sight until it is settled."""
+    """The bytes of objects. New objects are hidden until they are settled."""
 
     async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
-        """An empty one of so many bytes, durable."""
+        """Create an empty object of this size, durably."""
 
     async def put(self, ref: MediaRef, *, deadline: float) -> Incoming: ...
 
     async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:
-        """Go on with one that was left, behind so many of its bytes.
+        """Continue an object that was left, after so many bytes.
 
-        Raises `Refused(MEDIUM_NOT_FOUND)` when it is not there, or has fewer.
+        Raises `Refused(MEDIUM_NOT_FOUND)` if it does not exist or has fewer.
         """
 
     async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing: ...
 
     async def grow(self, ref: MediaRef, size: int, *, deadline: float) -> None:
-        """The disk of a kept one has so many bytes, durable; one that has more keeps them.
+        """Enlarge an object's disk to so many bytes, durably; a larger one is not changed.
 
-        Nobody may have it open to write. Raises `Refused`: it is as it was; and `Unknown`: it may grow yet.
+        Nobody may have it open for writing. Raises `Refused` (unchanged) and `Unknown` (it may still grow).
         """
 
     async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
-        """Of each, in this order; None: it cannot be seen."""
+        """The stat of each, in order; None if it cannot be read."""
 
 
 class Belongs(enum.Enum):
@@ -234,25 +236,26 @@ class Trash(Protocol):
     """Objects that come and go."""
 
     async def lift(self, ref: MediaRef, *, deadline: float) -> None:
-        """Out of sight, before the database forgets it. One that is not there is no failure."""
+        """Hide an object before the database deletes it. A missing one is no error."""
 
     async def restore(self, ref: MediaRef, *, deadline: float) -> None:
-        """Out of the trash, before the database has it again; out of sight still."""
+        """Take an object out of the trash before the database restores it; it stays hidden."""
 
     async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
-        """It belongs there now. Never fails: see the law. An object that waits is usable all the same.
+        """The object belongs there now. Never refused, see the rules; until it is done, the object can be used all the
+        same.
 
-        In a shared pool it may raise `Refused`, which `velocity.storage.routed` makes up for.
+        Raises `Refused` only in a shared pool; `velocity.storage.routed` repeats the call.
         """
 
     async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:
-        """Bytes that would be free without these of its trash; without all of it (None)."""
+        """Bytes that deleting these objects of its trash would free; None: all of its trash."""
 
 
 class Import(Value, frozen=True):
-    """Make an object of the disk that the bytes of another hold: as they are, in an image, or packed.
+    """Create an object from the disk in another object's bytes: raw, in an image, or packed.
 
-    They are not trusted; what they are is found by the host. What is packed is looked at again when it is unpacked.
+    The bytes are not trusted: the host finds out what they are, and again after unpacking.
     """
 
     source: MediaRef
@@ -260,9 +263,9 @@ class Import(Value, frozen=True):
 
 
 class Clone(Value, frozen=True):
-    """Make the same of another object, of the same bytes if it has the same format, unless it is to be `compact`.
+    """Copy an object, to the same or another format.
 
-    A compact one has no space for what is zero, or that nothing refers to; it may be the same object, anew.
+    With `compact`, the copy has no space for zeros and unused clusters; it may replace the source.
     """
 
     source: MediaRef
@@ -274,9 +277,9 @@ Job = Import | Clone
 
 
 class Prepared(Value, frozen=True):
-    """`size`: the bytes that it will be, 0 where that is not known, as of what is packed.
+    """`size`: of the new object, in bytes; 0 if it is not known, as for packed sources.
 
-    `takes`: those of the pool's that it will need.
+    `takes`: bytes that the pool needs for it.
     """
 
     size: int
@@ -284,9 +287,10 @@ class Prepared(Value, frozen=True):
 
 
 class JobProgress(Value, frozen=True):
-    """Of `total` bytes, `done` are done. `wants`: it waits until it may take so many bytes in all, or `needs`.
+    """`done` of `total` bytes. `wants`: the job waits for permission to use so many bytes in total, or at least
+    `needs`.
 
-    `room`: so many have to be free for that, as if it had no holes; what it has taken so far is not among them.
+    `room`: the free bytes that this requires if nothing is sparse, apart from what the job has used so far.
     """
 
     done: int
@@ -297,57 +301,57 @@ class JobProgress(Value, frozen=True):
 
 
 class Made(Value, frozen=True):
-    """The object is there, durable, to be settled."""
+    """The object exists, durably, to be settled."""
 
     size: int
     content: Content
 
 
 class Jobs(Protocol):
-    """Objects that are made of others, on one host. A job is named by its target."""
+    """Objects made from others, on one host. A job is named by its target."""
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
-        """Open and look at the source, which is then read on when it is removed; nothing is made yet.
+        """Open and inspect the source, which is then read even if it is removed. Nothing is created yet.
 
-        From here on `cancel` is to be called at its end.
+        From here on, `cancel` has to be called in the end.
         """
 
     async def start(self, target: MediaRef, size: int, *, deadline: float) -> None:
-        """Begin; `size` is what it may take from the beginning."""
+        """Start a job; `size` is what it may use at first."""
 
     async def allow(self, target: MediaRef, size: int, *, deadline: float) -> None:
-        """It may take so many bytes in all."""
+        """Allow a job to use so many bytes in total."""
 
     def watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
-        """How it does; ends with `Made`. Raises `Refused`: nothing of it remains. One reader a job."""
+        """Follow a job until `Made`. Raises `Refused`: nothing of it is left. One reader for each job."""
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
-        """Forget it. Nothing remains of what `watch` has not told as made."""
+        """Forget a job. Unless `watch` has reported it as made, nothing of it is left."""
 
     async def close(self) -> None:
-        """What is under way is given up."""
+        """Cancel all jobs."""
 
 
 class MediaFiles(Protocol):
-    """How machines get at bytes, of media and of their own objects, on the host itself: nothing of it crosses a wire.
+    """How machines open objects, on the host itself; these calls never cross a network.
 
-    To be called in a thread. Raises `Refused`.
+    They block, and are called in threads. They raise `Refused`.
     """
 
     def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
-        """A descriptor; of the one that is made and waits out of sight, if it is `coming`."""
+        """A descriptor of the object; `coming`: of one that is still hidden."""
 
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
-        """Why its open file cannot be read and written past the host's page cache, in words; empty: it can."""
+        """Why the open file does not support direct I/O, past the host's page cache; empty if it does."""
 
     def is_shared(self, media: MediaRef) -> bool:
         """Whether other hosts can open it, too."""
 
     def provide(self, ref: MediaRef, template: int) -> None:
-        """An object of the host's own pool: made of the bytes of this descriptor, durable, unless it is there."""
+        """Create an object in the host's own pool from this descriptor's bytes, durably, unless it exists."""
 
     def remove(self, ref: MediaRef) -> None:
-        """An object of the host's own pool, for good. One that is not there is no failure."""
+        """Remove an object of the host's own pool permanently. A missing one is no error."""
 
 
 @dataclass(frozen=True)

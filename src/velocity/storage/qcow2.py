@@ -13,11 +13,11 @@ from dataclasses import dataclass
 OFFSET = 0x00FF_FFFF_FFFF_FE00
 COMPRESSED, ZERO = 1 << 62, 1
 EXTENDED = 0b1_0000
-"""Of its features: clusters have 32 parts each, which are there or not."""
+"""A feature bit: clusters have 32 subclusters, which are allocated separately."""
 HEAD = 104
-"""Bytes of a header."""
+"""The least bytes of a header."""
 PARTS = 5
-"""Bits of their number."""
+"""log2 of the number of subclusters."""
 MOST_TABLES, MOST_ENTRIES = 1 << 20, 1 << 22
 
 Read = Callable[[int, int], bytes]
@@ -25,7 +25,7 @@ Read = Callable[[int, int], bytes]
 
 @dataclass(frozen=True)
 class Disk:
-    """`size` in bytes. Compressed clusters are read as zeros."""
+    """`size` is in bytes. Compressed clusters read as zeros."""
 
     image: Read
     size: int
@@ -52,12 +52,12 @@ class Disk:
         return self.size
 
     def place(self, cluster: int) -> int:
-        """Where it lies in the image; 0: it is zeros."""
+        """The offset in the image; 0 if it reads as zeros."""
         found = self._entry(cluster, 8)
         return 0 if found & (COMPRESSED | ZERO) else found & OFFSET
 
     def _part(self, number: int) -> int:
-        """Where a part of a cluster lies; 0: it is zeros."""
+        """The offset of a subcluster; 0 if it reads as zeros."""
         cluster, part = divmod(number, 1 << PARTS)
         found = self._entry(cluster, 16)
         place = found >> 64 & OFFSET
@@ -65,7 +65,7 @@ class Disk:
         return place + (part << (self.cluster_bits - PARTS)) if there else 0
 
     def _entry(self, cluster: int, length: int) -> int:
-        """Of so many bytes; 0: there is none."""
+        """The entry of a table, of so many bytes; 0 if there is none."""
         number, entry = divmod(cluster, (1 << self.cluster_bits) // length)
         if number >= len(self.tables) or not self.tables[number]:
             return 0
@@ -73,7 +73,7 @@ class Disk:
 
 
 def granularity(head: bytes) -> tuple[int, int] | None:
-    """The bytes of a cluster, and those that are given out alone; None: it is no header of one."""
+    """The size of a cluster, and of the unit of allocation, in bytes; None if this is not such a header."""
     if len(head) < HEAD or head[:4] != b"QFI\xfb":
         return None
     version, bits = struct.unpack_from(">I", head, 4)[0], struct.unpack_from(">I", head, 20)[0]
@@ -82,7 +82,7 @@ def granularity(head: bytes) -> tuple[int, int] | None:
 
 
 def guest_disk(image: Read) -> Disk | None:
-    """None: it cannot be read so simply."""
+    """The disk; None if it is too complicated."""
     head = image(0, 104).ljust(104, b"\0")
     magic, version, backing, bits, size, crypt, entries, table = struct.unpack_from(">4sIQ4xIQIIQ", head)
     features = struct.unpack_from(">Q", head, 72)[0] if version >= 3 else 0
@@ -96,9 +96,9 @@ def guest_disk(image: Read) -> Disk | None:
 
 
 def end_of_data(image: Read, last: int) -> int | None:
-    """Where the data ends that lies furthest behind: what is compressed, or in parts of the cluster at `last`.
+    """The end of the last data that is compressed, or in subclusters of the cluster at `last`.
 
-    None: there are too many entries. qcow2.txt, "Cluster mapping"
+    None if there are too many entries. qcow2.txt, "Cluster mapping"
     """
     head = image(0, 104).ljust(104, b"\0")
     bits, entries, table = struct.unpack_from(">I12xIQ", head, 20)

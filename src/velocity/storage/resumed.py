@@ -1,8 +1,7 @@
-"""What is written to another host, or read from it, goes on where it broke off: over a cut link, or another start
-of its node.
+"""Transfers to and from other hosts continue after interruptions: lost connections, and restarts of nodes.
 
-An object whose bytes come stays with its host when the connection is lost (`Blobs.resume`). What is not durable there
-yet is kept here, and sent again.
+When the connection is lost, an object that is being received stays on its host (`Blobs.resume`). What is not durable
+there is kept here, and sent again.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from velocity.contract.problems import Problem, Refused
 from velocity.storage.port import Belongs, Blobs, Incoming, MediaRef, Outgoing, Pools, Trash, Unknown
 
 WINDOW = 8 << 20
-"""Bytes after which what has come is made durable there, and forgotten here."""
+"""Bytes after which received data is made durable on the host, and dropped here."""
 PATIENCE = 300.0
-"""Seconds for which a host that does not answer is waited for: another start of it takes less."""
+"""Seconds to wait for a host that does not respond; a restart takes less."""
 AGAIN = 0.5
 SECONDS = 30.0
-"""The deadline of what has none of its own."""
+"""The deadline for calls without one."""
 T = TypeVar("T")
 
 
 class Patient:
-    """The storage of all hosts, for what waits for one that does not answer.
+    """The storage of all hosts, for transfers that wait for one that does not respond.
 
-    `coming`: the objects that are on their way to other hosts.
+    `coming`: the objects that are being sent to other hosts.
     """
 
     def __init__(self, pools: Pools, blobs: Blobs, trash: Trash, patience: float = PATIENCE) -> None:
@@ -38,7 +37,7 @@ class Patient:
         self.coming: set[MediaRef] = set()
 
     async def reach(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try, for as long as the host does not answer and is waited for. Raises `Unknown`."""
+        """Repeat the attempt while the host does not respond, for `patience` seconds. Raises `Unknown`."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self.patience
         while True:
@@ -62,16 +61,16 @@ class Patient:
 
 
 class ResumedIncoming:
-    """Implements `velocity.storage.port.Incoming`. `write` and `finish` wait for the host, the others ask it once."""
+    """Implements `velocity.storage.port.Incoming`. `write` and `finish` wait for the host, the others ask once."""
 
     def __init__(self, storage: Patient, ref: MediaRef, opened: Incoming, size: int = 0) -> None:
-        """`size`: its bytes that are durable."""
+        """`size`: the bytes that are durable."""
         self._storage = storage
         self._ref = ref
         self._open: Incoming | None = opened
         self._durable = size
         self._pieces: list[bytes] = []
-        """What has come since."""
+        """Data received since."""
         self._kept = 0
         self._stays = False
         storage.coming.add(ref)
@@ -89,7 +88,7 @@ class ResumedIncoming:
             await self._storage.reach(self.sync)
 
     async def flush(self) -> None:
-        """What was gathered goes again with the rest, where the host does not answer."""
+        """Ask once: if the host does not respond, the data is sent again with the rest."""
         if (opened := self._open) is not None:
             with contextlib.suppress(Unknown):
                 await self._told(opened, opened.flush())
@@ -110,12 +109,12 @@ class ResumedIncoming:
         return content
 
     async def leave(self) -> None:
-        self._stays = True  # also where the answer is lost: what has come is gone on with
+        self._stays = True  # even if the response is lost, what was received can be continued
         opened = await self._opened()
         await self._told(opened, opened.leave())
 
     async def close(self) -> None:
-        """A host that does not hear it is told that the object belongs nowhere, as soon as it answers."""
+        """A host that does not respond is told later that the object belongs nowhere."""
         opened, self._open = self._open, None
         if opened is not None:
             await opened.close()
@@ -141,7 +140,7 @@ class ResumedIncoming:
 
 
 class ResumedOutgoing:
-    """Implements `velocity.storage.port.Outgoing`: the bytes of one object. A changed object is another one."""
+    """Implements `velocity.storage.port.Outgoing` for the bytes of one object. If it has changed, it is another one."""
 
     def __init__(self, storage: Patient, ref: MediaRef, opened: Outgoing) -> None:
         self.stat = opened.stat

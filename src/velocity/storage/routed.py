@@ -1,4 +1,4 @@
-"""The storage of many hosts: each call goes to the host of its pool, or to one of those that share the pool."""
+"""The storage of all hosts: each call goes to the host of its pool, or to one of those that share it."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from velocity.storage.ways import Part, Survey, Ways, told_of
 log = logging.getLogger(__name__)
 
 AGAIN = 2.0
-"""Seconds after which a host that did not answer is told again where an object belongs."""
+"""Seconds until a host that did not respond is told again where an object belongs."""
 SETTLE = 10.0
-"""Seconds for which who lets go of what came waits until a host has heard that it is wanted no more."""
+"""Seconds to wait until a host has heard that an unfinished object is not wanted any more."""
 
 
 @dataclass(frozen=True)
 class RoutedStorage(Storage):
-    """That of all hosts that there are at the moment of a call; `ways` lead to them."""
+    """The storage of the hosts known at the moment of each call; `ways` are the connections."""
 
     ways: Ways
     transfers: RoutedJobs
@@ -64,9 +64,7 @@ def routed(
     patience: float = resumed.PATIENCE,
     term: Callable[[], int] = lambda: 0,
 ) -> RoutedStorage:
-    """`files` are our own host's; `term` is the server's. `patience`: for how many seconds a host that does not answer
-    is waited for, by what is being written to it or read from it.
-    """
+    """`files` are our own host's; `term` is the server's. `patience`: seconds that transfers wait for a host."""
     trash = RoutedTrash(ways, again)
     pools, blobs = (cast(Any, Part(ways, name, trash.doubt)) for name in ("pools", "blobs"))
     patient = Patient(pools, blobs, trash, patience)
@@ -85,10 +83,10 @@ def routed(
 
 
 class RoutedPools:
-    """Implements `velocity.storage.port.Pools`. What is on its way to a pool is no leftover when that is put in order.
+    """Implements `velocity.storage.port.Pools`. Objects on their way to a pool are not taken for leftovers.
 
-    A shared one is put in order once, by the host that opens it first. Nobody works in it before that; later, what is
-    under way in it may be another host's.
+    A shared pool is cleaned up once, by the first host that opens it, before anybody uses it; later, unknown objects
+    may be another host's.
     """
 
     def __init__(self, ways: Ways, survey: Survey, patient: Patient, term: Callable[[], int]) -> None:
@@ -117,7 +115,7 @@ class RoutedPools:
         if not self._ways.is_shared(pool):
             return await self._patient.pools.open(pool, kept, trashed, coming, tidy=tidy, deadline=deadline)
         async with self._turns[pool]:
-            await self._survey(pool)  # one that another host has is not made anew on one that has not mounted it
+            await self._survey(pool)  # otherwise a host without the mount might make the pool anew
             tidy &= pool not in self._in_order
             term = term or self._term()
             for host in self._ways.openers(pool):
@@ -135,9 +133,9 @@ class RoutedPools:
 
 
 class RoutedBlobs:
-    """Implements `velocity.storage.port.Blobs`. What is on another host goes on where it broke off.
+    """Implements `velocity.storage.port.Blobs`. Transfers with other hosts continue after interruptions.
 
-    But for what comes into a shared pool: another host could go on with it while the first one still writes.
+    Except into a shared pool: another host could continue an object to which the first one still writes.
     """
 
     def __init__(self, ways: Ways, patient: Patient, trash: RoutedTrash) -> None:
@@ -174,9 +172,10 @@ class RoutedBlobs:
 
 
 class Coming:
-    """An object that comes into a shared pool: what is let go of belongs nowhere, also if its host is lost by then.
+    """An object that is being received in a shared pool. If it is closed early, it belongs nowhere, even if its host is
+    lost by then.
 
-    No host tidies up there by itself.
+    No host removes leftovers there by itself.
     """
 
     def __init__(self, opened: Incoming, ref: MediaRef, storage: Patient, trash: RoutedTrash, host: int) -> None:
@@ -197,7 +196,7 @@ class Coming:
         return content
 
     async def leave(self) -> None:
-        self._stays = True  # also where the answer is lost: what has come is gone on with
+        self._stays = True  # even if the response is lost, what was received can be continued
         await self._opened.leave()
 
     async def close(self) -> None:
@@ -209,10 +208,10 @@ class Coming:
 
 
 class RoutedTrash:
-    """Implements `velocity.storage.port.Trash`. What a host was not told, as it does not answer, it is told later.
+    """Implements `velocity.storage.port.Trash`. A host that does not respond is told later.
 
-    Objects are known by their names there, and one that is made, moved away and made again has the same. So none is
-    begun, brought away or back while what was asked of it before may be done yet.
+    An object that is made, moved away and made again has the same name each time. So none is begun, hidden or restored
+    while an earlier call about it may still take effect.
     """
 
     def __init__(self, ways: Ways, again: float) -> None:
@@ -222,20 +221,20 @@ class RoutedTrash:
         self._lift, self._restore, self._held = part.lift, part.restore, part.held
         self._left: dict[MediaRef, Belongs] = {}
         self._given_up: dict[MediaRef, int] = {}
-        """The targets of jobs that still have to be cancelled, each with the job's host."""
+        """Targets of jobs that have to be cancelled, with the jobs' hosts."""
         self._doubts: dict[MediaRef, int] = {}
-        """Objects in shared pools with an unknown outcome, each with the host that has not answered."""
+        """Objects in shared pools with an unknown outcome, with the host that has not responded."""
         self._telling: asyncio.Task[None] | None = None
 
     def doubt(self, ref: MediaRef, host: int) -> None:
         self._doubts[ref] = host
 
     def answered(self, mpid: int, host: int) -> None:
-        """Requests sent to the host before no longer count in that pool."""
+        """Earlier calls to the host are over in that pool."""
         self._doubts = {ref: at for ref, at in self._doubts.items() if (ref.pool, at) != (mpid, host)}
 
     def check(self, ref: MediaRef, *, begins: bool = True) -> None:
-        """Raises `Unknown` for one that is in doubt, or, if it `begins`, of which something is to be removed yet."""
+        """Raises `Unknown` if it is in doubt, or, if it `begins`, an older object of that name is not removed yet."""
         host = self._doubts.get(ref)
         if host is not None and (called := self._ways.called(host)):
             raise Unknown(f"{called} has not said what became of it: wait until it answers")
@@ -267,12 +266,12 @@ class RoutedTrash:
             self._tell_later(ref, belongs)
         except Refused:
             self._tell_later(ref, belongs)
-        except Exception:  # a fault of ours, or a host without a thread left
+        except Exception:  # a bug of ours, or a host without threads
             log.exception("%s cannot be put where it belongs now", ref)
             self._tell_later(ref, belongs)
 
     def give_up(self, target: MediaRef, host: int) -> None:
-        """The end of the job that makes it is unknown: it is cancelled when its host answers, and nothing remains."""
+        """The end of its job is unknown: cancel it when its host responds; nothing is left."""
         self._given_up[target] = host
         self._tell_later(target, Belongs.NOWHERE)
 
@@ -293,27 +292,27 @@ class RoutedTrash:
         try:
             if ref in self._given_up:
                 host = self._given_up[ref]
-                if self._ways.called(host):  # else it is no more, and its jobs with it
+                if self._ways.called(host):  # otherwise the host is gone, with its jobs
                     await self._ways.storage_on(host).jobs.cancel(ref, deadline=self._again)
                 self._given_up.pop(ref, None)
             await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=self._again)
         except Refused:
             return
-        except Exception:  # as above: the next time is another try
+        except Exception:  # as above: it is repeated
             log.debug("%s cannot be put where it belongs yet", ref, exc_info=True)
             return
         if self._left.get(ref) is belongs:
             del self._left[ref]
 
     async def close(self) -> None:
-        """Left to the next server, when it opens the pool."""
+        """What is left is done by the next server, when it opens the pools."""
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.wait({self._telling})
 
 
 class RoutedJobs:
-    """Implements `velocity.storage.port.Jobs`: on a host that has both pools, and from one host to another."""
+    """Implements `velocity.storage.port.Jobs`: on a host that has both pools, or from one host to another."""
 
     def __init__(self, ways: Ways, trash: RoutedTrash, blobs: Blobs) -> None:
         self._ways = ways
@@ -321,7 +320,7 @@ class RoutedJobs:
         self._blobs = blobs
         self._transfers: dict[MediaRef, Transfer] = {}
         self._at: dict[MediaRef, int] = {}
-        """The hosts of jobs, by their targets: those of shared pools may go to another host meanwhile."""
+        """The hosts of jobs, by target: shared pools may be routed to another host meanwhile."""
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
         self._trash.check(job.target)
@@ -367,7 +366,7 @@ class RoutedJobs:
         return self._watch(target) if transfer is None else transfer.watch()
 
     async def _watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
-        """A host without an answer is named in the error."""
+        """Names a host that does not respond in the error."""
         host = self._ways.called_if_other(target.pool)
         try:
             async for now in self._storage(target).jobs.watch(target):

@@ -1,4 +1,4 @@
-"""A medium copied from one host's storage into another's, by way of the server."""
+"""Copies a medium from one host's storage to another's, through the server."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator
 from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Made, Outgoing, Trash
 
 PIECE = 1 << 20
-"""Bytes that are in memory at a time."""
+"""Bytes in memory at a time."""
 SECONDS = 30.0
-"""The deadline of what has none of its own."""
+"""The deadline for calls without one."""
 
 
 class Transfer:
-    """One copy, of the same bytes. Whatever goes wrong, nothing of it remains."""
+    """One copy of the bytes as they are. If it fails, nothing of it is left."""
 
     def __init__(self, job: Clone, source: Outgoing, to: Blobs, trash: Trash) -> None:
-        """`trash` is told what belongs nowhere, also where the target's host does not answer."""
+        """`trash` is told to remove a failed copy, even if the target's host does not respond."""
         self._trash = trash
         self._job = job
         self._source = source

@@ -1,4 +1,4 @@
-"""VHD images, which say at their end what they are, and VHDX. Trusts nothing.
+"""VHD images, which are recognized by their end, and VHDX. Trusts nothing.
 
 Microsoft "Virtual Hard Disk Image Format Specification" 1.0; [MS-VHDX] 2.2.3 and 2.6.
 """
@@ -12,7 +12,7 @@ MARK = b"conectix"
 FIXED, DYNAMIC = 2, 3
 
 REGIONS, MOST = 192 << 10, 64
-"""Where a VHDX lists its regions, and how many entries of a list are looked at."""
+"""Where a VHDX lists its regions, and how many entries of a list are read."""
 METADATA = bytes.fromhex("06a27c8b90479a4bb8fe575f050f886e")
 PARAMETERS = bytes.fromhex("3767a1ca36fa434db3b633f0aa44e76b")
 HAS_PARENT = 0b10
@@ -21,12 +21,12 @@ Read = Callable[[int, int], bytes]
 
 
 def is_vhd(read: Read, size: int) -> bool:
-    """All but fixed ones have their footer at the beginning too."""
+    """All except fixed ones have a copy of the footer at the beginning."""
     return read(0, len(MARK)) == MARK or footer(read, size) is not None
 
 
 def footer(read: Read, size: int) -> bytes | None:
-    """None: it has no sound one at its end. Old ones are a byte shorter."""
+    """None if there is no valid footer at the end. Old ones are one byte shorter."""
     for length in (512, 511):
         found = read(size - length, length) if size >= length else b""
         if found.startswith(MARK) and len(found) >= 511:

@@ -9,46 +9,46 @@ from velocity.storage.port import Incoming, MediaRef, Outgoing, Storage, Unknown
 
 
 class Ways(Protocol):
-    """To the storages of all hosts that there are."""
+    """Connections to the storages of all hosts."""
 
     def all(self) -> Sequence[Storage]: ...
 
     def storage_of(self, mpid: int) -> Storage:
-        """The one that calls for a pool go to."""
+        """The storage for calls about a pool."""
 
     def called_if_other(self, mpid: int) -> str:
-        """The host of that, for people; empty: our own."""
+        """The name of that host; empty if it is our own."""
 
     def host_of(self, mpid: int) -> int:
         """That host."""
 
     def called(self, host: int) -> str:
-        """For people; empty: it is no more."""
+        """The name of a host; empty if it is gone."""
 
     def is_shared(self, mpid: int) -> bool:
         """Whether several hosts have the pool."""
 
     def silent_of(self, mpid: int) -> str:
-        """That a host of a shared pool does not answer, and since when; empty: all do."""
+        """Which host of a shared pool does not respond, and since when; empty if all do."""
 
     def openers(self, mpid: int) -> Sequence[int]:
-        """The hosts that are to open a shared pool, one after the other, until one has it."""
+        """The hosts that may open a shared pool, in the order in which to try."""
 
     def host_of_both(self, mpid: int, other: int) -> int | None:
-        """A host that has both pools; None: there is none."""
+        """A host with both pools; None if there is none."""
 
     def storage_on(self, host: int) -> Storage:
-        """That of one host. Raises `Unknown`."""
+        """The storage of one host. Raises `Unknown`."""
 
 
 Doubt = Callable[[MediaRef, int], None]
-"""Hears of a call about an object in a shared pool whose outcome is unknown, and which host was asked."""
+"""Called for an object in a shared pool if a call's outcome is unknown, with the host."""
 Survey = Callable[[int], Awaitable[object]]
 """Asks the hosts of a shared pool which of them have it."""
 
 
 class Part:
-    """One part: every call names its pool first, by an object or by itself."""
+    """One part of the port. Each call is about a pool: its first argument is the mpid, or an object in the pool."""
 
     def __init__(self, ways: Ways, name: str, doubt: Doubt = lambda ref, host: None) -> None:
         self._ways = ways
@@ -69,7 +69,7 @@ class Part:
     async def _watched(
         self, host: str, call: str, named: MediaRef | int, given: tuple[Any, ...], more: dict[str, Any]
     ) -> Any:
-        """What does not answer is told with the host's name, and is in doubt where another host can go on."""
+        """Names a host that does not respond in the error, and notes the doubt if another host can take over."""
         mpid = named.pool if isinstance(named, MediaRef) else named
         at, storage = self._ways.host_of(mpid), self._ways.storage_of(mpid)
         try:
@@ -82,11 +82,11 @@ class Part:
 
 
 HELD = ("put", "resume", "get")
-"""The calls that give something to go on with."""
+"""Calls that return something to continue with."""
 
 
 class Held:
-    """What is held on another host: what does not answer any more is told with the host's name."""
+    """Something on another host: names the host in errors if it does not respond."""
 
     def __init__(self, held: Incoming | Outgoing, host: str) -> None:
         self._held = held
@@ -108,5 +108,5 @@ class Held:
 
 
 def told_of(host: str, unknown: Unknown) -> Unknown:
-    """With the host's name, unless it is said already."""
+    """The error with the host's name, unless it contains it."""
     return unknown if not host or unknown.message.startswith(host) else Unknown(f"{host}: {unknown.message}")

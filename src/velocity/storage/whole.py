@@ -1,6 +1,6 @@
-"""Whether an image is complete: otherwise a truncated copy's end would read as zeros. Trusts nothing.
+"""Whether an image is complete: the end of a truncated copy would read as zeros. Trusts nothing.
 
-Of qcow2 and VHDX qemu-img knows much itself (`check`); what it does not see is here.
+For qcow2 and VHDX, `qemu-img check` finds most problems; the others are checked here.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from velocity.storage.vhd import footer
 
 COMPRESSED, AT_END = 1 << 16, (1 << 64) - 1
 MOST_TABLES = 1 << 17
-"""Grain tables of a VMDK that are looked at: those of 4 TiB."""
+"""Grain tables of a VMDK that are read: those of 4 TiB."""
 AGAIN = "copy or download it again"
 
 Read = Callable[[int, int], bytes]
 
 
 def check_whole(kind: str, read: Read, size: int) -> None:
-    """Refuse one that is shorter than it says itself. Its header was looked at (`check_alone`)."""
+    """Refuse an image that is shorter than its header says, which `check_alone` has checked."""
     needs = {"vmdk": _vmdk, "vdi": _vdi, "vhd": _vhd, "vhdx": _vhdx}.get(kind)
     try:
         if needs is not None and (least := needs(read, size)) > size:
@@ -32,7 +32,7 @@ def check_whole(kind: str, read: Read, size: int) -> None:
 
 
 def check_qcow2(read: Read, size: int, found: Mapping[str, Any]) -> None:
-    """By what `qemu-img check` found, which does not mind a last cluster of which a part is missing."""
+    """Uses the results of `qemu-img check`, which accepts a truncated last cluster."""
     end = int(found.get("image-end-offset", 0))
     try:
         least = _qcow2(read, end, bool(found.get("compressed-clusters")))
@@ -48,10 +48,9 @@ def check_qcow2(read: Read, size: int, found: Mapping[str, Any]) -> None:
 
 
 def _qcow2(read: Read, end: int, compressed: bool) -> int:
-    """The bytes that it has at least. Its last cluster ends at `end`.
+    """The least size of the file; the last cluster ends at `end`.
 
-    Of some a part is missing by right: one of tables, one with data that is compressed or in parts, or one that the
-    disk ends in.
+    Some last clusters may be partial: tables, compressed data, subclusters, and the one at the disk's end.
     """
     head = read(0, 104).ljust(104, b"\0")
     bits, disk, _, entries, table = struct.unpack_from(">IQIIQ", head, 20)
@@ -85,12 +84,12 @@ def _vdi(read: Read, size: int) -> int:
 
 
 def _vhdx(read: Read, size: int) -> int:
-    """qemu-img, which knows the rest, sees whole sectors only."""
+    """qemu-img checks the rest, but counts whole sectors only."""
     return size if size % 512 == 0 else size + 1
 
 
 def _vhd(read: Read, size: int) -> int:
-    """All have their footer at the end."""
+    """All VHDs have a footer at the end."""
     return size if footer(read, size) is not None else size + 1
 
 
@@ -100,7 +99,7 @@ def _vmdk(read: Read, size: int) -> int:
     (directory,) = struct.unpack_from("<Q", head, 56)
     if directory == AT_END and read(size - 1024, 4) != b"KDMV":
         return size + 1
-    if flags & COMPRESSED:  # qemu-img refuses a grain that is cut
+    if flags & COMPRESSED:  # qemu-img refuses truncated grains
         return 0
     capacity, grain = struct.unpack_from("<QQ", head, 12)
     (entries,) = struct.unpack_from("<I", head, 44)

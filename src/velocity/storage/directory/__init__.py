@@ -1,1 +1,1 @@
-"""The storage port, with a directory for each pool."""
+"""The storage port, implemented with a directory for each pool."""

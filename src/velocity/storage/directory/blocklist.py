@@ -1,4 +1,4 @@
-"""Who may not write to a pool any more: a directory cannot tell who does."""
+"""Refuses to blocklist clients: a directory cannot tell which host writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from velocity.contract.problems import Problem, Refused
 
 
 class Blocklist:
-    """One pool's; its calls are those of `velocity.storage.port.Pools`, to be made in a thread."""
+    """A pool's blocklist, with the methods of `velocity.storage.port.Pools`. They block, and are called in threads."""
 
     def __init__(self, name: str) -> None:
         """`name` is the pool's."""
@@ -19,7 +19,7 @@ class Blocklist:
         raise Refused(Problem.POOL_AWAY, f"pool {self._name!r} is a directory, which has no blocklist")
 
     def lift(self, addresses: Collection[str]) -> None:
-        """Nobody is kept from it."""
+        """Nothing to lift."""
 
     def give_up(self) -> None:
-        """What was written is the host's to write back, as it is of any file."""
+        """Nothing to drop: the host writes its files back itself."""

@@ -1,4 +1,4 @@
-"""The pools that this host's settings declare."""
+"""The pools declared in this host's settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from velocity.storage.rbd.rados_pool import RadosPool
 
 
 def directories(settings: Settings) -> DirectoryStorage:
-    """The pools of the settings."""
+    """The pools in the settings."""
     records = settings.data_dir / "pools"
     places = [places_of(pool, records) for pool in settings.media_pools]
     return open_directories([host_places(settings.data_dir), *places], image_uid(settings))
 
 
 def places_of(pool: PoolSetting, records: Path) -> Places:
-    """`records` is where the data directory keeps what each pool's mark has to be."""
+    """`records` is the part of the data directory that stores which mark each pool must have."""
     if pool.kind == "rbd":
         return rbd_places(pool.mpid, pool.name, records, rados_of(pool))
     return Places(pool.mpid, pool.name, pool.path, records, pool.shared)
@@ -33,12 +33,12 @@ def rados_of(pool: PoolSetting) -> RadosPool:
 
 
 def of_host(settings: Settings, mpid: int, name: str) -> Settings:
-    """Where none are declared, a host's one pool bears the number and name that it was given as it joined."""
+    """The settings; a host that declares no pools gets the id and name for its default pool from its membership."""
     if settings.pools or not mpid:
         return settings
     return replace(settings, pools=[PoolSetting(mpid, name, settings.data_dir / "media")])
 
 
 def image_uid(settings: Settings) -> int | None:
-    """What programs run under that read what others made, where the server may change it."""
+    """The uid for programs that read untrusted files; None if the server cannot change it."""
     return settings.image_uid if os.geteuid() == 0 else None

@@ -1,4 +1,4 @@
-"""Whether files can be read and written past the host's page cache. open(2), O_DIRECT"""
+"""Whether files support direct I/O, past the host's page cache. open(2), O_DIRECT"""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import tempfile
 from pathlib import Path
 
 ALIGNMENTS = (512, 4096)
-"""What a file system may want of offsets and lengths, as QEMU tries them."""
+"""The alignments that a file system may require; QEMU tries the same."""
 
 
 def lacks(descriptor: int, *, grows: bool = True) -> str:
-    """Why an open file is not; empty: it is. Found by reading so.
+    """Why an open file does not support it; empty if it does. Found by trying to read.
 
-    Unless it `grows`, QEMU wants it to end where an aligned block does.
+    Unless it `grows`, its size must be a multiple of the alignment, as QEMU requires.
     """
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     try:
@@ -33,7 +33,7 @@ def lacks(descriptor: int, *, grows: bool = True) -> str:
 
 
 def directory_lacks(directory: Path) -> str:
-    """The same of new files there; nothing remains of the one that is tried. Raises `OSError`."""
+    """Why new files in a directory do not support it. Leaves nothing behind. Raises `OSError`."""
     with tempfile.TemporaryFile(dir=directory) as file:
         file.write(bytes(ALIGNMENTS[-1]))
         file.flush()
@@ -41,7 +41,7 @@ def directory_lacks(directory: Path) -> str:
 
 
 def _reads(descriptor: int, length: int) -> bool:
-    """Whether so few bytes can be read at its begin; mmap(2) gives memory that is aligned."""
+    """Whether so few bytes can be read at the start; mmap(2) gives aligned memory."""
     with mmap.mmap(-1, ALIGNMENTS[-1]) as page, memoryview(page) as memory, memory[:length] as part:
         try:
             os.preadv(descriptor, [part], 0)

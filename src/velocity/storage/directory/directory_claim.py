@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 class DirectoryClaim:
-    """One pool's claim of its directory, by whatever path.
+    """One pool's claim of its directory, whichever path leads there.
 
-    It is a name of a unix socket without a file (unix(7), "Abstract sockets"): it ends with its process, needs nothing
-    of the disk, and keeps nobody from unmounting that.
+    It is an abstract Unix socket (unix(7)): it ends with its process, does not touch the disk, and does not prevent
+    unmounting.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class DirectoryClaim:
         self._held: socket.socket | None = None
 
     def take(self, path: Path) -> bool:
-        """Whether it is ours now. One of a disk that was there before is given back. Raises `OSError`."""
+        """Whether the claim is held now. A claim of a previously mounted disk is released. Raises `OSError`."""
         facts = path.stat()
         name = f"\0velocity-pool-{facts.st_dev}-{facts.st_ino}"
         if name == self._name:
@@ -37,7 +37,7 @@ class DirectoryClaim:
         return True
 
     def give_back(self) -> None:
-        """Done already is success."""
+        """Release it, if it is held."""
         if self._held is not None:
             self._held.close()
         self._name, self._held = "", None

@@ -1,4 +1,4 @@
-"""The errors of a directory, as refusals."""
+"""Turns errors of a directory into refusals."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from velocity.storage.errors import refusal
 def as_refusals(
     places: Places, wanted: int | None = None, heard: Callable[[OSError], object] = lambda _: None
 ) -> Iterator[None]:
-    """What is refused within, as `Refused`; `wanted` are the bytes that it was to take, where it was to take some.
+    """Turns errors within into `Refused`; `wanted` are the bytes that were to be written, if any.
 
-    `heard` is told of each such error.
+    `heard` is called with each of these errors.
     """
     try:
         yield

@@ -1,8 +1,8 @@
 """The files of one pool: `<mid>.<format>` in its directory, `.moving` for unfinished ones, and `.trash`.
 
-A file lies in `.moving` while the database does not yet, or no longer, know it. After a crash the database decides:
-what it knows is moved into place, the rest is removed. So nothing that was acknowledged is lost, and nothing remains
-of what was not. What follows a commit (`settle`) never fails: what the file system refuses is done later.
+A file is in `.moving` while the database does not know it, or not any more. After a crash the database decides: known
+files are moved to their places, others are removed. So nothing acknowledged is lost, and nothing else is left over.
+What follows a commit (`settle`) is never refused: what the file system refuses is repeated later.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class PoolFiles:
     """One pool's directory, by the names of its files.
 
-    What looks at the file system takes as long as that does: it is to be called in a thread.
+    Methods that use the file system block, and are called in threads.
     """
 
     def __init__(self, places: Places, identity: Identity) -> None:
@@ -51,10 +51,11 @@ class PoolFiles:
     def open(
         self, kept: Collection[str], trashed: Collection[str], coming: Collection[str] = (), *, tidy: bool = True
     ) -> None:
-        """Make the directories, and finish or undo what a crash interrupted; what cannot be removed is, later.
+        """Create the directories, and finish or undo what a crash has interrupted; what cannot be removed is removed
+        later.
 
-        The names are the database's: of its media, of those in the trash, and of uploads that go on. `tidy` False: it
-        is another host that has put them in order.
+        The names are those in the database: of media, of media in the trash, and of resumable uploads. `tidy` False:
+        another host has done this.
         """
         for directory in (self._path, self._moving, self._trash):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,7 +78,9 @@ class PoolFiles:
             sync(directory)
 
     def _take_back(self, file: Path) -> None:
-        """One that a crash left readable to a group, as it was being read (`images.lend`), or another's, as it grew."""
+        """Restore the owner of a file that a crash left to a group while it was being read (`images.lend`), or to
+        another user while it was growing.
+        """
         with contextlib.suppress(OSError):
             facts = file.lstat()
             if os.geteuid() == 0 and (facts.st_uid, facts.st_gid) != (os.geteuid(), os.getegid()):
@@ -88,7 +91,7 @@ class PoolFiles:
                     os.close(descriptor)
 
     def _remove(self, file: Path, *, again: bool) -> None:
-        """One that nobody knows; it is tried again later, or at the next start."""
+        """Remove an unknown file. If that fails, it is repeated later, or at the next start."""
         try:
             file.unlink()
         except OSError as error:
@@ -97,15 +100,15 @@ class PoolFiles:
                 self._left[file.name] = Belongs.NOWHERE
 
     def path(self, name: str) -> Path:
-        """Where its bytes are: in `.moving` as long as it could not be moved into place."""
-        for _ in range(2):  # it may be moved in this moment
+        """The path of a file: in `.moving` if it could not be moved to its place."""
+        for _ in range(2):  # it may be moved at this moment
             for file in (self.places.kept(name), self._moving / name):
                 if file.is_file():
                     return file
         return self.places.kept(name)
 
     def stat(self, name: str) -> Stat | None:
-        """None: it cannot be seen."""
+        """None if it cannot be read."""
         for file in (self.places.kept(name), self._moving / name):
             with contextlib.suppress(OSError):
                 facts = file.stat()
@@ -117,7 +120,7 @@ class PoolFiles:
         return self._moving / name
 
     def free(self) -> int:
-        """Bytes that may still be written here."""
+        """The free space, in bytes."""
         facts = os.statvfs(self._path)
         return facts.f_bavail * facts.f_frsize
 
@@ -127,13 +130,13 @@ class PoolFiles:
             return Space(facts.f_blocks * facts.f_frsize, self.free())
 
     def trashed(self, names: Collection[str] | None) -> int:
-        """Bytes that would be free without the trash (None), or without these files of it."""
+        """Bytes that deleting these files of the trash would free; None: all of it."""
         with as_refusals(self.places):
             files = [file for file in self._trash.iterdir() if names is None or file.name in names]
             return sum(file.stat().st_blocks * 512 for file in files)
 
     def create(self, name: str, size: int, format_: str) -> None:
-        """An empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` when the file system cannot have it."""
+        """Create an empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` if the file system has no room."""
         target = self.moving(name)
         try:
             with as_refusals(self.places, size, self.fullness.heard):
@@ -153,7 +156,7 @@ class PoolFiles:
             raise
 
     def grow(self, name: str, size: int) -> None:
-        """A raw one has so many bytes; one that has more keeps them."""
+        """Enlarge a raw file to so many bytes; a larger one is not changed."""
         with as_refusals(self.places, size, self.fullness.heard):
             descriptor = os.open(self.path(name), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
@@ -164,14 +167,14 @@ class PoolFiles:
                 os.close(descriptor)
 
     def lift(self, name: str) -> None:
-        """Out of place, before the database forgets it. A file that is not there any more is no failure."""
+        """Move it to `.moving` before the database deletes it. A missing file is no error."""
         with self._turn, as_refusals(self.places):
             if (kept := self.places.kept(name)).is_file():
                 kept.rename(self.moving(name))
             self._left.pop(name, None)
 
     def bring_back(self, name: str) -> None:
-        """From the trash to `.moving`, before the database has it again."""
+        """Move it from the trash to `.moving` before the database restores it."""
         with self._turn, as_refusals(self.places):
             if not self.moving(name).exists():
                 (self._trash / name).rename(self.moving(name))
@@ -181,13 +184,13 @@ class PoolFiles:
 
     @property
     def left(self) -> bool:
-        """Whether something is to be done that the file system refused."""
+        """Whether something that the file system has refused has to be repeated."""
         return bool(self._left)
 
     def settle(self, name: str, belongs: Belongs, *, again: bool = False, told: bool = False) -> None:
-        """Put it where it belongs, now or later. `again`: only if it is left to do.
+        """Move it where it belongs, now or later. `again`: only if that is still to be done.
 
-        In a shared pool nothing is done later: raises `OSError` if it was `told`, and will be again.
+        In a shared pool nothing is repeated: raises `OSError` if the call was `told`, as the caller repeats it.
         """
         with self._turn:
             if again and self._left.get(name) != belongs:
@@ -198,7 +201,7 @@ class PoolFiles:
                 self._put(name, belongs)
             except OSError as error:
                 if told and self.places.shared:
-                    raise  # maybe to another host: this one would be late
+                    raise  # the caller may ask another host, and this one must not interfere later
                 if not again:
                     log.warning("%s cannot be put in order now, will retry: %s", self._path / name, error)
                 if not self.places.shared:
@@ -207,13 +210,13 @@ class PoolFiles:
                 self._left.pop(name, None)
 
     def finish_what_is_left(self) -> None:
-        """Try again what the file system refused."""
+        """Repeat what the file system has refused."""
         for name, belongs in list(self._left.items()):
             self.settle(name, belongs, again=True)
 
     def _put(self, name: str, belongs: Belongs) -> None:
         if belongs is Belongs.NOWHERE:
-            for directory in (self._trash, self._moving):  # there, if it could not be brought into the trash
+            for directory in (self._trash, self._moving):  # in `.moving`, if it could not be moved into the trash
                 (directory / name).unlink(missing_ok=True)
             return
         place = self.places.kept(name) if belongs is Belongs.KEPT else self._trash / name
@@ -225,7 +228,7 @@ class PoolFiles:
 
 
 QCOW2 = "extended_l2=on,cluster_size=128k"
-"""Parts of 4 KiB are given out and written alone, with half the tables. Needs QEMU 5.2 wherever it is read.
+"""Allocates parts of 4 KiB, with tables of half the size. Every reader needs QEMU 5.2.
 
 https://www.qemu.org/docs/master/interop/qcow2.html, "Extended L2 Entries"
 """

@@ -1,4 +1,4 @@
-"""Whether a pool is full: no free block or no free file. A failed write counts as much as a query."""
+"""Whether a pool is full: no free blocks, or no free inodes. A failed write counts as much as a query."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 AGAIN = 16 << 20
-"""Bytes that have to be free before it is full no more; a hundredth of a smaller disk."""
+"""Bytes that must be free before the pool counts as not full any more; on smaller disks, a hundredth."""
 QUOTA = 60.0
-"""Seconds for which a quota of the file system's is taken to be used up, as nothing tells when it is not."""
+"""Seconds for which a quota of the file system counts as exceeded after an error: it cannot be queried."""
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def lacks(path: Path) -> str:
-    """What it has none of, in words; empty: nothing. Raises `OSError`."""
+    """What the file system lacks, in words; empty: nothing. Raises `OSError`."""
     facts = os.statvfs(path)
     if facts.f_bavail == 0:
         return "no byte is free"
@@ -24,7 +24,7 @@ def lacks(path: Path) -> str:
 
 
 class Fullness:
-    """One pool's."""
+    """Whether one pool is full."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
@@ -33,13 +33,13 @@ class Fullness:
         self._until = 0.0
 
     def heard(self, error: OSError) -> None:
-        """A write was refused."""
+        """Note that a write failed."""
         if error.errno in FULL:
             self._why = f"the last write was refused: {error.strerror}"
             self._until = self._clock() + (QUOTA if error.errno == errno.EDQUOT else 0)
 
     def why(self) -> str:
-        """Why it is full; empty: it is not. Raises `OSError`."""
+        """Why the pool is full; empty if it is not. Raises `OSError`."""
         if lack := lacks(self._path):
             self._why = lack
         elif self._why and self._clock() >= self._until and self._has_room():

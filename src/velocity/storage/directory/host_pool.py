@@ -1,4 +1,4 @@
-"""The files of the host's own pool: objects of machines, created at their first start."""
+"""The files of the host's own pool: objects of machines, which are created at their first start."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from velocity.storage.port import Belongs
 
 
 class HostFiles(PoolFiles):
-    """Those of the host's own pool."""
+    """The files of the host's own pool."""
 
     def provide(self, name: str, template: int) -> None:
-        """Make it of these bytes, unless it is there: durable, and in its place. One call at a time for each name."""
+        """Create a file with these bytes, unless it exists, durably, in its place. One call at a time for each name."""
         draft = self.moving(name)
         if self.places.kept(name).is_file():
             return
@@ -29,7 +29,7 @@ class HostFiles(PoolFiles):
             raise
 
     def remove(self, name: str) -> None:
-        """For good, wherever it lies."""
+        """Remove it permanently, wherever it is."""
         for file in (self.places.kept(name), self.moving(name), self.places.trash / name):
             if file.exists():
                 file.unlink()

@@ -1,7 +1,7 @@
-"""The identity of a pool: a mark in its directory, which a record in the data directory knows.
+"""The identity of a pool: a mark in its directory, which matches a record in the data directory.
 
-A directory without the mark is not the pool, however much it looks like it: the disk that belongs there is not mounted,
-say, and what is written into it would be lost below the mount point.
+A directory without the mark is not the pool, whatever it contains: its disk may not be mounted, and what is written
+would be lost below the mount point.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from velocity.storage.port import PoolMark
 
 
 class NotThePool(Exception):
-    """The directory is not the pool. The message is for who administers the host: it names paths, and the cure.
+    """The directory is not the pool. The message is for the host's administrator: it contains paths, and the cure.
 
-    `said` is what others are told, if it is not that the disk is not mounted.
+    `said` is the message for others, if the reason is not a missing mount.
     """
 
     def __init__(self, message: str, said: str = "") -> None:
@@ -30,7 +30,7 @@ class NotThePool(Exception):
 
 
 class Identity:
-    """One pool's."""
+    """One pool's identity."""
 
     KIND = "directory"
 
@@ -58,8 +58,8 @@ class Identity:
     def check(self, known: Collection[str]) -> None:
         """Raises `NotThePool` or `OSError` unless the directory is the pool.
 
-        It is, if it has the mark, or holds one of these files (of known media), which is marked then. If no medium is
-        known and there never was a mark, the pool is new: the directory is made, and marked.
+        It is if it has the mark, or contains one of the `known` media, and is then marked. If no media are known and
+        there never was a mark, the pool is new: the directory is created, and marked.
         """
         mark, record = self._read_mark(), _read(self._record)
         if record is not None and mark == record:
@@ -83,7 +83,7 @@ class Identity:
         )
 
     def _pool_of(self, mark: str) -> str | None:
-        """The mpid of another pool of this installation that has this mark."""
+        """The mpid of another pool of this installation with this mark."""
         records = self._record.parent
         others = [file for file in (records.iterdir() if records.is_dir() else ()) if file.name.isdigit()]
         return next((file.name for file in others if file != self._record and _read(file) == mark), None)
@@ -96,7 +96,7 @@ class Identity:
         return False
 
     def _adopt(self, mark: str | None, record: str | None) -> None:
-        """It holds what it should: a pool of before there were marks, or one that was copied without it."""
+        """Mark a directory with known media: a pool from before there were marks, or a copy without it."""
         text = mark or record or self._new()
         if record != text:
             _write(self._record, text)
@@ -104,7 +104,7 @@ class Identity:
             self._write_mark(text)
 
     def _begin(self, mark: str | None) -> None:
-        """The record is there when the mark is: a crash in between leaves a draft, and the next start goes on."""
+        """Mark a new pool. A crash before the record is complete leaves a draft, and the next start continues."""
         draft = _read(self._draft)
         if mark is not None and mark != draft:
             cure = f"to take it over, {self._take_over()}"
@@ -118,7 +118,7 @@ class Identity:
         sync(self._record.parent)
 
     def _check_new(self) -> None:
-        """A pool's own objects are put in order: what was there before is somebody's. Raises `NotThePool`."""
+        """Raises `NotThePool` if directories that we would clean up contain files: these belong to somebody else."""
         for place in EVERYWHERE[1:]:
             if (self._path / place).is_dir() and any((self._path / place).iterdir()):
                 raise NotThePool(
@@ -140,10 +140,10 @@ class Identity:
 
 
 class SharedIdentity(Identity):
-    """Of a shared pool. One host makes the mark; the others take the pool for theirs when they are told to.
+    """The identity of a shared pool. One host makes the mark; the others accept it when they are told to.
 
-    Its directory is never made: where it is missing, the storage is not mounted. Nor is a mark made on the host's root
-    file system, which is seen where nothing is mounted, unless somebody has made the mark's folder there.
+    Its directory is never created: if it is missing, the storage is not mounted. Nor is a mark made on the host's root
+    file system, which is seen if nothing is mounted, unless an administrator has created the mark's folder there.
     """
 
     NOT_TAKEN = "mount its storage there"
@@ -151,7 +151,7 @@ class SharedIdentity(Identity):
     def __init__(self, places: Places) -> None:
         super().__init__(places)
         self._term = 0
-        """That of the server which has opened it here; 0: none has."""
+        """The term of the server that has opened it on this host; 0: none has."""
 
     def fits(self) -> bool:
         return super().fits() and not self._is_led_by_another()
@@ -161,7 +161,7 @@ class SharedIdentity(Identity):
         self._check_led()
 
     def lead(self, term: int) -> None:
-        """A server of this term works in it. Raises `NotThePool` where a later one does, or `OSError`."""
+        """A server in this term uses it. Raises `NotThePool` if one in a later term does, or `OSError`."""
         self._term = term
         self._check_led()
         if term and self._led_in() != term:
@@ -192,7 +192,7 @@ class SharedIdentity(Identity):
         return f"rm {self._led}"
 
     def look(self, expected: str) -> PoolMark:
-        """The mark that is there. The pool is ours from now on, if it has the `expected` identity. Raises `OSError`."""
+        """The mark. If it has the `expected` identity, this host accepts it. Raises `OSError`."""
         mark = self._read_mark()
         identity = self._identity_of(mark)
         if mark is not None and expected and identity == expected and mark != _read(self._record):
@@ -200,7 +200,7 @@ class SharedIdentity(Identity):
         return PoolMark(identity, taken=bool(identity) and mark == _read(self._record))
 
     def _identity_of(self, mark: str | None) -> str:
-        """Empty: that is no mark of a pool with our number."""
+        """The identity in a mark; empty if it is not one of a pool with our id."""
         try:
             found = json.loads(mark or "")
             return str(found["identity"]) if found["mpid"] == self._mpid else ""
@@ -208,13 +208,13 @@ class SharedIdentity(Identity):
             return ""
 
     def check_taken(self) -> None:
-        """The same as `check`, where another host has made the mark. Raises `NotThePool` or `OSError`."""
+        """As `check`, if another host makes the mark. Raises `NotThePool` or `OSError`."""
         if not super().fits():
             raise NotThePool(f"{self._called} is not the pool that other hosts have: {self.NOT_TAKEN}")
         self._check_led()
 
     def _cure(self) -> str:
-        """One that was emptied is rare: who makes the mark on a host without the storage has two pools."""
+        """Rarely the pool was emptied; more often it is not mounted, and a new mark would make two pools."""
         cure = f"install -D {self._record} {self._mark}"
         return f"mount its storage there; only if it is mounted, and was emptied, run: {cure}"
 
@@ -229,7 +229,7 @@ class SharedIdentity(Identity):
         super()._begin(mark)
 
     def _write_mark(self, text: str) -> None:
-        """Never over another one, whoever else makes one at the same time: link(2) fails then, over NFS, too."""
+        """Never replaces another mark, even one made at the same moment: link(2) fails then, on NFS as well."""
         if self._read_mark() == text:
             return
         draft = self._mark.with_name(f"pool.{uuid4()}")
@@ -244,7 +244,7 @@ class SharedIdentity(Identity):
 
 
 class HostIdentity(Identity):
-    """Of the host's own pool, which is where its server's data are: it needs no mark."""
+    """The identity of the host's own pool, which is in the data directory and needs no mark."""
 
     def fits(self) -> bool:
         return True
@@ -257,7 +257,7 @@ class HostIdentity(Identity):
 
 
 def _read(file: Path) -> str | None:
-    """None: it is not there, or a crash came before it had content."""
+    """The text; None if the file is missing, or empty after a crash."""
     try:
         return file.read_text(errors="replace") or None
     except FileNotFoundError:
@@ -265,7 +265,7 @@ def _read(file: Path) -> str | None:
 
 
 def _write(file: Path, text: str) -> None:
-    """Whole or not at all, and on the disk."""
+    """Write it atomically and durably."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_name(file.name + ".new")
     descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""A file of a pool that programs read and write images in, and that threads of the pool work on."""
+"""The open file of an image, which programs read or write, and the threads of its pool."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from velocity.storage.directory.threads import Threads
 from velocity.storage.port import Stat
 
 FLUSHED = 0.05
-"""Seconds between two flushes of what is being written. All at the end took up to twice as long as its own writing."""
+"""Seconds between flushes. A single flush at the end takes up to as long as the writing itself."""
 
 T = TypeVar("T")
 
 
 class ImageFile:
-    """An open file of an image, and the threads of the pool that it lies in. `shared`: other hosts may read it, too."""
+    """An image's open file, with the threads of its pool. `shared`: other hosts may be reading it."""
 
     def __init__(self, file: SharedDescriptor, threads: Threads, *, shared: bool = False) -> None:
         self.file = file
@@ -27,7 +27,7 @@ class ImageFile:
         self._threads = threads
 
     async def do(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Work on its descriptor, which comes first. Who is cancelled meanwhile goes when it has ended, or hangs."""
+        """Call `work` with the descriptor in a thread. A cancelled caller waits for its end, unless it hangs."""
 
         def work_on() -> T:
             with self.file.use() as descriptor:
@@ -43,10 +43,10 @@ class ImageFile:
 
     @contextlib.asynccontextmanager
     async def flushed(self) -> AsyncIterator[None]:
-        """Within, what is written to it goes to the disk as it comes, so that little is left to wait for at the end.
+        """Inside this context, what programs write to the file is flushed every `FLUSHED` seconds.
 
-        Raises the disk's error, if there was one, at the end: the kernel tells it once, so a later flush would not.
-        fsync(2)
+        Raises `OSError` on leaving if a flush failed: the kernel reports an error only once, so a later flush would
+        succeed. fsync(2)
         """
         over = asyncio.Event()
         flushing = asyncio.create_task(self._flush_until(over))

@@ -1,6 +1,6 @@
-"""Converting images into media: by confined programs, with unpacking that stops at the quota.
+"""Converts images into media, with confined programs; unpacking stops at the quota.
 
-The format is always stated, never probed. https://www.qemu.org/docs/master/tools/qemu-img.html
+Formats are always given, never probed. https://www.qemu.org/docs/master/tools/qemu-img.html
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ AT_ONCE, LOOKS = 3, 2
 INFO_SECONDS = 20.0
 PIECE = 1 << 20
 CHECKED = frozenset({"qcow2", "vmdk", "vhdx"})
-"""Images that qemu-img can look through, whether all that they refer to is there."""
+"""Images that qemu-img can check for completeness."""
 LOOKED = (0, 2, 3, 63)
-"""What `qemu-img check` ends with if it has looked: all is well, damaged, with space lost, not of this format."""
+"""Exit statuses of `qemu-img check` after a check: fine, damaged, leaked clusters, format not supported."""
 NO_ROOM = os.strerror(errno.ENOSPC)
 ARENAS = "1"
-"""Else glibc reserves 64 MiB of address space for each of up to 64 threads, beside their stacks of 8. mallopt(3)"""
+"""Otherwise glibc reserves 64 MiB of address space for each of up to 64 threads, beside stacks of 8 MiB. mallopt(3)"""
 FICLONE = 0x40049409
 """ioctl_ficlone(2)"""
 COPY = ("-C",)
-"""By copy_file_range(2), or as other files where the kernel cannot; what is a hole stays one."""
+"""Use copy_file_range(2) where possible; holes are kept."""
 ANY_ORDER = ("-W", "-m", "16")
-"""A raw file is as good whichever of its pieces is written first. (A qcow2 image would be in pieces.)"""
+"""Write out of order, for raw targets only: a qcow2 image would become fragmented."""
 
 Told = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """From `kind` to `format`, of a disk of `size` bytes.
+    """A conversion from `kind` to `format`, of a disk of `size` bytes.
 
-    A `foreign` image is one that somebody has brought: it is looked at again in the step before, as it waited for its
-    turn. One that is to be `compact` is written anew, whatever its format.
+    `foreign`: the image is untrusted, and is inspected again right before, as it may have changed while waiting.
+    `compact`: it is rewritten even if the format stays the same.
     """
 
     kind: str
@@ -66,10 +66,10 @@ class Conversion:
 
 
 class Images:
-    """`worker` is the uid that images are read under, where the server may change it (as root).
+    """`worker` is the uid for programs that read images; None if the server cannot change it.
 
-    `turns`: so many at once of those that read in one pool and write in another, as one pool that hangs would keep all.
-    Who only looks, for seconds, does not wait for those that convert, for hours, but for others that look (`looks`).
+    `turns` limits conversions by source and target pool, so that a pool that hangs does not block others. Inspections
+    take seconds and have limits of their own (`looks`), so that they do not wait for conversions of hours.
     """
 
     def __init__(self, worker: int | None) -> None:
@@ -79,7 +79,7 @@ class Images:
         self.looks: defaultdict[tuple[int, int], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(LOOKS))
 
     async def virtual_size(self, source: ImageFile, kind: str, pools: tuple[int, int]) -> int:
-        """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`, also if it names other files."""
+        """The size of the image's disk, in bytes. Raises `Refused(NOT_AN_IMAGE)`, also if it refers to other files."""
         async with self._lent(source), self.looks[pools]:
             with own_uid(self._worker) as uid:
                 return await self._look(source, kind, uid)
@@ -98,7 +98,7 @@ class Images:
     async def convert(
         self, source: ImageFile, target: ImageFile, conversion: Conversion, pools: tuple[int, int], told: Told
     ) -> None:
-        """Fill the target, which is there and empty. `told` hears the bytes done. Raises `Refused`.
+        """Write the converted image into the empty target. `told` gets the bytes done. Raises `Refused`.
 
         Nobody may write to the source: see `velocity.media.sources`.
         """
@@ -108,9 +108,10 @@ class Images:
         await target.do(self._finish)
 
     async def grow(self, image: ImageFile, size: int, pool: int) -> None:
-        """A qcow2 medium's disk has so many bytes, durable; one that has more keeps them. Raises `Refused`.
+        """Enlarge a qcow2 medium's disk to so many bytes, durably; a larger one is not changed. Raises `Refused`.
 
-        qemu-img writes what is new before the header that names it: cut anywhere, the disk is as it was, or larger.
+        qemu-img writes new tables before the header that refers to them: if interrupted, the disk has the old or the
+        new size.
         """
         async with self.looks[pool, pool]:
             await image.do(_check_own_data)
@@ -148,14 +149,14 @@ class Images:
     async def _copy(
         self, source: ImageFile, target: ImageFile, length: int, conversion: Conversion, uid: int | None, told: Told
     ) -> None:
-        """The same file once more."""
+        """Copy the file as it is."""
         with source.file.use() as read:
             await target.truncate(0)
             if not await target.do(lambda write: cloned(read, write)):
                 await target.truncate(length)
                 words = [*COPY, "-O", "raw", _image(read, "raw")]
                 await self._write(target, words, read, conversion, uid, told)
-                await target.truncate(length)  # qemu-img counts in sectors
+                await target.truncate(length)  # qemu-img uses whole sectors
         if conversion.foreign:
             await target.do(_check_alone, conversion.kind)
 
@@ -171,9 +172,10 @@ class Images:
                 await self._run(uid, words, (read, write), conversion.size, told, done=done)
 
     async def _check(self, source: ImageFile, kind: str, uid: int | None) -> bool:
-        """Whether all that it refers to is in it: raises `Refused`.
+        """Raises `Refused` if the image is not complete.
 
-        Whether a guest may have it as it is: not if that would unpack what it reads, or if snapshots are in it.
+        Returns whether it can be used as it is: not if it contains snapshots, or compressed data, which every read
+        would have to unpack.
         """
         if kind not in CHECKED:
             return True
@@ -189,9 +191,9 @@ class Images:
 
     @contextlib.asynccontextmanager
     async def _lent(self, source: ImageFile) -> AsyncIterator[None]:
-        """Within, programs that get it as a descriptor may open it anew; they see no directory that it is in.
+        """Within, programs that get the descriptor may open it anew; they see no directory with it.
 
-        In a shared pool they may do so from then on: another host may be reading it just as well.
+        In a shared pool they keep that permission: another host may be reading it, too.
         """
         if self._worker is None:
             yield
@@ -206,12 +208,12 @@ class Images:
             self._readers[file] -= 1
             if not self._readers[file]:
                 del self._readers[file]
-                with contextlib.suppress(OSError):  # it is when the pool is opened next
+                with contextlib.suppress(OSError):  # otherwise when the pool is opened next
                     if not source.shared:
                         await source.do(take_back)
 
     def _finish(self, target: int) -> None:
-        """It is the server's alone again, and on the disk."""
+        """Make it the server's alone again, and durable."""
         if self._worker is not None:
             take_back(target)
         os.fsync(target)
@@ -226,9 +228,9 @@ class Images:
         fine: tuple[int, ...] = (0,),
         done: str = "imported",
     ) -> str:
-        """qemu-img without privileges. What it printed; raises `Refused`, unless it ends as is `fine`.
+        """Run qemu-img without privileges; returns its output. Raises `Refused` unless the exit status is in `fine`.
 
-        `told` hears the bytes done; without it, it has to be done in seconds. `done`: see `refused`.
+        `told` gets the bytes done; without it, the program has only seconds. `done`: see `refused`.
         """
         bounds = Bounds(file=most(size))
         try:
@@ -253,15 +255,15 @@ class Images:
     async def unpacked(
         self, source: ImageFile, kind: str, told: Told, member: Member | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The content of a packed file, or of a member of an archive, in pieces. Raises `Refused`.
+        """The content of a packed file or an archive's member, in pieces. Raises `Refused`.
 
-        `told` hears the bytes that were read of it.
+        `told` gets the bytes read from the source.
         """
         needed = program(kind, member)
         if shutil.which(needed) is None:
             raise refused(f"`{needed}` is not installed on the server")
         words = command(kind, member)
-        if (size := (await source.stat()).size) != (await source.do(os.fstat)).st_size:  # it has been filled up
+        if (size := (await source.stat()).size) != (await source.do(os.fstat)).st_size:  # padded
             words = ["sh", "-c", f"head -c {size} | {shlex.join(words)}"]
         with source.file.use() as descriptor, own_uid(self._worker) as uid:
             bounds = Bounds(memory=2 * MEMORY)
@@ -276,8 +278,7 @@ class Images:
 
 
 def _check_own_end(status: int) -> None:
-    """Raises `Refused` for a program that was ended from outside, itself or within a shell: that says nothing of what
-    it read."""
+    """Raises `Refused` if the program or its shell was killed from outside, which says nothing about its input."""
     if {-status, status - 128} & {signal.SIGKILL, signal.SIGTERM}:
         raise Refused(
             Problem.UNAVAILABLE,
@@ -287,7 +288,7 @@ def _check_own_end(status: int) -> None:
 
 
 async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) -> str:
-    """What it printed, but for its progress, which is told."""
+    """The output, without the progress, which goes to `told`."""
     said = b""
     while piece := await stream.read(4096):
         if size and told is not None and (percents := re.findall(rb"\((\d+\.\d+)/100%\)", piece)):
@@ -298,12 +299,12 @@ async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) ->
 
 
 def most(size: int) -> int:
-    """Bytes that an image of a disk of this size may have."""
+    """The largest file that an image of a disk of this size may have, in bytes."""
     return size + size // 64 + (64 << 20)
 
 
 def cloned(source: int, target: int) -> bool:
-    """Share the blocks where the file system can: done at once, without a byte copied."""
+    """Share the blocks if the file system can: immediate, without copying."""
     try:
         fcntl.ioctl(target, FICLONE, source)
     except OSError:
@@ -312,19 +313,19 @@ def cloned(source: int, target: int) -> bool:
 
 
 def lend(file: int, worker: int) -> None:
-    """Its group may read it. Raises `OSError`."""
+    """Let its group read it. Raises `OSError`."""
     os.fchown(file, -1, worker)
     os.fchmod(file, 0o640)
 
 
 def take_back(file: int) -> None:
-    """It is the server's alone again. Raises `OSError`."""
+    """Let only the server read it again. Raises `OSError`."""
     os.fchown(file, os.geteuid(), os.getegid())
     os.fchmod(file, 0o600)
 
 
 def _check_own_data(descriptor: int) -> None:
-    """Of a medium: its guest's process may have written another header since it was made. Raises `Refused`."""
+    """Check a medium's header, which its guest's QEMU process may have replaced. Raises `Refused`."""
     head = os.pread(descriptor, 80, 0)
     if len(head) < 80 or has_other_data(head):
         raise refused("its header is invalid, or its data is in another file", done="cloned")
@@ -339,16 +340,16 @@ def _check_whole(descriptor: int, kind: str, size: int) -> None:
 
 
 def _check_qcow2(descriptor: int, size: int, found: dict[str, Any]) -> bool:
-    """Whether it has nothing compressed and no snapshot. qcow2.txt, "Header": nb_snapshots"""
+    """Raises `Refused` for compressed data or snapshots. qcow2.txt, "Header": nb_snapshots"""
     check_qcow2(lambda offset, length: os.pread(descriptor, length, offset), size, found)
     return not found.get("compressed-clusters") and not any(os.pread(descriptor, 4, 60))
 
 
 def _image(descriptor: int, kind: str) -> str:
-    """The image with its format stated, and without a backing file whatever it says."""
+    """The image's options, with the format given and the backing file disabled."""
     file = {"driver": "file", "filename": _name(descriptor)}
     node: dict[str, Any] = {"driver": IMAGES.get(kind, kind), "backing": None, "file": file}
-    if kind == "vhd":  # its disk is as large as its footer says, not as the geometry for a BIOS does
+    if kind == "vhd":  # the footer has the size, whereas the geometry for BIOSes is rounded
         node["force_size_calc"] = "current_size"
     return "json:" + json.dumps(node)
 

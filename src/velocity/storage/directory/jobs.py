@@ -1,4 +1,4 @@
-"""Objects made from others, each in a task: imports and clones."""
+"""Objects made from others, each in a job: imports and clones."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from velocity.storage.port import Belongs, Clone, Job, JobProgress, Made, MediaR
 from velocity.uninterrupted import whole
 
 STEP = 256 << 20
-"""Bytes that unpacking reserves at a time, as the total is unknown; fewer if these are not free."""
+"""Bytes that unpacking reserves at a time, as the total is not known; fewer if they are not free."""
 BLOCK = 1 << 16
 LAYERS = 5
-"""How many layers of packing and archives are unpacked."""
+"""Layers of packing and archives that are unpacked."""
 
 
 class RunningJob:
-    """One job. If it fails, nothing of it remains."""
+    """One job. If it fails, nothing of it is left."""
 
     def __init__(self, job: Job, source: PoolDirectory, target: PoolDirectory, images: Images) -> None:
         self._job = job
@@ -43,7 +43,7 @@ class RunningJob:
         self._name = file_name(job.target)
         self._source: SharedDescriptor | None = None
         self._kind = ""
-        """What the source is, of an import."""
+        """For an import: what the source is."""
         self._size = 0
         self._allowed = 0
         self._done = 0
@@ -58,13 +58,13 @@ class RunningJob:
         self._given = False
 
     def _open(self) -> None:
-        """Open the source; in a thread."""
+        """Open the source. Called in a thread."""
         files = self._source_pool.files
         with as_refusals(files.places):
             self._source = files.openings.read(file_name(self._job.source))
 
     async def prepare(self) -> Prepared:
-        """Open the source and look at it."""
+        """Open and inspect the source."""
         await self._source_pool.threads.run(self._open, undo=lambda _: self.let_go())
         job, source = self._job, self._image()
         with as_refusals(self._source_pool.places):
@@ -82,7 +82,7 @@ class RunningJob:
         return Prepared(size, takes)
 
     async def _member_of(self, archive: ImageFile, kind: str) -> Member:
-        """Few at a time: what is computed for one takes a thread of the pool from everybody, and the server's time."""
+        """Limited, as parsing headers takes a thread of the pool and the server's CPU."""
         async with self._images.looks[self._pools]:
             return await archive.do(_member, (await archive.stat()).size, kind)
 
@@ -108,7 +108,7 @@ class RunningJob:
         return isinstance(self._job, Clone) and self._job.compact
 
     def _is_shared(self, source: int) -> bool:
-        """Whether the file system needs no bytes for the same once more. In a thread."""
+        """Whether the file system can share the blocks, so that a copy needs no space. Called in a thread."""
         if self._job.source.format != self._job.target.format or self._is_compact:
             return False
         if (probe := self._files.openings.probe()) is None:
@@ -145,7 +145,7 @@ class RunningJob:
         yield made
 
     async def close(self) -> None:
-        """End it, however long that takes. A result that was reported stays."""
+        """End the job, however long that takes. A result that was reported stays."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -154,14 +154,14 @@ class RunningJob:
         self.let_go()
 
     async def _drop(self) -> None:
-        with suppress(Unknown):  # it does so yet
+        with suppress(Unknown):  # it will be done later
             await self._pool.threads.do(GIVE_UP, self._remove)
 
     def _remove(self, _: object = None) -> None:
         self._files.settle(self._name, Belongs.NOWHERE)
 
     def let_go(self) -> None:
-        """Of the source."""
+        """Close the source."""
         if self._source is not None:
             self._source.close()
 
@@ -234,7 +234,7 @@ class RunningJob:
             created.close()
 
     async def _unpack(self, layer: ImageFile, kind: str, target: ImageFile) -> int:
-        """Raise if it exceeds what is allowed."""
+        """Write the unpacked data. Raises `Refused` if it exceeds what is allowed."""
         member = await self._member_of(layer, kind) if kind in ("tar", "zip") else None
         self._done, self._total = 0, (await layer.stat()).size
         size = sum_ = 0
@@ -258,7 +258,7 @@ class RunningJob:
         return size
 
     async def _ask(self, size: int, wants: int, room: int) -> None:
-        """Wait until it may take so many bytes in all; it `wants` more at once, and `room` that is free for it."""
+        """Wait for permission to use so many bytes in total; it `wants` more at once, with `room` free bytes."""
         while self._allowed < size:
             self._wants, self._room, self._needs = wants, room, size
             self._more.clear()
@@ -313,7 +313,7 @@ class DirectoryJobs:
             self._directories.get(target.pool).retry()
 
     def _end_behind(self, tasks: set[asyncio.Task[Any]]) -> None:
-        """End all jobs; one that hangs is not waited for."""
+        """End all jobs, without waiting for one that hangs."""
         self._ending |= tasks
         for task in tasks:
             task.add_done_callback(self._ended)
@@ -321,7 +321,7 @@ class DirectoryJobs:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._ending.discard(task)
         if not task.cancelled():
-            task.exception()  # it was told, or nobody asks any more
+            task.exception()  # it was reported, or nobody asks for it any more
 
     async def close(self) -> None:
         await asyncio.gather(*(self.cancel(target, deadline=GIVE_UP) for target in list(self._jobs)))
@@ -334,7 +334,7 @@ class DirectoryJobs:
 
 
 def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None:
-    """Blocks of zeros stay holes. Raises `Refused(POOL_QUOTA)` when the disk is full."""
+    """Write a piece; zeros become holes. Raises `Refused(POOL_QUOTA)` if the disk is full."""
     with as_refusals(files.places, offset + len(piece), files.fullness.heard):
         for at in range(0, len(piece), BLOCK):
             block = piece[at : at + BLOCK]
@@ -348,7 +348,7 @@ def _sync(descriptor: int, files: PoolFiles, size: int) -> None:
 
 
 def _kind(descriptor: int, size: int, packed_in: str | None) -> str:
-    """How so many bytes are imported. Raises `Refused(NOT_AN_IMAGE)`."""
+    """How to import these bytes. Raises `Refused(NOT_AN_IMAGE)`."""
     return importable(inspect_open(descriptor, size=size), size, packed_in)
 
 

@@ -1,4 +1,4 @@
-"""Opening the objects of a pool: as files here, as equivalents of files elsewhere."""
+"""Opens the objects of a pool: here as files, elsewhere as something equivalent."""
 
 from __future__ import annotations
 
@@ -16,46 +16,48 @@ from velocity.storage.inspect import inspect
 
 
 class Openings(Protocol):
-    """Those of one pool, by the names of its objects. All raise `OSError`, and are to be called in a thread."""
+    """Opens the objects of one pool, by name. All methods raise `OSError`, block, and are called in threads."""
 
     def read(self, name: str) -> SharedDescriptor: ...
 
     def edit(self, name: str) -> SharedDescriptor: ...
 
     def begin(self, name: str) -> SharedDescriptor:
-        """An empty one that is coming, which was not there."""
+        """A new, empty object that is being received."""
 
     def fill(self, name: str) -> SharedDescriptor:
-        """One that is coming."""
+        """An object that is being received, for writing."""
 
     def go_on(self, name: str, size: int) -> SharedDescriptor:
-        """The same, behind so many of its bytes. Raises `FileNotFoundError` where it has fewer."""
+        """An object that is being received, to continue after so many bytes. Raises `FileNotFoundError` if it has
+        fewer.
+        """
 
     def take_out(self, name: str) -> SharedDescriptor:
-        """One that is coming, to be read; it has no name any more."""
+        """An object that is being received, for reading; its name is removed."""
 
     def lend(self, name: str, *, readonly: bool, coming: bool) -> int:
         """A descriptor for a machine."""
 
     def probe(self) -> SharedDescriptor | None:
-        """A file without a name, to try what can be done with one here; None: there is none."""
+        """A file without a name, to try what the file system supports; None if there is none."""
 
     def inspect(self, name: str, format_: str = "raw") -> Content:
-        """Describe one that is coming."""
+        """Inspect an object that is being received."""
 
     def sync_coming(self) -> None:
-        """The names of those that are coming are durable."""
+        """Make the names of objects that are being received durable."""
 
     @property
     def unswept(self) -> bool:
-        """Whether something is to be swept."""
+        """Whether `sweep` has anything to do."""
 
     def sweep(self) -> None:
-        """Free what was removed and what nobody has open any more, however long that takes."""
+        """Free the space of removed objects that nobody has open any more. May take long."""
 
 
 class FileOpenings:
-    """Of a directory. `find` says where a file is."""
+    """Opens files in a directory. `find` gives a file's path."""
 
     unswept = False
 
@@ -113,4 +115,4 @@ class FileOpenings:
         sync(self._moving)
 
     def sweep(self) -> None:
-        """unlink(2) has done so."""
+        """unlink(2) has done so already."""

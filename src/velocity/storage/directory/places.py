@@ -1,4 +1,4 @@
-"""Where the files of a pool are: no other module names files."""
+"""The paths of a pool's files: no other module makes them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 from velocity.storage.port import HOST_POOL, MediaRef, ObjectKind
 
 MARK = Path(".velocity/pool")
-"""In a folder of its own, as nothing but objects stands in the pool itself."""
+"""In a folder of its own, as only objects are in the pool's directory itself."""
 LED = Path(".velocity/term")
 """In a shared pool: the term of the last server that has opened it."""
 MOVING, TRASH = ".moving", ".trash"
 EVERYWHERE = (".", MOVING, TRASH)
-"""Where the files of objects are, from the pool's directory."""
+"""The directories with objects, relative to the pool's."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """One pool's. `records` is where the data directory keeps what each pool's mark has to be."""
+    """One pool's paths. `records` is the part of the data directory that stores which mark each pool must have."""
 
     mpid: int
     name: str
     path: Path
     records: Path
     shared: bool = False
-    """Other hosts work in it, too."""
+    """Whether other hosts use it, too."""
 
     @property
     def mark(self) -> Path:
@@ -41,12 +41,12 @@ class Places:
 
     @property
     def draft(self) -> Path:
-        """Of the record, while the mark is made."""
+        """The record's draft, while the mark is being made."""
         return self.records / f"{self.mpid}.draft"
 
     @property
     def moving(self) -> Path:
-        """What comes or goes."""
+        """For objects that come or go."""
         return self.path / MOVING
 
     @property
@@ -54,13 +54,13 @@ class Places:
         return self.path / TRASH
 
     def kept(self, name: str) -> Path:
-        """The file of this name, in its place."""
+        """The path of an object in its place."""
         return self.path / name
 
 
 @dataclass(frozen=True)
 class HostPlaces(Places):
-    """Those of the host's own pool: each object lies in the directory of its machine, beside its logs."""
+    """The paths of the host's own pool: each object is in its machine's directory, beside the logs."""
 
     @property
     def moving(self) -> Path:
@@ -80,6 +80,6 @@ def host_places(data_dir: Path) -> HostPlaces:
 
 
 def file_name(ref: MediaRef) -> str:
-    """Of our making: nothing that a user sent becomes part of it."""
+    """A name that we make: no part of it comes from a user."""
     kind = "" if ref.kind is ObjectKind.MEDIUM else f".{ref.kind.value}"
     return f"{ref.medium}{kind}.{ref.format}"

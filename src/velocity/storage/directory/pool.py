@@ -20,7 +20,7 @@ from velocity.storage.rbd.places import RbdPlaces
 from velocity.storage.rbd.presence import RbdPresence
 
 AGAIN = 5.0
-"""Seconds after which what a file system refused is tried again."""
+"""Seconds until the next attempt at what a file system has refused."""
 
 
 class PoolDirectory:
@@ -34,7 +34,7 @@ class PoolDirectory:
         self._retrying: asyncio.Task[None] | None = None
 
     def retry(self) -> None:
-        """What is left to do is done while the server runs."""
+        """Repeat what was refused, until nothing is left to do."""
         if self._has_left and (self._retrying is None or self._retrying.done()):
             self._retrying = asyncio.create_task(self._retry())
 
@@ -75,7 +75,7 @@ def _in_a_directory(places: Places) -> tuple[Identity, PoolFiles]:
 
 
 class PoolDirectories:
-    """The pools of this host, by their mpid."""
+    """The pools of this host, by mpid."""
 
     def __init__(self, places: Sequence[Places], again: float) -> None:
         self._pools = {one.mpid: PoolDirectory(one, again) for one in places}

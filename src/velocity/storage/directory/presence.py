@@ -1,4 +1,4 @@
-"""Whether a pool is there: checked whenever it is used, so that one that returns works without a restart."""
+"""Whether a pool is available: checked at each use, so that one that returns works without a restart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAID: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Names:
-    """What the database knows of a pool's files. `tidy`: this host puts them in order. `term` is the server's."""
+    """What the database knows of a pool's files. `tidy`: this host cleans up. `term` is the server's."""
 
     kept: Collection[str] = ()
     trashed: Collection[str] = ()
@@ -38,7 +38,7 @@ class Names:
 
 
 class Presence:
-    """One pool's. All that looks at the file system is to be called in a thread."""
+    """Whether one pool is available. Its methods block, and are called in threads."""
 
     def __init__(self, places: Places, identity: Identity, files: PoolFiles) -> None:
         self._places = places
@@ -50,18 +50,18 @@ class Presence:
         self._claim = DirectoryClaim()
 
     def state(self) -> PoolState | None:
-        """None: it is known only with the names of its files."""
+        """The state; None if it takes the names of the pool's files to find out."""
         with self._looking:
             told = self._identity.fits() and (self._in_order or not self._writable())
             return self._look(None) if told else None
 
     def open(self, names: Names) -> PoolState:
-        """The same, with what the database knows of its files."""
+        """The state, given what the database knows of its files."""
         with self._looking:
             return self._look(names)
 
     def mark(self, expected: str) -> PoolMark:
-        """Of a shared pool; none where it cannot be read."""
+        """A shared pool's mark; empty if it cannot be read."""
         if not isinstance(self._identity, SharedIdentity):
             return PoolMark()
         try:
@@ -78,7 +78,7 @@ class Presence:
             self._claim.give_back()
             now, why = self._said("away", error.said), str(error)
         except OSError as error:
-            if error.errno in HOST:  # that says nothing of the pool
+            if error.errno in HOST:  # an error of the host says nothing about the pool
                 log.warning("pool %r (%d) cannot be checked: %s", self._places.name, self._places.mpid, error)
                 return self._last
             self._claim.give_back()
@@ -92,14 +92,14 @@ class Presence:
         return now
 
     def _find(self, names: Names | None) -> tuple[PoolState, str]:
-        """And why it is so, with paths."""
+        """The state, and the reason with paths, for the log."""
         path = self._places.path
-        if self._writable() and not self._claimed():  # before anything is written there
+        if self._writable() and not self._claimed():  # before anything is written
             return self._in_use()
         if names is not None:
             self._check(names)
         if not self._writable():
-            self._claim.give_back()  # whoever else reads there does no harm
+            self._claim.give_back()  # readers do not disturb each other
             return self._said("readonly"), f"{path} is not writable: remount it, or change its permissions"
         if not self._claimed():
             return self._in_use()
@@ -120,7 +120,7 @@ class Presence:
             self._identity.check({*names.kept, *names.trashed})
 
     def _claimed(self) -> bool:
-        """The host's own pool is its server's, as the data directory around it is; a shared one is nobody's alone."""
+        """Whether the directory is ours. The host's own pool has the data directory's lock; a shared one needs none."""
         free = self._places.shared or isinstance(self._places, HostPlaces)
         return free or self._claim.take(self._places.path)
 
@@ -134,7 +134,7 @@ class Presence:
         return os.access(self._places.path, os.W_OK | os.X_OK)
 
     def close(self) -> None:
-        """The directory is free for another server."""
+        """Release the directory for another server."""
         self._claim.give_back()
 
     def _said(self, state: Literal["away", "readonly", "full"], instead: str = "") -> PoolState:
@@ -146,7 +146,7 @@ class Presence:
         )
 
     def check(self, name: str) -> None:
-        """Raises `Refused` unless the pool is there, for reading: by its mark, or by this file of a known medium."""
+        """Raises `Refused` unless the pool is available for reading: by its mark, or by this file of a known medium."""
         try:
             self._identity.check({name})
         except NotThePool as error:

@@ -1,4 +1,4 @@
-"""What qemu-img says, in words for people."""
+"""Translates messages of qemu-img."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = (
 
 
 def meaning(words: str) -> str:
-    """What qemu-img means, or all its own words, without the paths of the host."""
+    """The meaning of a message; if unknown, the message itself without the host's paths."""
     for pattern, meaning in WORDS:
         if re.search(pattern, words):
             return meaning

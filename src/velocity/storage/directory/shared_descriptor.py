@@ -1,4 +1,4 @@
-"""Open files that threads work on: one that hangs is not closed, as its number would then name another file."""
+"""Open files that several threads use. While one hangs, the file is not closed: its number could be reused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from velocity.storage.port import Stat
 
 
 class SharedDescriptor:
-    """A descriptor. It is closed when nobody uses it any more, however late that is."""
+    """A descriptor that is closed when nobody uses it any more, however late that is."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -22,7 +22,7 @@ class SharedDescriptor:
 
     @contextlib.contextmanager
     def use(self) -> Iterator[int]:
-        """It stays open within. Raises `OSError` when it is closed."""
+        """Within, it stays open. Raises `OSError` if it is closed."""
         with self._turn:
             if self._closed:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -36,7 +36,7 @@ class SharedDescriptor:
                     self._release()
 
     def close(self) -> None:
-        """Done already is success."""
+        """Close it, if it is open."""
         with self._turn:
             if not self._closed:
                 self._closed = True
@@ -44,13 +44,13 @@ class SharedDescriptor:
                     self._release()
 
     def stat(self) -> Stat:
-        """What it is. Raises `OSError`."""
+        """Raises `OSError`."""
         with self.use() as descriptor:
             facts = os.fstat(descriptor)
         return Stat(facts.st_size, facts.st_blocks * 512, facts.st_mtime)
 
     def truncate(self, size: int) -> None:
-        """It has so many bytes. Raises `OSError`."""
+        """Raises `OSError`."""
         with self.use() as descriptor:
             os.ftruncate(descriptor, size)
 

@@ -1,4 +1,4 @@
-"""What storage has to permit for a shared pool, found by trying: network file systems differ."""
+"""What storage must support for a shared pool, found by trying: network file systems differ."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FLOCK = struct.Struct("hhqqi4x")
 
 
 def lacks(folder: Path, worker: int | None) -> str:
-    """What files in this folder do not permit, and what to do; empty: nothing. `worker` is the uid that reads images.
+    """What files in this folder lack, and what to do; empty: nothing. `worker` is the uid that reads images.
 
-    Nothing remains of what is tried. Raises `OSError`: not even a file can be made there.
+    Leaves nothing behind. Raises `OSError` if not even a file can be created.
     """
     name = folder / f"check-{uuid4()}"
     descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -51,7 +51,7 @@ def _write(descriptor: int) -> None:
 
 
 def _lock_twice(descriptor: int, name: Path) -> None:
-    """Raises `OSError` also where two have the lock at once."""
+    """Raises `OSError` also if two descriptors get the lock at once."""
     whole = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, whole)
     other = os.open(name, os.O_RDWR | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""The storage port, implemented by the directories of this host's pools."""
+"""The storage port, implemented with the directories of this host's pools."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from velocity.storage.port import (
 )
 
 OPEN_DEADLINE = 10.0
-"""Seconds for which the start of a machine waits for a medium."""
+"""Seconds that the start of a machine waits for a medium."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class DirectoryStorage(Storage):
-    """Storage whose directories can be looked at."""
+    """Storage, with access to its pool directories."""
 
     directories: PoolDirectories
 
 
 def open_directories(places: Sequence[Places], worker: int | None, again: float = AGAIN) -> DirectoryStorage:
-    """`worker` is the uid that images are read under, where the server may change it (as root)."""
+    """`worker` is the uid for programs that read images; None if the server cannot change it."""
     directories, images = PoolDirectories(places, again), Images(worker)
     return DirectoryStorage(
         pools=DirectoryPools(directories),
@@ -74,11 +74,11 @@ class DirectoryFiles:
                 return pool.files.openings.lend(name, readonly=readonly, coming=coming)
 
         if isinstance(pool.files, HostFiles):
-            return opened()  # of the server's own data: where that does not answer, nothing goes on
+            return opened()  # the server's own data: if that does not respond, nothing works
         return pool.threads.call(OPEN_DEADLINE, opened, undo=os.close)
 
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
-        grows = readonly or media.format != "raw"  # else its size is the disk's
+        grows = readonly or media.format != "raw"  # otherwise the disk has the file's size
         pool, own = self._directories.get(media.pool), os.dup(descriptor)
 
         def found() -> str:
@@ -95,7 +95,7 @@ class DirectoryFiles:
 
     def provide(self, ref: MediaRef, template: int) -> None:
         pool, files = self._host(ref)
-        pool.presence.open(Names())  # the first time, what a crash left goes
+        pool.presence.open(Names())  # the first call removes what a crash left
         with as_refusals(pool.places):
             files.provide(file_name(ref), template)
 
@@ -139,7 +139,7 @@ class DirectoryPools:
         one = self._directories.get(pool)
         one.threads.check()
         mark = await one.threads.do(deadline, one.presence.mark, expected)
-        one.retry()  # a host that has it, and is asked nothing else, has machines there
+        one.retry()  # this host may have machines there, even if nothing else is asked of it
         return mark
 
     async def _look(self, pool: PoolDirectory, deadline: float, look: Callable[[], T]) -> T:
@@ -236,7 +236,7 @@ class DirectoryBlobs:
     def _grown(self, growing: asyncio.Task[None]) -> None:
         self._growing.discard(growing)
         if not growing.cancelled():
-            growing.exception()  # it was told, or nobody asks any more
+            growing.exception()  # it was reported, or nobody asks for it any more
 
     async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
         one = self._directories.get(pool)
@@ -276,7 +276,7 @@ class DirectoryTrash:
             except Unknown:
                 if pool.places.shared:
                     raise
-                # else it does so yet
+                # otherwise it will be done later
             pool.retry()
 
     async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:

@@ -1,4 +1,4 @@
-"""Objects whose bytes are being sent or received."""
+"""Objects that are being sent or received."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from velocity.storage.port import Belongs, Unknown
 from velocity.uninterrupted import whole
 
 GATHER = 1 << 20
-"""Bytes that are gathered before they are written at once."""
+"""Bytes that are collected before they are written."""
 SLOW = 0.02
-"""Seconds: a write that took longer says that the disk is slow; the next one goes to a thread."""
+"""Seconds: after a write that takes longer, the disk counts as slow, and the next write goes to a thread."""
 
 
 class FileIncoming:
-    """Implements `velocity.storage.port.Incoming`: gathers what comes and writes it in large pieces. Constant memory.
+    """Implements `velocity.storage.port.Incoming`: collects data and writes it in large pieces, in constant memory.
 
     Pieces of zeros become holes.
     """
@@ -42,12 +42,12 @@ class FileIncoming:
         """It was finished, or left."""
 
     def open(self) -> None:
-        """Make the file. In a thread."""
+        """Create the file. Called in a thread."""
         with as_refusals(self._files.places, 0, self._files.fullness.heard):
             self._file = self._files.openings.begin(self._name)
 
     def reopen(self, size: int) -> None:
-        """Go on with a file that was left, behind so many bytes. In a thread."""
+        """Continue a file that was left, after so many bytes. Called in a thread."""
         with as_refusals(self._files.places, 0, self._files.fullness.heard):
             try:
                 self._file, self._size = self._files.openings.go_on(self._name, size), size
@@ -61,7 +61,7 @@ class FileIncoming:
         self._gathered += len(piece)
         self._size += len(piece)
         if self._gathered >= GATHER or len(self._pieces) >= 512:
-            if self._slow or self._pool.places.shared:  # a network may keep it, and with it everybody
+            if self._slow or self._pool.places.shared:  # a network file system may block, and with it the loop
                 await self.flush()
             else:
                 self._flush()
@@ -83,18 +83,18 @@ class FileIncoming:
         self.abandon()
 
     async def close(self) -> None:
-        with contextlib.suppress(Unknown):  # it does so yet
+        with contextlib.suppress(Unknown):  # it will be done later
             await whole(self._pool.threads.do(GIVE_UP, self.let_go))
         self._pool.retry()
 
     def let_go(self) -> None:
-        """In a thread."""
+        """Close the file. Called in a thread."""
         self.abandon()
         if not self._stays:
             self._files.settle(self._name, Belongs.NOWHERE)
 
     def abandon(self) -> None:
-        """Let go of it; what has come stays. In a thread."""
+        """Close the file, and keep what was received. Called in a thread."""
         if self._file is not None:
             self._file.close()
 
@@ -134,7 +134,7 @@ def _nothing_left() -> Refused:
 
 
 def _is_zero(piece: bytes) -> bool:
-    """Told by its ends, nearly always."""
+    """Whether the piece is all zeros; its ends nearly always decide."""
     return not piece or (piece[0] == piece[-1] == 0 and not piece.strip(b"\0"))
 
 
@@ -151,7 +151,7 @@ class FileOutgoing:
     """Implements `velocity.storage.port.Outgoing`."""
 
     def __init__(self, pool: PoolDirectory, name: str) -> None:
-        """Opens it; in a thread."""
+        """Open the object. Called in a thread."""
         self._pool = pool
         with as_refusals(pool.places):
             self._file = pool.files.openings.read(name)

@@ -1,4 +1,4 @@
-"""The threads of one pool: one that hangs delays no other pool, nor the end of the server."""
+"""The threads of one pool: if one hangs, it delays neither other pools nor the end of the server."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from velocity.storage.port import Unknown
 
 AT_ONCE = 8
 GIVE_UP = 5.0
-"""Seconds for which who is cancelled, or the server at its end, waits for what is under way."""
+"""Seconds that a cancelled caller, or the ending server, waits for work under way."""
 
 T = TypeVar("T")
 
 
 class Workers(Executor):
-    """Threads that end with their process, whatever hangs in them: it waits for those of a `ThreadPoolExecutor`.
+    """Threads that end with their process even if they hang, unlike those of `ThreadPoolExecutor`.
 
-    All of them are there from the beginning: if they cannot be had, no request meets that later.
+    All are started at once, so that a lack of threads shows at the start.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -57,13 +57,13 @@ class Workers(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
-        """What was asked for is done yet."""
+        """Queued work is still done."""
         self._closed = True
         for _ in self._threads:
             self._work.put(None)
 
     def join(self, seconds: float) -> None:
-        """Wait so long, at most, for each of them."""
+        """Wait for each of them, at most so many seconds in total for those that hang."""
         for thread in self._threads:
             thread.join(seconds)
             if thread.is_alive():
@@ -72,11 +72,11 @@ class Workers(Executor):
     def _serve(self) -> None:
         while (work := self._work.get()) is not None:
             work()
-            del work  # what it holds is not kept until the next one
+            del work  # do not keep its objects alive until the next work
 
 
 class Threads:
-    """Of the pool of this name. To be used in the loop alone."""
+    """The threads of the pool with this name. For use in the loop only."""
 
     def __init__(self, name: str, count: int = AT_ONCE) -> None:
         self._name = name
@@ -84,16 +84,16 @@ class Threads:
         self._overdue: set[asyncio.Future[Any]] = set()
 
     def check(self) -> None:
-        """Raises `Unknown` as long as something has not come to its end although its deadline is over."""
+        """Raises `Unknown` while work that has missed its deadline has not ended."""
         if self._overdue:
             raise self.unknown()
 
     async def do(
         self, deadline: float, work: Callable[..., T], *arguments: Any, undo: Callable[[T], object] | None = None
     ) -> T:
-        """What it gives. Raises `Unknown` when it takes longer; who gives up waiting has what it made undone.
+        """The result of `work`. Raises `Unknown` at the deadline.
 
-        `undo` is called in a thread, if the work comes to its end after all.
+        If the caller stops waiting, `undo` is called in a thread when the work ends after all.
         """
         doing = self._begin(work, arguments)
         try:
@@ -108,9 +108,9 @@ class Threads:
         return doing.result()
 
     async def run(self, work: Callable[..., T], *arguments: Any, undo: Callable[[T], object] | None = None) -> T:
-        """What it gives, however long that takes.
+        """The result of `work`, however long it takes.
 
-        Who is cancelled meanwhile goes when it has ended, or, if it hangs, after a while; it is undone then.
+        A cancelled caller waits for its end, for a while; then it is undone when it ends.
         """
         doing = self._begin(work, arguments)
         try:
@@ -123,7 +123,7 @@ class Threads:
             raise
 
     def call(self, deadline: float, work: Callable[..., T], *arguments: Any, undo: Callable[[T], object]) -> T:
-        """The same as `do`, for callers that are in a thread themselves."""
+        """As `do`, for callers in threads."""
         doing = self._workers.submit(work, *arguments)
         try:
             return doing.result(deadline)
@@ -153,12 +153,12 @@ class Threads:
         def ended(done: asyncio.Future[T]) -> None:
             self._overdue.discard(done)
             if not done.cancelled() and done.exception() is None and undo is not None:
-                with contextlib.suppress(RuntimeError):  # the server ends: the next start puts it in order
+                with contextlib.suppress(RuntimeError):  # the server ends: the next start cleans up
                     self._workers.submit(undo, done.result())
 
         doing.add_done_callback(ended)
 
     async def close(self) -> None:
-        """Returns when what is under way has ended, or does not for a while."""
+        """Returns when work under way has ended, or has not for a while."""
         self._workers.shutdown()
         await asyncio.to_thread(self._workers.join, GIVE_UP)

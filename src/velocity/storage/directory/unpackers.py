@@ -1,6 +1,6 @@
-"""The programs that unpack, from standard input to standard output, and the meaning of their errors.
+"""Programs that unpack from standard input to standard output, and the meaning of their errors.
 
-gzip(1), bzip2(1), xz(1), zstd(1), tar(1); RFC 1952 (gzip), which a deflated file of a zip becomes for gzip.
+gzip(1), bzip2(1), xz(1), zstd(1), tar(1); RFC 1952 (gzip): a deflated member of a zip file is given to gzip as such.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ UNPACK = {
 }
 GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 GZIP_WARNING = 2
-"""Its status when bytes of another kind follow, as of firmware that is signed: they are no part of the file."""
+"""gzip's exit status if other bytes follow, such as a firmware's signature, which are ignored."""
 CUT = "unexpected end|premature end|ends unexpectedly|unexpected EOF"
 LARGE = "window size larger|memory usage limit|too much memory|memory limit"
 
 
 def command(kind: str, member: Member | None) -> list[str]:
-    """What unpacks a file, or what is of a member of an archive in it."""
+    """The command that unpacks a file, or an archive's member."""
     if member is None:
         return UNPACK[kind]
     assert member.kind is not None, "it was chosen"
@@ -45,7 +45,7 @@ def program(kind: str, member: Member | None) -> str:
 
 
 def failure(kind: str, member: Member | None, status: int, words: str) -> str | None:
-    """What is wrong with a file of this kind, as its program says; None: nothing."""
+    """What is wrong with a file of this kind, judging by its program's failure; None: nothing."""
     if status == 0 or (status == GZIP_WARNING and program(kind, member) == "gzip" and "garbage ignored" in words):
         return None
     if re.search(CUT, words, re.IGNORECASE):

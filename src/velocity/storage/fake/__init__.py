@@ -27,12 +27,12 @@ from velocity.storage.port import (
 )
 
 SECONDS = 60.0
-"""The deadline of what has none."""
+"""The deadline for calls without one."""
 
 
 @dataclass(frozen=True)
 class FakeStorage(Storage):
-    """What one server sees of a host. `line` can be cut."""
+    """One server's view of a host's storage. `line` can be cut."""
 
     line: FakeDevice
 
@@ -50,7 +50,7 @@ def connect(host: FakeHost, again: float = AGAIN) -> FakeStorage:
 
 
 class NoFiles:
-    """Implements `velocity.storage.port.MediaFiles`: there are none."""
+    """Implements `velocity.storage.port.MediaFiles` without files."""
 
     def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
         raise Refused(Problem.POOL_AWAY, "storage in memory has no files")
@@ -122,7 +122,7 @@ class FakePools:
         return pool.now if pool.mpid in self._line.opened or pool.state != "online" else None
 
     def _refused(self, pool: int, refused: Refused) -> PoolState:
-        """A disk that fails at a look is away; what the host itself lacks says nothing of it."""
+        """The state for an error: failing disks are away; errors of the host say nothing about the pool."""
         if isinstance(refused, Unknown):
             raise refused
         if refused.problem is Problem.UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""Jobs in memory. Only qcow2 images, which are not read: the disk counts as empty, of the size in the header."""
+"""Jobs in memory. Images are not read: of qcow2, the disk counts as empty, with the size in the header."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FakeJob:
         self._told = False
 
     def look(self) -> Prepared:
-        """Raises `Refused`."""
+        """Inspect the source. Raises `Refused`."""
         takes = self.source.stat.allocated
         if isinstance(self.job, Clone):
             return Prepared(self.source.size, takes)

@@ -1,4 +1,4 @@
-"""The pools of a host in memory. They survive the server; tests inject faults."""
+"""The pools of a host in memory. They outlive the server; tests inject faults."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from velocity.storage.port import ONLINE, Belongs, MediaRef, PoolMark, PoolState
 
 BLOCK = 4096
 AGAIN = 5.0
-"""Seconds after which what was refused is tried again."""
+"""Seconds until the next attempt at what was refused."""
 
 T = TypeVar("T")
 
 
 class FakeContent:
-    """An object's: zeros but for what was written. `writes` counts how often, which is its clock."""
+    """An object's content: zeros, except what was written. `writes` counts the writes, as a clock."""
 
     def __init__(self, size: int = 0, data: bytes = b"") -> None:
         self.size = max(size, len(data))
@@ -34,7 +34,7 @@ class FakeContent:
         return bytes(self.data[offset : offset + length]).ljust(length, b"\0")
 
     def next_data(self, offset: int) -> int:
-        """Where the next byte may lie that is not zero."""
+        """Where the next byte that may not be zero is."""
         return offset if offset < len(self.data) else self.size
 
     def write(self, offset: int, piece: bytes) -> None:
@@ -54,26 +54,26 @@ class FakeContent:
 
 @dataclass(frozen=True)
 class Fails:
-    """The call fails with this error of the operating system; what was asked has not happened."""
+    """The call fails with this error of the operating system, and has no effect."""
 
     errno: int
 
 
 @dataclass(frozen=True)
 class Late:
-    """The call happens after so many seconds."""
+    """The call takes effect after so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class CallLost:
-    """The call happens, and its answer does not come before its deadline."""
+    """The call takes effect, and its response is lost."""
 
 
 @dataclass(frozen=True)
 class Hangs:
-    """From this call on the pool does not answer, until it is woken."""
+    """From this call on, the pool does not respond until it is woken."""
 
 
 Fault = Fails | Late | CallLost | Hangs
@@ -81,9 +81,9 @@ Fault = Fails | Late | CallLost | Hangs
 
 @dataclass
 class FakeShared:
-    """The storage that several hosts have mounted. `identity`: its mark; empty: nobody has used it.
+    """Storage that several hosts have mounted. `identity`: its mark; empty: it was never used.
 
-    `term`: that of the last server that has opened it.
+    `term`: of the last server that has opened it.
     """
 
     identity: str = ""
@@ -92,9 +92,9 @@ class FakeShared:
     moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
     trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)
-    """Addresses of clients from which it takes nothing."""
+    """Addresses of blocked clients."""
     watched: dict[MediaRef, str] = field(default_factory=dict)
-    """At which address somebody has an object open to write."""
+    """Objects that are open for writing, with the address of the client."""
 
     def blocklist(self, addresses: Collection[str], refs: Sequence[MediaRef]) -> tuple[str, ...]:
         self.blocked |= set(addresses)
@@ -104,15 +104,15 @@ class FakeShared:
         self.blocked -= set(addresses)
 
     def mounted(self, mpid: int, name: str, client: str = "") -> FakePool:
-        """As the pool of one host, which the storage knows by that address if it has a blocklist."""
+        """The pool of one host; `client` is the host's address if the storage has a blocklist."""
         return FakePool(mpid, name, kept=self.kept, moving=self.moving, trash=self.trash, shared=self, client=client)
 
 
 @dataclass
 class FakePool:
-    """Its knobs: `state`, `capacity` (bytes), `blocked` (objects that cannot be moved to their place), and `faults`.
+    """Knobs: `state`, `capacity` (bytes), `blocked` (objects that cannot be moved), and `faults`.
 
-    `faults`: what becomes of a call, by its number; `calls`: so far.
+    `faults`: call number -> fault; `calls`: the number of calls so far.
     """
 
     mpid: int
@@ -123,28 +123,28 @@ class FakePool:
     moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
     trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
     left: dict[MediaRef, Belongs] = field(default_factory=dict)
-    """What is to be settled."""
+    """What is left to be settled."""
     blocked: set[MediaRef] = field(default_factory=set)
     faults: dict[int, Fault] = field(default_factory=dict)
     calls: int = 0
     shared: FakeShared | None = None
     term: int = 0
-    """That of the server which has opened it here, if it is shared."""
+    """For a shared pool: the term of the server that has opened it on this host."""
     taken: str = ""
-    """The identity of the storage that this host takes for the pool, if it is shared."""
+    """For a shared pool: the identity that this host has accepted."""
     client: str = ""
-    """By which a storage with a blocklist knows this host."""
+    """This host's address, as a storage with a blocklist knows it."""
     holds: bool = False
-    """What machines wrote here that have ended is on its way still, and cannot be given up."""
+    """Data of ended machines is still on its way, and cannot be dropped."""
     given_up: int = 0
-    """How often it was."""
+    """How often it was dropped."""
 
     def __post_init__(self) -> None:
         self.answers = asyncio.Event()
         self.answers.set()
 
     def after(self, calls: int, fault: Fault) -> None:
-        """The fault of the call that comes after so many others."""
+        """Set the fault of the call that comes after `number` others."""
         self.faults[self.calls + calls + 1] = fault
 
     def next_fault(self) -> Fault | None:
@@ -170,7 +170,7 @@ class FakePool:
         return Space(self.capacity, max(0, self.capacity - used))
 
     def check(self, *, writes: bool, wanted: int | None) -> None:
-        """Raises `OSError` as a disk in this state does."""
+        """Raises `OSError`, as a disk in this state does."""
         if self.state == "away" or (self.shared is not None and 0 < self.term < self.shared.term):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         if self.shared is not None and self.client in self.shared.blocked:
@@ -188,7 +188,7 @@ class FakePool:
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def put_in_order(self, kept: set[MediaRef], trashed: set[MediaRef], coming: set[MediaRef]) -> None:
-        """What a crash left goes to its place, or goes."""
+        """Clean up after a crash."""
         every = {**self.moving, **self.trash, **self.kept}
         now = (
             (self.kept, {ref for ref in every if ref in kept or (ref in self.kept and ref not in trashed)}),
@@ -201,7 +201,7 @@ class FakePool:
         self.left = {}
 
     def mark(self, expected: str) -> PoolMark:
-        """Of one that is shared: `PoolMark`."""
+        """A shared pool's `PoolMark`."""
         if self.shared is None or self.state == "away":
             return PoolMark()
         identity = self.shared.identity
@@ -211,7 +211,7 @@ class FakePool:
         return PoolMark(identity, taken, (self.client,) if taken and self.client else ())
 
     def take(self, *, first: bool, term: int) -> None:
-        """It is opened; the `first` to do so gives a new one its mark. Raises `OSError` for another one than before."""
+        """Open it; the `first` host makes a new pool's mark. Raises `OSError` if it is another pool than before."""
         if self.shared is None:
             return
         if first:
@@ -246,7 +246,7 @@ class FakePool:
 
 
 class FakeHost:
-    """A host with these pools (mpid and name), and those that it shares, which know it as `client`."""
+    """A host with these pools (mpid -> name), and shared ones, which know it as `client`."""
 
     def __init__(
         self, *pools: tuple[int, str], shared: Mapping[tuple[int, str], FakeShared] | None = None, client: str = ""
@@ -256,13 +256,13 @@ class FakeHost:
 
 
 class FakeDevice:
-    """One server's connection to a host. Once it is `cut`, nothing that it asks arrives."""
+    """A server's connection to a host. Once `cut`, no call arrives."""
 
     def __init__(self, host: FakeHost, again: float) -> None:
         self.host = host
         self.cut = False
         for pool in host.pools.values():
-            pool.left.clear()  # it was known to the last server
+            pool.left.clear()  # only the previous server knew
             pool.term = 0
         self.opened: set[int] = set()
         self._again = again
@@ -276,7 +276,7 @@ class FakeDevice:
             raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid") from None
 
     def check_answers(self, mpid: int) -> None:
-        """Raises `Unknown` as long as an earlier call has not come to its end in time."""
+        """Raises `Unknown` while an earlier call has missed its deadline and not ended."""
         if self._overdue[mpid]:
             raise self._unknown(self.pool(mpid))
 
@@ -290,7 +290,7 @@ class FakeDevice:
         writes: bool = True,
         wanted: int | None = None,
     ) -> T:
-        """One call, with its fault. Raises `Refused`, and `Unknown`: it is undone when it has happened."""
+        """One call, with its fault. Raises `Refused`, and `Unknown`: then it is undone once it has taken effect."""
         pool = self.pool(mpid)
         fault = pool.next_fault()
         doing = asyncio.create_task(self._do(pool, deed, fault, deadline, writes=writes, wanted=wanted))
@@ -341,7 +341,7 @@ class FakeDevice:
         return Unknown(f"the disk of pool {pool.name!r} does not respond: use another pool until it does")
 
     async def settle(self, ref: MediaRef, belongs: Belongs, deadline: float, *, told: bool = False) -> None:
-        """Now or later; of a shared pool now. Raises `Refused` there, if it was `told`, and will be again."""
+        """Settle it now or later; in a shared pool now. Raises `Refused` there if it was `told`, as it is repeated."""
         if self.cut:
             await asyncio.Event().wait()
         if self.pool(ref.pool).shared is not None:

@@ -1,4 +1,4 @@
-"""Objects that were begun here, and of which nobody knows until they are settled."""
+"""Objects that were begun on this host, and that nobody knows until they are settled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from velocity.storage.rbd.places import MOVING
 
 
 class Begun:
-    """Those of one pool. `remove` is tried first; an image in `gone` is removed as soon as it can be."""
+    """The begun objects of one pool. `remove` is tried first; images in `gone` are removed when that is possible."""
 
     def __init__(self, remove: Callable[[str], None], gone: set[str]) -> None:
         self._remove = remove
@@ -22,20 +22,20 @@ class Begun:
         self._names.add(name)
 
     def lent(self, name: str, daemon: Daemon) -> None:
-        """To a machine, which writes to it."""
+        """Note that a machine has it open for writing."""
         self._lent[name] = daemon
 
     def settled(self, name: str, belongs: Belongs) -> bool:
-        """Whether that is all: what was begun here and belongs nowhere is gone, or goes as soon as it can.
+        """Whether nothing more is to be done: a begun object that belongs nowhere was removed, or is in `gone`.
 
-        A full pool deletes nothing, either, and gives nothing another name.
+        A full pool refuses even deletions and new names.
         """
         here, daemon = name in self._names, self._lent.pop(name, None)
         self._names.discard(name)
         if belongs is not Belongs.NOWHERE:
             return False
         if daemon is not None:
-            daemon.kill()  # else the machine would wait for what it writes to a pool that is full
+            daemon.kill()  # otherwise the machine waits for its writes to a full pool
         if here:
             try:
                 self._remove(MOVING + name)

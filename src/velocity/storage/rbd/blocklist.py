@@ -1,7 +1,8 @@
-"""Clients that a Ceph cluster takes nothing from any more, by the address of their host.
+"""Ceph's blocklist: clients whose writes a cluster refuses, by the address of their host.
 
-What they still have on its way is refused by each OSD. When the host is let in again, what they hold would be written:
-so it is to be given up before.
+Writes on their way are refused by every OSD. When the host is let in again, buffered writes would arrive: so they are
+dropped first.
+
 https://docs.ceph.com/en/latest/rados/operations/control/#osd-subsystem
 """
 
@@ -27,18 +28,18 @@ from velocity.storage.rbd.rados_pool import RadosPool, error_of, run
 log = logging.getLogger(__name__)
 
 LASTING = 10 * 365 * 86_400
-"""Seconds that an entry lasts: a host that stood still for so long is no danger."""
+"""Seconds that an entry lasts: a host that was suspended for so long is no danger."""
 PATIENCE = 20.0
-"""Seconds in which OSDs break off who has an image open."""
+"""Seconds in which OSDs drop watchers of an image."""
 LOOK = 0.25
 AGAIN = 60.0
-"""Seconds for which an address that was asked for is good."""
+"""Seconds for which a queried address is valid."""
 AN_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+):\d+/\d+")
-"""Ceph's: address, port, and the number of one client."""
+"""An address of Ceph: IP address, port, and nonce."""
 
 
 class RbdBlocklist(Blocklist):
-    """One pool's."""
+    """One pool's blocklist."""
 
     def __init__(self, places: RbdPlaces, openings: RbdOpenings) -> None:
         super().__init__(places.name)
@@ -58,13 +59,13 @@ class RbdBlocklist(Blocklist):
             return tuple(left[image] for image in images)
 
     def _look(self, left: dict[str, str]) -> Collection[str]:
-        """Those that were open at the last look are looked at again; the first time, all."""
+        """Query again which images are open: those that were, or, the first time, all."""
         for image in [one for one, at in left.items() if at] or list(left):
             left[image] = next(iter(self._watchers(image)), "")
         return left.values()
 
     def lift(self, addresses: Collection[str]) -> None:
-        """`profile rbd` alone permits to add, and not to remove."""
+        """The capability `profile rbd` allows to add entries, but not to remove them."""
         with self._told_by_ceph():
             for address in sorted(set(addresses) & self._listed()):
                 try:
@@ -82,7 +83,7 @@ class RbdBlocklist(Blocklist):
 
     @contextlib.contextmanager
     def _told_by_ceph(self) -> Iterator[None]:
-        """What a cluster refuses who administers it, with its own words."""
+        """Turns the cluster's errors into `Refused`, with its own messages."""
         try:
             yield
         except OSError as error:
@@ -90,26 +91,26 @@ class RbdBlocklist(Blocklist):
             raise Refused(Problem.POOL_AWAY, f"the cluster of pool {self._name!r} refuses: {words}") from None
 
     def _listed(self) -> set[str]:
-        """The hosts whose every client is on it."""
+        """The addresses all of whose clients are listed."""
         told = self._rados.ceph("osd", "blocklist", "ls", "--format=json").strip()
-        found, _ = json.JSONDecoder().raw_decode(told)  # behind it, there is a list of ranges
+        found, _ = json.JSONDecoder().raw_decode(told)  # a list of ranges follows
         return {one["addr"].removesuffix(":0/0") for one in found if one["addr"].endswith(":0/0")}
 
     def _watchers(self, image: str) -> list[str]:
-        """Who has it open to write."""
+        """The addresses of clients that have it open for writing."""
         found = json.loads(self._rados.rbd("status", "--format=json", self._rados.image(image)))
         return [address for one in found["watchers"] for address in AN_ADDRESS.findall(one["address"])]
 
 
 def _until(holds: Callable[[], bool]) -> None:
-    """Or no longer than that takes."""
+    """Wait until it holds, for `PATIENCE` seconds at most."""
     end = time.monotonic() + PATIENCE
     while not holds() and time.monotonic() < end:
         time.sleep(LOOK)
 
 
 class OwnAddresses:
-    """Those by which the cluster knows this host, asked for again and again: they may change."""
+    """The addresses by which the cluster knows this host; queried again and again, as they may change."""
 
     def __init__(self, rados: RadosPool, clock: Callable[[], float] = time.monotonic) -> None:
         self._rados = rados
@@ -118,7 +119,7 @@ class OwnAddresses:
         self._good_until = float("-inf")
 
     def get(self) -> tuple[str, ...]:
-        """The last that are known; none: none are."""
+        """The last known addresses; empty if none are known."""
         if self._clock() >= self._good_until:
             try:
                 self._known = ask(self._rados)

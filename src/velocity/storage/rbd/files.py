@@ -1,6 +1,6 @@
-"""The objects of one pool on RBD: `<mid>.<format>` is an image, with a prefix while unfinished or in the trash.
+"""The objects of one pool on RBD: `<mid>.<format>` is an image, with a prefix while it is unfinished or in the trash.
 
-What is removed gets another name first, and goes when nobody has it open any more.
+A removed image is renamed first, and deleted when nobody has it open any more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from velocity.storage.rbd.places import GONE, MOVING, TRASH, RbdPlaces
 
 
 class RbdFiles(PoolFiles):
-    """One pool's. Programs are asked for everything: it is to be called in a thread."""
+    """One pool's objects. Everything runs programs, so methods block, and are called in threads."""
 
     def __init__(self, places: RbdPlaces, identity: Identity) -> None:
         super().__init__(places, identity)
@@ -48,7 +48,7 @@ class RbdFiles(PoolFiles):
         known = {MOVING + name for name in coming} | {TRASH + name for name in trashed}
         for image in sorted(there):
             if image.startswith((MOVING, TRASH)) and image not in known:
-                with contextlib.suppress(OSError):  # at the next start
+                with contextlib.suppress(OSError):  # it is repeated at the next start
                     self.openings.remove(image)
         self.openings.gone |= {image for image in there if image.startswith(GONE)}
 
@@ -64,7 +64,7 @@ class RbdFiles(PoolFiles):
         self._replace(MOVING + name, name if belongs is Belongs.KEPT else TRASH + name)
 
     def _replace(self, image: str, other: str) -> None:
-        """Rename it, where it is there. A crash in between leaves it under the name that it has."""
+        """Rename it, if it exists. After a crash, it has either name."""
         with contextlib.suppress(FileNotFoundError):
             try:
                 self._rados.rename(image, other)
@@ -84,7 +84,7 @@ class RbdFiles(PoolFiles):
             except FileExistsError:
                 pass
             except FileNotFoundError:
-                self._rados.info(MOVING + name)  # it is there already, or refused
+                self._rados.info(MOVING + name)  # it exists already; otherwise the error is raised
             self._left.pop(name, None)
 
     # What there is

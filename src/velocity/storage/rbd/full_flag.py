@@ -1,7 +1,7 @@
-"""Whether a pool is full, by its flags. Its cluster is asked when something takes long.
+"""Whether a pool is full, by its flags, which are queried when something takes long.
 
-It is asked by a process that is there before. A file of FUSE whose daemon waits for the cluster holds up whoever begins
-a program: that closes its copy of the file, and waits, too.
+A process that was started before does this. A FUSE file whose daemon waits for the cluster would block the start of a
+program, which closes its copy of the file's descriptor.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import time
 from collections.abc import Sequence
 
 FRESH = 5.0
-"""Seconds for which what the cluster has told is good: it counts no more often itself."""
+"""Seconds for which an answer is valid: the cluster does not update it more often."""
 FULL = {"full", "full_quota"}
-"""The flags of a pool in which all that writes waits, without an error, until there is room."""
+"""The flags with which all writes wait, without an error, until there is room."""
 ASKS = 'while read -r _; do "$@"; echo; echo .; done'
-"""Its program: one answer for each line, with a point behind it."""
+"""The process: one answer for each line of input, ended by a line with a dot."""
 END = b"\n.\n"
 PATIENCE = 30.0
-"""Seconds that an answer has. Who connects gives up before."""
+"""Seconds to wait for an answer; connecting times out earlier."""
 
 
 class FullFlag:
-    """That of one pool: whether it `was` full when its cluster was asked last."""
+    """Whether one pool `was` full when its cluster was last queried."""
 
     def __init__(self, pool: str, command: Sequence[str]) -> None:
-        """`command` is Ceph's, with how the cluster is reached."""
+        """`command` runs ceph with the options that reach the cluster."""
         self.was = False
         self._pool = pool
         self._command = [*command, "osd", "pool", "ls", "detail", "--format=json"]
@@ -39,12 +39,12 @@ class FullFlag:
         self._process: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
-        """To be called before a file is opened that may wait. Raises `OSError`."""
+        """Start the process, before a file is opened that may block. Raises `OSError`."""
         with self._turn:
             self._begun()
 
     def ask(self) -> None:
-        """Raises `OSError`: nobody knows, and it is taken for what it was."""
+        """Update `was`. Raises `OSError` if it is not known."""
         with self._turn:
             if time.monotonic() >= self._good_until:
                 self.was = self._is_full(json.loads(self._answer()))
@@ -88,6 +88,6 @@ class FullFlag:
 
     def _end(self) -> None:
         if self._process is not None:
-            with self._process as process:  # it ends at the end of what it reads
+            with self._process as process:  # it ends at the end of its input
                 process.kill()
             self._process = None

@@ -1,4 +1,4 @@
-"""Whether a pool on RBD is full, and how much it may still take."""
+"""Whether a pool on RBD is full, and how much space it has."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from velocity.storage.rbd.full_flag import FRESH
 from velocity.storage.rbd.places import RbdPlaces
 
 UNCOUNTED = Space(0, 1 << 50)
-"""Of a cluster that counts nothing, as no manager daemon runs: what is too much is refused as it is written."""
+"""For a cluster without statistics, as no manager runs: excess writes are refused when they happen."""
 
 
 class RbdFullness(Fullness):
-    """One pool's. It looks when a write was refused, and as it is asked for the space."""
+    """Whether one pool is full, checked after refused writes and when the space is queried."""
 
     def __init__(self, places: RbdPlaces, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(places.path, clock)
@@ -37,7 +37,7 @@ class RbdFullness(Fullness):
         return self._why
 
     def space(self) -> Space:
-        """With what copies take left out. Raises `OSError`."""
+        """The space, without what replicas take. Raises `OSError`."""
         with self._asking:
             if self._clock() >= self._good_until:
                 self._last = _space(json.loads(self._rados.ceph("df", "--format=json")), self._rados.pool)
@@ -46,7 +46,7 @@ class RbdFullness(Fullness):
 
 
 def _space(found: dict[str, object], pool: str) -> Space:
-    """ceph(8), "df": `max_avail` is what clients may still write until the first disk is full."""
+    """ceph(8), "df": `max_avail` is what clients can write until the first disk is full."""
     told = found["stats"]
     pools = found["pools"]
     assert isinstance(told, dict)

@@ -10,11 +10,11 @@ from velocity.storage.directory.identity import Identity, NotThePool, SharedIden
 from velocity.storage.rbd.places import MARK, MOVING, TRASH, RbdPlaces
 
 IDENTITY, TERM = "velocity.identity", "velocity.term"
-"""What the mark has."""
+"""Keys of the mark's metadata."""
 
 
 class RbdIdentity(SharedIdentity):
-    """One pool's. What a cluster refuses is an `OSError`."""
+    """One pool's identity. The cluster's errors are `OSError`."""
 
     KIND = "namespace"
     NOT_TAKEN = "name the right one, and the right cluster"
@@ -23,7 +23,7 @@ class RbdIdentity(SharedIdentity):
         super().__init__(places)
         self._rados = places.rados
         self._meta: dict[str, str] = {}
-        """Those of the mark, as it was read last."""
+        """The mark's metadata, as last read."""
         self._called = f"RADOS pool {places.rados.name}"
 
     def _cure(self) -> str:
@@ -52,7 +52,7 @@ class RbdIdentity(SharedIdentity):
         return self._meta[IDENTITY] + "\n" if IDENTITY in self._meta else None
 
     def _write_mark(self, text: str) -> None:
-        """Never over another one: an image gets no name that another one has."""
+        """Never replaces another mark: names of images are unique."""
         if self._read_mark() == text:
             return
         draft = f"{MARK}.{uuid4()}"

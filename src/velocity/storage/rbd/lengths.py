@@ -1,4 +1,4 @@
-"""The lengths of images: in their metadata, if the content does not fill whole sectors."""
+"""The lengths of objects that do not fill whole sectors: in their images' metadata."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def create(pool: RadosPool, name: str, size: int) -> None:
 
 
 def resize(pool: RadosPool, name: str, size: int) -> None:
-    """To more."""
+    """Pad the image to whole sectors, and note its length."""
     note(pool, name, size)
     pool.rbd("resize", "--no-progress", f"--size={whole(size)}B", pool.image(name))
 
@@ -26,7 +26,7 @@ def note(pool: RadosPool, name: str, size: int) -> None:
 
 
 def forget(pool: RadosPool, name: str) -> None:
-    """More comes."""
+    """Remove the noted length, as more data follows."""
     with contextlib.suppress(FileNotFoundError):
         pool.rbd("image-meta", "rm", pool.image(name), LENGTH)
 

@@ -13,22 +13,22 @@ from velocity.storage.rbd.opened import PROGRAM
 
 LENT = "lent."
 LATE = 15.0
-"""Seconds that one has to end which is told to."""
+"""Seconds that a daemon has to end after SIGTERM."""
 WAIT, LOOK = 5.0, 0.05
-"""Seconds that those which were killed have to end, and between two looks."""
+"""Seconds that killed daemons have to end, and between checks."""
 
 
 def lent(scratch: Path) -> list[Path]:
-    """The files of those that there are, or were."""
+    """The files of daemons, running or ended."""
     return list(scratch.glob(f"{LENT}*"))
 
 
 def end_unused(scratch: Path, beginning: Collection[Path], told: dict[int, float]) -> None:
-    """Daemons are told to end whose file no process has open; what is left of those that have ended goes.
+    """End the daemons whose files nobody has open, and remove the files of ended daemons.
 
-    Not of those that are `beginning`: nobody has them open yet. `told` has since when those are told that have not
-    ended. As one that waits for its cluster does not, and a process that was killed waits for it, it is killed in time:
-    who has ended in order has nothing in it.
+    Those of `beginning` are about to be opened. `told`: when daemons were sent SIGTERM. A daemon that waits for its
+    cluster does not end, and blocks killed processes that use its file, so it is killed after a while: a process that
+    has ended in order has left no data in it.
     """
     unused, daemons = _unused(scratch, beginning)
     for pid in told.keys() - daemons.values():
@@ -43,7 +43,7 @@ def end_unused(scratch: Path, beginning: Collection[Path], told: dict[int, float
 
 
 def kill_unused(scratch: Path, beginning: Collection[Path]) -> int:
-    """The same at once, without what they have not written yet; how many are there still after a while."""
+    """Kill these daemons at once, with unwritten data; returns how many are left after a while."""
     end = time.monotonic() + WAIT
     while True:
         unused, daemons = _unused(scratch, beginning)
@@ -57,7 +57,7 @@ def kill_unused(scratch: Path, beginning: Collection[Path]) -> int:
 
 
 def _unused(scratch: Path, beginning: Collection[Path]) -> tuple[set[str], dict[str, int]]:
-    """The files that no process has open, and the daemons of all files."""
+    """The files that no process has open, and all files' daemons (pids)."""
     files = {str(file) for file in lent(scratch) if file not in beginning}
     daemons = dict(_daemons(files)) if files else {}
     return files - set(_opened()) if files else files, daemons
@@ -74,7 +74,7 @@ def _daemons(files: set[str]) -> Iterator[tuple[str, int]]:
 
 
 def _opened() -> Iterator[str]:
-    """By their names as files, of all processes. Nothing of this asks the file itself, which could hang."""
+    """The names of all files that processes have open. Does not touch the files themselves, which could block."""
     for pid in _pids():
         with contextlib.suppress(OSError):
             for one in Path(f"/proc/{pid}/fd").iterdir():

@@ -1,6 +1,6 @@
 """RBD images as open files: qemu-storage-daemon exports each by FUSE while it is open.
 
-So whatever reads and writes a pool's files does so here, too: QEMU's own programs without a key or a network.
+So everything that uses a pool's files works here, too, and QEMU's programs need neither a key nor a network.
 https://www.qemu.org/docs/master/tools/qemu-storage-daemon.html
 """
 
@@ -22,13 +22,13 @@ from velocity.storage.rbd.rados_pool import SLOW, WORDS, RadosPool, error_of, no
 
 PROGRAM = "qemu-storage-daemon"
 LOOK = 2.0
-"""Seconds between two looks at who waits for a daemon."""
+"""Seconds between checks of those that wait for a daemon."""
 
 
 class OpenImage(SharedDescriptor):
-    """One that is open. `was` is what it was as it was opened to be read: FUSE tells its size in whole sectors.
+    """An open image. `was` is the stat of an image opened for reading, as FUSE reports whole sectors.
 
-    `note` is told of a length that is none of these.
+    `note` is called with a length that is not in whole sectors.
     """
 
     def __init__(self, descriptor: int, daemon: Daemon, was: Stat | None, note: Callable[[int], None]) -> None:
@@ -39,12 +39,12 @@ class OpenImage(SharedDescriptor):
 
     @contextlib.contextmanager
     def use(self) -> Iterator[int]:
-        """Raises `OSError` as any, and one of a full disk where it was given up for that."""
+        """Within, it is in use. Raises `OSError`; ENOSPC if the daemon was killed because the pool is full."""
         try:
             with self._daemon.used(), super().use() as descriptor:
                 yield descriptor
         except Exception:
-            self._daemon.check_room()  # else that its file has gone would be told, by whoever works on it
+            self._daemon.check_room()  # otherwise a missing file would be reported
             raise
 
     def stat(self) -> Stat:
@@ -57,26 +57,26 @@ class OpenImage(SharedDescriptor):
             super().truncate(whole(size))
 
     def _release(self) -> None:
-        """Whoever closes a file of FUSE waits for its daemon: nobody else is to."""
+        """Closing a FUSE file waits for its daemon, so it is done in a thread."""
         threading.Thread(target=self._let_go, name="rbd", daemon=True).start()
 
     def _let_go(self) -> None:
-        with self._daemon.used(), contextlib.suppress(OSError):  # one that was killed: it is closed all the same
+        with self._daemon.used(), contextlib.suppress(OSError):  # it is closed even if the daemon was killed
             super()._release()
         self._daemon.end()
 
 
 class Daemon:
-    """That of one image. Its file is in a mount namespace of its own.
+    """The daemon of one image. Its file is in a mount namespace of its own.
 
-    It ends with the server, by setpriv(1), unless it is `lent`, to a machine: that goes on without the server.
+    It ends with the server, by setpriv(1), unless it is `lent` to a machine.
 
-    What is written waits in a pool that is full, without an error. A machine's disk stands still then, until there is
-    room. All else gives up: the daemon is killed, which ends whatever waits for it.
+    In a full pool writes wait, without an error. A machine's disk then stalls until there is room. For all others the
+    daemon is killed, which ends their waits.
     """
 
     def __init__(self, pool: RadosPool, image: str, place: Path, *, readonly: bool, lent: bool = False) -> None:
-        """Begin it, with its file at that place. Raises `OSError`."""
+        """Start the daemon, with its file at `place`. Raises `OSError`."""
         self._pool = pool
         self._readonly = readonly
         if not readonly:
@@ -85,7 +85,7 @@ class Daemon:
         self._gives_up = not readonly and not lent
         self._gave_up = False
         self._uses: set[object] = set()
-        """What waits for it now."""
+        """Those that wait for it now."""
         self._place = place
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.touch(mode=0o600)
@@ -103,7 +103,7 @@ class Daemon:
             raise error_of(errno.ENOPKG, f"there is no program `{error.filename}`") from None
 
     def open(self) -> int:
-        """Its file, as soon as it is there: the daemon greets then. Raises `OSError`."""
+        """Open its file, once the daemon's greeting shows that it exists. Raises `OSError`."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         try:
@@ -121,7 +121,7 @@ class Daemon:
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
-        """Within, somebody waits for it."""
+        """Within, the caller waits for it."""
         one = object()
         self._uses.add(one)
         try:
@@ -130,21 +130,21 @@ class Daemon:
             self._uses.discard(one)
 
     def check_room(self) -> None:
-        """Raises `OSError` if it was given up."""
+        """Raises `OSError` if it was killed because the pool is full."""
         if self._gave_up:
             raise no_room(self._pool)
 
     def end(self) -> None:
-        """It writes back what it holds, and lets go of the image."""
+        """Have it write everything back and close the image."""
         self._uses.add(self)
         self._process.terminate()
 
     def kill(self) -> None:
-        """At once, with what it has not written back. Whoever waits for it gets an error."""
+        """Kill it, with what it has not written back. Those that wait for it get an error."""
         self._process.kill()
 
     def wait(self) -> None:
-        """Until it has ended, and its file has gone."""
+        """Returns when it has ended, and its file is removed."""
         self._waiting.join()
 
     def _wait(self) -> None:
@@ -153,7 +153,7 @@ class Daemon:
             complaints, waiting = self._process.stderr.fileno(), set[object]()
             while True:
                 if select.select([complaints], [], [], LOOK if self._gives_up else None)[0]:
-                    if not os.read(complaints, 1 << 16):  # unread, one that complains much stands still
+                    if not os.read(complaints, 1 << 16):  # its stderr must be read, or it blocks
                         break
                 else:
                     waiting, before = set(self._uses), waiting
@@ -175,7 +175,7 @@ APART = ("unshare", "--mount", "--propagation=private", "--")
 
 
 def words(pool: RadosPool, image: str, place: Path, *, readonly: bool) -> list[str]:
-    """The daemon's; a key is none of them."""
+    """The daemon's command line, without a key."""
     node = {**pool.node(image), "node-name": "image", "read-only": readonly, "discard": "unmap"}
     writes = "off" if readonly else "on"
     return [
@@ -187,7 +187,7 @@ def words(pool: RadosPool, image: str, place: Path, *, readonly: bool) -> list[s
 
 
 def told(complaints: str) -> tuple[int, str]:
-    """The error that it names at its end, and its words."""
+    """The error number and message in its last line."""
     last = (complaints.strip().splitlines() or ["it ended"])[-1]
     why = last.rpartition(": ")[2]
     number = next((one for one in errno.errorcode if os.strerror(one) == why), errno.EIO)

@@ -1,4 +1,4 @@
-"""Opening the images of a pool, and removing them for good once nobody has them open."""
+"""Opens the images of a pool, and removes them permanently once nobody has them open."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 
 def find(rados: RadosPool, name: str) -> Image:
-    """The one of this name: as if coming, as long as it could not be renamed. Raises `OSError`."""
+    """The image with this name, also if it could not be renamed yet. Raises `OSError`."""
     for image in (name, MOVING + name):
         with contextlib.suppress(FileNotFoundError):
             return rados.info(image)
-    return rados.info(name)  # it may have been renamed in this moment
+    return rados.info(name)  # it may be renamed at this moment
 
 
 def stat_of(rados: RadosPool, image: Image) -> Stat:
@@ -37,23 +37,23 @@ def stat_of(rados: RadosPool, image: Image) -> Stat:
 
 
 class RbdOpenings:
-    """Those of one pool. Open images are files in the `scratch` directory, each for who opens it."""
+    """Opens one pool's images, as files in the `scratch` directory, one for each user."""
 
     def __init__(self, rados: RadosPool, scratch: Path) -> None:
         self._rados = rados
         self._scratch = scratch
         self._writers: dict[str, OpenImage] = {}
-        """Images that are written to here."""
+        """Images that are open for writing on this host."""
         self.gone: set[str] = set()
-        """Those that are to be removed, as soon as nobody has them open."""
+        """Images to be deleted as soon as nobody has them open."""
         self.begun = Begun(self.remove, self.gone)
         self._beginning: set[Path] = set()
-        """Files of daemons that machines are about to get."""
+        """Files of daemons that machines are about to open."""
         self._told: dict[int, float] = {}
-        """Daemons that were told to end, by their pids, and when."""
+        """Daemons that were told to end: pid -> time."""
 
     def remove(self, image: str) -> None:
-        """Its name is free afterwards. One that is not there is no failure."""
+        """Remove an image; its name is free afterwards. A missing one is no error."""
         with contextlib.suppress(FileNotFoundError):
             self._forsake(image)
 
@@ -80,7 +80,7 @@ class RbdOpenings:
                 self.gone.discard(image)
 
     def kill_unused(self) -> int:
-        """Daemons of machines that have ended are killed, with what they hold; how many remain is returned."""
+        """Kill the daemons of ended machines, with unwritten data; returns how many are left."""
         return kill_unused(self._scratch, self._beginning)
 
     def read(self, name: str) -> SharedDescriptor:
@@ -104,7 +104,7 @@ class RbdOpenings:
         self.begun.add(name)
         left = self.fill(name)
         with left.use() as descriptor:
-            os.ftruncate(descriptor, size)  # its end is not there yet
+            os.ftruncate(descriptor, size)  # removes the padding to a whole sector
         return left
 
     def take_out(self, name: str) -> SharedDescriptor:
@@ -134,7 +134,7 @@ class RbdOpenings:
             made.close()
 
     def sync_coming(self) -> None:
-        """Names are durable as soon as they are there."""
+        """Names are durable at once."""
 
     def _opened_to_read(self, found: Image) -> OpenImage:
         image = self._in_the_cluster(found)
@@ -149,14 +149,14 @@ class RbdOpenings:
         return OpenImage(daemon.open(), daemon, was, partial(lengths.note, self._rados, image))
 
     def _in_the_cluster(self, image: Image) -> Image:
-        """One that is opened anew: what was written to it here is there, and it ends with a whole sector."""
+        """The image, with everything written on this host, and in whole sectors."""
         writer = self._writers.pop(image.name, None)
         if writer is not None:
             try:
                 with writer.use() as descriptor:
                     os.fsync(descriptor)
             except OSError as error:
-                if error.errno != errno.EBADF:  # it was closed: so it is
+                if error.errno != errno.EBADF:  # it was closed, and has been written back
                     raise
             image = self._rados.info(image.name)
         if image.size != whole(image.size):

@@ -1,6 +1,6 @@
-"""A program: prints by which address a Ceph cluster knows who asks on this host, and ends with the error's number.
+"""A program that prints the address by which a Ceph cluster knows this host; exits with the error's number.
 
-It is one of its own, as librados ends its process where an assertion of its fails. Arguments: file of settings, user.
+A program of its own, as librados aborts its process when an assertion fails. Arguments: configuration file, user.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import errno
 import sys
 
 TIMEOUT = b"20"
-"""Seconds after which a cluster that cannot be reached is given up."""
+"""Seconds until connecting to a cluster is given up."""
 
 
 def main(conf: str, user: str) -> int:

@@ -1,4 +1,4 @@
-"""The names of everything of a pool on RBD: no other module names images."""
+"""The names of everything of a pool on RBD: no other module makes them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from velocity.storage.directory.places import Places
 from velocity.storage.rbd.rados_pool import RadosPool
 
 MARK = "velocity.pool"
-"""The image that tells the pool. What is in it is its metadata."""
+"""The image whose metadata are the mark."""
 MOVING, TRASH, GONE = "moving.", "trash.", "gone."
-"""What comes or goes, what is in the trash, and what is removed as soon as nobody has it open."""
+"""Prefixes of objects that come or go, in the trash, and to be deleted once nobody has them open."""
 
 
 NOWHERE = RadosPool(Path(), "", "")
@@ -19,7 +19,7 @@ NOWHERE = RadosPool(Path(), "", "")
 
 @dataclass(frozen=True)
 class RbdPlaces(Places):
-    """One pool's. `path` is a directory of this host, in which open images are."""
+    """One pool's names. `path` is a directory of this host with the files of open images."""
 
     rados: RadosPool = NOWHERE
 

@@ -1,4 +1,4 @@
-"""Whether a pool on RBD is there: its cluster answers, and it has the mark."""
+"""Whether a pool on RBD is available: its cluster responds, and it has the mark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from velocity.storage.rbd.places import RbdPlaces
 
 
 class RbdPresence(Presence):
-    """One pool's."""
+    """Whether one pool is available."""
 
     def __init__(self, places: RbdPlaces, identity: RbdIdentity, files: PoolFiles) -> None:
         super().__init__(places, identity, files)
@@ -21,7 +21,7 @@ class RbdPresence(Presence):
         self._own = OwnAddresses(places.rados)
 
     def state(self) -> PoolState | None:
-        """Of one that is full, no more can be found than that."""
+        """The state; a full pool cannot be examined further."""
         with self._looking:
             fits = self._identity.fits()
             return self._look(None) if self._full.was or (fits and self._in_order) else None
@@ -32,7 +32,7 @@ class RbdPresence(Presence):
         return self._said("full"), "its cluster says so, and lets all that writes wait: see `ceph health detail`"
 
     def mark(self, expected: str) -> PoolMark:
-        """With the addresses by which the cluster knows this host."""
+        """The mark, with the addresses by which the cluster knows this host."""
         mark = super().mark(expected)
         return replace(mark, clients=self._own.get()) if mark.taken else mark
 
@@ -41,5 +41,5 @@ class RbdPresence(Presence):
         self._full.close()
 
     def _writable(self) -> bool:
-        """What a key does not permit is refused as it is tried."""
+        """Always true: what the key does not allow is refused when it is tried."""
         return True

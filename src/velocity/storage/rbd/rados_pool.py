@@ -1,4 +1,4 @@
-"""One RADOS pool, or a namespace in it, through the program rbd; its refusals are `OSError`. rbd(8)"""
+"""One RADOS pool, or a namespace in it, through the program rbd, whose errors are `OSError`. rbd(8)"""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from velocity.storage.rbd.full_flag import FullFlag
 log = logging.getLogger(__name__)
 
 CONNECT = 20
-"""Seconds after which a cluster that cannot be reached is refused. What is asked of it then may hang, as a disk may."""
+"""Seconds until connecting to a cluster is given up. Later requests may block, as on a disk."""
 SECTOR = 512
 PACKAGES = {"rbd": "ceph-common", "ceph": "ceph-common", "qemu-img": "qemu-utils"}
 SLOW = 5.0
-"""Seconds after which it is looked whether that is why nothing comes."""
+"""Seconds after which a full pool is checked for as the reason."""
 UNREACHED = ("connect to the cluster", "open config file")
 WORDS = 300
-"""Characters of what a program complains that are kept."""
+"""Characters of a program's error output that are kept."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """What is told of one: bytes, and unix seconds."""
+    """An image's size in bytes, and its time in Unix seconds."""
 
     name: str
     size: int
@@ -41,7 +41,7 @@ class Image:
 
 @dataclass(frozen=True)
 class RadosPool:
-    """By what it is reached: a file of settings, and a user, whose key that file or Ceph's own places have."""
+    """Access to a pool: a configuration file, and a user whose key is in it or in Ceph's default places."""
 
     conf: Path
     user: str
@@ -60,7 +60,7 @@ class RadosPool:
         return f"{self.name}/{name}"
 
     def names(self) -> list[str]:
-        """Those of all images."""
+        """The names of all images."""
         return list(json.loads(self.rbd("ls", "--format=json", self.name)))
 
     def info(self, name: str) -> Image:
@@ -68,49 +68,49 @@ class RadosPool:
         return Image(name, int(found["size"]), calendar.timegm(time.strptime(found["modify_timestamp"])))
 
     def used(self, name: str) -> int:
-        """Bytes that the image takes, but for copies of them."""
+        """Bytes that the image uses, without replicas."""
         found = json.loads(self.rbd("du", "--format=json", self.image(name)))
         return sum(int(one["used_size"]) for one in found["images"])
 
     def create(self, name: str, size: int) -> None:
-        """One of zeros, in whole sectors, which takes nothing."""
+        """Create an image of zeros, in whole sectors, which uses no space."""
         self.rbd("create", f"--size={whole(size)}B", self.image(name))
 
     def metadata(self, name: str) -> dict[str, str]:
-        """Those of an image; none where it is not there."""
+        """An image's metadata; empty if it does not exist."""
         try:
             return dict(json.loads(self.rbd("image-meta", "list", "--format=json", self.image(name)) or "{}"))
         except FileNotFoundError:
             return {}
 
     def qcow2(self, name: str, size: int, options: str) -> None:
-        """One that is an empty image of QEMU's, of such a disk."""
+        """Create an empty qcow2 image for a disk of this size."""
         access = f"id={_escaped(self.user)}:conf={_escaped(str(self.conf))}"
         file = f"rbd:{_escaped(self.image(name))}:{access}"
         run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, file, str(size), waits=self.check_room)
 
     def node(self, name: str) -> dict[str, str]:
-        """How QEMU opens it. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html, BlockdevOptionsRbd"""
+        """QEMU's blockdev. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html, BlockdevOptionsRbd"""
         at = {"namespace": self.namespace} if self.namespace else {}
         return {"driver": "rbd", "conf": str(self.conf), "user": self.user, "pool": self.pool, **at, "image": name}
 
     def rename(self, name: str, other: str) -> None:
-        """Never over another one."""
+        """Never replaces another image."""
         self.rbd("rename", self.image(name), self.image(other))
 
     def remove(self, name: str) -> None:
         self.rbd("rm", "--no-progress", self.image(name))
 
     def rbd(self, *words: str) -> str:
-        """What it prints. Raises `OSError`, whose notes are its words: also instead of waiting in a full pool."""
+        """Run rbd; returns its output. Raises `OSError` with its messages as notes, and if it waits for a full pool."""
         if self.full.was:
             self.check_room()
         return run("rbd", *self._access, *words, waits=self.check_room)
 
     def check_room(self) -> None:
-        """Raises `OSError`: what is to be written there waits, and what only opens images as if to write, too.
+        """Raises `OSError` if the pool is full: writes wait then, and so does opening for writing.
 
-        Of a cluster that does not tell, nobody knows.
+        If the cluster does not say, nothing is raised.
         """
         with contextlib.suppress(OSError):
             self.full.ask()
@@ -118,7 +118,7 @@ class RadosPool:
             raise no_room(self)
 
     def ceph(self, *words: str) -> str:
-        """The same of this program."""
+        """Run ceph, in the same way."""
         return run(*self._ceph, *words)
 
     @property
@@ -135,12 +135,12 @@ def no_room(pool: RadosPool) -> OSError:
 
 
 def whole(size: int) -> int:
-    """In whole sectors. Of others QEMU cannot tell what they hold (`qemu_rbd_co_block_status` of 7.2)."""
+    """Rounded up to whole sectors: QEMU cannot query others (`qemu_rbd_co_block_status` of 7.2)."""
     return -(-size // SECTOR) * SECTOR
 
 
 def run(*words: str, waits: Callable[[], object] = lambda: None) -> str:
-    """What a program prints. Raises `OSError`, whose notes are its words; and what `waits` does, where that is long."""
+    """Run a program; returns its output. Raises `OSError` with its messages as notes, and what `waits` raises."""
     try:
         process = subprocess.Popen(
             words,
@@ -173,12 +173,12 @@ def _ended(process: subprocess.Popen[str], waits: Callable[[], object]) -> tuple
 
 
 def _escaped(text: str) -> str:
-    """In the old form of a name, which `qemu-img create` alone knows."""
+    """A name in the old syntax, the only one that `qemu-img create` supports."""
     return re.sub(r"([\\:@=])", r"\\\1", text)
 
 
 def failed(status: int, complaints: str) -> OSError:
-    """Ceph's programs end with the number of the error, but where they do not reach the cluster."""
+    """The error of a program of Ceph: its exit status is the number, unless it did not reach the cluster."""
     words = (complaints.strip().splitlines() or [""])[-1][:WORDS]
     unreached = any(one in complaints for one in UNREACHED) or status not in errno.errorcode
     return error_of(errno.EHOSTUNREACH if unreached else status, words)

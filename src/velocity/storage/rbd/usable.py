@@ -14,11 +14,11 @@ from velocity.storage.rbd.opened import Daemon
 from velocity.storage.rbd.rados_pool import RadosPool
 
 NOBODY = "192.0.2.255"
-"""An address of documents (RFC 5737), which is on no blocklist."""
+"""An address for documentation (RFC 5737), which is never on a blocklist."""
 
 
 def lacks(pool: RadosPool) -> str:
-    """What keeps it from that, and what to do; empty: nothing. Nothing remains of what is tried."""
+    """What is missing, and what to do; empty: nothing. Leaves nothing behind."""
     if os.geteuid() != 0:
         return "images are files of FUSE, for root alone: run the server as root"
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
@@ -48,7 +48,7 @@ def lacks(pool: RadosPool) -> str:
 
 
 def hampers(pool: RadosPool) -> str:
-    """Why a host that uses it cannot be kept from it and let in again; empty: it can."""
+    """Why a host that uses it could not be blocklisted and let in again; empty if it could."""
     try:
         ask(pool)
         pool.ceph("osd", "blocklist", "rm", f"{NOBODY}:0/0")
