@@ -1,4 +1,4 @@
-"""The Python client: `Client`, and `AsyncClient` for asyncio, have a method for every operation of the API."""
+"""The Python client: `Client` and, for asyncio, `AsyncClient`, with a method for every operation of the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """asyncio takes a third of the time of the import, and most programs use one client, and no console."""
+    """Imports on demand: asyncio takes a third of the import time, and most programs need one client and no console."""
     if name == "AsyncClient":
         from velocity.client.asynchronous import AsyncClient
 

@@ -1,4 +1,4 @@
-"""The client for asyncio: the same methods, awaited."""
+"""The client for asyncio: the same methods as coroutines."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Response = TypeVar("Response", bound=Wire)
 
 
 class AsyncClient(AsyncMethods):
-    """A server, and who one is there. Any number of tasks may use it at once.
+    """A connection to a server, for any number of asyncio tasks.
 
-    Every method raises `ApiError` when the server refuses, `Unreachable` when none answers and `Untrusted` when TLS
-    fails. `verify` and `uds`: as for `Client`.
+    Methods raise `ApiError` if the server refuses, `Unreachable` if it does not respond, and `Untrusted` if TLS fails.
+    `verify` and `uds`: see `Client`.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class AsyncClient(AsyncMethods):
     async def call(
         self, operation: Operation[Request, Response], request: Request, *, idempotency_key: str | None = None
     ) -> Response:
-        """Any operation of the contract; with a key, a change is safe to repeat."""
+        """Call any operation. With an idempotency key, repeating a change is safe."""
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         answer = await self._send(operation, msgspec.json.encode(request), headers)
         return decoded(answer, operation.response)
 
     async def pages(self, operation: Operation[Request, Response], request: Request) -> AsyncIterator[Response]:
-        """All of a list, page by page: as `Client.pages`."""
+        """All of a list, page by page, as `Client.pages`."""
         wanted: Request | None = operation.first_page(request)
         while wanted is not None:
             answer = await self.call(operation, wanted)
@@ -82,15 +82,15 @@ class AsyncClient(AsyncMethods):
             wanted = operation.next_page(wanted, answer)
 
     async def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
-        """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
+        """What a change would do and use; nothing is changed. Raises `ApiError` as the change would."""
         content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
         return decoded(await self._send(operation, content, {}), Plan)
 
     async def events(self, *, patience: float = 60.0) -> AsyncGenerator[Event, None]:
-        """What the caller may see, and then each change of it, without an end: see docs/events.md.
+        """What the caller may see, then each change, endlessly: see docs/events.md.
 
-        A connection that breaks is made again, and nothing is lost or doubled by that, until the server is away for
-        `patience` seconds. Raises `ApiError` when the session ends.
+        Reconnects without losing or repeating events, until the server has not responded for `patience` seconds. Raises
+        `ApiError` when the session ends.
         """
         stream = following.Following(patience)
         while True:

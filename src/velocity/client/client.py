@@ -1,4 +1,4 @@
-"""One server as a Python object; requests and answers are the contract's own types."""
+"""A connection to a server; requests and responses are the types of the contract."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from velocity.client.trust import Verify, trusted
 from velocity.contract import auth
 from velocity.contract.operation import Change, Nothing, Operation, Wire
 
-if TYPE_CHECKING:  # what few calls need is imported by these
+if TYPE_CHECKING:  # only a few methods need these, and import them
     from velocity.client.console import Console
     from velocity.client.upload import Progress
     from velocity.contract import media
@@ -32,21 +32,20 @@ if TYPE_CHECKING:  # what few calls need is imported by these
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
 LOCAL = "http://localhost"
-"""How a server is called in what goes through a socket of this machine."""
+"""The URL for connections over a Unix socket."""
 AGENT = f"velocity/{__version__} python-httpx/{httpx.__version__}"
-"""What the list of sessions calls us."""
+"""The User-Agent, which the list of sessions shows."""
 TIMEOUT = httpx.Timeout(120.0, connect=5.0, read=330.0)
-"""The answer that takes longest is how a program in a guest has ended."""
-"""Seconds. A start waits for its turn when many come at once; everything else answers far sooner."""
+"""Seconds. A start may wait for its turn, and a program in a guest may run for minutes; all else responds sooner."""
 
 
 class Client(Methods):
-    """A server, and who one is there. Not for use by several threads at once.
+    """A connection to a server. Not for use by several threads at once.
 
-    Every method raises `ApiError` when the server refuses, `Unreachable` when none answers and `Untrusted` when TLS
-    fails; while `plans` is a list, nothing is done: the plan of each change is added to it, and one whose answer is
-    needed raises `PlanOnly`. `verify`: see `velocity.client.trust`. With `uds` the server is spoken to by that socket
-    of this machine, without TLS, and `server` is only how it is called.
+    Methods raise `ApiError` if the server refuses, `Unreachable` if it does not respond, and `Untrusted` if TLS fails.
+    While `plans` is a list, nothing is changed: the plan of each change is appended to it, and a method that would have
+    to return the change's result raises `PlanOnly`. `verify`: see `velocity.client.trust`. With `uds`, the server is
+    reached over that Unix socket, without TLS, and `server` is only its name.
     """
 
     def __init__(
@@ -89,9 +88,9 @@ class Client(Methods):
         self._http.close()
 
     def stay_signed_in(self, session: HeldSession, store: SessionStore | None = None) -> None:
-        """Go on with that session, and renew it whenever half of its life is over, as long as this client is open.
+        """Use this session, and renew it whenever half of its lifetime is over, until the client is closed.
 
-        `store`: where others find the new authkey, as the old one stops working at once.
+        `store`: where other processes find the new authkey, as the old one stops working at once.
         """
         self.authkey = session.authkey
         self._renewal = Renewal(session, store or OwnSession(session), self._renew, self._use)
@@ -104,13 +103,13 @@ class Client(Methods):
         self.authkey = authkey
 
     def may_ask_again(self, used: str | None, error: ApiError) -> bool:
-        """Whether that was refused for an authkey that was renewed meanwhile."""
+        """Whether the request was refused because its authkey was renewed meanwhile."""
         return error.status == 401 and used is not None and self._renewal is not None and self._renewal.other(used)
 
     def call(
         self, operation: Operation[Request, Response], request: Request, *, idempotency_key: str | None = None
     ) -> Response:
-        """Any operation of the contract; with a key, a change is safe to repeat."""
+        """Call any operation. With an idempotency key, repeating a change is safe."""
         if self.plans is not None and isinstance(request, Change):
             self.plans.append(self.plan(operation, request))
             if operation.response is Nothing:
@@ -122,9 +121,10 @@ class Client(Methods):
         return decoded(answer, operation.response)
 
     def pages(self, operation: Operation[Request, Response], request: Request) -> Iterator[Response]:
-        """All of a list, page by page: `limit` of the request at a time, else as many as a page holds.
+        """All of a list, page by page, with the request's `limit` or the largest pages.
 
-        What is there all the time comes once, and nothing twice, whatever is made and removed meanwhile.
+        What exists all the time appears exactly once, and nothing appears twice, whatever is created and deleted
+        meanwhile.
         """
         wanted: Request | None = operation.first_page(request)
         while wanted is not None:
@@ -133,14 +133,14 @@ class Client(Methods):
             wanted = operation.next_page(wanted, answer)
 
     def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
-        """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
+        """What a change would do and use; nothing is changed. Raises `ApiError` as the change would."""
         from velocity.contract.plan import Plan
 
         content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
         return decoded(self.send(operation.method.name, operation.path, content), Plan)
 
     def send(self, method: str, path: str, content: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
-        """A raw request; the answer's body is returned."""
+        """Send a raw request; returns the response's body."""
         return self._exchange(method, path, content, {"content-type": "application/json", **(headers or {})})
 
     def upload(
@@ -157,11 +157,11 @@ class Client(Methods):
         progress: Progress = lambda done, total: None,
         patience: float = 60.0,
     ) -> media.MediumCreated:
-        """Upload a file in constant memory; `progress` is told the bytes sent and the bytes in all.
+        """Upload a file in constant memory; `progress` gets the bytes sent and the total.
 
-        A connection that breaks is made again, and the upload goes on where it broke off, until nothing has come
-        through for `patience` seconds. So does one that was begun by another process, for the same file and name.
-        `for_import`: it becomes no medium; what is returned is for `import_medium(upload=...)`, or for `end_upload`.
+        Continues after interruptions, until nothing has got through for `patience` seconds, and continues an unfinished
+        upload of the same file and name by another process. `for_import`: no medium is created; the result is for
+        `import_medium(upload=...)` or `end_upload`.
         """
         from velocity.client.upload import Upload
 
@@ -194,8 +194,10 @@ class Client(Methods):
         progress: Progress = lambda done, total: None,
         patience: float = 60.0,
     ) -> None:
-        """Download a medium into a new file. A connection that breaks is made again, until nothing has come for
-        `patience` seconds; what then is there of it is removed. It begins again if the medium has changed meanwhile.
+        """Download a medium into a new file.
+
+        Continues after interruptions, until nothing has arrived for `patience` seconds, and starts over if the medium
+        has changed. The file is removed if the download fails.
         """
         from velocity.client.download import Download
 
@@ -209,16 +211,16 @@ class Client(Methods):
             raise
 
     def console(self, ticket: ConsoleTicket, *, control: bool = False) -> Console:
-        """Open the websocket of a ticket; with `control`, a serial console tells who types."""
+        """Open the websocket of a ticket; with `control`, a serial console reports who types."""
         from velocity.client.console import Console
 
         return Console(self.server, ticket.path, control=control, trust=self._trust, uds=self._uds)
 
     def events(self, *, patience: float = 60.0) -> Generator[Event, None, None]:
-        """What the caller may see, and then each change of it, without an end: see docs/events.md.
+        """What the caller may see, then each change, endlessly: see docs/events.md.
 
-        A connection that breaks is made again, and nothing is lost or doubled by that, until the server is away for
-        `patience` seconds. Raises `ApiError` when the session ends.
+        Reconnects without losing or repeating events, until the server has not responded for `patience` seconds. Raises
+        `ApiError` when the session ends.
         """
         from velocity.client import events as following
         from velocity.contract.events import WATCH
@@ -242,7 +244,7 @@ class Client(Methods):
             time.sleep(stream.broke(error))
 
     def stream(self, path: str, headers: dict[str, str]) -> AbstractContextManager[httpx.Response]:
-        """A GET whose answer is read as it comes, with the authkey."""
+        """A GET with the authkey, whose response is read as it arrives."""
         if self.authkey is not None:
             headers = {"authorization": f"Bearer {self.authkey}", **headers}
         return self._http.stream("GET", path, headers=headers)
@@ -253,7 +255,7 @@ class Client(Methods):
     def exchange(
         self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]
     ) -> httpx.Response:
-        """A request of any protocol, with the authkey; the answer to one that was granted."""
+        """A request of any protocol, with the authkey; returns the response if it succeeds."""
         used = self.authkey
         signed = headers if used is None else {"authorization": f"Bearer {used}", **headers}
         try:

@@ -1,4 +1,4 @@
-"""An open console of a VM, as a websocket."""
+"""An open console of a VM: a websocket."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Result = TypeVar("Result")
 
 
 class Console:
-    """Serial: raw bytes; display: RFB (RFC 6143). One thread may receive while another sends.
+    """A console. Serial: raw bytes; display: RFB (RFC 6143). One thread may receive while another one sends.
 
-    With `control` (serial only) the server tells who types: `hear` is called with it, out of `receive`. `trust` is for
-    a server with TLS, `uds` a socket of this machine by which it is reached instead.
+    With `control` (serial only), `receive` calls `hear` with who types. `trust` is for TLS, `uds` a Unix socket to
+    connect through.
 
-    The connection belongs to one thread of its own, with an event loop: OpenSSL lets no two threads use one TLS
+    The connection belongs to a thread of its own, with an event loop: OpenSSL does not allow two threads to use a TLS
     connection at once, not even one to read and one to write. `SSL_read(3)`, `openssl-threads(7)`
     """
 
@@ -38,14 +38,14 @@ class Console:
         trust: ssl.SSLContext | None = None,
         uds: Path | None = None,
     ) -> None:
-        from anyio.from_thread import start_blocking_portal  # a fifth of a second that only consoles have to pay
+        from anyio.from_thread import start_blocking_portal  # takes a fifth of a second
         from websockets.asyncio.client import connect, unix_connect
         from websockets.exceptions import InvalidHandshake, InvalidStatus
         from websockets.typing import Subprotocol
 
         class Direct(connect):
             def process_redirect(self, exc: Exception) -> Exception | str:
-                return exc  # the person is told the address, as of every other request
+                return exc  # so that the message names the address, as for other requests
 
         url = "ws" + server.removeprefix("http") + path
         secure = trust if url.startswith("wss:") else None
@@ -72,10 +72,10 @@ class Console:
             raise no_answer(server, error, f"the console cannot be opened: {error}") from None
         self.controlled = self._socket.subprotocol is not None
         self.why = ""
-        """Why the server has ended it, in words."""
+        """Why the server has closed it, in words."""
 
     def receive(self, timeout: float | None = None) -> bytes | None:
-        """The next bytes; empty when the console has ended, None when `timeout` seconds passed without any."""
+        """The next bytes; empty when the console has ended, None after `timeout` seconds without any."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
@@ -91,11 +91,11 @@ class Console:
             self.hear(msgspec.json.decode(message, type=KeyboardStatus))
 
     def send(self, data: bytes) -> None:
-        """Raises `ClientError` when it has ended."""
+        """Raises `ClientError` when the console has ended."""
         self._send(data)
 
     def move(self, move: Move) -> None:
-        """Ask for the keyboard, take a free one, give it, keep it, let go of it. Raises `ClientError`."""
+        """Request the keyboard, take a free one, hand it over, keep or release it. Raises `ClientError`."""
         if self.controlled:
             self._send(msgspec.json.encode(KeyboardMove(keyboard=move)).decode())
 
@@ -124,7 +124,7 @@ class Console:
             try:
                 return future.result()
             finally:
-                future.cancel()  # does nothing but where a signal broke the wait off
+                future.cancel()  # has an effect only if a signal interrupted the wait
         except ConnectionClosed as closed:
             if closed.rcvd is not None and closed.rcvd_then_sent:
                 self.why = closed.rcvd.reason

@@ -1,4 +1,4 @@
-"""A download that continues after an interruption, by ranges: RFC 9110, 14."""
+"""A download that continues after interruptions, by ranges. RFC 9110, 14"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTIAL = 206
 
 
 class Server(Protocol):
-    """What a download needs of the client."""
+    """What a download needs of a client."""
 
     server: str
     authkey: str | None
@@ -27,7 +27,7 @@ class Server(Protocol):
 
 
 class Download:
-    """Of one medium, into an empty file."""
+    """The download of one medium into an empty file."""
 
     def __init__(self, server: Server, mid: UUID, target: BinaryIO, progress: Progress, patience: float) -> None:
         self._server = server
@@ -36,12 +36,12 @@ class Download:
         self._progress = progress
         self._patience = patience
         self._state: str | None = None
-        """The entity tag of what has come."""
+        """The ETag of the content so far."""
         self._total = 0
         self._last = time.monotonic()
 
     def run(self) -> None:
-        """Raises `ApiError` when it is refused, also amid it: with the reason why it was cut; and `Unreachable`."""
+        """Raises `ApiError` if the server refuses or cuts it (with the reason), and `Unreachable`."""
         pause = FIRST_PAUSE
         while True:
             used = self._server.authkey
@@ -68,7 +68,7 @@ class Download:
             if not response.is_success:
                 response.read()
                 raise api_error(response)
-            if response.status_code != PARTIAL:  # it has changed: from the beginning
+            if response.status_code != PARTIAL:  # the medium has changed: start over
                 at = 0
                 self._target.seek(0)
                 self._target.truncate()

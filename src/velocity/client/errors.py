@@ -23,29 +23,29 @@ PROXIES = {
     503: "but from a reverse proxy that does not reach it: start the server, or correct the address in the proxy",
     504: "but from a reverse proxy that gave up waiting for it: raise its timeout (nginx: proxy_read_timeout)",
 }
-"""Status -> who answers so, and the cure."""
+"""Statuses that proxies send, and the cure."""
 TITLE = re.compile(r"<(?:title|h1)>(.*?)</", re.S | re.I)
 TAG = re.compile(r"<[^>]*>")
 
 
 class ClientError(Exception):
-    """Every error of this package."""
+    """The base of all exceptions of this package."""
 
 
 class Unreachable(ClientError):
-    """No server answers there; the message has the cure."""
+    """No server responds; the message has the cure."""
 
 
 class Untrusted(ClientError):
-    """Somebody answers, and does not prove to be that server, or speaks no TLS; the message has the cure."""
+    """TLS failed: the server's identity is not proven, or it does not speak TLS; the message has the cure."""
 
 
 class PlanOnly(Exception):
-    """The client only plans, and what follows would need the answer of a change that was not done."""
+    """The client only plans, and the caller needs the result of a change that was not made."""
 
 
 class ApiError(ClientError):
-    """The server refused. `code` is the contract's number, `field` the field at fault where there is one."""
+    """The server refused. `code` is the contract's number; `field` is the field at fault, if there is one."""
 
     def __init__(self, status: int, code: int, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -55,12 +55,12 @@ class ApiError(ClientError):
         self.field = field
 
     def __reduce__(self) -> tuple[object, ...]:
-        """It passes whole between processes: a pool of them pickles what is raised."""
+        """Pickles all fields, for process pools."""
         return type(self), (self.status, self.code, self.message, self.field), vars(self)
 
 
 def api_error(response: httpx.Response) -> ApiError:
-    """What an answer that is no success says: in its body, or, of a HEAD, in its headers."""
+    """The error in an unsuccessful response: in its body or, for HEAD, in its headers."""
     headers = response.headers
     if "x-velocity-message" in headers:
         code = int(headers["x-velocity-code"])
@@ -69,7 +69,7 @@ def api_error(response: httpx.Response) -> ApiError:
 
 
 def refusal(status: int, content: bytes, location: str | None = None) -> ApiError:
-    """Of the server itself, or of a proxy before it, whose words are HTML, plain text or none."""
+    """The error of our server, or of a proxy, whose body may be HTML, plain text or empty."""
     try:
         body: dict[str, Any] = msgspec.json.decode(content)
         return ApiError(status, int(body["code"]), str(body["message"]), body.get("field"))
@@ -89,7 +89,7 @@ def _foreign(status: int, content: bytes, location: str | None) -> str:
 
 
 def decoded(content: bytes, kind: type[Response]) -> Response:
-    """The answer of an operation. Raises `ClientError`: a success that is none of ours, such as a proxy's own page."""
+    """The response of an operation. Raises `ClientError` for a success that is not ours, such as a proxy's page."""
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.DecodeError:
@@ -99,7 +99,7 @@ def decoded(content: bytes, kind: type[Response]) -> Response:
 
 
 def no_answer(server: str, error: Exception, otherwise: str) -> ClientError:
-    """A request that got no answer. `otherwise` is said where TLS is not the reason."""
+    """The error for a request without a response; `otherwise` is the message if TLS is not the reason."""
     reason: BaseException | None = error
     while reason is not None and not isinstance(reason, ssl.SSLError):
         reason = reason.__cause__ or reason.__context__

@@ -1,4 +1,4 @@
-"""The event stream: parsing, and reconnecting after a break.
+"""The event stream: parsing, and reconnecting.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -15,15 +15,15 @@ from velocity.client.errors import ApiError, ClientError, Unreachable, no_answer
 from velocity.contract.events import EVENTS, Alive, Bye, Event
 
 SILENCE = 45.0
-"""Seconds without a sign of life (the server gives one every 15) after which a connection counts as broken."""
+"""Seconds without data (the server sends some every 15) after which a connection counts as broken."""
 TIMEOUT = httpx.Timeout(120.0, connect=5.0, read=SILENCE)
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 COMING_BACK = frozenset({502, 503, 504})
-"""Statuses of a server, or of the proxy before it, that is just being restarted."""
+"""Statuses of a server that is being restarted, or of the proxy in front of it."""
 
 
 class Decoder:
-    """From bytes to events. `last` is the id of the last one that was given."""
+    """Decodes events. `last` is the id of the last one returned."""
 
     def __init__(self, last: str = "") -> None:
         self.last = last
@@ -31,7 +31,7 @@ class Decoder:
         self._fields: dict[bytes, bytes] = {}
 
     def feed(self, piece: bytes) -> Iterator[Event | Alive | Bye]:
-        """The events that have become whole. Those of later versions that are not known here are left out."""
+        """The events that are complete now. Unknown kinds, from later versions of the server, are skipped."""
         self._pieces.append(piece)
         if b"\n" not in piece:
             return
@@ -53,7 +53,7 @@ class Decoder:
 
 
 class Following:
-    """One stream over any number of connections. `patience`: seconds for which the server may be away."""
+    """One stream over any number of connections. `patience`: seconds for which the server may not respond."""
 
     def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience
@@ -63,7 +63,7 @@ class Following:
         self._pause = FIRST_PAUSE
 
     def headers(self, authkey: str | None) -> dict[str, str]:
-        """Of the next request: it goes on after what was given last."""
+        """The headers of the next request, which continues after the last event."""
         headers = {"accept": "text/event-stream"}
         if authkey is not None:
             headers["authorization"] = f"Bearer {authkey}"
@@ -78,9 +78,9 @@ class Following:
         return (event for event in self._decoder.feed(piece) if not isinstance(event, Alive | Bye))
 
     def broke(self, error: ClientError | None) -> float:
-        """Seconds to wait before the next try, after an error or (None) an orderly end.
+        """Seconds to wait before reconnecting, after an error or (None) an orderly end.
 
-        Raises the error where there was no server to begin with, it is away for too long, or it refuses.
+        Raises the error if there was no connection before, the server has not responded for too long, or it refuses.
         """
         gone = isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status in COMING_BACK)
         if error is not None and (not gone or self._heard is None or self._clock() - self._heard > self._patience):

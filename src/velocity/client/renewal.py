@@ -1,7 +1,7 @@
-"""A session that is renewed while its client works: a long transfer takes longer than an authkey lasts.
+"""Renews a session while its client works: a long transfer may take longer than an authkey is valid.
 
-The old authkey stops working at once. So others that work with the same session (`SessionStore`) are waited for before
-it is renewed, and find the new one there.
+The old authkey stops working at once. So processes that share a session (`SessionStore`) renew it one at a time, and
+find the new authkey in the store.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from velocity.client.errors import ApiError, ClientError
 from velocity.contract.auth import IssuedAuthkey
 
 SOONEST = 2.0
-"""Seconds: what ends sooner renews nothing."""
+"""The least pause between renewals, in seconds."""
 LAST = 10.0
-"""Seconds that a renewal has to come to its end when its client is closed."""
+"""Seconds that a renewal has to finish when its client is closed."""
 AGAIN = 5.0
-"""Seconds after which a renewal that got no answer is tried again."""
+"""Seconds until the next attempt after a renewal without a response."""
 
 
 @dataclass(frozen=True)
 class HeldSession:
-    """In unix seconds, `issued` by this machine's clock."""
+    """A session. Times are in Unix seconds; `issued` is by this machine's clock."""
 
     authkey: str
     issued: int
@@ -35,20 +35,20 @@ class HeldSession:
 
     @classmethod
     def of(cls, issued: IssuedAuthkey) -> HeldSession:
-        """The one that was just issued."""
+        """The session of an authkey that was issued just now."""
         return cls(issued.authkey, int(time.time()), issued.expires)
 
     @property
     def due(self) -> float:
-        """When half of its life is over."""
+        """When half of its lifetime is over, in Unix seconds."""
         return (self.issued + self.expires) / 2
 
 
 class SessionStore(Protocol):
-    """Where a session is kept for several processes."""
+    """Where several processes share a session."""
 
     def turn(self) -> AbstractContextManager[None]:
-        """Nobody else renews within."""
+        """Within, no other process renews the session."""
 
     def read(self) -> HeldSession | None: ...
 
@@ -56,7 +56,7 @@ class SessionStore(Protocol):
 
 
 class OwnSession:
-    """Keeps `SessionStore`: of this process alone."""
+    """A `SessionStore` for this process only."""
 
     def __init__(self, session: HeldSession) -> None:
         self._session = session
@@ -72,7 +72,7 @@ class OwnSession:
 
 
 class Renewal:
-    """Renews a session in a thread of its own until `stop`. `renew` asks the server; `changed` is told the new key."""
+    """Renews a session in a thread of its own, until `stop`. `renew` asks the server; `changed` gets new authkeys."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Renewal:
         self._thread.join(LAST)
 
     def other(self, used: str) -> bool:
-        """Whether another authkey than that counts by now; it is taken."""
+        """Whether the session has another authkey than `used` by now, which is then taken over."""
         with self._store.turn():
             kept = self._store.read()
             if kept is not None and kept.authkey != used:
@@ -110,7 +110,7 @@ class Renewal:
                 pause = max(SOONEST, self._session.due - time.time())
             except ApiError as error:
                 if error.status < 500:
-                    return  # it has ended: whoever uses it next is told
+                    return  # the session has ended: its next user gets the error
                 pause = AGAIN
             except (ClientError, OSError):
                 pause = AGAIN

@@ -1,4 +1,4 @@
-"""Which certificates the client trusts: the machine's own authorities, or a file of certificates."""
+"""Which certificates the client trusts: those of this machine's store, or those in a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from velocity.client.errors import ClientError
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
 Verify = bool | ssl.SSLContext | Path
-"""True: this machine's store; a file (PEM) with the authority, or with the very certificate; False: nothing does."""
+"""True: this machine's store; a PEM file: its authorities or servers' own certificates; False: no verification."""
 
 
 def trusted(server: str, verify: Verify) -> ssl.SSLContext:
-    """Over plain HTTP nothing can prove it, and nothing is read that could: it takes longer than a request.
+    """The TLS context for a server; for plain HTTP no certificates are loaded, which would take longer than a request.
 
-    Raises `ClientError` where the file cannot be used.
+    Raises `ClientError` if the file cannot be used.
     """
     if isinstance(verify, ssl.SSLContext):
         return verify
@@ -32,7 +32,7 @@ def trusted(server: str, verify: Verify) -> ssl.SSLContext:
 
 
 def authority(pem: str) -> ssl.SSLContext:
-    """Trusts these certificates alone: authorities, or servers themselves. Raises `ssl.SSLError`, `ValueError`."""
+    """A context that trusts only these certificates, of authorities or servers. Raises `ssl.SSLError`, `ValueError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(cadata=pem)
@@ -40,18 +40,18 @@ def authority(pem: str) -> ssl.SSLContext:
 
 
 def _store() -> ssl.SSLContext:
-    """That of the system, also as SSL_CERT_FILE and SSL_CERT_DIR name it; where there is none, that of certifi."""
+    """The system's store, or SSL_CERT_FILE and SSL_CERT_DIR; if there is none, certifi's."""
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     if paths.cafile is None and paths.capath is None and not context.get_ca_certs():
-        import certifi  # seldom needed, and slow to import
+        import certifi  # rarely needed, and slow to import
 
         context.load_verify_locations(certifi.where())
     return context
 
 
 def certificates(file: Path) -> str:
-    """Those in the file, and nothing else that it may have, such as a key. Raises `ClientError`."""
+    """The certificates in a file, without anything else in it, such as a key. Raises `ClientError`."""
     try:
         return "\n".join(re.findall(CERTIFICATE, file.read_text("latin-1"), re.S))
     except OSError as error:

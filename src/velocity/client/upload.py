@@ -25,12 +25,12 @@ PIECE = 1 << 20
 VERSION = {"tus-resumable": "1.0.0"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 GONE, WRONG_OFFSET = (404, 9219), (409, 9224)
-"""The status and the code of what is no failure."""
+"""Statuses and codes that are no failures: the upload is gone; the offset is wrong."""
 UNKNOWN_AUTHKEY, UNAVAILABLE = 401, 503
 
 
 def size_of(file: Path) -> int:
-    """Bytes of a regular file or a block device. Raises `ClientError` for what has no size, such as a pipe."""
+    """The size of a regular file or a block device, in bytes. Raises `ClientError` for what has none, such as pipes."""
     facts = file.stat()
     if stat.S_ISBLK(facts.st_mode):
         with file.open("rb") as device:
@@ -42,7 +42,7 @@ def size_of(file: Path) -> int:
 
 
 class Exchange(Protocol):
-    """One request with its headers, and the answer to it. Raises `ApiError`, `Unreachable`."""
+    """Sends one request; returns the response. Raises `ApiError`, `Unreachable`."""
 
     def __call__(
         self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]
@@ -50,7 +50,7 @@ class Exchange(Protocol):
 
 
 class Upload:
-    """One file on its way."""
+    """The upload of one file."""
 
     def __init__(self, exchange: Exchange, file: Path, progress: Progress, patience: float) -> None:
         self._exchange = exchange
@@ -63,7 +63,7 @@ class Upload:
         self._last = time.monotonic()
 
     def run(self, fields: Mapping[str, object]) -> media.MediumCreated:
-        """Raises `ApiError` when it is refused, and `Unreachable` when patience has ended."""
+        """Raises `ApiError` if the server refuses, and `Unreachable` after `patience` seconds without progress."""
         place: str | None = None
         pause = FIRST_PAUSE
         self._progress(0, self._size)
@@ -74,13 +74,13 @@ class Upload:
             except (Unreachable, ApiError) as error:
                 if isinstance(error, Unreachable) or error.status == UNAVAILABLE:
                     if not self._begun or time.monotonic() - self._last > self._patience:
-                        raise  # or there is no server at all
+                        raise  # there may be no server at all
                     time.sleep(pause)
                     pause = min(LONGEST_PAUSE, pause * 2)
                     continue
                 told = error.status, error.code
                 if told == GONE:
-                    place = None  # from the beginning
+                    place = None  # start over
                 elif told != WRONG_OFFSET:
                     raise
                 if time.monotonic() - self._last > self._patience:
@@ -98,13 +98,13 @@ class Upload:
         return place
 
     def _fingerprint(self) -> str:
-        """What stands for this very file, so that another process goes on with it."""
+        """Identifies this very file, so that another process can continue its upload."""
         facts = self._file.stat()
         about = f"{self._file.resolve()} {facts.st_dev} {facts.st_ino} {self._size} {facts.st_mtime_ns}"
         return hashlib.sha256(about.encode("utf-8", "surrogateescape")).hexdigest()
 
     def _go_on(self, place: str) -> httpx.Response | None:
-        """The answer to the last byte; None: the authkey was renewed meanwhile, so that it is tried again."""
+        """The response to the last byte; None if it has to be tried again, as the authkey was renewed meanwhile."""
         offset = int(self._exchange("HEAD", place, b"", dict(VERSION)).headers["upload-offset"])
         if offset > self._arrived:
             self._arrived, self._last = offset, time.monotonic()
@@ -121,7 +121,7 @@ class Upload:
             except ApiError as error:
                 if error.status != UNKNOWN_AUTHKEY or time.monotonic() - self._last > self._patience:
                     raise
-                return None  # asked again with HEAD, which finds out
+                return None  # HEAD, in the next attempt, finds out
 
     def _pieces(self, source: BinaryIO) -> Iterator[bytes]:
         while piece := source.read(PIECE):
