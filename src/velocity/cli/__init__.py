@@ -1,1 +1,1 @@
-"""The command line: one file per noun, built on the client alone (except `serve`, `doctor`, `demo` and `passwd`)."""
+"""The command line: a module for each noun, based on the client alone, except `serve`, `doctor`, `demo`, `passwd`."""

@@ -1,4 +1,4 @@
-"""What `vm` commands say of a change: done at once, or from the next start on, and why."""
+"""How `vm` commands report a change: made at once, or at the next start, and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from velocity.contract.machines import VmAltered
 
 
 def tell(answer: VmAltered, words: str, *changed: str) -> None:
-    """`words`: what is so now, or from the next start on, if one of the `changed` settings waits for that."""
+    """`words` report the change; they are extended if one of the `changed` settings waits for the next start."""
     if as_json():
         show_json(answer)
         return
@@ -24,7 +24,7 @@ def tell(answer: VmAltered, words: str, *changed: str) -> None:
 
 
 def tell_waits(answer: VmAltered, waiting: Iterable[str]) -> None:
-    """Why each of these settings waits, as far as known."""
+    """Show why each of these settings waits, if known."""
     waits = answer.waits or {}
     for field in waiting:
         if field in waits:

@@ -1,4 +1,4 @@
-"""Amounts as people write them. A bare number is MiB of memory and bytes of a medium, in every verb and file."""
+"""Amounts as people write them. A bare number is MiB for memory, and bytes for media, in all commands and files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 
 def to_bytes(text: str) -> int:
-    """10G, 512M, 64K or plain bytes; the units are binary. Raises `BadParameter`."""
+    """10G, 512M, 64K or plain bytes; units are binary. Raises `BadParameter`."""
     found = _read(text, bare="")
     if found is None:
         raise click.BadParameter(f"{clean(text)!r} is not a size: write 10G, 512M, or bytes")
@@ -22,7 +22,7 @@ def to_bytes(text: str) -> int:
 
 
 def to_mebibytes(text: str) -> int:
-    """4G, 512M, or plain MiB. Raises `BadParameter`, also for what is no whole number of MiB."""
+    """4G, 512M, or plain MiB. Raises `BadParameter`, also if it is not a whole number of MiB."""
     found = _read(text, bare="M")
     if found is None:
         raise click.BadParameter(f"{clean(text)!r} is not an amount of memory: write 4G, 512M, or MiB")
@@ -37,7 +37,7 @@ def to_quota(text: str) -> int:
 
 
 def _read(text: str, bare: str) -> int | None:
-    """None: it is no amount. `bare` is the unit of a number without one."""
+    """The amount in bytes; None if it is none. `bare` is the unit of a number without one."""
     match = re.fullmatch(r"([0-9]{1,19})\s*(?:([KMGT])(?:i?B)?|(B))?", text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""A medium of a VM as text: MEDIUM[:OPTION]... of `vm create`, `vm set` and apply files, its line of `vm show`."""
+"""An attached medium as text: MEDIUM[:OPTION]... of `vm create`, `vm set` and apply files, its line in `vm show`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from velocity.sizes import size
 
 @dataclass(frozen=True)
 class MediaScope:
-    """Where media are looked for; `beyond`: one of another group will do, where the group has none of that name."""
+    """Where media are looked for. `beyond`: also in other groups, if the group has none of that name."""
 
     client: Client
     gid: int | None
@@ -29,7 +29,7 @@ class MediaScope:
 
 
 MediaNames = Callable[[UUID], str]
-"""What a medium is called, for people."""
+"""The name of a medium, for people."""
 
 
 def _cache(text: str) -> dict[str, object]:
@@ -81,7 +81,7 @@ VALUES: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     **{name: _operations(name) for name in ("iops", "read-iops", "write-iops")},
     **{name: _bytes(name) for name in ("bytes", "read-bytes", "write-bytes")},
 }
-"""Options with a value, as in `cache=none`: what an attachment has with it. Raise `click.BadParameter`."""
+"""Options with a value, such as `cache=none`, and the fields that they set. Raise `click.BadParameter`."""
 KNOWN = ", ".join([*FLAGS, *(f"{name}=..." for name in VALUES)])
 
 
@@ -91,7 +91,7 @@ def _is_option(text: str) -> bool:
 
 
 def medium_words(text: str) -> list[str]:
-    """What the medium may be called: the whole, and what is left without the options at its end."""
+    """The possible names in the text: all of it, and what is left without options at the end."""
     words = [text]
     while ":" in words[-1] and _is_option(words[-1].rpartition(":")[2]):
         words.append(words[-1].rpartition(":")[0])
@@ -99,7 +99,7 @@ def medium_words(text: str) -> list[str]:
 
 
 def to_attachment(place: MediaScope, text: str) -> Attachment:
-    """A name may have colons: what follows one is an option only if it is known as such, and the whole no name."""
+    """Names may contain colons: what follows one is an option only if it is known, and the whole is not a name."""
     words = medium_words(text)
     try:
         found = resolve.medium(place.client, place.gid, *words, beyond=place.beyond)
@@ -122,7 +122,7 @@ def to_attachment(place: MediaScope, text: str) -> Attachment:
 
 
 def shown(called: MediaNames, one: Attachment) -> str:
-    """For people."""
+    """The attachment in words."""
     words = [f"{called(one.mid)} {one.mode}{' readonly' if one.readonly else ''}"]
     if one.boot is not UNSET:
         words.append(f"boots as {one.boot}")
@@ -143,7 +143,7 @@ def _at_most(name: str, most: int) -> str:
 
 
 def differ(wanted: Sequence[Attachment], has: Sequence[Attachment]) -> bool:
-    """Whether a VM has others; where nothing is said of sectors, those of its disk may be any."""
+    """Whether a VM's media differ; unspecified sector sizes match any."""
     sizes = {one.mid: one.sector_size for one in has}
     said = [
         structs.replace(one, sector_size=sizes.get(one.mid, UNSET)) if one.sector_size is UNSET else one

@@ -1,4 +1,4 @@
-"""`velocity vm cd`: the ISOs in a VM's CD-ROM drives, also while it runs."""
+"""`velocity vm cd`: the ISOs in a VM's CD-ROM drives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cd() -> None:
 
 @dataclass(frozen=True)
 class Drives:
-    """What a VM has: `discs` are the ISOs in its drives."""
+    """A VM's drives: `discs` are those with an ISO."""
 
     client: Client
     vm: VmInfo
@@ -39,7 +39,7 @@ class Drives:
         return clean(self.names.get(mid, str(mid)))
 
     def only(self, disc: UUID | None) -> Attachment:
-        """The one that is meant. Raises `click.ClickException`."""
+        """The drive that is meant. Raises `click.ClickException`."""
         found = [one for one in self.discs if disc in (None, one.mid)]
         if len(found) == 1:
             return found[0]
@@ -59,7 +59,7 @@ def _drives(group: int | None, word: str) -> tuple[Drives, int | None]:
 
 
 class Shown(Struct, frozen=True):
-    """The answer of `show --json`: the attachments that are in drives, and the empty drives."""
+    """The output of `show --json`: attachments in drives, and empty drives."""
 
     discs: list[Attachment]
     drives: list[EmptyDrive]

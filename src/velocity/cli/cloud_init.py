@@ -1,4 +1,4 @@
-"""cloud-init as text: options of the commands that create and change VMs, and lines of `vm show`."""
+"""cloud-init as text: options of commands that create and change VMs, and lines of `vm show`."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ OPTIONS: dict[str, tuple[str, Options]] = {
     "network_config": ("--network-config", {**_FILE, "help": "cloud-init: the network (default: DHCP)."}),
     "meta_data": ("--meta-data", {**_FILE, "help": "cloud-init: additional meta-data."}),
 }  # fmt: skip
-"""By the fields of `CloudInit`: the option, and what `click.option` is given."""
+"""By field of `CloudInit`: the option, and the arguments for `click.option`."""
 NOTHING = CloudInit(
     user="", ssh_keys=[], password_hash="", hostname="", packages=[], timezone="", user_data="", network_config="",
     meta_data="",
 )  # fmt: skip
-"""A change to this takes all away."""
+"""A change that removes everything."""
 
 
 def read(written: Mapping[str, Any]) -> CloudInit | None:
-    """Of the options that were given, as the API takes them; None: of none. Raises `click.BadParameter`."""
+    """The given options as a `CloudInit`; None if there are none. Raises `click.BadParameter`."""
     given = {name: value for name in OPTIONS if (value := written.get(name)) not in (None, ())}
     if not given:
         return None
@@ -57,7 +57,7 @@ def read(written: Mapping[str, Any]) -> CloudInit | None:
 
 
 def public_keys(word: str) -> list[str]:
-    """Of a file, as those that end in .pub and authorized_keys; or the key itself."""
+    """The public keys in a file (such as .pub, or authorized_keys), or the key itself."""
     file = Path(word).expanduser()
     if " " in word.strip() and not file.exists():
         return [word.strip()]
@@ -84,7 +84,7 @@ def text(file: Path) -> str:
 
 
 def lines(info: CloudInitInfo) -> list[str]:
-    """Those of `vm show`."""
+    """The lines of `vm show`."""
     found = [f"user {info.user}"] if info.user else []
     found += [f"key {_short(key)}" for key in info.ssh_keys or []]
     for name, value in (("hostname", info.hostname), ("timezone", info.timezone)):
@@ -99,7 +99,7 @@ def _short(key: str) -> str:
 
 
 def differs(info: CloudInitInfo, wanted: CloudInit) -> bool:
-    """Whether what is shown is another than is said; of what is not said, and of secrets, nothing is known here."""
+    """Whether the shown fields differ from the wanted ones. Absent fields and secrets are not compared."""
     return any(
         (getattr(wanted, name) or UNSET) != getattr(info, name)
         for name in info.__struct_fields__
@@ -108,5 +108,5 @@ def differs(info: CloudInitInfo, wanted: CloudInit) -> bool:
 
 
 def has_secrets(wanted: CloudInit) -> bool:
-    """Whether something is said that is never shown."""
+    """Whether it contains fields that are never shown."""
     return any(getattr(wanted, name) is not UNSET for name in SECRETS)

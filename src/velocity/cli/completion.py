@@ -14,7 +14,7 @@ from click.shell_completion import (
 )
 
 ASKS = "_VELOCITY_COMPLETE"
-"""The variable of the environment by which a script asks."""
+"""The environment variable with which a script asks for completions."""
 
 BASH = r"""%(complete_func)s() {
     local line
@@ -69,20 +69,20 @@ complete --no-files --keep-order --command %(prog_name)s --arguments "(%(complet
 
 @dataclass
 class Line:
-    """A command line up to its cursor."""
+    """A command line, up to the cursor."""
 
     words: list[str]
-    """Its complete words, without their quotes."""
+    """The complete words, unquoted."""
     begun: str = ""
-    """The word at the cursor, without its quotes."""
+    """The word at the cursor, unquoted."""
     quote: str = ""
-    """In which it is open."""
+    """The quote that is open in it."""
     kept: str = ""
-    """What of `begun` bash takes for words of their own, and does not replace."""
+    """The part of `begun` that bash treats as separate words, and does not replace."""
 
 
 def split(line: str, breaks: str = "") -> Line:
-    """`breaks` are the characters that end a word for bash's completion, such as `:`. bash(1), COMP_WORDBREAKS"""
+    """Split a command line. `breaks`: what ends a word for bash's completion, such as `:`. bash(1), COMP_WORDBREAKS"""
     found = Line([])
     kept, inside, rest = 0, False, iter(line)
     for one in rest:
@@ -112,7 +112,7 @@ def split(line: str, breaks: str = "") -> Line:
 
 
 def quoted(text: str, quote: str) -> str:
-    """For bash, within such a quote that is open, or without one."""
+    """The word for bash, within the open quote or without one."""
     if quote == "'":
         return text.replace("'", "'\\''")
     special = r"([\"\\$`])" if quote else r"([^\w@%+=:,./-])"
@@ -120,7 +120,7 @@ def quoted(text: str, quote: str) -> str:
 
 
 class Complete(ShellComplete):
-    """Words are taken from the line itself: shells that split it do so at the `:` of an address, too."""
+    """Parses the line itself: shells split words at the `:` of an address, too."""
 
     line: Line
 
@@ -129,7 +129,7 @@ class Complete(ShellComplete):
         return self.line.words[1:], self.line.begun
 
     def whole(self, item: CompletionItem[str]) -> str:
-        """The word that it completes; click gives only what stands behind the `=` of an option."""
+        """The whole word to complete: click passes only what follows the `=` of an option."""
         option, equals, _ = self.line.begun.partition("=")
         return f"{option}={item.value}" if equals and option.startswith("-") else item.value
 
@@ -141,7 +141,7 @@ class Bash(Complete):
     def format_completion(self, item: CompletionItem[str]) -> str:
         word = self.whole(item)
         if item.type == "plain" and not word.startswith(self.line.kept):
-            return ""  # bash would put it behind what it keeps
+            return ""  # bash would append it to the part that it keeps
         return f"{item.type},{quoted(word.removeprefix(self.line.kept), self.line.quote)}"
 
 

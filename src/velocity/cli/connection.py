@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 class SavedSessions(Struct, frozen=True):
-    """The sessions of `velocity login`, by server: whose they are, and the certificates (PEM) that are trusted there
-    where one was named. And the server last used.
+    """The sessions of `velocity login`, by server: names, authkeys, and certificates (PEM) to trust; and the last
+    server used.
 
     `times`: when each authkey was issued, by this machine's clock, and when it expires.
     """
@@ -61,7 +61,7 @@ class SavedSessions(Struct, frozen=True):
 
 
 class SavedSession:
-    """Implements `velocity.client.renewal.SessionStore`: of a server, shared by all commands of this account."""
+    """Implements `velocity.client.renewal.SessionStore` for one server, shared by all commands of this account."""
 
     def __init__(self, server: str) -> None:
         self._server = server
@@ -79,20 +79,19 @@ class SavedSession:
 
     def write(self, session: HeldSession) -> None:
         kept = read()
-        if self._server in kept.names:  # else it was signed out meanwhile
+        if self._server in kept.names:  # otherwise it was signed out meanwhile
             trusted = kept.authorities.get(self._server)
             renewed = kept.keeping(self._server, session, kept.names[self._server], trusted)
             write(msgspec.structs.replace(renewed, last=kept.last))
 
 
 def connect(*, own: Settings | None = None) -> Client:
-    """A client of the chosen server, signed in as far as one can be.
+    """A client of the chosen server, signed in if possible.
 
-    `own`: unless another is chosen, of this machine's own with these settings, with its key file: no kept session
-    counts.
+    `own`: by default use this machine's own server with these settings and its key file, without saved sessions.
     """
     kept = SavedSessions() if own else read()
-    chosen = click.get_current_context().find_root().params.get("server")  # there for completions, too
+    chosen = click.get_current_context().find_root().params.get("server")  # available during completion, too
     settings = own or load()
     here = own_server.address(settings)
     server = (chosen or kept.last or here).rstrip("/")
@@ -112,21 +111,22 @@ def connect(*, own: Settings | None = None) -> Client:
 
 
 def named_authority() -> Path | None:
-    """The file of `--ca` or VELOCITY_CA."""
+    """The file in `--ca` or VELOCITY_CA."""
     named: str | None = click.get_current_context().find_root().params.get("ca")
     return Path(named) if named else None
 
 
 def _authority(kept: SavedSessions, server: str) -> ssl.SSLContext | Path | None:
-    """What is trusted for that server instead of this machine's store: as named now, or at the login."""
+    """The certificates to trust for the server instead of this machine's store: named now, or at the login."""
     if file := named_authority():
         return file
     return authority(kept.authorities[server]) if server in kept.authorities else None
 
 
 def _own_certificate(settings: Settings) -> ssl.SSLContext | None:
-    """Where its socket is missing, this machine's own server is known by its very certificate, whatever name that is
-    for, and whoever signed it."""
+    """The certificate of this machine's own server, for when its socket is missing. It is trusted as it is, whoever has
+    signed it and whatever names it has.
+    """
     if not settings.tls_cert:
         return None
     import ssl
@@ -137,27 +137,27 @@ def _own_certificate(settings: Settings) -> ssl.SSLContext | None:
     try:
         found = re.search(CERTIFICATE, Path(settings.tls_cert).read_text(), re.S)
         context.load_verify_locations(cadata=found[0] if found else "")
-    except (OSError, ValueError):  # there is none, or it is not to be read: as any other server
+    except (OSError, ValueError):  # it is missing or unreadable: verify as for other servers
         return None
     return context
 
 
 def as_root(client: Client) -> bool:
-    """Whether it is known without asking that one is root: by the key file, or by the name that one signed in with.
+    """Whether it is known without a request that the caller is root: by the key file, or by the name at the login.
 
-    The name is enough: nobody else can have it, and what root holds on the root group cannot be taken away.
+    No other user can have that name, and root's permissions on the root group cannot be revoked.
     """
     mine = read().names.get(client.server) if keeps(client) else None
     return mine == "root" or by_key_file(client)
 
 
 def by_key_file(client: Client) -> bool:
-    """Whether the client is signed in by the key file of this machine's own server."""
+    """Whether the client uses the key file of this machine's own server."""
     return client.authkey is not None and client.authkey == _key_file(load())
 
 
 def _key_file(settings: Settings) -> str | None:
-    """None: not the account that the server runs under, which signs in like anybody else."""
+    """The key; None if this is not the server's account, and has to sign in."""
     try:
         return settings.key_file.read_text().strip() or None
     except (OSError, UnicodeDecodeError):
@@ -165,14 +165,14 @@ def _key_file(settings: Settings) -> str | None:
 
 
 def keep(client: Client, issued: IssuedAuthkey, name: str) -> None:
-    """Go on as that user of the client's server, and trust there what is trusted now."""
+    """Save the session for the client's server, with the certificates that are trusted."""
     kept, file = read(), named_authority()
     trusted = certificates(file) if file else kept.authorities.get(client.server)
     write(kept.keeping(client.server, HeldSession.of(issued), name, trusted))
 
 
 def keeps(client: Client) -> bool:
-    """Whether the client is signed in by a session that is kept here."""
+    """Whether the client uses a saved session."""
     return client.authkey is not None and client.authkey == read().authkeys.get(client.server)
 
 
@@ -184,7 +184,7 @@ def read() -> SavedSessions:
 
 
 def write(kept: SavedSessions) -> None:
-    """Keep the sessions, readable by the user alone."""
+    """Save the sessions, readable to the user only."""
     file = _file()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_suffix(f".{os.getpid()}")

@@ -51,7 +51,7 @@ def export(file: Path, config: Path | None) -> None:
         sys.stdout.buffer.write(data)
     else:
         draft = file.with_name(f".{file.name}.draft")
-        draft.unlink(missing_ok=True)  # it may be somebody else's, who could read what is written into it
+        draft.unlink(missing_ok=True)  # it may belong to somebody else, who could read what is written into it
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
             out.write(data)
             out.flush()
@@ -89,7 +89,7 @@ def import_(file: Path, config: Path | None) -> None:
 
 
 def _beside(settings: Settings) -> list[tuple[Path, str]]:
-    """What an installation has beside its database, and what it is."""
+    """What else belongs to an installation beside its database, and what it contains."""
     return [
         (settings.data_dir / "machines", "firmware variables and logs of the VMs"),
         (settings.data_dir / "firmware", "the firmware builds that VMs use"),

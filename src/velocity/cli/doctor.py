@@ -34,7 +34,7 @@ from velocity.storage.rbd import usable
 
 LOW_DISK = 5 << 30
 UNPACKERS = {"xz": "xz-utils (Fedora: xz)", "zstd": "zstd", "gzip": "gzip", "bzip2": "bzip2", "tar": "tar"}
-"""Programs that unpack what is imported, and their packages."""
+"""Programs that unpack imports, and their packages."""
 MARKS = {"ok": ("ok", "green"), "limited": ("limited", "yellow"), "missing": ("missing", "red")}
 
 
@@ -67,7 +67,7 @@ def doctor(file: Path | None) -> int:
 
 
 def examine(settings: Settings, unknown: Collection[UUID] = ()) -> Iterator[Finding]:
-    """Look at everything that guests need. `unknown`: the guests that belong to no VM."""
+    """Check everything that guests need. `unknown`: the guests that belong to no VM."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     cache = settings.data_dir / "cache"
     cache.mkdir(mode=0o700, exist_ok=True)
@@ -112,7 +112,7 @@ def _firmware() -> Iterator[Finding]:
 
 
 def pools(settings: Settings) -> Iterator[Finding]:
-    """Whether each is where it belongs, and how much it may still take."""
+    """Whether each pool is available, and how much space it has."""
     for pool in settings.media_pools:
         if pool.kind == "rbd":
             yield _rbd(pool)
@@ -144,7 +144,7 @@ def _rbd(pool: PoolSetting) -> Finding:
 
 
 def _shared(pool: PoolSetting, settings: Settings) -> str:
-    """What keeps a shared pool from being used on this host."""
+    """Why a shared pool cannot be used on this host."""
     mark = Places(pool.mpid, pool.name, pool.path, settings.data_dir / "pools", shared=True).mark
     if not pool.path.is_dir():
         return f"there is no {pool.path}: mount its storage there"
@@ -158,7 +158,7 @@ def _shared(pool: PoolSetting, settings: Settings) -> str:
 
 
 def _past_the_page_cache(settings: Settings, cache: Path) -> Finding:
-    """By what disks with `cache` none are read and written, and where they cannot be."""
+    """How disks with `cache` none are read and written, and where that is impossible."""
     aio, lacking = disk_io.direct_aio("qemu-system-x86_64", options(settings).uids, cache / "io-uring.json")
     texts = [f"`cache` none is direct I/O by {aio}" + (f", as there is no io_uring: {lacking}" if lacking else "")]
     for pool in settings.media_pools:
@@ -167,7 +167,7 @@ def _past_the_page_cache(settings: Settings, cache: Path) -> Finding:
         try:
             lacking = directory_lacks(pool.path)
         except OSError:
-            continue  # `pools` has said why
+            continue  # `pools` has reported why
         if lacking:
             texts.append(f"in pool {pool.name!r} it is as writeback: {lacking}")
     limited = len(texts) > 1 or aio != disk_io.IO_URING
@@ -214,7 +214,7 @@ def _nat(chosen: Options) -> Iterator[Finding]:
 
 
 def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Finding]:
-    """What holds of each guest's process, read back from /proc."""
+    """The isolation of each guest's process, read back from /proc."""
     chosen = options(settings)
     if chosen.uids is None:
         yield Finding("isolation", "limited", "guests share your uid: run the server as root to give each its own")
@@ -261,7 +261,7 @@ def _most(bound: int | None, unit: str = "") -> str:
 
 
 def unasked_writers(told: Sequence[UnaskedWriter]) -> Iterator[Finding]:
-    """The media of other groups that VMs may write to although nobody was asked for the permission."""
+    """The media of other groups that VMs may write to although no permission was checked."""
     for one in told:
         text = (
             f"VM {one.vmid} may write to medium {one.mid} of another group: an older version attached it without "
@@ -271,7 +271,7 @@ def unasked_writers(told: Sequence[UnaskedWriter]) -> Iterator[Finding]:
 
 
 def _told(settings: Settings) -> tuple[HostInfo | None, list[NodeInfo]]:
-    """What the server says of its host and of others, if one runs here and answers."""
+    """What the server reports of its hosts, if one runs here and responds."""
     try:
         client = connection.connect(own=settings)
         return client.show_host(), client.list_nodes().nodes

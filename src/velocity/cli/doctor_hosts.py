@@ -1,4 +1,4 @@
-"""What `velocity doctor` checks with several hosts: the server's hosts; on a node, itself and its connection."""
+"""What `velocity doctor` checks with several hosts: on the server the other hosts; on a node its connection."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from velocity.node.copies import KeptCopies
 from velocity.node.identity import NodeIdentity
 
 WAIT = 2.0
-"""Seconds that another machine has to take a connection."""
+"""Seconds to wait for a connection."""
 HTTP, HTTPS = 80, 443
 OLD_COPY = 600
-"""Seconds after which a copy of the database is told as old."""
+"""Seconds after which a copy of the database is reported as old."""
 
 
 def hosts(nodes: list[NodeInfo]) -> Iterator[Finding]:
-    """Each other host, as the server knows it and as it can be reached from here."""
+    """Each other host, as the server knows it, and whether it can be reached from here."""
     for one in nodes:
         if one.own:
             continue
@@ -45,7 +45,7 @@ def hosts(nodes: list[NodeInfo]) -> Iterator[Finding]:
 
 
 def _port(address: str | UnsetType) -> str:
-    """What the network itself says of a host that does not answer; empty: it was never told where it is."""
+    """Why the network cannot reach a host that does not respond; empty if its address is unknown."""
     if isinstance(address, UnsetType) or not address:
         return ""
     host, _, port = address.rpartition(":")
@@ -56,7 +56,7 @@ def _port(address: str | UnsetType) -> str:
 
 
 def node(settings: Settings) -> Iterator[Finding]:
-    """Whether this machine is a host of another one's server, and whether it can be led."""
+    """Whether this machine is a host of a server on another machine, and can be reached by it."""
     try:
         own = identity.read(settings.data_dir)
     except (OSError, msgspec.MsgspecError) as error:
@@ -89,7 +89,7 @@ def _certificate(own: NodeIdentity) -> Finding:
 
 
 def _server(url: str) -> Finding:
-    """A node does without it, once it has joined."""
+    """The server, which a node does not need once it has joined."""
     parts = urlsplit(url)
     port = parts.port or (HTTPS if parts.scheme == "https" else HTTP)
     if why := unreachable(parts.hostname or "", port):
@@ -98,7 +98,7 @@ def _server(url: str) -> Finding:
 
 
 def unreachable(host: str, port: int) -> str:
-    """Why no connection comes to be; empty: one does."""
+    """Why a connection fails; empty if it succeeds."""
     try:
         with contextlib.closing(socket.create_connection((host, port), WAIT)):
             return ""
@@ -109,7 +109,7 @@ def unreachable(host: str, port: int) -> str:
 
 
 def _kept_copy(settings: Settings) -> Iterator[Finding]:
-    """How old the copy of the server's database is, if this host keeps one."""
+    """How old this host's copy of the server's database is, if it keeps one."""
     try:
         newest = next(iter(KeptCopies(places.copies(settings.data_dir)).all()), None)
     except (OSError, msgspec.MsgspecError) as error:
@@ -131,7 +131,7 @@ def _time(at: int) -> str:
 
 
 def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
-    """Of a server with other hosts: whether one of them could take its place."""
+    """Whether another host could take over the server's role."""
     keepers = [one for one in hosts if one.keeps_copy is True]
     late = [
         f"that of {one.name} is not new{'' if one.copy_message is UNSET else f' ({one.copy_message})'}"
@@ -147,7 +147,7 @@ def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
 
 
 def fencing(settings: Settings, hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
-    """Whether a host that is lost can be proven to be off without a person."""
+    """Whether a lost host can be proven to be off without a person."""
     agents = FenceAgents([Path(one) for one in settings.fence_agents])
     for one in hosts:
         if one.own:

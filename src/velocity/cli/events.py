@@ -15,7 +15,7 @@ from velocity.cli.words import clean
 from velocity.contract.events import Changed, Event, Gone, InitialState, SetGroup, SetMedium, SetTask, SetUser, SetVm
 
 Names = dict[tuple[str, object], str]
-"""What things are called, by their kind and id."""
+"""Names by kind and id."""
 
 
 @click.command()
@@ -35,7 +35,7 @@ def events(count: int | None) -> None:
 
 
 def _learn(names: Names, event: Event) -> None:
-    """Keep what things are called, for when only their ids are told."""
+    """Remember names, as later events may contain only ids."""
     match event:
         case InitialState():
             names.clear()
@@ -57,7 +57,7 @@ def _learn(names: Names, event: Event) -> None:
 
 
 def line(event: Event, names: Names | None = None) -> str:
-    """An event in a line, for people. `names` are those that were told before."""
+    """An event as a line of text. `names` are those learnt so far."""
     known = names or {}
 
     def called(kind: str, one: object) -> str:

@@ -1,4 +1,4 @@
-"""Facts about one thing, as `show` and `doctor` print them: a label, and a text that a terminal wraps beside it."""
+"""Facts about one object, for `show` and `doctor`: a label, and a text that wraps beside it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from velocity.cli.words import clean
 
 LABEL = 14
 LEAST = 20
-"""Cells that a text has at least, in a terminal that is too narrow for both."""
+"""The least width of the text, in cells, on narrow terminals."""
 
 
 def show_facts(facts: Iterable[tuple[str, object]], shown: Callable[[str], str] = str) -> None:
-    """Print them; `shown` is applied to each line of a text."""
+    """Print the facts; `shown` is applied to each line of text."""
     for name, value in facts:
         click.echo(click.style(name.ljust(LABEL), bold=True) + beside(LABEL, clean(value), shown))
 
 
 def beside(indent: int, text: str, shown: Callable[[str], str] = str) -> str:
-    """The text in lines that fit into the terminal behind so many cells; one line if the output is no terminal."""
+    """The text, wrapped beside `indent` cells; one line if the output is not a terminal."""
     if not sys.stdout.isatty():
         return shown(text)
     room = shutil.get_terminal_size().columns - indent
@@ -31,7 +31,7 @@ def beside(indent: int, text: str, shown: Callable[[str], str] = str) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most so many cells, broken at spaces only: paths and commands can be copied whole."""
+    """Lines of at most `width` cells, broken at spaces only, so that paths and commands can be copied."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word

@@ -1,4 +1,4 @@
-"""`velocity media fetch` and `velocity media catalogue`: files of other servers, by their URLs or by name."""
+"""`velocity media fetch` and `velocity media catalogue`: files from other servers, by URL or name."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ TRUST = {
 
 
 def trust(image: CatalogueImage) -> str:
-    """In words."""
+    """In words, how the image is verified."""
     return TRUST[image.trust] if image.tried else f"{TRUST[image.trust]}; not tried yet"
 
 
 def file_at(url: str) -> str:
-    """The name of the file; what is no URL, the server refuses."""
+    """The file name in a URL. The server refuses invalid URLs."""
     with contextlib.suppress(ValueError):
         return unquote(urlsplit(url).path).rpartition("/")[2]
     return ""

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Finding(Struct, frozen=True):
-    """`verdict`: ok, limited (it works, with less), missing (guests cannot run)."""
+    """`verdict`: ok; limited (works, with restrictions); missing (guests cannot run)."""
 
     what: str
     verdict: str

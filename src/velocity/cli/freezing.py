@@ -1,4 +1,4 @@
-"""`velocity vm freeze` and `thaw`: a guest's file systems stand still while its disks are copied."""
+"""`velocity vm freeze` and `thaw`: file systems of a guest are frozen while its disks are copied."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def freeze(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) 
 
 
 def _run(command: tuple[str, ...]) -> int:
-    """Its exit status, as shells have it."""
+    """Run the command; returns its exit status as shells do."""
     try:
         status = subprocess.run(command, check=False).returncode
     except OSError as error:

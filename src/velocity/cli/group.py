@@ -53,7 +53,7 @@ def list_groups(page: Page) -> None:
 
 
 def _held(client: Client, gid: int) -> str:
-    """What one holds there, nearest first; of what comes from above only what is not held nearer."""
+    """The permissions held on it, nearest first; inherited ones only if they are not held directly."""
     parts: list[str] = []
     known: set[str] = set()
     for place in where.line(where.seen(client), gid):

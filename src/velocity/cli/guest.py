@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from velocity.contract.guests import GuestInfo
 
 STILL_RUNNING = 124
-"""The exit status of what has not ended in time, as timeout(1) has it."""
+"""The exit status after a timeout, as of timeout(1)."""
 SIGNALLED = 128
 SENT = 512 << 10
-"""As the API takes of an input, and in a piece of a file."""
+"""The API's limit for an input, and for a piece of a file."""
 IN_GUEST = re.compile(r"(?P<vm>id:\d+|[^/:]+):(?P<path>.+)", re.DOTALL)
 
 
@@ -100,7 +100,7 @@ def exec_(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) -
 
 
 def _say(stream: IO[str], output: bytes) -> None:
-    """A program gets the bytes; an escape sequence of a guest does not reach a terminal."""
+    """Write bytes to programs; for terminals, remove escape sequences."""
     if stream.isatty():
         lines = output.decode(errors="replace").replace("\r\n", "\n").split("\n")
         stream.write("\n".join(clean(line.expandtabs()) for line in lines))
@@ -155,7 +155,7 @@ def _copy_in(client: Client, source: Path, vmid: int, path: str) -> None:
 
 
 def _copy_out(client: Client, vmid: int, path: str, target: Path) -> None:
-    """Into a file beside it, which takes its place when it is whole."""
+    """Copy into a temporary file, which replaces the target when it is complete."""
     part = target.with_name(f".{target.name}.part")
     offset, end = 0, False
     try:

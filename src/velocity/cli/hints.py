@@ -1,4 +1,4 @@
-"""What somebody may have meant by an unknown word."""
+"""Suggestions for unknown words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from velocity.cli.words import clean
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """Put behind the word in an error; empty where nothing is near it."""
+    """A suggestion to append to an error; empty if nothing is similar."""
     from difflib import get_close_matches
 
     near = get_close_matches(word, known, n=1)
@@ -18,7 +18,7 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 
 def of_option(error: click.NoSuchOption, root: click.Context) -> click.NoSuchOption:
-    """The error, with the options that there are: one that belongs before the verb, or all that the verb has."""
+    """The error with the options that exist: one that belongs before the verb, or those of the verb."""
     name = error.option_name
     if name in _names(root.command):
         more = f"It goes before the verb: `{root.command_path} {name} ... VERB`."
@@ -30,6 +30,6 @@ def of_option(error: click.NoSuchOption, root: click.Context) -> click.NoSuchOpt
 
 
 def _names(command: click.Command) -> list[str]:
-    """Its options, each by its long names."""
+    """The long names of its options."""
     options = (one for one in command.params if isinstance(one, click.Option))
     return [name for one in options for name in (*one.opts, *one.secondary_opts) if name.startswith("--")]

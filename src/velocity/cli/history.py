@@ -17,7 +17,7 @@ from velocity.contract.history import LIST, Entry, ListHistory
 from velocity.contract.registry import OPERATIONS
 
 TEXTS = {failure.code: failure.text for operation in OPERATIONS for failure in operation.failures}
-"""Why something is refused, by its code, where the history has no words of its own."""
+"""Explanations by error number, for refusals that the history stores without a message."""
 
 
 @click.command()
@@ -59,7 +59,7 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
 
 
 def _target(target: str, names: Callable[[], dict[str, str]]) -> str:
-    """What it was about, by name as far as one sees it; of what is gone the ids stay. Behind `name=` is a name."""
+    """The object of an entry, by name if the caller sees it, otherwise by id."""
     ids, name, rest = target.partition("name=")
     said = (names().get(one.removeprefix("parent_"), one) for one in ids.split())
     return " ".join([*said, *([name + rest] if name else [])])

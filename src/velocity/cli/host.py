@@ -64,7 +64,7 @@ def _row(one: HostSummary) -> tuple[object, ...]:
 
 
 def unknown(guest: UnknownGuest) -> str:
-    """What is said of a guest that belongs to no VM."""
+    """The text about a guest that belongs to no VM."""
     return (
         f"the guest {guest.uuid} is running, but belongs to no VM here, as after restoring an older database: "
         "`velocity doctor` on the host names its process"

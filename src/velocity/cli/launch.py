@@ -1,6 +1,6 @@
-"""`velocity launch`: from the name of an image to a guest that can be logged in to, by public operations.
+"""`velocity launch`: from the name of an image to a guest that accepts logins, with public operations only.
 
-What was begun and cut short goes on when it is called again: each step looks at what is there.
+If it is interrupted, calling it again continues: each step first checks what exists.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from velocity.sizes import size
 
 NAME_TAKEN = 49220
 OTHERS_SECONDS = 600.0
-"""For which the fetch of somebody else is waited for."""
+"""Seconds to wait for the same image to be fetched by somebody else."""
 LOOK = 0.5
 PORTS = range(2222, 2322)
-"""Of this host, those that are tried to lead to a guest's ssh, where nothing else does."""
+"""Ports of this host that are tried as forwards to a guest's ssh, if it cannot be reached otherwise."""
 NOT_THIS_PORT = (16460, 16461)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be there in the end. `image` is of the catalogue, or else `medium` is there already."""
+    """What to create. Either an `image` of the catalogue or an existing `medium`."""
 
     name: str
     gid: int
@@ -103,7 +103,7 @@ def launch(
     wanted = Wanted(names.tidy(name or image), gid, pool, entry, medium)
     settings = _settings(client, wanted, written) | {"host": UNSET if host is None else host}
     vmid, vm = _find(client, wanted), []
-    if vmid is None:  # what it could not be is refused before anything is fetched
+    if vmid is None:  # check the VM before fetching anything
         vm = [client.plan(CREATE, CreateVm(name=wanted.name, gid=gid, **settings))]
     with contextlib.suppress(PlanOnly):
         if vmid is None:
@@ -118,7 +118,7 @@ def launch(
 
 
 def _pool_of(client: Client, gid: int, pool: int, host: int) -> int:
-    """The one that is named, or else the only one of that host."""
+    """The named pool; otherwise the only one of that host."""
     context = click.get_current_context()
     if context.get_parameter_source("pool") is not ParameterSource.DEFAULT:
         return pool
@@ -143,7 +143,7 @@ def _medium(client: Client, gid: int, word: str) -> UUID:
 
 
 def _settings(client: Client, wanted: Wanted, written: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the VM. Who may log in is the image's own user, where nobody else is named."""
+    """The VM's settings. By default, the image's own user may log in."""
     settings = read(MediaScope(client, wanted.gid, beyond=True), written)
     given = settings.get("cloud_init", CloudInit())
     if wanted.image is not None and given.user is UNSET and given.user_data is UNSET:
@@ -154,7 +154,7 @@ def _settings(client: Client, wanted: Wanted, written: Mapping[str, Any]) -> dic
 
 
 def _find(client: Client, wanted: Wanted) -> int | None:
-    """The VM that was made before. Raises `ClickException` for another one of that name."""
+    """The VM that an earlier call has made. Raises `ClickException` if the name belongs to another VM."""
     found = next((one for one in client.list_vms(gid=wanted.gid).vms if one.name == wanted.name), None)
     if found is None:
         return None
@@ -167,14 +167,14 @@ def _find(client: Client, wanted: Wanted) -> int | None:
 
 
 def _disks(client: Client, wanted: Wanted) -> list[MediumInfo]:
-    """Media that are the VM's disk, made by an earlier call."""
+    """Media that may be the VM's disk, made by an earlier call."""
     origin = UNSET if wanted.image is None else wanted.image.origin
     return [one for one in client.list_media(gid=wanted.gid, shared=False).media
             if one.name == wanted.disk and (wanted.image is None or one.origin == origin)]  # fmt: skip
 
 
 def _disk(client: Client, wanted: Wanted, bytes_: int | None) -> UUID:
-    """The VM's own copy of the image, as large as it is to be."""
+    """The VM's own copy of the image, enlarged as requested."""
     for one in _disks(client, wanted):
         if not one.used_by:
             mid, has = one.mid, _grows(one.size, bytes_)
@@ -191,14 +191,14 @@ def _disk(client: Client, wanted: Wanted, bytes_: int | None) -> UUID:
 
 
 def _grows(has: int, wanted: int | None) -> int:
-    """What it has. Raises `ClickException` where less is wanted: it would be cut."""
+    """The present size. Raises `ClickException` if a smaller one is requested."""
     if wanted is not None and wanted < has:
         raise click.ClickException(f"--disk-size: the image has {size(has)}, and disks only grow: give that or more")
     return has
 
 
 def _base(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID:
-    """The image in the pool: the one that is there, or else fetched, by one call of many at once."""
+    """The image in the pool: an existing one, or fetched, once for all simultaneous calls."""
     if (found := _cached(client, wanted, image)) is not None:
         return found
     click.echo(f"fetching {clean(image.title)} from {clean(image.server)} ({trust(image)})", err=True)
@@ -218,7 +218,7 @@ def _base(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID:
 
 
 def _cached(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID | None:
-    """Of the VM's group, or else of another one that shows its media."""
+    """An existing image, in the VM's group or another visible one."""
     for gid in dict.fromkeys((wanted.gid, *where.paths(client))):
         with contextlib.suppress(ApiError):
             media = client.list_media(gid=gid, shared=False).media
@@ -230,7 +230,7 @@ def _cached(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID | Non
 
 
 def _of_others(client: Client, wanted: Wanted, image: CatalogueImage, name: str) -> UUID | None:
-    """What somebody else is fetching under that name, once it is there; None: it is another image."""
+    """The image that somebody else is fetching under that name, when it is there; None: it is another image."""
     end = time.monotonic() + OTHERS_SECONDS
     while time.monotonic() < end:
         if (found := _cached(client, wanted, image)) is not None:
@@ -247,7 +247,7 @@ def _of_others(client: Client, wanted: Wanted, image: CatalogueImage, name: str)
 
 
 def _task(client: Client, tid: int) -> UUID:
-    """What it has made."""
+    """The medium that the task has made."""
     one = watch(client, tid)
     check_done(one)
     assert isinstance(one.mid, UUID), "it is done"
@@ -255,7 +255,7 @@ def _task(client: Client, tid: int) -> UUID:
 
 
 def _end(client: Client, vmid: int, seconds: float | None) -> None:
-    """Wait for ssh, and say how to log in."""
+    """Wait for ssh, and show how to log in."""
     end = time.monotonic() + (seconds or 0)
     info, target = login.awaited(client, _led(client, client.show_vm(vmid=vmid)), seconds or 0)
     if target is not None and seconds is not None and not login.answers(target, end - time.monotonic()):
@@ -272,7 +272,7 @@ def _end(client: Client, vmid: int, seconds: float | None) -> None:
 
 
 def _led(client: Client, info: VmInfo) -> VmInfo:
-    """With a port of this host that leads to its ssh, where nothing else does: in QEMU's user network."""
+    """The VM with a forward to its ssh port, if it is in QEMU's user network and cannot be reached otherwise."""
     in_qemu = any(one.nat is NatKind.USER for one in info.interfaces)
     if not in_qemu or not login.is_here(client) or login.target(client, info) is not None:
         return info
@@ -282,7 +282,7 @@ def _led(client: Client, info: VmInfo) -> VmInfo:
             answer = client.alter_vm(vmid=info.vmid, forwards=[*info.forwards, forward])
         except ApiError as error:
             if error.code not in NOT_THIS_PORT:
-                return info  # it runs, which was asked for
+                return info  # it runs, which is what was asked for
             continue
         if "forwards" not in answer.waiting:
             click.echo(f"the port {port} of this host, at 127.0.0.1, leads to its ssh", err=True)

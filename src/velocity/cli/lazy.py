@@ -1,4 +1,4 @@
-"""Groups of commands: their help, and commands that are imported only when they are called."""
+"""Groups of commands that are imported only when they are called, and their help."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 
 class Group(click.Group):
-    """Its help has the whole first sentence of each verb, which click would cut short."""
+    """Shows the whole first sentence of each verb in its help, which click would truncate."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
@@ -20,7 +20,7 @@ class Group(click.Group):
 
 
 class LazyGroup(Group):
-    """`verbs` are elsewhere: name -> `module:attribute`. Its help and completion import them all."""
+    """`verbs`: name -> `module:attribute`. Help and completion import them all."""
 
     def __init__(self, *args: Any, verbs: Mapping[str, str], **more: Any) -> None:
         super().__init__(*args, **more)

@@ -1,4 +1,4 @@
-"""The `velocity` command. Its commands are imported when they are called, so that each call is quick."""
+"""The `velocity` command. Commands are imported when they are called, which keeps each call fast."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ Exit status:
 
 
 class Velocity(LazyGroup):
-    """The verbs in the order of `VERBS`; what they are is known without importing them."""
+    """Lists the verbs in the order of `VERBS`, with their help, without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -103,16 +103,16 @@ class Velocity(LazyGroup):
 @click.pass_context
 def velocity(context: click.Context, server: str | None, ca: str | None, as_json: bool) -> None:
     """Virtual machines for small teams and homelabs."""
-    context.obj = {"json": as_json}  # commands connect when they need the server: `connection.connect`
+    context.obj = {"json": as_json}  # commands connect when they need to: `connection.connect`
 
 
 def main() -> None:
-    """No traceback reaches a user."""
+    """Runs the command, and reports errors without a traceback."""
     if "_VELOCITY_COMPLETE" in os.environ:
-        importlib.import_module("velocity.cli.completion")  # which tells click of it
+        importlib.import_module("velocity.cli.completion")  # registers our completion with click
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its own command line, which loads rich
     color = False if plain() else None
-    with click.Context(velocity, color=color).scope(cleanup=False):  # what is said of errors has no other context
+    with click.Context(velocity, color=color).scope(cleanup=False):  # errors are printed outside of any other context
         _run(color)
 
 
@@ -126,14 +126,14 @@ def _run(color: bool | None) -> None:
     except click.UsageError as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.ClickException as error:  # as all other failures are told
+    except click.ClickException as error:  # reported like all other errors
         click.secho(f"velocity: {error.message}", fg="red", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
-        from velocity.cli.output import complain  # and the client, which the server does without
+        from velocity.cli.output import complain  # imports the client, which the server does not need
 
         sys.exit(complain(error))
     sys.exit(status if isinstance(status, int) else 0)

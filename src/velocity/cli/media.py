@@ -41,7 +41,7 @@ FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", 
 
 VERBS = {verb.rstrip("_"): f"{__name__}_change:{verb}" for verb in ("show", "set_", "move", "convert", "compact")}
 VERBS |= {verb: f"velocity.cli.fetching:{verb}" for verb in ("fetch", "catalogue")}
-"""Those that are elsewhere."""
+"""Verbs in other modules."""
 
 
 @click.group(cls=LazyGroup, verbs=VERBS)
@@ -277,7 +277,7 @@ def rm(medium: str, purge: bool, group: int | None) -> None:
 def import_file(
     client: Client, file: Path, name: str, *, gid: int, mpid: int, format: Literal["raw", "qcow2"], type: str = "DISK"
 ) -> int:
-    """Upload an image and begin its import: the task. The upload makes no medium, and ends with the task."""
+    """Upload an image and begin its import; returns the task. The upload becomes no medium, and ends with the task."""
     uploaded = send(client, file, f"import of {file.name}", "DISK", gid, mpid, readonly=True, for_import=True).mid
     try:
         return client.import_medium(upload=uploaded, gid=gid, mpid=mpid, name=name, type=type, format=format).tid
@@ -313,7 +313,7 @@ def send(
 
 
 def disk_format(given: str | None, type_: str) -> Literal["raw", "qcow2"]:
-    """A disk grows with what is written to it, wherever its file is copied to; an ISO stays the file that it is."""
+    """The format for an import: qcow2 for disks, which stays sparse when it is copied; raw for ISOs."""
     return "raw" if (given or ("raw" if type_ == "ISO" else "qcow2")) == "raw" else "qcow2"
 
 
@@ -322,7 +322,7 @@ def _warn(words: str) -> None:
 
 
 def _name(file: Path, given: str | None, derived: str) -> str:
-    """The name that was given, or one made of the file's."""
+    """The given name, or one derived from the file's."""
     name = given or derived
     try:
         name.encode()
@@ -332,7 +332,7 @@ def _name(file: Path, given: str | None, derived: str) -> str:
 
 
 def stem(name: str) -> str:
-    """Without the endings of images and packers."""
+    """The name without the suffixes of images and archives."""
     return re.sub(rf"(\.({ENDINGS}))+$", "", name, flags=re.IGNORECASE) or name
 
 

@@ -77,7 +77,7 @@ def _table(taken: VmMetrics, width: int) -> Table:
 
 
 def sparkline(values: Values, width: int) -> str:
-    """One character for each value, from nought to the most; for several, when there are too many. A gap is blank."""
+    """One character for each value, from zero to the maximum; for several values if there are many. Gaps are blank."""
     most = max((value for value in values if value is not None), default=0)
     each = -(-len(values) // width)
     line = ""
@@ -102,7 +102,7 @@ def command(vm_: str, group: int | None) -> None:
         show_json(shown)
         return
     line = ""
-    for word in shown.argv:  # an option and what belongs to it on each line
+    for word in shown.argv:  # each option with its value on a line
         if line and word.startswith("-"):
             click.echo(f"{line} \\")
             line = " "

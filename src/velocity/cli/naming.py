@@ -1,6 +1,6 @@
-"""The rule for words that name objects: a bare word is a name first, then an id; `id:7` is always an id.
+"""How words name objects: a bare word is a name first, then an id; `id:7` is always an id.
 
-What is the name of one and the id of another is refused, and both are named: nothing is done to what was not meant.
+A word that is the name of one object and the id of another is refused, naming both.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from velocity.client import Client, ClientError
 
 Id = TypeVar("Id", int, UUID)
 Read = Callable[[str], Id | None]
-"""An id out of its form; None: it has none."""
+"""Parses an id; None if the text is none."""
 PREFIX = "id:"
 FORMS = {"medium": "a UUID", "upload": "a UUID"}
 
 
 @dataclass(frozen=True)
 class Named(Generic[Id]):
-    """Something that a word may mean; `label` is what messages call it."""
+    """An object that a word may mean; `label` is its description in messages."""
 
     id: Id
     label: str
 
 
 def number(word: str) -> int | None:
-    """An id of users, groups, pools, VMs, tasks: as it is printed, without signs and leading zeros."""
+    """An id of a user, group, pool, VM or task, without sign or leading zeros."""
     one = int(word) if re.fullmatch(r"0|[1-9][0-9]{0,18}", word) else None
     return one if one is not None and one < 1 << 63 else None
 
 
 def uuid(word: str) -> UUID | None:
-    """An id of media."""
+    """An id of a medium."""
     try:
         return UUID(word)
     except ValueError:
@@ -49,7 +49,7 @@ def uuid(word: str) -> UUID | None:
 
 
 def explicit(noun: str, word: str, read: Read[Id]) -> Id | None:
-    """The id of `id:7`; None: a bare word. Raises `BadParameter` where what follows is no id."""
+    """The id in `id:7`; None for a bare word. Raises `BadParameter` if it is not an id."""
     if not word.startswith(PREFIX):
         return None
     one = read(word.removeprefix(PREFIX))
@@ -60,7 +60,7 @@ def explicit(noun: str, word: str, read: Read[Id]) -> Id | None:
 
 
 def check_one_meaning(noun: str, word: str, named: Sequence[Named[Id]], holder: Named[Id] | None) -> None:
-    """Raises `AmbiguousName` where `word` is the name of `named`, and the id of `holder`, another one."""
+    """Raises `AmbiguousName` if `word` is the name of `named`, and the id of another object, `holder`."""
     if holder is None or not named or any(one.id == holder.id for one in named):
         return
     raise AmbiguousName(
@@ -71,9 +71,10 @@ def check_one_meaning(noun: str, word: str, named: Sequence[Named[Id]], holder: 
 
 
 def choose(noun: str, word: str, named: Sequence[Named[Id]], known: Mapping[Id, str], read: Read[Id]) -> Id | None:
-    """Which is meant by a word: `named` have that name, and `known` has what is seen, by id. None: it is neither.
+    """The id that a word means: `named` have that name, and `known` are the visible objects, by id. None: there is
+    none.
 
-    An id need not be known. Raises `AmbiguousName` where it is not clear which is meant.
+    An id need not be among the known ones. Raises `AmbiguousName`.
     """
     one = explicit(noun, word, read)
     if one is not None:
@@ -88,7 +89,7 @@ def choose(noun: str, word: str, named: Sequence[Named[Id]], known: Mapping[Id, 
 
 
 def unique(name: str, one: Id, read: Read[Id], ids: Container[Id]) -> str:
-    """The word that means this one: its name where that cannot be taken for an id of `ids`, else its id."""
+    """A word for this object: its name, or its id if the name could be taken for one of `ids`."""
     other = read(name)
     if name.startswith(PREFIX) or (other is not None and other != one and other in ids):
         return f"{PREFIX}{one}"
@@ -96,7 +97,7 @@ def unique(name: str, one: Id, read: Read[Id], ids: Container[Id]) -> str:
 
 
 def offered(begun: str, named: Iterable[tuple[str, Id]], read: Read[Id]) -> dict[str, str]:
-    """What completes a word that is begun so, and the name that it stands for."""
+    """Completions of a begun word -> the names that they stand for."""
     pairs = list(named)
     if begun.startswith(PREFIX):
         return {f"{PREFIX}{one}": name for name, one in pairs}
@@ -105,7 +106,7 @@ def offered(begun: str, named: Iterable[tuple[str, Id]], read: Read[Id]) -> dict
 
 
 def completing(context: click.Context, begun: str, ask: Callable[[Client], dict[str, str]]) -> list[CompletionItem]:
-    """What `offered` gives for what is asked from the server, sorted; silent when it does not answer."""
+    """Completions from the server, sorted; none if it does not respond."""
     try:
         with context:
             found = ask(connection.connect())
@@ -116,7 +117,7 @@ def completing(context: click.Context, begun: str, ask: Callable[[Client], dict[
 
 
 class NumberedType(click.ParamType[int]):
-    """An argument for what has a number as its id: `find` gives that of a word, `names` those that are seen."""
+    """An argument for an object with a numeric id: `find` resolves a word, `names` lists the visible objects."""
 
     def __init__(
         self, noun: str, find: Callable[[Client, str], int], names: Callable[[Client], Mapping[int, str]]

@@ -70,7 +70,7 @@ def _word(token: str | None) -> NodeToken:
     if token is None and sys.stdin.isatty():
         with answerable("`-` reads it from standard input"):
             token = str(click.prompt("Token", hide_input=True, err=True))
-    elif token in (None, "-"):  # there is no terminal whose echo could be switched off
+    elif token in (None, "-"):  # there is no terminal whose echo could be disabled
         token = sys.stdin.readline()
     return NodeToken.read(token)
 
@@ -99,7 +99,7 @@ def _joined(settings: Settings, token: NodeToken, name: str, address: str | None
 
 
 def _ask(settings: Settings, token: NodeToken, draft: Draft, name: str, address: str | None) -> Joined:
-    """By the first URL where a server answers. TLS proves nothing here: the token does."""
+    """Send the request to the first URL that responds. The token, not TLS, authenticates the server."""
     problems: list[str] = []
     for url in token.urls:
         try:

@@ -1,4 +1,4 @@
-"""`velocity node confirm-dead` and `fence`: a lost host."""
+"""`velocity node confirm-dead` and `fence`: lost hosts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from velocity.contract.lost_hosts import BLOCKLIST, CONFIRM, FENCE, BlocklistNod
 from velocity.contract.nodes import NodeInfo
 
 NAMED = 20
-"""VMs that are named before somebody gives their word for them."""
+"""VMs that are listed before a person confirms."""
 YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
@@ -109,7 +109,7 @@ def fence(
 
 
 def _word(client: Client, host: int) -> str:
-    """What means this host on a command line."""
+    """A word for this host on a command line."""
     hosts = resolve.hosts(client)
     return shlex.quote(clean(naming.unique(hosts.get(host, f"id:{host}"), host, naming.number, hosts)))
 

@@ -39,7 +39,7 @@ def serve(file: Path | None) -> None:
 
 
 def run(settings: Settings) -> None:
-    """Until a signal. Raises `ClickException`."""
+    """Serve until a signal. Raises `ClickException`."""
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs that we start would inherit
     keep_memory()
@@ -58,7 +58,7 @@ def run(settings: Settings) -> None:
 
 
 def joined(settings: Settings) -> NodeIdentity:
-    """Raises `ClickException` where this machine has joined nothing."""
+    """This machine's identity as a node. Raises `ClickException` if it has joined no server."""
     try:
         own = identity.read(settings.data_dir)
     except (OSError, msgspec.MsgspecError) as error:
@@ -75,7 +75,7 @@ def joined(settings: Settings) -> NodeIdentity:
 
 @contextlib.contextmanager
 def locked(settings: Settings) -> Iterator[None]:
-    """The data directory is this process's alone. Raises `ClickException`."""
+    """The lock of the data directory. Raises `ClickException`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(settings.data_dir / "lock")
     try:

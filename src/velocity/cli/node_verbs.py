@@ -1,4 +1,4 @@
-"""The commands of `velocity node` that ask the server."""
+"""The commands of `velocity node` that use the server."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
 
 
 def _blocklisted(now: NodeInfo) -> object:
-    """Since when it is kept from its disks on RBD, and why it is still."""
+    """Since when it is kept from its disks on RBD, and why."""
     listed = now.blocklisted
     if isinstance(listed, UnsetType):
         return UNSET
@@ -101,7 +101,7 @@ def _blocklisted(now: NodeInfo) -> object:
 
 
 def _copy(now: NodeInfo) -> object:
-    """How old the copy of the database is that it keeps."""
+    """How old its copy of the database is."""
     if now.keeps_copy is not True:
         return UNSET
     kept = "none yet" if isinstance(now.copied, UnsetType) else f"of {_time(now.copied)}"
@@ -109,7 +109,7 @@ def _copy(now: NodeInfo) -> object:
 
 
 def _clock(now: NodeInfo) -> object:
-    """How far it is off."""
+    """How far its clock is off."""
     if isinstance(now.clock_ahead, UnsetType):
         return UNSET
     return f"{abs(now.clock_ahead)} s {'ahead of' if now.clock_ahead > 0 else 'behind'} the server's"

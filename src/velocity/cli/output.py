@@ -1,4 +1,4 @@
-"""The output of commands: tables for people, the API's JSON for programs, errors with the cure."""
+"""The output of commands: tables for people, the API's JSON for programs, errors with a cure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIGN_IN_CODES = frozenset({100, 1100, 1400, 1401})
 
 
 class NameNotFound(click.ClickException):
-    """A name that means nothing here."""
+    """No object has this name."""
 
     exit_code = 4
 
@@ -38,25 +38,25 @@ class NameNotFound(click.ClickException):
 
 
 class AmbiguousName(NameNotFound):
-    """Something that could mean several things: it has to be said which."""
+    """The word has several meanings; the user has to choose one."""
 
     exit_code = 2
 
 
 class NoPermissions(NameNotFound):
-    """Somebody who holds nothing anywhere."""
+    """The user has no permissions on any group."""
 
     exit_code = 3
 
 
 class NoTerminal(NameNotFound):
-    """A question that nobody is there to answer."""
+    """A question cannot be asked, as there is no terminal."""
 
     exit_code = 2
 
 
 def confirm(question: str, cure: str = "--yes answers it with yes") -> None:
-    """Ask a person. Raises `Abort` for a no, `NoTerminal` with the cure where nobody can answer."""
+    """Ask for confirmation. Raises `Abort` after a no, `NoTerminal` with the cure if nobody can answer."""
     with answerable(cure):
         agreed = click.confirm(question, err=True)
     if not agreed:
@@ -66,18 +66,18 @@ def confirm(question: str, cure: str = "--yes answers it with yes") -> None:
 
 @contextlib.contextmanager
 def answerable(cure: str) -> Iterator[None]:
-    """Within, a question is asked. Raises `NoTerminal` where standard input ends without an answer."""
+    """Within, a question is asked. Raises `NoTerminal` if standard input ends without an answer."""
     try:
         yield
     except click.Abort:
         if sys.stdin.isatty():
             raise
-        click.echo(err=True)  # behind the question
+        click.echo(err=True)  # end the line of the question
         raise NoTerminal(f"there is no terminal to ask that question: {cure}") from None
 
 
 def complain(error: Exception) -> int:
-    """Say what went wrong on stderr; the exit status is returned."""
+    """Report an error on stderr; returns the exit status."""
     if os.environ.get("VELOCITY_TRACEBACK"):
         raise error
     message = _words(error)
@@ -124,7 +124,7 @@ def planning() -> bool:
 
 
 def done(message: str) -> None:
-    """Something that has no answer of its own is done: said to people on stderr, an empty object to programs."""
+    """Report success without a result: on stderr for people, an empty object for programs."""
     if planning():
         return
     click.echo(message, err=True)
@@ -133,7 +133,7 @@ def done(message: str) -> None:
 
 
 def made(answer: Any, key: object, sentence: str) -> None:
-    """Something is new: its id alone on stdout, for scripts; a sentence on stderr, for people; or the API's JSON."""
+    """Report a new object: its id on stdout for scripts, a sentence on stderr for people; or the API's JSON."""
     if as_json():
         show_json(answer)
         return
@@ -142,21 +142,21 @@ def made(answer: Any, key: object, sentence: str) -> None:
 
 
 class SizeCell(int):
-    """A cell that reads as a size and is sorted as a number."""
+    """A cell that is shown as a size and sorted as a number."""
 
     def __str__(self) -> str:
         return size(self)
 
 
 class UptimeCell(int):
-    """Seconds that read as a time and are sorted as a number."""
+    """A number of seconds that is shown as a duration and sorted as a number."""
 
     def __str__(self) -> str:
         return duration(self)
 
 
 def warn(messages: Iterable[str | UnsetType]) -> None:
-    """Say on stderr what is not as it should be."""
+    """Print warnings on stderr."""
     for message in messages:
         if isinstance(message, str):
             click.secho(f"warning: {clean(message)}", fg="yellow", err=True)
@@ -165,11 +165,11 @@ def warn(messages: Iterable[str | UnsetType]) -> None:
 Row = Callable[[Any], Sequence[object]]
 SORT, MATCH, COLUMNS, HEADINGS = "velocity.sort", "velocity.match", "velocity.columns", "velocity.headings"
 NEXT, MORE = "velocity.next", "velocity.more"
-"""Of a page: whether it is not the first, and the last id before those that it leaves out."""
+"""Keys for pages: whether it is not the first one, and the id to continue before."""
 
 
 def listing(command: Function) -> Function:
-    """`--sort`, `--match`, `--columns` and so on of every verb that lists; what it lists goes to `listed`."""
+    """Adds `--sort`, `--match`, `--columns` and so on to a command that lists; `listed` applies them."""
 
     @functools.wraps(command)
     def wrapped(
@@ -196,10 +196,9 @@ def listed(
     noun: str,
     spare: Sequence[str] = (),
 ) -> None:
-    """What `--match` leaves of that list of the answer, in the order of `--sort`: as a table, or as the API's JSON.
+    """Print a list of the response, filtered by `--match` and sorted by `--sort`: a table, or the API's JSON.
 
-    Both hold the same: what is matched and sorted are the table's cells. `noun` is one of what is listed,
-    `spare` see `table`.
+    Filtering and sorting use the table's cells in both cases. `noun` is the singular; `spare`: see `table`.
     """
     chosen = click.get_current_context().meta
     match, sort, columns = chosen[MATCH], chosen[SORT], chosen[COLUMNS]
@@ -238,7 +237,7 @@ def _chosen(headings: Sequence[str], rows: Rows, match: str, sort: str | None) -
 
 
 def _column(headings: Sequence[str], name: str, option: str) -> int:
-    """Where that column is. Raises `BadParameter`."""
+    """The index of a column. Raises `BadParameter`."""
     wanted = name.strip().upper()
     if wanted not in headings:
         columns = ", ".join(headings)
@@ -247,7 +246,7 @@ def _column(headings: Sequence[str], name: str, option: str) -> int:
 
 
 def _order(cell: object) -> tuple[float, str]:
-    """Numbers by their value, and before words."""
+    """A sort key: numbers by value, before words."""
     return (cell, "") if isinstance(cell, int | float) else (math.inf, str(cell))
 
 
@@ -260,11 +259,11 @@ SETS: dict[str, frozenset[str]] = {
     "maker": frozenset(f"velocity.{one}" for one in MAKE),
     "admin": frozenset(permission.value for permission in Permission),
 }
-"""Names for sets of permissions that people give together."""
+"""Names for common sets of permissions."""
 
 
 def held(permissions: Iterable[PermissionInfo]) -> str:
-    """What is held, in few words: a set's name where it is just that."""
+    """The permissions in words: the name of a set if they are exactly that set."""
     names = [one.name for one in permissions]
     for name, members in SETS.items():
         if members == set(names):
@@ -273,7 +272,7 @@ def held(permissions: Iterable[PermissionInfo]) -> str:
 
 
 def json_option(command: Function) -> Function:
-    """`--json` behind the verb as well as before it."""
+    """Adds `--json`, which is accepted before and after the verb."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> Any:

@@ -1,7 +1,7 @@
-"""How the command line finds the server of its own machine and account: by notes in the data directory.
+"""How the command line finds the server of its own machine and account: by files in the data directory.
 
-So it is found whatever `listen` is and whoever signed its certificate. The socket is a way and no more: who comes by it
-signs in as anybody does, or with the key file. unix(7)
+That works for any `listen`, and whoever has signed its certificate. The socket does not authenticate: callers sign in
+as usual, or with the key file. unix(7)
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from velocity.config import Settings, default_data_dir
 
 SOCKET, ADDRESS = "api.sock", "address"
 LONGEST = 107
-"""Bytes of a path that fit into the address of a socket."""
+"""The longest path in the address of a socket, in bytes."""
 
 
 def address(settings: Settings) -> str:
-    """As the server noted it; before it did, as the settings have it."""
+    """The server's URL as it has noted it, or as the settings have it."""
     try:
         return (settings.data_dir / ADDRESS).read_text().strip() or settings.base_url
     except (OSError, ValueError):
@@ -31,7 +31,7 @@ def address(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def way(settings: Settings) -> Iterator[Path | None]:
-    """The socket. None: there is none, or it is another account's."""
+    """The socket's path; None if there is none, or it belongs to another account."""
     file = settings.data_dir / SOCKET
     if os.access(file, os.R_OK | os.W_OK):
         with _short(file) as path:
@@ -41,8 +41,7 @@ def way(settings: Settings) -> Iterator[Path | None]:
 
 
 def command(settings: Settings) -> str:
-    """The command line for this server, as it can be typed from where the user stands, in a terminal that has none of
-    our variables."""
+    """The command line for this server, as it can be typed in a new terminal without our environment variables."""
     word = called()
     with contextlib.suppress(ValueError):
         word = str(Path(word).absolute().relative_to(Path.cwd()))
@@ -52,12 +51,12 @@ def command(settings: Settings) -> str:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket for this account alone, and the address noted. Raises `OSError`. To be called by who has the data."""
+    """Open a socket for this account only, and note the URL. Raises `OSError`. For the holder of the data directory."""
     file = settings.data_dir / SOCKET
     file.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.fchmod(listener.fileno(), 0o600)  # before it is bound: so is the file from its first moment
+        os.fchmod(listener.fileno(), 0o600)  # before it is bound, so that the file is never accessible to others
         with _short(file) as path:
             listener.bind(str(path))
         listener.listen(2048)
@@ -71,7 +70,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def withdraw(settings: Settings) -> None:
-    """Nobody is to come any more."""
+    """Remove the socket and the note."""
     for name in (SOCKET, ADDRESS):
         with contextlib.suppress(OSError):
             (settings.data_dir / name).unlink()
@@ -79,7 +78,7 @@ def withdraw(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def _short(file: Path) -> Iterator[Path]:
-    """The same file by a path that fits: of a long one, by the descriptor of its directory. proc(5)"""
+    """A path to the same file that is short enough: through a descriptor of its directory. proc(5)"""
     if len(os.fsencode(file)) <= LONGEST:
         yield file
         return

@@ -1,4 +1,4 @@
-"""`--limit` and `--before` of the commands that list: page by page, as in the API."""
+"""`--limit` and `--before` of commands that list: pages, as in the API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Page:
-    """What of a list is wanted: so many at most, the greatest id first, and only ids less than `before`."""
+    """The requested page: at most `limit` items, the highest ids first, only ids below `before`."""
 
     limit: int | None
     before: str | None
@@ -32,7 +32,7 @@ class Page:
         return self.limit is not None or self.before is not None
 
     def ask(self, client: Client, operation: Operation[Request, Response], request: Request) -> Response:
-        """That page; if it is cut, `listed` tells so."""
+        """Request the page; if it is cut off, `listed` says so."""
         wanted = self._of(request)
         answer = client.call(operation, wanted)
         rest = operation.next_page(wanted, answer)
@@ -43,7 +43,7 @@ class Page:
         return answer
 
     def cut(self, found: Sequence[Item], key: Callable[[Item], int]) -> list[Item]:
-        """The page of what is the same page of several lists."""
+        """The page of several lists together."""
         if not self.is_page:
             return list(found)
         found = sorted(found, key=key, reverse=True)
@@ -65,7 +65,7 @@ class Page:
 
 
 def paged(limit: int | None = None) -> Callable[[Function], Function]:
-    """The options of a verb that lists, which gets them as its `page`."""
+    """Adds the options; the command gets them as `page`."""
 
     def decorate(command: Function) -> Function:
         @functools.wraps(command)

@@ -1,4 +1,4 @@
-"""`velocity passwd`: a new password for the owner of the data directory, without the server."""
+"""`velocity passwd`: sets a password in the data directory, without the server."""
 
 from __future__ import annotations
 

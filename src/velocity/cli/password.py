@@ -1,4 +1,4 @@
-"""Asking for a new password: typed twice, or a line of standard input."""
+"""Asks for a new password: typed twice, or a line of standard input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def new(from_stdin: bool, prompt: str = "New password") -> str:
 
 
 def ask(prompt: str, **more: Any) -> str:
-    """Ask for it, on stderr. Raises `NoTerminal` where nobody can answer."""
+    """Ask for it, on stderr. Raises `NoTerminal` if nobody can answer."""
     with answerable("--password-stdin reads the password from standard input"):
         return str(click.prompt(prompt, hide_input=True, err=True, **more))
 

@@ -97,7 +97,7 @@ def assign(pool: int, group: int, quota: str | None, write: bool | None, manage:
 
 
 def _own(now: PoolInfo | None) -> Assigned:
-    """What is assigned to the group itself; where it only inherits, what it may do by that."""
+    """The group's own assignment; without one, what it inherits."""
     if now is None:
         return Assigned(quota=0, write=False, manage=False)
     return Assigned(quota=0, write=now.write, manage=now.manage) if now.assigned is UNSET else now.assigned

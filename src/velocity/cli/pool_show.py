@@ -1,4 +1,4 @@
-"""`velocity pool show`: one pool on each host, and what a group may do in it."""
+"""`velocity pool show`: a pool on each of its hosts, and what a group may do in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = 0
 
 
 class PoolOnHost(Struct, frozen=True, omit_defaults=True):
-    """How it is there; in bytes, 0 where it is away. `declared`: what its media may grow to."""
+    """A pool on a host; sizes are in bytes, 0 if it is away. `declared`: the size that its media may grow to."""
 
     host: str
     state: str
@@ -33,7 +33,7 @@ class PoolOnHost(Struct, frozen=True, omit_defaults=True):
 
 
 class ShownPool(Struct, frozen=True, omit_defaults=True):
-    """`media` is how many of the group's own are in it, `given_by` the group whose assignment holds for it."""
+    """`media`: how many the group has in it; `given_by`: the group whose assignment applies."""
 
     pool: PoolInfo
     hosts: Sequence[PoolOnHost]
@@ -71,7 +71,7 @@ def _use(client: Client, gid: int, mpid: int) -> PoolInfo | None:
 
 
 def _on_hosts(client: Client, use: PoolInfo) -> Iterator[PoolOnHost]:
-    """On each host that declares it, for who may see hosts."""
+    """The pool on each host that declares it, for those who may see hosts."""
     try:
         own = client.show_host()
     except ApiError:
@@ -103,7 +103,7 @@ def _media(client: Client, gid: int, mpid: int) -> int | None:
 
 
 def _given_by(client: Client, gid: int, use: PoolInfo) -> str:
-    """The group whose assignment holds; empty: it is above those that one sees."""
+    """The group whose assignment applies; empty if the caller cannot see it."""
     if use.assigned is not UNSET or gid == ROOT:
         return where.path(client, gid)
     for above in where.line(where.seen(client), gid)[1:]:

@@ -1,4 +1,4 @@
-"""What the server and a node share as processes: log, threads, memory, and the messages to systemd."""
+"""What the processes of a server and a node share: log, threads, memory, and messages to systemd."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from velocity.config import PREFIX, Settings, foreign
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 GATHERED = 0.05
-"""Seconds for which lines of the log gather."""
+"""Seconds for which lines of the log are collected."""
 
 OTHER_THREADS = 8
-"""The store's, the log's, the event loop's."""
+"""Threads of the store, the log and the event loop."""
 STACK = 8 << 20
-"""Bytes of address space that a thread takes."""
+"""Bytes of address space for each thread."""
 HEADROOM = 64 << 20
 
 OF_KUBERNETES = (f"{PREFIX}PORT", f"{PREFIX}SERVICE_")
-"""What every container beside a service called velocity gets."""
+"""Variables that Kubernetes sets in every container beside a service called velocity."""
 NO_ROOM = (
     "the server needs more threads (about twenty, and eight for each pool) or more memory (a few hundred MiB): raise "
     "the limits of its user (ulimit -u and -v; with systemd LimitNPROC=, TasksMax= and MemoryMax=; in a container its "
@@ -44,7 +44,7 @@ NO_ROOM = (
 
 
 def warn_of_foreign() -> None:
-    """One of them may be a setting that is spelled wrong."""
+    """Warn of unknown variables: one of them may be a misspelt setting."""
     for name in foreign():
         near = hints.meant(name.removeprefix(PREFIX).lower(), Settings.__struct_fields__)
         if near or not name.startswith(OF_KUBERNETES):
@@ -52,7 +52,7 @@ def warn_of_foreign() -> None:
 
 
 def _check_room(threads: int) -> None:
-    """Raises `MemoryError`: a thread that finds no memory as it begins dies, and Python waits for it for ever."""
+    """Raises `MemoryError`: a thread that finds no memory at its start dies, and Python would wait for it forever."""
     try:
         mmap.mmap(-1, threads * STACK + HEADROOM).close()
     except OSError:
@@ -60,9 +60,9 @@ def _check_room(threads: int) -> None:
 
 
 def work_threads(of_pools: int) -> ThreadPoolExecutor:
-    """All threads for files and hashes, started: if they cannot be had, no request meets that later.
+    """Start all threads for files and hashes now, so that a lack of resources shows at the start.
 
-    There is room for those `of_pools`, too, which storage starts.
+    Checks that address space is left for the threads `of_pools`, which storage starts.
     """
     count = min(32, (os.cpu_count() or 1) + 4)
     _check_room(count + of_pools + OTHER_THREADS)
@@ -79,7 +79,7 @@ def work_threads(of_pools: int) -> ThreadPoolExecutor:
 
 
 class _Journal(logging.Formatter):
-    """A line with its priority in front, as a journal reads it; it knows the time itself. sd-daemon(3)"""
+    """Lines with their priority, for the journal, which has its own timestamps. sd-daemon(3)"""
 
     def format(self, record: logging.LogRecord) -> str:
         priority = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
@@ -87,14 +87,14 @@ class _Journal(logging.Formatter):
 
 
 class _Queued(QueueHandler):
-    """Hands lines on as they are: they stay in this process, and are made text in the thread that writes them."""
+    """Queues records unformatted; the writer's thread formats them."""
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
 
 
 class _Writer(QueueListener):
-    """Writes together what comes together: a thread that wakes for each line takes the interpreter from a request."""
+    """Writes lines together: waking the thread for each line would take the interpreter from requests."""
 
     queue: queue.SimpleQueue[logging.LogRecord]
 
@@ -108,13 +108,13 @@ class _Writer(QueueListener):
 
 @contextlib.contextmanager
 def logging_to_stderr() -> Iterator[None]:
-    """Log to stderr, from a thread: who reads there, or does not, holds up no request."""
+    """Log to stderr from a thread, so that a slow reader delays no request."""
     handler = logging.StreamHandler(sys.stderr)
     if os.environ.get("JOURNAL_STREAM"):
         handler.setFormatter(_Journal("%(name)s: %(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    # What no line shows is not looked up for each. https://docs.python.org/3/howto/logging.html#optimization
+    # Do not look up what no line shows. https://docs.python.org/3/howto/logging.html#optimization
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
@@ -130,7 +130,7 @@ def logging_to_stderr() -> Iterator[None]:
 
 
 def tell_systemd(state: str) -> None:
-    """Where it has started us. sd_notify(3)"""
+    """Send a message to systemd, if it has started us. sd_notify(3)"""
     place = os.environ.get("NOTIFY_SOCKET", "")
     if place.startswith(("/", "@")):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
@@ -138,7 +138,7 @@ def tell_systemd(state: str) -> None:
 
 
 async def heard_by_systemd(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work. As long as the loop goes on, systemd hears so, where it asks for that: one that stands still ends.
+    """Do the work, and tell systemd's watchdog that the loop is alive, if it is enabled: a blocked server is restarted.
 
     sd_watchdog_enabled(3)
     """

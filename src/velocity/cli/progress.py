@@ -1,4 +1,4 @@
-"""Progress bars on stderr that keep to one line, however narrow the terminal."""
+"""Progress bars on stderr, on a single line whatever the terminal's width."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 FIGURES = 40
-"""Columns of a terminal that the figures beside a bar take at most, with the spaces between."""
+"""Columns for the figures beside a bar, with the spaces between."""
 
 
 def bar(*, shown: bool = True, unit: str = "bytes") -> Progress:
-    """Bytes that are done, of so many, how fast, and how long it will take.
+    """A bar with bytes done and total, speed and remaining time.
 
-    Of another unit, how many, and what each task's `beside` says; without a unit, that alone.
+    With another unit: the amounts, and each task's `beside`; without a unit, only `beside`.
     """
-    from rich.console import Console  # a tenth of a second that only who waits has to pay
+    from rich.console import Console  # takes a tenth of a second
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -35,7 +35,7 @@ def bar(*, shown: bool = True, unit: str = "bytes") -> Progress:
     from rich.text import Text
 
     class Speed(ProgressColumn):
-        """In the units of the amount beside it."""
+        """The speed, in the units of the amount beside it."""
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
@@ -61,5 +61,5 @@ def bar(*, shown: bool = True, unit: str = "bytes") -> Progress:
 
 
 def label(text: str) -> str:
-    """A description that rich takes as it is."""
+    """A description without rich's markup."""
     return clean(text).replace("[", "\\[")

@@ -1,7 +1,7 @@
 """Finds users, pools, VMs, media and tasks by what a person types: a name or an id (`naming`).
 
-An id needs no group. A name is looked for in the group that --group names; where none is named, in the one that is
-meant then, and after that in all that the caller sees.
+An id needs no group. A name is looked up in the group of --group; without it, in the default group, then in all that
+the caller sees.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ USERS, POOLS, HOSTS = "velocity.users", "velocity.pools", "velocity.hosts"
 
 @dataclass(frozen=True)
 class Found(Generic[Id]):
-    """A VM or a medium. `gid` is None where it was named by its id; `label` is what messages call it."""
+    """A VM or medium. `gid` is None if it was given by id; `label` is its description in messages."""
 
     id: Id
     gid: int | None
@@ -42,7 +42,7 @@ class Found(Generic[Id]):
 
 @dataclass(frozen=True)
 class NamedKind(Generic[Id]):
-    """What is named. `of` gives (name, id) of a group's, `every` (gid, name, id) of all that the caller sees."""
+    """A kind of named object. `of` lists (name, id) in a group, `every` (gid, name, id) of all that the caller sees."""
 
     noun: str
     list: str
@@ -68,7 +68,7 @@ MEDIUM: NamedKind[UUID] = NamedKind(
 
 
 def _media(listed: Media) -> list[tuple[str, UUID]]:
-    """The group's own, and those of the groups above whose names it has not itself."""
+    """The group's own media, and those of its ancestors with other names."""
     own = {one.name for one in listed.media}
     return [
         (one.name, one.mid) for one in [*listed.media, *(one for one in listed.shared or [] if one.name not in own)]
@@ -76,7 +76,7 @@ def _media(listed: Media) -> list[tuple[str, UUID]]:
 
 
 def uid(client: Client, word: str) -> int:
-    """The user that is meant; oneself is known without velocity.user.list."""
+    """The user that is meant. Oneself is known without velocity.user.list."""
     me = client.show_user()
     known = {me.uid: me.name}
     if me.name != word or naming.number(word) is not None:
@@ -98,13 +98,13 @@ def _users(client: Client) -> dict[int, str]:
 
 
 def _pick(noun: str, word: str, known: dict[int, str]) -> int | None:
-    """The one of `known`, names by id, that is meant; None: it is no name, and no id."""
+    """The id that is meant, of `known` (id -> name); None if the word is neither name nor id."""
     named = [Named(one, clean(name)) for one, name in known.items() if name == word]
     return naming.choose(noun, word, named, known, naming.number)
 
 
 def who(client: Client, uid: int) -> str:
-    """For people: the name of a user, or the id where one may not see it."""
+    """A user's name, or the id if the caller may not see the name."""
     if uid not in _names():
         try:
             _names()[uid] = client.show_user(uid=uid).name
@@ -120,7 +120,7 @@ def _names() -> dict[int, str]:
 
 
 def pools(client: Client) -> dict[int, str]:
-    """The names of the pools that the caller sees, by mpid; a command asks for them once."""
+    """The visible pools, mpid -> name; requested once in a command."""
     return _once(POOLS, lambda: {one.mpid: one.name for one in _everything(client).pools})
 
 
@@ -130,12 +130,12 @@ def mpid(client: Client, word: str) -> int:
 
 
 def pool_label(client: Client, mpid: int) -> str:
-    """For people: the name of a pool, and its id."""
+    """A pool's name and id."""
     return _label(mpid, pools(client))
 
 
 def _once(key: str, ask: Callable[[], dict[int, str]]) -> dict[int, str]:
-    """What a command has asked for once."""
+    """A cache for the running command."""
     meta = click.get_current_context().meta
     if key not in meta:
         meta[key] = ask()
@@ -169,7 +169,7 @@ def tid(client: Client, word: str) -> int:
 
 
 def nicid(client: Client, word: str) -> int | None:
-    """The host's NIC that is meant; None: it is neither an identifier nor an id. Who may not list them names ids."""
+    """The host NIC that is meant; None if the word is neither identifier nor id. Who may not list them uses ids."""
     known: dict[int, str] = {}
     with contextlib.suppress(ApiError):
         known = {one.nicid: one.identifier for one in client.list_nics().host_nics}
@@ -177,7 +177,7 @@ def nicid(client: Client, word: str) -> int | None:
 
 
 def hosts(client: Client) -> dict[int, str]:
-    """The names of the hosts, by id, as far as one sees them; a command asks for them once."""
+    """The visible hosts, id -> name; requested once in a command."""
     return _once(HOSTS, lambda: _hosts(client))
 
 
@@ -185,7 +185,7 @@ def _hosts(client: Client) -> dict[int, str]:
     with contextlib.suppress(ApiError):
         if found := client.show_host().hosts:
             return {one.id: one.name for one in found}
-    with contextlib.suppress(ApiError):  # there is one host, or it may not be seen
+    with contextlib.suppress(ApiError):  # there is only one host, or the caller may not see it
         return {one.host: one.name for one in client.list_nodes().nodes}
     return {}
 
@@ -196,7 +196,7 @@ def host(client: Client, word: str) -> int:
 
 
 def host_label(client: Client, host: int) -> str:
-    """For people: the name of a host, and its id."""
+    """A host's name and id."""
     return _label(host, hosts(client))
 
 
@@ -207,7 +207,7 @@ HOST = naming.NumberedType("host", host, hosts)
 
 
 def permission(word: str) -> str:
-    """A permission's full name; `vm.view` will do, and its id as well."""
+    """A permission's full name, from a short form such as `vm.view` or its id."""
     pid = naming.explicit("permission", word, naming.number) or naming.number(word)
     if pid is not None and 0 < pid <= len(Permission):
         return str(list(Permission)[pid - 1].value)
@@ -224,9 +224,9 @@ def vmid(client: Client, group: int | None, word: str) -> int:
 
 
 def medium(client: Client, group: int | None, *words: str, beyond: bool = False) -> Found[UUID]:
-    """The medium that is meant by one of the words; where none is a name, by the last one.
+    """The medium that one of the words means; if none is a name, the last one as an id.
 
-    `beyond`: it may be of another group than the one that is named.
+    `beyond`: it may be in another group than the named one.
     """
     return _find(MEDIUM, client, group, words, beyond=beyond)
 
@@ -248,7 +248,7 @@ def _find(
         except ApiError as error:
             if not beyond:
                 raise
-            refused = error  # it may yet be seen elsewhere
+            refused = error  # it may be visible elsewhere
     as_id = kind.read(word)
     every = list(kind.every(_everything(client))) if as_id is not None or (beyond and not found) else []
     if not found and beyond:
@@ -278,7 +278,7 @@ def _check_one_meaning(
 
 
 def _only(kind: NamedKind[Id], client: Client, found: list[tuple[int, str, Id]], places: list[int]) -> Found[Id]:
-    """The one that was found. Raises `AmbiguousName` where there are several."""
+    """The only one found. Raises `AmbiguousName` if there are several."""
     gids = sorted({gid for gid, _, _ in found})
     gid, name, one = found[0]
     if len(found) == 1:
@@ -295,7 +295,7 @@ def _only(kind: NamedKind[Id], client: Client, found: list[tuple[int, str, Id]],
 
 
 def media_names(client: Client, gid: int, mids: Sequence[UUID]) -> Callable[[UUID], str]:
-    """What the media of a VM of that group are called: by name and id, or by the id alone where one sees no more."""
+    """Names for the media of a VM in that group: name and id, or the id if the caller sees no more."""
     known: dict[UUID, str] = {}
     if mids:
         with contextlib.suppress(ApiError):
@@ -310,22 +310,22 @@ def media_names(client: Client, gid: int, mids: Sequence[UUID]) -> Callable[[UUI
 
 
 def seen_media(client: Client) -> dict[UUID, str]:
-    """The names of all media that the caller sees."""
+    """The names of all visible media."""
     return {one.mid: one.name for one in _everything(client).media}
 
 
 def isos(client: Client) -> dict[UUID, str]:
-    """The names of the ISOs among them."""
+    """The names of all visible ISOs."""
     return {one.mid: one.name for one in _everything(client).media if one.type.upper() == "ISO"}
 
 
 def vm_names(client: Client) -> dict[int, str]:
-    """The names of all VMs that the caller sees."""
+    """The names of all visible VMs."""
     return {one.vmid: one.name for one in _everything(client).vms}
 
 
 def seen_names(client: Client) -> dict[str, str]:
-    """What the caller sees, in words, by the ids as the history writes them: `vmid=7`."""
+    """The names of all visible objects, by ids as the history writes them: `vmid=7`."""
     seen = _everything(client)
     return (
         {f"vmid={one.vmid}": f"VM {one.name}" for one in seen.vms}
@@ -338,7 +338,7 @@ def seen_names(client: Client) -> dict[str, str]:
 
 
 def _everything(client: Client) -> InitialState:
-    """All that the caller sees, in one request."""
+    """Everything that the caller sees, in one request."""
     from velocity.contract.events import InitialState
 
     stream = client.events()
@@ -365,7 +365,7 @@ def complete_permissions(_context: click.Context, _parameter: click.Parameter, b
 
 
 def _complete(kind: NamedKind[Id], context: click.Context, begun: str) -> list[CompletionItem]:
-    """The names in the group that is named; of all that the caller sees where none is."""
+    """The names in the given group; of everything visible if none is given."""
     gid = context.params.get("group")
 
     def words(client: Client) -> dict[str, str]:

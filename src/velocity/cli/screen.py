@@ -82,7 +82,7 @@ def log(vm_: str, group: int | None, size: str) -> None:
         sys.stdout.buffer.flush()
         return
     for line in answer.text.replace("\r", "").split("\n"):
-        click.echo(clean(line))  # an escape sequence of a guest must not reach the terminal
+        click.echo(clean(line))  # escape sequences of a guest must not reach the terminal
 
 
 @click.command()

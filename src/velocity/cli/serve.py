@@ -48,7 +48,7 @@ from velocity.storage.port import MediaFiles
 log = logging.getLogger(__name__)
 
 GRACE = 5
-"""Seconds that open requests get at the end."""
+"""Seconds for open requests at the end."""
 LISTEN_CURES = {
     errno.EADDRINUSE: "stop the program that uses this address",
     errno.EADDRNOTAVAIL: "this host has no such address",
@@ -82,13 +82,13 @@ def serve(file: Path | None, standby: bool) -> None:
 
 
 class GaveWay(click.ClickException):
-    """To another server: it is in vain to start this one again. sysexits(3)"""
+    """The server gave way to another one: restarting it is useless. sysexits(3)"""
 
     exit_code = 78
 
 
 class StartError(Exception):
-    """The server cannot start, or go on; the message has the cure."""
+    """The server cannot start, or continue; the message has the cure."""
 
 
 async def _serve(settings: Settings) -> None:
@@ -104,7 +104,7 @@ async def _serve(settings: Settings) -> None:
     listener = _listen(settings)
     if settings.standby and not await _stand_by(settings, listener, certificate):
         return
-    gc.disable()  # of 10,000 VMs it would take a third of what follows, and find nothing
+    gc.disable()  # with 10,000 VMs, collections would take a third of the start, and free nothing
     try:
         asyncio.get_running_loop().set_default_executor(work_threads(of_pools=AT_ONCE * len(settings.media_pools) + 1))
         built = await app.build(settings, hypervisor, certificate=certificate)
@@ -113,7 +113,7 @@ async def _serve(settings: Settings) -> None:
         raise StartError(str(error)) from None
     except OSError as error:
         raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None
-    gc.freeze()  # what is loaded stays: of 10,000 VMs, each full collection would hold the loop for 0.2 seconds
+    gc.freeze()  # what is loaded stays; with 10,000 VMs, each full collection would hold the loop for 0.2 seconds
     gc.enable()
     priority.lower_session()
     config = uvicorn.Config(
@@ -148,7 +148,7 @@ async def _serve(settings: Settings) -> None:
         own_server.withdraw(settings)
         running = await built.close()
         what = "no guest is running" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
-        with contextlib.suppress(OSError):  # nobody reads there any more
+        with contextlib.suppress(OSError):  # nobody reads stderr any more
             click.echo(f"\nThe server has ended; {what}.", err=True)
     if built.database.lost:
         raise StartError(
@@ -158,10 +158,10 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _stand_by(settings: Settings, listener: socket.socket, certificate: tls.Certificate | None) -> bool:
-    from velocity.cli.standby import stand_by  # gRPC, which a server that leads alone does without
+    from velocity.cli.standby import stand_by  # loads gRPC, which a server that leads alone does not need
 
     leads = False
-    gc.enable()  # for days, perhaps
+    gc.enable()  # this may last for days
     try:
         leads = await stand_by(settings, listener, certificate)
     except (app.CannotStart, HypervisorError) as error:
@@ -173,7 +173,7 @@ async def _stand_by(settings: Settings, listener: socket.socket, certificate: tl
 
 
 def _reload(certificate: tls.Certificate | None) -> None:
-    """Read again what can be read while the server runs: the certificate. One that is wrong changes nothing."""
+    """Reload what can change while the server runs: the certificate. An unusable one changes nothing."""
     if certificate is None:
         log.info("SIGHUP: nothing to reload, as there is no certificate; all other settings are read at the start")
         return
@@ -211,7 +211,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _own_sockets(settings: Settings) -> list[socket.socket]:
-    """For the command line of this machine and account; none where the file system has no sockets."""
+    """The sockets for the command line of this account; none if the file system does not support them."""
     try:
         return [own_server.listen(settings)]
     except OSError as error:
@@ -229,7 +229,7 @@ def greet(settings: Settings, built: app.App) -> None:
     if not (STATIC / INDEX).exists():
         lines.append("The web page is not built: `make web` says why. The API and the command line need none.")
     lines.append(f"Next, in a second terminal: {own_server.command(settings)} demo")
-    with contextlib.suppress(OSError):  # whoever read there has gone
+    with contextlib.suppress(OSError):  # nobody reads stderr any more
         click.echo("\n".join(lines))
         sys.stdout.flush()
     tell_systemd("READY=1")

@@ -80,7 +80,7 @@ SystemCallErrorNumber=EPERM
 SystemCallFilter=~@clock @cpu-emulation @debug @module @obsolete @raw-io @reboot @swap
 UMask=0066
 """
-"""For the system's manager: a user's has no privileges to take away. systemd.exec(5)"""
+"""For system units only: a user's manager cannot drop privileges. systemd.exec(5)"""
 
 GUESTS_HARDENING = """\
 NoNewPrivileges=yes
@@ -105,7 +105,7 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 UMask=0077
 """
-"""It only asks the server."""
+"""This unit only asks the server."""
 
 GUESTS_UNIT = """\
 [Unit]
@@ -185,7 +185,7 @@ def install(
     for name, text in units.items():
         try:
             for one in inside:
-                one.mkdir(mode=0o700, parents=True, exist_ok=True)  # else the unit finds nothing to open for writing
+                one.mkdir(mode=0o700, parents=True, exist_ok=True)  # systemd can make only existing paths writable
             place.mkdir(parents=True, exist_ok=True)
             (place / name).write_text(text, "utf-8")
         except UnicodeEncodeError:
@@ -196,14 +196,14 @@ def install(
             ) from None
         click.echo(f"wrote {place / name}", err=True)
     systemctl = "systemctl --user" if user else "systemctl"
-    enabled = NODE if node else " ".join(units)  # a node brings the unit of its guests along
+    enabled = NODE if node else " ".join(units)  # a node's unit pulls in the unit of its guests
     click.echo(f"{systemctl} daemon-reload && {systemctl} enable --now {enabled}")
     if user:
         click.echo("loginctl enable-linger   (to keep it running after you sign out)")
 
 
 def _command(option: str) -> str:
-    """What runs us, wherever one stands. Nothing in it or the option is a variable. systemd.service(5), `:`"""
+    """The command that runs us, with absolute paths; systemd substitutes nothing in it. systemd.service(5), `:`"""
     called = Path(sys.argv[0]).absolute()
     module = called.name == "__main__.py"
     program = sys.executable if module else str(called)
@@ -222,7 +222,7 @@ def _has_password(database: str) -> bool:
 
 
 def _environment(settings: Settings, file: Path | None) -> list[str]:
-    """All that the settings are made of now, but secrets: everybody can read what is in a unit."""
+    """All present settings except secrets: units are readable to everybody."""
     own = {name: value for name, value in os.environ.items() if is_setting(name)}
     if own.pop("VELOCITY_ROOT_PASSWORD", ""):
         click.echo("VELOCITY_ROOT_PASSWORD is left out: everybody can read units; set it for the first start", err=True)
@@ -241,14 +241,14 @@ def _environment(settings: Settings, file: Path | None) -> list[str]:
 
 
 def _read_only(settings: Settings) -> list[Path]:
-    """What of ours lies where ProtectSystem lets nothing be written."""
+    """Our paths that ProtectSystem makes read-only."""
     ours = [settings.data_dir, *(pool.path for pool in settings.media_pools if pool.kind == "directory")]
     ours += [Path(settings.runtime_dir)] if settings.runtime_dir else []
     return [one for one in ours if any(one.is_relative_to(root) for root in ("/usr", "/boot", "/efi", "/etc"))]
 
 
 def _word(text: str) -> str:
-    """One word of a unit, whatever is in it. systemd.syntax(7)"""
+    """A word quoted for a unit. systemd.syntax(7)"""
     text = text.replace("%", "%%")
     if re.fullmatch(r"[\w./=:@%+,-]+", text):
         return text
@@ -282,9 +282,9 @@ def uninstall(user: bool, directory: Path | None) -> None:
 
 
 def _remove_nat(unit: Path) -> None:
-    """Remove what the server has made for NAT and could not remove, for instance because it was killed.
+    """Remove what the server has made for NAT and has not removed, for instance because it was killed.
 
-    It is the server of that unit; without a unit, that of the settings here, as from a checkout.
+    That is the server of the unit; without a unit, that of the present settings, as in a checkout.
     """
     try:
         settings = load(environ=_set_in(unit) if unit.is_file() else os.environ)
@@ -320,7 +320,7 @@ def _place(user: bool) -> Path:
 
 
 def _toml(pools: list[PoolSetting]) -> str:
-    """As VELOCITY_POOLS has them."""
+    """The value in TOML, as VELOCITY_POOLS expects."""
     return "[" + ", ".join(map(_toml_of, pools)) + "]"
 
 

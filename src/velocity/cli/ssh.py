@@ -23,11 +23,11 @@ from velocity.contract.vm_settings import NatKind, NicType
 
 PORT = 22
 FORWARDED = 22
-"""The guest's port to which a port of the host leads that is used."""
+"""The guest's port that a usable forward leads to."""
 TRY = 2.0
-"""Seconds for one try to connect, and at most between two."""
+"""Seconds for one attempt to connect, and the longest pause."""
 LOOK = 1.0
-"""Seconds between two looks for an address."""
+"""Seconds between checks for an address."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -64,14 +64,14 @@ def ssh(
 
 
 def line(client: Client, info: VmInfo, user: str | None, *, new_key: bool = False) -> list[str]:
-    """The command that logs in, but for the address."""
+    """The command that logs in, without the address."""
     login, called = user or info.cloud_init.user, _called(client, info)
     known = _known_hosts() / called
     if new_key:
         known.unlink(missing_ok=True)
     return [
         "ssh",
-        *("-o", f"HostKeyAlias={called}"),  # whatever address it has by then
+        *("-o", f"HostKeyAlias={called}"),  # whatever its address by then
         *("-o", f'UserKnownHostsFile="{str(known).replace("%", "%%")}"'),
         *("-o", "StrictHostKeyChecking=accept-new"),
         *(("-l", login) if login else ()),
@@ -79,13 +79,13 @@ def line(client: Client, info: VmInfo, user: str | None, *, new_key: bool = Fals
 
 
 def _called(client: Client, info: VmInfo) -> str:
-    """What tells this VM from all others, those of other servers too: no id is ever given again."""
+    """A name for this VM that no VM of any server will ever have again, as ids are not reused."""
     server = client.server.partition("//")[2]
     return f"vm-{info.vmid}.{''.join(one if one.isalnum() or one in '.-' else '-' for one in server)}"
 
 
 def _known_hosts() -> Path:
-    """Where the keys of guests are, each in a file of its own."""
+    """The directory with the guests' keys, one file each."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "velocity" / "known_hosts"
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     return state
@@ -93,7 +93,7 @@ def _known_hosts() -> Path:
 
 @dataclass(frozen=True)
 class Target:
-    """Where ssh reaches it. `port` is none of its own: it is the usual one."""
+    """Where ssh reaches the guest. `port` None: the usual one."""
 
     address: str
     port: int | None = None
@@ -107,7 +107,7 @@ class Target:
 
 
 def target(client: Client, info: VmInfo) -> Target | None:
-    """On the host by its own address, if one is known; else by a port of the host that leads to it."""
+    """Where ssh reaches the guest: on the host its own address, if known; otherwise a forward."""
     own, here = address(info), is_here(client)
     if own is not None and here:
         return Target(own)
@@ -119,7 +119,7 @@ def target(client: Client, info: VmInfo) -> Target | None:
 
 
 def awaited(client: Client, info: VmInfo, seconds: float) -> tuple[VmInfo, Target | None]:
-    """Where ssh reaches it, as it is then. A bridged address is waited for: it is known once the guest has spoken."""
+    """Where ssh reaches the guest. Waits for a bridged address, which is known once the guest has sent something."""
     end, found = time.monotonic() + seconds, target(client, info)
     if found is not None or not _may_tell(info):
         return info, found
@@ -132,18 +132,18 @@ def awaited(client: Client, info: VmInfo, seconds: float) -> tuple[VmInfo, Targe
 
 
 def _may_tell(info: VmInfo) -> bool:
-    """Whether an address may be known later that is not now."""
+    """Whether an address may become known later."""
     return info.state is State.RUNNING and any(nic.type == NicType.BRIDGE.value for nic in info.nics)
 
 
 def is_here(client: Client) -> bool:
-    """Whether the server, and so the VM, is on this machine, as far as its name says."""
+    """Whether the server runs on this machine, judging by its name."""
     host = urlsplit(client.server).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def address(info: VmInfo) -> str | None:
-    """The first that is known of a NIC that the host reaches."""
+    """The first known address of a NIC that the host can reach."""
     reached = [one for one in info.interfaces if one.nat is not NatKind.USER]
     return next((known.address for one in reached for known in one.known_addresses or ()), None)
 
@@ -168,7 +168,7 @@ def unreachable(info: VmInfo) -> str:
 
 
 def answers(found: Target, seconds: float) -> bool:
-    """Wait until something there speaks as ssh does."""
+    """Wait until something responds with the greeting of ssh."""
     end = time.monotonic() + seconds
     with waiting(f"waiting until ssh answers at {found}"):
         while True:

@@ -1,7 +1,7 @@
 """`velocity serve --standby`: while another server leads the database, this machine is a node of it.
 
-A lock tells that nobody leads. It is believed when it was free twice: whoever has lost its connection to the database
-for a moment takes it again between.
+A free lock means that nobody leads, if it is free twice: a server that loses its connection for a moment takes the lock
+again in between.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from velocity.store.database import Database
 log = logging.getLogger(__name__)
 
 EVERY = 1.0
-"""Seconds between two looks; a server that has lost the lock without its doing looks as often."""
+"""Seconds between checks; a server that has lost its lock checks as often."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 
 class Standby:
-    """One that waits. `leader` is the name of the host that leads."""
+    """A waiting standby. `leader` is the name of the host that leads."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class Standby:
         self.ends = asyncio.Event()
 
     async def is_free(self) -> bool:
-        """A database that does not answer is led, for all that is known. Raises `CannotStart` where we cannot lead."""
+        """Whether the lock is free; not if the database does not respond. Raises `CannotStart` if we cannot lead."""
         try:
             if not await asyncio.to_thread(is_led, self._database):
                 return True
@@ -60,7 +60,7 @@ class Standby:
         return False
 
     async def wait(self) -> None:
-        """Returns when nobody leads, or this one is to end."""
+        """Returns when nobody leads, or this process is to end."""
         free = 0
         while free < 2 and not self.ends.is_set():
             with contextlib.suppress(TimeoutError):
@@ -70,7 +70,7 @@ class Standby:
 
 
 async def stand_by(settings: Settings, listener: socket.socket, certificate: tls.Certificate | None) -> bool:
-    """Returns when nobody leads; False: this server is to end. Raises `CannotStart`, `ClickException`."""
+    """Returns True when nobody leads, False if this process is to end. Raises `CannotStart`, `ClickException`."""
     database = database_of(settings)
     if not settings.database.startswith("postgres"):
         raise CannotStart(
@@ -96,7 +96,7 @@ async def stand_by(settings: Settings, listener: socket.socket, certificate: tls
 async def answering(
     settings: Settings, listener: socket.socket, certificate: tls.Certificate | None, waits: Standby
 ) -> AsyncIterator[None]:
-    """The API is there, and says that this one does not lead. A signal ends the waiting; then it ends the process."""
+    """Within, the API responds that this server does not lead. A signal ends the wait; later, it ends the process."""
     config = uvicorn.Config(
         standing_by(lambda: waits.leader), lifespan="off", log_level="warning", access_log=False, server_header=False,
         http=Protocol, ws=WebSocketProtocol, timeout_graceful_shutdown=1,
@@ -114,13 +114,13 @@ async def answering(
         server.end()
         await asyncio.wait({serving})
         own_server.withdraw(settings)
-        for number in SIGNALS:  # else one that comes before this server serves would be lost
+        for number in SIGNALS:  # otherwise one that comes before the server serves would be lost
             asyncio.get_running_loop().remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager
 async def _node(settings: Settings) -> AsyncIterator[None]:
-    """This machine is a host of the server that leads, if it has joined."""
+    """Within, this machine is a host of the leading server, if it has joined."""
     own = identity.read(settings.data_dir)
     if own is None:
         log.warning(

@@ -31,10 +31,10 @@ from velocity.hypervisor.qemu.runs import Run, Runs
 from velocity.node import places
 
 AT_ONCE = 32
-"""Guests that are asked at a time: one that hangs holds up no other."""
+"""Guests that are stopped at a time, so that one that hangs does not delay the others."""
 PAUSE = 0.5
 ANSWER = 5.0
-"""Seconds that a monitor has."""
+"""Seconds that a monitor has to respond."""
 
 
 @click.command("stop-guests")
@@ -57,7 +57,7 @@ def stop_guests(timeout: float) -> None:
         _after_the_node(settings, end)
         return
     while True:
-        with _nobody_works_on(settings) as free:  # then what answers at its address is another server
+        with _nobody_works_on(settings) as free:  # otherwise another server responds at its address
             if free:
                 _directly(settings, end)
                 return
@@ -72,7 +72,7 @@ def stop_guests(timeout: float) -> None:
 
 
 def _after_the_node(settings: Settings, end: float) -> None:
-    """A monitor serves one client, which is the node as long as it runs."""
+    """Wait for the node's end: a monitor serves one client, which is the node while it runs."""
     while True:
         with _nobody_works_on(settings) as free:
             if free:
@@ -87,7 +87,7 @@ def _after_the_node(settings: Settings, end: float) -> None:
 
 
 def _settings() -> Settings:
-    """What the server was started with. What is wrong since is no reason to ask no guest: where its data is will do."""
+    """The settings that the server was started with. If they are wrong by now, the location of the data is enough."""
     try:
         return load()
     except ConfigError as error:
@@ -100,7 +100,7 @@ def _settings() -> Settings:
 
 @contextlib.contextmanager
 def _nobody_works_on(settings: Settings) -> Iterator[bool]:
-    """Whether no server or node has the data; while that is used, none can begin to. To read is enough: flock(2)"""
+    """Within, whether no server or node uses the data; if so, none can start. Reading is enough for that: flock(2)"""
     try:
         lock = os.open(settings.data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -131,7 +131,7 @@ def _through_server(client: Client, end: float, timeout: float) -> None:
 
 
 def _each(deed: Callable[[VmSummary], str], vms: list[VmSummary]) -> None:
-    """Of all at once, begun in that order. One that fails keeps no other from it."""
+    """Run `work` for all at once, started in that order. A failure does not affect the others."""
 
     def tried(vm: VmSummary) -> str:
         try:
@@ -145,7 +145,7 @@ def _each(deed: Callable[[VmSummary], str], vms: list[VmSummary]) -> None:
 
 
 def _running(client: Client) -> list[VmSummary]:
-    """Those of this host, the youngest first: the guests of other hosts go on without it."""
+    """The running guests of this host, the youngest first; guests of other hosts keep running."""
     found: list[VmSummary] = []
     own = next(one.host for one in client.list_nodes().nodes if one.own)
     for gid in where.paths(client):
@@ -175,7 +175,7 @@ def _directly(settings: Settings, end: float) -> None:
 
 
 def _ask(run: Run, path: Path, end: float) -> str:
-    """Empty: it does not run."""
+    """Shut the guest down; returns what was done, in words, empty if it does not run."""
     try:
         monitor = _Monitor(path)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -196,7 +196,7 @@ def _ask(run: Run, path: Path, end: float) -> str:
 
 
 class _Monitor:
-    """That of one QEMU, which serves one client at a time: there is no other, as no server runs."""
+    """A client of one QEMU monitor, which serves one client at a time: no server runs."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -210,7 +210,7 @@ class _Monitor:
             raise
 
     def execute(self, command: str) -> dict[str, Any]:
-        """What it returned; empty where it refused. Raises `OSError`."""
+        """The command's result; empty if it was refused. Raises `OSError`."""
         self._socket.settimeout(ANSWER)
         self._socket.sendall(json.dumps({"execute": command}).encode() + b"\n")
         while line := self._lines.readline():
@@ -221,7 +221,7 @@ class _Monitor:
         raise ConnectionResetError
 
     def ends(self, seconds: float) -> bool:
-        """Whether it does within so many seconds."""
+        """Whether it ends within `seconds`."""
         end = time.monotonic() + seconds
         with contextlib.suppress(ConnectionError):
             while True:

@@ -27,9 +27,9 @@ FREE = frozenset(
     }
     | {"DESCRIPTION", "DISPLAY", "LINE"}
 )
-"""Columns of words, which may be cut short; ids, times and amounts never are."""
+"""Columns of words, which may be truncated; ids, times and amounts never are."""
 LEAST, COMFORT = 12, 24
-"""What stays of such a column; and how much of each is worth more than the columns that can be spared."""
+"""The least width of such a column, and the width that matters more than the columns that can be left out."""
 GAP = "  "
 
 
@@ -41,10 +41,10 @@ def table(
     *,
     headed: bool = True,
 ) -> None:
-    """A table on stdout, `headed` by its columns' names; `empty` is said on stderr when there is nothing.
+    """Print a table on stdout, with column names if `headed`; `empty` is printed on stderr if there are no rows.
 
-    What does not fit into a terminal is cut short; then columns are left out, those of `spare` first and then from the
-    right, and named on stderr. Into a pipe or a file goes the whole.
+    On a terminal, cells are truncated, then columns left out (those in `spare` first, then from the right) and named on
+    stderr. Pipes and files get everything.
     """
     lines = [[clean(cell) for cell in row] for row in rows]
     if not lines:
@@ -67,7 +67,7 @@ def table(
 def fitted(
     headings: Sequence[str], widths: Sequence[int], spare: Sequence[str], room: int
 ) -> tuple[list[int], list[int]]:
-    """The columns that are shown in so many cells, and how wide each one is."""
+    """The columns that fit, and their widths."""
     shown = list(range(len(headings)))
     columns = list(zip(headings, widths, strict=True))
     least, comfort = (
@@ -83,7 +83,7 @@ def fitted(
     while _sum(fit, shown) > room:
         widest = max(shown, key=lambda one: fit[one] - least[one])
         if fit[widest] <= least[widest]:
-            break  # a single column that is wider than the terminal
+            break  # a single column, wider than the terminal
         fit[widest] -= 1
     return shown, fit
 
@@ -99,7 +99,7 @@ def _padded(cell: str, width: int, terminal: bool) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """What fits into so many cells; that something is missing is shown by its last one."""
+    """The text truncated to `width` cells, the last of which shows that."""
     if cells(text) <= width:
         return text
     kept = ""
@@ -111,7 +111,7 @@ def cut(text: str, width: int) -> str:
 
 
 def cells(text: str) -> int:
-    """The columns of a terminal that it takes: wide characters two, and those that join others none."""
+    """The cells that the text occupies: wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len

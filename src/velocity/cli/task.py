@@ -78,7 +78,7 @@ def wait(tid: int) -> None:
 
 
 def follow(client: Client, tid: int, detach: bool) -> None:
-    """Show its progress until it has ended, and print what it made, or has done; detached, print the task alone."""
+    """Show its progress until it ends, then print the result; if detached, print the task only."""
     if detach:
         if as_json():
             show_json(client.show_task(tid=tid))
@@ -96,7 +96,7 @@ def follow(client: Client, tid: int, detach: bool) -> None:
 
 
 def watch(client: Client, tid: int) -> TaskInfo:
-    """Show its progress on stderr until it has ended."""
+    """Show its progress on stderr until it ends."""
     one = client.show_task(tid=tid)
     with progress.bar(unit="" if one.kind == "move_vm" else one.unit) as bar:
         shown = bar.add_task(progress.label(called(one)), total=None, beside="")
@@ -109,12 +109,12 @@ def watch(client: Client, tid: int) -> TaskInfo:
 
 
 def called(one: TaskInfo) -> str:
-    """What it does, and to what, in words."""
+    """The task in words."""
     return f"{one.kind.removesuffix('_vm')} {one.name}"
 
 
 def _beside(one: TaskInfo) -> str:
-    """What the bar does not say: how far a part of it is. A move of a VM has one part after the other."""
+    """What the bar does not show: the progress of a part. A move of a VM has several parts."""
     if one.total_bytes:
         return f"{size(one.done_bytes or 0)} of {size(one.total_bytes)}"
     if not isinstance(one.phase, str):
@@ -123,7 +123,7 @@ def _beside(one: TaskInfo) -> str:
 
 
 def check_done(one: TaskInfo) -> None:
-    """Raises `ClientError` for a task that has ended in another way."""
+    """Raises `ClientError` unless the task has succeeded."""
     if one.state is not TaskState.DONE:
         raise ClientError(f"{called(one)} {one.state.value}: {one.message or 'by request'}")
 

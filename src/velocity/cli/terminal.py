@@ -1,4 +1,4 @@
-"""A serial console in a terminal, raw in both directions; or standard input typed into it."""
+"""A serial console in a terminal in raw mode, or with standard input typed into it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from velocity.config import load
 from velocity.contract.consoles import Holder, KeyboardStatus
 
 LEAVE, TURN, KEEP = b"\x1d", b"\x1e", b"\x1f"
-"""Ctrl-] leaves, or the key that is chosen; Ctrl-^ asks for the keyboard or gives it; Ctrl-_ keeps it from who asks."""
+"""Ctrl-] (or another key) leaves; Ctrl-^ requests the keyboard or hands it over; Ctrl-_ keeps it."""
 ANSWER = 15.0
-"""Seconds that what comes from a pipe waits for the keyboard: its holder has ten."""
+"""Seconds for which piped input waits for the keyboard, whose holder has ten to answer."""
 
 PAST = 1 << 20
-"""Bytes of what a guest said before anything was typed in which a text is looked for."""
+"""Bytes of earlier output that are searched for a text."""
 
 
 class KeyboardView:
-    """What this terminal knows of the keyboard, and says of it to a person."""
+    """What this terminal knows about the keyboard, and tells the user."""
 
     def __init__(self, console: Console, interactive: bool) -> None:
         self._console = console
@@ -44,11 +44,11 @@ class KeyboardView:
         self._begun = False
 
     def hear(self, told: KeyboardStatus) -> None:
-        """Of another thread: what the server tells."""
+        """Called by another thread, with the server's messages."""
         if told.refused is True:
             self._note(f"{self._name()} keeps the keyboard")
         if isinstance(told.keyboard, Holder):
-            # All of it is known before any of it is said: a key may be pressed the moment that it is read.
+            # Update everything before printing: the user may press a key at once.
             before, self._holder = self._holder, told.keyboard
             asked, self._asks = self._asks, None if told.asks is UNSET else str(told.asks)
             others = isinstance(told.viewers, list) and len(told.viewers) > 1
@@ -61,7 +61,7 @@ class KeyboardView:
             self._answered.set()
 
     def typed(self, data: bytes, begins: Callable[[], None] = lambda: None) -> None:
-        """What a person typed, or a pipe said: `begins` before the first of it. Raises `ClientError`."""
+        """Send typed or piped input. Calls `begins` before the first. Raises `ClientError`."""
         if not self._interactive:
             self._wait_for_the_keyboard()
         if not self._begun:
@@ -71,7 +71,7 @@ class KeyboardView:
             if piece == TURN:
                 self._turn()
             elif piece == KEEP and self._asks is not None:
-                self._asks = None  # who asks again may be told of before it is told that nobody asked in between
+                self._asks = None  # before asking, as the reply may come at once
                 self._console.move("keep")
             else:
                 self._warn()
@@ -86,7 +86,7 @@ class KeyboardView:
             self._console.move("release" if self._asks is None else "give")
 
     def _warn(self) -> None:
-        """Once: what is typed reaches nobody."""
+        """Warn once that input reaches nobody."""
         if not self._warned and not self._holder.yours and self._holder.holder is not None:
             self._warned = True
             self._note(f"{self._name()} has the keyboard: Ctrl-^ asks for it")
@@ -111,8 +111,9 @@ class KeyboardView:
 
 @dataclass(frozen=True)
 class Terms:
-    """How a console is left: by that key, if any; `wait` seconds after the end of standard input, or as soon as the
-    guest says `until`; after `timeout` seconds in any case, which is a failure."""
+    """When a console is left: by `key`; `wait` seconds after the end of standard input, or as soon as the guest writes
+    `until`; after `timeout` seconds in any case, which is a failure.
+    """
 
     escape: bytes = LEAVE
     wait: float = 5
@@ -121,7 +122,7 @@ class Terms:
 
 
 def key(word: str | None) -> bytes:
-    """The key that leaves, as `^X`; the setting's where none is named; empty: none. Raises `BadParameter`."""
+    """The key that leaves, from `^X` or the default; empty: none. Raises `BadParameter`."""
     word = load().console_escape if word is None else word
     if word.lower() == "none":
         return b""
@@ -134,9 +135,9 @@ def key(word: str | None) -> bytes:
 
 
 def converse(console: Console, terms: Terms) -> None:
-    """Until the user leaves, standard input ends, or the console does.
+    """Run until the user leaves, standard input ends, or the console does.
 
-    Raises `ClientError`: also where `until` was not said; `BrokenPipeError`.
+    Raises `ClientError`, also if `until` has not appeared; `BrokenPipeError`.
     """
     keyboard = -1 if sys.stdin is None else sys.stdin.fileno()
     interactive = keyboard >= 0 and os.isatty(keyboard)
@@ -178,7 +179,7 @@ def _judge(terms: Terms, output: Output, in_time: bool) -> None:
 
 
 def _type(keyboard: int, place: KeyboardView, output: Output, terms: Terms, interactive: bool) -> bool:
-    """False: the time was over first."""
+    """Type standard input. False: the time ran out first."""
     end = math.inf if terms.timeout is None else time.monotonic() + terms.timeout
     while not output.over.is_set():
         if time.monotonic() > end:
@@ -188,7 +189,7 @@ def _type(keyboard: int, place: KeyboardView, output: Output, terms: Terms, inte
         typed = _typed(keyboard)
         if not typed:
             output.look(past=True)
-            # what a pipe said is over: what the guest answers to it is still shown
+            # the piped input is over; the guest's reaction to it is still shown
             rest = max(0.0, end - time.monotonic())
             wait = rest if terms.until else min(terms.wait, rest)
             return output.over.wait(min(wait, threading.TIMEOUT_MAX)) or wait < rest
@@ -201,19 +202,19 @@ def _type(keyboard: int, place: KeyboardView, output: Output, terms: Terms, inte
 
 
 def _typed(keyboard: int) -> bytes:
-    """Empty: nothing more will come."""
+    """The next input; empty at the end."""
     try:
         return os.read(keyboard, 4096) if keyboard >= 0 else b""
-    except OSError:  # a terminal that is gone
+    except OSError:  # the terminal may be gone
         return b""
 
 
 class Output:
-    """What the guest says, as it is printed by a thread of its own."""
+    """Prints the guest's output, in a thread of its own."""
 
     def __init__(self, console: Console, until: bytes, raw: RawTerminal | None) -> None:
         self.over = threading.Event()
-        """The console has ended, or said what was waited for, or cannot be printed."""
+        """The console has ended, or the awaited text has appeared, or nothing can be printed."""
         self.found = False
         self.failure: OSError | None = None
         self._console = console
@@ -227,7 +228,7 @@ class Output:
         threading.Thread(target=self._run, daemon=True).start()
 
     def look(self, past: bool) -> None:
-        """From now on look for what is waited for; `past`: also in what was said before. Once for all."""
+        """Search for the awaited text from now on; `past`: also in earlier output. Called once."""
         with self._turn:
             if self._until and not self._looks:
                 self._looks = True
@@ -258,7 +259,7 @@ class Output:
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    """The data, with the keys of ours each for itself."""
+    """The data, with our control keys as separate pieces."""
     start = 0
     for place, byte in enumerate(data):
         if byte in (TURN[0], KEEP[0]):

@@ -144,7 +144,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
 
 
 def _signs_in(client: Client, name: str, given: str) -> bool:
-    """A session in the place of the one that was kept and has ended."""
+    """Sign in again, instead of with the saved session, which has ended."""
     try:
         connection.keep(client, client.sign_in(name=name, password=given), name)
     except ClientError:
@@ -184,7 +184,7 @@ def revoke(whom: str, permissions: tuple[str, ...], group: int) -> None:
 
 
 def _whom(client: Client, whom: str, permissions: tuple[str, ...], group: int) -> int:
-    """The user; whoever has typed the permissions first is told so."""
+    """The user that is meant, with a hint for those who have typed the permissions first."""
     users = [word for word in permissions if not _known(word)]
     if _known(whom) and len(users) == 1 and not _is_user(client, whom):
         others = " ".join(word for word in (whom, *permissions) if word not in users)
@@ -209,7 +209,7 @@ def _known(word: str) -> bool:
 
 
 def expanded(words: tuple[str, ...]) -> list[str]:
-    """Permissions by their names, each once; sets are taken apart. Raises `Missing` before anything is done."""
+    """The names of permissions, without duplicates; sets are expanded. Raises `NameNotFound`."""
     if not words:
         raise click.BadParameter(f"give permissions (`vm.view`), or a set of them: {', '.join(SETS)}")
     for word in words:

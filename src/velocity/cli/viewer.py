@@ -1,4 +1,4 @@
-"""A display for a VNC viewer of this machine: a local port that carries RFB to the server, one viewer at a time."""
+"""A display for a VNC viewer on this machine: a local port that forwards RFB to the server, one viewer at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from velocity.client import ClientError, Console
 
 
 def listen(port: int) -> socket.socket:
-    """On loopback only; port 0 is any free one. Raises `click.ClickException`."""
+    """Listen on loopback; port 0 chooses a free one. Raises `click.ClickException`."""
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
@@ -24,7 +24,7 @@ def listen(port: int) -> socket.socket:
 
 
 def serve(listener: socket.socket, opened: Callable[[], Console]) -> None:
-    """Each viewer gets a console of its own, until Ctrl-C. Raises `ClientError` when the display cannot be opened."""
+    """Give each viewer a new console, until Ctrl-C. Raises `ClientError` if the display cannot be opened."""
     while True:
         viewer, address = listener.accept()
         with viewer:
@@ -35,7 +35,7 @@ def serve(listener: socket.socket, opened: Callable[[], Console]) -> None:
 
 
 def carry(viewer: socket.socket, console: Console) -> None:
-    """Bytes both ways until one side ends."""
+    """Copy bytes both ways until one side ends."""
 
     def show() -> None:
         with contextlib.suppress(OSError):
@@ -55,11 +55,11 @@ def carry(viewer: socket.socket, console: Console) -> None:
 
 
 def own(port: int, to: int, table: Path = Path("/proc/net/tcp")) -> bool:
-    """Whether our account (or root) made that connection: a local port is open to all. proc(5), net/tcp"""
+    """Whether our account or root made the connection: any account can connect to a local port. proc(5), net/tcp"""
     address = struct.unpack("=I", socket.inet_aton("127.0.0.1"))[0]
     wanted = [f"{address:08X}:{port:04X}", f"{address:08X}:{to:04X}"]
     try:
         rows = [line.split() for line in table.read_text().splitlines()[1:]]
     except OSError:
-        return True  # no Linux: it cannot be told
+        return True  # not on Linux: unknown
     return any(row[1:3] == wanted and int(row[7]) in (0, os.getuid()) for row in rows)

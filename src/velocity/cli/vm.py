@@ -58,7 +58,7 @@ VERBS = {
     "command": "velocity.cli.metrics:command",
     "ssh": "velocity.cli.ssh:ssh",
 }
-"""Those that are elsewhere."""
+"""Verbs in other modules."""
 
 
 @click.group(cls=LazyGroup, verbs=VERBS)
@@ -104,7 +104,7 @@ def list_(group: int | None, everywhere: bool, state: str | None, page: Page) ->
 
 
 def _since(client: Client) -> dict[int, int]:
-    """Of each VM that runs, when that began; in its first seconds it is not known yet."""
+    """For each running VM, when it was started; unknown in its first seconds."""
     usage = client.vms_usage()
     return dict(zip(usage.vmids, usage.running_since, strict=True))
 
@@ -114,7 +114,7 @@ def _up(since: int | None) -> UptimeCell | str:
 
 
 def _groups(client: Client, group: int | None, everywhere: bool) -> list[tuple[str, int]]:
-    """The groups to be listed, with what stands in the column."""
+    """The groups to list, with the text for the column."""
     if everywhere:
         return [(path, one) for one, path in where.paths(client).items()]
     gid = where.here(client, group)
@@ -126,7 +126,7 @@ def _vms(client: Client, gid: int, everywhere: bool, page: Page) -> list[VmSumma
         return page.ask(client, LIST, ListVms(gid=gid)).vms
     except ApiError as error:
         if everywhere and error.status == 401 and error.code == VMS_REFUSED:
-            return []  # a group that one sees for other reasons
+            return []  # a group that is visible for other reasons
         raise
 
 
@@ -301,7 +301,7 @@ def wait_stopped(client: Client, vmid: int, timeout: float) -> VmState:
 
 
 def wait_for(client: Client, vmid: int, timeout: float, ended: Callable[[VmState], bool]) -> VmState:
-    """Ask until it has `ended` or the time is over; the API has no longer answer than the state."""
+    """Poll until the VM has `ended` or the time is over: the API has no longer wait."""
     begun = time.monotonic()
     with waiting("STOPPING") as status:
         while True:

@@ -1,4 +1,4 @@
-"""`velocity vm next-boot`, and the same options of `vm start` and `vm restart`: a choice for the next start."""
+"""`velocity vm next-boot`, and the same options in `vm start` and `vm restart`: a choice for the next start."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def next_boot(vm_: str, group: int | None, what: str) -> None:
 
 
 def choosing(command: Function) -> Function:
-    """The options of a verb that starts a VM: the choice is made before."""
+    """Adds the options to a command that starts a VM: the choice is made first."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, vm_: str, group: int | None, firmware_setup: bool, first: str | None, **kwargs: Any) -> Any:
@@ -60,7 +60,7 @@ def choosing(command: Function) -> Function:
 
 
 def words_of(boots: NextBoot, called: MediaNames) -> str:
-    """For people."""
+    """The choice in words."""
     if boots.mid is not UNSET:
         return f"{called(boots.mid)} first, once"
     if boots.nic is not UNSET:

@@ -1,4 +1,4 @@
-"""`velocity vm attach` and `detach`: one medium, where `vm set --media` takes all of them."""
+"""`velocity vm attach` and `detach`: a single medium, whereas `vm set --media` replaces all."""
 
 from __future__ import annotations
 

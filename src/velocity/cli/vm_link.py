@@ -46,6 +46,6 @@ def _chosen(info: VmInfo, nic: int | None) -> int:
 
 
 def kept(nic: Nic, number: int, link: str | None = None) -> Nic:
-    """As it is, by its id; and with that link."""
+    """The NIC as it is, with its id, but with this link state."""
     one = structs.replace(nic, id=number)
     return one if link is None else structs.replace(one, link="down" if link == "down" else "up")

@@ -1,4 +1,4 @@
-"""`velocity vm nic`: one NIC, where `vm set --nic` takes all of them."""
+"""`velocity vm nic`: a single NIC, whereas `vm set --nic` replaces all."""
 
 from __future__ import annotations
 

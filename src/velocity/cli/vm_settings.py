@@ -1,4 +1,4 @@
-"""The settings of a VM as text: options of `vm create` and `vm set`, lines of `vm show`, words of an apply file."""
+"""The settings of a VM as text: options of `vm create` and `vm set`, lines of `vm show`, words in apply files."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Options = Mapping[str, Any]
-"""What `click.option` is given."""
+"""The arguments for `click.option`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """How one setting is written and read. None in place of its options or of `show`: it has no such form."""
+    """How one setting is written and read. None for its options or `show`: it has none."""
 
     field: str
     name: str
-    """In an apply file."""
+    """The name in apply files."""
     option: str
     create: Options
     alter: Options | None
@@ -41,32 +41,32 @@ class Word:
 
 
 def creating(command: Function) -> Function:
-    """The options of `vm create`: the command gets what was written as `written`, by the names of `Word`."""
+    """Adds the options of `vm create`; the command gets them as `written`, by the names of `Word`."""
     return _options(command, {word.name: (word.option, word.create) for word in WORDS} | cloud_init.OPTIONS)
 
 
 def launching(command: Function) -> Function:
-    """The options of `launch`: those of `vm create` but for the media; a NIC that has a network is there by itself."""
+    """Adds the options of `launch`: those of `vm create` without media; a NAT NIC is the default."""
     offered = {word.name: (word.option, word.create) for word in WORDS if word.field not in ("media", "rosetta")}
     offered["nics"] = ("--nic", {**_NIC, "help": f"A NIC. {_NIC_WORDS}.", "default": ("nat",), "show_default": True})
     return _options(command, offered | cloud_init.OPTIONS)
 
 
 def altering(command: Function) -> Function:
-    """The options of `vm set`: the command gets those that were given as `written`, by the names of `Word`."""
+    """Adds the options of `vm set`; the command gets the given ones as `written`, by the names of `Word`."""
     offered = {word.name: (word.alter_option or word.option, word.alter) for word in WORDS if word.alter}
     return _options(command, offered | cloud_init.OPTIONS, some=True)
 
 
 def read(place: MediaScope, written: Mapping[str, Any]) -> dict[str, Any]:
-    """As the API takes them, by the fields of `VmSettings`; other words are left. Raises `click.BadParameter`."""
+    """The settings for the API, by the fields of `VmSettings`; other words are ignored. Raises `click.BadParameter`."""
     settings = {word.field: word.read(place, written[word.name]) for word in WORDS if word.name in written}
     wanted = cloud_init.read(written)
     return settings if wanted is None else settings | {"cloud_init": wanted}
 
 
 def lines(info: VmInfo, called: MediaNames, *, waiting: bool) -> Iterator[tuple[str, str]]:
-    """Of those whose change waits for the next start, or of the others."""
+    """The lines of `vm show`: of the settings that wait for the next start, or of the others."""
     waits = set(settings.waiting(VmSettings))
     for word in WORDS:
         if word.show is not None and (word.field in waits) is waiting:
@@ -78,12 +78,12 @@ def lines(info: VmInfo, called: MediaNames, *, waiting: bool) -> Iterator[tuple[
 
 
 def _shown(info: VmInfo, field: str) -> object:
-    """A setting; of NICs, each with what the server keeps of it."""
+    """A setting as text; NICs with what the server stores of them."""
     return list(zip(info.nics, info.interfaces, strict=True)) if field == "nics" else getattr(info, field)
 
 
 def differs(info: VmInfo, field: str, wanted: Any) -> bool:
-    """Whether a VM has another value there; of a NIC, and of a disk's sectors, what is not said may be anything."""
+    """Whether a VM has another value; unspecified parts of NICs, and sector sizes, match any."""
     if field == "media":
         return attachments.differ(wanted, info.media)
     if field == "cloud_init":
@@ -117,7 +117,7 @@ def _options(command: Function, options: Mapping[str, tuple[str, Options]], *, s
 
 
 def _unless_none(value: object) -> object:
-    """The word `none` in place of a list is an empty one."""
+    """The list, or an empty one for the word `none`."""
     return () if value == ("none",) else value
 
 
@@ -129,7 +129,7 @@ def to_display(number: int, text: str) -> Display:
 
 
 def to_nic(place: MediaScope, text: str) -> Nic:
-    """The host's NIC by its identifier or its id, as anything else."""
+    """The host NIC, by identifier or id."""
     match = _NIC_FORM.fullmatch(text)
     host = None if match is None or match[2] is None else resolve.nicid(place.client, match[2])
     if match is None or (match[2] is not None and host is None):
@@ -164,7 +164,7 @@ def to_forward(text: str) -> Forward:
 
 
 def forward_text(one: Forward) -> str:
-    """As it is written."""
+    """The forward in the form in which it is typed."""
     address = f"{one.host_address}:" if one.host_address else ""
     return f"{address}{one.host_port}:{one.guest_port}{'' if one.protocol == 'tcp' else f'/{one.protocol}'}"
 

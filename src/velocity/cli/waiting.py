@@ -1,4 +1,4 @@
-"""The line on stderr while the command waits."""
+"""A line on stderr while a command waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def waiting(text: str) -> Status:
-    """A line with a spinner, on a terminal; within `with`."""
-    from rich.console import Console  # a tenth of a second that only who waits has to pay
+    """Within, a line with a spinner, on a terminal."""
+    from rich.console import Console  # takes a tenth of a second
 
     return Console(file=sys.stderr).status(text)

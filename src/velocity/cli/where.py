@@ -1,4 +1,4 @@
-"""The group: the option --group of every command, the argument GROUP, and the default."""
+"""The group: the option --group of all commands, the argument GROUP, and the default."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = 0
 
 
 def _grouped(command: Function) -> Function:
-    """The option --group. A refusal on the group that was meant is told with those that would do."""
+    """Adds the option --group. If the default group lacks a permission, the error suggests groups that have it."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -53,7 +53,7 @@ GROUP = _grouped
 
 
 def _elsewhere(error: ApiError) -> Iterator[str]:
-    """What helps who lacks a permission on the group that was meant, and holds it on others."""
+    """A hint for callers who lack a permission on the group, and have it on others."""
     from velocity.contract.registry import OPERATIONS
 
     wanted = {one.value for operation in OPERATIONS if (one := _refuses(operation, error.code))}
@@ -69,7 +69,7 @@ def _elsewhere(error: ApiError) -> Iterator[str]:
 
 
 def _refuses(operation: Operation[Any, Any], code: int) -> Permission | None:
-    """The permission that is missing on the group that the operation names, if that is what its code says."""
+    """The permission on the group that the operation refuses for want of, if this is its error number."""
     from velocity.contract.operation import Holds, On
     from velocity.contract.problems import Problem
 
@@ -80,7 +80,7 @@ def _refuses(operation: Operation[Any, Any], code: int) -> Permission | None:
 
 
 def seen(client: Client) -> Mapping[int, GroupSummary]:
-    """The groups that the caller sees; a command asks for them once."""
+    """The visible groups; requested once in a command."""
     meta = click.get_current_context().meta
     if SEEN not in meta:
         meta[SEEN] = {one.gid: one for one in client.list_groups().groups}
@@ -89,7 +89,7 @@ def seen(client: Client) -> Mapping[int, GroupSummary]:
 
 
 def line(groups: Mapping[int, GroupSummary], gid: int) -> list[GroupSummary]:
-    """A group and those above it, the root last."""
+    """A group and its ancestors, the root last."""
     found = [groups[gid]]
     while found[-1].gid != ROOT and found[-1].parent_gid in groups:
         found.append(groups[found[-1].parent_gid])
@@ -97,7 +97,7 @@ def line(groups: Mapping[int, GroupSummary], gid: int) -> list[GroupSummary]:
 
 
 def paths(client: Client) -> dict[int, str]:
-    """The groups that the caller sees, by their path of names from below the root group."""
+    """The visible groups: gid -> path, from names below the root."""
     groups = seen(client)
     return {
         gid: names.path(one.name for one in reversed(line(groups, gid)) if one.gid != ROOT) or "/" for gid in groups
@@ -105,14 +105,14 @@ def paths(client: Client) -> dict[int, str]:
 
 
 def path(client: Client, gid: int) -> str:
-    """For people: the path of a group, or its id where one does not see it."""
+    """The path of a group for people, or its id if the caller cannot see it."""
     return "/" if gid == ROOT else clean(paths(client).get(gid, f"group {gid}"))
 
 
 def own(client: Client) -> list[int]:
-    """The topmost groups where the caller holds something directly: the root alone for whoever holds something there.
+    """The topmost groups where the caller holds something directly; for holders on the root, the root alone.
 
-    Nothing is asked for who is known to be root; for others the groups, which is never older than the command.
+    Root needs no request for this; for others, the groups are requested once in a command.
     """
     if connection.as_root(client):
         return [ROOT]
@@ -122,9 +122,9 @@ def own(client: Client) -> list[int]:
 
 
 def here(client: Client, named: int | None, by: str = "--group") -> int:
-    """The group that is meant, where `by` is the option that would name it.
+    """The group that is meant; `by` is the option that would name it.
 
-    Raises `Unclear` for who is in several, `Stranger` for who is in none.
+    Raises `AmbiguousName` for members of several groups, `NoPermissions` for members of none.
     """
     if named is not None:
         return named
@@ -138,12 +138,12 @@ def here(client: Client, named: int | None, by: str = "--group") -> int:
 
 
 def option(client: Client, named: int | None) -> str:
-    """What a hint needs behind its verb to mean the same group: nothing where none was named."""
+    """The option that makes a hint mean the same group; empty if none was given."""
     return "" if named is None else f" --group {shlex.quote(word(client, named))}"
 
 
 def word(client: Client, gid: int) -> str:
-    """What a person types to name that group: its path where that can mean nothing else, else its id."""
+    """What a person would type for this group: its path if that is unambiguous, otherwise its id."""
     known = paths(client)
     typed = known.get(gid, str(gid))
     if len(_named(client, typed)) > 1:
@@ -152,7 +152,7 @@ def word(client: Client, gid: int) -> str:
 
 
 def gid(client: Client, word: str) -> int:
-    """The group that is meant: by its path, by its name, or by its id."""
+    """The group that is meant: by path, name or id."""
     known = paths(client)
     named = [Named(one, clean(known[one])) for one in _named(client, word)]
     found = naming.choose("group", word, named, known, naming.number)
@@ -163,7 +163,7 @@ def gid(client: Client, word: str) -> int:
 
 
 def _named(client: Client, word: str) -> list[int]:
-    """Those of that path, and one whose very name is written like it (`a/b`); else those of that name."""
+    """The groups with this path, and a group whose name looks like it (`a/b`); otherwise those with this name."""
     known, groups = paths(client), seen(client)
     wanted = word if word in known.values() else word.strip("/") or "/"
     by_path = [one for one, path in known.items() if path == wanted]

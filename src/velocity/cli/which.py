@@ -1,4 +1,4 @@
-"""The VM: argument and option of every command about one."""
+"""The VM: argument and option of all commands about one."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ Decorated = Callable[..., Any]
 
 
 def which(command: Decorated) -> Decorated:
-    """The argument VM and the option --group."""
+    """Adds the argument VM and the option --group."""
     return click.argument("vm_", metavar="VM", shell_complete=resolve.complete_vms)(GROUP(command))

@@ -18,7 +18,7 @@ from velocity.contract.why import Supposed
 NEEDS = {one.name: one.needs for one in OPERATIONS}
 GROUPS = (On.GROUP, On.PARENT_GROUP, On.GROUPS_PARENT)
 OPTIONS = {On.VM: "--vm", On.MEDIUM: "--medium", On.ALL_OF_USER: "--to"}
-"""How the command line names what an operation is decided by."""
+"""The options for the objects that decide."""
 
 
 @click.command()
@@ -70,7 +70,7 @@ def why(
 
 
 def _decided_by(client: Client, operation: str, named: Mapping[On, object], group: int | None) -> int | None:
-    """The group, which goes without saying. Raises `UsageError` where another object has to be named, and is not."""
+    """The group need not be given. Raises `UsageError` if another object is needed and missing."""
     needs = NEEDS.get(operation)
     if not isinstance(needs, Holds):
         return group

@@ -1,4 +1,4 @@
-"""Text for a terminal. It imports nothing of the client, which the server does not load."""
+"""Text for a terminal. Does not import the client, which the server does not load."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from click.core import ParameterSource
 
 
 def clean(text: object) -> str:
-    """Text from elsewhere, without control characters: an escape sequence in a name must not reach the terminal."""
+    """Text without control characters: escape sequences in names must not reach the terminal."""
     return "".join(one if one.isprintable() else "\ufffd" for one in str(text))
 
 
 def plain() -> bool:
-    """Whether a terminal gets no colours and no bold letters. https://no-color.org"""
+    """Whether to print without colours and bold letters. https://no-color.org"""
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def isolated(text: str) -> str:
-    """For a terminal: a name that is written from the right turns round nothing that stands beside it."""
+    """Text isolated for a terminal, so that right-to-left names do not reorder what is beside them."""
     turned = any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text)
     return f"\u2068{text}\u2069" if turned else text
 
 
 def program() -> str:
-    """How the user called us, for hints that can be typed again: for the same server."""
+    """How the user called us, for hints that can be typed again, for the same server."""
     context = click.get_current_context(silent=True)
     root = context.find_root() if context else None
     if root is None or root.get_parameter_source("server") is not ParameterSource.COMMANDLINE:
@@ -37,7 +37,7 @@ def program() -> str:
 
 
 def called() -> str:
-    """Without its options."""
+    """The same without options."""
     path = sys.argv[0]
     name = os.path.basename(path)  # noqa: PTH119 - a word to print, not a path to open
     for directory in os.environ.get("PATH", "").split(os.pathsep):

@@ -45,7 +45,7 @@ def apply(file: Path, only_plan: bool, yes: bool) -> None:
                 confirm(f"Carry out {what}?", "--yes carries the plan out, --plan only shows it")
             _carry_out(steps, told)
     finally:
-        if wanted.passwords:  # told also when a step has failed: nobody else knows them
+        if wanted.passwords:  # even if a step has failed: they are stored nowhere else
             told["passwords"] = wanted.passwords
         if as_json():
             show_json(told)
@@ -55,14 +55,14 @@ def apply(file: Path, only_plan: bool, yes: bool) -> None:
 
 
 def _end_in_order() -> None:
-    """A signal ends the run as a failure does: what was made is told."""
+    """Turn a signal into an exception, so that what was made so far is reported."""
     if threading.current_thread() is threading.main_thread():
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
         click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, before))
 
 
 def _show(steps: list[ApplyStep], wanted: ApplySteps) -> None:
-    """The plan; on stderr where standard output is JSON alone."""
+    """Show the plan; on stderr if standard output is for JSON."""
     lines = [*(f"  + {step.text}" for step in steps), *(f"  ! {one}" for one in wanted.differences)]
     for line in lines or ["nothing to do: everything matches the file"]:
         click.echo(line, err=as_json())

@@ -1,4 +1,4 @@
-"""The words of an apply file (TOML). Unknown words and contradictions are refused."""
+"""The format of apply files (TOML). Unknown words and contradictions are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PoolEntry(FileEntry, frozen=True):
 
 
 class GroupEntry(FileEntry, frozen=True):
-    """`path` as `velocity group list` shows it; parents come first."""
+    """`path` is as in `velocity group list`; parents come first."""
 
     path: str
     quota: QuotaEntry | None = None
@@ -53,7 +53,7 @@ class GrantEntry(FileEntry, frozen=True):
 
 
 class UserEntry(FileEntry, frozen=True):
-    """A new user gets the password of the file, or one that is made and shown once. `group` is the home."""
+    """A new user gets the password in `password_file`, or a generated one that is shown once. `group` is their home."""
 
     name: str
     group: str | None = None
@@ -64,10 +64,9 @@ class UserEntry(FileEntry, frozen=True):
 class MediumEntry(FileEntry, frozen=True):
     """Empty with a `size`, uploaded from `file`, imported from the image `image`, or fetched from `url`.
 
-    Where no file beside this one is called as `image` says, it is an image of the server's catalogue.
-
-    No `format`: raw; of what is fetched, its bytes as they are, while with one the disk in them is imported.
-    `moved_from` is the group that it was in: found there, it is moved instead of made anew.
+    If no file has the name `image`, it is an image of the server's catalogue. `format` absent: raw; for `url`, the
+    bytes are stored as they are, whereas with a format the disk in them is imported. `moved_from` is the medium's
+    former group: if it is still there, it is moved.
     """
 
     name: str
@@ -85,7 +84,7 @@ class MediumEntry(FileEntry, frozen=True):
 
 
 class CloudInitEntry(FileEntry, frozen=True):
-    """As the options of `velocity vm create` have it; files stand beside this one. What is not said stays."""
+    """As the options of `velocity vm create`; paths are relative to the apply file. Absent fields are unchanged."""
 
     user: str | None = None
     ssh_keys: list[str] | None = None
@@ -99,9 +98,9 @@ class CloudInitEntry(FileEntry, frozen=True):
 
 
 class VmEntry(FileEntry, frozen=True):
-    """Displays, media, NICs and `host` as in `velocity vm create`; `state` RUNNING or STOPPED, or absent: as it is.
+    """Displays, media, NICs and `host` as in `velocity vm create`. `state` is RUNNING or STOPPED; absent: unchanged.
 
-    `moved_from` is the group that it was in: found there, it is moved with its disks instead of made anew.
+    `moved_from` is the VM's former group: if it is still there, it is moved with its disks.
     """
 
     name: str
@@ -132,7 +131,7 @@ class VmEntry(FileEntry, frozen=True):
 
 
 class FenceEntry(FileEntry, frozen=True):
-    """A fence agent with all of its options. Each of `secret_files` holds the value of one, next to this."""
+    """A fence agent with all its options. `secret_files`: option -> file with its value, relative to the apply file."""
 
     agent: str
     options: dict[str, str] = {}
@@ -140,7 +139,7 @@ class FenceEntry(FileEntry, frozen=True):
 
 
 class HostEntry(FileEntry, frozen=True):
-    """A host that has joined, by its name. `labels` are all that it has. What is not said stays."""
+    """A joined host, by name. `labels` replace all labels. Absent fields are left unchanged."""
 
     name: str
     duty: Literal["active", "draining", "maintenance"] | None = None
@@ -158,7 +157,7 @@ class File(FileEntry, frozen=True):
 
 
 def read(path: Path) -> File:
-    """Of standard input for `-`. Raises `ClientError`, naming what is wrong."""
+    """Read the file; `-` is standard input. Raises `ClientError`, naming what is wrong."""
     here = "standard input" if path == STDIN else clean(path)
     try:
         text = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
@@ -207,7 +206,7 @@ def _wrong(file: File, base: Path) -> Iterator[str]:
 
 
 def password(file: Path) -> str:
-    """What stands in a password file."""
+    """The password in a file."""
     try:
         return file.read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -215,7 +214,7 @@ def password(file: Path) -> str:
 
 
 def _tidy(file: File) -> File:
-    """With the names as the server keeps them."""
+    """The table with names normalized as on the server."""
     replace = msgspec.structs.replace
     return File(
         hosts=[replace(one, name=names.tidy(one.name)) for one in file.hosts],
@@ -227,5 +226,5 @@ def _tidy(file: File) -> File:
 
 
 def group_path(word: str) -> str:
-    """A path as `velocity group list` shows it."""
+    """A path, normalized as in `velocity group list`."""
     return names.path(names.tidy(one) for one in names.parts(word)) or "/"

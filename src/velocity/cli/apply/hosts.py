@@ -1,4 +1,4 @@
-"""The hosts of an apply file: settings of joined hosts, and the hosts of VMs."""
+"""The hosts in an apply file: settings of joined hosts, and the hosts of VMs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from velocity.contract.tasks import TaskState
 
 
 class HostSteps:
-    """What is to be done about hosts. A host is known by its name: apply makes none, and renames none."""
+    """The steps for hosts, which are known by their names. No host is created or renamed."""
 
     def __init__(self, client: Client, base: Path) -> None:
-        """Files that are named lie in `base`."""
+        """Paths are relative to `base`."""
         self._client = client
         self._base = base
 
     def steps(self, entry: HostEntry) -> Iterator[tuple[str, Callable[[], object]]]:
-        """In words and as calls. Raises `ClientError` for one that has not joined."""
+        """The steps, in words and as calls. Raises `ClientError` if the host has not joined."""
         try:
             host = resolve.host(self._client, entry.name)
         except NameNotFound:
@@ -52,11 +52,11 @@ class HostSteps:
         self._client.set_fence(host=host, agent=fence.agent, options={**fence.options, **secrets})
 
     def wanted(self, entry: VmEntry) -> dict[str, int]:
-        """For the creation of a VM. Raises `ClientError`."""
+        """The host for a new VM. Raises `ClientError`."""
         return {} if entry.host is None else {"host": resolve.host(self._client, entry.host)}
 
     def move(self, entry: VmEntry, info: VmInfo) -> Iterator[tuple[str, Callable[[], object]]]:
-        """Where it is elsewhere than the file says: it goes there, running or stopped."""
+        """The step that moves a VM to the host in the file, running or stopped."""
         wanted = self.wanted(entry)
         if not wanted or info.host is UNSET or info.host.id == wanted["host"]:
             return
@@ -76,7 +76,7 @@ def _options(fence: FenceEntry) -> set[str]:
 
 
 def _is_so(wanted: FenceEntry, now: NodeInfo) -> bool:
-    """As far as that is told: what is secret is not."""
+    """Whether the fence is as wanted, except for the values of secrets, which are not shown."""
     if isinstance(now.fence, UnsetType) or now.fence.agent != wanted.agent:
         return False
     told = now.fence.options

@@ -1,4 +1,4 @@
-"""The media of an apply file: which are created, and which differ from the file."""
+"""The media in an apply file: which are created or changed, and which differences remain."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from velocity.sizes import size
 
 CREATE_TAKEN, UPLOAD_TAKEN, IMPORT_TAKEN, FETCH_TAKEN = 8220, 9220, 21220, 49220
 WHOLE = 16 << 20
-"""Bytes up to which the whole content is compared; of more than that, pieces."""
+"""Up to this size, media are compared completely; of larger ones, samples, in bytes."""
 PIECE, PIECES = 1 << 16, 64
 
 
 class MediaSteps:
-    """What is to be made, and the differences that no step removes."""
+    """The steps for media, and the differences that no step can remove."""
 
     def __init__(self, client: Client, places: Places, base: Path) -> None:
         self._client = client
@@ -42,19 +42,19 @@ class MediaSteps:
         self._images: set[str] | None = None
         self._seen: set[tuple[int | str, int, str]] = set()
         self._changes: dict[MediumEntry, tuple[UUID, dict[str, Any]]] = {}
-        """What is there and is to be changed, by its mid."""
+        """Existing media to change: mid and changes."""
         self._coming: list[tuple[int | str, int, MediumInfo]] = []
-        """Disks that come with their VM: the group that they come to, the one that they are in."""
+        """Disks that move with their VMs: the target group, the present group, and the disk."""
         self._following: dict[UUID, int | str] = {}
-        """What the file moves from another group, and where to."""
+        """Media that the file moves from another group, with the target group."""
         self.planned: set[tuple[int | str, str]] = set()
-        """The groups and names of what is to be made."""
+        """Groups and names of media that will be created."""
         self.differences: list[str] = []
         self.notes: list[str] = []
-        """What is as it is, and not as one may think."""
+        """What stays as it is, although one might expect otherwise."""
 
     def is_new(self, entry: MediumEntry, others: list[MediumEntry]) -> bool:
-        """Whether it is to be made. Raises `ClientError` for what cannot be, and for two tables of one medium."""
+        """Whether it has to be created. Raises `ClientError` if that is impossible, or for two tables of one medium."""
         mpid = self.mpid(entry.pool)
         key = (self._places.key(entry.group), mpid, entry.name)
         if key in self._seen:
@@ -79,7 +79,7 @@ class MediaSteps:
         return True
 
     def _follow(self, entry: MediumEntry, mpid: int, others: list[MediumEntry]) -> None:
-        """Where the file says what group it was in, and it is there yet: it comes from there."""
+        """Note that the medium moves from the group in `moved_from`, if it is still there."""
         old = None if entry.moved_from is None else self._places.look(entry.moved_from)
         key = self._places.key(entry.group)
         if old is None or old == key or (old, entry.name) in {self._place(one) for one in others}:
@@ -97,7 +97,7 @@ class MediaSteps:
             self._coming.append((key, old, found[0]))
 
     def by_name(self, entry: MediumEntry) -> bool:
-        """Whether its `image` is one of the catalogue: no file beside this one is called so."""
+        """Whether `image` names an image of the catalogue: no such file exists."""
         return entry.image is not None and not (self._base / entry.image).is_file()
 
     def _check_image(self, entry: MediumEntry) -> None:
@@ -112,7 +112,7 @@ class MediaSteps:
             )
 
     def changes(self, entry: MediumEntry) -> dict[str, Any]:
-        """What is to be changed of one that is there."""
+        """The changes of an existing medium."""
         return self._changes[entry][1]
 
     def change(self, entry: MediumEntry) -> None:
@@ -136,19 +136,19 @@ class MediaSteps:
         return self._places.key(entry.group), entry.name
 
     def comes_along(self, vm: VmInfo, group: str) -> None:
-        """The disks of a VM that is moved to the group: the media of its own that it writes to."""
+        """The disks of a VM that moves to the group: the media of its own group that it writes to."""
         written = {one.mid for one in vm.media if not one.readonly}
         disks = [one for one in self._media(vm.gid) if one.mid in written and not one.readonly]
         self._coming += ((self._places.key(group), vm.gid, one) for one in disks)
 
     def now_in(self, group: str, words: list[str]) -> int:
-        """Where a medium of the group is before any step: a disk that comes with its VM, where that one is."""
+        """The present group of a medium; for a disk that moves with its VM, the VM's."""
         key = self._places.key(group)
         old = (gid for to, gid, one in self._coming if to == key and one.name in words)
         return next(old, self._places.nearest(group))
 
     def _there(self, group: str) -> list[MediumInfo]:
-        """What the group has, and what comes to it."""
+        """The media that the group will have, apart from new ones."""
         gid, key = self._places.find(group), self._places.key(group)
         leave = {one.mid for _, _, one in self._coming}
         stay = [] if gid is None else [one for one in self._media(gid) if one.mid not in leave]
@@ -160,11 +160,11 @@ class MediaSteps:
         return self._known[gid]
 
     def mpid(self, pool: int | str) -> int:
-        """A number is an id, and a word as anywhere."""
+        """A number is an id; a word is a name or id, as in commands."""
         return pool if isinstance(pool, int) else resolve.mpid(self._client, pool)
 
     def _size(self, entry: MediumEntry) -> int | None:
-        """Bytes; None: not known before the import."""
+        """The size in bytes; None if it is not known before the import."""
         if entry.size is not None:
             return to_bytes(str(entry.size))
         return size_of(self._base / entry.file) if entry.file is not None else None
@@ -178,10 +178,10 @@ class MediaSteps:
             yield f"has another content than {clean(entry.file)}: {_CURE}"
 
     def _is_other(self, medium: MediumInfo, file: Path) -> bool:
-        """Whether its bytes are not those of a file as long. What VMs may write to is theirs, and not compared."""
+        """Whether the medium's content differs from a file of the same size. Media that VMs may write to never do."""
         if medium.used_by and not medium.readonly and medium.type.upper() != "ISO":
             return False
-        with file.open("rb") as source, contextlib.suppress(ApiError):  # a VM that one does not see writes to it
+        with file.open("rb") as source, contextlib.suppress(ApiError):  # an unseen VM may be writing to it
             for begin, end in pieces(medium.size):
                 source.seek(begin)
                 if source.read(end - begin) != self._content(medium.mid, begin, end):
@@ -261,7 +261,7 @@ def _changes(entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Itera
 
 
 def in_words(entry: MediumEntry, changes: Iterable[str]) -> str:
-    """What is to be changed, for people."""
+    """The changes, in words."""
     access = "read-only" if entry.readonly else "writable"
     return ", ".join(access if one == "readonly" else f"{one} {clean(getattr(entry, one))}" for one in changes)
 
@@ -270,7 +270,7 @@ _CURE = "this cannot be changed; make a medium of another name, or remove this o
 
 
 def host_of(url: str) -> str:
-    """What is shown of it: the rest may hold a key."""
+    """The host of a URL: the rest may contain a secret."""
     try:
         return clean(urlsplit(url).hostname or "a URL without a host")
     except ValueError:
@@ -278,7 +278,7 @@ def host_of(url: str) -> str:
 
 
 def pieces(length: int) -> Iterator[tuple[int, int]]:
-    """Where contents of so many bytes are compared: all of little ones; of others the ends, and places between."""
+    """The ranges to compare: all of a small medium; samples from the start to the end of a large one."""
     if length <= WHOLE:
         yield from ((at, min(length, at + (1 << 20))) for at in range(0, length, 1 << 20))
         return

@@ -1,4 +1,4 @@
-"""The groups of an apply file: existing ones, those that it creates, and those that others create meanwhile."""
+"""The groups in an apply file: existing ones, those that it creates, and those that others create meanwhile."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from velocity.contract import names
 
 Made = TypeVar("Made")
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds between looks for what somebody else is making at the same time."""
+"""Seconds between checks for something that somebody else may be creating."""
 
 
 class Places:
-    """Groups by their paths."""
+    """Groups by path."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -29,7 +29,7 @@ class Places:
         self._planned: set[str] = set()
 
     def find(self, word: str) -> int | None:
-        """A group by its path, or as anywhere by name or id. None: planned. Raises `ClientError`."""
+        """The group's gid, by path, name or id. None: it will be created. Raises `ClientError`."""
         path = group_path(word)
         if path in self._planned:
             return None
@@ -45,26 +45,26 @@ class Places:
             ) from None
 
     def look(self, word: str) -> int | None:
-        """The same, and None as well for a group that neither is there nor will be."""
+        """As `find`, but None also for a group that does not exist and will not be created."""
         try:
             return self.find(word)
         except ClientError:
             return None
 
     def key(self, word: str) -> int | str:
-        """The same for all words that mean one group."""
+        """The same value for all words that mean one group."""
         found = self.find(word)
         return group_path(word) if found is None else found
 
     def nearest(self, word: str) -> int:
-        """The group, or the next one above it that is there."""
+        """The gid of the group, or of its nearest ancestor that exists already."""
         path = group_path(word)
         while path in self._planned:
             path = above(path)
         return self.find(path) or where.ROOT
 
     def now(self, word: str) -> int:
-        """When its turn has come, it is there."""
+        """The gid of a group that exists by now."""
         path = group_path(word)
         return self._gids[path] if path in self._gids else where.gid(self._client, word)
 
@@ -80,12 +80,12 @@ class Places:
 
 
 def above(path: str) -> str:
-    """The path of the group that a group lies in."""
+    """The path of a group's parent."""
     return names.path(names.parts(path)[:-1]) or "/"
 
 
 def unless_made(make: Callable[[], Made], taken: int, there: Callable[[], Made | None], label: str) -> Made:
-    """Make it; where another one has done so meanwhile, that will do. `taken` is the code of a name that is in use."""
+    """Create something, unless somebody else has done so meanwhile. `taken` is the error number of a name in use."""
     for pause in (*PAUSES, None):
         try:
             return make()

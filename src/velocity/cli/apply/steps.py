@@ -1,4 +1,4 @@
-"""The steps from an installation to what a file says. Nothing that the file does not name is removed."""
+"""The steps that make an installation match a file. What the file does not name is left alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ApplyStep:
 
 
 class ApplySteps:
-    """The steps from what is to what should be, in the order in which they can be done."""
+    """The steps, in an order in which they can be done."""
 
     def __init__(self, client: Client, file: File, base: Path) -> None:
         self._client = client
@@ -51,13 +51,13 @@ class ApplySteps:
         self._vms = vms.VmSteps(client, self._places, self._media, self._hosts, base)
         self._uids: dict[str, int] = {}
         self.passwords: dict[str, str] = {}
-        """Those that were made, which nobody else knows."""
+        """Generated passwords, by user name, which are stored nowhere else."""
         self.differences = self._media.differences
-        """What is not as the file says, and no step changes."""
+        """Differences from the file that no step can remove."""
         self.notes = self._vms.notes
 
     def steps(self) -> list[ApplyStep]:
-        """Raises `ClientError` or `ClickException` for what is wrong in the file, before anything is done."""
+        """Raises `ClientError` or `ClickException` for errors in the file, before anything is done."""
         self._check_twice("group", [one.path for one in self._file.groups])
         self._check_twice("user", [one.name for one in self._file.users])
         self._check_twice("host", [one.name for one in self._file.hosts])
@@ -165,7 +165,7 @@ class ApplySteps:
             uid = self._client.create_user(name=entry.name, password=given or made, gid=gid).uid
             if given is None:
                 self.passwords[entry.name] = made
-                if not as_json():  # else it is told in the end, with all else
+                if not as_json():  # with JSON, it is in the result
                     click.echo(f"  the first password of {clean(entry.name)}: {made}   (it is not shown again)")
             return uid
 

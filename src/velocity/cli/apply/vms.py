@@ -1,4 +1,4 @@
-"""The VMs of an apply file: which are created, changed, started and stopped."""
+"""The VMs in an apply file: which are created, changed, moved, started and stopped."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from velocity.contract.machines import ALTER, AlterVm, Attachment, State, VmAlte
 
 NAME_TAKEN, OLD_REVISION = 12223, 16429
 CHANGES = 5
-"""How often a change is tried while others change the same VM."""
+"""How often a change is attempted while others change the same VM."""
 STOP_SECONDS = 60.0
 
 
 class VmSteps:
-    """What is to be done about VMs."""
+    """The steps for VMs."""
 
     def __init__(self, client: Client, places: Places, media: MediaSteps, hosts: HostSteps, base: Path) -> None:
         self._base = base
@@ -40,12 +40,12 @@ class VmSteps:
         self._hosts = hosts
         self._seen: set[tuple[int | str, str]] = set()
         self._moving: dict[tuple[int | str, str], VmInfo] = {}
-        """Those that come from another group, by where the file has them."""
+        """VMs that move from another group, by their group and name in the file."""
         self.notes = media.notes
-        """Also what is as the file says, and not in effect yet."""
+        """Also settings that match the file and are not in effect yet."""
 
     def find(self, entry: VmEntry) -> VmSummary | VmInfo | None:
-        """The one that is there. Raises `ClientError` for two tables of one VM."""
+        """The existing VM. Raises `ClientError` for two tables of one VM."""
         key = (self._places.key(entry.group), entry.name)
         if key in self._seen:
             raise ClientError(f"the file has two tables for the VM {clean(entry.name)} in {entry.group}: keep one")
@@ -60,7 +60,7 @@ class VmSteps:
         return {one.vmid for one in self._moving.values()}
 
     def moves(self, entry: VmEntry) -> Iterator[tuple[str, Callable[[], object]]]:
-        """Where the file says what group it was in, and it is there yet: it moves with its disks."""
+        """The step that moves a VM from the group in `moved_from`, with its disks, if it is still there."""
         old = None if entry.moved_from is None else self._places.look(entry.moved_from)
         gid = self._places.find(entry.group)
         found = None if old is None or old == gid else self._look(old, entry.name)
@@ -88,7 +88,7 @@ class VmSteps:
         return self._hosts.move(entry, self._client.show_vm(vmid=vmid)) if entry.host is not None else iter(())
 
     def changed(self, entry: VmEntry, vmid: int) -> list[str]:
-        """The settings that the file says otherwise."""
+        """The settings that differ from the file."""
         info = self._client.show_vm(vmid=vmid)
         waits = [one for one in info.waiting if one in self._settings(entry)]
         label = f"VM {clean(entry.name)} in {entry.group}"
@@ -101,14 +101,14 @@ class VmSteps:
         return [*changes, *(["media"] if media is None else [])]
 
     def _would_wait(self, vmid: int, changes: dict[str, Any]) -> Iterator[str]:
-        """Of a VM that runs, what it would have at its next start only, as far as the server can tell by now."""
-        with contextlib.suppress(ApiError):  # it may need a step that comes before; what is wrong, the step tells
+        """What a running VM would get only at its next start, as far as the server knows."""
+        with contextlib.suppress(ApiError):  # an earlier step may be missing; the step reports errors
             for step in self._client.plan(ALTER, AlterVm(vmid=vmid, **changes)).steps:
                 for field, why in (step.waits or {}).items():
                     yield f"{field} would change at its next start only{f' ({why})' if why else ''}"
 
     def _settings(self, entry: VmEntry) -> dict[str, Any]:
-        """What the file says of it but for the media."""
+        """The settings in the file, without media."""
         said = {name: value for name, value in msgspec.structs.asdict(entry).items() if value is not None}
         del said["media"]
         if entry.cloud_init is not None:
@@ -116,7 +116,7 @@ class VmSteps:
         return read(MediaScope(self._client, None), said)
 
     def _cloud_init(self, entry: CloudInitEntry) -> dict[str, Any]:
-        """As the options have it, with files beside the file."""
+        """The fields as the options of `vm create`, with paths completed."""
         said = {name: value for name, value in msgspec.structs.asdict(entry).items() if value is not None}
         for name in ("user_data", "network_config", "meta_data"):
             if said.get(name):
@@ -133,7 +133,7 @@ class VmSteps:
         return changes
 
     def _secrets_differ(self, info: VmInfo, wanted: CloudInit) -> bool:
-        """The server says so, which never shows them."""
+        """Whether secrets differ: the server knows, but never shows them."""
         if not has_secrets(wanted):
             return False
         return bool(self._client.plan(ALTER, AlterVm(vmid=info.vmid, cloud_init=wanted)).steps)
@@ -142,13 +142,13 @@ class VmSteps:
         return read(MediaScope(self._client, gid), {"media": texts})
 
     def check(self, entry: VmEntry) -> None:
-        """Raises `ClientError` or `ClickException` for what could not be made."""
+        """Raises `ClientError` or `ClickException` if the VM cannot be as in the file."""
         self._settings(entry)
         self._hosts.wanted(entry)
         self._attached(entry)
 
     def _attached(self, entry: VmEntry) -> list[Attachment] | None:
-        """Its media, before any step; None: some are yet to be made. Raises `ClientError` where one will never be."""
+        """The media to attach; None: some are to be made. Raises `ClientError` if one never will be."""
         found, waits = [], False
         for text in entry.media:
             words = medium_words(text)
@@ -176,7 +176,7 @@ class VmSteps:
         )
 
     def change(self, entry: VmEntry, vmid: int) -> None:
-        """From what it is then: somebody else may have changed it since the plan."""
+        """Change the VM from its present settings, which may have changed since the plan."""
         for number in range(CHANGES):
             info = self._client.show_vm(vmid=vmid)
             wanted = self._settings(entry) | self._attachments(entry.media, info.gid)
@@ -209,14 +209,14 @@ class VmSteps:
 
 
 def _waiting(answer: VmAltered) -> Iterator[str]:
-    """What of a VM that runs has not changed, and why."""
+    """The settings of a running VM that have not changed yet, and why."""
     for field in answer.waiting:
         why = (answer.waits or {}).get(field)
         yield f"at its next start: {field}{f' ({why})' if why else ''}"
 
 
 def steps(vms: VmSteps, entry: VmEntry) -> Iterator[tuple[str, Any]]:
-    """What is to be done about one VM, in words and as calls."""
+    """The steps for one VM, in words and as calls."""
     label = f"VM {clean(entry.name)} in {entry.group}"
     found = vms.find(entry)
     vms.check(entry)

@@ -1,4 +1,4 @@
-"""`velocity demo`: the main job on real input, each step with its time."""
+"""`velocity demo`: builds a guest, boots it and shows its console; reports the time of each step."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ CONTROL = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
 """Escape sequences of terminals. ECMA-48"""
 
 QUIET, LONGEST = 120.0, 1800.0
-"""Seconds after which a guest that says nothing is given up, and after which any is: a slow host needs many minutes."""
+"""Seconds until a silent guest is given up, and any guest: slow hosts need many minutes."""
 
 
 LOOK = 15.0
-"""Seconds for which the console of another image is shown."""
+"""Seconds for which another image's console is shown."""
 
 
 class Waiting:
-    """For a guest: as long as it says something, and not longer than that."""
+    """Waits for a guest: as long as it writes something, up to a maximum."""
 
     def __init__(self, quiet: float, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._quiet = quiet
@@ -51,7 +51,7 @@ class Waiting:
 
 
 class Steps:
-    """Says what happens, and remembers how long each step took."""
+    """Reports steps and measures their durations."""
 
     def __init__(self) -> None:
         self._done: list[tuple[str, float]] = []
@@ -139,7 +139,7 @@ def _vm(client: Client, steps: Steps, gid: int, mid: UUID, name: str) -> int:
 
 
 def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
-    """Start it if it does not run, and show its console until it says that it is ready."""
+    """Start it if necessary, and show its console until it reports that it is ready."""
     running = client.vm_state(vmid=vmid).state is State.RUNNING
     steps.begin("Its serial console" if running else "Starting it; its serial console")
     client.set_vm_state(vmid=vmid, state="RUNNING")
@@ -164,9 +164,9 @@ def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
 
 
 def _show(said: bytes) -> int:
-    """Print the whole lines of what was said; how many bytes that were.
+    """Print the complete lines; returns the bytes consumed.
 
-    The firmware clears the screen and moves the cursor: here its lines join those of the demo instead.
+    The firmware's escape sequences, which clear the screen and move the cursor, are removed.
     """
     whole = said.rfind(b"\n") + 1
     for line in CONTROL.sub(b"", said[:whole]).decode("utf-8", "replace").splitlines():
@@ -193,7 +193,7 @@ def _remove(client: Client, gid: int, name: str) -> None:
 
 
 def _farewell(velocity: str, name: str, vmid: int, of: str) -> None:
-    """`velocity`: how this server is called again; `of`: the option that names the group, where it was named."""
+    """`velocity`: how to call this server's command line; `of`: the option with the group, if one was given."""
     remove = "demo --remove" if name == "demo" else f"demo --name {shlex.quote(name)} --remove"
     word = shlex.quote(name if naming.number(name) is None else f"{naming.PREFIX}{vmid}")
     click.echo(

@@ -1,6 +1,6 @@
-"""Builds a small bootable EFI guest from the distribution's own kernel and busybox: no root, no mount, no loop device.
+"""Builds a small bootable EFI guest from the distribution's own kernel and busybox: no root, mount or loop device.
 
-It is one EFI program (`uki.py`) in a FAT image, which an ISO names in its El Torito catalog.
+It is an EFI program (`uki.py`) in a FAT image, which the El Torito catalog of an ISO names.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MODULES = (
     "virtio_gpu", "virtio_input", "usbhid", "hid_generic", "button", "evdev", "virtio_console", "virtio_rng",
     "pvpanic_mmio", "i6300esb", "isofs", "virtio_balloon", "virtio_mem",
 )  # fmt: skip
-"""What the guest drives; one that is built into the kernel has no file and needs none."""
+"""The guest's drivers. Those built into the kernel have no module."""
 
 KERNELS = {"amd64": ("linux-image-amd64", "linux-image-generic")}
 
@@ -38,14 +38,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Guest:
-    """A bootable ISO, and the version of the kernel in it."""
+    """A bootable ISO, and its kernel's version."""
 
     iso: Path
     kernel: str
 
 
 def build(cache: Path, say: Say = lambda text: None) -> Guest:
-    """The guest, from the cache or built anew. Whole or not at all, also when two build at once."""
+    """The guest, from the cache or newly built; atomically, even if several processes build it."""
     name = f"guest-{recipe()}"
     iso, note = cache / f"{name}.iso", cache / f"{name}.json"
     if iso.is_file() and note.is_file():
@@ -67,7 +67,7 @@ def build(cache: Path, say: Say = lambda text: None) -> Guest:
 
 
 def recipe() -> str:
-    """Changes with everything of ours that goes into the guest."""
+    """A hash of everything of ours that goes into the guest."""
     parts = [str(VERSION), COMMAND_LINE, *MODULES]
     parts += [(HERE / name).read_text() for name in ("init.sh", "dhcp.sh", "report.sh")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
@@ -77,7 +77,7 @@ def recipe() -> str:
 
 
 def _fetch(work: Path, say: Say) -> Path:
-    """The unpacked packages."""
+    """Download and unpack the packages."""
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         raise CannotBuild(
             "the demo guest is built from packages of Debian or Ubuntu; on this system, provide any EFI image: "
@@ -103,7 +103,7 @@ def _fetch(work: Path, say: Say) -> Path:
 
 
 def _kernel_packages() -> list[str]:
-    """The packages that the distribution's kernel metapackage stands for."""
+    """The packages that the distribution's kernel metapackage depends on."""
     for meta in KERNELS["amd64"]:
         done = subprocess.run(["apt-cache", "depends", meta], capture_output=True, text=True, check=False)
         found = re.findall(r"^\s*Depends: (linux-(?:image|modules)-\d\S*)", done.stdout, re.MULTILINE)
@@ -119,7 +119,7 @@ def _kernel_packages() -> list[str]:
 
 
 def _archive(root: Path, release: str) -> bytes:
-    """With our scripts."""
+    """The archive, with our scripts."""
     scripts = (("init", "init.sh"), ("bin/dhcp", "dhcp.sh"), ("bin/report", "report.sh"))
     ours = [entry(name, (HERE / source).read_bytes()) for name, source in scripts]
     return uki.archive(ours, next(root.glob("**/bin/busybox")), uki.modules(root, release, MODULES))
@@ -138,7 +138,7 @@ def _iso(work: Path, kernel: Path, initrd: Path, root: Path) -> Path:
 
 
 def cache_directory(data_dir: Path) -> Path:
-    """Where the guest is kept: with the data, or with the user's caches when that is not ours to write."""
+    """Where the guest is cached: in the data directory, or in the user's cache if that is not writable."""
     if os.access(data_dir, os.W_OK):
         return data_dir / "cache" / "demo"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "velocity"

@@ -1,7 +1,7 @@
-"""Builds a cloud image of the distribution's packages, with cloud-init, sshd and the guest agent; it boots by EFI.
+"""Builds a cloud image from the distribution's packages, with cloud-init, sshd and the guest agent, bootable by EFI.
 
-It is what a catalogue would fetch, for where only the distribution's mirror can be reached. mmdebstrap(1) needs no root
-where users may have namespaces. What would delay the boot in software emulation is left out.
+For places that only reach the distribution's mirror, not the servers of the catalogue. mmdebstrap(1) needs no root if
+users may create namespaces. What would delay the boot under software emulation is left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VERSION = 1
 PROGRAMS = ("mmdebstrap", "mke2fs", "sfdisk", "objcopy", "objdump", "mformat", "mmd", "mcopy", "qemu-img")
 KERNELS = {"debian": "linux-image-cloud-amd64", "ubuntu": "linux-image-virtual"}
 WITH_GRAPHICS = {"debian": "linux-image-amd64", "ubuntu": "linux-image-generic"}
-"""Larger, and with drivers for displays, such as virtio-gpu."""
+"""Larger kernels, with drivers for displays such as virtio-gpu."""
 PACKAGES = (
     "systemd-sysv", "systemd-resolved", "udev", "dbus", "iproute2", "busybox-static", "cloud-init", "cloud-guest-utils",
     "openssh-server", "qemu-guest-agent", "sudo", "systemd-boot-efi",
@@ -32,7 +32,7 @@ COMMAND_LINE = (
     "memhp_default_state=online"
 )
 MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "nvme", "ext4", "crc32c_generic")
-"""Of the initial RAM disk."""
+"""Modules in the initial RAM disk."""
 DONE_WITHOUT = (
     "e2scrub_reap.service", "e2scrub_all.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
     "systemd-pstore.service", "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
@@ -41,26 +41,26 @@ DONE_WITHOUT = (
     "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount", "dev-hugepages.mount", "dev-mqueue.mount",
     "cloud-init-hotplugd.socket", "proc-sys-fs-binfmt_misc.automount", "systemd-binfmt.service",
 )  # fmt: skip
-"""Units that this guest does not need, and that take its time."""
+"""Units that this guest does not need, and that slow down its boot."""
 NOT_LOADED = (
     "kvm", "kvm_amd", "kvm_intel", "aesni_intel", "ghash_clmulni_intel", "sha1_ssse3", "sha256_ssse3", "sha512_ssse3",
     "crct10dif_pclmul", "efi_pstore", "serio_raw", "sg",
 )  # fmt: skip
-"""Modules that udev would load because a device or the CPU could do with them, of which most test themselves."""
+"""Modules that udev would load without need, most of which run self-tests."""
 ROOT = 1500
-"""MiB of the file system; cloud-init makes it as large as its disk."""
+"""MiB of the file system; cloud-init enlarges it to the disk."""
 WITHOUT_INITRD = (
     'mkdir -p "$1/etc/initramfs-tools"; echo update_initramfs=no >"$1/etc/initramfs-tools/update-initramfs.conf"'
 )
-"""As it has one of ours, which is smaller."""
+"""It gets our own initial RAM disk, which is smaller."""
 PLACE = "VELOCITY_IMAGE_PLACE"
-"""The variable that tells the hook where our files are; on a command line, others could read it."""
+"""The variable with which the hook finds our files; command lines are visible to others."""
 PATIENCE = 1800.0
-"""Seconds for the packages, which a mirror may give slowly."""
+"""Seconds for the packages; mirrors may be slow."""
 
 
 def build(cache: Path, say: Say = lambda text: None, kernels: Mapping[str, str] = KERNELS) -> Path:
-    """The image (qcow2), from the cache or built anew. Whole or not at all, also when two build at once."""
+    """The image (qcow2), from the cache or newly built; atomically, even if several processes build it."""
     image = cache / f"cloud-{recipe(kernels)}.qcow2"
     if not image.is_file():
         _check()
@@ -75,7 +75,7 @@ def build(cache: Path, say: Say = lambda text: None, kernels: Mapping[str, str] 
 
 
 def recipe(kernels: Mapping[str, str] = KERNELS) -> str:
-    """Changes with everything of ours that goes into the image, and with the distribution."""
+    """A hash of everything of ours that goes into the image, and of the distribution's release."""
     parts = [str(VERSION), *_release(), COMMAND_LINE, *PACKAGES, *MODULES, *DONE_WITHOUT, *NOT_LOADED]
     parts += [] if kernels is KERNELS else [*kernels.values()]
     parts += [(HERE / name).read_text() for name in ("image-init.sh", "image-root.sh", "image.cfg")]
@@ -83,7 +83,7 @@ def recipe(kernels: Mapping[str, str] = KERNELS) -> str:
 
 
 def _release() -> tuple[str, str]:
-    """Which distribution this is, and its name for the release."""
+    """The distribution, and the name of its release."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -101,7 +101,7 @@ def _check() -> None:
 
 
 def _disk(work: Path, kernels: Mapping[str, str], say: Say) -> Path:
-    """A disk with two partitions: what boots, and the system."""
+    """A disk with two partitions: boot, and system."""
     with _shared(work):
         _system(work, kernels, say)
     say("building the disk")
@@ -121,7 +121,7 @@ def _disk(work: Path, kernels: Mapping[str, str], say: Say) -> Path:
 
 @contextlib.contextmanager
 def _shared(work: Path) -> Iterator[None]:
-    """Let in the user that root is in mmdebstrap's namespace; nobody else can list the parent, and finds it."""
+    """Let the user that root is in mmdebstrap's namespace access this; others cannot, as the parent is not listable."""
     for place in (work, work.parent):
         place.chmod(0o711)
     try:
@@ -131,7 +131,7 @@ def _shared(work: Path) -> Iterator[None]:
 
 
 def _system(work: Path, kernels: Mapping[str, str], say: Say) -> None:
-    """`root.img`, and what it boots with in `boot.tar`."""
+    """Make `root.img`, and `boot.tar` with what boots it."""
     files = {name: (HERE / name).read_text() for name in ("image-root.sh", "image.cfg")}
     files["masked"] = "".join(f"{unit}\n" for unit in DONE_WITHOUT)
     files["not-loaded"] = "".join(f"blacklist {module}\n" for module in NOT_LOADED)
@@ -157,14 +157,14 @@ def _system(work: Path, kernels: Mapping[str, str], say: Say) -> None:
 
 
 def _mirrors() -> list[str]:
-    """Where this host has its packages from; none: as mmdebstrap knows."""
+    """This host's mirrors; empty: let mmdebstrap choose."""
     apt = Path("/etc/apt")
     places = (apt / "sources.list.d/debian.sources", apt / "sources.list.d/ubuntu.sources", apt / "sources.list")
     return [str(place) for place in places if place.is_file() and place.stat().st_size]
 
 
 def _joined(work: Path, parts: list[tuple[Path, str]]) -> Path:
-    """A GPT disk of these partitions, one after the other, each of a type of sfdisk(8)."""
+    """A GPT disk with these partitions, each with its type (sfdisk(8))."""
     disk, at, table = work / "disk.raw", 1, "label: gpt\n"
     places = []
     for part, kind in parts:

@@ -1,6 +1,6 @@
-"""Kernel, initial RAM disk and command line as one EFI program around systemd's stub, and the disk that it boots from.
+"""Builds an EFI program from kernel, initial RAM disk and command line with systemd's stub, and a partition with it.
 
-The UAPI group's "Unified Kernel Image", in an EFI System Partition: FAT, made without root, mount or loop device.
+See "Unified Kernel Image" and "EFI System Partition" of the UAPI group. Needs no root, mount or loop device.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 
 ALIGNMENT = 0x1000
 SPARE = 1024
-"""KiB of an EFI System Partition beside its one file."""
+"""KiB in an EFI System Partition beside its one file."""
 
 
 class CannotBuild(Exception):
-    """A guest cannot be built here; the message has the cure."""
+    """No guest can be built here; the message has the cure."""
 
 
 def run(command: list[str], where: Path, trouble: str, timeout: float = 600, **environment: str) -> str:
-    """What it says. Raises `CannotBuild`, with what apt calls an error, or its last words."""
+    """Run a program; returns its output. Raises `CannotBuild` with its last words, or what apt marks as errors."""
     try:
         done = subprocess.run(
             command, cwd=where, capture_output=True, text=True, check=False, timeout=timeout,
@@ -46,7 +46,7 @@ _numbers = itertools.count(1)
 
 
 def entry(name: str, data: bytes = b"", mode: int = 0o100755, device: tuple[int, int] = (0, 0)) -> bytes:
-    """One member of a cpio archive, "newc" format, owned by root. cpio(5)"""
+    """One member of a cpio archive ("newc" format), owned by root. cpio(5)"""
     encoded = name.encode() + b"\0"
     fields = (next(_numbers), mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(encoded), 0)
     head = b"070701" + b"".join(b"%08x" % field for field in fields) + encoded
@@ -54,7 +54,7 @@ def entry(name: str, data: bytes = b"", mode: int = 0o100755, device: tuple[int,
 
 
 def archive(ours: list[bytes], busybox: Path, loaded: Mapping[str, bytes]) -> bytes:
-    """Compressed, with busybox, members of ours, and the modules with the order in which they load."""
+    """A compressed archive with busybox, our members, and the modules with their loading order."""
     entries = [entry(name, mode=0o40755) for name in ("bin", "lib", "dev")]
     entries.append(entry("dev/console", mode=0o20600, device=(5, 1)))
     entries += [entry("bin/busybox", busybox.read_bytes()), *ours]
@@ -64,7 +64,7 @@ def archive(ours: list[bytes], busybox: Path, loaded: Mapping[str, bytes]) -> by
 
 
 def modules(root: Path, release: str, wanted: tuple[str, ...]) -> dict[str, bytes]:
-    """The modules with what they depend on, in loading order, uncompressed."""
+    """The modules and their dependencies, in loading order, uncompressed."""
     there = {
         file.name.split(".ko")[0].replace("-", "_"): file
         for file in root.glob(f"**/modules/{release}/**/*.ko*")
@@ -74,7 +74,7 @@ def modules(root: Path, release: str, wanted: tuple[str, ...]) -> dict[str, byte
 
 
 def ordered(wanted: tuple[str, ...], there: Mapping[str, Callable[[], bytes]]) -> dict[str, bytes]:
-    """The wanted modules after what each depends on, as its own `depends=` says; missing ones are built in."""
+    """The wanted modules, each after its dependencies (`depends=`). Missing ones are built in."""
     order: dict[str, bytes] = {}
 
     def take(name: str) -> None:
@@ -106,7 +106,7 @@ def _plain(file: Path) -> bytes:
 
 
 def program(work: Path, root: Path, command_line: str, kernel: Path, initrd: Path) -> Path:
-    """`BOOTX64.EFI`; `root` has the packages unpacked."""
+    """`BOOTX64.EFI`; `root` contains the unpacked packages."""
     stub = next(root.glob("**/linuxx64.efi.stub"))
     (work / "cmdline").write_text(command_line)
     headers = run(["objdump", "-h", str(stub)], work, "the EFI stub cannot be read")
@@ -122,7 +122,7 @@ def program(work: Path, root: Path, command_line: str, kernel: Path, initrd: Pat
 
 
 def system_partition(loader: Path, image: Path) -> None:
-    """An EFI System Partition, as large as it must be, that boots this program."""
+    """An EFI System Partition, just large enough, that boots this program."""
     kib = (loader.stat().st_size // 1024 + SPARE + 63) // 64 * 64
     with image.open("wb") as out:
         out.truncate(kib * 1024)
@@ -135,7 +135,7 @@ def system_partition(loader: Path, image: Path) -> None:
 
 
 def addresses(headers: str, sizes: list[int]) -> Iterator[int]:
-    """Where the sections go: behind all that `objdump -h` says the stub has, each behind the one before."""
+    """The addresses of the sections, one after the other, behind those that `objdump -h` shows in the stub."""
     ends = [
         int(vma, 16) + int(size, 16) for size, vma in re.findall(r"^\s*\d+ \S+\s+(\w{8})\s+(\w{16})", headers, re.M)
     ]
