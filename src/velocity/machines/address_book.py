@@ -1,4 +1,4 @@
-"""The addresses of NICs that sources other than NAT report: bounded, and only possible ones."""
+"""Addresses of NICs that sources other than NAT report: a bounded number, and only plausible ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from uuid import UUID
 from velocity.contract.vm_settings import AddressSource, KnownAddress
 
 MOST = 16
-"""Of one NIC from one source."""
+"""Addresses of one NIC from one source."""
 SURE = (AddressSource.NEIGHBOUR, AddressSource.AGENT)
-"""What the host has heard itself goes before what a guest says."""
+"""What the host has heard itself counts more than what a guest says."""
 
 
 def told(text: str) -> str | None:
-    """As it is written everywhere; None: no other machine could reach a NIC by it."""
+    """The address in its usual form; None if no other machine could reach a NIC by it."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -26,13 +26,13 @@ def told(text: str) -> str | None:
 
 
 class AddressBook:
-    """What is known of the present runs, in memory: it is asked for again."""
+    """The addresses known for present runs, in memory: they are asked for again after a restart."""
 
     def __init__(self) -> None:
         self._known: dict[UUID, dict[AddressSource, dict[int, list[str]]]] = {}
 
     def learn(self, machine: UUID, source: AddressSource, found: Mapping[int, Iterable[str]]) -> bool:
-        """All that a source tells of a VM now, by the ids of its NICs; whether that is something else than before."""
+        """Replace what a source reports about a VM, by the ids of its NICs; returns whether that has changed."""
         usable = {
             nic: sorted({one for text in texts if (one := told(text))}, key=_order) for nic, texts in found.items()
         }
@@ -43,16 +43,16 @@ class AddressBook:
         return changed
 
     def forget(self, machine: UUID) -> None:
-        """Its run has ended."""
+        """Forget a VM whose run has ended."""
         self._known.pop(machine, None)
 
     def of(self, machine: UUID, nic: int) -> Sequence[KnownAddress]:
-        """Of a NIC by its id: the surest first."""
+        """The addresses of a NIC, the most trustworthy ones first."""
         sources = self._known.get(machine, {})
         return [KnownAddress(one, source) for source in SURE for one in sources.get(source, {}).get(nic, ())]
 
 
 def _order(address: str) -> tuple[int, ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """IPv4 first, and always in one order: who tells them in another has changed nothing."""
+    """A sort key: IPv4 first, and otherwise a fixed order, so that a mere reordering is no change."""
     parsed = ipaddress.ip_address(address)
     return parsed.version, parsed

@@ -1,6 +1,6 @@
-"""Looks for the addresses of running VMs that NAT does not know: by guest agents and the host's neighbour table.
+"""Looks for the addresses of running VMs that NAT does not know: by guest agents, and the host's neighbour table.
 
-A change is told once a look at most, however often a guest changes what it says.
+Changes are reported once per look at most, however often a guest changes its answers.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ log = logging.getLogger(__name__)
 PERIOD = 10.0
 """Seconds between two looks."""
 ANSWERED = 3
-"""Looks from one question to an agent that has answered to the next."""
+"""Looks between two questions to an agent that answers."""
 LONGEST_PAUSE = 32
-"""Looks, at most, to the next question to one that did not: each silence doubles it."""
+"""The most looks between two questions to one that does not: each failure doubles the pause."""
 AT_ONCE = 16
 """Agents that are asked at the same time."""
 
 
 class Addresses:
-    """Of the VMs of all hosts."""
+    """The addresses of the VMs on all hosts."""
 
     def __init__(self, fleet: Fleet, hosts: Hosts) -> None:
         self._fleet = fleet
         self._book = fleet.builder.addresses
         self._hosts = hosts
         self._pauses: dict[UUID, tuple[int, int]] = {}
-        """Of each VM that was asked: the looks until it is asked again, and after how many that was last."""
+        """For each VM that was asked: the looks until the next question, and the last pause."""
         self._looking: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -54,7 +54,7 @@ class Addresses:
             await asyncio.wait({self._looking})
 
     async def look(self) -> None:
-        """One look at all VMs that run; what cannot be asked now is at the next."""
+        """Look at all running VMs once; those that cannot be asked are asked at the next look."""
         there = [keeper for keeper in self._fleet.all() if keeper.state is State.RUNNING]
         await self._hear(there)
         gone = self._pauses.keys() - {keeper.machine.uuid for keeper in there}
@@ -64,7 +64,7 @@ class Addresses:
         await asyncio.gather(*(self._ask(keeper, turn) for keeper in there if self._is_due(keeper)))
 
     def heard(self, keeper: Keeper, nics: list[GuestNic]) -> None:
-        """An agent has told its guest's NICs. They are known by their MAC addresses."""
+        """An agent has reported its guest's NICs, which are identified by their MAC addresses."""
         if keeper.progress.run is None:
             return
         told = {nic.mac: [one.partition("/")[0] for one in nic.addresses] for nic in nics if nic.mac}
@@ -77,7 +77,7 @@ class Addresses:
             self._fleet.hosts.of(keeper.machine.host).context.changed(keeper.machine)
 
     async def _hear(self, there: list[Keeper]) -> None:
-        """What the hosts have heard of those with bridged NICs."""
+        """Take what hosts have heard from VMs with bridged NICs."""
         bridged: dict[HostId, list[Keeper]] = {}
         for one in there:
             if any(nic.type == NicType.BRIDGE.value for nic in one.machine.spec.nics):

@@ -1,4 +1,4 @@
-"""Requests to guest agents, and their answers: bounded, and never trusted."""
+"""Requests to guest agents. Their answers are bounded, and never trusted."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from velocity.machines.life import Life
 log = logging.getLogger(__name__)
 
 DEADLINE = 10.0
-"""Seconds that an agent has to answer to one command."""
+"""Seconds that an agent has to answer one command."""
 BEHIND = 5.0
-"""Seconds that it has for what nobody waits for."""
+"""The same for commands that nobody waits for."""
 LOOK, LOOKS = 0.5, 10
-"""Seconds between two looks for CPUs that a guest is to know of, and how many there are."""
+"""Seconds between checks for new CPUs in a guest, and how many there are."""
 LONGEST = 256 << 10
-"""Bytes of JSON of an answer that describes a guest."""
+"""Bytes of JSON in an answer that describes a guest."""
 WORDS = 255
-"""Characters of a text of a guest."""
+"""Characters of a text from a guest."""
 
 FREEZE, THAW, STATUS = "guest-fsfreeze-freeze", "guest-fsfreeze-thaw", "guest-fsfreeze-status"
 WHILE_FROZEN = frozenset({"guest-info", FREEZE, THAW, STATUS})
-"""What an agent does while file systems are frozen: nothing that could write to them."""
+"""What an agent may do while file systems are frozen: nothing that writes to them."""
 
 T = TypeVar("T")
 
 
 class Done(msgspec.Struct):
-    """Whatever it is, it says nothing."""
+    """An answer whose content does not matter."""
 
 
 class _Cpu(msgspec.Struct, rename="kebab"):
@@ -47,12 +47,12 @@ class _Cpu(msgspec.Struct, rename="kebab"):
 
 
 def shown(text: str) -> str:
-    """A text of a guest's, as it can be shown anywhere."""
+    """A text from a guest, made safe to show anywhere."""
     return "".join(one if one.isprintable() else "\ufffd" for one in text[:WORDS])
 
 
 class Agents:
-    """Those of all guests."""
+    """The agents of all guests."""
 
     def __init__(self, guests: Guests, hosts: Hosts) -> None:
         self._guests = guests
@@ -65,7 +65,7 @@ class Agents:
         await self.settle()
 
     async def settle(self) -> None:
-        """Returns when nothing is asked behind."""
+        """Returns when no command is under way that nobody waits for."""
         if self._behind:
             await asyncio.wait(self._behind)
 
@@ -79,7 +79,7 @@ class Agents:
         within: float = DEADLINE,
         **arguments: Any,
     ) -> T:
-        """One command; its answer. Raises `Refused`."""
+        """Send one command; returns the answer. Raises `Refused`."""
         vmid = keeper.machine.vmid
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
         self.check(keeper, command)
@@ -94,7 +94,7 @@ class Agents:
             raise Refused(Problem.AGENT_REFUSED, words) from None
 
     def check(self, keeper: Keeper, command: str = FREEZE) -> None:
-        """Raises `Refused`, with the cure, where it is known that none answers, or not to that command."""
+        """Raises `Refused`, with the cure, if it is known that no agent answers, or that it lacks the command."""
         with refusing(keeper):
             self._check(keeper)
             if keeper.progress.frozen_until is not None and command not in WHILE_FROZEN:
@@ -113,24 +113,28 @@ class Agents:
             )
 
     def has_channel(self, vm: Life) -> bool:
-        """Whether its hardware has one to an agent."""
+        """Whether its hardware has a channel to an agent."""
         profile = _profile(vm)
         return any(one.agent for one in self._hosts.about(vm.machine.host).hardware if one.name == profile)
 
     # What nobody waits for
 
     def shut_down(self, vm: Life) -> None:
-        """Ask its agent for it, beside the power button: some guests hear only one of them. A frozen one hears none."""
+        """Ask the agent for a shutdown, besides the power button, as some guests react to only one of them. Frozen
+        guests ignore it.
+        """
         if vm.progress.frozen_until is not None:
             self._do_behind(vm, THAW)
         self._do_behind(vm, "guest-shutdown", mode="powerdown")
 
     def set_clock(self, vm: Life) -> None:
-        """While it was paused, its clock stood still."""
+        """Set the clock, which stood still while the guest was paused."""
         self._do_behind(vm, "guest-set-time", time=time.time_ns())
 
     def switch_on_cpus(self, vm: Life, count: int) -> None:
-        """It has so many now, some of which came while it runs: many a Linux leaves those off."""
+        """Have the guest use so many CPUs, some of which were added while it runs: many Linux systems leave those
+        offline.
+        """
         self._begin(vm, "guest-set-vcpus", self._switch_on_cpus(vm.who, count))
 
     def _do_behind(self, vm: Life, command: str, **arguments: Any) -> None:
@@ -151,7 +155,7 @@ class Agents:
             log.debug("machine %s: %s: %s", who.machine, command, shown(str(error)))
 
     async def _switch_on_cpus(self, who: Incarnation, count: int) -> None:
-        """As soon as the guest knows of them, or for those that it knows of by then."""
+        """Enable CPUs as soon as the guest has noticed them."""
         known: list[_Cpu] = []
         for _ in range(LOOKS):
             answer = await self._guests.ask(who, "guest-get-vcpus", b"{}", deadline=BEHIND)
@@ -171,7 +175,7 @@ def _profile(vm: Life) -> str:
 
 @contextlib.contextmanager
 def refusing(keeper: Keeper) -> Iterator[None]:
-    """What the port raises, as `Refused`."""
+    """Turns errors of the port into `Refused`."""
     vm = f"VM {keeper.machine.vmid}"
     try:
         yield

@@ -19,17 +19,17 @@ STILL = "; it could not be started again: "
 
 
 class Leads(Protocol):
-    """Whether this server may begin something by itself, and knows all VMs that its hosts may have."""
+    """Whether this server may start VMs by itself, and knows all VMs that its hosts may have."""
 
     @property
     def complete(self) -> bool:
-        """The database is no copy of before, since when VMs may have been made."""
+        """Whether the database is complete, that is, not an older copy that may lack VMs."""
 
     def doubt(self) -> str:
-        """Why not yet, in words; empty: it may."""
+        """Why it may not yet, in words; empty if it may."""
 
     async def wait(self) -> None:
-        """Returns when there is no doubt."""
+        """Returns when it may."""
 
 
 def place(keeper: Keeper) -> tuple[bool, int, int]:
@@ -39,7 +39,7 @@ def place(keeper: Keeper) -> tuple[bool, int, int]:
 
 
 async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
-    """Start those that want it and do not run; one that cannot start says why, and holds back no other."""
+    """Start the VMs with autostart that do not run. One that cannot start gets a reason, and delays no other."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def start(keeper: Keeper) -> None:
@@ -66,7 +66,7 @@ async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
 
 
 def could_not_start(keeper: Keeper, message: str, cause: str = "autostart-failed") -> None:
-    """Say why it does not run although it should; what has ended of that `cause` says it beside that."""
+    """Set the reason why it does not run although it should, added to an earlier reason with that `cause`."""
     if keeper.state is not State.STOPPED:
         return
     had = keeper.progress.reason

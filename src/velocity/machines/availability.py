@@ -1,5 +1,4 @@
-"""VMs that are to be started again when they have ended although they were to run (`ha`): one after the other, with
-growing pauses where that does not help."""
+"""Restarts VMs with `ha` that have ended although they should run: one after the other, with increasing pauses."""
 
 from __future__ import annotations
 
@@ -28,24 +27,24 @@ FAILED = {
         FactCause.KILLED, FactCause.HOST_SIGNAL, FactCause.INTERNAL_ERROR, FactCause.GUEST_PANICKED, FactCause.UNKNOWN,
     )),
 }  # fmt: skip
-"""The causes after which it is started again. That its guest has powered itself off, or somebody else, is none."""
+"""Causes after which a VM is started again; a shutdown by its guest or a user is none."""
 PAUSES = (0.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-"""Seconds before each start; then the last, as long as it is wanted."""
+"""Seconds before each attempt; then the last one repeats."""
 STEADY = 600.0
-"""Seconds that it has to run before the pauses begin anew."""
+"""Seconds that a VM has to run before the pauses start anew."""
 AT_ONCE = 2
 
 
 @dataclass
 class _Tries:
-    """How often it was started again, and when last (monotonic)."""
+    """The number of attempts, and when the last one was (monotonic)."""
 
     count: int = 0
     last: float = 0.0
 
 
 def wants(keeper: Keeper) -> bool:
-    """Whether it is to be started again now."""
+    """Whether the VM should be started again now."""
     reason = keeper.progress.reason
     return (
         keeper.machine.spec.ha == "restart"
@@ -58,7 +57,7 @@ def wants(keeper: Keeper) -> bool:
 
 
 class Availability:
-    """Starts them. `noted` is told of each, for the history."""
+    """Restarts the VMs. `noted` is called for each restart, for the history."""
 
     def __init__(self, leads: Leads, noted: Callable[[Keeper], None]) -> None:
         self._leads = leads
@@ -71,7 +70,7 @@ class Availability:
         self._hurry = asyncio.Event()
 
     def look(self, keeper: Keeper) -> None:
-        """Something of it has changed."""
+        """The VM has changed."""
         vmid = keeper.machine.vmid
         if vmid not in self._tasks and not self._closed and wants(keeper):
             task = asyncio.get_running_loop().create_task(self._bring_back(keeper), context=Context())
@@ -83,10 +82,10 @@ class Availability:
         if keeper.retired:
             self._tries.pop(keeper.machine.vmid, None)
         elif not task.cancelled():
-            self.look(keeper)  # it may have ended again before this was over
+            self.look(keeper)  # it may have ended again meanwhile
 
     def hurry(self) -> None:
-        """Something is otherwise, as a host that is back: whoever waits tries at once, and the pauses begin anew."""
+        """Circumstances have changed, such as a host that is back: retry at once, and start the pauses anew."""
         for tries in self._tries.values():
             tries.count = 0
         self._hurry.set()
@@ -126,7 +125,7 @@ class Availability:
         except Refused as refused:
             log.warning("vm %d: it could not be started again: %s", keeper.machine.vmid, refused.message)
             _tell(keeper, refused.message)
-        except Exception:  # a fault of ours costs the others nothing, and is tried again
+        except Exception:  # a bug of ours does not affect other VMs, and is retried
             log.exception("vm %d: it could not be started again", keeper.machine.vmid)
         else:
             log.info("vm %d: started again (%s)", keeper.machine.vmid, state.value)

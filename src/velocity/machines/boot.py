@@ -1,4 +1,4 @@
-"""The boot order of a VM: pure functions over specifications."""
+"""The boot order of a VM: pure functions of specifications."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from velocity.machines.rules import Spec
 
 
 def place(one: Attachment | Nic) -> int:
-    """As a hypervisor takes it."""
+    """The place for the hypervisor."""
     return one.boot if isinstance(one.boot, int) else 0
 
 
 def told(spec: Spec, boots: NextBoot | None) -> dict[str, Any]:
-    """What the hypervisor is told of a start; what the VM does not have any more is none."""
+    """The choice for a start, for the hypervisor; without media or NICs that the VM no longer has."""
     return {} if boots is None else {"setup": boots.firmware_setup is True, "first": first(spec, boots)}
 
 
 def first(spec: Spec, boots: NextBoot | UnsetType) -> UUID | int | None:
-    """The medium or the NIC that is tried first, if it is there."""
+    """The medium or NIC that is tried first, if the VM has it."""
     if boots is UNSET:
         return None
     if boots.mid is not UNSET and any(one.mid == boots.mid for one in spec.media):
@@ -33,7 +33,7 @@ def first(spec: Spec, boots: NextBoot | UnsetType) -> UUID | int | None:
 
 
 def check(spec: Spec) -> None:
-    """Refuse one place for two."""
+    """Refuse the same place twice."""
     had: dict[int, str] = {}
     devices: tuple[tuple[str, Sequence[Attachment | Nic]], ...] = (("media", spec.media), ("nics", spec.nics))
     for field, some in devices:

@@ -1,4 +1,4 @@
-"""From a VM as stored to its claims, its gaps, and the specification for the hypervisor."""
+"""Builds from a stored VM its claims, its warnings, and the specification for the hypervisor."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Asked:
 class Builder:
     """Checks specifications against what exists, and builds them.
 
-    `takes`: the bytes that a medium last took on disk. `ports`: those of the host that may be forwarded.
+    `takes`: the bytes that a medium last used on disk. `ports`: the host ports that may be forwarded.
     """
 
     def __init__(
@@ -96,9 +96,10 @@ class Builder:
         has: Spec | None = None,
         vmid: int | None = None,
     ) -> tuple[Spec, list[str]]:
-        """Linked objects must exist (those that it already has may stay), and its host must be able to run it.
+        """Check a specification: what it refers to must exist (unless the VM had it before), and its host be able to
+        run it.
 
-        Returns it with media read-only that the caller may not write to, and warnings. Raises `Refused`.
+        Returns it with media read-only if the caller may not write to them, and warnings. Raises `Refused`.
         """
         had = {one.mid for one in has.media} if has else set()
         media = [
@@ -106,7 +107,7 @@ class Builder:
             for one in spec.media
         ]
         warnings: list[str] = []
-        if has is None or spec.media is not has.media:  # else nothing is attached by this request
+        if has is None or spec.media is not has.media:  # otherwise this request attaches nothing
             spec, warnings = self.writers.attached(caller, gid, spec, has)
             self._check_once(gid, spec)
             warnings += self._sharing(gid, spec, vmid)
@@ -131,21 +132,21 @@ class Builder:
         return medium is not None and medium.is_iso
 
     def check_disks(self, spec: Spec) -> None:
-        """Its writable media must be available. Raises `Refused`."""
+        """Raises `Refused` unless its writable media are available."""
         for one in spec.media:
             if not one.readonly:
                 self._library.known(one.mid)
 
     def disks(self, machine: Machine) -> list[UUID]:
-        """Its disks: the media of its group that it writes to."""
+        """Its disks: the media of its own group that it writes to."""
         return [mid for mid in self.written(machine.spec) if self._library.get(mid).gid == machine.gid]
 
     def written(self, spec: Spec) -> list[UUID]:
-        """The media that are attached writable and may be written to."""
+        """The media that are attached writable, and are not read-only themselves."""
         return [one.mid for one in spec.media if not one.readonly and not self.writers.never(one.mid)]
 
     def claim(self, machine: Machine, run: Spec | None) -> Claim:
-        """Its claim, by its settings and its run. Never refuses, as stored VMs must load."""
+        """The claim of a VM, by its settings and its run. Never refuses, as stored VMs must load."""
         specs = [machine.spec, run] if run else [machine.spec]
         media: set[UUID] = set()
         writable: dict[UUID, int] = {}
@@ -182,14 +183,16 @@ class Builder:
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:
-        """Whether the holder of that claim would write to the medium if started now."""
+        """Whether the holder of this claim would write to the medium if started now."""
         return self.writers.may(claim.line[0], mid, claim.attached_by[mid])
 
     def _may_write(self, gid: int, spec: Spec, mid: UUID) -> bool:
         return self.writers.may(gid, mid, attached_by(spec, mid))
 
     def warnings(self, machine: Machine, run: Spec | None) -> list[str]:
-        """Media that a VM has attached writable but does not write to: now, or from its next start on."""
+        """Warnings about media that are attached writable, but that the VM does not write to now, or after its next
+        start.
+        """
         lost = [
             f"{self.called(mid)} is read-only from the next start on: whoever attached it writable no longer holds "
             f"{Permission.MEDIA_WRITE.value} on its group; somebody who does may attach it again"
@@ -205,7 +208,7 @@ class Builder:
         ]
 
     async def prepare(self, machine: Machine) -> MachineSpec:
-        """The specification of a start. Raises `Refused` if the host cannot run it now."""
+        """The specification for a start. Raises `Refused` if the host cannot run it now."""
         spec = machine.spec
         self.reach.check_start(machine)
         try:
@@ -234,7 +237,7 @@ class Builder:
         return self._spec(machine, disks)
 
     async def asked(self, machine: Machine, run: Spec) -> Asked:
-        """The target of a change of a run. Existing parts stay as given; new media must be free, as at a start."""
+        """The specification to which a run is changed. What it has stays; new media must be free, as for a start."""
         has = {(one.mid, one.mode, one.readonly) for one in run.media}
         media, asked, lacks = [], [], []
         for one, disk in zip(machine.spec.media, self._disks(machine), strict=True):
@@ -275,7 +278,7 @@ class Builder:
         )
 
     def _disks(self, machine: Machine) -> tuple[DiskSpec, ...]:
-        """Only media that it may write to at this moment are writable."""
+        """The disks; writable only if the VM may write to the medium at this moment."""
         return tuple(self._disk(machine, one) for one in machine.spec.media)
 
     def _disk(self, machine: Machine, attachment: Attachment) -> DiskSpec:
@@ -293,17 +296,17 @@ class Builder:
             cache=Cache.WRITEBACK if attachment.cache is UNSET else Cache(attachment.cache),
             limits=disks.limits_of(attachment),
             detect_zeroes=attachment.detect_zeroes is True,
-            sector_size=SECTOR if cdrom else disks.sector_size(attachment),  # as a disk it may have got others
+            sector_size=SECTOR if cdrom else disks.sector_size(attachment),  # for a CD-ROM, it is fixed
             boot=boot.place(attachment),
         )
 
     def limited_at_once(self, spec: Spec, run: Spec | None) -> list[str]:
-        """The plan's words about limits that are set while the VM runs."""
+        """The plan's text about limits that are set while the VM runs."""
         names = [self.called(run.media[place].mid) for place in disks.limits_to_set(spec, run)] if run else []
         return [f"the I/O limits of {name} change at once, while the VM runs" for name in names]
 
     def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
-        """Its NICs as the API shows them; `run`: what it runs with."""
+        """Its NICs as the API shows them; `run`: the specification it runs with."""
         facts = self._hosts.about(machine.host)
         found = partial(self.addresses.of, machine.uuid)
         return interfaces.shown(machine.spec, run, rules.on_bridge(machine.spec, facts), facts.nat_networks, found)
@@ -332,7 +335,7 @@ class Builder:
         )
 
     def _written_by(self, gid: int, spec: Spec) -> Iterator[tuple[int, Attachment]]:
-        """The media that it may write to, with their places in the list."""
+        """The media that it may write to, with their indexes in the list."""
         for number, attachment in enumerate(spec.media):
             if not attachment.readonly and self._may_write(gid, spec, attachment.mid):
                 yield number, attachment
@@ -352,19 +355,19 @@ class Builder:
             seen.add(attachment.mid)
 
     def _sharing(self, gid: int, spec: Spec, vmid: int | None) -> Iterator[str]:
-        """The media that keep it and other VMs from running at the same time."""
+        """Warnings about media that keep it and other VMs from running at the same time."""
         written = {one.mid for _, one in self._written_by(gid, spec)}
         for mid in dict.fromkeys(one.mid for one in spec.media if not self.writers.never(one.mid)):
             if (words := self._sources.sharing(mid, vmid, writes=mid in written)) is not None:
                 yield words
 
     def called(self, mid: UUID) -> str:
-        """How a medium is called for the caller: by its name, if they may view it."""
+        """A medium's name, if the caller may view it."""
         medium = self._library.find(mid)
         return f"medium {mid}" if medium is None else self._library.visible_name(medium)
 
     def check_trust(self, caller: Caller, gid: int, machine: Machine) -> None:
-        """Check a VM that moves into this group unchanged. Raises `Refused`."""
+        """Check a VM that moves to this group unchanged. Raises `Refused`."""
         self._check_trusted(caller, gid, interfaces.trusted(machine.spec, None), "a trusted NIC", "trusted")
         chosen = interfaces.chosen(machine.uuid, machine.spec, None)
         self._check_trusted(caller, gid, chosen, "a chosen MAC address on BRIDGE", "mac")

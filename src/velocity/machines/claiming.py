@@ -1,4 +1,4 @@
-"""What VMs have claimed by their settings and their runs, also while a change of these is being committed."""
+"""What VMs claim by their settings and runs, also while a change is being committed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from velocity.machines.rules import Machine
 
 
 class Claiming:
-    """`keeper` finds the keeper of a VM that is there."""
+    """`keeper` finds the keeper of an existing VM."""
 
     def __init__(self, claims: Claims, builder: Builder, keeper: Callable[[UUID], Keeper | None]) -> None:
         self._claims = claims
@@ -22,7 +22,7 @@ class Claiming:
         self._becoming: dict[UUID, Machine] = {}
 
     def again(self, uuid: UUID) -> None:
-        """Claim anew: its run has ended, or has released or received something, or what it may write to has changed."""
+        """Claim anew: its run has ended or has changed, or the media that it may write to have."""
         keeper = self._keeper(uuid)
         if keeper is not None:
             machine = self._becoming.get(uuid, keeper.machine)
@@ -30,9 +30,9 @@ class Claiming:
 
     @contextlib.contextmanager
     def becoming(self, keeper: Keeper, machine: Machine) -> Iterator[None]:
-        """Within, what it is about to be is claimed for it, whatever its run does meanwhile. Raises `Refused`.
+        """Within, its future settings are claimed for it, whatever its run does meanwhile. Raises `Refused`.
 
-        On a failure inside it has what it had, as far as its run has that still.
+        After a failure inside, it has its former claim, as far as its run still has that.
         """
         uuid = machine.uuid
         try:

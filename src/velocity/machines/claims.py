@@ -1,6 +1,6 @@
 """What VMs have claimed: names, shares of quotas, and the right to write to media.
 
-Taken before anything is written down, and given back by whatever way a VM goes: so nobody gets what another has.
+Claims are made before anything is stored, and released on every way out, so that nobody gets what another VM has.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms"
 
 
 class Claim(Struct, frozen=True):
-    """What one VM takes. `line` is its group and the groups above.
+    """What one VM has claimed. `line` is its group and all ancestors.
 
-    `writable` are the media that it may write to while pools and rights permit it, with their places in its list;
-    `attached_by` is who attached them, see `Writers`. `macs` are those of its NICs in
-    their order, then those of a run; `places` are where they are in the networks of NAT. `forwards` are in their order
-    likewise. `host` is where it is; `spread` and `together` are what it is to be apart by, and with others by.
+    `writable` are the media that it may write to if pools and permissions allow, with their indexes in its list;
+    `attached_by` is who attached them, see `Writers`. `macs` are those of its NICs in order, then those of its run;
+    `forwards` likewise. `places` are its places in NAT's networks. `host` is its host; `spread` and `together` are its
+    placement groups.
     """
 
     line: Sequence[int]
@@ -57,7 +57,7 @@ class Claim(Struct, frozen=True):
 
 
 class Claims:
-    """The claims of all VMs, by their uuid."""
+    """The claims of all VMs, by uuid."""
 
     def __init__(
         self,
@@ -67,8 +67,9 @@ class Claims:
         may_write: Callable[[Claim, UUID], bool],
         most: int = BOUNDS.group_vms,
     ) -> None:
-        """`holder` tells how a VM, by its uuid and its claim, holds a medium at the moment; `may_write` whether who
-        has that claim would write to one, started now. A group may have `most` VMs."""
+        """`holder` describes how a VM with this uuid and claim uses a medium now; `may_write` tells whether the holder
+        of a claim would write to a medium if started now. A group may have `most` VMs.
+        """
         self._directory = directory
         self._most = most
         self._counts: Counter[int] = Counter()
@@ -80,33 +81,33 @@ class Claims:
         self._names: dict[tuple[int, str], UUID] = {}
         self._writers: dict[UUID, set[UUID]] = {}
         self._macs: dict[str, set[UUID]] = {}
-        """Of a MAC address that was made by an earlier version, there may be two holders."""
+        """Earlier versions made MAC addresses that may have two holders."""
         self._places: Counter[int] = Counter()
         self._cpus: Counter[HostId] = Counter()
         self._memory: Counter[HostId] = Counter()
-        """What the VMs of each host were given."""
+        """Memory given to the VMs of each host, in MiB."""
         self._coming: dict[UUID, HostId] = {}
-        """The hosts that VMs are on the way to."""
+        """The target hosts of moving VMs."""
         self._ports = TakenPorts()
         self.last_place = 0
-        """The one that was given last, as far as is known."""
+        """The highest place that was given."""
 
     def media(self, uuid: UUID) -> frozenset[UUID]:
-        """What is attached to a VM, or about to be."""
+        """The media that are attached to a VM, or about to be."""
         claim = self._claims.get(uuid)
         return claim.media if claim else frozenset()
 
     def writable(self, uuid: UUID) -> Collection[UUID]:
-        """Those of them that are not attached to be read only."""
+        """Those that are not attached read-only."""
         claim = self._claims.get(uuid)
         return claim.writable if claim else ()
 
     def uuids(self) -> list[UUID]:
-        """Of all VMs, those included that are being made."""
+        """All VMs, including those being created."""
         return list(self._claims)
 
     def put(self, uuid: UUID, claim: Claim) -> None:
-        """Without asking whether it fits: for what is so already."""
+        """Record an existing claim, without checks."""
         self.drop(uuid)
         self._claims[uuid] = claim
         self._counts[claim.line[0]] += 1
@@ -125,12 +126,12 @@ class Claims:
         self._quotas.count(claim.line, claim.amount)
 
     def given(self, host: HostId) -> Amount:
-        """What the VMs of a host have been given, running or not."""
+        """What was given to the VMs of a host, running or not."""
         return Amount(self._cpus[host], self._memory[host])
 
     @contextlib.contextmanager
     def coming(self, uuid: UUID, host: HostId, amount: Amount) -> Iterator[None]:
-        """A VM of another host is to come to this one: what it is given, it is given on both, within."""
+        """Within, a VM that moves to this host counts on both hosts."""
         self._cpus[host] += amount.cpus
         self._memory[host] += amount.memory_mib
         self._coming[uuid] = host
@@ -142,7 +143,7 @@ class Claims:
             self._memory[host] -= amount.memory_mib
 
     def neighbours(self, gid: int, spec: VmSettings) -> Neighbours:
-        """The VMs of a group that one with these settings is to be apart of, and together with."""
+        """How many VMs of the group each host has that a VM with these settings should be apart from, or together with."""
         apart, together = Counter[HostId](), Counter[HostId]()
         for uuid, one in self._claims.items() if spec.spread or spec.together else ():
             host = self._coming.get(uuid, one.host)
@@ -153,7 +154,7 @@ class Claims:
         return Neighbours(apart, together)
 
     def names(self) -> dict[tuple[int, str], UUID]:
-        """The names that are taken, in each group."""
+        """The names that are taken, by group."""
         return dict(self._names)
 
     def drop(self, uuid: UUID) -> None:
@@ -180,7 +181,7 @@ class Claims:
 
     @contextlib.contextmanager
     def taken(self, uuid: UUID, claim: Claim) -> Iterator[None]:
-        """Take it, in the place of what the VM had; on a failure inside, it has again what it had."""
+        """Claim this instead of what the VM had; after a failure inside, it has its former claim."""
         before = self._claims.get(uuid)
         if (before is None or before.line[0] != claim.line[0]) and self._counts[claim.line[0]] >= self._most:
             raise Refused(
@@ -210,7 +211,7 @@ class Claims:
                 limit, rest = getattr(limits, name), getattr(more, name)
                 left = None if limit is None else limit - getattr(used, name)
                 if left is None or rest <= max(left, 0):
-                    continue  # what was lowered below its use stays, but nothing is added
+                    continue  # usage above a lowered limit may stay, but not grow
                 raise Refused(
                     OF_LIMIT[name],
                     f"{rules.WORDS[name]}: the quota of {self._directory.whose(gid, claim.line[0])} is "
@@ -226,11 +227,11 @@ class Claims:
             )
 
     def has_mac(self, mac: str) -> bool:
-        """Whether some VM has it."""
+        """Whether any VM has it."""
         return mac in self._macs
 
     def has_place(self, place: int) -> bool:
-        """Whether some VM has it."""
+        """Whether any VM has it."""
         return self._places[place] > 0
 
     def _check_macs(self, claim: Claim, had: Collection[str]) -> None:

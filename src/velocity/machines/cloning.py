@@ -1,4 +1,4 @@
-"""Cloning a VM: its settings, and copies of the disks that it writes to; all of it, or nothing."""
+"""Clones VMs: settings, and copies of the disks that they write to; completely, or not at all."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KIND = "clone_vm"
 
 @dataclass
 class Draft:
-    """A clone that is not there yet. `owned`: it is, and nothing of it is given back any more."""
+    """A clone that does not exist yet. `owned`: it does, and its reservations are not released any more."""
 
     source: Keeper
     machine: Machine
@@ -53,12 +53,12 @@ class Draft:
     fresh: bool
     warnings: list[str]
     why: str = ""
-    """Why it is on its host; empty: there was no choice."""
+    """Why it is on its host; empty if there was no choice."""
     owned: bool = False
 
 
 class Cloning:
-    """Clones VMs, as tasks."""
+    """Clones VMs, in tasks."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Cloning:
         self._tasks = tasks
 
     async def begin(self, caller: Caller, request: CloneVm) -> int:
-        """The task that makes it. Raises `Refused`, before it begins."""
+        """Begin the task that clones. Raises `Refused` before it begins."""
         async with AsyncExitStack() as preparing:
             draft = await self._draft(caller, request, preparing)
             held = preparing.pop_all()
@@ -118,7 +118,7 @@ class Cloning:
             raise
 
     async def _draft(self, caller: Caller, request: CloneVm, held: AsyncExitStack) -> Draft:
-        """`held` lets go of all that it has taken, unless it has come to be."""
+        """Reserve everything for a clone. `held` releases it, unless the clone comes to exist."""
         self._directory.group(request.gid)
         keeper = self._source(caller, request.vmid)
         may_alter = self._directory.holds(caller.uid, Permission.VM_ALTER, keeper.gid)
@@ -148,7 +148,7 @@ class Cloning:
         return draft
 
     def _placed(self, caller: Caller, keeper: Keeper, request: CloneVm, copies: Sequence[Copy]) -> Placed:
-        """As asked for; else with its source, if that host can have it, and its disks are to be there."""
+        """Its host: as requested; otherwise the source's, if that is possible and its disks are to be there."""
         builder, spec = self._fleet.builder, keeper.machine.spec
         copied = {copy.source.mid for copy in copies}
         shared = [one for one in spec.media if one.mid not in request.leave and one.mid not in copied]
@@ -162,7 +162,7 @@ class Cloning:
         return placed(self._fleet.hosts.candidates(), wanted)
 
     def _pool_of_copy(self, request: CloneVm, source: Medium) -> int:
-        """The one that is named, or the source's; on another host, which has only one, that."""
+        """The pool for a copy: the requested one, or the source's; on another host its only pool."""
         if isinstance(request.mpid, int):
             return request.mpid
         hosts = self._fleet.hosts.attached
@@ -181,7 +181,7 @@ class Cloning:
         )
 
     def _source(self, caller: Caller, vmid: int) -> Keeper:
-        """One that the caller may not view looks like one that does not exist."""
+        """The source. One that the caller may not view is treated like a missing one."""
         keeper = self._fleet.find(vmid)
         if keeper is None or not self._directory.holds(caller.uid, Permission.VM_VIEW, keeper.gid):
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or you may not see it", field="vmid")
@@ -212,7 +212,7 @@ class Cloning:
     def _spec(
         self, caller: Caller, request: CloneVm, uuid: UUID, host: HostId, has: Spec, copies: dict[UUID, Copy]
     ) -> tuple[Spec, list[str]]:
-        """With NICs of its own; it does not start by itself. And what will not work as one might expect."""
+        """The clone's specification, with NICs of its own and without autostart; and warnings."""
         media = [one for one in has.media if one.mid not in request.leave]
         spec = structs.replace(
             has,
@@ -235,7 +235,7 @@ class Cloning:
         return structs.replace(spec, media=mixed), warnings
 
     async def _make(self, caller: Caller, draft: Draft, progress: TaskProgress) -> int:
-        """Whatever goes wrong, nothing of it remains."""
+        """Make the clone. If that fails, nothing of it is left."""
         made: list[Medium] = []
         async with WhileAllowed(self._still_allowed(caller, draft)) as right:
             try:
@@ -270,14 +270,14 @@ class Cloning:
         await copy_variables(of, keeper.machine.uuid, to, draft.machine.uuid)
 
     def _own_storage(self, machine: Machine) -> Storage:
-        """That of its host, where its firmware variables are."""
+        """The storage of its host, with its firmware variables."""
         one = self._fleet.hosts.attached.find(machine.host)
         if one is None:
             raise Unknown(f"{self._fleet.hosts.attached.called(machine.host)} is not attached")
         return one.storage
 
     async def _commit(self, draft: Draft, media: Sequence[Medium], right: WhileAllowed) -> int:
-        """Commit all of it, then show it. Its group may be deleted meanwhile."""
+        """Commit and show it. Its group may be deleted meanwhile."""
         machine = draft.machine
         right.settle()
         try:
@@ -314,7 +314,7 @@ class Cloning:
 
 
 class _Parts:
-    """The progress of a whole, made of that of its parts; `sizes` are theirs until they say."""
+    """The progress of several parts; `sizes` count until a part reports its own."""
 
     def __init__(self, whole: TaskProgress, sizes: Sequence[int]) -> None:
         self._whole = whole
@@ -331,7 +331,7 @@ class _Parts:
 
 
 def made(library: Library, fleet: Fleet, uuid: UUID) -> Made:
-    """What a task was to make, or to bring to another host, if it is there."""
+    """What a task was to make or to move, if it exists."""
     if (mid := library.made(uuid)) is not None:
         return mid
     machines = (keeper.machine for keeper in fleet.all())
@@ -339,13 +339,13 @@ def made(library: Library, fleet: Fleet, uuid: UUID) -> Made:
 
 
 def name_of_copy(medium: str, vm: str, clone: str) -> str:
-    """What the copy of a medium of a VM is called: `web-disk` of `web` becomes `db-disk` of `db`, `data` `db-data`."""
+    """The name for a copy of a disk: `web-disk` of `web` becomes `db-disk` of `db`, and `data` becomes `db-data`."""
     rest = medium[len(vm) :] if medium.startswith(vm) else f"-{medium}"
     return (clone[: max(1, NAME_LENGTH - len(rest))] + rest)[:NAME_LENGTH].strip()
 
 
 def names_of_copies(media: Sequence[str], vm: str, clone: str) -> list[str]:
-    """Each another one: of `web-disk` and `disk` of `web`, both would be `db-disk`."""
+    """Distinct names: both `web-disk` and `disk` of `web` would become `db-disk`."""
     names: list[str] = []
     for medium in media:
         first = name = name_of_copy(medium, vm, clone)

@@ -1,4 +1,4 @@
-"""The files that cloud-init in a guest reads: made from a VM's setting, checked and kept secret. Pure.
+"""Makes the files that cloud-init in a guest reads, from a VM's setting. Pure.
 
 https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html
 """
@@ -18,19 +18,19 @@ from velocity.hypervisor.port import SeedSpec
 from velocity.machines.rules import Machine, Spec
 
 DEEPEST = 100
-"""Levels of a text in YAML."""
+"""The deepest nesting of YAML."""
 CLOUD_CONFIG = "#cloud-config"
 KINDS = (
     CLOUD_CONFIG, "#!", "#include", "#cloud-boothook", "#part-handler", "## template:",
     "Content-Type:", "MIME-Version:",
 )  # fmt: skip
-"""What user-data begins with."""
+"""How user-data may begin."""
 SHORT = ("user", "ssh_keys", "password_hash", "packages", "timezone")
-"""What user-data is made of, where it is not given whole."""
+"""The fields from which user-data is made, if it is not given as a text."""
 
 
 def changed(has: CloudInit | UnsetType, given: CloudInit) -> CloudInit | UnsetType:
-    """What is absent stays, what is empty goes; UNSET: nothing is left."""
+    """The setting after a change: absent fields stay, empty ones are removed; UNSET: nothing is left."""
     values = {name: value for name, value in structs.asdict(given).items() if value is not UNSET}
     return _unless_empty(structs.replace(has or CloudInit(), **{name: one or UNSET for name, one in values.items()}))
 
@@ -40,9 +40,9 @@ def _unless_empty(wanted: CloudInit) -> CloudInit | UnsetType:
 
 
 def with_instance(spec: Spec, has: Spec | None, *, new: bool = False) -> Spec:
-    """With what names the instance to cloud-init: given once, at random, and another when a new one is asked for.
+    """The setting with an instance-id: random, and new when a new instance is requested.
 
-    As nobody is told it, no revision tells whether a guessed secret is right.
+    It is secret, so that no revision tells whether a secret was guessed.
     """
     if spec.cloud_init is UNSET:
         return spec
@@ -51,7 +51,7 @@ def with_instance(spec: Spec, has: Spec | None, *, new: bool = False) -> Spec:
 
 
 def of_clone(has: Spec, *, secrets: bool) -> Spec:
-    """A clone is a machine of its own: cloud-init configures it as a new one, by its own name."""
+    """The setting of a clone, which cloud-init configures as a new machine with its own name."""
     wanted = structs.replace(has.cloud_init or CloudInit(), hostname=UNSET)
     if not secrets:
         wanted = structs.replace(wanted, **dict.fromkeys(SECRETS, UNSET))
@@ -59,7 +59,7 @@ def of_clone(has: Spec, *, secrets: bool) -> Spec:
 
 
 def lost(has: Spec) -> list[str]:
-    """What a clone without them lacks, for people."""
+    """Which secrets a clone does not get, in words."""
     found = shown(has.cloud_init).secrets
     words = f"the clone does not get {', '.join(found)} of cloud-init: this needs velocity.vm.alter on the VM's group"
     return [words] if found else []
@@ -72,7 +72,7 @@ def shown(wanted: CloudInit | UnsetType) -> CloudInitInfo:
 
 
 def check(wanted: CloudInit) -> None:
-    """Refuse what cloud-init would not take. To be called in a thread, for long texts. Raises `Refused`."""
+    """Refuse what cloud-init would not accept. Called in a thread, as texts may be long. Raises `Refused`."""
     for name in ("user_data", "network_config", "meta_data"):
         text = getattr(wanted, name) or ""
         if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES:
@@ -103,7 +103,7 @@ def _check_user_data(text: str, beside: list[str]) -> None:
 
 
 def _check_yaml(name: str, text: str, *, aliases: bool = True) -> None:
-    """By its events: nothing is built of it, so that no alias can grow to more than was sent."""
+    """Parses to events only: nothing is built, so aliases cannot expand."""
     depth, anchors, roots = 0, set[str](), 0
     try:
         for event in yaml.parse(text, yaml.CSafeLoader):
@@ -126,7 +126,7 @@ def _check_yaml(name: str, text: str, *, aliases: bool = True) -> None:
 
 
 def _where(error: yaml.YAMLError) -> str:
-    """The place only: what stands there may be a secret."""
+    """Only the position: the text there may be secret."""
     mark, problem = getattr(error, "problem_mark", None), str(getattr(error, "problem", None) or "")
     place = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
     return f"{place}: {problem}" if re.fullmatch(r"[a-z' ,:-]{1,100}", problem) else place
@@ -137,7 +137,7 @@ def _refused(name: str, words: str) -> Refused:
 
 
 def seed(machine: Machine) -> SeedSpec | None:
-    """What its guest is to read; None: nothing is set."""
+    """The files for its guest; None if nothing is set."""
     wanted, spec = machine.spec.cloud_init, machine.spec
     if wanted is UNSET:
         return None
@@ -153,16 +153,16 @@ def seed(machine: Machine) -> SeedSpec | None:
 
 
 def host_name(name: str, uuid: UUID) -> str:
-    """Of a VM's name, as far as a host may be called so."""
+    """A host name from a VM's name."""
     found = re.sub(r"[^a-z0-9]+", "-", name.lower())[:63].strip("-")
     return found or f"vm-{str(uuid)[:8]}"
 
 
 def user_data(wanted: CloudInit) -> str:
-    """The short form, in cloud-init's words.
+    """User-data from the short form.
 
-    The user stands in the place of the one of the image, with its groups, shell and right to sudo. A password is for
-    ssh too only where there is no key. The guest's own name is in its /etc/hosts, where sudo looks for it.
+    The user replaces the image's default user, with its groups, shell and sudo rights. Without a key, ssh accepts the
+    password. The guest's own name is put into /etc/hosts, where sudo looks for it.
     """
     user: dict[str, Any] = {}
     if wanted.user:
@@ -182,8 +182,8 @@ def user_data(wanted: CloudInit) -> str:
 
 
 def _load(text: str) -> dict[str, Any]:
-    """Of a text that is checked, and has no aliases."""
-    return yaml.load(text, yaml.CSafeLoader) or {}  # a safe one, in C
+    """Parse a text that was checked, and has no aliases."""
+    return yaml.load(text, yaml.CSafeLoader) or {}  # a safe loader, written in C
 
 
 def _dump(value: dict[str, Any]) -> str:

@@ -31,12 +31,12 @@ from velocity.machines.screens import check_running, find_display
 LIFETIME = 30.0
 MOST = 10_000
 MOVES_WITHIN = 30.0
-"""Seconds that a console waits for what becomes of its VM's move to another host."""
+"""Seconds that a console waits for the outcome of its VM's move to another host."""
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a ticket opens, for whom, and until when (monotonic seconds)."""
+    """What a ticket opens, for whom, and until when (monotonic)."""
 
     caller: Caller
     vmid: int
@@ -47,7 +47,7 @@ class Ticket:
 
 
 class VmConsoles:
-    """Opens the consoles of VMs, by tickets that it issues; gives their logs, and seats at their keyboards."""
+    """Issues tickets and opens consoles, returns logs, and gives viewers seats at keyboards."""
 
     def __init__(
         self,
@@ -56,15 +56,15 @@ class VmConsoles:
         own: int = BOUNDS.user_tickets,
         own_open: int = BOUNDS.user_consoles,
     ) -> None:
-        """`own` tickets, and `own_open` consoles, may be one user's."""
+        """One user may have `own` tickets, and `own_open` consoles."""
         self.opened = Waiting(own_open, "consoles open", "user_consoles", "close one first")
         self._consoles = consoles
         self.clock = clock
         self._own = own
         self._tickets: dict[str, Ticket] = {}
-        """The oldest first; all live equally long."""
+        """In order of age: all are valid equally long."""
         self._counts: Counter[int] = Counter()
-        """How many are each user's."""
+        """Tickets by user."""
         self._keyboards: dict[UUID, Keyboard] = {}
 
     def issue(self, caller: Caller, keeper: Keeper, request: OpenConsole) -> str:
@@ -99,7 +99,7 @@ class VmConsoles:
         return ticket
 
     async def log(self, keeper: Keeper, most: int) -> tuple[str, bool]:
-        """The end of its serial log, at most so many bytes, and whether that is all that is kept."""
+        """The last bytes of its serial log, at most so many, and whether that is all there is."""
         try:
             said = await self._consoles.said(keeper.who.host, keeper.machine.uuid, most + 1, deadline=CALL_DEADLINE)
         except Unknown as error:
@@ -107,14 +107,14 @@ class VmConsoles:
         return said[-most:].decode(errors="replace"), len(said) <= most
 
     def redeem(self, name: str) -> Ticket | None:
-        """The ticket, which is then used up; None when there is none (any more)."""
+        """The ticket, which cannot be used again; None if it is unknown or used."""
         ticket = self._take(name)
         return ticket if ticket is not None and ticket.expires > self.clock() else None
 
     async def open(self, ticket: Ticket, find: Callable[[int], Keeper | None]) -> ByteStream | None:
-        """The stream; None when the run that the ticket was for has ended. Raises `Unknown`: its host does not answer.
+        """The stream; None if the ticket's run has ended. Raises `Unknown` if its host does not respond.
 
-        A serial one goes on where its VM does; a display's ends with a move, as who looks at it greets each anew.
+        A serial stream continues on its VM's next host. A display's ends with a move, as RFB begins with a handshake.
         """
         who = _now(ticket.who, find(ticket.vmid))
         stream = await self._open(who, ticket)
@@ -133,9 +133,10 @@ class VmConsoles:
         return FollowingStream(stream, reopen, lambda data: self._type_in(who, find(ticket.vmid), data))
 
     async def _type_in(self, who: Incarnation, keeper: Keeper | None, data: bytes) -> int:
-        """How much of it needs no more to be typed: what was, wherever that run is now, or all where it has ended.
+        """How much of the input has not to be typed again: what was typed, on whichever host, or all if the run has
+        ended.
 
-        Raises `HypervisorError`: that is not known, or its host knows no such call.
+        Raises `HypervisorError` if that is not known, or the host does not support the call.
         """
         if keeper is not None and keeper.passage.stands:
             await keeper.passage.wait(MOVES_WITHIN)
@@ -152,25 +153,25 @@ class VmConsoles:
             return None
 
     def sit(self, ticket: Ticket, name: str) -> Seat | None:
-        """A seat at the keyboard of a serial console, until `rise`; displays have none."""
+        """A seat at the keyboard of a serial console, until `rise`; None for displays."""
         if not isinstance(ticket.which, SerialConsole):
             return None
         return self._keyboards.setdefault(ticket.who.machine, Keyboard(lambda: self.clock())).join(name)
 
     def rise(self, ticket: Ticket, seat: Seat) -> None:
-        """The viewer leaves."""
+        """The viewer has left."""
         seat.keyboard.leave(seat)
         if seat.keyboard.deserted:
             self._keyboards.pop(ticket.who.machine, None)
 
 
 def _now(who: Incarnation, keeper: Keeper | None) -> Incarnation:
-    """What that run is now, if it has moved to another host."""
+    """What the ticket's run is now, after moves to other hosts."""
     return keeper.who if keeper is not None and who in keeper.passage.formerly else who
 
 
 async def _moved(who: Incarnation, keeper: Keeper | None) -> Incarnation | None:
-    """What the run is that this one has become on another host; None: it has ended."""
+    """What the run has become on another host; None if it has ended."""
     if keeper is None:
         return None
     await keeper.passage.wait(MOVES_WITHIN)
@@ -179,5 +180,5 @@ async def _moved(who: Incarnation, keeper: Keeper | None) -> Incarnation | None:
 
 
 def has_moved(ticket: Ticket, keeper: Keeper | None) -> bool:
-    """Whether the run that a ticket was for goes on at another host."""
+    """Whether the ticket's run continues on another host."""
     return keeper is not None and _now(ticket.who, keeper) != ticket.who and keeper.lives

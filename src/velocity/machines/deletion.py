@@ -1,4 +1,4 @@
-"""VMs being deleted, alone or with their group: out of the fleet, until the store has deleted them."""
+"""VMs that are being deleted, alone or with their group: they leave the fleet, then the store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from velocity.machines.service import Fleet
 from velocity.machines.states import Cause
 
 AT_ONCE = 100
-"""VMs that are taken at the same time: of more, other requests come between."""
+"""VMs that are taken at a time; with more, other requests are served in between."""
 
 
 GIVE_UP = 10.0
-"""Seconds that a move to another host has to be given up, before its VM is deleted."""
+"""Seconds to cancel a move to another host before its VM is deleted."""
 
 
 class PendingVmDeletion:
@@ -27,7 +27,7 @@ class PendingVmDeletion:
     size = 0
 
     def __init__(self, directory: Directory, fleet: Fleet, forget: Callable[[Machine], Awaitable[None]]) -> None:
-        """`forget` removes what is kept on the host for one that is deleted for good."""
+        """`forget` removes what the host stores for a VM that is deleted permanently."""
         self._directory = directory
         self._fleet = fleet
         self._forget = forget
@@ -39,10 +39,10 @@ class PendingVmDeletion:
         self._keepers.append(keeper)
 
     async def end(self, keepers: Sequence[Keeper], *, force: bool) -> None:
-        """Take them all, with force after killing those that run. Raises `Refused`, and then has taken none."""
+        """Take them all; with force, running ones are killed first. Raises `Refused`, and has then taken none."""
 
         async def take(keeper: Keeper) -> None:
-            if not keeper.retired:  # else it was deleted by itself meanwhile
+            if not keeper.retired:  # otherwise another request has deleted it meanwhile
                 check_stopped(self._directory, keeper)
                 self.take(keeper)
 
@@ -76,7 +76,7 @@ class PendingVmDeletion:
 
 
 def check_stopped(directory: Directory, keeper: Keeper) -> None:
-    """Raises `Refused`: a VM that runs keeps its group from going."""
+    """Raises `Refused` for a running VM, whose group cannot be deleted."""
     if not keeper.ended:
         vm = visible_name(directory, "VM", keeper.machine.name, keeper.machine.gid)
         words = f"{vm} of it is {keeper.state.value}: stop it first, or send `force`"

@@ -1,4 +1,4 @@
-"""The settings of a VM's disks: pure functions over specifications."""
+"""The settings of a VM's disks: pure functions of specifications."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEWER = "needs hardware 2, from the next start on: `velocity vm set VM --hardwar
 
 
 def with_drives(spec: Spec, has: Spec, iso: Callable[[UUID], bool]) -> Spec:
-    """An ISO that is added goes into an empty drive of its mode, if no other one leaves it a drive."""
+    """Put an added ISO into an empty drive of the same mode, unless a removed ISO leaves one."""
     modes = {mode.value for mode in (MediaMode.USB, MediaMode.VIRTIO)}
     now, before = ([one.mode for one in each.media if one.mode in modes and iso(one.mid)] for each in (spec, has))
     added = Counter(now) - Counter(before)
@@ -35,7 +35,7 @@ def with_drives(spec: Spec, has: Spec, iso: Callable[[UUID], bool]) -> Spec:
 
 
 def check(spec: Spec, media: Sequence[Medium]) -> None:
-    """Refuse sectors of a CD-ROM, and limits that say the same twice. `media` are what is attached."""
+    """Refuse sector sizes of CD-ROMs, and contradictory limits. `media` are the attached media."""
     for number, (one, medium) in enumerate(zip(spec.media, media, strict=True)):
         if one.sector_size is not UNSET and medium.is_iso and one.mode != MediaMode.BLOCK.value:
             raise Refused(
@@ -59,7 +59,7 @@ def sector_size(one: Attachment) -> int:
 
 
 def with_sectors(spec: Spec, has: Spec) -> Spec:
-    """A disk keeps its sectors until others are asked for: what is partitioned has its places by them."""
+    """Keep the sector sizes of disks unless others are requested: partition tables depend on them."""
     had = {one.mid: one.sector_size for one in has.media}
     if spec.media is has.media or all(size is UNSET for size in had.values()):
         return spec
@@ -75,7 +75,7 @@ def with_sectors(spec: Spec, has: Spec) -> Spec:
 def sector_warnings(
     spec: Spec, has: Spec | None, media: Sequence[Medium], names: Sequence[str], takes: Callable[[UUID], int]
 ) -> Iterator[str]:
-    """Which disks with something on them get other sectors. `names`: what they may be called; `takes`: see there."""
+    """Warnings for disks with content that get other sector sizes. `names`: the media's; `takes`: see `Builder`."""
     had = {one.mid: sector_size(one) for one in has.media} if has is not None else {}
     for one, medium, name in zip(spec.media, media, names, strict=True):
         before, now = had.get(one.mid, SECTOR), sector_size(one)
@@ -87,14 +87,14 @@ def sector_warnings(
 
 
 def limits_of(one: Attachment) -> DiskLimits:
-    """As a hypervisor takes them."""
+    """The limits, for the hypervisor."""
     if one.limits is UNSET:
         return DiskLimits()
     return DiskLimits(**{name: value for name, value in structs.asdict(one.limits).items() if value is not UNSET})
 
 
 def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """What of the disks of a run cannot become as it is to be; empty: all can."""
+    """Why disks of a run cannot be changed as requested; empty if they can."""
     has, wanted = dict(_in_turn(run)), dict(_in_turn(spec))
     stay = {key for key, one in wanted.items() if key in has and has[key].mode == one.mode}
     whys = [_why_not_added(one, run, facts) for key, one in wanted.items() if key not in stay]
@@ -106,17 +106,17 @@ def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
 
 
 def what_drives_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """The same of empty drives."""
+    """The same for empty drives."""
     return "; ".join(dict.fromkeys(why for one in spec.drives if (why := _why_not_added(one, run, facts))))
 
 
 def has_ports(run: Spec, facts: HostFacts) -> bool:
-    """Whether its hardware has such for devices that come while it runs."""
+    """Whether its hardware has spare ports for devices that are added while it runs."""
     return any(profile.spare_ports for profile in facts.hardware if profile.name == run.hardware)
 
 
 def _why_not_added(one: Attachment | EmptyDrive, run: Spec, facts: HostFacts) -> str:
-    """Disks by USB and SCSI find their controller, or a PCI port for it; a BLOCK disk takes a port for itself."""
+    """USB and SCSI disks use an existing controller, or a PCI port for a new one; each BLOCK disk needs a port."""
     spare = has_ports(run, facts)
     shared = one.mode != MediaMode.BLOCK.value and one.mode in {
         *(has.mode for has in run.media),
@@ -131,7 +131,7 @@ def _blocks_coming(spec: Spec, run: Spec) -> int:
 
 
 def free_ports(spec: Spec, run: Spec, facts: HostFacts) -> int:
-    """PCI ports for devices that come while it runs, at most: controllers take some, too."""
+    """PCI ports that are free for added devices, at most: controllers may need some, too."""
     ports = next((one.spare_ports for one in facts.hardware if one.name == run.hardware), 0)
     blocks = {one.mid for one in spec.media if one.mode == MediaMode.BLOCK.value} & {*run.plugged}
     nics = {one.id for one in spec.interfaces} & {one.id for one in run.interfaces if one.id > run.last_nic}
@@ -139,7 +139,7 @@ def free_ports(spec: Spec, run: Spec, facts: HostFacts) -> int:
 
 
 def ports_for_nics(spec: Spec, run: Spec, facts: HostFacts) -> int:
-    """Those that disks, which come first, leave."""
+    """The ports that disks, which come first, leave for NICs."""
     return max(0, free_ports(spec, run, facts) - _blocks_coming(spec, run))
 
 
@@ -148,7 +148,7 @@ def _why_not_removed(one: Attachment, run: Spec) -> str:
 
 
 def limits_to_set(spec: Spec, run: Spec | None) -> dict[int, DiskLimits]:
-    """Those that a run has otherwise, by the places of the run's disks. What is detached by now keeps what it has."""
+    """Limits that differ from the run's, by the index of its disks. Detached disks keep theirs."""
     return {
         place: limits_of(wanted)
         for place, (has, wanted) in enumerate(_pairs(spec, run))
@@ -157,7 +157,7 @@ def limits_to_set(spec: Spec, run: Spec | None) -> dict[int, DiskLimits]:
 
 
 def _pairs(spec: Spec, run: Spec | None) -> Iterator[tuple[Attachment, Attachment]]:
-    """Each disk of a run, and what it is to be: of one that is attached twice, each in its turn."""
+    """Each disk of a run, with its future attachment; those of a medium attached twice are matched in order."""
     by_turn = dict(_in_turn(spec))
     for key, has in _in_turn(run) if run is not None else ():
         yield has, by_turn.get(key, has)

@@ -1,4 +1,4 @@
-"""Which hosts are confirmed dead or blocklisted, and which runs ended by that."""
+"""Which hosts are confirmed dead or blocklisted, and which runs have ended by that."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from velocity.contract.machines import Reason
 from velocity.hypervisor.port import HostId, Incarnation
 
 HOST_LOST = "host-lost"
-"""The cause of a VM's being STOPPED because its host was confirmed dead, or kept from its disks."""
+"""The reason's cause if a VM is STOPPED because its host was confirmed dead, or kept from its disks."""
 
 
 @dataclass(frozen=True)
 class Death:
-    """When a host was confirmed dead, in Unix seconds, and by whom or what, for people."""
+    """When a host was confirmed dead, in Unix seconds, and by whom or what."""
 
     at: int
     by: str
 
 
 class Blocklisting(Struct, frozen=True):
-    """That a host's clients are to be on the blocklists of these pools: by which addresses, since when, and by whom."""
+    """A host's clients should be on the blocklists of these pools: with which addresses, since when, and by whom."""
 
     at: int
     by: str
@@ -34,7 +34,7 @@ class Blocklisting(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Losses:
-    """All that is kept: the hosts that are dead now, and of each machine the last run that is over on a host."""
+    """Everything stored: the dead hosts, and, for each machine and host, the last run that has ended by that."""
 
     deaths: Mapping[HostId, Death]
     over: Mapping[tuple[HostId, UUID], int]
@@ -42,36 +42,35 @@ class Losses:
 
 
 class LossStore(Protocol):
-    """Each call is one transaction; what returns is durable."""
+    """Each call is one transaction, durable when it returns."""
 
     def load(self) -> Losses: ...
 
     async def confirm(self, host: HostId, death: Death, reason: Reason) -> Mapping[UUID, int]:
-        """It is dead, and its VMs' runs are over, each up to the epoch that is returned.
+        """The host is dead, and its VMs' runs have ended, up to the returned epochs.
 
-        Those that were to run are STOPPED for that reason. No run begins on that host any more.
+        VMs that were to run are STOPPED for this reason. No run can begin on this host any more.
         """
 
     async def returned(self, host: HostId) -> None:
-        """It is dead no more. What is over there stays so."""
+        """The host is not dead any more. Runs that have ended by that stay ended."""
 
     async def blocklist(self, host: HostId, blocklisting: Blocklisting) -> None:
-        """Its clients are about to be. No run begins on that host any more."""
+        """Its clients are about to be blocklisted. No run can begin on this host any more."""
 
     async def confirm_some(
         self, host: HostId, machines: Collection[UUID], at: int, reason: Reason
     ) -> Mapping[UUID, int]:
-        """The runs of these there are over: see `confirm`."""
+        """The runs of these machines on the host have ended: see `confirm`."""
 
     async def unblocked(self, host: HostId) -> None:
-        """Its clients are not any more. What is over there stays so."""
+        """Its clients are not blocklisted any more. Runs that have ended by that stay ended."""
 
 
 class Evacuated:
-    """What of it is in memory, for everybody who asks whether a run may be believed.
+    """The same in memory, for all who ask whether a run still counts.
 
-    That a run is over on a host stays true: a later one has a higher epoch. So nothing of it is ever forgotten but
-    with the host.
+    An ended run stays ended, as later ones have higher epochs. So entries are forgotten only with their host.
     """
 
     def __init__(self, store: LossStore) -> None:
@@ -90,45 +89,45 @@ class Evacuated:
         return host in self.dead
 
     def is_over(self, who: Incarnation) -> bool:
-        """Whether that run was on a host that was confirmed dead, or kept from its disks, since it began."""
+        """Whether the run was on a host that was confirmed dead, or kept from its disks, after it had begun."""
         return who.epoch <= self._over.get((who.host, who.machine), -1)
 
     def is_gone(self, who: Incarnation) -> bool:
-        """The same, and of any run on a host that is dead now: also of one that was just coming from another host."""
+        """The same, and any run on a host that is dead now, even one that was just moving there."""
         return who.host in self.dead or self.is_over(who)
 
     def is_freed(self, who: Incarnation) -> bool:
-        """Whether its machine may be started on another host, as that one cannot be asked."""
+        """Whether its machine may be started on another host, without asking this one."""
         return who.host in self.dead or (who.host in self.blocklisted and self.is_over(who))
 
     async def confirm(self, host: HostId, death: Death, reason: Reason) -> None:
-        """Write it down: it holds from then on. Raises `Refused`, and then nothing has changed."""
+        """Store it; it counts from then on. Raises `Refused`, and has then changed nothing."""
         runs = await self._store.confirm(host, death, reason)
         self._over |= {(host, machine): epoch for machine, epoch in runs.items()}
         self.dead[host] = death
 
     async def returned(self, host: HostId) -> None:
-        """It answers again, and what is over there has ended. Raises `Refused`, and then it stays dead."""
+        """The host responds again, and runs that had ended were ended there. Raises `Refused`; then it stays dead."""
         await self._store.returned(host)
         self.dead.pop(host, None)
 
     async def blocklist(self, host: HostId, blocklisting: Blocklisting) -> None:
-        """Write it down, before it is done. Raises `Refused`, and then nothing has changed."""
+        """Store it before it is done. Raises `Refused`, and has then changed nothing."""
         await self._store.blocklist(host, blocklisting)
         self.blocklisted[host] = blocklisting
 
     async def confirm_some(self, host: HostId, machines: Collection[UUID], at: int, reason: Reason) -> None:
-        """The same as `confirm`, of these machines alone."""
+        """As `confirm`, for these machines only."""
         runs = await self._store.confirm_some(host, machines, at, reason)
         self._over |= {(host, machine): epoch for machine, epoch in runs.items()}
 
     async def unblocked(self, host: HostId) -> None:
-        """Raises `Refused`, and then it is taken for blocklisted still."""
+        """Raises `Refused`; then it still counts as blocklisted."""
         await self._store.unblocked(host)
         self.blocklisted.pop(host, None)
 
     def removed(self, host: HostId) -> None:
-        """The host is no more, and its number is given to no other."""
+        """The host was removed; its id is not given to another one."""
         self.dead.pop(host, None)
         self.blocklisted.pop(host, None)
         self._over = {key: epoch for key, epoch in self._over.items() if key[0] != host}

@@ -1,4 +1,4 @@
-"""What a host confirmed dead or blocklisted means for its VMs: their runs are over, and a start finds another host."""
+"""What a dead or blocklisted host means for its VMs: their runs have ended, and they start on other hosts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class Evacuation:
-    """Ends what is over, and says where a VM is started.
+    """Ends runs on lost hosts, and chooses the host of a start.
 
-    `carried` says what of its own a VM has elsewhere; `clock` is in Unix seconds.
+    `carried` says what of a VM's own is available elsewhere; `clock` is in Unix seconds.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Evacuation:
         self._clock = clock
 
     def reason(self, vm: Life) -> Reason | None:
-        """Why its run is over; None: it is not."""
+        """Why its run has ended; None if it has not."""
         if not self.evacuated.is_over(vm.who):
             return None
         since, words = self._lost(vm.who.host)
@@ -53,7 +53,7 @@ class Evacuation:
         return Reason(cause=HOST_LOST, message=words, since=since)
 
     def _lost(self, host: HostId) -> tuple[int, str]:
-        """Since when it is, and how."""
+        """Since when the host is lost, and how."""
         called = self._hosts.attached.called(host)
         if (death := self.evacuated.dead.get(host)) is not None:
             return death.at, f"{called} was confirmed dead by {death.by}"
@@ -62,9 +62,9 @@ class Evacuation:
         return int(self._clock()), f"{called} was lost"
 
     def place(self, vm: Life) -> HostId:
-        """Where a start of it takes place.
+        """The host on which to start it.
 
-        Raises `Refused` where its own host is lost, and no other can have it, and where it runs elsewhere.
+        Raises `Refused` if its host is lost and no other can have it, or if it runs elsewhere.
         """
         machine = vm.machine
         self._check_runs_nowhere_else(machine)
@@ -79,7 +79,7 @@ class Evacuation:
             raise Refused(Problem.HYPERVISOR, words) from None
 
     def _check_runs_nowhere_else(self, machine: Machine) -> None:
-        """A run that the database does not know, as it is a copy of before, may be of a VM that was moved since."""
+        """A run unknown to the database, which may be an older copy, may be of a VM that was moved since."""
         for host, watched in self._hosts.by_id.items():
             if host == machine.host or host in self.evacuated.dead:
                 continue
@@ -91,7 +91,7 @@ class Evacuation:
                 )
 
     def _elsewhere(self, machine: Machine) -> HostId:
-        """What each host lacks is for the log: a VM's reason is read by people who are to see no hosts."""
+        """What other hosts lack goes to the log: a VM's reason is read by people who may not see hosts."""
         spec, lost = machine.spec, self.evacuated.dead.keys() | self.evacuated.blocklisted.keys()
         alive = [one for one in self._hosts.candidates() if one.host not in lost]
         pools = self._builder.reach.pools(spec)
@@ -108,9 +108,9 @@ class Evacuation:
             return place(alive, replace(wanted, told=False)).host
 
     async def confirm(self, host: HostId, by: str) -> None:
-        """Its VMs are STOPPED, and may be started elsewhere. Raises `Refused`, and then nothing has changed.
+        """The host's VMs become STOPPED, and may be started elsewhere. Raises `Refused`, and has then changed nothing.
 
-        Whoever asks answers for it that nothing runs there.
+        The caller guarantees that nothing runs there.
         """
         death = Death(int(self._clock()), by)
         told = Reason(cause=HOST_LOST, message=f"its host was confirmed dead by {by}", since=death.at)
@@ -118,11 +118,11 @@ class Evacuation:
         log.warning("%s was confirmed dead by %s", self._hosts.attached.called(host), by)
         watched = self._hosts.by_id.get(host)
         for keeper in list(watched.keepers.values()) if watched else ():
-            keeper.mark_unknown()  # it is known by now: it is over
-        self._hosts.doubt(host, "confirmed dead")  # what it told before is not to be taken for its return
+            keeper.mark_unknown()  # their runs are known to have ended now
+        self._hosts.doubt(host, "confirmed dead")  # what it has reported before must not be taken for its return
 
     async def confirm_some(self, host: HostId, machines: Collection[UUID], by: str) -> None:
-        """The same of these, which can write to none of their disks any more, whether they run on or not."""
+        """As `confirm`, for VMs that can no longer write to any of their disks, whether they still run or not."""
         now = int(self._clock())
         since, words = self._lost(host)
         await self.evacuated.confirm_some(host, machines, now, Reason(cause=HOST_LOST, message=words, since=since))
@@ -142,14 +142,14 @@ class Evacuation:
         return f": a start gives it to another host{self._carried(machine)}"
 
     async def returned(self, host: HostId) -> bool:
-        """It answers, and nothing runs there that is over. Whether it was dead until now."""
+        """The host responds, and runs nothing that has ended. Returns whether it was dead until now."""
         if host not in self.evacuated.dead:
             return False
         try:
             await self.evacuated.returned(host)
         except Refused as refused:
             log.warning("that %s has returned is not written yet: %s", self._hosts.attached.called(host), refused)
-            self._hosts.doubt(host, "its return could not be written down")  # it is found again, and written then
+            self._hosts.doubt(host, "its return could not be written down")  # to be noticed again, and stored
             return False
         log.info("%s has returned", self._hosts.attached.called(host))
         return True

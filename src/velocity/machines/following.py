@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable
 from velocity.hypervisor.port import ByteStream, HypervisorError, Unknown
 
 TAIL = 256
-"""Bytes by which it is found how far the viewer has heard."""
+"""Bytes by which the position of the viewer is found."""
 
 
 class FollowingStream:
     """Implements `velocity.hypervisor.port.ByteStream`.
 
-    `reopen` gives the stream on which it goes on, and whether that begins with what was said on this one; None: it has
-    ended, or does not go on elsewhere. `type_in` says how much of something was typed on the host that the VM is on, so
-    that what was not is typed on the next one.
+    `reopen` returns the stream on which to continue, and whether it begins with output of this one; None: the run has
+    ended, or does not continue elsewhere. `type_in` returns how much of an input was typed on the VM's present host;
+    the rest is typed on the next one.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class FollowingStream:
         self._heard = b""
 
     async def read(self) -> bytes:
-        """Raises `Unknown`: its host does not answer any more, and the VM is on no other one."""
+        """Raises `Unknown` if its host no longer responds, and the VM is on no other one."""
         again = False
         while True:
             lost: HypervisorError | None = None
@@ -55,13 +55,13 @@ class FollowingStream:
             self._stream, again = following
 
     async def write(self, data: bytes) -> None:
-        """Returns when all of it was typed, wherever. What may have been, as a host was silent, is not once more."""
+        """Returns when all of it was typed, on whichever host. What a silent host may have typed is not repeated."""
         while data:
             try:
                 data = data[await self._type_in(data) :]
             except Unknown:
                 return
-            except HypervisorError:  # the node there is of the version before, which takes it by the stream
+            except HypervisorError:  # a node of an older version, which takes input from the stream
                 with contextlib.suppress(HypervisorError):
                     await self._stream.write(data)
                 return
@@ -71,6 +71,6 @@ class FollowingStream:
 
 
 def unheard(said: bytes, heard: bytes) -> bytes:
-    """What is behind what was heard last; all of it, where that is not found. A little is all that had been said."""
+    """The output after what was last heard; all of it, if that is not found in it."""
     at = said.rfind(heard) if len(heard) == TAIL else said.find(heard)
     return said if at < 0 or not heard else said[at + len(heard) :]

@@ -1,6 +1,6 @@
-"""Which parts of a change a running VM takes at once, and which wait and why, before it is tried.
+"""Predicts which parts of a change a running VM takes at once, and which wait, and why.
 
-Pure. What a guest refuses is known only afterwards: `live` tells that.
+Pure. What a guest refuses shows only later: `live` reports that.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ COLD = {
     "rosetta": "it is chosen at a start",
     "cloud_init": "the guest reads it at a start, and applies most of it once: `new_instance` repeats all of it",
 }
-"""What waits for the next start, and why."""
+"""Fields that wait for the next start -> the reason."""
 
 Why = Callable[[Spec, Spec, HostFacts], str]
-"""What keeps a field of a run from becoming as it is to be; empty: nothing that is known."""
+"""Why a field of a run cannot be changed as requested; empty if nothing is known to prevent it."""
 
 LIVE: Mapping[str, Why] = {
     "media": disks.what_waits,
@@ -37,11 +37,11 @@ LIVE: Mapping[str, Why] = {
     "memory_mib": growth.memory_waits,
     "displays": growth.displays_wait,
 }
-"""What can be changed in a run, at least in part."""
+"""Fields that can be changed in a run, at least in part."""
 
 
 def forecast(spec: Spec, run: Spec | None, facts: HostFacts) -> tuple[list[str], dict[str, str]]:
-    """The fields that change at once, and those that wait with the reason, of what a run has otherwise."""
+    """The fields that change at once, and those that wait with the reason, among those that differ from the run."""
     if run is None:
         return [], {}
     whys = {

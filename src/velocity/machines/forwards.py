@@ -22,7 +22,7 @@ NAT = NicType.NAT.value
 
 @dataclass(frozen=True)
 class AllowedPorts:
-    """Those of the host that may be forwarded: of `ports`, all but those that the server listens on by TCP itself.
+    """The host ports that may be forwarded: `ports`, except those that the server itself listens on by TCP.
 
     `why` there are no others.
     """
@@ -41,29 +41,29 @@ class AllowedPorts:
 
 
 def asked(one: Forward) -> ForwardSpec:
-    """As the hypervisor is asked for it."""
+    """The forward, for the hypervisor."""
     address = "" if one.host_address is UNSET else one.host_address
     return ForwardSpec(one.host_port, one.guest_port, one.protocol, address)
 
 
 def told(one: ForwardSpec) -> Forward:
-    """As the hypervisor tells it."""
+    """The forward, from the hypervisor."""
     return Forward(one.host_port, one.guest_port, one.protocol, one.host_address or UNSET)
 
 
 def words(one: Forward) -> str:
-    """The host's end of it, for people."""
+    """The host's address and port, in words."""
     address = "" if one.host_address is UNSET else f"{one.host_address}:"
     return f"{address}{one.host_port}/{one.protocol}"
 
 
 def first_nat(spec: Spec) -> int | None:
-    """The id of the NIC that they lead to; None: it has no such."""
+    """The id of the NIC that forwards lead to; None if it has none."""
     return next((one.id for nic, one in zip(spec.nics, spec.interfaces, strict=True) if nic.type == NAT), None)
 
 
 def check(spec: Spec, has: Spec | None, allowed: AllowedPorts) -> None:
-    """Refuse what may not be forwarded, but for what it has already. Raises `Refused`."""
+    """Refuse forwards that are not allowed, except existing ones. Raises `Refused`."""
     if not any(nic.type == NAT for nic in spec.nics):
         raise Refused(
             Problem.NO_NAT_NIC,
@@ -106,13 +106,13 @@ def _check_allowed(one: Forward, place: int, allowed: AllowedPorts) -> None:
 
 
 def _overlap(one: Forward, other: Forward) -> bool:
-    """Whether they are one port of one address of the host."""
+    """Whether they have a port of the host and its address in common."""
     same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
     return same and (UNSET in (one.host_address, other.host_address) or one.host_address == other.host_address)
 
 
 class TakenPorts:
-    """Those of the host that VMs have."""
+    """The host ports that VMs have."""
 
     def __init__(self) -> None:
         self._holders: dict[tuple[str, int], list[tuple[UUID, Forward]]] = {}
@@ -129,7 +129,7 @@ class TakenPorts:
                 del self._holders[key]
 
     def taken(self, uuid: UUID, forwards: Sequence[Forward]) -> Iterator[tuple[int, UUID]]:
-        """Which of these another VM has, by their places, and which one."""
+        """Which of these forwards another VM has: their indexes, and the VM."""
         for place, one in enumerate(forwards):
             for holder, other in self._holders.get((one.protocol, one.host_port), ()):
                 if holder != uuid and _overlap(one, other):
@@ -146,11 +146,11 @@ def wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
 
 
 def bare(nic: NicSpec) -> NicSpec:
-    """Without what leads to it."""
+    """The NIC without forwards."""
     return structs.replace(nic, forwards=()) if isinstance(nic, NatSpec) else nic
 
 
 def after(made: MachineSpec) -> Mapping[str, Any]:
-    """The field of a run of which the hypervisor says that it is made so."""
+    """The fields of a run that the hypervisor reports as this one."""
     there = [one for nic in made.nics if isinstance(nic, NatSpec) for one in nic.forwards]
     return {"forwards": [told(one) for one in there]}

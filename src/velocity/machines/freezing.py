@@ -1,6 +1,6 @@
-"""Frozen file systems of guests, for backups from outside: thawed in time, whatever happens.
+"""Freezes file systems of guests, for external backups, and thaws them in time, whatever happens.
 
-Until when is written down before the agent is asked, so that a server that comes next thaws them.
+The deadline is stored before the agent is asked, so that the next server can thaw them, too.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from velocity.machines.port import Noted
 log = logging.getLogger(__name__)
 
 FLUSHED = 60.0
-"""Seconds that a guest has at most to write what it holds in memory."""
+"""Seconds that a guest has at most to flush its memory."""
 MOST = 1 << 16
-"""File systems that are told."""
+"""The most file systems that are reported."""
 PAUSES = (1.0, 5.0, 30.0)
-"""Seconds until a guest that could not be thawed is asked again; then the last."""
+"""Seconds between attempts to thaw a guest; the last one repeats."""
 
 
 class Freezing:
-    """Those of all guests. `noted` is told of each that the server thaws by itself."""
+    """Freezes and thaws all guests. `noted` is called when the server thaws one by itself."""
 
     def __init__(self, agents: Agents, noted: Noted, clock: Callable[[], float] = time.time) -> None:
         self._agents = agents
@@ -40,13 +40,13 @@ class Freezing:
         self._under_way: set[int] = set()
 
     def open(self, keepers: Iterable[Keeper]) -> None:
-        """Those that a server before this one has frozen are thawed when it is time."""
+        """Thaw what an earlier server has frozen, when it is time."""
         for keeper in keepers:
             if keeper.progress.frozen_until is not None:
                 self._thaw_at(keeper, keeper.progress.frozen_until)
 
     async def close(self) -> None:
-        """Guests stay as they are: the next server thaws them."""
+        """Guests stay frozen: the next server thaws them."""
         tasks = list(self._due.values())
         for task in tasks:
             task.cancel()
@@ -54,7 +54,7 @@ class Freezing:
             await asyncio.wait(tasks)
 
     async def freeze(self, keeper: Keeper, request: FreezeGuest) -> GuestFrozen:
-        """Raises `Refused`: if it is not known then whether they are frozen, they are thawed at once."""
+        """Raises `Refused`; if it is not known then whether they are frozen, they are thawed at once."""
         machine = keeper.machine
         self._agents.check(keeper)
         if keeper.progress.frozen_until is not None or machine.vmid in self._under_way:
@@ -73,7 +73,7 @@ class Freezing:
         await keeper.revise(frozen_until=until)
         try:
             count = await self._agents.ask(keeper, FREEZE, int, within=min(FLUSHED, float(seconds)))
-        except BaseException as error:  # also: nobody waits any more
+        except BaseException as error:  # even if the caller was cancelled
             asked = not (isinstance(error, Refused) and error.problem is Problem.NO_AGENT)
             self._thaw_at(keeper, 0, asked=asked)
             raise
@@ -90,7 +90,7 @@ class Freezing:
         return GuestThawed(vmid=machine.vmid, filesystems=_bounded(count))
 
     async def forget(self, keeper: Keeper) -> None:
-        """Nothing of it is frozen any more: what cannot be written down now is behind."""
+        """Nothing of it is frozen any more; if that cannot be stored now, it is stored later."""
         try:
             await _forget(keeper)
         except Refused as refused:
@@ -98,7 +98,7 @@ class Freezing:
             self._thaw_at(keeper, 0)
 
     def _thaw_at(self, keeper: Keeper, at: int, *, asked: bool = True) -> None:
-        """In the place of whatever was to be done of it before. `asked`: its agent may have frozen it."""
+        """Thaw it at this time, instead of an earlier plan. `asked`: its agent may have frozen it."""
         vmid = keeper.machine.vmid
         if vmid in self._due:
             self._due[vmid].cancel()
@@ -114,7 +114,7 @@ class Freezing:
                 if asked and await self._ask_to_thaw(keeper):
                     self._noted("thaw_guest", {"vmid": machine.vmid, "name": machine.name}, machine.gid)
                 await _forget(keeper)
-            except Exception as error:  # also the database's, or a fault of ours: nothing may stay frozen by it
+            except Exception as error:  # whatever has failed, nothing may stay frozen
                 if not tries:
                     words = error.message if isinstance(error, Refused) else repr(error)
                     log.warning("vm %d: it is not thawed yet, trying again: %s", machine.vmid, words)
@@ -122,7 +122,7 @@ class Freezing:
                 tries += 1
 
     async def _ask_to_thaw(self, keeper: Keeper) -> bool:
-        """Whether it was frozen. Raises `Refused` as long as it may be so still."""
+        """Whether it was frozen. Raises `Refused` while it may still be."""
         try:
             return await self._agents.ask(keeper, THAW, int) > 0
         except Refused as refused:
@@ -131,7 +131,7 @@ class Freezing:
             return False
 
     async def _is_frozen(self, keeper: Keeper) -> bool:
-        """An agent that does not know of such things has frozen nothing."""
+        """Whether it is frozen. An agent that does not know the command has frozen nothing."""
         try:
             return await self._agents.ask(keeper, STATUS, str) == "frozen"
         except Refused as refused:
@@ -147,5 +147,5 @@ async def _forget(keeper: Keeper) -> None:
 
 
 def _bounded(count: int) -> int:
-    """As the guest says it, who may say anything."""
+    """The guest's number, within bounds."""
     return max(0, min(count, MOST))

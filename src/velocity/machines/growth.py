@@ -1,4 +1,4 @@
-"""NICs, CPUs, memory and displays of a running VM: which changes wait, and the run after the others. Pure."""
+"""NICs, CPUs, memory and displays of a running VM: which changes wait, and what the run is afterwards. Pure."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def nics_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
 
 
 def displays_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """Implements `velocity.machines.forecast.Why`. Whether a guest follows another size shows when it is asked."""
+    """Implements `velocity.machines.forecast.Why`. Whether a guest follows a new size shows only when it is asked."""
     return COLD_DISPLAY if len(spec.displays) != len(run.displays) else ""
 
 
 def _displays(run: Spec, spec: Spec, made: MachineSpec) -> list[Display]:
-    """Under the names of now; how many pixels an inch has is only told."""
+    """The displays under their present names, without the dots per inch, which are only reported to the guest."""
     if len(made.displays) != len(spec.displays):
         return run.displays
     sizes = zip(spec.displays, made.displays, strict=True)
@@ -83,7 +83,7 @@ def _in_user_network(nic: Nic, on_bridge: bool) -> bool:
 
 
 def after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> dict[str, Any]:
-    """The fields of a run of which the hypervisor says that it is made so.
+    """The fields of a run that the hypervisor reports as this one.
 
     Its `last_nic` stays: NICs with a higher id were plugged in while it ran.
     """

@@ -1,4 +1,4 @@
-"""The answers of a guest agent in presentable form: counts and lengths bounded, texts safe to show. Pure."""
+"""Makes the answers of guest agents presentable: counts and lengths bounded, texts safe to show. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from velocity.contract.guests import GuestFilesystem, GuestInfo, GuestNic, Guest
 from velocity.machines.agents import shown
 
 NICS, ADDRESSES, FILESYSTEMS, USERS = 64, 64, 256, 256
-"""Those that are shown at most; of addresses, those of one NIC."""
+"""The most that are shown; of addresses, for one NIC."""
 MOST = 2**63 - 1
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
@@ -61,7 +61,7 @@ class _User(msgspec.Struct, rename="kebab"):
 
 
 class Described:
-    """What has been told so far."""
+    """What has been reported so far."""
 
     def __init__(self, vmid: int, version: Version) -> None:
         self.info = GuestInfo(vmid=vmid, agent=shown(version.version))
@@ -87,12 +87,12 @@ class Described:
 
 
 def nics(told: list[ToldNic]) -> list[GuestNic]:
-    """As they can be shown."""
+    """The NICs, in presentable form."""
     return [_nic(one) for one in told[:NICS]]
 
 
 def described(told: Described) -> Iterator[tuple[str, Any, Callable[[Any], None]]]:
-    """The commands, the kind of each one's answer, and what takes it."""
+    """The commands, with the type of their answers, and what takes them."""
     yield "guest-get-host-name", _Hostname, told.hostname
     yield "guest-get-osinfo", _System, told.system
     yield NETWORK, list[ToldNic], told.nics
@@ -107,7 +107,7 @@ def _nic(one: ToldNic) -> GuestNic:
 
 
 def _address(one: _Address) -> str | None:
-    """As others write it; None: it is none."""
+    """The address in its usual form; None if it is none."""
     try:
         return str(ipaddress.ip_interface((one.ip_address, one.prefix)))
     except ValueError:

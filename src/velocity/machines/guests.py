@@ -36,7 +36,7 @@ from velocity.machines.guest_words import Described, Version, described
 from velocity.machines.keeper import Keeper
 
 FIRST_LOOK, LAST_LOOK = 0.02, 1.0
-"""Seconds between two looks at a program that runs: first and last."""
+"""Seconds between checks of a running program: the first pause and the longest."""
 OUTPUTS = 2 * MOST_ENCODED + 4096
 """Bytes of JSON of the longest answer: both outputs of a program."""
 
@@ -65,18 +65,18 @@ class _Written(msgspec.Struct):
 
 
 class VmGuests:
-    """The guests of all VMs."""
+    """Requests to the guests of all VMs."""
 
     def __init__(
         self, agents: Agents, heard: Callable[[Keeper, list[GuestNic]], None], own: int = BOUNDS.user_guest_requests
     ) -> None:
-        """`heard` is told of NICs that a guest tells; `own` requests may one user wait for at a time."""
+        """`heard` is called with the NICs that a guest reports; one user may wait for `own` requests at a time."""
         self._heard = heard
         self.waiting = Waiting(own, "requests to guest agents under way", "user_guest_requests")
         self._agents = agents
 
     async def info(self, keeper: Keeper) -> GuestInfo:
-        """What it says of itself; or why it does not."""
+        """What the guest reports; or why it does not."""
         vmid, who = keeper.machine.vmid, keeper.who
         try:
             version = await self._agents.ask(keeper, "guest-info", Version)
@@ -88,13 +88,13 @@ class VmGuests:
                 put(await self._agents.ask(keeper, command, kind))
             except Refused as refused:
                 if refused.problem is not Problem.AGENT_REFUSED:
-                    break  # it has ended, or does not answer any more
+                    break  # it has ended, or no longer answers
         if told.info.nics is not UNSET and keeper.who == who:
             self._heard(keeper, told.info.nics)
         return told.info
 
     async def execute(self, keeper: Keeper, request: Execute) -> Executed:
-        """Run a program, and wait for its end as long as that may take. Raises `Refused`."""
+        """Run a program, and wait for its end as long as allowed. Raises `Refused`."""
         _plan(keeper, "command")
         loop = asyncio.get_running_loop()
         until = loop.time() + request.timeout
@@ -136,7 +136,7 @@ class VmGuests:
         return GuestFilePiece(vmid=keeper.machine.vmid, content=content, end=piece.eof or not content)
 
     async def write(self, keeper: Keeper, request: WriteGuestFile) -> None:
-        """Raises `Refused`: a part of it may be written."""
+        """Raises `Refused`: a part may have been written."""
         _plan(keeper, "file")
         async with self._opened(keeper, request.path, "r+b" if request.offset else "wb", request.offset) as handle:
             left = request.content
@@ -149,19 +149,19 @@ class VmGuests:
 
     @contextlib.asynccontextmanager
     async def _opened(self, keeper: Keeper, path: str, mode: str, offset: int) -> AsyncIterator[int]:
-        """A handle of a file of the guest, at that place in it."""
+        """A handle of a file in the guest, positioned there."""
         handle = await self._agents.ask(keeper, "guest-file-open", int, path=path, mode=mode)
         try:
             if offset:
                 await self._agents.ask(keeper, "guest-file-seek", Done, handle=handle, offset=offset, whence="set")
             yield handle
         finally:
-            with contextlib.suppress(Refused):  # it was flushed
+            with contextlib.suppress(Refused):  # it was flushed already
                 await self._agents.ask(keeper, "guest-file-close", Done, handle=handle)
 
 
 def _plan(keeper: Keeper, what: str) -> None:
-    """What is done inside is not shown."""
+    """Report to the plan, without showing what is done inside."""
     machine = keeper.machine
     plan.step("change", "vm", machine.name, id=machine.vmid, gid=machine.gid, changes={what: None})
     plan.stop_here()

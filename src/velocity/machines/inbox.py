@@ -45,7 +45,7 @@ InboxItem = StateRequest | StopRetry | ExclusiveWork
 
 
 async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T]) -> None:
-    """Do the work if its sender still has the right, and set the answer. Runs in the sender's context."""
+    """Do the work if its sender still has the permission, and set the answer. Runs in the sender's context."""
     try:
         check_admitted()
         result = await work
@@ -60,7 +60,7 @@ async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T]
 
 
 def unawaited() -> asyncio.Future[State]:
-    """The answer of an item that nobody waits for."""
+    """An answer that nobody waits for."""
     return asyncio.get_running_loop().create_future()
 
 

@@ -1,4 +1,4 @@
-"""The identity of NICs: each has an id and a MAC address of its own, wherever it stands in the list."""
+"""The identity of NICs: each has an id and a MAC address of its own, wherever it is in the list."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from velocity.network.rules import addresses, made_macs, next_nic, next_place
 
 BRIDGE, NAT = NicType.BRIDGE.value, NicType.NAT.value
 Fits = Callable[[Nic, Nic, Interface], bool]
-"""Whether a NIC that was sent is one that the VM has."""
+"""Whether a requested NIC is this existing one."""
 
 
 class Taken(Protocol):
-    """What VMs have of which each is given but once."""
+    """What VMs have that must be unique."""
 
     last_place: int
 
@@ -31,7 +31,7 @@ class Taken(Protocol):
 
 
 def assigned(machine: UUID, spec: Spec, has: Spec | None, taken: Taken, networks: Sequence[str]) -> Spec:
-    """With the interfaces of its NICs: those that it had, by id or by what the list says, and new ones.
+    """The specification with the interfaces of its NICs: existing ones, found by id or content, and new ones.
 
     NAT NICs get places in the host's `networks`. Raises `Refused`.
     """
@@ -54,7 +54,7 @@ def assigned(machine: UUID, spec: Spec, has: Spec | None, taken: Taken, networks
 
 
 def _placed(nics: Sequence[int], had: Mapping[int, int], taken: Taken, networks: Sequence[str]) -> dict[int, int]:
-    """Where the addresses of NAT NICs are, by their ids: where they were, or where none has been for long."""
+    """The places of NAT NICs, by id: the former ones, or new ones that were not in use for long."""
     places = {nic: had[nic] for nic in nics if nic in had}
     last = taken.last_place
     for nic in nics:
@@ -67,9 +67,9 @@ def _placed(nics: Sequence[int], had: Mapping[int, int], taken: Taken, networks:
 def shown(
     spec: Spec, run: Spec | None, has_nat: bool, networks: Sequence[str], found: Callable[[int], Sequence[KnownAddress]]
 ) -> list[Interface]:
-    """As they are told. `run` is what it runs with; `has_nat`: it would get addresses of the host's now.
+    """The interfaces as they are shown. `run` is its running specification; `has_nat`: it would be on NAT's bridge now.
 
-    `found` are the addresses that a NIC, by its id, has besides.
+    `found` gives other known addresses of a NIC, by id.
     """
     at = dict(spec.nat_places) if has_nat else {}
     if run is not None:
@@ -79,7 +79,7 @@ def shown(
 
 
 def _with_addresses(one: Interface, found: Sequence[KnownAddress]) -> Interface:
-    """Each address once, with what tells it best."""
+    """Each address once, with its most trustworthy source."""
     leases = [KnownAddress(address, AddressSource.LEASE) for address in one.addresses or ()]
     known = {each.address: each for each in reversed([*leases, *found])}
     return msgspec.structs.replace(one, known_addresses=list(reversed(known.values()))) if known else one
@@ -100,7 +100,7 @@ def _made(machine: UUID, nic: int, own: Collection[str], taken: Callable[[str], 
 
 
 def check_macs(spec: Spec) -> None:
-    """Refuse two NICs with one MAC address."""
+    """Refuse two NICs with the same MAC address."""
     macs = [one.mac for one in spec.interfaces]
     for place, mac in enumerate(macs):
         if mac in macs[:place]:
@@ -113,15 +113,15 @@ def check_macs(spec: Spec) -> None:
 
 
 def pairs(spec: Spec | None) -> list[tuple[Nic, Interface]]:
-    """Each NIC as it was sent, with what is kept of it."""
+    """Each NIC as requested, with its interface."""
     return list(zip(spec.nics, spec.interfaces, strict=True)) if spec else []
 
 
 def found(nics: Sequence[Nic], has: Spec | None) -> dict[int, Interface]:
-    """Which of the NICs that a VM has are in a list: by their place in it. Raises `Refused` for ids that it has not.
+    """Which existing NICs are in the list, by index. Raises `Refused` for unknown ids.
 
-    One without an id is found by its MAC address, or else, if it names none, by what it says, in order; in a list of
-    as many NICs, first at the same place, where what is left is the one that was there, changed. Any other is new.
+    A NIC without an id is found by its MAC address or, if it has none, by its content, in order. In a list of the same
+    length, the NIC at the same place is tried first, and what is left counts as that NIC, changed. All others are new.
     """
     old = pairs(has)
     by_place = _by_id(nics, [one for _, one in old])
@@ -171,11 +171,11 @@ _FITS: tuple[Fits, ...] = (
     lambda nic, had, _: nic.mac is UNSET and _said(nic) == _said(had),
     lambda nic, had, _: nic.mac is UNSET and _said(nic)[:2] == _said(had)[:2],
 )
-"""One after the other, for the whole list."""
+"""Tried one after the other, for the whole list."""
 
 
 def chosen(machine: UUID, spec: Spec, has: Spec | None) -> list[int]:
-    """The places of BRIDGE NICs whose MAC address somebody has chosen, and that were not so before."""
+    """The indexes of BRIDGE NICs whose MAC address was newly chosen."""
     bridged = [place for place, nic in enumerate(spec.nics) if nic.type == BRIDGE]
     if not bridged:
         return []
@@ -189,7 +189,7 @@ def chosen(machine: UUID, spec: Spec, has: Spec | None) -> list[int]:
 
 
 def trusted(spec: Spec, has: Spec | None) -> list[int]:
-    """The places of trusted NICs that were not so before, on that host NIC."""
+    """The indexes of NICs that are newly trusted, on their host NIC."""
     places = [place for place, nic in enumerate(spec.nics) if nic.trusted is True]
     if not places:
         return []

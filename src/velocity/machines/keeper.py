@@ -1,7 +1,7 @@
 """The keeper of one VM: serves its requests, and alone changes its state.
 
-Requests are served one at a time, in order; a forced stop overtakes them. The effect of a call to the hypervisor is
-known by facts only: its return is no more than a hint. A keeper has no task while nothing is asked of it.
+Requests are served one at a time, in order; a forced stop overtakes them. Only facts tell what a call to the hypervisor
+has done; its return is just a hint. An idle keeper has no task.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class Keeper(Life):
         self._pump: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[State] | None = None
         self._overtaken = False
-        """A forced stop came while a start was being prepared or a graceful stop was being stored."""
+        """A forced stop came while a start was being prepared, or a graceful stop was being stored."""
         self._timer: asyncio.TimerHandle | None = None
         self._presses = 0
         self._stops = 0
-        """How often it was asked to stop."""
+        """How many stops were requested."""
 
     @property
     def busy(self) -> bool:
@@ -70,7 +70,7 @@ class Keeper(Life):
     # Requests
 
     async def request_state(self, cause: Cause) -> State:
-        """Serve a request, and return the state that it leads to. Raises `Refused`."""
+        """Serve a request; returns the state that it leads to. Raises `Refused`."""
         if cause is Cause.ASK_KILL:
             return await self._kill()
         answer: asyncio.Future[State] = asyncio.get_running_loop().create_future()
@@ -78,7 +78,7 @@ class Keeper(Life):
         return await answer
 
     async def restart(self, *, force: bool) -> State:
-        """Stop the VM, then start it again, also if nobody waits. Returns the state so far. Raises `Refused`."""
+        """Stop the VM, then start it again, even if the caller is cancelled; returns its state. Raises `Refused`."""
         return await (self._kill(restarts=True) if force else self.request_state(Cause.ASK_RESTART))
 
     async def start_again(self) -> None:
@@ -86,22 +86,22 @@ class Keeper(Life):
         await self.alone(self._start_again)
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do work with the VM while no other request of it is served."""
+        """Run `work` while no other request for the VM is served."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enqueue(ExclusiveWork(work, answer, copy_context()))
         return await answer
 
     def retire(self) -> None:
-        """The VM is removed: do nothing more."""
+        """The VM was deleted: do nothing more."""
         self._silence()
 
     async def close(self, seconds: float) -> None:
-        """The server ends: give what is not stored yet so many seconds."""
+        """The server ends: try for `seconds` to store what is not stored yet."""
         self._silence()
         await self.record.close(seconds)
 
     async def settle(self) -> None:
-        """Return when nothing is being done or stored. A VM that does not answer may stay so."""
+        """Returns when nothing is being done or stored. A VM that does not respond may remain in its state."""
         while tasks := [one for one in (self._pump, self._killing) if one is not None]:
             await asyncio.wait(tasks)
         await self.record.written(MOMENT)
@@ -112,7 +112,7 @@ class Keeper(Life):
             self._serve_next()
 
     def _serve_next(self) -> None:
-        """Serve the next item in the context of its sender."""
+        """Serve the next item, in its sender's context."""
         item = self._inbox.popleft()
         self._pump = asyncio.get_running_loop().create_task(self._serve(item), context=item.context)
 
@@ -130,7 +130,7 @@ class Keeper(Life):
             self._pump = None
             if self._inbox:
                 self._serve_next()
-        Context().run(self._go_on)  # what follows belongs to no request
+        Context().run(self._go_on)  # outside of the request's context
 
     async def _request(self, cause: Cause) -> State:
         self._stops += cause is Cause.ASK_STOP
@@ -157,7 +157,7 @@ class Keeper(Life):
         return await self._told(work(cause))
 
     async def _told(self, work: Coroutine[Any, Any, None]) -> State:
-        """Await the work, and return the state that the facts then say. Raises `Refused`."""
+        """Await the work; returns the state that the facts report then. Raises `Refused`."""
         try:
             await work
             if self.state not in STEADY and (self.state is not State.STOPPING or self.progress.forced):
@@ -183,7 +183,7 @@ class Keeper(Life):
                 self.record.note()
             raise Refused(Problem.HYPERVISOR, str(error)) from None
         except Exception:
-            if self.state not in STEADY and self._killing is None:  # the facts say which state it led to
+            if self.state not in STEADY and self._killing is None:  # facts say what state it has led to
                 await self._find_out()
             raise
 
@@ -216,7 +216,7 @@ class Keeper(Life):
             raise
         except (HypervisorError, Refused) as error:
             stopped = self._overtaken or self.progress.forced
-            self.progress = replace(self.progress, boots=chosen)  # nothing has started: the choice stays for the next
+            self.progress = replace(self.progress, boots=chosen)  # nothing has started, so the choice stays
             self._end(None if stopped else Reason(cause="start-failed", message=str(error), since=self._now()))
             self._check_not_overtaken()
             raise
@@ -226,7 +226,7 @@ class Keeper(Life):
         self.progress = replace(self.progress, wanted=State.PAUSED)
         number = await self.context.hypervisor.pause(self.who, deadline=CALL_DEADLINE)
         await self.context.observer.reached(number)
-        self.record.note()  # only now: after a crash, the process itself shows what was asked for
+        self.record.note()  # not before: after a crash, the process itself shows that it was paused
 
     async def _resume(self, cause: Cause) -> None:
         self._move(cause)
@@ -237,25 +237,25 @@ class Keeper(Life):
         self.context.resumed(self)
 
     async def _reset(self, _cause: Cause) -> None:
-        """Boot the guest again in the same run. If a user has paused it, it stays paused; otherwise it runs."""
+        """Reset the guest within its run. If a user has paused it, it stays paused; otherwise it runs."""
         number = await self.context.hypervisor.reset(self.who, deadline=CALL_DEADLINE)
         await self.context.observer.reached(number)
         if self.observed is Fact.HELD and self.progress.wanted is not State.PAUSED:
             await self._resume(Cause.ASK_RUN)
 
     async def _stop(self, cause: Cause) -> None:
-        """Press the power button. The stop is stored first, so that an interrupted one is continued."""
+        """Press the power button. The stop is stored first, so that an interrupted one continues."""
         asked = replace(
             self.progress,
             wanted=State.STOPPED,
             stopping_since=self.progress.stopping_since or self._now(),
             reason=None,
-            forced=self.observed is Fact.HELD,  # there is no guest yet that could hear the button
+            forced=self.observed is Fact.HELD,  # the guest has not begun, so it cannot react to the button
             restarts=cause is Cause.ASK_RESTART,
         )
         self._overtaken = False
         await self.record.write(asked)
-        if self.state is State.STOPPED or self.progress.forced:  # meanwhile it ended, or a forced stop came
+        if self.state is State.STOPPED or self.progress.forced:  # meanwhile it has ended, or a forced stop came
             if not self._overtaken:
                 self.progress = replace(self.progress, restarts=asked.restarts)
             self.record.note()
@@ -269,7 +269,7 @@ class Keeper(Life):
             await self._press_power_button()
 
     async def _press_power_button(self) -> None:
-        """Press the power button, and again later: a guest that is still booting ignores it."""
+        """Press the power button, and again later, as guests ignore it while they boot."""
         self._again_later()
         if self.observed is Fact.PAUSED:
             number = await self.context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
@@ -299,7 +299,7 @@ class Keeper(Life):
         try:
             await self._request(Cause.ASK_RUN)
         except Exception as error:
-            if self._overtaken and self.progress.restarts:  # by another restart, which starts it again
+            if self._overtaken and self.progress.restarts:  # by another restart, which will start it again
                 return
             words = error.message if isinstance(error, Refused) else repr(error)
             log.warning("vm %d: it is not started again: %s", self.machine.vmid, words)
@@ -311,7 +311,7 @@ class Keeper(Life):
     # The forced stop
 
     async def _kill(self, *, restarts: bool = False) -> State:
-        """End the run now, and refuse all requests that wait."""
+        """End the run now, and refuse all waiting requests."""
         self._check_there(runs=restarts and not self.progress.restarts)
         if self.state is not State.STOPPED:
             for do in ("kill", "start") if restarts else ("kill",):
@@ -322,7 +322,7 @@ class Keeper(Life):
             await self._write_restart()
         else:
             self._stops += 1
-        self._overtaken = self.state is not State.STOPPED or not restarts  # else it is about to be started again
+        self._overtaken = self.state is not State.STOPPED or not restarts  # otherwise it is about to be started again
         self.passage.overtake()
         for item in list(self._inbox):
             if isinstance(item, StateRequest):
@@ -341,8 +341,8 @@ class Keeper(Life):
         return await asyncio.shield(self._ending())
 
     async def _write_restart(self) -> None:
-        """Before it is ended: where it could not be started again, it goes on. Raises `Refused`."""
-        if self.state is State.STOPPED or self.progress.restarts:  # it is being restarted
+        """Store a restart before the run ends, which otherwise continues. Raises `Refused`."""
+        if self.state is State.STOPPED or self.progress.restarts:  # it is being restarted already
             return
         stops = self._stops
         await self.record.write(replace(self._forced(), restarts=True))
@@ -354,7 +354,7 @@ class Keeper(Life):
     def _ending(self) -> asyncio.Task[State]:
         if self._killing is None:
             self.progress = self._forced()
-            self._move(Cause.ASK_KILL)  # at once: a fact meanwhile that it runs does not end a restart
+            self._move(Cause.ASK_KILL)  # at once, so that a fact that it runs does not cancel a restart
             self.record.note()
             self._killing = asyncio.get_running_loop().create_task(self._bring_to_its_end(), context=Context())
             self._killing.add_done_callback(looked_at)
@@ -362,7 +362,7 @@ class Keeper(Life):
 
     async def _bring_to_its_end(self) -> State:
         try:
-            await self.record.written(EMERGENCY)  # if possible: a forced stop does not need the database
+            await self.record.written(EMERGENCY)  # if possible: a forced stop does not depend on the database
             return await self._told(self._end_now())
         finally:
             self._killing = None
@@ -376,7 +376,7 @@ class Keeper(Life):
         await self.context.observer.reached(number)
 
     def _go_on(self) -> None:
-        """Continue what was interrupted, once a fact says how the run stands."""
+        """Continue what was interrupted, once a fact says what the run does."""
         if self.state is not State.STOPPING:
             self._silence()
         if self.doubtful or self.retired or self.busy:

@@ -1,4 +1,4 @@
-"""Firmware variables that outlive their host: copies in the database, of the VMs that another host could start."""
+"""Copies of firmware variables, in the database, of VMs that could be started on another host after a loss."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from velocity.storage.port import Belongs, Stat, variables
 log = logging.getLogger(__name__)
 
 EVERY = 10.0
-"""Seconds between two looks at whether they have changed."""
+"""Seconds between checks whether they have changed."""
 PAUSE = 60.0
-"""Seconds from one copy of a VM that runs to the next: its guest may change them as often as it likes."""
+"""Seconds between two copies of a running VM's: its guest may change them as often as it likes."""
 MOST = 4 << 20
-"""Bytes that are copied of a machine. Those of the distributions' firmware are at most a quarter of it."""
+"""The most bytes that are copied. Those of the distributions' firmware are at most a quarter of it."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """By which a change of the file shows: when it was written to, in microseconds of its clock, and its size."""
+    """Shows whether the file has changed: its modification time in microseconds, and its size."""
 
     modified: int
     size: int
@@ -46,32 +46,32 @@ class Mark:
 
 @dataclass(frozen=True)
 class KeptCopy:
-    """What is kept of a machine. `at`: the unix time as of which it is what its host had."""
+    """What is stored for a machine. `at`: when it was last known to be up to date (Unix seconds)."""
 
     mark: Mark
     at: float
 
 
 class VariablesStore(Protocol):
-    """Each call is one transaction; what returns is durable."""
+    """Each call is one transaction, durable when it returns."""
 
     def load(self, known: Collection[str]) -> Mapping[UUID, KeptCopy]:
-        """All that is kept. Of machines that are not among the `known` uuids it goes; none known: all stays."""
+        """All stored copies. Those of machines not in `known` (uuids) are removed, unless `known` is empty."""
 
     async def keep(self, machine: UUID, kept: KeptCopy, data: bytes) -> None:
-        """In the place of what was kept of it."""
+        """Replace the stored copy."""
 
     async def read(self, machine: UUID) -> bytes:
-        """Empty: nothing is kept of it."""
+        """The stored copy; empty if there is none."""
 
     async def forget(self, machine: UUID) -> None: ...
 
 
 class KeptVariables:
-    """Keeps them, and brings them to the host on which a VM is started after its own was lost.
+    """Copies firmware variables, and brings them to the host where a VM starts after its own was lost.
 
-    A file is copied when it has stood still for a look, and is the same after the copy as before: QEMU writes to it
-    when its guest wants, and what is read of it meanwhile may be half of one.
+    A file is copied if it has not changed between two checks, nor during the copy: QEMU writes to it at any time, and
+    what is read meanwhile may be inconsistent.
     """
 
     def __init__(self, store: VariablesStore, hosts: WatchedHosts, reach: Reach, clock: Callable[[], float]) -> None:
@@ -83,15 +83,15 @@ class KeptVariables:
         self.pause = PAUSE
         self._kept: dict[UUID, KeptCopy] = {}
         self._seen: dict[UUID, Mark] = {}
-        """As of the last look."""
+        """As of the last check."""
         self._taken: dict[UUID, float] = {}
-        """When each was copied last, in Unix seconds."""
+        """When each was last copied, in Unix seconds."""
         self._trouble: dict[HostId, str] = {}
-        """Why those of a host could not be copied at the last look."""
+        """Why the last copy from a host failed."""
         self._task: asyncio.Task[None] | None = None
 
     def open(self, known: Collection[str]) -> None:
-        """`known` are the uuids of all machines that there are, those in the trash included."""
+        """`known` are the uuids of all machines, including those in the trash."""
         self._kept = dict(self._store.load(known))
         self._task = asyncio.create_task(regularly("a look at the firmware variables", EVERY, self.look))
 
@@ -101,7 +101,7 @@ class KeptVariables:
             await asyncio.wait({self._task})
 
     async def look(self) -> None:
-        """Once, at those on all hosts that respond."""
+        """Check once, on all hosts that respond."""
         if self._hosts.attached.many:
             there = [one for one in self._hosts.attached.all() if one.host not in self._hosts.attached.silent]
             await asyncio.gather(*map(self._look_at, there))
@@ -123,7 +123,7 @@ class KeptVariables:
             self._trouble.pop(one.host, None)
 
     def _may_go(self, keeper: Keeper) -> bool:
-        """Whether other hosts have all that it needs."""
+        """Whether other hosts have everything that it needs."""
         is_shared = self._hosts.attached.pool_hosts.is_shared
         stays = keeper.retired or keeper.passage.moving is not None
         return not stays and all(map(is_shared, self._reach.pools(keeper.machine.spec)))
@@ -155,12 +155,12 @@ class KeptVariables:
     # For a start elsewhere
 
     def told(self, machine: Machine) -> str:
-        """That a start elsewhere has them, and of when they are; empty: there are none."""
+        """In words, that a start elsewhere has them, and as of when; empty if there are none."""
         kept = self._kept.get(machine.uuid)
         return "" if kept is None else f", with the firmware variables of {time.strftime(TIME, time.gmtime(kept.at))}"
 
     async def bring(self, machine: Machine, host: HostId) -> None:
-        """They are on the host where it is about to be started. Raises `Refused`."""
+        """Put them on the host where it is about to start. Raises `Refused`."""
         if host == machine.host:
             return
         data = await self._store.read(machine.uuid)
@@ -177,7 +177,7 @@ class KeptVariables:
         log.info("vm %d: it goes on%s", machine.vmid, self.told(machine))
 
     async def forget(self, machine: UUID) -> None:
-        """It is removed for good, which is written: a copy that cannot be removed now goes at the next start."""
+        """The machine was removed permanently. A copy that cannot be removed now is removed at the next start."""
         self._seen.pop(machine, None)
         self._taken.pop(machine, None)
         if self._kept.pop(machine, None) is not None:

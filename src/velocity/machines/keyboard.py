@@ -1,6 +1,6 @@
-"""Who types into a serial console: one viewer at a time, the first, handed over on request.
+"""Who types into a serial console: one viewer at a time, at first the first one, until it is handed over.
 
-Nothing waits here: `look` is called now and then, and with each step.
+Nothing waits here: `look` is called regularly, and with each step.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from msgspec import UNSET
 from velocity.contract.consoles import Holder, KeyboardStatus, Move
 
 PATIENCE = 10.0
-"""Seconds that the holder has for an answer; then who asked has the keyboard."""
+"""Seconds that the holder has to answer; then the keyboard goes to the viewer who has asked."""
 
 
 class Keyboard:
-    """The keyboard of one run. `clock` is in monotonic seconds."""
+    """The keyboard of one run. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -31,19 +31,19 @@ class Keyboard:
         return not self._seats
 
     def join(self, name: str) -> Seat:
-        """A place for one more viewer, who is told what holds, and all others that they are there."""
+        """A seat for a new viewer, who is told the present state; the others are told about the viewer."""
         seat = Seat(self, name)
         self._seats.append(seat)
         self._tell()
         return seat
 
     def look(self) -> None:
-        """Hand over when an answer has not come in time."""
+        """Hand the keyboard over if the holder has not answered in time."""
         if self._asker is not None and self._clock() - self._asked >= PATIENCE:
             self._give_to(self._asker)
 
     def leave(self, seat: Seat) -> None:
-        """Done already is success."""
+        """Has no effect if the viewer has left already."""
         if seat not in self._seats:
             return
         self._seats.remove(seat)
@@ -55,14 +55,14 @@ class Keyboard:
         self._tell()
 
     def types(self, seat: Seat) -> bool:
-        """Whether what this viewer types counts; a free keyboard is theirs with that."""
+        """Whether this viewer's input counts; typing takes a free keyboard."""
         self.look()
         if self._holder is None:
             self._give_to(seat)
         return self._holder is seat
 
     def move(self, seat: Seat, move: Move) -> None:
-        """What has no sense (any more) changes nothing: the holder may have changed meanwhile."""
+        """Moves that are impossible by now have no effect: the holder may have changed meanwhile."""
         self.look()
         match move:
             case "ask" | "take" if self._holder is None:
@@ -85,7 +85,7 @@ class Keyboard:
                 pass
 
     def view(self, seat: Seat) -> KeyboardStatus:
-        """What holds, as this viewer is told it."""
+        """The present state, for this viewer."""
         asks = self._asker.name if self._asker is not None and self._holder is seat else UNSET
         holder = Holder(holder=self._holder.name if self._holder else None, yours=self._holder is seat)
         return KeyboardStatus(viewers=[one.name for one in self._seats], keyboard=holder, asks=asks)
@@ -100,7 +100,7 @@ class Keyboard:
 
 
 class Seat:
-    """One viewer. What is to be told is fetched when it can be sent, so that a slow one piles up nothing."""
+    """One viewer. News are fetched when they can be sent, so that none pile up for a slow viewer."""
 
     def __init__(self, keyboard: Keyboard, name: str) -> None:
         self.name = name
@@ -113,7 +113,7 @@ class Seat:
         self.news.set()
 
     def fetch(self) -> list[KeyboardStatus]:
-        """What is to be told now."""
+        """The messages to send now."""
         self.news.clear()
         refused, self._refused = self._refused, False
         return [*([KeyboardStatus(refused=True)] if refused else []), self.keyboard.view(self)]

@@ -1,7 +1,7 @@
 """Which disks of a run may be copied to other files, and with which file the run continues.
 
-It is written down before a copy begins: a server that is killed in between asks the run to go on with the file that the
-database says, which decides.
+This is stored before a copy begins: after a crash, the next server lets the run continue with the file that the
+database names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class MirroredDisks:
-    """Those of all VMs. Each call is made in the turn of the VM's keeper."""
+    """The copied disks of all VMs. Its methods are called in the turn of the VM's keeper."""
 
     def __init__(self, store: MachineStore, mirrors: Mirrors, library: Library) -> None:
         self._store = store
@@ -36,25 +36,25 @@ class MirroredDisks:
         self._library = library
 
     async def note(self, keeper: Keeper, mid: UUID) -> None:
-        """A copy of this disk may be under way from here on. Raises `Refused`: it must not be."""
+        """Store that this disk may be being copied. Raises `Refused`; then it must not be."""
         run = keeper.progress.run
         if run is not None and mid not in run.mirrored:
             await self._keep(keeper, (*run.mirrored, mid))
 
     async def settle(self, keeper: Keeper, mid: UUID) -> bool:
-        """Have the run go on with the file that the medium has now; whether that is the one it was copied to.
+        """Let the run continue with the medium's present file; returns whether that is the new one.
 
-        Raises `NotRunning`, `Unknown`: it is asked again.
+        Raises `NotRunning`, and `Unknown`: call it again.
         """
         taken = await self._mirrors.settle(keeper.who, self._library.get(mid).ref, deadline=CALL_DEADLINE)
         run = keeper.progress.run
         if run is not None and mid in run.mirrored:
-            with contextlib.suppress(Refused):  # asked again by the server that comes next
+            with contextlib.suppress(Refused):  # otherwise the next server asks again
                 await self._keep(keeper, tuple(one for one in run.mirrored if one != mid))
         return taken
 
     async def settle_left(self, keeper: Keeper) -> str:
-        """Of those that nobody looks after any more; why that could not be, in words."""
+        """Settle disks whose copies nobody continues. Returns why that has failed, in words."""
         for mid in left_mirrors(keeper):
             try:
                 await self.settle(keeper, mid)

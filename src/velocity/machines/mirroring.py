@@ -1,4 +1,4 @@
-"""Moves and conversions of disks in the VMs that run with them."""
+"""Moves and converts disks in running VMs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from velocity.tasks.service import TaskProgress
 from velocity.uninterrupted import whole
 
 LOOK = 0.25
-"""Seconds between two looks at how far a copy is."""
+"""Seconds between checks of a copy's progress."""
 STILL = 5.0
-"""Seconds without progress after which it is looked whether its pool is full: on RBD, what is written waits then."""
+"""Seconds without progress until the pool is checked for being full: on RBD, writes then wait."""
 
 
 @dataclass
 class _Copy:
-    """A use of a medium that is under way. `unknown`: nobody knows what was committed, and so which file counts."""
+    """A copy under way. `unknown`: the outcome of its commit is unknown, and so is the file that counts."""
 
     keeper: Keeper
     who: Incarnation
@@ -98,7 +98,7 @@ class Mirroring:
             await whole(self._leave(copy))
             if not copy.unknown:
                 keeper.mirroring.discard(mid)
-            keeper.stale |= bool(keeper.waits)  # such as to be taken out: what is copied, stays
+            keeper.stale |= bool(keeper.waits)  # a detach may have waited: a disk that is being copied stays
             if keeper.unsettled:
                 self._fleet.live.ask_again(keeper)
 
@@ -115,7 +115,7 @@ class Mirroring:
         await self._mirrors.begin(copy.who, old.ref, new.ref, compact=compact, deadline=CALL_DEADLINE)
 
     async def _follow(self, copy: _Copy, progress: TaskProgress) -> None:
-        """Until both files are the same. One that does not answer is asked again: it may copy all the while."""
+        """Wait until both files are the same. A host that does not respond may still be copying, and is asked again."""
         still = 0.0
         while True:
             try:
@@ -140,17 +140,17 @@ class Mirroring:
         try:
             await keep()
         except OutcomeUnknown:
-            copy.unknown = True  # and so the guest waits: the next start asks the database
+            copy.unknown = True  # so the guest stays paused: the next start asks the database
             raise
         try:
             taken = await self._fleet.mirrors.settle(copy.keeper, mid)
         except (NotRunning, Unknown):
-            return  # it has ended, or is asked again: what counts is committed
-        if not taken and not copy.change.moves:  # of a compact one the name is what was to be committed
+            return  # it has ended, or is asked again; the commit counts
+        if not taken and not copy.change.moves:  # for a compacted disk, the file's name was committed
             raise HypervisorError("the new file could not be put in its place")
 
     async def _leave(self, copy: _Copy) -> None:
-        """What was not taken, is given up; what does not answer is asked again by its keeper."""
+        """Give up a copy that was not committed. If the host does not respond, the keeper asks again."""
         mid = copy.change.old.mid
 
         async def work() -> None:
@@ -164,7 +164,7 @@ class Mirroring:
             return
 
     async def _asked(self, copy: _Copy, work: Work) -> None:
-        """In the turn of its VM, if its run is still the same. Raises `Refused`."""
+        """Do `work` in its VM's turn, if the run is still the same. Raises `Refused`."""
 
         async def alone() -> None:
             if copy.keeper.who != copy.who or copy.keeper.retired:

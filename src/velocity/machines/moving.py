@@ -1,4 +1,4 @@
-"""Moving a VM to another group, running or not: with quotas and rights on both sides, in one transaction."""
+"""Moves VMs to other groups, running or not: with quotas and permissions on both sides, in one transaction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from velocity.media.sources import Sources
 from velocity.uninterrupted import whole
 
 Disks = list[tuple[Medium, Medium]]
-"""Those that move with their VM: as they are, and as they are to be."""
+"""The disks that move with a VM: before and after."""
 
 
 class VmMoves:
@@ -59,7 +59,7 @@ class VmMoves:
         self._sources = sources
 
     async def move(self, caller: Caller, request: MoveVm) -> tuple[Keeper, list[Medium], list[str]]:
-        """Its keeper, the disks that moved with it, and what will not work as one might expect. Raises `Refused`."""
+        """Returns its keeper, the disks that moved with it, and warnings. Raises `Refused`."""
         keeper = self._fleet.get(request.vmid)
         disks, warnings = await keeper.alone(lambda: self._move(caller, keeper, request))
         return keeper, disks, warnings
@@ -95,7 +95,7 @@ class VmMoves:
         return [(one, replace(one, gid=gid)) for one in media]
 
     def _check_rights(self, caller: Caller, machine: Machine, gid: int, disks: Disks) -> None:
-        """Of the new group, which counts as group 0 if it is not there, as everywhere; then whether it is there."""
+        """First the permissions on the new group (0 if it does not exist, as everywhere), then whether it exists."""
         holds, there = self._directory.holds, self._directory.existing(gid)
         needed = [(Permission.VM_CREATE, there, "gid")]
         if disks:
@@ -116,7 +116,7 @@ class VmMoves:
         self._fleet.builder.check_trust(caller, gid, machine)
 
     def _check_visible(self, machine: Machine, gid: int, disks: Disks) -> None:
-        """What it has attached, those of the new group may see; and of its disks no other VM has one."""
+        """Members of the new group must be able to see its media, and no other VM may use its disks."""
         moves = {disk.mid for disk, _ in disks}
         line = self._directory.line(gid)
         for medium in self._media(machine):
@@ -138,12 +138,14 @@ class VmMoves:
                     )
 
     def _media(self, machine: Machine) -> list[Medium]:
-        """What is attached to it, and what its run has."""
+        """The media attached to it, and those of its run."""
         found = [self._library.find(mid) for mid in self._fleet.claims.media(machine.uuid)]
         return sorted((one for one in found if one is not None), key=lambda one: one.name)
 
     def _attached(self, caller: Caller, gid: int, spec: Spec, disks: Disks) -> tuple[Spec, list[str]]:
-        """With what stays in other groups read-only, where the caller may not have it written to from the new one."""
+        """Its attachments; media of other groups become read-only unless the caller may have them written to from the
+        new group.
+        """
         moves = {disk.mid for disk, _ in disks}
         rest = structs.replace(spec, media=[one for one in spec.media if one.mid not in moves])
         rest, warnings = self._fleet.builder.writers.attached(caller, gid, rest, None)
@@ -164,10 +166,10 @@ class VmMoves:
             plan.step("change", "medium", disk.name, id=disk.mid, gid=disk.gid, changes=changes, live=live)
 
     async def _keep(self, caller: Caller, keeper: Keeper, new: Machine, disks: Disks) -> None:
-        """Commit, then show: in turn with groups that are deleted, so that it goes with the one that it is in."""
+        """Commit and show it, in turn with deletions of groups, so that it is deleted with its present group."""
         async with self._updates.changing:
             check_admitted()
-            self._directory.group(keeper.gid)  # else it goes with that one
+            self._directory.group(keeper.gid)  # otherwise it is deleted with the group
             self._check_rights(caller, keeper.machine, new.gid, disks)
             await self._store.move(new.vmid, new.gid, new.spec, [disk.mid for disk, _ in disks])
             for _, disk in disks:

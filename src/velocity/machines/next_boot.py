@@ -1,4 +1,4 @@
-"""The choice for a VM's next start, kept until then."""
+"""The choice for a VM's next start, stored until then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from velocity.machines.rules import Spec
 
 
 async def choose(keeper: Keeper, request: ChooseBoot) -> None:
-    """In the keeper's turn. Raises `Refused`."""
+    """Called in the keeper's turn. Raises `Refused`."""
     machine, before = keeper.machine, keeper.progress.boots
     boots = choice(machine.spec, request)
     changes = {"next_boot": (before, boots)}
@@ -24,7 +24,7 @@ async def choose(keeper: Keeper, request: ChooseBoot) -> None:
 
 
 def choice(spec: Spec, request: ChooseBoot) -> NextBoot | None:
-    """What was asked for; None: nothing. Raises `Refused`."""
+    """The requested choice; None if there is none. Raises `Refused`."""
     boots = NextBoot(firmware_setup=request.firmware_setup or UNSET, mid=request.mid, nic=request.nic)
     said = [name for name in boots.__struct_fields__ if getattr(boots, name) is not UNSET]
     if len(said) > 1:

@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 ADOPT_DEADLINE = 2.0
 LOOK_DEADLINE = 1.0
 HEAR_DEADLINE = 10.0
-"""Seconds within which the fact of a completed call has to arrive."""
+"""Seconds within which the fact of a completed call must arrive."""
 RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.0)
-"""Seconds between questions to a host or a machine that does not answer; the last one repeats."""
+"""Seconds between questions to a host or machine that does not respond; the last one repeats."""
 
 
 @dataclass(frozen=True)
 class HostLost:
-    """The host does not answer: what is known of its machines may be outdated."""
+    """The host does not respond: what is known of its machines may be outdated."""
 
     host: HostId
     words: str
@@ -58,15 +58,15 @@ class FactConsumer(Protocol):
 
     @property
     def doubtful(self) -> bool:
-        """It did not answer, and no fact has come since."""
+        """Whether it did not respond, and no fact has come since."""
 
     @property
     def lives(self) -> bool:
-        """It runs or is about to, as far as known."""
+        """Whether it runs or is about to, as far as known."""
 
     @property
     def busy(self) -> bool:
-        """Something is being asked of it."""
+        """Whether a request for it is under way."""
 
     def mark_unknown(self) -> None:
         """Its state may be outdated: ask until a fact comes."""
@@ -86,11 +86,11 @@ async def nothing_is_over(who: Incarnation) -> None:
 
 
 class Observer:
-    """One host. `keeper` finds a machine's keeper, `keepers` are those of this host.
+    """The observer of one host. `keeper` finds a machine's keeper, `keepers` are those of this host.
 
-    `heard` is called with each fact that a keeper has taken, `changed` when the host is lost or back. `passing` says
-    whether a run that no VM here has now is of one that moves from host to host. `over` says of a run that it is over,
-    as the host was confirmed dead since: no keeper hears of it, and `end` ends it.
+    `heard` is called with each fact that a keeper has taken, `changed` when the host is lost or back. `passing` tells
+    whether a run that no VM here has belongs to a VM that is moving. `over` tells whether a run has ended because its
+    host was confirmed dead: no keeper hears of such a run, and `end` ends it.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Observer:
         self._end = end
         self._ended: list[Incarnation] = []
         self._doubts = 0
-        """How often its state was doubted: answers to earlier questions do not count then."""
+        """How often its state was doubted: answers to earlier questions do not count."""
         self._number = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._stale = asyncio.Event()
@@ -129,7 +129,7 @@ class Observer:
         """Runs on the host that belong to no VM, or to an earlier run of one."""
 
     async def open(self) -> None:
-        """Learn what runs, if the host answers in time, and keep watching."""
+        """Learn what runs there, if the host responds in time, and keep watching."""
         try:
             await self._resync()
         except Exception as error:
@@ -146,9 +146,9 @@ class Observer:
             await asyncio.wait(tasks)
 
     async def reached(self, number: int | None) -> None:
-        """Return when all facts up to that number have been received. Raises `Unknown`.
+        """Returns when all facts up to that number have arrived. Raises `Unknown`.
 
-        None, for a driver without numbers: the caller has to look at the present facts.
+        `number` None, from a driver without numbers: the caller has to check the present facts.
         """
         if number is None or number <= self._number:
             return
@@ -163,13 +163,13 @@ class Observer:
             raise Unknown(f"host {self._host} has not reported the result") from None
 
     async def strangers_acknowledged(self) -> None:
-        """Returns when the ends that belong to no VM, as far as they were heard, are acknowledged or cannot be now."""
+        """Returns when the ends that belong to no VM are acknowledged, or cannot be now."""
         tasks = [task for who, task in self._looking.items() if self._keeper(who.machine) is None]
         if tasks:
             await asyncio.wait(tasks)
 
     def doubt(self, words: str) -> None:
-        """The host is lost until it has reported again what runs there."""
+        """The host counts as lost until it has reported again what runs there."""
         self._doubts += 1
         self._lose(words)
         self._stale.set()
@@ -190,7 +190,7 @@ class Observer:
             try:
                 self._feed(await self._hypervisor.facts(who, deadline=LOOK_DEADLINE))
             except HypervisorError:
-                pass  # a host that is lost tells all when it is back
+                pass  # a lost host reports everything when it is back
             except Exception:
                 if not tries:
                     log.exception("machine %s, run %d: its state cannot be asked, retrying", who.machine, who.epoch)
@@ -243,14 +243,14 @@ class Observer:
             for keeper in list(self._keepers()):
                 if not keeper.lives or keeper.who in there:
                     continue
-                if keeper.busy:  # the host may not have been asked yet
+                if keeper.busy:  # the request may not have reached the host yet
                     keeper.mark_unknown()
                 else:
                     self._feed(FactReport(keeper.who, Fact.ABSENT, FactCause.UNKNOWN, number=listing.number))
         for keeper in list(self._keepers()):
             if keeper.doubtful:
                 self.look(keeper)
-        self._heard_up_to(listing.number)  # what was told before it, and was not heard, does not come any more
+        self._heard_up_to(listing.number)  # earlier facts that were missed do not come any more
         if self.lost:
             self.lost = False
             log.info("host %d responds again", self._host)
@@ -260,7 +260,7 @@ class Observer:
             self._changed(HostBack(self._host, ended))
 
     async def _adopt(self) -> Listing:
-        """What runs there, after runs that were declared over have been ended. Raises `HypervisorError`."""
+        """What runs there, after ended runs were ended. Raises `HypervisorError`."""
         doubts = self._doubts
         listing = await self._hypervisor.adopt(self._host, deadline=ADOPT_DEADLINE)
         over = [one.who for one in listing.found if one.fact is not Fact.ENDED and self._over(one.who)]
@@ -275,7 +275,7 @@ class Observer:
         return listing
 
     def _fail(self, error: Exception) -> None:
-        """It does not answer, or as nobody foresaw: nothing that it raises ends the watch over its machines."""
+        """It does not respond, or has failed unexpectedly: no exception ends the watch over its machines."""
         if not isinstance(error, HypervisorError) and not self.lost:
             log.error("host %d: what it does cannot be found out", self._host, exc_info=error)
         self._lose(str(error) or repr(error))
@@ -303,11 +303,11 @@ class Observer:
             try:
                 keeper.apply_fact(news)
                 self._heard(news)
-            except Exception:  # a sick one costs itself, not the facts of the others
+            except Exception:  # a faulty one must not hold up the facts of others
                 log.exception("machine %s, run %d: a fact could not be applied", news.who.machine, news.who.epoch)
 
     def _hear_what_is_over(self, news: FactReport) -> None:
-        """A fact of a run declared over changes nothing: if it runs, it is ended."""
+        """A fact of an ended run changes nothing: if it runs, it is ended."""
         if news.fact not in (Fact.ENDED, Fact.ABSENT):
             self._stale.set()
         elif news.fact is Fact.ENDED and news.who not in self._looking:
@@ -325,7 +325,7 @@ class Observer:
                 reached.set_result(None)
 
     def _set_aside(self, news: FactReport) -> None:
-        """A run that no VM has: it is reported, and left alone."""
+        """A run that belongs to no VM is reported, and left alone."""
         if news.fact in (Fact.ENDED, Fact.ABSENT):
             if self.unknown.pop(news.who, None) is not None:
                 log.info("machine %s, run %d: ended; it belongs to no VM here", news.who.machine, news.who.epoch)

@@ -1,4 +1,4 @@
-"""The text on a picture, read by `tesseract` in a confined process.
+"""Reads the text in a picture with `tesseract`, in a confined process.
 
 https://tesseract-ocr.github.io/tessdoc/Command-Line-Usage.html
 """
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 PROGRAM = "tesseract"
 AT_ONCE = 1
 WAITING, OWN = 256, 64
-"""Pictures that may wait for their turn, in all and of one user; who comes then is asked to come again."""
+"""Pictures that may wait, in total and for one user; more are refused."""
 SECONDS = 20.0
 
 
 class Ocr:
-    """`worker` is the uid that pictures are read under, where the server may change it (as root)."""
+    """`worker` is the uid for programs that read pictures; None if the server cannot change it."""
 
     def __init__(self, worker: int | None, *, seconds: float = SECONDS, waiting: int = WAITING) -> None:
         self._worker = worker
@@ -43,7 +43,7 @@ class Ocr:
             )
 
     async def read(self, png: bytes, uid: int) -> str:
-        """The lines that could be read, for that user; empty where nothing could. Raises `Refused`."""
+        """The lines of text, possibly none. `uid` is the user who waits. Raises `Refused`."""
         self.check()
         if self._gate.count(uid) >= OWN:
             raise Refused(
@@ -89,6 +89,6 @@ class Ocr:
 
 
 def tidy(text: str) -> str:
-    """Lines without what cannot be shown, and without the empty ones."""
+    """Lines without characters that cannot be shown, and without empty lines."""
     lines = ("".join(one for one in line if one.isprintable()).strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line)

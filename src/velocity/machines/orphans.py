@@ -1,4 +1,4 @@
-"""Removes what a host keeps for machines: with them or, after a crash, once they are unknown."""
+"""Removes what a host stores for machines: with the machine or, after a crash, once it is unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 async def remove_machine_data(hypervisor: Hypervisor, host: HostId, uuid: UUID) -> None:
-    """A machine is removed for good: its firmware variables and logs go, now or at the next start."""
+    """A machine was removed permanently: remove its firmware variables and logs, now or at the next start."""
     try:
         await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
     except HypervisorError as error:
@@ -22,13 +22,13 @@ async def remove_machine_data(hypervisor: Hypervisor, host: HostId, uuid: UUID) 
 
 
 async def remove_orphans(hypervisor: Hypervisor, host: HostId, observer: Observer, known: Collection[str]) -> None:
-    """Remove what is kept for machines that are not among the `known` uuids: a crash came before that was done.
+    """Remove what is stored for machines not in `known` (uuids), which a crash may have left.
 
-    A database without any VM may be the wrong one: then nothing is removed. Nor is it where something may run.
+    A database without VMs may be the wrong one: then nothing is removed, nor for machines that may run.
     """
     if observer.listing is None or not observer.listing.complete or not known:
         return
-    await observer.strangers_acknowledged()  # a host does not count a machine whose end nobody has heard
+    await observer.strangers_acknowledged()  # a host keeps machines whose end nobody has acknowledged
     try:
         kept = await hypervisor.hosts.kept(host, deadline=CALL_DEADLINE)
         may_run = {one.machine for one in observer.unknown}

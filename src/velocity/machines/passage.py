@@ -1,4 +1,4 @@
-"""A VM on its way to another host: keeps other requests from it, and remembers its run before."""
+"""A VM's move to another host: keeps other requests from it, and remembers its former runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from velocity.machines.rules import Machine, RunRecord
 T = TypeVar("T")
 OVER = frozenset({Fact.ENDED, Fact.ABSENT})
 BETWEEN = frozenset({Fact.INCOMING, Fact.RECEIVED, Fact.HANDED})
-"""The facts of a run that stands still between two hosts: whoever moves it knows what follows."""
+"""The facts of a run that stands still between two hosts: the move knows what follows."""
 
 
 @dataclass(frozen=True)
 class Moving:
-    """Where to, and for whoever wants something else of it, in words.
+    """The target, and the message for other requests.
 
-    `tid` is the task that moves it; None: a server before this one began it. `overtake` is called when a forced stop is
-    asked for.
+    `tid` is the task; None: an earlier server began the move. `overtake` is called when a forced stop is requested.
     """
 
     to: HostId
@@ -38,7 +37,7 @@ class Moving:
 
 
 class Traveller(Protocol):
-    """What is asked of a VM: a `Life`."""
+    """What is needed of a VM: a `Life`."""
 
     context: Any
     machine: Machine
@@ -54,10 +53,10 @@ class Traveller(Protocol):
 
 
 class Passage(Struct, eq=False):
-    """That of one VM. `moving`: it is on its way; `formerly` is what its present run was on other hosts.
+    """One VM's move. `moving`: it is under way; `formerly` are the runs on other hosts that the present run continues.
 
-    `freed` is called when it is on its way no more. `stands`: its guest is known to stand still between the two.
-    `end_heard`: its run has ended at its source. A struct, as one is made with each VM, and that costs nothing.
+    `freed` is called at its end. `stands`: its guest is known to stand still. `end_heard`: its run has ended at the
+    source. A struct, as one is made for each VM.
     """
 
     vm: Traveller
@@ -68,7 +67,7 @@ class Passage(Struct, eq=False):
     stands: bool = False
 
     def set(self, moving: Moving | None) -> None:
-        """It is on its way, or no more. What is known of its end is heard then."""
+        """Begin or end a move. An end of the run that was held back is looked at again."""
         if self.moving is not None and moving is None:
             self.moving.ended.set()
             self.stands = False
@@ -82,38 +81,38 @@ class Passage(Struct, eq=False):
             self.freed()
 
     def tell(self, words: str) -> None:
-        """From here on this is what whoever wants something else of it is told."""
+        """Change the message for other requests."""
         if self.moving is not None:
             self.moving = replace(self.moving, words=words)
 
     def awaits(self, host: HostId) -> bool:
-        """Whether it is on its way to that host."""
+        """Whether it is moving to that host."""
         return self.moving is not None and self.moving.to == host
 
     def check_not_moving(self) -> None:
-        """Raises `Refused` while it is on its way."""
+        """Raises `Refused` while it is moving."""
         if self.moving is not None:
             raise Refused(Problem.VM_MOVING, self.moving.words, field="vmid")
 
     async def unless_moving(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do it. Raises `Refused` while it is on its way."""
+        """Do the work. Raises `Refused` while it is moving."""
         self.check_not_moving()
         return await work()
 
     async def wait(self, seconds: float) -> None:
-        """Returns when it is not, or no more, on its way, or after so many seconds."""
+        """Returns when it is not moving, or after so many seconds."""
         if self.moving is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self.moving.ended.wait()
 
     def overtake(self) -> None:
-        """A forced stop is asked for: what has not been handed over is not."""
+        """A forced stop is requested: cancel a move that has not been handed over."""
         if self.moving is not None:
             self.moving.overtake()
 
     def keeps_to_itself(self, fact: Fact) -> bool:
-        """Whether it is an end that need not be the VM's: whoever moves it decides, unless it was wanted."""
+        """Whether the fact may not be the VM's end, so that the move decides, unless the end was wanted."""
         if self.moving is None or self.vm.progress.wanted is State.STOPPED or fact not in OVER:
             return False
         self.end_heard = True
@@ -127,11 +126,11 @@ class Passage(Struct, eq=False):
             vm.number = 0
 
     def go_on_as(self, context: object, machine: Machine, epoch: int) -> None:
-        """From here on it is this machine, and its run, if there is one, goes on under that epoch (0: the same)."""
+        """It is this machine from now on, and its run continues with that epoch (0: the same)."""
         vm = self.vm
         if vm.progress.run is not None:
             self.formerly = (*self.formerly, vm.who)
         vm.context, vm.machine, vm.number, self.end_heard = context, machine, 0, False
         if epoch:
             vm.progress = replace(vm.progress, epoch=epoch)
-            vm.record.note()  # what was noted under the former one, since that was committed, is not stored
+            vm.record.note()  # what was noted for the former run after the commit was not stored

@@ -1,6 +1,6 @@
-"""Pictures of screens: encoded, scaled, and made ready to be read. To be called in a thread.
+"""Pictures of screens: encodes, scales and prepares them for reading. Called in threads.
 
-Pillow is imported with the first picture: a server that starts does without.
+Pillow is imported with the first picture, not at the server's start.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 
 SMALL = 1600
-"""Pixels of width below which letters are too small to be read well, and the picture is doubled."""
+"""Pixels of width below which letters are too small to be read, and the picture is doubled."""
 
 
 def encoded(pixels: bytes) -> tuple[int, int, bytes]:
@@ -22,7 +22,7 @@ def encoded(pixels: bytes) -> tuple[int, int, bytes]:
 
 
 def scaled(png: bytes, width: int) -> bytes:
-    """A PNG of so many pixels across."""
+    """A PNG of this width."""
     from PIL import Image
 
     with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
@@ -34,7 +34,7 @@ def scaled(png: bytes, width: int) -> bytes:
 
 
 def prepared(png: bytes) -> bytes:
-    """Dark letters on a light ground, large enough: what the program reads best."""
+    """Dark letters on a light ground, large enough: what tesseract reads best."""
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:

@@ -1,4 +1,4 @@
-"""The host for a VM: those that can have it, and the best of them. Pure."""
+"""Chooses the host for a VM: the best of those that can have it. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from velocity.hypervisor.port import HostFacts, HostId
 from velocity.machines.rules import CPU_WORDS, Spec
 
 NAMED = 10
-"""How many hosts a refusal describes; of further ones only the number is given."""
+"""Hosts that a refusal describes; of more, only the number is given."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A host at this moment. `given`: MiB of memory given to its VMs, running or not."""
+    """A host at this moment. `given`: memory given to its VMs, running or not, in MiB."""
 
     host: HostId
     name: str
@@ -32,13 +32,13 @@ class Candidate:
 
     @property
     def left(self) -> int:
-        """MiB that are not given to any VM."""
+        """Memory not given to any VM, in MiB."""
         return self.facts.memory - self.given
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """How many VMs each host has that a VM is to be `apart` of, and `together` with."""
+    """How many VMs each host has that the VM should be `apart` from, and `together` with."""
 
     apart: Mapping[HostId, int] = field(default_factory=dict)
     together: Mapping[HostId, int] = field(default_factory=dict)
@@ -48,9 +48,9 @@ class Neighbours:
 class Wanted:
     """What a VM needs of its host. `pools`: the pools of its media, each with the name of one medium.
 
-    `host`: the one that it is to be on, by its id. `stays`: where it is best, as what it is made of is there. `kept`:
-    it brings machine type, firmware and hardware with it. `told`: who asks may see hosts, and so is told of each.
-    `starts`: it starts at once, so that what is free then counts, and not what has been given.
+    `host`: the requested host's id. `stays`: the host to prefer, as its disks are there. `kept`: it keeps machine type,
+    firmware and hardware. `told`: the caller may see hosts, so messages name them. `starts`: it starts at once, so that
+    free memory counts, not given memory.
     """
 
     spec: Spec
@@ -65,7 +65,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Placed:
-    """The chosen host, and the reason in words; empty: there was no choice."""
+    """The chosen host, and the reason in words; empty if there was no choice."""
 
     host: HostId
     why: str = ""
@@ -74,7 +74,7 @@ class Placed:
 def place(hosts: Sequence[Candidate], wanted: Wanted) -> Placed:
     """The best of the hosts that can run it. Raises `Refused` with what each of them lacks.
 
-    A single host is not checked here: what it lacks is refused elsewhere.
+    A single host is not checked here, as others refuse what it lacks.
     """
     if wanted.host is not None:
         return _as_wanted(hosts, wanted, wanted.host)
@@ -109,7 +109,7 @@ def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
 
 
 def lacks(one: Candidate, wanted: Wanted) -> str:
-    """Why a host cannot take it; empty: it can."""
+    """Why a host cannot have it; empty if it can."""
     why, needs = cannot(one, wanted), wanted.spec.memory_mib
     if why or wanted.starts or needs <= one.left:
         return why
@@ -120,7 +120,7 @@ def lacks(one: Candidate, wanted: Wanted) -> str:
 
 
 def cannot(one: Candidate, wanted: Wanted) -> str:
-    """Why a host cannot run it, regardless of the memory given to its VMs; empty: it can."""
+    """Why a host cannot run it, regardless of memory given to other VMs; empty if it can."""
     spec, facts = wanted.spec, one.facts
     if one.duty is not Duty.ACTIVE:
         return f"it is {'in maintenance' if one.duty is Duty.MAINTENANCE else 'being drained'}, and takes no VMs"
@@ -149,7 +149,7 @@ def cannot(one: Candidate, wanted: Wanted) -> str:
 
 
 def _knows(facts: HostFacts, machine_type: str) -> bool:
-    """Whether its QEMU has that machine type: its newest, or an older one of the same kind, such as `pc-q35-7.2`."""
+    """Whether its QEMU has the machine type: its newest, or an older one of the same kind, such as `pc-q35-7.2`."""
     newest, asked = (one.rpartition("-") for one in (facts.machine_type, machine_type))
     if machine_type == facts.machine_type or newest[0] != asked[0]:
         return machine_type == facts.machine_type
@@ -158,13 +158,13 @@ def _knows(facts: HostFacts, machine_type: str) -> bool:
 
 
 def _version(words: str) -> tuple[int, ...]:
-    """The first version number in the text; empty: there is none."""
+    """The first version number in the text; empty if there is none."""
     found = re.search(r"\d+(?:\.\d+)+", words)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def cannot_live(spec: Spec, source: HostFacts, target: HostFacts, *, nat: bool) -> str:
-    """Why a running VM cannot continue unchanged on the target; empty: it can.
+    """Why a running VM cannot continue unchanged on the target; empty if it can.
 
     `nat`: whether it has addresses in the source's networks.
     """
@@ -183,7 +183,7 @@ def cannot_live(spec: Spec, source: HostFacts, target: HostFacts, *, nat: bool) 
 
 
 def _has(one: Candidate, label: str) -> bool:
-    """`name=value`, or a name with any value."""
+    """Whether the labels contain `name=value`, or the name with any value."""
     name, given, value = label.partition("=")
     return name in one.labels and (not given or one.labels[name] == value)
 

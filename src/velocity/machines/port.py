@@ -14,27 +14,25 @@ from velocity.media.rules import Medium
 
 
 class Noted(Protocol):
-    """Takes for the history what the server does by itself: the operation, and the ids and the name of what it did it
-    to.
-    """
+    """Records in the history what the server does by itself: the operation, and the ids and name of its object."""
 
     def __call__(self, did: str, named: Mapping[str, int | str], gid: int = 0) -> None: ...
 
 
 class MachineStore(Protocol):
-    """Each call is one transaction; what returns is durable. A vmid is never given twice."""
+    """Each call is one transaction, durable when it returns. Vmids are never reused."""
 
     def load(self, own: HostId) -> tuple[Sequence[tuple[Machine, RunRecord]], Sequence[Unreadable]]:
-        """The VMs of all hosts, of which `own` is the server's, and what of them cannot be read."""
+        """The VMs of all hosts, of which `own` is the server's, and those that cannot be read."""
 
     def discarded(self) -> dict[str, int]:
-        """The uuids of those in the trash, also of what cannot be read, each with its last place in NAT's networks."""
+        """The uuids of VMs in the trash, including unreadable ones, each with its highest place in NAT's networks."""
 
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec, media: Sequence[Medium] = ()) -> int:
-        """Its vmid. These media come with it."""
+        """Returns the vmid. These media are added with it."""
 
     async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
-        """Into the trash, or for good (None), with these media."""
+        """Into the trash, or permanently (None), with these media."""
 
     async def alter(self, vmid: int, name: str, spec: Spec) -> None: ...
 
@@ -42,17 +40,17 @@ class MachineStore(Protocol):
         """To another group, with these media."""
 
     async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
-        """What that run has by now, unless it has ended."""
+        """Store what that run consists of by now, unless it has ended."""
 
     async def begin_run(self, vmid: int, wanted: State, spec: Spec, host: HostId) -> int:
-        """The epoch of a new run with that specification, one more than the last; the old reason goes.
+        """The epoch of a new run with that specification, one more than the last; the old reason is removed.
 
-        It is on that host from then on. That it restarts stays: a crash may come before it has started.
-        Raises `Refused` where the host is confirmed dead.
+        It is on that host from now on. A restart stays noted, as a crash may come before it has started. Raises
+        `Refused` if the host was confirmed dead.
         """
 
     async def keep_progress(self, vmid: int, progress: RunRecord) -> None:
-        """All of it, and only if no run of a higher epoch than `progress.epoch` has begun.
+        """Store it, unless a run with a higher epoch than `progress.epoch` has begun.
 
-        Of its run only the end is kept: its specification goes.
+        Of the run only the end is stored: its specification is removed.
         """

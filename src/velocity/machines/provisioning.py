@@ -1,4 +1,4 @@
-"""Creating, altering, deleting and restoring VMs, alone or with their group."""
+"""Creates, changes, deletes and restores VMs, alone or with their group."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _merged(has: CloudInit | UnsetType, request: CreateVm | AlterVm) -> di
 
 
 class Provisioning:
-    """Creates, changes and deletes VMs: checked, claimed, committed, then shown by the fleet."""
+    """Creates, changes and deletes VMs: checks, claims, commits, then shows them in the fleet."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Provisioning:
         media: Deletion,
         forget: Callable[[Machine], Awaitable[None]],
     ) -> None:
-        """`forget` removes the data outside the database of a machine that is removed for good."""
+        """`forget` removes the data outside the database of a machine that is removed permanently."""
         self._store = store
         self._directory = directory
         self._updates = updates
@@ -94,7 +94,7 @@ class Provisioning:
         return machine.vmid, warnings
 
     def _placed(self, caller: Caller, request: CreateVm, settings: dict[str, Any]) -> Placed:
-        """Choose its host, in the same step in which its memory there is claimed."""
+        """Choose its host, in the step in which its memory there is claimed."""
         spec = Spec(**settings, machine_type="", firmware="")
         pools = self._fleet.builder.reach.pools(spec, seen_by=(caller, request.gid))
         host = None if request.host is UNSET else request.host
@@ -111,7 +111,7 @@ class Provisioning:
             raise
         try:
             self._directory.group(draft.gid)
-        except Refused:  # it came too late to be deletion with its group
+        except Refused:  # it came too late to be deleted with its group
             await self._store.remove(vmid)
             raise
         return replace(draft, vmid=vmid)
@@ -150,13 +150,13 @@ class Provisioning:
         return [*warnings, *await self._fleet.live.carry_out(keeper)]
 
     def claim_again(self, mid: UUID) -> None:
-        """Claim again for the VMs of a medium, as the right to write to it has changed."""
+        """Claim again for the VMs of a medium, as the permission to write to it has changed."""
         for keeper in self._fleet.all():
             if mid in self._fleet.claims.media(keeper.machine.uuid):
                 self._fleet.claiming.again(keeper.machine.uuid)
 
     async def delete(self, caller: Caller, request: DeleteVm, *, purge: bool) -> None:
-        """Delete it into the trash or for good, with its disks if asked: all of it, or nothing."""
+        """Delete it into the trash or permanently, with its disks if requested: completely, or not at all."""
         keeper = self._fleet.get(request.vmid)
         await keeper.alone(lambda: self._delete(caller, keeper, request, purge))
 
@@ -184,7 +184,7 @@ class Provisioning:
     async def _withdraw(
         self, caller: Caller, keeper: Keeper, disks: Sequence[Medium], *, purge: bool
     ) -> Sequence[PendingDeletion]:
-        """Commit it. On a failure, all of it is there again."""
+        """Commit the deletion. After a failure, everything is as before."""
         vm, machine = PendingVmDeletion(self._directory, self._fleet, self._forget), keeper.machine
         vm.take(keeper)
         deletions: list[PendingDeletion] = [vm]
@@ -204,7 +204,7 @@ class Provisioning:
             raise Refused(Problem.MEDIUM_NOT_FOUND, f"VM {keeper.machine.name} has no medium {mid}", field="leave")
 
     async def _disks(self, caller: Caller, keeper: Keeper, left: Collection[UUID]) -> list[Medium]:
-        """The disks that are deleted with it, but for those that are left. Raises `Refused`."""
+        """The disks that are deleted with it, without those to keep. Raises `Refused`."""
         builder = self._fleet.builder
         disks = await self._media.disks(
             keeper.machine.vmid, lambda: [mid for mid in builder.disks(keeper.machine) if mid not in left]
@@ -224,7 +224,7 @@ class Provisioning:
     ) -> Iterator[Mapping[int, HostId]]:
         """Restore VMs from the trash, with names, quota and media claimed. An exception inside undoes it.
 
-        `host`: the host for VMs whose own is gone, which are given by their vmids.
+        `host`: the host for VMs (by vmid) whose own is gone.
         """
         back = [(self._somewhere(caller, machine, host), progress) for machine, progress in machines]
         elsewhere = {
@@ -244,7 +244,7 @@ class Provisioning:
     async def bring_variables(
         self, machines: Sequence[tuple[Machine, RunRecord]], elsewhere: Mapping[int, HostId]
     ) -> None:
-        """What is kept of the firmware variables of those is on the hosts where they come back. Raises `Refused`."""
+        """Bring copies of their firmware variables to the hosts where they are restored. Raises `Refused`."""
         try:
             for machine, _ in machines:
                 if machine.vmid in elsewhere:
@@ -255,7 +255,7 @@ class Provisioning:
             raise Refused(Problem.UNAVAILABLE, words) from None
 
     def _somewhere(self, caller: Caller, machine: Machine, host: int | None) -> Machine:
-        """On its own host or, if that is gone, on the one that is named. Raises `Refused`."""
+        """Its own host or, if that is gone, the requested one. Raises `Refused`."""
         hosts, reach = self._fleet.hosts, self._fleet.builder.reach
         if host is None or hosts.attached.find(machine.host) is not None:
             reach.check_there(machine, host)
@@ -284,7 +284,7 @@ class Provisioning:
             self._plan_to_remove(keeper, purge=purge)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingVmDeletion:
-        """Implements `velocity.access.port.GroupContents`: deletes the VMs of groups that are being deleted."""
+        """Implements `velocity.access.port.GroupContents`: deletes the VMs of these groups."""
         await self._media.under_way.ended(gids)
         deletion = PendingVmDeletion(self._directory, self._fleet, self._forget)
         await deletion.end(self._fleet.of_groups(gids), force=force)

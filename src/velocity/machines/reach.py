@@ -17,21 +17,21 @@ from velocity.storage.port import MediaRef
 
 
 class Reach:
-    """Looks at a specification beside what its host has."""
+    """Compares specifications with what hosts have."""
 
     def __init__(self, hosts: AttachedHosts, library: Library) -> None:
         self.hosts = hosts
         self._library = library
 
     def nics(self, host: HostId) -> Mapping[int, str]:
-        """The host NICs that are declared there: nicid -> identifier."""
+        """The host NICs declared there: nicid -> identifier."""
         one = self.hosts.by_id.get(host)
         return {} if one is None else one.nics
 
     def pools(self, spec: Spec, seen_by: tuple[Caller, int] | None = None) -> dict[int, str]:
-        """Where what is attached lies: each pool with the name of one medium, for people.
+        """The pools of attached media, each with the name of one medium.
 
-        `seen_by`: raises `Refused` for what that user may not attach to a VM of that group.
+        `seen_by`: raises `Refused` for media that this user may not attach to a VM of the group.
         """
         if seen_by is not None:
             for one in spec.media:
@@ -39,7 +39,7 @@ class Reach:
         return {medium.mpid: self._library.visible_name(medium) for _, medium in self._media(spec)}
 
     def refs(self, mids: Iterable[UUID]) -> tuple[MediaRef, ...]:
-        """Where these lie, as far as they are known."""
+        """The objects of these media, as far as they are known."""
         return tuple(medium.ref for mid in mids if (medium := self._library.find(mid)) is not None)
 
     def _media(self, spec: Spec) -> Iterator[tuple[int, Medium]]:
@@ -48,7 +48,7 @@ class Reach:
                 yield number, medium
 
     def check(self, spec: Spec, has: Spec | None, host: HostId) -> None:
-        """Raises `Refused` for host NICs, and media that come to it, that are not there."""
+        """Raises `Refused` for host NICs and new media that are not there."""
         for number, nic in enumerate(spec.nics):
             if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self.nics(host):
                 raise Refused(
@@ -65,7 +65,7 @@ class Reach:
                 raise Refused(Problem.NO_HOST, words, field=f"media[{number}].mid")
 
     def check_there(self, machine: Machine, wanted: int | None) -> None:
-        """Raises `Refused` where its host is no more, as of one that was deleted before that, or is another one."""
+        """Raises `Refused` if its host is gone, as for a VM deleted before that, or is another one."""
         if machine.host not in self.hosts.by_id:
             raise Refused(
                 Problem.NO_HOST,
@@ -82,7 +82,7 @@ class Reach:
             )
 
     def check_start(self, machine: Machine) -> None:
-        """Raises `Refused` where its host starts none, or does not have what it is to start with."""
+        """Raises `Refused` if its host starts no VMs, or lacks what it needs for a start."""
         one = self.hosts.by_id.get(machine.host)
         if one is not None and one.duty is Duty.MAINTENANCE:
             raise Refused(
@@ -95,7 +95,7 @@ class Reach:
                     raise Refused(Problem.POOL_AWAY, words)
 
     def _elsewhere(self, medium: Medium, host: HostId) -> str:
-        """That a medium is on another host; empty: it is not, or nobody knows where."""
+        """That a medium is on another host; empty if it is not, or that is not known."""
         at = self.hosts.host_of(medium.mpid)
         if at is None or not self.hosts.pool_hosts.lacks(host, medium.mpid):
             return ""

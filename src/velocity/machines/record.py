@@ -1,4 +1,4 @@
-"""Stores the progress of one VM in the background, and tries again until it is stored."""
+"""Stores the progress of one VM in the background, repeatedly until it succeeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from velocity.machines.rules import CALL_DEADLINE, RunRecord
 log = logging.getLogger(__name__)
 
 RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between tries to store; the last one repeats."""
+"""Seconds between attempts to store; the last one repeats."""
 
 
 class Record:
@@ -40,7 +40,7 @@ class Record:
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, progress: RunRecord) -> None:
-        """Store what is about to be done. Raises `Refused`, and then it must not be done."""
+        """Store what is about to be done. Raises `Refused`; then it must not be done."""
         try:
             await self._store.keep_progress(self._vmid, progress)
         except Exception:

@@ -1,4 +1,4 @@
-"""Growing disks in the VMs that run with them."""
+"""Grows disks of running VMs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from velocity.storage.port import Unknown
 
 
 class Resizing:
-    """Lets a disk grow by the hypervisor, which has its file open: the guest sees it at once."""
+    """Lets the hypervisor, which has the file open, grow a disk: the guest sees it at once."""
 
     def __init__(self, fleet: Fleet, machines: Machines, attachments: Attachments, library: Library) -> None:
         self._fleet = fleet
@@ -23,7 +23,7 @@ class Resizing:
         self._library = library
 
     async def grow(self, medium: Medium, size: int) -> None:
-        """Let it have so many bytes, in the VM that writes to it. Raises `Refused`, `Unknown`: it may grow yet."""
+        """Grow it to so many bytes in the VM that writes to it. Raises `Refused`, and `Unknown`: it may still grow."""
         holder = next((one for one in self._attachments.attached_vms(medium.mid) if one.writing), None)
         if holder is None or holder.vmid is None:
             raise Unknown(f"the VM that ran with {self._library.visible_name(medium)} has just stopped")

@@ -1,4 +1,4 @@
-"""The decisions about machines: pure functions over frozen data."""
+"""The decisions about machines: pure functions of immutable values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from velocity.hypervisor.port import (
 
 
 class Coming(Struct, frozen=True):
-    """What a run may additionally have while a change of it is under way."""
+    """What a run may also have while a change of it is under way."""
 
     media: list[Attachment] = []
     writes: list[UUID] = []
@@ -52,16 +52,16 @@ class Coming(Struct, frozen=True):
 
 @settings.with_settings(VmSettings, settings.Form.KEPT)
 class Spec(VmSettings, frozen=True, kw_only=True):
-    """What a machine is made of, as it is kept. Machine type, firmware build and hardware stay until they are changed.
+    """What a machine consists of, as stored. Machine type, firmware build and hardware stay until they are changed.
 
-    `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
-    `writes`, of a run: the media that it was given to write to; absent: an older version started it.
-    `plugged`, of a run: what was attached as BLOCK while it runs.
-    `coming`, of a run: see there; absent: no change of it is under way. `mirrored`: its disks that may be being copied.
-    `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
-    `nat_places`: where the addresses of its NAT NICs are in a host's networks, by the NICs' ids; of a run, those that
-    it has been given there. `instance_id`: what names it to cloud-init; empty: nothing is set for that. `begun`, of a
-    run: what its start did once. `began_mib`, of a run: the memory that it was started with; 0: not known.
+    `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was checked yet.
+    `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that one of its NICs ever had.
+    `nat_places`: the places of its NAT NICs in a host's networks, by id; for a run, those that it was given.
+    `instance_id`: its id for cloud-init; empty: cloud-init is not set.
+
+    Of a run only: `writes`: the media that it was given to write to; absent: an older version started it. `plugged`:
+    BLOCK disks attached while it runs. `coming`: see there; absent: no change is under way. `mirrored`: disks that may
+    be being copied. `begun`: what its start did once. `began_mib`: its memory at the start; 0: unknown.
     """
 
     machine_type: str
@@ -82,7 +82,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine as it is stored. `uuid` names it to the hypervisor, `vmid` to users; `host` is where it is."""
+    """A machine as stored. `uuid` is its id for the hypervisor, `vmid` for users; `host` is where it is."""
 
     vmid: int
     uuid: UUID
@@ -98,10 +98,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is kept of a machine's life: the last run's epoch, what was last asked for, and why it stands as it does.
+    """What is stored of a machine's life: the last run's epoch, what was last requested, and the reason for its state.
 
-    `run` is what the present run was started with; None: it does not run. `forced`: STOPPED was asked for with force.
-    `restarts`: it is to be started again once it has stopped, and until it has started. `boots`: see `NextBoot`.
+    `run` is the present run's specification; None: it does not run. `forced`: STOPPED was requested with force.
+    `restarts`: it is to be started again after it has stopped. `boots`: see `NextBoot`.
     """
 
     epoch: int = 0
@@ -112,7 +112,7 @@ class RunRecord:
     forced: bool = False
     restarts: bool = False
     boots: NextBoot | None = None
-    frozen_until: int | None = None  # of its guest's file systems
+    frozen_until: int | None = None  # when its guest's file systems are thawed
 
     @property
     def requested(self) -> State:
@@ -155,7 +155,7 @@ def _differs(spec: Spec, run: Spec, name: str) -> bool:
 
 
 def _effective(spec: Spec, name: str) -> object:
-    """A setting as the guest sees it: of NICs neither the order nor the way they were named."""
+    """A setting as the guest sees it; the order and naming of NICs do not count."""
     if name == "cloud_init":
         return spec.cloud_init, spec.instance_id
     if name != "nics":

@@ -1,4 +1,4 @@
-"""Pictures of displays: at most one of a display in two seconds, shared by all who ask, and the text on them."""
+"""Pictures of displays, at most one in two seconds of each, shared by all who ask; and the text in them."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ EVERY = 2.0
 DEADLINE = 5.0
 AT_ONCE = 16
 HOLD = 1.0
-"""Pictures that are being taken at once, and the seconds after which one that does not come makes room for others."""
+"""Pictures that are taken at a time, and the seconds after which a slow one lets others begin."""
 ENCODED_AT_ONCE = 2
 KEPT = 256
 KEPT_SECONDS = 60.0
-"""Displays whose last picture is kept, and how long after somebody asked for it."""
+"""Displays whose last picture is kept, and the seconds for which it is kept after a request."""
 WIDTHS = 4
 """Scaled copies that are kept of a picture."""
 SEARCHED, TOGETHER = 256, 8
 SEARCH_SECONDS = 30.0
-"""Displays that a search looks at, so many at a time, and how long."""
+"""Displays that a search reads, how many at a time, and its time limit."""
 
 
 @dataclass(eq=False)
 class Picture:
-    """What a display showed. `hash` is of its pixels; the text is read once, when somebody wants it."""
+    """What a display showed. `hash` is of its pixels; the text is read once, when it is requested."""
 
     display: str
     width: int
@@ -55,7 +55,7 @@ class Picture:
 
 @dataclass(eq=False)
 class Frame:
-    """The place of one display's picture: when one was taken last, the attempt to, and the last that succeeded."""
+    """One display's pictures: when one was last begun and requested, the present attempt, and the last success."""
 
     begun: float
     asked: float
@@ -64,7 +64,7 @@ class Frame:
 
 
 class VmScreens:
-    """Pictures of the displays of all VMs, and the text on them."""
+    """Pictures of the displays of all VMs, and the text in them."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class VmScreens:
         now: Callable[[], float] = time.time,
         own: int = BOUNDS.user_pictures,
     ) -> None:
-        """`own` pictures or readings may one user wait for at a time."""
+        """One user may wait for `own` pictures or readings at a time."""
         self.ocr = ocr
         self.waiting = Waiting(own, "pictures or readings of screens under way", "user_pictures")
         self.clock = clock
@@ -85,7 +85,7 @@ class VmScreens:
         self._frames: OrderedDict[tuple[Incarnation, int], Frame] = OrderedDict()
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel what is under way."""
         frames = self._frames.values()
         tasks: list[asyncio.Future[Any]] = [frame.attempt for frame in frames]
         tasks += [frame.last.reading for frame in frames if frame.last and frame.last.reading]
@@ -94,7 +94,7 @@ class VmScreens:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def picture(self, keeper: Keeper, display: str | UnsetType) -> Picture:
-        """Its display's picture, at most two seconds old. Raises `Refused`."""
+        """A picture of its display, at most two seconds old. Raises `Refused`."""
         check_running(keeper)
         index, name = find_display(keeper, display)
         key = (keeper.who, index)
@@ -117,18 +117,18 @@ class VmScreens:
             raise Refused(Problem.HYPERVISOR, f"VM {keeper.machine.vmid}: no picture of its display: {error}") from None
 
     async def text(self, picture: Picture, uid: int) -> str:
-        """The lines on it, for that user. Raises `Refused`."""
+        """The text in it; `uid` is the user who waits. Raises `Refused`."""
         self.ocr.check()
         if picture.reading is None:
             picture.reading = asyncio.create_task(self.ocr.read(picture.png, uid))
         try:
             return await asyncio.shield(picture.reading)
         except Exception:
-            picture.reading = None  # the next who asks tries again
+            picture.reading = None  # so that the next request tries again
             raise
 
     async def scaled(self, picture: Picture, width: int | None) -> bytes:
-        """Its PNG, no wider than that."""
+        """Its PNG, no wider than `width`."""
         if width is None or width >= picture.width:
             return picture.png
         if width not in picture.scaled:
@@ -139,7 +139,7 @@ class VmScreens:
         return picture.scaled[width]
 
     async def search(self, keepers: Iterable[Keeper], text: str, uid: int) -> Hits:
-        """The lines that hold the text, in capitals or not, as far as there was time. Raises `Refused(NO_READER)`."""
+        """The lines that contain the text, ignoring case, as far as the time allows. Raises `Refused(NO_READER)`."""
         self.ocr.check()
         every = [(keeper, name) for keeper in keepers if _runs(keeper) for name in _names(keeper)]
         looked = every[:SEARCHED]
@@ -164,7 +164,7 @@ class VmScreens:
     async def _lines(
         self, keeper: Keeper, display: str, wanted: str, uid: int, turn: asyncio.Semaphore
     ) -> list[str] | None:
-        """None: there was no picture, or nobody to read it."""
+        """None: there was no picture, or it could not be read."""
         try:
             async with turn:
                 said = await self.text(await self.picture(keeper, display), uid)
@@ -187,7 +187,9 @@ class VmScreens:
             return frame.last
 
     def _forget(self, now: float) -> None:
-        """Those that nobody has asked for lately, and the oldest of too many; none that may not be taken again yet."""
+        """Forget pictures that nobody has requested recently, and the oldest of too many; but none that are under two
+        seconds old.
+        """
         many = len(self._frames) - KEPT
         for number, (key, frame) in enumerate(list(self._frames.items())):
             if number >= many and now - frame.asked < KEPT_SECONDS:
@@ -203,7 +205,7 @@ def check_running(keeper: Keeper) -> None:
 
 
 def find_display(keeper: Keeper, display: str | UnsetType) -> tuple[int, str]:
-    """The place of a display in the run, and its name; absent: the first. Raises `Refused(DISPLAY_NOT_FOUND)`."""
+    """A display's index in the run, and its name; absent: the first. Raises `Refused(DISPLAY_NOT_FOUND)`."""
     vmid, names = keeper.machine.vmid, _names(keeper)
     if not isinstance(display, str):
         if names:
@@ -218,7 +220,7 @@ def find_display(keeper: Keeper, display: str | UnsetType) -> tuple[int, str]:
 
 
 def _heard(attempt: asyncio.Future[Picture]) -> None:
-    """Its failure is told to those who wait for it, if there still are any."""
+    """Mark its exception as retrieved: those that wait get it, if there still are any."""
     if not attempt.cancelled():
         attempt.exception()
 

@@ -57,9 +57,9 @@ from velocity.media.room import Room
 log = logging.getLogger(__name__)
 
 SHOWN_DEADLINE = 1.0
-"""Seconds that a host has to answer for details of a VM that is shown anyway."""
+"""Seconds that a host has to report details of a VM, which is shown in any case."""
 LAST_NOTES = 5.0
-"""Seconds that the database has, when the server ends, to store what is not stored yet."""
+"""Seconds at the server's end to store what is not stored yet."""
 
 
 class Fleet:
@@ -83,7 +83,7 @@ class Fleet:
         most: int = BOUNDS.group_vms,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`hypervisor` is that of all `hosts`. A group may have at most `most` VMs."""
+        """`hypervisor` is the one of all `hosts`. A group may have at most `most` VMs."""
         self._store = store
         self._directory = directory
         self._changes = changes
@@ -200,10 +200,10 @@ class Fleet:
             self.availability.look(keeper)
 
     async def _clear(self, watched: WatchedHost) -> None:
-        """Called when a host is heard for the first time: remove leftovers of a crash, and autostart its VMs.
+        """Called when a host is heard for the first time: removes leftovers of a crash, and autostarts its VMs.
 
-        What another host keeps that has no VM here is not touched: it may be another installation's. Nor is anything
-        where the database is a copy of before: it may be of a VM that was made since.
+        What other hosts store for VMs unknown here is not touched, as it may be another installation's. Nothing is
+        touched if the database is an older copy, which may lack VMs.
         """
         await self._take_back(watched.host)
         discarded = self._store.discarded()
@@ -215,7 +215,7 @@ class Fleet:
         self._do_behind(autostart(list(watched.keepers.values()), self._leads))
 
     async def close(self) -> int:
-        """Release the VMs, which keep running. Returns how many run."""
+        """Let go of the VMs, which keep running. Returns how many run."""
         self.live.close()
         await self.availability.close()
         await self.variables.close()
@@ -298,7 +298,7 @@ class Fleet:
         return self._summaries.encoded_group(request.gid, keepers.values())
 
     def where(self, allowed: Callable[[int], bool]) -> list[Keeper]:
-        """The VMs of the groups for which `allowed` says so."""
+        """The VMs of the groups for which `allowed` is true."""
         return [keeper for gid, keepers in self._by_group.items() if allowed(gid) for keeper in keepers.values()]
 
     def find(self, vmid: object) -> Keeper | None:

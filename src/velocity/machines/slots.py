@@ -1,4 +1,4 @@
-"""A limited number of calls at once, in which one without an answer does not block the others for long."""
+"""Limits simultaneous calls, without letting one that does not return block the others for long."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class Slots:
-    """`number` places. Each is given back at the end of what is done in it, or after `hold` seconds."""
+    """`number` places. A place is released at the end of the work in it, or after `hold` seconds."""
 
     def __init__(self, number: int, hold: float) -> None:
         self._gate = asyncio.Semaphore(number)

@@ -1,4 +1,4 @@
-"""The states of a VM: one table, (state, cause) -> state. Diagram, tests and docs come from it."""
+"""The states of a VM: one table, (state, cause) -> state, from which diagram, tests and documentation are made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from velocity.contract.plan import Do
 
 
 class Cause(enum.Enum):
-    """What moves a VM. ASK_* come from users, the others from the hypervisor."""
+    """What moves a VM to another state. ASK_* come from users, the others from the hypervisor."""
 
     ASK_RUN = "RUNNING requested"
     ASK_PAUSE = "PAUSED requested"
@@ -94,7 +94,7 @@ REQUESTABLE: dict[State, Cause] = {
 
 
 def after(state: State, cause: Cause) -> State | None:
-    """The state that follows, or None where the cause has no meaning in that state."""
+    """The state that follows; None if the cause has no meaning in that state."""
     return TRANSITIONS.get((state, cause))
 
 
@@ -118,11 +118,11 @@ DOES: dict[tuple[State, Cause], tuple[Do, ...]] = {
     (State.RUNNING, Cause.ASK_RESET): ("reset",),
     (State.PAUSED, Cause.ASK_RESET): ("reset",),
 }
-"""What a request does that leads to this state."""
+"""Request and new state -> what is done."""
 
 
 PRESSES = (2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0)
-"""Seconds between one press of the power button and the next, for a guest that does not listen yet; then the last."""
+"""Seconds between presses of the power button, for a guest that does not react yet; the last one repeats."""
 
 
 def next_press(count: int) -> float:

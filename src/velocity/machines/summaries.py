@@ -1,4 +1,4 @@
-"""The lines of VMs in the list of a group, encoded once after each change."""
+"""The VMs in the lists of groups, encoded once after each change."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from velocity.machines.rules import Machine, Spec
 
 
 class Summaries:
-    """Of each VM and of each group, as they were when somebody asked, until `changed`."""
+    """Caches the lines of VMs and groups until `invalidate`."""
 
     def __init__(
         self,
         interfaces: Callable[[Machine, Spec | None], list[Interface]],
         host_of: Callable[[Machine], HostRef | UnsetType],
     ) -> None:
-        """`interfaces` tells of a VM's NICs, by what it is and what it runs with; `host_of` tells where it is."""
+        """`interfaces` gives a VM's NICs, from its settings and its run; `host_of` gives its host."""
         self._interfaces = interfaces
         self._host_of = host_of
         self._vms: dict[int, Encoded[VmSummary]] = {}
         self._groups: dict[int, Encoded[list[VmSummary]]] = {}
 
     def invalidate(self, machine: Machine) -> None:
-        """It shows otherwise, or no more. To be called in the step in which it does."""
+        """The VM has changed, or is gone. Called in the step in which that shows."""
         self._vms.pop(machine.vmid, None)
         self._groups.pop(machine.gid, None)
 
@@ -41,7 +41,7 @@ class Summaries:
         whole = self._groups.get(gid)
         if whole is None:
             whole = self.encoded(keepers)
-            if keepers:  # of none, nobody would forget it
+            if keepers:  # an empty group would never be forgotten
                 self._groups[gid] = whole
         return whole
 

@@ -12,9 +12,9 @@ PIECE = 1 << 20
 
 
 async def copy_variables(source: Storage, of: UUID, target: Storage, to: UUID) -> None:
-    """Give a machine those of another one that does not run; none where that one has never run.
+    """Give a machine those of another one that does not run; none if that one has never run.
 
-    They are in place at once: of a machine that does not come to be they are to be forgotten, as after a crash.
+    They are in place at once; if the machine does not come to exist, they have to be dropped, as after a crash.
     """
     (found,) = await look_at_variables(source, (of,))
     if found is None:
@@ -27,13 +27,13 @@ async def copy_variables(source: Storage, of: UUID, target: Storage, to: UUID) -
 
 
 async def look_at_variables(storage: Storage, machines: tuple[UUID, ...]) -> tuple[Stat | None, ...]:
-    """Of each, in this order; None: it has none there."""
+    """The stat of each, in order; None if a machine has none there."""
     await storage.pools.open(HOST_POOL, (), (), (), deadline=CALL_DEADLINE)
     return await storage.blobs.stat(HOST_POOL, tuple(map(variables, machines)), deadline=CALL_DEADLINE)
 
 
 async def read_variables(storage: Storage, of: UUID, size: int) -> bytes:
-    """So many bytes of them; fewer where they have become fewer."""
+    """So many bytes of them, or fewer if they have become shorter."""
     outgoing = await storage.blobs.get(variables(of), deadline=CALL_DEADLINE)
     try:
         found = bytearray()
@@ -45,7 +45,7 @@ async def read_variables(storage: Storage, of: UUID, size: int) -> bytes:
 
 
 async def put_variables(target: Storage, to: UUID, pieces: AsyncIterable[bytes]) -> None:
-    """In the place of those that it may have there."""
+    """Replace those that it may have there."""
     await target.pools.open(HOST_POOL, (), (), (), deadline=CALL_DEADLINE)
     incoming = await target.blobs.put(variables(to), deadline=CALL_DEADLINE)
     try:
@@ -58,7 +58,7 @@ async def put_variables(target: Storage, to: UUID, pieces: AsyncIterable[bytes])
 
 
 async def drop_variables(storage: Storage, of: UUID) -> None:
-    """Of a machine that has not come to be."""
+    """Drop those of a machine that has not come to exist."""
     await storage.trash.lift(variables(of), deadline=CALL_DEADLINE)
     await storage.trash.settle(variables(of), Belongs.NOWHERE, deadline=CALL_DEADLINE)
 

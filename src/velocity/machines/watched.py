@@ -63,12 +63,12 @@ class WatchedHosts:
         return watched
 
     def keeper(self, machine: Machine, progress: RunRecord) -> Keeper:
-        """For a VM that is added."""
+        """For a VM that is being added."""
         watched = self.by_id.get(machine.host) or self.of(machine.host)
         return Keeper(watched.context, machine, progress)
 
     async def end_what_is_over(self, who: Incarnation) -> None:
-        """For a host that does not count as answering yet. Raises `HypervisorError`."""
+        """End these runs on a host that does not count as responding yet. Raises `HypervisorError`."""
         one = self.attached.by_id.get(who.host)
         if one is None:
             raise Unknown(f"host {who.host} is not attached")
@@ -77,7 +77,7 @@ class WatchedHosts:
     # What comes and goes
 
     async def open(self) -> None:
-        """Learn what runs on each that answers in time, and keep watching them."""
+        """Learn what runs on each host that responds in time, and keep watching them."""
         self._opened = True
         for one in self.attached.all():
             self.of(one.host)
@@ -101,7 +101,7 @@ class WatchedHosts:
             await self._watch(self.of(host))
 
     def doubt(self, host: HostId, words: str) -> None:
-        """A host did not answer another caller: its connections may be open but dead."""
+        """A host did not respond to another caller: its connections may be dead."""
         if (watched := self.by_id.get(host)) is not None:
             watched.observer.doubt(words)
 
@@ -127,7 +127,7 @@ class WatchedHosts:
         self.attached.silent[host] = int(self._clock())
 
     def back(self, host: HostId) -> list[Keeper]:
-        """A host answers again. Returns its VMs that ended meanwhile, unless it is our own host."""
+        """A host responds again. Returns its VMs that ended meanwhile, unless it is our own host."""
         since = self.attached.silent.pop(host, None)
         if since is None or host == self.attached.own.host:
             return []

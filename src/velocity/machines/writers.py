@@ -1,7 +1,7 @@
-"""Which media a VM may write to: those of its group, and others that were attached with the right to.
+"""Which media a VM may write to: those of its group, and others that were attached with permission.
 
-The right is velocity.media.write on the medium's group (contract, route 12). It is asked for at the attaching, and
-again at each start, of whoever attached the medium.
+The permission is velocity.media.write on the medium's group (contract, route 12). It is checked when the medium is
+attached, and at each start, for the user who attached it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from velocity.media.library import Library
 from velocity.media.rules import Medium
 
 BEFORE = -1
-"""In the place of a uid: attached by an older version, which asked for no right. It stays writable."""
+"""Instead of a uid: attached by an older version, which checked nothing. It stays writable."""
 
 
 def attached_by(spec: Spec, mid: UUID) -> int | None:
-    """The uid of who attached a medium of another group writable; None: nobody who had the right."""
+    """The uid of the user who attached a medium of another group writable; None: nobody with permission."""
     return spec.attached_by.get(mid) if isinstance(spec.attached_by, dict) else BEFORE
 
 
@@ -39,9 +39,9 @@ class Writers:
         self._assignments = assignments
 
     def attached(self, caller: Caller, gid: int, spec: Spec, has: Spec | None) -> tuple[Spec, list[str]]:
-        """What the caller asks for, read-only where they may not write, and a warning of each such medium.
+        """The specification with media read-only if the caller may not write to them, and a warning for each.
 
-        `has` is what the VM was until now: what it has writable, stays as it is.
+        `has` is the former specification: what was writable in it stays so.
         """
         media: list[Attachment] = []
         makers: dict[UUID, int] = {}
@@ -53,7 +53,7 @@ class Writers:
                 maker = self._maker(caller, medium, has if stays else None)
                 if maker is not None:
                     makers[one.mid] = maker
-                elif not stays and not medium.is_iso:  # an ISO is written to by nobody, and stays as it was sent
+                elif not stays and not medium.is_iso:  # nobody writes to an ISO, so it stays as requested
                     one = msgspec.structs.replace(one, readonly=True)
                     warnings.append(
                         f"{self._library.visible_name(medium)} belongs to another group and is attached read-only: to "
@@ -63,22 +63,22 @@ class Writers:
         return msgspec.structs.replace(spec, media=media, attached_by=makers), warnings
 
     def _maker(self, caller: Caller, medium: Medium, has: Spec | None) -> int | None:
-        """Who attaches it writable: whoever has done so and still may, else the caller, if they may."""
+        """Who attaches it writable: the former user if they still may, otherwise the caller if they may."""
         before = None if has is None else attached_by(has, medium.mid)
         if before is not None and self._holds(before, medium):
             return before
         return caller.uid if self._holds(caller.uid, medium) else before
 
     def never(self, mid: UUID) -> bool:
-        """Whether nobody writes to it, whatever rights and pools permit; an ISO is a CD-ROM or a read-only disk."""
+        """Whether it cannot be written to in any case: read-only media, and ISOs."""
         try:
             medium = self._library.known(mid)
-        except Refused:  # it is gone, and only a note of an earlier run still names it
+        except Refused:  # it is gone, and only an earlier run still names it
             return True
         return medium.is_iso or medium.readonly
 
     def may(self, gid: int, mid: UUID, maker: int | None) -> bool:
-        """Whether a VM of that group may write to what `maker` attached writable to it, at this moment."""
+        """Whether a VM of that group may write to it now, if `maker` has attached it writable."""
         if self.never(mid):
             return False
         medium = self._library.known(mid)
@@ -87,14 +87,14 @@ class Writers:
         return medium.gid == gid or self._holds(maker, medium)
 
     def lost(self, machine: Machine) -> Iterator[UUID]:
-        """What it has attached writable, but whoever attached it may no longer write to it."""
+        """Media that are attached writable by users who may no longer write to them."""
         for medium in self._of_others(machine):
             maker = attached_by(machine.spec, medium.mid)
             if maker is not None and not self._holds(maker, medium):
                 yield medium.mid
 
     def unasked(self, machine: Machine) -> Iterator[UUID]:
-        """What it writes to without anyone having been asked for the right: an older version attached it."""
+        """Media that it writes to although no permission was checked: an older version attached them."""
         for medium in self._of_others(machine):
             if attached_by(machine.spec, medium.mid) == BEFORE and self.may(machine.gid, medium.mid, BEFORE):
                 yield medium.mid
