@@ -9,26 +9,26 @@ import threading
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 AT_ONCE = 32
-"""Names that are looked up at a time."""
+"""Names that are resolved at a time."""
 
 _NOT_PUBLIC = [
     ip_network(one)
     for one in (
-        # IPv4: IANA's registry of special purposes, multicast, what is reserved, and Azure's service for its machines
+        # IPv4: IANA's special-purpose registry, multicast, reserved addresses, and Azure's service for its VMs
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16",
         "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
         "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-        # within IPv6's public part: special purposes with Teredo, documentation, and 6to4, which hides an IPv4 address
+        # within IPv6's public range: special purposes with Teredo, documentation, and 6to4 with an IPv4 address
         "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
     )
 ]  # fmt: skip
 _PUBLIC_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""Of RFC 6052; behind it stands the IPv4 address in the last four bytes."""
+"""RFC 6052: the last four bytes are an IPv4 address."""
 
 
 def is_public(text: str) -> bool:
-    """Whether everybody reaches it, wherever they are. A list of our own, as Python's differs between its versions."""
+    """Whether the address is reachable from anywhere. A list of our own, as Python's differs between versions."""
     address = ip_address(text)
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
@@ -41,7 +41,7 @@ def is_public(text: str) -> bool:
 
 
 def is_own(text: str) -> bool:
-    """Whether it is one of this host's: the kernel would send from the address itself. Nothing is sent."""
+    """Whether the address is this host's: the kernel would use it as its own source address. Nothing is sent."""
     address = ip_address(text)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
@@ -53,15 +53,15 @@ def is_own(text: str) -> bool:
 
 
 class Resolver:
-    """Looks names up, each in a thread of its own: what hangs there holds up nothing else."""
+    """Resolves names, each in a thread of its own, so that one that hangs does not delay others."""
 
     def __init__(self, timeout: float) -> None:
-        """Seconds for one."""
+        """`seconds`: the limit for one name."""
         self._timeout = timeout
         self._looking = 0
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        """Its addresses, the best first; none where there are none, or where nobody can tell in time."""
+        """The name's addresses, the best first; empty if there are none, or none within the time."""
         if self._looking >= AT_ONCE:
             return []
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Where connections to other servers may go, and how the server is verified."""
+"""Which addresses connections to other servers may use, and how servers are verified."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class Connections:
-    """What each connection asks before it is made."""
+    """Decides about each connection before it is made."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Connections:
         self._is_own = is_own
 
     def check_literal(self, url: Url, permitted: Permitted) -> None:
-        """Of a host that is an address as it stands: what `addresses` would find. Raises `Refused`."""
+        """Check a host that is an address, as `addresses` would. Raises `Refused`."""
         try:
             ip_address(url.host)
         except ValueError:
@@ -45,14 +45,14 @@ class Connections:
             raise _not_public(url, permitted)
 
     def is_public(self, address: str) -> bool:
-        """Whether it may be connected to without a permission."""
+        """Whether connecting to it needs no permission."""
         return self._is_public(address) and not self._is_own(address)
 
     async def addresses(self, url: Url, permitted: Permitted) -> list[str]:
-        """Those of the host that may be connected to. Raises `Refused`.
+        """The host's addresses that may be connected to. Raises `Refused`.
 
-        Without the permission, the words are the same for a name that does not exist: nobody learns those of the
-        host's own network.
+        Without the permission, the message is the same as for a name that does not exist, so that it reveals nothing
+        about the host's own network.
         """
         found = await self._resolve(url.host, url.port)
         if permitted.private():
@@ -65,7 +65,7 @@ class Connections:
         return public
 
     async def context(self) -> ssl.SSLContext:
-        """What proves who a server is: the system's authorities, and those of the setting. Raises `Refused`."""
+        """The TLS context: the system's authorities, and those of the setting. Raises `Refused`."""
         return await asyncio.to_thread(self._context)
 
     def _context(self) -> ssl.SSLContext:

@@ -1,6 +1,6 @@
-"""One file over HTTP/1.1: each connection goes to an address that was checked, each redirect begins anew.
+"""Fetches a file over HTTP/1.1: connections use checked addresses only, also after redirects.
 
-Nothing is decoded: the bytes are stored as they come.
+Nothing is decoded: the bytes are stored as they arrive.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from velocity.fetching.urls import Url
 
 REDIRECTS = 5
 ADDRESSES = 4
-"""Of a host: so many are tried."""
+"""Addresses of a host that are tried."""
 READ, HEAD = 16 << 10, 256 << 10
 """Bytes that are read at once, and before the body."""
 YIELD, CRUMBS, SMALLEST = 64, 10_000, 128
-"""Pieces after which others have their turn; so many have so many bytes on average, as each costs the same time."""
+"""Pieces after which others are served; so many pieces must have this average size, as each costs the same time."""
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 _MOVED = {301, 302, 303, 307, 308}
 
-logging.getLogger("httpcore").setLevel(logging.INFO)  # it would write down whole URLs
+logging.getLogger("httpcore").setLevel(logging.INFO)  # it would log complete URLs
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """Reads little at a time, as what was read is parsed without a pause, and no more than `HEAD` until `head_ended`:
-    a server may send one interim answer after the other.
+    """Reads little at a time, as data is parsed without interruption, and no more than `HEAD` until `head_ended`: a
+    server may send interim responses endlessly.
     """
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
@@ -76,7 +76,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were checked, and to no name: what a name stands for is asked once a connection."""
+    """Connects to checked addresses, never to names: a name is resolved once for each connection."""
 
     def __init__(self, connections: Connections, url: Url, permitted: Permitted) -> None:
         self._connections = connections
@@ -170,7 +170,7 @@ def _follow(url: Url, location: str | None, permitted: Permitted) -> Url:
 
 
 def _part(url: Url, status: int, headers: dict[str, str]) -> tuple[int, int | None]:
-    """Where the body begins, and how long the file is. Raises `Refused` where the body is not the file."""
+    """The offset of the body, and the file's length. Raises `Refused` if the body is not the file."""
     if status == 200:
         length = "" if "transfer-encoding" in headers else headers.get("content-length", "")
         return 0, int(length) if re.fullmatch("[0-9]{1,19}", length) else None
@@ -186,7 +186,7 @@ def _part(url: Url, status: int, headers: dict[str, str]) -> tuple[int, int | No
 
 
 def _validator(headers: dict[str, str]) -> str | None:
-    """What tells this very file from a later one under its URL: RFC 9110, 13.1.5."""
+    """What identifies this version of the file: RFC 9110, 13.1.5."""
     etag = headers.get("etag")
     return etag if etag and etag.startswith('"') else headers.get("last-modified")
 

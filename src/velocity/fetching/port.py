@@ -13,33 +13,33 @@ from velocity.fetching.urls import Url
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, but for `floor`, which is bytes a second over `window` of them."""
+    """All in seconds, except `floor`, which is in bytes a second over `window` seconds."""
 
     lookup: float = 15
     connect: float = 10
     silence: float = 60
-    """Without a byte, this ends a try."""
+    """An attempt ends after this time without a byte."""
     floor: int = 4096
     window: float = 180
     patience: float = 300
-    """For which it is tried again after a cut, without a byte more than before."""
+    """Attempts end after this time without progress."""
     pause: float = 1
-    """Before the second try; twice as long before each further one."""
+    """The pause before the second attempt, doubled for each further one."""
 
 
 class Broken(Refused):
-    """A try that broke off, or found the server out of service: another one may go on."""
+    """An attempt was interrupted, or the server is unavailable: another attempt may continue."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Problem.UNAVAILABLE, message, field="url")
 
 
 class Changed(Broken):
-    """The file has no such part any more: it is to be fetched from its beginning."""
+    """The file has changed: start over."""
 
 
 class NotServed(Refused):
-    """The server answers, and not with the file."""
+    """The server responds, but not with the file."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Problem.UNAVAILABLE, message, field="url")
@@ -47,7 +47,7 @@ class NotServed(Refused):
 
 @dataclass(frozen=True)
 class Rest:
-    """A file from `offset` on, as long as it is the one that `validator` (an ETag or a date) names."""
+    """The rest of a file from `offset` on, if it is still the version that `validator` (ETag or date) identifies."""
 
     offset: int
     validator: str
@@ -55,7 +55,7 @@ class Rest:
 
 @dataclass(frozen=True)
 class Answer:
-    """`url`: where the redirects led. `offset`: where the pieces begin. `size`: of the whole file, if it is known."""
+    """`url`: after redirects. `offset`: where the pieces begin. `size`: of the whole file, if known."""
 
     url: Url
     offset: int
@@ -68,15 +68,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Permitted:
-    """What a request may do beyond the rest. `private`: connect to addresses that are not public, as of now.
+    """Extra permissions of a request. `private`: may connect to addresses that are not public, at this moment.
 
-    `plain`: follow a redirect from https to http, as a checksum proves the bytes.
+    `plain`: may follow a redirect from https to http, as a checksum verifies the bytes.
     """
 
     private: Callable[[], bool]
     plain: bool
     where: str
-    """Where `private` would be given, in words."""
+    """Where the permission for `private` would be granted, in words."""
 
 
 class Source(Protocol):
@@ -86,7 +86,7 @@ class Source(Protocol):
     def limits(self) -> Limits: ...
 
     def check_literal(self, url: Url, permitted: Permitted) -> None:
-        """Of a URL whose host is an address. Raises `Refused` unless that may be connected to."""
+        """Raises `Refused` if the URL's host is an address that may not be connected to."""
 
     def open(self, url: Url, permitted: Permitted, rest: Rest | None) -> AbstractAsyncContextManager[Answer]:
-        """Ask for it, or for the rest. Raises `Refused`; `Broken`, also while the pieces are read."""
+        """Request the file, or the rest of it. Raises `Refused`, and `Broken`, also while the pieces are read."""

@@ -1,4 +1,4 @@
-"""Other servers over HTTP. The HTTP code is loaded at the first fetch."""
+"""Other servers over HTTP. The HTTP code is loaded with the first fetch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from velocity.fetching.urls import Url
 class HttpSource:
     """Implements `velocity.fetching.port.Source`.
 
-    No proxy is used, whatever the environment says: it would resolve names by itself, to addresses that nobody checks.
+    Proxies in the environment are ignored: they would resolve names to unchecked addresses.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class HttpSource:
         is_public: Callable[[str], bool] = addresses.is_public,
         is_own: Callable[[str], bool] = addresses.is_own,
     ) -> None:
-        """`ca`: a file of authorities (PEM) that are believed beside those of the system."""
+        """`ca`: a file of authorities (PEM) that are trusted besides the system's."""
         self.limits = limits or Limits()
         resolve = resolve or addresses.Resolver(self.limits.lookup)
         self._connections = Connections(ca, self.limits, resolve, is_public, is_own)
@@ -37,7 +37,7 @@ class HttpSource:
 
     @asynccontextmanager
     async def open(self, url: Url, permitted: Permitted, rest: Rest | None) -> AsyncIterator[Answer]:
-        await asyncio.to_thread(import_module, "velocity.fetching.http")  # it takes a while
+        await asyncio.to_thread(import_module, "velocity.fetching.http")  # slow to import
         from velocity.fetching import http
 
         async with http.ask(self._connections, url, permitted, rest) as answer:

@@ -1,4 +1,4 @@
-"""URLs that may be fetched, and how much of one is shown. Pure."""
+"""URLs that may be fetched, and which parts of them are shown. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from velocity.contract.problems import Problem, Refused
 PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,252}[a-z0-9_.])?\Z")
 _KEPT = "/%:=&?~+!$,;'@()*[]-._"
-"""Beside letters and digits: what stays as it is in a path and a query."""
+"""Characters, beside letters and digits, that are kept in a path and query."""
 
 
 @dataclass(frozen=True)
 class Url:
-    """`host` is a name in ASCII, or an address without brackets. Path and query may hold a key, and are not shown."""
+    """`host` is an ASCII name, or an address without brackets. Path and query may hold a secret, and are not shown."""
 
     scheme: str
     host: str
@@ -26,18 +26,18 @@ class Url:
 
     @property
     def authority(self) -> str:
-        """As in a Host header."""
+        """The host and port, as in a Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def whole(self) -> str:
-        """With what is not shown."""
+        """The complete URL, with the parts that are not shown."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
 def parse(text: str, base: Url | None = None) -> Url:
-    """Raises `Refused`. `base`: where a redirect comes from, which may name only what differs."""
+    """Raises `Refused`. `base`: the URL of a redirect, to which the text may be relative."""
     if re.search(r"[\x00-\x20\x7f\\]", text):
         raise _refused("has a space, a backslash or a control character in it: write it as %20, %5C and so on")
     try:

@@ -1,1 +1,1 @@
-"""Requests that are safe to repeat, by their Idempotency-Key, over a restart too."""
+"""Requests that can be repeated safely, with an Idempotency-Key, even after a restart."""

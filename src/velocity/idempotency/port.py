@@ -1,4 +1,4 @@
-"""What repeating safely needs: a record in the transaction of a request's first change, and its answer later."""
+"""What safe repetition needs: a record in the transaction of a request's first write, then the response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass
 class Pending:
-    """A request that bears a key. The store notes it with the first thing that the request writes: `noted` then."""
+    """A request with a key. The store writes its record together with its first write, and sets `noted`."""
 
     uid: int
     key: str
@@ -23,23 +23,23 @@ PENDING: ContextVar[Pending | None] = ContextVar("pending", default=None)
 
 @dataclass(frozen=True)
 class Noted:
-    """A request that was carried out; `answer` is None when it was not kept, or the server ended before."""
+    """A request that was carried out; `answer` is None if the response was not stored."""
 
     fingerprint: bytes
     answer: bytes | None
 
 
 class IdempotencyStore(Protocol):
-    """Each call is one transaction; what returns is durable."""
+    """Each call is one transaction, durable when it returns."""
 
     async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
-        """What was noted before that (unix seconds) is forgotten. Nothing is written."""
+        """Ignores records older than `since` (Unix seconds). Writes nothing."""
 
     async def times(self, uid: int, since: int, most: int) -> list[int]:
-        """When those of a user were kept that are not older than that, the oldest first; the newest `most` of them."""
+        """The times of a user's records since then, the oldest first, of the newest `most`."""
 
     async def keep(self, pending: Pending, answer: bytes | None, now: int, forget_before: int) -> None:
-        """The answer of a request, noted or not yet; None: it is not kept. What was noted before that goes."""
+        """Store the response of a request; None: it is not kept. Removes older records."""
 
     async def drop(self, uid: int, key: str) -> None:
-        """It was refused after all."""
+        """The request was refused: remove its record."""

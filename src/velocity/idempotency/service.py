@@ -1,6 +1,6 @@
-"""Each request with an Idempotency-Key is carried out once; repeated, it gets the answer of the first time.
+"""Carries out each request with an Idempotency-Key once; repeated, it gets the first response.
 
-After draft-ietf-httpapi-idempotency-key-header. Refusals are not kept: what changed nothing may be tried again.
+See draft-ietf-httpapi-idempotency-key-header. Refusals are not stored: they changed nothing, and may be tried again.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ log = logging.getLogger(__name__)
 KEPT = 24 * 3600
 """Seconds for which a key is known."""
 UNKEPT, OF_ALL = 1000, 10_000
-"""Answers that are held in memory because the database did not take them, of a user and in all; then the oldest of that
-user goes."""
+"""Responses that the database could not take, of a user and in all, in memory; then the user's oldest is dropped."""
 
 
 class Idempotency:
-    """The requests that bear a key."""
+    """The requests with a key."""
 
     def __init__(
         self,
@@ -35,13 +34,13 @@ class Idempotency:
         clock: Callable[[], float] = time.time,
         most: int = BOUNDS.user_keys,
     ) -> None:
-        """`most` keys of one user are known at a time."""
+        """A user may have `most` keys at a time."""
         self._store = store
         self.steady = steady
         self.clock = clock
         self._most = most
         self._times: dict[int, deque[int]] = {}
-        """When a user's keys were kept, the oldest first; of those who used one since the start."""
+        """The times of users' keys, the oldest first; only for users who have sent one since the start."""
         self._under_way: dict[tuple[int, str], asyncio.Event] = {}
         self.unkept: dict[tuple[int, str], Noted] = {}
 
@@ -55,10 +54,11 @@ class Idempotency:
         urgent: bool = False,
         kept: bool = True,
     ) -> tuple[bytes, bool]:
-        """The answer, and whether it is that of an earlier time. Raises `Refused`.
+        """The response, and whether it is an earlier one. Raises `Refused`.
 
-        What is `urgent` does no harm when it is done twice: it is done also while the database does not answer. One
-        that is not `kept` is for nobody's eyes but those of who asked first: that it was begun is noted before.
+        `urgent` requests may be repeated, so they are carried out even if the database does not respond. If not `kept`,
+        the response is not stored, as only the first caller may see it, and the record is written before the request is
+        served.
         """
         place = (uid, key)
         while place in self._under_way:
@@ -93,7 +93,7 @@ class Idempotency:
             raise
 
     async def _check_room(self, uid: int) -> None:
-        """For one more key of a user. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
+        """Raises `Refused(TOO_MANY_ATTEMPTS)` if the user has too many keys."""
         since = int(self.clock()) - KEPT
         if uid not in self._times:
             kept = deque(await self._store.times(uid, since, self._most))
@@ -115,7 +115,7 @@ class Idempotency:
         try:
             answer = await serve()
         except OutcomeUnknown:
-            raise  # the note is there if the change is
+            raise  # the record exists if the change does
         except BaseException as error:
             unknown = isinstance(error, Refused) and error.problem is Problem.HYPERVISOR
             if pending.noted and (kept or not unknown):
@@ -128,7 +128,7 @@ class Idempotency:
         return answer
 
     async def _keep(self, pending: Pending, answer: bytes | None) -> None:
-        """It was carried out, whether or not the database takes its answer."""
+        """The request was carried out, whether or not its response can be stored."""
         now = int(self.clock())
         self._times.setdefault(pending.uid, deque()).append(now)
         try:
@@ -141,7 +141,7 @@ class Idempotency:
                 del self.unkept[own[0]]
 
     async def _drop(self, pending: Pending) -> None:
-        """A note that stays although its request was refused is told as an answer that is lost."""
+        """If the record of a refused request remains, repeating it says that the response was lost."""
         self.unkept.pop((pending.uid, pending.key), None)
         try:
             await self._store.drop(pending.uid, pending.key)

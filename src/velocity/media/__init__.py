@@ -1,1 +1,1 @@
-"""Media pools and media: what groups may keep where, uploads, and what the bytes turn out to be."""
+"""Media pools and media: which group may keep what where, uploads, and what the bytes contain."""

@@ -31,21 +31,21 @@ from velocity.storage.port import Blobs, Unknown
 log = logging.getLogger(__name__)
 
 AGAIN = 5.0
-"""Seconds after which a file that could not grow is tried again."""
+"""Seconds until the next attempt to grow a file."""
 SECTOR = 512
 FIELDS = ("name", "type", "size", "readonly")
 
 GrowInRun = Callable[[Medium, int], Awaitable[None]]
-"""Grows a medium's disk in the VM that runs with it, and its file. Raises `Refused`, and `Unknown`: it may grow yet."""
+"""Grows a medium's disk and file in the VM that runs with it. Raises `Refused`, and `Unknown`: it may still grow."""
 Reclaim = Callable[[UUID], None]
-"""The VMs that a medium is attached to claim it anew."""
+"""Has the VMs with a medium claim it anew."""
 
 
 class Alteration:
     """Changes media.
 
-    A larger size is committed before the file grows: a crash in between leaves a file that is smaller than its medium,
-    which `open` finishes, and which no guest minds. The other way round a guest might use what nobody counts.
+    A larger size is committed before the file grows: after a crash, `open` grows the file, which guests do not mind.
+    The other way round, a guest could use space that nobody counts.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Alteration:
         self._finishing: asyncio.Task[None] | None = None
 
     async def alter(self, caller: Caller, request: AlterMedium) -> tuple[Medium, list[str], list[str]]:
-        """The medium as it is then; the fields that VMs which run with it see later; and what one should know."""
+        """The medium after the change, the fields that running VMs see only later, and warnings."""
         medium = self._library.get(request.mid)
         self._assignments.check_managed(caller, medium.gid, medium.mpid)
         if request.size is not UNSET:
@@ -104,7 +104,7 @@ class Alteration:
         return new, waiting, [*warnings, *late]
 
     def _wanted(self, old: Medium, request: AlterMedium) -> Medium:
-        """Raises `Refused` for a size that it cannot have."""
+        """Raises `Refused` for a size that is not possible."""
         given = {field: value for field in FIELDS if (value := getattr(request, field)) is not UNSET}
         new = replace(old, **given)
         if new.size < old.size:
@@ -125,7 +125,7 @@ class Alteration:
         return described(new, new.content)
 
     def _check_use(self, old: Medium, new: Medium, runs: list[AttachedVm]) -> None:
-        """Raises `Refused` for what the VMs that have it attached do not allow."""
+        """Raises `Refused` for changes that VMs using it do not allow."""
         mine = self._library.visible_name(old)
         if new.size != old.size and runs and not any(one.writing for one in runs):
             vm = self._attachments.visible_name(runs[0])
@@ -163,7 +163,7 @@ class Alteration:
     async def _carry_out(
         self, old: Medium, new: Medium, keep: Callable[[], None], *, in_run: bool
     ) -> tuple[Medium, list[str]]:
-        """Commit, let the file grow, then show; and what is to be said."""
+        """Commit, let the file grow, then show the change; returns warnings."""
         if new.size == old.size:
             await self._store.update(new)
             self._kept(new, keep)
@@ -197,7 +197,7 @@ class Alteration:
             await self._blobs.grow(medium.ref, medium.size, deadline=CALL_DEADLINE)
 
     async def _grown(self, medium: Medium) -> Medium:
-        """Its file is as large as it is. Noted later where that cannot be now: growing once more does no harm."""
+        """Grow its file to its size. If that fails now, it is repeated: growing once more does no harm."""
         try:
             await self._store.update(medium)
         except Exception as error:
@@ -209,7 +209,7 @@ class Alteration:
     # What a crash, or a pool that did not respond, has left
 
     def open(self) -> None:
-        """Let the files grow that are smaller than their media."""
+        """Grow the files that are smaller than their media."""
         if any(medium.growing for medium in self._library.all()):
             self._finish_later()
 
@@ -233,7 +233,7 @@ class Alteration:
                 await asyncio.sleep(AGAIN)
 
     async def _finish_one(self, medium: Medium) -> None:
-        """Raises `Refused` where it has to be tried again."""
+        """Raises `Refused` if it has to be repeated."""
         await self._states.check(medium.mpid)
         runs = [one for one in self._attachments.attached_vms(medium.mid) if one.writing or one.reading]
         with self._sources.changing(medium, "being changed", alone=not runs):
@@ -242,5 +242,5 @@ class Alteration:
 
 
 def _waiting(old: Medium, new: Medium, runs: list[AttachedVm]) -> list[str]:
-    """What a running VM is not told of."""
+    """The fields that a running VM sees only later."""
     return [field for field in ("type", "readonly") if runs and getattr(old, field) != getattr(new, field)]

@@ -22,7 +22,7 @@ from velocity.media.rules import Assignment, Medium, Pool
 
 
 class Assignments:
-    """What is assigned to groups, by (gid, mpid); it reaches down the tree (`rules.assigned`)."""
+    """What is assigned to groups, by (gid, mpid); it applies to subgroups too (`rules.assigned`)."""
 
     def __init__(self, store: MediaStore, pools: Mapping[int, Pool], directory: Directory, changes: Changes) -> None:
         self._store = store
@@ -36,15 +36,15 @@ class Assignments:
         self._assignments = dict(self._store.load_assignments())
 
     def of(self, gid: int, mpid: int) -> Assignment | None:
-        """What a group may do there; None: it does not see the pool."""
+        """What a group may do in the pool; None: it does not see the pool."""
         return rules.assigned(self._assignments, self._directory.line(gid), mpid)
 
     def own(self, gid: int, mpid: int) -> Assignment | None:
-        """What is assigned to the group itself; None: nothing is."""
+        """The group's own assignment; None if it has none."""
         return self._assignments.get((gid, mpid))
 
     def revision(self, gid: int, mpid: int) -> str:
-        """Of what is assigned to the group itself."""
+        """The revision of the group's own assignment."""
         return revision(gid, mpid, self.own(gid, mpid))
 
     def readonly(self, medium: Medium) -> bool:
@@ -53,7 +53,7 @@ class Assignments:
         return medium.readonly or assignment is None or not assignment.write
 
     def check_managed(self, caller: Caller, gid: int, mpid: int) -> None:
-        """Raises `Refused` unless the group may make media in the pool."""
+        """Raises `Refused` unless the group may create media in the pool."""
         self._directory.group(gid)
         self._check_exists(caller, Permission.MEDIA_CREATE, mpid)
         assignment = self.of(gid, mpid)
@@ -66,9 +66,9 @@ class Assignments:
             )
 
     async def assign(self, caller: Caller, gid: int, mpid: int, wanted: Assignment, named: str | UnsetType) -> None:
-        """Set or update. Nobody passes on what the group's parent lacks, or gives a group more from within it.
+        """Set or update. Nobody can pass on what the parent group lacks, or give a group more from within it.
 
-        Group 0 has everything, so that only what it has can be asked for, and nothing is changed.
+        Group 0 has everything, so any assignment to it changes nothing.
         """
         async with self._changing:
             exists = self._check_exists(caller, Permission.POOL_ASSIGN, mpid)
@@ -97,12 +97,12 @@ class Assignments:
             try:
                 await self._store.assign(gid, mpid, wanted)
             finally:
-                self._directory.line(gid)  # deleted meanwhile: then that is what went wrong
+                self._directory.line(gid)  # raises if it was deleted meanwhile
             self._assignments[gid, mpid] = wanted
             self._changes.note_change("assignment", (gid, mpid), gid)
 
     async def revoke(self, caller: Caller, gid: int, mpid: int, named: str | UnsetType) -> None:
-        """Media that the group has there stay."""
+        """Media of the group in the pool stay."""
         async with self._changing:
             if mpid not in self._pools and not self._directory.holds(caller.uid, Permission.POOL_REVOKE, ROOT_GROUP):
                 raise Refused(Problem.NO_PERMISSION, f"pool {mpid} is not assigned to a group of yours")
@@ -125,7 +125,7 @@ class Assignments:
             self._changes.note_change("assignment", (gid, mpid), gid)
 
     def _check_gain(self, caller: Caller, gid: int, mpid: int, wanted: Assignment) -> None:
-        """What a group gains is given by those who may assign above it. Raises `Refused(NO_PERMISSION)`."""
+        """Only those who may assign to the parent can give a group more. Raises `Refused(NO_PERMISSION)`."""
         existing = self._directory.existing(gid)
         gained = rules.gained(wanted, self.own(gid, mpid), self.of(existing, mpid))
         parent = self._directory.groups[existing].parent_gid
@@ -138,7 +138,7 @@ class Assignments:
 
     @contextmanager
     def returning(self, assignments: Mapping[tuple[int, int], Assignment]) -> Iterator[None]:
-        """Assignments that come back from the trash with their groups. What raises inside undoes it."""
+        """Within, assignments are restored with their groups; an exception undoes it."""
         self._assignments.update(assignments)
         try:
             yield
@@ -148,11 +148,11 @@ class Assignments:
             raise
 
     def forget(self, gid: int) -> None:
-        """The group is no more."""
+        """The group was deleted."""
         self._assignments = {key: one for key, one in self._assignments.items() if key[0] != gid}
 
     def _check_exists(self, caller: Caller, permission: Permission, mpid: int) -> bool:
-        """Whether there is such a pool; who holds the permission on group 0 is told at once that there is not."""
+        """Raises `Refused` if there is no such pool, at once for those with the permission on group 0."""
         if mpid not in self._pools and self._directory.holds(caller.uid, permission, ROOT_GROUP):
             raise Refused(
                 Problem.POOL_NOT_FOUND,

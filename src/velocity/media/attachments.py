@@ -13,10 +13,10 @@ from velocity.media.library import Library
 
 @dataclass(frozen=True)
 class AttachedVm:
-    """A machine that a medium is attached to; `writing` says that it runs and may write, `reading` that it runs with it
-    and may not, `writable` that it is attached so.
+    """A VM that a medium is attached to. `writing`: it runs and may write; `reading`: it runs and may not; `writable`:
+    it is attached writable.
 
-    Without a vmid it is not there yet, or no more.
+    Without a vmid, the VM does not exist yet, or not any more.
     """
 
     gid: int
@@ -28,7 +28,7 @@ class AttachedVm:
 
 
 class Attachments:
-    """The holders of all media."""
+    """The VMs of all media."""
 
     def __init__(self, directory: Directory, library: Library) -> None:
         self._directory = directory
@@ -36,11 +36,11 @@ class Attachments:
         self._holders: dict[UUID, dict[UUID, Callable[[UUID], AttachedVm]]] = {}
 
     def attached_vms(self, mid: UUID) -> list[AttachedVm]:
-        """The machines that a medium is attached to, or is about to be, as they are now."""
+        """The VMs that a medium is attached to, or about to be, as they are now."""
         return [describe(mid) for describe in self._holders.get(mid, {}).values()]
 
     def attach(self, uuid: UUID, media: Collection[UUID], describe: Callable[[UUID], AttachedVm]) -> None:
-        """To a machine; `describe` says how it holds one of them, whenever that is asked."""
+        """Attach media to a VM; `describe` is called when somebody asks how it uses one of them."""
         for mid in media:
             self._holders.setdefault(mid, {})[uuid] = describe
             self._library.touched(mid)
@@ -53,9 +53,9 @@ class Attachments:
             self._library.touched(mid)
 
     def visible_name(self, vm: AttachedVm) -> str:
-        """What the caller may call it, for a message."""
+        """Its name for the caller, for messages."""
         return visible_name(self._directory, "VM", vm.name, vm.gid)
 
     def medium_name(self, mid: UUID) -> str:
-        """The same of a medium."""
+        """A medium's name for the caller, for messages."""
         return self._library.visible_name(self._library.known(mid))

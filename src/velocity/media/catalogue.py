@@ -1,4 +1,4 @@
-"""The images known by name: those of the package, and those in the files of the settings."""
+"""The images known by name: those of the package, and those in the files of the setting `catalogues`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CatalogueError(Exception):
 
 
 class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An entry. `user` is the one that it is made with; `tried`: somebody has fetched and booted it."""
+    """An entry. `user` is the image's default user; `tried`: it was fetched and booted by somebody."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
     title: Text
@@ -34,16 +34,16 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: Annotated[str, Meta(pattern=LOGIN_PATTERN)]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = None
     checksums: Annotated[str, Meta(max_length=4096)] | None = None
-    """The URL of a file in which its checksum stands."""
+    """The URL of a file with its checksum."""
     signature: Annotated[str, Meta(max_length=4096)] | None = None
-    """The URL of what signs that file; absent, with `keys`: it is signed inside."""
+    """The URL of that file's signature; absent, with `keys`: the signature is inside the file."""
     keys: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    """The file of keys that are believed, as `gpg --export` makes it; beside the catalogue, or with its whole path."""
+    """A file with the trusted keys, as from `gpg --export`; relative to the catalogue, or an absolute path."""
     tried: bool = False
 
     @property
     def origin(self) -> str:
-        """Other bytes, or another place of them, are another image."""
+        """Different for other bytes, or another URL."""
         return hashlib.sha256(f"{self.url}\0{self.sha256 or ''}".encode()).hexdigest()[:16]
 
 
@@ -52,7 +52,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Images:
-    """By their names."""
+    """Images by name."""
 
     def __init__(self, known: Mapping[str, Image]) -> None:
         self.known = known
@@ -66,7 +66,7 @@ class Images:
 
 
 def load(files: Iterable[Path]) -> Images:
-    """What the package has, then these: one of the same name takes the place of another. Raises `CatalogueError`."""
+    """Load the package's catalogue, then these: entries replace those of the same name. Raises `CatalogueError`."""
     return Images({one.name: one for file in (BUILT_IN, *files) for one in _read(file)})
 
 
@@ -99,7 +99,7 @@ def _wrong(one: Image) -> str | None:
 
 
 def _trouble(keys: Path, one: Image) -> str | None:
-    """With the keys."""
+    """What is wrong with the file of keys."""
     if one.checksums is None:
         return "`keys` needs `checksums`, the URL of what is signed"
     try:

@@ -1,4 +1,4 @@
-"""The checksums that a distribution publishes beside its images, as files of text: pure."""
+"""Parses the checksum files that distributions publish beside their images. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 LARGEST = 1 << 20
 """Bytes of such a file that are read."""
 ALGORITHMS = {64: "sha256", 128: "sha512"}
-"""By the digits of a checksum."""
+"""By the number of digits."""
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What the bytes of a file have to give. `where` it stands, for people."""
+    """The expected checksum of a file. `where` it was found, in words."""
 
     algorithm: str
     digits: str
@@ -25,7 +25,7 @@ def pinned(sha256: str) -> Checksum:
 
 
 def find(text: str, file: str, where: str) -> Checksum | None:
-    """That of the file: lines of `sha512sum`, with or without names, or of BSD, `SHA256 (FILE) = ...`."""
+    """The checksum of the file: from lines of `sha512sum`, with or without names, or BSD's `SHA256 (FILE) = ...`."""
     for line in text.splitlines():
         said = _GNU.fullmatch(line.strip()) or _BSD.fullmatch(line.strip())
         if said is None or said["name"] not in (file, None):

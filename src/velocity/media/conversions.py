@@ -1,4 +1,4 @@
-"""Making media from others, as tasks: imports and clones."""
+"""Makes media from others, as tasks: imports and clones."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from velocity.tasks.service import Tasks
 from velocity.uninterrupted import whole
 
 AT_ONCE, OWN = 3, 2
-"""Tasks under way that read in one pool and write in another: in all, and of one user. The others wait in turn."""
+"""Tasks that run at a time between two pools: in total, and for one user. Others wait in turn."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A clone that is made as a part of something else; `takes` are bytes of the pool's."""
+    """A clone as a part of something else; `takes` are bytes of the pool."""
 
     source: Medium
     medium: Medium
@@ -80,9 +80,9 @@ class Conversions:
         self._turns: defaultdict[tuple[int, int], FairGate] = defaultdict(lambda: FairGate(AT_ONCE, OWN))
 
     async def import_(self, caller: Caller, request: ImportMedium) -> int:
-        """The task that makes a medium of the disk that the bytes of another one hold.
+        """Begin the task that imports the disk in another medium's bytes.
 
-        Raises `Refused`, before it begins; what is packed is known when it is unpacked.
+        Raises `Refused` before it begins; packed content is known only when it is unpacked.
         """
         upload, source = await self._source_of(caller, request)
         if source.format != "raw":
@@ -101,7 +101,7 @@ class Conversions:
             return await self._begin(caller, "import", source, medium, prepared.takes, held.pop_all(), upload)
 
     async def clone(self, caller: Caller, request: CloneMedium) -> int:
-        """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
+        """Begin the task that copies a medium, into another format if requested. Raises `Refused` before it begins."""
         async with AsyncExitStack() as held:
             source, medium, prepared = await self._prepare_clone(caller, request, held)
             return await self._begin(caller, "clone", source, medium, prepared.takes, held.pop_all())
@@ -117,26 +117,26 @@ class Conversions:
         return source, medium, await self._prepare(source, Clone(source.ref, medium.ref), held, "cloned to", medium)
 
     async def copy(self, caller: Caller, request: CloneMedium, held: AsyncExitStack) -> Copy:
-        """A copy to be made by `fill`: its name and bytes are taken until `held` lets go of them. Raises `Refused`."""
+        """Reserve everything for a copy, which `fill` makes; `held` releases it. Raises `Refused`."""
         source, medium, prepared = await self._prepare_clone(caller, request, held)
         reservation = held.enter_context(self._reservations.reserve(medium))
         check = self._still_allowed(caller, source, medium)
         return Copy(source, medium, prepared.size, prepared.takes, reservation, check)
 
     async def fill(self, caller: Caller, copy: Copy, progress: TaskProgress, right: WhileAllowed) -> Medium:
-        """Make it: it waits out of sight, to be committed and settled. Whatever goes wrong, nothing of it remains."""
+        """Make the copy, which stays hidden until it is committed and settled. If that fails, nothing of it is left."""
         async with self._turns[copy.source.mpid, copy.medium.mpid].place(caller.uid):
             return await self._fill(copy.medium, copy.reservation, progress, right)
 
     def turn(self, caller: Caller, source: int, target: int) -> AbstractAsyncContextManager[None]:
-        """A place among those who read in one pool and write in the other, within."""
+        """Within, the caller has a turn among tasks between these pools."""
         return self._turns[source, target].place(caller.uid)
 
     async def import_fetched(
         self, caller: Caller, file: Medium, medium: Medium, reservation: Reservation, progress: TaskProgress,
         right: WhileAllowed,
     ) -> UUID:  # fmt: skip
-        """Within a task that has fetched a file: make the medium of the disk in it, which is then kept."""
+        """Within a task that has fetched a file: create the medium from the disk in it."""
         async with AsyncExitStack() as held, self._turns[file.mpid, medium.mpid].place(caller.uid):
             prepared = await self._prepare(file, Import(file.ref, medium.ref), held, "imported as", medium)
             reservation.take(prepared.size)
@@ -144,7 +144,7 @@ class Conversions:
             return await self._make(replace(medium, size=prepared.size), reservation, progress, right)
 
     async def _source_of(self, caller: Caller, request: ImportMedium) -> tuple[Resumable | None, Medium]:
-        """What is imported: a medium, or an upload that waits for that, and ends with the task."""
+        """The source of an import: a medium, or an upload for it, which ends with the task."""
         if isinstance(request.mid, UUID) and request.upload is UNSET:
             return None, await self._look(caller, request.mid, request.gid, request.mpid)
         if not isinstance(request.upload, UUID) or request.mid is not UNSET:
@@ -155,7 +155,7 @@ class Conversions:
         return self._resumables.source(caller, request.upload)
 
     async def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> Medium:
-        """The source. Raises `Refused`, also if nothing can be made in the pool that the new medium goes to."""
+        """The source. Raises `Refused`, also if nothing can be created in the target's pool."""
         self._assignments.check_managed(caller, gid, mpid)
         source = self._library.visible(caller, gid, mid, field="mid")
         await self._states.check(mpid)
@@ -172,14 +172,14 @@ class Conversions:
         does: Literal["cloned to", "imported as"],
         made: Medium,
     ) -> Prepared:
-        """`held` lets go of the source, and of the job with what it has not made."""
+        """Prepare the job; `held` releases the source, and the job with anything unfinished."""
         held.enter_context(self._sources.reading(source, does, made))
         prepared = await self._jobs.prepare(job, deadline=CALL_DEADLINE)
         held.push_async_callback(self._jobs.cancel, job.target, deadline=CALL_DEADLINE)
         return prepared
 
     def _still_allowed(self, caller: Caller, source: Medium, medium: Medium) -> Check:
-        """Of a task that makes this of that."""
+        """A check that the task is still allowed."""
         user = self._directory.user(caller.uid)
         check_creates = still_creates(self._directory, self._assignments, caller, medium)
 
@@ -200,7 +200,7 @@ class Conversions:
         held: AsyncExitStack,
         upload: Resumable | None = None,
     ) -> int:
-        """`takes`: bytes of the pool's; `held` is what the task lets go at its end, and `upload` what ends then."""
+        """Begin the task. `takes`: bytes of the pool; `held` is released at its end, and `upload` ended."""
 
         still = self._still_allowed(caller, source, medium)
         turn = self._turns[source.mpid, medium.mpid].place(caller.uid)
@@ -230,9 +230,9 @@ class Conversions:
     async def _make(
         self, medium: Medium, reservation: Reservation, progress: TaskProgress, right: WhileAllowed
     ) -> UUID:
-        """Whatever goes wrong, nothing of it remains."""
+        """Make the medium. If that fails, nothing of it is left."""
         medium = await self._fill(medium, reservation, progress, right)
-        await whole(self._creation.keep(medium, right.settle))  # from here on the database decides
+        await whole(self._creation.keep(medium, right.settle))  # from here on, the database decides
         return medium.mid
 
     async def _fill(

@@ -1,4 +1,4 @@
-"""Copying the bytes of a medium into another file: by storage alone, or while a VM runs with it."""
+"""Copies the bytes of a medium into another file: by storage alone, or while a VM runs with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from velocity.uninterrupted import whole
 
 @dataclass(frozen=True)
 class Change:
-    """From one medium to the same at another place, or in another file; `kind` is its task's."""
+    """A medium before and after a move or conversion; `kind` is the task's."""
 
     kind: str
     old: Medium
@@ -25,7 +25,7 @@ class Change:
 
     @property
     def moves(self) -> bool:
-        """Its file gets another name."""
+        """Whether its file gets another name."""
         return self.old.ref != self.new.ref
 
     @property
@@ -34,40 +34,40 @@ class Change:
 
 
 Keep = Callable[[], Awaitable[None]]
-"""Commits what a medium is then, and shows it. Raises `Refused`."""
+"""Commits the change, and shows it. Raises `Refused`."""
 Measure = Callable[[], Awaitable[object]]
-"""Looks at what the new file takes."""
+"""Measures the space of the new file."""
 Take = Callable[[Keep], Awaitable[None]]
-"""Commits while what the guest writes is held back, and has its VM go on with the file that the medium has then.
+"""Commits while the guest's writes are held back, and lets its VM continue with the file that the medium then has.
 
-Raises `Refused`: nothing is committed, or the VM could not take the new file.
+Raises `Refused`: nothing was committed, or the VM could not continue with the new file.
 """
 
 
 class CopiesInRuns(Protocol):
-    """What is asked of the machines."""
+    """What is needed of the VMs."""
 
     def check(self, medium: Medium, mpid: int) -> None:
-        """Raises `Refused` where the VM that writes to it could not go on with another file in that pool now."""
+        """Raises `Refused` if the VM that writes to it could not continue with another file in that pool now."""
 
     def copying(self, change: Change, progress: TaskProgress) -> AbstractAsyncContextManager[Take]:
-        """Entered when both files are the same; at its end the VM goes on with the one that the medium has."""
+        """The body begins when both files are equal; at its end the VM continues with the one that the medium has."""
 
 
 class Copying(Protocol):
-    """One way."""
+    """One way to copy."""
 
     async def prepare(self) -> int:
-        """Look at it; the bytes of the target's pool that it will take. Raises `Refused`."""
+        """Prepare it; returns the bytes of the target's pool that it needs. Raises `Refused`."""
 
     async def carry_out(self, progress: TaskProgress, right: WhileAllowed, keep: Keep) -> None:
-        """Whatever goes wrong before the commit, the medium is as it was, and nothing of the new file remains."""
+        """If it fails before the commit, the medium is unchanged, and nothing of the new file is left."""
 
     async def close(self) -> None: ...
 
 
 class FileCopying:
-    """Of a medium that no VM runs with."""
+    """Copies a medium that no VM runs with."""
 
     def __init__(self, change: Change, jobs: Jobs, trash: Trash, measure: Measure) -> None:
         """`measure` is called when the new file is in its place."""
@@ -97,7 +97,7 @@ class FileCopying:
 
 
 class LiveCopying:
-    """Of one that a VM writes to."""
+    """Copies a medium that a VM writes to."""
 
     def __init__(self, change: Change, blobs: Blobs, trash: Trash, in_runs: CopiesInRuns, measure: Measure) -> None:
         self._change = change
@@ -128,7 +128,7 @@ class LiveCopying:
 
     async def _commit(self, take: Take, keep: Keep) -> None:
         async def keep_name() -> None:
-            """The new file gets the name of the old one, which is gone then."""
+            """The new file gets the name of the old one, which is then gone."""
             await keep()
             await self._trash.settle(self._change.new.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
 
@@ -139,11 +139,11 @@ class LiveCopying:
             await self._measure()
 
     async def close(self) -> None:
-        """Nothing is left by what has ended."""
+        """Release everything."""
 
 
 async def committed(change: Change, trash: Trash, keep: Keep, measure: Measure) -> None:
-    """From here on the new bytes count, or nothing of them remains."""
+    """From here on, the new bytes count, or nothing of them is left."""
     old, new = change.old, change.new
     try:
         if change.moves:

@@ -1,4 +1,4 @@
-"""Creating media, blank or by upload: reserved, written out of sight, committed, then shown."""
+"""Creates media, blank or by upload: reserved, written hidden, committed, then shown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PIECE = 1 << 20
 
 
 class Creation:
-    """Creates media, and registers those that tasks have made (`keep`)."""
+    """Creates media, and registers those made by tasks (`keep`)."""
 
     def __init__(
         self,
@@ -87,8 +87,8 @@ class Creation:
 
     @asynccontextmanager
     async def receive(self, caller: Caller, request: UploadMedium, opening: bytes = b"") -> AsyncIterator[Upload]:
-        """An upload in one request. Whatever goes wrong inside, nothing of it remains, and its name and quota are given
-        back. `opening`: how its body begins, where that is known.
+        """An upload in one request. If anything inside fails, nothing of it is left, and name and quota are released.
+        `opening`: the beginning of its body, if known.
         """
         async with AsyncExitStack() as held:
             gone = asyncio.Event()
@@ -100,9 +100,7 @@ class Creation:
             yield upload
 
     async def begin(self, caller: Caller, request: UploadMedium, held: AsyncExitStack, opening: bytes = b"") -> Upload:
-        """An upload; `held` gives it up, also where this raises. One of the caller's own of that name, which nobody
-        sends any more, ends.
-        """
+        """Begin an upload; `held` ends it, even if this raises. An abandoned one of the caller's of that name ends."""
         wrapped = form.recognize(opening)
         size = request.length if wrapped is None else max(0, request.length - wrapped.wrapping)
         medium = replace(uploaded(uuid4(), request), size=size)
@@ -118,11 +116,11 @@ class Creation:
         return self._upload(caller.uid, medium, request, incoming, reservation, held)
 
     def reserve_again(self, stored: StoredUpload, held: AsyncExitStack) -> Reservation:
-        """Reserve name and bytes of an upload from before the restart; this is never refused."""
+        """Reserve name and bytes of an upload from before a restart; never refused."""
         return held.enter_context(self._reservations.reserve(uploaded(stored.mid, stored.request), had=True))
 
     async def has(self, stored: StoredUpload) -> bool:
-        """Whether its data is there, as far as its pool can say: not after a move to another host."""
+        """Whether its data exists, as far as its pool can tell: not after the pool was moved to another host."""
         ref = uploaded(stored.mid, stored.request).ref
         try:
             (found,) = await self._blobs.stat(ref.pool, (ref,), deadline=CALL_DEADLINE)
@@ -163,14 +161,14 @@ class Creation:
         return found.hexdigest()
 
     async def drop(self, medium: Medium) -> None:
-        """Remove a complete object that is not kept."""
+        """Remove a complete object that does not become a medium."""
         await self._settle(medium, Belongs.NOWHERE)
 
     async def keep(self, medium: Medium, settle: Check = lambda: None, *, again: bool = False) -> None:
-        """Commit, then show. Its object waits out of sight, and is removed if nothing was committed; if the store does
-        not respond, and this is called `again` then, it stays.
+        """Commit, then show. The object stays hidden until then, and is removed if nothing was committed; if the store
+        does not respond, and this will be called `again`, it stays.
 
-        `settle` checks the right to it a last time. After the commit nothing is undone or reported as failed.
+        `settle` checks the permission a last time. After the commit nothing is undone or reported as failed.
         """
         try:
             settle()
@@ -180,11 +178,11 @@ class Creation:
         except Exception as error:
             if not (again and isinstance(error, Refused) and error.problem is Problem.UNAVAILABLE):
                 await self._settle(medium, Belongs.NOWHERE)
-            self._directory.group(medium.gid)  # deleted meanwhile: then that is what went wrong
+            self._directory.group(medium.gid)  # raises if it was deleted meanwhile
             raise
         try:
             self._directory.group(medium.gid)
-        except Refused:  # it is being deleted, and this medium came too late to be deleted with it
+        except Refused:  # its group is being deleted, and the medium came too late to be deleted with it
             await self._store.remove(medium.mid)
             await self._settle(medium, Belongs.NOWHERE)
             raise
@@ -192,7 +190,7 @@ class Creation:
         await self.settle([medium])
 
     def show(self, media: Sequence[Medium]) -> None:
-        """They are committed; to be settled."""
+        """These are committed: show and settle them."""
         for medium in media:
             self._reservations.keep(medium)
             self._library.add(medium)
@@ -222,7 +220,7 @@ def uploaded(mid: UUID, request: UploadMedium) -> Medium:
 
 
 def still_creates(directory: Directory, assignments: Assignments, caller: Caller, medium: Medium) -> Check:
-    """For a task that makes this medium."""
+    """A check for the task that creates this medium."""
     check_holds = still_holds(directory, caller.uid, Permission.MEDIA_CREATE, medium.gid)
 
     def check() -> None:

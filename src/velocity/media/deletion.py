@@ -1,4 +1,4 @@
-"""Deleting media, alone or with their group: out of the library first, until the store has deleted them."""
+"""Deletes media, alone or with their group: they leave the library, then the store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from velocity.storage.port import Belongs, Trash
 
 
 class PendingMediaDeletion:
-    """Media that are being deleted: out of use, their files out of place."""
+    """Media that are being deleted: nobody can use them, and their files are hidden."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class PendingMediaDeletion:
 
 
 class Deletion:
-    """Deletes media: into the trash, or for good."""
+    """Deletes media: into the trash, or permanently."""
 
     def __init__(
         self,
@@ -106,11 +106,11 @@ class Deletion:
         self._sources = sources
         self._states = states
         self.under_way = GroupWork()
-        """Deletions: of media here, of VMs in their area."""
+        """Deletions under way: of media here, of VMs in their own area."""
         self._withdrawn = partial(PendingMediaDeletion, trash, library, assignments, quotas, reservations, usage, room)
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
-        """One medium."""
+        """Delete one medium."""
         mid = request.mid
         await self._states.check(self._library.get(mid).mpid)
         check_admitted()
@@ -158,15 +158,15 @@ class Deletion:
             plan_to_remove(medium, purge=purge)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingMediaDeletion:
-        """Implements `velocity.access.port.GroupContents`: the media of groups that are being deleted."""
+        """Implements `velocity.access.port.GroupContents`: deletes the media of these groups."""
         for mpid in {medium.mpid for medium in self._library.of_groups(gids)}:
             await self._states.check(mpid)
         await self.under_way.ended(gids)
-        self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile
+        self.examine(gids, force=force, purge=False)  # again, as attachments may have changed meanwhile
         return await self.withdraw(self._library.of_groups(gids), gids)
 
     async def disks(self, vmid: int, media: Callable[[], Collection[UUID]]) -> list[Medium]:
-        """The disks that go with a VM; `media` are those of its media that do, as of the moment. Raises `Refused`."""
+        """The disks that are deleted with a VM, among `media`, at this moment. Raises `Refused`."""
         for mpid in {self._library.get(mid).mpid for mid in media()}:
             await self._states.check(mpid)
         check_admitted()
@@ -187,9 +187,9 @@ class Deletion:
         return found
 
     async def withdraw(self, media: Sequence[Medium], gids: Collection[int] = ()) -> PendingMediaDeletion:
-        """Take them out of use, before they are deleted, with these groups. Raises `Refused`: nothing has changed."""
+        """Take them out of use, to be deleted with these groups. Raises `Refused`, and has then changed nothing."""
         for medium in media:
-            self._library.remove(medium)  # from here on nobody can attach it
+            self._library.remove(medium)  # from here on, nobody can attach it
         deletion = self._withdrawn(media, gids)
         try:
             for medium in media:

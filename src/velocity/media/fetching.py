@@ -1,4 +1,4 @@
-"""Media that are fetched from other servers, as tasks."""
+"""Fetches media from other servers, as tasks."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from velocity.tasks.service import TaskProgress, Tasks
 from velocity.uninterrupted import whole
 
 AT_ONCE, OWN = 16, 4
-"""Files that are fetched at a time: in all, and by one user. The others wait in turn."""
+"""Files fetched at a time: in total, and for one user. Others wait in turn."""
 
 
 @dataclass(frozen=True)
 class _Fetch:
-    """A use of a medium that is under way."""
+    """One fetch under way."""
 
     caller: Caller
     request: FetchMedium
@@ -54,7 +54,7 @@ class _Fetch:
 
 
 class Fetching:
-    """Fetches. Whatever goes wrong, nothing of it remains."""
+    """Fetches media. If one fails, nothing of it is left."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Fetching:
         self._gate = FairGate(AT_ONCE, OWN)
 
     async def fetch(self, caller: Caller, request: FetchMedium) -> int:
-        """The task. Raises `Refused`, before it begins; the other server is asked within the task only."""
+        """Begin the task. Raises `Refused` before it begins; only the task contacts the other server."""
         request, image = self._resolved(request)
         self._directory.group(request.gid)
         url, permitted = urls.parse(str(request.url)), self._permitted(caller, request)
@@ -127,7 +127,7 @@ class Fetching:
             raise
 
     def _resolved(self, request: FetchMedium) -> tuple[FetchMedium, Image | None]:
-        """With the URL of an image of the catalogue, and that image."""
+        """The request with the URL of an image of the catalogue, and that image."""
         if request.image is UNSET:
             if request.url is UNSET:
                 raise Refused(Problem.MALFORMED, "url: this field is missing, or `image` in its place", field="url")
@@ -148,16 +148,16 @@ class Fetching:
         return Permitted(private, plain=request.sha256 is not UNSET, where=self._directory.path(request.gid))
 
     async def _store(self, fetch: _Fetch, medium: Medium, reservation: Reservation) -> UUID:
-        """The bytes as they are."""
+        """Store the bytes as they are."""
         async with AsyncExitStack() as held:
             transfer = await self._transfer(fetch, medium, reservation, held)
             content = await transfer.run()
             medium = described(replace(medium, size=transfer.size), content)
-            await whole(self._creation.keep(medium, fetch.right.settle))  # from here on the database decides
+            await whole(self._creation.keep(medium, fetch.right.settle))  # from here on, the database decides
         return medium.mid
 
     async def _import(self, fetch: _Fetch, medium: Medium, reservation: Reservation, taken: Reservation) -> UUID:
-        """The disk in them; they themselves wait beside it, and go."""
+        """Import the disk in the bytes, which are stored beside it meanwhile."""
         file = replace(medium, mid=uuid4(), format="raw")
         async with AsyncExitStack() as held:
             transfer = await self._transfer(fetch, file, taken, held)
@@ -182,7 +182,7 @@ class Fetching:
         return transfer
 
     async def _published(self, fetch: _Fetch, image: Image, where: str) -> checksums.Checksum:
-        """The checksum of the file, as its distribution has it now, and has signed it if it does. Raises `Refused`."""
+        """The checksum that the distribution publishes, with its signature verified if it has one. Raises `Refused`."""
         url = urls.parse(where)
         read = await self._read(fetch, url)
         if image.keys is not None:
@@ -195,7 +195,7 @@ class Fetching:
         return found
 
     async def _read(self, fetch: _Fetch, url: Url) -> bytes:
-        """A small file."""
+        """Read a small file."""
         read = b""
         async with self._source.open(url, fetch.permitted, None) as answer, aclosing(answer.pieces) as pieces:
             async for piece in pieces:

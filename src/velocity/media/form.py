@@ -1,6 +1,6 @@
-"""Uploads as forms, as browsers send them: the file in the form is what counts. RFC 7578
+"""Uploads as forms, as browsers send them: the file in the form counts. RFC 7578
 
-Whatever Content-Type says: the body's own first line is the boundary. Constant memory.
+Content-Type is ignored: the first line of the body is the boundary. Uses constant memory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from velocity.contract.problems import Problem, Refused
 LONGEST_BOUNDARY = 70
 """Characters. RFC 2046, 5.1.1"""
 LONGEST_HEAD = 8192
-"""Bytes of the first line and the headers behind it."""
+"""Bytes of the first line and the headers after it."""
 _OPENING = re.compile(rb"--([^\r\n]{1,%d})\r\n(.*?\r\n)\r\n" % LONGEST_BOUNDARY, re.DOTALL)
 _OF_A_FORM = re.compile(rb"^content-disposition:[ \t]*form-data\b", re.IGNORECASE | re.MULTILINE)
 _EMPTY = re.compile(rb"--[^\r\n]{1,%d}--(\r\n)?" % LONGEST_BOUNDARY)
 
 
 def is_undecided(opening: bytes) -> bool:
-    """Whether more of a body is needed to tell whether it is a form."""
+    """Whether more of the body is needed to tell whether it is a form."""
     if not opening.startswith(b"--"[: len(opening)]):
         return False
     line = opening.find(b"\r\n")
@@ -32,34 +32,34 @@ def is_undecided(opening: bytes) -> bool:
 
 
 def recognize(opening: bytes) -> Form | None:
-    """The form that begins so, if it is one."""
+    """The form that begins like this; None if it is not one."""
     found = _OPENING.match(opening)
     return Form(found[1], found.end()) if found and _OF_A_FORM.search(found[2]) else None
 
 
 def check_not_empty(body: bytes) -> None:
-    """Raises `Refused` for a whole body that is a form without anything in it."""
+    """Raises `Refused` for a complete body that is an empty form."""
     if _EMPTY.fullmatch(body):
         raise _refused("it has no file")
 
 
 class Form:
-    """One that is being read. What is no file in it is passed over."""
+    """Reads a form. Other parts than the file are ignored."""
 
     def __init__(self, boundary: bytes, head: int) -> None:
-        """`head`: the bytes before the content of its first part."""
+        """`head`: bytes before the content of the first part."""
         self._parser = PushMultipartParser(boundary, max_header_size=LONGEST_HEAD, max_header_count=32)
         self._last = b"\r\n--" + boundary + b"--"
         self._tail = b""
         self._files = 0
         self._in_file = False
         self.size = 0
-        """The bytes of the file that have come."""
+        """Bytes of the file that have arrived."""
         self.wrapping = head + len(self._last) + 2
-        """Bytes of a form with nothing but the file."""
+        """The least bytes of a form beside its file."""
 
     def read(self, piece: bytes) -> Iterator[bytes]:
-        """What comes of the file with that. Raises `Refused`."""
+        """The content of the file in this piece. Raises `Refused`."""
         self._tail = (self._tail + piece)[-len(self._last) - 2 :]
         try:
             for event in self._parser.parse(piece):
@@ -80,7 +80,7 @@ class Form:
             raise _refused("it has several files")
 
     def finish(self) -> None:
-        """No more comes. Raises `Refused` unless it is whole, with one file."""
+        """The body has ended. Raises `Refused` unless the form is complete, with one file."""
         if not (self._tail.endswith(self._last) or self._tail.endswith(self._last + b"\r\n")):
             raise _refused("it does not end with its boundary: it was cut")
         if not self.size:

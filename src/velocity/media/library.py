@@ -15,14 +15,14 @@ from velocity.media.rules import Medium
 
 
 class Library:
-    """The media of the host. What is in it is committed; what leaves it can no longer be attached."""
+    """The media of all hosts. They are committed; what was removed can no longer be attached."""
 
     def __init__(self, directory: Directory, changes: Changes) -> None:
         self._directory = directory
         self._changes = changes
         self._media: dict[UUID, Medium] = {}
         self.returning: dict[UUID, Medium] = {}
-        """Those that are just coming back from the trash."""
+        """Media that are being restored from the trash."""
 
     def get(self, mid: UUID) -> Medium:
         try:
@@ -31,14 +31,14 @@ class Library:
             raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid}", field="mid") from None
 
     def known(self, mid: UUID) -> Medium:
-        """One that is there, or just coming back from the trash."""
+        """A medium, also one that is being restored."""
         return self.returning.get(mid) or self.get(mid)
 
     def find(self, mid: object) -> Medium | None:
         return self._media.get(mid) if isinstance(mid, UUID) else None
 
     def made(self, uuid: UUID) -> UUID | None:
-        """The medium that a task was to make, or to bring to a `Medium.place`; None: it is not there."""
+        """The medium that a task was to create, or to bring to a `Medium.place`; None if it does not exist."""
         return next((one.mid for one in self._media.values() if uuid in (one.mid, one.place)), None)
 
     def all(self) -> list[Medium]:
@@ -53,7 +53,7 @@ class Library:
         return [medium for medium in self._media.values() if medium.gid in gids]
 
     def shared_with(self, gid: int) -> list[Medium]:
-        """The ISOs of the groups above, by name: whoever may list the group's media sees them too. Raises `Refused`."""
+        """The ISOs of the group's ancestors, by name; those who list the group's media see them. Raises `Refused`."""
         self._directory.group(gid)
         above = {one for one in self._directory.line(gid) if one != gid}
         return sorted((one for one in self.of_groups(above) if one.is_iso), key=lambda one: one.name)
@@ -67,12 +67,12 @@ class Library:
         raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that {there} may attach", field=field)
 
     def is_visible(self, caller: Caller, gid: int, medium: Medium) -> bool:
-        """The same, also of one that was deleted."""
+        """The same, also for a deleted medium."""
         directory = self._directory
         return medium.gid in directory.line(gid) or directory.holds(caller.uid, Permission.MEDIA_LIST, medium.gid)
 
     def visible_name(self, medium: Medium) -> str:
-        """What the caller may call it, for a message."""
+        """Its name for the caller, for messages."""
         return visible_name(self._directory, "medium", medium.name, medium.gid)
 
     # Changing
@@ -88,6 +88,6 @@ class Library:
         self._changes.note_change("medium", medium.mid, medium.gid)
 
     def touched(self, mid: UUID) -> None:
-        """Tell that a medium shows otherwise now."""
+        """Announce that what is shown of a medium has changed."""
         if mid in self._media:
             self._changes.note_change("medium", mid, self._media[mid].gid)

@@ -1,4 +1,4 @@
-"""Loads media into memory when the server starts, and tells storage of them."""
+"""Loads media at the start of the server, and tells storage about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from velocity.storage.port import MediaRef
 def known_objects(
     store: MediaStore, uploads: UploadStore, library: Library, arriving: Callable[[], Collection[MediaRef]]
 ) -> Known:
-    """Those that are kept in a pool, those of its trash, and those that are coming: uploads, and what is `arriving`."""
+    """The objects of a pool: kept ones, those in the trash, and those being received: uploads, and `arriving` ones."""
 
     def known(mpid: int) -> KnownObjects:
         coming = [uploaded(one.mid, one.request) for one in uploads.load_uploads()]
@@ -34,7 +34,7 @@ def known_objects(
 async def load(
     store: MediaStore, assignments: Assignments, library: Library, reservations: Reservations, states: PoolStates
 ) -> None:
-    """The groups are loaded already. A pool that is away then is put in order when it comes."""
+    """Groups are loaded already. A pool that is away is opened when it comes."""
     assignments.load()
     for medium in store.load():
         library.add(medium)

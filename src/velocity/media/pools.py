@@ -1,4 +1,4 @@
-"""The declared pools as shown to a group, and to the administrators of the host."""
+"""The declared pools, as shown to a group, and to administrators of hosts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from velocity.storage.port import PoolState, Space
 
 @dataclass(frozen=True)
 class PoolUse:
-    """A pool as a group sees it; `used`, `free` and `left` in bytes, `left` None: no quota limits it.
+    """A pool as a group sees it; `used`, `free` and `left` are in bytes; `left` None: there is no quota.
 
-    `own` is what is assigned to the group itself; None: nothing is.
+    `own` is the group's own assignment; None if it has none.
     """
 
     pool: Pool
@@ -35,9 +35,9 @@ class PoolUse:
 
 @dataclass(frozen=True)
 class Occupancy:
-    """How full a pool is, in bytes. `size` and `free` are those of what it lies on, 0 while it is away.
+    """How full a pool is, in bytes. `size` and `free` are those of its storage, 0 while it is away.
 
-    `declared` is what the media may grow to, those under way included, `allocated` what they take on the disk.
+    `declared` is what its media may grow to, including unfinished ones; `allocated` is what they use on disk.
     """
 
     pool: Pool
@@ -49,7 +49,7 @@ class Occupancy:
 
 
 class Pools:
-    """The declared pools, looked at anew for each answer."""
+    """The declared pools, examined for each answer."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Pools:
         self._usage = usage
 
     async def seen_by(self, request: ListPools) -> list[PoolUse]:
-        """Those that a group sees."""
+        """The pools that a group sees."""
         gid = request.gid
         found: dict[int, tuple[PoolState, Space]] = {}
         while not found.keys() >= set(mpids := self._assigned(request)):
@@ -97,7 +97,7 @@ class Pools:
         return request.page(assigned)
 
     async def occupied(self, mpids: Collection[int]) -> list[Occupancy]:
-        """Those of these that are declared."""
+        """The usage of those among them that are declared."""
         declared = sorted(mpid for mpid in mpids if mpid in self._pools)
         media = [medium for medium in self._library.all() if medium.mpid in declared]
         allocated = await self._usage.measure(media)

@@ -11,7 +11,7 @@ from velocity.media.rules import Assignment, Medium, StoredUpload
 
 
 class MediaStore(Protocol):
-    """Each call is one transaction; what returns is durable."""
+    """Each call is one transaction, durable when it returns."""
 
     def load(self) -> Sequence[Medium]: ...
 
@@ -26,17 +26,17 @@ class MediaStore(Protocol):
     async def add(self, medium: Medium) -> None: ...
 
     async def update(self, medium: Medium) -> None:
-        """What is kept of it, by its mid."""
+        """Update a medium, by its mid."""
 
     def load_discarded(self) -> Sequence[Medium]:
-        """The media that lie in the trash, by themselves or with their groups."""
+        """The media in the trash, on their own or with their groups."""
 
     async def remove(self, mid: UUID, discarded: Discarded | None = None) -> None:
-        """Into the trash, or for good (None)."""
+        """Into the trash, or permanently (None)."""
 
 
 class UploadStore(Protocol):
-    """What is kept of uploads over several requests. Each call is one transaction; what returns is durable."""
+    """The stored uploads over several requests. Each call is one transaction, durable when it returns."""
 
     def load_uploads(self) -> Sequence[StoredUpload]: ...
 

@@ -14,7 +14,7 @@ from velocity.media.rules import Assignment, Pool
 
 
 class PoolQuotas:
-    """Declared bytes, counted for a group and all above it; whoever takes some holds every quota on the way."""
+    """Declared bytes, counted for a group and all its ancestors; all their quotas must have room."""
 
     def __init__(
         self, pools: Mapping[int, Pool], directory: Directory, changes: Changes, assignments: Assignments
@@ -26,24 +26,24 @@ class PoolQuotas:
         self._used: dict[tuple[int, int], int] = {}
 
     def used(self, gid: int, mpid: int) -> int:
-        """Bytes that the media of the group and all below it may grow to there."""
+        """Bytes that the media of the group and all below it may grow to in the pool."""
         return self._used.get((gid, mpid), 0)
 
     def all_used(self) -> dict[tuple[int, int], int]:
-        """The same for every group and pool, as (gid, mpid)."""
+        """The same for all groups and pools, by (gid, mpid)."""
         return dict(self._used)
 
     def left(self, gid: int, mpid: int) -> int | None:
-        """Bytes that the group may still take; None: no quota limits it."""
+        """Bytes that the group may still use; None: there is no quota."""
         quotas = [(self.quota(one, mpid), self.used(one, mpid)) for one in self._directory.line(gid)]
         return min((max(0, quota - used) for quota, used in quotas if quota), default=None)
 
     def account(self, gid: int) -> list[tuple[Assignment | None, int]]:
-        """What is assigned to the group itself, and what it uses, pool by pool."""
+        """The group's own assignments and what it uses, by pool."""
         return [(self._assignments.own(gid, mpid), self.used(gid, mpid)) for mpid in self._pools]
 
     def take(self, line: Sequence[int], mpid: int, size: int) -> None:
-        """Count bytes for a group and all above it, if every quota on the way holds them."""
+        """Count bytes for a group and its ancestors, if all quotas have room."""
         for ancestor in line:
             quota, used = self.quota(ancestor, mpid), self.used(ancestor, mpid)
             if quota and used + size > quota:
@@ -51,7 +51,7 @@ class PoolQuotas:
         self.count(line, mpid, size)
 
     def count(self, line: Sequence[int], mpid: int, size: int) -> None:
-        """Count bytes, or give them back, whatever the quotas are."""
+        """Count bytes, or release them, regardless of quotas."""
         plan.consumes(line[0], {"bytes": size}, mpid=mpid)
         for ancestor in line:
             if ancestor in self._directory.groups:
@@ -59,15 +59,15 @@ class PoolQuotas:
                 self._changes.note_change("pool", ancestor, ancestor)
 
     def declared(self, mpid: int) -> int:
-        """Bytes that all media there may grow to."""
+        """Bytes that all media in the pool may grow to."""
         return self.used(ROOT_GROUP, mpid)
 
     def forget(self, gid: int) -> None:
-        """The group is no more."""
+        """The group was deleted."""
         self._used = {key: used for key, used in self._used.items() if key[0] != gid}
 
     def quota(self, gid: int, mpid: int) -> int:
-        """What is assigned to the group itself; 0: no limit."""
+        """The quota in the group's own assignment; 0: no limit."""
         assignment = self._assignments.own(gid, mpid)
         return assignment.quota if assignment else 0
 

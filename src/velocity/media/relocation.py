@@ -1,4 +1,4 @@
-"""Moving a medium to another group or pool, and converting or compacting it in its place."""
+"""Moves media to other groups or pools, and converts or compacts them in place."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ DOES: dict[str, Does] = {"move": "being moved", "convert": "being converted", "c
 
 
 class Relocation:
-    """Moves and converts media, which their VMs keep: they are known by their ids.
+    """Moves and converts media. Their VMs keep them, as they know them by their ids.
 
-    Bytes are made anew beside the old ones, out of sight. The database then says which count, and the others go: a
-    crash leaves the one or the other. A VM that runs with a medium goes on meanwhile (`copying.LiveCopying`).
+    New bytes are written beside the old ones, hidden. The database then decides which count, and the others are
+    removed, also after a crash. A VM that runs with a medium continues meanwhile (`copying.LiveCopying`).
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Relocation:
         self._tasks = tasks
 
     async def move(self, caller: Caller, request: MoveMedium) -> int | None:
-        """The task that moves its bytes; None: it is done. Raises `Refused`, before anything has begun."""
+        """Begin the task that moves its bytes; None if none move, and it is done. Raises `Refused` before it begins."""
         old = self._library.get(request.mid)
         gid = old.gid if request.gid is UNSET else request.gid
         mpid = old.mpid if request.mpid is UNSET else request.mpid
@@ -112,7 +112,7 @@ class Relocation:
         return None
 
     async def convert(self, caller: Caller, request: ConvertMedium) -> int:
-        """The task. Raises `Refused`, before it has begun."""
+        """Begin the task. Raises `Refused` before it begins."""
         old = self._library.get(request.mid)
         self._assignments.check_managed(caller, old.gid, old.mpid)
         await self._states.check(old.mpid)
@@ -128,7 +128,7 @@ class Relocation:
         return await self._begin(caller, Change(kind, old, new), runs=runs)
 
     def _check_creates(self, caller: Caller, gid: int) -> None:
-        """Of the new group: one that is not there counts as group 0, as everywhere."""
+        """The permission on the new group; a missing group counts as group 0, as everywhere."""
         if not self._directory.holds(caller.uid, Permission.MEDIA_CREATE, self._directory.existing(gid)):
             raise Refused(
                 Problem.NO_PERMISSION,
@@ -138,7 +138,7 @@ class Relocation:
             )
 
     def _check_attached(self, old: Medium, new: Medium) -> None:
-        """Raises `Refused` where a VM has it that could not use it as before: only its own group's may it write to."""
+        """Raises `Refused` if a VM could not use it as before: VMs may write only to media of their own group."""
         for holder in self._attachments.attached_vms(old.mid) if old.gid != new.gid else ():
             shared = written_by_nobody(old) and new.gid in self._directory.line(holder.gid)
             if holder.gid != new.gid and not shared:
@@ -151,7 +151,7 @@ class Relocation:
                 )
 
     def _runs(self, medium: Medium, mpid: int) -> bool:
-        """Whether a VM runs with it. Raises `Refused` where it could not go on with another file, in that pool."""
+        """Whether a VM runs with it. Raises `Refused` if that could not continue with another file in that pool."""
         runs = [one for one in self._attachments.attached_vms(medium.mid) if one.writing or one.reading]
         if runs and (len(runs) > 1 or not runs[0].writing):
             mine, vm = self._library.visible_name(medium), self._attachments.visible_name(runs[0])
@@ -166,7 +166,7 @@ class Relocation:
         return bool(runs)
 
     def _tell(self, medium: Medium, changes: Mapping[str, tuple[object, object] | None], *, runs: bool) -> None:
-        """Tell a plan: what a VM that runs sees of it, it sees at once."""
+        """Tell the plan: a running VM sees all of it at once."""
         live = [field for field, both in changes.items() if runs and (both is None or both[0] != both[1])]
         plan.step(
             "change", "medium", medium.name, id=medium.mid, gid=medium.gid, changes=changes, live=(live, NOTHING_WAITS)
@@ -219,12 +219,12 @@ class Relocation:
         return check
 
     def _frees(self, change: Change) -> None:
-        """Tell a plan what a cancellation gives back."""
+        """Tell the plan what a cancellation would release."""
         if change.kind == "move":
             plan.consumes(change.new.gid, {"bytes": -change.new.size}, mpid=change.new.mpid)
 
     async def _keep(self, new: Medium, keep: Callable[[], None], settle: Check) -> None:
-        """Commit, then show: in turn with groups that are deleted, so that it goes with the one that it is in."""
+        """Commit and show it, in turn with deletions of groups, so that it is deleted with its present group."""
         async with self._updates.changing:
             for gid in (self._library.get(new.mid).gid, new.gid):
                 self._directory.group(gid)

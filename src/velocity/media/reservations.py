@@ -17,7 +17,7 @@ from velocity.media.under_way import UploadsUnderWay
 
 
 class Reservation:
-    """Bytes of a pool that are reserved before they are written. `line` is kept, as the group may be gone later."""
+    """Reserved bytes of a pool. `line` is kept, as the group may be deleted meanwhile."""
 
     def __init__(self, quotas: PoolQuotas, line: Sequence[int], mpid: int) -> None:
         self._quotas = quotas
@@ -26,7 +26,7 @@ class Reservation:
         self.size = 0
 
     def frees(self) -> None:
-        """Tell a plan what is free when this is released."""
+        """Tell the plan what releasing this would free."""
         plan.consumes(self._line[0], {"bytes": -self.size}, mpid=self._mpid)
 
     def take(self, size: int) -> None:
@@ -41,7 +41,7 @@ class Reservation:
 
 
 class Reservations:
-    """Reserves names and bytes: two requests for one name never both get it."""
+    """Reserves names and bytes: of two requests for one name, only one gets it."""
 
     def __init__(
         self, directory: Directory, quotas: PoolQuotas, uploads: UploadsUnderWay, most: int = BOUNDS.group_media
@@ -54,7 +54,7 @@ class Reservations:
         self._pending: set[UUID] = set()
 
     def load(self, medium: Medium) -> None:
-        """Count a medium that exists."""
+        """Count an existing medium."""
         self._names.add(_name(medium))
         self._quotas.count(self._directory.line(medium.gid), medium.mpid, medium.size)
 
@@ -64,9 +64,9 @@ class Reservations:
 
     @contextmanager
     def reserve(self, medium: Medium, *, had: bool = False) -> Iterator[Reservation]:
-        """The name and the bytes are taken from here on; given back unless they are kept (`keep`).
+        """Within, name and bytes are reserved; they are released at the end unless the medium was created (`keep`).
 
-        `had`: they were before the server's restart, and nothing refuses them now.
+        `had`: they were reserved before a restart, so that nothing is refused.
         """
         reservation = Reservation(self._quotas, self._directory.line(medium.gid), medium.mpid)
         if had:
@@ -97,9 +97,10 @@ class Reservations:
 
     @contextmanager
     def change(self, old: Medium, new: Medium) -> Iterator[Callable[[], None]]:
-        """The name and the bytes that a medium will have, taken beside those that it has.
+        """Within, a medium's future name and bytes are reserved besides its present ones.
 
-        What is yielded is called when it has become so, and frees those that it had; else those of the new one go back.
+        Call the yielded function when the change is made, which releases the old ones; otherwise the new ones are
+        released.
         """
         takes, frees = self._lines(old, new)
         moves = (old.gid, old.mpid) != (new.gid, new.mpid)
@@ -135,7 +136,7 @@ class Reservations:
                     self._quotas.count(takes, new.mpid, -size)
 
     def _lines(self, old: Medium, new: Medium) -> tuple[Sequence[int], Sequence[int]]:
-        """Where it is counted then and now, but for the groups above both: in one pool they have it all the while."""
+        """The groups that count it before and after, but in one pool no common ancestors, which count it throughout."""
         has, gets = self._directory.line(old.gid), self._directory.line(new.gid)
         if old.mpid != new.mpid or old.gid == new.gid:
             return gets, has
@@ -143,7 +144,7 @@ class Reservations:
 
     @contextmanager
     def bytes_only(self, gid: int, mpid: int) -> Iterator[Reservation]:
-        """For temporary data: reserve bytes as they arrive, without a name."""
+        """For temporary data: reserves bytes as they arrive, without a name."""
         reservation = Reservation(self._quotas, self._directory.line(gid), mpid)
         try:
             yield reservation

@@ -16,7 +16,7 @@ from velocity.storage.port import Belongs, Trash
 
 
 class Restoration:
-    """Brings media back, with the same claims on names and quota as a creation."""
+    """Restores media, with the same claims on names and quota as a creation."""
 
     def __init__(
         self, trash: Trash, library: Library, reservations: Reservations, states: PoolStates, usage: DiskUsage
@@ -29,7 +29,7 @@ class Restoration:
 
     @asynccontextmanager
     async def returning(self, media: Sequence[Medium]) -> AsyncIterator[None]:
-        """Media that come back from the trash, with their names and quota. What raises inside undoes it."""
+        """Within, media are restored with their names and quota; an exception undoes it."""
         async with AsyncExitStack() as held, AsyncExitStack() as undo:
             for medium in media:
                 held.enter_context(self._reservations.reserve(medium))

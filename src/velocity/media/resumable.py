@@ -1,7 +1,7 @@
-"""Resumable uploads, over as many requests as it takes and over restarts of the server.
+"""Resumable uploads, over several requests and restarts of the server.
 
-What is kept of one (`StoredUpload`) never says more than what is durable: bytes beyond it are sent again. One that is a
-form ends with the server, as its wrapping is not kept.
+What is stored of an upload (`StoredUpload`) never claims more than is durable: bytes beyond that are sent again. A form
+ends with the server, as the state of its parser is not stored.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from velocity.uninterrupted import whole
 log = logging.getLogger(__name__)
 
 IDLE = 24 * 3600
-"""Seconds for which an upload waits for more of it."""
+"""Seconds for which an upload waits for more data."""
 MOST = 1000
 GROUP_GONE = "the group of the upload was deleted"
 
 
 class Resumables:
-    """The uploads under way. One waits for a right that comes back, and ends with its user."""
+    """The uploads under way. An upload waits for lost permissions to return, and ends with its user."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Resumables:
         steady: SteadyClock,
         own: int = BOUNDS.user_uploads,
     ) -> None:
-        """`own` may be one user's."""
+        """One user may have `own`."""
         self._creation = creation
         self._directory = directory
         self._under_way = uploads
@@ -64,17 +64,17 @@ class Resumables:
         self._beginning: Counter[int] = Counter()
         self._uploads: dict[str, Resumable] = {}
         self._ended: OrderedDict[str, str] = OrderedDict()
-        """Why those ended that somebody else ended."""
+        """Why uploads were ended that others have ended."""
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
     def under_way(self) -> bool:
-        """Whether one is under way, or is being ended."""
+        """Whether it is under way, or being ended."""
         return bool(self._uploads or self._ending)
 
     async def load(self, library: Library) -> None:
-        """Those from before the server's restart, after the media and their pools."""
+        """Load uploads from before the restart; after media and pools."""
         old = self._steady.ago(IDLE)
         for stored in self._store.load_uploads():
             if library.find(stored.mid) is not None:
@@ -88,7 +88,7 @@ class Resumables:
                     self.wait(shown)
 
     async def begin(self, caller: Caller, request: ResumableUpload) -> Resumable:
-        """Take its name and its bytes; or the caller's own of the same file, which goes on. Raises `Refused`."""
+        """Reserve its name and bytes, or continue the caller's own upload of the same file. Raises `Refused`."""
         mine = await self._under_way.own(caller, request)
         if isinstance(mine, Resumable) and mine.continues(request) and not mine.is_live:
             self.wait(mine)
@@ -110,7 +110,7 @@ class Resumables:
             raise
         finally:
             self._beginning[caller.uid] -= 1
-            self._beginning += Counter()  # without those who begin none
+            self._beginning += Counter()  # removes zero counts
         now = int(time.time())
         stored = StoredUpload(secrets.token_urlsafe(24), upload.mid, caller.uid, request, 0, now, now)
         resumable = self._show(stored, upload, held)
@@ -146,7 +146,7 @@ class Resumables:
         return resumable
 
     def get(self, caller: Caller, name: str) -> Resumable:
-        """One's own upload. Raises `Refused`."""
+        """The caller's own upload. Raises `Refused`."""
         if (why := self._ended.get(name)) is not None:
             raise Refused(Problem.UPLOAD_ENDED, why)
         found = self._uploads.get(name)
@@ -155,7 +155,7 @@ class Resumables:
         return found
 
     def source(self, caller: Caller, mid: UUID) -> tuple[Resumable, Medium]:
-        """One's own upload of which all has come, and which waits for its import. Raises `Refused`."""
+        """The caller's own upload that is complete and waits for its import. Raises `Refused`."""
         found = self._under_way.get(mid)
         if not isinstance(found, Resumable) or found.uid != caller.uid or found.complete is None:
             raise Refused(
@@ -166,7 +166,7 @@ class Resumables:
         return found, found.complete
 
     async def end(self, upload: Resumable, why: str | None = None) -> None:
-        """`why`: what its client is told, where somebody else ends it. After the server's end it stays."""
+        """`why`: the message for its client, if somebody else ends it. After the server's end it stays."""
         if self._closed or self._uploads.pop(upload.name, None) is None:
             return
         if why is not None:
@@ -181,14 +181,14 @@ class Resumables:
         self._behind(self._forget(upload.name))
 
     async def _forget(self, name: str) -> None:
-        """What cannot be removed now is at the next start: its medium is there, or its bytes are not."""
+        """What cannot be removed now is removed at the next start: its medium exists, or its data does not."""
         try:
             await self._store.remove_upload(name)
         except Refused as refused:
             log.warning("an upload that has ended cannot be forgotten now: %s", refused.message)
 
     async def close(self) -> None:
-        """The server ends: what has come stays, but of forms."""
+        """The server ends: what was received stays, except forms."""
         self._closed = True
         for upload in list(self._uploads.values()):
             await upload.leave()
@@ -196,7 +196,7 @@ class Resumables:
             await asyncio.wait(self._ending)
 
     def wait(self, upload: Resumable) -> None:
-        """`IDLE` seconds from now on for more of it."""
+        """It waits another `IDLE` seconds for more data."""
         upload.touched = time.time()
         self._set_timer(upload)
 
@@ -208,7 +208,7 @@ class Resumables:
         upload.timer = asyncio.get_running_loop().call_later(left, self._expire, upload)
 
     def _check_user(self, upload: Resumable) -> None:
-        if not upload.is_written:  # that request ends first, by itself
+        if not upload.is_written:  # an upload that is being written ends with that request
             self._directory.user(upload.uid)
 
     def _expire(self, upload: Resumable) -> None:
@@ -223,20 +223,20 @@ class Resumables:
         ending.add_done_callback(self._ending.discard)
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Implements `velocity.access.port.GroupContents`: uploads keep no group from going."""
+        """Implements `velocity.access.port.GroupContents`: uploads do not prevent the deletion of a group."""
         for request in [one.request for one in self._under_way.all() if one.request.gid in gids]:
             plan.step("cancel", "medium", request.name, gid=request.gid)
             plan.consumes(request.gid, {"bytes": -request.length}, mpid=request.mpid)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> EndedUploads:
-        """Implements `velocity.access.port.GroupContents`: uploads into groups that are being deleted are ended."""
+        """Implements `velocity.access.port.GroupContents`: ends the uploads into these groups."""
         for upload in [one for one in self._under_way.all() if one.request.gid in gids]:
             await (self.end(upload) if isinstance(upload, Resumable) else upload.end(GROUP_GONE))
         return EndedUploads()
 
 
 class EndedUploads:
-    """Uploads that were ended have nothing left to restore or to finish."""
+    """Ended uploads have nothing to restore or finish."""
 
     size = 0
 

@@ -21,15 +21,15 @@ from velocity.uninterrupted import whole
 log = logging.getLogger(__name__)
 
 NOTE = 64 << 20
-"""Bytes after which what has come is made durable and noted: a crash costs no more than these."""
+"""Bytes after which received data is made durable and recorded: a crash loses no more."""
 
 Reopen = Callable[[], Coroutine[Any, Any, Upload]]
 
 
 class Resumable:
-    """One upload: what has come of it lies on the disk, its name and its bytes are taken.
+    """One upload: its data is on disk, its name and bytes are reserved.
 
-    `upload` is None until it goes on after a restart of the server (`reopen`). Keeps
+    `upload` is None after a restart of the server, until it continues (`reopen`). Implements
     `velocity.media.under_way.UnderWay`.
     """
 
@@ -42,13 +42,13 @@ class Resumable:
         self.timer: asyncio.TimerHandle | None = None
         self.watch: RightWatch | None = None
         self.heard = self.touched = float(stored.heard)
-        """When the last bytes came, and when it was last asked for."""
+        """When the last bytes arrived, and when it was last requested."""
         self.expires: int | None = None
         self.why_ended: str | None = None
         self.is_used = False
         """A task reads it."""
         self.complete: Medium | None = None
-        """All of it has come, and it is no medium yet: it waits for its import."""
+        """The medium that it would become: all has arrived, and it waits for its import."""
         self.forget: Callable[[str], Coroutine[Any, Any, None]]
         self._upload = upload
         self._held = held
@@ -68,12 +68,12 @@ class Resumable:
 
     @property
     def is_open(self) -> bool:
-        """Not since the restart of the server, else."""
+        """Whether it is open; not after a restart, until it continues."""
         return self._upload is not None
 
     @property
     def is_whole(self) -> bool:
-        """All of it has come and is durable, and it is no medium yet."""
+        """All has arrived and is durable, but it is no medium yet."""
         return self.complete is not None or (self._upload is not None and self._upload.made is not None)
 
     @property
@@ -86,14 +86,14 @@ class Resumable:
         return self.is_used or (self.is_written and time.time() - self.heard < LIVE)
 
     def continues(self, request: ResumableUpload) -> bool:
-        """Whether that request begins the same file once more."""
+        """Whether the request begins the same file again."""
         return isinstance(request.fingerprint, str) and request == self.request
 
     async def write(self, offset: int, pieces: AsyncIterator[bytes], settle: Check) -> Medium | None:
-        """Take more, from `offset` on; the medium when it is whole. A newer call ends an older one that hangs.
+        """Receive data from `offset` on; returns the medium when it is complete. A newer call ends an older one that
+        hangs.
 
-        `settle` looks at the right to it a last time. Raises `Refused(UPLOAD_OFFSET)` when the offset is not where it
-        goes on.
+        `settle` checks the permission a last time. Raises `Refused(UPLOAD_OFFSET)` if the offset is wrong.
         """
         self._turn += 1
         turn = self._turn
@@ -103,7 +103,7 @@ class Resumable:
             self._check(turn, offset)
             if self._upload is None:
                 self._upload = await self._reopen()
-                self._check(turn, offset)  # who came meanwhile goes before
+                self._check(turn, offset)  # a newer request takes precedence
             upload, self._task = self._upload, asyncio.current_task()
             self.heard = time.time()
             try:
@@ -141,7 +141,7 @@ class Resumable:
             )
 
     async def note(self) -> None:
-        """Make durable what has come, and keep how much that is. What the database refuses is noted the next time."""
+        """Make the received data durable, and store its size. If the database refuses, the next call stores it."""
         assert self._upload is not None, "something has come"
         received = self._upload.kept_size
         try:
@@ -157,7 +157,7 @@ class Resumable:
             self.stored = replace(self.stored, received=received)
 
     async def leave(self) -> None:
-        """The server ends: what has come stays."""
+        """The server ends: what was received stays."""
         self._stop()
         if self._task is not None:
             self._task.cancel()
@@ -169,7 +169,7 @@ class Resumable:
         await self._held.aclose()
 
     async def close(self) -> None:
-        """Unless it has become a medium, nothing of it remains."""
+        """Unless it has become a medium, nothing of it is left."""
         self._stop()
         if self._task is not None:
             self._task.cancel()

@@ -1,4 +1,4 @@
-"""Space in the pools: whether one has enough for a request, and what is removed from the trash for it."""
+"""Space in pools: whether there is enough for a request, and what is removed from the trash for it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from velocity.media.states import PoolStates
 from velocity.storage.port import Pools, Trash
 
 SHORT = 64 << 20
-"""A pool with fewer bytes free runs short."""
+"""A pool with fewer bytes free is short of space."""
 
 MakeRoom = Callable[[int, int, int], Awaitable[None]]
-"""Removes what is oldest in the trash, first what is of the group, by gid, mpid and the bytes that are to be free."""
+"""Removes the oldest items from the trash, first those of the group: gid, mpid, and the bytes that must be free."""
 Trim = Callable[[Collection[tuple[int, int]]], Awaitable[None]]
 """Removes what groups have in the trash beyond their quotas, by (gid, mpid)."""
 
 
 class Room:
-    """The room in all pools."""
+    """The space in all pools."""
 
     def __init__(self, pools: Pools, trash: Trash, states: PoolStates, make: MakeRoom, trim: Trim) -> None:
         self._pools = pools
@@ -30,10 +30,10 @@ class Room:
         self._trim = trim
 
     async def find(self, gid: int, mpid: int, size: int) -> None:
-        """Have as many bytes free in the pool as a medium wants; its quota and its name are to be reserved before.
+        """Make room in the pool for a medium whose quota and name are reserved.
 
-        The trash of its group goes first, then that of the groups next to it. Raises `Refused(POOL_QUOTA)`, and leaves
-        the trash alone if all of it would not suffice. A plan is told what would go.
+        The trash of its group goes first, then that of its ancestors. Raises `Refused(POOL_QUOTA)`, without touching
+        the trash, if all of it would not suffice. A plan is told what would be removed.
         """
         free = await self._free(mpid)
         if size <= free:
@@ -51,13 +51,13 @@ class Room:
         _check(size, await self._free(mpid))
 
     async def relieve(self, places: Collection[tuple[int, int]]) -> None:
-        """A pool that runs short keeps no trash: those of these media, by (gid, mpid)."""
+        """Pools that are short of space keep no trash: removes it in the pools of these media, by (gid, mpid)."""
         for mpid, gid in {mpid: gid for gid, mpid in places}.items():
             if self._states.has(mpid) and await self._free(mpid) < SHORT:
                 await self._make(gid, mpid, SHORT)
 
     async def limit_trash(self, places: Collection[tuple[int, int]]) -> None:
-        """After media of these, by (gid, mpid), went into the trash: what is too much there goes."""
+        """After media of these (gid, mpid) went into the trash: remove what is too much there."""
         await self._trim(places)
         await self.relieve(places)
 

@@ -1,4 +1,4 @@
-"""The decisions about media: pure functions over frozen data."""
+"""The decisions about media: pure functions of immutable values."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Medium:
 
     @property
     def place(self) -> UUID:
-        """Different for each place of its bytes: it identifies the task that was to bring them there."""
+        """Different for each place of its bytes: identifies the task that was to bring them there."""
         return uuid5(self.mid, f"{self.mpid} {self.format}")
 
     @property
@@ -73,7 +73,7 @@ class Medium:
 
 @dataclass(frozen=True)
 class StoredUpload:
-    """An upload over several requests, as stored: `received` bytes are durable; times in unix seconds."""
+    """An upload over several requests, as stored: `received` bytes are durable; times are in Unix seconds."""
 
     name: str
     mid: UUID
@@ -94,17 +94,17 @@ class Assignment:
 
 
 EVERYTHING = Assignment(quota=0, write=True, manage=True)
-"""What group 0 has, of every pool (contract, "Media")."""
+"""The assignment of group 0 in every pool (contract, "Media")."""
 
 Assignments = Mapping[tuple[int, int], Assignment]
-"""(gid, mpid) -> what is assigned there."""
+"""(gid, mpid) -> the assignment."""
 
 
 def assigned(assignments: Assignments, line: Sequence[int], mpid: int) -> Assignment | None:
     """What a group may do in a pool; None: it does not see it. `line` is the group and its ancestors.
 
-    An assignment reaches down the tree, and one further down narrows it. So what a group loses, its subgroups lose too.
-    Group 0 has everything for itself, but passes nothing on by itself.
+    An assignment applies to all subgroups, and one further down restricts it. So what a group loses, its subgroups lose
+    too. Group 0 has everything itself, but passes nothing on.
     """
     if line[0] == 0:
         return EVERYTHING
@@ -123,7 +123,7 @@ def _narrowed(above: Assignment, own: Assignment) -> Assignment:
 
 
 def more_than(wanted: Assignment, above: Assignment | None) -> str | None:
-    """The parts of an assignment that the group above lacks, in words; None: none."""
+    """What of an assignment the parent group lacks, in words; None if nothing."""
     if above is None:
         return "the pool"
     if wanted.write and not above.write:
@@ -136,9 +136,9 @@ def more_than(wanted: Assignment, above: Assignment | None) -> str | None:
 
 
 def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -> str | None:
-    """The parts of an assignment that the group would gain, in words; None: none.
+    """What of an assignment the group would gain, in words; None if nothing.
 
-    `own` is what is assigned to the group itself now, `now` what it may do with what is assigned above it.
+    `own` is the group's present assignment, `now` what it may do in the pool.
     """
     if own is not None and own.quota and not 0 < wanted.quota <= own.quota:
         return f"more quota than {sizes.size(own.quota)}"
@@ -146,13 +146,13 @@ def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -
 
 
 def boot_warning(medium: Medium, called: str | None = None) -> str | None:
-    """A warning for a person who would boot from it here, or None. `called`: its name for the caller."""
+    """A warning for a user who would boot from it here, or None. `called`: its name for the user."""
     called = called or repr(medium.name)
     return _unfit(medium, called) or _boots_not(medium, called)
 
 
 def written_by_nobody(medium: Medium) -> bool:
-    """Whatever rights and pools permit."""
+    """Whether nobody can write to it, whatever permissions and pools allow."""
     return medium.readonly or medium.is_iso
 
 
@@ -162,9 +162,9 @@ def is_blank(medium: Medium, takes: Callable[[UUID], int]) -> bool:
 
 
 def boot_warnings(media: Sequence[Medium], names: Sequence[str], takes: Callable[[UUID], int]) -> list[str]:
-    """The same of all that is attached to a VM. That something does not boot is said if nothing else may, and once.
+    """The same for all media attached to a VM: that a medium does not boot is said once, and only if nothing else may.
 
-    `takes`: the bytes that a medium has on the disk. A blank one that has some was written to, and may boot.
+    `takes`: the bytes that a medium uses on disk. A blank one that uses some was written to, and may boot.
     """
     warnings: list[str] = []
     boots_not: list[str] = []
@@ -184,7 +184,7 @@ def boot_warnings(media: Sequence[Medium], names: Sequence[str], takes: Callable
 
 
 def _unfit(medium: Medium, called: str) -> str | None:
-    """What is wrong with it whatever it is used for."""
+    """Why it cannot be used at all."""
     content = medium.content
     if isinstance(content.volume_size, int) and content.volume_size > medium.size:
         what = "partition table" if content.format in ("gpt", "mbr") else "file system"
@@ -203,7 +203,7 @@ def _unfit(medium: Medium, called: str) -> str | None:
 
 
 def _boots_not(medium: Medium, called: str) -> str | None:
-    """About media that are made to be booted."""
+    """Why it does not boot, for media that look bootable."""
     content = medium.content
     if medium.is_iso and content.format != "iso9660" and content.boots_efi is not True:
         return f"{called} has the type ISO, but contains no ISO 9660 file system ({content.format}): it will not boot"
@@ -229,7 +229,7 @@ def boots(medium: Medium, takes: Callable[[UUID], int]) -> bool | None:
 
 
 def grows_not(medium: Medium) -> str | None:
-    """Why it cannot grow, in words; None: it can."""
+    """Why it cannot grow, in words; None if it can."""
     kind = medium.content.format
     if medium.is_iso or kind == "iso9660":
         return "it is an ISO image, which nothing can be added to"

@@ -1,6 +1,6 @@
-"""Who has signed a file of checksums, by gpgv(1) in a confined process.
+"""Verifies signatures of checksum files, with gpgv(1) in a confined process.
 
-gpgv is small, and there wherever apt is: it knows the keys of one file, trusts all of them, and asks nobody.
+gpgv is small, and on every host with apt; it uses one file of keys, and trusts all of them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ BAD = re.compile(r"^\[GNUPG:\] BADSIG ", re.MULTILINE)
 
 
 class Signatures:
-    """`worker` is the uid that gpgv runs under, where the server may change it (as root)."""
+    """`worker` is the uid for gpgv; None if the server cannot change it."""
 
     def __init__(self, worker: int | None) -> None:
         self._worker = worker
 
     async def signed(self, text: bytes, signature: bytes | None, keys: Path, host: str) -> bytes:
-        """What a key of that file has signed: the text, by a signature beside it, or what is signed inside it.
+        """The text that one of the keys has signed, with a separate signature or one inside the text.
 
-        One good signature is enough, as others may be of keys that one has not; a bad one spoils it. Raises `Refused`.
+        One good signature suffices, as others may be from unknown keys; a bad one fails. Raises `Refused`.
         """
         if signature is None and not text.startswith(INLINE):
             raise _refused(host, keys, "they have no signature")
@@ -49,7 +49,7 @@ class Signatures:
         return said if signature is None else text
 
     async def _run(self, words: list[str], read: int, files: tuple[int, ...]) -> tuple[bytes, str]:
-        """What it gives, and what it tells of it."""
+        """Run gpgv; returns its output, and its status messages."""
         try:
             with own_uid(self._worker) as uid:
                 async with (
@@ -69,7 +69,7 @@ class Signatures:
 
 @contextlib.contextmanager
 def _memory(content: bytes) -> Iterator[int]:
-    """A file of it, to be read from its beginning."""
+    """A file in memory, positioned at its beginning."""
     file = os.memfd_create("signed", os.MFD_CLOEXEC)
     try:
         view = memoryview(content)

@@ -1,7 +1,7 @@
-"""Media that are being read, which nobody may write to meanwhile; and those that are being changed.
+"""Media that are being read, to which nobody may write meanwhile; and media that are being changed.
 
-A task ends by itself, and a start of a VM is refused as long as it reads. A download takes as long as its client likes:
-so that it keeps no VM from starting, a start ends it. Every pair stands in docs/sharing.md.
+Tasks end by themselves, so VMs that would write wait for them. A download may take arbitrarily long, so the start of a
+VM ends it. docs/sharing.md has every combination.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Does = Literal["being changed", "being moved", "being converted", "being compact
 
 
 class Download:
-    """A use of a medium that is under way."""
+    """One download."""
 
     def __init__(self, medium: Medium) -> None:
         self._medium = medium
         self.overtaken = ""
-        """What uses it, in words."""
+        """What ended it, in words."""
 
     def check(self) -> None:
         if self.overtaken:
@@ -35,24 +35,24 @@ class Download:
 
 
 class Sources:
-    """Keeps readers and writers of media apart; starts of VMs ask, too, in the step in which they begin."""
+    """Keeps readers and writers of media apart; starts of VMs ask in the step in which they begin."""
 
     def __init__(self, library: Library, attachments: Attachments, states: PoolStates) -> None:
         self._library = library
         self._attachments = attachments
         self._states = states
         self._readers: dict[UUID, list[tuple[str, Medium]]] = {}
-        """What tasks do with each medium, in words, and what they make."""
+        """The tasks that read each medium: what they do, in words, and what they make."""
         self._downloads: dict[UUID, set[Download]] = {}
         self._changes: dict[UUID, tuple[Does, bool]] = {}
-        """What is being done with each medium, and whether VMs may not use it meanwhile."""
+        """What is being done with each medium, and whether VMs must not use it meanwhile."""
 
     @contextmanager
     def changing(self, medium: Medium, does: Does, *, alone: bool) -> Iterator[None]:
         """Within, nobody else changes or deletes it and, with `alone`, no VM starts with it.
 
-        Raises `Refused(MEDIUM_IN_USE)`, with `alone` also while a VM runs with it or a task reads it. What is being
-        changed is read by nobody meanwhile; what is moved or converted stays as it is until that is done.
+        Raises `Refused(MEDIUM_IN_USE)`, with `alone` also while a VM runs with it or a task reads it. A medium that is
+        being changed cannot be read; one that is moved or converted can, as its bytes stay until that is done.
         """
         self.check_unchanged(medium)
         if alone:
@@ -113,8 +113,10 @@ class Sources:
 
     @contextmanager
     def downloading(self, medium: Medium) -> Iterator[Check]:
-        """A client reads it within, as long as what is yielded does not refuse: to be asked about each piece that was
-        read, before it is sent. Raises `Refused(MEDIUM_IN_USE)`.
+        """Within, a client reads it. Call the yielded check for each piece before it is sent: it raises once a VM may
+        write.
+
+        Raises `Refused(MEDIUM_IN_USE)`.
         """
         self._check_readable(medium)
         download = Download(medium)
@@ -128,11 +130,11 @@ class Sources:
                 del self._downloads[medium.mid]
 
     def begin_writing(self, media: Collection[UUID]) -> None:
-        """A VM that may write to these starts: their downloads end."""
+        """A VM that may write to these starts: end their downloads."""
         self.end_downloads(media, "a VM that writes to {} was started: download it again when that VM has stopped")
 
     def end_downloads(self, media: Collection[UUID], words: str) -> None:
-        """Downloads of these end; `words` say why, with a placeholder for a name."""
+        """End downloads of these; `words` say why, with a placeholder for the name."""
         for mid in media:
             for download in self._downloads.get(mid, ()):
                 download.overtaken = words
@@ -147,7 +149,7 @@ class Sources:
     def check_startable(self, mid: UUID, vmid: int, *, writes: bool | None) -> None:
         """Raises `Refused(MEDIUM_IN_USE)` unless this VM may run with it: nobody writes to what another one reads.
 
-        `writes`; None: nobody can write to it.
+        `writes`: whether it would write; None: nobody can write to it.
         """
         medium = self._library.get(mid)
         if self._changes.get(mid, ("", False))[1]:
@@ -167,7 +169,7 @@ class Sources:
             self._check_unread(mid, mine)
 
     def sharing(self, mid: UUID, vmid: int | None, *, writes: bool) -> str | None:
-        """A warning for the user who attaches it so: with which VM this one cannot run at the same time."""
+        """A warning for the user who attaches it: with which VM this one cannot run at the same time."""
         others = [one for one in self._others(mid, vmid) if writes or one.writable]
         if not others:
             return None

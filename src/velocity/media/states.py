@@ -1,4 +1,4 @@
-"""The states of pools, as their storage reports: checked whenever one is used."""
+"""The states of pools, as their storage reports them: checked at each use."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from velocity.media.rules import CALL_DEADLINE, Medium
 from velocity.storage.port import ONLINE, MediaRef, Pools, PoolState, Space, Unknown
 
 LOOK = 10.0
-"""Seconds after which a pool that has not answered is away."""
+"""Seconds after which a pool that does not respond counts as away."""
 
 KnownObjects = tuple[tuple[MediaRef, ...], tuple[MediaRef, ...], tuple[MediaRef, ...]]
 Known = Callable[[int], KnownObjects]
-"""What the database knows of a pool's objects: kept, in the trash, and still coming. Called in a thread."""
+"""What the database knows of a pool's objects: kept, in the trash, and being received. Called in a thread."""
 
 
 class PoolStates:
-    """Those of the declared pools, by their mpid. What is not declared passes every check."""
+    """The states of declared pools, by mpid. Checks pass for pools that are not declared."""
 
     def __init__(self, storage: Pools, mpids: Collection[int], known: Known) -> None:
         """`mpids` are those of our own host."""
@@ -28,14 +28,14 @@ class PoolStates:
         self._known = known
 
     async def open(self) -> None:
-        """The first look: a pool that is away then is put in order when it comes. Never fails.
+        """Open the pools of our own host; one that is away is opened when it comes. Never fails.
 
-        Nobody waits for another host, which may be silent: a pool of its is looked at before it is used.
+        Pools of other hosts are opened when they are used, so that nobody waits for a silent host.
         """
         await asyncio.gather(*map(self.look, self._own))
 
     def put(self, mpid: int) -> None:
-        """One that is declared now; whoever uses it looks at it first."""
+        """A pool was declared; it is opened when it is used."""
         self._last.setdefault(mpid, ONLINE)
 
     def drop(self, mpid: int) -> None:
@@ -46,7 +46,7 @@ class PoolStates:
         return mpid in self._last
 
     def check_declared(self, medium: Medium) -> None:
-        """Raises `Refused` when the medium's pool is no longer declared."""
+        """Raises `Refused` if the medium's pool is no longer declared."""
         if medium.mpid not in self._last:
             raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")
 
@@ -63,30 +63,30 @@ class PoolStates:
         return now
 
     async def check(self, mpid: int, *, writes: bool = True) -> None:
-        """Raises `Refused(POOL_AWAY)` unless the pool is there, and can be written to (`writes`)."""
+        """Raises `Refused(POOL_AWAY)` unless the pool is available; with `writes`, for writing."""
         if mpid in self._last:
             await self.look(mpid)
             self.check_last(mpid, writes=writes)
 
     def check_last(self, mpid: int, *, writes: bool = True) -> None:
-        """The same, by the last look."""
+        """The same, by its last known state."""
         last = self._last.get(mpid, ONLINE)
         if last.state == "away" or (writes and last.state == "readonly"):
             raise Refused(Problem.POOL_AWAY, last.message)
 
     async def check_room(self, mpid: int) -> None:
-        """Raises `Refused(POOL_QUOTA)` where it is full."""
+        """Raises `Refused(POOL_QUOTA)` if it is full."""
         now = await self.look(mpid)
         if now.state == "full":
             raise Refused(Problem.POOL_QUOTA, now.message)
 
     async def space(self, mpid: int) -> tuple[PoolState, Space]:
-        """No bytes while it is away."""
+        """Zero while it is away."""
         now = await self.look(mpid)
         if now.state != "away":
             try:
                 return now, await self._storage.space(mpid, deadline=LOOK)
-            except Refused:  # it went in this moment
+            except Refused:  # it went away at this moment
                 now = await self.look(mpid)
         return now, Space()
 

@@ -1,4 +1,4 @@
-"""The names of media in use, and how many media a group has."""
+"""The names of media in use, and how many media each group has."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from velocity.contract.problems import Problem, Refused
 
 Key = tuple[int, int, str]
-"""The group, the pool and the name."""
+"""Group, pool and name."""
 
 
 class TakenNames:
-    """A set that counts. `most` may be a group's."""
+    """A set that counts by group. A group may have `most`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -36,7 +36,7 @@ class TakenNames:
             self._counts[key[0]] -= 1
 
     def check_room(self, gid: int) -> None:
-        """Raises `Refused(POOL_QUOTA)` where a group has as many as it may have."""
+        """Raises `Refused(POOL_QUOTA)` if a group has as many as it may."""
         if self._counts[gid] >= self._most:
             raise Refused(
                 Problem.POOL_QUOTA,

@@ -1,4 +1,4 @@
-"""Receiving a file from another server into a pool: it resumes after a break, and quotas are claimed first."""
+"""Receives a file from another server into a pool: continues after interruptions, and claims quotas first."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from velocity.storage.port import Blobs, Incoming
 from velocity.tasks.service import TaskProgress
 
 STEP = 256 << 20
-"""Bytes of the quota that are taken at a time where nobody says how long the file is; fewer near its end."""
+"""Bytes of the quota that are reserved at a time if the length is unknown; fewer near its end."""
 TRIES, ANEW = 100, 5
-"""So often may a file be cut, and begun from its beginning."""
+"""How often a file may be interrupted, and started over."""
 LONGEST_PAUSE = 30.0
 TOLD = 0.2
-"""Seconds between two steps of the progress."""
+"""Seconds between updates of the progress."""
 
 
 @dataclass
 class _Speed:
-    """How fast the bytes come while they are waited for."""
+    """The speed of the transfer."""
 
     floor: int
     window: float
@@ -41,7 +41,7 @@ class _Speed:
     bytes: int = 0
 
     def note(self, seconds: float, bytes_: int) -> None:
-        """Raises `Refused` for what was too slow all through the window."""
+        """Raises `Refused` if it was too slow during the whole window."""
         self.seconds += seconds
         self.bytes += bytes_
         if self.seconds >= self.window:
@@ -55,7 +55,7 @@ class _Speed:
 
 
 class Transfer:
-    """`medium` is what the bytes become, or where they wait. `check` raises `Refused` once the right has ended."""
+    """`medium` is what the bytes become, or where they wait. `check` raises `Refused` when the permission is lost."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Transfer:
         self._incoming: Incoming | None = None
         self._sum = self._new_sum()
         self._done = self._most = self._begun = 0
-        """Bytes that have come; the most there ever were; how often it began."""
+        """Bytes that have arrived; the most so far; how often it was started over."""
         self._size: int | None = None
         self._validator: str | None = None
         self._speed = _Speed(source.limits.floor, source.limits.window)
@@ -93,11 +93,11 @@ class Transfer:
 
     @property
     def size(self) -> int:
-        """The bytes that have come."""
+        """The bytes that have arrived."""
         return self._done
 
     async def run(self) -> Content:
-        """All of it, durable, and what it turns out to be. Raises `Refused`."""
+        """Receive all of it, durably; returns what it contains. Raises `Refused`."""
         limits = self._source.limits
         pause, heard = limits.pause, self._clock()
         for left in reversed(range(TRIES)):
@@ -108,7 +108,7 @@ class Transfer:
             except NotServed:
                 if self._at == self._url or not left:
                     raise
-                self._at = self._url  # where it was redirected to may have been for a while only
+                self._at = self._url  # redirects may be temporary
             except Broken as broken:
                 if not self._most:
                     raise
@@ -126,7 +126,7 @@ class Transfer:
         return hashlib.new("sha256" if self._wanted_sum is None else self._wanted_sum.algorithm)
 
     async def close(self) -> None:
-        """Nothing remains of what `run` has not given."""
+        """If `run` has not succeeded, nothing is left."""
         if self._incoming is not None:
             incoming, self._incoming = self._incoming, None
             await incoming.close()
@@ -152,7 +152,7 @@ class Transfer:
             raise Broken(f"{self._at.host} has sent {sizes.size(self._done)} of {sizes.size(self._size)}")
 
     async def _begin(self, answer: Answer) -> None:
-        """From the beginning: what has come is of another file, or the server gives no parts."""
+        """Start over: what has arrived is of another version, or the server has no ranges."""
         if answer.offset:
             raise Changed(f"{answer.url.host} has sent another part of the file than was asked for")
         self._begun += 1
@@ -169,7 +169,7 @@ class Transfer:
         self._validator = answer.validator
 
     async def _expect(self, size: int) -> None:
-        """So long is the whole file. Raises `Refused(POOL_QUOTA)`."""
+        """The length is known. Raises `Refused(POOL_QUOTA)`."""
         if self._size is None:
             if size > self._reservation.size:
                 self._reservation.take(size - self._reservation.size)
@@ -204,7 +204,7 @@ class Transfer:
             self._progress.done = size
 
     async def _take(self, size: int) -> None:
-        """More of the quota, and of the pool's room. Raises `Refused(POOL_QUOTA)`."""
+        """Reserve more of the quota, and make room in the pool. Raises `Refused(POOL_QUOTA)`."""
         had = self._reservation.size
         try:
             self._reservation.take(size + STEP - had)

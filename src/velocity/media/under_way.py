@@ -1,4 +1,4 @@
-"""Unfinished uploads: which there are, and when a user's new one replaces an older one."""
+"""Unfinished uploads, and when a user's new one replaces an older one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
 
 MOMENT, LOOK = 2.0, 0.05
-"""Seconds: so long takes it, at most, until a connection that was just cut is known to be."""
+"""Seconds until a connection that was just cut is certainly noticed, and between checks."""
 REPLACED = "the upload was replaced by a newer one of the same name"
 
 
 class UnderWay(Protocol):
-    """One of them. `begun`, `heard` (when its last bytes came) and `expires` in unix seconds."""
+    """One of them. `begun`, `heard` (when its last bytes arrived) and `expires` are in Unix seconds."""
 
     @property
     def uid(self) -> int: ...
@@ -37,15 +37,15 @@ class UnderWay(Protocol):
 
     @property
     def mid(self) -> UUID:
-        """Of the medium that it becomes."""
+        """The id of the medium that it becomes."""
 
     @property
     def size(self) -> int:
-        """The bytes that have come."""
+        """The bytes that have arrived."""
 
     @property
     def is_live(self) -> bool:
-        """Whether its client is at it, as far as one can tell."""
+        """Whether its client seems to be sending."""
 
     @property
     def is_used(self) -> bool:
@@ -55,11 +55,11 @@ class UnderWay(Protocol):
     def expires(self) -> int | None: ...
 
     async def end(self, why: str) -> None:
-        """Returns when nothing of it remains. Whoever sends it is told why."""
+        """Returns when nothing of it is left. Its client is told why."""
 
 
 class UploadsUnderWay:
-    """All of them, by the media that they become."""
+    """All of them, by the ids of the media that they become."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -80,14 +80,14 @@ class UploadsUnderWay:
             ) from None
 
     def group_of(self, mid: object) -> UploadMedium | None:
-        """What says whose it is."""
+        """The group of an upload."""
         found = self._uploads.get(mid) if isinstance(mid, UUID) else None
         return None if found is None else found.request
 
     def of_group(self, gid: int) -> list[UnderWay]:
-        """Those into it and into all below it, the oldest first."""
+        """Uploads into the group and all below it, the oldest first."""
         self._directory.group(gid)
-        groups, line = self._directory.groups, self._directory.line  # one that ends may be without its group already
+        groups, line = self._directory.groups, self._directory.line  # the group of one that is ending may be gone
         found = [one for one in self.all() if one.request.gid in groups and gid in line(one.request.gid)]
         return sorted(found, key=lambda one: one.begun)
 
@@ -95,17 +95,17 @@ class UploadsUnderWay:
         return list(self._uploads.values())
 
     def named(self, gid: int, mpid: int, name: str) -> UnderWay | None:
-        """The one that has taken this name."""
+        """The upload that has taken this name."""
         places = ((one, one.request) for one in self._uploads.values())
         return next((one for one, at in places if (at.gid, at.mpid, at.name) == (gid, mpid, name)), None)
 
     def check_name(self, gid: int, mpid: int, name: str) -> None:
-        """Raises `Refused` for a name that an upload has taken, and says so."""
+        """Raises `Refused` if an upload has taken the name."""
         if (upload := self.named(gid, mpid, name)) is not None:
             raise self._taken(upload)
 
     async def own(self, caller: Caller, request: UploadMedium) -> UnderWay | None:
-        """The caller's own of this name; if it was cut in this moment, it is known to be."""
+        """The caller's own upload of this name. If its connection was just cut, that is noticed."""
         end = time.monotonic() + MOMENT
         while True:
             upload = self.named(request.gid, request.mpid, request.name)
@@ -116,7 +116,7 @@ class UploadsUnderWay:
             await asyncio.sleep(LOOK)
 
     async def replace(self, caller: Caller, request: UploadMedium) -> None:
-        """An upload of the caller's own that has this name and that nobody sends any more is ended.
+        """End an abandoned upload of the caller's own that has this name.
 
         Raises `Refused(MEDIUM_NAME_TAKEN)` for one that is being sent, and for another user's.
         """

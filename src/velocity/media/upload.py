@@ -1,4 +1,4 @@
-"""One upload becoming a medium: receiving bytes, checking the end, describing the content."""
+"""An upload that becomes a medium: receives bytes, checks the end, describes the content."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from velocity.storage.port import Incoming
 from velocity.uninterrupted import whole
 
 ENDING = 10.0
-"""Seconds that one which is ended by somebody else has to let go."""
+"""Seconds that an upload has to end when somebody else ends it."""
 
 
 class Upload:
-    """One upload under way, as `Creation` gives it. `keep` commits the medium and shows it.
+    """One upload under way, from `Creation`. `keep` commits the medium and shows it.
 
-    `size`: the bytes that have come before, of one that goes on; `digest` sums up what lies in the pool.
-    Keeps `velocity.media.under_way.UnderWay`, for one that is a single request.
+    `size`: the bytes received before it continued; `digest` computes the checksum of what is in the pool. Implements
+    `velocity.media.under_way.UnderWay` for an upload in a single request.
     """
 
     def __init__(
@@ -61,25 +61,25 @@ class Upload:
         self._sum = hashlib.sha256() if request.sha256 is not UNSET and not size else None
         self._file_sum = hashlib.sha256() if self._sum else None
         self.lasts = False
-        """Where the store does not respond, its end can be asked for again."""
+        """Whether its end can be requested again if the store does not respond."""
         self.made: Medium | None = None
-        """What it is, durable, and not kept yet."""
+        """The medium, durable but not committed yet."""
         self._opening: bytes | None = None if size else b""
         self._form: Form | None = None
 
     @property
     def mid(self) -> UUID:
-        """Of the medium that it becomes."""
+        """The id of the medium that it becomes."""
         return self._medium.mid
 
     @property
     def size(self) -> int:
-        """The bytes that have come."""
+        """The bytes that have arrived."""
         return self._size
 
     @property
     def kept_size(self) -> int | None:
-        """Of these, what another server could go on with; None: it cannot, as it is a form."""
+        """The bytes with which another server could continue; None for a form, which cannot be continued."""
         return None if self._form else 0 if self._opening is not None else self._size
 
     @property
@@ -95,7 +95,7 @@ class Upload:
     expires = None
 
     async def write(self, piece: bytes) -> None:
-        """Raises `Refused(MORE_THAN_PROMISED)`, and `Refused(POOL_QUOTA)` when the disk is full."""
+        """Raises `Refused(MORE_THAN_PROMISED)`, and `Refused(POOL_QUOTA)` if the disk is full."""
         promised = self.request.length
         if self._size + len(piece) > promised:
             raise Refused(Problem.MORE_THAN_PROMISED, f"the body is longer than the announced {promised} bytes")
@@ -125,21 +125,21 @@ class Upload:
             form.check_not_empty(opening)
 
     async def flush(self) -> None:
-        """Write what has come. Raises `Refused(POOL_QUOTA)` when the disk is full."""
+        """Write what has arrived. Raises `Refused(POOL_QUOTA)` if the disk is full."""
         await self._incoming.flush()
 
     async def sync(self) -> None:
-        """What has come, durable."""
+        """Make durable what has arrived."""
         await self._incoming.sync()
 
     async def leave(self) -> None:
-        """Let go of it; what has come stays, durable."""
+        """Close it, and keep what has arrived."""
         await self._incoming.leave()
 
     async def complete(self) -> Medium:
-        """Nothing more comes: the medium that it would be, durable, and not kept yet.
+        """All has arrived: the medium that it would become, durable but not committed yet.
 
-        Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`, `Refused(MALFORMED)`.
+        Raises `Refused(NO_LENGTH)` if bytes are missing, `Refused(WRONG_CHECKSUM)`, `Refused(MALFORMED)`.
         """
         if self._size != self.request.length:
             raise Refused(
@@ -158,7 +158,7 @@ class Upload:
         return described(medium, content)
 
     async def _check_sum(self, wanted: str) -> None:
-        """That of a form may be of the body, or of the file in it."""
+        """For a form, the checksum may be that of the body or of the file in it."""
         if self._sum is None:
             await self.flush()
         found = await self._digest(self._medium) if self._sum is None else self._sum.hexdigest()
@@ -170,14 +170,14 @@ class Upload:
             )
 
     async def finish(self, settle: Check) -> Medium:
-        """The medium, kept; `settle` looks at the right to it a last time. Raises as `complete` does."""
-        medium = self.made = self.made or await self.complete()  # from here on the database decides
+        """The medium, committed; `settle` checks the permission a last time. Raises as `complete` does."""
+        medium = self.made = self.made or await self.complete()  # from here on, the database decides
         await whole(self._keep(medium, settle, again=self.lasts))
         self.made = None
         return medium
 
     async def end(self, why: str) -> None:
-        """By request, or for a newer one of that name: returns when nothing of it remains."""
+        """By request, or for a newer one of that name: returns when nothing of it is left."""
         self.end_request(Refused(Problem.UPLOAD_ENDED, why))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ENDING):

@@ -1,4 +1,4 @@
-"""The space that media take on disk, which is less than their size until they are full."""
+"""The space that media use on disk, which is less than their size until they are full."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from velocity.storage.qcow2 import HEAD, granularity
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What the file of a medium tells: its length in bytes, when it was last written in unix seconds.
+    """What a medium's file shows: its length in bytes, and when it was last written (Unix seconds).
 
-    Of qcow2, the bytes of a cluster, and those that are given out alone.
+    For qcow2, the bytes of a cluster, and of the unit of allocation.
     """
 
     size: int
@@ -28,7 +28,7 @@ class FileFacts:
 
 
 class DiskUsage:
-    """The bytes that each medium was last found to take."""
+    """The bytes that each medium last used."""
 
     def __init__(self, blobs: Blobs, states: PoolStates, library: Library) -> None:
         self._blobs = blobs
@@ -38,15 +38,15 @@ class DiskUsage:
         self._missing: set[UUID] = set()
 
     def is_missing(self, mid: UUID) -> bool:
-        """Whether its pool was there at the last look, and its file was not."""
+        """Whether its pool was available at the last check, but its file missing."""
         return mid in self._missing
 
     def last(self, mid: UUID) -> int:
-        """Bytes that it was last found to take on the disk."""
+        """Bytes that it last used on disk."""
         return self._last.get(mid, 0)
 
     async def measure(self, media: Sequence[Medium]) -> dict[UUID, int]:
-        """Look what they take now: 0 in a pool that does not answer."""
+        """Measure their present usage: 0 in a pool that does not respond."""
         found = dict.fromkeys((medium.mid for medium in media), 0)
         missing: set[UUID] = set()
         for mpid in {medium.mpid for medium in media if self._states.has(medium.mpid)}:
@@ -66,7 +66,7 @@ class DiskUsage:
         return found
 
     async def look(self, medium: Medium) -> FileFacts | None:
-        """What its file tells now; None: it, or its pool, is not there. What it takes is measured too."""
+        """The present facts of its file; None if the file or its pool is not there. Also measures its usage."""
         await self.measure([medium])
         if not self._states.has(medium.mpid):
             return None
@@ -81,6 +81,6 @@ class DiskUsage:
         return None
 
     def forget(self, mid: UUID) -> None:
-        """The medium is gone: release its name and bytes."""
+        """The medium is gone: forget it."""
         self._last.pop(mid, None)
         self._missing.discard(mid)

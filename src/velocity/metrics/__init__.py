@@ -1,1 +1,1 @@
-"""Resource use of machines and hosts: measured, and kept for up to a year."""
+"""Resource use of VMs and hosts: measured, and kept for up to a year."""

@@ -1,6 +1,6 @@
-"""The files of measurements: one per machine, of fixed size, rewritten as a whole.
+"""The files of measurements: one for each machine, of fixed size, rewritten as a whole.
 
-A write that fails leaves the file as it was: readings are lost, and nothing else.
+A failed write leaves the old file: only measurements are lost.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class MetricsFiles:
-    """Those in one directory. Every call works on the disk: in a thread, one at a time."""
+    """The files in one directory. All calls block: they are made in a thread, one at a time."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._failing = False
 
     def read(self, machine: UUID) -> MetricsHistory:
-        """What is kept of it; of one that has no file, or one that cannot be read, nothing."""
+        """The machine's measurements; empty if there is no readable file."""
         try:
             with self._file(machine).open("rb") as file:
                 return unpacked(file.read(PACKED + 1))
@@ -36,7 +36,7 @@ class MetricsFiles:
         return MetricsHistory()
 
     def write(self, packed: Mapping[UUID, bytes]) -> bool:
-        """Whether all of it was written. Never raises."""
+        """Whether it was written completely. Never raises."""
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             for machine, data in packed.items():
@@ -50,12 +50,12 @@ class MetricsFiles:
         return not self._failing
 
     def remove(self, machine: UUID) -> None:
-        """It is removed for good. Never raises."""
+        """The machine was removed permanently. Never raises."""
         with contextlib.suppress(OSError):
             self._file(machine).unlink(missing_ok=True)
 
     def remove_all_but(self, kept: Collection[str]) -> None:
-        """Those of other machines than these, by their uuids: a crash came before that was done. Never raises."""
+        """Remove the files of machines other than these (uuids), which a crash may have left. Never raises."""
         with contextlib.suppress(OSError):
             for file in self._directory.iterdir():
                 if file.name not in kept:

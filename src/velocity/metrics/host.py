@@ -20,11 +20,11 @@ from velocity.machines.service import Fleet
 from velocity.media.pools import Pools
 
 ELSEWHERE = 2.0
-"""Seconds that another host has to tell how it does."""
+"""Seconds that another host has to respond."""
 
 
 class Host:
-    """Each host, with all that it carries."""
+    """Each host, with its VMs and pools."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class Host:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.data_dir = data_dir
-        """Of the server."""
+        """The server's data directory."""
         self._certificate_expires = certificate_expires
         self._monotonic = monotonic
         self._sampled: dict[HostId, tuple[float, float]] = {}
-        """When a host was measured last (monotonic seconds), and how long its CPUs had computed then."""
+        """The last measurement of each host: when (monotonic seconds), and its CPUs' busy time by then."""
         self._cpu_use: dict[HostId, float] = {}
         self._hosts = hosts
         self._fleet = fleet
@@ -49,7 +49,7 @@ class Host:
         self._pools = pools
 
     async def sample(self) -> None:
-        """Measure how busy the CPUs of each were since the last time. Never raises."""
+        """Measure how busy each host's CPUs have been since the last call. Never raises."""
         await asyncio.gather(*(self._sample(one.host) for one in self._attached.all()))
 
     async def _sample(self, host: HostId) -> None:
@@ -65,11 +65,11 @@ class Host:
             self._cpu_use[host] = min(100.0, 100 * (now.busy - before[1]) / (at - before[0]) / now.cpus)
 
     def _deadline(self, host: HostId) -> float:
-        """Who asks of all hosts, as Prometheus does, waits no longer for one of them than until it is silent."""
+        """A request about all hosts, as Prometheus sends, waits for one only until that counts as silent."""
         return CALL_DEADLINE if host == self._attached.own.host else ELSEWHERE
 
     async def all(self) -> list[tuple[AttachedHost, HostInfo | None]]:
-        """How each does; None: it does not respond."""
+        """Each host's figures; None if it does not respond."""
         hosts = self._attached.all()
         answers = await asyncio.gather(*(self.now(host=one.host) for one in hosts), return_exceptions=True)
         return [
@@ -78,7 +78,7 @@ class Host:
         ]
 
     async def now(self, sees: Callable[[int], bool] = lambda gid: False, host: int | None = None) -> HostInfo:
-        """How one does at this moment. VMs are named only of the groups for which `sees` says so. Raises `Refused`."""
+        """A host's present figures. VMs are named only in groups for which `sees` is true. Raises `Refused`."""
         one = self._attached.own if host is None else self._attached.find(host)
         if one is None:
             raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}", field="host")

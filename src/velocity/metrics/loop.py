@@ -1,8 +1,7 @@
-"""How late the server's event loop is, and what blocked it.
+"""How late the server's event loop is, and what has blocked it.
 
-A beat in the loop notes how late it is. Where that is asked for, a thread sees that a beat does not come, and looks at
-what the loop's thread is doing: asyncio's debug mode tells of a slow call only when it is over, without its stack, and
-costs each call something.
+A beat in the loop measures its delay. If requested, a thread notices a missing beat and takes the stack of the loop's
+thread: asyncio's debug mode reports slow calls only afterwards, without their stack, and slows down every call.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ from itertools import accumulate
 log = logging.getLogger(__name__)
 
 EVERY = 0.025
-"""Seconds from one beat to the next: what holds the loop for less may lie between two."""
+"""Seconds between beats; shorter blocks may go unnoticed."""
 HELD = 0.05
-"""Seconds that a beat is late when the loop's stack is taken."""
+"""Seconds of delay after which the loop's stack is taken."""
 LONG = 1.0
-"""Seconds after which a hold is told although it goes on."""
+"""Seconds after which a block is reported although it continues."""
 QUIET = 10.0
-"""Seconds from one warning to the next."""
+"""Seconds between two warnings."""
 DEPTH = 16
-"""Calls of the stack that are told, the innermost ones."""
+"""Innermost calls of the stack that are logged."""
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-"""Seconds; a beat counts under each bound that it is not later than."""
+"""Upper bounds of the histogram's buckets, in seconds."""
 MACHINERY = frozenset({"asyncio", "selectors", "uvloop"})
-"""The packages that a loop is in while it waits, be it for work or for the processor."""
+"""Packages in which a loop is while it waits, for events or for the CPU."""
 
 
 class Lag:
-    """How late the beats were, since the start of the server. `seconds` is all of it together."""
+    """The delays of the beats since the server's start. `seconds` is their sum."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -48,13 +47,13 @@ class Lag:
         self._counts[bisect_left(BOUNDS, seconds)] += 1
 
     def buckets(self) -> list[tuple[str, int]]:
-        """Each bound, and how many beats were not later, as OpenMetrics has it."""
+        """Each bound with the number of beats up to it, as OpenMetrics requires."""
         return list(zip([*map(str, BOUNDS), "+Inf"], accumulate(self._counts), strict=True))
 
 
 @dataclass
 class Hold:
-    """The beat that was due then did not come. `seconds` it was late, and `computed` for, when it came at last."""
+    """A late beat, due at `due`. `seconds`: its delay, and `computed`: the CPU time in it, once it has come."""
 
     due: float
     stack: traceback.StackSummary
@@ -64,7 +63,7 @@ class Hold:
 
 
 class LoopWatchdog:
-    """Watches the loop that it is opened in; with `stacks`, by a thread too. `clock` gives seconds."""
+    """Watches the loop in which it is opened; with `stacks`, also from a thread. `clock` is in seconds."""
 
     def __init__(self, lag: Lag, clock: Callable[[], float] = time.monotonic, *, stacks: bool) -> None:
         self._lag = lag
@@ -108,7 +107,7 @@ class LoopWatchdog:
         self._timer = self._loop.call_later(EVERY, self._beat)
 
     def _computed(self) -> float:
-        """Seconds of the processor that the loop's thread has had since the last beat."""
+        """CPU time of the loop's thread since the last beat."""
         return time.clock_gettime(self._cpu) - self._begun
 
     # In the thread
@@ -126,12 +125,12 @@ class LoopWatchdog:
             self._tell(hold, now, hold.seconds, hold.computed)
             self._hold = None
         elif hold.due != due:
-            self._hold = None  # the beat came while its stack was taken
+            self._hold = None  # the beat came while its stack was being taken
         elif now - due >= LONG:
             self._tell(hold, now, now - due, self._computed())
 
     def _taken(self, due: float) -> Hold | None:
-        """What holds the loop; None: it has just gone on, or nothing of ours does, as the host is busy."""
+        """What blocks the loop; None if it has just continued, or the host is too busy to run it."""
         frame = sys._current_frames()[self._ident]
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         if due != self._due or package in MACHINERY or frame.f_globals is globals():

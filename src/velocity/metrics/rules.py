@@ -1,4 +1,4 @@
-"""Rates from counters, and the series that keep them, from an hour to a year. Pure."""
+"""Rates from counters, and the series in which they are kept, from an hour to a year. Pure."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from math import isnan, nan
 from velocity.hypervisor.port import Usage
 
 INTERVAL = 10
-"""Seconds from one measurement to the next."""
+"""Seconds between measurements."""
 COLUMNS = ("cpu", "memory_mib", "disk_read", "disk_written", "net_received", "net_sent")
-"""What a point holds: percent of one core, MiB, then bytes a second."""
+"""The values of a point: percent of one core, MiB, then bytes a second."""
 
 SPANS = {"hour": (INTERVAL, 360), "day": (120, 720), "week": (1200, 504), "month": (7200, 372), "year": (86_400, 366)}
-"""Name -> seconds of one point, and how many are kept. A point is the mean of whole points of the span before it, whose
-number is a multiple of theirs: so they lie together in its ring."""
+"""Name -> seconds for each point, and the number of points. A point is the mean of points of the previous span, whose
+length is a multiple of theirs, so that they are adjacent in its ring.
+"""
 
 Point = Sequence[float | None]
 """A value for each column; None: not measured."""
 
 
 def point(before: Usage | None, after: Usage, seconds: float) -> Point:
-    """What was taken between two measurements of one run; without an earlier one, only what is so at this moment."""
+    """The point between two measurements of a run; without an earlier one, only present values."""
     memory = after.memory / (1 << 20)
     if before is None or seconds <= 0:
         return (None, memory, None, None, None, None)
@@ -45,13 +46,13 @@ def point(before: Usage | None, after: Usage, seconds: float) -> Point:
 
 
 def _rate(before: float, after: float, seconds: float) -> float | None:
-    """A counter that has fallen began anew in between: nothing is known of that time."""
+    """If the counter has fallen, it was reset in between, and the rate is unknown."""
     return None if after < before else (after - before) / seconds
 
 
 @dataclass(frozen=True)
 class Series:
-    """Times without a hole between them, and for each column as many values."""
+    """Consecutive times, and a value for each of them in every column."""
 
     interval: int
     at: list[int]
@@ -59,10 +60,10 @@ class Series:
 
 
 class Ring:
-    """The last `size` points, one each `interval` seconds; the n-th since 1970 begins at n * interval.
+    """The last `size` points, one for each `interval` seconds; the n-th since 1970 begins at n * interval.
 
-    Each place says which point it holds: where that is another than is asked for, nothing was measured. So a clock that
-    is wrong for a while, or a file that was cut off, costs what it touched and nothing else.
+    Each place records which point it holds; any other was not measured. So a wrong clock or a truncated file affects
+    only the places that it has touched.
     """
 
     def __init__(self, interval: int, size: int) -> None:
@@ -79,25 +80,25 @@ class Ring:
             column[at] = nan if value is None else value
 
     def series(self, until: int) -> Series:
-        """From the first point that holds anything to the `until`-th, at most `size`; none if none does."""
+        """From the first known point to the `until`-th, at most `size`; empty if none is known."""
         first = self.first(until)
         shown = range(until + 1 if first is None else first, until + 1)
         columns = {name: [self._get(number, at) for number in shown] for at, name in enumerate(COLUMNS)}
         return Series(self.interval, [number * self.interval for number in shown], columns)
 
     def first(self, until: int) -> int | None:
-        """The oldest of the last `size` points up to the `until`-th that holds anything."""
+        """The oldest known point among the last `size` up to the `until`-th."""
         numbers = range(until - self.size + 1, until + 1)
         return next((number for number in numbers if self._holds_anything(number)), None)
 
     def mean(self, first: int, last: int) -> Point:
-        """Of what is known of these points, which lie together."""
+        """The mean of the known ones among these adjacent points."""
         begin, end = first % self.size, last % self.size + 1
         places = [at for at in range(begin, end) if first <= self._numbers[at] <= last]
         return [_mean([column[at] for at in places]) for column in self._columns]
 
     def parts(self) -> list[array[int] | array[float]]:
-        """What is written into a file."""
+        """The data for a file."""
         return [self._numbers, *self._columns]
 
     def _holds_anything(self, number: int) -> bool:
@@ -119,13 +120,13 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 class MetricsHistory:
-    """What one machine took, in a ring for each span."""
+    """What one machine has used, in a ring for each span."""
 
     def __init__(self) -> None:
         self._rings = {span: Ring(*how) for span, how in SPANS.items()}
 
     def put(self, number: int, values: Point) -> None:
-        """Keep the n-th point of the hour; of the longer spans, those that it belongs to are made anew."""
+        """Set the n-th point of the hour, and recompute those of longer spans that it belongs to."""
         (finer, *longer) = self._rings.values()
         finer.put(number, values)
         for ring in longer:
@@ -135,12 +136,12 @@ class MetricsHistory:
             finer, number = ring, coarse
 
     def series(self, span: str, now: int) -> Series:
-        """Up to the point that holds the moment `now`, in Unix seconds."""
+        """Up to the point that contains `now`, in Unix seconds."""
         ring = self._rings[span]
         return ring.series(now // ring.interval)
 
     def spans(self, now: int) -> list[str]:
-        """Those that show more than the one before them: it has no room for what they know. The hour is always one."""
+        """The spans that show more than the previous one, and always the hour."""
         found: list[str] = []
         before = 0
         for span, ring in self._rings.items():
@@ -151,7 +152,7 @@ class MetricsHistory:
         return found
 
     def packed(self) -> bytes:
-        """As a file has it; `unpacked` reads it."""
+        """The content of a file; `unpacked` reads it."""
         return HEAD + b"".join(part.tobytes() for ring in self._rings.values() for part in ring.parts())
 
 
@@ -159,7 +160,7 @@ HEAD = f"velocity metrics 1 {sys.byteorder} {len(COLUMNS)}\n".encode()
 
 
 def unpacked(data: bytes) -> MetricsHistory:
-    """What was packed. A file of another form, or one that was cut off, is none: nothing was measured then."""
+    """What was packed. Truncated or unknown content counts as not measured."""
     past = MetricsHistory()
     at = len(HEAD)
     if not data.startswith(HEAD) or len(data) != PACKED:
@@ -173,4 +174,4 @@ def unpacked(data: bytes) -> MetricsHistory:
 
 
 PACKED = len(MetricsHistory().packed())
-"""Bytes of a machine's file."""
+"""The size of a machine's file in bytes."""

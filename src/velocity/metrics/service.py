@@ -1,4 +1,4 @@
-"""The sampler: one task measures every running machine every ten seconds."""
+"""Measures every running machine every ten seconds."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from velocity.regularly import tried
 log = logging.getLogger(__name__)
 
 DEADLINE = 2.0
-"""Seconds that one machine gets to answer."""
+"""Seconds that one machine has to respond."""
 AT_ONCE = 16
 HOLD = 0.5
-"""Machines that are measured at once, and the seconds after which one that does not answer makes room for others."""
+"""Machines measured at a time, and the seconds after which a slow one lets others begin."""
 PATIENCE = 5.0
-"""Seconds that a look waits for all of them; who answers later still has its point in that look."""
+"""Seconds that a round waits for all of them; later answers still count for that round."""
 SAVED_EVERY = 60
-"""Looks from one writing of a machine's file to the next: what a crash costs is ten minutes."""
+"""Rounds between two writes of a machine's file: a crash loses ten minutes."""
 LAST_SAVE = 10.0
-"""Seconds that the end of the server waits for the files."""
+"""Seconds that the server waits for the files at its end."""
 TOO_EARLY = 1.0
-"""Seconds: a measurement that would follow so soon belongs to the one before."""
+"""Seconds: a measurement that follows sooner belongs to the previous point."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """What the sampler knows of time.
+    """The clocks of the sampler.
 
-    `wall` names the points; rates are over `monotonic` seconds, which do not jump when the host's clock is set.
+    `wall` gives the points' times; rates use `monotonic`, which does not jump when the host's clock is set.
     """
 
     wall: Callable[[], float] = time.time
@@ -49,7 +49,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Measured:
-    """The last measurement of a run, when it was taken (monotonic seconds), and the point that was made of it.
+    """The last measurement of a run, its time (monotonic seconds), and the point made from it.
 
     `since`: when the run's process began, in Unix seconds.
     """
@@ -62,11 +62,11 @@ class Measured:
 
 
 async def _none() -> None:
-    """There is no host to be measured."""
+    """No host is measured."""
 
 
 class Metrics:
-    """What the VMs take. Of those that were measured since the server's start it is in memory, else in their files."""
+    """What VMs use: in memory if they were measured since the server's start, otherwise in their files."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Metrics:
         sample_host: Callable[[], Awaitable[None]] = _none,
         files: MetricsFiles | None = None,
     ) -> None:
-        """`sample_host` measures the host, at each look; without `files` all is forgotten with the server."""
+        """`sample_host` measures the host in each round; without `files`, nothing outlives the server."""
         self._files = files
         self._unsaved: set[UUID] = set()
         self._saving: asyncio.Task[None] | None = None
@@ -89,7 +89,7 @@ class Metrics:
         self._measured: dict[UUID, Measured] = {}
         self._slots = Slots(AT_ONCE, HOLD)
         self._asked: dict[UUID, asyncio.Task[None]] = {}
-        """Those that have not answered yet, or could not be asked: none is asked twice."""
+        """Machines that have not responded yet: none is asked twice at a time."""
         self._looked = 0
         self._looking: asyncio.Task[None] | None = None
 
@@ -111,18 +111,18 @@ class Metrics:
     # Reading
 
     async def series(self, keeper: Keeper, span: str) -> tuple[Series, list[str]]:
-        """Up to the last look at all VMs; with it, the spans that show more than the one before them."""
+        """Up to the last round, with the spans that show more than the previous one."""
         past = await self._past(keeper.machine.uuid)
         now = self._looked * INTERVAL if self._looked else int(self._times.wall())
         return past.series(span, now), past.spans(now)
 
     def measured(self, keeper: Keeper) -> Measured | None:
-        """The last of its present run; None: it does not run, or did not answer the last time."""
+        """The last measurement of its present run; None if it does not run, or did not respond last time."""
         measured = self._measured.get(keeper.machine.uuid)
         return measured if measured is not None and _runs(keeper) and measured.who == keeper.who else None
 
     def usage(self, keeper: Keeper) -> Usage | None:
-        """What its present run has taken so far, where that is known."""
+        """What its present run has used so far, if known."""
         measured = self.measured(keeper)
         return None if measured is None else measured.usage
 
@@ -133,7 +133,7 @@ class Metrics:
         return await asyncio.to_thread(self._files.read, machine)
 
     def known(self) -> set[UUID]:
-        """The machines of which something is kept."""
+        """The machines with measurements."""
         return {*self._pasts, *self._measured}
 
     # Measuring
@@ -145,9 +145,9 @@ class Metrics:
             await tried("a measurement of all VMs", self.look)
 
     async def look(self) -> None:
-        """Measure every VM that runs. One that does not answer leaves a gap in its own line alone."""
+        """Measure every running VM. One that does not respond leaves a gap in its own series only."""
         number = round(self._times.wall() / INTERVAL)
-        keepers = sorted(self._fleet.all(), key=lambda one: one.machine.host)  # those of one host are asked in one call
+        keepers = sorted(self._fleet.all(), key=lambda one: one.machine.host)  # one call for each host
         self._forget_all_but({keeper.machine.uuid for keeper in keepers})
         for keeper in keepers:
             if _runs(keeper) and keeper.machine.uuid not in self._asked:
@@ -196,7 +196,7 @@ class Metrics:
     # What outlives the server
 
     def _save_some(self, number: int) -> None:
-        """Those whose turn it is, in a thread; where the disk has not taken the last ones, they wait for their next."""
+        """Write the files that are due, in a thread; while earlier ones wait for the disk, at the next time."""
         some = {uuid for uuid in self._unsaved if (uuid.int + number) % SAVED_EVERY == 0}
         if some and self._files is not None and (self._saving is None or self._saving.done()):
             self._saving = asyncio.create_task(self._save(self._files, some))

@@ -1,4 +1,4 @@
-"""Emptying the trash, as a task: item by item, by the caller's rights at that moment."""
+"""Empties the trash, as a task: item by item, by the caller's permissions at that moment."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from velocity.uninterrupted import ended
 log = logging.getLogger(__name__)
 
 NAMED = 20
-"""Items that a message names for one reason."""
+"""Items that a message lists for one reason."""
 
 
 class Emptying:
-    """Removes for good what somebody sees in the trash."""
+    """Permanently removes what a user sees in the trash."""
 
     def __init__(self, store: TrashStore, directory: Directory, trash: Trash, purging: Purging, tasks: Tasks) -> None:
         self._store = store
@@ -39,9 +39,9 @@ class Emptying:
         self._tasks = tasks
 
     async def begin(self, caller: Caller, trids: Collection[int] | None) -> int:
-        """The task that removes these items, or all; what the caller does not see there is none of them.
+        """Begin the task that removes these items, or all, among those that the caller sees.
 
-        It is of the caller's home group: what it removes may be of many. Raises `Refused`, before it begins.
+        It belongs to the caller's home group, as the items may be of many groups. Raises `Refused` before it begins.
         """
         only = None if trids is None else set(trids)
         items = [one for one in await self._trash.seen_by(caller, ListTrash()) if only is None or one.trid in only]
@@ -61,7 +61,7 @@ class Emptying:
         return await self._tasks.begin(caller, EMPTY, home, "trash", None, work, lambda: None, prepare, unit="items")
 
     async def _empty(self, caller: Caller, items: Sequence[Item], progress: TaskProgress) -> None:
-        """Raises `NotWholly` where something stays, `Refused` where nothing more can be removed now."""
+        """Raises `NotWholly` if something stays, `Refused` if nothing more can be removed now."""
         progress.total_bytes = sum(item.what.size for item in items)
         progress.done_bytes, progress.total = 0, len(items)
         report = _Report(len(items))
@@ -98,16 +98,16 @@ class Emptying:
 
 
 class _Report:
-    """What has become of the items. Who sees the task may not see them: it says their numbers, no names."""
+    """The result. Those who see the task may not see the items, so it lists numbers, not names."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self.removed = 0
         self.bytes = 0
         self.gone = 0
-        """Removed or restored by another meanwhile."""
+        """Removed or restored by somebody else meanwhile."""
         self.stays: defaultdict[str, list[Item]] = defaultdict(list)
-        """By the reason."""
+        """By reason."""
 
     def stay(self, item: Item, reason: str) -> None:
         self.stays[reason].append(item)

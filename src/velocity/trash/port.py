@@ -14,7 +14,7 @@ from velocity.media.rules import Assignment, Medium
 
 @dataclass(frozen=True)
 class Item:
-    """Something deleted; `deleted` in unix seconds."""
+    """A deleted object; `deleted` is in Unix seconds."""
 
     trid: int
     what: Discarded
@@ -23,7 +23,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Contents:
-    """All that it was made of. Groups come parents first."""
+    """Everything that belonged to it. Groups come parents first."""
 
     groups: Sequence[Group]
     grants: Sequence[tuple[int, int, int]]
@@ -34,18 +34,18 @@ class Contents:
 
 
 class TrashStore(Protocol):
-    """Each call is one transaction; what returns is durable."""
+    """Each call is one transaction, durable when it returns."""
 
     async def items(self) -> Sequence[Item]:
         """The newest first."""
 
     async def contents(self, trid: int) -> Contents | None:
-        """None: there is no such thing."""
+        """None: it does not exist."""
 
     async def restore(self, trid: int, elsewhere: Mapping[int, HostId]) -> None:
-        """Put everything back where it was, but for grants of users that are no more.
+        """Restore everything, except grants of users who no longer exist.
 
-        `elsewhere`: VMs that are on another host than before, by their vmids.
+        `elsewhere`: VMs that are restored on another host, by vmid.
         """
 
     async def purge(self, trid: int) -> None: ...

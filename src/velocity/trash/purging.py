@@ -1,4 +1,4 @@
-"""Removal from the trash for good: on demand, by age, and the oldest when space or a quota runs short."""
+"""Permanent removal from the trash: on demand, by age, and the oldest items when space or a quota runs short."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ from velocity.trash.port import Contents, Item, TrashStore
 log = logging.getLogger(__name__)
 
 EVERY = 60.0
-"""Seconds between two checks for items that are too old or too many."""
+"""Seconds between checks for items that are too old or too many."""
 
 
 class Purging:
-    """Removes for good. Things stay in the trash for `kept` seconds; 0: there is no trash.
+    """Removes items permanently. They stay in the trash for `kept` seconds; 0: there is no trash.
 
-    Of a group as many VMs, media and subgroups stay there as it may have.
-
-    Whoever takes something out of the trash holds `changing`.
+    A group may have as many VMs, media and subgroups there as it may have otherwise. Whoever takes something out of the
+    trash holds `changing`.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class Purging:
             await asyncio.wait({self._sweeping})
 
     def expires(self, item: Item) -> int:
-        """When it is removed for good, in unix seconds."""
+        """When it is removed permanently, in Unix seconds."""
         return item.deleted + self.kept
 
     async def purge(self, item: Item, contents: Contents) -> None:
@@ -91,10 +90,10 @@ class Purging:
             await self._forget(machine)
 
     async def make_room(self, gid: int, mpid: int, size: int) -> None:
-        """Remove what is oldest until the pool has so many bytes free, or nothing is left to remove; not for a plan.
+        """Remove the oldest items until the pool has so many bytes free, or nothing is left; does nothing for a plan.
 
-        What was deleted in that group goes first, then what was in the one above it, and so on up to the root. What
-        takes no bytes there stays.
+        Items of that group go first, then those of its parent, and so on up to the root. Items without bytes there
+        stay.
         """
         if plan.is_plan():
             return
@@ -111,7 +110,7 @@ class Purging:
                     await self.purge(item, contents)
 
     def _distances(self, gid: int) -> Callable[[int], int]:
-        """How many groups one goes up from that one to reach what another, by its gid, is in too."""
+        """How many levels above that group the lowest common ancestor with another group is, by gid."""
         up = {one: steps for steps, one in enumerate(self._lineage(gid))}
         return lambda other: next(up[one] for one in self._lineage(other) if one in up)
 
@@ -119,10 +118,10 @@ class Purging:
         return rules.lineage(self._directory.groups, self._directory.above, gid)
 
     async def trim(self, places: Collection[tuple[int, int]]) -> None:
-        """No group has more in the trash of a pool, with what is of those below it, than its quota there.
+        """Limit what groups, with all below them, have in the trash of a pool to their quotas there.
 
-        To be called when something of these, by (gid, mpid), was deleted. It stays, also where a quota has become less
-        than that; the oldest of its own group goes first.
+        Called when something of these (gid, mpid) was deleted. That item stays, even if a quota was reduced below its
+        size; the oldest of its own group goes first.
         """
         limited = [
             (gid, above, mpid, quota)
@@ -137,7 +136,7 @@ class Purging:
                     await self._trim(*one)
 
     def _highest_deleted(self, gid: int) -> int:
-        """Of the groups in the trash that one lies in; itself, if it is there."""
+        """The topmost group in the trash that contains this one; itself, if it is there."""
         above = self._directory.above
         while above.get(gid) in above:
             gid = above[gid]
@@ -162,7 +161,7 @@ class Purging:
             excess -= size
 
     async def _purge_lost(self) -> None:
-        """Items of a group that is gone for good: they cannot be restored, and count for no quota."""
+        """Items of a permanently removed group: they cannot be restored, and count towards no quota."""
         for item in await self._store.items():
             if self._is_lost(item) and (contents := await self._contents(item)) is not None:
                 await self.purge(item, contents)
@@ -171,7 +170,7 @@ class Purging:
         return item.what.gid not in self._directory.groups and item.what.gid not in self._directory.above
 
     async def _contents(self, item: Item) -> Contents | None:
-        """None: it is gone, or cannot be read; then it stays, and does not delay others."""
+        """None if it is gone or cannot be read; then it stays, without delaying others."""
         try:
             return await self._store.contents(item.trid)
         except ValueError as error:
@@ -182,7 +181,7 @@ class Purging:
         return (await self._pools.space(mpid, deadline=CALL_DEADLINE)).free
 
     async def _holds(self, mpid: int, contents: Contents) -> int:
-        """Bytes of the pool that its removal would free."""
+        """Bytes of the pool that removing it would free."""
         refs = tuple(medium.ref for medium in contents.media if medium.mpid == mpid)
         return await self._trash.held(mpid, refs, deadline=CALL_DEADLINE)
 
