@@ -116,9 +116,9 @@ from velocity.trash.service import Trash
 
 @dataclass
 class App:
-    """A server without its sockets. `hypervisor` and `storage` are its own host's; `hosts` learns of others.
+    """A server without its sockets. `hypervisor` and `storage` are its own host's; `hosts` is told of others.
 
-    `root_password` and the link's word are made at the first start, and shown once.
+    `root_password` and `welcome`, the secret of the first link, are made at the first start, and shown once.
     """
 
     asgi: ASGIApp
@@ -132,14 +132,14 @@ class App:
     welcome: str | None
 
     async def settle(self) -> None:
-        """Returns when nothing is under way: no task, no request or news of a VM, nothing to be written or told."""
+        """Returns when nothing is under way: no task, request or fact of a VM, nothing to be written or sent."""
         await self.services.tasks.settle()
         await self.services.fleet.settle()
         await self.services.history.settle()
         await self.services.events.settle()
 
     async def close(self) -> int:
-        """Let go of everything; guests go on. How many run is returned."""
+        """Close everything; guests keep running. Returns how many."""
         await self.services.screens.close()
         await self.services.metrics.close()
         await self.services.addresses.close()
@@ -175,9 +175,9 @@ async def build(
     certificate: Certificate | None = None,
     attach: Callable[[Database, Attaching], Awaitable[None]] | None = None,
 ) -> App:
-    """Open the data directory and wire a server over it, which shows that certificate. Raises `CannotStart`.
+    """Open the data directory and build a server on it; `certificate` is the one that it shows. Raises `CannotStart`.
 
-    `attach` tells of the other hosts that there are, before their VMs are loaded.
+    `attach` adds the other known hosts before their VMs are loaded.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_leads(settings.data_dir)
@@ -232,9 +232,9 @@ def compose(
     source: Source,
     certificate: Certificate | None,
 ) -> tuple[Services, AttachedAreas, Callable[[], Awaitable[str | None]]]:
-    """Everything, wired; each part stands after those that it needs. `own` is the host that the server runs on.
+    """Builds all services, each after those that it needs. `own` is the server's own host.
 
-    With it, what learns of other hosts, and what loads all that is kept into it.
+    Also returns what is told of other hosts, and what loads everything stored.
     """
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
     images, changes = load_images(map(Path, settings.catalogues)), Changes()
@@ -384,7 +384,7 @@ def compose(
     )
 
     async def load() -> str | None:
-        """Root's password, if one was made. Groups come before what they own, media before the VMs that use them."""
+        """Load everything; returns root's password if one was made. Groups precede what they own, and media VMs."""
         password = await access.open(settings.root_password)
         access.sessions.accept_key(local_key(settings.key_file))
         await load_media(media, assignments, library, reservations, states)
@@ -393,7 +393,7 @@ def compose(
         await fleet.open(moves.settling.open)
         alteration.open()
         await tasks.open(partial(made, library, fleet))
-        if fleet.known:  # a database without any VM may be the wrong one
+        if fleet.known:  # with no VM at all, it may be the wrong database
             await asyncio.to_thread(taken.remove_all_but, fleet.known)
         return password
 

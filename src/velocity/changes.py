@@ -1,4 +1,4 @@
-"""Announcements of changes: an area makes them in the step in which a change is visible; one listener may watch."""
+"""Announces changes: areas announce them in the step in which they become visible, to one listener."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ ChangeKind = Literal[
     "vm", "medium", "task", "group", "user", "rights", "limits", "quota", "assignment", "pool", "trash", "history",
     "session", "host",
 ]  # fmt: skip
-"""`rights` are a user's own grants, `limits` and `assignment` what was set, `quota` and `pool` what is used of it."""
+"""`rights`: a user's own grants; `limits`, `assignment`: what was set; `quota`, `pool`: what is in use of them."""
 ChangeListener = Callable[[ChangeKind, object, int], None]
 
 
 class Changes:
-    """Where areas tell. Nothing is said of how it is now: whoever watches looks at the area itself."""
+    """Passes announcements on. They do not contain the new state: the listener asks the area."""
 
     def __init__(self) -> None:
         self._watcher: ChangeListener | None = None
 
     def set_listener(self, watcher: ChangeListener) -> None:
-        """Tell who is to hear, in the very step: what changed, its id, and the group that it is of."""
+        """`watcher` is called at once, with what has changed, its id, and its group."""
         self._watcher = watcher
 
     def note_change(self, what: ChangeKind, id: object, gid: int = 0) -> None:

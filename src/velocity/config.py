@@ -1,4 +1,4 @@
-"""The settings: declared here once, read once, frozen. The reference page is generated from this file."""
+"""The settings: declared once, here; read once; immutable. The reference page is generated from this file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PREFIX = "VELOCITY_"
 
 
 class ConfigError(Exception):
-    """A setting is unknown or wrong; the message names where it stands and the cure."""
+    """A setting is unknown or wrong; the message says where it is, and the cure."""
 
 
 class NicSetting(Struct, frozen=True, forbid_unknown_fields=True):
-    """A host NIC that machines may be bridged to: a Linux bridge or an ordinary interface."""
+    """A host NIC that VMs may be bridged to: a Linux bridge or an ordinary interface."""
 
     nicid: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     identifier: Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}\Z")]
@@ -33,7 +33,7 @@ class NicSetting(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that can be set, in the TOML file or as VELOCITY_<NAME> in the environment."""
+    """Every setting, of the TOML file or as VELOCITY_<NAME> in the environment."""
 
     listen: Annotated[
         str,
@@ -210,18 +210,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def forwardable(self) -> range:
-        """The ports of this host that may lead to VMs."""
+        """The ports of this host that may be forwarded to VMs."""
         return network_settings.ports(self.forward_ports)
 
     @property
     def move_host(self) -> str:
-        """The address at which VMs come; empty: at every one of this host's."""
+        """The address at which this host receives moving VMs; empty: all of its addresses."""
         listened = self.node_listen.rpartition(":")[0].strip("[]")
         return self.move_address or (listened if network_settings.is_address(listened) else "")
 
     @property
     def move_range(self) -> range:
-        """The ports at which they come."""
+        """The ports at which this host receives moving VMs."""
         return network_settings.ports(self.move_ports)
 
     @property
@@ -240,24 +240,24 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def image_uid(self) -> int:
-        """The group of what reads images (as root), before the uids of such: the one after those of the machines."""
+        """The group (as root) of programs that read images, whose uids follow it. It follows the uids of VMs."""
         return self.uid_base + 10_000
 
     @property
     def key_file(self) -> Path:
-        """Holds an authkey of `root` for the account that the server runs under."""
+        """The file with an authkey of `root`, readable to the server's account."""
         return self.data_dir / "root.key"
 
     @property
     def base_url(self) -> str:
-        """The address for a client on this machine."""
+        """The server's URL for a client on this machine."""
         host, port = self.address
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
         return f"{'https' if self.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings from the file (or the one that VELOCITY_CONFIG names) and, above it, the environment."""
+    """The settings of the file (or the one in VELOCITY_CONFIG), overridden by those of the environment."""
     if file is None and environ.get(PREFIX + "CONFIG"):
         file = Path(environ[PREFIX + "CONFIG"])
     values = _from_file(file) if file else {}
@@ -270,7 +270,7 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
 
 
 def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """`var` in a checkout; else /var/lib/velocity for root, and the user's data directory for others."""
+    """`var` in a checkout; otherwise /var/lib/velocity for root, and the user's data directory for others."""
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "Makefile").is_file() and (checkout / "pyproject.toml").is_file():
         return checkout / "var"
@@ -340,15 +340,14 @@ def is_setting(variable: str) -> bool:
 
 
 def foreign(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Variables that look like ours and are none: others use the same prefix, as Kubernetes for each service, so they
-    end nothing."""
+    """Variables that begin as ours but are none. They are no error, as others use the prefix: Kubernetes, for one."""
     known = {*_OTHER_VARIABLES, *(PREFIX + name.upper() for name in _FIELDS)}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 _OTHER_VARIABLES = {PREFIX + name for name in ("CONFIG", "SERVER", "AUTHKEY", "CA", "TRACEBACK")}
-"""Variables of ours that are no settings: where the file is, and what the command line reads."""
+"""Our variables that are no settings."""
 
 
 def _convert(values: dict[str, Any], where: str) -> Settings:

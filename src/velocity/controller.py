@@ -1,4 +1,4 @@
-"""Wires the server to its hosts: their list, and the connections to them."""
+"""Wires the server to its hosts: the list of hosts, and the connections to them."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def membership(
     clock: Callable[[], float] = time.time,
     given: Callable[[HostId], Amount] = lambda _: NOTHING,
 ) -> Membership:
-    """`mine` is the server's own host, `given` what the VMs of one were given."""
+    """`mine` is the server's own host; `given` tells what the VMs of a host were given."""
     store, source = SqlMembers(database), copies_of(database)
     roster = Roster(changes, mine.host, mine.name)
     gives_way = GivesWay(settings, database, roster, copied=source is not None)
 
     @functools.cache
     def dialing() -> Dialing:
-        from velocity.node.dialing import NodeDialing  # gRPC, which a server of one machine does without
+        from velocity.node.dialing import NodeDialing  # gRPC, which a server with one host does not load
 
         return NodeDialing(lambda: database.term.mine, gives_way.hear, gives_way.machine)
 
@@ -67,7 +67,7 @@ def membership(
         return Known(__version__, mine.name, facts, mine.pools, dict(mine.nics), 0, API, settings.uid_base)
 
     def join_oneself(own: Member, authority: Sealed) -> Member:
-        from velocity.node import joining  # certificates, as above
+        from velocity.node import joining  # certificates: not loaded for the same reason
 
         return joining.join_oneself(settings, own, authority, dialing().sign)
 
@@ -75,7 +75,7 @@ def membership(
     own_ports = mine.hypervisor, mine.storage
     connector = Connector(store, roster, dialing, attaching, own_ports, clock, heard=certainty.heard)
     copies = Copies(source, settings.data_dir / "copy", roster, connector.node, clock, certainty.look_again)
-    if source is not None:  # else the database itself says who leads
+    if source is not None:  # otherwise the database itself says who leads
         _learn(certainty, store, roster, database.term.mine)
     scheme = "https" if settings.tls_cert else "http"
     return Membership(
@@ -104,7 +104,7 @@ def membership(
 
 
 class GivesWay:
-    """What this server does when it hears that a later one leads. `machine` is our own uuid.
+    """What this server does when it hears that another one leads in a later term. `machine` is our own uuid.
 
     `copied`: hosts may keep copies of the database.
     """
@@ -117,7 +117,7 @@ class GivesWay:
         self.machine = str(identity.machine_of(settings.data_dir) or "")
 
     def hear(self, host: HostId, found: Displaced) -> None:
-        """From a host. If it keeps a copy, this database need not know who leads; of others, it decides."""
+        """A host reports another leader. For a host with a copy, this database cannot decide; for others, it can."""
         member = self._roster.find(host)
         trusted = self._copied and member is not None and member.keeps_copy
         another = found.leader not in ("", self.machine)
@@ -132,7 +132,7 @@ class GivesWay:
 
 
 def _learn(certainty: Certainty, store: SqlMembers, roster: Roster, term: int) -> None:
-    """Who could have taken this server's place, and what a person has said of it."""
+    """Tells `certainty` who could have been promoted instead of this server, and what a person has confirmed."""
     certainty.keepers = lambda: {one.host: one.name for one in roster if one.keeps_copy and not one.own}
     promotion = store.promotion()
     certainty.complete = not promotion.copied
@@ -144,7 +144,7 @@ def _learn(certainty: Certainty, store: SqlMembers, roster: Roster, term: int) -
 
 
 def _sentinels(settings: Settings, term: Callable[[], int], gives_way: GivesWay) -> list[Beside]:
-    """Of a host that was a node: who looks for it as such is told."""
+    """If this host was a node: answers those that look for that node."""
     was = identity.former(settings.data_dir)
     if was is None:
         return []

@@ -1,4 +1,4 @@
-"""Files and directories that survive a crash of the host: flushed to the disk. fsync(2)"""
+"""Reads and writes files so that they survive a crash of the host. fsync(2)"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def sync(directory: Path) -> None:
-    """What was made, moved or removed in it is so after a crash, too."""
+    """Make durable what was created, moved or removed in the directory."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -21,7 +21,7 @@ def sync(directory: Path) -> None:
 
 
 def sync_file(file: Path) -> None:
-    """What was written into it by whoever is there after a crash, too."""
+    """Make durable what was written into the file, by any process."""
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -30,7 +30,7 @@ def sync_file(file: Path) -> None:
 
 
 def read(file: Path, kind: type[T]) -> T:
-    """What `write` has put there. Raises `OSError`, `msgspec.DecodeError`: whatever else is there now."""
+    """What `write` has written. Raises `OSError`, and `msgspec.DecodeError` if the content is anything else."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
     except UnicodeDecodeError as error:
@@ -38,7 +38,7 @@ def read(file: Path, kind: type[T]) -> T:
 
 
 def write(file: Path, data: bytes) -> None:
-    """Put it in the place of what the file holds: after a crash, it holds the one or the other, whole."""
+    """Replace the file's content: after a crash, the file holds all of the old one or all of the new one."""
     new = file.with_name(f"{file.name}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as out:

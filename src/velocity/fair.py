@@ -1,4 +1,4 @@
-"""Limited places, given in turn: users who ask for much wait behind those who ask for little."""
+"""A limited number of places, given in turns, so that users with many requests do not delay those with few."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from contextlib import asynccontextmanager
 
 
 class FairGate:
-    """`number` places, of which one user has `own` at most. Who waits is admitted in turn: one of each user."""
+    """`number` places, of which one user has `own` at most. Waiting users are admitted in turns, one request each."""
 
     def __init__(self, number: int, own: int | None = None) -> None:
         self._free = number
         self._own = own or number
         self._inside: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
-        """Whose turn is next stands first; of each the requests in the order in which they came."""
+        """By user, the next one first; each with their requests in order."""
 
     def count(self, who: Hashable) -> int:
-        """How many of theirs are inside or wait."""
+        """How many of their requests are inside or waiting."""
         return self._inside[who] + len(self._waiting.get(who, ()))
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """How many requests are waiting."""
         return sum(map(len, self._waiting.values()))
 
     @asynccontextmanager
     async def place(self, who: Hashable) -> AsyncIterator[None]:
-        """One of the places, within."""
+        """Within, the request has a place."""
         if self._free and self._inside[who] < self._own and who not in self._waiting:
             self._enter(who)
         else:
@@ -48,12 +48,12 @@ class FairGate:
             if turn.cancelled():
                 self._withdraw(who, turn)
             else:
-                self._leave(who)  # it was admitted in that moment
+                self._leave(who)  # it was admitted in that very moment
             raise
 
     def _withdraw(self, who: Hashable, turn: asyncio.Future[None]) -> None:
         turns = self._waiting.get(who, deque())
-        if turn in turns:  # not passed over yet
+        if turn in turns:  # `_leave` has not removed it yet
             turns.remove(turn)
             if not turns:
                 del self._waiting[who]
@@ -71,7 +71,7 @@ class FairGate:
             turns = self._waiting.pop(following)
             turn = turns.popleft()
             if turns:
-                self._waiting[following] = turns  # behind all others
+                self._waiting[following] = turns  # to the end of the queue
             if not turn.done():
                 self._enter(following)
                 turn.set_result(None)

@@ -1,4 +1,4 @@
-"""A lock that ends with its holder: one server or node per data directory, one server per database file."""
+"""A lock that is released when its holder ends: one server or node per data directory, one server per database file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 class Busy(Exception):
-    """Another has it."""
+    """Another process has it."""
 
 
 class FileLock:
-    """A lock on a file, which dies with its holder. Without a file (a database in memory) it is always had."""
+    """A lock on a file, which ends with its process. Without a file (a database in memory) it always succeeds."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
@@ -31,7 +31,7 @@ class FileLock:
         self._descriptor = descriptor
 
     def look(self) -> bool:
-        """A file that was removed or replaced keeps nobody out any more."""
+        """Whether the lock is held. If its file was removed or replaced, which makes it useless, it is taken anew."""
         if self._file is None:
             return True
         with contextlib.suppress(OSError):

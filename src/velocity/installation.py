@@ -1,4 +1,4 @@
-"""An installation before a server is wired: its data directory and its database."""
+"""An installation before a server is built on it: its data directory and its database."""
 
 from __future__ import annotations
 
@@ -28,18 +28,15 @@ from velocity.store.leadership import Busy, FileLock
 
 
 class CannotStart(Exception):
-    """The server cannot start over this data; the message has the cure."""
+    """The server cannot start on this data; the message has the cure."""
 
 
 class InUse(CannotStart):
-    """Another server works on the same data directory, or on the same database."""
+    """Another server uses the same data directory or database."""
 
 
 def leadership(settings: Settings) -> FileLock:
-    """A lock that dies with its holder: one server on a data directory. Raises `InUse`.
-
-    One that stands by is a node while another server leads.
-    """
+    """The lock of the data directory. Raises `InUse`, and `CannotStart` for a node's (unless this is a standby)."""
     data_dir = settings.data_dir
     if places.identity(data_dir).exists() and not settings.standby:
         raise CannotStart(
@@ -55,7 +52,7 @@ def leadership(settings: Settings) -> FileLock:
 
 
 class Displacement(Struct, frozen=True):
-    """The file of a server that gave way to another one, which leads a copy of its database."""
+    """The record of a server that gave way to another one, which leads a copy of its database."""
 
     own: str
     to: str
@@ -78,7 +75,7 @@ def _displacement(data_dir: Path) -> Path:
 
 
 def displaced(data_dir: Path) -> str:
-    """That this server has given way, in words; empty: it has not."""
+    """In words, that this server has given way; empty if it has not."""
     file = _displacement(data_dir)
     try:
         return str(durable.read(file, Displacement)) if file.exists() else ""
@@ -87,7 +84,7 @@ def displaced(data_dir: Path) -> str:
 
 
 def check_leads(data_dir: Path) -> None:
-    """Raises `CannotStart` where this server has given way."""
+    """Raises `CannotStart` if this server has given way."""
     if words := displaced(data_dir):
         raise CannotStart(words)
 
@@ -97,7 +94,7 @@ def forget_displaced(data_dir: Path) -> None:
 
 
 def is_led(database: Database) -> bool:
-    """Whether some server leads it now. Raises `CannotStart` where that cannot be told."""
+    """Whether a server leads the database now. Raises `CannotStart` if that is not known."""
     try:
         with in_words(database.engine.url):
             database.lock.take()
@@ -110,7 +107,7 @@ def is_led(database: Database) -> bool:
 
 
 def leader_of(database: Database) -> str:
-    """The name of the host whose server leads it, or led last. Raises `CannotStart`."""
+    """The name of the host whose server leads, or led last. Raises `CannotStart`."""
     try:
         with in_words(database.engine.url):
             return leader_name(database)
@@ -119,19 +116,19 @@ def leader_of(database: Database) -> str:
 
 
 def check_known(settings: Settings, database: Database) -> None:
-    """Raises `CannotStart` where this machine is no host of the database, and could never lead it."""
+    """Raises `CannotStart` if this machine is not a host of the database, and so could never lead."""
     machine = identity.machine_of(settings.data_dir)
     try:
         with in_words(database.engine.url):
             members = SqlMembers(database).load().members
     except DatabaseError:
-        return  # as of another version: found out when it is opened
+        return  # its schema may be another version's, which opening it will tell
     if machine not in [one.uuid for one in members]:
         raise _stranger([one.called for one in members])
 
 
 def set_aside(data_dir: Path) -> Path:
-    """This machine is no server any more: what it was is in the directory that is returned."""
+    """Move the data of a former server into the returned directory."""
     place = next(one for one in (data_dir / f"former-{n}" for n in itertools.count(1)) if not one.exists())
     place.mkdir(mode=0o700)
     for file in [*data_dir.glob("velocity.db*"), _displacement(data_dir)]:
@@ -143,20 +140,21 @@ def set_aside(data_dir: Path) -> Path:
 
 
 def end_for(settings: Settings, database: Database, own: str, to: str, found: Displaced) -> None:
-    """A host says that a later server leads. `to`: its name, where a copy of the database is led; empty: ask that
-    itself. In a thread.
+    """Stop leading, as a host says that a later server leads. Blocks; called in a thread.
+
+    `to`: the name of the server that leads a copy of the database; empty: check in the database whether it is so.
     """
     if not to:
         database.doubt()
         return
     note = Displacement(own, to, int(time.time()), found.term, found.leader)
-    with contextlib.suppress(OSError):  # it is found out again at the next start
+    with contextlib.suppress(OSError):  # the next start finds out again
         durable.write(_displacement(settings.data_dir), msgspec.json.encode(note))
     database.doubt(sure=str(note))
 
 
 def database_of(settings: Settings) -> Database:
-    """Not opened yet. Raises `CannotStart`."""
+    """The database, not opened yet. Raises `CannotStart`."""
     try:
         return Database(settings.database_url)
     except DatabaseError as error:
@@ -174,7 +172,7 @@ def open_database(database: Database, begin: Callable[[str], None] = lambda what
 
 
 def own_host(settings: Settings, database: Database) -> Member:
-    """The host of the database that this machine is: never another one's. Raises `CannotStart`."""
+    """The host of the database that this machine is. Raises `CannotStart` if it is none."""
     try:
         machine = identity.ensure_machine(settings.data_dir)
     except msgspec.MsgspecError as error:
@@ -196,9 +194,9 @@ def _stranger(names: list[str]) -> CannotStart:
 
 
 def check_first(settings: Settings, what: str) -> None:
-    """A new installation is begun in an empty data directory only. Raises `CannotStart`.
+    """Raises `CannotStart` unless the data directory is empty, as a new installation needs.
 
-    Beside what an installation has left, an empty database is a lost one: to begin anew would empty the pools' trash.
+    Beside the data of an installation, an empty database is a lost one, and starting anew would empty the pools' trash.
     """
     places = [settings.data_dir / name for name in ("machines", "pools")]
     left = [place for place in places if place.is_dir() and any(place.iterdir())]

@@ -1,4 +1,4 @@
-"""The key by which commands of this machine and account sign in to the server."""
+"""The key with which commands of the server's own machine and account sign in."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from velocity.durable import sync
 log = logging.getLogger(__name__)
 
 SHORTEST = 16
-"""Characters of a key that may stand for `root`."""
+"""The least length of a key, in characters."""
 
 
 def local_key(file: Path) -> str:
-    """The key that stands for `root` to whoever may read the file; made at the first start.
+    """The key that stands for `root` to those who may read the file; created at the first start.
 
-    What is too short or no text is no key, least of all an empty file: everybody knows that. It is replaced.
+    A file that is too short or not text has no key, least of all an empty file, which anybody could guess: it is
+    replaced.
     """
     try:
         found = file.read_bytes().strip()

@@ -1,4 +1,4 @@
-"""Checks the settings about addresses and ports, and says what they mean. Pure."""
+"""Checks and parses the settings about addresses and ports. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 def ports(text: str) -> range:
-    """Of `20000-29999`, one port, or `none`."""
+    """The ports in `20000-29999`, a single port, or `none`."""
     if text == "none":
         return range(0)
     first, _, last = text.partition("-")
@@ -17,7 +17,7 @@ def ports(text: str) -> range:
 
 
 def is_address(text: str) -> bool:
-    """An IP address, and not the one that stands for all."""
+    """Whether it is an IP address other than the unspecified one (0.0.0.0, ::)."""
     from ipaddress import ip_address
 
     try:
@@ -27,7 +27,7 @@ def is_address(text: str) -> bool:
 
 
 class NetworkSettings(Protocol):
-    """Those of `velocity.config.Settings` that are looked at here."""
+    """The fields of `velocity.config.Settings` that are checked here."""
 
     @property
     def address(self) -> tuple[str, int]: ...
@@ -46,7 +46,7 @@ class NetworkSettings(Protocol):
 
 
 def check(settings: NetworkSettings) -> None:
-    """Raises `ValueError`, in words for whoever wrote them."""
+    """Raises `ValueError`, with a message for the administrator."""
     for name, port in (("listen", settings.address[1]), ("node_listen", settings.node_port)):
         if port > 65535:
             raise ValueError(f"{name}: there is no port {port}")

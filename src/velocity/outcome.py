@@ -1,4 +1,4 @@
-"""Whether the outcome of a commit is unknown, and what requests that wait for it are told."""
+"""Whether the outcome of a commit is unknown, and what the requests that wait for it are told."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 
 PATIENCE = 3.0
-"""Seconds for which an outcome may be unknown before it is told."""
+"""Seconds for which an outcome may be unknown before requests are told."""
 BRIEF = 1.5
-"""Seconds for which a new change waits for it: as long as between two attempts to find it out, and a little."""
+"""Seconds for which a new change waits: a little more than between two attempts to find the outcome out."""
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class _Change:
-    """`begun`: it may have been made. Else it is known that it was not, however late the loop is."""
+    """`begun`: the change may have been made. Otherwise it was certainly not made, however late the loop runs."""
 
     begun: bool = True
 
@@ -29,21 +29,21 @@ _CHANGE: ContextVar[_Change] = ContextVar("change", default=_Change())  # noqa: 
 
 
 class Outcome:
-    """Of the last commit. To be used in the loop alone."""
+    """Whether the outcome of the last commit is known. For use in the loop only."""
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self.patience = patience
         self._found: asyncio.Future[None] | None = None
-        """To be done when it is known; None: it is."""
+        """Done when the outcome is known; None: it is known."""
         self._waiting: dict[asyncio.Future[Any], tuple[_Change, Callable[[], bool]]] = {}
-        """Those who wait for what they have asked for, and whether they are ready to be told that it is unknown."""
+        """The requests that wait, each with whether it is ready to be told that the outcome is unknown."""
 
     @property
     def unknown(self) -> bool:
         return self._found is not None
 
     async def check(self) -> None:
-        """Raises `Refused(UNAVAILABLE)` when nothing can be written soon, so that nobody waits for that in vain."""
+        """Raises `Refused(UNAVAILABLE)` if no outcome comes soon, so that nobody waits in vain."""
         if self._found is None:
             return
         change = _CHANGE.get()
@@ -65,10 +65,10 @@ class Outcome:
             self._found = None
 
     async def await_commit(self, work: Coroutine[Any, Any, T], ready: Callable[[], bool] = lambda: True) -> T:
-        """What `work` gives. Raises `OutcomeUnknown` when it stands still for want of an outcome.
+        """The result of `work`. Raises `OutcomeUnknown` if that waits too long for an outcome.
 
-        The work goes on then, and what it shows is the truth when that is found out. Before it is `ready`, as long as
-        it waits for the client, it is let be.
+        The work continues then, and changes what is shown once the outcome is known. Until it is `ready`, that is,
+        while it waits for the client, it is not told.
         """
         told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         change, context = _Change(), copy_context()
@@ -82,11 +82,11 @@ class Outcome:
         except asyncio.CancelledError:
             doing.cancel()
             await asyncio.wait({doing})
-            work.close()  # it may not have begun
+            work.close()  # in case it has not begun
             raise
         finally:
             del self._waiting[told]
-            del told  # a failure in it holds it by this frame: a cycle, which only the collector would find
+            del told  # an exception in it refers to this frame: a cycle that only the garbage collector would find
 
     def _tell_later(self, told: asyncio.Future[Any]) -> None:
         asyncio.get_running_loop().call_later(self.patience, self._tell, told)
@@ -102,7 +102,7 @@ class Outcome:
 
 
 async def _do(work: Coroutine[Any, Any, T], told: asyncio.Future[T]) -> None:
-    """Do it, and tell in the very step of the loop. That nobody waits for it any more is no fault."""
+    """Do the work, and set `told` in the same step. Nobody need be waiting for it."""
     try:
         result = await work
     except asyncio.CancelledError:

@@ -1,8 +1,7 @@
-"""Changes that are only planned: a request runs through all its checks, and ends where its first change would be.
+"""Changes that are only planned: a request makes all its checks, and ends where it would change something.
 
-An area tells its steps with `step` right before the change, and what it reserves with `consumes`; then it calls
-`ends`, unless the change is a write to the store, which calls it by itself. For requests that are no plan these do
-nothing.
+Areas report their steps with `step` right before the change, and reservations with `consumes`; then they call
+`stop_here`, which every write to the store calls by itself. For requests that are not plans, these do nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from velocity.contract.plan import Consumption, Do, FieldChange, Kind, Plan, Ste
 
 
 class PlanComplete(Exception):
-    """Here the change would begin. Whoever has reserved something gives it back, as on any failure."""
+    """The plan is complete. Reservations are released, as after any failure."""
 
 
 class _Draft:
@@ -33,7 +32,7 @@ class _Draft:
 
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 Place = tuple[HostRef | UnsetType, str]
-"""Where a VM is to be, and why there."""
+"""The host for a VM, and the reason."""
 ANYWHERE: Place = (UNSET, "")
 _DRAFT: ContextVar[_Draft | None] = ContextVar("plan", default=None)
 
@@ -61,7 +60,7 @@ async def run_plan(serve: Callable[[], Awaitable[object]]) -> Plan:
 
 
 def is_plan() -> bool:
-    """Whether the present request only wants a plan."""
+    """Whether the present request is only a plan."""
     return _DRAFT.get() is not None
 
 
@@ -76,12 +75,11 @@ def step(
     live: tuple[Sequence[str], Mapping[str, str]] = ((), NO_CHANGES),
     place: Place = ANYWHERE,
 ) -> None:
-    """Tell one. `place`: where a VM is to be, and why there.
+    """Report a step. `place`: the host for a VM, and the reason.
 
-    `live`: the changes that are made while it runs, and those that wait for its next start, and why.
-    Of `changes`, field -> (old, new), equal ones are none, and a step of such alone is none either.
-
-       None in place of a pair: the field changes, and is not shown.
+    `changes`: field -> (old, new), or None for a field whose values are not shown. Equal values are left out, and so is
+    a step of nothing else. `live`: the changes made while the VM runs, and those that wait for its next start, with
+    reasons.
     """
     draft = _DRAFT.get()
     if draft is None:
@@ -112,7 +110,7 @@ def _change(field: str, pair: tuple[object, object] | None) -> FieldChange:
 
 
 def consumes(gid: int, amounts: Mapping[str, int], *, mpid: int | None = None) -> None:
-    """Tell what a group takes, or gives back."""
+    """Report what a group's usage would grow by, or shrink by if negative."""
     draft = _DRAFT.get()
     if draft is None or draft.ended:
         return
@@ -122,14 +120,14 @@ def consumes(gid: int, amounts: Mapping[str, int], *, mpid: int | None = None) -
 
 
 def warns(warnings: list[str]) -> None:
-    """Tell what will not work as one might expect."""
+    """Report what may not work as expected."""
     draft = _DRAFT.get()
     if draft is not None:
         draft.warnings += warnings
 
 
 def stop_here() -> None:
-    """Everything was checked, and from here on something would change."""
+    """Ends a plan: everything is checked, and the next step would change something."""
     draft = _DRAFT.get()
     if draft is not None:
         draft.ended = True

@@ -1,4 +1,4 @@
-"""The settings of one media pool, and which of them exclude each other."""
+"""The settings of a media pool, and which of them exclude each other."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ RADOS_NAME = r"^[\w.-]{0,128}\Z"
 
 
 class PoolSetting(Struct, frozen=True, forbid_unknown_fields=True):
-    """A media pool: a directory, or a RADOS pool of a Ceph cluster, that the administrator declares under a stable id.
+    """A media pool: a directory, or a RADOS pool of a Ceph cluster, which the administrator declares with a stable id.
 
-    A `shared` one is on storage that several hosts have mounted; each of them declares it, under the same id. So does
-    each host that is to have one of the kind `rbd`, by what it reaches the cluster: a file of settings and a user.
+    A `shared` directory is on storage that several hosts have mounted, each of which declares it with the same id. A
+    pool of the kind `rbd` is declared by each host that uses it, with its access to the cluster: a configuration file
+    and a user.
     """
 
     mpid: Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -39,14 +40,14 @@ OF_RBD = ("rados_pool", "namespace", "conf", "user")
 
 
 def place(pool: PoolSetting) -> str:
-    """Where it is: no two are at the same."""
+    """What it is stored on: unique among the pools."""
     if pool.kind == "rbd":
         return f"{pool.rados_pool}/{pool.namespace} of {pool.conf}"
     return os.path.normpath(pool.path)
 
 
 def check(pools: Sequence[PoolSetting]) -> None:
-    """Raises `ValueError`: what belongs to another kind would be ignored."""
+    """Raises `ValueError`, also for settings of the other kind, which would have no effect."""
     for pool in pools:
         default = PoolSetting(pool.mpid, pool.name)
         other = next((one for one in OF_RBD if getattr(pool, one) != getattr(default, one)), None)

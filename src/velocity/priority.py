@@ -1,7 +1,8 @@
-"""The server's priority over its guests: pausing a busy guest must not wait for it. sched(7), docs/decisions/0015
+"""The server's priority over its guests: pausing a busy guest must not have to wait for it. sched(7),
+docs/decisions/0015
 
-Fifty vCPUs that compute on two cores leave a thread like theirs a twenty-fifth of a core; this one has half of one. An
-ordinary user may not have this: then all stays as it is. A niceness that somebody gave the process was meant.
+Beside fifty vCPUs that compute on two cores, a thread of equal priority gets a twenty-fifth of a core; this one gets
+half of one. Ordinary users may not raise priorities; then nothing changes. A nice value set by somebody else stays.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import os
 
 NICE = -15
 SESSION = -5
-"""Less, as it raises threads that hash passwords, too: strangers can ask for those."""
+"""Lower, as it also raises the threads that hash passwords, which anybody can keep busy."""
 BEGINNING = -15
-"""Of the session until it serves: nobody can ask for anything yet."""
+"""The session's until the server serves, as nobody can send requests yet."""
 AUTOGROUP = "/proc/self/autogroup"
 
 
 def raise_thread() -> None:
-    """The calling thread alone: what it begins, threads and processes, has the usual priority."""
+    """Raise the calling thread only: threads and processes that it starts have the usual priority."""
     if _usual():
         with contextlib.suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
@@ -26,9 +27,9 @@ def raise_thread() -> None:
 
 
 def raise_session() -> None:
-    """Among other sessions, as niceness counts within one only where the kernel has autogroups.
+    """Raise this session over others: with autogroups, nice values count only within a session.
 
-    Not where the process does not lead its session: that is a terminal's, with whatever else goes on there.
+    Only if this process leads the session: a terminal's may contain anything else.
     """
     if _usual() and os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError), open(AUTOGROUP, "w") as group:  # noqa: PTH123, pathlib takes long to load
@@ -36,10 +37,10 @@ def raise_session() -> None:
 
 
 def lower_session() -> None:
-    """What `raise_session` did is lowered to what it is while the server serves."""
+    """Lower the session's priority to that of a serving server."""
     with contextlib.suppress(OSError):
         with open(AUTOGROUP) as group:  # noqa: PTH123
-            told = group.read().split()  # "/autogroup-7 nice -15", or nothing
+            told = group.read().split()  # "/autogroup-7 nice -15", or empty
         if told[-1:] == [str(BEGINNING)]:
             with open(AUTOGROUP, "w") as group:  # noqa: PTH123
                 group.write(str(SESSION))

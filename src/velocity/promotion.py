@@ -1,7 +1,7 @@
-"""Making a machine the server of an installation: from the copy of the database that it kept as a node, or its own.
+"""Makes a machine the server: from the copy of the database that it kept as a node, or from its own database.
 
-The term is raised to the next era: a server that was cut off has taken terms that nobody here knows of, and must not
-come to the same one.
+The term is raised to the next era: a server that was cut off may have taken terms unknown here, which must not be taken
+twice.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from velocity.store.hosts import SqlMembers, claim_own, note_promotion, take_pla
 
 ERA = 1 << 20
 BESIDE = ("", "-wal", "-shm", ".lock")
-"""The files of an SQLite database, by the ends of their names."""
+"""The suffixes of the files of an SQLite database."""
 
 
 def newest_copy(data_dir: Path) -> CopyNote | None:
-    """The newest that is as it was sent. Raises `OSError`, `msgspec.MsgspecError`."""
+    """The newest copy with the digest that it was sent with. Raises `OSError`, `msgspec.MsgspecError`."""
     kept = KeptCopies(places.copies(data_dir))
     return next((one for one in kept.all() if _digest(kept.file(one)) == one.digest), None)
 
@@ -45,9 +45,9 @@ def _digest(file: Path) -> str:
 
 
 def promote_node(settings: Settings, was: NodeIdentity, copy: CopyNote) -> Member:
-    """It is no node any more, and the next server here leads; its own host is returned. Raises `CannotStart`.
+    """Turn the node into a server, which leads from its next start; returns its own host. Raises `CannotStart`.
 
-    After a crash at any point it is a node still, and the same again makes the same of it.
+    After a crash at any point it is still a node, and can be promoted again.
     """
     data_dir = settings.data_dir
     draft, target = data_dir / "promoting.db", data_dir / "velocity.db"
@@ -60,7 +60,7 @@ def promote_node(settings: Settings, was: NodeIdentity, copy: CopyNote) -> Membe
         if own is None:
             raise CannotStart("the copy of the database does not know this machine: it is of a time before it joined")
         note_promotion(database, _next_era(database, data_dir), copied=copy.at)
-    if draft.with_name(f"{draft.name}-wal").exists():  # SQLite could not write it into the file
+    if draft.with_name(f"{draft.name}-wal").exists():  # SQLite could not merge it into the file
         raise CannotStart(f"{draft} cannot be written, as on a full disk: free some space there, and try again")
     durable.sync_file(draft)
     for end in BESIDE[1:]:
@@ -75,9 +75,9 @@ def promote_node(settings: Settings, was: NodeIdentity, copy: CopyNote) -> Membe
 
 
 def promote_server(settings: Settings, named: str | None) -> Member:
-    """The next server here leads its own database, whoever has led it or a copy of it meanwhile.
+    """Let the next server here lead its own database, whoever has led it or a copy of it meanwhile.
 
-    `named`: a host in whose place this machine is from now on. Raises `CannotStart`, `OSError`.
+    `named`: the host whose place this machine takes. Raises `CannotStart`, `OSError`.
     """
     with _opened(settings) as database:
         machine = identity.ensure_machine(settings.data_dir)

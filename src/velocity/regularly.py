@@ -1,4 +1,4 @@
-"""Work that is done again and again while the server runs, whatever comes of it."""
+"""Work that is repeated while the server runs, even after failures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ log = logging.getLogger(__name__)
 
 
 async def regularly(what: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do it each time so many seconds have passed, until this is cancelled."""
+    """Do the work every `every` seconds, until cancelled."""
     while True:
         await asyncio.sleep(every)
         await tried(what, work)
 
 
 async def tried(what: str, work: Callable[[], Awaitable[object]]) -> bool:
-    """Do it once; whether it came to its end. A fault of ours is told in the log: the next time is another try."""
+    """Do the work once; returns whether it succeeded. Exceptions are logged."""
     try:
         await work()
     except Exception:

@@ -1,7 +1,7 @@
-"""Processes in mount, ipc and pid namespaces of their own: of the host's files they see /usr and what they are given.
+"""Processes in mount, IPC and PID namespaces of their own: of the host's files they see /usr and what they are given.
 
-A thread takes itself into the namespaces, lays a root there and begins the program from it, so that the program is a
-child of ours, by its pid on this host, without a process in between. docs/decisions/0023; namespaces(7), pivot_root(2)
+A thread enters the namespaces, builds a root directory and starts the program, so that the program is our own child,
+without a process in between. docs/decisions/0023; namespaces(7), pivot_root(2)
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVA
 MNT_DETACH = 2
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 STAGE = "/sys"
-"""Where the root is laid before it becomes one: a directory that every host has, and that nothing is taken from."""
+"""Where the root is built: a directory that exists everywhere, and in which nothing is needed meanwhile."""
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-"""Directories that are part of /usr: links into it, or, where they are not, shown as it is."""
+"""Top-level directories that are links into /usr, or are shown themselves if they are not."""
 SHOWN = ("/etc/ld.so.cache", "/etc/alternatives")
-"""What programs of /usr need besides it: where libraries are, and links into it."""
+"""What programs in /usr need besides: the cache of libraries, and the alternatives."""
 DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 """Minor numbers of memory devices. https://www.kernel.org/doc/html/latest/admin-guide/devices.html"""
 REFUSED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS)
-"""What the kernel says where namespaces are not allowed, as in a container, or where it has not all that is used."""
+"""The errors if namespaces are not allowed, as in a container, or the kernel lacks something."""
 OOM_MORE, OOM_MOST = 200, 1000
-"""How much more the kernel would rather end it than the server, and the most that it knows."""
+"""How much sooner than the server the kernel should kill it; the maximum."""
 SIZE = "mode=0755,size=64k,nr_inodes=256"
 
 
 @dataclass(frozen=True)
 class Lent:
-    """A device that the program gets a node of. `uid` is the only one that may open it; None: all may."""
+    """A device for which the program gets a node. `uid` is the only one that may open it; None: all may."""
 
     device: Path
     uid: int | None
@@ -54,23 +54,22 @@ class Lent:
 
 @dataclass(frozen=True)
 class View:
-    """What a program sees besides /usr. `shown` cannot be written to; all have the paths that they have outside."""
+    """What a program sees besides /usr, at the same paths as outside. `shown` is read-only."""
 
     shown: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     lent: tuple[Lent, ...] = ()
     links: tuple[tuple[Path, Path], ...] = ()
-    """Symbolic links, and where they lead."""
+    """Symbolic links and their targets."""
     network: bool = False
-    """Whether it has the host's network; else it has none, nor the host's abstract sockets. unix(7)"""
+    """Whether it has the host's network; otherwise none, and no abstract sockets of the host either. unix(7)"""
 
 
 def spawn(view: View | None, command: Sequence[str], **how: Any) -> int:
-    """Begin it as pid 1 of its namespace, as root; its pid here. `how` is `spawning.spawn`'s. Raises `OSError`.
+    """Start a program as PID 1 of its namespace, as root; returns its pid here. Raises `OSError`.
 
-    None: in no namespace.
-
-    A first process of a namespace gets no signal from the host that it does not handle, but for SIGKILL and SIGSTOP.
+    `view` None: without namespaces. `how` is passed to `spawning.spawn`. PID 1 of a namespace gets only those signals
+    from the host that it handles, and SIGKILL and SIGSTOP.
     """
 
     def begin() -> int:
@@ -81,15 +80,15 @@ def spawn(view: View | None, command: Sequence[str], **how: Any) -> int:
 
 
 def end_sooner(pid: int) -> None:
-    """For want of memory the kernel ends it before the server. proc_pid_oom_score_adj(5)"""
-    with contextlib.suppress(OSError, ValueError):  # it has ended already
+    """If memory runs out, have the kernel kill it before the server. proc_pid_oom_score_adj(5)"""
+    with contextlib.suppress(OSError, ValueError):  # it may have ended already
         ours = int(Path("/proc/self/oom_score_adj").read_text())
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(OOM_MOST, max(0, ours) + OOM_MORE)))
 
 
 @functools.cache
 def missing() -> str | None:
-    """Why there is none here, with the cure; None: there is. Found by making one. Raises `OSError`: not known now."""
+    """Why there is no sandbox here, with the cure; None if there is. Raises `OSError` if that is not known now."""
     if os.geteuid() != 0:
         return "only root can make namespaces for it: run the server as root"
     try:
@@ -104,9 +103,9 @@ def missing() -> str | None:
 
 
 def aside(work: Callable[[], T]) -> T:
-    """Do it in a thread of its own, which may enter namespaces and give privileges up: it ends with this.
+    """Run `work` in a thread of its own, which may enter namespaces and drop privileges, as it ends afterwards.
 
-    Raises `BlockingIOError` where the host has no thread left, as it does where it has no process left.
+    Raises `BlockingIOError` if no thread can be started, like `OSError` for processes.
     """
     done: list[T] = []
     failed: list[BaseException] = []
@@ -130,7 +129,7 @@ def aside(work: Callable[[], T]) -> T:
 
 @functools.cache
 def _no_network() -> int:
-    """A descriptor of a network namespace with nothing in it, for all that have no network: to make one takes long."""
+    """A descriptor of an empty network namespace, shared by all programs without a network, as making one is slow."""
 
     def make() -> int:
         call(libc().unshare, CLONE_NEWNET)
@@ -140,9 +139,9 @@ def _no_network() -> int:
 
 
 def enter(view: View | None) -> None:
-    """Take the calling thread, and what it begins, into namespaces whose root shows just that. Raises `OSError`.
+    """Move the calling thread, and what it starts, into namespaces with this view. Raises `OSError`.
 
-    None: into none; its working directory is the root, in any case.
+    None: no namespaces. The working directory becomes the root in any case.
     """
     if view is None:
         call(libc().unshare, CLONE_FS)
@@ -151,7 +150,7 @@ def enter(view: View | None) -> None:
     if not view.network:
         call(libc().setns, _no_network(), CLONE_NEWNET)
     call(libc().unshare, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID)
-    umask = os.umask(0)  # its own, as a mount namespace brings that with it: what is laid is open to all
+    umask = os.umask(0)  # the thread's own: it has unshared it; all that is built is readable
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     _mount("velocity", STAGE, "tmpfs", MS_NOSUID | MS_NOEXEC, SIZE)
     _lay_system()
@@ -196,7 +195,7 @@ def _lay_devices(lent: Sequence[Lent]) -> None:
 
 
 def _show(path: Path, attributes: int) -> None:
-    """What lies at that path outside, with all that is mounted below it."""
+    """Bind-mount the path at the same place, with everything mounted below it."""
     at = Path(STAGE + str(path))
     if path.is_dir():
         _directory(at)
@@ -211,7 +210,7 @@ def _show(path: Path, attributes: int) -> None:
 
 
 def _directory(path: Path) -> None:
-    """Make it, and those above it."""
+    """Create it with its parents."""
     if not path.is_dir():
         _directory(path.parent)
         path.mkdir(0o755)

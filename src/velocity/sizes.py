@@ -1,8 +1,8 @@
-"""Sizes and times, for people."""
+"""Sizes and durations in words."""
 
 
 def size(count: float) -> str:
-    """Bytes in binary units."""
+    """Bytes, in binary units."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
@@ -11,7 +11,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: int) -> str:
-    """For people, in the two units that matter."""
+    """A duration in its two largest units."""
     days, rest = divmod(seconds, 86_400)
     hours, rest = divmod(rest, 3600)
     if days:

@@ -1,8 +1,8 @@
-"""Starting programs with only the descriptors that they are given, while the server's other threads go on.
+"""Starts programs with only the descriptors that they are given, while the server's other threads continue.
 
-Python's own ways hold the interpreter until the program has begun: on a full host until the kernel lets it, and so long
-nobody is answered. And where there is no /proc, as in `velocity.sandbox`, subprocess.Popen closes each number up to the
-limit of open files: 65,000 calls in an installed server. posix_spawn(3), close_range(2)
+Python's functions hold the interpreter until the program has started, which on a busy host delays all requests. And
+without /proc, as in `velocity.sandbox`, subprocess.Popen closes each descriptor up to the limit of open files: 65,000
+calls in an installed server. posix_spawn(3), close_range(2)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from velocity.system_calls import libc, system_call
 LAST, CLOSE_RANGE_CLOEXEC = 0xFFFFFFFF, 4
 POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSID = 0x04, 0x80
 OPAQUE = 1024
-"""Bytes of what only the C library looks into: glibc's attributes are the longest, with 336."""
+"""Bytes for the C library's opaque structures: glibc's attributes are the largest, with 336."""
 
 
 def spawn(
@@ -34,14 +34,15 @@ def spawn(
     session: bool = False,
     reset: Iterable[signal.Signals] = (signal.SIGPIPE, signal.SIGXFSZ),
 ) -> int:
-    """Begin it; its pid, which the caller waits for. Raises `OSError`, as when there is no such program.
+    """Start a program; returns its pid, for which the caller has to wait. Raises `OSError`, as if there is no such
+    program.
 
-    `files` keep their numbers. `session`: it leads one of its own, so that a terminal's Ctrl-C does not reach it.
-    `reset` are signals that Python ignores, and the program does not.
+    `files` keep their numbers. `session`: it leads a session, which shields it from a terminal's Ctrl-C. `reset` are
+    the signals that Python ignores and the program should not.
     """
-    with contextlib.suppress(OSError):  # before Linux 5.11: Python has opened all of them so
+    with contextlib.suppress(OSError):  # before Linux 5.11; all descriptors that Python opened have this flag anyway
         system_call("close_range", 3, LAST, CLOSE_RANGE_CLOEXEC)
-    sys.audit("os.posix_spawn", command[0], list(command), dict(env))  # as Python's own does
+    sys.audit("os.posix_spawn", command[0], list(command), dict(env))  # as Python's functions do
     attributes, actions, signals = (ctypes.create_string_buffer(OPAQUE) for _ in range(3))
     _told("sigemptyset", signals)
     for ignored in reset:
@@ -63,7 +64,7 @@ def spawn(
 
 
 def _told(name: str, *arguments: Any) -> None:
-    """Call a function of the C library that answers with an error's number. Raises `OSError`."""
+    """Call a function of the C library that returns an error number. Raises `OSError`."""
     if number := getattr(libc(), name)(*arguments):
         raise OSError(number, os.strerror(number))
 

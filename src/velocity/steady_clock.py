@@ -1,7 +1,8 @@
-"""Whether the host's clock can be believed. What goes for its age waits until the clock has run evenly for an hour.
+"""Whether the host's clock can be trusted. What is removed because of its age waits until the clock has run for an hour
+without a jump.
 
-A clock without a battery is wrong when the host starts, and is set when the network comes; or somebody sets it to
-another year. By one that is wrong, all that is kept for some days would be old.
+A clock without a battery is wrong until the network sets it, and people set clocks to other years. By a wrong clock,
+everything kept for some days could seem old.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from velocity import durable
 log = logging.getLogger(__name__)
 
 EVENLY = 3600.0
-"""Seconds of the host's running for which it is not set."""
+"""Seconds without a jump that are required."""
 JUMP = 60.0
-"""Seconds by which it is set: less is what a clock that is kept right is off by."""
+"""A jump, in seconds: a synchronized clock is off by less."""
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def _passed() -> float:
-    """Seconds since the host's start, those in which it was suspended included. clock_gettime(2)"""
+    """Seconds since the host's start, including suspension. clock_gettime(2)"""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Even(Struct, frozen=True):
-    """The file: since when the clock has run evenly, by both clocks, and in which boot of the host."""
+    """The file: when the clock began to run without a jump, by both clocks, and in which boot of the host."""
 
     boot: str
     wall: float
@@ -39,9 +40,9 @@ class Even(Struct, frozen=True):
 
 
 class SteadyClock:
-    """`wall` is the host's clock, in Unix seconds; `passed` does not jump.
+    """`wall` is the host's clock, in Unix seconds; `passed` never jumps.
 
-    `file` keeps since when it has run evenly, for the next server: one that is restarted often would never see an hour.
+    `file` keeps when that began, for the next server: one that is restarted often would never see an hour.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class SteadyClock:
         self._since = self._before[1]
 
     def is_steady(self) -> bool:
-        """Whether it was not set for so long, as far as that was looked at: now, and each time before."""
+        """Whether no jump was seen within the last hour, in this call or an earlier one."""
         wall, passed = self._before
         self._before = self._wall(), self._passed()
         jump = self._before[0] - wall - (self._before[1] - passed)

@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 async def whole(work: Coroutine[Any, Any, T]) -> T:
-    """Bring it to its end, whoever cancels meanwhile: half of a commit and its files is worse than a late end."""
+    """Complete `work` even if the caller is cancelled: half a commit with its files would be worse than a late end."""
     doing = asyncio.ensure_future(work)
     await _end_of(doing)
     return doing.result()
 
 
 async def ended(doing: asyncio.Future[T]) -> T:
-    """What it gives. Who is cancelled meanwhile goes when it has ended."""
+    """The result of `doing`. If the caller is cancelled, it still waits for the end."""
     try:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:

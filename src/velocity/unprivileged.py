@@ -1,5 +1,5 @@
-"""Programs that read what others made: each runs without privileges, and as root under a uid of its own, without a
-network, and seeing /usr only (`velocity.sandbox`). setpriv(1), prlimit(1)
+"""Programs that read untrusted files: each without privileges and, as root, under a uid of its own, without a network,
+and seeing only /usr (`velocity.sandbox`). setpriv(1), prlimit(1)
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from velocity import sandbox
 from velocity.uninterrupted import ended
 
 UIDS = 30
-"""How many such programs run at a time, each under another uid: those after the worker's."""
+"""How many such programs run at a time, each under a uid of its own, which follow the worker's."""
 MEMORY = 1 << 30
-"""Bytes of address space that one gets."""
+"""Bytes of address space for each."""
 PROCESSES = 128
-"""Processes and threads that one may have where it has a uid of its own, which they are counted for."""
+"""Processes and threads for each, if it has a uid of its own, by which they are counted."""
 WORDS = 8192
-"""Bytes that are kept of its complaints."""
+"""Bytes of its standard error that are kept."""
 _taken: set[int] = set()
 _hanging: set[int] = set()
-"""Uids of those that were killed and have not ended."""
+"""The uids of killed programs that have not ended."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a program may take: bytes that a file may have which it writes, seconds of computing (None: any).
+    """What a program may use: bytes in a file that it writes, seconds of CPU (None: any number), memory.
 
-    One that was killed is waited for `give_up` seconds: at a disk that does not answer it ends when that does.
+    After a kill its end is awaited for `give_up` seconds: on a disk that does not respond, it may come much later.
     """
 
     file: int = 0
@@ -45,26 +45,27 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Running:
-    """One that was begun."""
+    """A program that was started."""
 
     stdout: asyncio.StreamReader
     _complaints: asyncio.Task[str]
     _over: asyncio.Future[int]
 
     async def wait(self) -> int:
-        """Its status; negative: the signal that has ended it."""
+        """The exit status; negative: the signal that ended it."""
         return await asyncio.shield(self._over)
 
     async def complaints(self) -> str:
-        """The last of what it wrote to its standard error, which is closed."""
+        """The end of its standard error, once that is closed."""
         return await asyncio.shield(self._complaints)
 
 
 @contextlib.contextmanager
 def own_uid(worker: int | None) -> Iterator[int | None]:
-    """A uid that no other such program has meanwhile; its group is the worker's. None: the server's, as it is no root.
+    """A uid that no other such program has meanwhile; its group is the worker's. None: the server's own, as it is not
+    root.
 
-    Raises `OSError`: so many run.
+    Raises `OSError` if too many run.
     """
     if worker is None:
         yield None
@@ -90,10 +91,10 @@ async def running(
     files: tuple[int, ...] = (),
     **environment: str,
 ) -> AsyncIterator[Running]:
-    """Run a program; what of it still runs when this is left is killed. Raises `OSError`, as when it is not there.
+    """Run a program within; what is left of it at the end is killed. Raises `OSError`, as if it does not exist.
 
-    `worker` is the group that a `uid` of `own_uid` has, None as an ordinary user. `files` it gets by their numbers;
-    without `stdin` it reads nothing.
+    `worker` is the group for a `uid` of `own_uid`; None as an ordinary user. `files` keep their numbers; without
+    `stdin`, the input is empty.
     """
     if shutil.which(words[0]) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
@@ -126,7 +127,7 @@ async def running(
 
 
 def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
-    """Its two ends, each closed with its stack."""
+    """A pipe's ends, each closed with its stack."""
     read, write = os.pipe()
     ours.callback(os.close, read)
     theirs.callback(os.close, write)
@@ -134,7 +135,7 @@ def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int
 
 
 async def _begun(*what: Any, **how: Any) -> int:
-    """Begin it in a thread; who is cancelled meanwhile leaves nothing that runs."""
+    """Start it in a thread. If the caller is cancelled meanwhile, it is killed."""
     beginning = asyncio.ensure_future(asyncio.to_thread(_begin, *what, **how))
     try:
         return await ended(beginning)
@@ -149,7 +150,7 @@ def _begin(worker: int | None, uid: int | None, words: list[str], **how: Any) ->
     if uid is None or sandbox.missing() is not None:
         pid = sandbox.spawn(None, [*_drop(worker, uid), *words], **how)
     else:
-        # It may name its descriptors by /proc/self/fd: that is the namespace's own, with nobody else in it.
+        # it may open its descriptors by /proc/self/fd; this /proc is the namespace's, with no other processes
         inside = ["unshare", "--mount-proc=/proc", "--", *_drop(worker, uid), *words]
         pid = sandbox.spawn(sandbox.View(), inside, **how)
     sandbox.end_sooner(pid)
@@ -168,7 +169,7 @@ def _limits(bounds: Bounds, uid: int | None) -> list[str]:
 
 
 async def _end(pid: int) -> asyncio.Future[int]:
-    """Done when it has ended. Raises `OSError` when that cannot be heard: it has been ended then. pidfd_open(2)"""
+    """Done when it has ended. Raises `OSError` if that cannot be observed; it has been killed then. pidfd_open(2)"""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[int] = loop.create_future()
     try:

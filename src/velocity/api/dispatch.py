@@ -94,7 +94,7 @@ class Dispatch(Endpoint):
         return response
 
     async def _in_time(self, scope: Scope, body: Coroutine[Any, Any, bytes]) -> bytes:
-        """The body; with an invalid authkey, only `GRACE` seconds are waited for it. Raises `TimeoutError`, `Refused`."""
+        """The body; with an invalid authkey it has `GRACE` seconds. Raises `TimeoutError`, `Refused`."""
         if not self._judges(scope):
             return await body
         async with asyncio.timeout(GRACE):
