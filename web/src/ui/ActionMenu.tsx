@@ -1,4 +1,4 @@
-/** What can be done with something, as a menu: behind three dots, or behind a button with a word. */
+/** The actions for something, as a menu behind three dots or a button with text. */
 import { DropdownList, MenuToggle } from "@patternfly/react-core";
 import { type ReactNode, useState } from "react";
 import { Icon } from "@/look/Icon";
@@ -10,7 +10,7 @@ export function ActionMenu({
   disabled = false,
   children,
 }: {
-  /** What the dots are called; a word says it itself. */
+  /** The label of the dots; a button with text needs none. */
   name?: string;
   word?: string;
   disabled?: boolean;

@@ -1,12 +1,12 @@
-/** Lines for a terminal, with a button that copies them. */
+/** Command lines, with a button that copies them. */
 import type { ReactNode } from "react";
 import { CopyButton } from "./CopyButton";
 
 interface Props {
-  /** What they are, for a screen reader: "Command lines". */
+  /** A label for screen readers: "Command lines". */
   label: string;
   text: string;
-  /** More that can be done with them. */
+  /** Further actions. */
   children?: ReactNode;
 }
 

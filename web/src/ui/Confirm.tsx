@@ -1,4 +1,4 @@
-/** A question before something that cannot be taken back, or not easily. */
+/** A confirmation before something that cannot easily be undone. */
 
 import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { type ReactNode, useState } from "react";
@@ -20,14 +20,14 @@ export function Confirm({
   title: string;
   children: ReactNode;
   verb: string;
-  /** The button that leaves all as it is: another word where `verb` itself cancels something. */
+  /** The button that changes nothing: another word if `verb` itself cancels something. */
   no?: string;
   danger?: boolean;
-  /** It cannot be done as things stand; the dialog says why. */
+  /** It is impossible at present; the dialog says why. */
   disabled?: boolean;
   cli?: string[];
   request?: Request;
-  /** Whether it was done: then the dialog closes. */
+  /** Whether it succeeded: then the dialog closes. */
   onConfirm: () => Promise<boolean>;
   onClose: () => void;
 }) {

@@ -1,4 +1,4 @@
-/** A small button that copies what stands beside it. */
+/** A small button that copies what is beside it. */
 import { useEffect, useState } from "react";
 import { Icon } from "@/look/Icon";
 import { showToast } from "./actions";
@@ -6,7 +6,7 @@ import { copyText } from "./copy";
 
 const TOLD_MS = 1500;
 
-/** `name` says what it is: "MAC address 52:54:…". */
+/** `name` describes it: "MAC address 52:54:…". */
 export function CopyButton({ text, name }: { text: string; name: string }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {

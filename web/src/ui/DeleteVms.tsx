@@ -1,4 +1,4 @@
-/** The question before VMs are deleted, for one and for many: with their disks, and forced off first, if wanted. */
+/** The confirmation before VMs are deleted: with their disks, and forced off first, if chosen. */
 import { Alert, Checkbox, Content, FormGroup } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
@@ -16,7 +16,7 @@ import { ownDisks } from "./ownDisks";
 import { undoDeletion } from "./restore";
 
 interface Props {
-  /** As they were when it was asked. */
+  /** As they were when the dialog was opened. */
   vms: readonly Vm[];
   onDone: () => void;
   onClose: () => void;
@@ -34,7 +34,7 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
   const taken = force ? vms : vms.filter((vm) => vm.state === "STOPPED");
   const first = taken[0] ?? vms[0];
   if (!first) return null;
-  /** What of its disks is deleted and what remains, as the server is told. */
+  /** Which disks are deleted and which stay, for the request. */
   const fate = (vm: Vm): Fate => {
     const own = may("media.remove", vm.gid) ? (disks.get(vm.vmid) ?? []) : [];
     if (own.every((one) => unticked.has(one.mid))) return {};
@@ -118,7 +118,7 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
   );
 }
 
-/** Of a VM alone it is asked which it only reads: the list of all VMs does not tell. */
+/** Only a single VM is asked which media it only reads, as the list of VMs does not contain that. */
 function useDisks(vms: readonly Vm[]): ReturnType<typeof ownDisks> {
   const media = useObjects("medium");
   const info = useAnswer("post", "/v/vm", { vmid: vms[0]?.vmid ?? 0 }, { enabled: vms.length === 1 });
@@ -139,7 +139,7 @@ interface DisksProps {
 
 const NAMED = 4;
 
-/** Each disk of one VM is chosen by itself; those of several together. */
+/** The disks of a single VM are chosen one by one; those of several together. */
 function Disks({ vms, disks, shared, unticked, onChange }: DisksProps) {
   const all = vms.flatMap((vm) => disks.get(vm.vmid) ?? []);
   const names = (some: readonly Medium[]) =>
@@ -193,7 +193,7 @@ function Disks({ vms, disks, shared, unticked, onChange }: DisksProps) {
   );
 }
 
-/** What is told of its disks in the request that deletes a VM. */
+/** What the request that deletes a VM says about its disks. */
 type Fate = Pick<DeleteVm, "disks" | "leave">;
 
 function deleteAll(

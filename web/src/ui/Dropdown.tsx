@@ -1,13 +1,13 @@
-/** PatternFly's dropdown as menus of buttons are expected to be: the focus goes to the first item, and back to the button. */
+/** PatternFly's dropdown with the expected focus: on the first item, then back on the button. */
 
 import { type DropdownProps, Dropdown as PatternFlyDropdown } from "@patternfly/react-core";
 import type { KeyboardEvent } from "react";
 
-/** Where menus and popovers are put: inside a landmark, above what scrolls, and inside what is in full screen. */
+/** The container of menus and popovers: inside a landmark, above anything that scrolls, and inside a full screen. */
 export const menuRoom = () =>
   (document.fullscreenElement as HTMLElement | null) ?? document.getElementById("main") ?? document.body;
 
-/** The first item, and the last: PatternFly's menus know the arrows alone. */
+/** Home and End, as PatternFly's menus support only arrows. */
 export function moveToEnd(event: KeyboardEvent<HTMLElement>): void {
   if (event.key !== "Home" && event.key !== "End") return;
   if ((event.target as HTMLElement).matches("[type=text], [type=search]")) return;

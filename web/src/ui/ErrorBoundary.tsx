@@ -1,4 +1,4 @@
-/** A page that fails says so, and leaves the others working. */
+/** A page that fails shows an error, and does not affect others. */
 
 import { Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
 import { Component, type ReactNode } from "react";
@@ -9,7 +9,7 @@ import { Section } from "./Section";
 
 interface Props {
   children: ReactNode;
-  /** Where it stands: what failed there is forgotten elsewhere. */
+  /** The place of the failure, which is forgotten at another place. */
   where: string;
 }
 

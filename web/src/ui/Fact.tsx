@@ -1,4 +1,4 @@
-/** One fact of a list: its name and what holds. */
+/** One fact in a list: a label and a value. */
 import { DescriptionListDescription, DescriptionListGroup, DescriptionListTerm } from "@patternfly/react-core";
 import type { ReactNode } from "react";
 

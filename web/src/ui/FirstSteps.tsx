@@ -1,4 +1,4 @@
-/** First steps in an installation that has no VM: each step with the way to it, or the line to type. */
+/** First steps in an installation without VMs: each with a link, or the command to type. */
 import { Button, Card, CardBody, CardFooter, CardTitle, Content, Skeleton, Title } from "@patternfly/react-core";
 import type { ReactNode } from "react";
 import { useNavigate } from "react-router";

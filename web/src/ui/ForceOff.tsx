@@ -1,4 +1,4 @@
-/** The question before VMs are switched off, for one and for many. */
+/** The confirmation before VMs are forced off. */
 import { Content } from "@patternfly/react-core";
 import type { Vm } from "@/api/live";
 import { Confirm } from "./Confirm";
@@ -8,7 +8,7 @@ import { KILL, runOnVms } from "./vmActions";
 import { vmCli } from "./vmCli";
 
 interface Props {
-  /** As they were when it was asked. */
+  /** As they were when the dialog was opened. */
   vms: readonly Vm[];
   onDone?: () => void;
   onClose: () => void;

@@ -1,4 +1,4 @@
-/** A form in a dialog: what was typed stays when the server refuses it, and the refusal stands at its field. */
+/** A form in a dialog: if the server refuses it, the input stays, and the refusal is shown at its field. */
 
 import {
   Button,
@@ -28,7 +28,7 @@ export function useRefusal(fields: readonly string[]) {
     };
   }, []);
   const known = refusal?.field !== undefined && fields.includes(refusal.field);
-  /** Shown in the dialog, and in a toast where that was closed meanwhile. */
+  /** Shown in the dialog, or in a toast if that was closed meanwhile. */
   const set = (error: unknown) => {
     if (open.current && error instanceof Error) shownElsewhere.add(error);
     setRefusal({
@@ -37,13 +37,13 @@ export function useRefusal(fields: readonly string[]) {
     });
   };
   return {
-    /** What the server said of a field. */
+    /** The server's message about a field. */
     at: (field: string) => (known && refusal.field === field ? refusal.message : undefined),
     last: refusal,
     clear: () => setRefusal(undefined),
     tell: (refusal: Refusal) => setRefusal(refusal),
     set,
-    /** Do it; what it is refused with is told here. */
+    /** Submits the form, and shows refusals. */
     during: async <T,>(work: () => Promise<T>): Promise<T> => {
       setRefusal(undefined);
       try {
@@ -56,7 +56,7 @@ export function useRefusal(fields: readonly string[]) {
   };
 }
 
-/** What is wrong with a field, or else what one should know of it. */
+/** An error of a field, or otherwise a hint. */
 export function Hint({ id, wrong, children }: { id?: string; wrong?: string | undefined; children?: ReactNode }) {
   if (!wrong && !children) return null;
   return (
@@ -72,7 +72,7 @@ export function Hint({ id, wrong, children }: { id?: string; wrong?: string | un
 
 const FIELD = ":is(input, select, textarea):enabled";
 
-/** Where the first field comes with what the server answers, the focus goes on to it, unless it is elsewhere by now. */
+/** If the first field appears only with the server's answer, it is focused, unless the focus has moved. */
 function useFirstField(form: RefObject<HTMLFormElement | null>, otherwise: string): void {
   const settled = useRef(false);
   useEffect(() => {
@@ -102,19 +102,19 @@ export function FormDialog({
   title: string;
   about?: ReactNode;
   verb: string;
-  /** Whether what is typed can be sent; otherwise the fields say why not, and pressing the button leads to the first. */
+  /** Whether the form can be sent; otherwise the fields say why not, and the button leads to the first one. */
   ready: boolean;
-  /** What is lacking, where no field says it. */
+  /** What is missing, if no field says so. */
   missing?: string | undefined;
-  /** What the server said last. */
+  /** The server's last message. */
   refusal?: Refusal | undefined;
   cli?: string[] | string[][];
   request: Request | Request[];
   danger?: boolean;
   wide?: boolean;
-  /** The button that closes it: another word where what was wanted is done already. */
+  /** The button that closes the dialog: another word if the goal is reached already. */
   no?: string;
-  /** Whether it was done: then the dialog closes. Otherwise it stays. */
+  /** Whether it succeeded: then the dialog closes. Otherwise it stays. */
   onSubmit: () => Promise<boolean>;
   onClose: () => void;
   children: ReactNode;

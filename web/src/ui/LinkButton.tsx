@@ -1,9 +1,9 @@
-/** A button that is a link within the page: it opens in another tab as well. */
+/** A button that is a link within the page, which can be opened in another tab. */
 import { Button, type ButtonProps } from "@patternfly/react-core";
 import type { ComponentProps } from "react";
 import { Link } from "react-router";
 
-/** One and the same component always, so that a button keeps the focus when it is painted anew. */
+/** Always the same component, so that a button keeps the focus when it is rendered again. */
 function Inner({ href, ...props }: ComponentProps<"a">) {
   return <Link {...props} to={href ?? "/"} />;
 }

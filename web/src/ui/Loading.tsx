@@ -1,4 +1,4 @@
-/** Shown while a page, or a part of one, is being loaded. After a while it says so, and offers a way on. */
+/** Shown while a page or a part of one is loaded. After a while it says so, and offers an alternative. */
 import {
   Bullseye,
   Button,

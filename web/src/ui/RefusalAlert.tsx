@@ -1,4 +1,4 @@
-/** The answer to a form that was not accepted: beside the button that was pressed, with the focus on the field at fault. */
+/** The refusal of a form: beside its button, with the focus on the wrong field. */
 
 import { Alert, Content } from "@patternfly/react-core";
 import { type RefObject, useEffect } from "react";
@@ -9,17 +9,17 @@ export interface Refusal {
   field?: string;
   message: string;
   request?: string;
-  /** The page's own answer: nothing was sent. */
+  /** The page's own refusal: nothing was sent. */
   early?: boolean;
 }
 
-/** A new one each time that the button is pressed, so that the focus moves each time. */
+/** New each time the button is pressed, so that the focus moves each time. */
 export const incomplete = (message = "Fill in what is missing, and correct what is marked."): Refusal => ({
   message,
   early: true,
 });
 
-/** Stands outside whatever scrolls. `form` has the fields. */
+/** Outside of anything that scrolls. `form` contains the fields. */
 export function RefusalAlert({
   refusal,
   title = "The server refused it",

@@ -1,4 +1,4 @@
-/** The command line and the API call that do the same as a dialog, to copy. */
+/** The command and the API call that do the same as a dialog, for copying. */
 import { ExpandableSection } from "@patternfly/react-core";
 import { at } from "@/api/base";
 import { Code } from "./Code";
@@ -8,12 +8,12 @@ export interface Request {
   method: "post" | "put" | "delete" | "patch";
   path: string;
   body: object;
-  /** Headers of its own, and the file that is its body in place of `body`. */
+  /** Its headers, and the file that is its body instead of `body`. */
   headers?: Record<string, string>;
   file?: string;
 }
 
-/** One or several lines and calls, in the order in which they are to be typed. */
+/** One or several commands and calls, in order. */
 export function SameAs({
   cli,
   request,

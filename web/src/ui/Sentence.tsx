@@ -3,7 +3,7 @@
  * neither a number nor a full stop. What the server has in `backticks` is typed at a terminal.
  */
 const RIGHT_TO_LEFT = "[\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefc\\u{10800}-\\u{10fff}\\u{1e800}-\\u{1efff}]";
-/** The words of it, with the spaces and marks between them. */
+/** Its words, with the spaces and punctuation between them. */
 const TURNED = `${RIGHT_TO_LEFT}+(?:[\\s\\p{M}\\p{P}]+${RIGHT_TO_LEFT}+)*`;
 const APART = new RegExp(`(\`[^\`]+\`|${TURNED})`, "u");
 

@@ -1,10 +1,10 @@
-/** What something took lately, as a line; the number beside it says how much. */
+/** Recent use of something, as a line; the number beside it is the present value. */
 import { sparkPath } from "./spark";
 
 const WIDTH = 120;
 const HEIGHT = 24;
 
-/** `lines`: of what has two directions, both. `top` is the most that there can be; absent: the most that there was. */
+/** `lines`: several for values with directions. `top`: the possible maximum; absent: the highest value. */
 export function Sparkline({
   lines,
   top,

@@ -1,4 +1,4 @@
-/** A time as people say it ("5 min ago"), which goes on being true; the exact one on hover and for programs. */
+/** A relative time ("5 min ago") that stays current, with the exact one on hover and for programs. */
 import { useEffect } from "react";
 import { Signal, useSignal } from "@/api/signal";
 import { ago, moment } from "./format";
@@ -7,7 +7,7 @@ const tick = new Signal(Date.now());
 let shown = 0;
 let timer: ReturnType<typeof setInterval> | undefined;
 
-/** Unix seconds, anew every so often while something shows them. */
+/** The present time in Unix seconds, updated while something shows it. */
 export function useNow(): number {
   useEffect(() => {
     shown += 1;

@@ -1,4 +1,4 @@
-/** Whom to ask where a quota is used up: those who may set it, as far as one sees them. */
+/** Whom to ask if a quota is used up: those who may set it, as far as the user sees them. */
 import { useAnswer } from "@/api/queries";
 
 const MOST = 3;

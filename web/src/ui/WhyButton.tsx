@@ -1,4 +1,4 @@
-/** A button that asks why somebody may do something or not; the dialog is loaded when it is opened. */
+/** A button that asks why somebody may do something; its dialog is loaded when it is opened. */
 import { Button, type ButtonProps } from "@patternfly/react-core";
 import { Suspense, useState } from "react";
 import { DialogBoundary } from "./ErrorBoundary";
@@ -14,10 +14,10 @@ export function WhyButton({
   variant = "link",
   icon,
 }: {
-  /** What is filled in; the person may ask something else. With an operation, it is asked at once. */
+  /** The initial question, which can be changed. With an operation, it is asked at once. */
   question: Question;
   label?: string;
-  /** Whom or what it is about, for a screen reader. */
+  /** What the question is about, for screen readers. */
   name?: string;
   variant?: ButtonProps["variant"];
   icon?: ButtonProps["icon"];

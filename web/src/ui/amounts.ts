@@ -1,4 +1,4 @@
-/** Sizes as people type them, the same everywhere: a bare number is GiB for disks and pools, and MiB for memory. */
+/** Sizes as people type them: a bare number is GiB for disks and pools, and MiB for memory. */
 import { parseBytes } from "./format";
 
 export const DISK_HELP = "For example 20\u00a0GiB; a bare number is GiB.";
@@ -9,10 +9,10 @@ const BARE = /^\s*\d+(?:[.,]\d+)?\s*$/;
 const read = (text: string, bare: "G" | "M"): number | undefined =>
   parseBytes(BARE.test(text) ? `${text}${bare}` : text);
 
-/** Bytes of a disk or of a share of a pool; undefined if it is no size. */
+/** Bytes of a disk or of a quota of a pool; undefined if it is not a size. */
 export const diskBytes = (text: string): number | undefined => read(text, "G");
 
-/** MiB of memory; undefined if it is no size, or no whole number of them. */
+/** MiB of memory; undefined if it is not a size, or not a whole number of MiB. */
 export function memoryMib(text: string): number | undefined {
   const bytes = read(text, "M");
   return bytes !== undefined && bytes > 0 && bytes % 2 ** 20 === 0 ? bytes / 2 ** 20 : undefined;

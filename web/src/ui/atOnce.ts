@@ -1,6 +1,6 @@
-/** Work on many things with a few under way at a time; a failure keeps none of the others back. */
+/** Does work on many things, a few at a time; failures do not stop the others. */
 
-/** What failed and why, in the order of `all`. */
+/** What has failed and why, in the order of `all`. */
 export async function someAtOnce<T>(
   all: readonly T[],
   atOnce: number,

@@ -1,11 +1,11 @@
-/** The media that a group's VMs can have. */
+/** The media that VMs of a group can use. */
 import { useMemo } from "react";
 import { type Medium, useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { HostRef } from "@/api/schema";
 import { isOn } from "./hosts";
 
-/** Those that the caller sees, and the ISOs of the groups above, which are shared with all groups below. */
+/** Visible ones, and ISOs of the group's ancestors, which all groups below share. */
 export function useAttachable(gid: number): readonly Medium[] {
   const seen = useObjects("medium");
   const may = useMay();
@@ -17,7 +17,7 @@ export function useAttachable(gid: number): readonly Medium[] {
   }, [seen, shared]);
 }
 
-/** Of these, those that are not known to be on another host than a VM is. */
+/** Those that are not known to be on another host than the VM. */
 export function useReachable(media: readonly Medium[], gid: number, host: HostRef | undefined): readonly Medium[] {
   const may = useMay();
   const enabled = host !== undefined && may("pool.list", gid);

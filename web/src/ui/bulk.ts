@@ -1,12 +1,12 @@
-/** The same done to one or many things, a few at a time: one toast tells how far it is, and each failure by its name. */
+/** Does the same with one or many things, a few at a time: one toast shows progress, and failures by name. */
 import { ApiError, messageOf } from "@/api/http";
 import { type Failure, toast } from "./actions";
 import { someAtOnce } from "./atOnce";
 import { count } from "./format";
 
-/** At once. The server takes more; a browser has six connections. */
+/** At a time. The server accepts more; browsers have six connections. */
 const AT_ONCE = 4;
-/** Milliseconds between two repaints of the toast. */
+/** Milliseconds between two updates of the toast. */
 const RENDER_INTERVAL_MS = 200;
 
 export interface Bulk<T> {
@@ -18,13 +18,13 @@ export interface Bulk<T> {
   nouns?: string;
   name: (one: T) => string;
   do: (one: T) => Promise<unknown>;
-  /** One after the other: what comes later needs what came before. */
+  /** In order: later ones need earlier ones. */
   inOrder?: boolean;
-  /** Takes it back, once all of it was done. */
+  /** Undoes it, once everything is done. */
   undo?: (() => void) | undefined;
 }
 
-/** Whether all of it was done. */
+/** Whether everything was done. */
 export async function runBulk<T>(all: readonly T[], bulk: Bulk<T>): Promise<boolean> {
   const tell = toast();
   const [only] = all;

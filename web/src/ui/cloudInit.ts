@@ -1,9 +1,9 @@
-/** What is set of a VM for cloud-init, as it is edited: what is secret is there only when it was typed. */
+/** A VM's settings for cloud-init while they are edited: secrets are present only if they were typed. */
 import { CloudInit as Limits } from "@/api/limits";
 import type { CloudInit, CloudInitInfo } from "@/api/schema";
 
 type Secret = "password_hash" | "user_data" | "network_config" | "meta_data";
-/** A text that is typed takes the place of what is set; an empty one removes it. */
+/** Typed text replaces the setting; empty text removes it. */
 export type CloudInitDraft = CloudInitInfo & Partial<Record<Secret, string>>;
 
 export const SECRET_WORDS: Record<Secret, string> = {
@@ -15,26 +15,26 @@ export const SECRET_WORDS: Record<Secret, string> = {
 export const SECRETS = Object.keys(SECRET_WORDS) as readonly Secret[];
 export const HIDDEN = "(not shown)";
 
-/** One key a line, as in authorized_keys. */
+/** One key per line, as in authorized_keys. */
 export const keysOf = (text: string): string[] =>
   text
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"));
 
-/** Equal to the server is equal here: what is absent is empty. */
+/** Equality as on the server: absent equals empty. */
 export function canonicalCloudInit(one: CloudInitDraft): string {
   const { user, ssh_keys, hostname, packages, timezone, secrets } = one;
   const typed = SECRETS.map((name) => one[name] ?? null);
   return JSON.stringify([user || "", ssh_keys ?? [], hostname || "", packages ?? [], timezone || "", secrets, typed]);
 }
 
-/** The change that brings the server's to the draft's. */
+/** The change from the server's settings to the draft's. */
 export function cloudInitBody({ secrets: _, ...rest }: CloudInitDraft): CloudInit {
   return { user: "", ssh_keys: [], hostname: "", packages: [], timezone: "", ...rest };
 }
 
-/** For what is shown and copied. */
+/** For display and copying. */
 export function masked(body: CloudInit): CloudInit {
   const typed = SECRETS.filter((name) => body[name]).map((name) => [name, HIDDEN]);
   return { ...body, ...Object.fromEntries(typed) };
@@ -60,7 +60,7 @@ export function hashProblem(hash: string): string | undefined {
   return "The hash of a password, not the password: openssl passwd -6 makes one.";
 }
 
-/** What is wrong, by the field as the server names it. */
+/** Errors, by the server's names of fields. */
 export function cloudInitProblems(one: CloudInitDraft): Record<string, string> {
   const found: Record<string, string> = {};
   const note = (field: string, problem: string | undefined) => {
@@ -76,7 +76,7 @@ export function cloudInitProblems(one: CloudInitDraft): Record<string, string> {
   return found;
 }
 
-/** In words, for people: "user ann, 1 key, password (not shown)". */
+/** In words: "user ann, 1 key, password (not shown)". */
 export function cloudInitWords(one: CloudInitDraft): string {
   const count = one.ssh_keys?.length ?? 0;
   const set = SECRETS.filter((name) => (one[name] === undefined ? one.secrets.includes(name) : one[name] !== ""));

@@ -1,4 +1,4 @@
-/** Text into the clipboard, over plain HTTP too, where browsers have no API for it. */
+/** Copies text to the clipboard, even over plain HTTP, where browsers have no API for it. */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-/** The first field of a form that is at fault. */
+/** The first wrong field of a form. */
 
 const FAULT = '[aria-invalid="true"], .pf-v6-c-helper-text__item.pf-m-error';
 const FIELD =
@@ -6,7 +6,7 @@ const FIELD =
 const AROUND = ".pf-v6-c-form__group, fieldset, section";
 const REQUIRED = ".pf-v6-c-form__group:has(.pf-v6-c-form__label-required)";
 
-/** Gives it the focus and scrolls to it; else to the first that must not be empty and is. Whether there is one. */
+/** Focuses and scrolls to the first wrong field, or the first empty required one. Returns whether there is one. */
 export function focusFault(form: HTMLElement): boolean {
   const fault = form.querySelector<HTMLElement>(FAULT);
   const field = fault

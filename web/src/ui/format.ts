@@ -15,7 +15,7 @@ export function bytes(count: number): string {
 
 export const mib = (count: number): string => bytes(count * 2 ** 20);
 
-/** Bytes of "20 GiB", "20G", "1.5 t" or "512"; undefined if it is none. */
+/** Bytes of "20 GiB", "20G", "1.5 t" or "512"; undefined if it is not a size. */
 export function parseBytes(text: string): number | undefined {
   const match = /^\s*(\d+(?:[.,]\d+)?)\s*([kmgtp]?)(?:i?b)?\s*$/i.exec(text);
   if (!match) return undefined;
@@ -23,7 +23,7 @@ export function parseBytes(text: string): number | undefined {
   return Math.round(Number((match[1] ?? "").replace(",", ".")) * 1024 ** power);
 }
 
-/** "in 3 h", "5 min ago". Unix seconds. */
+/** "in 3 h", "5 min ago"; from Unix seconds. */
 export function ago(at: number, now = Date.now() / 1000): string {
   const seconds = Math.round(now - at);
   const far = duration(Math.abs(seconds));
@@ -38,10 +38,10 @@ export function duration(seconds: number): string {
   return `${Math.round(seconds / 86400)} d`;
 }
 
-/** Small shares keep a digit. */
+/** Small shares have one decimal. */
 export const percent = (value: number): string => `${value >= 10 ? Math.round(value) : Math.round(value * 10) / 10}%`;
 
-/** To two units: "3 d 4 h", "12 min". */
+/** In two units: "3 d 4 h", "12 min". */
 export function uptime(seconds: number): string {
   const minutes = Math.floor(seconds / 60);
   const days = Math.floor(minutes / 1440);
@@ -54,12 +54,12 @@ export function uptime(seconds: number): string {
 export const moment = (at: number): string =>
   new Date(at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-/** A word quoted for a POSIX shell, if it must be. */
+/** A word, quoted for a POSIX shell if necessary. */
 export const shell = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 
 export const count = (number: number, noun: string, plural = `${noun}s`): string =>
   `${number.toLocaleString()} ${number === 1 ? noun : plural}`;
 
-/** A message of the server as a sentence begins. */
+/** A message of the server with a capital letter. */
 export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

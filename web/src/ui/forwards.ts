@@ -1,4 +1,4 @@
-/** Ports of the host that lead to a VM, as people and the command line write them. */
+/** Host ports that are forwarded to a VM, as people and the command line write them. */
 import { Forward as Limits } from "@/api/limits";
 import type { Forward, ForwardInput } from "@/api/schema";
 
@@ -14,7 +14,7 @@ const FORM = /^(?:(\d{1,3}(?:\.\d{1,3}){3}):)?(\d{1,5}):(\d{1,5})(?:\/(tcp|udp))
 const ADDRESS = new RegExp(Limits.host_address.pattern);
 const isPort = (port: number) => port >= Limits.host_port.minimum && port <= Limits.host_port.maximum;
 
-/** What is written, with spaces or commas between; undefined: not all of it can be read. */
+/** Parses forwards separated by spaces or commas; undefined if one cannot be parsed. */
 export function readForwards(text: string): Forward[] | undefined {
   const read = text
     .split(/[\s,]+/)

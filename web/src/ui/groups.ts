@@ -1,4 +1,4 @@
-/** Groups by their path of names, as the command line takes them: `team/web`; the root group has one name everywhere. */
+/** Groups by path, as on the command line: `team/web`; the root group has the same name everywhere. */
 import { useMemo } from "react";
 import { type Group, useMay, useObjects } from "@/api/live";
 import { ROOT_NAME } from "./texts/words";
@@ -25,7 +25,7 @@ export function pathsOf(groups: readonly Group[]): Map<number, string> {
   return paths;
 }
 
-/** The path of a group; one that the caller does not see, or that is gone, by its number. */
+/** The path of a group; its number if the user does not see it or it is gone. */
 export function useGroupPath(): (gid: number) => string {
   const groups = useObjects("group");
   return useMemo(() => {
@@ -39,7 +39,7 @@ export interface GroupChoice {
   path: string;
 }
 
-/** The groups on which the caller holds all of these permissions, by path. */
+/** The groups on which the user holds all of these permissions, by path. */
 export function useGroupsWhere(...permissions: string[]): GroupChoice[] {
   const groups = useObjects("group");
   const may = useMay();

@@ -1,9 +1,9 @@
-/** The hosts that something can be placed on, to be chosen by who may see them; none where there is only one. */
+/** The hosts to choose from, for those who may see them; none if there is only one. */
 import { useAnswer } from "@/api/queries";
 import type { Choice } from "./Choose";
 import { useGroupsWhere } from "./groups";
 
-/** Undefined: there is nothing to choose. */
+/** Undefined: there is no choice. */
 export function useHostChoices(wanted = true): Choice[] | undefined {
   const sees = useGroupsWhere("host.view").length > 0;
   const hosts = useAnswer("post", "/h/host", {}, { enabled: sees && wanted }).data?.hosts;

@@ -1,16 +1,16 @@
-/** States and causes in one look everywhere: a dot and a word. */
+/** States and causes, shown everywhere as a dot and a word. */
 import type { ReactNode } from "react";
 import type { Vm } from "@/api/live";
 import type { State, TaskState } from "@/api/schema";
 
 export type Tone = "ok" | "warn" | "bad" | "busy" | "off";
 
-/** A table can hold hundreds of them. */
+/** A table can contain hundreds of them. */
 export function Status({ tone, children }: { tone: Tone; children: ReactNode }) {
   return <span className={`v-status v-status-${tone}`}>{children}</span>;
 }
 
-/** A word of a few in a box of its own: what a medium is, what somebody may. */
+/** A word in a box, such as the type of a medium or a permission. */
 export function Tag({ tone, title, children }: { tone?: Tone; title?: string | undefined; children: ReactNode }) {
   return (
     <span className={tone ? `v-tag v-tag-${tone}` : "v-tag"} title={title}>
@@ -21,13 +21,13 @@ export function Tag({ tone, title, children }: { tone?: Tone; title?: string | u
 
 const STATE: Partial<Record<State, Tone>> = { RUNNING: "ok", PAUSED: "warn", STOPPED: "off" };
 
-/** "Running": words of the server as people write them. */
+/** "Running": the server's words in normal spelling. */
 export const word = (state: string): string => state.charAt(0) + state.slice(1).toLowerCase();
 
-/** What a medium is called: "Disk" for the server's DISK; another word is somebody's own. */
+/** The name of a medium's type: "Disk" for DISK; other words are the user's own. */
 export const mediumType = (type: string): string => (type === "DISK" ? "Disk" : type);
 
-/** Of one that does not respond it is the last that was known: no colour says that it is so. */
+/** For a VM that does not respond, the last known state, without a colour. */
 export function StateLabel({ vm }: { vm: Pick<Vm, "state" | "unreachable_since"> }) {
   const tone = vm.unreachable_since === undefined ? (STATE[vm.state] ?? "busy") : "off";
   return <Status tone={tone}>{word(vm.state)}</Status>;

@@ -1,4 +1,4 @@
-/** When what is loaded takes longer than one waits without a word. */
+/** Whether loading takes longer than people wait without a message. */
 import { useEffect, useState } from "react";
 
 /** Milliseconds. */

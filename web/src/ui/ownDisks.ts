@@ -1,10 +1,10 @@
-/** The disks that go with VMs: of its own group, written to, no ISO. The server has the last word. */
+/** The disks that are deleted with VMs: of their own group, written to, and no ISOs. The server decides. */
 import type { Medium, Vm } from "@/api/live";
 
 const isDisk = (one: Medium, vm: Vm): boolean =>
   vm.media.includes(one.mid) && one.gid === vm.gid && !one.readonly && one.type.toUpperCase() !== "ISO";
 
-/** Of each VM, those that no other one has; and those that another one has as well, which stay with it. */
+/** For each VM, the disks that no other VM has, and those that stay because another VM has them too. */
 export function ownDisks(
   vms: readonly Vm[],
   media: readonly Medium[],

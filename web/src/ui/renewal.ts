@@ -1,13 +1,13 @@
-/** The page, loaded anew: what cannot be loaded any more may be there under another name, as after an upgrade. */
+/** Reloads the page: missing parts may exist under another name, as after an upgrade. */
 import { useEffect, useState } from "react";
 import { at } from "@/api/base";
 import { readTab, writeTab } from "@/api/stored";
 import { hasUnsaved } from "@/api/unsaved";
 
-/** `asking` whether the server responds; `silent`: it does not; `offered`: the person decides. */
+/** `asking`: whether the server responds; `silent`: it does not; `offered`: the user decides. */
 export type Renewal = "asking" | "silent" | "offered";
 
-/** What is said meanwhile. */
+/** The message meanwhile. */
 export const TOLD: Record<Renewal, { title: string; body: string }> = {
   asking: { title: "This could not be loaded", body: "Checking whether the server responds." },
   silent: { title: "The server does not respond", body: "This is loaded as soon as it does." },
@@ -21,10 +21,10 @@ const RENEWED = "renewed";
 /** Milliseconds. */
 const RETRY = 2000;
 const ANSWER_LIMIT = 10_000;
-/** For which it is not done again: what still fails then is not cured by it. */
+/** Not repeated within this time: a reload would not help then. */
 const PAUSE = 60_000;
 
-/** Load the page anew, if the server responds, nothing is lost by that, and it was not done just now. */
+/** Reload the page if the server responds, nothing is lost by it, and it was not done just now. */
 export async function renew(): Promise<Renewal> {
   if (!(await isServed())) return "silent";
   if (!mayRenew()) return "offered";
@@ -32,7 +32,7 @@ export async function renew(): Promise<Renewal> {
   return "asking"; // the last that is seen of this one
 }
 
-/** The same, until the server responds. */
+/** The same, as soon as the server responds. */
 export function useRenewal(): Renewal {
   const [state, set] = useState<Renewal>("asking");
   useEffect(() => {
@@ -62,7 +62,7 @@ async function isServed(): Promise<boolean> {
   }
 }
 
-/** It is noted. A browser that keeps nothing could not tell that it was done already. */
+/** Note the reload. Without storage in the browser, repeated reloads could not be noticed. */
 function mayRenew(): boolean {
   const now = Date.now();
   if (hasUnsaved() || now - readTab(RENEWED, 0) < PAUSE) return false;

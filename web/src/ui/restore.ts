@@ -1,4 +1,4 @@
-/** What was deleted comes back from the trash: chosen there, or by the button of the toast that told of its deletion. */
+/** Restores things from the trash: from its list, or with the button of the toast about their deletion. */
 import { call } from "@/api/call";
 import { messageOf } from "@/api/http";
 import type { TrashItem } from "@/api/schema";
@@ -6,7 +6,7 @@ import { showToast } from "./actions";
 import { runBulk } from "./bulk";
 import { order } from "./trashOrder";
 
-/** `host` is for VMs whose own is no more. */
+/** `host` is for VMs whose own host is gone. */
 export const restore = (items: readonly TrashItem[], host?: number): Promise<boolean> =>
   runBulk(order(items), {
     pending: "Restoring",
@@ -17,7 +17,7 @@ export const restore = (items: readonly TrashItem[], host?: number): Promise<boo
     inOrder: true,
   });
 
-/** `ids` as they were before the deletion. */
+/** `ids` are those before the deletion. */
 export async function undoDeletion(kind: TrashItem["kind"], ids: readonly (string | number)[]): Promise<void> {
   try {
     const wanted = new Set(ids.map(String));

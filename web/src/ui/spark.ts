@@ -1,6 +1,6 @@
-/** A line without axes, as an SVG path: gaps stay gaps, and the newest value stands at the end. */
+/** A line without axes, as an SVG path: gaps remain gaps, and the newest value is at the end. */
 
-/** From nought at the bottom to `top`; `slots` is how many values the width has room for. */
+/** From zero at the bottom to `top`; `slots` is the number of values that fit. */
 export function sparkPath(
   values: readonly (number | null)[],
   { width, height, top, slots = values.length }: { width: number; height: number; top: number; slots?: number },

@@ -1,4 +1,4 @@
-/** Light or dark: as the system has it, until the person chooses. How high rows are: as chosen. */
+/** Light or dark: as the system is set, until the user chooses. The height of rows: as chosen. */
 import { Signal } from "@/api/signal";
 import { readStored, writeStored } from "@/api/stored";
 
@@ -20,7 +20,7 @@ export function chooseDensity(chosen: Density): void {
   density.set(chosen);
 }
 
-/** Whether the page is dark now, whoever chose it. */
+/** Whether the page is dark now, whoever has chosen that. */
 export const isDark = (): boolean => document.documentElement.classList.contains(DARK);
 
 export function followTheme(): void {

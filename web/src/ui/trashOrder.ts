@@ -1,7 +1,7 @@
-/** In which order several things come back from the trash. */
+/** The order in which several things are restored from the trash. */
 import type { TrashItem } from "@/api/schema";
 
-/** Groups come back before what belonged to them, the last deleted first as it may hold others; media before VMs. */
+/** Groups before what belonged to them, the last deleted first, as it may contain others; media before VMs. */
 export function order(items: readonly TrashItem[]): TrashItem[] {
   const rank = { group: 0, medium: 1, vm: 2 };
   return [...items].sort((a, b) => rank[a.kind] - rank[b.kind] || b.deleted - a.deleted);

@@ -1,4 +1,4 @@
-/** What can be asked of VMs in their present states: one object an action, for buttons, menus, the bulk bar and the palette. */
+/** The actions on VMs by their states: one object for each, for buttons, menus, the bulk bar and the palette. */
 import { call } from "@/api/call";
 import type { May, Vm } from "@/api/live";
 import type { State } from "@/api/schema";
@@ -8,13 +8,13 @@ import { runBulk } from "./bulk";
 export interface VmAction {
   verb: "start" | "hold" | "resume" | "pause" | "stop" | "press" | "stay" | "kill";
   title: string;
-  /** "Starting", of a toast while it lasts. */
+  /** "Starting", for the toast meanwhile. */
   ongoing: string;
   /** "started", as in "3 VMs started". */
   done: string;
   state: "RUNNING" | "PAUSED" | "STOPPED";
   force: boolean;
-  /** What is lost if it is done: `ForceOff` asks before. */
+  /** What is lost by it: `ForceOff` asks for confirmation. */
   danger?: string;
 }
 
@@ -32,9 +32,9 @@ export const HOLD = action("hold", "Start paused", "Loading", "loaded and paused
 const RESUME = action("resume", "Resume", "Resuming", "resumed", "RUNNING");
 const PAUSE = action("pause", "Pause", "Pausing", "paused", "PAUSED");
 const STOP = action("stop", "Stop", "Pressing the power button of", "asked to shut down", "STOPPED");
-/** Of one that shuts down already: its guest may not have heard it, or have asked somebody at its screen. */
+/** For a VM that is shutting down: its guest may not have noticed, or may be asking a user at its screen. */
 const PRESS = action("press", "Press power button", "Pressing the power button of", "asked to shut down", "STOPPED");
-/** Of one that restarts. */
+/** For a VM that is restarting. */
 const STAY = action("stay", "Do not start again", "Ending the restart of", "not to be started again", "STOPPED");
 export const KILL: VmAction = {
   ...action("kill", "Force off", "Switching off", "switched off", "STOPPED"),
@@ -54,17 +54,17 @@ const SUITS: Record<State, VmAction[]> = {
 
 const RESTARTING = [PRESS, STAY, KILL];
 
-/** What every one is looked for by. */
+/** Words by which all are found. */
 export const VERBS = [
   ...new Set([...Object.values(SUITS).flat(), ...RESTARTING].flatMap((one) => [one.title.toLowerCase(), one.verb])),
 ];
 
-/** What suits a VM's state, for those who may. */
+/** Actions for a VM in its state, which the user may use. */
 export const actionsOf = (vm: Vm, may: May): VmAction[] => (may("vm.state", vm.gid) ? suiting(vm) : []);
 
 const suiting = (vm: Vm): VmAction[] => (vm.restarting && vm.state === "STOPPING" ? RESTARTING : SUITS[vm.state]);
 
-/** What suits some of these VMs, and which. */
+/** Actions for some of these VMs, and for which. */
 export function actionsOfAll(vms: readonly Vm[], may: May): { action: VmAction; vms: Vm[] }[] {
   const those = (one: VmAction) => vms.filter((vm) => actionsOf(vm, may).includes(one));
   return [START, RESUME, PAUSE, STOP, KILL]
@@ -72,20 +72,20 @@ export function actionsOfAll(vms: readonly Vm[], may: May): { action: VmAction; 
     .filter((one) => one.vms.length > 0);
 }
 
-/** Who presses the button of one that restarts does not mean that it is to stay off. */
+/** Forcing off a VM that restarts does not mean that it should stay off. */
 const ask = (vm: Vm, one: VmAction) =>
   one === PRESS && vm.restarting
     ? call("put", "/v/vm/restart", { vmid: vm.vmid })
     : call("put", "/v/vm/state", { vmid: vm.vmid, state: one.state, force: one.force });
 
-/** What is done later, once the guest has shut down. */
+/** Done later, once the guest has shut down. */
 const ASKED: Partial<Record<VmAction["verb"], string>> = {
   stop: "was asked to shut down",
   press: "was asked to shut down",
   stay: "will not be started again",
 };
 
-/** Whether it was done with all of them; how it goes is shown. Whoever calls has asked before what has a `danger`. */
+/** Whether it succeeded for all; progress is shown. The caller has asked for confirmation of a `danger`. */
 export function runOnVms(vms: readonly Vm[], one: VmAction): Promise<boolean> {
   const [only] = vms;
   if (only && vms.length === 1)

@@ -1,14 +1,14 @@
-/** The command line for a VM: its name, and its group where that is not the root. */
+/** The command line for a VM: its name, and its group unless that is the root. */
 import type { Vm } from "@/api/live";
 
-/** Names that the command line would take for an id or an option; "user 3" and "group 3" are no names, but stand for one. */
+/** Names that the command line would take for ids or options; "user 3" and "group 3" replace unknown names. */
 export const MISREAD = /^(-|id:|\d+$|(group|user) \d+$)/;
 
-/** An id, whatever names there are. */
+/** An id, whatever names exist. */
 export const idWord = (id: number | string): string => `id:${id}`;
 
 interface Named extends Pick<Vm, "name" | "gid" | "vmid"> {
-  /** Of its group, where that is known: `team/web`. */
+  /** The path of its group, if known: `team/web`. */
   path?: string;
 }
 
@@ -16,19 +16,19 @@ export function vmCli(vm: Named, verb: string, ...options: string[]): string[] {
   return ["velocity", "vm", verb, ...vmWords(vm, options)];
 }
 
-/** The VM, with what the verb is given, and its group; an id needs none. */
+/** The VM with the verb's arguments, and its group; an id needs none. */
 export const vmWords = (vm: Named, options: readonly string[]): string[] =>
   MISREAD.test(vm.name) ? [idWord(vm.vmid), ...options] : [vm.name, ...options, ...groupOption(vm.gid, vm.path)];
 
-/** The same where nothing may stand behind it that is not another program's: the group comes first. */
+/** The same for verbs followed by another program's arguments: the group comes first. */
 export const vmFirst = (vm: Named): string[] =>
   MISREAD.test(vm.name) ? [idWord(vm.vmid)] : [...groupOption(vm.gid, vm.path), vm.name];
 
-/** `--group team/web`; nothing for the root group, which is the command line's own choice. */
+/** `--group team/web`; nothing for the root group, which is the default. */
 export const groupOption = (gid: number, path = idWord(gid)): string[] =>
   gid === 0 ? [] : ["--group", MISREAD.test(path) ? idWord(gid) : path];
 
-/** Names of groups from below the root as one path, as the command line writes it: a slash in a name is no step of it. */
+/** Names of groups below the root as a path, as the command line writes it, with slashes in names escaped. */
 export const groupPath = (names: readonly string[]): string => names.map(escaped).join("/");
 
 const escaped = (name: string): string =>

@@ -1,7 +1,7 @@
-/** What is wrong with a VM, as far as its state says it. */
+/** What is wrong with a VM, judging by its state. */
 import type { Vm } from "@/api/live";
 
-/** Why a person should look at this VM; nothing if there is no reason to. */
+/** Why a user should look at this VM; undefined if there is no reason. */
 export function vmProblem(vm: Vm): string | undefined {
   if (vm.unreachable_since !== undefined) return "It does not respond: this is its last known state.";
   if (vm.state === "PAUSED" && vm.reason && vm.reason.cause !== "asked") return vm.reason.message;

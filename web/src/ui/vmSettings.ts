@@ -1,4 +1,4 @@
-/** The settings of a VM beside its name: the page's words for each, and when a change of it takes effect. */
+/** The settings of a VM: the page's words for each, and when a change takes effect. */
 import type { AlterVm, VmInfo } from "@/api/schema";
 
 export type Setting = Exclude<
@@ -8,11 +8,11 @@ export type Setting = Exclude<
 export type VmSettings = Pick<VmInfo, Setting>;
 
 interface Words {
-  /** At its field. */
+  /** Its label. */
   title: string;
-  /** In a sentence. */
+  /** Its name in sentences. */
   word: string;
-  /** While the VM runs, a change waits for the next start. */
+  /** While the VM runs, changes wait for the next start. */
   waits: boolean;
 }
 
@@ -40,10 +40,10 @@ export const SETTINGS: Record<Setting, Words> = {
   cloud_init: { title: "Log in (cloud-init)", word: "cloud-init", waits: true },
 };
 
-/** The settings alone. */
+/** Only the settings. */
 export const pickSettings = (from: VmSettings): VmSettings =>
   Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, from[name as Setting]])) as unknown as VmSettings;
 
-/** What waits for the next start, as a list of words. */
+/** What waits for the next start, as a list in words. */
 export const waitingWords = (waiting: readonly string[]): string =>
   waiting.map((name) => SETTINGS[name as Setting]?.word ?? name.replaceAll("_", " ")).join(", ");

@@ -14,35 +14,35 @@ import { Rows } from "./Rows";
 export type { Chosen, Column } from "./column";
 
 interface Props<T> {
-  /** Under which the choice of columns is kept. */
+  /** The key under which the choice of columns is stored. */
   id: string;
-  /** "Virtual machines", for a screen reader. */
+  /** "Virtual machines", for screen readers. */
   label: string;
   noun: string;
-  /** The noun of several; absent: with an s. */
+  /** The plural; absent: the noun with an s. */
   nouns?: string;
   rows: readonly T[];
   columns: readonly Column<T>[];
   rowKey: (row: T) => Key;
-  /** The row as a word, for the label of its checkbox. */
+  /** The row's name, for the label of its checkbox. */
   rowName: (row: T) => string;
-  /** Filters of the page's own, in the toolbar. */
+  /** The page's own filters, in the toolbar. */
   filters?: ReactNode;
-  /** What can be done with the selected rows; absent: nothing can be selected. */
+  /** Actions for the selected rows; absent: no selection. */
   bulk?: (selected: T[], clear: () => void) => ReactNode;
-  /** The row that one was led to: it stands out, and is in sight. */
+  /** The row that a link has led to: highlighted and scrolled into view. */
   marked?: Key | undefined;
   /** The menu or buttons at the end of a row. */
   rowActions?: (row: T) => ReactNode;
-  /** Shown when there are no rows at all. */
+  /** Shown if there are no rows at all. */
   empty: ReactNode;
   search?: string;
-  /** Told of what is searched for, to keep it in the address. */
+  /** Called with the search text, to keep it in the address. */
   onSearch?: (search: string) => void;
   sortBy?: { key: string; down?: boolean };
-  /** Told which columns are shown: some are asked for only then. */
+  /** Called with the shown columns: some are requested only then. */
   onShown?: (keys: readonly string[]) => void;
-  /** Shows what was found instead of the rows: cards, for one. */
+  /** Shows the matching rows in another form, such as cards. */
   instead?: (found: readonly T[], choice: Chosen) => ReactNode;
 }
 

@@ -10,13 +10,13 @@ interface Props {
   columns: readonly Pick<Column<never>, "key" | "title" | "sort" | "width" | "number">[];
   order: Order;
   onSort: (order: Order) => void;
-  /** Absent: nothing can be selected. */
+  /** Absent: no selection. */
   allChosen: boolean | undefined;
   onChooseAll: (on: boolean) => void;
   hasActions: boolean;
 }
 
-/** Made anew only when it changes, not whenever the rows are scrolled. */
+/** Rendered again only when it changes, not while rows are scrolled. */
 export const Head = memo(function Head({ columns, order, onSort, allChosen, onChooseAll, hasActions }: Props) {
   return (
     <thead className="pf-v6-c-table__thead">
@@ -69,7 +69,7 @@ interface SortableProps {
   title: string;
   width: string | undefined;
   number: boolean | undefined;
-  /** Absent: it is sorted by another column. */
+  /** Absent: sorted by another column. */
   down: boolean | undefined;
   onSort: (down: boolean) => void;
 }

@@ -1,18 +1,18 @@
-/** One row. PatternFly's own cells measure their text when they are made, each laying the table out anew. */
+/** One row. PatternFly's cells measure their text when they are created, each causing a layout of the table. */
 import { memo, type ReactNode } from "react";
 import type { Column, Key } from "./column";
 
 interface Props<T> {
   row: T;
-  /** Its place among all rows, where only those in sight are in the document. */
+  /** Its index, if only visible rows are in the document. */
   index: number | undefined;
   measure: ((element: Element | null) => void) | undefined;
   columns: readonly Column<T>[];
   name: string;
   id: Key;
-  /** Absent: nothing can be selected. */
+  /** Absent: no selection. */
   chosen: boolean | undefined;
-  /** One was led to it. */
+  /** A link has led to it. */
   marked: boolean;
   onChoose: (key: Key, on: boolean) => void;
   actions: ((row: T) => ReactNode) | undefined;

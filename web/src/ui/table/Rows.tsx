@@ -1,4 +1,4 @@
-/** The rows that were found. Of many, only those in sight are in the document. */
+/** The matching rows. If there are many, only visible ones are in the document. */
 import "@patternfly/react-styles/css/components/Table/table.css";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useEffect, useRef } from "react";
@@ -7,9 +7,9 @@ import { Head } from "./Head";
 import { Row } from "./Row";
 import { moveByArrow } from "./rowKeys";
 
-/** Pixels that a row of one line is high. */
+/** Height of a row with one line, in pixels. */
 const ROW = 37;
-/** Up to here all rows are in the document: the browser's own search finds them. */
+/** Up to this number all rows are in the document, so that the browser's search finds them. */
 const FEW = 40;
 
 interface Props<T> extends Chosen {
@@ -30,7 +30,7 @@ export function Rows<T>(props: Props<T>) {
   const { label, found, columns, order, onSort, selected, allChosen, onChoose, onChooseAll } = props;
   const { rowKey, rowName, rowActions, marked } = props;
   const scroll = useRef<HTMLElement>(null);
-  /** The marked one that was brought in sight: once. */
+  /** The marked row that was scrolled into view: once. */
   const shown = useRef<Key>(undefined);
   const many = found.length > FEW;
   const virtual = useVirtualizer({
@@ -104,7 +104,7 @@ export function Rows<T>(props: Props<T>) {
   );
 }
 
-/** What is not in the document takes its room. */
+/** Space for the rows that are not in the document. */
 function Space({ height, width }: { height: number; width: number }) {
   return height > 0 ? (
     <tr className="v-space">

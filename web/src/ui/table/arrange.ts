@@ -1,4 +1,4 @@
-/** Which rows are shown, in which order. What a row is searched by is put together once, as long as it stays the same. */
+/** Which rows are shown, in which order. A row's search text is computed once, until the row changes. */
 import type { Column, Order } from "./column";
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -15,7 +15,7 @@ export function sorted<T>(rows: readonly T[], columns: readonly Column<T>[], ord
 const compare = (a: string | number, b: string | number): number =>
   typeof a === "number" && typeof b === "number" ? a - b : collator.compare(String(a), String(b));
 
-/** Gives those of some rows in which every word occurs, as they are in order. */
+/** The rows that contain every word, in order. */
 export function finder<T extends object>(
   columns: readonly Column<T>[],
 ): (rows: readonly T[], search: string) => readonly T[] {

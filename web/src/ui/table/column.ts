@@ -1,4 +1,4 @@
-/** What a table is made of: its columns, and what is chosen in it. */
+/** What a table consists of: columns, and the user's choices. */
 import type { ReactNode } from "react";
 
 export type Key = string | number;
@@ -7,34 +7,34 @@ export interface Column<T> {
   key: string;
   title: string;
   cell: (row: T) => ReactNode;
-  /** What it is sorted by; absent: it cannot be. */
+  /** The sort key; absent: cannot be sorted. */
   sort?: (row: T) => string | number;
-  /** What the search looks into; absent: `sort`, if that is text. */
+  /** The text to search; absent: `sort`, if that is text. */
   text?: (row: T) => string;
-  /** Shown only when chosen. */
+  /** Hidden by default. */
   optional?: boolean;
-  /** The column that names the row. One of them. */
+  /** Identifies the row. Exactly one column. */
   names?: boolean;
-  /** A length of CSS; columns without one share what is left. */
+  /** A CSS length; columns without one share the rest. */
   width?: string;
-  /** Its text stays on one line. */
+  /** Does not wrap. */
   nowrap?: boolean;
-  /** Numbers stand under each other by their ends. */
+  /** Numbers are aligned right. */
   number?: boolean;
-  /** On a phone a row is two lines: beside the name, in the second line (which most are), or nowhere. */
+  /** On phones a row has two lines: beside the name, in the second line (the default), or hidden. */
   phone?: "first" | "second" | "none";
-  /** What follows the value on a phone, where no head says it: "CPUs". */
+  /** The unit after the value on phones, where there are no column heads: "CPUs". */
   unit?: string | ((row: T) => string | undefined);
 }
 
 export interface Order {
-  /** Of the column. */
+  /** The column's id. */
   key: string;
   down: boolean;
 }
 
 export interface Chosen {
-  /** The keys of the selected rows; absent: nothing can be selected. */
+  /** The keys of the selected rows; absent: no selection. */
   selected: ReadonlySet<Key> | undefined;
   onChoose: (key: Key, on: boolean) => void;
 }

@@ -1,4 +1,4 @@
-/** Arrows in a table go from row to row, to what is at the same place in it. */
+/** Arrow keys in a table move between rows, to the same place. */
 import type { KeyboardEvent } from "react";
 
 const CONTROLS = "a[href], button:not(:disabled), input:not(:disabled)";

@@ -1,4 +1,4 @@
-/** How things are called now, as far as the person sees them. */
+/** The present names of things, as far as the user sees them. */
 import { live } from "@/api/live";
 import { pathsOf } from "../groups";
 import { type Names, ROOT_GROUP } from "./words";

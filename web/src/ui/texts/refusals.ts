@@ -1,10 +1,10 @@
-/** What people are told when the server refuses, by the number of the error: the one place for these sentences. */
+/** What users are told about refusals, by error number: the only place for these sentences. */
 
 const NO_GROUP = "That group no longer exists, or you may not see it. Choose another one.";
 const NO_POOL = "That pool no longer exists, or is not assigned to the group. Choose another one.";
 const NO_MEDIUM = "That medium no longer exists, or the group may not use it. Choose another one.";
 
-/** A sentence that ends with a colon goes on with the server's own words: they have the names and the amounts. */
+/** After a sentence that ends with a colon, the server's message follows, with names and amounts. */
 const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = [
   // of every operation
   ["Something typed here is not valid:", 400],

@@ -1,8 +1,8 @@
-/** The server's own words for people: names instead of ids, the page's terms instead of the API's. */
+/** The server's messages for users of the page: names instead of ids, the page's terms instead of the API's. */
 import { mib } from "../format";
 import { sentenceOf } from "./refusals";
 
-/** How things are called, as far as the person may see them. */
+/** The names of things, as far as the user may see them. */
 export interface Names {
   vm: (vmid: number) => string | undefined;
   medium: (mid: string) => string | undefined;
@@ -11,7 +11,7 @@ export interface Names {
   pool: (mpid: number) => string | undefined;
 }
 
-/** What the group 0 is called; the command line has `/` for it. */
+/** The name of group 0; `/` on the command line. */
 export const ROOT_NAME = "root group";
 export const ROOT_GROUP = `the ${ROOT_NAME}`;
 
@@ -24,7 +24,7 @@ const word =
 const UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 const STATES = /\b(STOPPED|STARTING|RUNNING|PAUSING|PAUSED|RESUMING|STOPPING)\b/g;
 
-/** What the server says by a command, and who sits at the page does by the menu of a host. */
+/** Where the server's messages name a command, the page has a menu item of a host. */
 const BUTTONS: readonly Rule[] = [
   [/`velocity node confirm-dead [^`]*`(?: says so)?/g, word("“Confirm that it is off…” in its menu says so")],
   [/`velocity node fence [^`]* --now`/g, word("“Power off…” there")],
@@ -62,7 +62,7 @@ function called(kind: string, name: string | undefined, otherwise = `a ${kind} t
 
 export const inWords = (message: string, names: Names): string => by(RULES, message, names).trim();
 
-/** The server's words of a host; what is typed at its terminal stays. */
+/** The server's messages about a host; commands for its terminal stay. */
 export const hostWords = (message: string, names: Names): string => ended(by(BUTTONS, message, names));
 
 function by(rules: readonly Rule[], message: string, names: Names): string {
@@ -71,7 +71,7 @@ function by(rules: readonly Rule[], message: string, names: Names): string {
   return text;
 }
 
-/** What a refusal is told as: the page's sentence, and after a colon what the server says. */
+/** A refusal: the page's sentence, then a colon and the server's message. */
 export function refusalWords(code: number, message: string, names: Names): string {
   const sentence = sentenceOf(code);
   if (sentence !== undefined && !sentence.endsWith(":")) return sentence;
@@ -81,7 +81,7 @@ export function refusalWords(code: number, message: string, names: Names): strin
   return `${sentence} ${subject ? told.replace(new RegExp(`^${subject}: `, "i"), "") : told}`;
 }
 
-/** The server's words as a sentence of its own. */
+/** A message of the server as a sentence. */
 export const asSentence = (message: string, names: Names): string => upper(ended(inWords(message, names)));
 
 const ended = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
