@@ -44,7 +44,7 @@ FLAGS = {"true": True, "false": False}
 
 
 class Upload(Endpoint):
-    """Serves uploads in constant memory. What has arrived is dropped if the connection breaks or the permission ends."""
+    """Serves uploads in constant memory. What arrived is dropped if the connection breaks or the permission ends."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(media.UPLOAD, services, writes=True)
