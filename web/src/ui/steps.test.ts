@@ -3,7 +3,10 @@ import type { Plan, Step } from "@/api/schema";
 import { sentence as named, summed } from "./steps";
 
 const sentence = (step: Step) =>
-  named(step, { group: (gid) => ["root group", "team"][gid] ?? "", pool: (mpid) => ["default", "fast"][mpid - 1] ?? "" });
+  named(step, {
+    group: (gid) => ["root group", "team"][gid] ?? "",
+    pool: (mpid) => ["default", "fast"][mpid - 1] ?? "",
+  });
 
 test("a step tells what changes, in units", () => {
   expect(
