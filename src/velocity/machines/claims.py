@@ -143,7 +143,7 @@ class Claims:
             self._memory[host] -= amount.memory_mib
 
     def neighbours(self, gid: int, spec: VmSettings) -> Neighbours:
-        """How many VMs of the group each host has that a VM with these settings should be apart from, or together with."""
+        """By host, how many VMs of the group a VM with these settings is to be apart from, or together with."""
         apart, together = Counter[HostId](), Counter[HostId]()
         for uuid, one in self._claims.items() if spec.spread or spec.together else ():
             host = self._coming.get(uuid, one.host)
