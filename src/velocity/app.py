@@ -318,7 +318,7 @@ def compose(
     trashed = Trash(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
-    attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, changes)
+    attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, reservations, changes)
     membership = hosts_of(settings, database, hosts.own, changes, attaching, certainty, given=fleet.claims.given)
     fetching = Fetching(
         source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks,

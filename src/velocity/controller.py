@@ -98,6 +98,7 @@ def membership(
         join_oneself=join_oneself if settings.standby else None,
         own=own,
         urls=lambda: urls(scheme, settings.address),
+        leaving=attaching.leaving,
         given=given,
         clock=clock,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -86,8 +87,11 @@ class NotedHosts:
     def doubt(self, host: HostId, words: str) -> None:
         self.doubted.append(host)
 
+    def leaving(self, host: HostId) -> AbstractContextManager[None]:
+        return nullcontext()
+
     async def detach(self, host: HostId) -> None:
-        del self.there[host]
+        self.there.pop(host, None)
 
     def at_stake(self, host: HostId) -> list[VmAtStake]:
         return []

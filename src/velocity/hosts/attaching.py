@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 
-from velocity.access.rules import ROOT_GROUP
+from velocity.access.rules import NOTHING, ROOT_GROUP
 from velocity.changes import Changes
+from velocity.contract.problems import Problem, Refused
 from velocity.hosts.attached_disks import AttachedDisks, restarts
 from velocity.hosts.port import Death, VmAtStake
 from velocity.hosts.shared_pools import SharedPools
@@ -14,6 +16,7 @@ from velocity.hypervisor.attached import AttachedHost, AttachedHosts
 from velocity.hypervisor.port import Fact, HostId
 from velocity.machines import where
 from velocity.machines.service import Fleet
+from velocity.media.reservations import Reservations
 from velocity.media.rules import Pool
 from velocity.media.states import PoolStates
 from velocity.storage.port import Storage
@@ -34,6 +37,7 @@ class AttachedAreas:
         fleet: Fleet,
         storage: Storage,
         shared: SharedPools,
+        reservations: Reservations,
         changes: Changes,
     ) -> None:
         self.hosts = hosts
@@ -43,6 +47,7 @@ class AttachedAreas:
         self._pools = pools
         self._states = states
         self._fleet = fleet
+        self._reservations = reservations
         self._changes = changes
         self.disks = AttachedDisks(hosts, storage.pools, fleet)
         self._attaching = asyncio.Lock()
@@ -64,8 +69,33 @@ class AttachedAreas:
     def doubt(self, host: HostId, words: str) -> None:
         self._fleet.hosts.doubt(host, words)
 
+    @contextmanager
+    def leaving(self, host: HostId) -> Iterator[None]:
+        name, pools = self.hosts.called(host), self._only_of(host)
+        if self._fleet.claims.given(host) != NOTHING:
+            words = f"a VM is on {name}, or just coming there: wait until that has ended, then move or delete it"
+            raise Refused(Problem.NODE_BUSY, words, field="host")
+        names, _ = self._reservations.taken()
+        if host not in self.hosts.silent and any(mpid in pools for _, mpid, _ in names):
+            words = f"a medium is in a pool of {name}, or just coming there: wait until that has ended, then move it"
+            raise Refused(Problem.NODE_BUSY, words, field="host")
+        self.hosts.leaving[host] = pools
+        self._declare()
+        try:
+            yield
+        finally:
+            del self.hosts.leaving[host]
+            self._declare()
+
+    def _only_of(self, host: HostId) -> set[int]:
+        """The pools that no other host declares."""
+        declared = {one.host: {pool.mpid for pool in one.pools} for one in self.hosts.all()}
+        return declared.pop(host, set()).difference(*declared.values())
+
     async def detach(self, host: HostId) -> None:
         async with self._attaching:
+            if self.hosts.find(host) is None:
+                return
             self.hosts.remove(host)
             self._declare()
             await self._fleet.hosts.detach(host)

@@ -92,12 +92,9 @@ class Connector:
         way.poke.set()
 
     async def let_go(self, host: HostId) -> None:
-        way, attached = self._ways.pop(host, None), self._roster.get(host).known is not None
-        if way is not None:
+        if (way := self._ways.pop(host, None)) is not None:
             await self._end(way)
-            attached = way.attached is not None
-        if attached:
-            await self._attaching.detach(host)
+        await self._attaching.detach(host)
 
     def trouble(self, host: HostId) -> str:
         way = self._ways.get(host)

@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
@@ -77,11 +78,12 @@ class Membership:
         join_oneself: Callable[[Member, Sealed], Member] | None = None,
         own: Callable[[], Known],
         urls: Callable[[], list[str]],
+        leaving: Callable[[HostId], AbstractContextManager[None]],
         given: Callable[[HostId], Amount] = lambda _: NOTHING,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`own` tells of the server's own host, `urls` where the server is found (in a thread), `given` what a host's
-        VMs were given.
+        VMs were given. `leaving`: see `velocity.hosts.port.Attaching`.
 
         `join_oneself` makes the own host one that another server can control after this one (in a thread).
         """
@@ -95,11 +97,14 @@ class Membership:
         self._join_oneself = join_oneself
         self._own = own
         self._urls = urls
+        self._leaving = leaving
         self._given = given
         self._clock = clock
         self._tokens: dict[str, JoinToken] = {}
         self._joining: set[str] = set()
         """Tokens that are being used at this moment."""
+        self._setting = asyncio.Lock()
+        """Whoever changes a host changes it as the last one has left it."""
         self._authority: Sealed | None = None
         self._changing = asyncio.Lock()
         """A host joins, or is removed: which one joins again may be about to go."""
@@ -274,6 +279,15 @@ class Membership:
     # Changing
 
     async def set(self, asked: nodes.SetNode) -> nodes.NodeInfo:
+        async with self._setting:
+            before, after = await self._set(asked)
+        await self._connections.follow(after, self._authority)
+        if after.keeps_copy != before.keeps_copy:
+            self._copies.keepers_changed()
+        return await self.show(asked.host)
+
+    async def _set(self, asked: nodes.SetNode) -> tuple[Member, Member]:
+        """As it was, and as it is then."""
         before = self._roster.get(asked.host)
         if before.own and not before.address and asked.address is not UNSET:
             raise Refused(Problem.NODE_OWN, "the server's own host has no address: leave it out", field="address")
@@ -301,10 +315,7 @@ class Membership:
                 before.host, name=after.name, address=after.address, duty=after.duty, labels=after.labels,
                 keeps_copy=after.keeps_copy,
             )  # fmt: skip
-        await self._connections.follow(after, self._authority)
-        if after.keeps_copy != before.keeps_copy:
-            self._copies.keepers_changed()
-        return await self.show(asked.host)
+        return before, after
 
     def _check_copies(self, member: Member) -> None:
         if member.own:
@@ -330,8 +341,10 @@ class Membership:
         pools = self._roster.pools_of(member) if answers else set()  # of one that is lost, nobody gets anything
         _check_empty(member, await self._store.holds(member.host, pools))
         plan.step("delete", "host", member.name, id=member.host)
-        _check_empty(member, await self._store.remove(member.host, pools))
-        await self._connections.let_go(member.host)
+        plan.stop_here()
+        with self._leaving(member.host):
+            _check_empty(member, await self._store.remove(member.host, pools))
+            await self._connections.let_go(member.host)
         self._roster.drop(member.host)
         self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
 

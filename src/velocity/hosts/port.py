@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -115,5 +116,8 @@ class Attaching(Protocol):
     def noted(self, did: str, host: HostId) -> None:
         """What the server has done by itself to a host, for the history."""
 
+    def leaving(self, host: HostId) -> AbstractContextManager[None]:
+        """Within, nothing new comes to it, or into its pools. Raises `Refused` where something is there, or coming."""
+
     async def detach(self, host: HostId) -> None:
-        """It is no more; nothing is there that it has."""
+        """It is no more, if it was attached; nothing is there that it has."""

@@ -6,7 +6,7 @@ import enum
 import logging
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from velocity.hypervisor.pool_hosts import OfferedPool, PoolHosts
@@ -79,6 +79,8 @@ class AttachedHosts:
         """Hosts whose clock is wrong: by how many seconds it is ahead of ours; negative: behind."""
         self.clients: dict[HostId, dict[int, tuple[str, ...]]] = {}
         """By host and shared pool with a blocklist: the host's client addresses in the cluster, as it last reported."""
+        self.leaving: dict[HostId, Collection[int]] = {}
+        """Hosts that are being removed, with the pools that go with each: nothing new comes to them."""
         self.absent: dict[HostId, str] = {}
         """The names of hosts that have joined and cannot be attached, because there is no connection to them."""
         self.is_over: Callable[[Incarnation], bool] = lambda who: False
@@ -92,6 +94,10 @@ class AttachedHosts:
 
     def find(self, host: int) -> AttachedHost | None:
         return self.by_id.get(HostId(host))
+
+    def stays(self, host: HostId) -> bool:
+        """Whether it is there, and is not being removed."""
+        return host in self.by_id and host not in self.leaving
 
     def put(self, one: AttachedHost) -> bool:
         """Add or replace a host; returns whether VMs look different then."""
@@ -143,7 +149,8 @@ class AttachedHosts:
 
     def pools(self) -> dict[int, OfferedPool]:
         """All pools, by number."""
-        return self.pool_hosts.all()
+        leaving = {mpid for pools in self.leaving.values() for mpid in pools}
+        return {mpid: pool for mpid, pool in self.pool_hosts.all().items() if mpid not in leaving}
 
     def conflicts(self, host: HostId) -> dict[int, str]:
         """The pools that a host declares and that cannot be used there, and why."""

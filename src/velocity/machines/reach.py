@@ -66,7 +66,7 @@ class Reach:
 
     def check_there(self, machine: Machine, wanted: int | None) -> None:
         """Raises `Refused` if its host is gone, as for a VM deleted before that, or is another one."""
-        if machine.host not in self.hosts.by_id:
+        if not self.hosts.stays(machine.host):
             raise Refused(
                 Problem.NO_HOST,
                 f"VM {machine.name!r} was on a host that is gone (host {machine.host}): name another one (`host`), or "

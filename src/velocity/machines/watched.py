@@ -154,6 +154,7 @@ class WatchedHosts:
                 labels=one.labels,
             )
             for one in self.attached.all()
+            if one.host not in self.attached.leaving
         ]
 
 

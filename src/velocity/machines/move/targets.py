@@ -99,7 +99,9 @@ class Targets:
 
     def check(self, caller: Caller, keeper: Keeper, host: HostId) -> None:
         """Raises `Refused` with what the host lacks, but for pools; in the step in which its memory is taken."""
-        one = next(one for one in self._fleet.hosts.candidates() if one.host == host)
+        one = next((one for one in self._fleet.hosts.candidates() if one.host == host), None)
+        if one is None:
+            raise Refused(Problem.HOST_NOT_FOUND, f"host {host} is no more: choose another one", field="host")
         if why := cannot(one, self._wanted(keeper)) or self._cannot_live(keeper, one):
             told = f"host {one.name!r} cannot have it: {why}" if self._told(caller) else f"host {host} cannot have it"
             raise Refused(Problem.NO_HOST, f"{told}; choose another one", field="host")
