@@ -303,7 +303,7 @@ def compose(
         },
         belongings=(provisioning, resumables, deletion, tasks), bounds=bounds,
     )  # fmt: skip
-    restoration = Restoration(trash, library, reservations, states, usage)
+    restoration = Restoration(trash, library, reservations, states, usage, alteration.open)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     relocation = Relocation(
         media, storage.jobs, blobs, trash, directory, updates, library, attachments, assignments, states, room, sources,

@@ -15,9 +15,10 @@ import pytest
 from tests.api.world import Answer, World, world
 from tests.faults.clock import HastyLoop
 from tests.faults.served import kill
+from tests.store.lossy import Lossy
 from velocity.config import PoolSetting
 from velocity.storage.fake import FakeStorage, connect
-from velocity.storage.fake.pools import CallLost, Fails, FakeHost, Hangs
+from velocity.storage.fake.pools import CallLost, Fails, FakeHost, Hangs, Late
 from velocity.storage.port import MediaRef
 
 MIB = 1 << 20
@@ -129,5 +130,104 @@ def test_a_kill_at_any_point_leaves_a_disk_as_large_as_its_medium(tmp_path: Path
             size = (await host.shown(mid))["size"]
             assert size == host.size(mid, format_) == (MIB if calls < AT_THE_FILE else 2 * MIB), calls
         assert cut == AT_THE_FILE + 1, "in one case the server finished what was committed"
+
+    on_a_host(tmp_path, work)
+
+
+async def left_growing(host: Host) -> str:
+    """A medium that is to grow, as it was to when the server was killed; its disk fails now."""
+    mid = await host.w.medium(mpid=2)
+    host.usb.after(AT_THE_FILE, Hangs())
+    growing = asyncio.ensure_future(host.grow(mid))
+    while host.usb.answers.is_set():
+        await asyncio.sleep(0)
+    await host.killed()
+    growing.cancel()
+    host.usb.faults = {host.usb.calls + number: Fails(errno.EIO) for number in range(1, 100)}
+    await host.start()
+    assert (await host.shown(mid))["size"] == 2 * MIB and host.size(mid, "raw") == MIB
+    return mid
+
+
+@pytest.mark.holds("DUR-451")
+def test_what_was_changed_meanwhile_stays_so_when_a_disk_has_grown(tmp_path: Path) -> None:
+    async def work(host: Host) -> None:
+        mid = await left_growing(host)
+        before = host.usb.calls
+        host.usb.faults = {before + 1: Late(5.0)}
+        while host.usb.calls == before:
+            await asyncio.sleep(0.5)
+        await host.w.ok("PATCH", "/m/media", mid=mid, name="another name")  # as it is about to be tried again
+        await asyncio.sleep(LONG)
+        one = await host.shown(mid)
+        assert (one["name"], one["size"], host.size(mid, "raw")) == ("another name", 2 * MIB, 2 * MIB)
+        await host.killed()
+        await host.start()
+        assert (await host.shown(mid))["name"] == "another name"
+
+    on_a_host(tmp_path, work)
+
+
+@pytest.mark.holds("DUR-451")
+def test_a_disk_that_was_to_grow_when_it_was_deleted_grows_when_it_is_restored(tmp_path: Path) -> None:
+    async def work(host: Host) -> None:
+        mid = await left_growing(host)
+        host.usb.faults = {}
+        await host.w.ok("DELETE", "/m/media", mid=mid)
+        assert [one.size for one in host.usb.trash.values()] == [MIB]
+        await asyncio.sleep(LONG)
+        (item,) = (await host.w.ok("POST", "/t/trash/list"))["items"]
+        await host.w.ok("PUT", "/t/trash", trid=item["trid"])
+        await asyncio.sleep(LONG)
+        assert (await host.shown(mid))["size"] == host.size(mid, "raw") == 2 * MIB
+
+    on_a_host(tmp_path, work)
+
+
+@pytest.mark.holds("DUR-451")
+def test_a_growth_that_is_refused_and_cannot_be_taken_back_is_shown_and_finished(tmp_path: Path) -> None:
+    async def work(host: Host) -> None:
+        mid = await host.w.medium(mpid=2)
+        database = Lossy(host.w.server.database)
+        host.usb.after(AT_THE_FILE, Hangs())
+        growing = asyncio.ensure_future(host.grow(mid))
+        while host.usb.answers.is_set():
+            await asyncio.sleep(0)
+        database.silent, host.usb.state = True, "readonly"
+        host.usb.wake()
+        answer = await growing
+        assert answer.status == 200 and "it grows as soon as it can" in answer["warnings"][0]
+        assert (await host.shown(mid))["size"] == 2 * MIB
+        database.silent, host.usb.state = False, "online"
+        await asyncio.sleep(LONG)
+        assert host.size(mid, "raw") == 2 * MIB
+        assert (await host.w.ok("POST", "/m/pool/list", gid=0))["pools"][1]["used"] == 2 * MIB
+        await host.killed()
+        await host.start()
+        assert (await host.shown(mid))["size"] == 2 * MIB
+
+    on_a_host(tmp_path, work)
+
+
+@pytest.mark.holds("DUR-451")
+def test_an_error_that_nobody_foresaw_keeps_no_disk_from_growing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(host: Host) -> None:
+        mid = await left_growing(host)
+        blobs, times = host.storage.blobs, 0
+        grow = blobs.grow
+
+        async def fails_once(ref: MediaRef, size: int, *, deadline: float) -> None:
+            nonlocal times
+            times += 1
+            if times == 1:
+                raise RuntimeError("can't start new thread")
+            await grow(ref, size, deadline=deadline)
+
+        monkeypatch.setattr(blobs, "grow", fails_once)
+        host.usb.faults = {}
+        await asyncio.sleep(LONG)
+        assert times == 2 and host.size(mid, "raw") == 2 * MIB
 
     on_a_host(tmp_path, work)

@@ -103,11 +103,9 @@ class Membership:
         self._tokens: dict[str, JoinToken] = {}
         self._joining: set[str] = set()
         """Tokens that are being used at this moment."""
-        self._setting = asyncio.Lock()
-        """Whoever changes a host changes it as the last one has left it."""
         self._authority: Sealed | None = None
         self._changing = asyncio.Lock()
-        """A host joins, or is removed: which one joins again may be about to go."""
+        """A host joins, is set or is removed: each finds the host as the change before has left it."""
 
     async def open(self) -> None:
         """Load them, and connect to those that have joined."""
@@ -279,7 +277,7 @@ class Membership:
     # Changing
 
     async def set(self, asked: nodes.SetNode) -> nodes.NodeInfo:
-        async with self._setting:
+        async with self._changing:
             before, after = await self._set(asked)
         await self._connections.follow(after, self._authority)
         if after.keeps_copy != before.keeps_copy:

@@ -175,15 +175,27 @@ class Alteration:
             self._kept(replace(new, growing=True), keep)
             self._finish_later()
             return new, [f"{unknown.message}; it grows as soon as the pool responds"]
-        except Refused:
-            await self._store.update(old)
-            raise
+        except Refused as refused:
+            if await self._put_back(old):
+                raise
+            self._kept(replace(new, growing=True), keep)
+            self._finish_later()
+            return new, [f"{refused.message}; it grows as soon as it can, as its former size could not be recorded"]
         except BaseException:  # it is not known how far it came
             self._kept(replace(new, growing=True), keep)
             self._finish_later()
             raise
         self._kept(await self._grown(new), keep)
         return new, []
+
+    async def _put_back(self, old: Medium) -> bool:
+        """Whether it is again what it was before it was to grow; what is committed is what counts."""
+        try:
+            await self._store.update(old)
+        except Refused as refused:
+            log.warning("medium %s: that it does not grow cannot be noted now: %s", old.mid, refused.message)
+            return False
+        return True
 
     def _kept(self, medium: Medium, keep: Callable[[], None]) -> None:
         keep()
@@ -223,18 +235,23 @@ class Alteration:
             self._finishing = asyncio.create_task(self._finish())
 
     async def _finish(self) -> None:
-        while growing := [medium for medium in self._library.all() if medium.growing]:
-            for medium in growing:
+        while growing := [medium.mid for medium in self._library.all() if medium.growing]:
+            for mid in growing:
                 try:
-                    await self._finish_one(medium)
+                    await self._finish_one(mid)
                 except Refused as refused:
-                    log.info("medium %s has not grown yet: %s", medium.mid, refused.message)
+                    log.info("medium %s has not grown yet: %s", mid, refused.message)
+                except Exception:  # a fault of ours costs no other medium its size, and is tried again
+                    log.exception("medium %s could not grow", mid)
             if any(medium.growing for medium in self._library.all()):
                 await asyncio.sleep(AGAIN)
 
-    async def _finish_one(self, medium: Medium) -> None:
-        """Raises `Refused` if it has to be repeated."""
-        await self._states.check(medium.mpid)
+    async def _finish_one(self, mid: UUID) -> None:
+        """Raises `Refused` if it has to be repeated, or the medium is gone."""
+        await self._states.check(self._library.get(mid).mpid)
+        medium = self._library.get(mid)  # it may have been changed meanwhile
+        if not medium.growing:
+            return
         runs = [one for one in self._attachments.attached_vms(medium.mid) if one.writing or one.reading]
         with self._sources.changing(medium, "being changed", alone=not runs):
             await self._grow(medium, in_run=bool(runs))

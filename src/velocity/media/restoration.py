@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from velocity import plan
@@ -19,8 +19,16 @@ class Restoration:
     """Restores media, with the same claims on names and quota as a creation."""
 
     def __init__(
-        self, trash: Trash, library: Library, reservations: Reservations, states: PoolStates, usage: DiskUsage
+        self,
+        trash: Trash,
+        library: Library,
+        reservations: Reservations,
+        states: PoolStates,
+        usage: DiskUsage,
+        finish_growing: Callable[[], None],
     ) -> None:
+        """`finish_growing` lets those grow that were to grow when they were deleted."""
+        self._finish_growing = finish_growing
         self._trash = trash
         self._library = library
         self._reservations = reservations
@@ -50,6 +58,8 @@ class Restoration:
                 self._reservations.keep(medium)
                 self._library.add(medium)
                 await self._settle(medium, Belongs.KEPT)
+            if any(medium.growing for medium in media):
+                self._finish_growing()
             await self._usage.measure(media)
 
     async def _settle(self, medium: Medium, belongs: Belongs) -> None:
