@@ -91,3 +91,28 @@ async def test_a_clock_that_is_set_to_another_year_forgets_no_task(tmp_path: Pat
         passed += 3600
         await w.ok("PUT", "/m/media/clone", mid=mid, gid=0, mpid=1, name="third")
         assert await w.refused("POST", "/t/task", tid=tid) == (404, 23110)
+
+
+@pytest.mark.holds("DUR-452")
+async def test_a_task_that_is_cancelled_again_or_at_its_end_has_one_end(tmp_path: Path) -> None:
+    """Both requests come at any moment of its work, and of its end."""
+    ends: dict[int, str] = {}
+    async with world(tmp_path / "data") as w:
+        mid = await w.medium()
+        for turns in range(60):
+            tid = (await w.ok("PUT", "/m/media/clone", mid=mid, gid=0, mpid=1, name=f"copy {turns}"))["tid"]
+            cancelling = [asyncio.ensure_future(w.call("DELETE", "/t/task", tid=tid))]
+            for _ in range(turns % 20):
+                await asyncio.sleep(0)
+            cancelling.append(asyncio.ensure_future(w.call("DELETE", "/t/task", tid=tid)))
+            for one in cancelling:
+                answer = await one
+                assert answer.status == 200, answer
+            ends[tid] = (await w.ok("POST", "/t/task", tid=tid))["state"]
+            assert ends[tid] in ("DONE", "CANCELLED"), turns
+        await w.settle()
+        names = [one["name"] for one in (await w.ok("POST", "/m/media/list", gid=0))["media"]]
+        assert len(names) == len(w.files()) == 1 + list(ends.values()).count("DONE")
+    async with world(tmp_path / "data") as w:
+        for tid, state in ends.items():
+            assert (await w.ok("POST", "/t/task", tid=tid))["state"] == state

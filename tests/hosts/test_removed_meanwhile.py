@@ -99,17 +99,6 @@ async def test_no_run_begins_on_it(tmp_path: Path, b: Other) -> None:
 
 
 @pytest.mark.holds("MANY-237")
-async def test_it_does_not_come_back_by_being_changed(here: Installation, just_before: Callable[..., None]) -> None:
-    _, host = await here.join("b")
-    just_before(SqlMembers, "keep", lambda: here.membership.remove(host))
-    with pytest.raises(Refused) as refused:
-        await here.membership.set(SetNode(host=host, name="c"))
-    assert refused.value.problem is Problem.HOST_NOT_FOUND
-    await here.reopen()
-    assert len(await here.membership.all(ListNodes())) == 1
-
-
-@pytest.mark.holds("MANY-237")
 async def test_it_joins_again_or_is_removed(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever comes first: the one or the other, for the database and for everybody who asks."""
     one, host = await here.join("b")

@@ -175,7 +175,7 @@ class Conversions:
         """Prepare the job; `held` releases the source, and the job with anything unfinished."""
         held.enter_context(self._sources.reading(source, does, made))
         prepared = await self._jobs.prepare(job, deadline=CALL_DEADLINE)
-        held.push_async_callback(self._jobs.cancel, job.target, deadline=CALL_DEADLINE)
+        held.push_async_callback(lambda: whole(self._jobs.cancel(job.target, deadline=CALL_DEADLINE)))
         return prepared
 
     def _still_allowed(self, caller: Caller, source: Medium, medium: Medium) -> Check:

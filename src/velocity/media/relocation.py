@@ -183,7 +183,7 @@ class Relocation:
             stack.enter_context(self._sources.changing(old, DOES[change.kind], alone=not runs))
             keep = stack.enter_context(self._reservations.change(old, new))
             takes = await copying.prepare()
-            stack.push_async_callback(copying.close)
+            stack.push_async_callback(lambda: whole(copying.close()))
             held = stack.pop_all()
 
         async def work(progress: TaskProgress) -> UUID:

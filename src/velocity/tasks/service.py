@@ -103,6 +103,8 @@ class Tasks:
         self._beginning: Counter[int] = Counter()
         self._beginning_in = GroupWork()
         self._frees: dict[int, Callable[[], None]] = {}
+        self._ending: set[int] = set()
+        """Those that were cancelled, or whose work is done: what remains for them to do is not cut short."""
         self._behind: set[asyncio.Task[None]] = set()
         """Writes of ends that are shown already."""
         self._closing = False
@@ -220,7 +222,9 @@ class Tasks:
         if running is not None:
             self._plan_to_cancel(self._tasks[tid])
             plan.stop_here()
-            running.cancel()
+            if tid not in self._ending:
+                self._ending.add(tid)
+                running.cancel()
             await asyncio.wait({running})
         return self.get(tid)
 
@@ -241,6 +245,7 @@ class Tasks:
         except Exception:
             log.exception("task %d failed", tid)
             message = "an internal error: see the server's log"
+        self._ending.add(tid)
         if (said := self._progress[tid].said) is not None:
             message = "; ".join(filter(None, (said(), message)))
         task = replace(_with(self.get(tid), made), state=state, message=message, ended=int(self._clock()))
@@ -259,6 +264,7 @@ class Tasks:
         self._progress.pop(tid, None)
         self._frees.pop(tid, None)
         self._running.pop(tid, None)
+        self._ending.discard(tid)
         self._tell(tid, task.gid)
 
     async def _write_later(self, task: Task) -> None:
