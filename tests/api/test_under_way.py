@@ -185,6 +185,25 @@ async def test_uploads_are_listed_and_can_be_ended(w: World, way: str) -> None:
     assert await w.refused("DELETE", "/m/media/upload", mid=one["mid"]) == (404, 9310)
 
 
+@pytest.mark.holds("DUR-453")
+async def test_an_upload_that_is_ended_as_it_becomes_a_medium_is_one_or_the_other(w: World) -> None:
+    """It is asked for at each moment of its end."""
+    ended = set()
+    for turns in range(0, 60, 2):
+        name = f"medium {turns}"
+        sent = asyncio.ensure_future(w.upload(b"x" * 4096, x_velocity_name=name))
+        while not (uploads := list(w.server.services.uploads.all())):
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        answer = await w.call("DELETE", "/m/media/upload", mid=str(uploads[0].mid))
+        assert (await sent).status == (410 if answer.status == 200 else 200), turns
+        there = name in [one["name"] for one in (await w.ok("POST", "/m/media/list", gid=0))["media"]]
+        assert there is (answer.status == 404), (turns, answer)
+        ended.add(answer.status)
+    assert ended == {200, 404}, "it was asked for before its end, and after"
+
+
 @pytest.mark.holds("DUR-63")
 @pytest.mark.parametrize("killed", [False, True])
 async def test_an_upload_outlives_a_restart_and_a_crash_of_the_server(tmp_path: Path, killed: bool) -> None:

@@ -7,6 +7,7 @@ from velocity.api.handlers.base import Call, Services, handles
 from velocity.contract import fetching, media, medium, pools, uploads
 from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
 from velocity.contract.tasks import TaskStarted
 from velocity.events import views
 from velocity.machines import where
@@ -72,6 +73,9 @@ async def end_upload(call: Call[uploads.EndUpload]) -> Nothing:
     plan.consumes(upload.request.gid, {"bytes": -upload.request.length}, mpid=upload.request.mpid)
     plan.stop_here()
     await upload.end("the upload was ended by request: start it again if you need it")
+    if call.services.library.find(upload.mid) is not None:
+        words = f"the upload {upload.request.name!r} has just ended, and is a medium by now: delete that"
+        raise Refused(Problem.MEDIUM_NOT_FOUND, words, field="mid")
     return Nothing()
 
 
