@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +16,7 @@ import pytest
 from tests.api.images import body, disk, upload, wait
 from tests.api.teams import Team
 from tests.api.test_transfers import metadata
-from tests.api.world import PASSWORD, World
+from tests.api.world import PASSWORD, Answer, World
 from tests.listening import Listening, listening
 from tests.patience import PATIENCE, eventually
 from velocity.access import lasting
@@ -377,3 +378,44 @@ async def test_what_waits_for_a_disk_is_done_only_with_the_right(
     assert [(one.status, one.code) for one in answers] == [(403, 8200), (403, 14300)]
     assert w.files() == before
     assert (await w.ok("POST", "/m/pool/list", gid=team.gid))["pools"][0]["used"] == 1 << 20
+
+
+EVERYTHING = [
+    "user.create", "user.remove", "user.assign", "user.revoke", "group.create", "group.remove", "group.view",
+]  # fmt: skip
+OF_PEOPLE: dict[str, Callable[[World, int, int, str], Awaitable[Answer]]] = {
+    "create a user": lambda w, gid, uid, key: w.call("PUT", "/u/user", key, name="eve", password=PASSWORD, gid=gid),
+    "remove a user": lambda w, gid, uid, key: w.call("DELETE", "/u/user", key, uid=uid),
+    "create a group": lambda w, gid, uid, key: w.call("PUT", "/u/group", key, name="new", parent_gid=gid),
+    "delete a group": lambda w, gid, uid, key: w.call("DELETE", "/u/group", key, gid=gid + 1),
+    "set a quota": lambda w, gid, uid, key: w.call("PUT", "/u/group/quota", key, gid=gid + 1, cpus=1),
+}
+
+
+@pytest.mark.holds("TEAM-450")
+@pytest.mark.parametrize("asked", OF_PEOPLE)
+async def test_what_waits_for_its_turn_among_changes_of_people_is_done_only_with_the_right(
+    w: World, asked: str
+) -> None:
+    gid = await w.group("team")
+    assert await w.group("below", gid) == gid + 1
+    key = await w.user("bob", *((gid, one) for one in EVERYTHING), home=gid)
+    await w.user("ann", home=gid)
+    bob, ann, database = await w.uid("bob"), await w.uid("ann"), threading.Event()
+    held = asyncio.ensure_future(w.server.database.aside(lambda connection: database.wait(PATIENCE)))
+    revoking = asyncio.ensure_future(w.call("DELETE", "/u/user/permission", uid=bob, gid=gid))
+    await passed(50)
+    asking = asyncio.ensure_future(OF_PEOPLE[asked](w, gid, ann, key))
+    await passed(50)
+    assert not revoking.done() and not asking.done()
+    database.set()
+    assert (await revoking).status == 200
+    assert (await asking).status == 403
+    await held
+    assert {one["name"] for one in (await w.ok("POST", "/u/user/list"))["users"]} == {"root", "bob", "ann"}
+    assert (await w.ok("POST", "/u/group/quota", gid=gid + 1))["limits"] == {}
+
+
+async def passed(turns: int) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)

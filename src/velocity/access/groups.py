@@ -13,6 +13,7 @@ from velocity import plan
 from velocity.access import rules
 from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
+from velocity.access.lasting import check_admitted
 from velocity.access.port import AccessStore, GroupContents, PendingDeletion
 from velocity.access.rules import LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
 from velocity.access.sessions import Caller
@@ -71,6 +72,7 @@ class Groups:
     async def create(self, name: str, parent_gid: int) -> Group:
         directory = self._directory
         async with self._updates.changing:
+            check_admitted()
             parent = directory.group(parent_gid, field="parent_gid")
             deepest, most = self._bounds.group_depth, self._bounds.group_subgroups
             if len(directory.line(parent_gid)) > deepest:
@@ -98,6 +100,7 @@ class Groups:
         gid = request.gid
         directory = self._directory
         async with self._updates.changing:
+            check_admitted()
             group = directory.group(gid)
             if gid == ROOT_GROUP:
                 raise Refused(
@@ -206,6 +209,7 @@ class Groups:
         """Set all limits of a group. Limits below the present use are allowed: nothing more fits until it is lower."""
         directory = self._directory
         async with self._updates.changing:
+            check_admitted()
             group = directory.group(gid)
             for name in LIMITED:
                 wanted = getattr(limits, name)

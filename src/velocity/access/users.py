@@ -11,6 +11,7 @@ from velocity import plan
 from velocity.access import rules
 from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
+from velocity.access.lasting import check_admitted
 from velocity.access.passwords import Passwords
 from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Device, Group, User
@@ -99,6 +100,7 @@ class Users:
         plan.stop_here()
         hashed = await self._passwords.hash(password, caller.uid)
         async with self._updates.changing:
+            check_admitted()
             home = self._home(caller, gid)
             self._free_name(name)
             self._check_room(home)
@@ -141,6 +143,7 @@ class Users:
 
     async def remove(self, caller: Caller, uid: int, named: str | UnsetType) -> None:
         async with self._updates.changing:
+            check_admitted()
             user = self._directory.user(uid)
             if uid in (ROOT_USER, caller.uid):
                 who = "the root user" if uid == ROOT_USER else "yourself"
@@ -177,6 +180,7 @@ class Users:
         plan.stop_here()
         hashed = await self._passwords.hash(request.password, caller.uid) if isinstance(request.password, str) else None
         async with self._updates.changing:
+            check_admitted()
             user = self._checked(caller, uid, request)
             self._check_new_home(user, request)
             check(request.revision, self.revision(user))
@@ -249,6 +253,7 @@ class Users:
         directory = self._directory
         permission = _named(name)
         async with self._updates.changing:
+            check_admitted()
             if permission is not None and permission.bit & ~self._held_on(caller, gid):
                 raise Refused(
                     Problem.PERMISSION_NOT_HELD,
@@ -269,6 +274,7 @@ class Users:
         directory = self._directory
         permission = None if name is None else _named(name)
         async with self._updates.changing:
+            check_admitted()
             everything = directory.held(uid).get(gid, 0)
             bits = everything if name is None else (permission.bit if permission else 0)
             missing = bits & ~self._held_on(caller, gid)

@@ -10,6 +10,7 @@ from msgspec import UnsetType
 
 from velocity import plan
 from velocity.access.directory import Directory
+from velocity.access.lasting import check_admitted
 from velocity.access.rules import ROOT_GROUP
 from velocity.access.sessions import Caller
 from velocity.changes import Changes
@@ -71,6 +72,7 @@ class Assignments:
         Group 0 has everything, so any assignment to it changes nothing.
         """
         async with self._changing:
+            check_admitted()
             exists = self._check_exists(caller, Permission.POOL_ASSIGN, mpid)
             parent = self._directory.groups[self._directory.existing(gid)].parent_gid
             missing = rules.more_than(wanted, self.of(parent, mpid) if exists else None)
@@ -104,6 +106,7 @@ class Assignments:
     async def revoke(self, caller: Caller, gid: int, mpid: int, named: str | UnsetType) -> None:
         """Media of the group in the pool stay."""
         async with self._changing:
+            check_admitted()
             if mpid not in self._pools and not self._directory.holds(caller.uid, Permission.POOL_REVOKE, ROOT_GROUP):
                 raise Refused(Problem.NO_PERMISSION, f"pool {mpid} is not assigned to a group of yours")
             self._directory.group(gid)
