@@ -269,7 +269,7 @@ def compose(
     )  # fmt: skip
     room = Room(storage.pools, trash, states, purging.make_room, purging.trim)
     creation = Creation(
-        media, blobs, trash, directory, library, assignments, reservations, states, room, usage, uploads
+        media, blobs, trash, directory, updates, library, assignments, reservations, states, room, usage, uploads
     )
     deletion = Deletion(
         media, trash, updates, library, attachments, assignments, quotas, reservations, states, sources, usage, room
@@ -295,7 +295,7 @@ def compose(
     conversions = Conversions(
         storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
     )
-    cloning = Cloning(machines, directory, library, fleet, driver, conversions, creation, room, tasks)
+    cloning = Cloning(machines, directory, updates, library, fleet, driver, conversions, creation, room, tasks)
     access = Access(
         SqlAccess(database), directory, updates, changes, passwords, lifetime=settings.authkey_lifetime,
         owned={

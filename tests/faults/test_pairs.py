@@ -5,15 +5,21 @@ the server shows is what its database holds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.api.world import PASSWORD, Answer, World, world
+from tests.store.lossy import Lossy
+from velocity.access.rules import Discarded
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.fake import Answer as Lost
 from velocity.hypervisor.fake import FakeHypervisor
+from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
 
@@ -119,3 +125,52 @@ async def test_what_is_asked_of_a_group_that_is_being_deleted_is_done_or_refused
     async with world(tmp_path / "data", hypervisor) as w:
         await w.settle()
         assert await shown(w) == before
+
+
+class RemovesNone(SqlMachines):
+    """A store that takes VMs, and then does not respond where one is to be removed again."""
+
+    async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
+        raise Refused(Problem.UNAVAILABLE, "the database does not respond; nothing was changed: try again later")
+
+
+async def names(w: World, gids: list[int]) -> dict[int, list[str]]:
+    return {gid: sorted(one["name"] for one in (await w.ok("POST", "/v/vm/list", gid=gid))["vms"]) for gid in gids}
+
+
+@pytest.mark.holds("TEAM-451")
+async def test_what_is_created_in_a_group_whose_deletion_fails_is_there_or_is_not(tmp_path: Path) -> None:
+    hypervisor, gids = FakeHypervisor(), []
+    async with world(tmp_path / "data", hypervisor, machines=RemovesNone) as w:
+        for steps in range(16):
+            gids.append(gid := await w.group(f"team{steps}"))
+            vmid = await w.vm("running", gid)
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+            hypervisor.faults.answers.append(Lost.LOST)
+            creating = asyncio.ensure_future(w.call("PUT", "/v/vm/efi", name="new", gid=gid, cpus=1, memory_mib=64))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            deleted = await w.call("DELETE", "/u/group", gid=gid, force=True)
+            assert (deleted.status, (await creating).status) in ((409, 200), (409, 404)), (deleted, steps)
+            assert ("new" in (await names(w, [gid]))[gid]) is ((await creating).status == 200)
+        before = await names(w, gids)
+    async with world(tmp_path / "data", hypervisor) as w:
+        assert await names(w, gids) == before
+
+
+@pytest.mark.holds("STATE-450")
+async def test_what_was_ended_for_a_deletion_that_fails_is_said(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        gid = await w.group("team")
+        vmid = await w.vm("running", gid)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await w.settle()
+        deleting = asyncio.ensure_future(w.call("DELETE", "/u/group", gid=gid, force=True))
+        keeper = w.server.services.fleet.get(vmid)
+        while not keeper.retired:
+            await asyncio.sleep(0)
+        Lossy(w.server.database).silent = True
+        answer = await deleting
+        assert answer.status == 503 and "nothing was changed" not in answer["message"]
+        assert "'team' stays, but those of its VMs that ran were stopped" in answer["message"]
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "STOPPED"

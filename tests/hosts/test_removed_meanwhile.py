@@ -14,8 +14,8 @@ from tests.api.world import World
 from tests.hosts.installation import Installation
 from tests.hosts.together import Other, together
 from velocity.contract.machines import State
-from velocity.contract.nodes import ListNodes, SetNode
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.nodes import ListNodes
+from velocity.contract.problems import Refused
 from velocity.hosts.members import Member
 from velocity.hypervisor.port import HostId
 from velocity.store.hosts import SqlMembers

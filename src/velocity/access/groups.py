@@ -123,11 +123,11 @@ class Groups:
                 size = sum(deletion.size for deletion in deletions)
                 discarded = Discarded("group", str(gid), group.parent_gid, group.name, caller.uid, size)
                 await self._store.remove_groups(leaving, group.parent_gid, None if purge else discarded)
-        except BaseException:
+        except BaseException as error:
             for deletion in reversed(deletions):
                 await deletion.restore()
             self._updates.unhide_groups(leaving)
-            raise
+            raise _told(error, group, deletions) from None
         for deletion in deletions:
             deletion.committed()
         if not purge:
@@ -144,7 +144,7 @@ class Groups:
     def _check_stay(self, gids: Sequence[int]) -> None:
         """Raises `Refused` if one of them is being deleted."""
         for one in self._directory.leaving.intersection(gids):
-            words = f"the subgroup {self._directory.path(one)} is being deleted: wait until that has ended"
+            words = f"the subgroup {self._directory.path(one)} is being deleted or restored: wait until that has ended"
             raise Refused(Problem.GROUP_BUSY, words, field="gid")
 
     @asynccontextmanager
@@ -165,19 +165,19 @@ class Groups:
             directory.leaving.update(gids)
             directory.groups.update({group.gid: group for group in groups})
             directory.quotas.limits.update(limits)
-            try:
-                yield
-            except BaseException:
-                for gid in gids:
-                    self._updates.forget_group(gid)
-                raise
-            else:
-                for uid, gid, pid in grants:
-                    if uid in directory.users:
-                        self._updates.grant(uid, gid, 1 << pid)
-                self._updates.untrash_groups(gids)
-            finally:
-                self._updates.unhide_groups(gids)
+        try:
+            yield  # others may change the directory meanwhile, but for what is above these
+        except BaseException:
+            for gid in gids:
+                self._updates.forget_group(gid)
+            raise
+        else:
+            for uid, gid, pid in grants:
+                if uid in directory.users:
+                    self._updates.grant(uid, gid, 1 << pid)
+            self._updates.untrash_groups(gids)
+        finally:
+            self._updates.unhide_groups(gids)
 
     def _check_name(self, name: str, parent_gid: int) -> None:
         if any((one.parent_gid, one.name) == (parent_gid, name) for one in self._directory.groups.values()):
@@ -273,3 +273,12 @@ class Groups:
                     f"{rules.amount(name, limit)}: lower that first",
                     field=name,
                 )
+
+
+def _told(error: BaseException, group: Group, deletions: Sequence[PendingDeletion]) -> BaseException:
+    """Why a deletion has failed: where something was ended for it, not that nothing was changed."""
+    ended = " and ".join(filter(None, (one.ended for one in deletions)))
+    if not ended or not isinstance(error, Refused) or error.problem is not Problem.UNAVAILABLE:
+        return error
+    words = f"the database does not respond: group {group.name!r} stays, but {ended}; try again later"
+    return Refused(Problem.UNAVAILABLE, words)

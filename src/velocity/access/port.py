@@ -74,6 +74,10 @@ class PendingDeletion(Protocol):
     def size(self) -> int:
         """The declared size of its media, in bytes."""
 
+    @property
+    def ended(self) -> str:
+        """What was ended for it, and `restore` does not begin again, in words; empty: nothing."""
+
     async def restore(self) -> None:
         """The deletion has failed: restore everything, except runs that were ended by force."""
 

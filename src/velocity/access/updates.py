@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from velocity.access.directory import Directory
+from velocity.access.group_work import GroupWork
 from velocity.access.port import AccessRows
 from velocity.access.rules import Group, User
 from velocity.changes import Changes
@@ -22,6 +23,8 @@ class DirectoryWriter:
         self._directory = directory
         self._changes = changes
         self.changing = asyncio.Lock()
+        self.under_way = GroupWork()
+        """What is being committed into groups, or out of them."""
 
     def load(self, kept: AccessRows) -> None:
         self._directory.groups.update((group.gid, group) for group in kept.groups)

@@ -15,6 +15,7 @@ from velocity.access.directory import Directory
 from velocity.access.lasting import Check, WhileAllowed, still_holds
 from velocity.access.rules import NOTHING, holds_somewhere
 from velocity.access.sessions import Caller
+from velocity.access.updates import DirectoryWriter
 from velocity.contract.cloning import CloneVm
 from velocity.contract.fields import NAME_LENGTH
 from velocity.contract.media import CloneMedium
@@ -64,6 +65,7 @@ class Cloning:
         self,
         store: MachineStore,
         directory: Directory,
+        updates: DirectoryWriter,
         library: Library,
         fleet: Fleet,
         hypervisor: Hypervisor,
@@ -74,6 +76,7 @@ class Cloning:
     ) -> None:
         self._store = store
         self._directory = directory
+        self._updates = updates
         self._library = library
         self._fleet = fleet
         self._hypervisor = hypervisor
@@ -277,27 +280,21 @@ class Cloning:
         return one.storage
 
     async def _commit(self, draft: Draft, media: Sequence[Medium], right: WhileAllowed) -> int:
-        """Commit and show it. Its group may be deleted meanwhile."""
+        """Commit all of it, then show it."""
         machine = draft.machine
-        right.settle()
-        try:
-            vmid = await self._store.add(machine.uuid, machine.host, machine.gid, machine.name, machine.spec, media)
-        except OutcomeUnknown:
+        with self._updates.under_way.of(machine.gid):
+            self._directory.group(machine.gid)
+            right.settle()
+            try:
+                vmid = await self._store.add(machine.uuid, machine.host, machine.gid, machine.name, machine.spec, media)
+            except OutcomeUnknown:
+                draft.owned = True
+                raise
             draft.owned = True
-            raise
-        except Exception:
-            self._directory.group(machine.gid)
-            raise
-        try:
-            self._directory.group(machine.gid)
-        except Refused:  # it came too late to be deleted with its group
-            await self._store.remove(vmid, None, [one.mid for one in media])
-            raise
-        draft.owned = True
-        machine = replace(machine, vmid=vmid)
-        self._creation.show(media)
-        self._fleet.claims.put(machine.uuid, self._fleet.builder.claim(machine, None))
-        self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
+            machine = replace(machine, vmid=vmid)
+            self._creation.show(media)
+            self._fleet.claims.put(machine.uuid, self._fleet.builder.claim(machine, None))
+            self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
         await self._creation.settle(media)
         return vmid
 

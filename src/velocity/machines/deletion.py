@@ -32,6 +32,7 @@ class PendingVmDeletion:
         self._fleet = fleet
         self._forget = forget
         self._keepers: list[Keeper] = []
+        self.ended = ""
 
     def take(self, keeper: Keeper) -> None:
         keeper.retired = True
@@ -48,6 +49,8 @@ class PendingVmDeletion:
 
         async def end(keeper: Keeper) -> None:
             if force and not keeper.retired:
+                if keeper.lives:
+                    self.ended = "those of its VMs that ran were stopped"
                 await keeper.request_state(Cause.ASK_KILL)
                 await keeper.passage.wait(GIVE_UP)
             await keeper.alone(lambda: take(keeper))

@@ -89,8 +89,12 @@ class Provisioning:
             there = (where.of_machine(self._fleet.hosts.attached, draft), placed.why) if placed.why else plan.ANYWHERE
             plan.step("create", "vm", draft.name, gid=draft.gid, place=there)
             plan.warns(warnings)
-            machine = await self._keep(draft)
-            self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
+            with self._updates.under_way.of(draft.gid):
+                self._directory.group(draft.gid)
+                machine = replace(
+                    draft, vmid=await self._store.add(uuid, draft.host, draft.gid, draft.name, draft.spec)
+                )
+                self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
         return machine.vmid, warnings
 
     def _placed(self, caller: Caller, request: CreateVm, settings: dict[str, Any]) -> Placed:
@@ -101,20 +105,6 @@ class Provisioning:
         beside = self._fleet.claims.neighbours(request.gid, spec)
         told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
         return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host, beside=beside, told=told))
-
-    async def _keep(self, draft: Machine) -> Machine:
-        """Commit it, unless its group is deleted meanwhile."""
-        try:
-            vmid = await self._store.add(draft.uuid, draft.host, draft.gid, draft.name, draft.spec)
-        except Exception:
-            self._directory.group(draft.gid)
-            raise
-        try:
-            self._directory.group(draft.gid)
-        except Refused:  # it came too late to be deleted with its group
-            await self._store.remove(vmid)
-            raise
-        return replace(draft, vmid=vmid)
 
     async def alter(self, caller: Caller, request: AlterVm) -> tuple[Keeper, list[str]]:
         """Returns its keeper, and warnings."""
@@ -172,7 +162,7 @@ class Provisioning:
         for disk in disks:
             plan_to_remove(disk, purge=purge)
         plan.stop_here()
-        with self._media.under_way.of(keeper.gid):
+        with self._updates.under_way.of(keeper.gid):
             deletions = await self._withdraw(caller, keeper, disks, purge=purge)
             for deletion in deletions:
                 deletion.committed()
@@ -285,7 +275,7 @@ class Provisioning:
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingVmDeletion:
         """Implements `velocity.access.port.GroupContents`: deletes the VMs of these groups."""
-        await self._media.under_way.ended(gids)
+        await self._updates.under_way.ended(gids)
         deletion = PendingVmDeletion(self._directory, self._fleet, self._forget)
         await deletion.end(self._fleet.of_groups(gids), force=force)
         return deletion

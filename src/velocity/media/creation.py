@@ -13,6 +13,7 @@ from velocity import plan
 from velocity.access.directory import Directory
 from velocity.access.lasting import Check, check_admitted, still_holds
 from velocity.access.sessions import Caller
+from velocity.access.updates import DirectoryWriter
 from velocity.contract.media import Content, CreateMedium, UploadMedium
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
@@ -43,6 +44,7 @@ class Creation:
         blobs: Blobs,
         trash: Trash,
         directory: Directory,
+        updates: DirectoryWriter,
         library: Library,
         assignments: Assignments,
         reservations: Reservations,
@@ -55,6 +57,7 @@ class Creation:
         self._blobs = blobs
         self._trash = trash
         self._directory = directory
+        self._updates = updates
         self._library = library
         self._assignments = assignments
         self._reservations = reservations
@@ -171,22 +174,17 @@ class Creation:
         `settle` checks the permission a last time. After the commit nothing is undone or reported as failed.
         """
         try:
-            settle()
-            await self._store.add(medium)
+            with self._updates.under_way.of(medium.gid):
+                self._directory.group(medium.gid)
+                settle()
+                await self._store.add(medium)
+                self.show([medium])
         except OutcomeUnknown:
             raise  # the next start asks the database
         except Exception as error:
             if not (again and isinstance(error, Refused) and error.problem is Problem.UNAVAILABLE):
                 await self._settle(medium, Belongs.NOWHERE)
-            self._directory.group(medium.gid)  # raises if it was deleted meanwhile
             raise
-        try:
-            self._directory.group(medium.gid)
-        except Refused:  # its group is being deleted, and the medium came too late to be deleted with it
-            await self._store.remove(medium.mid)
-            await self._settle(medium, Belongs.NOWHERE)
-            raise
-        self.show([medium])
         await self.settle([medium])
 
     def show(self, media: Sequence[Medium]) -> None:

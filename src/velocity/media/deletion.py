@@ -8,7 +8,6 @@ from functools import partial
 from uuid import UUID
 
 from velocity import plan
-from velocity.access.group_work import GroupWork
 from velocity.access.lasting import check_admitted
 from velocity.access.rules import Discarded
 from velocity.access.sessions import Caller
@@ -55,6 +54,7 @@ class PendingMediaDeletion:
         self._media = media
         self._gids = gids
         self.size = sum(medium.size for medium in media)
+        self.ended = ""
 
     async def restore(self) -> None:
         for medium in self._media:
@@ -105,8 +105,6 @@ class Deletion:
         self._attachments = attachments
         self._sources = sources
         self._states = states
-        self.under_way = GroupWork()
-        """Deletions under way: of media here, of VMs in their own area."""
         self._withdrawn = partial(PendingMediaDeletion, trash, library, assignments, quotas, reservations, usage, room)
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
@@ -128,7 +126,7 @@ class Deletion:
         check(request.revision, medium.revision)
         plan_to_remove(medium, purge=purge)
         plan.stop_here()
-        with self.under_way.of(medium.gid):
+        with self._updates.under_way.of(medium.gid):
             deletion = await self.withdraw([medium])
             try:
                 discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)
@@ -161,7 +159,7 @@ class Deletion:
         """Implements `velocity.access.port.GroupContents`: deletes the media of these groups."""
         for mpid in {medium.mpid for medium in self._library.of_groups(gids)}:
             await self._states.check(mpid)
-        await self.under_way.ended(gids)
+        await self._updates.under_way.ended(gids)
         self.examine(gids, force=force, purge=False)  # again, as attachments may have changed meanwhile
         return await self.withdraw(self._library.of_groups(gids), gids)
 

@@ -230,15 +230,19 @@ class Resumables:
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> EndedUploads:
         """Implements `velocity.access.port.GroupContents`: ends the uploads into these groups."""
-        for upload in [one for one in self._under_way.all() if one.request.gid in gids]:
+        uploads = [one for one in self._under_way.all() if one.request.gid in gids]
+        for upload in uploads:
             await (self.end(upload) if isinstance(upload, Resumable) else upload.end(GROUP_GONE))
-        return EndedUploads()
+        return EndedUploads("uploads into it were ended" if uploads else "")
 
 
 class EndedUploads:
     """Ended uploads have nothing to restore or finish."""
 
     size = 0
+
+    def __init__(self, ended: str) -> None:
+        self.ended = ended
 
     async def restore(self) -> None:
         return None

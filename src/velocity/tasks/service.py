@@ -288,9 +288,10 @@ class Tasks:
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingTaskDeletion:
         """Implements `velocity.access.port.GroupContents`: the tasks of these groups are cancelled."""
         await self._beginning_in.ended(gids)
-        for tid in [tid for tid, task in self._tasks.items() if task.gid in gids]:
+        running = [tid for tid in self._running if self._tasks[tid].gid in gids]
+        for tid in running:
             await self.cancel(tid)
-        return PendingTaskDeletion(self, gids)
+        return PendingTaskDeletion(self, gids, "tasks of it were cancelled" if running else "")
 
     def forget(self, gids: Collection[int]) -> None:
         self._drop([task for task in self._tasks.values() if task.gid in gids])
@@ -313,9 +314,10 @@ def _with(task: Task, made: Made) -> Task:
 class PendingTaskDeletion:
     """Tasks of groups that are being deleted."""
 
-    def __init__(self, tasks: Tasks, gids: Collection[int]) -> None:
+    def __init__(self, tasks: Tasks, gids: Collection[int], ended: str) -> None:
         self._tasks = tasks
         self._gids = gids
+        self.ended = ended
 
     size = 0
 

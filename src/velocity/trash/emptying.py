@@ -79,6 +79,8 @@ class Emptying:
         try:
             if not self._trash.may(caller, item):
                 report.stay(item, "you may no longer remove it")
+            elif self._purging.is_restoring(item.trid):
+                report.stay(item, "it is just being restored")
             elif (contents := await self._store.contents(item.trid)) is None:
                 report.gone += 1
             else:

@@ -6,14 +6,15 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from velocity import plan
 from velocity.access import rules
 from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
 from velocity.access.updates import DirectoryWriter
-from velocity.contract.problems import Refused
+from velocity.contract.problems import Problem, Refused
 from velocity.machines.rules import Machine
 from velocity.media.quotas import PoolQuotas
 from velocity.media.rules import CALL_DEADLINE
@@ -31,8 +32,10 @@ EVERY = 60.0
 class Purging:
     """Removes items permanently. They stay in the trash for `kept` seconds; 0: there is no trash.
 
-    A group may have as many VMs, media and subgroups there as it may have otherwise. Whoever takes something out of the
-    trash holds `changing`.
+    A group may have as many VMs, media and subgroups there as it may have otherwise.
+
+    Whoever removes something from the trash holds `changing`, and leaves alone what is being restored (`restoring`):
+    bringing it back may take as long as its pool does, and nobody else waits for that.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Purging:
         self.clock = clock
         self.steady = steady
         self.changing = asyncio.Lock()
+        self._restoring: set[int] = set()
         self._sweeping: asyncio.Task[None] | None = None
 
     def open(self, every: float = EVERY) -> None:
@@ -78,6 +82,23 @@ class Purging:
     def expires(self, item: Item) -> int:
         """When it is removed permanently, in Unix seconds."""
         return item.deleted + self.kept
+
+    @contextmanager
+    def restoring(self, trid: int) -> Iterator[None]:
+        """Within, nobody else takes it out of the trash. To be entered by whoever holds `changing`."""
+        self._restoring.add(trid)
+        try:
+            yield
+        finally:
+            self._restoring.discard(trid)
+
+    def is_restoring(self, trid: int) -> bool:
+        return trid in self._restoring
+
+    def check_stays(self, trid: int) -> None:
+        """Raises `Refused` while it is being restored."""
+        if self.is_restoring(trid):
+            raise Refused(Problem.UNAVAILABLE, f"item {trid} is just being restored: try again in a moment")
 
     async def purge(self, item: Item, contents: Contents) -> None:
         """Remove one item."""
@@ -170,7 +191,9 @@ class Purging:
         return item.what.gid not in self._directory.groups and item.what.gid not in self._directory.above
 
     async def _contents(self, item: Item) -> Contents | None:
-        """None if it is gone or cannot be read; then it stays, without delaying others."""
+        """None if it is gone, is being restored, or cannot be read; then it stays, without delaying others."""
+        if self.is_restoring(item.trid):
+            return None
         try:
             return await self._store.contents(item.trid)
         except ValueError as error:

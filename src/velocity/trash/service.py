@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -58,8 +58,11 @@ class Trash:
 
         Raises `Refused`, and has changed nothing then.
         """
-        async with self._purging.changing:
-            item, contents = await self._find(caller, trid)
+        with ExitStack() as held:
+            async with self._purging.changing:
+                item, contents = await self._find(caller, trid)
+                if not plan.is_plan():  # which keeps nobody from anything
+                    held.enter_context(self._purging.restoring(trid))
             try:
                 await self._restore(caller, item, contents, host)
             except Refused as refused:
@@ -78,7 +81,7 @@ class Trash:
                 await undo.enter_async_context(returning)
                 undo.enter_context(self._assignments.returning(contents.assignments))
             else:
-                await undo.enter_async_context(self._updates.changing)  # in turn with groups that are deleted
+                undo.enter_context(self._updates.under_way.of(item.what.gid))
                 self._directory.group(item.what.gid)
             await undo.enter_async_context(self._restoration.returning(contents.media))
             elsewhere = undo.enter_context(self._provisioning.returning(caller, contents.machines, host))
@@ -115,6 +118,7 @@ class Trash:
             if self._directory.holds(caller.uid, Permission.GROUP_REMOVE, 0):
                 raise Refused(Problem.TRASH_NOT_FOUND, f"there is no item {trid} in the trash", field="trid")
         elif self.may(caller, item):
+            self._purging.check_stays(trid)
             return item, contents
         raise Refused(
             Problem.NO_PERMISSION,
