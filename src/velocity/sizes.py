@@ -1,5 +1,8 @@
 """Sizes and durations in words."""
 
+LARGEST = 2**63 - 1
+"""Bytes: no database holds a larger number, and no answer has one."""
+
 
 def size(count: float) -> str:
     """Bytes, in binary units."""

@@ -48,6 +48,12 @@ class PoolQuotas:
             quota, used = self.quota(ancestor, mpid), self.used(ancestor, mpid)
             if quota and used + size > quota:
                 raise self._full(line[0], ancestor, mpid, max(0, quota - used), size)
+            if ancestor == ROOT_GROUP and used + size > sizes.LARGEST:
+                raise Refused(
+                    Problem.POOL_QUOTA,
+                    f"the media of a pool can have {sizes.size(sizes.LARGEST)} in all: choose a smaller size",
+                    field="size",
+                )
         self.count(line, mpid, size)
 
     def count(self, line: Sequence[int], mpid: int, size: int) -> None:

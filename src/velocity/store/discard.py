@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, insert, select
 
 from velocity.access.rules import Discarded
+from velocity.sizes import LARGEST
 from velocity.store.tables import metadata, trash
 
 Rows = Mapping[str, list[dict[str, Any]]]
@@ -32,7 +33,7 @@ def discard(connection: Connection, discarded: Discarded, where: Mapping[str, Co
             gid=discarded.gid,
             name=discarded.name,
             uid=discarded.uid,
-            size=discarded.size,
+            size=min(discarded.size, LARGEST),
             deleted=int(time.time()),
             rows=msgspec.json.encode(rows).decode(),
         )
