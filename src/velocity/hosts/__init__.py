@@ -1,1 +1,1 @@
-"""The hosts that one server controls: who they are, and what they are used for."""
+"""The hosts that one server controls: how they join and leave, are reached, and are dealt with when lost."""

@@ -1,4 +1,4 @@
-"""The ports of a host that cannot be reached: it is shown in its last known state, and answers nothing."""
+"""The ports of a host that cannot be reached: it is shown in its last known state, and every call fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from velocity.storage.port import Storage
 
 
 def absent(known: HostFacts, words: str) -> tuple[Hypervisor, Storage]:
-    """`words` say why, and what to do."""
+    """Its ports, with the facts last `known`. Every other call raises `Unknown(words)`: why, and what to do."""
     parts = {name: _Part(machines.Unknown(words)) for name in PARTS}
     parts["hosts"].about = lambda _host: known
     kept = {name: _Part(storage.Unknown(words)) for name in ("pools", "blobs", "trash", "jobs", "files")}
@@ -22,7 +22,7 @@ def absent(known: HostFacts, words: str) -> tuple[Hypervisor, Storage]:
 
 
 class _Part:
-    """Every call of it fails; there is nothing to let go of."""
+    """A port of which every call raises that error. Closing it does nothing."""
 
     about: Any
 

@@ -1,4 +1,4 @@
-"""Where another machine reaches this server: the addresses that it listens on. ip-address(8)"""
+"""The URLs by which other machines reach this server: those of the addresses that it listens on. ip-address(8)"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 7
 
 
 def urls(scheme: str, listen: tuple[str, int]) -> list[str]:
-    """The URLs, one for each address that others may reach, then one by name. To be called in a thread."""
+    """One URL for each address that other machines may reach, then one with the host's name. Blocks the thread."""
     host, port = listen
     found = [*_global(), socket.gethostname()] if host in WILD else [host]
     return [f"{scheme}://{f'[{one}]' if ':' in one else one}:{port}" for one in found]

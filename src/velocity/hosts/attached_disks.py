@@ -1,4 +1,4 @@
-"""What the VMs of the attached hosts may write to, and which hosts are kept from it."""
+"""What the VMs of the attached hosts may write to, and which hosts are blocklisted."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from velocity.machines.service import Fleet
 from velocity.storage.port import Pools
 
 GIVE_UP = 20.0
-"""Seconds that a host has to give up what machines that have ended wrote."""
+"""Seconds that a host has to release what VMs that have ended were writing to."""
 
 
 def restarts(keeper: Keeper) -> bool:
-    """Whether it is to be restarted elsewhere when its host is lost."""
+    """Whether this VM is to be restarted elsewhere when its host is lost."""
     return keeper.machine.spec.ha == "restart" and keeper.progress.requested is State.RUNNING
 
 
 class AttachedDisks:
-    """Keeps `velocity.hosts.port.KeptDisks`."""
+    """Implements `velocity.hosts.port.KeptDisks`."""
 
     def __init__(self, hosts: AttachedHosts, pools: Pools, fleet: Fleet) -> None:
         self._hosts = hosts

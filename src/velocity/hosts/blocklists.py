@@ -1,7 +1,8 @@
-"""The blocklists of storage: a lost host is kept from its disks, which is proof for VMs that write to no others.
+"""Blocklisting: the storage cluster accepts no more writes from a lost host, which proves that its VMs on that storage
+cannot write.
 
-Whose disks are elsewhere, too, may still write to those, and stays where it is. When the host answers again, what of it
-was over is ended and given up before it is let in.
+A VM that has other disks, too, may still write to those, so it is not freed. When the host answers again, its VMs that
+were freed are ended and their images released there before the host is taken off the blocklist.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from velocity.storage.port import MediaRef
 log = logging.getLogger(__name__)
 
 DEADLINE = 90.0
-"""Seconds that storage has for one pool."""
+"""Seconds that storage has to answer for one pool."""
 LIFT_AGAIN = (2.0, 5.0, 30.0)
-"""Seconds until it is tried again to let a host in; then the last."""
+"""Seconds before each further attempt to take a host off the blocklist. The last value repeats."""
 KEPT = 4
-"""Addresses of a host that are kept for a pool: what it began under an earlier one may have it still."""
+"""How many addresses of a host are kept for a pool: clients that it opened under an earlier one may still exist."""
 
 
 class Blocklists:
-    """Those of the pools of all hosts, which are asked by way of a host that reaches them."""
+    """Blocklists and unblocks hosts in the pools that support it. Each pool is asked through a host that reaches it."""
 
     def __init__(
         self,
@@ -47,14 +48,14 @@ class Blocklists:
         self._clock = clock
         self.lifting = Failures(LIFT_AGAIN)
         self._turns: defaultdict[HostId, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """No host is let in while it is found out which of its runs are over, nor the other way round."""
+        """Held while a host is being blocklisted or taken off the blocklist: neither happens during the other."""
         self.failed = Failures()
-        """Of hosts that could not be blocklisted by themselves."""
+        """Hosts that could not be blocklisted automatically, and why."""
 
     # What is known
 
     async def note_clients(self) -> None:
-        """Addresses that hosts have told are kept: when they are needed, nobody can be asked."""
+        """Store the addresses that hosts have reported: when they are needed, the host can no longer be asked."""
         for member in list(self._roster):
             told = self._disks.clients.get(member.host, {})
             clients = dict(member.clients) | {
@@ -64,7 +65,7 @@ class Blocklists:
                 try:
                     await self._store.note_clients(replace(member, clients=clients))
                     self._roster.change(member.host, clients=clients)
-                except Refused as refused:  # it is tried again
+                except Refused as refused:  # it is tried again at the next look
                     log.debug("by which addresses %s is known is not kept yet: %s", member.name, refused.message)
 
     def of(self, host: HostId) -> Blocklisting | None:
@@ -74,18 +75,21 @@ class Blocklists:
         return self.lifting.words(host)
 
     def could(self, member: Member) -> list[VmWrites]:
-        """The VMs that it may prove it for."""
+        """The VMs of this host that blocklisting it may free: all that they write to is in pools that support it."""
         mpids = member.clients.keys()
         return [one for one in self._disks.writes(member.host) if not _lacks(one, mpids)]
 
     def frees(self, member: Member) -> bool:
-        """Whether it may prove it for a VM that is to be restarted elsewhere."""
+        """Whether blocklisting this host may free a VM that is to be restarted elsewhere."""
         return any(one.restarts for one in self.could(member))
 
     # What is done
 
     async def add(self, member: Member, by: str) -> None:
-        """Raises `Refused`: nothing is proven for any VM."""
+        """Blocklist it in all its pools, and free the VMs that then can write to nothing. `by` is told with it.
+
+        Raises `Refused`: no VM was freed.
+        """
         self.check(member)
         async with self._turns[member.host]:
             await self._add(member, by)
@@ -113,7 +117,7 @@ class Blocklists:
         self._roster.tell(member.host)
 
     def check(self, member: Member) -> None:
-        """Raises `Refused` where it cannot be said whom it would hit."""
+        """Raises `Refused` if it has no known address, or another host has the same one and would be cut off, too."""
         if not member.clients:
             raise Refused(
                 Problem.NO_BLOCKLIST,
@@ -134,9 +138,10 @@ class Blocklists:
     async def _blocklist(
         self, addresses: Mapping[int, tuple[str, ...]], vms: Sequence[VmWrites]
     ) -> tuple[dict[int, dict[MediaRef, str]], list[str]]:
-        """Of each pool that has done it, at which address its objects are open all the same; and why others have not.
+        """Blocklist these addresses, by pool.
 
-        What is not there is open nowhere.
+        Returns, for each pool that did so, the address at which each object is still open (empty: it is not); and why
+        the other pools did not.
         """
 
         async def one(mpid: int) -> dict[MediaRef, str]:
@@ -156,7 +161,7 @@ class Blocklists:
         return done, refused
 
     async def lift(self) -> None:
-        """Let those in again that answer. What fails is tried again."""
+        """Take the hosts off the blocklist that answer again. A failure is tried again later."""
         for host in list(self._disks.blocklisted):
             turn = self._turns[host]
             if turn.locked() or not self._disks.answers(host) or self.lifting.waits(host):
@@ -181,7 +186,7 @@ class Blocklists:
 
 
 def _lacks(vm: VmWrites, mpids: Collection[int]) -> str:
-    """Why a blocklist of these pools proves nothing for it; empty: it may."""
+    """Why blocklisting its host in these pools cannot free this VM; empty if it can."""
     if vm.obstacle:
         return vm.obstacle
     if not vm.objects:
@@ -191,6 +196,6 @@ def _lacks(vm: VmWrites, mpids: Collection[int]) -> str:
 
 
 def _open(vm: VmWrites, watched: Mapping[int, Mapping[MediaRef, str]]) -> str:
-    """That somebody has a disk of it open to write; empty: nobody has."""
+    """That one of its disks is still open for writing, and where; empty if none is."""
     found = next((at for ref in vm.objects if (at := watched[ref.pool][ref])), "")
     return f"a disk of it is open to write at {found}" if found else ""

@@ -1,7 +1,8 @@
-"""Whether this server may start VMs by itself: a host with a copy of its database could have taken its place.
+"""Whether this server may start VMs by itself: a host that keeps a copy of its database may have become the server.
 
-With SQLite nothing else could tell: a server that comes back is alone with its own file. So it starts no VM by itself
-until one of those hosts has answered as a node, which it would not if it led; or a person has said that this one leads.
+With SQLite there is nothing else that could tell: a server that comes back sees only its own file. So it starts no VM
+by itself until one of those hosts has answered as a node, which it would not do if it were the server, or until a
+person has said that this server leads.
 """
 
 from __future__ import annotations
@@ -17,27 +18,27 @@ class Certainty:
 
     def __init__(self) -> None:
         self.keepers: Callable[[], dict[HostId, str]] = dict
-        """The hosts that keep a copy, and their names."""
+        """Returns the names of the hosts that keep a copy, by host."""
         self.complete = True
         self._sure = False
         self._again = asyncio.Event()
 
     def be_sure(self) -> None:
-        """A person said so."""
+        """No doubt is left: a person said that this server leads, or a host that keeps a copy has answered."""
         self._sure = True
         self._again.set()
 
     def heard(self, host: HostId) -> None:
-        """That one has answered, as a node of this server."""
+        """This host has answered as a node of this server."""
         if not self._sure and host in self.keepers():
             self.be_sure()
 
     def look_again(self) -> None:
-        """Others keep copies now."""
+        """The hosts that keep a copy have changed: `wait` checks again."""
         self._again.set()
 
     def doubt(self) -> str:
-        """Why nothing may begin by itself yet, in words; empty: it may."""
+        """Why no VM may be started automatically yet, in words for users; empty if it may."""
         keepers = self.keepers()
         if self._sure or not keepers:
             return ""
@@ -48,7 +49,7 @@ class Certainty:
         )
 
     async def wait(self) -> None:
-        """Returns when there is no doubt."""
+        """Wait until there is no doubt."""
         while self.doubt():
             self._again.clear()
             await self._again.wait()

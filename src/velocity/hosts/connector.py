@@ -1,4 +1,4 @@
-"""Stays connected to each host that has joined: checks it, attaches what it has, renews its certificate."""
+"""Stays connected to each host that has joined: asks it how it is, attaches it, and renews its certificate."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from velocity.storage.port import Storage
 log = logging.getLogger(__name__)
 
 EVERY = 1.0
-"""Seconds between two questions to a host that answers."""
+"""Seconds between two calls to a host that answers."""
 DEADLINE = 2.0
 AGAIN = (0.25, 2.0)
-"""Seconds after the first failure, and after many."""
+"""Seconds to wait after the first failure, and at most."""
 DOUBLED = 10
-"""How often the first is doubled, at most: a host may be lost for days."""
+"""How often that time is doubled at most: a host may be lost for days."""
 REDIAL = 8
-"""Failures after which the connection is made anew."""
+"""Failures in a row after which a new connection is made."""
 OFF = 5
-"""Seconds from which on a host's clock is told to be another one than ours. An answer may take a while itself."""
+"""Seconds of difference from which on a host's clock counts as wrong. A call itself may take a while."""
 NO_FACTS = HostFacts("", "", "", "", "", (), {}, 0, 0)
-"""Of a host that was never heard, and so is attached nowhere."""
+"""The facts of a host that was never reached, and so is not attached."""
 
 
 @dataclass
 class JoinedHost:
-    """The way to one. `trouble`: why it does not answer; `attached`: as what."""
+    """The way to one host. `trouble`: why it does not answer; `attached`: what was attached last."""
 
     link: Link
     authority: Sealed
     trouble: str = "it has not answered yet"
     attached: AttachedHost | None = None
     at: tuple[str, str] = ("", "")
-    """Where it leads, and which certificate is expected there."""
+    """The address it leads to, and the serial number of the certificate that is expected there."""
     poke: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -106,12 +106,12 @@ class Connector:
         return self._attaching.ahead.get(host, 0)
 
     def node(self, host: HostId) -> NodeCalls | None:
-        """The node of a host that answers."""
+        """The node of this host; None if it does not answer."""
         way = self._ways.get(host)
         return None if way is None or way.trouble else way.link.node
 
     async def close(self) -> None:
-        """Hosts go on with what they do."""
+        """Disconnect. The hosts keep working."""
         for way in self._ways.values():
             await self._end(way)
         self._ways.clear()
@@ -125,7 +125,7 @@ class Connector:
     # One host
 
     async def _leave_absent(self, member: Member) -> None:
-        """Its VMs and pools are told as they were known last."""
+        """Attach it without a way to it: its VMs and pools are shown in their last known state."""
         if member.known is not None:
             await self._attaching.attach(_attached(member, *absent(member.known.facts, _no_way(member))))
 
@@ -135,7 +135,7 @@ class Connector:
             way.poke.clear()
             try:
                 failures = await self._ask(host, way, failures)
-            except Exception:  # the way to one host never ends for a fault of ours
+            except Exception:  # a programming error must not end the way to a host
                 failures += 1
                 log.exception("the host %d could not be followed", host)
             with contextlib.suppress(TimeoutError):
@@ -143,7 +143,7 @@ class Connector:
                     await way.poke.wait()
 
     async def _ask(self, host: HostId, way: JoinedHost, failures: int) -> int:
-        """How often it has failed in a row, after so many times before."""
+        """Call it once. Returns how many calls in a row have failed, given how many had before."""
         try:
             asked = time.time()
             hello = await way.link.node.hello(API, deadline=DEADLINE)
@@ -151,7 +151,7 @@ class Connector:
             await self._heard(host, way, hello)
         except (HypervisorError, Refused) as error:
             await self._lost(host, way, _words(self._roster.get(host), error))
-            if (failures + 1) % REDIAL == 0:  # with a certificate of our own that still holds
+            if (failures + 1) % REDIAL == 0:  # the new connection presents our current certificate
                 await self._redirect(way, *way.at)
             return failures + 1
         return 0
@@ -168,7 +168,7 @@ class Connector:
             member = self._roster.change(host, known=known)
             await self.note(member)
         await self._attach(way, member)
-        if way.trouble:  # it is online when all know it: from then on VMs can be placed there
+        if way.trouble:  # set only once it is attached everywhere: from then on VMs can be placed there
             log.info("the host %s answers", member.name)
             way.trouble = ""
             self._roster.put(self._roster.get(host))
@@ -178,7 +178,7 @@ class Connector:
             await self._renew(way, member)
 
     def _compare(self, host: HostId, ahead: int) -> None:
-        """Its clock and ours. Told again only when it is another difference, not a longer way."""
+        """Compare its clock with ours. A difference that has hardly changed is not told again."""
         known = self._attaching.ahead.get(host, 0)
         if bool(ahead) == bool(known) and abs(ahead - known) < OFF:
             return
@@ -198,7 +198,7 @@ class Connector:
             await self.note(self._roster.change(host, heard=int(self._clock())))
         elif changed:
             self._roster.put(member)
-        if member.renewing:  # whether it has taken the new certificate is not known
+        if member.renewing:  # it may have taken the new certificate or not: the other one is tried next
             other = member.renewing if way.at[1] == member.serial else member.serial
             await self._redirect(way, member.address, other)
 
@@ -215,7 +215,7 @@ class Connector:
         await way.link.redirect(address, serial)
 
     async def note(self, member: Member) -> None:
-        """Of what is learnt again anyway: a database that takes no writes costs no host its way."""
+        """Store what a host told. A failure is only logged, as the host tells it again."""
         try:
             await self._store.note(member)
         except Refused as error:
@@ -250,7 +250,7 @@ class Connector:
 
 
 def _pause(failures: int) -> float:
-    """Until it is asked again, after so many failures in a row."""
+    """Seconds until the next call, after so many failures in a row."""
     return EVERY if not failures else min(AGAIN[0] * 2 ** min(failures - 1, DOUBLED), AGAIN[1])
 
 

@@ -1,4 +1,4 @@
-"""Copies of the server's database on hosts that keep one, which `velocity promote` uses there."""
+"""Keeps copies of the server's database on the hosts that are to have one. `velocity promote` uses them there."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from velocity.hypervisor.port import HostId, HypervisorError
 log = logging.getLogger(__name__)
 
 EVERY = 5.0
-"""Seconds between two looks at whether the database has changed."""
+"""Seconds between two checks whether the database has changed."""
 SHARE = 20
-"""A copy of a large database is made so much more seldom that this is at most the twentieth part of the time."""
+"""The pause after a copy is at least this many times as long as making it took: large ones are made less often."""
 CONFIRM = 60.0
-"""Seconds after which a host is asked whether it has the copy still that it got."""
+"""Seconds after which a host is asked whether it still has the copy that it received."""
 PIECE = 256 << 10
 DEADLINE = 30.0
 DROPS = 3
-"""How often a host is told to keep no copy, if it does not understand that."""
+"""How often a host is told to keep no copy, if the call fails: one of an older version does not know it."""
 
 
 class CopySource(Protocol):
-    """The database. Both in a thread."""
+    """The database to be copied. Both calls block: to be made in a thread."""
 
     def mark(self) -> CopyMark:
-        """Where it is now."""
+        """The database's current term and transaction number."""
 
     def take(self, file: Path) -> CopyMark:
-        """Write it there as of one moment, and where it was then."""
+        """Write a consistent copy to this file. Returns the mark that the copy has."""
 
 
 @dataclass(frozen=True)
 class KeptCopy:
-    """Of one host. `at`: the unix time as of which its copy is as good as the database; 0: not known yet."""
+    """The copy on one host. `at`: the Unix time at which it last equalled the database; 0: not known yet."""
 
     at: int = 0
     mark: CopyMark | None = None
@@ -54,7 +54,7 @@ NOTHING = KeptCopy()
 
 @dataclass
 class Draft:
-    """A copy that is on its way to hosts."""
+    """A copy to be sent to hosts. `size` in bytes, `digest` its SHA-256 in hexadecimal, `at` in Unix seconds."""
 
     file: Path
     mark: CopyMark
@@ -65,8 +65,8 @@ class Draft:
 
 @dataclass
 class Copies:
-    """Keeps them as the database is. `nodes` finds a host that answers; `source` is None where a database has its own
-    replication. `changed` is called when others keep copies.
+    """Keeps the copies up to date. `nodes` returns the node of a host that answers, else None. `source` is None if the
+    database has its own replication. `changed` is called when other hosts are to keep copies.
     """
 
     source: CopySource | None
@@ -76,10 +76,10 @@ class Copies:
     clock: Callable[[], float] = time.time
     changed: Callable[[], None] = lambda: None
     _trouble: str = ""
-    """Why none can be made, for anybody."""
+    """Why no copy can be made for any host; empty if it can."""
     _kept: dict[HostId, KeptCopy] = field(default_factory=dict)
     _tries: dict[HostId, int] = field(default_factory=dict)
-    """How often those that are to keep none were told so."""
+    """How often each host that is to keep no copy has been told so."""
     _poke: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
@@ -93,7 +93,7 @@ class Copies:
             await asyncio.wait({self._task})
 
     def keepers_changed(self) -> None:
-        """Look now."""
+        """Other hosts are to keep copies: check now."""
         self._poke.set()
         self.changed()
 
@@ -108,7 +108,7 @@ class Copies:
             try:
                 await self._bring(source)
                 self._trouble = ""
-            except Exception as error:  # of a disk that is full, or of a fault of ours: tried again
+            except Exception as error:  # the disk is full, or a programming error: tried again
                 words = f"no copy of the database can be made: {error}"
                 if words != self._trouble:
                     log.exception("%s", words)
@@ -137,7 +137,10 @@ class Copies:
             await asyncio.to_thread(self.file.unlink, missing_ok=True)
 
     async def _drop(self) -> None:
-        """A host that is to keep none has none: it could become the server. One of an older version never had any."""
+        """Delete the copies on hosts that are not to keep one, as such a host could become the server.
+
+        After `DROPS` failures a host is left alone: one of an older version has never had a copy.
+        """
         for one in self.roster:
             node = self.nodes(one.host)
             if one.keeps_copy:
@@ -156,7 +159,7 @@ class Copies:
         return Draft(self.file, mark, at, self.file.stat().st_size, digest)
 
     async def _has(self, member: Member, now: CopyMark, at: int) -> bool:
-        """Whether its copy is the database as it is now."""
+        """Whether its copy equals the database with the mark `now`, at the Unix time `at`. Sometimes asks the host."""
         kept = self.of(member)
         if kept.mark != now:
             return False
@@ -186,7 +189,7 @@ class Copies:
     def _note(self, member: Member, kept: KeptCopy) -> None:
         before = self.of(member)
         self._kept[member.host] = kept
-        if before.trouble != kept.trouble or kept.at - before.at >= CONFIRM:  # who shows its age asks again now
+        if before.trouble != kept.trouble or kept.at - before.at >= CONFIRM:  # whoever shows its age asks again
             self.roster.tell(member.host)
 
 

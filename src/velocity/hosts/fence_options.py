@@ -1,7 +1,7 @@
 """Which options are passed to fence agents, and which of them are secret. Pure.
 
-Agents take options by which they run other programs or write files, such as `password_script` and `ssh_options`.
-So only these are passed on: whoever may change hosts by the API gets no program run by that.
+Some options of agents name programs to run or files to write, such as `password_script` and `ssh_options`. So only the
+options listed here are accepted: permission to change hosts must not become permission to run programs.
 https://github.com/ClusterLabs/fence-agents/blob/main/doc/FenceAgentAPI.md
 """
 
@@ -18,21 +18,21 @@ SECRET = frozenset(
     }
 )  # fmt: skip
 PASSED = SECRET | {
-    # where it is, and which of its outlets or machines
+    # where the device is, and which of its outlets or machines is meant
     "ip", "ipaddr", "ipport", "inet4_only", "inet6_only", "plug", "port", "switch", "nodename", "uuid", "namespace",
     "target", "systems_uri", "redfish_uri", "region", "zone", "project", "vmtype", "pve_node", "pve_node_auto",
     "vmware_datacenter", "vmware_type",
-    # how one signs in there
+    # credentials, and how to authenticate
     "username", "login", "auth", "privlvl", "cipher", "lanplus", "token_name", "pve_node_token",
     "snmp_version", "snmp_auth_prot", "snmp_sec_level", "snmp_priv_prot",
     "ssl", "ssl_secure", "ssl_insecure", "notls", "tls1.0", "ribcl_version", "drac_version",
-    # how long, and how
+    # timeouts and methods
     "method", "delay", "login_timeout", "shell_timeout", "power_timeout", "power_wait", "ipmitool_timeout", "retry_on",
 }  # fmt: skip
 
 
 def check(options: Mapping[str, str]) -> None:
-    """Raises `Refused(FENCE_OPTION)`."""
+    """Raises `Refused(FENCE_OPTION)` if one of them is not accepted."""
     for name in options:
         if name not in PASSED:
             raise Refused(
@@ -44,13 +44,13 @@ def check(options: Mapping[str, str]) -> None:
 
 
 def shown(options: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Those that are no secret, and the names of those that are."""
+    """The options that are not secret, and the names of the secret ones."""
     open_ = {name: value for name, value in options.items() if name not in SECRET}
     return open_, sorted(options.keys() & SECRET)
 
 
 def hidden(text: str, options: Mapping[str, str]) -> str:
-    """Without the secrets, in case an agent repeats them."""
+    """`text` with the values of secret options replaced, in case an agent repeats them."""
     for name in options.keys() & SECRET:
         if options[name]:
             text = text.replace(options[name], "***")

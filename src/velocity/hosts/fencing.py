@@ -1,4 +1,4 @@
-"""Fence agents: programs that power a machine off, and report whether it is off. FenceAgentAPI(7)"""
+"""Fence agents: programs that power a machine off and report its power state. FenceAgentAPI(7)"""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from velocity.hosts.fence_options import hidden
 from velocity.hosts.members import Fence
 
 DIRECTORIES = (Path("/usr/sbin"), Path("/usr/bin"))
-"""Where distributions have them."""
+"""Where distributions install them."""
 OFF_DEADLINE, STATUS_DEADLINE = 60.0, 15.0
 LOOKS = 3
-"""How often it is asked whether the machine is off, as some hear of it late; a second lies between."""
+"""How often the state is asked for after powering off, as some devices report it late."""
 ON, ERROR, OFF = 0, 1, 2
-"""What an agent ends with that was asked for the status. Of a deed, 0 is that it is done."""
+"""The exit statuses of an agent for the action `status`. For other actions, 0 is success."""
 WORDS, MOST, PIPE = 4096, 200, 65536
-"""Bytes that are kept of what it says, and characters that are shown; bytes that a pipe holds."""
+"""Bytes of an agent's error output that are kept, characters of it that are shown, and bytes that a pipe holds."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 class NotFenced(Exception):
-    """It is not proven that the machine is off; the message is for people."""
+    """It is not proven that the machine is off. The message is for users."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """How an agent has ended, and the last that it said."""
+    """How an agent ended: its exit status and the last line of its error output."""
 
     status: int
     words: str
 
 
 class FenceAgents:
-    """Runs them, from these `directories` besides those of the distribution."""
+    """Runs agents from these `directories`, or else from those of the distribution."""
 
     def __init__(self, directories: Sequence[Path] = (), pause: float = 1.0, deadline: float = OFF_DEADLINE) -> None:
-        """`pause` and `deadline` in seconds: between two looks, and of a deed."""
+        """`pause`: seconds between two questions for the state. `deadline`: seconds that powering off may take."""
         self.directories = [*directories, *DIRECTORIES]
         self._pause = pause
         self._deadline = deadline
 
     def find(self, agent: str) -> Path:
-        """The program. Raises `Refused(FENCE_AGENT)`: it is not there, or may not be run from there."""
+        """The path of this agent. Raises `Refused(FENCE_AGENT)`: it is not installed, or in no allowed directory."""
         given = Path(os.path.normpath(agent))
         if given.is_absolute() and given.parent not in self.directories:
             raise Refused(
@@ -69,14 +69,14 @@ class FenceAgents:
         return found
 
     async def is_on(self, fence: Fence) -> bool:
-        """Whether the machine is on. Raises `NotFenced`: it does not say."""
+        """Whether the machine is on. Raises `NotFenced` if the agent does not say."""
         said = await self._run(fence, "status", STATUS_DEADLINE)
         if said.status not in (ON, OFF):
             raise NotFenced(f"{fence.agent} does not say whether the machine is on{_quoted(said)}")
         return said.status == ON
 
     async def power_off(self, fence: Fence) -> None:
-        """When this returns, the machine is off: the agent has done it, and then said so. Raises `NotFenced`."""
+        """Power the machine off, and return once the agent also reports that it is off. Raises `NotFenced` if not."""
         said = await self._run(fence, "off", self._deadline)
         if said.status != 0:
             raise NotFenced(f"{fence.agent} has not powered the machine off{_quoted(said)}")
@@ -108,13 +108,13 @@ class FenceAgents:
                 raise NotFenced(f"{fence.agent} has not ended within {deadline:.0f} seconds ({action})") from None
             finally:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # and what it began
+                    os.killpg(process.pid, signal.SIGKILL)  # and the processes that it started
                 await process.wait()
             return Said(status, _words(complaints.last(), fence))
 
 
 class _Complaints:
-    """The last that a program writes to its standard error; who else has that open keeps nobody waiting."""
+    """The end of what a program writes to its standard error. Others that hold the pipe open are not awaited."""
 
     def __enter__(self) -> _Complaints:
         self._from, self.end = os.pipe()
@@ -133,14 +133,14 @@ class _Complaints:
             self._said = (self._said + os.read(self._from, WORDS))[-WORDS:]
 
     def last(self) -> bytes:
-        """Of what has come by now: no more than a pipe holds is left."""
+        """The last of what was written so far: reads at most what a pipe holds."""
         for _ in range(PIPE // WORDS):
             self._read()
         return self._said
 
 
 async def _ask(process: asyncio.subprocess.Process, fence: Fence, action: str) -> None:
-    """By standard input, as arguments are for everybody on the host to see."""
+    """Pass the action and the options by standard input, as arguments are visible to everybody on the host."""
     assert process.stdin is not None
     lines = [f"action={action}", *(f"{name}={value}" for name, value in fence.options.items())]
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):

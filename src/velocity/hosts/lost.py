@@ -65,10 +65,10 @@ class LostHosts:
         self._silence = Silence(roster, attaching)
         self._watching: asyncio.Task[None] | None = None
         self.looks = 0
-        """How many checks there were for hosts to fence."""
+        """How often hosts were checked."""
 
     def open(self) -> None:
-        """Begin to watch for hosts that are lost or back, if there are others than our own."""
+        """Begin to watch for hosts that are lost or have come back, unless the server's own host is the only one."""
         if self._watching is None and any(not one.own for one in self._roster):
             self._watching = asyncio.get_running_loop().create_task(self._watch(), context=Context())
 
@@ -106,11 +106,11 @@ class LostHosts:
         return told
 
     def _may_run(self, member: Member) -> bool:
-        """Whether something may run there: not where it has just joined, and was not heard yet."""
+        """Whether VMs may run there. They do not on a host that has joined and was never reached."""
         return member.known is not None or bool(self._attaching.at_stake(member.host))
 
     def _missing(self, member: Member) -> str:
-        """What is missing before its VMs may be started elsewhere."""
+        """What is missing before its VMs may be started elsewhere, in words for users."""
         name = shlex.quote(member.name)
         words = (
             "nothing proves that its VMs have ended, so none is started elsewhere: once it is off, `velocity node "
@@ -131,7 +131,7 @@ class LostHosts:
     # What is asked
 
     async def confirm(self, asked: lost_hosts.ConfirmDead, by: str) -> None:
-        """A person confirms that it runs nothing any more. Raises `Refused`."""
+        """A person confirms that nothing runs there any more. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
         if member.host in self._attaching.deaths:
             return
@@ -139,7 +139,7 @@ class LostHosts:
         await self._declare(member, by)
 
     async def blocklist(self, asked: lost_hosts.BlocklistNode, by: str) -> None:
-        """Keep it from its disks on RBD: its VMs that have no others are free. Raises `Refused`."""
+        """Blocklist it on RBD, and free its VMs that have no other disks. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
         self._check_lost(member)
         self.blocklists.check(member)
@@ -158,7 +158,7 @@ class LostHosts:
             raise Refused(Problem.NODE_ANSWERS, words, field="host")
 
     async def fence(self, asked: lost_hosts.FenceNode) -> None:
-        """Power it off, whether it answers or not; it is dead once that is proven. Raises `Refused`."""
+        """Power it off, whether it answers or not. It is dead once that is proven. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
         fence = _fence_of(member)
         self._plan(member)
@@ -221,7 +221,7 @@ class LostHosts:
         self._roster.tell(member.host)
 
     async def _power_off(self, member: Member, fence: Fence) -> None:
-        """Raises `NotFenced`, and `Refused` where it is off and that could not be written down."""
+        """Raises `NotFenced` if it is not proven to be off, `Refused` if it is off and that could not be stored."""
         self._fencing.add(member.host)
         self._roster.tell(member.host)
         try:
@@ -232,7 +232,7 @@ class LostHosts:
             self._roster.tell(member.host)
 
     async def _keep_off(self, member: Member, by: str) -> None:
-        """Raises `Refused`."""
+        """Blocklist it. Raises `Refused`."""
         self._fencing.add(member.host)
         self._roster.tell(member.host)
         try:
@@ -248,7 +248,7 @@ class LostHosts:
             try:
                 await self.blocklists.note_clients()
                 await self.blocklists.lift()
-            except Exception:  # a fault of ours keeps no host from being fenced
+            except Exception:  # a programming error here must not keep a host from being fenced
                 log.exception("blocklists could not be looked after")
             for member in list(self._roster):
                 try:

@@ -1,4 +1,4 @@
-"""What is stored of hosts, and the connections to those on other machines."""
+"""What is stored of hosts, and the calls to their nodes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Incarnation,
 from velocity.storage.port import Storage, Value
 
 API = 2
-"""The version of the calls between a controller and a node. A later one only adds fields with defaults, and calls."""
+"""The version of the calls between a controller and a node. Later ones only add calls, and fields with defaults."""
 OLDEST = 1
-"""The oldest version that this one works with: the one before."""
+"""The oldest version that this one works with: the one before it."""
 OWN_NAME = "this host"
-"""How the server's own host is called in the database until it is given a name."""
+"""The name of the server's own host in the database until it is given one."""
 
 
 class Hello(Value, frozen=True):
-    """What a node tells of itself. The certificate's times are in unix seconds, its serial in hexadecimal digits.
+    """What a node reports about itself. Its certificate's times are in Unix seconds, the serial number in hexadecimal.
 
-    `now` is its time, in unix seconds, and `uid_base` the first uid of its guests; 0: it is too old to tell.
+    `now` is its clock in Unix seconds, `uid_base` the first uid of its guests; both are 0 from an older node.
     """
 
     api: int
@@ -42,14 +42,14 @@ class Hello(Value, frozen=True):
 
 
 class CopyMark(Value, frozen=True):
-    """Where a database is: the term of its server, and the number of the last transaction that was written."""
+    """A state of the database: its server's term, and the number of the last transaction written."""
 
     term: int
     written: int
 
 
 class CopyPiece(Value, frozen=True):
-    """A piece of a copy of the database, and what all of it is: as of the unix time `at`, with that SHA-256."""
+    """A piece of a copy of the database. The whole copy is as of the Unix time `at`, with this SHA-256 `digest`."""
 
     mark: CopyMark
     at: int
@@ -60,7 +60,7 @@ class CopyPiece(Value, frozen=True):
 
 
 class NodeCalls(Protocol):
-    """What a controller asks of the node itself, beside its ports."""
+    """What a controller asks of the node itself, apart from its ports."""
 
     async def hello(self, api: int, *, deadline: float) -> Hello:
         """`api`: the controller's version."""
@@ -75,20 +75,20 @@ class NodeCalls(Protocol):
         """
 
     async def take_copy(self, piece: CopyPiece, *, deadline: float) -> None:
-        """Keep a piece of a copy, in their order; with the last one it is the newest, and durable."""
+        """Store the next piece of a copy. With the last piece the copy replaces the one before, and is durable."""
 
     async def confirm_copy(self, mark: CopyMark, at: int, *, deadline: float) -> bool:
-        """Whether the newest copy is that one, and so as good at the unix time `at`."""
+        """Whether the newest copy has this mark. If so, it equals the database as of the Unix time `at`."""
 
     async def drop_copies(self, *, deadline: float) -> None:
-        """Keep none any more."""
+        """Delete all copies."""
 
     async def measure(self, whos: tuple[Incarnation, ...], *, deadline: float) -> tuple[Usage | None, ...]:
-        """What each of these machines takes, in this order; None: it was not measured in that time, or does not run."""
+        """What each of these VMs uses, in this order. None: it does not run, or could not be measured in time."""
 
 
 class Known(Struct, frozen=True):
-    """What a host told last, as it is kept."""
+    """What a host told last, as it is stored."""
 
     version: str
     hostname: str
@@ -114,7 +114,7 @@ class Known(Struct, frozen=True):
 
 
 class Fence(Struct, frozen=True):
-    """How a host is powered off: by which agent, with which options, of which some are secret."""
+    """How a host is powered off: the fence agent and its options, some of which are secret."""
 
     agent: str
     options: dict[str, str]
@@ -125,11 +125,11 @@ class Fence(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Member:
-    """A host. `uuid` is its machine's, `own`: the server runs on it. `keeps_copy`: of the database.
+    """A host. `uuid` is its machine's; `own`: the server runs on it; `keeps_copy`: it keeps a copy of the database.
 
-    `serial` is that of its certificate, in hexadecimal digits; `renewing` that of a new one which it may have already.
-    `mpid` is the number of its pool where its settings declare none. `heard`: when it was heard last, when it was lost.
-    `clients`: by which addresses pools with a blocklist have known it, the last first.
+    `serial` is its certificate's serial number in hexadecimal, `renewing` that of a new certificate that it may have
+    taken already. `mpid` is the number of its pool if its settings declare none. `heard`: the Unix time at which it was
+    lost last. `clients`: the addresses by which pools with a blocklist have known it, by pool, the latest first.
     """
 
     host: HostId
@@ -151,13 +151,15 @@ class Member:
 
     @property
     def called(self) -> str:
-        """Its name; of a first host that was given none, its machine's."""
+        """Its name. For a first host that was given none, its machine's name."""
         return self.known.hostname if self.name == OWN_NAME and self.known is not None else self.name
 
 
 @dataclass(frozen=True)
 class JoinToken:
-    """`key` proves (`contract.joining`); `host`: the one that it is for; `used_by` with the `proof` of its use."""
+    """A token to join with. `key` proves its possession (see `contract.joining`); `host`: the host that it is for, if
+    any; `used_by`: the host that joined with it, by the request with this `proof`.
+    """
 
     name: str
     key: bytes
@@ -169,7 +171,7 @@ class JoinToken:
 
 @dataclass(frozen=True, repr=False)
 class Sealed:
-    """The installation's authority, as PEM. The key is not shown: `repr` would be a way into a log."""
+    """The installation's certificate authority, as PEM. Its key is left out of `repr`, so that no log shows it."""
 
     certificate: str
     key: str
@@ -177,14 +179,14 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Signed:
-    """A certificate (PEM) and its serial number, in hexadecimal digits."""
+    """A certificate as PEM, and its serial number in hexadecimal."""
 
     certificate: str
     serial: str
 
 
 class MemberRows(Protocol):
-    """All that is kept."""
+    """All that is stored of hosts."""
 
     @property
     def members(self) -> Sequence[Member]: ...
@@ -197,11 +199,11 @@ class MemberRows(Protocol):
 
     @property
     def last(self) -> int:
-        """The greatest id that a host has had: none is given twice."""
+        """The greatest number that a host has had: none is given twice."""
 
     @property
     def last_pool(self) -> int:
-        """The greatest number that a pool of a host was given, or that media are in."""
+        """The greatest number that was given to a pool of a host, or that media are in."""
 
 
 class MemberStore(Protocol):
@@ -219,32 +221,32 @@ class MemberStore(Protocol):
         """Keep the server's own host as one that has joined, and the authority if there was none."""
 
     async def join(self, member: Member, token: JoinToken) -> None:
-        """Keep both as they are now: a new host, or one that is known."""
+        """Store the host, new or known, and the token as used."""
 
     async def keep(self, member: Member) -> None:
-        """As a user changed it: name, address, duty and labels."""
+        """Store what users change: name, address, duty, labels, and whether it keeps a copy."""
 
     async def keep_fence(self, member: Member) -> None:
-        """How it is fenced, and nothing else of it."""
+        """Store how it is fenced, and no other field."""
 
     async def note_clients(self, member: Member) -> None:
-        """The addresses by which pools know it, and nothing else of it. No change of a request."""
+        """Store its addresses in pools, and no other field. Not part of a request's change."""
 
     async def note(self, member: Member) -> None:
-        """What is learnt of it: when it was heard, what it told, its certificate. No change of a request."""
+        """Store what was learnt: when it was heard, what it told, its certificate. Not part of a request's change."""
 
     async def remove(self, host: HostId, pools: Collection[int]) -> tuple[int, int]:
-        """How many VMs it has, and media are in these pools; where there are none of both, it is gone."""
+        """Remove it if it has no VMs and no media are in these pools. Returns how many there are of both."""
 
     async def holds(self, host: HostId, pools: Collection[int]) -> tuple[int, int]:
-        """The same, and nothing is changed."""
+        """How many VMs it has, and how many media are in these pools."""
 
     async def count(self) -> Mapping[int, int]:
-        """The VMs of each host."""
+        """How many VMs each host has."""
 
 
 class Link(Protocol):
-    """The way to one node, whatever becomes of its connection."""
+    """The way to one node, across reconnections."""
 
     @property
     def node(self) -> NodeCalls: ...
@@ -256,7 +258,7 @@ class Link(Protocol):
     def storage(self) -> Storage: ...
 
     async def redirect(self, address: str, serial: str) -> None:
-        """From here on it is there, and has that certificate."""
+        """From now on the node is at this address, and has the certificate with this serial number."""
 
     async def close(self) -> None: ...
 

@@ -20,7 +20,7 @@ from velocity.storage.port import MediaRef, Pools
 
 @dataclass(frozen=True)
 class VmAtStake:
-    """A VM that is believed to run on a host. `restarts`: it is to be restarted elsewhere when that is lost."""
+    """A VM that is believed to run on a host. `restarts`: it is to be restarted elsewhere if the host is lost."""
 
     vmid: int
     name: str
@@ -30,9 +30,9 @@ class VmAtStake:
 
 @dataclass(frozen=True)
 class VmWrites:
-    """A VM of a host, and the objects that it may write to. `obstacle`: why these may not be all; empty: they are.
+    """A VM of a host, and the objects that it may write to. `obstacle`: why there may be more; empty if there are not.
 
-    `runs`: it is believed to; `restarts`: it is to be restarted elsewhere, then, when the host is lost.
+    `runs`: it is believed to run; `restarts`: it does, and is to be restarted elsewhere if the host is lost.
     """
 
     machine: UUID
@@ -46,72 +46,72 @@ class VmWrites:
 
 
 class KeptDisks(Protocol):
-    """What VMs of hosts may write to, and which hosts are kept from it by the blocklists of storage."""
+    """What the VMs of hosts may write to, and which hosts are blocklisted by storage."""
 
     @property
     def pools(self) -> Pools:
-        """Those of all hosts: each is asked by way of a host that has it and answers."""
+        """The pools of all hosts. Each is asked through a host that has it and answers."""
 
     @property
     def clients(self) -> Mapping[HostId, Mapping[int, tuple[str, ...]]]:
-        """By which addresses pools that have a blocklist know each host, as it has said last."""
+        """The addresses by which pools with a blocklist know each host, as it reported last, by host and pool."""
 
     @property
     def blocklisted(self) -> Mapping[HostId, Blocklisting]:
-        """The hosts whose clients are on blocklists of storage, or are about to be."""
+        """The hosts that are blocklisted, or are about to be."""
 
     def writes(self, host: HostId) -> Sequence[VmWrites]:
-        """Its VMs that are not free to be elsewhere, running or not."""
+        """The VMs of this host that were not freed, running or not."""
 
     async def blocklist(self, host: HostId, blocklisting: Blocklisting) -> None:
-        """Note that its clients are about to be on them. Raises `Refused`, and then nothing has changed."""
+        """Store that it is about to be blocklisted. Raises `Refused`, and then nothing has changed."""
 
     async def confirm_some(self, host: HostId, machines: Collection[UUID], by: str) -> None:
-        """It is proven that these can write to none of their disks any more. Raises `Refused`, as above."""
+        """It is proven that these VMs can write to none of their disks. Raises `Refused`; then nothing has changed."""
 
     def answers(self, host: HostId) -> bool:
-        """And nothing of what is over there runs there any more."""
+        """Whether it answers, and none of its VMs that were freed runs there any more."""
 
     async def give_up(self, host: HostId, mpid: int) -> None:
-        """See `velocity.storage.port.Pools.give_up`, of that host."""
+        """See `velocity.storage.port.Pools.give_up`, on that host."""
 
     async def unblocked(self, host: HostId) -> None:
-        """Its clients are on no blocklist any more. Raises `Refused`, and then they are taken to be."""
+        """It is off all blocklists. Raises `Refused`, and then it still counts as blocklisted."""
 
 
 class Attaching(Protocol):
-    """What learns of hosts: the fleet, the pools, placement."""
+    """The areas that learn about hosts: the fleet, the pools, placement."""
 
     async def attach(self, one: AttachedHost) -> None:
-        """From now on it is there. One that is there already is another now, in duty, labels, pools or NICs."""
+        """The host is available from now on. If it is attached already, duty, labels, pools or NICs have changed."""
 
     def expect(self, host: HostId, name: str) -> None:
-        """It has joined, and there is no way to it: it cannot be attached, though VMs may be on it."""
+        """The host has joined and cannot be reached: it cannot be attached, though VMs may run on it."""
 
     def doubt(self, host: HostId, words: str) -> None:
-        """It has left a question without an answer: nobody is to wait for it until it answers again."""
+        """The host has left a call unanswered: nobody waits for it until it answers again."""
 
     @property
     def silent(self) -> Mapping[HostId, int]:
-        """The hosts that do not answer, each with the time since when, in Unix seconds."""
+        """The hosts that do not answer, and since when in Unix seconds."""
 
     @property
     def ahead(self) -> MutableMapping[HostId, int]:
-        """Those whose clock is wrong: the seconds that it is ahead of ours, below 0 behind. Who asks hosts says so."""
+        """The hosts with a wrong clock: seconds that it is ahead of ours, below 0 if behind. Who asks them sets it."""
 
     @property
     def deaths(self) -> Mapping[HostId, Death]:
         """The hosts that are confirmed dead."""
 
     def at_stake(self, host: HostId) -> Sequence[VmAtStake]:
-        """What is believed to run there."""
+        """The VMs that are believed to run there."""
 
     async def confirm_dead(self, host: HostId, by: str) -> None:
         """It is proven that nothing runs there. Raises `Refused`, and then nothing has changed."""
 
     @property
     def disks(self) -> KeptDisks:
-        """What hosts write to, and whether they are kept from it."""
+        """What hosts write to, and which are blocklisted."""
 
     def noted(self, did: str, host: HostId) -> None:
         """What the server has done by itself to a host, for the history."""

@@ -15,7 +15,7 @@ from velocity.hypervisor.port import HostId
 
 
 class Roster:
-    """The hosts. `own` is the one that the server runs on, called `own_name` until it is given a name."""
+    """The hosts. `own` is the one that the server runs on, called `own_name` until it is given another name."""
 
     def __init__(self, changes: Changes, own: HostId, own_name: str) -> None:
         self._changes = changes
@@ -23,7 +23,7 @@ class Roster:
         self.own = own
         self._members = {own: Member(own, own_name, own=True)}
         self._taken: set[str] = set()
-        """Names that somebody is about to have."""
+        """Names that are claimed and not yet stored."""
         self._last = int(own)
         self._last_pool = 0
 
@@ -57,28 +57,30 @@ class Roster:
         return HostId(self._last)
 
     def free_pool(self) -> int:
-        """A number that no host has for a pool, nor is to have, nor has had: media may be in it."""
+        """A new number for the pool of a host. None is given twice, as media may still be in an earlier pool."""
         declared = {pool.mpid for one in self._members.values() if one.known for pool in one.known.pools}
         given = {one.mpid for one in self._members.values()}
         self._last_pool = max(declared | given | {1, self._last_pool}) + 1
         return self._last_pool
 
     def pools_of(self, member: Member) -> set[int]:
-        """The numbers of pools that no other host has."""
+        """The numbers of the pools that only this host declares."""
         declared = {one.host: {pool.mpid for pool in one.known.pools} for one in self if one.known}
         return declared.pop(member.host, set()).difference(*declared.values())
 
     def put(self, member: Member) -> None:
-        """It is so from now on."""
+        """Add this host, or replace what was known of it."""
         self._members[member.host] = member
         self.tell(member.host)
 
     def tell(self, host: HostId) -> None:
-        """Something of it that is shown is otherwise now."""
+        """Tell whoever watches that something shown of this host has changed."""
         self._changes.note_change("host", host)
 
     def change(self, host: HostId, **fields: Any) -> Member:
-        """It is so from now on, in these fields alone: others may change what it has meanwhile."""
+        """Replace these fields alone: others may have changed since the caller read the host. Returns the host as it is
+        now.
+        """
         changed = replace(self.get(host), **fields)
         self.put(changed)
         return changed
@@ -89,7 +91,7 @@ class Roster:
 
     @contextmanager
     def claim(self, name: str, host: HostId | None) -> Iterator[None]:
-        """Nobody else takes that name meanwhile. Raises `Refused`."""
+        """Within, nobody else can take this name. Raises `Refused` if another host has it."""
         others = {one.name for one in self._members.values() if one.host != host}
         if name in others | self._taken:
             raise Refused(Problem.NODE_NAME_TAKEN, f"there is another host {name!r}: choose another name", field="name")

@@ -1,4 +1,4 @@
-"""Which hosts have the shared pools: each is asked repeatedly for the mark in its directory."""
+"""Which hosts have the shared pools: each is asked repeatedly for the mark in the pool's directory."""
 
 from __future__ import annotations
 
@@ -18,15 +18,12 @@ from velocity.storage.routed import routed
 log = logging.getLogger(__name__)
 
 EVERY = 5.0
-"""Seconds after which the hosts are asked again: storage is unmounted without a word."""
+"""Seconds between two surveys: storage may be unmounted without notice."""
 DEADLINE = 5.0
 
 
 def storage_of_all(hosts: AttachedHosts, term: Callable[[], int]) -> tuple[Storage, SharedPools]:
-    """The storage of all hosts, and what finds out which of them have the pools that are shared.
-
-    `term` is the server's.
-    """
+    """The storage of all hosts, and the survey of shared pools. `term` returns the server's term."""
     shared = SharedPools(hosts)
     storage = routed(StorageWays(hosts), shared.survey, hosts.own.storage.files, term=term)
     shared.answered = storage.settling.answered
@@ -34,9 +31,10 @@ def storage_of_all(hosts: AttachedHosts, term: Callable[[], int]) -> tuple[Stora
 
 
 class SharedPools:
-    """Those of all hosts. `changed` is called when one has a pool that it had not, or the other way round.
+    """Surveys the shared pools of all hosts.
 
-    `answered` is called of each that answers for one.
+    `changed` is called with the pool when a host has it now that had it not, or the reverse. `answered` is called with
+    the pool and the host whenever a host answers for one.
     """
 
     def __init__(self, hosts: AttachedHosts, every: float = EVERY) -> None:
@@ -48,7 +46,7 @@ class SharedPools:
         self._task: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
-        """Soon; from the first shared pool on, also again and again."""
+        """Survey soon. Once a shared pool is declared, also survey regularly."""
         self._asked.set()
         if self._task is None and self._declared():
             self._task = asyncio.create_task(self._keep_asking(), context=Context())
@@ -70,10 +68,10 @@ class SharedPools:
         await asyncio.gather(*map(self.survey, self._declared()))
 
     async def survey(self, mpid: int) -> None:
-        """Ask all hosts that declare it and respond. Never fails."""
+        """Ask all hosts that declare this pool and are not silent. Never fails."""
         had = self._hosts.hosts_of(mpid)
         known = ""
-        while True:  # once more, when the first of them has said by what it is known
+        while True:  # a second time, once a host has told the pool's identity
             sharing = [host for host in self._hosts.pool_hosts.sharing(mpid) if host not in self._hosts.silent]
             marks = await asyncio.gather(*(self._mark(mpid, host) for host in sharing))
             for host, mark in zip(sharing, marks, strict=True):
@@ -95,7 +93,7 @@ class SharedPools:
             log.info("%s has the shared pool %d", self._hosts.called(host), mpid)
 
     async def _mark(self, mpid: int, host: HostId) -> PoolMark | None:
-        """None: the host does not answer, which says nothing of the pool."""
+        """The pool's mark on this host; None if it does not answer, which says nothing about the pool."""
         expected = self._hosts.pool_hosts.identity(mpid)
         try:
             mark = await self._hosts.by_id[host].storage.pools.mark(mpid, expected, deadline=DEADLINE)
@@ -105,7 +103,7 @@ class SharedPools:
             return None if host in self._hosts.silent else PoolMark()
         except Refused:
             return PoolMark()
-        except HypervisorError:  # a later server leads
+        except HypervisorError:  # a later server controls the host
             return None
 
     async def close(self) -> None:

@@ -15,7 +15,9 @@ from velocity.hosts.members import API, Known, Member
 
 @dataclass(frozen=True)
 class Found:
-    """What is found of a host. `trouble`: why it does not answer; `ahead`: its clock, in seconds; `uids`: see there."""
+    """What is found out about a host. `trouble`: why it does not answer. `ahead`: seconds that its clock is ahead of
+    ours. `uids`: a warning about the uids of its guests. Empty or 0: nothing is wrong.
+    """
 
     trouble: str
     ahead: int
@@ -23,7 +25,7 @@ class Found:
 
 
 def shown(one: Member, vms: int, given: Amount, found: Found, kept: KeptCopy | None, lost: LostHosts) -> nodes.NodeInfo:
-    """`vms` belong to it and were `given` that. `kept`: its copy of the database."""
+    """A host as the API shows it. `vms`: how many it has; `given`: what they were given; `kept`: its database copy."""
     known = one.known
     facts: dict[str, object] = {}
     if known is not None:
@@ -65,7 +67,7 @@ def shown(one: Member, vms: int, given: Amount, found: Found, kept: KeptCopy | N
 
 
 def _clock(ahead: int) -> str:
-    """That it is wrong, and what follows; empty: it is not."""
+    """A warning that its clock is wrong, and what to do; empty if it is right."""
     if not ahead:
         return ""
     where = "ahead of" if ahead > 0 else "behind"
@@ -80,7 +82,7 @@ def _far(seconds: int) -> str:
 
 
 def _version(known: Known | None) -> str:
-    """That its version is another one, and what follows; empty: it is not."""
+    """A warning that its version is another one, and what to do; empty if it is the same."""
     if known is None or known.api == API:
         return ""
     if known.api > API:
