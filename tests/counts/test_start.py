@@ -86,6 +86,8 @@ async def w(tmp_path: Path, runtime: Path, said: Path, anyio_backend: str) -> As
         return made
 
     async with world(tmp_path / "data", driver=driver) as made:
+        await made.server.services.metrics.close()  # on a busy host a look of theirs, every ten seconds, fell into it
+        await made.server.services.addresses.close()
         yield made
         for vm in (await made.ok("POST", "/v/vm/list", gid=0))["vms"]:  # what a test that failed has left running
             await made.ok("PUT", "/v/vm/state", vmid=vm["vmid"], state="STOPPED", force=True)
