@@ -23,12 +23,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from bench.harness import Bench, cpu_seconds, memory_mib, show, timed
 from bench.readers import Readers
-from bench.server import Client, Velocity
+from bench.server import Client, Velocity, Wrong
 from velocity.config import Settings
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import Joined
@@ -61,8 +62,8 @@ class Form:
     changing: float
 
 
-LONG = Form((10, 30, 100), each=100, readers=50, still=20.0, changing=10.0)
-SHORT = Form((3, 10), each=10, readers=5, still=10.0, changing=2.0)
+LONG = Form((10, 30, 100), each=100, readers=1000, still=20.0, changing=10.0)
+SHORT = Form((3, 10), each=10, readers=50, still=10.0, changing=2.0)
 
 
 def main() -> None:
@@ -81,7 +82,7 @@ def main() -> None:
             bench.point(what, unit, count, bench.median(of(what, count)))
     bench.notes.append(
         f"{form.each} VMs run on each host; {RATE} names are changed in a second, and told to {form.readers} readers; "
-        "what a server without hosts takes, or one without VMs, is subtracted"
+        "what the server takes without hosts, without VMs, or without changes is subtracted"
     )
     if "--short" in sys.argv:
         show(bench.outcome())
@@ -126,8 +127,9 @@ class Installation:
         without_vms = self._still()
         self._add("CPU a second, for each host without VMs", (without_vms - self._alone) / self._count)
         vmids = self._vms()
-        self._add("CPU a second, for each VM that runs", (self._still() - without_vms) / len(vmids))
-        untold, told = self._change(vmids, 0), self._change(vmids, self._form.readers)
+        idle = self._still()
+        self._add("CPU a second, for each VM that runs", (idle - without_vms) / len(vmids))
+        untold, told = (self._change(vmids, readers, idle) for readers in (0, self._form.readers))
         self._add("a change, CPU", told)
         self._add("a change, CPU, for each reader", (told - untold) / self._form.readers)
         self._add("memory of the server", memory_mib(self._server.pid, "Private_Dirty"))
@@ -149,23 +151,42 @@ class Installation:
 
     def _vms(self) -> list[int]:
         """They run, the same number on each host."""
+        late: list[str] = []
+
+        def patiently(client: Client, path: str, **fields: Any) -> Any:
+            """Again where a host is late: here they all share one process, and half a processor."""
+            end = time.monotonic() + PATIENCE
+            while True:
+                try:
+                    return client.call("PUT", path, **fields)
+                except Wrong as error:
+                    if "respond" not in str(error) or time.monotonic() > end:
+                        raise
+                    late.append(path)
+                    time.sleep(0.5)
 
         def run(numbered: list[tuple[int, int]]) -> list[int]:
             client, made = self._server.client(), []
             for number, host in numbered:
                 body = {"name": f"vm {number}", "gid": 0, "cpus": 1, "memory_mib": 64, "host": host}
-                vmid = client.call("PUT", "/v/vm/efi", **body)["vmid"]
-                started = timed(lambda vmid=vmid: client.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))  # type: ignore[misc]
+                vmid = patiently(client, "/v/vm/efi", **body)["vmid"]
+                started = timed(lambda vmid=vmid: patiently(client, "/v/vm/state", vmid=vmid, state="RUNNING"))  # type: ignore[misc]
                 self._add("a start, until it runs", started)
                 made.append(vmid)
             return made
 
         wanted = list(enumerate(self._hosts * self._form.each))
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            return list(itertools.chain(*threads.map(run, [wanted[at::AT_ONCE] for at in range(AT_ONCE)])))
+            made = list(itertools.chain(*threads.map(run, [wanted[at::AT_ONCE] for at in range(AT_ONCE)])))
+        if late:
+            self._bench.notes.append(f"{self._count} hosts: {len(late)} requests were asked again, as a host was late")
+        return made
 
-    def _change(self, vmids: list[int], who_read: int) -> float:
-        """At an even rate, as far as the server keeps up; each is told to all who read. Microseconds of CPU for one."""
+    def _change(self, vmids: list[int], who_read: int, idle: float) -> float:
+        """At an even rate, as far as the server keeps up; each is told to all who read. Microseconds of CPU for one.
+
+        Without the `idle` milliseconds of each second that the server takes anyway.
+        """
         wanted = int(RATE * self._form.changing)
         with Readers(self._server.port, [self._server.key] * who_read) as readers:
             before, begun = cpu_seconds(self._server.pid), time.perf_counter()
@@ -181,7 +202,7 @@ class Installation:
         self._bench.notes.append(
             f"{self._count} hosts, {who_read} readers: {wanted / took:.0f} changes in a second were made and told"
         )
-        return used * 1e6 / wanted
+        return (used * 1000 - idle * took) * 1000 / wanted
 
 
 def serve(place: Path, port: int, key: str, count: int, tell: Pipe) -> None:
@@ -201,8 +222,8 @@ def serve(place: Path, port: int, key: str, count: int, tell: Pipe) -> None:
 
 
 def in_memory(settings: Settings) -> Storage:
-    """The pools that a host has by joining."""
-    return connect(FakeHost(*((one.mpid, one.name) for one in settings.media_pools)))
+    """The pools that a host has by joining, and that of its firmware variables."""
+    return connect(FakeHost((0, "own"), *((one.mpid, one.name) for one in settings.media_pools)))
 
 
 def is_free(port: int) -> bool:

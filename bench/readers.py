@@ -69,7 +69,6 @@ class Readers:
         return one, came
 
     def drain(self) -> None:
-        """Read what has come meanwhile, of whatever."""
-        while ready := self._selector.select(0):
-            for found, _ in ready:
-                self._read(found.fileobj)
+        """Read what has come meanwhile, of whatever: a piece of each, or it might never end."""
+        for found, _ in self._selector.select(0):
+            self._read(found.fileobj)
