@@ -66,7 +66,7 @@ async def test_a_clone_has_copies_of_the_disks_and_all_settings_but_what_is_the_
     assert task["done"] == task["total"] > 0
     assert (await w.ok("POST", "/v/vm", vmid=vmid)).body == was, "the other one is as it was"
     made = (await w.ok("POST", "/v/vm", vmid=task["vmid"])).body
-    differ = {"vmid", "name", "media", "interfaces", "nics", "autostart", "revision", "warnings"}
+    differ = {"vmid", "name", "media", "interfaces", "nics", "autostart", "revision", "warnings", "created"}
     assert {name: value for name, value in made.items() if name not in differ} == {
         name: value for name, value in was.items() if name not in differ
     }
@@ -81,6 +81,18 @@ async def test_a_clone_has_copies_of_the_disks_and_all_settings_but_what_is_the_
     assert (await shown(w))["used"] == before["used"] + (2 << 20)
     for one in (vmid, task["vmid"]):
         await w.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
+
+
+@pytest.mark.holds("PAGE-360")
+async def test_the_history_of_a_clone_begins_with_who_made_it_of_what(w: World) -> None:
+    gid, vmid = await w.group("team"), await w.vm("web")
+    ann = await w.user("ann", (gid, "vm.create"), (0, "vm.view"))
+    task = await clone(w, vmid, ann, gid=gid)
+    assert task["state"] == "DONE", task
+    await w.written()
+    (told,) = (await w.ok("POST", "/t/history", gid=gid, vmid=task["vmid"]))["entries"]
+    assert (told["operation"], told["name"], told["status"]) == ("create_vm", "ann", 200)
+    assert told["target"] == f"gid={gid} vmid={task['vmid']} cloned={vmid} name=db"
 
 
 @pytest.mark.holds("MORE-7")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,6 +28,32 @@ async def test_notes_are_kept_as_they_are_and_stand_in_no_list(w: World) -> None
     assert (await w.ok("POST", "/v/vm", vmid=vmid)).body["notes"] == ""
     plain = await w.vm(name="plain")
     assert (await w.ok("POST", "/v/vm", vmid=plain)).body["notes"] == ""
+
+
+@pytest.mark.holds("PAGE-362")
+async def test_since_when_a_vm_is_there_and_runs_is_known_unmeasured_and_after_a_restart(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    begun = int(time.time())
+    async with world(tmp_path / "data") as w:
+        vmid = await w.vm("web")
+        assert "running_since" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        told = shown["created"], shown["running_since"]
+        assert begun <= told[0] <= told[1] <= time.time()
+        key, hypervisor = w.key, w.hypervisor
+        await w.settle()
+    async with world(tmp_path / "data", hypervisor) as w:
+        w.key = key
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["created"], shown["running_since"]) == told
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        await w.ok("DELETE", "/v/vm", vmid=vmid)
+        (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+        await w.ok("PUT", "/t/trash", trid=item["trid"])
+        back = (await w.ok("POST", "/v/vm", vmid=vmid)).body
+        assert (back["created"], "running_since" in back) == (told[0], False)
 
 
 @pytest.mark.holds("API-4")

@@ -33,6 +33,7 @@ SETTINGS = VmSettings.__struct_fields__
                 "instance_id",
                 "begun",
                 "began_mib",
+                "began_at",
             ],
         ),
     ],

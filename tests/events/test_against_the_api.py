@@ -62,8 +62,8 @@ def shape(vm: dict[str, Any]) -> dict[str, Any]:
     """A VM as it is shown whole, in the fields of a list."""
     left_out = (
         "type", "rosetta", "input", "cpu", "balloon", "notes", "cloud_init", "isolation", "interfaces",
-        "memory_taken_mib", "running_since", "max_cpus", "max_memory_mib", "drives", "waits", "forwards", "spread",
-        "together", "host_labels", "ha", "start_order",
+        "memory_taken_mib", "running_since", "created", "max_cpus", "max_memory_mib", "drives", "waits", "forwards",
+        "spread", "together", "host_labels", "ha", "start_order",
     )  # fmt: skip
     pinned = ("machine_type", "firmware", "hardware")
     short = {name: value for name, value in vm.items() if name not in left_out + pinned}

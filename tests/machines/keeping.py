@@ -44,7 +44,7 @@ class MemoryStore:
     def discarded(self) -> dict[str, int]:
         return {}
 
-    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec, media: Sequence[Medium] = ()) -> int:
+    async def add(self, machine: Machine, media: Sequence[Medium] = ()) -> int:
         return 1
 
     async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:

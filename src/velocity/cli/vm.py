@@ -324,6 +324,12 @@ def _requested(info: VmInfo) -> str:
     return f" (requested: {info.wanted.value})" if info.wanted is not info.state else ""
 
 
+def _times(info: VmInfo) -> list[tuple[str, object]]:
+    since = [("up for", _up(info.running_since))] if info.running_since else []
+    made = [("created", time.strftime("%Y-%m-%d %H:%M", time.localtime(info.created)))] if info.created else []
+    return [*since, *made]
+
+
 def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, object]]:
     from velocity.cli.vm_settings import lines
 
@@ -333,8 +339,7 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
         ("group", path),
         ("state", info.state.value + _requested(info)),
     ]
-    if info.running_since:
-        facts.append(("up for", _up(info.running_since)))
+    facts += _times(info)
     if info.unreachable_since:
         facts.append(("", "it does not respond: this is its last known state"))
     if info.host:

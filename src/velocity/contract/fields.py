@@ -115,6 +115,13 @@ RunningSince = Annotated[
         "it; absent: not measured, or STOPPED"
     ),
 ]
+RunBegan = Annotated[
+    int,
+    Meta(
+        description="seconds since 1970-01-01 UTC: when the present run began; absent: STOPPED, or begun by a version "
+        "that did not keep it, and not measured"
+    ),
+]
 FrozenUntil = Annotated[
     int,
     Meta(

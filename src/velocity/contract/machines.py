@@ -143,7 +143,11 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     isolation: Isolation | UnsetType = UNSET
     warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
     memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
-    running_since: fields.RunningSince | UnsetType = UNSET
+    running_since: fields.RunBegan | UnsetType = UNSET
+    created: (
+        Annotated[int, Meta(description="seconds since 1970-01-01 UTC; absent: by a version that did not keep it")]
+        | UnsetType
+    ) = UNSET
     waits: fields.Waits | UnsetType = UNSET
     next_boot: NextBoot | UnsetType = UNSET
     frozen_until: fields.FrozenUntil | UnsetType = UNSET

@@ -102,13 +102,14 @@ class History:
         self._waiting.append(entry)
         self._begin()
 
-    def note_own(self, did: str, named: Mapping[str, int | str], gid: int = 0) -> None:
-        """Record what the server has done by itself to the object with these ids and this name."""
+    def note_own(self, did: str, named: Mapping[str, int | str], gid: int = 0, by: int | None = None) -> None:
+        """Record what the server has done by itself to the object with these ids and this name, maybe for user `by`."""
         vmid = named.get("vmid")
+        user = None if by is None else self._directory.users.get(by)
         self.note(
             HistoryEntry(
-                at=int(time.time()), uid=None, name="", address="", request=os.urandom(8).hex(), operation=did, gid=gid,
-                target=target_of(named), status=200, code=None, message=None,
+                at=int(time.time()), uid=by, name=user.name if user else "", address="", request=os.urandom(8).hex(),
+                operation=did, gid=gid, target=target_of(named), status=200, code=None, message=None,
                 vmid=vmid if isinstance(vmid, int) else None,
             )
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -247,7 +248,7 @@ class Cloning:
                 parts = _Parts(progress, [copy.size for copy in draft.copies])
                 for number, copy in enumerate(draft.copies):
                     made.append(await self._conversions.fill(caller, copy, parts.part(number), right))
-                return await whole(self._commit(draft, made, right))
+                return await whole(self._commit(caller, draft, made, right))
             except OutcomeUnknown:
                 raise  # the next start asks the database
             except BaseException:
@@ -279,14 +280,14 @@ class Cloning:
             raise Unknown(f"{self._fleet.hosts.attached.called(machine.host)} is not attached")
         return one.storage
 
-    async def _commit(self, draft: Draft, media: Sequence[Medium], right: WhileAllowed) -> int:
+    async def _commit(self, caller: Caller, draft: Draft, media: Sequence[Medium], right: WhileAllowed) -> int:
         """Commit all of it, then show it."""
-        machine = draft.machine
+        machine = replace(draft.machine, created=int(time.time()))
         with self._updates.under_way.of(machine.gid):
             self._directory.group(machine.gid)
             right.settle()
             try:
-                vmid = await self._store.add(machine.uuid, machine.host, machine.gid, machine.name, machine.spec, media)
+                vmid = await self._store.add(machine, media)
             except OutcomeUnknown:
                 draft.owned = True
                 raise
@@ -295,6 +296,12 @@ class Cloning:
             self._creation.show(media)
             self._fleet.claims.put(machine.uuid, self._fleet.builder.claim(machine, None))
             self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
+            self._fleet.noted(
+                "create_vm",
+                {"gid": machine.gid, "vmid": vmid, "cloned": draft.source.machine.vmid, "name": machine.name},
+                machine.gid,
+                caller.uid,
+            )
         await self._creation.settle(media)
         return vmid
 

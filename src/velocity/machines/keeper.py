@@ -197,7 +197,7 @@ class Keeper(Life):
         plan.stop_here()
         await self.context.bring(self.machine, host)
         self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
-        run = structs.replace(run_of(self.machine.spec, spec), begun=UNSET if chosen is None else chosen)
+        run = structs.replace(run_of(self.machine.spec, spec, self._now()), begun=UNSET if chosen is None else chosen)
         self.starting = True
         self.context.begin_writing(self.written)
         try:

@@ -14,9 +14,11 @@ from velocity.media.rules import Medium
 
 
 class Noted(Protocol):
-    """Records in the history what the server does by itself: the operation, and the ids and name of its object."""
+    """Records in the history what the server does by itself: the operation, the ids and name of its object, and the user
+    for whom it was done.
+    """
 
-    def __call__(self, did: str, named: Mapping[str, int | str], gid: int = 0) -> None: ...
+    def __call__(self, did: str, named: Mapping[str, int | str], gid: int = 0, by: int | None = None) -> None: ...
 
 
 class MachineStore(Protocol):
@@ -28,8 +30,8 @@ class MachineStore(Protocol):
     def discarded(self) -> dict[str, int]:
         """The uuids of VMs in the trash, including unreadable ones, each with its highest place in NAT's networks."""
 
-    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec, media: Sequence[Medium] = ()) -> int:
-        """Returns the vmid. These media are added with it."""
+    async def add(self, machine: Machine, media: Sequence[Medium] = ()) -> int:
+        """Returns the vmid; the machine has none yet. These media are added with it."""
 
     async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
         """Into the trash, or permanently (None), with these media."""

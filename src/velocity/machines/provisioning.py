@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -82,7 +83,7 @@ class Provisioning:
         uuid = uuid4()
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, facts.nat_networks)
         spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec, placed.host)
-        draft = Machine(0, uuid, request.gid, request.name, spec, placed.host)
+        draft = Machine(0, uuid, request.gid, request.name, spec, placed.host, int(time.time()))
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
             rules.check_display_names(spec.displays)
             interfaces.check_macs(spec)
@@ -92,7 +93,7 @@ class Provisioning:
             with self._updates.under_way.of(draft.gid):
                 self._directory.group(draft.gid)
                 machine = replace(
-                    draft, vmid=await self._store.add(uuid, draft.host, draft.gid, draft.name, draft.spec)
+                    draft, vmid=await self._store.add(draft)
                 )
                 self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
         return machine.vmid, warnings

@@ -61,7 +61,8 @@ class Spec(VmSettings, frozen=True, kw_only=True):
 
     Of a run only: `writes`: the media that it was given to write to; absent: an older version started it. `plugged`:
     BLOCK disks attached while it runs. `coming`: see there; absent: no change is under way. `mirrored`: disks that may
-    be being copied. `begun`: what its start did once. `began_mib`: its memory at the start; 0: unknown.
+    be being copied. `begun`: what its start did once. `began_mib`: its memory at the start; `began_at`: when
+    the start was requested, in Unix seconds; 0 each: unknown.
     """
 
     machine_type: str
@@ -78,11 +79,15 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     instance_id: str = ""
     begun: NextBoot | UnsetType = UNSET
     began_mib: int = 0
+    began_at: int = 0
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine as stored. `uuid` is its id for the hypervisor, `vmid` for users; `host` is where it is."""
+    """A machine as stored. `uuid` is its id for the hypervisor, `vmid` for users; `host` is where it is.
+
+    `created`, in Unix seconds; None: an older version created it.
+    """
 
     vmid: int
     uuid: UUID
@@ -90,6 +95,7 @@ class Machine:
     name: str
     spec: Spec
     host: HostId = FIRST_HOST
+    created: int | None = None
 
     @cached_property
     def revision(self) -> str:
@@ -177,13 +183,14 @@ def on_bridge(spec: Spec, facts: HostFacts) -> bool:
     return wants_bridge(spec, facts) and bool(facts.nat_networks)
 
 
-def run_of(spec: Spec, started: MachineSpec) -> Spec:
+def run_of(spec: Spec, started: MachineSpec, at: int) -> Spec:
     """The stored specification of a run that begins with this one."""
     return structs.replace(
         spec,
         writes=sorted(disk.media.medium for disk in started.disks if not disk.readonly),
         nat_places={nic.nic: nic.place for nic in started.nics if isinstance(nic, NatSpec) and nic.place},
         began_mib=started.memory,
+        began_at=at,
     )
 
 

@@ -99,7 +99,7 @@ class Fleet:
         self.unasked: set[int] = set()
         """The ids of VMs with a writable medium that was attached without a check; no new ones arise."""
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
-        self.freezing = Freezing(self.agents, lambda did, named, gid=0: self.noted(did, named, gid), clock)
+        self.freezing = Freezing(self.agents, lambda did, named, gid=0, by=None: self.noted(did, named, gid, by), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self.claiming = Claiming(self.claims, builder, self._by_uuid.get)
@@ -123,7 +123,7 @@ class Fleet:
         self.known: set[str] = set()
         """At the start: the uuids of all VMs, including those in the trash and those that cannot be loaded."""
         self._behind: set[asyncio.Task[None]] = set()
-        self.noted: Noted = lambda did, named, gid=0: None
+        self.noted: Noted = lambda did, named, gid=0, by=None: None
         """Records in the history what the server does by itself."""
 
     def _begin_to_know(self, host: HostId) -> WatchedHost:

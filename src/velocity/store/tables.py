@@ -210,6 +210,7 @@ machines = Table(
     Column("next_boot", Text),
     Column("frozen_until", BigInteger),
     Column("tried_epoch", BigInteger, nullable=False, server_default="0"),
+    Column("created", BigInteger),
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,
 )

@@ -163,6 +163,8 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         isolation=UNSET if confinement is None else _isolation(confinement, spec),
         warnings=_warnings(fleet, keeper) or UNSET,
         waits=_waits(keeper),
+        created=UNSET if machine.created is None else machine.created,
+        running_since=(progress.run.began_at or UNSET) if progress.run else UNSET,
     )
 
 

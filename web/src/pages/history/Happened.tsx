@@ -18,7 +18,7 @@ export const whyRefused = (entry: Entry, names: Names): string =>
 const LINK = "(a link)";
 
 /** What the server does by itself. */
-const OWN = new Set(["blocklist_node", "fence_node", "host_returned", "start_again", "unblock_node"]);
+const OWN = new Set(["blocklist_node", "fence_node", "host_returned", "start_again", "thaw_guest", "unblock_node"]);
 
 /** Who it was, where nobody was signed in. */
 export function strangerOf(entry: Entry): string | undefined {

@@ -30,6 +30,10 @@ test("a target is read as the server wrote it, whatever a name holds", () => {
 test("what was done", () => {
   expect(said("set_vm_state", "vmid=7 state=PAUSED")).toBe("paused VM web");
   expect(said("create_vm", "gid=3 name=db")).toBe("created VM db in group team/web");
+  expect(said("create_vm", "gid=3 vmid=8 cloned=7 name=db")).toBe(
+    "created VM db in group team/web, as a clone of VM web",
+  );
+  expect(said("create_vm", "gid=3 name=old", false, { vmid: 7 })).toBe("created VM web in group team/web");
   expect(said("grant_permission", "uid=2 gid=3 permission=velocity.vm.view")).toBe(
     "granted vm.view on group team/web to user anna",
   );

@@ -31,6 +31,8 @@ export interface Told {
   refused: boolean;
   /** Who did it. */
   uid?: number | undefined;
+  /** The VM that it concerns, also where the target does not say so. */
+  vmid?: number | undefined;
   /** Of several entries in one. */
   permissions?: readonly string[] | undefined;
 }
@@ -69,11 +71,12 @@ function permissionWords(names: readonly string[]): string {
   return `${listed.slice(0, NAMED).join(", ")} and ${count(listed.length - NAMED, "other permission")}`;
 }
 
-function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Target, names: Names): Phrase {
+function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told, target: Target, names: Names): Phrase {
   const gone = (kind: "vm" | "medium" | "group", id: number | string | undefined) =>
     id === undefined ? undefined : names.deleted(kind, id);
-  const vm = (): Part =>
-    thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, target.name ?? gone("vm", target.vmid));
+  const vmOf = (id: number | undefined, former = gone("vm", id)): Part =>
+    thing("VM", names.vm, id, (it) => `/vms/${it}`, former);
+  const vm = () => vmOf(target.vmid, target.name);
   const medium = (former = gone("medium", target.mid)): Part =>
     thing("medium", names.medium, target.mid, (id) => `/media/${id}`, former);
   const isMe = target.uid !== undefined && target.uid === names.me;
@@ -91,6 +94,7 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     name: `host ${named(names.host, target.host) ?? target.host ?? ""}`.trim(),
     to: "/hosts",
   });
+  const cloned = (): Part[] => (target.cloned === undefined ? [] : [", as a clone of ", vmOf(target.cloned)]);
   const item = (): Part =>
     target.vmid !== undefined
       ? vm()
@@ -171,7 +175,7 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
     case "delete_medium":
       return ["deleted", "delete", medium()];
     case "create_vm":
-      return ["created", "create", made("VM"), " in ", group()];
+      return ["created", "create", vmOf(target.vmid ?? about, target.name), " in ", group(), ...cloned()];
     case "alter_vm":
       return altered(vm(), named(names.vm, target.vmid), target);
     case "delete_vm":

@@ -7,6 +7,8 @@ export interface Target {
   gid?: number;
   parent_gid?: number;
   vmid?: number;
+  /** The VM that it is a clone of. */
+  cloned?: number;
   mid?: string;
   mpid?: number;
   tid?: number;
@@ -21,7 +23,7 @@ export interface Target {
 }
 
 const WORD = /^([a-z_]+)=(\S+)(?: |$)/;
-const NUMBERS = new Set(["uid", "gid", "parent_gid", "vmid", "mpid", "tid", "trid", "host"]);
+const NUMBERS = new Set(["uid", "gid", "parent_gid", "vmid", "cloned", "mpid", "tid", "trid", "host"]);
 const TEXTS = new Set(["mid", "duty", "permission", "state"]);
 
 /** A name comes after all ids and may hold anything, so it is what is left; no request has words after a name. */
