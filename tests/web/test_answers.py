@@ -95,3 +95,21 @@ def test_refusals_and_the_history_are_in_peoples_words(somebody: Person, furnish
     refused = row.filter(has_text="tried to give VM web").filter(has_text="Too much memory: a VM on this host")
     expect(refused).to_be_visible()
     expect(page.get_by_role("main").get_by_text("memory_mib")).to_have_count(0)
+
+
+@pytest.mark.holds("PAGE-363")
+def test_a_notice_moves_nothing(furnished: Host, somebody: Person) -> None:
+    """A page that just fits gets no scroll bar by it."""
+    page = somebody.page
+    furnished.ok("vm", "create", "noticed", "--memory", "64M")
+    somebody.go("/vms?find=noticed")
+    start = page.get_by_role("button", name="Start noticed")
+    expect(start).to_be_visible()
+    end = int(page.locator("#main > .v-section").evaluate("one => one.getBoundingClientRect().bottom"))
+    page.set_viewport_size({"width": WIDTH, "height": end + 40})
+    rest = "one => [one.scrollHeight, one.clientWidth]"
+    before = page.locator("#main").evaluate(rest)
+    start.click()
+    expect(page.get_by_text("noticed is running")).to_be_visible()
+    assert page.locator("#main").evaluate(rest) == before
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})

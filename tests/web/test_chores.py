@@ -80,7 +80,7 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78")
+@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78", "PAGE-366")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared", "data", "spare", "read":
         host.ok("media", "create", disk, "--size", "1M")
@@ -98,6 +98,11 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     assert [one["size"] for one in json.loads(host.ok("trash", "list", "--json"))["items"]] == [1 << 20]
     root.page.get_by_role("region", name="Results of your actions").get_by_role("button", name="Undo").click()
     expect(root.page.get_by_role("link", name="web", exact=True)).to_be_visible()
+    told = root.page.get_by_role("region", name="Results of your actions")
+    expect(told).to_contain_text("The VM is stopped until you start it.")
+    told.get_by_role("button", name="Start it").click()
+    expect(told).to_contain_text("web is running")
+    host.ok("vm", "stop", "web", "--force")
     assert json.loads(host.ok("trash", "list", "--json"))["items"] == []
     assert "web-disk" in media(host)
 
@@ -129,6 +134,14 @@ def test_a_vm_is_renamed(host: Host, root: Person) -> None:
     clicks.button("Rename")
     expect(page.get_by_role("heading", level=1)).to_have_text("www")
     assert clicks.made <= MOST and vm(host, "www")["vmid"] == 1
+    clicks.made = 0
+    root.go("/vms")
+    clicks.on(page.get_by_role("button", name="Actions of www"))
+    clicks.on(page.get_by_role("menuitem", name="Rename…"))
+    field.fill("web")
+    clicks.button("Rename")
+    expect(page.get_by_role("heading", level=1)).to_have_text("web")
+    assert clicks.made <= MOST
 
 
 @pytest.mark.holds("PAGE-48")
@@ -148,7 +161,7 @@ def test_a_vm_moves_to_another_group_with_its_disks(host: Host, root: Person) ->
     assert moved["name"] == "web-disk" and "web" in host.ok("vm", "list", "--group", "team")
 
 
-@pytest.mark.holds("PAGE-32")
+@pytest.mark.holds("PAGE-32", "PAGE-360")
 def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "data":
         host.ok("media", "create", disk, "--size", "1M")
@@ -165,13 +178,32 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     expect(root.page.get_by_role("heading", level=1)).to_have_text("web-2")
     made = [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]]
     assert sorted(made) == ["data", "web-2-disk", "web-disk"]
+    root.page.get_by_role("navigation", name="Of web-2").get_by_role("link", name="History").click()
+    told = "created VM web-2 in the root group, as a clone of VM web"
+    expect(root.page.get_by_role("table", name="History of web-2")).to_contain_text(told)
+
+
+@pytest.mark.holds("PAGE-361")
+def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) -> None:
+    host.ok("media", "create", "web-disk", "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk")
+    host.hypervisor.faults.deaf = True
     host.ok("vm", "start", "web")
     root.open("/vms/1")
-    clicks.menu("Clone…")
-    expect(root.page.get_by_role("dialog")).to_contain_text("web is not stopped")
+    clicks, dialog = Clicks(root.page), root.page.get_by_role("dialog")
+    clicks.on(root.page.get_by_role("button", name="More that can be done with "))
+    expect(root.page.get_by_role("menuitem", name="Clone…")).to_contain_text("once it is stopped")
+    clicks.on(root.page.get_by_role("menuitem", name="Clone…"))
+    expect(dialog).to_contain_text("web is not stopped")
     clicks.button("Clone")
-    expect(root.page.get_by_role("dialog").get_by_role("alert")).to_contain_text("web is not stopped")
-    assert "web-3" not in host.ok("vm", "list")
+    expect(dialog.get_by_role("alert")).to_contain_text("web is not stopped")
+    assert "web-2" not in host.ok("vm", "list")
+    clicks.button("Stop web")
+    expect(dialog).to_contain_text("Its guest shuts down")
+    host.ok("vm", "stop", "web", "--force")
+    expect(dialog.get_by_text("web is not stopped")).to_have_count(0)
+    clicks.button("Clone")
+    expect(root.page.get_by_text("web-2 is being made")).to_be_visible()
 
 
 @pytest.mark.holds("PAGE-73")
@@ -200,7 +232,7 @@ def test_a_disk_is_made_for_a_vm_detached_and_attached_again(host: Host, root: P
     assert (one["mode"], one.get("readonly", False)) == ("VIRTIO", False)
 
 
-@pytest.mark.holds("PAGE-53")
+@pytest.mark.holds("PAGE-53", "PAGE-365")
 def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewPerson, tmp_path: Path) -> None:
     image = tmp_path / "install.iso"
     image.write_bytes(bytes(16 * 2048) + b"\x01CD001".ljust(2048, b"\0"))
@@ -226,6 +258,7 @@ def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewP
     opened.value.close()
     host.ok("media", "upload", str(image), "--name", "drivers.iso")
     page.get_by_role("link", name="Overview").click()
+    expect(page.get_by_role("region", name="Devices")).to_contain_text("boots first while the disk is empty")
     clicks.made = 0
     clicks.on(page.get_by_role("button", name="Change disc"))
     page.get_by_label("ISO", exact=True).select_option("drivers.iso")

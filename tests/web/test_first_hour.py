@@ -109,14 +109,17 @@ def test_an_empty_installation_says_what_to_do(owner: Person) -> None:
             expect(page.locator(".pf-v6-c-empty-state")).to_be_visible()
 
 
+@pytest.mark.holds("PAGE-364")
 def test_the_first_image_and_the_first_machine(fresh: Host, owner: Person, tmp_path: Path) -> None:
     page = owner.page
     image = tmp_path / "install.iso"
     image.write_bytes(bytes(16 * 2048) + b"\x01CD001".ljust(2048, b"\0"))
     with page.expect_file_chooser() as chosen:
         page.get_by_role("button", name="Upload an image").click()
+    dialog = page.get_by_role("dialog", name="Upload a medium")
+    expect(dialog.get_by_role("button", name="Choose files")).to_be_focused()  # where the browser's own is closed
     chosen.value.set_files(image)
-    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Name")).to_be_focused()
     dialog.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("table", name="Media").get_by_text("install.iso").first).to_be_visible()
     owner.go("/")

@@ -66,11 +66,13 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-45")
+@pytest.mark.holds("PAGE-45", "PAGE-362")
 def test_the_overview_says_what_the_guest_tells_as_text(host: Host, root: Person) -> None:
     vmid = made(host, "web")
     host.ok("vm", "start", "web")
     root.go(f"/vms/{vmid}")
+    facts = root.page.get_by_role("region", name="Virtual machine", exact=True)
+    expect(facts).to_contain_text(re.compile(r"Running for \d.*Created"))  # nothing was measured yet
     card = root.page.get_by_role("region", name="Guest", exact=True)
     expect(card).to_contain_text("qemu-guest-agent")
     agent = FakeAgent()

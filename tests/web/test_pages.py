@@ -270,7 +270,7 @@ def test_the_palette_leads_to_what_is_done_in_a_dialog(host: Host, root: Person)
         ("rename web", "Rename web"),
         ("clone web", "Clone web"),
         ("delete web", "Delete web?"),
-        ("next boot web", "Next start of web"),
+        ("next start web", "Next start of web"),
         ("create a user", "Create a user"),
         ("fetch an image", "Fetch from a URL"),
         ("create an empty disk", "Create an empty disk"),

@@ -14,8 +14,8 @@ from velocity.media.rules import Medium
 
 
 class Noted(Protocol):
-    """Records in the history what the server does by itself: the operation, the ids and name of its object, and the user
-    for whom it was done.
+    """Records in the history what the server does by itself: the operation, the ids and name of its object, and for
+    which user.
     """
 
     def __call__(self, did: str, named: Mapping[str, int | str], gid: int = 0, by: int | None = None) -> None: ...

@@ -92,9 +92,7 @@ class Provisioning:
             plan.warns(warnings)
             with self._updates.under_way.of(draft.gid):
                 self._directory.group(draft.gid)
-                machine = replace(
-                    draft, vmid=await self._store.add(draft)
-                )
+                machine = replace(draft, vmid=await self._store.add(draft))
                 self._fleet.add(self._fleet.hosts.keeper(machine, RunRecord()))
         return machine.vmid, warnings
 

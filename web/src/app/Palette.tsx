@@ -5,12 +5,14 @@ import { type KeyboardEvent, useId, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
+import { Icon, type IconName } from "@/look/Icon";
 import { ForceOff } from "@/ui/ForceOff";
 import { capital } from "@/ui/format";
 import { groupTitle } from "@/ui/groups";
 import { chooseTheme } from "@/ui/theme";
-import { actionsOf, runOnVms, VERBS } from "@/ui/vmActions";
-import { WORDS as DIALOG_WORDS, dialogsOf } from "@/ui/vmDialogs";
+import { actionsOf, runOnVms, ICONS as VERB_ICONS, VERBS } from "@/ui/vmActions";
+import { ICONS as DIALOG_ICONS, WORDS as DIALOG_WORDS, dialogsOf } from "@/ui/vmDialogs";
+import { isIso } from "../pages/vm/settings/mediaText";
 import { type Among, found, lately } from "./found";
 import { PLACES, usePlaces } from "./places";
 import { RECENT, remembered } from "./shortcuts";
@@ -21,6 +23,7 @@ interface Entry {
   /** What it is found by as well. */
   words?: string;
   kind: string;
+  icon: IconName;
   run: () => void;
   /** Something is lost by it: the palette stays, and asks first. */
   asks?: boolean;
@@ -29,12 +32,14 @@ interface Entry {
 const MOST = 12;
 /** What is made on the page of a place, in a dialog there. */
 const MAKES = [
-  { title: "Fetch an image from a URL", to: "/media?fetch", needs: "media.create" },
-  { title: "Create an empty disk", to: "/media?create", needs: "media.create" },
-  { title: "Create a user", to: "/users?create", needs: "user.create" },
-  { title: "Set up a team", to: "/groups?team", needs: "group.create" },
-  { title: "Add a host", to: "/hosts?add", needs: "node.manage" },
-];
+  { title: "Create a virtual machine", to: "/create", needs: "vm.create", icon: "plus" },
+  { title: "Upload an image", to: "/media?upload", needs: "media.create", icon: "upload" },
+  { title: "Fetch an image from a URL", to: "/media?fetch", needs: "media.create", icon: "download" },
+  { title: "Create an empty disk", to: "/media?create", needs: "media.create", icon: "disk" },
+  { title: "Create a user", to: "/users?create", needs: "user.create", icon: "person" },
+  { title: "Set up a team", to: "/groups?team", needs: "group.create", icon: "users" },
+  { title: "Add a host", to: "/hosts?add", needs: "node.manage", icon: "host" },
+] as const;
 const WORDS = ["console", "serial", "settings", ...VERBS, ...Object.values(DIALOG_WORDS)].join(" ");
 
 export default function Palette({ onClose, showHelp }: { onClose: () => void; showHelp: () => void }) {
@@ -91,6 +96,7 @@ export default function Palette({ onClose, showHelp }: { onClose: () => void; sh
               onMouseMove={() => setAt(index)}
               onClick={() => run(entry)}
             >
+              <Icon name={entry.icon} />
               <span>{entry.title}</span>
               <span className="v-subtle">{entry.kind}</span>
             </div>
@@ -118,37 +124,53 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
   return useMemo(() => {
     const go = (path: string) => () => void navigate(path);
     const before: Entry[] = [
-      ...PLACES.filter(isShown).map(({ path, title }) => ({ id: path, title, kind: "place", run: go(path) })),
-      { id: "create", title: "Create a virtual machine", kind: "action", run: go("/create") },
-      { id: "screens", title: "Find a text on the screens", kind: "action", run: go("/vms?screens") },
-      { id: "shortcuts", title: "Help and keyboard shortcuts", kind: "action", run: showHelp },
-      { id: "upload", title: "Upload an image", kind: "action", run: go("/media?upload") },
-      ...MAKES.filter(({ needs }) => groups.some((one) => may(needs, one.gid))).map(({ title, to }) => ({
+      ...PLACES.filter(isShown).map(({ path, title, icon }) => ({
+        id: path,
+        title,
+        kind: "place",
+        icon,
+        run: go(path),
+      })),
+      { id: "screens", title: "Find a text on the screens", kind: "action", icon: "text", run: go("/vms?screens") },
+      { id: "shortcuts", title: "Help and keyboard shortcuts", kind: "action", icon: "keyboard", run: showHelp },
+      ...MAKES.filter(({ needs }) => groups.some((one) => may(needs, one.gid))).map(({ title, to, icon }) => ({
         id: to,
         title,
         kind: "action",
+        icon,
         run: go(to),
       })),
       ...(["light", "dark", "system"] as const).map((theme) => ({
         id: `theme-${theme}`,
         title: theme === "system" ? "Theme: as in the system" : `Theme: ${theme}`,
         kind: "action",
+        icon: "eye" as const,
         run: () => chooseTheme(theme),
       })),
     ];
+    const tab = (vm: Vm, part: string, title: string, icon: IconName): Entry => ({
+      id: `${part}-${vm.vmid}`,
+      title: `${title} ${vm.name}`,
+      kind: "action",
+      icon,
+      run: go(`/vms/${vm.vmid}/${part}`),
+    });
     const ofVm = (vm: Vm): Entry[] => [
-      { id: `vm-${vm.vmid}`, title: vm.name, kind: `VM, ${vm.state.toLowerCase()}`, run: go(`/vms/${vm.vmid}`) },
-      ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
-        ? [{ id: `c-${vm.vmid}`, title: `Console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
-        : []),
-      ...(may("vm.interact", vm.gid)
-        ? [{ id: `serial-${vm.vmid}`, title: `Serial ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/serial`) }]
-        : []),
+      {
+        id: `vm-${vm.vmid}`,
+        title: vm.name,
+        kind: `VM, ${vm.state.toLowerCase()}`,
+        icon: "vm",
+        run: go(`/vms/${vm.vmid}`),
+      },
+      ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED" ? [tab(vm, "console", "Console", "display")] : []),
+      ...(may("vm.interact", vm.gid) ? [tab(vm, "serial", "Serial", "serial")] : []),
       ...actionsOf(vm, may).map((action) => ({
         id: `${action.verb}-${vm.vmid}`,
         title: `${action.title} ${vm.name}`,
         words: action.verb,
         kind: "action",
+        icon: VERB_ICONS[action.verb],
         asks: action.danger !== undefined,
         run: () => (action.danger ? ask(vm) : void runOnVms([vm], action)),
       })),
@@ -156,29 +178,33 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         id: `${one}-${vm.vmid}`,
         title: `${capital(DIALOG_WORDS[one])} ${vm.name}`,
         kind: "action",
+        icon: DIALOG_ICONS[one],
         run: go(`/vms/${vm.vmid}?do=${one}`),
       })),
-      {
-        id: `settings-${vm.vmid}`,
-        title: `Settings ${vm.name}`,
-        kind: "action",
-        run: go(`/vms/${vm.vmid}/settings`),
-      },
+      tab(vm, "settings", "Settings", "settings"),
     ];
     const after: Entry[] = [
       ...media.map((one) => ({
         id: one.mid,
         title: one.name,
         kind: "medium",
+        icon: isIso(one) ? ("disc" as const) : ("disk" as const),
         run: go(`/media/${one.mid}`),
       })),
       ...groups.map((one) => ({
         id: `g-${one.gid}`,
         title: groupTitle(one),
         kind: "group",
+        icon: "groups" as const,
         run: go(`/groups/${one.gid}`),
       })),
-      ...users.map((one) => ({ id: `u-${one.uid}`, title: one.name, kind: "user", run: go(`/users/${one.uid}`) })),
+      ...users.map((one) => ({
+        id: `u-${one.uid}`,
+        title: one.name,
+        kind: "user",
+        icon: "person" as const,
+        run: go(`/users/${one.uid}`),
+      })),
     ];
     return { before, vms: lately(vms, recent), ofVm, verbs: WORDS, after };
   }, [navigate, vms, media, groups, users, may, isShown, ask, showHelp, recent]);

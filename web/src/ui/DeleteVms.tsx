@@ -13,7 +13,7 @@ import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { idWord, vmCli } from "@/ui/vmCli";
 import { ownDisks } from "./ownDisks";
-import { undoDeletion } from "./restore";
+import { undoOf } from "./restore";
 
 interface Props {
   /** As they were when the dialog was opened. */
@@ -205,13 +205,12 @@ function deleteAll(
     done: how.purge ? "deleted permanently" : "moved to the trash",
     noun: "VM",
     name: (vm) => vm.name,
-    undo: how.purge
+    offer: how.purge
       ? undefined
-      : () =>
-          void undoDeletion(
-            "vm",
-            vms.map((one) => one.vmid),
-          ),
+      : undoOf(
+          "vm",
+          vms.map((one) => one.vmid),
+        ),
     do: async (vm) => {
       if (how.force && vm.state !== "STOPPED")
         await call("put", "/v/vm/state", { vmid: vm.vmid, state: "STOPPED", force: true });

@@ -70,7 +70,9 @@ export function Hint({ id, wrong, children }: { id?: string; wrong?: string | un
   );
 }
 
-const FIELD = ":is(input, select, textarea):enabled";
+const FIELD = ":is(input:not([hidden]), select, textarea):enabled";
+/** What a form without a field yet begins with marks itself so. */
+const FIRST = "data-first";
 
 /** If the first field appears only with the server's answer, it is focused, unless the focus has moved. */
 function useFirstField(form: RefObject<HTMLFormElement | null>, otherwise: string): void {
@@ -79,7 +81,8 @@ function useFirstField(form: RefObject<HTMLFormElement | null>, otherwise: strin
     const field = settled.current ? null : form.current?.querySelector<HTMLElement>(FIELD);
     if (!field) return;
     settled.current = true;
-    if (document.activeElement?.id === otherwise) field.focus();
+    const at = document.activeElement;
+    if (at?.id === otherwise || at?.hasAttribute(FIRST)) field.focus();
   });
 }
 
@@ -138,7 +141,7 @@ export function FormDialog({
       variant={wide ? "large" : "medium"}
       onClose={onClose}
       aria-labelledby={`${id}-title`}
-      elementToFocus={`#${id}-form ${FIELD}, #${id}-cancel`}
+      elementToFocus={`#${id}-form :is(${FIELD}, [${FIRST}]), #${id}-cancel`}
     >
       <ModalHeader
         title={<Sentence>{title}</Sentence>}

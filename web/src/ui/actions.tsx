@@ -11,15 +11,21 @@ export interface Toast {
   id: number;
   variant: "info" | "success" | "danger" | "warning";
   title: string;
-  message?: string;
+  message?: string | undefined;
   request?: string;
   busy: boolean;
   /** One line for each of several things that failed. */
   failures?: readonly Failure[];
-  /** Takes back what it tells of. */
-  undo?: (() => void) | undefined;
+  /** What one may want next. */
+  offer?: Offer | undefined;
   /** The task that goes on with it. */
   task?: number | undefined;
+}
+
+/** A button in a toast: "Undo", "Start it". */
+export interface Offer {
+  title: string;
+  do: () => void;
 }
 
 export interface Failure {
@@ -34,8 +40,8 @@ export interface Action<T> {
   /** "web is running"; absent: nothing is said of success. */
   done?: string | ((result: T) => string);
   do: () => Promise<T>;
-  /** Takes it back, once it was done. */
-  undo?: (() => void) | undefined;
+  /** What one may want next, once it was done. */
+  offer?: Offer | undefined;
   /** The task that goes on with it after the answer; undefined: it is done. */
   task?: (result: T) => number | undefined;
 }
@@ -70,7 +76,7 @@ export function toast(): (told: Omit<Toast, "id">) => void {
   const id = ++last;
   return (told) => {
     put({ ...told, id });
-    if (!told.busy && told.variant === "success") setTimeout(() => dismiss(id), told.undo ? SHOWN_TO_PRESS : SHOWN);
+    if (!told.busy && told.variant === "success") setTimeout(() => dismiss(id), told.offer ? SHOWN_TO_PRESS : SHOWN);
   };
 }
 
@@ -84,8 +90,8 @@ export async function runAction<T>(action: Action<T>): Promise<boolean> {
     if (done === undefined) dismiss(id);
     else {
       const task = action.task?.(result);
-      put({ id, variant: "success", title: done, busy: false, undo: action.undo, task });
-      setTimeout(() => dismiss(id), action.undo || task !== undefined ? SHOWN_TO_PRESS : SHOWN);
+      put({ id, variant: "success", title: done, busy: false, offer: action.offer, task });
+      setTimeout(() => dismiss(id), action.offer || task !== undefined ? SHOWN_TO_PRESS : SHOWN);
     }
     return true;
   } catch (error) {
@@ -119,16 +125,16 @@ export function Toasts() {
               </p>
             )}
             {toast.failures && <Failures all={toast.failures} />}
-            {toast.undo && (
+            {toast.offer && (
               <button
                 type="button"
                 className="v-link"
                 onClick={() => {
                   dismiss(toast.id);
-                  toast.undo?.();
+                  toast.offer?.do();
                 }}
               >
-                Undo
+                {toast.offer.title}
               </button>
             )}
             {toast.task !== undefined && (

@@ -1,6 +1,6 @@
 /** Does the same with one or many things, a few at a time: one toast shows progress, and failures by name. */
 import { ApiError, messageOf } from "@/api/http";
-import { type Failure, toast } from "./actions";
+import { type Failure, type Offer, toast } from "./actions";
 import { someAtOnce } from "./atOnce";
 import { count } from "./format";
 
@@ -20,8 +20,9 @@ export interface Bulk<T> {
   do: (one: T) => Promise<unknown>;
   /** In order: later ones need earlier ones. */
   inOrder?: boolean;
-  /** Undoes it, once everything is done. */
-  undo?: (() => void) | undefined;
+  /** Shown once everything is done: what one should know, and may want next. */
+  message?: string | undefined;
+  offer?: Offer | undefined;
 }
 
 /** Whether everything was done. */
@@ -45,7 +46,8 @@ export async function runBulk<T>(all: readonly T[], bulk: Bulk<T>): Promise<bool
       request: error instanceof ApiError ? error.request : undefined,
     }),
   );
-  if (failures.length === 0) tell({ variant: "success", title: `${what} ${bulk.done}`, busy: false, undo: bulk.undo });
+  if (failures.length === 0)
+    tell({ variant: "success", title: `${what} ${bulk.done}`, message: bulk.message, busy: false, offer: bulk.offer });
   else
     tell({
       variant: "danger",

@@ -1,6 +1,7 @@
 /** The steps of a plan as sentences, and how many of each kind they are. */
 import type { FieldChange, Plan, Step } from "@/api/schema";
 import { bytes, count, mib } from "./format";
+import { SETTINGS, type Setting } from "./vmSettings";
 
 const DONE: Partial<Record<Step["do"], string>> = {
   assign: "Assigns",
@@ -27,9 +28,8 @@ const KIND: Partial<Record<Step["kind"], string>> = {
   user: "the user",
   pool: "the pool",
 };
+/** Beside the settings of a VM. */
 const FIELD: Record<string, string> = {
-  cpus: "CPUs",
-  memory_mib: "memory",
   vms: "VMs",
   forward_ports: "host ports for forwards",
   quota: "quota",
@@ -57,14 +57,17 @@ export function sentence(step: Step, names: StepNames): string {
 }
 
 function changed({ field, old, new: next }: FieldChange, names: StepNames): string {
-  if (old === undefined && next === undefined) return field;
+  if (old === undefined && next === undefined) return wordOf(field);
   const from = old === undefined ? "" : `${value(field, old, names)} → `;
-  return `${FIELD[field] ?? field} ${from}${value(field, next, names)}`;
+  return `${wordOf(field)} ${from}${value(field, next, names)}`;
 }
+
+const wordOf = (field: string): string =>
+  FIELD[field] ?? SETTINGS[field as Setting]?.word ?? field.replaceAll("_", " ");
 
 function value(field: string, it: unknown, names: StepNames): string {
   if (it === undefined || it === null) return field === "permissions" ? "none" : "no limit";
-  if (field === "memory_mib") return mib(Number(it));
+  if (field === "memory_mib" || field === "max_memory_mib") return mib(Number(it));
   if (field === "quota") return Number(it) === 0 ? "no limit" : bytes(Number(it));
   if (field === "gid" || field === "home") return names.group(Number(it));
   if (field === "mpid") return names.pool(Number(it));

@@ -2,6 +2,7 @@
 import { call } from "@/api/call";
 import type { May, Vm } from "@/api/live";
 import type { State } from "@/api/schema";
+import type { IconName } from "@/look/Icon";
 import { runAction } from "./actions";
 import { runBulk } from "./bulk";
 
@@ -31,7 +32,7 @@ export const START = action("start", "Start", "Starting", "started", "RUNNING");
 export const HOLD = action("hold", "Start paused", "Loading", "loaded and paused", "PAUSED");
 const RESUME = action("resume", "Resume", "Resuming", "resumed", "RUNNING");
 const PAUSE = action("pause", "Pause", "Pausing", "paused", "PAUSED");
-const STOP = action("stop", "Stop", "Pressing the power button of", "asked to shut down", "STOPPED");
+export const STOP = action("stop", "Stop", "Pressing the power button of", "asked to shut down", "STOPPED");
 /** For a VM that is shutting down: its guest may not have noticed, or may be asking a user at its screen. */
 const PRESS = action("press", "Press power button", "Pressing the power button of", "asked to shut down", "STOPPED");
 /** For a VM that is restarting. */
@@ -53,6 +54,17 @@ const SUITS: Record<State, VmAction[]> = {
 };
 
 const RESTARTING = [PRESS, STAY, KILL];
+
+export const ICONS: Record<VmAction["verb"], IconName> = {
+  start: "play",
+  hold: "play",
+  resume: "play",
+  pause: "pause",
+  stop: "power",
+  press: "power",
+  stay: "power",
+  kill: "power",
+};
 
 /** Words by which all are found. */
 export const VERBS = [

@@ -1,5 +1,6 @@
 /** What of a VM is done in a dialog, and for whom: its menu has it, and the palette, which leads there by `?do=`. */
 import type { May, Vm } from "@/api/live";
+import type { IconName } from "@/look/Icon";
 
 export type VmDialog = "restart" | "reset" | "boot" | "rename" | "clone" | "move" | "host" | "delete";
 
@@ -7,12 +8,23 @@ export type VmDialog = "restart" | "reset" | "boot" | "rename" | "clone" | "move
 export const WORDS: Record<VmDialog, string> = {
   restart: "restart",
   reset: "reset",
-  boot: "next boot",
+  boot: "next start",
   rename: "rename",
   clone: "clone",
   move: "move",
   host: "migrate",
   delete: "delete",
+};
+
+export const ICONS: Record<VmDialog, IconName> = {
+  restart: "refresh",
+  reset: "refresh",
+  boot: "play",
+  rename: "text",
+  clone: "copy",
+  move: "groups",
+  host: "host",
+  delete: "trash",
 };
 
 export function dialogsOf(vm: Vm, may: May): VmDialog[] {

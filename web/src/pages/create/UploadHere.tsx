@@ -28,7 +28,7 @@ export function UploadHere({
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: dropping has the button beside it for those who cannot drag
     <div
-      className={over ? "v-create-drop v-create-drop-over" : "v-create-drop"}
+      className={over ? "v-drop-area v-drop-area-over" : "v-drop-area"}
       onDragOver={(event) => {
         event.preventDefault();
         setOver(true);

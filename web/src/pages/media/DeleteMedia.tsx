@@ -7,7 +7,7 @@ import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { bytes, count } from "@/ui/format";
 import { PlanSummary } from "@/ui/PlanSummary";
-import { undoDeletion } from "@/ui/restore";
+import { undoOf } from "@/ui/restore";
 import { idWord } from "@/ui/vmCli";
 
 export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?: () => void; onClose: () => void }) {
@@ -23,13 +23,12 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
       noun: "medium",
       nouns: "media",
       name: (medium) => medium.name,
-      undo: purge
+      offer: purge
         ? undefined
-        : () =>
-            void undoDeletion(
-              "medium",
-              media.map((one) => one.mid),
-            ),
+        : undoOf(
+            "medium",
+            media.map((one) => one.mid),
+          ),
       do: (medium) => call("delete", "/m/media", body(medium)),
     });
     if (done || !only) after?.();

@@ -47,7 +47,6 @@ export default function Media() {
   const [wish, setWish] = useState<Wish>();
   const close = useCallback(() => setWish(undefined), []);
   const input = useRef<HTMLInputElement>(null);
-  const uploadButton = useRef<HTMLButtonElement>(null);
   const choose = () => input.current?.click();
   const ready = useReady();
   const over = useDrop(mayMake && !wish ? (files) => setWish({ is: "upload", files }) : undefined);
@@ -60,16 +59,12 @@ export default function Media() {
   const wants = (["upload", "create", "fetch"] as const).find((one) => asked.has(one));
   useEffect(() => {
     if (!wants || !mayMake) return;
-    if (wants !== "upload") setWish({ is: wants });
-    else {
-      uploadButton.current?.focus();
-      input.current?.click(); // a browser that wants a click first leaves the focus on the button
-    }
+    setWish(wants === "upload" ? { is: "upload", files: [] } : { is: wants });
     ask({}, { replace: true });
   }, [wants, mayMake, ask]);
   const find = asked.get("find") ?? "";
   const upload = (
-    <Button ref={uploadButton} icon={<Icon name="upload" />} onClick={choose}>
+    <Button icon={<Icon name="upload" />} onClick={choose}>
       Upload
     </Button>
   );

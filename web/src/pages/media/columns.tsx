@@ -93,7 +93,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
       </span>
       {(boots || content?.warning) && (
         <Flex gap={{ default: "gapXs" }}>
-          {boots && <Tag tone={content?.boots_efi ? "ok" : "warn"}>{boots}</Tag>}
+          {boots && <Tag tone={content?.boots_efi ? undefined : "warn"}>{boots}</Tag>}
           {content?.warning && (
             <Popover
               appendTo={menuRoom}

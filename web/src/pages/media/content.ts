@@ -42,8 +42,12 @@ export const IMPORTED_FILE = new RegExp(`\\.(${ENDINGS})$`, "i");
 /** The endings of images and of what packs them. */
 export const IMAGE_ENDINGS = new RegExp(`(\\.(${ENDINGS}|raw|img))+$`, "i");
 
-export const formatWords = (medium: Pick<Medium, "content">): string =>
-  FORMATS[medium.content?.format ?? "unknown"] ?? medium.content?.format ?? "Unknown";
+/** What its bytes were when it came; of a disk that was empty then, and is no more, a guest's own. */
+export function formatWords(medium: Pick<Medium, "content" | "allocated">): string {
+  const format = medium.content?.format ?? "unknown";
+  if (format === "blank" && !isBlank(medium)) return "Written by a guest";
+  return FORMATS[format] ?? format;
+}
 
 /** Whether it boots here, as far as its bytes say; undefined: they say nothing of it. */
 export function bootWords(medium: Pick<Medium, "content">): string | undefined {
@@ -56,6 +60,13 @@ export function bootWords(medium: Pick<Medium, "content">): string | undefined {
 /** An uploaded image, which a guest would see as the raw bytes that it is, until it is imported. */
 export const canImport = (medium: Pick<Medium, "content" | "format">): boolean =>
   medium.format === "raw" && IMPORTED.has(medium.content?.format ?? "");
+
+/** Bytes on disk above which something was written to it, as the server has it. */
+const WRITTEN = 2 ** 20;
+
+/** Whether nothing was written to it, as far as `allocated` says. */
+export const isBlank = ({ content, allocated }: Pick<Medium, "content" | "allocated">): boolean =>
+  content?.format === "blank" && allocated <= WRITTEN;
 
 /** What a VM can be made of: an image, or a disk that holds something and that no VM writes to. */
 export const canStart = (medium: Medium): boolean =>

@@ -9,7 +9,7 @@ import { FormDialog } from "@/ui/FormDialog";
 import { count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { Refused, Steps, usePlan } from "@/ui/PlanSummary";
-import { undoDeletion } from "@/ui/restore";
+import { undoOf } from "@/ui/restore";
 import { summed } from "@/ui/steps";
 import { groupWord } from "./commands";
 import { within } from "./tree";
@@ -47,7 +47,7 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
           pending: `Deleting the group ${path}`,
           done: purge ? `The group ${path} is deleted permanently` : `The group ${path} is in the trash`,
           do: () => call("delete", "/u/group", body),
-          undo: purge ? undefined : () => void undoDeletion("group", [group.gid]),
+          offer: purge ? undefined : undoOf("group", [group.gid]),
         });
         if (done) onDone();
         else void refetch();

@@ -8,7 +8,7 @@ import { runAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
 import { PlanSummary, usePlan } from "@/ui/PlanSummary";
-import { restore } from "@/ui/restore";
+import { comesStopped, restore } from "@/ui/restore";
 import { idWord } from "@/ui/vmCli";
 import { AnotherHost } from "./AnotherHost";
 
@@ -58,6 +58,7 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
   const { error } = usePlan(first && only ? request : undefined);
   const isHomeless = verb === "restore" && (host !== "" || (error instanceof ApiError && error.field === "host"));
   if (!first) return null;
+  const stopped = comesStopped(items);
   const together = verb === "purge" && !only;
   const shown = together
     ? { method: "delete" as const, path: "/t/trash/all", body: { trids: items.map((item) => item.trid) } }
@@ -94,6 +95,7 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
           {only ? "It cannot" : `These ${items.length} items cannot`} be restored after that.
         </Content>
       )}
+      {verb === "restore" && stopped && <Content component="p">{stopped}</Content>}
       {isHomeless && <AnotherHost host={host} onHost={setHost} />}
       {only ? (
         isHomeless && host === "" ? null : (

@@ -1,6 +1,6 @@
 /** Another VM like this one: with copies of the disks that it writes to, as a task of the server's. */
 
-import { Alert, Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
+import { Alert, Button, Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import { type Medium, useMay, useObjects, usePools, type Vm } from "@/api/live";
@@ -14,6 +14,7 @@ import { useGroupPath } from "@/ui/groups";
 import { useHostChoices } from "@/ui/hostChoices";
 import { nameProblem } from "@/ui/problems";
 import { Sentence } from "@/ui/Sentence";
+import { actionsOf, runOnVms, STOP } from "@/ui/vmActions";
 import { groupOption, idWord, vmCli } from "@/ui/vmCli";
 import { useVmInfo } from "./useVmInfo";
 
@@ -92,11 +93,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       onClose={onClose}
     >
       {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
-      {runs && (
-        <Alert component="p" isInline variant="warning" title={<Sentence>{`${vm.name} is not stopped`}</Sentence>}>
-          Stop it first, or clone it without its disks and firmware settings.
-        </Alert>
-      )}
+      {runs && <NotStopped vm={vm} />}
       <FormGroup label="Name" fieldId="clone-name" isRequired>
         <TextInput
           id="clone-name"
@@ -164,6 +161,31 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
         />
       </FormGroup>
     </FormDialog>
+  );
+}
+
+/** What is copied must not change meanwhile: the way to that, and around it. */
+function NotStopped({ vm }: { vm: Vm }) {
+  const mayStop = actionsOf(vm, useMay()).includes(STOP);
+  const stops = vm.state === "STOPPING";
+  return (
+    <Alert
+      component="p"
+      isInline
+      variant={stops ? "info" : "warning"}
+      title={<Sentence>{`${vm.name} is not stopped${stops ? " yet" : ""}`}</Sentence>}
+      actionLinks={
+        mayStop && (
+          <Button variant="link" isInline onClick={() => void runOnVms([vm], STOP)}>
+            <Sentence>{`Stop ${vm.name}`}</Sentence>
+          </Button>
+        )
+      }
+    >
+      {stops
+        ? "Its guest shuts down; then it can be cloned."
+        : "Its disks are copied while it is stopped. It can also be cloned now without its disks and firmware settings."}
+    </Alert>
   );
 }
 

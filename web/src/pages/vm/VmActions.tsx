@@ -3,11 +3,11 @@ import { Button, Divider, DropdownItem } from "@patternfly/react-core";
 import { useEffect, useState } from "react";
 import { useNavigate, useSearchParams } from "react-router";
 import { useMay, type Vm } from "@/api/live";
-import { Icon, type IconName } from "@/look/Icon";
+import { Icon } from "@/look/Icon";
 import { ActionMenu } from "@/ui/ActionMenu";
 import { DeleteVms } from "@/ui/DeleteVms";
 import { ForceOff } from "@/ui/ForceOff";
-import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
+import { actionsOf, HOLD, ICONS, KILL, runOnVms } from "@/ui/vmActions";
 import { dialogsOf, type VmDialog } from "@/ui/vmDialogs";
 import { Clone } from "./Clone";
 import { MoveToHost } from "./MoveToHost";
@@ -18,17 +18,6 @@ import { Reset } from "./Reset";
 import { Restart } from "./Restart";
 
 type Dialog = VmDialog | "kill";
-
-const ICONS: Record<VmAction["verb"], IconName> = {
-  start: "play",
-  hold: "play",
-  resume: "play",
-  pause: "pause",
-  stop: "power",
-  press: "power",
-  stay: "power",
-  kill: "power",
-};
 
 /** What the address may ask for. */
 const DO = "do";
@@ -87,7 +76,14 @@ export function VmActions({ vm }: { vm: Vm }) {
           {has("boot") && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
           {has("boot") && (has("rename") || has("clone") || has("move") || has("host")) && <Divider component="li" />}
           {has("rename") && <DropdownItem onClick={() => setDialog("rename")}>Rename…</DropdownItem>}
-          {has("clone") && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
+          {has("clone") && (
+            <DropdownItem
+              description={vm.state === "STOPPED" ? undefined : "With its disks once it is stopped"}
+              onClick={() => setDialog("clone")}
+            >
+              Clone…
+            </DropdownItem>
+          )}
           {has("move") && <DropdownItem onClick={() => setDialog("move")}>Move to another group…</DropdownItem>}
           {has("host") && <DropdownItem onClick={() => setDialog("host")}>Move to another host…</DropdownItem>}
           {has("delete") && <Divider component="li" />}

@@ -9,6 +9,7 @@ import { useMay, type Vm } from "@/api/live";
 import { Icon } from "@/look/Icon";
 import { Dropdown } from "@/ui/Dropdown";
 import { actionsOf, runOnVms, type VmAction } from "@/ui/vmActions";
+import { dialogsOf, type VmDialog } from "@/ui/vmDialogs";
 import type { PendingAction } from "./ConfirmAction";
 
 interface Props {
@@ -72,6 +73,13 @@ function More(props: MoreProps) {
   );
 }
 
+/** Asked on the VM's page. */
+const DIALOGS: readonly [VmDialog, title: string][] = [
+  ["restart", "Restart…"],
+  ["rename", "Rename…"],
+  ["clone", "Clone…"],
+];
+
 interface MenuProps extends MoreProps {
   toggle: RefObject<HTMLButtonElement | null>;
   close: () => void;
@@ -80,6 +88,8 @@ interface MenuProps extends MoreProps {
 /** Made when it is opened: a menu that waits in each of many rows would cost the table its quickness. */
 function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps) {
   const navigate = useNavigate();
+  const offered = dialogsOf(vm, useMay());
+  const dialogs = DIALOGS.filter(([dialog]) => offered.includes(dialog));
   // opened a moment later: it is placed by a toggle that it must have seen closed
   const [open, setOpen] = useState(false);
   useEffect(() => setOpen(true), []);
@@ -101,6 +111,11 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
           >
             {one.title}
             {one.danger && "…"}
+          </DropdownItem>
+        ))}
+        {dialogs.map(([dialog, title]) => (
+          <DropdownItem key={dialog} onClick={() => void navigate(`/vms/${vm.vmid}?do=${dialog}`)}>
+            {title}
           </DropdownItem>
         ))}
         {canLook && (

@@ -7,6 +7,8 @@ import { type Chart, marks } from "./series";
 import { axisForm, type Span, shownTime } from "./spans";
 
 const HEIGHT = 160;
+/** Pixels above it and beside its end, for half a word of its axes. */
+const PADDING: uPlot.Padding = [8, 16, 0, 0];
 const COLOURS = ["--v-accent", "--v-warn-dot"];
 const FILLED = 0.15;
 const LEAST = { cpu: 10, other: 1 };
@@ -68,6 +70,7 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart, span:
   return {
     width: element.clientWidth || 300,
     height: HEIGHT,
+    padding: PADDING,
     cursor: { sync: { key: "vm-metrics" }, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
     scales: {

@@ -13,7 +13,7 @@ import { CreateDisk } from "../../media/CreateDisk";
 import { canGrow } from "../../media/content";
 import { GrowMedium } from "../../media/GrowMedium";
 import { diskName } from "../../media/rules";
-import { bootOrder } from "../settings/boot";
+import { placeWords } from "../settings/boot";
 import { isIso } from "../settings/mediaText";
 import { MODES } from "../settings/modes";
 import { AttachMedium } from "./AttachMedium";
@@ -21,6 +21,7 @@ import { ChangeDisc } from "./ChangeDisc";
 import { changing } from "./changing";
 import { Detach } from "./Detach";
 import { attached, type Drive, ejected, isDrive } from "./drives";
+import { useEmpty } from "./useEmpty";
 
 type Wish = { is: "attach" | "new" } | { is: "disc"; drive: Drive } | { is: "grow" | "detach"; medium: Medium };
 
@@ -30,9 +31,8 @@ export function Devices({ info }: { info: VmInfo }) {
   const mayAlter = may("vm.alter", info.gid);
   const [wish, setWish] = useState<Wish>();
   const settings = `/vms/${info.vmid}/settings`;
-  const order = bootOrder(info);
-  const several = order.length > 1;
-  const first = order[0];
+  const attachedMedia = info.media.flatMap(({ mid }) => known.find((one) => one.mid === mid) ?? []);
+  const placed = placeWords(info, useEmpty(attachedMedia));
   return (
     <Card component="section" aria-label="Devices">
       <CardHeader
@@ -66,12 +66,12 @@ export function Devices({ info }: { info: VmInfo }) {
               medium && bytes(medium.size),
               MODES[mode] ?? mode,
               readonly && "read-only",
-              several && first?.of === "media" && first.index === index && "boots first",
+              placed({ of: "media", index }),
             ];
             return (
               <Device
                 key={mid}
-                icon="media"
+                icon={medium && isIso(medium) ? "disc" : "disk"}
                 to={`${settings}#mode-${index}`}
                 name={medium?.name ?? mid}
                 words={words.filter(Boolean).join(", ")}
@@ -88,7 +88,7 @@ export function Devices({ info }: { info: VmInfo }) {
             <Device
               // biome-ignore lint/suspicious/noArrayIndexKey: drives of one mode are alike
               key={`drive-${index}`}
-              icon="media"
+              icon="drive"
               to={`${settings}#media`}
               name="CD-ROM drive"
               words={`${MODES[one.mode]}, empty`}
@@ -103,7 +103,7 @@ export function Devices({ info }: { info: VmInfo }) {
           {info.displays.map((one, index) => (
             <Device
               key={one.name}
-              icon="vm"
+              icon="display"
               to={`${settings}#display-${index}-name`}
               name={one.name}
               words={`Display, ${one.width}×${one.height}`}

@@ -71,6 +71,11 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           {cloudInitWords(info.cloud_init) !== "none" && (
             <Fact name="Log in (cloud-init)">{cloudInitWords(info.cloud_init)}</Fact>
           )}
+          {info.created !== undefined && (
+            <Fact name="Created">
+              <When at={info.created} />
+            </Fact>
+          )}
           {info.notes && (
             <Fact name="Notes">
               <span className="v-breaks v-lines-kept">{info.notes}</span>

@@ -2,6 +2,7 @@
 import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Link } from "react-router";
 import type { VmInfo } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { CopyButton } from "@/ui/CopyButton";
 import { forwardText } from "@/ui/forwards";
 import { leadsWords, notReached, reachOf, SOURCES } from "./reach";
@@ -16,7 +17,10 @@ export function Network({ info }: { info: VmInfo }) {
           <ul className="v-plain-list">
             {reachOf(info).map((one, index) => (
               <li key={one.id} className="v-nic">
-                <Link to={`/vms/${info.vmid}/settings#nic-${index}-type`}>{one.what}</Link>
+                <Link to={`/vms/${info.vmid}/settings#nic-${index}-type`} className="v-device">
+                  <Icon name="nic" />
+                  {one.what}
+                </Link>
                 {one.addresses.map(({ address, source }) => (
                   <span key={address}>
                     <Copied text={address} name={`address ${address}`} />

@@ -4,12 +4,23 @@ import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import type { VmMetrics } from "@/api/schema";
 import { Sparkline } from "@/ui/Sparkline";
+import { useNow } from "@/ui/When";
 import { usesOf } from "./usage";
 
 /** Values of ten seconds: a quarter of an hour. */
 const SLOTS = 90;
+/** Seconds of a run after which a measurement is not to be expected soon. */
+const LATE = 60;
 
-export function UsageCard({ vm, metrics }: { vm: Vm; metrics: VmMetrics | undefined }) {
+interface Props {
+  vm: Vm;
+  metrics: VmMetrics | undefined;
+  /** When its run began, as far as that is known. */
+  since: number | undefined;
+}
+
+export function UsageCard({ vm, metrics, since }: Props) {
+  const late = useNow() - (since ?? Number.POSITIVE_INFINITY) > LATE;
   return (
     <Card component="section" aria-label="Usage">
       <CardHeader actions={{ hasNoOffset: true, actions: <Link to={`/vms/${vm.vmid}/metrics`}>Metrics</Link> }}>
@@ -29,9 +40,11 @@ export function UsageCard({ vm, metrics }: { vm: Vm; metrics: VmMetrics | undefi
           </ul>
         ) : (
           <span className="v-subtle">
-            {vm.unreachable_since === undefined
-              ? "The first measurement appears within ten seconds."
-              : "It is measured again when it responds."}
+            {vm.unreachable_since !== undefined
+              ? "It is measured again when it responds."
+              : late
+                ? "It could not be measured so far."
+                : "The first measurement appears within ten seconds."}
           </span>
         )}
       </CardBody>

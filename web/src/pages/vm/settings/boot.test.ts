@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Attachment, Nic } from "@/api/schema";
-import { bootOrder, hasList, ordered } from "./boot";
+import { bootOrder, hasList, ordered, placeWords } from "./boot";
 import { moved } from "./draft";
 
 const media: Attachment[] = ["a", "b"].map((mid) => ({ mid, mode: "VIRTIO", readonly: false }));
@@ -42,4 +42,16 @@ test("what has no place follows", () => {
     "b",
     "a",
   ]);
+});
+
+test("an empty disk does not boot first, whatever its place", () => {
+  const told = (empty: string[], devices = { media, nics }) => {
+    const words = placeWords(devices, (mid) => empty.includes(mid));
+    return devices.media.map((_one, index) => words({ of: "media", index }));
+  };
+  expect(told([])).toEqual(["boots first", undefined]);
+  expect(told(["a"])).toEqual(["empty: boots once a system is installed on it", "boots first while the disk is empty"]);
+  expect(told(["b"])).toEqual(["boots first", undefined]);
+  expect(told(["a", "b"])).toEqual([undefined, undefined]);
+  expect(told([], { media: media.slice(0, 1), nics })).toEqual([undefined]);
 });

@@ -45,3 +45,16 @@ export function ordered({ media, nics }: Devices, order: readonly Bootable[]): D
 
 const withPlace = <T extends object>(one: T, boot: number | undefined): T & { boot?: number } =>
   boot === undefined ? one : { ...one, boot };
+
+/** What is told of the places in the order, where there is a choice. From a disk that is empty nothing boots yet. */
+export function placeWords(devices: Devices, isEmpty: (mid: string) => boolean): (one: Bootable) => string | undefined {
+  const order = bootOrder(devices);
+  const holds = ({ of, index }: Bootable) => of === "nics" || !isEmpty(devices.media[index]?.mid ?? "");
+  const first = order.findIndex(holds);
+  return ({ of, index }) => {
+    const place = order.findIndex((one) => one.of === of && one.index === index);
+    if (order.length < 2 || place > first) return undefined;
+    if (place < first) return "empty: boots once a system is installed on it";
+    return first === 0 ? "boots first" : "boots first while the disk is empty";
+  };
+}
