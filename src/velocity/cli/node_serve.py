@@ -23,6 +23,8 @@ from velocity.node.identity import NodeIdentity
 from velocity.storage.directory.declared import directories
 from velocity.storage.port import MediaFiles, Storage
 
+ARENAS = 1
+"""A buffer goes through several threads of gRPC: each would keep 64 MiB and more for itself."""
 HypervisorFactory = Callable[[MediaFiles], Awaitable[Hypervisor]]
 
 
@@ -42,7 +44,7 @@ def run(settings: Settings) -> None:
     """Serve until a signal. Raises `ClickException`."""
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs that we start would inherit
-    keep_memory()
+    keep_memory(ARENAS)
     with logging_to_stderr(), locked(settings):
         own = joined(settings)
         try:

@@ -24,7 +24,7 @@ from velocity.cli import hints
 from velocity.cli.words import clean
 from velocity.config import PREFIX, Settings, foreign
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 GATHERED = 0.05
 """Seconds for which lines of the log are collected."""
 
@@ -157,9 +157,14 @@ async def _beat(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-def keep_memory() -> None:
-    """Let glibc keep the buffers of uploads instead of mapping and unmapping each one. mallopt(3)"""
+def keep_memory(arenas: int = 0) -> None:
+    """Let glibc keep the buffers of uploads instead of mapping and unmapping each one. mallopt(3)
+
+    With so many `arenas` (0: one for each thread, within limits) what one thread gave back is any other's to have.
+    """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(M_TRIM_THRESHOLD, 64 << 20)
+        if arenas:
+            libc.mallopt(M_ARENA_MAX, arenas)

@@ -341,14 +341,26 @@ class RemoteStream:
 
 
 class RemoteIncoming:
-    """Implements `velocity.storage.port.Incoming`. The error of a `write` is raised by a later call."""
+    """Implements `velocity.storage.port.Incoming`. The error of a `write` is raised by a later call.
+
+    What comes is gathered: a message costs both ends more than its bytes do.
+    """
 
     def __init__(self, held: Held, _opened: bytes | None) -> None:
         self._held = held
+        self._pieces: list[bytes] = []
+        self._gathered = 0
 
     async def write(self, piece: bytes) -> None:
-        for start in range(0, len(piece), wire.PIECE):
-            await self._held.write(msgspec.msgpack.encode(("write", piece[start : start + wire.PIECE])))
+        self._pieces.append(piece)
+        self._gathered += len(piece)
+        if self._gathered >= wire.PIECE:
+            await self._send()
+
+    async def _send(self) -> None:
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        if pieces:
+            await self._held.write(msgspec.msgpack.encode(("write", b"".join(pieces))))
 
     async def flush(self) -> None:
         await self._ask("flush")
@@ -366,6 +378,7 @@ class RemoteIncoming:
         await self._held.end(msgspec.msgpack.encode(("close", b"")))
 
     async def _ask(self, name: str) -> bytes:
+        await self._send()
         return await self._held.ask(msgspec.msgpack.encode((name, b"")))
 
 

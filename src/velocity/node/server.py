@@ -13,6 +13,7 @@ import grpc.aio
 import msgspec
 
 from velocity.contract.problems import Refused
+from velocity.free_memory import FreeMemory
 from velocity.hosts.members import NodeCalls
 from velocity.hypervisor.port import ByteStream, Hypervisor
 from velocity.node import wire
@@ -53,6 +54,7 @@ class Node:
         self._storage: Storage | None = None
         self._terms = terms
         self._turn = asyncio.Lock()
+        self._memory = FreeMemory()
         self._open: set[asyncio.Task[Any]] = set()
         """Streams, and what is held, for the present leader."""
         self._peer = ""
@@ -142,6 +144,8 @@ class Node:
                 raise
             finally:
                 await held.close()
+                if call.gives is not ByteStream:  # what has passed through takes as much again
+                    self._memory.is_left()
 
         return self._for_this_leader(hold)
 

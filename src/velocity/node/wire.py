@@ -28,8 +28,8 @@ ERROR = "velocity-error-bin"
 """Trailing metadata: the exception."""
 LEADER = "velocity-leader"
 """Request metadata: the UUID of the leader's machine."""
-PIECE = 256 << 10
-"""Bytes of an object in one message."""
+PIECE = 1 << 20
+"""Bytes of an object that are gathered for one message."""
 LARGEST = 320 << 20
 """Bytes of the largest message: the picture of a display at its limit of 8,192 x 8,192 pixels is 192 MiB."""
 KEEPALIVE = 1_000
