@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -261,6 +262,29 @@ async def test_a_duty_and_labels_are_kept_and_told_to_what_places_vms(here: Inst
     with pytest.raises(Refused) as error:
         await here.membership.set(SetNode(host=1, name="b"))
     assert error.value.problem is Problem.NODE_NAME_TAKEN
+
+
+@pytest.mark.holds("MANY-302")
+async def test_what_several_people_change_of_a_host_at_once_is_all_kept(here: Installation) -> None:
+    _, host = await here.join("b")
+    changes = [SetNode(host=host, duty="maintenance"), SetNode(host=host, labels={"rack": "a"})]
+    await asyncio.gather(*(here.membership.set(one) for one in (*changes, SetNode(host=host, name="bee"))))
+    for _ in range(2):
+        now = await here.membership.show(host)
+        assert (now.duty, now.labels, now.name) == ("maintenance", {"rack": "a"}, "bee")
+        await here.reopen()
+
+
+@pytest.mark.holds("MANY-302")
+async def test_a_host_that_is_removed_while_it_is_changed_stays_removed(here: Installation) -> None:
+    _, host = await here.join("b")
+    removed, changed = await asyncio.gather(
+        here.membership.remove(host), here.membership.set(SetNode(host=host, name="bee")), return_exceptions=True
+    )
+    assert removed is None
+    assert isinstance(changed, Refused) and changed.problem is Problem.HOST_NOT_FOUND
+    await here.reopen()
+    assert host not in [row.host for row in rows_of(here)]
 
 
 @pytest.mark.holds("MANY-33")

@@ -278,14 +278,10 @@ class Membership:
 
     async def set(self, asked: nodes.SetNode) -> nodes.NodeInfo:
         async with self._changing:
-            before, after = await self._set(asked)
-        await self._connections.follow(after, self._authority)
-        if after.keeps_copy != before.keeps_copy:
-            self._copies.keepers_changed()
+            await self._set(asked)
         return await self.show(asked.host)
 
-    async def _set(self, asked: nodes.SetNode) -> tuple[Member, Member]:
-        """As it was, and as it is then."""
+    async def _set(self, asked: nodes.SetNode) -> None:
         before = self._roster.get(asked.host)
         if before.own and not before.address and asked.address is not UNSET:
             raise Refused(Problem.NODE_OWN, "the server's own host has no address: leave it out", field="address")
@@ -313,7 +309,9 @@ class Membership:
                 before.host, name=after.name, address=after.address, duty=after.duty, labels=after.labels,
                 keeps_copy=after.keeps_copy,
             )  # fmt: skip
-        return before, after
+        await self._connections.follow(after, self._authority)
+        if after.keeps_copy != before.keeps_copy:
+            self._copies.keepers_changed()
 
     def _check_copies(self, member: Member) -> None:
         if member.own:
