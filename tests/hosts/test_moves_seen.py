@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from tests.api.test_consoles import CONTROL, Viewer
 from tests.host import Host, hosting
 from tests.hosts.together import Other, attaching
-from tests.patience import at_last
+from tests.patience import PATIENCE, at_last
 from velocity.client import Client
 from velocity.contract.machines import Display
 from velocity.hypervisor.fake import FakeRun
@@ -135,6 +135,31 @@ def test_who_leaves_while_what_they_typed_waits_is_let_go_of(host: Host, b: Othe
         mobility.holds.clear()
         host.loop.call_soon_threadsafe(hold.set)
         host.ok("task", "wait", f"id:{tid}")
+
+
+@pytest.mark.holds("MANY-304")
+def test_who_looks_at_a_run_that_is_lost_does_not_keep_others_from_typing_into_the_next_one(
+    host: Host, b: Other
+) -> None:
+    """Of a host that stands still with its connections open, the console may be open yet."""
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=2).vmid
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        with opened(host, client, vmid) as socket:
+            socket.send(b"typed")
+            Viewer(socket).until(keyboard={"holder": "root", "yours": True})
+            host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
+            asyncio.run_coroutine_threadsafe(b.fake.heard(), host.loop).result(PATIENCE)
+            at_last(lambda: bool(client.show_vm(vmid=vmid).unreachable_since), "that its host is silent")
+            client.confirm_dead(host=2, name="b")
+            client.set_vm_state(vmid=vmid, state="RUNNING")
+            (there,) = host.hypervisor.runs.values()
+            with opened(host, client, vmid) as other:
+                viewer = Viewer(other)
+                other.send(b"heard")
+                viewer.until(keyboard={"holder": "root", "yours": True})
+                viewer.hears(b"heard")
+                assert viewer.said == bytes(there.said) == b"heard"
 
 
 @pytest.mark.holds("MANY-186")

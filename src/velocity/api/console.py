@@ -63,7 +63,7 @@ async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> No
     if stream is None:
         await _deny(websocket, 410, "the VM has stopped: start it, then request a new ticket")
         return
-    seat = services.consoles.sit(ticket, name)
+    seat = services.consoles.sit(ticket, name, services.fleet.find(ticket.vmid))
     line = ConsoleConnection(websocket, stream, seat, control=seat is not None and SUBPROTOCOL in _offered(websocket))
     try:
         await websocket.accept(subprotocol=_chosen(websocket, line))
@@ -75,7 +75,7 @@ async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> No
         code, reason = FORBIDDEN, refused.message
     finally:
         if seat is not None:
-            services.consoles.rise(ticket, seat)
+            services.consoles.rise(seat)
         await stream.close()
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be closed already
         await websocket.close(code, reason)

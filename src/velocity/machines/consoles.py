@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID
 
 from velocity.access.bounds import BOUNDS, Waiting, check_own
 from velocity.access.sessions import Caller
@@ -65,7 +64,8 @@ class VmConsoles:
         """In order of age: all are valid equally long."""
         self._counts: Counter[int] = Counter()
         """Tickets by user."""
-        self._keyboards: dict[UUID, Keyboard] = {}
+        self._keyboards: dict[Incarnation, Keyboard] = {}
+        """By the run as it began: viewers of a lost run may still be there when the next one is running."""
 
     def issue(self, caller: Caller, keeper: Keeper, request: OpenConsole) -> str:
         check_running(keeper)
@@ -152,22 +152,29 @@ class VmConsoles:
         except NotRunning:
             return None
 
-    def sit(self, ticket: Ticket, name: str) -> Seat | None:
+    def sit(self, ticket: Ticket, name: str, keeper: Keeper | None) -> Seat | None:
         """A seat at the keyboard of a serial console, until `rise`; None for displays."""
         if not isinstance(ticket.which, SerialConsole):
             return None
-        return self._keyboards.setdefault(ticket.who.machine, Keyboard(lambda: self.clock())).join(name)
+        run = _begun(ticket.who, keeper)
+        return self._keyboards.setdefault(run, Keyboard(lambda: self.clock())).join(name)
 
-    def rise(self, ticket: Ticket, seat: Seat) -> None:
+    def rise(self, seat: Seat) -> None:
         """The viewer has left."""
         seat.keyboard.leave(seat)
         if seat.keyboard.deserted:
-            self._keyboards.pop(ticket.who.machine, None)
+            self._keyboards = {run: one for run, one in self._keyboards.items() if one is not seat.keyboard}
 
 
 def _now(who: Incarnation, keeper: Keeper | None) -> Incarnation:
     """What the ticket's run is now, after moves to other hosts."""
     return keeper.who if keeper is not None and who in keeper.passage.formerly else who
+
+
+def _begun(who: Incarnation, keeper: Keeper | None) -> Incarnation:
+    """What that run was before it moved to other hosts."""
+    runs = () if keeper is None else (*keeper.passage.formerly, keeper.who)
+    return runs[0] if who in runs else who
 
 
 async def _moved(who: Incarnation, keeper: Keeper | None) -> Incarnation | None:
