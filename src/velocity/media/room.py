@@ -35,10 +35,9 @@ class Room:
         The trash of its group goes first, then that of its ancestors. Raises `Refused(POOL_QUOTA)`, without touching
         the trash, if all of it would not suffice. A plan is told what would be removed.
         """
-        free = await self._free(mpid)
+        free = await self.check(mpid, size)
         if size <= free:
             return
-        _check(size, free + await self._trash.held(mpid, None, deadline=CALL_DEADLINE))
         if plan.is_plan():
             plan.warns(
                 [
@@ -49,6 +48,13 @@ class Room:
             return
         await self._make(gid, mpid, size)
         _check(size, await self._free(mpid))
+
+    async def check(self, mpid: int, size: int) -> int:
+        """The bytes that are free. Raises `Refused(POOL_QUOTA)` where that many would not be, without all the trash."""
+        free = await self._free(mpid)
+        if size > free:
+            _check(size, free + await self._trash.held(mpid, None, deadline=CALL_DEADLINE))
+        return free
 
     async def relieve(self, places: Collection[tuple[int, int]]) -> None:
         """Pools that are short of space keep no trash: removes it in the pools of these media, by (gid, mpid)."""

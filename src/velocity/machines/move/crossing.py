@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ class Crossing:
     `begun`: a task works on it. `carried`: all of it is at the target, and nothing of it goes on at the source;
     `stands`: it is known to stand still until it is let run. `last` is what its guest said and was typed last at the
     source, once that is known. `held` lets go of what is taken for it; `keeps` are called once its media are where they
-    are to be.
+    are to be. `clearing` removes what is left of it on the other host.
     """
 
     move: HostMove
@@ -37,11 +38,20 @@ class Crossing:
     last: SerialEnd | None = None
     held: ExitStack = field(default_factory=ExitStack)
     keeps: list[Callable[[], None]] = field(default_factory=list)
+    clearing: asyncio.Task[None] | None = None
 
     @property
     def wanted(self) -> bool:
         """Nobody has asked for its end meanwhile; that its host is lost is no such wish."""
         return self.keeper is not None and self.keeper.progress.wanted is not State.STOPPED
+
+    @property
+    def is_open(self) -> bool:
+        """Its VM is not yet where it is to go on."""
+        move, keeper = self.move, self.keeper
+        if keeper is None or move.phase is Phase.UNDONE or keeper.progress.run is None:
+            return False
+        return move.phase is not Phase.DONE or keeper.who == move.coming
 
     def is_now(self, phase: Phase) -> None:
         self.move = replace(self.move, phase=phase)

@@ -23,6 +23,7 @@ from velocity.tasks.service import NotWholly, TaskProgress, Tasks
 
 KIND = "drain"
 AT_ONCE = 2
+A_DAY = 86_400.0
 NAMED = 20
 """VMs that the task's message names for one reason."""
 
@@ -61,7 +62,8 @@ class Draining:
         async def work(progress: TaskProgress) -> None:
             try:
                 async with WhileAllowed(still):
-                    await drain()
+                    if not self._drains(one.host):  # one in maintenance stays so
+                        await drain()
                     await self._drain(caller, one.host, progress)
             finally:
                 self._under_way.discard(one.host)
@@ -78,8 +80,9 @@ class Draining:
         """Tell a plan which of its VMs would go where, and what keeps others."""
         stays: list[str] = []
         hosts = self._fleet.hosts.attached
-        duty = {"duty": (hosts.by_id[host].duty.value, Duty.DRAINING.value)}
-        plan.step("change", "host", hosts.by_id[host].name, id=host, changes=duty)
+        if not self._drains(host):
+            duty = {"duty": (hosts.by_id[host].duty.value, Duty.DRAINING.value)}
+            plan.step("change", "host", hosts.by_id[host].name, id=host, changes=duty)
         for keeper in self._of(host):
             try:
                 target = await self._moves.targets.best(keeper)
@@ -93,36 +96,44 @@ class Draining:
     def _of(self, host: HostId) -> list[Keeper]:
         return list(self._fleet.hosts.of(host).keepers.values())
 
+    def _drains(self, host: HostId) -> bool:
+        """Whether it gets no new VMs."""
+        one = self._fleet.hosts.attached.find(host)
+        return one is None or one.duty is not Duty.ACTIVE
+
+    def _coming_to(self, host: HostId) -> list[Keeper]:
+        """VMs whose moves to it had begun before."""
+        others = (one for one in self._fleet.hosts.by_id if one != host)
+        return [keeper for other in others for keeper in self._of(other) if keeper.passage.awaits(host)]
+
     async def _drain(self, caller: Caller, host: HostId, progress: TaskProgress) -> None:
-        """Raises `NotWholly` where some stay."""
-        waiting = self._of(host)
+        """Raises `NotWholly` where some stay, and `Refused` where the host was activated meanwhile."""
+        waiting = [*self._of(host), *self._coming_to(host)]
         report = _Report(len(waiting))
         progress.total, progress.said = len(waiting), report.words
         waiting.reverse()
 
         async def one_by_one() -> None:
-            while waiting:
-                await self._move(caller, waiting.pop(), report)
+            while waiting and self._drains(host):
+                await self._move(caller, waiting.pop(), host, report)
                 progress.done = report.moved
 
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(one_by_one())
+        if waiting:
+            raise Refused(Problem.NODE_BUSY, "the host was activated meanwhile: its other VMs stay")
         if report.stays:
             raise NotWholly
 
-    async def _move(self, caller: Caller, keeper: Keeper, report: _Report) -> None:
-        if self._fleet.find(keeper.machine.vmid) is not keeper:
-            report.moved += 1  # it was deleted meanwhile
-            return
+    async def _move(self, caller: Caller, keeper: Keeper, host: HostId, report: _Report) -> None:
         try:
-            if not self._directory.holds(caller.uid, Permission.VM_ALTER, keeper.gid):
-                words = f"you need {Permission.VM_ALTER.value} on its group"
-                raise Refused(Problem.NO_PERMISSION, words)
-            async with self._choosing:
-                tid = await self._moves.begin(caller, keeper.machine.vmid, None)
+            tid = await self._begin(caller, keeper, host)
         except Refused as refused:
             report.stay(keeper, refused.message)
+            return
+        if tid is None:
+            report.moved += 1
             return
         try:
             task = await self._tasks.ended(tid)
@@ -133,6 +144,22 @@ class Draining:
             report.moved += 1
         else:
             report.stay(keeper, task.message or "its move was cancelled")
+
+    async def _begin(self, caller: Caller, keeper: Keeper, host: HostId) -> int | None:
+        """The task that moves it; None: it was deleted or moved away by somebody else. Raises `Refused`."""
+        while True:
+            await keeper.passage.wait(A_DAY)
+            async with self._choosing:
+                if self._fleet.find(keeper.machine.vmid) is not keeper or keeper.machine.host != host:
+                    return None
+                if not self._directory.holds(caller.uid, Permission.VM_ALTER, keeper.gid):
+                    words = f"you need {Permission.VM_ALTER.value} on its group"
+                    raise Refused(Problem.NO_PERMISSION, words)
+                try:
+                    return await self._moves.begin(caller, keeper.machine.vmid, None)
+                except Refused as refused:
+                    if refused.problem is not Problem.VM_MOVING:
+                        raise
 
 
 class _Report:

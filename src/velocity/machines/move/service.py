@@ -32,6 +32,8 @@ from velocity.uninterrupted import whole
 KIND = "move_vm"
 AT_ONCE, OWN = 4, 2
 """VMs that move at the same time: in all, and of one user. The others wait in turn."""
+CLEARS = 5.0
+"""Seconds for which the next move of a VM waits until nothing is left of the one before."""
 PATIENCE, SOON = 15.0, 1.0
 """Seconds that a task waits for what becomes of its move, and one that is cancelled; then it goes on by itself."""
 
@@ -67,6 +69,8 @@ class HostMoves:
     async def begin(self, caller: Caller, vmid: int, host: int | None, mpid: int | None = None) -> int:
         """The task that moves a VM to a host, or to the best one (None). Raises `Refused`, before it begins."""
         keeper = self._fleet.get(vmid)
+        if clearing := self.settling.clearing(keeper):
+            await asyncio.wait(clearing, timeout=CLEARS)
         return await keeper.alone(lambda: self._begin(caller, keeper, host, mpid))
 
     async def _begin(self, caller: Caller, keeper: Keeper, host: int | None, mpid: int | None) -> int:
@@ -87,7 +91,7 @@ class HostMoves:
                 keeper.gid,
                 keeper.machine.name,
                 place(keeper.machine.uuid, target.host),
-                lambda progress: self._work(caller, crossing, progress),
+                lambda progress: self._work(caller, crossing, target, progress),
                 lambda: self._frees(target.media),
                 lambda: self._prepare(keeper, target),
             )
@@ -151,14 +155,16 @@ class HostMoves:
 
     # The task
 
-    async def _work(self, caller: Caller, crossing: Crossing, progress: TaskProgress) -> int:
+    async def _work(self, caller: Caller, crossing: Crossing, target: Target, progress: TaskProgress) -> int:
         """Until it has moved. Else raises `Refused` with the reason, and it is where it was, or nobody knows yet."""
         crossing.begun = True
         failure: BaseException | None = None
         try:
             async with WhileAllowed(self._still_allowed(caller, crossing)) as right:
-                self._show(crossing, progress, right)
+                keeper = self._show(crossing, progress, right)
                 async with self._turns.place(caller.uid):
+                    await self._check_memory(keeper, target)  # it may have waited for its turn
+                    self.targets.check(caller, keeper, target.host)
                     await self.settling.begin(crossing)
                     await self._carrying.carry(crossing, progress, right)
                 crossing.carried = True
@@ -173,7 +179,7 @@ class HostMoves:
             Problem.HYPERVISOR, "it was stopped meanwhile, or its target has ended: it stays where it was"
         )
 
-    def _show(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
+    def _show(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> Keeper:
         """Its VM says by which task it moves; a forced stop of it ends that, until all is carried."""
         keeper = crossing.keeper
         assert keeper is not None, "it has been since the request"
@@ -185,6 +191,7 @@ class HostMoves:
 
         assert keeper.passage.moving is not None, "it is held"
         keeper.passage.set(replace(keeper.passage.moving, tid=progress.tid, overtake=overtake))
+        return keeper
 
     def _still_allowed(self, caller: Caller, crossing: Crossing) -> Check:
         keeper = crossing.keeper

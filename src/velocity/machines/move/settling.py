@@ -85,17 +85,10 @@ class Settling:
             if move.phase is Phase.BEGUN and not move.live and not move.inherited:
                 await self._undo(crossing)
             begun, run = crossing.move.phase is Phase.BEGUN, crossing.keeper and crossing.keeper.who
-            if crossing.keeper is not None and (begun or run == move.coming or self._is_open(crossing)):
+            if crossing.keeper is not None and (begun or run == move.coming or crossing.is_open):
                 crossing.media = self._pairs(move)
                 self._holding.hold_again(crossing, Moving(move.target, self.words(move)))
             self.settle(crossing)
-
-    def _is_open(self, crossing: Crossing) -> bool:
-        """Whether its VM is not yet where it is to go on."""
-        move, keeper = crossing.move, crossing.keeper
-        if keeper is None or move.phase is Phase.UNDONE or keeper.progress.run is None:
-            return False
-        return move.phase is not Phase.DONE or keeper.who == move.coming
 
     def _pairs(self, move: HostMove) -> Pairs:
         """None of one that is committed: its media are where they are to be."""
@@ -129,6 +122,11 @@ class Settling:
         """Whether something of an earlier move of this VM is to be cleared on that host."""
         return any(one.move.uuid == keeper.machine.uuid and one.other_host() == host for one in self._crossings)
 
+    def clearing(self, keeper: Keeper) -> list[asyncio.Task[None]]:
+        """What is removed at this moment of its earlier moves, on hosts that answer."""
+        own = (one for one in self._crossings if one.move.uuid == keeper.machine.uuid)
+        return [one.clearing for one in own if one.clearing and not self._hosts.silence(one.other_host())]
+
     def words(self, move: HostMove) -> str:
         """For whoever wants something else of its VM."""
         return (
@@ -157,7 +155,7 @@ class Settling:
         try:
             if crossing.move.phase is Phase.BEGUN:
                 await self._again(crossing, self._decide)
-            if crossing.move.phase is not Phase.UNDONE and self._is_open(crossing):
+            if crossing.move.phase is not Phase.UNDONE and crossing.is_open:
                 await self._again(crossing, self._let_run)
             if crossing.move.phase is Phase.DONE:
                 await self._again(crossing, self._is_not_awaited)
@@ -166,7 +164,7 @@ class Settling:
         except OutcomeUnknown:  # the server ends
             return False
         crossing.held.close()
-        self._do(self._again(crossing, self._clear))
+        crossing.clearing = self._do(self._again(crossing, self._clear))
         return crossing.move.phase is Phase.DONE
 
     async def _again(self, crossing: Crossing, step: Callable[[Crossing], Awaitable[bool]]) -> None:
@@ -318,7 +316,7 @@ class Settling:
     async def _is_not_awaited(self, crossing: Crossing) -> bool:
         """Of one that was declared to be over meanwhile, as a host was lost, nothing waits at the target."""
         move = crossing.move
-        if not move.live or self._is_open(crossing) or self._hosts.find(move.target) is None:
+        if not move.live or crossing.is_open or self._hosts.find(move.target) is None:
             return True
         if await self._fact(move.coming) in (None, Fact.INCOMING, Fact.RECEIVED):
             await self._hypervisor.mobility.release(move.coming, deadline=CALL_DEADLINE)

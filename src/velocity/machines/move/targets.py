@@ -22,6 +22,7 @@ from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
 from velocity.media.library import Library
 from velocity.media.quotas import PoolQuotas
+from velocity.media.room import Room
 from velocity.media.rules import Medium
 from velocity.media.states import PoolStates
 
@@ -52,6 +53,7 @@ class Targets:
         assignments: Assignments,
         quotas: PoolQuotas,
         states: PoolStates,
+        room: Room,
     ) -> None:
         self._fleet = fleet
         self._hosts = hosts
@@ -61,6 +63,7 @@ class Targets:
         self._assignments = assignments
         self._quotas = quotas
         self._states = states
+        self._room = room
 
     async def all(self, caller: Caller, keeper: Keeper) -> list[Target]:
         """Every host but its own; for who may not see hosts, those that can have it."""
@@ -101,7 +104,7 @@ class Targets:
         """Raises `Refused` with what the host lacks, but for pools; in the step in which its memory is taken."""
         one = next((one for one in self._fleet.hosts.candidates() if one.host == host), None)
         if one is None:
-            raise Refused(Problem.HOST_NOT_FOUND, f"host {host} is no more: choose another one", field="host")
+            raise Refused(Problem.NO_HOST, f"host {host} has been removed: choose another one", field="host")
         if why := cannot(one, self._wanted(keeper)) or self._cannot_live(keeper, one):
             told = f"host {one.name!r} cannot have it: {why}" if self._told(caller) else f"host {host} cannot have it"
             raise Refused(Problem.NO_HOST, f"{told}; choose another one", field="host")
@@ -196,30 +199,33 @@ class Targets:
         return any(one.mid == medium.mid and not one.readonly for spec in specs for one in rules.media_of(spec))
 
     async def _pool_for(self, keeper: Keeper, medium: Medium, one: Candidate, taken: Sequence[Medium]) -> int:
-        """That of the host's pools which has the most room, of those that its group may use. Raises `Refused`."""
-        best, room, why = 0, -1, "it has no pool"
+        """That of the host's pools which has the most room, of those that can have it. Raises `Refused`."""
+        rooms: dict[int, int] = {}
+        why = "it has no pool"
         for mpid in one.pools:
             try:
-                self._check_pool(keeper, medium, mpid)
+                rooms[mpid] = await self._room_in(mpid, keeper, medium, taken)
             except Refused as refused:
                 why = refused.message
-                continue
-            now, space = await self._states.space(mpid)
-            coming = sum(each.size for each in taken if each.mpid == mpid)
-            left = self._quotas.left(medium.gid, mpid)
-            if now.state != "online":
-                why = now.message
-            elif left is not None and left < medium.size + coming:
-                why = f"the quota in pool {mpid} does not suffice"
-            elif space.free - coming > room:
-                best, room = mpid, space.free - coming
-        if not best:
+        if not rooms:
             raise Refused(
                 Problem.POOL_QUOTA,
                 f"no pool of host {one.name!r} can have {self._library.visible_name(medium)}: {why}",
                 field="host",
             )
-        return best
+        return max(rooms, key=lambda mpid: rooms[mpid])
+
+    async def _room_in(self, mpid: int, keeper: Keeper, medium: Medium, taken: Sequence[Medium]) -> int:
+        """Bytes that are free there beside those that are taken. Raises `Refused` with what it lacks."""
+        self._check_pool(keeper, medium, mpid)
+        now = await self._states.look(mpid)
+        if now.state != "online":
+            raise Refused(Problem.POOL_AWAY, now.message)
+        coming = sum(each.size for each in taken if each.mpid == mpid)
+        left = self._quotas.left(medium.gid, mpid)
+        if left is not None and left < medium.size + coming:
+            raise Refused(Problem.POOL_QUOTA, f"the quota in pool {mpid} does not suffice")
+        return await self._room.check(mpid, medium.size + coming) - coming
 
     def _check_pool(self, keeper: Keeper, medium: Medium, mpid: int) -> None:
         """Raises `Refused` unless its group may have media there, and write to them if the VM does."""

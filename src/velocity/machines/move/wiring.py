@@ -38,7 +38,7 @@ def host_moves(
         directory,
         fleet,
         hypervisor.hosts,
-        Targets(fleet, hypervisor.hosts, directory, library, attachments, assignments, quotas, states),
+        Targets(fleet, hypervisor.hosts, directory, library, attachments, assignments, quotas, states, room),
         holding,
         Carrying(hypervisor, fleet.live, fleet.hosts.attached, storage.blobs, storage.jobs, storage.trash),
         Settling(store, fleet, hypervisor, library, storage.trash, holding, Whereabouts(states, storage.blobs)),

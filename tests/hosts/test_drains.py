@@ -1,0 +1,170 @@
+"""A host that is drained while others work on the same host and the same VMs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.api.images import wait
+from tests.api.world import World
+from tests.hosts.test_moves import cleared, running
+from tests.hosts.test_pools import BYTES, objects, uploaded
+from tests.hosts.together import Other, smaller, together
+from tests.patience import eventually
+from velocity.hypervisor.attached import Duty
+from velocity.hypervisor.fake import FACTS
+from velocity.hypervisor.port import MovePhase
+
+pytestmark = pytest.mark.anyio
+
+
+def holding(w: World) -> asyncio.Event:
+    """Moves of the server's own host stand still as memory is sent, until this is set."""
+    w.hypervisor.mobility.holds[MovePhase.MEMORY] = hold = asyncio.Event()
+    return hold
+
+
+async def under_way(w: World, count: int) -> None:
+    await eventually(lambda: len(w.hypervisor.mobility.under_way) == count)
+
+
+async def mover(w: World) -> str:
+    """The authkey of somebody else who may move VMs."""
+    return await w.user("mover", (0, "vm.alter"), (0, "host.view"))
+
+
+async def host_of(w: World, vmid: int) -> int:
+    return int((await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"])
+
+
+@pytest.mark.holds("MANY-300")
+async def test_a_vm_that_somebody_else_moved_away_meanwhile_stays_where_it_is(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b"), Other(3, "c")) as w:
+        for name in ("one", "two"):
+            await running(w, name)
+        third, hold, key = await w.vm("third", host=1), holding(w), await mover(w)
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await under_way(w, 2)
+        assert (await wait(w, await w.ok("PUT", "/v/vm/host", key, vmid=third, host=3)))["state"] == "DONE"
+        hold.set()
+        task = await wait(w, drain)
+        assert (task["state"], task["message"]) == ("DONE", "moved 3 of 3 VMs")
+        assert await host_of(w, third) == 3
+
+
+@pytest.mark.holds("MANY-300")
+async def test_what_becomes_of_a_vm_that_somebody_else_is_moving_is_waited_for(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        vmid, hold, key = await running(w), holding(w), await mover(w)
+        await w.ok("PUT", "/v/vm/host", key, vmid=vmid, host=2)
+        await under_way(w, 1)
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await eventually_draining(w)
+        hold.set()
+        assert (await wait(w, drain))["state"] == "DONE"
+        assert await host_of(w, vmid) == 2
+
+
+async def eventually_draining(w: World, duty: str = "draining") -> None:
+    for _ in range(1000):
+        if (await w.ok("POST", "/h/node", host=1))["duty"] == duty:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(duty)
+
+
+@pytest.mark.holds("MANY-301")
+async def test_a_host_that_is_activated_meanwhile_is_drained_no_further(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        vmids, hold = [await running(w, name) for name in ("one", "two", "three")], holding(w)
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await under_way(w, 2)
+        await w.ok("PATCH", "/h/node", host=1, duty="active")
+        hold.set()
+        task = await wait(w, drain)
+        words = "moved 2 of 3 VMs; the host was activated meanwhile: its other VMs stay"
+        assert (task["state"], task["message"]) == ("FAILED", words)
+        assert [await host_of(w, vmid) for vmid in vmids] == [2, 2, 1]
+        assert (await w.ok("POST", "/h/node", host=1))["duty"] == "active"
+
+
+@pytest.mark.holds("MANY-301")
+async def test_a_host_in_maintenance_stays_so_when_it_is_drained(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        vmid = await running(w)
+        await w.ok("PATCH", "/h/node", host=1, duty="maintenance")
+        planned = await w.ok("PUT", "/h/node/drain", host=1, plan=True)
+        assert [step["kind"] for step in planned["steps"]] == ["vm"]
+        assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+        assert await host_of(w, vmid) == 2
+        assert (await w.ok("POST", "/h/node", host=1))["duty"] == "maintenance"
+
+
+@pytest.mark.holds("MANY-308")
+async def test_a_vm_that_is_on_its_way_to_a_host_that_is_drained_leaves_it_again(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", b := Other(2, "b")) as w:
+        vmid, hold = await running(w), holding(w)
+        move = await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await under_way(w, 1)
+        await w.server.hosts.attach(b.attached(duty=Duty.DRAINING))
+        drain = await w.ok("PUT", "/h/node/drain", host=2)
+        hold.set()
+        assert (await wait(w, move))["state"] == "DONE"
+        task = await wait(w, drain)
+        assert (task["state"], task["message"]) == ("DONE", "moved 1 of 1 VMs")
+        assert await host_of(w, vmid) == 1
+
+
+@pytest.mark.holds("MANY-308")
+async def test_a_move_that_waited_for_its_turn_does_not_go_to_a_host_that_takes_no_vms_any_more(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", b := Other(2, "b")) as w:
+        vmids, hold = [await running(w, name) for name in ("one", "two", "three")], holding(w)
+        moves = [await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2) for vmid in vmids]
+        await under_way(w, 2)
+        await w.server.hosts.attach(b.attached(duty=Duty.MAINTENANCE))
+        hold.set()
+        tasks = [await wait(w, move) for move in moves]
+        assert [task["state"] for task in tasks] == ["DONE", "DONE", "FAILED"]
+        assert "it is in maintenance, and takes no VMs" in tasks[2]["message"]
+        assert [await host_of(w, vmid) for vmid in vmids] == [2, 2, 1]
+        assert "moving" not in (await w.ok("POST", "/v/vm", vmid=vmids[2])).body
+
+
+@pytest.mark.holds("MANY-305")
+async def test_a_vm_goes_to_a_host_whose_pool_has_room_for_its_disks(tmp_path: Path) -> None:
+    """One whose pool is full is passed over, and told as that; what is in its trash counts as room."""
+    b, c = Other(2, "b", (20, "fast")), Other(3, "c", (30, "slow"), facts=smaller(memory=FACTS.memory // 2))
+    async with together(tmp_path / "data", b, c) as w:
+        media = [{"mid": await w.medium(), "mode": "VIRTIO"}]
+        vmid = await running(w, media=media)
+        b.disks.pools[20].capacity = 1 << 19
+        told = {one["name"]: one.get("lacks") for one in (await w.ok("POST", "/v/vm/host", vmid=vmid))["hosts"]}
+        assert "is more than the 512 KiB free" in told["b"]
+        assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+        assert await host_of(w, vmid) == 3
+        b.disks.pools[20].capacity = len(BYTES) + (1 << 19)
+        old = await uploaded(w, 20)
+        assert await w.refused("PUT", "/v/vm/host", vmid=vmid, host=2) == (406, 62226)
+        await w.ok("DELETE", "/m/media", mid=old)
+        assert (await wait(w, await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-301")
+async def test_a_drain_that_is_cancelled_leaves_the_vms_under_way_where_they_were(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", b := Other(2, "b", (20, "fast"))) as w:
+        media = [[{"mid": await w.medium(name), "mode": "VIRTIO"}] for name in ("one", "two", "three")]
+        vmids, hold = [await running(w, f"vm{n}", media=one) for n, one in enumerate(media)], holding(w)
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await under_way(w, 2)
+        cancelled = await w.ok("DELETE", "/t/task", tid=drain["tid"])
+        assert (cancelled["state"], cancelled["message"]) == ("CANCELLED", "moved 0 of 3 VMs")
+        hold.set()
+        await cleared(w)
+        assert [await host_of(w, vmid) for vmid in vmids] == [1, 1, 1]
+        assert {run.fact.value for run in w.hypervisor.runs.values()} == {"running"}
+        assert b.fake.runs == {}
+        assert objects(b.disks.pools[20]) == {}
+        assert (await w.ok("POST", "/h/node", host=1))["duty"] == "draining"
+        assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
