@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -60,6 +61,7 @@ async def test_only_who_has_the_key_is_let_in_and_strangers_hold_up_nobody() -> 
     ports.close()
 
 
+@pytest.mark.holds("MANY-307")
 @pytest.mark.parametrize("address", ["127.0.0.1", ""])
 async def test_ports_that_others_have_are_passed_over_and_their_lack_is_told(address: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -73,6 +75,9 @@ async def test_ports_that_others_have_are_passed_over_and_their_lack_is_told(add
         one = await network.connect("127.0.0.1", memory)
         assert network.is_connected(memory)
         one.close()
+        ports.close()
+        ports = network.listen(address, range(memory, memory + 100), {memory, disks})
+        assert not {memory, disks} & {one.getsockname()[1] for one in (ports.memory, ports.disks)}, "they lead away"
         ports.close()
     with pytest.raises(HypervisorError, match="move_ports"):
         await network.connect("127.0.0.1", memory)
@@ -171,6 +176,34 @@ async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path,
     await mobility.release(who, deadline=DEADLINE)
     assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT
     await host.close()
+
+
+@pytest.mark.guest
+@pytest.mark.holds("MANY-303")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a full disk")
+async def test_a_move_to_a_host_whose_disk_becomes_full_says_so(tmp_path: Path, runtime: Path) -> None:
+    async with opened("qemu", tmp_path, runtime) as pair:
+        a, b = pair.source, pair.target
+        assert isinstance(a, QemuSubject) and isinstance(b, QemuSubject)
+        a.provide(medium(0))
+        ours, theirs = (host_places(one.options.data_dir).kept(file_name(medium(0))) for one in (a, b))
+        (tmp_path / "raw").write_bytes(os.urandom(1 << 20))
+        subprocess.run(["qemu-img", "convert", "-O", "qcow2", tmp_path / "raw", ours], check=True)
+        theirs.parent.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=384k", "none", str(theirs.parent)], check=True)
+        try:
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", theirs, "1M"], check=True)
+            made = msgspec.structs.replace(spec(a.hypervisor), disks=(disk(0, Bus.BLOCK),))
+            who, copied = machine(), [Copied(medium(0), medium(0))]
+            await a.hypervisor.machines.start(who, made, deadline=DEADLINE)
+            landing = await b.hypervisor.mobility.receive(next_run(who), made, b"", copied, deadline=DEADLINE)
+            with pytest.raises(HypervisorError, match="No space left on device"):
+                async for _ in a.hypervisor.mobility.send(who, landing, copied, deadline=DEADLINE):
+                    pass
+            assert (await a.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.RUNNING
+            await b.hypervisor.mobility.release(next_run(who), deadline=DEADLINE)
+        finally:
+            subprocess.run(["umount", "--lazy", str(theirs.parent)], check=True)
 
 
 @pytest.mark.guest

@@ -70,7 +70,7 @@ class QemuMobility:
         self, who: Incarnation, spec: MachineSpec, places: bytes, copied: Sequence[Copied], *, deadline: float
     ) -> Landing:
         until = asyncio.get_running_loop().time() + deadline
-        key, ports = secrecy.new_key(), listen(self._at.address, self._at.ports)
+        key, ports = secrecy.new_key(), listen(self._at.address, self._at.ports, self._forwarded())
         try:
             landing = Landing(self._at.advertised(), ports.memory.getsockname()[1], ports.disks.getsockname()[1], key)
             await self._machines.begin(who, spec, deadline * LATE, there=read(places) if places else cold(spec))
@@ -88,6 +88,11 @@ class QemuMobility:
                 raise HypervisorError(f"this host could not prepare to receive it: {error}") from None
             raise
         return landing
+
+    def _forwarded(self) -> set[int]:
+        """Ports that the kernel leads to guests: whoever listened there would hear nobody."""
+        nics = (nic for entry in self._sessions for nic in entry.run.nics.values())
+        return {one.host_port for nic in nics for one in nic.forwards if one.protocol == "tcp"}
 
     async def _end(self, who: Incarnation) -> None:
         """What could not be prepared is not a run that anybody has to hear of."""

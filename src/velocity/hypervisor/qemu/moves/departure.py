@@ -255,9 +255,7 @@ class Departure:
                     raise HypervisorError("the connection to the target host has failed, or the target has ended")
             case "BLOCK_JOB_READY", str(job):
                 self._ready.add(job)
-            case (("BLOCK_JOB_COMPLETED" | "BLOCK_JOB_CANCELLED" | "BLOCK_JOB_ERROR"), str(job)) if job.startswith(
-                NAME
-            ):
+            case (("BLOCK_JOB_COMPLETED" | "BLOCK_JOB_CANCELLED"), str(job)) if job.startswith(NAME):
                 if name != "BLOCK_JOB_COMPLETED" or data.get("error"):
                     why = plain(data.get("error", "input/output error"))
                     raise HypervisorError(f"a disk could not be copied to the target host: {why}")

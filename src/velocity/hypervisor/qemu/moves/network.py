@@ -11,13 +11,13 @@ import errno
 import hmac
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from velocity.hypervisor.port import HypervisorError
 
-SILENCE = 30
+SILENCE = 15
 """Seconds after which a connection is closed whose peer accepts no data; half of it until the first keepalive probe."""
 GREETING = 32
 """Bytes at the beginning of the memory connection: they prove that the sender has the key."""
@@ -63,9 +63,9 @@ class Ports:
         self.disks.close()
 
 
-def listen(address: str, ports: range) -> Ports:
-    """Listen at that address, or at all. Raises `HypervisorError`."""
-    free = iter(ports)
+def listen(address: str, ports: range, forwarded: Collection[int] = ()) -> Ports:
+    """Listen at that address, or at all, but at no port that leads to a guest. Raises `HypervisorError`."""
+    free = (port for port in ports if port not in forwarded)
     made: list[socket.socket] = []
     try:
         while len(made) < 2:
