@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from tests.hosts.together import attaching, machine, together
 from tests.patience import at_last, eventually
 from velocity.config import PoolSetting
 from velocity.contract.problems import Refused
-from velocity.hypervisor.port import HostId
+from velocity.hypervisor.port import HostId, MovePhase
 from velocity.storage.directory.places import LED, MARK
 
 pytestmark = pytest.mark.anyio
@@ -360,3 +361,20 @@ async def test_a_server_whose_place_another_has_taken_changes_nothing_in_a_share
         await w.medium("again", mpid=MPID)
     async with shared.server():
         assert int(led.read_text()) > mine
+
+
+@pytest.mark.holds("MANY-306")
+async def test_a_shared_disk_does_not_grow_once_its_vm_has_begun_to_move(tmp_path: Path) -> None:
+    """Also where both were asked for at once: the move was found possible, and had not begun."""
+    async with Shared(tmp_path).server() as w:
+        mid = await w.medium(mpid=MPID)
+        vmid = await w.vm(host=1, media=[{"mid": mid, "mode": "VIRTIO"}])
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        w.hypervisor.mobility.holds[MovePhase.MEMORY] = hold = asyncio.Event()
+        begun, grown = await asyncio.gather(
+            w.call("PUT", "/v/vm/host", vmid=vmid, host=2), w.call("PATCH", "/m/media", mid=mid, size=2 << 20)
+        )
+        assert (begun.status, grown.status, grown.code) == (200, 409, 14423)
+        hold.set()
+        assert (await wait(w, begun))["state"] == "DONE"
+        await w.ok("PATCH", "/m/media", mid=mid, size=2 << 20)

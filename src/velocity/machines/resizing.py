@@ -28,14 +28,16 @@ class Resizing:
         if holder is None or holder.vmid is None:
             raise Unknown(f"the VM that ran with {self._library.visible_name(medium)} has just stopped")
         keeper = self._fleet.get(holder.vmid)
-        if keeper.passage.moving is not None:
-            raise Refused(Problem.MEDIUM_IN_USE, keeper.passage.moving.words, field="size")
 
         async def work() -> None:
             await self._machines.resize(keeper.who, medium.ref, size, deadline=CALL_DEADLINE)
 
         try:
             await keeper.alone(work)
+        except Refused as refused:
+            if refused.problem is Problem.VM_MOVING:
+                raise Refused(Problem.MEDIUM_IN_USE, refused.message, field="size") from None
+            raise
         except (NotRunning, port.Unknown) as error:
             raise Unknown(f"{self._attachments.visible_name(holder)} has not responded in time ({error})") from None
         except HypervisorError as error:
