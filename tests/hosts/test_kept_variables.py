@@ -57,6 +57,24 @@ async def brought(w: World, b: Other, vmid: int) -> bytes:
     return here(w, machine(w, vmid)).read_bytes()
 
 
+async def test_why_they_cannot_be_copied_is_logged_once(
+    tmp_path: Path, b: Other, caplog: pytest.LogCaptureFixture
+) -> None:
+    def logged() -> int:
+        return sum("the firmware variables on b cannot be copied now" in one.message for one in caplog.records)
+
+    async with together(tmp_path / "data", b) as w:
+        await running(w)
+        b.disks.pools[HOST_POOL].state = "away"
+        await looked(w, 3)
+        assert logged() == 1
+        b.disks.pools[HOST_POOL].state = "online"
+        await looked(w)
+        b.disks.pools[HOST_POOL].state = "away"
+        await looked(w)
+        assert logged() == 2, "it was well in between"
+
+
 @pytest.mark.holds("MANY-176")
 async def test_firmware_variables_outlive_their_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
