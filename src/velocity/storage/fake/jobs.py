@@ -72,7 +72,10 @@ class FakeJob:
     async def _make(self) -> Made:
         target = self.job.target
         try:
-            made = await self._ask(lambda pool: pool.moving.setdefault(target, FakeContent()))
+            made = await self._line.call(
+                target.pool, SECONDS, lambda pool: pool.moving.setdefault(target, FakeContent()),
+                lambda pool: pool.moving.pop(target, None), wanted=0,
+            )  # fmt: skip
             source, kind = self.source, "raw" if isinstance(self.job, Clone) else _kind(self.source, None)
             if kind in PACKED:
                 await self._unpack(kind, made)
