@@ -30,10 +30,10 @@ async def left(w: World) -> dict[str, int]:
 
 
 class Steps:
-    """Lets the emptying that is begun within go on by one item at a time: both wait in turn for the same lock."""
+    """Lets the emptying that is begun within go on by one item at a time: both wait for the same turn."""
 
     def __init__(self, w: World) -> None:
-        self._lock = w.server.services.purging.changing
+        self._lock = w.server.services.emptying.turn
 
     async def __aenter__(self) -> Steps:
         await self._lock.acquire()

@@ -77,6 +77,29 @@ def test_nobody_waits_for_a_restore_whose_pool_does_not_answer(tmp_path: Path, k
 
 
 @pytest.mark.holds("DUR-450")
+def test_nobody_waits_for_what_is_removed_from_a_pool_that_does_not_answer(tmp_path: Path) -> None:
+    async def work(host: Host) -> None:
+        w = host.w
+        trid, team, _ = await deleted(host, "medium")
+        other = await w.medium("other", gid=team)
+        more = await w.medium("more", gid=team)
+        await w.ok("DELETE", "/m/media", mid=more)
+        lying = next(one["trid"] for one in (await w.ok("POST", "/t/trash/list"))["items"] if one["name"] == "more")
+        host.usb.after(0, Hangs())
+        removing = asyncio.ensure_future(w.call("DELETE", "/t/trash", trid=trid))
+        await hung(host.usb, removing)
+        await w.ok("DELETE", "/m/media", mid=other)
+        await w.ok("PUT", "/t/trash", trid=lying)
+        assert not removing.done(), "nobody has waited for it"
+        host.usb.wake()
+        assert (await removing).status == 200
+        await asyncio.sleep(LONG)
+        assert host.usb.trash == {}
+
+    on_a_host(tmp_path, work)
+
+
+@pytest.mark.holds("DUR-450")
 def test_a_group_that_is_deleted_meanwhile_takes_along_what_is_restored_into_it(tmp_path: Path) -> None:
     async def work(host: Host) -> None:
         w = host.w

@@ -63,10 +63,9 @@ class SqlTrash:
 
         await self._database.write(work)
 
-    async def purge(self, trid: int) -> None:
-        await self._database.write(
-            lambda connection: connection.execute(delete(trash).where(trash.c.trid == trid)) and None
-        )
+    async def purge(self, trid: int) -> bool:
+        statement = delete(trash).where(trash.c.trid == trid)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
 
 
 def _check_there(connection: Connection, on: Collection[int]) -> None:

@@ -37,6 +37,8 @@ class Emptying:
         self._trash = trash
         self._purging = purging
         self._tasks = tasks
+        self.turn = asyncio.Lock()
+        """Of two who empty it at the same time, each removes an item in turn."""
 
     async def begin(self, caller: Caller, trids: Collection[int] | None) -> int:
         """Begin the task that removes these items, or all, among those that the caller sees.
@@ -67,7 +69,7 @@ class Emptying:
         report = _Report(len(items))
         progress.said = report.words
         for item in items:
-            async with self._purging.changing:
+            async with self.turn:
                 await ended(asyncio.ensure_future(self._remove(caller, item, report)))
             progress.done_bytes = report.bytes
             progress.done = report.removed + report.gone
@@ -79,12 +81,13 @@ class Emptying:
         try:
             if not self._trash.may(caller, item):
                 report.stay(item, "you may no longer remove it")
-            elif self._purging.is_restoring(item.trid):
-                report.stay(item, "it is just being restored")
             elif (contents := await self._store.contents(item.trid)) is None:
                 report.gone += 1
+            elif self._purging.is_taken(item.trid):
+                report.stay(item, "it is just being restored, or removed by another")
+            elif not await self._purging.purge(item, contents):
+                report.gone += 1
             else:
-                await self._purging.purge(item, contents)
                 report.removed += 1
                 report.bytes += item.what.size
         except Refused as refused:

@@ -48,4 +48,5 @@ class TrashStore(Protocol):
         `elsewhere`: VMs that are restored on another host, by vmid.
         """
 
-    async def purge(self, trid: int) -> None: ...
+    async def purge(self, trid: int) -> bool:
+        """Whether there was such a thing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 
@@ -34,8 +34,8 @@ class Purging:
 
     A group may have as many VMs, media and subgroups there as it may have otherwise.
 
-    Whoever removes something from the trash holds `changing`, and leaves alone what is being restored (`restoring`):
-    bringing it back may take as long as its pool does, and nobody else waits for that.
+    Whoever takes something out of the trash is alone with that (`taking`). It may take as long as its pool does, and
+    nobody waits for what is another pool's.
     """
 
     def __init__(
@@ -66,8 +66,9 @@ class Purging:
         self.kept = kept
         self.clock = clock
         self.steady = steady
-        self.changing = asyncio.Lock()
-        self._restoring: set[int] = set()
+        self._taken: set[int] = set()
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By pool: whoever makes room in one sees what others have made there."""
         self._sweeping: asyncio.Task[None] | None = None
 
     def open(self, every: float = EVERY) -> None:
@@ -84,31 +85,38 @@ class Purging:
         return item.deleted + self.kept
 
     @contextmanager
-    def restoring(self, trid: int) -> Iterator[None]:
-        """Within, nobody else takes it out of the trash. To be entered by whoever holds `changing`."""
-        self._restoring.add(trid)
+    def taking(self, trid: int) -> Iterator[None]:
+        """Within, nobody else takes it out of the trash. Raises `Refused` while somebody does."""
+        if trid in self._taken:
+            words = f"item {trid} is just being restored, or removed: try again in a moment"
+            raise Refused(Problem.UNAVAILABLE, words)
+        self._taken.add(trid)
         try:
             yield
         finally:
-            self._restoring.discard(trid)
+            self._taken.discard(trid)
 
-    def is_restoring(self, trid: int) -> bool:
-        return trid in self._restoring
+    def is_taken(self, trid: int) -> bool:
+        """Whether somebody is just taking it out."""
+        return trid in self._taken
 
-    def check_stays(self, trid: int) -> None:
-        """Raises `Refused` while it is being restored."""
-        if self.is_restoring(trid):
-            raise Refused(Problem.UNAVAILABLE, f"item {trid} is just being restored: try again in a moment")
+    async def purge(self, item: Item, contents: Contents) -> bool:
+        """Remove one item; whether it was there. Raises `Refused` while somebody else takes it out."""
+        with self.taking(item.trid):
+            if not await self._store.purge(item.trid):
+                return False
+            self._updates.untrash_groups([group.gid for group in contents.groups])
+            self._updates.discarded(item.what.kind, item.what.gid)
+            for medium in contents.media:
+                await self._trash.settle(medium.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
+            for machine, _ in contents.machines:
+                await self._forget(machine)
+        return True
 
-    async def purge(self, item: Item, contents: Contents) -> None:
-        """Remove one item."""
-        await self._store.purge(item.trid)
-        self._updates.untrash_groups([group.gid for group in contents.groups])
-        self._updates.discarded(item.what.kind, item.what.gid)
-        for medium in contents.media:
-            await self._trash.settle(medium.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
-        for machine, _ in contents.machines:
-            await self._forget(machine)
+    async def _purge(self, item: Item, contents: Contents) -> None:
+        """What somebody else takes out meanwhile is theirs."""
+        if item.trid not in self._taken:
+            await self.purge(item, contents)
 
     async def make_room(self, gid: int, mpid: int, size: int) -> None:
         """Remove the oldest items until the pool has so many bytes free, or nothing is left; does nothing for a plan.
@@ -118,7 +126,7 @@ class Purging:
         """
         if plan.is_plan():
             return
-        async with self.changing:
+        async with self._turns[mpid]:
             away = self._distances(gid)
             for item in sorted(await self._store.items(), key=lambda one: (away(one.what.gid), one.trid)):
                 if not self._states.has(mpid) or await self._free(mpid) >= size:
@@ -128,7 +136,7 @@ class Purging:
                     log.info(
                         "pool %d is short of space: removing %s %r from the trash", mpid, item.what.kind, item.what.name
                     )
-                    await self.purge(item, contents)
+                    await self._purge(item, contents)
 
     def _distances(self, gid: int) -> Callable[[int], int]:
         """How many levels above that group the lowest common ancestor with another group is, by gid."""
@@ -151,10 +159,10 @@ class Purging:
             if (quota := self._quotas.quota(above, mpid))
         ]
         if limited:
-            async with self.changing:
-                await self._purge_lost()
-                for one in limited:
-                    await self._trim(*one)
+            await self._purge_lost()
+        for own, above, mpid, quota in limited:
+            async with self._turns[mpid]:
+                await self._trim(own, above, mpid, quota)
 
     def _highest_deleted(self, gid: int) -> int:
         """The topmost group in the trash that contains this one; itself, if it is there."""
@@ -178,22 +186,20 @@ class Purging:
             if excess <= 0:
                 return
             log.info("the trash of group %d is over its quota: removing %s %r", gid, item.what.kind, item.what.name)
-            await self.purge(item, contents)
+            await self._purge(item, contents)
             excess -= size
 
     async def _purge_lost(self) -> None:
         """Items of a permanently removed group: they cannot be restored, and count towards no quota."""
         for item in await self._store.items():
             if self._is_lost(item) and (contents := await self._contents(item)) is not None:
-                await self.purge(item, contents)
+                await self._purge(item, contents)
 
     def _is_lost(self, item: Item) -> bool:
         return item.what.gid not in self._directory.groups and item.what.gid not in self._directory.above
 
     async def _contents(self, item: Item) -> Contents | None:
-        """None if it is gone, is being restored, or cannot be read; then it stays, without delaying others."""
-        if self.is_restoring(item.trid):
-            return None
+        """None if it is gone or cannot be read; then it stays, without delaying others."""
         try:
             return await self._store.contents(item.trid)
         except ValueError as error:
@@ -210,16 +216,14 @@ class Purging:
 
     async def sweep(self, *, by_age: bool = True) -> None:
         """Remove expired items (`by_age`), those that cannot be restored, and the oldest of a group with too many."""
-        async with self.changing:
-            await self._purge_lost()
+        await self._purge_lost()
         now, counts = self.clock(), Counter[tuple[str, int]]()
         for item in await self._store.items():
             kind, gid = item.what.kind, item.what.gid
             counts[kind, gid] += 1
-            if (by_age and self.expires(item) <= now) or counts[kind, gid] > self._most[kind]:
-                async with self.changing:
-                    if (contents := await self._contents(item)) is not None:
-                        await self.purge(item, contents)
+            goes = (by_age and self.expires(item) <= now) or counts[kind, gid] > self._most[kind]
+            if goes and (contents := await self._contents(item)) is not None:
+                await self._purge(item, contents)
 
     async def look(self) -> None:
         """Sweep, by age if the clock tells that. Whatever fails, the next look is another try."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, nullcontext
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -58,11 +58,9 @@ class Trash:
 
         Raises `Refused`, and has changed nothing then.
         """
-        with ExitStack() as held:
-            async with self._purging.changing:
-                item, contents = await self._find(caller, trid)
-                if not plan.is_plan():  # which keeps nobody from anything
-                    held.enter_context(self._purging.restoring(trid))
+        item, contents = await self._find(caller, trid)
+        with nullcontext() if plan.is_plan() else self._purging.taking(trid):
+            item, contents = await self._find(caller, trid)  # somebody may have taken it out meanwhile
             try:
                 await self._restore(caller, item, contents, host)
             except Refused as refused:
@@ -102,10 +100,10 @@ class Trash:
                 )
 
     async def purge(self, caller: Caller, trid: int) -> None:
-        async with self._purging.changing:
-            item, contents = await self._find(caller, trid)
-            plan_to_purge(contents)
-            await self._purging.purge(item, contents)
+        item, contents = await self._find(caller, trid)
+        plan_to_purge(contents)
+        if not await self._purging.purge(item, contents):
+            await self._find(caller, trid)  # which says that it is gone
 
     def may(self, caller: Caller, item: Item) -> bool:
         return all(self._directory.holds(caller.uid, NEEDED[kind], item.what.gid) for kind in _kinds(item))
@@ -118,7 +116,6 @@ class Trash:
             if self._directory.holds(caller.uid, Permission.GROUP_REMOVE, 0):
                 raise Refused(Problem.TRASH_NOT_FOUND, f"there is no item {trid} in the trash", field="trid")
         elif self.may(caller, item):
-            self._purging.check_stays(trid)
             return item, contents
         raise Refused(
             Problem.NO_PERMISSION,
