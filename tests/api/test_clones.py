@@ -83,7 +83,7 @@ async def test_a_clone_has_copies_of_the_disks_and_all_settings_but_what_is_the_
         await w.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
 
 
-@pytest.mark.holds("PAGE-360")
+@pytest.mark.holds("PAGE-83")
 async def test_the_history_of_a_clone_begins_with_who_made_it_of_what(w: World) -> None:
     gid, vmid = await w.group("team"), await w.vm("web")
     ann = await w.user("ann", (gid, "vm.create"), (0, "vm.view"))

@@ -392,7 +392,7 @@ OF_PEOPLE: dict[str, Callable[[World, int, int, str], Awaitable[Answer]]] = {
 }
 
 
-@pytest.mark.holds("TEAM-450")
+@pytest.mark.holds("TEAM-25")
 @pytest.mark.parametrize("asked", OF_PEOPLE)
 async def test_what_waits_for_its_turn_among_changes_of_people_is_done_only_with_the_right(
     w: World, asked: str

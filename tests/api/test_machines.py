@@ -30,7 +30,7 @@ async def test_notes_are_kept_as_they_are_and_stand_in_no_list(w: World) -> None
     assert (await w.ok("POST", "/v/vm", vmid=plain)).body["notes"] == ""
 
 
-@pytest.mark.holds("PAGE-362")
+@pytest.mark.holds("PAGE-85")
 async def test_since_when_a_vm_is_there_and_runs_is_known_unmeasured_and_after_a_restart(
     tmp_path: Path, anyio_backend: str
 ) -> None:
@@ -308,7 +308,7 @@ async def test_autostart_is_not_held_back_by_one_that_fails(tmp_path: Path) -> N
         assert "not this one" in failed["reason"]["message"]
 
 
-@pytest.mark.holds("MANY-333")
+@pytest.mark.holds("MANY-239")
 async def test_autostart_goes_by_the_order_of_starts(tmp_path: Path) -> None:
     orders = {"last": 0, "third": 7, "second": 2, "first": 1}
     async with world(tmp_path / "data") as w:

@@ -15,7 +15,7 @@ from velocity.storage.fake.pools import FakeHost
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.holds("DUR-454")
+@pytest.mark.holds("DUR-90")
 async def test_media_declare_no_more_than_a_number_holds_and_are_deleted_and_restored_together(tmp_path: Path) -> None:
     data, host = tmp_path / "data", FakeHost((1, "good"), (2, "usb"))
     pools = [PoolSetting(mpid=one.mpid, name=one.name, path=data / one.name) for one in host.pools.values()]

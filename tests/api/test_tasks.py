@@ -93,7 +93,7 @@ async def test_a_clock_that_is_set_to_another_year_forgets_no_task(tmp_path: Pat
         assert await w.refused("POST", "/t/task", tid=tid) == (404, 23110)
 
 
-@pytest.mark.holds("DUR-452")
+@pytest.mark.holds("DUR-87")
 async def test_a_task_that_is_cancelled_again_or_at_its_end_has_one_end(tmp_path: Path) -> None:
     """Both requests come at any moment of its work, and of its end."""
     ends: dict[int, str] = {}

@@ -185,7 +185,7 @@ async def test_uploads_are_listed_and_can_be_ended(w: World, way: str) -> None:
     assert await w.refused("DELETE", "/m/media/upload", mid=one["mid"]) == (404, 9310)
 
 
-@pytest.mark.holds("DUR-453")
+@pytest.mark.holds("DUR-88")
 async def test_an_upload_that_is_ended_as_it_becomes_a_medium_is_one_or_the_other(w: World) -> None:
     """It is asked for at each moment of its end."""
     ended = set()

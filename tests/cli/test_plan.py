@@ -92,7 +92,7 @@ def test_media(host: Host, tmp_path: Path) -> None:
     assert "Häuser.iso" in host.ok("trash", "list")
 
 
-@pytest.mark.holds("CLI-421")
+@pytest.mark.holds("CLI-48")
 def test_teams(host: Host) -> None:
     assert planned(host, "group", "create", "team") == ["would create group team in /"]
     host.ok("group", "create", "team")

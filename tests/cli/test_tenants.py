@@ -134,7 +134,7 @@ def test_users_by_name_or_uid(host: Host) -> None:
     assert host.run("user", "show", "bob").exit_code == 4
 
 
-@pytest.mark.holds("CLI-421")
+@pytest.mark.holds("CLI-48")
 def test_a_user_is_at_home_in_a_group(teams: Host, tmp_path: Path) -> None:
     """The one that is named; else the one group of whoever makes the user."""
     anna, typed = member(teams, "anna", "red"), "a password\n"

@@ -70,7 +70,7 @@ async def upload_and_wait(port: int, pid: int) -> None:
     await eventually(lambda: memory(pid) - before < KEPT, "that its memory is the system's again")
 
 
-@pytest.mark.holds("MANY-309")
+@pytest.mark.holds("MANY-242")
 def test_a_node_is_as_small_after_uploads_as_before(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -305,7 +305,7 @@ async def passed(turns: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:coroutine 'Asked:RuntimeWarning")  # what a killed server was about to ask
-@pytest.mark.holds("TEAM-452")
+@pytest.mark.holds("TEAM-27")
 @pytest.mark.long
 @pytest.mark.whole
 def test_what_quotas_count_is_what_is_there_and_a_restart_shows_the_same(

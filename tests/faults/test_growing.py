@@ -149,7 +149,7 @@ async def left_growing(host: Host) -> str:
     return mid
 
 
-@pytest.mark.holds("DUR-451")
+@pytest.mark.holds("DUR-86")
 def test_what_was_changed_meanwhile_stays_so_when_a_disk_has_grown(tmp_path: Path) -> None:
     async def work(host: Host) -> None:
         mid = await left_growing(host)
@@ -168,7 +168,7 @@ def test_what_was_changed_meanwhile_stays_so_when_a_disk_has_grown(tmp_path: Pat
     on_a_host(tmp_path, work)
 
 
-@pytest.mark.holds("DUR-451")
+@pytest.mark.holds("DUR-86")
 def test_a_disk_that_was_to_grow_when_it_was_deleted_grows_when_it_is_restored(tmp_path: Path) -> None:
     async def work(host: Host) -> None:
         mid = await left_growing(host)
@@ -184,7 +184,7 @@ def test_a_disk_that_was_to_grow_when_it_was_deleted_grows_when_it_is_restored(t
     on_a_host(tmp_path, work)
 
 
-@pytest.mark.holds("DUR-451")
+@pytest.mark.holds("DUR-86")
 def test_a_growth_that_is_refused_and_cannot_be_taken_back_is_shown_and_finished(tmp_path: Path) -> None:
     async def work(host: Host) -> None:
         mid = await host.w.medium(mpid=2)
@@ -209,7 +209,7 @@ def test_a_growth_that_is_refused_and_cannot_be_taken_back_is_shown_and_finished
     on_a_host(tmp_path, work)
 
 
-@pytest.mark.holds("DUR-451")
+@pytest.mark.holds("DUR-86")
 def test_an_error_that_nobody_foresaw_keeps_no_disk_from_growing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

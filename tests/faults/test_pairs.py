@@ -138,7 +138,7 @@ async def names(w: World, gids: list[int]) -> dict[int, list[str]]:
     return {gid: sorted(one["name"] for one in (await w.ok("POST", "/v/vm/list", gid=gid))["vms"]) for gid in gids}
 
 
-@pytest.mark.holds("TEAM-451")
+@pytest.mark.holds("TEAM-26")
 async def test_what_is_created_in_a_group_whose_deletion_fails_is_there_or_is_not(tmp_path: Path) -> None:
     hypervisor, gids = FakeHypervisor(), []
     async with world(tmp_path / "data", hypervisor, machines=RemovesNone) as w:
@@ -158,7 +158,7 @@ async def test_what_is_created_in_a_group_whose_deletion_fails_is_there_or_is_no
         assert await names(w, gids) == before
 
 
-@pytest.mark.holds("STATE-450")
+@pytest.mark.holds("STATE-25")
 async def test_what_was_ended_for_a_deletion_that_fails_is_said(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         gid = await w.group("team")

@@ -43,7 +43,7 @@ async def hung(pool: FakePool, doing: asyncio.Future[Any]) -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.holds("DUR-450")
+@pytest.mark.holds("DUR-89")
 @pytest.mark.parametrize("kind", ["medium", "vm", "group"])
 def test_nobody_waits_for_a_restore_whose_pool_does_not_answer(tmp_path: Path, kind: str) -> None:
     async def work(host: Host) -> None:
@@ -76,7 +76,7 @@ def test_nobody_waits_for_a_restore_whose_pool_does_not_answer(tmp_path: Path, k
     on_a_host(tmp_path, work)
 
 
-@pytest.mark.holds("DUR-450")
+@pytest.mark.holds("DUR-89")
 def test_nobody_waits_for_what_is_removed_from_a_pool_that_does_not_answer(tmp_path: Path) -> None:
     async def work(host: Host) -> None:
         w = host.w
@@ -99,7 +99,7 @@ def test_nobody_waits_for_what_is_removed_from_a_pool_that_does_not_answer(tmp_p
     on_a_host(tmp_path, work)
 
 
-@pytest.mark.holds("DUR-450")
+@pytest.mark.holds("DUR-89")
 def test_a_group_that_is_deleted_meanwhile_takes_along_what_is_restored_into_it(tmp_path: Path) -> None:
     async def work(host: Host) -> None:
         w = host.w

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 CHANGES: list[dict[str, Any]] = [{"labels": {"disk": "fast"}}, {"duty": "maintenance"}, {"name": "b1"}]
 
 
-@pytest.mark.holds("MANY-450")
+@pytest.mark.holds("MANY-240")
 async def test_changes_of_one_host_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     b = Other(2, "b")
     async with together(tmp_path / "data", b) as w:

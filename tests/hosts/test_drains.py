@@ -39,7 +39,7 @@ async def host_of(w: World, vmid: int) -> int:
     return int((await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"])
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-245")
 async def test_a_vm_that_somebody_else_moved_away_meanwhile_stays_where_it_is(tmp_path: Path) -> None:
     async with together(tmp_path / "data", Other(2, "b"), Other(3, "c")) as w:
         for name in ("one", "two"):
@@ -54,7 +54,7 @@ async def test_a_vm_that_somebody_else_moved_away_meanwhile_stays_where_it_is(tm
         assert await host_of(w, third) == 3
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-245")
 async def test_what_becomes_of_a_vm_that_somebody_else_is_moving_is_waited_for(tmp_path: Path) -> None:
     async with together(tmp_path / "data", Other(2, "b")) as w:
         vmid, hold, key = await running(w), holding(w), await mover(w)
@@ -75,7 +75,7 @@ async def eventually_draining(w: World, duty: str = "draining") -> None:
     raise AssertionError(duty)
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-246")
 async def test_a_host_that_is_activated_meanwhile_is_drained_no_further(tmp_path: Path) -> None:
     async with together(tmp_path / "data", Other(2, "b")) as w:
         vmids, hold = [await running(w, name) for name in ("one", "two", "three")], holding(w)
@@ -90,7 +90,7 @@ async def test_a_host_that_is_activated_meanwhile_is_drained_no_further(tmp_path
         assert (await w.ok("POST", "/h/node", host=1))["duty"] == "active"
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-246")
 async def test_a_host_in_maintenance_stays_so_when_it_is_drained(tmp_path: Path) -> None:
     async with together(tmp_path / "data", Other(2, "b")) as w:
         vmid = await running(w)
@@ -102,7 +102,7 @@ async def test_a_host_in_maintenance_stays_so_when_it_is_drained(tmp_path: Path)
         assert (await w.ok("POST", "/h/node", host=1))["duty"] == "maintenance"
 
 
-@pytest.mark.holds("MANY-308")
+@pytest.mark.holds("MANY-248")
 async def test_a_vm_that_is_on_its_way_to_a_host_that_is_drained_leaves_it_again(tmp_path: Path) -> None:
     async with together(tmp_path / "data", b := Other(2, "b")) as w:
         vmid, hold = await running(w), holding(w)
@@ -117,7 +117,7 @@ async def test_a_vm_that_is_on_its_way_to_a_host_that_is_drained_leaves_it_again
         assert await host_of(w, vmid) == 1
 
 
-@pytest.mark.holds("MANY-308")
+@pytest.mark.holds("MANY-248")
 async def test_a_move_that_waited_for_its_turn_does_not_go_to_a_host_that_takes_no_vms_any_more(tmp_path: Path) -> None:
     async with together(tmp_path / "data", b := Other(2, "b")) as w:
         vmids, hold = [await running(w, name) for name in ("one", "two", "three")], holding(w)
@@ -132,7 +132,7 @@ async def test_a_move_that_waited_for_its_turn_does_not_go_to_a_host_that_takes_
         assert "moving" not in (await w.ok("POST", "/v/vm", vmid=vmids[2])).body
 
 
-@pytest.mark.holds("MANY-305")
+@pytest.mark.holds("MANY-247")
 async def test_a_vm_goes_to_a_host_whose_pool_has_room_for_its_disks(tmp_path: Path) -> None:
     """One whose pool is full is passed over, and told as that; what is in its trash counts as room."""
     b, c = Other(2, "b", (20, "fast")), Other(3, "c", (30, "slow"), facts=smaller(memory=FACTS.memory // 2))
@@ -151,7 +151,7 @@ async def test_a_vm_goes_to_a_host_whose_pool_has_room_for_its_disks(tmp_path: P
         assert (await wait(w, await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-246")
 async def test_a_drain_that_is_cancelled_leaves_the_vms_under_way_where_they_were(tmp_path: Path) -> None:
     async with together(tmp_path / "data", b := Other(2, "b", (20, "fast"))) as w:
         media = [[{"mid": await w.medium(name), "mode": "VIRTIO"}] for name in ("one", "two", "three")]

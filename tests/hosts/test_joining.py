@@ -264,7 +264,7 @@ async def test_a_duty_and_labels_are_kept_and_told_to_what_places_vms(here: Inst
     assert error.value.problem is Problem.NODE_NAME_TAKEN
 
 
-@pytest.mark.holds("MANY-302")
+@pytest.mark.holds("MANY-243")
 async def test_what_several_people_change_of_a_host_at_once_is_all_kept(here: Installation) -> None:
     _, host = await here.join("b")
     changes = [SetNode(host=host, duty="maintenance"), SetNode(host=host, labels={"rack": "a"})]
@@ -275,7 +275,7 @@ async def test_what_several_people_change_of_a_host_at_once_is_all_kept(here: In
         await here.reopen()
 
 
-@pytest.mark.holds("MANY-302")
+@pytest.mark.holds("MANY-243")
 async def test_a_host_that_is_removed_while_it_is_changed_stays_removed(here: Installation) -> None:
     _, host = await here.join("b")
     removed, changed = await asyncio.gather(

@@ -298,7 +298,7 @@ async def test_a_vm_with_ha_is_started_elsewhere_after_the_proof_alone(tmp_path:
         assert sorted(one["vmid"] for one in entries if one["operation"] == "start_again") == sorted(ha)
 
 
-@pytest.mark.holds("MANY-333")
+@pytest.mark.holds("MANY-239")
 async def test_vms_of_a_lost_host_are_started_in_their_order(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         orders = {"last": 0, "third": 7, "second": 2, "first": 1}

@@ -137,7 +137,7 @@ def test_who_leaves_while_what_they_typed_waits_is_let_go_of(host: Host, b: Othe
         host.ok("task", "wait", f"id:{tid}")
 
 
-@pytest.mark.holds("MANY-304")
+@pytest.mark.holds("MANY-244")
 def test_who_looks_at_a_run_that_is_lost_does_not_keep_others_from_typing_into_the_next_one(
     host: Host, b: Other
 ) -> None:

@@ -38,7 +38,7 @@ async def there(w: World) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
     }
 
 
-@pytest.mark.holds("MANY-451")
+@pytest.mark.holds("MANY-241")
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("asked", ASKS)
 async def test_what_is_asked_of_a_host_that_is_being_removed_keeps_it_or_is_refused(

@@ -49,44 +49,38 @@ def just_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[type, str, Call], 
     return patch
 
 
-def removes(w: World) -> Call:
-    return lambda: w.ok("DELETE", "/h/node", host=2)
+def asks_to_remove(w: World, answers: list[Any]) -> Call:
+    async def ask() -> None:
+        answers.append(await w.call("DELETE", "/h/node", host=2))
+
+    return ask
 
 
 @pytest.mark.holds("MANY-237")
-async def test_no_vm_is_created_on_it(tmp_path: Path, b: Other, just_before: Callable[..., None]) -> None:
-    async with together(tmp_path / "data", b) as w:
-        just_before(SqlMachines, "add", removes(w))
-        refused = await w.call("PUT", "/v/vm/efi", name="vm", gid=0, cpus=1, memory_mib=64, host=2)
-        assert (refused.status, refused.code) == (406, 12280), refused.body
-        assert "host 2 was just removed" in refused["message"]
-        assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"] == []
-        await w.vm("vm", host=1)
-
-
-@pytest.mark.holds("MANY-237")
-async def test_no_vm_is_cloned_to_it(tmp_path: Path, b: Other, just_before: Callable[..., None]) -> None:
-    async with together(tmp_path / "data", b) as w:
-        vmid = await w.vm("vm", host=1)
-        just_before(SqlMachines, "add", removes(w))
-        answer = await w.ok("PUT", "/v/vm/clone", vmid=vmid, gid=0, name="copy", host=2)
-        task = await wait(w, answer)
-        assert task["state"] == "FAILED"
-        assert "host 2 was just removed" in task["message"]
-
-
-@pytest.mark.holds("MANY-237")
-async def test_no_vm_comes_back_from_the_trash_on_it(
-    tmp_path: Path, b: Other, just_before: Callable[..., None]
+@pytest.mark.parametrize("how", ["created", "cloned", "restored"])
+async def test_a_host_that_a_vm_is_just_coming_to_stays(
+    tmp_path: Path, b: Other, just_before: Callable[..., None], how: str
 ) -> None:
+    answers: list[Any] = []
     async with together(tmp_path / "data", b) as w:
-        vmid = await w.vm("vm", host=2)
-        await w.ok("DELETE", "/v/vm", vmid=vmid)
-        (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
-        just_before(SqlTrash, "restore", removes(w))
-        refused = await w.call("PUT", "/t/trash", trid=item["trid"])
-        assert (refused.status, refused.code) == (406, 25280), refused.body
-        assert len((await w.ok("POST", "/t/trash/list"))["items"]) == 1
+        before = await w.vm("vm", host=2 if how == "restored" else 1)
+        if how == "created":
+            just_before(SqlMachines, "add", asks_to_remove(w, answers))
+            await w.vm("another", host=2)
+        elif how == "cloned":
+            just_before(SqlMachines, "add", asks_to_remove(w, answers))
+            task = await wait(w, await w.ok("PUT", "/v/vm/clone", vmid=before, gid=0, name="copy", host=2))
+            assert task["state"] == "DONE", task
+        else:
+            await w.ok("DELETE", "/v/vm", vmid=before)
+            (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+            just_before(SqlTrash, "restore", asks_to_remove(w, answers))
+            await w.ok("PUT", "/t/trash", trid=item["trid"])
+        (refused,) = answers
+        assert (refused.status, refused.code) == (409, 57320), refused.body
+        assert "just coming there" in refused["message"]
+        hosts = {vm["host"]["id"] for vm in (await w.ok("POST", "/v/vm/list", gid=0))["vms"]}
+        assert 2 in hosts
 
 
 @pytest.mark.holds("MANY-237")

@@ -363,7 +363,7 @@ async def test_a_server_whose_place_another_has_taken_changes_nothing_in_a_share
         assert int(led.read_text()) > mine
 
 
-@pytest.mark.holds("MANY-306")
+@pytest.mark.holds("MANY-251")
 async def test_a_shared_disk_does_not_grow_once_its_vm_has_begun_to_move(tmp_path: Path) -> None:
     """Also where both were asked for at once: the move was found possible, and had not begun."""
     async with Shared(tmp_path).server() as w:

@@ -37,7 +37,7 @@ class Waiting:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.holds("MANY-333")
+@pytest.mark.holds("MANY-239")
 async def test_the_lowest_place_is_next_whoever_came_first() -> None:
     waiting = Waiting(2)
     await waiting.come(5, 4, 3)

@@ -41,7 +41,7 @@ def test_the_demo_does_without_a_page_that_cannot_be_built(tmp_path: Path, what:
     assert ("without a page of this version" in done.stdout) is (status == 0)
 
 
-@pytest.mark.holds("CLI-420")
+@pytest.mark.holds("CLI-47")
 def test_a_page_that_could_not_be_built_is_tried_again_when_asked_for_or_changed(tmp_path: Path) -> None:
     checkout = a_checkout(tmp_path)
 

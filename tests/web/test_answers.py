@@ -97,7 +97,7 @@ def test_refusals_and_the_history_are_in_peoples_words(somebody: Person, furnish
     expect(page.get_by_role("main").get_by_text("memory_mib")).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-363")
+@pytest.mark.holds("PAGE-86")
 def test_a_notice_moves_nothing(furnished: Host, somebody: Person) -> None:
     """A page that just fits gets no scroll bar by it."""
     page = somebody.page

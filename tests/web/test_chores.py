@@ -80,7 +80,7 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78", "PAGE-366")
+@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78", "PAGE-89")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared", "data", "spare", "read":
         host.ok("media", "create", disk, "--size", "1M")
@@ -161,7 +161,7 @@ def test_a_vm_moves_to_another_group_with_its_disks(host: Host, root: Person) ->
     assert moved["name"] == "web-disk" and "web" in host.ok("vm", "list", "--group", "team")
 
 
-@pytest.mark.holds("PAGE-32", "PAGE-360")
+@pytest.mark.holds("PAGE-32", "PAGE-83")
 def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "data":
         host.ok("media", "create", disk, "--size", "1M")
@@ -183,7 +183,7 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     expect(root.page.get_by_role("table", name="History of web-2")).to_contain_text(told)
 
 
-@pytest.mark.holds("PAGE-361")
+@pytest.mark.holds("PAGE-84")
 def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) -> None:
     host.ok("media", "create", "web-disk", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk")
@@ -232,7 +232,7 @@ def test_a_disk_is_made_for_a_vm_detached_and_attached_again(host: Host, root: P
     assert (one["mode"], one.get("readonly", False)) == ("VIRTIO", False)
 
 
-@pytest.mark.holds("PAGE-53", "PAGE-365")
+@pytest.mark.holds("PAGE-53", "PAGE-88")
 def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewPerson, tmp_path: Path) -> None:
     image = tmp_path / "install.iso"
     image.write_bytes(bytes(16 * 2048) + b"\x01CD001".ljust(2048, b"\0"))

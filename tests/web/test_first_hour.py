@@ -109,7 +109,7 @@ def test_an_empty_installation_says_what_to_do(owner: Person) -> None:
             expect(page.locator(".pf-v6-c-empty-state")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-364")
+@pytest.mark.holds("PAGE-87")
 def test_the_first_image_and_the_first_machine(fresh: Host, owner: Person, tmp_path: Path) -> None:
     page = owner.page
     image = tmp_path / "install.iso"

@@ -66,7 +66,7 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-45", "PAGE-362")
+@pytest.mark.holds("PAGE-45", "PAGE-85")
 def test_the_overview_says_what_the_guest_tells_as_text(host: Host, root: Person) -> None:
     vmid = made(host, "web")
     host.ok("vm", "start", "web")

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from velocity.access.rules import Discarded
 from velocity.contract.machines import NextBoot, Reason, State
@@ -125,13 +124,7 @@ class SqlMachines:
                 connection.execute(insert(media_table), [row_of(one) for one in media])
             return int(connection.execute(_add, values).scalar_one())
 
-        try:
-            return await self._database.write(work)
-        except IntegrityError:
-            there = select(hosts.c.host_id).where(hosts.c.host_id == machine.host)
-            if await self._database.look(lambda connection: connection.execute(there).first()):
-                raise
-        raise Refused(Problem.NO_HOST, f"host {machine.host} was just removed: choose another one", field="host")
+        return await self._database.write(work)
 
     async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
         what = {"machines": machines.c.vmid == vmid, "media": media_table.c.mid.in_(map(str, media))}

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
 from velocity.access.rules import Discarded, Group, Limits
 from velocity.contract.machines import State
-from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId
 from velocity.media.rules import Assignment
 from velocity.store.database import Database
 from velocity.store.discard import Rows, decoded
 from velocity.store.machines import machine_of
 from velocity.store.media import medium_of
-from velocity.store.tables import hosts, metadata, trash, users
+from velocity.store.tables import metadata, trash, users
 from velocity.trash.port import Contents, Item
 
 ORDER = ("groups", "grants", "quotas", "assignments", "media", "machines")
@@ -53,7 +52,6 @@ class SqlTrash:
                 if name == "machines":  # they do not run, whatever an earlier version stored
                     stopped = {"run_spec": None, "wanted": State.STOPPED.value, "restarting": False}
                     on = [elsewhere.get(row["vmid"], row["host_id"]) for row in found]
-                    _check_there(connection, on)
                     found = [{**row, **stopped, "host_id": host} for row, host in zip(found, on, strict=True)]
                 if name == "groups":
                     found.sort(key=lambda row: row["gid"])  # parents have lower ids
@@ -66,12 +64,6 @@ class SqlTrash:
     async def purge(self, trid: int) -> bool:
         statement = delete(trash).where(trash.c.trid == trid)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
-
-
-def _check_there(connection: Connection, on: Collection[int]) -> None:
-    """Raises `Refused` where a host was removed since it was chosen."""
-    for host in set(on).difference(connection.scalars(select(hosts.c.host_id))):
-        raise Refused(Problem.NO_HOST, f"host {host} was just removed: name another one", field="host")
 
 
 def _contents(rows: Rows) -> Contents:

@@ -61,7 +61,7 @@ async def test_only_who_has_the_key_is_let_in_and_strangers_hold_up_nobody() -> 
     ports.close()
 
 
-@pytest.mark.holds("MANY-307")
+@pytest.mark.holds("MANY-250")
 @pytest.mark.parametrize("address", ["127.0.0.1", ""])
 async def test_ports_that_others_have_are_passed_over_and_their_lack_is_told(address: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -179,7 +179,7 @@ async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path,
 
 
 @pytest.mark.guest
-@pytest.mark.holds("MANY-303")
+@pytest.mark.holds("MANY-249")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a full disk")
 async def test_a_move_to_a_host_whose_disk_becomes_full_says_so(tmp_path: Path, runtime: Path) -> None:
     async with opened("qemu", tmp_path, runtime) as pair:
