@@ -38,7 +38,7 @@ async def known(w: World, *hosts: OnRbd) -> None:
     """Returns when these have the pool, and it is kept by which addresses that knows them."""
     await w.server.hosts.shared.survey(RBD)
     await blocklists(w).note_clients()
-    assert {one.host for one in hosts} <= {HostId(one) for one in w.server.hosts.hosts.hosts_of(RBD)}
+    assert {one.host for one in hosts} <= {HostId(one) for one in w.server.hosts.hosts.pool_hosts.of(RBD)}
 
 
 def ref(w: World, mid: str) -> MediaRef:

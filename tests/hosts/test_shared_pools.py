@@ -41,7 +41,7 @@ async def content(w: World, mid: str) -> bytes:
 
 
 def has_it(w: World) -> set[HostId]:
-    return set(w.server.hosts.hosts.hosts_of(MPID))
+    return set(w.server.hosts.hosts.pool_hosts.of(MPID))
 
 
 async def asked(w: World) -> None:

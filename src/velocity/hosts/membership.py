@@ -327,22 +327,19 @@ class Membership:
     async def remove(self, host: int) -> None:
         """Remove it; its certificate is not accepted any more."""
         async with self._changing:
-            await self._remove(host)
-
-    async def _remove(self, host: int) -> None:
-        member = self._roster.get(host)
-        if member.own:
-            raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")
-        answers = not self._connections.trouble(member.host)
-        pools = self._roster.pools_of(member) if answers else set()  # of one that is lost, nobody gets anything
-        _check_empty(member, await self._store.holds(member.host, pools))
-        plan.step("delete", "host", member.name, id=member.host)
-        plan.stop_here()
-        with self._leaving(member.host):
-            _check_empty(member, await self._store.remove(member.host, pools))
-            await self._connections.let_go(member.host)
-        self._roster.drop(member.host)
-        self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
+            member = self._roster.get(host)
+            if member.own:
+                raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")
+            answers = not self._connections.trouble(member.host)
+            pools = self._roster.pools_of(member) if answers else set()  # of one that is lost, nobody gets anything
+            _check_empty(member, await self._store.holds(member.host, pools))
+            plan.step("delete", "host", member.name, id=member.host)
+            plan.stop_here()
+            with self._leaving(member.host):
+                _check_empty(member, await self._store.remove(member.host, pools))
+                await self._connections.let_go(member.host)
+            self._roster.drop(member.host)
+            self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
 
 
 def _refused() -> Refused:

@@ -69,7 +69,7 @@ class SharedPools:
 
     async def survey(self, mpid: int) -> None:
         """Ask all hosts that declare this pool and are not silent. Never fails."""
-        had = self._hosts.hosts_of(mpid)
+        had = self._hosts.pool_hosts.of(mpid)
         known = ""
         while True:  # a second time, once a host has told the pool's identity
             sharing = [host for host in self._hosts.pool_hosts.sharing(mpid) if host not in self._hosts.silent]
@@ -81,7 +81,7 @@ class SharedPools:
                         self._hosts.clients.setdefault(host, {})[mpid] = mark.clients
             if known == (known := self._hosts.pool_hosts.identity(mpid)):
                 break
-        if had != (has := self._hosts.hosts_of(mpid)):
+        if had != (has := self._hosts.pool_hosts.of(mpid)):
             self._log(mpid, set(had), set(has))
             self.changed(mpid)
 

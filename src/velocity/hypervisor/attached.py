@@ -120,10 +120,6 @@ class AttachedHosts:
         self.many = len(self.by_id) > 1
         self.pool_hosts.remove(host)
 
-    def hosts_of(self, mpid: int) -> tuple[HostId, ...]:
-        """The hosts on which a pool can be used: one; for a shared pool, all that have it."""
-        return self.pool_hosts.of(mpid)
-
     def host_of(self, mpid: int) -> HostId | None:
         """The host to which calls for a pool go; None: no host declares it.
 
@@ -132,9 +128,9 @@ class AttachedHosts:
         """
         if not self.pool_hosts.is_shared(mpid):
             return self.pool_hosts.first(mpid)
-        able = [host for host in self.hosts_of(mpid) if self.serves(host)]
+        able = [host for host in self.pool_hosts.of(mpid) if self.serves(host)]
         if not able:
-            return next(iter(self.hosts_of(mpid)), self.pool_hosts.first(mpid))
+            return next(iter(self.pool_hosts.of(mpid)), self.pool_hosts.first(mpid))
         if self._serving.get(mpid) not in able:
             self._serving[mpid] = self.own.host if self.own.host in able else able[0]
         return self._serving[mpid]

@@ -41,11 +41,14 @@ class StorageWays:
         first = self.host_of(mpid)
         if self._hosts.pool_hosts.identity(mpid):
             return [first]
-        return [first, *(host for host in self._hosts.hosts_of(mpid) if host != first and self._hosts.serves(host))]
+        return [
+            first,
+            *(host for host in self._hosts.pool_hosts.of(mpid) if host != first and self._hosts.serves(host)),
+        ]
 
     def host_of_both(self, mpid: int, other: int) -> HostId | None:
         """A host that has both pools, and responds; None: there is none."""
-        both = [host for host in self._hosts.hosts_of(mpid) if host in self._hosts.hosts_of(other)]
+        both = [host for host in self._hosts.pool_hosts.of(mpid) if host in self._hosts.pool_hosts.of(other)]
         first = (self.host_of(mpid), self.host_of(other), *both)
         return next((host for host in first if host in both and self._hosts.serves(host)), None)
 

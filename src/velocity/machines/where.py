@@ -44,4 +44,4 @@ def of_shared_pool(hosts: AttachedHosts, mpid: int) -> list[HostRef] | UnsetType
     """UNSET: only one host has it."""
     if not hosts.many or not hosts.pool_hosts.is_shared(mpid):
         return UNSET
-    return [of(hosts, host) for host in sorted(hosts.hosts_of(mpid))]
+    return [of(hosts, host) for host in sorted(hosts.pool_hosts.of(mpid))]
