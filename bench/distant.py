@@ -25,6 +25,8 @@ from bench.files import fill, medium, put
 from bench.harness import Bench, cpu_seconds, timed
 from bench.hosts import join
 from bench.server import Client, Velocity, free_port
+from velocity.cli.node_serve import ARENAS
+from velocity.cli.process import keep_memory
 from velocity.storage.directory.declared import directories
 
 ROUNDS = 5
@@ -166,6 +168,7 @@ def serve(place: Path, port: int, key: str, name: str, tell: Pipe) -> None:
     """The process of a host: it joins, tells its id and its pool's, and serves until it is told to end."""
 
     async def run() -> None:
+        keep_memory(ARENAS)  # as `velocity node serve` does
         begin, joined = join(Client(port, key), place, name, free_port(), directories)
         running = await begin()
         tell.send((joined.host, joined.mpid))

@@ -358,9 +358,9 @@ class RemoteIncoming:
             await self._send()
 
     async def _send(self) -> None:
-        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        pieces, size, self._pieces, self._gathered = self._pieces, self._gathered, [], 0
         if pieces:
-            await self._held.write(msgspec.msgpack.encode(("write", b"".join(pieces))))
+            await self._held.write(b"".join((wire.WRITE, size.to_bytes(4), *pieces)))
 
     async def flush(self) -> None:
         await self._ask("flush")
