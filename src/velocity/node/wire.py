@@ -33,8 +33,8 @@ PIECE = 1 << 20
 LARGEST = 320 << 20
 """Bytes of the largest message: the picture of a display at its limit of 8,192 x 8,192 pixels is 192 MiB."""
 WRITE = b"\x92\xa5write\xc6"
-"""The beginning of `("write", bytes)` in MessagePack, before the length in four bytes and the bytes, which are so copied
-once less. https://github.com/msgpack/msgpack/blob/master/spec.md
+"""The beginning of `("write", bytes)` in MessagePack, before the length in four bytes and the bytes: by it these are
+copied once less. https://github.com/msgpack/msgpack/blob/master/spec.md
 """
 KEEPALIVE = 1_000
 """Milliseconds of silence before a keepalive ping, and until its answer has to come.
