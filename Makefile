@@ -35,10 +35,11 @@ flood: ## Run the long form of the console test, with 4 MB of numbered lines; ta
 	@scripts/setup dev
 	@$(PY) -m pytest --whole tests/journeys/test_flood.py
 
+# Two workers, each with a guest at a time.
 hosts: ## Run the tests with several hosts, with real processes and guests in namespaces; as root, some minutes
 	@scripts/setup dev
-	@$(PY) -m pytest --hosts tests/hosts/shows tests/storage/test_rbd.py
-	@$(PY) -m pytest --hosts tests/ports/test_storage.py tests/ports/test_storage_growing.py -k rbd
+	@$(PY) -m pytest --hosts -n 2 --dist loadgroup -k "shows or rbd" \
+		tests/hosts/shows tests/storage/test_rbd.py tests/ports/test_storage.py tests/ports/test_storage_growing.py
 
 CRASH_SECONDS ?= 600
 crash: ## Kill the server at every point of every operation for ten minutes (CRASH_SECONDS), and record it in docs/reliability.md

@@ -27,10 +27,12 @@ from velocity.storage.port import (
 
 pytestmark = pytest.mark.anyio
 
+ON_A_CLUSTER = [pytest.mark.hosts, pytest.mark.xdist_group("rbd")]
+"""All such tests share one."""
 DATA = b"what it holds".ljust(512, b"\0") + b"and more"
 
 
-@pytest.fixture(params=[*KINDS, pytest.param("rbd", marks=pytest.mark.hosts)])
+@pytest.fixture(params=[*KINDS, pytest.param("rbd", marks=ON_A_CLUSTER)])
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
     if request.param == "rbd":
         made: Subject = RbdSubject(tmp_path, request.getfixturevalue("cluster"))

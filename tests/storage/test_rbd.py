@@ -31,7 +31,7 @@ from velocity.storage.rbd.fullness import RbdFullness
 from velocity.storage.rbd.places import rbd_places
 from velocity.storage.rbd.rados_pool import RadosPool, failed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("rbd")]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from velocity.cli.demo.guest import Guest
 from velocity.client import ApiError
 from velocity.contract.vm_settings import Attachment
 
-pytestmark = [pytest.mark.hosts, pytest.mark.guest]
+pytestmark = [pytest.mark.hosts, pytest.mark.guest, pytest.mark.xdist_group("rbd")]
 MIB = 1 << 20
 POOL = 5
 

@@ -16,7 +16,7 @@ from tests.patience import at_last
 from velocity.cli.demo.guest import Guest
 from velocity.contract.tasks import TaskState
 
-pytestmark = [pytest.mark.hosts, pytest.mark.guest]
+pytestmark = [pytest.mark.hosts, pytest.mark.guest, pytest.mark.xdist_group("moves")]
 Say = Callable[[str], None]
 WRITES = (
     "n=0; while [ ! -e /tmp/halt ]; do n=$((n+1)); dd if=/dev/urandom of=/dev/vda bs=4k count=16 "
@@ -86,7 +86,7 @@ def named(one: object) -> str:
 CUT = 3.0
 """Seconds for which a link stays cut while a guest is handed over."""
 BROKEN = [
-    ("disks", kill_qemu), ("disks", cut_and_cancel), ("disks", kill_server), ("disks", cancel),
+    ("disks", kill_qemu), ("disks", cut_and_cancel), ("disks", kill_node), ("disks", kill_server), ("disks", cancel),
     ("memory", kill_qemu), ("memory", cut), ("memory", kill_node), ("memory", cancel),
     ("handing over", cut), ("handing over", kill_node), ("handing over", cancel),
 ]  # fmt: skip
@@ -105,7 +105,7 @@ def test_a_move_that_is_broken_in_any_phase_leaves_one_guest_that_runs_and_nothi
     """That it can be moved afterwards is seen by the next of these, and by the shows that follow."""
     hosts, b = moving.hosts, moving.hosts["b"]
     moving.to("a")
-    hosts.switch.slow(b, 100)
+    hosts.switch.slow(b, 300 if at == "handing over" else 100)
     with counted(hosts, moving.uuid) as looks:
         try:
             moving.begin("b")
@@ -150,7 +150,7 @@ def test_a_guest_that_was_handed_over_to_a_silent_host_goes_on_once_that_tells_w
     """Not before, whoever asks: its disks are of each host's own, and nothing else would keep two from running."""
     hosts, a, b = moving.hosts, moving.hosts["a"], moving.hosts["b"]
     moving.to("a")
-    hosts.switch.slow(b, 100)
+    hosts.switch.slow(b, 300)
     with counted(hosts, moving.uuid) as looks:
         try:
             moving.begin("b")

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -31,7 +32,7 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.mark.holds("MANY-153")
-def test_an_upload_and_a_copy_go_on_over_other_starts_of_the_host(
+def test_an_upload_and_a_copy_go_on_over_other_starts_of_the_host_and_an_import_does_or_says_so(
     hosts: RealHosts, image: Path, tmp_path: Path, say: Callable[[str], None]
 ) -> None:
     b, client, faults = hosts["b"], hosts.client, [lambda: hosts["b"].kill(NODE), hosts["b"].reboot]
@@ -48,6 +49,22 @@ def test_an_upload_and_a_copy_go_on_over_other_starts_of_the_host(
     client.download(there, tmp_path / "back")
     assert summed(tmp_path / "back") == summed(image)
 
+    before = len(client.list_media(gid=0).media)
+    importing = client.import_medium(mid=there, mpid=pool.mpid, gid=0, name="imported")
+    b.kill(NODE)
+    at_last(lambda: client.show_task(tid=importing.tid).state in ENDED, "the end of the import")
+    shown = client.show_task(tid=importing.tid)
+    if shown.state is not TaskState.DONE:  # it says what was lost, of which nothing is left
+        assert shown.state is TaskState.FAILED and shown.message, shown
+        assert len(client.list_media(gid=0).media) == before
+        hosts.until("b", "online")
+        importing = client.import_medium(mid=there, mpid=pool.mpid, gid=0, name="imported")
+        at_last(lambda: client.show_task(tid=importing.tid).state is TaskState.DONE, "another import")
+    imported = client.show_task(tid=importing.tid).mid
+    assert isinstance(imported, UUID)
+    client.download(imported, tmp_path / "imported")
+    assert summed(tmp_path / "imported") == summed(image)
+
     here = client.upload(image, mpid=1, gid=0, name="here", type="DISK").mid
     copying = client.clone_medium(mid=here, gid=0, name="copied", mpid=pool.mpid)
     b.kill(NODE)
@@ -57,5 +74,5 @@ def test_an_upload_and_a_copy_go_on_over_other_starts_of_the_host(
     (copied,) = (one.mid for one in client.list_media(gid=0).media if one.name == "copied")
     client.download(copied, tmp_path / "copied")
     assert summed(tmp_path / "copied") == summed(image)
-    for mid in (there, here, copied):
+    for mid in (there, imported, here, copied):
         client.delete_medium(mid=mid, purge=True)
