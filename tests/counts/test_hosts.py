@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,31 @@ async def test_the_neighbours_of_a_vm_are_looked_for_once_for_all_hosts(tmp_path
             found = await w.ok("POST", "/v/vm/host", vmid=vmid)
         assert len(found["hosts"]) == len(others)
         assert counted[Claims.neighbours.__code__] == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-235")
+async def test_the_neighbours_of_a_vm_cost_the_same_however_many_other_vms_there_are(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        vmid = await w.vm(spread="web")
+        fleet = w.server.services.fleet
+        events: list[str] = []
+
+        def cost() -> int:
+            sys.setprofile(lambda _frame, event, _argument: events.append(event))
+            try:
+                found = fleet.claims.neighbours(0, fleet.get(vmid).machine.spec)
+            finally:
+                sys.setprofile(None)
+            assert sum(found.apart.values()) == 1
+            counted = len(events)
+            events.clear()
+            return counted
+
+        before = cost()
+        for number in range(20):
+            await w.vm(f"other {number}", spread="db")
+        assert cost() == before
 
 
 @pytest.mark.anyio

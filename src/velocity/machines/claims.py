@@ -9,6 +9,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -55,6 +56,12 @@ class Claim(Struct, frozen=True):
     def key(self) -> tuple[int, str]:
         return self.line[0], self.name
 
+    @property
+    def beside(self) -> list[tuple[str, int, str]]:
+        """What it is to be apart of, and together with: by setting, group and word."""
+        found = ("spread", self.line[0], self.spread), ("together", self.line[0], self.together)
+        return [one for one in found if one[2]]
+
 
 class Claims:
     """The claims of all VMs, by uuid."""
@@ -88,6 +95,8 @@ class Claims:
         """Memory given to the VMs of each host, in MiB."""
         self._coming: dict[UUID, HostId] = {}
         """The target hosts of moving VMs."""
+        self._beside: dict[tuple[str, int, str], set[UUID]] = {}
+        """By setting, group and word: the VMs that are to be apart, and those that are to be together."""
         self._ports = TakenPorts()
         self.last_place = 0
         """The highest place that was given."""
@@ -114,6 +123,8 @@ class Claims:
         self._names[claim.key] = uuid
         for mid in claim.writable:
             self._writers.setdefault(mid, set()).add(uuid)
+        for beside in claim.beside:
+            self._beside.setdefault(beside, set()).add(uuid)
         for mac in claim.macs:
             self._macs.setdefault(mac, set()).add(uuid)
         for place in claim.places:
@@ -144,14 +155,11 @@ class Claims:
 
     def neighbours(self, gid: int, spec: VmSettings) -> Neighbours:
         """By host, how many VMs of the group a VM with these settings is to be apart from, or together with."""
-        apart, together = Counter[HostId](), Counter[HostId]()
-        for uuid, one in self._claims.items() if spec.spread or spec.together else ():
-            host = self._coming.get(uuid, one.host)
-            if one.line[0] == gid and spec.spread and one.spread == spec.spread:
-                apart[host] += 1
-            if one.line[0] == gid and spec.together and one.together == spec.together:
-                together[host] += 1
-        return Neighbours(apart, together)
+
+        def hosts(*words: Any) -> Counter[HostId]:
+            return Counter(self._coming.get(one, self._claims[one].host) for one in self._beside.get(words, ()))
+
+        return Neighbours(hosts("spread", gid, spec.spread), hosts("together", gid, spec.together))
 
     def names(self) -> dict[tuple[int, str], UUID]:
         """The names that are taken, by group."""
@@ -167,6 +175,10 @@ class Claims:
             self._writers[mid].discard(uuid)
             if not self._writers[mid]:
                 del self._writers[mid]
+        for beside in claim.beside:
+            self._beside[beside].discard(uuid)
+            if not self._beside[beside]:
+                del self._beside[beside]
         for mac in claim.macs:
             self._macs[mac].discard(uuid)
             if not self._macs[mac]:
