@@ -95,10 +95,6 @@ class AttachedHosts:
     def find(self, host: int) -> AttachedHost | None:
         return self.by_id.get(HostId(host))
 
-    def stays(self, host: HostId) -> bool:
-        """Whether it is there, and is not being removed."""
-        return host in self.by_id and host not in self.leaving
-
     def put(self, one: AttachedHost) -> bool:
         """Add or replace a host; returns whether VMs look different then."""
         self.absent.pop(one.host, None)

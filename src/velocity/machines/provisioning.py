@@ -246,7 +246,7 @@ class Provisioning:
     def _somewhere(self, caller: Caller, machine: Machine, host: int | None) -> Machine:
         """Its own host or, if that is gone, the requested one. Raises `Refused`."""
         hosts, reach = self._fleet.hosts, self._fleet.builder.reach
-        if host is None or hosts.attached.stays(machine.host):
+        if host is None or reach.stays(machine.host):
             reach.check_there(machine, host)
             return machine
         told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)

@@ -64,9 +64,13 @@ class Reach:
             if medium.mid not in had and (words := self._elsewhere(medium, host)):
                 raise Refused(Problem.NO_HOST, words, field=f"media[{number}].mid")
 
+    def stays(self, host: HostId) -> bool:
+        """Whether it is there, and is not being removed."""
+        return host in self.hosts.by_id and host not in self.hosts.leaving
+
     def check_there(self, machine: Machine, wanted: int | None) -> None:
         """Raises `Refused` if its host is gone, as for a VM deleted before that, or is another one."""
-        if not self.hosts.stays(machine.host):
+        if not self.stays(machine.host):
             raise Refused(
                 Problem.NO_HOST,
                 f"VM {machine.name!r} was on a host that is gone (host {machine.host}): name another one (`host`), or "
