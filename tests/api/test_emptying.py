@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tests.api.images import wait
 from tests.api.world import World, world
 from tests.events.page import opened
+from tests.store.lossy import Lossy
 from velocity.events.limits import StreamLimits
 from velocity.store.tasks import SqlTasks
 from velocity.store.trash import SqlTrash
@@ -120,6 +121,21 @@ async def test_it_can_be_cancelled_and_what_others_removed_meanwhile_is_no_failu
         await SqlTrash(w.server.database).purge(items["a"])
     task = await wait(w, started)
     assert (task["state"], task["message"]) == ("DONE", "removed 2 of 3 items (2.0 MiB), 1 had gone already")
+
+
+@pytest.mark.holds("STATE-450")
+async def test_an_emptying_that_the_database_ends_says_what_was_removed_before(w: World) -> None:
+    await delete(w, "a", "b", "c")
+    async with Steps(w) as steps:
+        started = await w.ok("DELETE", "/t/trash/all")
+        await steps.next()
+        database = Lossy(w.server.database)
+        database.silent = True
+        await steps.next()
+    database.silent = False
+    task = await wait(w, started)
+    words = "the database does not respond: empty the trash again for what is left"
+    assert (task["state"], task["message"]) == ("FAILED", f"removed 1 of 3 items (1.0 MiB); {words}")
 
 
 @pytest.mark.holds("DUR-70")

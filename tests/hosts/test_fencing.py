@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.hosts import agent
 from tests.hosts.test_lost import lost, running, shown
 from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
+from tests.store.lossy import Lossy
 from velocity.cli import doctor_hosts
 from velocity.config import Settings
 from velocity.contract.nodes import NodeFence, NodeInfo
@@ -174,6 +176,27 @@ async def test_a_host_is_powered_off_and_dead_only_if_that_is_proven(tmp_path: P
         assert (now["state"], now["dead"]["by"]) == ("dead", f"the fence agent {agent.NAME}")
         await eventually(lambda: machine(w, vmid) in w.hypervisor.runs)
         await w.settle()
+
+
+@pytest.mark.holds("STATE-450")
+@pytest.mark.anyio
+async def test_a_host_that_was_powered_off_is_told_to_be_where_that_cannot_be_recorded(
+    tmp_path: Path, b: Other
+) -> None:
+    agent.install(tmp_path / "agents")
+    async with together(tmp_path / "data", b, fence_agents=[str(tmp_path / "agents")]) as w:
+        await running(w)
+        await lost(w, b)
+        await fenced(w, "works")
+        fencing_ = asyncio.ensure_future(w.call("PATCH", "/h/node/fence", host=2, name="b"))
+        await eventually((tmp_path / "agents" / "off").exists)  # it is asked next whether that is so
+        database = Lossy(w.server.database)
+        database.silent = True
+        answer = await fencing_
+        assert answer.status == 503 and "b was powered off" in answer["message"]
+        assert "nothing was changed" not in answer["message"]
+        database.silent = False
+        assert (await w.ok("PATCH", "/h/node/fence", host=2, name="b"))["state"] == "dead"
 
 
 @pytest.mark.holds("MANY-98")

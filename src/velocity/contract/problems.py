@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Problem(enum.Enum):
@@ -142,3 +144,14 @@ class OutcomeUnknown(Exception):
         "the database's answer was lost, so it is not known yet whether the change was made: check the object, or "
         "repeat the request with the same Idempotency-Key"
     )
+
+
+@contextmanager
+def done_before(words: str) -> Iterator[None]:
+    """Within, a database that does not respond is told with these words: what was done is not told as nothing."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.problem is not Problem.UNAVAILABLE:
+            raise
+        raise Refused(Problem.UNAVAILABLE, f"the database does not respond: {words}") from None

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.problems import Problem, Refused, done_before
 from velocity.hosts.members import Member, MemberStore
 from velocity.hosts.port import Attaching, Blocklisting, VmWrites
 from velocity.hosts.roster import Roster
@@ -109,7 +109,8 @@ class Blocklists:
             raise Refused(Problem.NOT_FENCED, f"nothing is proven, and no VM was freed: {'; '.join(refused)}")
         free = {one.machine for one, words in lacks.items() if not words}
         if free:
-            await self._disks.confirm_some(member.host, free, by)
+            with done_before(f"{member.name} is kept from its disks, and no VM was freed: repeat this"):
+                await self._disks.confirm_some(member.host, free, by)
         for one, words in lacks.items():
             if words and one.runs:
                 log.warning("vm %d: nothing proves that it has ended on %s: %s", one.vmid, member.name, words)

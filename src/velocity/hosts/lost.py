@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from velocity import plan
 from velocity.contract import lost_hosts, nodes
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.problems import Problem, Refused, done_before
 from velocity.hosts import fence_options
 from velocity.hosts.blocklists import Blocklists
 from velocity.hosts.fencing import FenceAgents, NotFenced
@@ -226,7 +226,8 @@ class LostHosts:
         self._roster.tell(member.host)
         try:
             await self.agents.power_off(fence)
-            await self._declare(member, f"the fence agent {fence.agent}")
+            with done_before(f"{member.name} was powered off, and its VMs are started elsewhere once this is repeated"):
+                await self._declare(member, f"the fence agent {fence.agent}")
         finally:
             self._fencing.discard(member.host)
             self._roster.tell(member.host)

@@ -12,7 +12,7 @@ from velocity import plan
 from velocity.access.directory import Directory, home_of
 from velocity.access.lasting import WhileAllowed, still_user
 from velocity.access.sessions import Caller
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.problems import Problem, Refused, done_before
 from velocity.contract.trash import ListTrash
 from velocity.sizes import size
 from velocity.tasks.rules import EMPTY
@@ -92,7 +92,8 @@ class Emptying:
                 report.bytes += item.what.size
         except Refused as refused:
             if refused.problem is Problem.UNAVAILABLE:
-                raise
+                with done_before("empty the trash again for what is left"):
+                    raise
             report.stay(item, refused.message)
         except ValueError as error:
             log.warning("trash: %s %r cannot be read: %s", item.what.kind, item.what.name, error)
