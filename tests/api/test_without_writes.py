@@ -46,6 +46,19 @@ async def test_a_sign_in_is_kept_in_memory_and_says_so(tmp_path: Path) -> None:
         assert (await browser.call("POST", "/u/user")).status == 401
 
 
+@pytest.mark.holds("DUR-34")
+async def test_who_has_as_many_sessions_as_allowed_can_sign_in(tmp_path: Path) -> None:
+    """The oldest cannot end then: it does with the next one."""
+    async with world(tmp_path / "data", user_sessions=1) as w:
+        await w.written()
+        takes_writes(w, False)
+        signed = await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD)
+        assert (await w.call("POST", "/u/user", signed["authkey"])).status == 200
+        takes_writes(w, True)
+        last = await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD)
+        assert len((await w.ok("POST", "/u/session/list", last["authkey"]))["sessions"]) == 1
+
+
 async def test_a_session_in_memory_ends_like_any_other(w: World) -> None:
     takes_writes(w, False)
     signed = await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import time
@@ -148,7 +149,8 @@ class Sessions:
         await self._keep(session, None, must=first)
         signed_in = sorted((one for one in self._by_sid.values() if one.uid == uid and one.expires), key=_created)
         for oldest in signed_in[: -self._own]:
-            await self._end(oldest)
+            with contextlib.suppress(Refused):  # it has begun: what cannot end now ends with the next one
+                await self._end(oldest)
         if first:
             self._first.add(sid)
         return NewSession(authkey, session, sid not in self._unkept)
