@@ -17,7 +17,7 @@ export const PARTS: readonly (readonly Place[])[] = [
     { path: "/", title: "Dashboard", icon: "dashboard" },
     { path: "/vms", title: "Virtual machines", icon: "vm", counts: "vm" },
     { path: "/hosts", title: "Hosts", icon: "host" },
-    { path: "/media", title: "Media", icon: "media", counts: "medium" },
+    { path: "/media", title: "Media", icon: "disc", counts: "medium" },
   ],
   [
     { path: "/groups", title: "Groups", icon: "groups", counts: "group" },

@@ -1,6 +1,6 @@
 /** What the chosen files are to be called and where they go, before they are uploaded. */
 import { Button, Flex, FlexItem } from "@patternfly/react-core";
-import { useEffect, useRef, useState } from "react";
+import { useRef, useState } from "react";
 import { typeOf, uploads } from "@/api/upload";
 import { Icon } from "@/look/Icon";
 import { FormDialog } from "@/ui/FormDialog";
@@ -29,10 +29,6 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
   const add = (more: File[]) => setList((before) => [...before, ...more.map(chosen)]);
   const over = useDrop(add);
   const none = list.length === 0;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once; a browser that wants a click first shows the button
-  useEffect(() => {
-    if (none) choose();
-  }, []);
   const names = namesOf(list, target.taken);
   const size = list.reduce((sum, one) => sum + one.file.size, 0);
   const room = roomProblem(target.pool, size, true);
@@ -106,12 +102,12 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
             {none ? "Drop ISOs or disk images here" : "Drop more files here"}
           </FlexItem>
           <FlexItem>
-            <Button variant="secondary" data-first={none || undefined} onClick={choose}>
+            <Button variant="secondary" data-first onClick={choose}>
               {none ? "Choose files" : "Add files"}
             </Button>
           </FlexItem>
         </Flex>
-        <FileInput inputRef={input} onFiles={add} label="More files to upload" />
+        <FileInput inputRef={input} onFiles={add} label="More files to upload" opens={none} />
       </div>
       {!none && <TargetFields target={target} poolProblem={room} />}
     </FormDialog>

@@ -76,7 +76,7 @@ export function Members({ gid }: { gid: number }) {
                       </span>
                     ))}
                   </Td>
-                  <Td dataLabel="Actions">
+                  <Td>
                     <span className="v-actions">
                       {change && (
                         <Button

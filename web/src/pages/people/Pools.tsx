@@ -79,7 +79,7 @@ export function Pools({ gid, parent }: { gid: number; parent: number }) {
                     {pool.state === "readonly" && <State pool={pool} />}
                   </Td>
                   {acts && (
-                    <Td dataLabel="Actions">
+                    <Td>
                       <Actions
                         gid={gid}
                         pool={pool}

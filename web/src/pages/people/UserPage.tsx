@@ -39,7 +39,7 @@ export function UserPage({ uid }: { uid: number }) {
         title={name}
         trail={TRAIL}
         status={me && <Tag>you</Tag>}
-        about={[`uid ${uid}`, data?.home !== undefined && `home group: ${path(data.home)}`].filter(Boolean).join(", ")}
+        about={[`id ${uid}`, data?.home !== undefined && `home group: ${path(data.home)}`].filter(Boolean).join(", ")}
         actions={data && <Actions user={data} />}
       />
       <Section>
@@ -166,7 +166,7 @@ function Memberships({ user }: { user: UserInfo }) {
                   <Td dataLabel="Permissions there">
                     <Held permissions={row.held} />
                   </Td>
-                  <Td dataLabel="Actions">
+                  <Td>
                     <span className="v-actions">
                       {(may("user.assign", row.gid) || may("user.revoke", row.gid)) && may("group.view", row.gid) && (
                         <Button

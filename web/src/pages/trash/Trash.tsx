@@ -18,7 +18,7 @@ import { TrashDialog, type TrashRequest } from "./TrashDialog";
 
 const KINDS = {
   vm: { label: "VM", icon: "vm" },
-  medium: { label: "Medium", icon: "media" },
+  medium: { label: "Medium", icon: "disc" },
   group: { label: "Group", icon: "groups" },
 } as const;
 

@@ -54,7 +54,6 @@ export function placeWords(devices: Devices, isEmpty: (mid: string) => boolean):
   return ({ of, index }) => {
     const place = order.findIndex((one) => one.of === of && one.index === index);
     if (order.length < 2 || place > first) return undefined;
-    if (place < first) return "empty: boots once a system is installed on it";
-    return first === 0 ? "boots first" : "boots first while the disk is empty";
+    return place < first ? "still empty" : "boots first";
   };
 }
