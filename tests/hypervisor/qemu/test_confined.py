@@ -138,8 +138,9 @@ async def test_a_first_process_of_a_namespace_hears_the_host(qemu: QemuSubject) 
 
 
 def test_a_program_that_cannot_begin_is_an_error_and_leaves_the_server_where_it_was() -> None:
+    view = None if sandbox.missing() else sandbox.View()
     with pytest.raises(FileNotFoundError):
-        sandbox.spawn(sandbox.View(), ["no-such-program"], stdin=0, stdout=1, stderr=2, env={})
+        sandbox.spawn(view, ["no-such-program"], stdin=0, stdout=1, stderr=2, env={})
     assert Path(__file__).exists()
 
 

@@ -125,8 +125,8 @@ class Monitor:
 
     @property
     def removed(self) -> bool:
-        """Whether it can never be connected again."""
-        return not self._live() and not self._path.exists()
+        """Whether it can never be connected again, although its QEMU has not ended."""
+        return not self.over and not self._live() and not self._path.exists()
 
     async def connect(self, command: str = "") -> None:
         """Connect, and execute this command, if any; waits until QEMU answers.
