@@ -123,7 +123,7 @@ async def test_it_can_be_cancelled_and_what_others_removed_meanwhile_is_no_failu
     assert (task["state"], task["message"]) == ("DONE", "removed 2 of 3 items (2.0 MiB), 1 had gone already")
 
 
-@pytest.mark.holds("STATE-450")
+@pytest.mark.holds("STATE-25")
 async def test_an_emptying_that_the_database_ends_says_what_was_removed_before(w: World) -> None:
     await delete(w, "a", "b", "c")
     async with Steps(w) as steps:

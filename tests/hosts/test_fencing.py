@@ -178,7 +178,7 @@ async def test_a_host_is_powered_off_and_dead_only_if_that_is_proven(tmp_path: P
         await w.settle()
 
 
-@pytest.mark.holds("STATE-450")
+@pytest.mark.holds("STATE-25")
 @pytest.mark.anyio
 async def test_a_host_that_was_powered_off_is_told_to_be_where_that_cannot_be_recorded(
     tmp_path: Path, b: Other
