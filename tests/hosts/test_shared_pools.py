@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from tests.hosts.together import attaching, machine, together
 from tests.patience import at_last, eventually
 from velocity.config import PoolSetting
 from velocity.contract.problems import Refused
-from velocity.hypervisor.port import HostId, MovePhase
+from velocity.hypervisor.port import HostId
 from velocity.storage.directory.places import LED, MARK
 
 pytestmark = pytest.mark.anyio
@@ -365,16 +367,33 @@ async def test_a_server_whose_place_another_has_taken_changes_nothing_in_a_share
 
 @pytest.mark.holds("MANY-251")
 async def test_a_shared_disk_does_not_grow_once_its_vm_has_begun_to_move(tmp_path: Path) -> None:
-    """Also where both were asked for at once: the move was found possible, and had not begun."""
-    async with Shared(tmp_path).server() as w:
+    """Also where it was asked for before that, and waits for its turn."""
+    shared = Shared(tmp_path)
+    async with shared.server() as w:
         mid = await w.medium(mpid=MPID)
         vmid = await w.vm(host=1, media=[{"mid": mid, "mode": "VIRTIO"}])
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-        w.hypervisor.mobility.holds[MovePhase.MEMORY] = hold = asyncio.Event()
-        begun, grown = await asyncio.gather(
-            w.call("PUT", "/v/vm/host", vmid=vmid, host=2), w.call("PATCH", "/m/media", mid=mid, size=2 << 20)
-        )
+        hosts, asked, answers = shared.b.fake.hosts, asyncio.Event(), asyncio.Event()
+        free = hosts.memory_free
+
+        async def late(host: HostId, *, deadline: float) -> int:
+            asked.set()
+            await answers.wait()
+            return await free(host, deadline=deadline)
+
+        hosts.memory_free = late  # type: ignore[method-assign]
+        begins = asyncio.create_task(w.call("PUT", "/v/vm/host", vmid=vmid, host=2))
+        await asked.wait()
+        grows = asyncio.create_task(w.call("PATCH", "/m/media", mid=mid, size=2 << 20))
+        await eventually(lambda: grows_now(shared.path / "data" / "velocity.db"), "its turn")
+        answers.set()
+        begun, grown = await begins, await grows
         assert (begun.status, grown.status, grown.code) == (200, 409, 14423)
-        hold.set()
         assert (await wait(w, begun))["state"] == "DONE"
         await w.ok("PATCH", "/m/media", mid=mid, size=2 << 20)
+
+
+def grows_now(file: Path) -> bool:
+    """Whether it is kept of a medium that it is to grow, which comes just before it is asked to."""
+    with closing(sqlite3.connect(file)) as database:
+        return bool(database.execute("select mid from media where growing").fetchall())
