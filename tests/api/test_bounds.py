@@ -20,7 +20,7 @@ import pytest
 from tests.answers import ANY, note
 from tests.api.world import World
 from tests.listening import Listening, listening
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.api.bounds import RequestLimits
 from velocity.api.tls import Certificate
 
@@ -74,9 +74,7 @@ async def is_served(server: Listening) -> None:
 
 async def is_gone(server: Listening) -> None:
     """Every connection is."""
-    async with asyncio.timeout(PATIENCE):
-        while server.server.server_state.connections:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: not server.server.server_state.connections)
 
 
 @pytest.mark.holds("BOUND-10")

@@ -15,7 +15,7 @@ from tests.api.test_bounds import GET, Connection, answered
 from tests.api.world import World
 from tests.journeys.server import in_namespace
 from tests.listening import listening
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.api.bounds import RequestLimits, is_local
 from velocity.storage.directory.streams import FileOutgoing
 
@@ -101,8 +101,7 @@ async def test_a_stream_ends_with_its_connection_also_where_a_request_waits_behi
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
             assert readers.count == 1
             writer.transport.abort()
-            while readers.count:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: not readers.count)
 
 
 @pytest.mark.holds("API-23")
@@ -126,6 +125,5 @@ async def test_a_download_ends_with_its_connection_although_a_request_waits_behi
         async with asyncio.timeout(PATIENCE):
             await reader.readuntil(b"\r\n\r\n")
             writer.transport.abort()
-            while server.server.server_state.tasks:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: not server.server.server_state.tasks)
     assert len(reads) < 60, "of 64 pieces"

@@ -15,7 +15,7 @@ import pytest
 from tests.api.images import qemu_img, wait
 from tests.api.origin import Asked, Origin, Serve, answers, cut, endless, head, origin, redirects
 from tests.api.world import World, world
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.fetching.port import Limits
 from velocity.fetching.source import HttpSource
 
@@ -316,9 +316,7 @@ async def test_what_one_user_fetches_leaves_room_for_others(w: World, o: Origin)
     o.files["/endless"], o.files["/x"] = endless(b"x" * 100, 0.02), cut(DATA)
     body = {"gid": 0, "mpid": 1, "url": o.url("/endless")}
     tids = [(await w.ok("PUT", "/m/media/fetch", **body, name=str(number)))["tid"] for number in range(6)]
-    async with asyncio.timeout(PATIENCE):
-        while len(o.asked) < 4:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: len(o.asked) >= 4)
     bob = await w.user("bob", (0, "media.create"), (0, "media.list"), (0, "host.reach"))
     started = await w.ok("PUT", "/m/media/fetch", bob, **{**body, "url": o.url("/x"), "name": "bob's"})
     assert (await wait(w, started))["state"] == "DONE"

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from tests.api.world import World
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.hypervisor.fake import FakeAgent
 from velocity.hypervisor.port import HypervisorError, Unknown
 
@@ -154,9 +154,7 @@ async def test_a_program_is_waited_for_as_long_as_the_right_lasts(w: World) -> N
     agent.ended = {"exited": False}
     key = await w.user("operator", (0, "vm.view"), (0, "vm.guest"))
     running = asyncio.create_task(w.call("PUT", "/v/vm/exec", key, vmid=vmid, command=["sleep"], timeout=300))
-    async with asyncio.timeout(PATIENCE):
-        while "guest-exec-status" not in asked(w):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: "guest-exec-status" in asked(w))
     uid = await w.uid("operator")
     await w.ok("DELETE", "/u/user/permission", uid=uid, gid=0, permission="velocity.vm.guest")
     async with asyncio.timeout(PATIENCE):
@@ -307,9 +305,7 @@ async def test_one_user_waits_for_so_many(w: World) -> None:
     vmid, _ = await inhabited(w)
     w.hypervisor.guests.agents[uuid(w, vmid)] = lambda command, given: asyncio.Event().wait()
     waiting = [asyncio.create_task(w.call("POST", "/v/vm/guest", vmid=vmid)) for _ in range(32)]
-    async with asyncio.timeout(PATIENCE):
-        while len(asked(w)) < 32:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: len(asked(w)) >= 32)
     answer = await w.call("POST", "/v/vm/guest", vmid=vmid)
     assert answer.status == 429 and "user_guest_requests" in answer["message"]
     for task in waiting:

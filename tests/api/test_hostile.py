@@ -15,7 +15,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from tests.api.test_bounds import GET, LIMIT, POST, QUICK, answered, connected, is_gone, is_served
 from tests.api.world import World
 from tests.listening import Steps, listening
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.api.bounds import Refusal
 from velocity.api.request import ANONYMOUS_LIMIT
 from velocity.api.server import Protocol
@@ -141,17 +141,14 @@ async def test_behind_a_refusal_nothing_is_read_and_little_is_kept(w: World) -> 
                 assert (await answered(reader))[0] == status
                 async with asyncio.timeout(PATIENCE):
                     assert await reader.read() == b"", "it says that nothing more comes"
-                    while protocols[-1]() is not None:
-                        await asyncio.sleep(0.01)
+                    await eventually(lambda: protocols[-1]() is None)
         finally:
             gc.enable()
         assert len(protocols) == 2
         for _, transport in open_:
             assert not transport.is_reading()
             assert isinstance(transport.get_protocol(), Refusal)
-        async with asyncio.timeout(PATIENCE):
-            while open_:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: not open_)
         await is_served(server)
 
 

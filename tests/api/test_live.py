@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.world import World, world
+from tests.patience import eventually
 from velocity.hypervisor.fake import Answer, FakeRun
 from velocity.hypervisor.port import Bus, DiskLimits
 
@@ -146,8 +147,7 @@ async def test_what_may_have_come_stays_in_use_when_the_next_change_is_refused(t
         w.hypervisor.faults.arrive(run.who.machine)
         assert mids(run) == [first, second]
         assert (await w.call("DELETE", "/m/media", mid=second)).code == 14320
-        while mids(run) != [first]:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: mids(run) == [first])
         await w.settle()
         await w.ok("DELETE", "/m/media", mid=second)
 

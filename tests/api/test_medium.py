@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.api.images import disk, upload
 from tests.api.world import World, world
+from tests.patience import eventually
 from velocity.config import PoolSetting
 
 pytestmark = pytest.mark.anyio
@@ -128,9 +128,7 @@ async def test_a_disk_grows_in_the_vm_that_runs_with_it(w: World) -> None:
     assert "grows as soon as" in answer["warnings"][0]
     assert (await shown(w, mid))["size"] == 6 * MIB
     w.hypervisor.faults.wake(run.who.machine)
-    async with asyncio.timeout(60):
-        while list(run.devices.sizes.values()) != [6 * MIB]:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: list(run.devices.sizes.values()) == [6 * MIB])
 
 
 @pytest.mark.holds("IMAGE-46")

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.api.world import World, world
 from tests.listening import Listening, listening
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.api.server import Protocol
 
 pytestmark = pytest.mark.anyio
@@ -73,10 +73,10 @@ def test_who_reads_no_answer_and_goes_writes_nothing_into_the_log(
         state = server.server.server_state
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 30)
-            while not any(one.flow.write_paused for one in state.connections if isinstance(one, Protocol)):
-                await asyncio.sleep(0.01)
-        while state.connections or state.tasks:
-            await asyncio.sleep(0.01)
+            await eventually(
+                lambda: any(one.flow.write_paused for one in state.connections if isinstance(one, Protocol))
+            )
+        await eventually(lambda: not (state.connections or state.tasks))
 
     async def serve() -> None:
         async with world(tmp_path / "data") as w, listening(w) as server, asyncio.timeout(PATIENCE):

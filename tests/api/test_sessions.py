@@ -15,7 +15,7 @@ from tests.api.asking import AGENT
 from tests.api.browsers import Browser
 from tests.api.test_history import entries
 from tests.api.world import PASSWORD, Answer, World
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.access.sessions import Caller
 from velocity.contract.problems import Problem, Refused
 from velocity.store.tables import authkeys, repeats
@@ -165,8 +165,7 @@ async def test_a_sign_in_that_meets_a_password_change_or_a_removal_is_none(w: Wo
     change = w.call(method, "/u/user", uid=1, password="another one")
     async with holding(w):
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(change)]
-        while not w.server.services.access.updates.changing.locked():
-            await asyncio.sleep(0.001)
+        await eventually(lambda: w.server.services.access.updates.changing.locked())
         tasks += await asked(sessions.begin(1))
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(done[0], Answer)

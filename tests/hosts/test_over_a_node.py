@@ -12,7 +12,7 @@ import pytest
 from tests.api.world import World, world
 from tests.hosts.together import Other, machine, note
 from tests.node.served import Served
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
@@ -141,9 +141,7 @@ async def test_a_host_that_did_not_hear_where_an_object_belongs_is_told_until_it
     await to.trash.settle(gone, Belongs.NOWHERE, deadline=10)
     assert pool.moving.keys() == {kept, gone}
     await line.heal()
-    async with asyncio.timeout(PATIENCE):
-        while pool.moving:
-            await asyncio.sleep(0.05)
+    await eventually(lambda: not pool.moving)
     assert pool.kept.keys() == {kept}, "what was said last holds"
     await to.close()
 
@@ -212,9 +210,7 @@ async def test_nothing_remains_of_what_is_given_up_while_its_host_is_away(line: 
     assert disks.moving
     await incoming.close()
     await line.heal()
-    async with asyncio.timeout(PATIENCE):
-        while disks.moving:
-            await asyncio.sleep(0.05)
+    await eventually(lambda: not disks.moving)
     await to.close()
 
 

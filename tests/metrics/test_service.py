@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from tests.api.world import World, world
 from tests.metrics.times import Hands
+from tests.patience import eventually
 from velocity.contract.machines import State
 from velocity.hypervisor.fake import NOTHING, FakeHypervisor, FakeRun
 from velocity.hypervisor.port import Fact, FactCause, Incarnation, Traffic, Usage
@@ -159,10 +160,7 @@ async def test_nothing_is_known_of_a_run_that_has_ended(w: World, hands: Hands) 
     await hands.look(metrics)
     assert metrics.usage(keeper) == NOTHING
     w.hypervisor.play(run.who.machine, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
-    for _ in range(100):
-        if keeper.state is State.STOPPED:
-            break
-        await asyncio.sleep(0.01)
+    await eventually(lambda: keeper.state is State.STOPPED)
     assert metrics.usage(keeper) is None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.patience import eventually
 from tests.ports.pairs import Pair, opened
 from tests.ports.sender import Order, encoded
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject
@@ -103,9 +104,7 @@ async def test_a_target_whose_node_is_killed_as_it_lets_it_run_has_let_it(tmp_pa
         await host.restart(lambda: host.driver.sessions.place.runs.write(note))
         await host.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
         assert await fact(pair, arriving, target=True) is Fact.RUNNING
-        async with asyncio.timeout(DEADLINE):
-            while host.driver.sessions.running(arriving).run.between is not None:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: host.driver.sessions.running(arriving).run.between is None)
         await host.hypervisor.machines.pause(arriving, deadline=DEADLINE)
         assert await fact(pair, arriving, target=True) is Fact.PAUSED
         assert await fact(pair, who) is Fact.HANDED

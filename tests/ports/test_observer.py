@@ -286,9 +286,7 @@ async def test_an_error_that_nobody_foresaw_ends_no_watch_over_a_host(
     fake = FakeHypervisor(machines=Sick)
     Sick.fails = list(fails)
     async with world(tmp_path / "data", fake) as w:
-        async with asyncio.timeout(60):
-            while w.server.services.fleet.hosts.of(HOST).observer.lost:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: not w.server.services.fleet.hosts.of(HOST).observer.lost)
         a, b = await running(w, "a"), await running(w, "b")
         Sick.fails = list(fails)
         fake.faults.hang(w.server.services.fleet.get(a).machine.uuid)

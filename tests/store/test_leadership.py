@@ -86,9 +86,7 @@ async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatc
     first.open()
     first.watch(lambda: None)
     cut(database_url)
-    async with asyncio.timeout(30):
-        while not first.lock.look():
-            await asyncio.sleep(0.05)
+    await eventually(lambda: first.lock.look())
     with pytest.raises(Busy):
         second.open()
     await write(first, "goes on")

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.api.world import World, world
+from tests.patience import PATIENCE, eventually
 from tests.store.lossy import Lossy
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.places import MARK
@@ -54,7 +55,7 @@ async def keyed(w: World, name: str) -> httpx.Response:
 
 
 async def until(found: Any) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await found():
             await asyncio.sleep(0.02)
 
@@ -141,9 +142,8 @@ async def test_the_end_does_not_wait_for_an_outcome_that_stays_unknown(
     lossy.lose("made, then silent")
     writing = asyncio.ensure_future(write(database, "lost"))
     with caplog.at_level(logging.WARNING):
-        async with asyncio.timeout(30):
-            while not lossy.silent:
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE):
+            await eventually(lambda: lossy.silent)
             await database.close()
     with pytest.raises(Exception, match="not known yet whether the change was made"):
         await writing

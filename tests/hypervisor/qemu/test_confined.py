@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from tests.hypervisor.qemu import intruder
+from tests.patience import eventually
 from tests.ports.subjects import QemuSubject, machine, spec
 from velocity import sandbox
 from velocity.hypervisor.port import NatSpec, Stop
@@ -153,9 +154,7 @@ async def test_resolvers_follow_those_of_the_host(tmp_path: Path) -> None:
     draft.write_text("nameserver 192.0.2.2\n")
     draft.rename(source)
     try:
-        async with asyncio.timeout(30):
-            while (kept / "resolv.conf").read_text() != "nameserver 192.0.2.2\n":
-                await asyncio.sleep(0.01)
+        await eventually(lambda: (kept / "resolv.conf").read_text() == "nameserver 192.0.2.2\n")
     finally:
         following.cancel()
     assert (kept / "resolv.conf").stat().st_mode & 0o777 == 0o644

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
-from tests.patience import PATIENCE
+from tests.patience import eventually
 from tests.ports.subjects import HOST, NoMedia
 from velocity.config import Settings
 from velocity.hypervisor.port import (
@@ -62,9 +62,7 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
         await driver.machines.adopt(HOST, deadline=20)
         await driver.screens.shot(who, 0, deadline=5)
         await driver.machines.resume(who, deadline=5)
-        async with asyncio.timeout(PATIENCE):
-            while lent(pid):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: not lent(pid))
         await driver.screens.shot(who, 0, deadline=5)
         assert lent(pid) == 0, "what an earlier server had lent is taken back as well"
         with pytest.raises(HypervisorError):
@@ -85,9 +83,7 @@ async def test_a_picture_has_a_deadline(tmp_path: Path, runtime: Path) -> None:
             await driver.screens.shot(who, 0, deadline=0.3)
         os.kill(pid, 18)
         await driver.screens.shot(who, 0, deadline=5)
-        async with asyncio.timeout(PATIENCE):
-            while lent(pid):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: not lent(pid))
     finally:
         os.kill(pid, 18)
         await driver.machines.stop(who, Stop.NOW, deadline=10)
