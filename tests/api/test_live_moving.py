@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.api.images import wait
 from tests.api.test_moving import CONVERT, MIB, MOVE, files, opened, shown, two, used
 from tests.api.test_sick_pools import full
 from tests.api.world import World
+from tests.patience import eventually
 from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause
 from velocity.machines import mirroring
@@ -90,8 +90,7 @@ async def test_a_disk_that_is_detached_meanwhile_is_taken_out_when_it_has_moved(
     w.hypervisor.mirrors.slow = True
     body = (await w.ok("PUT", MOVE, mid=mid, mpid=2)).body
     run = next(iter(w.hypervisor.runs.values()))
-    while not run.mirrors:
-        await asyncio.sleep(0)
+    await eventually(lambda: bool(run.mirrors))
     altered = (await w.ok("PATCH", "/v/vm", vmid=vmid, media=[])).body
     assert altered["waiting"] == ["media"] and "being moved" in altered["waits"]["media"]
     w.hypervisor.mirrors.slow = False
@@ -109,8 +108,7 @@ async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Pat
     w.hypervisor.mirrors.slow = True
     body = await w.ok("PUT", MOVE, mid=mid, mpid=2)
     run = next(iter(w.hypervisor.runs.values()))
-    while not run.mirrors:
-        await asyncio.sleep(0)
+    await eventually(lambda: bool(run.mirrors))
     match fault:
         case "it breaks":
             w.hypervisor.mirrors.breaks = "No space left on device"
@@ -192,8 +190,7 @@ async def test_a_run_goes_on_with_the_file_that_the_database_says(tmp_path: Path
             assert (await task_of(w, MOVE, mid=mid, mpid=2))["state"] == "DONE", "what is committed is done"
         else:
             await w.ok("PUT", MOVE, mid=mid, mpid=2)
-            while not run.mirrors:
-                await asyncio.sleep(0)
+            await eventually(lambda: bool(run.mirrors))
             fake.faults.answers += [Answer.LOST] * 9
     assert run.mirrors, "it was not told"
     fake.faults.answers.clear()

@@ -21,6 +21,7 @@ from tests.api.test_idempotency import VM, send
 from tests.api.test_transfers import TUS, begin, metadata
 from tests.api.test_transfers import send as send_tus
 from tests.api.world import Answer, World
+from tests.patience import PATIENCE
 from velocity.contract.media import UPLOAD
 from velocity.contract.operation import Operation
 
@@ -128,8 +129,9 @@ async def test_a_plan_changes_nothing_and_tells_what_is_done(w: World, name: str
         assert (await wait(w, done))["state"] == "DONE"
     if ("stop", "vm", "vm") in case.steps or name == "restart_vm":  # the guest hears the button, and ends
         last = STATES[case.steps[-1][0]]
-        while (await w.ok("POST", "/v/vm/state", vmid=case.body["vmid"]))["state"] != last:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE):
+            while (await w.ok("POST", "/v/vm/state", vmid=case.body["vmid"]))["state"] != last:
+                await asyncio.sleep(0)
     agrees(planned.body, held, await objects(w))
     if case.size_unknown:
         assert "not known" in planned["warnings"][0]

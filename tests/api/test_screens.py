@@ -16,6 +16,7 @@ from msgspec import UNSET
 from PIL import Image
 
 from tests.api.world import World, world
+from tests.patience import eventually
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Incarnation
 from velocity.machines import screens
@@ -100,8 +101,7 @@ async def test_all_who_ask_share_one_picture(w: World) -> None:
     w.server.services.turns.clock = itertools.repeat(0.0).__next__  # none waits for its turn, however slow the host is
     asking = [asyncio.create_task(w.ok("POST", "/v/vm/screen", vmid=vmid)) for _ in range(10)]
     left = asyncio.create_task(get(w, vmid=vmid))
-    while not w.hypervisor.screens.shots:
-        await asyncio.sleep(0)
+    await eventually(lambda: bool(w.hypervisor.screens.shots))
     for _ in range(100):  # all have come as far as they can
         await asyncio.sleep(0)
     left.cancel()  # who leaves takes nothing from the others
@@ -136,8 +136,7 @@ async def test_what_has_waited_for_its_turn_is_not_taken_twice(w: World) -> None
         await asyncio.gather(*(w.ok("POST", "/v/vm/screen", vmid=vmid, display=name) for vmid, name in every))
 
     asking = asyncio.create_task(all_of_them())
-    while len(w.hypervisor.screens.shots) < AT_ONCE:
-        await asyncio.sleep(0)
+    await eventually(lambda: len(w.hypervisor.screens.shots) >= AT_ONCE)
     now[0] += 60
     w.hypervisor.faults.hold.set()
     await asking

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from tests.api.test_bounds import answered, connected
 from tests.api.world import World
 from tests.listening import Steps, listening
+from tests.patience import eventually
 from velocity.access.rules import Session
 from velocity.api.request import TURN
 from velocity.api.senders import Sender
@@ -161,8 +162,7 @@ async def test_a_connection_of_several_users_waits_for_none_of_them() -> None:
     scope: dict[str, Any] = {}
     sender.note_head(head(2), scope)
     assert not sender.came(one, b"c"), "behind what waits"
-    while len(one.taken) < 3:
-        await asyncio.sleep(0)
+    await eventually(lambda: len(one.taken) >= 3)
     assert one.taken == [b"a", b"b", b"c"]
     assert TURN not in scope
     for piece in (b"d", b"e", b"f"):
@@ -191,16 +191,14 @@ async def test_what_waits_is_bounded_as_more_is_not_read_meanwhile() -> None:
     for number in range(3):
         sender.came(one, b"%d" % number)
     assert one.paused == 1, "the second that waits"
-    while len(one.taken) < 3:
-        await asyncio.sleep(0)
+    await eventually(lambda: len(one.taken) >= 3)
     assert one.paused == 0
     one.in_head = False
     for number in range(2):
         sender.came(one, b"%d" % number)
     assert one.paused == 1, "the first of a body"
     one.flow.read_paused = True
-    while len(one.taken) < 5:
-        await asyncio.sleep(0)
+    await eventually(lambda: len(one.taken) >= 5)
     assert one.paused == 1, "what is not read for another reason stays so"
 
 
