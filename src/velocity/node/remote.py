@@ -29,6 +29,7 @@ OPTIONS = [
     ("grpc.max_send_message_length", wire.LARGEST),
     ("grpc.keepalive_time_ms", wire.KEEPALIVE),
     ("grpc.keepalive_timeout_ms", wire.KEEPALIVE),
+    ("grpc.http2.ping_timeout_ms", wire.ANSWER),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),

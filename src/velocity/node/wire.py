@@ -37,10 +37,12 @@ WRITE = b"\x92\xa5write\xc6"
 copied once less. https://github.com/msgpack/msgpack/blob/master/spec.md
 """
 KEEPALIVE = 1_000
-"""Milliseconds of silence before a keepalive ping, and until its answer has to come.
+"""Milliseconds of silence before a keepalive ping, and until the network has to have taken it there.
 
 https://grpc.io/docs/guides/keepalive/
 """
+ANSWER = 5_000
+"""Milliseconds until the node has to have answered a ping: one that stands still has a network that takes all."""
 
 
 class Shape(enum.Enum):

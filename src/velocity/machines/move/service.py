@@ -34,7 +34,7 @@ AT_ONCE, OWN = 4, 2
 """VMs that move at the same time: in all, and of one user. The others wait in turn."""
 CLEARS = 5.0
 """Seconds for which the next move of a VM waits until nothing is left of the one before."""
-PATIENCE, SOON = 15.0, 1.0
+PATIENCE, SOON = 15.0, 3.0
 """Seconds that a task waits for what becomes of its move, and one that is cancelled; then it goes on by itself."""
 
 
