@@ -197,6 +197,7 @@ def test_a_target_that_is_cut_off_as_a_move_is_committed_has_the_guest(moving: M
             assert "respond" in refused.stderr
         finally:
             b.heal()
+        hosts.until("b", "online")
         at_last(lambda: moving.where() == ["b"], "the end of what it left")
         moving.looks_anew()  # the console before may have ended with the link
         moving.shell.goes_on()
