@@ -273,6 +273,7 @@ def _age(database: Path) -> None:
         for trid, kind in connection.execute("select trid, kind from trash").fetchall():
             hours = 5 if kind == "vm" else 30
             connection.execute("update trash set deleted = ? where trid = ?", (now - hours * 3600, trid))
+        connection.execute("update machines set created = ?", (now - 12 * 86_400,))  # before they were started
         for vmid, text in connection.execute("select vmid, reason from machines where reason is not null").fetchall():
             reason = json.loads(text) | {"since": now - 26 * 60}
             connection.execute("update machines set reason = ? where vmid = ?", (json.dumps(reason), vmid))
