@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import msgspec
@@ -33,3 +34,19 @@ def test_a_server_that_cannot_read_whether_it_gave_way_does_not_lead(tmp_path: P
     (tmp_path / "displaced.json").write_bytes(there)
     with pytest.raises(CannotStart, match=r"displaced\.json.*if none does, remove that file"):
         installation.check_leads(tmp_path)
+
+
+@pytest.mark.holds("DUR-91")
+@pytest.mark.parametrize("lasting", [True, False])
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path, lasting: bool) -> None:
+    file = tmp_path / "note.json"
+    durable.write(file, b"before", lasting=lasting)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            durable.write(file, bytes(10_000), lasting=lasting)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [file]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TypeVar
@@ -37,13 +38,32 @@ def read(file: Path, kind: type[T]) -> T:
         raise msgspec.DecodeError(str(error)) from None
 
 
-def write(file: Path, data: bytes) -> None:
-    """Replace the file's content: after a crash, the file holds all of the old one or all of the new one."""
-    new = file.with_name(f"{file.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(descriptor)
-    new.replace(file)
-    sync(file.parent)
+def write(file: Path, data: bytes, *, mode: int = 0o600, lasting: bool = True) -> None:
+    """Replace the file's content: after a crash, the file holds all of the old one or all of the new one.
+
+    `lasting`: also after a crash of the host. A failed write leaves nothing. Raises `OSError`.
+    """
+    new = file.with_name(f".{file.name}.new")
+    try:
+        with os.fdopen(_create(new), "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fchmod(out.fileno(), mode)
+            if lasting:
+                os.fsync(out.fileno())
+        new.rename(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+    if lasting:
+        sync(file.parent)
+
+
+def _create(file: Path) -> int:
+    """A descriptor. One that is there goes first: it may be somebody else's, who could read what is written into it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with contextlib.suppress(FileExistsError):
+        return os.open(file, flags, 0o600)
+    file.unlink()
+    return os.open(file, flags, 0o600)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from pathlib import Path
 
-from velocity.durable import sync
+from velocity import durable
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +32,5 @@ def local_key(file: Path) -> str:
 
 def _made(file: Path) -> str:
     key = secrets.token_urlsafe(32)
-    draft = file.with_suffix(".draft")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(key + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    draft.rename(file)
-    sync(file.parent)
+    durable.write(file, f"{key}\n".encode())
     return key

@@ -136,7 +136,7 @@ def test_what_is_no_size(text: str) -> None:
 
 def test_the_database_as_a_file(host: Host, tmp_path: Path) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
-    file, draft = tmp_path / "backup", tmp_path / ".backup.draft"
+    file, draft = tmp_path / "backup", tmp_path / ".backup.new"
     draft.touch(0o644)
     with draft.open() as somebody:
         assert "exported" in host.run("db", "export", str(file)).stderr

@@ -17,7 +17,7 @@ from velocity.node.remote import NoFiles, storage_of
 from velocity.storage.port import MediaRef, Unknown
 
 
-@pytest.mark.holds("MANY-310")
+@pytest.mark.holds("MANY-252")
 def test_what_waits_for_a_node_that_stands_still_is_told(tmp_path: Path) -> None:
     """As its streams have no deadline: who looks at a console there, or uploads, would wait for ever."""
 

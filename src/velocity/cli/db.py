@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from velocity import installation
+from velocity import durable, installation
 from velocity.cli.lazy import Group
 from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
@@ -50,13 +49,7 @@ def export(file: Path, config: Path | None) -> None:
     if str(file) == "-":
         sys.stdout.buffer.write(data)
     else:
-        draft = file.with_name(f".{file.name}.draft")
-        draft.unlink(missing_ok=True)  # it may belong to somebody else, who could read what is written into it
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.rename(file)
+        durable.write(file, data)
     click.echo(f"exported {len(lines) - 2} rows; a complete backup also needs these directories:", err=True)
     for directory, what in _beside(settings):
         click.echo(f"  {clean(directory)}  ({what})", err=True)

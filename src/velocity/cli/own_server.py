@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from velocity import durable
 from velocity.cli.words import called
 from velocity.config import Settings, default_data_dir
 
@@ -60,9 +61,7 @@ def listen(settings: Settings) -> socket.socket:
         with _short(file) as path:
             listener.bind(str(path))
         listener.listen(2048)
-        draft = settings.data_dir / f"{ADDRESS}.draft"
-        draft.write_text(settings.base_url + "\n")
-        draft.rename(settings.data_dir / ADDRESS)
+        durable.write(settings.data_dir / ADDRESS, f"{settings.base_url}\n".encode(), mode=0o644, lasting=False)
     except BaseException:
         listener.close()
         raise

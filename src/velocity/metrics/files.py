@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from uuid import UUID
 
+from velocity import durable
 from velocity.metrics.rules import PACKED, MetricsHistory, unpacked
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class MetricsFiles:
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             for machine, data in packed.items():
-                self._write(self._file(machine), data)
+                durable.write(self._file(machine), data, lasting=False)
         except OSError as error:
             if not self._failing:
                 log.warning("what machines take cannot be written, will retry: %s", error)
@@ -63,14 +63,3 @@ class MetricsFiles:
 
     def _file(self, machine: UUID) -> Path:
         return self._directory / str(machine)
-
-    def _write(self, file: Path, data: bytes) -> None:
-        draft = file.with_suffix(".draft")
-        try:
-            with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
-                out.write(data)
-            draft.replace(file)
-        except OSError:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from velocity.durable import sync, sync_file
+from velocity import durable
 
 LENGTH = 20
 """The length of the chosen prefix: 4,093 guests."""
@@ -141,8 +141,4 @@ def _local_prefix() -> IPv6Network:
 
 
 def _keep(file: Path, networks: NatNetworks) -> None:
-    draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps({"v4": str(networks.v4), "v6": str(networks.v6)}) + "\n")
-    sync_file(draft)
-    draft.rename(file)
-    sync(file.parent)
+    durable.write(file, f"{json.dumps({'v4': str(networks.v4), 'v6': str(networks.v6)})}\n".encode(), mode=0o644)

@@ -12,6 +12,7 @@ import logging
 import threading
 from pathlib import Path
 
+from velocity import durable
 from velocity.regularly import regularly
 
 log = logging.getLogger(__name__)
@@ -33,10 +34,7 @@ def copy(directory: Path, source: Path = RESOLV_CONF) -> Path:
         with contextlib.suppress(FileNotFoundError):
             if target.read_bytes() == said:
                 return directory
-        draft = target.with_suffix(".draft")
-        draft.write_bytes(said)
-        draft.chmod(0o644)
-        draft.rename(target)
+        durable.write(target, said, mode=0o644, lasting=False)
         return directory
 
 

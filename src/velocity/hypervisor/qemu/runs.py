@@ -173,9 +173,7 @@ class Runs:
 
     def write(self, run: Run) -> None:
         file = self.directory(run.machine) / "run.json"
-        draft = file.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(run))
-        draft.rename(file)
+        durable.write(file, msgspec.json.encode(run), mode=0o644, lasting=False)  # it is of this boot
         if run.pid and run.end is None:
             self._alive[run.machine] = run
 

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from uuid import uuid4
 
-from velocity.durable import sync
+from velocity import durable
 from velocity.storage.directory.places import EVERYWHERE, Places
 from velocity.storage.port import PoolMark
 
@@ -115,7 +115,7 @@ class Identity:
             _write(self._draft, draft)
         self._write_mark(draft)
         self._draft.rename(self._record)
-        sync(self._record.parent)
+        durable.sync(self._record.parent)
 
     def _check_new(self) -> None:
         """Raises `NotThePool` if directories that we would clean up contain files: these belong to somebody else."""
@@ -236,7 +236,7 @@ class SharedIdentity(Identity):
         _write(draft, text)
         try:
             os.link(draft, self._mark)
-            sync(self._mark.parent)
+            durable.sync(self._mark.parent)
         except FileExistsError:
             raise NotThePool(f"another host has just made a pool of {self._path}") from None
         finally:
@@ -267,11 +267,4 @@ def _read(file: Path) -> str | None:
 def _write(file: Path, text: str) -> None:
     """Write it atomically and durably."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(file.name + ".new")
-    descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.rename(file)
-    sync(file.parent)
+    durable.write(file, text.encode())
