@@ -23,6 +23,11 @@ MOST_TO_A_SCREEN = 5
 """From signing in, with an ISO that is uploaded on the way."""
 
 
+SCROLLERS = """one => [...one.querySelectorAll("*")].filter(
+    it => getComputedStyle(it).overflowY === "auto" && it.scrollHeight > it.clientHeight).length"""
+"""How many of its parts have to be scrolled."""
+
+
 class Clicks:
     """Those that somebody makes on a page."""
 
@@ -246,8 +251,11 @@ def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewP
     with page.expect_file_chooser() as chosen:
         clicks.on(page.get_by_role("button", name="Choose a file"))
     chosen.value.set_files(image)
-    for button in ("Next", "Next", "Create and start"):
+    for button in ("Next", "Next"):
         clicks.on(page.get_by_role("button", name=button, exact=True))
+    expect(page.get_by_text("does not boot under EFI")).to_be_visible()
+    assert page.locator(".v-plan").evaluate(SCROLLERS) == 0, "a warning gives the plan a scroll bar of its own"
+    clicks.on(page.get_by_role("button", name="Create and start", exact=True))
     expect(page.get_by_role("application", name=re.compile("^Screen "))).to_have_count(1)  # the fake draws nothing
     assert clicks.made <= MOST_TO_A_SCREEN
     clicks.made = 0
