@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import threading
 import time
@@ -14,7 +15,9 @@ import pytest
 from tests.hosts.namespaces import SERVER, RealHosts, real_hosts
 from tests.patience import PATIENCE, at_last
 from tests.postgres import Postgres
+from velocity.cli import own_server
 from velocity.client import ApiError, Client, ClientError
+from velocity.config import Settings
 from velocity.store.leadership import LEADER
 
 pytestmark = [pytest.mark.hosts, pytest.mark.guest]
@@ -44,10 +47,10 @@ def test_a_server_that_stood_still_changes_nothing_when_another_leads(
         subprocess.run(
             ["psql", "-q", "-v", f"lock={LEADER}", url], input=LOSE_THE_LOCK, text=True, check=True, capture_output=True
         )
+        at_last(lambda: is_leading(hosts["b"].data), "the other server to lead")
+        say(f"hosts: a server that stands by leads {time.monotonic() - begun:.1f} s after the lock is free")
         leads = hosts.another_client("b")
         leads.authkey = hosts.client.authkey
-        at_last(lambda: answers(leads), "the other server to lead")
-        say(f"hosts: a server that stands by leads {time.monotonic() - begun:.1f} s after the lock is free")
         assert leads.vm_state(vmid=vmids["b"]).state.value == "RUNNING"
         made = leads.create_vm(name="by b", gid=0, cpus=1, memory_mib=64).vmid
         a.thaw(SERVER)
@@ -87,12 +90,13 @@ class Asked:
             assert not one.is_alive()
 
 
-def answers(client: Client) -> bool:
-    try:
-        client.list_nodes()
-    except ClientError:
-        return False
-    return True
+def is_leading(data: Path) -> bool:
+    """As the server says there, by its own socket."""
+    with own_server.way(Settings(data_dir=data)) as way, socket.socket(socket.AF_UNIX) as probe:
+        if way is None or probe.connect_ex(str(way)):
+            return False
+        probe.sendall(b"GET /health HTTP/1.1\r\nhost: b\r\n\r\n")
+        return probe.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 def states(client: Client) -> dict[str, str]:
