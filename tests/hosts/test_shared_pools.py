@@ -111,7 +111,7 @@ async def test_storage_that_is_unmounted_is_noticed_by_itself(tmp_path: Path, ca
         shared.b.mounted.unmount()
         w.server.hosts.shared.ask()
         await eventually(lambda: has_it(w) == {A})
-    assert "host 'b' does not reach the storage of the shared pool 7 ('shared')" in caplog.text
+        await eventually(lambda: "host 'b' does not reach the storage of the shared pool 7 ('shared')" in caplog.text)
 
 
 @pytest.mark.holds("MANY-122")
