@@ -12,6 +12,7 @@ import pytest
 
 from tests.hosts.namespaces import NODE, RealHosts
 from tests.patience import at_last
+from velocity.client import Client
 from velocity.contract.tasks import TaskState
 
 pytestmark = [pytest.mark.hosts, pytest.mark.guest]
@@ -21,6 +22,10 @@ ENDED = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
 
 def summed(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def is_online(client: Client, mpid: int) -> bool:
+    return any(one.mpid == mpid and one.state == "online" for one in client.list_pools(gid=0).pools)
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def test_an_upload_and_a_copy_go_on_over_other_starts_of_the_host_and_an_import_
     if shown.state is not TaskState.DONE:  # it says what was lost, of which nothing is left
         assert shown.state is TaskState.FAILED and shown.message, shown
         assert len(client.list_media(gid=0).media) == before
-        hosts.until("b", "online")
+        at_last(lambda: is_online(client, pool.mpid), "its pool")
         importing = client.import_medium(mid=there, mpid=pool.mpid, gid=0, name="imported")
         at_last(lambda: client.show_task(tid=importing.tid).state is TaskState.DONE, "another import")
     imported = client.show_task(tid=importing.tid).mid
