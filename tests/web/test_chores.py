@@ -85,6 +85,24 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
         time.sleep(0.02)
 
 
+@pytest.mark.holds("PAGE-90")
+@pytest.mark.parametrize("again", [True, False])
+def test_a_vm_that_does_not_hear_its_restart_is_forced_off_and_started_again(
+    host: Host, root: Person, again: bool
+) -> None:
+    host.hypervisor.faults.deaf = True
+    host.ok("vm", "create", "web", "--memory", "64M")
+    host.ok("vm", "start", "web")
+    host.ok("vm", "restart", "web", "--no-wait")
+    root.open("/vms/1")
+    root.page.get_by_role("button", name="Force off").first.click()
+    if not again:
+        root.page.get_by_label("Start it again").uncheck()
+    root.page.get_by_role("dialog").get_by_role("button", name="Force off").click()
+    is_shown_as(root.page, "Running" if again else "Stopped")
+    assert vm(host, "web")["wanted"] == ("RUNNING" if again else "STOPPED")
+
+
 @pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78", "PAGE-89")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared", "data", "spare", "read":

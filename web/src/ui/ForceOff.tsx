@@ -1,6 +1,9 @@
 /** The confirmation before VMs are forced off. */
-import { Content } from "@patternfly/react-core";
+import { Checkbox, Content } from "@patternfly/react-core";
+import { useState } from "react";
+import { call } from "@/api/call";
 import type { Vm } from "@/api/live";
+import { runAction } from "./actions";
 import { Confirm } from "./Confirm";
 import { count } from "./format";
 import { useGroupPath } from "./groups";
@@ -17,16 +20,29 @@ interface Props {
 export function ForceOff({ vms, onDone, onClose }: Props) {
   const path = useGroupPath();
   const first = vms[0];
+  const restarts = vms.length === 1 && first?.restarting === true;
+  const [again, setAgain] = useState(restarts);
+  const restart = { vmid: first?.vmid ?? 0, force: true };
+  const switchOff = () =>
+    again && first
+      ? runAction({
+          pending: `Restarting ${first.name}`,
+          done: `${first.name} is restarting`,
+          do: () => call("put", "/v/vm/restart", restart),
+        })
+      : runOnVms(vms, KILL);
   return (
     <Confirm
       title={`Force ${nameOrCount(vms)} off?`}
       verb={KILL.title}
-      cli={first && vmCli({ ...first, path: path(first.gid) }, "stop", "--force")}
+      cli={first && vmCli({ ...first, path: path(first.gid) }, again ? "restart" : "stop", "--force")}
       request={
-        first && { method: "put", path: "/v/vm/state", body: { vmid: first.vmid, state: "STOPPED", force: true } }
+        again
+          ? { method: "put", path: "/v/vm/restart", body: restart }
+          : first && { method: "put", path: "/v/vm/state", body: { vmid: first.vmid, state: "STOPPED", force: true } }
       }
       onConfirm={async () => {
-        void runOnVms(vms, KILL);
+        void switchOff();
         onDone?.();
         return true;
       }}
@@ -34,6 +50,15 @@ export function ForceOff({ vms, onDone, onClose }: Props) {
     >
       <Names vms={vms} />
       <Content component="p">{KILL.danger}</Content>
+      {restarts && (
+        <Checkbox
+          id="force-off-again"
+          label="Start it again"
+          description="It is restarting. Without this, it stays off."
+          isChecked={again}
+          onChange={(_event, on) => setAgain(on)}
+        />
+      )}
     </Confirm>
   );
 }

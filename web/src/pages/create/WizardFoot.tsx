@@ -55,11 +55,20 @@ export function WizardFoot({
     addEventListener("popstate", follow);
     return () => removeEventListener("popstate", follow);
   });
+  /** Told in the step that it leads to. */
+  const elsewhere = useRef<Refusal>();
   // biome-ignore lint/correctness/useExhaustiveDependencies: what is mended is no longer told
-  useEffect(() => setEarly(undefined), [step, lacks]);
+  useEffect(() => {
+    setEarly(elsewhere.current);
+    elsewhere.current = undefined;
+  }, [step, lacks]);
   const next = () => {
     awaited.current = undefined;
-    if (lacks) setEarly(incomplete(lacks));
+    const first = STEPS.find((one) => missing[one]);
+    if (lacks && first && first !== step) {
+      elsewhere.current = incomplete(missing[first]);
+      void goToStepById(first);
+    } else if (lacks) setEarly(incomplete(lacks));
     else if (step === "plan") onExecute();
     else void goToNextStep();
   };

@@ -68,7 +68,8 @@ export function VmNotes({ vm }: { vm: Vm }) {
         >
           {vm.restarting
             ? "Once the guest has shut down, the server starts it again."
-            : "The guest shuts down by itself. If it does not react, press its power button again, or force it off."}
+            : "The guest shuts down by itself."}{" "}
+          If it does not react, press its power button again, or force it off.
         </Note>
       )}
       {vm.moving && <OnItsWay vm={vm} moving={vm.moving} />}

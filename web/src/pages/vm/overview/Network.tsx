@@ -1,6 +1,7 @@
 /** A VM's NICs: their addresses and MAC addresses to copy, and who does not reach it. */
 import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Link } from "react-router";
+import { useMay } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
 import { Icon } from "@/look/Icon";
 import { CopyButton } from "@/ui/CopyButton";
@@ -8,6 +9,7 @@ import { forwardText } from "@/ui/forwards";
 import { leadsWords, notReached, reachOf, SOURCES } from "./reach";
 
 export function Network({ info }: { info: VmInfo }) {
+  const may = useMay();
   const lacking = notReached(info);
   return (
     <Card component="section" aria-label="Network">
@@ -44,7 +46,7 @@ export function Network({ info }: { info: VmInfo }) {
         {lacking && (
           <p className={info.nics.length > 0 ? "v-subtle v-space-above" : "v-subtle"}>
             {lacking}
-            {info.nics.length > 0 && (
+            {info.nics.length > 0 && may("vm.alter", info.gid) && (
               <>
                 {" "}
                 To reach it, <Link to={`/vms/${info.vmid}/settings#forwards`}>forward a port</Link> or{" "}
