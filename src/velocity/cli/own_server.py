@@ -13,7 +13,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from velocity import durable
 from velocity.cli.words import called
 from velocity.config import Settings, default_data_dir
 
@@ -53,6 +52,8 @@ def command(settings: Settings) -> str:
 
 def listen(settings: Settings) -> socket.socket:
     """Open a socket for this account only, and note the URL. Raises `OSError`. For the holder of the data directory."""
+    from velocity import durable  # which verbs do not need
+
     file = settings.data_dir / SOCKET
     file.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -278,7 +278,7 @@ function withServer(local: Problems, ...errors: unknown[]): { found: Problems; r
 
 const TYPING_DELAY_MS = 350;
 
-/** The value when it has not changed for a moment: typing asks the server nothing. */
+/** The value when it has not changed for a moment: typing asks the server nothing, nor counts what it said of another. */
 function useSettled<T>(value: T | undefined): T | undefined {
   const text = JSON.stringify(value);
   const [settled, setSettled] = useState(text);
@@ -288,7 +288,7 @@ function useSettled<T>(value: T | undefined): T | undefined {
   }, [text]);
   const present = useDeferredValue(settled);
   return useMemo(
-    () => (present === undefined || text === undefined ? undefined : (JSON.parse(present) as T)),
+    () => (present === undefined || present !== text ? undefined : (JSON.parse(present) as T)),
     [present, text],
   );
 }
