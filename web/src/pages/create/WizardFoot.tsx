@@ -56,7 +56,7 @@ export function WizardFoot({
     return () => removeEventListener("popstate", follow);
   });
   /** Told in the step that it leads to. */
-  const elsewhere = useRef<Refusal>();
+  const elsewhere = useRef<Refusal | undefined>(undefined);
   // biome-ignore lint/correctness/useExhaustiveDependencies: what is mended is no longer told
   useEffect(() => {
     setEarly(elsewhere.current);
