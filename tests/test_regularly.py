@@ -62,10 +62,9 @@ async def test_what_is_done_again_and_again_goes_on_after_an_error_that_nobody_f
 
 
 @pytest.mark.holds("STATE-24")
-async def test_what_a_guest_says_is_stored_after_an_error_that_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("velocity.hypervisor.qemu.watch.RETRY_DELAY", 0.001)
+async def test_what_a_guest_says_is_stored_after_an_error_that_nobody_foresaw() -> None:
     fails = Fails()
-    follower = Follower("something", fails.later)
+    follower = Follower("something", fails.later, retry=0.001)
     follower.wake()
     await eventually(lambda: fails.times > 1)
     await follower.close()

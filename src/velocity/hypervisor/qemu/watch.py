@@ -94,8 +94,10 @@ class DirectoryWatch:
 class Follower:
     """Does work after notifications, once for all that have come meanwhile; retries it when it fails."""
 
-    def __init__(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, what: str, work: Callable[[], Awaitable[None]], retry: float = RETRY_DELAY) -> None:
+        """`retry`: seconds until failed work is done again."""
         self._what = what
+        self._retry = retry
         self._work = work
         self._fails = False
         self._more = asyncio.Event()
@@ -121,7 +123,7 @@ class Follower:
                     log.warning("%s cannot be stored, retrying: %s", self._what, error, exc_info=not known)
                 self._fails = True
                 self._more.set()
-                await asyncio.sleep(RETRY_DELAY)
+                await asyncio.sleep(self._retry)
             await asyncio.sleep(MIN_INTERVAL)
 
 
