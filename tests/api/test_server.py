@@ -98,3 +98,17 @@ async def test_a_failure_that_nobody_foresaw_is_answered_in_json(w: World) -> No
     status, _, body = answer.partition(b" | ")
     assert status == b"HTTP/1.1 500 Internal Server Error"
     assert (json.loads(body)["code"], json.loads(body)["error"]) == (500, True)
+
+
+@pytest.mark.holds("DUR-40")
+async def test_an_answer_that_finds_no_memory_itself_is_json(w: World) -> None:
+    """Where memory is short, the words for that need some, too."""
+
+    async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise MemoryError
+
+    w.server.asgi = fails
+    (answer,) = await said(w, b"POST /u/user/list HTTP/1.1\r\nhost: x\r\n\r\n")
+    head, _, body = answer.partition(b" | ")
+    assert head == b"HTTP/1.1 500 Internal Server Error"
+    assert (json.loads(body)["code"], json.loads(body)["error"]) == (500, True)

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # otherwise every invalid request would write a line
 CUT = "velocity.cut"
 """Key of the scope's extension that ends a connection at once, dropping what is in its buffer."""
+_FAILED = errors.internal()
+"""Made now: there may be no memory for it when it is needed."""
 
 
 async def left(receive: Receive) -> None:
@@ -46,6 +48,15 @@ async def cut(scope: Scope, receive: Receive) -> None:
     if abort is not None:
         abort()
         await left(receive)
+
+
+class Cycle(RequestResponseCycle):
+    """Answers in JSON also where the application itself has failed, as for want of memory."""
+
+    async def send_500_response(self) -> None:
+        headers = [*_FAILED.raw_headers, (b"connection", b"close")]
+        await self.send({"type": "http.response.start", "status": _FAILED.status_code, "headers": headers})
+        await self.send({"type": "http.response.body", "body": bytes(_FAILED.body), "more_body": False})
 
 
 class TooManyLines(Exception):
@@ -217,6 +228,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
+        cycle.__class__ = Cycle  # uvicorn makes it, and has no place to name the class
         super()._start_asgi_task(cycle, app)
 
     def on_chunk_header(self) -> None:
