@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from velocity.cli.process import work_threads
+
+FILES = (
+    "import resource; from velocity.cli.process import raise_file_limit; raise_file_limit(); "
+    "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+)
 
 
 def test_the_threads_of_pools_are_counted_at_the_start() -> None:
     work_threads(of_pools=0).shutdown()
     with pytest.raises(MemoryError):
         work_threads(of_pools=1 << 30)
+
+
+@pytest.mark.holds("BOUND-421")
+@pytest.mark.parametrize(("soft", "hard", "has"), [(1024, 4096, 4096), (4096, 4096, 4096)])
+def test_a_server_opens_as_many_files_as_it_may(soft: int, hard: int, has: int) -> None:
+    words = ["prlimit", f"--nofile={soft}:{hard}", sys.executable, "-c", FILES]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == f"{has} {hard}\n"

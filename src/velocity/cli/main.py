@@ -9,7 +9,7 @@ import sys
 import click
 
 from velocity import __version__
-from velocity.cli import hints
+from velocity.cli import hints, inherited
 from velocity.cli.lazy import LazyGroup
 from velocity.cli.words import plain
 
@@ -108,6 +108,7 @@ def velocity(context: click.Context, server: str | None, ca: str | None, as_json
 
 def main() -> None:
     """Runs the command, and reports errors without a traceback."""
+    inherited.settle()
     if "_VELOCITY_COMPLETE" in os.environ:
         importlib.import_module("velocity.cli.completion")  # registers our completion with click
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its own command line, which loads rich

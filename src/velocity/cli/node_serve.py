@@ -14,7 +14,14 @@ import click
 import msgspec
 
 from velocity import priority
-from velocity.cli.process import heard_by_systemd, keep_memory, logging_to_stderr, tell_systemd, warn_of_foreign
+from velocity.cli.process import (
+    heard_by_systemd,
+    keep_memory,
+    logging_to_stderr,
+    raise_file_limit,
+    tell_systemd,
+    warn_of_foreign,
+)
 from velocity.config import ConfigError, Settings, load
 from velocity.file_lock import Busy, FileLock
 from velocity.hypervisor.port import Hypervisor, HypervisorError
@@ -45,6 +52,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs that we start would inherit
     keep_memory(ARENAS)
+    raise_file_limit()
     with logging_to_stderr(), locked(settings):
         own = joined(settings)
         try:
@@ -105,13 +113,15 @@ async def serve_node(
         gc.freeze()
         priority.lower_session()
         host = settings.node_listen.rpartition(":")[0]
-        click.echo(f"The node {own.name} serves on {host}:{running.port}   (data: {settings.data_dir})")
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            click.echo(f"The node {own.name} serves on {host}:{running.port}   (data: {settings.data_dir})")
+            sys.stdout.flush()
         tell_systemd("READY=1")
         await ended.wait()
     finally:
         await running.close()
-    click.echo("\nThe node has ended; its guests keep running.", err=True)
+    with contextlib.suppress(OSError):
+        click.echo("\nThe node has ended; its guests keep running.", err=True)
 
 
 async def driver(settings: Settings, media: MediaFiles) -> Hypervisor:

@@ -9,6 +9,7 @@ import logging
 import mmap
 import os
 import queue
+import resource
 import socket
 import sys
 import threading
@@ -33,6 +34,8 @@ OTHER_THREADS = 8
 STACK = 8 << 20
 """Bytes of address space for each thread."""
 HEADROOM = 64 << 20
+FILES = 65_536
+"""Descriptors, as the unit allows."""
 
 OF_KUBERNETES = (f"{PREFIX}PORT", f"{PREFIX}SERVICE_")
 """Variables that Kubernetes sets in every container beside a service called velocity."""
@@ -155,6 +158,14 @@ async def _beat(seconds: float) -> None:
     while True:
         tell_systemd("WATCHDOG=1")
         await asyncio.sleep(seconds)
+
+
+def raise_file_limit() -> None:
+    """Let the process open as many files as it may: shells begin with 1,024, too few for as many readers of events."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def keep_memory(arenas: int = 0) -> None:

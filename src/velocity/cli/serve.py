@@ -31,6 +31,7 @@ from velocity.cli.process import (
     heard_by_systemd,
     keep_memory,
     logging_to_stderr,
+    raise_file_limit,
     tell_systemd,
     warn_of_foreign,
     work_threads,
@@ -70,6 +71,7 @@ def serve(file: Path | None, standby: bool) -> None:
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs that we start would inherit
     keep_memory()
+    raise_file_limit()
     try:
         with logging_to_stderr():
             uvloop.run(heard_by_systemd(_serve(settings)))

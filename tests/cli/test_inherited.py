@@ -1,0 +1,62 @@
+"""Commands whose starter has closed descriptors, ignores or blocks signals, or writes in an old encoding."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_plain import VELOCITY
+from tests.host import Host
+
+SETTLED = "from velocity.cli import inherited; inherited.settle(); import json, os, signal, subprocess, sys; "
+"""What `main` begins with."""
+
+
+def under(shell: str, python: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Python under what a shell has prepared."""
+    run = ["sh", "-c", f'{shell} exec "$@"', "sh", sys.executable, "-c", SETTLED + python, *words]
+    return subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.holds("CLI-420")
+def test_a_failure_is_none_less_where_the_ends_of_programs_are_ignored() -> None:
+    asks = "print(subprocess.run(['false']).returncode, signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    assert under("trap '' CHLD;", asks).stdout == "1 set()\n"
+    blocks = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {15}); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    words = [sys.executable, "-c", blocks, sys.executable, "-c", SETTLED + asks]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.stdout == "1 set()\n", ran.stderr
+
+
+@pytest.mark.holds("CLI-421")
+def test_what_is_opened_never_gets_what_is_meant_for_a_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "database"
+    writes = (
+        "made = open(sys.argv[1], 'w'); print('a line'); print('another', file=sys.stderr); sys.stdout.flush(); "
+        "os.write(2, b'of a library'); subprocess.run(['sh', '-c', 'echo of a program; echo more >&2']); "
+        "made.write(f'{made.fileno() > 2} {sys.stdin.read()!r}')"
+    )
+    assert under("exec <&- >&- 2>&-;", writes, str(file)).returncode == 0
+    assert file.read_text() == "True ''"
+
+
+@pytest.mark.holds("CLI-422")
+def test_a_name_that_the_terminal_cannot_show_fails_no_command(host: Host) -> None:
+    ran = subprocess.run(
+        [VELOCITY, "group", "create", "日本"], capture_output=True, check=False,
+        env=os.environ | host.environment | {"PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    listed = subprocess.run(
+        [VELOCITY, "group", "list"], capture_output=True, check=False,
+        env=os.environ | host.environment | {"PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert (listed.returncode, b"\\u65e5\\u672c" in listed.stdout) == (0, True), listed
+    assert "日本" in [one["name"] for one in json.loads(host.ok("group", "list", "--json"))["groups"]]
