@@ -236,6 +236,7 @@ def test_json_is_one_document_and_has_the_passwords(host: Host, tmp_path: Path) 
     assert document["passwords"].keys() == {"zoe"}, "what was made before the failure is not lost"
 
 
+@pytest.mark.holds("CLI-424")
 def test_passwords_are_told_also_by_a_run_that_is_ended(host: Host, tmp_path: Path) -> None:
     file = written(tmp_path, '[[users]]\nname = "zack"\n[[media]]\nname = "disk"\nsize = "1M"\n')
     with between(host.url) as (url, after):

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.api.world import PASSWORD
+from tests.cli.test_plain import VELOCITY
 from tests.host import Host
-from velocity.client import Client
+from tests.patience import PATIENCE, at_last
+from velocity.cli.connection import SavedSession
+from velocity.client import Client, HeldSession
 
 
 def test_sessions_are_listed_and_ended(host: Host) -> None:
@@ -31,3 +39,50 @@ def test_sessions_are_listed_and_ended(host: Host) -> None:
     own = next(one["sid"] for one in found if one["current"])
     host.ok("session", "end", own)
     assert host.run("whoami").exit_code == 3
+
+
+@pytest.mark.holds("CLI-426")
+def test_of_two_commands_that_save_a_session_at_once_none_takes_the_others_away(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One renews its session while somebody signs in to another server, and signs out of it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", host.environment["XDG_CONFIG_HOME"])
+    host.ok("login", "root", "--password-stdin", typed=PASSWORD)
+    first, other = SavedSession(host.url), f"http://localhost:{host.url.rpartition(':')[2]}"
+    environment = {k: v for k, v in (os.environ | host.environment).items() if k != "VELOCITY_AUTHKEY"}
+
+    def beside(*words: str) -> None:
+        """Begun while it is the turn of the renewal, which reads before and writes after that."""
+        with first.turn():
+            held = first.read()
+            assert held is not None
+            begun = subprocess.Popen(
+                [VELOCITY, "--server", other, *words], stdin=subprocess.PIPE, env=environment, text=True
+            )
+            assert begun.stdin is not None
+            begun.stdin.write(PASSWORD + "\n")
+            begun.stdin.close()
+            waits = Path(f"/proc/{begun.pid}/wchan")
+            at_last(lambda: begun.poll() is not None or "lock" in waits.read_text(), "the command to have asked")
+            first.write(HeldSession(f"of {words[0]}", held.issued, held.expires))
+        assert begun.wait(PATIENCE) == 0
+
+    beside("login", "root", "--password-stdin")
+    kept = first.read()
+    assert kept is not None and kept.authkey == "of login"
+    assert SavedSession(other).read() is not None, "and the other one is kept, too"
+    beside("logout")
+    kept = first.read()
+    assert kept is not None and kept.authkey == "of logout"
+    assert SavedSession(other).read() is None
+
+
+def test_saved_sessions_that_cannot_be_read_are_none(host: Host, tmp_path: Path) -> None:
+    file = Path(host.environment["XDG_CONFIG_HOME"]) / "velocity" / "session.json"
+    file.parent.mkdir(parents=True)
+    for content in (b"", b"\xff\xfe", b"[]"):
+        file.write_bytes(content)
+        host.ok("whoami")
+    host.ok("login", "root", "--password-stdin", typed=PASSWORD)
+    assert json.loads(file.read_bytes())["names"] == {host.url: "root"}
+    assert sorted(one.name for one in file.parent.iterdir()) == ["session.json", "session.lock"]

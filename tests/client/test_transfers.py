@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.api.test_forms import FILE, NAMED, form
 from tests.api.world import PASSWORD
 from tests.host import Host
 from tests.patience import at_last
-from velocity.client import ApiError, Client, HeldSession, renewal
+from velocity.client import ApiError, Client, ClientError, HeldSession, renewal
 from velocity.contract.machines import Attachment
 from velocity.contract.problems import Problem, Refused
 from velocity.media.rules import Medium
@@ -217,3 +218,30 @@ def test_a_form_in_a_file_is_said_to_have_been_unwrapped(host: Host, tmp_path: P
     assert result.exit_code == 0 and "the file is a form with a file in it" in result.stderr
     (made,) = json.loads(host.ok("--json", "media", "list"))["media"]
     assert made["size"] == len(FILE)
+
+
+@pytest.mark.holds("IMAGE-420")
+def test_a_file_that_changes_while_it_is_uploaded_becomes_no_medium(host: Host, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+
+    def grows(done: int, total: int) -> None:
+        if done:
+            with file.open("ab") as more:
+                more.write(b"x")
+
+    def shrinks(done: int, total: int) -> None:
+        if done:
+            os.truncate(file, 1 << 20)
+
+    def is_rewritten(done: int, total: int) -> None:
+        if done:
+            file.write_bytes(b"n" * total)
+
+    with Client(host.url, host.key) as client:
+        for changes in (grows, shrinks, is_rewritten):
+            file.write_bytes(b"o" * (3 << 20))
+            with pytest.raises(ClientError, match="has changed while it was uploaded: upload it again"):
+                client.upload(file, mpid=1, gid=0, name="a", type="DISK", progress=changes)
+            assert client.list_media(gid=0).media == []
+        file.write_bytes(b"o" * (3 << 20))
+        assert client.upload(file, mpid=1, gid=0, name="a", type="DISK").size == 3 << 20

@@ -61,7 +61,7 @@ def logout() -> None:
         return
     client.authkey = authkey
     client.sign_out()
-    connection.write(kept.without(client.server))
+    connection.forget(client.server)
     done(f"signed out of {client.server}")
 
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,8 @@ class SavedSession:
     def __init__(self, server: str) -> None:
         self._server = server
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        file = _file().with_suffix(".lock")
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def turn(self) -> AbstractContextManager[None]:
+        return _turn()
 
     def read(self) -> HeldSession | None:
         return read().held(self._server)
@@ -82,7 +78,7 @@ class SavedSession:
         if self._server in kept.names:  # otherwise it was signed out meanwhile
             trusted = kept.authorities.get(self._server)
             renewed = kept.keeping(self._server, session, kept.names[self._server], trusted)
-            write(msgspec.structs.replace(renewed, last=kept.last))
+            _write(msgspec.structs.replace(renewed, last=kept.last))
 
 
 def connect(*, own: Settings | None = None) -> Client:
@@ -166,9 +162,18 @@ def _key_file(settings: Settings) -> str | None:
 
 def keep(client: Client, issued: IssuedAuthkey, name: str) -> None:
     """Save the session for the client's server, with the certificates that are trusted."""
-    kept, file = read(), named_authority()
-    trusted = certificates(file) if file else kept.authorities.get(client.server)
-    write(kept.keeping(client.server, HeldSession.of(issued), name, trusted))
+    file = named_authority()
+    named = certificates(file) if file else None
+    with _turn():
+        kept = read()
+        trusted = named or kept.authorities.get(client.server)
+        _write(kept.keeping(client.server, HeldSession.of(issued), name, trusted))
+
+
+def forget(server: str) -> None:
+    """Remove the saved session for this server."""
+    with _turn():
+        _write(read().without(server))
 
 
 def keeps(client: Client) -> bool:
@@ -179,18 +184,25 @@ def keeps(client: Client) -> bool:
 def read() -> SavedSessions:
     try:
         return msgspec.json.decode(_file().read_bytes(), type=SavedSessions)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):  # msgspec's are such, too
         return SavedSessions()
 
 
-def write(kept: SavedSessions) -> None:
-    """Save the sessions, readable to the user only."""
-    file = _file()
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Within, no other process changes the saved sessions: of two at once, one would write what it read before."""
+    file = _file().with_suffix(".lock")
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
-        out.write(msgspec.json.encode(kept))
-    draft.rename(file)
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(kept: SavedSessions) -> None:
+    """Save the sessions, readable to the user only. For whose turn it is."""
+    from velocity import durable  # which most commands do not need
+
+    durable.write(_file(), msgspec.json.encode(kept))
 
 
 def _file() -> Path:

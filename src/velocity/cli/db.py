@@ -12,6 +12,7 @@ import click
 
 from velocity import durable, installation
 from velocity.cli.lazy import Group
+from velocity.cli.output_file import is_special
 from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store import transfer
@@ -48,8 +49,11 @@ def export(file: Path, config: Path | None) -> None:
     data = b"".join(line + b"\n" for line in lines)
     if str(file) == "-":
         sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    elif is_special(file):
+        file.write_bytes(data)
     else:
-        durable.write(file, data)
+        durable.write(file.resolve(), data)
     click.echo(f"exported {len(lines) - 2} rows; a complete backup also needs these directories:", err=True)
     for directory, what in _beside(settings):
         click.echo(f"  {clean(directory)}  ({what})", err=True)

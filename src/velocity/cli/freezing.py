@@ -6,7 +6,7 @@ import subprocess
 
 import click
 
-from velocity.cli import connection, resolve
+from velocity.cli import connection, ending, resolve
 from velocity.cli.output import as_json, show_json
 from velocity.cli.plan import changing
 from velocity.cli.waiting import waiting
@@ -40,6 +40,7 @@ def freeze(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) 
         else:
             click.echo(f"{found.label}: {_systems(frozen.filesystems)} frozen, for {timeout} s at most")
         return
+    ending.in_order()
     try:
         status = _run(command)
     finally:

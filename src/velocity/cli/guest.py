@@ -16,6 +16,7 @@ from velocity.cli import connection, password, resolve
 from velocity.cli.facts import show_facts
 from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, done, json_option, planning, show_json
+from velocity.cli.output_file import replacing
 from velocity.cli.plan import changing
 from velocity.cli.waiting import waiting
 from velocity.cli.where import GROUP
@@ -155,20 +156,15 @@ def _copy_in(client: Client, source: Path, vmid: int, path: str) -> None:
 
 
 def _copy_out(client: Client, vmid: int, path: str, target: Path) -> None:
-    """Copy into a temporary file, which replaces the target when it is complete."""
-    part = target.with_name(f".{target.name}.part")
     offset, end = 0, False
     try:
-        with part.open("wb") as file, waiting(f"copying {clean(path)}"):
+        with replacing(target) as file, waiting(f"copying {clean(path)}"):
             while not end:
                 piece = client.read_guest_file(vmid=vmid, path=path, offset=offset)
                 file.write(piece.content)
                 offset, end = offset + len(piece.content), piece.end
-        part.replace(target)
     except OSError as error:
         raise click.ClickException(f"{clean(target)}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
     done(f"copied {size(offset)}")
 
 

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from msgspec import UNSET, UnsetType
 
 from velocity import sizes
-from velocity.cli import connection, naming, progress, resolve, where
+from velocity.cli import connection, ending, naming, progress, resolve, where
 from velocity.cli.amounts import SIZE, to_bytes
 from velocity.cli.lazy import LazyGroup
 from velocity.cli.naming import Named
@@ -175,6 +175,7 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     target = file or Path(found.name.replace("/", "_"))
+    ending.in_order()
     with progress.bar() as bar:
         task = bar.add_task(f"downloading {progress.label(found.label)}", total=None)
         client.download(found.id, target, progress=lambda done, total: bar.update(task, completed=done, total=total))

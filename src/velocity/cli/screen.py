@@ -11,6 +11,7 @@ from msgspec import UNSET
 from velocity.cli import connection, resolve, viewer
 from velocity.cli.amounts import to_bytes
 from velocity.cli.output import as_json, json_option, listed, listing, show_json
+from velocity.cli.output_file import replacing
 from velocity.cli.which import which
 from velocity.cli.words import clean
 
@@ -48,7 +49,8 @@ def screen(vm_: str, group: int | None, display: str | None, output: Path | None
         raise click.UsageError("a picture cannot be shown in a terminal: give a file with --output, or use --text")
     picture = client.show_screen(vmid=vmid, display=chosen, text=text)
     if output is not None:
-        output.write_bytes(picture.png)
+        with replacing(output) as file:
+            file.write(picture.png)
     if as_json():
         show_json(picture)
     elif isinstance(picture.text, str):

@@ -12,7 +12,7 @@ from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
-from velocity.cli.words import clean
+from velocity.cli.words import clean, program
 from velocity.client import Client, ClientError
 from velocity.contract.tasks import LIST, ListTasks, TaskInfo, TaskState
 from velocity.sizes import size
@@ -96,7 +96,16 @@ def follow(client: Client, tid: int, detach: bool) -> None:
 
 
 def watch(client: Client, tid: int) -> TaskInfo:
-    """Show its progress on stderr until it ends."""
+    """Show its progress on stderr until it ends. Ctrl-C ends the command, and not the task."""
+    try:
+        return _watch(client, tid)
+    except KeyboardInterrupt:
+        at = f"`{program()} task wait id:{tid}`, and `{program()} task cancel id:{tid}` ends it"
+        click.echo(f"task {tid} goes on in the server: {at}", err=True)
+        raise
+
+
+def _watch(client: Client, tid: int) -> TaskInfo:
     one = client.show_task(tid=tid)
     with progress.bar(unit="" if one.kind == "move_vm" else one.unit) as bar:
         shown = bar.add_task(progress.label(called(one)), total=None, beside="")

@@ -194,21 +194,15 @@ class Client(Methods):
         progress: Progress = lambda done, total: None,
         patience: float = 60.0,
     ) -> None:
-        """Download a medium into a new file.
+        """Download a medium into a new file, which gets its name when it is complete.
 
         Continues after interruptions, until nothing has arrived for `patience` seconds, and starts over if the medium
-        has changed. The file is removed if the download fails.
+        has changed.
         """
-        from velocity.client.download import Download
+        from velocity.client.download import Download, new_file
 
-        try:
-            with file.open("xb") as target:
-                Download(self, mid, target, progress, patience).run()
-        except FileExistsError:
-            raise ClientError(f"{file} already exists: choose another name, or remove it") from None
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
+        with new_file(file) as target:
+            Download(self, mid, target, progress, patience).run()
 
     def console(self, ticket: ConsoleTicket, *, control: bool = False) -> Console:
         """Open the websocket of a ticket; with `control`, a serial console reports who types."""

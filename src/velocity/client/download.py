@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import BinaryIO, Protocol
 from uuid import UUID
 
 import httpx
 
-from velocity.client.errors import ApiError, Unreachable, api_error
+from velocity.client.errors import ApiError, ClientError, Unreachable, api_error
 from velocity.client.upload import FIRST_PAUSE, LONGEST_PAUSE, Progress
 
 PARTIAL = 206
+
+
+@contextlib.contextmanager
+def new_file(file: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when all of it is on the disk: what is cut short is never taken for a whole one.
+
+    Raises `ClientError` if the name is taken, and `OSError` with the name.
+    """
+    part = file.with_name(f".velocity-{secrets.token_hex(4)}.part")
+    try:
+        if os.path.lexists(file):
+            raise FileExistsError
+        with part.open("xb") as target:
+            yield target
+            target.flush()
+            os.fsync(target.fileno())
+        _name(part, file)
+    except FileExistsError:
+        raise ClientError(f"{file} already exists: choose another name, or remove it") from None
+    except OSError as error:
+        error.filename = str(file)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _name(part: Path, file: Path) -> None:
+    """Raises `FileExistsError`: a rename would replace a file that came to be meanwhile."""
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise
+    except OSError:  # this file system has no hard links
+        if os.path.lexists(file):
+            raise FileExistsError from None
+        part.rename(file)
 
 
 class Server(Protocol):

@@ -58,6 +58,7 @@ class Upload:
         self._progress = progress
         self._patience = patience
         self._size = size_of(file)
+        self._as_begun = _state(file.stat())
         self._arrived = 0
         self._begun = False
         self._last = time.monotonic()
@@ -117,16 +118,28 @@ class Upload:
         with self._file.open("rb") as source:
             source.seek(offset)
             try:
-                return self._exchange("PATCH", place, self._pieces(source), headers)
+                return self._exchange("PATCH", place, self._pieces(source, self._size - offset), headers)
             except ApiError as error:
                 if error.status != UNKNOWN_AUTHKEY or time.monotonic() - self._last > self._patience:
                     raise
                 return None  # HEAD, in the next attempt, finds out
 
-    def _pieces(self, source: BinaryIO) -> Iterator[bytes]:
-        while piece := source.read(PIECE):
+    def _pieces(self, source: BinaryIO, left: int) -> Iterator[bytes]:
+        """Raises `ClientError` before the last piece if the file has changed: a mixture would become a medium."""
+        while left:
+            piece = source.read(min(PIECE, left))
+            left -= len(piece)
+            if not piece or (not left and _state(os.fstat(source.fileno())) != self._as_begun):
+                raise ClientError(
+                    f"{self._file} has changed while it was uploaded: upload it again when it is complete"
+                )
             yield piece
             self._progress(source.tell(), self._size)
+
+
+def _state(facts: os.stat_result) -> tuple[int, int] | None:
+    """What changes with the content of a file; None for a device."""
+    return (facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
 
 
 def _created(headers: httpx.Headers, size: int) -> media.MediumCreated:

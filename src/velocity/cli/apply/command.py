@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import click
 
-from velocity.cli import connection
+from velocity.cli import connection, ending
 from velocity.cli.apply.file import STDIN, read
 from velocity.cli.apply.steps import ApplyStep, ApplySteps
 from velocity.cli.output import as_json, confirm, json_option, show_json, warn
 from velocity.client import ClientError
-
-ENDED = 128 + signal.SIGTERM
 
 
 @click.command()
@@ -37,7 +32,7 @@ def apply(file: Path, only_plan: bool, yes: bool) -> None:
     if wanted.differences:
         told["differences"] = wanted.differences
     _show(steps, wanted)
-    _end_in_order()
+    ending.in_order()
     try:
         if steps and not only_plan:
             if not yes:
@@ -52,13 +47,6 @@ def apply(file: Path, only_plan: bool, yes: bool) -> None:
     if wanted.differences:
         count = len(wanted.differences)
         raise ClientError(f"{count} difference{'' if count == 1 else 's'} from the file cannot be changed by apply")
-
-
-def _end_in_order() -> None:
-    """Turn a signal into an exception, so that what was made so far is reported."""
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
-        click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, before))
 
 
 def _show(steps: list[ApplyStep], wanted: ApplySteps) -> None:

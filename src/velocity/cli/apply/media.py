@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from msgspec import UNSET
 from velocity.cli import resolve
 from velocity.cli.amounts import to_bytes
 from velocity.cli.apply.file import MediumEntry
-from velocity.cli.apply.places import Places, unless_made
+from velocity.cli.apply.places import Places, unless_made, wait_while
 from velocity.cli.fetching import file_at
 from velocity.cli.media import import_file, send
 from velocity.cli.task import check_done, watch
@@ -23,6 +24,7 @@ from velocity.client import ApiError, Client, ClientError
 from velocity.client.upload import size_of
 from velocity.contract.machines import VmInfo
 from velocity.contract.media import MediumInfo
+from velocity.contract.tasks import TaskState
 from velocity.sizes import size
 
 CREATE_TAKEN, UPLOAD_TAKEN, IMPORT_TAKEN, FETCH_TAKEN = 8220, 9220, 21220, 49220
@@ -211,11 +213,11 @@ class MediaSteps:
         def upload() -> UUID:
             return send(self._client, file, entry.name, kind, gid, mpid, readonly=False).mid
 
-        label = f"medium {clean(entry.name)}"
+        label, busy = f"medium {clean(entry.name)}", partial(self._is_coming, entry.name, gid)
         if entry.size is not None:
             unless_made(create, CREATE_TAKEN, there, label)
         elif entry.file is not None:
-            unless_made(upload, UPLOAD_TAKEN, there, label)
+            unless_made(upload, UPLOAD_TAKEN, there, label, busy)
         elif (entry.url is not None or self.by_name(entry)) and there() is None:
             self._fetch(entry, there)
         elif there() is None:
@@ -235,7 +237,7 @@ class MediaSteps:
             check_done(watch(self._client, tid))
             return tid
 
-        unless_made(start, FETCH_TAKEN, there, f"medium {clean(entry.name)}")
+        unless_made(start, FETCH_TAKEN, there, f"medium {clean(entry.name)}", partial(self._is_coming, entry.name, gid))
 
     def _import(self, entry: MediumEntry, file: Path, kind: str, there: Callable[[], object | None]) -> None:
         gid, mpid = self._places.now(entry.group), self.mpid(entry.pool)
@@ -246,7 +248,16 @@ class MediaSteps:
             check_done(watch(self._client, tid))
             return tid
 
-        unless_made(start, IMPORT_TAKEN, there, f"medium {clean(entry.name)}")
+        label, busy = f"medium {clean(entry.name)}", partial(self._is_coming, entry.name, gid)
+        wait_while(busy, label)  # rather than upload the file in vain
+        if there() is None:
+            unless_made(start, IMPORT_TAKEN, there, label, busy)
+
+    def _is_coming(self, name: str, gid: int) -> bool:
+        """Whether a task makes a medium of this name, or somebody sends it."""
+        tasks, uploads = self._client.list_tasks(gid=gid).tasks, self._client.list_uploads(gid=gid).uploads
+        making = any(one.name == name and one.state is TaskState.RUNNING for one in tasks)
+        return making or any(one.name == name and one.gid == gid and one.sending for one in uploads)
 
 
 def _changes(entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,6 +19,8 @@ from velocity.contract import names
 Made = TypeVar("Made")
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between checks for something that somebody else may be creating."""
+LOOK = 0.5
+"""Seconds between checks for something that is known to be under way."""
 
 
 class Places:
@@ -79,21 +82,42 @@ class Places:
         self._planned.discard(path)
 
 
+def wait_while(under_way: Callable[[], bool], label: str) -> None:
+    for number in itertools.count():
+        if not under_way():
+            return
+        if not number:
+            click.echo(f"  {label}: it is being made already; waiting", err=True)
+        time.sleep(LOOK)
+
+
 def above(path: str) -> str:
     """The path of a group's parent."""
     return names.path(names.parts(path)[:-1]) or "/"
 
 
-def unless_made(make: Callable[[], Made], taken: int, there: Callable[[], Made | None], label: str) -> Made:
-    """Create something, unless somebody else has done so meanwhile. `taken` is the error number of a name in use."""
+def unless_made(
+    make: Callable[[], Made],
+    taken: int,
+    there: Callable[[], Made | None],
+    label: str,
+    under_way: Callable[[], bool] = lambda: False,
+) -> Made:
+    """Create something, unless somebody else has done so meanwhile. `taken` is the error number of a name in use.
+
+    `under_way`: whether somebody, such as an interrupted run, is creating it, however long that takes.
+    """
     for pause in (*PAUSES, None):
         try:
             return make()
         except ApiError as error:
-            found = there() if error.code == taken else None
+            if error.code != taken:
+                raise
+            wait_while(under_way, label)
+            found = there()
             if found is not None:
                 return found
-            if error.code != taken or pause is None:
+            if pause is None:
                 raise
         click.echo(f"  {label}: somebody else is making it; waiting", err=True)
         time.sleep(pause)

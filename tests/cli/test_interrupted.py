@@ -1,0 +1,71 @@
+"""Commands that are interrupted: what goes on is told, and the next run waits for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_apply import written
+from tests.cli.test_pools import between
+from tests.host import Host
+from tests.patience import PATIENCE
+from velocity.cli.apply import places
+
+
+@pytest.mark.holds("CLI-427")
+def test_a_run_waits_for_what_an_interrupted_one_has_begun(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes: the fetch goes on in the server, and its server takes its time."""
+    monkeypatch.setattr(places, "PAUSES", ())
+    monkeypatch.setattr(places, "LOOK", 0.05)
+    released = threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "512")
+            self.end_headers()
+            self.wfile.write(b"x")
+            released.wait(PATIENCE)
+            self.wfile.write(b"x" * 511)
+
+        def log_message(self, format: str, *_arguments: object) -> None:
+            """It is nobody's business."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/disk"
+        file = written(tmp_path, f'[[media]]\nname = "disk"\nurl = "{url}"\n')
+        tid = host.ok("media", "fetch", url, "--as-is", "--name", "disk", "--detach").strip()
+        asked: list[str] = []
+
+        def looks() -> None:
+            asked.append("tasks")
+            if len(asked) > 1:
+                released.set()
+
+        with between(host.url) as (way, after):
+            after["/t/task/list"] = looks
+            ended = host.run("apply", file, "--yes", VELOCITY_SERVER=way)
+        server.shutdown()
+    assert ended.exit_code == 0, (ended.stderr, ended.exception)
+    assert "medium disk: it is being made already; waiting" in ended.stderr and len(asked) > 1
+    assert host.run("task", "show", f"id:{tid}").stdout.startswith("fetch disk: DONE")
+    assert "nothing to do" in host.ok("apply", file)
+
+
+@pytest.mark.holds("CLI-428")
+def test_who_interrupts_a_command_that_waits_for_a_task_is_told_that_it_goes_on(host: Host, tmp_path: Path) -> None:
+    host.ok("media", "create", "a", "--size", "1M")
+    with between(host.url) as (way, after):
+        after["/t/task"] = lambda: os.kill(os.getpid(), signal.SIGINT)
+        ended = host.run("media", "clone", "a", "b", VELOCITY_SERVER=way)
+    assert ended.exit_code != 0
+    assert "task 1 goes on in the server: `velocity task wait id:1`" in ended.stderr
+    host.ok("task", "wait", "id:1")
