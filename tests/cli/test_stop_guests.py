@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,13 +18,17 @@ from uuid import UUID, uuid4
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.host import Host
 from tests.patience import PATIENCE
+from velocity.cli import stop_guests
 from velocity.cli.main import velocity
 from velocity.cli.output import complain
 from velocity.client import ClientError
 from velocity.config import Settings
+from velocity.hypervisor.fake import Answer
 from velocity.hypervisor.qemu.options import options
-from velocity.hypervisor.qemu.runs import Run, Runs
+from velocity.hypervisor.qemu.processes import start_time
+from velocity.hypervisor.qemu.runs import Run, Runs, boot_id
 from velocity.node import places
 
 
@@ -75,6 +81,18 @@ class Installation:
         self.runs.open()
         self.monitors: list[Monitor] = []
 
+    def hung(self) -> tuple[UUID, subprocess.Popen[bytes]]:
+        """A process whose monitor takes connections, and says nothing."""
+        machine, process = uuid4(), subprocess.Popen(["sleep", "1000"])
+        self.runs.directory(machine).mkdir()
+        started = start_time(process.pid)
+        assert started is not None
+        self.runs.write(Run(machine=machine, epoch=1, boot=boot_id(), pid=process.pid, started=started))
+        self.silent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.silent.bind(str(self.runs.directory(machine) / "qmp.sock"))
+        self.silent.listen()
+        return machine, process
+
     def machine(self, started: int, **how: object) -> tuple[UUID, Monitor]:
         machine = uuid4()
         self.runs.directory(machine).mkdir()
@@ -121,6 +139,32 @@ def test_guests_of_a_server_that_was_stopped_are_asked_directly(installation: In
     assert heard.asked == paused.asked == button
     assert unheard.asked == [*button, "quit"]
     assert prelaunch.asked == ["qmp_capabilities", "query-status", "quit"]
+
+
+@pytest.mark.holds("GUEST-420")
+def test_one_that_does_not_respond_is_ended_and_not_only_said_to_be(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stop_guests, "ANSWER", 0.1)
+    machine, process = installation.hung()
+    try:
+        ended = installation.stop_guests("--timeout", "0")
+        assert process.wait(PATIENCE) == -signal.SIGKILL
+        assert (ended.exit_code, ended.stderr) == (0, f"ended machine {machine}, which did not respond\n")
+    finally:
+        installation.silent.close()
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.holds("GUEST-420")
+def test_a_guest_that_cannot_be_ended_is_told_and_fails_the_command(host: Host) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M")
+    host.ok("vm", "start", "web")
+    host.hypervisor.faults.answers.extend([Answer.LOST] * 20)
+    left = host.run("service", "stop-guests", "--timeout", "0")
+    host.hypervisor.faults.answers.clear()
+    assert left.exit_code == 1 and "still running: web" in left.stderr, left.stderr
 
 
 @pytest.mark.holds("GUEST-26")

@@ -232,7 +232,7 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
     for program in ("setpriv", "prlimit"):
         if shutil.which(program) is None:
             yield Finding(program, "missing", "install util-linux")
-    runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
+    runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids, former=chosen.guests_in)
     bridge = nat_host.find(chosen, choose=False).bridge
     for run in runs.all() if (chosen.runtime_dir / chosen.instance).is_dir() else ():
         pid = runs.process(run)

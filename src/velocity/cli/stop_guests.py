@@ -11,6 +11,8 @@ import contextlib
 import fcntl
 import json
 import os
+import select
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -128,6 +130,13 @@ def _through_server(client: Client, end: float, timeout: float) -> None:
     while (running := _running(client)) and time.monotonic() < end:
         time.sleep(PAUSE)
     _each(kill, running)
+    _check_none([clean(vm.name) for vm in _running(client)])
+
+
+def _check_none(left: list[str]) -> None:
+    """Raises `ClickException` for guests that still run: whoever shuts the host down has to know."""
+    if left:
+        raise click.ClickException(f"still running: {', '.join(left)}")
 
 
 def _each(deed: Callable[[VmSummary], str], vms: list[VmSummary]) -> None:
@@ -163,36 +172,67 @@ def _is_on(own: int, vm: VmSummary) -> bool:
 
 def _directly(settings: Settings, end: float) -> None:
     chosen = options(settings)
-    runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
-    try:
-        found = sorted((run for run in runs.all() if run.end is None), key=lambda run: run.started, reverse=True)
-    except FileNotFoundError:
-        return
-    with ThreadPoolExecutor(max(1, len(found))) as threads:
-        for said in threads.map(lambda run: _ask(run, runs.directory(run.machine) / "qmp.sock", end), found):
+    runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids, former=chosen.guests_in)
+    found = [run for run, _ in runs.look().runs if run.end is None]
+    found.sort(key=lambda run: run.started, reverse=True)
+    guests = [_Guest(runs, run) for run in found]
+    with ThreadPoolExecutor(max(1, len(guests))) as threads:
+        for said in threads.map(lambda guest: guest.stop(end), guests):
             if said:
                 click.echo(said, err=True)
+    _check_none([f"machine {guest.run.machine}" for guest in guests if guest.lives])
 
 
-def _ask(run: Run, path: Path, end: float) -> str:
-    """Shut the guest down; returns what was done, in words, empty if it does not run."""
-    try:
-        monitor = _Monitor(path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return ""
-    except OSError as error:
-        return f"machine {run.machine} cannot be asked: {error}"
-    with contextlib.closing(monitor), contextlib.suppress(OSError):
-        if monitor.execute("query-status").get("status") == "prelaunch":
-            monitor.execute("quit")
-            return f"ended machine {run.machine}, which had not begun to run"
-        monitor.execute("system_powerdown")
-        monitor.execute("cont")
-        if monitor.ends(max(0.0, end - time.monotonic())):
-            return f"asked machine {run.machine} to shut down"
-        monitor.execute("quit")
-        monitor.ends(ANSWER)
-    return f"ended machine {run.machine}, which did not shut down"
+class _Guest:
+    """A guest whose server does not run."""
+
+    def __init__(self, runs: Runs, run: Run) -> None:
+        self.run = run
+        self._runs = runs
+        self._said = ""
+        """What was done, in words, if it has ended by that."""
+
+    @property
+    def lives(self) -> bool:
+        return self._runs.process(self.run) is not None
+
+    def stop(self, end: float) -> str:
+        """Shut it down; returns what was done, empty if it did not run. What does not respond by then is killed."""
+        while not self._asked(end) and self.lives:
+            if time.monotonic() >= end:
+                self._kill()
+                self._said = f"ended machine {self.run.machine}, which did not respond"
+                break
+            time.sleep(PAUSE)
+        return self._said
+
+    def _asked(self, end: float) -> bool:
+        """Whether it has ended by its monitor."""
+        machine = self.run.machine
+        with (
+            contextlib.suppress(OSError),
+            contextlib.closing(_Monitor(self._runs.directory(machine) / "qmp.sock")) as monitor,
+        ):
+            if monitor.execute("query-status").get("status") == "prelaunch":
+                self._said = f"ended machine {machine}, which had not begun to run"
+                monitor.execute("quit")
+            else:
+                self._said = f"asked machine {machine} to shut down"
+                monitor.execute("system_powerdown")
+                monitor.execute("cont")
+                if not monitor.ends(max(0.0, end - time.monotonic())):
+                    self._said = f"ended machine {machine}, which did not shut down"
+                    monitor.execute("quit")
+            return monitor.ends(ANSWER)
+        return False
+
+    def _kill(self) -> None:
+        """Its pid is not reused between the look and the signal. pidfd_open(2)"""
+        pid = self._runs.process(self.run)
+        with contextlib.suppress(OSError), os.fdopen(os.pidfd_open(pid or 0), "rb") as process:
+            if self._runs.process(self.run) == pid:
+                signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
+                select.select([process], [], [], ANSWER)
 
 
 class _Monitor:

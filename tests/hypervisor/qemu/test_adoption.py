@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +20,7 @@ from tests.hypervisor.qemu.conftest import descriptors
 from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec, until
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, Stop, Unknown
 from velocity.hypervisor.qemu.adoption import Unwatched
+from velocity.hypervisor.qemu.options import where_guests_run
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import CLAIMS
 
@@ -73,6 +76,33 @@ async def test_one_whose_run_directory_was_removed_is_found_and_can_be_ended(qem
     assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
     await qemu.driver.machines.acknowledge(who, deadline=DEADLINE)
     assert list(qemu.root.iterdir()) == []
+
+
+@pytest.mark.holds("GUEST-421")
+@pytest.mark.parametrize("gone", [False, True], ids=["the former place is there", "it is gone"])
+async def test_one_that_was_started_with_another_runtime_directory_is_found(qemu: QemuSubject, gone: bool) -> None:
+    """As by an ordinary user from a session of another kind, in which XDG_RUNTIME_DIR is not set."""
+    who = await begun(qemu)
+    first = qemu.options
+    with tempfile.TemporaryDirectory(prefix="vel-") as other:
+        changed = replace(first, runtime_dir=Path(other))
+
+        def elsewhere() -> None:
+            if gone:
+                shutil.rmtree(first.runtime_dir / first.instance)
+            qemu.options = where_guests_run(changed)
+
+        await qemu.restart(elsewhere)
+        assert (await found(qemu, who)).fact is (Fact.SILENT if gone else Fact.HELD)
+        assert os.geteuid() or list(claims(qemu).values()) == [str(who.machine)], "its uid stays its own"
+        if not gone:
+            await qemu.driver.machines.resume(who, deadline=DEADLINE)
+        await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+        assert start_time(qemu.pid(who)) is None
+        await qemu.driver.machines.acknowledge(who, deadline=DEADLINE)
+        assert where_guests_run(changed) == changed, "without guests, the settings count"
+        qemu.options = first
+        await qemu.restart()
 
 
 @pytest.mark.holds("GUEST-22")

@@ -68,13 +68,13 @@ def test_a_process_is_a_machines_by_its_arguments_and_its_uid(runs: Runs) -> Non
     try:
         found = {}
         for _ in range(1000):  # until it has its arguments
-            if found := table(runs.root, {os.geteuid()}):
+            if found := table([runs.root], {os.geteuid()}):
                 break
             time.sleep(0.01)
         one = found[machine]
         assert (one.pid, one.epoch, one.uid, one.nat, one.taps) == (process.pid, 7, os.geteuid(), True, MACS)
-        assert table(runs.root, {os.geteuid() + 1}) == {}, "whoever else gives a process such arguments"
-        assert table(runs.root.with_name("there"), {os.geteuid()}) == {}, "another installation's"
+        assert table([runs.root], {os.geteuid() + 1}) == {}, "whoever else gives a process such arguments"
+        assert table([runs.root.with_name("there")], {os.geteuid()}) == {}, "another installation's"
         runs.directory(machine).mkdir()
         with pytest.raises(FileExistsError):
             runs.left(machine)

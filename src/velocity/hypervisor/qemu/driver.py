@@ -20,7 +20,7 @@ from velocity.hypervisor.qemu.machines import QemuMachines
 from velocity.hypervisor.qemu.mirrors import QemuMirrors
 from velocity.hypervisor.qemu.mobility import QemuMobility
 from velocity.hypervisor.qemu.moves.moves import Moves
-from velocity.hypervisor.qemu.options import Options, out_of_reach
+from velocity.hypervisor.qemu.options import Options, note_runs, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.usage import QemuMeters
@@ -72,9 +72,15 @@ class QemuHypervisor:
         nat = nat_host.find(chosen, choose=True)
         if nat.refuses:
             log.error("NAT: %s", nat.why)
-        runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids, given=nat.bridge.given if nat.bridge else _no_nat)
+        runs = Runs(
+            chosen.runtime_dir, chosen.instance, chosen.uids, given=nat.bridge.given if nat.bridge else _no_nat,
+            former=chosen.guests_in,
+        )  # fmt: skip
+        if chosen.guests_in is not None:
+            log.warning("guests run in %s: that is used until the server starts without guests", chosen.guests_in)
         try:
             runs.open()
+            note_runs(chosen, runs.root)
         except TooLong as error:
             raise HypervisorError(str(error)) from None
         name = verdict.accelerator.value

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from velocity import durable
 from velocity.config import Settings
 from velocity.hypervisor.qemu.moves.network import MovePorts
+from velocity.hypervisor.qemu.processes import table
 from velocity.hypervisor.qemu.runs import UID_COUNT
+
+RUNS = "runs"
+"""The file in the data directory that says where the guests run."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class Options:
     binary: str = "qemu-system-x86_64"
     nat_subnet: str = ""
     moves: MovePorts = field(default_factory=MovePorts)
+    guests_in: Path | None = None
+    """Where the guests run, if that is another place than the settings say by now."""
 
     @property
     def instance(self) -> str:
@@ -66,7 +74,7 @@ def options(settings: Settings) -> Options:
     else:
         runtime = Path(tempfile.gettempdir()) / f"velocity-{os.getuid()}"
     uids = range(settings.uid_base, settings.uid_base + UID_COUNT) if root else None
-    return Options(
+    chosen = Options(
         settings.data_dir,
         runtime,
         settings.accelerator,
@@ -74,3 +82,31 @@ def options(settings: Settings) -> Options:
         nat_subnet=settings.nat_subnet,
         moves=MovePorts(settings.move_host, settings.move_range),
     )
+    return where_guests_run(chosen)
+
+
+def where_guests_run(chosen: Options) -> Options:
+    """Guests that run stay where they were started: with another `runtime_dir` they would not be found, and shown as
+    STOPPED.
+
+    For ordinary users it differs between sessions, as XDG_RUNTIME_DIR is not set in all of them. If the directory is
+    gone, they are known by the process table at least.
+    """
+    try:
+        former = Path((chosen.data_dir / RUNS).read_text().strip())
+    except (OSError, ValueError):
+        return chosen
+    if former.parent == chosen.runtime_dir or former.name != chosen.instance:  # of a data directory that was copied
+        return chosen
+    if not table([former], {os.geteuid(), *(chosen.uids or ())}):
+        return chosen
+    return replace(chosen, runtime_dir=former.parent if former.is_dir() else chosen.runtime_dir, guests_in=former)
+
+
+def note_runs(chosen: Options, root: Path) -> None:
+    """Note for the next server where the guests of this one run. Raises `OSError`."""
+    file, words = chosen.data_dir / RUNS, f"{root}\n"
+    with contextlib.suppress(OSError, ValueError):
+        if file.read_text() == words:
+            return
+    durable.write(file, words.encode())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -49,15 +49,16 @@ def limit(pid: int, name: str) -> str:
 
 
 def table(
-    root: Path, uids: Container[int], may_be: Callable[[UUID, int], bool] = lambda machine, uid: True
+    roots: Iterable[Path], uids: Container[int], may_be: Callable[[UUID, int], bool] = lambda machine, uid: True
 ) -> dict[UUID, Process]:
-    """The machines' processes with run directories below `root` and one of these uids.
+    """The machines' processes with run directories below `roots` and one of these uids.
 
     Anybody may start a process with such arguments, hence the uids; and a machine's process may change its own
     arguments, hence `may_be`: whether a process with that uid may be that machine's. Raises `OSError` if not all could
     be examined.
     """
-    mark = re.compile(rf"-pidfile\0{re.escape(escaped(str(root)))}/({UUID_TEXT})/own/pid\0".encode())
+    places = "|".join(re.escape(escaped(str(root))) for root in roots)
+    mark = re.compile(rf"-pidfile\0(?:{places})/({UUID_TEXT})/own/pid\0".encode())
     found: dict[UUID, Process] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 (names are all that is needed)
         if not name.isdigit():

@@ -61,7 +61,8 @@ class Runs:
     """The run directories of one server.
 
     `uids` is None for an ordinary user, whose machines share the user's uid. `remove` removes a directory with its
-    content. `given` returns the addresses that NAT assigned to a MAC address.
+    content. `given` returns the addresses that NAT assigned to a MAC address. `former` is where machines run that were
+    started with another runtime directory.
     """
 
     def __init__(
@@ -72,10 +73,12 @@ class Runs:
         claims: Path = CLAIMS,
         remove: Callable[[Path], None] = remove_tree,
         given: Callable[[str], tuple[str, ...]] = lambda mac: (),
+        former: Path | None = None,
     ) -> None:
         self._given = given
         self._remove = remove
         self._root = runtime / instance
+        self._roots = [self._root] if former is None else [self._root, former]
         self._claims = claims
         self._uids = uids
         self._boot = boot_id()
@@ -282,14 +285,14 @@ class Runs:
         return self._process(run, self._table().get(run.machine) if lost else None)
 
     def _table(self) -> dict[UUID, Process]:
-        return table(self._root, {os.geteuid(), *(self._uids or ())}, self._may_have)
+        return table(self._roots, {os.geteuid(), *(self._uids or ())}, self._may_have)
 
     def _may_have(self, machine: UUID, uid: int) -> bool:
         """Whether no other machine has that uid. If that is unknown, as claims were removed, it may be this one's."""
         if self._uids is None or uid not in self._uids:
             return True
         try:
-            return (self._claims / str(uid)).readlink() == self.directory(machine)
+            return (self._claims / str(uid)).readlink() in [root / str(machine) for root in self._roots]
         except OSError:
             return True
 
@@ -332,9 +335,18 @@ class Runs:
             own.mkdir(mode=0o700)
             os.chown(own, run.uid, run.uid if self._uids is not None else -1)
         if self._uids is not None and run.uid in self._uids:
-            with contextlib.suppress(FileExistsError):
-                (self._claims / str(run.uid)).symlink_to(self.directory(run.machine))
+            self._keep_claim(self._claims / str(run.uid), run.machine)
         self.write(run)
+
+    def _keep_claim(self, claim: Path, machine: UUID) -> None:
+        with contextlib.suppress(FileExistsError):
+            claim.symlink_to(self.directory(machine))
+            return
+        if claim.readlink() in [root / str(machine) for root in self._roots[1:]]:  # that directory is gone
+            new = claim.with_name(f".{claim.name}")
+            new.unlink(missing_ok=True)
+            new.symlink_to(self.directory(machine))
+            new.rename(claim)
 
     def _restore(self) -> None:
         """Create everything again before a uid is claimed, which may be one of ours."""
