@@ -30,6 +30,7 @@ from velocity.access.updates import DirectoryWriter
 from velocity.changes import Changes
 from velocity.contract.machines import STATE
 from velocity.contract.operation import On
+from velocity.steady_clock import SteadyClock
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
 
@@ -209,6 +210,7 @@ def decisions(data: Path, world: World) -> Callable[[], float]:
         DirectoryWriter(directory, changes),
         changes,
         Passwords(),
+        SteadyClock(),
         lifetime=3600,
         owned={On.VM: lambda vmid: Owned(world.group_of(vmid - 1)) if isinstance(vmid, int) else None},
         belongings=(),

@@ -297,7 +297,7 @@ def compose(
     )
     cloning = Cloning(machines, directory, updates, library, fleet, driver, conversions, creation, room, tasks)
     access = Access(
-        SqlAccess(database), directory, updates, changes, passwords, lifetime=settings.authkey_lifetime,
+        SqlAccess(database), directory, updates, changes, passwords, steady, lifetime=settings.authkey_lifetime,
         owned={
             On.MEDIUM: lambda mid: library.find(mid) or uploads.group_of(mid), On.TASK: tasks.find, On.VM: fleet.find,
         },

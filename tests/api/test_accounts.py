@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.world import PASSWORD, World, world
+from velocity.steady_clock import SteadyClock
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +37,9 @@ async def test_renewal(w: World) -> None:
 async def test_an_expired_authkey_is_known_as_such(w: World) -> None:
     key = (await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD))["authkey"]
     sessions = w.server.services.access.sessions
-    sessions.clock = lambda: 4_000_000_000.0
+    sessions.clock, passed = lambda: 4_000_000_000.0, 0.0
+    sessions.steady = SteadyClock(lambda: 4_000_000_000.0 + passed, lambda: passed)
+    passed += 7200
     later = (await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD))["authkey"]
     assert await w.refused("PATCH", "/u/auth", key) == (403, 1400), "after a day it is unknown"
     sessions.clock = lambda: 4_000_003_601.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from velocity.access.bounds import Bounds
 from velocity.access.sessions import Caller
 from velocity.config import Settings
 from velocity.contract.problems import Refused
+from velocity.steady_clock import SteadyClock
 
 pytestmark = pytest.mark.anyio
 
@@ -135,6 +137,39 @@ async def test_who_signs_in_once_more_than_allowed_ends_their_oldest_session(tmp
         assert answers == [401, 200, 200, 200]
 
 
+@pytest.mark.holds("BOUND-420")
+async def test_sessions_of_a_time_in_which_the_clock_was_ahead_end_first(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", user_sessions=2) as w:
+        await w.user("first")
+
+        async def signed_in() -> str:
+            return str((await w.ok("POST", "/u/auth", "", name="first", password=PASSWORD))["authkey"])
+
+        sessions = w.server.services.access.sessions
+        now = sessions.clock()
+        sessions.clock = lambda: now + 4e8
+        ahead = [await signed_in() for _ in range(2)]
+        sessions.clock = lambda: now
+        keys = [*ahead, await signed_in(), await signed_in()]
+        assert [(await w.call("POST", "/u/user", key)).status for key in keys] == [401, 401, 200, 200]
+
+
+@pytest.mark.holds("DUR-80")
+async def test_a_clock_that_is_set_to_another_year_for_a_moment_signs_nobody_out(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        sessions, began, passed = w.server.services.access.sessions, time.time() - 7200, 0.0
+        sessions.steady = SteadyClock(lambda: began + passed, lambda: passed)
+        sessions.clock = lambda: began + passed
+        passed += 7200
+        key = await w.user("first")
+        began += 365 * 86_400
+        await w.ok("POST", "/u/auth", "", name="first", password=PASSWORD)
+        began -= 365 * 86_400
+        assert (await w.call("POST", "/u/user", key)).status == 200
+    async with world(tmp_path / "data", signs_in=False) as w:
+        assert (await w.call("POST", "/u/user", key)).status == 200
+
+
 @pytest.mark.holds("BOUND-23")
 async def test_a_user_has_so_many_console_tickets(tmp_path: Path) -> None:
     async with world(tmp_path / "data", user_tickets=3) as w:
@@ -227,3 +262,23 @@ async def test_a_user_has_so_many_tasks_running(tmp_path: Path) -> None:
         await tasks.settle()
         await begin("greedy")
         await tasks.settle()
+
+
+@pytest.mark.holds("BOUND-420")
+async def test_keys_of_a_time_in_which_the_clock_was_ahead_do_not_count(tmp_path: Path) -> None:
+    numbers = iter(range(100))
+
+    async def ask(w: World, key: str) -> int:
+        number = next(numbers)
+        sent = {"authorization": f"Bearer {key}", "idempotency_key": f"k{number}"}
+        made = f'{{"name": "g{number}", "parent_gid": 0}}'.encode()
+        return (await w.raw("PUT", "/u/group", made, **sent)).status
+
+    async with world(tmp_path / "data", user_keys=3) as w:
+        key = await w.user("first", (0, "group.create"))
+        idempotency = w.server.services.idempotency
+        now = idempotency.clock()
+        idempotency.clock = lambda: now + 4e8
+        assert [await ask(w, key) for _ in range(4)] == [200, 200, 200, 429]
+        idempotency.clock = lambda: now
+        assert [await ask(w, key) for _ in range(4)] == [200, 200, 200, 429]

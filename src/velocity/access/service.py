@@ -22,6 +22,7 @@ from velocity.changes import Changes
 from velocity.contract.operation import Hides, Holds, Needs, On
 from velocity.contract.permissions import ALL, Permission
 from velocity.contract.problems import Problem, Refused
+from velocity.steady_clock import SteadyClock
 
 
 class Owned(Protocol):
@@ -45,6 +46,7 @@ class Access:
         updates: DirectoryWriter,
         changes: Changes,
         passwords: Passwords,
+        steady: SteadyClock,
         *,
         lifetime: int,
         owned: Mapping[On, Find],
@@ -56,7 +58,7 @@ class Access:
         self._passwords = passwords
         self.directory = directory
         self.updates = updates
-        self.sessions = Sessions(store, lifetime, changes, own=bounds.user_sessions)
+        self.sessions = Sessions(store, lifetime, changes, steady, own=bounds.user_sessions)
         self.welcome = FirstSignInLink()
         self.users = Users(
             store, directory, updates, self.sessions, passwords, PasswordThrottle(), self.welcome, bounds

@@ -18,6 +18,7 @@ from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_USER, Device, Session
 from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
+from velocity.steady_clock import SteadyClock
 
 KNOWN_AFTER_EXPIRY = 24 * 3600
 """Seconds for which an expired authkey is still told apart from an unknown one."""
@@ -54,10 +55,6 @@ class NewSession:
         return self.session.expires
 
 
-def _created(session: Session) -> int:
-    return session.created
-
-
 def key_hash(authkey: str) -> bytes:
     """The hash of an authkey. A fast one is enough, as authkeys are random."""
     return hashlib.sha256(authkey.encode("utf-8", "surrogateescape")).digest()
@@ -71,6 +68,7 @@ class Sessions:
         store: AccessStore,
         lifetime: int,
         changes: Changes,
+        steady: SteadyClock,
         clock: Callable[[], float] = time.time,
         own: int = BOUNDS.user_sessions,
     ) -> None:
@@ -79,6 +77,7 @@ class Sessions:
         self._own = own
         self._lifetime = lifetime
         self._changes = changes
+        self.steady = steady
         self.clock = clock
         self._by_key: dict[bytes, Session] = {}
         self._by_sid: dict[str, Session] = {}
@@ -147,8 +146,9 @@ class Sessions:
         session = Session(key_hash(authkey), uid, now + self._lifetime, sid, now, device.address, device.agent)
         plan.step("create", "session", "")
         await self._keep(session, None, must=first)
-        signed_in = sorted((one for one in self._by_sid.values() if one.uid == uid and one.expires), key=_created)
-        for oldest in signed_in[: -self._own]:
+        others = [one for one in self._by_sid.values() if one.uid == uid and one.expires and one.sid != sid]
+        others.sort(key=lambda one: (one.created <= now, one.created))  # by a wrong clock it began later than now
+        for oldest in others[: max(0, len(others) + 1 - self._own)]:
             with contextlib.suppress(Refused):  # it has begun: what cannot end now ends with the next one
                 await self._end(oldest)
         if first:
@@ -183,7 +183,7 @@ class Sessions:
         if old is not None:
             del self._by_key[old.hash]  # first, so that only one of two simultaneous renewals succeeds
         self._by_sid[session.sid] = session
-        forget = int(self.clock()) - KNOWN_AFTER_EXPIRY
+        forget = self.steady.ago(KNOWN_AFTER_EXPIRY)
         try:
             await self._add(session, old, forget, must=must or (old is not None and old.sid not in self._unkept))
         except BaseException as error:

@@ -94,13 +94,16 @@ class Idempotency:
 
     async def _check_room(self, uid: int) -> None:
         """Raises `Refused(TOO_MANY_ATTEMPTS)` if the user has too many keys."""
-        since = int(self.clock()) - KEPT
+        now = int(self.clock())
+        since = now - KEPT
         if uid not in self._times:
             kept = deque(await self._store.times(uid, since, self._most))
             self._times.setdefault(uid, kept)
         times = self._times[uid]
         while times and times[0] < since:
             times.popleft()
+        while times and times[-1] > now:  # of a time in which the clock was ahead
+            times.pop()
         under_way = sum(place[0] == uid for place in self._under_way) - 1
         check_own(
             len(times) + under_way, self._most, "Idempotency-Keys of the past day", "user_keys",

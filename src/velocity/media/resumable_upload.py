@@ -83,7 +83,7 @@ class Resumable:
 
     @property
     def is_live(self) -> bool:
-        return self.is_used or (self.is_written and time.time() - self.heard < LIVE)
+        return self.is_used or (self.is_written and abs(time.time() - self.heard) < LIVE)
 
     def continues(self, request: ResumableUpload) -> bool:
         """Whether the request begins the same file again."""

@@ -89,7 +89,7 @@ class Upload:
 
     @property
     def is_live(self) -> bool:
-        return time.time() - self.heard < LIVE
+        return abs(time.time() - self.heard) < LIVE
 
     is_used = False
     expires = None
