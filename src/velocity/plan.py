@@ -1,12 +1,14 @@
 """Changes that are only planned: a request makes all its checks, and ends where it would change something.
 
 Areas report their steps with `step` right before the change, and reservations with `consumes`; then they call
-`stop_here`, which every write to the store calls by itself. For requests that are not plans, these do nothing.
+`stop_here`, which every write to the store calls by itself. Of requests that are not plans, only the changes are noted,
+for the history.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
@@ -30,11 +32,14 @@ class _Draft:
         self.ended = False
 
 
+Changes = Mapping[str, tuple[object, object] | None]
+"""Field -> (old, new), or None for a field whose values are not shown."""
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 Place = tuple[HostRef | UnsetType, str]
 """The host for a VM, and the reason."""
 ANYWHERE: Place = (UNSET, "")
 _DRAFT: ContextVar[_Draft | None] = ContextVar("plan", default=None)
+_NOTED: ContextVar[dict[str, tuple[object, object] | None] | None] = ContextVar("noted", default=None)
 
 
 async def run_plan(serve: Callable[[], Awaitable[object]]) -> Plan:
@@ -59,6 +64,16 @@ async def run_plan(serve: Callable[[], Awaitable[object]]) -> Plan:
     )
 
 
+@contextmanager
+def noting(changes: dict[str, tuple[object, object] | None]) -> Iterator[None]:
+    """Notes what the steps inside change, for a request of one object."""
+    token = _NOTED.set(changes)
+    try:
+        yield
+    finally:
+        _NOTED.reset(token)
+
+
 def is_plan() -> bool:
     """Whether the present request is only a plan."""
     return _DRAFT.get() is not None
@@ -71,16 +86,17 @@ def step(
     *,
     id: int | UUID | None = None,
     gid: int | None = None,
-    changes: Mapping[str, tuple[object, object] | None] = NO_CHANGES,
+    changes: Changes = NO_CHANGES,
     live: tuple[Sequence[str], Mapping[str, str]] = ((), NO_CHANGES),
     place: Place = ANYWHERE,
 ) -> None:
     """Report a step. `place`: the host for a VM, and the reason.
 
-    `changes`: field -> (old, new), or None for a field whose values are not shown. Equal values are left out, and so is
-    a step of nothing else. `live`: the changes made while the VM runs, and those that wait for its next start, with
-    reasons.
+    `changes`: equal values are left out, and so is a step of nothing else. `live`: the changes made while the VM runs,
+    and those that wait for its next start, with reasons.
     """
+    if (noted := _NOTED.get()) is not None:
+        noted.update(changes)
     draft = _DRAFT.get()
     if draft is None:
         return

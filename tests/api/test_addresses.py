@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.test_nat_addresses import HOST, streamed
 from tests.api.world import World, world
+from velocity.events import views
 from velocity.hypervisor.fake import FakeAgent, FakeHypervisor
 from velocity.hypervisor.port import HardwareProfile, NicAddress
 
@@ -72,6 +73,20 @@ async def test_each_address_is_told_once_with_its_source(tmp_path: Path) -> None
         assert await streamed(w) == ["10.9.16.2", "fd00:1:2:3::2", "192.0.2.7", "192.0.2.9"]
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         assert await known(w, vmid) == [leases, []], "of a run that is over nothing is known"
+
+
+@pytest.mark.holds("PAGE-392")
+async def test_an_address_of_nat_is_reserved_until_the_guest_is_heard_at_it(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", FakeHypervisor(dataclasses.replace(HOST, hardware=(HARDWARE,)))) as w:
+        vmid = await running(w, nics=[NAT])
+        keeper = w.server.services.fleet.get(vmid)
+        assert views.vm(keeper, w.server.services.fleet).reserved == ["10.9.16.2", "fd00:1:2:3::2"]
+        w.hypervisor.hosts.heard = [NicAddress(keeper.machine.uuid, 1, "10.9.16.2")]
+        await w.server.services.addresses.look()
+        assert await known(w, vmid) == [[("10.9.16.2", "neighbour"), ("fd00:1:2:3::2", "lease")]]
+        assert views.vm(keeper, w.server.services.fleet).reserved == ["fd00:1:2:3::2"]
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        assert await known(w, vmid) == [[("10.9.16.2", "lease"), ("fd00:1:2:3::2", "lease")]]
 
 
 @pytest.mark.holds("NAT-13")

@@ -51,7 +51,7 @@ async def test_what_is_done_and_what_is_refused(w: World) -> None:
         assert secret not in text
 
 
-@pytest.mark.holds("PAGE-61", "TEAM-10")
+@pytest.mark.holds("PAGE-61", "PAGE-390", "TEAM-10")
 async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> None:
     gid = await w.group("a")
     vmid = await w.vm("vm", gid)
@@ -70,16 +70,53 @@ async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> Non
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1 << 30, write=True)
     found = await entries(w, limit=7)
     assert [one["target"] for one in reversed(found) if one["operation"] != "create_medium"] == [
-        f"vmid={vmid} cpus=2 memory_mib=128 autostart=true ha=restart "
+        f"vmid={vmid} cpus=1->2 memory_mib=64->128 autostart=false->true ha=off->restart "
         'changed=name+notes+host_labels+cloud_init name="a b"',
-        f"vmid={vmid} max_cpus=4",
+        f"vmid={vmid} max_cpus=0->4",
         f"vmid={vmid} memory_mib={1 << 40}",
-        f"mid={mid} size={2 << 20} readonly=true",
-        f"gid={gid} cpus=8 vms=1",
-        f"gid={gid} mpid=1 quota={1 << 30} write=true manage=false",
+        f"mid={mid} size={1 << 20}->{2 << 20} readonly=false->true",
+        f"gid={gid} cpus=none->8 vms=none->1",
+        f"gid={gid} mpid=1 quota=none->{1 << 30} write=none->true manage=none->false",
     ]
     for secret in ("safe", PASSWORD, "hidden"):
         assert secret not in str(found)
+
+
+@pytest.mark.holds("PAGE-390")
+async def test_a_change_of_devices_says_which(w: World) -> None:
+    vmid = await w.vm("vm")
+    first, second = await w.medium("first"), await w.medium("second")
+    disk = {"mode": "VIRTIO", "readonly": False}
+    screen = {"name": "screen", "width": 800, "height": 600}
+    nat, port = {"type": "NAT"}, {"host_port": 2222, "guest_port": 22}
+    for change in (
+        {"media": [{"mid": first, **disk}], "nics": [nat], "forwards": [port], "displays": [screen]},
+        {
+            "media": [{"mid": first, **disk}, {"mid": second, **disk}],
+            "displays": [screen | {"width": 1024, "height": 768}],
+        },
+        {"media": [{"mid": second, **disk}, {"mid": first, **disk}], "forwards": []},
+        {"media": [{"mid": second, **disk, "readonly": True}], "nics": [nat | {"id": 1, "link": "down"}]},
+        {"media": [{"mid": second, **disk, "readonly": True}], "displays": [], "nics": []},
+    ):
+        await w.ok("PATCH", "/v/vm", vmid=vmid, **change)
+    told = [one["target"] for one in reversed(await entries(w)) if one["operation"] == "alter_vm"]
+    assert told == [
+        f"vmid={vmid} media=+{first} nics=+nat displays=+800x600 forwards=+2222:22",
+        f"vmid={vmid} media=+{second} displays=800x600->1024x768",
+        f"vmid={vmid} forwards=-2222:22 changed=boot_order",
+        f"vmid={vmid} media=~{second},-{first} nics=nat->nat:down",
+        f"vmid={vmid} nics=-nat:down displays=-1024x768",
+    ]
+
+
+@pytest.mark.holds("PAGE-391")
+async def test_a_vm_that_was_forced_off_was_not_just_stopped(w: World) -> None:
+    vmid = await w.vm("vm")
+    for state, force in (("RUNNING", False), ("STOPPED", False), ("STOPPED", True)):
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state, force=force)
+    told = [one["target"] for one in reversed(await entries(w)) if one["operation"] == "set_vm_state"]
+    assert told == [f"vmid={vmid} state=RUNNING", f"vmid={vmid} state=STOPPED", f"vmid={vmid} state=STOPPED force=true"]
 
 
 async def test_what_is_restored_has_its_name(w: World) -> None:

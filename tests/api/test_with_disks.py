@@ -47,7 +47,7 @@ async def refused(w: World, status: int, code: int, key: str | None = None, **bo
     return await w.call("DELETE", "/v/vm", key, **body, disks=True)
 
 
-@pytest.mark.holds("MORE-5")
+@pytest.mark.holds("MORE-5", "PAGE-393")
 async def test_a_vm_goes_with_its_disks_and_comes_back_with_them(w: World) -> None:
     vmid, mids = await furnished(w)
     before = await shown(w)
@@ -56,6 +56,7 @@ async def test_a_vm_goes_with_its_disks_and_comes_back_with_them(w: World) -> No
     assert await media(w) == {"base", "iso", "theirs"}, "what it only read, and what is of another group, stays"
     after = await shown(w)
     assert [(one["kind"], one["name"], one["size"]) for one in after["trash"]] == [("vm", "web", 2 << 20)], "one item"
+    assert after["trash"][0]["disks"] == list(DISKS)
     assert after["used"] == before["used"] - (2 << 20)
     assert {f".trash/{mids[name]}.raw" for name in DISKS} <= set(after["files"])
     await w.ok("PUT", "/t/trash", trid=await trid(w, "web"))

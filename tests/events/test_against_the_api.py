@@ -70,8 +70,11 @@ def shape(vm: dict[str, Any]) -> dict[str, Any]:
     short["displays"] = [{name: one[name] for name in ("name", "width", "height")} for one in vm["displays"]]
     short["media"] = [one["mid"] for one in vm["media"]]
     short["nics"] = [one["type"] for one in vm["nics"]]
-    if addresses := [known["address"] for one in vm["interfaces"] for known in one.get("known_addresses", ())]:
-        short["addresses"] = addresses
+    known = [address for one in vm["interfaces"] for address in one.get("known_addresses", ())]
+    if known:
+        short["addresses"] = [one["address"] for one in known]
+    if reserved := [one["address"] for one in known if one["source"] == "lease"]:
+        short["reserved"] = reserved
     if macs := [one["mac"] for one in vm["interfaces"]]:
         short["macs"] = macs
     return short

@@ -91,7 +91,8 @@ def test_refusals_and_the_history_are_in_peoples_words(somebody: Person, furnish
     somebody.go("/history")
     row = page.get_by_role("row")
     expect(row.filter(has_text="restored medium old from the trash").filter(has_text="You")).to_be_visible()
-    expect(row.filter(has_text="granted vm.view, vm.interact on group team to user ann")).to_have_count(1)
+    rights = "“View virtual machines and their states”, “Use the consoles of virtual machines”"
+    expect(row.filter(has_text=f"granted {rights} on group team to user ann")).to_have_count(1)
     refused = row.filter(has_text="tried to give VM web").filter(has_text="Too much memory: a VM on this host")
     expect(refused).to_be_visible()
     expect(page.get_by_role("main").get_by_text("memory_mib")).to_have_count(0)

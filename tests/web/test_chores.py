@@ -103,7 +103,7 @@ def test_a_vm_that_does_not_hear_its_restart_is_forced_off_and_started_again(
     assert vm(host, "web")["wanted"] == ("RUNNING" if again else "STOPPED")
 
 
-@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78", "PAGE-89")
+@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78", "PAGE-89", "PAGE-393")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared", "data", "spare", "read":
         host.ok("media", "create", disk, "--size", "1M")
@@ -141,6 +141,8 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     clicks.button("Delete")
     expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
     assert media(host) == {"web-disk", "shared", "data", "read"}
+    root.go("/trash")
+    expect(root.page.get_by_role("row", name="db")).to_contain_text("with 1 disk: spare")
 
 
 @pytest.mark.holds("PAGE-81")
@@ -206,7 +208,7 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     expect(root.page.get_by_role("table", name="History of web-2")).to_contain_text(told)
 
 
-@pytest.mark.holds("PAGE-84")
+@pytest.mark.holds("PAGE-84", "PAGE-394")
 def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) -> None:
     host.ok("media", "create", "web-disk", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk")
@@ -223,10 +225,13 @@ def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) 
     assert "web-2" not in host.ok("vm", "list")
     clicks.button("Stop web")
     expect(dialog).to_contain_text("Its guest shuts down")
-    host.ok("vm", "stop", "web", "--force")
+    dialog.get_by_label("Name").fill("web-copy")
+    clicks.button("Force off…")
+    expect(dialog).to_contain_text("Like pulling the plug")
+    clicks.button("Force off")
     expect(dialog.get_by_text("web is not stopped")).to_have_count(0)
     clicks.button("Clone")
-    expect(root.page.get_by_text("web-2 is being made")).to_be_visible()
+    expect(root.page.get_by_text("web-copy is being made")).to_be_visible()
 
 
 @pytest.mark.holds("PAGE-73")

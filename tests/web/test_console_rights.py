@@ -173,7 +173,7 @@ def test_the_page_says_that_a_right_has_ended(room: Room, ann: Person) -> None:
     ann.go("/vms/1/serial")
     expect(page.get_by_text("The keyboard is free")).to_be_visible()
     room.may("vm.view")
-    expect(page.get_by_text("velocity.vm.interact is needed on the VM's group")).to_be_visible()
+    expect(page.get_by_text("needs the permission “Use the consoles of virtual machines”")).to_be_visible()
     expect(page.locator(".v-terminal")).to_have_count(0)
     end = time.monotonic() + PATIENCE
     while room.streams():  # the page may say so before the server has closed it

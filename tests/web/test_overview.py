@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import re
@@ -12,10 +13,11 @@ from msgspec.structs import replace
 from playwright.sync_api import Locator, expect
 
 from tests.host import Host, hosting
+from tests.patience import PATIENCE
 from tests.web.conftest import NewPerson
 from tests.web.person import Person
 from velocity.hypervisor.fake import FACTS, NOTHING, FakeAgent, FakeHypervisor
-from velocity.hypervisor.port import Traffic
+from velocity.hypervisor.port import HardwareProfile, NicAddress, Traffic
 
 HOUR = 3600
 
@@ -64,6 +66,36 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.locator(".u-legend").first).to_have_text(re.compile("^Time.*CPU50%$"))  # nobody has pointed at it
     expect(page.get_by_role("button", name="Week")).to_be_disabled()
     expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-392")
+def test_an_address_that_no_guest_uses_is_told_to_be_reserved(tmp_path: Path, person: NewPerson) -> None:
+    hardware = (HardwareProfile("2", "a bridge", nat_bridge=True),)
+    facts = dataclasses.replace(FACTS, hardware=hardware, nat_networks=("10.9.16.0/28", "fd00:1:2:3::/64"))
+    with hosting(tmp_path / "host", FakeHypervisor(facts)) as host:
+        vmid = made(host, "web", "--nic", "nat")
+        one = person(host.url)
+        one.enter("root", f"/vms/{vmid}")
+        page, row = one.page, one.page.get_by_role("row", name="web")
+        for part in "Network", "Virtual machine":
+            expect(page.get_by_role("region", name=part)).to_contain_text(re.compile(r"10\.9\.16\.2\s*reserved"))
+        one.go("/vms")
+        expect(row).to_contain_text("10.9.16.2 reserved")
+        page.keyboard.press("Control+k")
+        page.keyboard.type("16.2")
+        expect(page.get_by_role("option", name="web").first).to_contain_text("10.9.16.2 (reserved)")
+        page.keyboard.press("Escape")
+        host.ok("vm", "start", "web")
+        machine = host.app.services.fleet.get(vmid).machine.uuid
+        host.hypervisor.hosts.heard = [NicAddress(machine, 1, "10.9.16.2")]
+        looking = host.app.services.addresses.look()
+        asyncio.run_coroutine_threadsafe(looking, host.loop).result(PATIENCE)
+        expect(row).not_to_contain_text("reserved")
+        expect(row).to_contain_text("10.9.16.2")
+        one.go(f"/vms/{vmid}")
+        expect(page.get_by_role("region", name="Network")).to_contain_text(
+            re.compile(r"10\.9\.16\.2\s*seen on the network")
+        )
 
 
 @pytest.mark.holds("PAGE-45", "PAGE-85")

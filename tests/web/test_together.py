@@ -51,7 +51,7 @@ def test_the_page_follows_the_command_line_and_asks_for_nothing(start_server: St
     assert one.asked == ["POST /t/trash/list"], "once, when the stream told of it"
 
 
-@pytest.mark.holds("PAGE-17")
+@pytest.mark.holds("PAGE-17", "PAGE-395")
 def test_who_has_few_rights_sees_and_is_offered_what_is_his(start_server: StartServer, person: NewPerson) -> None:
     server = start_server()
     team = server.ok("PUT", "/u/group", name="team", parent_gid=0)["gid"]
@@ -73,12 +73,12 @@ def test_who_has_few_rights_sees_and_is_offered_what_is_his(start_server: StartS
     tabs = one.page.get_by_role("navigation", name="Of theirs").get_by_role("link")
     expect(tabs).to_have_text(["Overview", "Devices & settings", "Metrics", "Command"])
     machine.tab("Devices & settings")
-    expect(one.page.get_by_text("Changing them needs velocity.vm.alter")).to_be_visible()
+    expect(one.page.get_by_text("Changing them needs the permission “Change virtual machines”")).to_be_visible()
     expect(one.page.get_by_role("textbox", name="Name", exact=True)).to_be_disabled()
     expect(one.page.get_by_role("button", name="Review and save…")).to_have_count(0)
     for tab in "console", "serial":
         one.go(f"/vms/{theirs}/{tab}")
-        expect(one.page.get_by_text("velocity.vm.interact is needed on the VM's group")).to_be_visible()
+        expect(one.page.get_by_text("needs the permission “Use the consoles of virtual machines”")).to_be_visible()
     one.go("/create")
     expect(one.page.get_by_role("heading", name="You may not create VMs")).to_be_visible()
     for vmid in foreign, 4711:  # one that is there, and one that is not: the same words

@@ -52,3 +52,16 @@ test("every operation of the contract has a sentence in the history", () => {
   );
   expect(untold).toEqual([]);
 });
+
+test("people read what a permission is called, and not its id", () => {
+  const src = join(import.meta.dirname, "../src");
+  const files = readdirSync(src, { recursive: true }).filter((name) => /(?<!\.test)\.tsx?$/.test(name));
+  const ids = files.flatMap((name) => {
+    if (name.startsWith("api/") || name === "ui/permissions.ts") return [];
+    const lines = readFileSync(join(src, name), "utf8").split("\n");
+    return lines.filter((line) => /velocity\.(\$|[a-z]+\.[a-z])/.test(line) && !/^\s*(\/?\*|\/\/)/.test(line));
+  });
+  // compared with what the server says; told to nobody
+  const compared = ids.filter((line) => /\.(has|includes)\(/.test(line));
+  expect(ids.filter((line) => !compared.includes(line))).toEqual([]);
+});

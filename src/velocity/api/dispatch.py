@@ -72,7 +72,8 @@ class Dispatch(Endpoint):
                 lasting.admitted(partial(self.check_still, caller, needs, target))
             if self.writes and operation.name not in WITHOUT_DATABASE:
                 await services.outcome.check()
-            about.answer = await self._handler(Call(services, wanted, authkey, caller, about.address, browser))
+            with plan.noting(about.changes):
+                about.answer = await self._handler(Call(services, wanted, authkey, caller, about.address, browser))
             return _encode(about.answer)
 
         if isinstance(wanted, Change) and wanted.plan is True:

@@ -35,6 +35,7 @@ class RequestRecord:
         "_uid",
         "address",
         "answer",
+        "changes",
         "code",
         "message",
         "planned",
@@ -54,6 +55,7 @@ class RequestRecord:
         self.request = os.urandom(8).hex()
         self.wanted: Wire | None = None
         self.answer: Wire | None = None
+        self.changes: dict[str, tuple[object, object] | None] = {}
         self.planned = False
         self.code: int | None = None
         self.message: str | None = None
@@ -112,7 +114,7 @@ class RequestRecord:
             request=self.request,
             operation=self._operation.name,
             gid=self.answer.gid if isinstance(self.answer, TrashItem) else self._gid,
-            target=_printable(target(self.wanted, self.answer)) if told and self.wanted else "",
+            target=_printable(target(self.wanted, self.answer, self.changes)) if told and self.wanted else "",
             status=status,
             code=self.code,
             message=None if self.message is None else short(_printable(self.message)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ from velocity.contract.registry import OPERATIONS
 
 TEXTS = {failure.code: failure.text for operation in OPERATIONS for failure in operation.failures}
 """Explanations by error number, for refusals that the history stores without a message."""
+MID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @click.command()
@@ -59,10 +61,17 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
 
 
 def _target(target: str, names: Callable[[], dict[str, str]]) -> str:
-    """The object of an entry, by name if the caller sees it, otherwise by id."""
+    """The object of an entry and what changed, by names if the caller sees them, otherwise by ids."""
     ids, name, rest = target.partition("name=")
-    said = (names().get(one.removeprefix("parent_"), one) for one in ids.split())
+    said = (_media(one, names) or names().get(one.removeprefix("parent_"), one) for one in ids.split())
     return " ".join([*said, *([name + rest] if name else [])])
+
+
+def _media(word: str, names: Callable[[], dict[str, str]]) -> str:
+    """`media=+disk,-old`, if it tells of a VM's media."""
+    if not word.startswith("media="):
+        return ""
+    return MID.sub(lambda found: names().get(f"mid={found[0]}", found[0]).removeprefix("medium "), word)
 
 
 def _outcome(one: Entry) -> str:

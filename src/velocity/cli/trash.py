@@ -44,11 +44,12 @@ def list_trash(page: Page) -> None:
     listed(
         page.ask(client, LIST, ListTrash()),
         "items",
-        ("NUMBER", "KIND", "NAME", "GROUP", "SIZE", "DELETED", "GONE"),
+        ("NUMBER", "KIND", "NAME", "DISKS", "GROUP", "SIZE", "DELETED", "GONE"),
         lambda one: (
             one.trid,
             one.kind,
             one.name,
+            "-" if one.disks is UNSET else ", ".join(one.disks),
             where.path(client, one.gid),
             SizeCell(one.size) if one.size else "-",
             _day(one.deleted),
@@ -56,6 +57,7 @@ def list_trash(page: Page) -> None:
         ),
         empty="the trash is empty",
         noun="item",
+        spare=("DISKS",),
     )
 
 

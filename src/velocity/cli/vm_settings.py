@@ -203,7 +203,7 @@ _HA = "restart: start it again when its process or its host fails (elsewhere onc
 _HOST_LABEL: Options = {"metavar": "NAME[=VALUE]", "multiple": True}
 _HOST_LABELS = "A label that its host must have"
 _SOURCES = {
-    AddressSource.LEASE: "from NAT",
+    AddressSource.LEASE: "reserved by NAT",
     AddressSource.NEIGHBOUR: "heard by the host",
     AddressSource.AGENT: "says its guest agent",
 }

@@ -60,6 +60,15 @@ class VmView(Wire, frozen=True):
         Annotated[list[str], Meta(description="all that are known, as `interfaces` tell them; absent: none")]
         | UnsetType
     ) = UNSET
+    reserved: (
+        Annotated[
+            list[str],
+            Meta(
+                description="those of `addresses` that NAT keeps for it and its guest is not known to use; absent: none"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     macs: Annotated[list[str], Meta(description="the MAC address of each NIC; absent: none")] | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET

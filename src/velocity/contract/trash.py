@@ -24,6 +24,10 @@ class TrashItem(Wire, frozen=True):
     deleted: UnixTime
     expires: UnixTime
     size: Annotated[int, Meta(description="the total size of its media in bytes")]
+    disks: (
+        Annotated[list[str], Meta(description="in lists, the names of the disks deleted with a VM; absent: none")]
+        | UnsetType
+    ) = UNSET
 
 
 class ListTrash(Paged[Trid], frozen=True):

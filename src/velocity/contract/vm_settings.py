@@ -145,7 +145,8 @@ class Nic(Wire, frozen=True):
 
 
 class AddressSource(enum.Enum):
-    """LEASE: assigned by NAT. NEIGHBOUR: seen by the host on the bridge (ARP, NDP). AGENT: reported by the guest."""
+    """LEASE: reserved by NAT; that the guest uses it, nobody has heard. NEIGHBOUR: seen by the host on the bridge (ARP,
+    NDP). AGENT: reported by the guest."""
 
     LEASE = "lease"
     NEIGHBOUR = "neighbour"
@@ -178,7 +179,7 @@ class Interface(Wire, frozen=True):
     known_addresses: (
         Annotated[
             list[KnownAddress],
-            Meta(description="all known addresses, each once, the most reliable first; absent: none"),
+            Meta(description="all known addresses, each once, NAT's first, then the most reliable; absent: none"),
         ]
         | UnsetType
     ) = UNSET

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from velocity.contract import events, media, tasks, uploads
 from velocity.contract.medium import MediumDetails, Qcow2Layout
+from velocity.contract.vm_settings import AddressSource
 from velocity.machines import rules, where
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
@@ -22,6 +23,7 @@ from velocity.tasks.rules import Task
 def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
     machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
     nics = fleet.builder.interfaces(machine, progress.run) if spec.nics else []
+    known = [address for one in nics for address in one.known_addresses or ()]
     return events.VmView(
         vmid=machine.vmid,
         gid=machine.gid,
@@ -36,7 +38,8 @@ def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
         nics=[one.type for one in spec.nics],
         waiting=rules.waiting(spec, progress.run),
         revision=machine.revision,
-        addresses=[known.address for one in nics for known in one.known_addresses or ()] or UNSET,
+        addresses=[one.address for one in known] or UNSET,
+        reserved=[one.address for one in known if one.source is AddressSource.LEASE] or UNSET,
         macs=[one.mac for one in nics] or UNSET,
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,

@@ -17,6 +17,8 @@ from velocity.contract.nodes import SetNode
 from velocity.contract.operation import Wire
 from velocity.contract.pools import AssignPool
 from velocity.contract.trash import TrashItem
+from velocity.history.changes import VALUES, words
+from velocity.plan import NO_CHANGES, Changes
 
 NAMED = (
     "uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "host", "duty", "name", "permission",
@@ -25,19 +27,16 @@ NAMED = (
 """The fields that identify what a request was about. Fields in neither list are never recorded."""
 ALTERING = (AlterVm, AlterMedium, SetQuota, AssignPool, SetNode)
 """Requests whose changes are recorded."""
-SETTINGS = (
-    "cpus", "max_cpus", "memory_mib", "max_memory_mib", "autostart", "ha", "start_order", "balloon", "rosetta", "size",
-    "readonly", "quota", "write", "manage", "vms", "forward_ports", "keeps_copy",
-)  # fmt: skip
-"""Fields recorded with their values, which are numbers and choices. Of others it is recorded only that they changed."""
-UNSAID = {*NAMED, *SETTINGS, "revision", "plan"} - {"name"}
+SAID = {*NAMED} - {"name"}
+"""What a target says of itself, before any change."""
+UNSAID = {*SAID, *VALUES, "revision", "plan"}
 ID = {"vm": "vmid", "medium": "mid", "group": "gid"}
 """Kind of an item of the trash -> the field with its id."""
-PLAIN = re.compile(r"[\w.:@+-]+")
+PLAIN = re.compile(r"[\w.:@+~>,/-]+")
 MOST = 200
 """The longest text from outside, in characters."""
-TOLD = 400
-"""The longest target, with what was changed."""
+TOLD = 1200
+"""The longest target, with what was changed: some two dozen media."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +62,20 @@ class HistoryEntry:
         return self.code is not None
 
 
-def target(request: Wire, answer: Wire | None = None) -> str:
+def target(request: Wire, answer: Wire | None = None, changes: Changes = NO_CHANGES) -> str:
     """What a request is about: ids and names; for an item of the trash, those of the deleted object.
 
-    Texts with other than plain characters are quoted as in JSON, so that none can look like another field. The name
-    comes last, as it may be long.
+    `changes`: what it changed; where that is not known, what it asked for is told. Texts with other than plain
+    characters are quoted as in JSON, so that none can look like another field. The name comes last, as it may be long.
     """
     found = [(name, getattr(request, name)) for name in _named(type(request))]
     told = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
     if isinstance(answer, TrashItem):
         told += [(ID[answer.kind], answer.id), ("name", answer.name)]
+    if getattr(request, "force", False) is True:
+        told.append(("force", True))
     if isinstance(request, ALTERING):
-        told = sorted([*told, *_changes(request)], key=lambda one: one[0] == "name")
+        told = sorted([*told, *_changes(request, changes)], key=lambda one: one[0] == "name")
     return short(" ".join(f"{name}={_quoted(value)}" for name, value in told), TOLD)
 
 
@@ -83,10 +84,14 @@ def target_of(named: Mapping[str, int | str]) -> str:
     return short(" ".join(f"{name}={_quoted(value)}" for name, value in named.items()))
 
 
-def _changes(request: Wire) -> Iterator[tuple[str, object]]:
-    """What a request changes: `cpus=4`, and `changed=name+notes` for fields whose values are not recorded here."""
+def _changes(request: Wire, changes: Changes) -> Iterator[tuple[str, object]]:
+    """`cpus=2->4` of what was changed; of a refused request what it asked for, `cpus=4`."""
     given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not UNSET}
-    for name in SETTINGS:
+    if changes:
+        unknown = {name: None for name in given if name not in UNSAID and name not in changes}
+        yield from words({name: pair for name, pair in {**changes, **unknown}.items() if name not in SAID})
+        return
+    for name in VALUES:
         if name in given:
             yield name, given[name]
     if others := [name for name in given if name not in UNSAID]:

@@ -340,7 +340,7 @@ class Hosts(Protocol):
         """The machines that do not run there and have files that `Machines.forget` removes."""
 
     async def neighbours(self, host: HostId, *, deadline: float) -> Collection[NicAddress]:
-        """The addresses of BRIDGE NICs of machines that run there, as far as the host has seen them (ARP, NDP)."""
+        """The addresses of NICs of machines that run there, as far as the host has seen them (ARP, NDP)."""
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         """How its process is confined now; None if it does not run."""

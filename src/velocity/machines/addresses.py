@@ -1,4 +1,6 @@
-"""Looks for the addresses of running VMs that NAT does not know: by guest agents, and the host's neighbour table.
+"""Looks for the addresses that running guests use: by guest agents, and the host's neighbour table.
+
+What NAT gives is known without, but not whether a guest has taken it.
 
 Changes are reported once per look at most, however often a guest changes its answers.
 """
@@ -18,7 +20,7 @@ from velocity.hypervisor.port import HostId, Hosts, HypervisorError
 from velocity.machines import guest_words, interfaces
 from velocity.machines.guest_words import NETWORK, ToldNic
 from velocity.machines.keeper import Keeper
-from velocity.machines.rules import CALL_DEADLINE
+from velocity.machines.rules import CALL_DEADLINE, Spec
 from velocity.machines.service import Fleet
 from velocity.regularly import regularly
 
@@ -77,10 +79,10 @@ class Addresses:
             self._fleet.hosts.of(keeper.machine.host).context.changed(keeper.machine)
 
     async def _hear(self, there: list[Keeper]) -> None:
-        """Take what hosts have heard from VMs with bridged NICs."""
+        """Take what hosts have heard from VMs with NICs on a bridge, NAT's or another one."""
         bridged: dict[HostId, list[Keeper]] = {}
         for one in there:
-            if any(nic.type == NicType.BRIDGE.value for nic in one.machine.spec.nics):
+            if _is_bridged(one.progress.run):
                 bridged.setdefault(one.machine.host, []).append(one)
         await asyncio.gather(*(self._hear_of(host, keepers) for host, keepers in bridged.items()))
 
@@ -118,3 +120,9 @@ class Addresses:
         self._pauses[uuid] = ANSWERED - 1, 0
         if keeper.who == who:
             self.heard(keeper, guest_words.nics(told))
+
+
+def _is_bridged(run: Spec | None) -> bool:
+    return run is not None and (
+        any(run.nat_places.values()) or any(nic.type == NicType.BRIDGE.value for nic in run.nics)
+    )

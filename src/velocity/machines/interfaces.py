@@ -79,10 +79,11 @@ def shown(
 
 
 def _with_addresses(one: Interface, found: Sequence[KnownAddress]) -> Interface:
-    """Each address once, with its most trustworthy source."""
-    leases = [KnownAddress(address, AddressSource.LEASE) for address in one.addresses or ()]
-    known = {each.address: each for each in reversed([*leases, *found])}
-    return msgspec.structs.replace(one, known_addresses=list(reversed(known.values()))) if known else one
+    """Each address once: those of NAT first, with who has heard the guest use it."""
+    heard = {each.address: each for each in reversed(found)}
+    leases = [heard.pop(given, KnownAddress(given, AddressSource.LEASE)) for given in one.addresses or ()]
+    known = [*leases, *reversed(heard.values())]
+    return msgspec.structs.replace(one, known_addresses=known) if known else one
 
 
 def _placed_nic(one: Interface, places: Mapping[int, int], networks: Sequence[str]) -> Interface:

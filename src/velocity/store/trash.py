@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -33,6 +33,13 @@ class SqlTrash:
         def work(connection: Connection) -> list[Item]:
             rows = connection.execute(select(*columns, trash.c.deleted).order_by(trash.c.trid.desc()))
             return [Item(trid, Discarded(*what), deleted) for trid, *what, deleted in rows]
+
+        return await self._database.look(work)
+
+    async def disks(self, trids: Collection[int]) -> Mapping[int, Sequence[str]]:
+        def work(connection: Connection) -> dict[int, list[str]]:
+            rows = connection.execute(select(trash.c.trid, trash.c.rows).where(trash.c.trid.in_(trids)))
+            return {trid: [row["name"] for row in decoded(text).get("media", ())] for trid, text in rows}
 
         return await self._database.look(work)
 

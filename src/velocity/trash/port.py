@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,11 +14,12 @@ from velocity.media.rules import Assignment, Medium
 
 @dataclass(frozen=True)
 class Item:
-    """A deleted object; `deleted` is in Unix seconds."""
+    """A deleted object; `deleted` is in Unix seconds. `disks`: in lists, the names of those deleted with a VM."""
 
     trid: int
     what: Discarded
     deleted: int
+    disks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class TrashStore(Protocol):
 
     async def items(self) -> Sequence[Item]:
         """The newest first."""
+
+    async def disks(self, trids: Collection[int]) -> Mapping[int, Sequence[str]]:
+        """The names of the media in each of these."""
 
     async def contents(self, trid: int) -> Contents | None:
         """None: it does not exist."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, nullcontext
+from dataclasses import replace
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -49,9 +50,11 @@ class Trash:
         """What the caller could have deleted; the newest first."""
         items = await self._store.items()
         may = {kind: self._directory.holding(caller.uid, permission) for kind, permission in NEEDED.items()}
-        return request.page(
+        seen = request.page(
             items, lambda item: item.trid, lambda item: all(may[kind](item.what.gid) for kind in _kinds(item))
         )
+        disks = await self._store.disks([item.trid for item in seen if item.what.kind == "vm" and item.what.size])
+        return [replace(item, disks=disks.get(item.trid, ())) for item in seen]
 
     async def restore(self, caller: Caller, trid: int, host: int | None = None) -> Item:
         """With its id, its name and its quota; `host` is for VMs whose own is no more.

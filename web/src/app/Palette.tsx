@@ -6,12 +6,13 @@ import { useNavigate } from "react-router";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
 import { Icon, type IconName } from "@/look/Icon";
+import { addressWords, mainAddress } from "@/ui/addresses";
 import { ForceOff } from "@/ui/ForceOff";
 import { capital } from "@/ui/format";
 import { groupTitle } from "@/ui/groups";
 import { chooseTheme } from "@/ui/theme";
-import { actionsOf, runOnVms, ICONS as VERB_ICONS, VERBS } from "@/ui/vmActions";
-import { ICONS as DIALOG_ICONS, WORDS as DIALOG_WORDS, dialogsOf } from "@/ui/vmDialogs";
+import { actionsOf, runOnVms, ALSO as VERB_ALSO, ICONS as VERB_ICONS, VERBS } from "@/ui/vmActions";
+import { ALSO as DIALOG_ALSO, ICONS as DIALOG_ICONS, WORDS as DIALOG_WORDS, dialogsOf } from "@/ui/vmDialogs";
 import { isIso } from "../pages/vm/settings/mediaText";
 import { type Among, found, lately } from "./found";
 import { PLACES, usePlaces } from "./places";
@@ -21,7 +22,7 @@ interface Entry {
   id: string;
   title: string;
   /** What it is found by as well. */
-  words?: string;
+  words?: string | undefined;
   kind: string;
   icon: IconName;
   run: () => void;
@@ -40,7 +41,9 @@ const MAKES = [
   { title: "Set up a team", to: "/groups?team", needs: "group.create", icon: "users" },
   { title: "Add a host", to: "/hosts?add", needs: "node.manage", icon: "host" },
 ] as const;
-const WORDS = ["console", "serial", "settings", ...VERBS, ...Object.values(DIALOG_WORDS)].join(" ");
+const SETTINGS = "hardware devices options edit";
+const DIALOGS = [...Object.values(DIALOG_WORDS), ...Object.values(DIALOG_ALSO)];
+const WORDS = ["console", "serial", "settings", SETTINGS, ...VERBS, ...DIALOGS].join(" ");
 
 export default function Palette({ onClose, showHelp }: { onClose: () => void; showHelp: () => void }) {
   const [words, setWords] = useState("");
@@ -112,6 +115,11 @@ export default function Palette({ onClose, showHelp }: { onClose: () => void; sh
   );
 }
 
+function addressOf(vm: Vm): string[] {
+  const main = mainAddress(vm);
+  return main === undefined ? [] : [addressWords(vm, main)];
+}
+
 /** What was used lately stands first. */
 function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonly string[]): Among<Entry, Vm> {
   const navigate = useNavigate();
@@ -159,7 +167,8 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
       {
         id: `vm-${vm.vmid}`,
         title: vm.name,
-        kind: `VM, ${vm.state.toLowerCase()}`,
+        words: vm.addresses?.join(" "),
+        kind: ["VM", vm.state.toLowerCase(), ...addressOf(vm)].join(", "),
         icon: "vm",
         run: go(`/vms/${vm.vmid}`),
       },
@@ -168,7 +177,7 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
       ...actionsOf(vm, may).map((action) => ({
         id: `${action.verb}-${vm.vmid}`,
         title: `${action.title} ${vm.name}`,
-        words: action.verb,
+        words: `${action.verb} ${VERB_ALSO[action.verb] ?? ""}`,
         kind: "action",
         icon: VERB_ICONS[action.verb],
         asks: action.danger !== undefined,
@@ -177,11 +186,12 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
       ...dialogsOf(vm, may).map((one) => ({
         id: `${one}-${vm.vmid}`,
         title: `${capital(DIALOG_WORDS[one])} ${vm.name}`,
+        words: DIALOG_ALSO[one],
         kind: "action",
         icon: DIALOG_ICONS[one],
         run: go(`/vms/${vm.vmid}?do=${one}`),
       })),
-      tab(vm, "settings", "Settings", "settings"),
+      { ...tab(vm, "settings", "Settings", "settings"), words: SETTINGS },
     ];
     const after: Entry[] = [
       ...media.map((one) => ({

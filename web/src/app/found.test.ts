@@ -29,6 +29,19 @@ test("of many VMs only those that fit are put together", () => {
   expect(made).toBeLessThan(20);
 });
 
+test("a VM is found by its address", () => {
+  const vms = [
+    { vmid: 1, name: "web", addresses: ["10.9.16.2", "fd00::2"] },
+    { vmid: 2, name: "db", addresses: ["10.9.16.3"] },
+  ];
+  const ofVm = ({ vmid, name, addresses }: (typeof vms)[number]) => [
+    { id: `vm-${vmid}`, title: name, words: addresses.join(" ") },
+    { id: `stop-${vmid}`, title: `stop ${name}` },
+  ];
+  const all = { before: [], vms, ofVm, verbs: "stop", after: [] };
+  expect(found(all, "16.3", [], 4).map((one) => one.title)).toEqual(["db"]);
+});
+
 test("what was used lately comes first, wherever it is among the others", () => {
   expect(titles("", ["stop-7000"])[0]).toBe("stop web-7000");
   expect(titles("web", ["m", "vm-7000"])).toEqual(["web.iso", "web-7000", "web-0", "web-1"]);

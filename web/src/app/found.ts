@@ -4,10 +4,16 @@ import { recentFirst } from "./shortcuts";
 export interface Found {
   id: string;
   title: string;
-  words?: string;
+  words?: string | undefined;
 }
 
-export interface Among<E extends Found, V extends { name: string }> {
+/** A VM, which is found by its addresses as well. */
+interface Named {
+  name: string;
+  addresses?: readonly string[];
+}
+
+export interface Among<E extends Found, V extends Named> {
   before: readonly E[];
   /** Those used lately first. */
   vms: readonly V[];
@@ -19,7 +25,7 @@ export interface Among<E extends Found, V extends { name: string }> {
 }
 
 /** Every word must occur; what was used lately comes first, and before that what begins with the first word. */
-export function found<E extends Found, V extends { name: string }>(
+export function found<E extends Found, V extends Named>(
   { before, vms, ofVm, verbs, after }: Among<E, V>,
   words: string,
   recent: readonly string[],
@@ -33,7 +39,7 @@ export function found<E extends Found, V extends { name: string }>(
   const ofVms: E[] = [];
   let begun = 0;
   for (const vm of vms) {
-    if (!fits(`${verbs} ${vm.name.toLowerCase()}`)) continue;
+    if (!fits(`${verbs} ${vm.name.toLowerCase()} ${vm.addresses?.join(" ") ?? ""}`)) continue;
     for (const one of ofVm(vm).filter(fitting)) {
       if (begins(one)) begun += 1;
       else if (ofVms.length - begun >= most) continue;

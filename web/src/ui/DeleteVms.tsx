@@ -11,6 +11,7 @@ import { Names, nameOrCount } from "@/ui/ForceOff";
 import { Hint } from "@/ui/FormDialog";
 import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
+import { called } from "@/ui/permissions";
 import { idWord, vmCli } from "@/ui/vmCli";
 import { ownDisks } from "./ownDisks";
 import { undoOf } from "./restore";
@@ -92,7 +93,7 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
             }
           >
             Only stopped VMs can be deleted.
-            {!canForce && " You may not stop them: this needs velocity.vm.state."}
+            {!canForce && ` You may not stop them: this needs the permission ${called("vm.state")}.`}
           </Alert>
           {canForce && (
             <Checkbox

@@ -4,7 +4,8 @@ import { Alert, Content, List, ListItem, Skeleton } from "@patternfly/react-core
 import { useQuery } from "@tanstack/react-query";
 import { type Method, send } from "@/api/call";
 import { ApiError, messageOf } from "@/api/http";
-import { usePools } from "@/api/live";
+import { useMay, usePools } from "@/api/live";
+import { useAnswer } from "@/api/queries";
 import type { Plan } from "@/api/schema";
 import { bytes, count, mib } from "./format";
 import { useGroupPath } from "./groups";
@@ -67,9 +68,7 @@ export function Steps({ plan }: { plan: Plan }) {
           </ListItem>
         ))}
         {plan.consumes.map((one) => (
-          <ListItem key={`${one.gid} ${one.mpid ?? ""}`}>
-            <Sentence>{quotaWords(one, group(one.gid), one.mpid === undefined ? "" : pool(one.mpid))}</Sentence>
-          </ListItem>
+          <Taken key={`${one.gid} ${one.mpid ?? ""}`} one={one} />
         ))}
       </List>
       {plan.warnings?.map((warning) => (
@@ -86,8 +85,42 @@ export function Steps({ plan }: { plan: Plan }) {
   );
 }
 
+type Consumed = Plan["consumes"][number];
+
+/** What a quota gives or gets back; where there is none, nothing is told. */
+export function Taken({ one }: { one: Consumed }) {
+  const group = useGroupPath();
+  const pools = usePools();
+  const may = useMay();
+  const { gid, mpid } = one;
+  const ofPool = mpid !== undefined;
+  const sees = may(ofPool ? "pool.list" : "group.view", gid);
+  const quota = useAnswer("post", "/u/group/quota", { gid }, { topics: ["quota"], enabled: sees && !ofPool });
+  const assigned = useAnswer("post", "/m/pool/list", { gid }, { topics: ["pool", "quota"], enabled: sees && ofPool });
+  const pool = assigned.data?.pools.find((it) => it.mpid === mpid);
+  if (sees && (ofPool ? pool : quota.data) === undefined) return null;
+  const limited = sees ? limitedTo(one, ofPool ? { bytes: pool?.left } : (quota.data?.left ?? {})) : one;
+  const words = quotaWords(limited, group(gid), ofPool ? (pools.find((it) => it.mpid === mpid)?.name ?? "") : "");
+  return (
+    words && (
+      <ListItem>
+        <Sentence>{words}</Sentence>
+      </ListItem>
+    )
+  );
+}
+
+const AMOUNTS = ["cpus", "memory_mib", "vms", "bytes"] as const;
+type Left = { [K in (typeof AMOUNTS)[number]]?: number | undefined };
+
+/** Only those amounts of which something is left, or nothing: of others there is no limit. */
+export const limitedTo = (one: Consumed, left: Left): Consumed => ({
+  ...one,
+  ...Object.fromEntries(AMOUNTS.filter((name) => left[name] === undefined).map((name) => [name, undefined])),
+});
+
 /** "Takes 2 CPUs and 4 GiB of memory of the quota of team/web". */
-export function quotaWords(one: Plan["consumes"][number], group: string, pool: string): string {
+export function quotaWords(one: Consumed, group: string, pool: string): string {
   const amounts: [number | undefined, (amount: number) => string][] = [
     [one.cpus, (amount) => count(amount, "CPU")],
     [one.memory_mib, (amount) => `${mib(amount)} of memory`],
@@ -98,6 +131,7 @@ export function quotaWords(one: Plan["consumes"][number], group: string, pool: s
     amounts.flatMap(([amount, word]) => (amount && Math.sign(amount) === sign ? [word(Math.abs(amount))] : []));
   const [takes, gives] = [words(1), words(-1)];
   const parts = [takes.length && `takes ${and(takes)}`, gives.length && `gives back ${and(gives)}`].filter(Boolean);
+  if (parts.length === 0) return "";
   const said = parts.join(" and ");
   return `${said.charAt(0).toUpperCase()}${said.slice(1)} (quota of ${group === ROOT_NAME ? `the ${group}` : group})`;
 }

@@ -1,7 +1,7 @@
 /** A relative time ("5 min ago") that stays current, with the exact one on hover and for programs. */
 import { useEffect } from "react";
 import { Signal, useSignal } from "@/api/signal";
-import { ago, moment } from "./format";
+import { ago, moment, timeZone } from "./format";
 
 const tick = new Signal(Date.now());
 let shown = 0;
@@ -28,7 +28,7 @@ export function When({ at }: { at: number }) {
   const now = useNow();
   const past = at <= Date.now() / 1000;
   return (
-    <time dateTime={new Date(at * 1000).toISOString()} title={moment(at)}>
+    <time dateTime={new Date(at * 1000).toISOString()} title={`${moment(at)}, ${timeZone()}`}>
       {ago(at, past ? Math.max(now, at) : now)}
     </time>
   );

@@ -51,8 +51,12 @@ export function uptime(seconds: number): string {
   return minutes > 0 ? `${minutes} min` : `${Math.max(0, Math.floor(seconds))} s`;
 }
 
+/** In the browser's time zone, and of 24 hours, as below the charts. */
 export const moment = (at: number): string =>
-  new Date(at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  new Date(at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+
+/** "Europe/Berlin" */
+export const timeZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** A word, quoted for a POSIX shell if necessary. */
 export const shell = (word: string): string =>

@@ -40,7 +40,9 @@ test("groups and pools are named", () => {
 
 test("permissions are given to somebody, and taken from them", () => {
   const changes = [{ field: "permissions", old: ["velocity.vm.view", "velocity.vm.interact"] }];
-  expect(sentence({ do: "revoke", kind: "user", name: "ann", changes })).toBe("Takes vm.view, vm.interact from ann");
+  expect(sentence({ do: "revoke", kind: "user", name: "ann", changes })).toBe(
+    "Takes “View virtual machines and their states”, “Use the consoles of virtual machines” from ann",
+  );
 });
 
 test("what goes is counted by kind", () => {

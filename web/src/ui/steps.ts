@@ -1,6 +1,7 @@
 /** The steps of a plan as sentences, and how many of each kind they are. */
 import type { FieldChange, Plan, Step } from "@/api/schema";
 import { bytes, count, mib } from "./format";
+import { called } from "./permissions";
 import { SETTINGS, type Setting } from "./vmSettings";
 
 const DONE: Partial<Record<Step["do"], string>> = {
@@ -72,11 +73,12 @@ function value(field: string, it: unknown, names: StepNames): string {
   if (field === "gid" || field === "home") return names.group(Number(it));
   if (field === "mpid") return names.pool(Number(it));
   if (typeof it === "boolean") return it ? "yes" : "no";
-  return Array.isArray(it) ? it.map((one) => String(one).replace("velocity.", "")).join(" ") : String(it);
+  if (field === "permissions") return listed(it);
+  return Array.isArray(it) ? it.join(" ") : String(it);
 }
 
 const listed = (names: unknown): string =>
-  Array.isArray(names) ? names.map((one) => String(one).replace("velocity.", "")).join(", ") : "nothing";
+  Array.isArray(names) ? names.map((one) => called(String(one))).join(", ") : "nothing";
 
 const NOUN: Partial<Record<Step["kind"], [string, string]>> = {
   group: ["group", "groups"],

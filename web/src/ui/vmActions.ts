@@ -66,9 +66,17 @@ export const ICONS: Record<VmAction["verb"], IconName> = {
   kill: "power",
 };
 
+/** What people of other tools look for. */
+export const ALSO: Partial<Record<VmAction["verb"], string>> = {
+  start: "power on boot",
+  stop: "shut down shutdown power off",
+  kill: "hard power off",
+};
+
 /** Words by which all are found. */
 export const VERBS = [
   ...new Set([...Object.values(SUITS).flat(), ...RESTARTING].flatMap((one) => [one.title.toLowerCase(), one.verb])),
+  ...Object.values(ALSO),
 ];
 
 /** Actions for a VM in its state, which the user may use. */

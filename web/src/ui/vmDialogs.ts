@@ -16,6 +16,15 @@ export const WORDS: Record<VmDialog, string> = {
   delete: "delete",
 };
 
+/** What people of other tools look for: it leads to what does it here. */
+export const ALSO: Partial<Record<VmDialog, string>> = {
+  restart: "reboot",
+  boot: "boot menu firmware bios pxe",
+  clone: "copy duplicate template snapshot backup",
+  host: "live migration",
+  delete: "remove destroy",
+};
+
 export const ICONS: Record<VmDialog, IconName> = {
   restart: "refresh",
   reset: "refresh",

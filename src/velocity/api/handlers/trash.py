@@ -47,4 +47,5 @@ def _info(services: Services, item: Item) -> trash.TrashItem:
         deleted=item.deleted,
         expires=services.purging.expires(item),
         size=what.size,
+        disks=list(item.disks) or UNSET,
     )

@@ -1,4 +1,4 @@
-"""The addresses of BRIDGE NICs that this host has learnt on its bridges."""
+"""The addresses of NICs that this host has learnt on its bridges, NAT's among them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from velocity.network import neighbours, taps
 
 
 def heard(runs: Iterable[Run]) -> list[NicAddress]:
-    """Those of these runs. NICs are identified by MAC address, but only on their own host NIC."""
-    bridged = [(run, link, run.nic(link)) for run in runs for link in run.links if not run.nic(link).addresses]
-    if not bridged:
+    """Those of these runs. NICs are identified by MAC address, but only on their own host NIC; NAT's have those that
+    it gives them.
+    """
+    linked = [(run, link, run.nic(link)) for run in runs for link in run.links]
+    if not linked:
         return []
     table = neighbours.table()
     return [
         NicAddress(run.machine, nic.id, address)
-        for run, link, nic in bridged
+        for run, link, nic in linked
         for address in table.get((taps.carrier(link), nic.mac), ())
+        if not nic.addresses or address in nic.addresses
     ]

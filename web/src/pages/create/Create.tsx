@@ -8,6 +8,7 @@ import { useMay, useReady } from "@/api/live";
 import { showToast } from "@/ui/actions";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { called } from "@/ui/permissions";
 import { Section } from "@/ui/Section";
 import { ImageStep } from "./ImageStep";
 import { PlanStep } from "./PlanStep";
@@ -40,7 +41,9 @@ export default function Create() {
       ) : groups.length === 0 ? (
         <Section>
           <EmptyState titleText="You may not create VMs" headingLevel="h2">
-            <EmptyStateBody>You need velocity.vm.create on a group. Ask someone who manages your group.</EmptyStateBody>
+            <EmptyStateBody>
+              You need the permission {called("vm.create")} on a group. Ask someone who manages yours.
+            </EmptyStateBody>
           </EmptyState>
         </Section>
       ) : (

@@ -60,6 +60,7 @@ export function SettingsStep({
     (memoryMib(draft.memory) ?? 0) > (room.left.memory_mib ?? Infinity) ||
     room.left.vms === 0;
   const custom = !DISPLAYS.includes(draft.display);
+  const slow = host !== undefined && Number(draft.cpus) > host.cpus;
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
       <Title headingLevel="h2">Name and hardware</Title>
@@ -78,10 +79,13 @@ export function SettingsStep({
           numeric
           value={draft.cpus}
           problem={problems.cpus}
-          hint={remains(room.left.cpus, Number(draft.cpus), (amount) => count(amount, "CPU"), room.known, host?.cpus)}
-          warning={
-            host && Number(draft.cpus) > host.cpus ? "More CPUs than the host has make a guest slower." : undefined
-          }
+          hint={remains(
+            room.left.cpus,
+            Number(draft.cpus),
+            (amount) => count(amount, "CPU"),
+            slow ? undefined : host?.cpus,
+          )}
+          warning={slow ? `More than the ${count(host.cpus, "CPU")} of the host: the guest becomes slower.` : undefined}
           onChange={(cpus) => onChange({ cpus })}
         />
         <TextField
@@ -89,7 +93,7 @@ export function SettingsStep({
           label="Memory"
           value={draft.memory}
           problem={problems.memory}
-          hint={[remains(room.left.memory_mib, memoryMib(draft.memory), mib, room.known, host?.memory_mib), MEMORY_HELP]
+          hint={[remains(room.left.memory_mib, memoryMib(draft.memory), mib, host?.memory_mib), MEMORY_HELP]
             .filter(Boolean)
             .join(" ")}
           warning={
@@ -274,19 +278,18 @@ function remains(
   left: number | undefined,
   wanted: number | undefined,
   words: (amount: number) => string,
-  known: boolean,
   host: number | undefined,
 ): string | undefined {
   const quota =
-    left === undefined
-      ? known && "No quota."
-      : `Quota: ${words(left)} left, ${words(Math.max(0, left - (wanted || 0)))} after this.`;
+    left !== undefined && `Quota: ${words(left)} left, ${words(Math.max(0, left - (wanted || 0)))} after this.`;
   return [quota, host !== undefined && `The host has ${words(host)}.`].filter(Boolean).join(" ") || undefined;
 }
 
 function diskHint(pool: Available["pools"][number] | undefined, size: number | undefined): string | undefined {
   if (!pool) return undefined;
-  const free = pool.free === undefined ? "" : ` ${bytes(pool.free)} free in the pool.`;
-  if (pool.left === undefined) return free && `No quota.${free}`;
-  return `Quota: ${bytes(pool.left)} left, ${bytes(Math.max(0, pool.left - (size ?? 0)))} after this.${free}`;
+  const free = pool.free === undefined ? undefined : `${bytes(pool.free)} free in the pool.`;
+  const quota =
+    pool.left !== undefined &&
+    `Quota: ${bytes(pool.left)} left, ${bytes(Math.max(0, pool.left - (size ?? 0)))} after this.`;
+  return [quota, free].filter(Boolean).join(" ");
 }

@@ -6,8 +6,6 @@ import type { HostRef, PoolInfo, Quota } from "@/api/schema";
 
 export interface Available {
   left: Quota;
-  /** Whether the quotas are known: nothing left and nothing known are not the same. */
-  known: boolean;
   /** Where a disk can be made; those that may not be managed are not in it. */
   pools: { mpid: number; name: string; left?: number; free?: number; host?: HostRef }[];
   ready: boolean;
@@ -28,7 +26,6 @@ export function useAvailable(gid: number): Available {
       : names;
     return {
       left: quota.data?.left ?? NOTHING,
-      known: quota.data !== undefined,
       pools: [...listed],
       ready: (!seesQuota || !quota.isPending) && (!seesPools || !pools.isPending),
     };

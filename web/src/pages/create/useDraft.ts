@@ -8,6 +8,7 @@ import { useAttachable } from "@/ui/attachable";
 import { pathsOf, useGroupsWhere } from "@/ui/groups";
 import { isOn } from "@/ui/hosts";
 import { type Change, usePlan } from "@/ui/PlanSummary";
+import { called } from "@/ui/permissions";
 import { warningOf } from "../media/warning";
 import { type Available, useAvailable } from "./available";
 import { baseName, fetchedOf, useCatalogue } from "./catalogue";
@@ -256,7 +257,7 @@ function imageWarning(chosen: Medium | undefined, uploaded: Medium["content"]): 
 }
 
 function noUpload(may: boolean, pool: boolean, ready: boolean): string | undefined {
-  if (!may) return "Uploading to this group needs velocity.media.create.";
+  if (!may) return `Uploading to this group needs the permission ${called("media.create")}.`;
   if (!ready) return "Looking for a pool.";
   if (!pool) return "This group may not create media in any pool: ask for one to be assigned to it with manage.";
   return undefined;

@@ -7,7 +7,7 @@ import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import { shell } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
-import { ABOUT, short } from "../people/permissions";
+import { ABOUT, short } from "@/ui/permissions";
 
 export function FewRights() {
   const groups = useObjects("group").filter((group) => group.permissions.length > 0);

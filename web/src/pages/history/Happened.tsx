@@ -4,7 +4,8 @@ import { Link } from "react-router";
 import { refusalWords } from "@/ui/texts/words";
 import type { Line } from "./folded";
 import type { Entry } from "./paging";
-import { type Folded, type Names, sentence } from "./sentence";
+import type { Folded, Part } from "./parts";
+import { type Names, sentence } from "./sentence";
 
 export const isRefused = (entry: Entry): boolean => entry.status >= 400;
 
@@ -36,25 +37,29 @@ export function Happened({ entry, names }: { entry: Line; names: Names }) {
   const parts = useMemo(() => partsOf(entry, names), [entry, names]);
   return (
     <span className="v-words">
-      {parts.map((part, index) => {
-        const key = index;
-        if (typeof part === "string") return <Fragment key={key}>{part}</Fragment>;
-        if ("long" in part) return <Rest key={key} {...part} />;
-        return part.to ? (
-          <Link key={key} to={part.to}>
-            <bdi>{part.name}</bdi>
-          </Link>
-        ) : (
-          <bdi key={key}>{part.name}</bdi>
-        );
-      })}
+      <Parts parts={parts} />
     </span>
   );
 }
 
+function Parts({ parts }: { parts: readonly Part[] }) {
+  return parts.map((part, index) => {
+    const key = index;
+    if (typeof part === "string") return <Fragment key={key}>{part}</Fragment>;
+    if ("long" in part) return <Rest key={key} {...part} />;
+    return part.to ? (
+      <Link key={key} to={part.to}>
+        <bdi>{part.name}</bdi>
+      </Link>
+    ) : (
+      <bdi key={key}>{part.name}</bdi>
+    );
+  });
+}
+
 function Rest({ short, long }: Folded) {
   const [open, setOpen] = useState(false);
-  if (open) return long;
+  if (open) return <Parts parts={long} />;
   return (
     <button type="button" className="v-link" onClick={() => setOpen(true)}>
       {short}

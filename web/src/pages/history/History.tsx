@@ -5,9 +5,10 @@ import { Link } from "react-router";
 import { useObjects } from "@/api/live";
 import { Filter } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
-import { moment } from "@/ui/format";
+import { moment, timeZone } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { called } from "@/ui/permissions";
 import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { useAddress } from "@/ui/useAddress";
@@ -17,7 +18,8 @@ import { isRefused, partsOf, strangerOf, whoOf, whyRefused } from "./Happened";
 import { useNames } from "./names";
 import { Outcome, RequestId, What } from "./Outcome";
 import type { Entry } from "./paging";
-import { type Names, plain } from "./sentence";
+import { plain } from "./parts";
+import type { Names } from "./sentence";
 
 function clearFilters(address: URLSearchParams): void {
   for (const name of ["group", "user", "outcome"]) address.delete(name);
@@ -103,12 +105,15 @@ export default function History() {
   const set = (name: string) => (value: string) => change((now) => (value ? now.set(name, value) : now.delete(name)));
   return (
     <>
-      <PageHead title="History" about="Changes, sign-ins and refused requests, newest first." />
+      <PageHead
+        title="History"
+        about={`Changes, sign-ins and refused requests, newest first. Times are those of ${timeZone()}.`}
+      />
       <Section>
         {groups.length === 0 ? (
           <EmptyState titleText="You may not see the history" headingLevel="h2">
             <EmptyStateBody>
-              It needs <code>velocity.user.view</code> on a group; who manages yours can give it.
+              It needs the permission {called("user.view")} on a group; who manages yours can give it.
             </EmptyStateBody>
           </EmptyState>
         ) : error && !known ? (

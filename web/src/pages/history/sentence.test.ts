@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import { SETS } from "../people/permissions";
+import { SETS } from "@/ui/permissions";
 import { folded, type Line } from "./folded";
 import type { Entry } from "./paging";
-import { type Names, plain, sentence, type Told } from "./sentence";
+import { plain } from "./parts";
+import { type Names, sentence, type Told } from "./sentence";
 import { readTarget } from "./target";
 
 const names: Names = {
@@ -35,7 +36,7 @@ test("what was done", () => {
   );
   expect(said("create_vm", "gid=3 name=old", false, { vmid: 7 })).toBe("created VM web in group team/web");
   expect(said("grant_permission", "uid=2 gid=3 permission=velocity.vm.view")).toBe(
-    "granted vm.view on group team/web to user anna",
+    "granted “View virtual machines and their states” on group team/web to user anna",
   );
   expect(said("revoke_permission", "uid=2 gid=3")).toBe("revoked all permissions on group team/web from user anna");
   expect(said("sign_in", "")).toBe("signed in");
@@ -85,7 +86,7 @@ test("a change says what it changed, and much of it only when asked", () => {
   };
   expect(sentence(many, names).slice(2)).toEqual([
     ": while it runs no more CPUs, NICs, media, ",
-    { short: "2 more", long: "notes, CPU model" },
+    { short: "2 more", long: ["notes, CPU model"] },
   ]);
   expect(said("alter_medium", "mid=m1 size=21474836480")).toBe("grew medium debian.iso to 20 GiB");
   expect(said("alter_medium", "mid=m1 readonly=true name=x")).toBe("changed medium debian.iso: the name x, read-only");
@@ -99,13 +100,52 @@ test("a change says what it changed, and much of it only when asked", () => {
   expect(said("set_node", "host=5 changed=labels")).toBe("changed host 5: labels");
 });
 
+test("a change says what was before, and which devices it was about", () => {
+  expect(said("alter_vm", "vmid=7 cpus=2->4 memory_mib=2048->4096 autostart=false->true")).toBe(
+    "changed VM web: CPUs 2 → 4, memory 2 GiB → 4 GiB, start with the server: on",
+  );
+  expect(said("alter_vm", "vmid=7 media=+m1")).toBe("attached medium debian.iso to VM web");
+  expect(said("alter_vm", "vmid=7 media=-m1 changed=drives")).toBe("detached medium debian.iso from VM web");
+  expect(said("alter_vm", "vmid=7 media=+m1,-0123456789,~m1 changed=drives")).toBe(
+    "changed VM web: attached medium debian.iso, detached medium 01234567, how medium debian.iso is attached",
+  );
+  expect(said("alter_vm", "vmid=7 nics=+nat,-bridge:3,nat->nat:down displays=800x600->1024x768")).toBe(
+    "changed VM web: NIC added (NAT), NIC removed (bridge on host NIC 3), NIC NAT → NAT, cable unplugged, " +
+      "display 800×600 → 1024×768",
+  );
+  expect(said("alter_vm", "vmid=7 forwards=+127.0.0.1:53:53/udp,-2222:22 changed=boot_order")).toBe(
+    "changed VM web: port forward added (127.0.0.1:53 to 53, UDP), port forward removed (2222 to 22), boot order",
+  );
+  expect(said("alter_medium", "mid=m1 size=10737418240->21474836480")).toBe(
+    "grew medium debian.iso from 10 GiB to 20 GiB",
+  );
+  expect(said("set_quota", "gid=3 cpus=none->8 vms=1->none")).toBe(
+    "set the quota of group team/web: CPUs no limit → 8, VMs 1 → no limit",
+  );
+  expect(said("assign_pool", "gid=3 mpid=1 quota=none->0 write=none->true manage=none->false")).toBe(
+    "assigned pool default to group team/web: no limit of its own, to write",
+  );
+  expect(said("assign_pool", "gid=3 mpid=1 quota=0->1073741824 manage=true->false")).toBe(
+    "assigned pool default to group team/web: quota no limit → 1 GiB, no longer to manage",
+  );
+  expect(said("set_node", "host=4 keeps_copy=false->true")).toBe("began to keep copies of the database on host cellar");
+});
+
+test("a VM that was forced off was not just stopped", () => {
+  expect(said("set_vm_state", "vmid=7 state=STOPPED")).toBe("stopped VM web");
+  expect(said("set_vm_state", "vmid=7 state=STOPPED force=true")).toBe("forced off VM web");
+  expect(said("restart_vm", "vmid=7 force=true")).toBe("restarted VM web by force");
+});
+
 test("oneself is you", () => {
   expect(said("grant_permission", "uid=5 gid=3 permission=velocity.vm.view")).toBe(
-    "granted vm.view on group team/web to you",
+    "granted “View virtual machines and their states” on group team/web to you",
   );
   expect(said("change_user", "uid=5")).toBe("set your password");
   expect(said("change_user", "", false, { uid: 5 })).toBe("changed your own password");
 });
+
+const PERMISSIONS = ["vm.view", "host.view", "vm.state"];
 
 test("a set of permissions is one line", () => {
   const one = (hid: number, permission: string, more: Partial<Entry> = {}) =>
@@ -136,8 +176,9 @@ test("a set of permissions is one line", () => {
     one(-2, "vm.view", { target: "uid=6 gid=4 permission=velocity.vm.view", at: 0 }),
   ];
   expect(folded(others).length).toBe(others.length);
-  expect(said("grant_permission", "uid=2 gid=3 permission=x", false, { permissions: ["vm.view", "host.view"] })).toBe(
-    "granted vm.view, host.view on group team/web to user anna",
+  expect(said("grant_permission", "uid=2 gid=3 permission=x", false, { permissions: PERMISSIONS })).toBe(
+    "granted “View virtual machines and their states”, “Start, stop, pause and resume virtual machines” and " +
+      "1 other permission on group team/web to user anna",
   );
 });
 

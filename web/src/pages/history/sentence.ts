@@ -1,19 +1,11 @@
 /** What happened, as a sentence: the operation and its target as people speak of them. */
 
-import { count } from "@/ui/format";
+import { bytes, count } from "@/ui/format";
+import { called, exactly, inOrder } from "@/ui/permissions";
 import { ROOT_GROUP, type Names as Seen } from "@/ui/texts/words";
-import { exactly, inOrder } from "../people/permissions";
-import { type Changes, changeWords } from "./changes";
+import { type Changes, changeWords, fromTo } from "./changes";
+import { listed, type Part } from "./parts";
 import { readTarget, type Target } from "./target";
-
-/** A part of a sentence: words, something that has a name and perhaps a page, or what is told when one asks for it. */
-export type Part = string | { name: string; to?: string } | Folded;
-
-export interface Folded {
-  /** Told instead: "3 more". */
-  short: string;
-  long: string;
-}
 
 /** How things are called now; absent: they are gone, or not the caller's to see. */
 export interface Names extends Seen {
@@ -60,15 +52,15 @@ export function sentence(entry: Told, names: Names): Part[] {
   return rest.length > 0 ? [`${verb} `, ...rest] : [verb];
 }
 
-/** Most that a line names one by one. */
-const NAMED = 4;
+/** Permissions that a line names one by one. */
+const FEW = 2;
 
 function permissionWords(names: readonly string[]): string {
   const set = exactly(names);
   const listed = inOrder(names);
   if (set) return `the set ${set.name} (${count(listed.length, "permission")})`;
-  if (listed.length <= NAMED) return listed.join(", ");
-  return `${listed.slice(0, NAMED).join(", ")} and ${count(listed.length - NAMED, "other permission")}`;
+  const some = listed.slice(0, FEW).map(called).join(", ");
+  return listed.length <= FEW ? some : `${some} and ${count(listed.length - FEW, "other permission")}`;
 }
 
 function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told, target: Target, names: Names): Phrase {
@@ -77,8 +69,7 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
   const vmOf = (id: number | undefined, former = gone("vm", id)): Part =>
     thing("VM", names.vm, id, (it) => `/vms/${it}`, former);
   const vm = () => vmOf(target.vmid, target.name);
-  const medium = (former = gone("medium", target.mid)): Part =>
-    thing("medium", names.medium, target.mid, (id) => `/media/${id}`, former);
+  const medium = (former?: string): Part => mediumPart(target.mid, names, former);
   const isMe = target.uid !== undefined && target.uid === names.me;
   const user = (): Part =>
     isMe
@@ -103,7 +94,8 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
         : target.gid !== undefined
           ? thing("group", names.group, target.gid, (id) => `/groups/${id}`, target.name)
           : "something";
-  const { given, others } = changeWords(target.changes ?? {});
+  const { given, others } = wordsOf(target.changes, names);
+  const forced = target.changes?.force === "true";
   switch (operation) {
     case "sign_in":
     case "open_session":
@@ -134,7 +126,7 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
     case "delete_group":
       return ["deleted", "delete", group()];
     case "set_quota":
-      return ["set the quota of", "set the quota of", group(), ...listed(" to ", given)];
+      return ["set the quota of", "set the quota of", group(), ...listed(" to ", given), ...listed(": ", others)];
     case "assign_pool":
       return [
         "assigned",
@@ -142,7 +134,7 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
         pool(),
         " to ",
         group(),
-        ...listed(": ", [...given, ...shareWords(target.changes)]),
+        ...listed(": ", [...given, ...others, ...shareWords(target.changes)]),
       ];
     case "revoke_pool":
       return ["revoked", "revoke", pool(), " from ", group()];
@@ -169,18 +161,19 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
     case "convert_medium":
       return ["began to convert", "convert", medium()];
     case "alter_medium":
-      return target.changes?.size && others.length === 0 && target.name === undefined
-        ? ["grew", "grow", medium(), ` to ${given}`]
-        : altered(medium(), named(names.medium, target.mid), target);
+      return target.changes?.size && given.length + others.length === 1 && target.name === undefined
+        ? ["grew", "grow", medium(), grownWords(target.changes.size)]
+        : altered(medium(), named(names.medium, target.mid), target, names);
     case "delete_medium":
       return ["deleted", "delete", medium()];
     case "create_vm":
       return ["created", "create", vmOf(target.vmid ?? about, target.name), " in ", group(), ...cloned()];
     case "alter_vm":
-      return altered(vm(), named(names.vm, target.vmid), target);
+      return altered(vm(), named(names.vm, target.vmid), target, names);
     case "delete_vm":
       return ["deleted", "delete", vm()];
     case "set_vm_state": {
+      if (forced && target.state === "STOPPED") return ["forced off", "force off", vm()];
       const [past, infinitive] = STATES[target.state ?? ""] ?? ["set the state of", "set the state of"];
       return [past, infinitive, vm()];
     }
@@ -193,7 +186,7 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
     case "drain_node":
       return ["began to move all VMs away from", "move all VMs away from", host()];
     case "restart_vm":
-      return ["restarted", "restart", vm()];
+      return ["restarted", "restart", vm(), ...(forced ? [" by force"] : [])];
     case "reset_vm":
       return ["reset", "reset", vm()];
     case "choose_boot":
@@ -217,11 +210,11 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
     case "join_node":
       return ["joined as", "join as", { name: `host ${target.name ?? ""}`.trim(), to: "/hosts" }];
     case "set_node": {
-      const copies = target.changes?.keeps_copy;
+      const copies = fromTo(target.changes?.keeps_copy ?? "")[1];
       if (copies === "true") return ["began", "begin", "to keep copies of the database on ", host()];
       if (copies === "false") return ["ended", "end", "the copies of the database on ", host()];
       const duty = DUTIES[target.duty ?? ""];
-      return duty ? [...duty, host()] : altered(host(), named(names.host, target.host), target);
+      return duty ? [...duty, host()] : altered(host(), named(names.host, target.host), target, names);
     }
     case "remove_node":
       return ["removed", "remove", host()];
@@ -258,9 +251,9 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
   }
 }
 
-/** "gave VM web 4 CPUs, 8 GiB of memory", "renamed VM web", "changed VM web: 4 CPUs, NICs, notes". */
-function altered(what: Part, present: string | undefined, { name, changes = {} }: Target): Phrase {
-  const { given, others, renamed } = changeWords(changes);
+/** "gave VM web 4 CPUs", "renamed VM web", "changed VM web: CPUs 2 → 4, attached data", "attached data to VM web". */
+function altered(what: Part, present: string | undefined, { name, changes = {} }: Target, names: Names): Phrase {
+  const { given, others, renamed } = wordsOf(changes, names);
   if (renamed && name !== undefined && given.length + others.length === 0) {
     const known = present === undefined || present === name;
     return ["renamed", "rename", what, ...(known ? [] : [" to ", { name }])];
@@ -268,30 +261,40 @@ function altered(what: Part, present: string | undefined, { name, changes = {} }
   if (given.length > 0 && others.length === 0 && name === undefined)
     return ["gave", "give", what, ...listed(" ", given)];
   const all = [...given, ...others];
+  const only = all.length === 1 && name === undefined && !changes.media?.includes(",") ? changes.media : undefined;
+  if (only?.startsWith("+")) return ["attached", "attach", mediumPart(only.slice(1), names), " to ", what];
+  if (only?.startsWith("-")) return ["detached", "detach", mediumPart(only.slice(1), names), " from ", what];
   if (name !== undefined && all.length > 0)
     return ["changed", "change", what, ": the name ", { name }, ...listed(", ", all)];
   return ["changed", "change", what, ...listed(": ", all)];
 }
 
-/** Behind a word, if there are any; the last ones of many are told when they are asked for. */
-function listed(before: string, words: readonly string[]): Part[] {
-  if (words.length === 0) return [];
-  if (words.length <= NAMED) return [before + words.join(", ")];
-  const left = words.slice(NAMED - 1);
-  return [
-    `${before}${words.slice(0, NAMED - 1).join(", ")}, `,
-    { short: `${left.length} more`, long: left.join(", ") },
-  ];
+function grownWords(size: string): string {
+  const [from, to] = fromTo(size);
+  return `${from === undefined ? "" : ` from ${bytes(Number(from))}`} to ${bytes(Number(to))}`;
 }
 
-const shareWords = (changes: Changes = {}): string[] =>
-  changes.manage === "true"
-    ? ["to manage"]
-    : changes.write === "true"
-      ? ["to write"]
-      : changes.write
-        ? ["to read"]
-        : [];
+const wordsOf = (changes: Changes | undefined, names: Names) =>
+  changeWords(changes ?? {}, (mid) => mediumPart(mid, names));
+
+const mediumPart = (mid: string | undefined, names: Names, former?: string): Part =>
+  thing(
+    "medium",
+    names.medium,
+    mid,
+    (id) => `/media/${id}`,
+    former ?? (mid === undefined ? undefined : names.deleted("medium", mid)),
+  );
+
+/** What the group may do in the pool, or may do no more. */
+function shareWords({ write, manage }: Changes = {}): Part[][] {
+  const now = (value: string | undefined) => value !== undefined && fromTo(value)[1] === "true";
+  const lost = (value: string | undefined) => value === "true->false";
+  if (lost(manage)) return [["no longer to manage"], ...(lost(write) ? [["no longer to write"]] : [])];
+  if (lost(write)) return [["no longer to write"]];
+  if (now(manage)) return [["to manage"]];
+  return now(write) ? [["to write"]] : write === undefined ? [] : [["to read"]];
+}
 
 const named = <Id>(nameOf: (id: Id) => string | undefined, id: Id | undefined): string | undefined =>
   id === undefined ? undefined : nameOf(id);
@@ -375,7 +378,3 @@ function thing<Id extends string | number>(
 }
 
 const shortId = (id: string | number): string => (typeof id === "string" ? id.slice(0, 8) : String(id));
-
-/** The sentence without links, to search in. */
-export const plain = (parts: readonly Part[]): string =>
-  parts.map((part) => (typeof part === "string" ? part : "long" in part ? part.long : part.name)).join("");

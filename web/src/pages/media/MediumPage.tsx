@@ -17,6 +17,7 @@ import { useEffect, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import { type Medium, useObject, usePools, useReady } from "@/api/live";
 import type { MediumDetails } from "@/api/schema";
+import { CopyButton } from "@/ui/CopyButton";
 import { Fact } from "@/ui/Fact";
 import { bytes, moment } from "@/ui/format";
 import { useGroupPath, useGroupsWhere } from "@/ui/groups";
@@ -147,7 +148,10 @@ function Facts({ medium }: { medium: Medium }) {
           {data?.modified !== undefined && <Fact name="Last written">{moment(data.modified)}</Fact>}
           {data?.busy && <Fact name="Now">It is {data.busy}</Fact>}
           <Fact name="Id">
-            <code className="v-breaks">{medium.mid}</code>
+            <span className="v-copied">
+              <code>{medium.mid}</code>
+              <CopyButton text={medium.mid} name={`the id of ${medium.name}`} />
+            </span>
           </Fact>
         </DescriptionList>
       </CardBody>

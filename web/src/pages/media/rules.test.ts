@@ -46,7 +46,7 @@ test("the quota counts what is declared; the disk what is written", () => {
   expect(roomProblem(pool, 55, true)).toContain("50 B free");
   expect(roomProblem(pool, 61, false)).toContain("60 B left");
   expect(roomProblem({ ...pool, left: undefined }, 61, false)).toBeUndefined();
-  expect(roomWords({ ...pool, left: undefined })).toBe("No quota; 50 B free in the pool");
+  expect(roomWords({ ...pool, left: undefined })).toBe("50 B free in the pool");
 });
 
 test("names that are offered", () => {

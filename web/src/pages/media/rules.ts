@@ -65,10 +65,10 @@ export function scarceWords(free: number | undefined, size: number | undefined):
   return `Larger than the ${bytes(free)} that are free: a VM that fills it will be paused.`;
 }
 
-/** "12 GiB of quota left, 40 GiB free in the pool". */
+/** "12 GiB of quota left; 40 GiB free in the pool". */
 export function roomWords(pool: PoolInfo): string {
   const free = `${bytes(pool.free)} free in the pool`;
-  return pool.left === undefined ? `No quota; ${free}` : `${bytes(Math.max(0, pool.left))} of quota left; ${free}`;
+  return pool.left === undefined ? free : `${bytes(Math.max(0, pool.left))} of quota left; ${free}`;
 }
 
 /** A name that is not taken: "disk", "disk 2", "disk 3". */

@@ -2,7 +2,7 @@
 import { Label, LabelGroup, List, ListItem, Popover } from "@patternfly/react-core";
 import { menuRoom } from "@/ui/Dropdown";
 import { Tag } from "@/ui/labels";
-import { ABOUT, described, type NamedSet } from "./permissions";
+import { ABOUT, described, type NamedSet } from "@/ui/permissions";
 
 export function Held({ permissions, muted = false }: { permissions: Iterable<string>; muted?: boolean }) {
   const { set, rest } = described(permissions);

@@ -7,10 +7,10 @@ import { useSignal } from "@/api/signal";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, Hint } from "@/ui/FormDialog";
 import { ROOT, useGroupPath } from "@/ui/groups";
+import { called, changes } from "@/ui/permissions";
 import { linesOf, requestsOf, runChanges, said, type Whom } from "./grants";
 import { useMembers } from "./members";
 import { Picker } from "./Picker";
-import { changes } from "./permissions";
 
 export const ROOT_USER = 0;
 
@@ -21,7 +21,7 @@ export function useWhyNot(gid: number, uid: number | undefined) {
     () => (permission: string, give: boolean) => {
       if (!give && uid === ROOT_USER && gid === ROOT) return "The root user always has it.";
       const needed = give ? "user.assign" : "user.revoke";
-      if (!may(needed, gid)) return `You need ${needed} here.`;
+      if (!may(needed, gid)) return `You need ${called(needed)} here.`;
       return may(permission, gid) ? undefined : "You do not have it here yourself.";
     },
     [may, gid, uid],
@@ -71,9 +71,7 @@ export function PermissionDialog({
                 aria-describedby="permission-uid-hint"
                 onChange={(_event, value) => setUid(value.trim())}
               />
-              <Hint id="permission-uid-hint">
-                You may not list users (user.list). Users find their own uid on their page.
-              </Hint>
+              <Hint id="permission-uid-hint">You may not list the users. Users find their own uid on their page.</Hint>
             </FormGroup>
           )}
           {!whom && knows && (

@@ -1,6 +1,6 @@
 /** Choosing permissions: ready-made sets, and each by itself, by area. What cannot be given or taken says why. */
 import { Button, Checkbox, Content, Flex, ToggleGroup, ToggleGroupItem } from "@patternfly/react-core";
-import { AREAS, exactly, inOrder, SETS } from "./permissions";
+import { AREAS, exactly, inOrder, SETS } from "@/ui/permissions";
 
 export interface Limits {
   /** Why it cannot be given or taken by this caller; nothing if it can. */

@@ -4,10 +4,10 @@ import { ApiError, messageOf } from "@/api/http";
 import type { Failure } from "@/ui/actions";
 import { toast } from "@/ui/actions";
 import { count } from "@/ui/format";
+import { type Change, called, long, words } from "@/ui/permissions";
 import type { Request } from "@/ui/SameAs";
 import { groupWord, userWord } from "./commands";
 import { readMembersAgain } from "./members";
-import { type Change, long, words } from "./permissions";
 
 export interface Whom {
   uid: number;
@@ -40,13 +40,13 @@ export async function runChanges(whom: Whom, where: Where, all: readonly Change[
     } catch (error) {
       const request = error instanceof ApiError ? error.request : undefined;
       failures.push({
-        name: `${change.verb} ${change.permission}`,
+        name: `${change.verb} ${called(change.permission)}`,
         message: messageOf(error),
         ...(request ? { request } : {}),
       });
       if (error instanceof ApiError && error.status === 0) {
         for (const left of all.slice(index + 1))
-          failures.push({ name: `${left.verb} ${left.permission}`, message: "not attempted" });
+          failures.push({ name: `${left.verb} ${called(left.permission)}`, message: "not attempted" });
         break;
       }
     }

@@ -1,6 +1,6 @@
 /** Members of a group and of those above it, put together: what was given here stays apart from what comes from above. */
 import type { GroupInfo } from "@/api/schema";
-import { short } from "./permissions";
+import { short } from "@/ui/permissions";
 
 export interface Above {
   gid: number;

@@ -1,8 +1,8 @@
 /** What takes longer than a moment: imports, clones, emptying the trash, as they go, and how they ended. */
 
 import { Button, Content, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
-import { useMemo, useState } from "react";
-import { Link, useSearchParams } from "react-router";
+import { useMemo } from "react";
+import { Link } from "react-router";
 import { useMay, useObjects, useReady } from "@/api/live";
 import type { TaskInfo, TaskState } from "@/api/schema";
 import { session } from "@/api/session";
@@ -13,6 +13,7 @@ import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { Sentence } from "@/ui/Sentence";
 import { type Column, DataTable } from "@/ui/table/DataTable";
+import { useAddress } from "@/ui/useAddress";
 import { When } from "@/ui/When";
 import { TaskProgress } from "./TaskProgress";
 import { useCancel } from "./useCancel";
@@ -26,8 +27,9 @@ export default function Tasks() {
   const media = useObjects("medium");
   const path = useGroupPath();
   const may = useMay();
-  const [state, setState] = useState("");
-  const [asked] = useSearchParams();
+  const [asked, change] = useAddress();
+  const state = asked.get("state") ?? "";
+  const setState = (chosen: string) => change((now) => (chosen ? now.set("state", chosen) : now.delete("state")));
   const marked = Number(asked.get("task") ?? Number.NaN);
   const ready = useReady();
   const [dialog, cancel] = useCancel();
@@ -65,6 +67,7 @@ export default function Tasks() {
         key: "took",
         title: "Took",
         nowrap: true,
+        number: true,
         cell: (task) => took(task) ?? "–",
         sort: (task) => (task.ended ?? 0) - task.begun,
       },

@@ -12,7 +12,9 @@ import { useGroupPath } from "@/ui/groups";
 import { Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
+import { Sentence } from "@/ui/Sentence";
 import { type Column, DataTable } from "@/ui/table/DataTable";
+import { useAddress } from "@/ui/useAddress";
 import { When } from "@/ui/When";
 import { TrashDialog, type TrashRequest } from "./TrashDialog";
 
@@ -26,8 +28,10 @@ export default function Trash() {
   const trash = useAnswer("post", "/t/trash/list", {}, { topics: ["trash"] });
   const path = useGroupPath();
   const users = useObjects("user");
-  const [kind, setKind] = useState("");
-  const [gid, setGid] = useState("");
+  const [address, change] = useAddress();
+  const [kind, gid] = [address.get("kind") ?? "", address.get("group") ?? ""];
+  const choose = (name: string) => (value: string) =>
+    change((now) => (value ? now.set(name, value) : now.delete(name)));
   const [asked, setAsked] = useState<TrashRequest>();
   const items = useMemo(() => trash.data?.items ?? [], [trash.data]);
   const shown = useMemo(
@@ -42,7 +46,14 @@ export default function Trash() {
     const names = new Map(users.map((user) => [user.uid, user.name]));
     const who = (uid: number) => names.get(uid) ?? `user ${uid}`;
     return [
-      { key: "name", title: "Name", names: true, cell: (one) => one.name, sort: (one) => one.name },
+      {
+        key: "name",
+        title: "Name",
+        names: true,
+        cell: (one) => <Name item={one} />,
+        sort: (one) => one.name,
+        text: (one) => [one.name, ...(one.disks ?? [])].join(" "),
+      },
       {
         key: "kind",
         title: "Kind",
@@ -137,14 +148,14 @@ export default function Trash() {
                     label="Kind"
                     all="All kinds"
                     value={kind}
-                    onChange={setKind}
+                    onChange={choose("kind")}
                     choices={Object.entries(KINDS).map(([value, { label }]) => ({ value, label }))}
                   />
                   <Filter
                     label="Group"
                     all="All groups"
                     value={gid}
-                    onChange={setGid}
+                    onChange={choose("group")}
                     choices={gids.map((value) => ({ value, label: path(Number(value)) }))}
                   />
                 </>
@@ -182,10 +193,12 @@ export default function Trash() {
                   <EmptyStateBody>
                     <Button
                       variant="link"
-                      onClick={() => {
-                        setKind("");
-                        setGid("");
-                      }}
+                      onClick={() =>
+                        change((now) => {
+                          now.delete("kind");
+                          now.delete("group");
+                        })
+                      }
                     >
                       Clear the filters
                     </Button>
@@ -202,6 +215,20 @@ export default function Trash() {
       </Section>
       {asked && <TrashDialog asked={asked} onClose={() => setAsked(undefined)} />}
     </>
+  );
+}
+
+/** With the disks that come back with it. */
+function Name({ item: { name, disks } }: { item: TrashItem }) {
+  if (!disks) return <>{name}</>;
+  const words = `with ${count(disks.length, "disk")}: ${disks.join(", ")}`;
+  return (
+    <div>
+      <bdi>{name}</bdi>
+      <small className="v-request v-subtle v-breaks" title={words}>
+        <Sentence>{words}</Sentence>
+      </small>
+    </div>
   );
 }
 

@@ -8,13 +8,14 @@ import type { Attachment } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
+import { ForceOff } from "@/ui/ForceOff";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { useHostChoices } from "@/ui/hostChoices";
 import { nameProblem } from "@/ui/problems";
 import { Sentence } from "@/ui/Sentence";
-import { actionsOf, runOnVms, STOP } from "@/ui/vmActions";
+import { actionsOf, KILL, runOnVms, STOP } from "@/ui/vmActions";
 import { groupOption, idWord, vmCli } from "@/ui/vmCli";
 import { useVmInfo } from "./useVmInfo";
 
@@ -35,6 +36,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const [variables, setVariables] = useState(true);
   const [host, setHost] = useState("");
   const [pool, setPool] = useState("");
+  const [forcing, setForcing] = useState(false);
   const pools = usePools();
   const hosts = useHostChoices(vm.host !== undefined);
   const gid = chosen ?? (groups.some((one) => one.gid === vm.gid) ? vm.gid : (groups[0]?.gid ?? vm.gid));
@@ -79,6 +81,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       },
     });
   };
+  if (forcing) return <ForceOff vms={[vm]} onClose={() => setForcing(false)} />;
   return (
     <FormDialog
       title={`Clone ${vm.name}`}
@@ -93,7 +96,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       onClose={onClose}
     >
       {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
-      {runs && <NotStopped vm={vm} />}
+      {runs && <NotStopped vm={vm} onForceOff={() => setForcing(true)} />}
       <FormGroup label="Name" fieldId="clone-name" isRequired>
         <TextInput
           id="clone-name"
@@ -165,8 +168,8 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
 }
 
 /** What is copied must not change meanwhile: the way to that, and around it. */
-function NotStopped({ vm }: { vm: Vm }) {
-  const mayStop = actionsOf(vm, useMay()).includes(STOP);
+function NotStopped({ vm, onForceOff }: { vm: Vm; onForceOff: () => void }) {
+  const offered = actionsOf(vm, useMay());
   const stops = vm.state === "STOPPING";
   return (
     <Alert
@@ -175,15 +178,22 @@ function NotStopped({ vm }: { vm: Vm }) {
       variant={stops ? "info" : "warning"}
       title={<Sentence>{`${vm.name} is not stopped${stops ? " yet" : ""}`}</Sentence>}
       actionLinks={
-        mayStop && (
-          <Button variant="link" isInline onClick={() => void runOnVms([vm], STOP)}>
-            <Sentence>{`Stop ${vm.name}`}</Sentence>
-          </Button>
-        )
+        <>
+          {offered.includes(STOP) && (
+            <Button variant="link" isInline onClick={() => void runOnVms([vm], STOP)}>
+              <Sentence>{`Stop ${vm.name}`}</Sentence>
+            </Button>
+          )}
+          {offered.includes(KILL) && (
+            <Button variant="link" isInline isDanger onClick={onForceOff}>
+              {KILL.title}…
+            </Button>
+          )}
+        </>
       }
     >
       {stops
-        ? "Its guest shuts down; then it can be cloned."
+        ? "Its guest shuts down; then it can be cloned. One that does not answer can be forced off."
         : "Its disks are copied while it is stopped. It can also be cloned now without its disks and firmware settings."}
     </Alert>
   );

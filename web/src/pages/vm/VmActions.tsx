@@ -9,6 +9,7 @@ import { DeleteVms } from "@/ui/DeleteVms";
 import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, ICONS, KILL, runOnVms } from "@/ui/vmActions";
 import { dialogsOf, type VmDialog } from "@/ui/vmDialogs";
+import { WhyButton } from "@/ui/WhyButton";
 import { Clone } from "./Clone";
 import { MoveToHost } from "./MoveToHost";
 import { MoveVm } from "./MoveVm";
@@ -37,6 +38,17 @@ export function VmActions({ vm }: { vm: Vm }) {
     ask({}, { replace: true }); // once: what it does may make that it is offered again
   }, [wanted, ask]);
   const close = () => setDialog(undefined);
+  if (buttons.length + offered.length === 0)
+    return (
+      <span className="v-subtle">
+        View only.{" "}
+        <WhyButton
+          question={{ vmid: vm.vmid, operation: "set_vm_state" }}
+          label="Why?"
+          name={`${vm.name}, view only`}
+        />
+      </span>
+    );
   return (
     <>
       {buttons

@@ -6,13 +6,15 @@ import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { Entry } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
-import { ago, moment } from "@/ui/format";
+import { moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { type Column, DataTable } from "@/ui/table/DataTable";
+import { When } from "@/ui/When";
 import { partsOf, whoOf, whyRefused } from "../history/Happened";
 import { useNames } from "../history/names";
 import { Outcome, What } from "../history/Outcome";
-import { type Names, plain } from "../history/sentence";
+import { plain } from "../history/parts";
+import type { Names } from "../history/sentence";
 
 const PAGE = 100;
 const MOST = ListHistory.limit.maximum;
@@ -22,7 +24,7 @@ const columnsOf = (names: Names): Column<Entry>[] => [
     key: "at",
     title: "When",
     width: "8rem",
-    cell: (entry) => <span title={moment(entry.at)}>{ago(entry.at)}</span>,
+    cell: (entry) => <When at={entry.at} />,
     sort: (entry) => entry.hid,
     text: (entry) => moment(entry.at),
   },

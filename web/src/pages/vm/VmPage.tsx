@@ -9,6 +9,7 @@ import { LinkButton } from "@/ui/LinkButton";
 import { Loading } from "@/ui/Loading";
 import { PageHead } from "@/ui/PageHead";
 import { part } from "@/ui/part";
+import { called } from "@/ui/permissions";
 import { Section } from "@/ui/Section";
 import { Sentence } from "@/ui/Sentence";
 import { Command } from "./Command";
@@ -93,7 +94,12 @@ function Shown({ vm, tab }: { vm: Vm; tab: string }) {
       </VmHead>
       <Section aria-label={place.title}>
         {mayNot(place) ? (
-          <Alert component="p" isInline variant="info" title={`velocity.${place.needs} is needed on the VM's group`}>
+          <Alert
+            component="p"
+            isInline
+            variant="info"
+            title={`${place.title} needs the permission ${called(place.needs ?? "")} on the VM's group`}
+          >
             Someone who has it there and may assign permissions can give it to you.
           </Alert>
         ) : (

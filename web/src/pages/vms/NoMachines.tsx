@@ -11,7 +11,7 @@ export function NoMachines() {
     <EmptyState titleText="There is no VM for you yet" headingLevel="h2">
       <EmptyStateBody>
         You see the VMs of the groups that you may view. Ask an administrator to create one for you, or to let you
-        create VMs (velocity.vm.create).
+        create VMs yourself.
       </EmptyStateBody>
     </EmptyState>
   );

@@ -2,6 +2,7 @@
 import type { ReactNode } from "react";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
+import { addressWords, isReserved, mainAddress, RESERVED } from "@/ui/addresses";
 import { ago, mib, moment, percent, uptime } from "@/ui/format";
 import { StateLabel, Tag, vmProblem } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
@@ -87,9 +88,9 @@ export const columns = (path: (gid: number) => string, usages: Usages, several: 
   {
     key: "addresses",
     title: "Addresses",
-    width: "9rem",
-    cell: (vm) => vm.addresses && <span title={vm.addresses.join(", ")}>{vm.addresses[0]}</span>,
-    sort: (vm) => vm.addresses?.[0] ?? "",
+    width: "11.5rem",
+    cell: (vm) => <Address vm={vm} />,
+    sort: (vm) => mainAddress(vm) ?? "",
     text: (vm) => vm.addresses?.join(" ") ?? "",
   },
   {
@@ -163,6 +164,18 @@ function shownOr<T>(value: T | undefined, show: (value: T) => ReactNode): ReactN
 
 function Uptime({ since }: { since: number }) {
   return <span title={`Since ${moment(since)}`}>{uptime(Math.max(0, useNow() - since))}</span>;
+}
+
+function Address({ vm }: { vm: Vm }) {
+  const main = mainAddress(vm);
+  if (main === undefined) return null;
+  const all = vm.addresses?.map((one) => addressWords(vm, one)).join(", ");
+  return (
+    <span title={all} className={isReserved(vm, main) ? "v-subtle" : undefined}>
+      {main}
+      {isReserved(vm, main) && ` ${RESERVED}`}
+    </span>
+  );
 }
 
 export function State({ vm }: { vm: Vm }) {

@@ -70,8 +70,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["The host has another name:", 48222, 60421, 61222],
   ["The host responds, so it is not lost:", 48220, 61220],
   // users, and what they may
-  ["The name or the password is wrong.", 1100],
-  ["The name, the password or the link is wrong.", 28200],
+  ["The name or the password is wrong.", 1100, 28200],
   ["That session has already ended.", 28310],
   ["That user no longer exists, or you may not see them.", 2110, 2310, 2410, 4210, 4310, 20110],
   ["A user with that name already exists. Choose another name.", 2220],

@@ -25,6 +25,7 @@ test("ids are names, of what the person sees; what they do not see is not told b
 test("nothing of the command line and of the API is told to who sits at the page", () => {
   const cases: [string, string][] = [
     ["a VM on this host can have 1 to 24105 MiB", "a VM on this host can have up to 23.5 GiB"],
+    ["cpus is 300: a VM on this host can have 1 to 255", "a VM can have up to 255"],
     ["memory_mib is 1048576: a VM on this host can have 1 to 24105 MiB", "a VM on this host can have up to 23.5 GiB"],
     [
       "more CPUs while it runs need max_cpus, set before its start",
@@ -34,14 +35,14 @@ test("nothing of the command line and of the API is told to who sits at the page
     ["wait until it has ended, or cancel it (`velocity task list`)", "wait until it has ended, or cancel it"],
     [
       "anna may do this: they have velocity.vm.create on / (0), team/web (3)",
-      "anna may do this: they have vm.create on the root group, team/web",
+      "anna may do this: they have “Create virtual machines” on the root group, team/web",
     ],
     [
       "once it is off, `velocity node confirm-dead b` says so, and `velocity node fence b --now` powers it off",
       "once it is off, “Confirm that it is off…” in its menu says so, and “Power off…” there powers it off",
     ],
     ["attach it with `readonly`, or use another medium", "attach it read-only, or use another medium"],
-    ["you need velocity.vm.create on /: ask anna", "you need vm.create on the root group: ask anna"],
+    ["you need velocity.vm.create on /: ask anna", "you need “Create virtual machines” on the root group: ask anna"],
     [
       "ask someone who can assign it there (`velocity why`, POST /u/why, lists them)",
       "ask someone who can assign it there",

@@ -1,5 +1,6 @@
 /** The server's messages for users of the page: names instead of ids, the page's terms instead of the API's. */
 import { mib } from "../format";
+import { called as permissionCalled } from "../permissions";
 import { sentenceOf } from "./refusals";
 
 /** The names of things, as far as the user may see them. */
@@ -40,6 +41,7 @@ const RULES: readonly Rule[] = [
   [/\b(?:memory_mib|cpus) is \d+: ?/g, word("")],
   [/\bmax_cpus\b/g, word("a maximum of CPUs")],
   [/\bmax_memory_mib\b/g, word("a maximum of memory")],
+  [/\ba VM on this host can have 1 to (\d+)$/g, ([, number]) => `a VM can have up to ${number}`],
   [/\b1 to (\d+) MiB\b/g, ([, number]) => `up to ${mib(Number(number))}`],
   [/\b(\d{4,}) MiB\b/g, ([, number]) => mib(Number(number))],
   [/(?<=\bon |, )([^\s,;()][^,;()]*) \((\d+)\)/g, ([, path, gid]) => (gid === "0" ? ROOT_GROUP : (path ?? ""))],
@@ -50,7 +52,7 @@ const RULES: readonly Rule[] = [
   [/\buser (\d+)\b/g, ([text, id], { user }) => called("user", user(Number(id)), text)],
   [/\bgroup (\d+)\b/g, ([text, id], { group }) => (id === "0" ? ROOT_GROUP : called("group", group(Number(id)), text))],
   [/(?<=\b(?:on|of|to) )\/(?=[\s:;,.]|$)/g, word(ROOT_GROUP)],
-  [/\bvelocity\.(?=[a-z]+\.[a-z]+)/g, word("")],
+  [/\bvelocity\.[a-z]+\.[a-z]+/g, ([permission]) => permissionCalled(permission ?? "")],
   [/(?:with )?`readonly`/g, word("read-only")],
   [/`([^`]*)`/g, ([, text]) => `“${text}”`],
   [STATES, ([state]) => (state ?? "").toLowerCase()],

@@ -8,6 +8,7 @@ import type { Supposed } from "@/api/schema";
 import { session } from "@/api/session";
 import { Failed } from "../Failed";
 import { useGroupPath } from "../groups";
+import { called } from "../permissions";
 import { NAMES } from "../texts/names";
 import { inWords } from "../texts/words";
 import type { Suppositions } from "./question";
@@ -73,7 +74,7 @@ export function Answered({
       {line.length > 0 && short && (
         <>
           <Content component="p">
-            <strong>{short}</strong> was looked for in these groups, up to the root group:
+            <strong>{called(short)}</strong> was looked for in these groups, up to the root group:
           </Content>
           <ul className="v-why-line">
             {line.map((place) => {

@@ -3,10 +3,11 @@ import { FormFieldGroup, FormFieldGroupHeader, FormGroup, Radio, TextInput } fro
 import { useMay, useObjects } from "@/api/live";
 import { Choose } from "@/ui/Choose";
 import { Hint } from "@/ui/FormDialog";
+import { count } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
+import { called, SETS } from "@/ui/permissions";
 import { PasswordField } from "../PasswordField";
 import { PoolFields } from "../PoolFields";
-import { SETS } from "../permissions";
 import { QuotaFields } from "../QuotaFields";
 import type { useTeamForm, Who } from "./useTeamForm";
 
@@ -165,8 +166,8 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
                 : undefined
             }
           >
-            <bdi>{chosen?.name}</bdi> is {permissions.join(", ")}.
-            {missing.length > 0 && ` Without ${missing.join(", ")}, which you do not have yourself.`}
+            {chosen && `${count(permissions.length, "permission")}: ${chosen.name} ${chosen.about}.`}
+            {missing.length > 0 && ` Without ${missing.map(called).join(", ")}, which you do not have yourself.`}
           </Hint>
         </FormGroup>
       )}

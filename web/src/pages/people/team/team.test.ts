@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { SETS } from "../permissions";
+import { SETS } from "@/ui/permissions";
 import { stepsOf, type Team } from "./team";
 
 const TEAM: Team = { name: "web", parent: 0, parentPath: "/", limits: {} };

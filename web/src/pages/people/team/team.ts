@@ -2,8 +2,8 @@
 import type { call } from "@/api/call";
 import type { Quota } from "@/api/schema";
 import { bytes, count } from "@/ui/format";
+import { exactly, long, words } from "@/ui/permissions";
 import { assignLine, newGroupLine, newUserLine, userWord } from "../commands";
-import { exactly, long, words } from "../permissions";
 import { amount, LIMITED, quotaLine } from "../quotas";
 
 export interface Team {

@@ -2,12 +2,12 @@
 import { useState } from "react";
 import { useMay, useObjects } from "@/api/live";
 import { useGroupPath } from "@/ui/groups";
+import { SETS } from "@/ui/permissions";
 import { passwordProblem } from "@/ui/problems";
 import { useNameProblem } from "../NewGroup";
 import { useUserNameProblem } from "../NewUser";
 import { usePassable } from "../PoolDialog";
 import { quotaOf, type Share } from "../PoolFields";
-import { SETS } from "../permissions";
 import { useMost } from "../QuotaDialog";
 import { readAll, type Typed } from "../quotas";
 import type { Team } from "./team";

@@ -6,6 +6,7 @@ import { useMay, type Vm } from "@/api/live";
 import { LinkButton } from "@/ui/LinkButton";
 import { Loading } from "@/ui/Loading";
 import { part } from "@/ui/part";
+import { called } from "@/ui/permissions";
 import { StartButton } from "../StartButton";
 
 const DisplayConsole = part(() => import("./DisplayConsole"));
@@ -17,7 +18,7 @@ export function Screen({ vm }: { vm: Vm }) {
       <EmptyState titleText="This VM has no display" headingLevel="h2" variant="sm">
         <EmptyStateBody>
           It has only a serial console. A display can be added in its settings
-          {may("vm.alter", vm.gid) ? "." : ", which needs the permission velocity.vm.alter."}
+          {may("vm.alter", vm.gid) ? "." : `, which needs the permission ${called("vm.alter")}.`}
         </EmptyStateBody>
         <EmptyStateFooter>
           <EmptyStateActions>

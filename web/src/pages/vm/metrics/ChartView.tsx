@@ -12,8 +12,8 @@ const PADDING: uPlot.Padding = [8, 16, 0, 0];
 const COLOURS = ["--v-accent", "--v-warn-dot"];
 const FILLED = 0.15;
 const LEAST = { cpu: 10, other: 1 };
-/** Pixels of a letter beside the axis, and between the longest word there and the chart. */
-const LETTER = { wide: 7.5, gap: 10 };
+/** Pixels beside the axis: the same for all, as the times below the charts of a page stand below each other. */
+const BESIDE = 80;
 
 interface Props {
   chart: Chart;
@@ -75,13 +75,18 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart, span:
     legend: { live: true },
     scales: {
       x: { range: (_plot, _oldest, newest) => shownTime(span(), newest) },
-      y: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, id === "cpu" ? LEAST.cpu : LEAST.other) * 1.1] },
+      y: {
+        range: (_plot, _least, most) => {
+          const all = marks(Math.max(most ?? 0, id === "cpu" ? LEAST.cpu : LEAST.other), binary);
+          return [0, all.at(-1) ?? 1];
+        },
+      },
     },
     axes: [
       { ...axis, space: 80, size: 28, values: timesOf },
       {
         ...axis,
-        size: (_plot, words) => LETTER.gap + LETTER.wide * Math.max(0, ...(words ?? []).map((one) => one.length)),
+        size: BESIDE,
         splits: (_plot, _index, _least, most) => marks(most, binary),
         values: (_plot, splits) => splits.map((value) => show(value)),
       },

@@ -54,11 +54,11 @@ it("the table has the newest, and not too many", () => {
   expect(rows.length).toBeLessThanOrEqual(40);
 });
 
-it("an axis has round marks from zero", () => {
-  expect(marks(95, false)).toEqual([0, 50]);
-  expect(marks(100, false)).toEqual([0, 50, 100]);
-  expect(marks(200, false)).toEqual([0, 50, 100, 150, 200]);
-  expect(marks(2 ** 30, true)).toEqual([0, 0.5 * 2 ** 30, 2 ** 30]);
-  expect(marks(600 * 2 ** 20, true)).toEqual([0, 200 * 2 ** 20, 400 * 2 ** 20, 600 * 2 ** 20]);
+it("an axis has five round marks from zero, whatever it shows", () => {
+  expect(marks(95, false)).toEqual([0, 25, 50, 75, 100]);
+  expect(marks(100, false)).toEqual([0, 25, 50, 75, 100]);
+  expect(marks(101, false)).toEqual([0, 50, 100, 150, 200]);
+  expect(marks(2 ** 30, true)).toEqual([0, 0.25, 0.5, 0.75, 1].map((one) => one * 2 ** 30));
+  expect(marks(600 * 2 ** 20, true)).toEqual([0, 200, 400, 600, 800].map((one) => one * 2 ** 20));
   expect(marks(0, true)).toEqual([0]);
 });

@@ -94,14 +94,15 @@ export function rowsOf(at: readonly number[], most: number): number[] {
   return rows;
 }
 
-/** Where an axis has its marks: round numbers in steps of 1024 or of 10, from 0, at most five. */
+/** Four steps, as on each chart of a page. */
+const STEPS = [0, 1, 2, 3, 4];
+
+/** Where an axis has its marks: round numbers in steps of 1024 or of 10, from 0 to what nothing measured is above. */
 export function marks(top: number, binary: boolean): number[] {
   if (!(top > 0)) return [0];
   const base = binary ? 1024 ** Math.floor(Math.log(Math.max(top, 1)) / Math.log(1024)) : 1;
-  const scaled = top / base;
-  const power = 10 ** Math.floor(Math.log10(scaled / 4));
-  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => scaled / one <= 4) ?? scaled;
-  const found: number[] = [];
-  for (let number = 0; number <= 4 && number * step <= scaled * 1.0001; number += 1) found.push(number * step * base);
-  return found;
+  const least = top / base / (STEPS.length - 1);
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= least * 0.9999) ?? least;
+  return STEPS.map((number) => number * step * base);
 }

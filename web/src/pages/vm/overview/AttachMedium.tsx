@@ -10,7 +10,7 @@ import { vmCli } from "@/ui/vmCli";
 import { mediumWords, sorted } from "../settings/mediaText";
 import { AttachedAs, useAttachment } from "./AttachedAs";
 import { changing } from "./changing";
-import { attached } from "./drives";
+import { attached, attachedWhen } from "./drives";
 
 const FIELDS = ["media"];
 
@@ -35,6 +35,7 @@ export function AttachMedium({ info, onClose }: { info: VmInfo; onClose: () => v
   return (
     <FormDialog
       title={`Attach a disk or an ISO to ${info.name}`}
+      about={attachedWhen(info, attachment.one.mode)}
       verb="Attach"
       ready={medium !== undefined}
       refusal={refused.last}

@@ -4,6 +4,7 @@ import { useState } from "react";
 import type { Medium } from "@/api/live";
 import type { Attachment } from "@/api/schema";
 import { Choose } from "@/ui/Choose";
+import { Hint } from "@/ui/FormDialog";
 import { idWord } from "@/ui/vmCli";
 import { isIso, isUsedByAnother } from "../settings/mediaText";
 import { MODES } from "../settings/modes";
@@ -29,6 +30,11 @@ export function AttachedAs({ one, must, setMode, setReadonly }: ReturnType<typeo
           choices={Object.entries(MODES).map(([value, label]) => ({ value, label }))}
           onChange={(chosen) => setMode(chosen as Attachment["mode"])}
         />
+        <Hint>
+          {one.mode === "BLOCK"
+            ? "Once the VM was started with it, it is not detached while the VM runs."
+            : "It can be detached while the VM runs."}
+        </Hint>
       </FormGroup>
       <Checkbox
         id="attached-readonly"

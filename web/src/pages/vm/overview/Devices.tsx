@@ -20,7 +20,7 @@ import { AttachMedium } from "./AttachMedium";
 import { ChangeDisc } from "./ChangeDisc";
 import { changing } from "./changing";
 import { Detach } from "./Detach";
-import { attached, type Drive, ejected, isDrive } from "./drives";
+import { attached, attachedWhen, type Drive, ejected, isDrive } from "./drives";
 import { useEmpty } from "./useEmpty";
 
 type Wish = { is: "attach" | "new" } | { is: "disc"; drive: Drive } | { is: "grow" | "detach"; medium: Medium };
@@ -137,7 +137,7 @@ function Wished({ info, wish, onClose }: { info: VmInfo; wish: Wish; onClose: ()
         <CreateDisk
           first={group}
           called={diskName(info.name)}
-          about={`It is attached to ${info.name} as soon as it is created.`}
+          about={attachedWhen(info, "VIRTIO")}
           onMade={attach}
           onClose={onClose}
         />

@@ -11,7 +11,7 @@ import { NAMES } from "@/ui/texts/names";
 import { asSentence } from "@/ui/texts/words";
 import { waitingWords } from "@/ui/vmSettings";
 import { useNow, When } from "@/ui/When";
-import { Copied } from "./Network";
+import { Address, Copied } from "./Network";
 import { reachOf } from "./reach";
 import { sshCommand } from "./ssh";
 
@@ -38,8 +38,8 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           {info.host && <Fact name="Host">{info.host.name}</Fact>}
           {addresses.length > 0 && (
             <Fact name={addresses.length === 1 ? "Address" : "Addresses"}>
-              {addresses.map(({ address }) => (
-                <Copied key={address} text={address} name={`address ${address}`} />
+              {addresses.map((known) => (
+                <Address key={known.address} {...known} />
               ))}
             </Fact>
           )}

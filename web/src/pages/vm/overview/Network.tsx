@@ -2,8 +2,9 @@
 import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Link } from "react-router";
 import { useMay } from "@/api/live";
-import type { VmInfo } from "@/api/schema";
+import type { KnownAddress, VmInfo } from "@/api/schema";
 import { Icon } from "@/look/Icon";
+import { RESERVED_HINT } from "@/ui/addresses";
 import { CopyButton } from "@/ui/CopyButton";
 import { forwardText } from "@/ui/forwards";
 import { leadsWords, notReached, reachOf, SOURCES } from "./reach";
@@ -23,11 +24,8 @@ export function Network({ info }: { info: VmInfo }) {
                   <Icon name="nic" />
                   {one.what}
                 </Link>
-                {one.addresses.map(({ address, source }) => (
-                  <span key={address}>
-                    <Copied text={address} name={`address ${address}`} />
-                    {source !== "lease" && <span className="v-subtle"> {SOURCES[source]}</span>}
-                  </span>
+                {one.addresses.map((known) => (
+                  <Address key={known.address} {...known} />
                 ))}
                 <Copied text={one.mac} name={`MAC address ${one.mac}`} quiet />
               </li>
@@ -57,6 +55,17 @@ export function Network({ info }: { info: VmInfo }) {
         )}
       </CardBody>
     </Card>
+  );
+}
+
+/** With how it is known; muted while nobody has heard the guest use it. */
+export function Address({ address, source }: KnownAddress) {
+  const reserved = source === "lease";
+  return (
+    <span title={reserved ? RESERVED_HINT : undefined}>
+      <Copied text={address} name={`address ${address}`} quiet={reserved} />
+      <span className="v-subtle"> {SOURCES[source]}</span>
+    </span>
   );
 }
 

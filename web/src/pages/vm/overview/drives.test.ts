@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { ejected, inserted } from "./drives";
+import { attachedWhen, ejected, inserted } from "./drives";
 
 const HAS = {
   media: [
@@ -8,6 +8,18 @@ const HAS = {
   ],
   drives: [{ mode: "VIRTIO" as const }, { mode: "USB" as const }],
 };
+
+it("when a guest gets a disk depends on what it runs with", () => {
+  const web = { ...HAS, name: "web" };
+  expect(attachedWhen({ ...web, state: "STOPPED", hardware: "2" }, "BLOCK")).toBe("web has it when it is started.");
+  expect(attachedWhen({ ...web, state: "RUNNING", hardware: "2" }, "BLOCK")).toBe(
+    "web gets it at once, while it runs.",
+  );
+  expect(attachedWhen({ ...web, state: "RUNNING", hardware: "1" }, "VIRTIO")).toBe(
+    "web gets it at once, while it runs.",
+  );
+  expect(attachedWhen({ ...web, state: "PAUSED", hardware: "1" }, "BLOCK")).toBe("web gets it at its next start.");
+});
 
 it("a disc is changed in its place", () => {
   expect(inserted(HAS, { mode: "USB", disc: "iso" }, "other")).toEqual({

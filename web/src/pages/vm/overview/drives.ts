@@ -8,8 +8,20 @@ export interface Drive {
   disc?: string;
 }
 
+/** The version of the hardware that has no spare ports for what comes while the VM runs. */
+const WITHOUT_PORTS = "1";
+
 type Has = Pick<VmInfo, "media" | "drives">;
 export type Change = Pick<AlterVm, "media" | "drives">;
+
+/** When the guest gets what is attached so, as the server decides. */
+export function attachedWhen(info: Has & Pick<VmInfo, "name" | "state" | "hardware">, mode: string): string {
+  if (info.state === "STOPPED") return `${info.name} has it when it is started.`;
+  const shared = mode !== "BLOCK" && [...info.media, ...info.drives].some((one) => one.mode === mode);
+  return info.hardware !== WITHOUT_PORTS || shared
+    ? `${info.name} gets it at once, while it runs.`
+    : `${info.name} gets it at its next start.`;
+}
 
 /** Behind those that it has. */
 export const attached = ({ media }: Has, one: Attachment): Change => ({ media: [...media, one] });

@@ -11,7 +11,7 @@ export interface Reach {
 
 /** Who tells an address, in words. */
 export const SOURCES: Record<KnownAddress["source"], string> = {
-  lease: "from NAT",
+  lease: "reserved",
   neighbour: "seen on the network",
   agent: "from the guest agent",
 };

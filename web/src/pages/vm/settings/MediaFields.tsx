@@ -1,4 +1,4 @@
-/** The media, in boot order: what does not boot falls through to the next. */
+/** The disks and ISOs. */
 import {
   Button,
   Checkbox,
@@ -20,7 +20,6 @@ import { diskName } from "../../media/rules";
 import { warningOf } from "../../media/warning";
 import { hasList } from "./boot";
 import { DiskFields } from "./DiskFields";
-import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
 import { isIso, isUsedByAnother, mediumWords, sorted } from "./mediaText";
 import { CACHES, MODES } from "./modes";
@@ -30,7 +29,6 @@ type Of = { vmid: number; gid: number; host: HostRef | undefined };
 
 export function MediaFields({ draft, change, problems, disabled, vmid, gid, host }: Fields & Of) {
   const { media } = draft;
-  const placed = hasList(draft);
   const known = useAttachable(gid);
   const path = useGroupPath();
   const reachable = useReachable(known, gid, host);
@@ -49,11 +47,9 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid, host
     change({ media: [...media, { mid, mode: "VIRTIO", readonly }] });
   };
   return (
-    <FormSection id="media" title={placed ? "Media" : "Media, in boot order"} titleElement="h2">
+    <FormSection id="media" title="Media" titleElement="h2">
       <span className="v-subtle">
-        {placed
-          ? "Disks and ISOs. Their boot order is further down."
-          : "What does not boot falls through to the next: an empty disk before an installer's ISO boots once it is installed."}
+        {hasList(draft) ? "Disks and ISOs. Their boot order is further down." : "Disks and ISOs."}
       </span>
       {media.map((one, index) => {
         const medium = known.find((it) => it.mid === one.mid);
@@ -70,7 +66,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid, host
           <fieldset key={one.mid} className="v-row" aria-label={`Medium ${index + 1}: ${name}`}>
             <div className="v-row-fields">
               <div className="v-grows v-breaks">
-                {index + 1}. <bdi>{name}</bdi>
+                <bdi>{name}</bdi>
                 <div className="v-subtle">{medium ? words(medium) : "not visible to you"}</div>
               </div>
               <FormGroup label="Attached as" fieldId={`mode-${index}`}>
@@ -112,24 +108,6 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid, host
               />
               {!disabled && (
                 <div>
-                  {!placed && (
-                    <>
-                      <Button
-                        variant="plain"
-                        icon={<Icon name="up" />}
-                        aria-label={`${name} earlier in the boot order`}
-                        isDisabled={index === 0}
-                        onClick={() => change({ media: moved(media, index, -1) })}
-                      />
-                      <Button
-                        variant="plain"
-                        icon={<Icon name="down" />}
-                        aria-label={`${name} later in the boot order`}
-                        isDisabled={index === media.length - 1}
-                        onClick={() => change({ media: moved(media, index, 1) })}
-                      />
-                    </>
-                  )}
                   <Button
                     variant="plain"
                     icon={<Icon name="trash" />}

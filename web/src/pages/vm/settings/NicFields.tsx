@@ -5,6 +5,7 @@ import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { Interface, Nic } from "@/api/schema";
 import { Icon } from "@/look/Icon";
+import { called } from "@/ui/permissions";
 import { type Fields, replaced, without } from "./fields";
 import { Problem } from "./Problem";
 
@@ -25,7 +26,7 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
       <span className="v-subtle">
         {mayList
           ? "NAT: a private address with DHCP, DNS and internet access. Bridge: on a NIC of the host."
-          : "NAT: a private address with DHCP, DNS and internet access. Bridges need velocity.nic.list."}
+          : `NAT: a private address with DHCP, DNS and internet access. Bridges need the permission ${called("nic.list")}.`}
       </span>
       {nics.map((nic, index) => {
         const field = `nics[${index}]`;

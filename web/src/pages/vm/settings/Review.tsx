@@ -1,6 +1,6 @@
 /** What saving would do, before it is done: the server's own plan, when each part takes effect, and the same as a command. */
 
-import { Alert, Button, List, ListItem, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { Alert, Button, List, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useEffect, useState } from "react";
 import { call, plan } from "@/api/call";
@@ -12,8 +12,7 @@ import { useAttachable } from "@/ui/attachable";
 import { type CloudInitDraft, cloudInitWords } from "@/ui/cloudInit";
 import { mib } from "@/ui/format";
 import { forwardText } from "@/ui/forwards";
-import { useGroupPath } from "@/ui/groups";
-import { quotaWords } from "@/ui/PlanSummary";
+import { Taken } from "@/ui/PlanSummary";
 import type { Refusal } from "@/ui/RefusalAlert";
 import { SameAs } from "@/ui/SameAs";
 import { Sentence } from "@/ui/Sentence";
@@ -152,12 +151,11 @@ function takesEffect(field: Field, planned: Plan | undefined): string {
 }
 
 function Takes({ planned }: { planned: Plan }) {
-  const path = useGroupPath();
   if (planned.consumes.length === 0) return null;
   return (
     <List isPlain className="v-space-above">
       {planned.consumes.map((one) => (
-        <ListItem key={one.gid}>{quotaWords(one, path(one.gid), "")}</ListItem>
+        <Taken key={one.gid} one={one} />
       ))}
     </List>
   );

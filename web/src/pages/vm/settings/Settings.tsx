@@ -6,6 +6,7 @@ import type { VmInfo } from "@/api/schema";
 import { setUnsaved } from "@/api/unsaved";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
+import { called } from "@/ui/permissions";
 import { incomplete, type Refusal, RefusalAlert } from "@/ui/RefusalAlert";
 import { useVmInfo } from "../useVmInfo";
 import { BootFields } from "./BootFields";
@@ -78,7 +79,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       >
         {!mayAlter && (
           <Alert component="p" isInline variant="info" title="You may only view the settings">
-            Changing them needs velocity.vm.alter on the VM's group.
+            Changing them needs the permission {called("vm.alter")} on the VM's group.
           </Alert>
         )}
         {meanwhile.length > 0 && (

@@ -11,11 +11,8 @@ export interface Bootable {
   index: number;
 }
 
-/** Whether the order is that of places, and not of the media's list alone. */
-const hasPlaces = ({ media, nics }: Devices): boolean => [...media, ...nics].some((one) => one.boot);
-
-/** Whether the order has a list of its own: where NICs can be in it, or the media's list does not tell it. */
-export const hasList = (devices: Devices): boolean => devices.nics.length > 0 || hasPlaces(devices);
+/** Whether there is something to put in order. */
+export const hasList = ({ media, nics }: Devices): boolean => media.length + nics.length > 1;
 
 export function bootOrder({ media, nics }: Devices): Bootable[] {
   const place = ({ of, index }: Bootable) => (of === "media" ? media : nics)[index]?.boot || Number.POSITIVE_INFINITY;

@@ -55,9 +55,9 @@ export const AREAS: readonly Area[] = [
     title: "Virtual machines",
     permissions: [
       one("vm.view", "View virtual machines and their states"),
-      one("vm.state", "Start, stop, pause and resume them"),
-      one("vm.interact", "Use their consoles"),
-      one("vm.guest", "Act inside them through their guest agents"),
+      one("vm.state", "Start, stop, pause and resume virtual machines"),
+      one("vm.interact", "Use the consoles of virtual machines"),
+      one("vm.guest", "Act inside virtual machines through their guest agents"),
       one("vm.create", "Create virtual machines"),
       one("vm.alter", "Change virtual machines"),
       one("vm.remove", "Delete virtual machines"),
@@ -100,6 +100,9 @@ export const ABOUT = new Map(AREAS.flatMap((area) => area.permissions.map((one) 
 
 export const short = (name: string): string => name.replace(/^velocity\./, "");
 export const long = (name: string) => (name.startsWith("velocity.") ? name : `velocity.${name}`) as Grant["permission"];
+
+/** As it is called where people read of it: “Change virtual machines”. */
+export const called = (name: string): string => `“${ABOUT.get(short(name)) ?? short(name)}”`;
 
 /** In the order of the areas; what is not known here comes last. */
 export function inOrder(names: Iterable<string>): string[] {
