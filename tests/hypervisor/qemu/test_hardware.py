@@ -86,9 +86,18 @@ def test_a_maximum_adds_to_what_a_guest_finds_and_without_one_all_is_as_before(p
 
 @pytest.mark.holds("GUEST-78")
 def test_a_guest_has_a_port_for_its_agent_where_its_hardware_has_a_channel() -> None:
-    assert [one.agent for one in hardware.known()] == [False, False, True]
+    assert [one.agent for one in hardware.known()] == [False, False, True, True]
     words = of(KINDS["nothing"], "3")
     assert "virtio-serial-pci,id=ports,max_ports=2,addr=0x14" in words
     assert "socket,id=agent,fd=8,server=on,wait=off" in words
     assert "virtserialport,bus=ports.0,nr=1,chardev=agent,name=org.qemu.guest_agent.0" in words
     assert not [word for word in of(KINDS["nothing"], "2") if "agent" in word]
+
+
+@pytest.mark.holds("GUEST-300")
+@pytest.mark.parametrize("kind", KINDS)
+def test_hardware_4_is_that_of_3_without_the_sata_controller(kind: str) -> None:
+    former, present = of(KINDS[kind], "3"), of(KINDS[kind], "4")
+    assert [(was, now) for was, now in zip(former, present, strict=True) if was != now] == [
+        (machine := former[former.index("-machine") + 1], f"{machine},sata=off")
+    ]

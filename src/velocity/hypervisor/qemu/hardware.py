@@ -88,16 +88,23 @@ SECOND = replace(
     nat_bridge=True,
     queues=True,
 )
+THIRD = replace(
+    SECOND,
+    name="3",
+    notices="a virtio serial port for a guest agent; CPUs that are emulated lack ERMS",
+    # With ERMS kernels copy and clear byte by byte, which is slow under emulation: `bench/cpus.py`.
+    best_cpu={"kvm": "host", "tcg": "max,erms=off"},
+    agent=True,
+)
 PROFILES = (
     FIRST,
     SECOND,
+    THIRD,
     replace(
-        SECOND,
-        name="3",
-        notices="a virtio serial port for a guest agent; CPUs that are emulated lack ERMS",
-        # With ERMS kernels copy and clear byte by byte, which is slow under emulation: `bench/cpus.py`.
-        best_cpu={"kvm": "host", "tcg": "max,erms=off"},
-        agent=True,
+        THIRD,
+        name="4",
+        notices="no SATA controller, to which no disk was ever connected",
+        machine=f"{THIRD.machine},sata=off",
     ),
 )
 """The oldest first."""
