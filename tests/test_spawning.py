@@ -65,11 +65,12 @@ def test_what_it_sees_is_open_to_all_whatever_the_servers_umask_is(tmp_path: Pat
     try:
         with (tmp_path / "said").open("w+b") as said:
             one = said.fileno()
-            pid = sandbox.spawn(View(), look, stdin=one, stdout=one, stderr=one, env={"PATH": os.environ["PATH"]})
-            assert os.waitpid(pid, 0)[1] == 0
+            for _ in range(2):  # the first room may have been made before
+                pid = sandbox.spawn(View(), look, stdin=one, stdout=one, stderr=one, env={"PATH": os.environ["PATH"]})
+                assert os.waitpid(pid, 0)[1] == 0
     finally:
         os.umask(umask)
-    assert (tmp_path / "said").read_text().split() == ["0077", "755", "755", "666", "755"]
+    assert (tmp_path / "said").read_text().split()[5:] == ["0077", "755", "755", "666", "755"]
 
 
 def test_other_threads_go_on_while_the_kernel_begins_it(tmp_path: Path) -> None:

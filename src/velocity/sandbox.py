@@ -13,10 +13,11 @@ import functools
 import os
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar, cast
 
 from velocity import spawning
 from velocity.system_calls import call, libc, system_call
@@ -24,11 +25,13 @@ from velocity.system_calls import call, libc, system_call
 T = TypeVar("T")
 
 CLONE_FS, CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x200, 0x20000, 0x08000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
-    0x1, 0x2, 0x4, 0x8, 0x20, 0x1000, 0x4000, 0x40000,
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_REC, MS_PRIVATE = (
+    0x1, 0x2, 0x4, 0x8, 0x20, 0x4000, 0x40000,
 )  # fmt: skip
 MNT_DETACH = 2
-AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+READONLY, WRITABLE = MS_RDONLY | MS_NOSUID | MS_NODEV, MS_NOSUID | MS_NODEV | MS_NOEXEC
+AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
+OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH = 1, 4
 STAGE = "/sys"
 """Where the root is built: a directory that exists everywhere, and in which nothing is needed meanwhile."""
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -41,6 +44,8 @@ REFUSED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS)
 """The errors if namespaces are not allowed, as in a container, or the kernel lacks something."""
 OOM_MORE, OOM_MOST = 200, 1000
 """How much sooner than the server the kernel should kill it; the maximum."""
+QUIET = 0.1
+"""Seconds after a start before the next room is made: the program that was started is not slowed down by it."""
 SIZE = "mode=0755,size=64k,nr_inodes=256"
 
 
@@ -71,12 +76,7 @@ def spawn(view: View | None, command: Sequence[str], **how: Any) -> int:
     `view` None: without namespaces. `how` is passed to `spawning.spawn`. PID 1 of a namespace gets only those signals
     from the host that it handles, and SIGKILL and SIGSTOP.
     """
-
-    def begin() -> int:
-        enter(view)
-        return spawning.spawn(command, **how)
-
-    return aside(begin)
+    return inside(view, lambda: spawning.spawn(command, **how))
 
 
 def end_sooner(pid: int) -> None:
@@ -138,82 +138,177 @@ def _no_network() -> int:
     return aside(make)
 
 
-def enter(view: View | None) -> None:
-    """Move the calling thread, and what it starts, into namespaces with this view. Raises `OSError`.
+def inside(view: View | None, work: Callable[[], T]) -> T:
+    """Run `work` in a thread that is in namespaces with this view, as is what it starts. Raises `OSError`.
 
-    None: no namespaces. The working directory becomes the root in any case.
+    None: no namespaces. The working directory is the root in any case.
     """
     if view is None:
-        call(libc().unshare, CLONE_FS)
-        os.chdir("/")
-        return
-    if not view.network:
-        call(libc().setns, _no_network(), CLONE_NEWNET)
+
+        def at_the_root() -> T:
+            call(libc().unshare, CLONE_FS)
+            os.chdir("/")
+            return work()
+
+        return aside(at_the_root)
+    with contextlib.ExitStack() as ours:
+        furnish = _furniture(view, ours)
+
+        def furnished() -> T:
+            furnish()
+            return work()
+
+        done = _spare.taken().do(furnished)
+    _spare.make()
+    return done
+
+
+class _Room:
+    """A thread in namespaces of its own, with a root that has what all programs see. It does one work, and ends."""
+
+    def __init__(self) -> None:
+        """Returns at once. Raises `BlockingIOError`, as `aside` does."""
+        self.failed = False
+        self._given: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        thread = threading.Thread(target=self._live, name="sandbox", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as none_left:
+            raise BlockingIOError(errno.EAGAIN, str(none_left)) from None
+
+    def do(self, work: Callable[[], T]) -> T:
+        """Raises `OSError` also if the room could not be made."""
+        self._given.put(work)
+        done, error = self._done.get()
+        if error is not None:
+            raise error
+        return cast("T", done)
+
+    def _live(self) -> None:
+        try:
+            work = None
+            with contextlib.suppress(Empty):
+                work = self._given.get(timeout=QUIET)
+            _lay_root()
+            done = (work or self._given.get())()
+        except BaseException as error:
+            self.failed = True
+            self._done.put((None, error))
+        else:
+            self._done.put((done, None))
+
+
+class _Spare:
+    """A room that is made before it is needed, as that takes the kernel a while, on a busy host a long one."""
+
+    def __init__(self) -> None:
+        self._room: _Room | None = None
+        self._turn = threading.Lock()
+
+    def taken(self) -> _Room:
+        """Raises `OSError` if one has to be made, and cannot."""
+        with self._turn:
+            room, self._room = self._room, None
+        return _Room() if room is None or room.failed else room
+
+    def make(self) -> None:
+        with self._turn, contextlib.suppress(OSError):  # then it is made when it is needed
+            if self._room is None:
+                self._room = _Room()
+
+
+_spare = _Spare()
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """What is built is readable for all. The umask is the thread's own, as it has unshared it."""
+    umask = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(umask)
+
+
+def _lay_root() -> None:
+    """Move the calling thread into namespaces, with a root that has what all programs see."""
     call(libc().unshare, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID)
-    umask = os.umask(0)  # the thread's own: it has unshared it; all that is built is readable
-    _mount(None, "/", None, MS_REC | MS_PRIVATE)
-    _mount("velocity", STAGE, "tmpfs", MS_NOSUID | MS_NOEXEC, SIZE)
-    _lay_system()
-    _lay_devices(view.lent)
-    for path in (*map(Path, SHOWN), *view.shown):
-        if path.exists():
-            _show(path, MS_RDONLY | MS_NOSUID | MS_NODEV)
-    for path in view.writable:
-        _show(path, MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    for link, leads in view.links:
-        _directory(Path(STAGE + str(link.parent)))
-        Path(STAGE + str(link)).symlink_to(leads)
-    os.umask(umask)
+    with _readable():
+        _mount(None, "/", None, MS_REC | MS_PRIVATE)
+        _mount("velocity", STAGE, "tmpfs", MS_NOSUID | MS_NOEXEC, SIZE)
+        for path in (Path("/usr"), *(Path("/", name) for name in SYSTEM)):
+            if path.is_symlink():
+                Path(STAGE, path.name).symlink_to(path.readlink())
+            elif path.is_dir():
+                with _tree(path, READONLY) as tree:
+                    _show(tree, Path(STAGE, path.name))
+        for directory in ("proc", "dev"):
+            Path(STAGE, directory).mkdir(0o755)
+        for name, minor in DEVICES.items():
+            os.mknod(f"{STAGE}/dev/{name}", stat.S_IFCHR | 0o666, os.makedev(1, minor))
     os.chdir(STAGE)
     system_call("pivot_root", b".", b".")
     call(libc().umount2, b".", MNT_DETACH)
     os.chdir("/")
-    _mount(None, "/", None, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
 
 
-def _lay_system() -> None:
-    _show(Path("/usr"), MS_RDONLY | MS_NOSUID | MS_NODEV)
-    for name in SYSTEM:
-        path = Path("/", name)
-        if path.is_symlink():
-            Path(STAGE, name).symlink_to(path.readlink())
-        elif path.is_dir():
-            _show(path, MS_RDONLY | MS_NOSUID | MS_NODEV)
-    _directory(Path(STAGE, "proc"))
+def _furniture(view: View, ours: contextlib.ExitStack) -> Callable[[], None]:
+    """Look up what this view has besides, where the host's files are; what is returned lays it, in a room."""
+    shown = [path for path in (*map(Path, SHOWN), *view.shown) if path.exists()]
+    wanted = [*((path, READONLY) for path in shown), *((path, WRITABLE) for path in view.writable)]
+    trees = [(path, ours.enter_context(_tree(path, attributes))) for path, attributes in wanted]
+    nodes = [(Path("/dev", one.device.name), one.device.stat().st_rdev, one.uid) for one in view.lent]
+    network = None if view.network else _no_network()
+
+    def furnish() -> None:
+        if network is not None:
+            call(libc().setns, network, CLONE_NEWNET)
+        with _readable():
+            for path, tree in trees:
+                _show(tree, path)
+            for node, device, uid in nodes:
+                os.mknod(node, stat.S_IFCHR | (0o666 if uid is None else 0o600), device)
+                if uid is not None:
+                    os.chown(node, uid, uid)
+            for link, leads in view.links:
+                _directory(link.parent)
+                link.symlink_to(leads)
+        _mount(None, "/", None, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
+
+    return furnish
 
 
-def _lay_devices(lent: Sequence[Lent]) -> None:
-    devices = Path(STAGE, "dev")
-    _directory(devices)
-    for name, minor in DEVICES.items():
-        os.mknod(devices / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
-    for one in lent:
-        node = devices / one.device.name
-        os.mknod(node, stat.S_IFCHR | (0o666 if one.uid is None else 0o600), one.device.stat().st_rdev)
-        if one.uid is not None:
-            os.chown(node, one.uid, one.uid)
+@contextlib.contextmanager
+def _tree(path: Path, attributes: int) -> Iterator[int]:
+    """A copy of the path with everything mounted below it, which nobody sees yet. open_tree(2), mount_setattr(2)"""
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE
+    tree = system_call("open_tree", AT_FDCWD, os.fsencode(path), ctypes.c_uint(flags))
+    try:
+        # struct mount_attr: set, clear, propagation, user namespace
+        wanted = (ctypes.c_uint64 * 4)(attributes, 0, MS_PRIVATE, 0)
+        size = ctypes.c_size_t(ctypes.sizeof(wanted))
+        system_call("mount_setattr", tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, wanted, size)
+        yield tree
+    finally:
+        os.close(tree)
 
 
-def _show(path: Path, attributes: int) -> None:
-    """Bind-mount the path at the same place, with everything mounted below it."""
-    at = Path(STAGE + str(path))
-    if path.is_dir():
+def _show(tree: int, at: Path) -> None:
+    """Mount it there. move_mount(2)"""
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
         _directory(at)
     else:
         _directory(at.parent)
         at.touch()
-    _mount(str(path), str(at), None, MS_BIND | MS_REC)
-    # struct mount_attr: set, clear, propagation, user namespace. mount_setattr(2)
-    wanted = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
-    where = os.fsencode(at)
-    system_call("mount_setattr", AT_FDCWD, where, AT_RECURSIVE, wanted, ctypes.c_size_t(ctypes.sizeof(wanted)))
+    system_call("move_mount", tree, b"", AT_FDCWD, os.fsencode(at), MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def _directory(path: Path) -> None:
     """Create it with its parents."""
-    if not path.is_dir():
-        _directory(path.parent)
-        path.mkdir(0o755)
+    for one in (*reversed(path.parents), path):
+        with contextlib.suppress(FileExistsError):
+            one.mkdir(0o755)
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:

@@ -17,16 +17,16 @@ NUMBERS = {
     "aarch64": {"setgroups": 159, "setresuid": 147, "setresgid": 149, "capset": 91, "pivot_root": 41},
 }
 """By machine, as in its <asm/unistd.h>."""
-NEW_NUMBERS = {"close_range": 436, "mount_setattr": 442}
+NEW_NUMBERS = {"open_tree": 428, "move_mount": 429, "close_range": 436, "mount_setattr": 442}
 """Newer calls, whose numbers are the same on all machines."""
 
 
-def system_call(name: str, *arguments: Any) -> None:
-    """Make a system call. Raises `OSError`: ENOSYS if its number is not known for this machine."""
+def system_call(name: str, *arguments: Any) -> int:
+    """Make a system call; returns its result. Raises `OSError`: ENOSYS if its number is not known for this machine."""
     number = _numbers().get(name)
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    call(libc().syscall, ctypes.c_long(number), *arguments)
+    return call(libc().syscall, ctypes.c_long(number), *arguments)
 
 
 @functools.cache
@@ -35,11 +35,12 @@ def _numbers() -> dict[str, int]:
     return {**NUMBERS.get(os.uname().machine, {}), **NEW_NUMBERS}
 
 
-def call(function: Any, *arguments: Any) -> None:
-    """Call a function of the C library that returns -1 if it fails. Raises `OSError`."""
-    if function(*arguments) < 0:
+def call(function: Any, *arguments: Any) -> int:
+    """Call a function of the C library that returns -1 if it fails; returns its result. Raises `OSError`."""
+    if (result := int(function(*arguments))) < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    return result
 
 
 @functools.cache

@@ -66,7 +66,6 @@ def begin(seen: View | None, uid: int | None, largest: int, command: Sequence[st
     """
 
     def begun() -> int:
-        sandbox.enter(seen)
         privileges.drop(uid)
         pid = spawning.spawn(command, session=True, **how)
         try:
@@ -77,7 +76,7 @@ def begin(seen: View | None, uid: int | None, largest: int, command: Sequence[st
             raise
         return pid
 
-    pid = sandbox.aside(begun)
+    pid = sandbox.inside(seen, begun)
     sandbox.end_sooner(pid)
     return pid
 

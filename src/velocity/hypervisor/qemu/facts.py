@@ -47,11 +47,10 @@ def memory_free_mib() -> int:
 
 
 def memory_mib(field: str) -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) // 1024
-    raise BrokenHost(f"/proc/meminfo has no {field}")
+    _, found, value = Path("/proc/meminfo").read_text().partition(f"{field}:")
+    if not found:
+        raise BrokenHost(f"/proc/meminfo has no {field}")
+    return int(value.split(maxsplit=1)[0]) // 1024
 
 
 def now() -> HostNow:

@@ -1,0 +1,95 @@
+"""What a program sees of the host: the rooms in which they begin, one of which is made before it is needed."""
+
+from __future__ import annotations
+
+import errno
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from velocity import sandbox
+from velocity.sandbox import View
+
+pytestmark = pytest.mark.skipif(sandbox.missing() is not None, reason="there are no namespaces here")
+
+TOGETHER = 8
+
+
+def rooms() -> dict[int | None, threading.Thread]:
+    return {one.native_id: one for one in threading.enumerate() if one.name == "sandbox"}
+
+
+def used() -> int:
+    """The thread in which something has begun; it ends."""
+    room = sandbox.inside(View(), threading.get_native_id)
+    if room in (there := rooms()):
+        there[room].join(60)
+        assert room not in rooms()
+    return room
+
+
+def test_a_room_is_made_before_it_is_needed_and_serves_once() -> None:
+    first = used()
+    (spare,) = rooms()
+    assert used() == spare != first
+    (another,) = rooms()
+    assert another != spare
+
+
+def test_those_that_begin_at_once_have_a_room_each_and_leave_one_for_the_next(tmp_path: Path) -> None:
+    own = [tmp_path / str(number) for number in range(TOGETHER)]
+    for one in own:
+        one.mkdir()
+    together = threading.Barrier(TOGETHER)
+
+    def look() -> tuple[int, list[str]]:
+        return threading.get_native_id(), [one.name for one in tmp_path.iterdir()]
+
+    def begin(one: Path) -> tuple[int, list[str]]:
+        together.wait(60)
+        return sandbox.inside(View(writable=(one,)), look)
+
+    with ThreadPoolExecutor(TOGETHER) as threads:
+        found = list(threads.map(begin, own))
+    assert [seen for _, seen in found] == [[one.name] for one in own]
+    assert len({room for room, _ in found}) == TOGETHER
+    used()
+    assert len(rooms()) == 1
+
+
+def test_only_its_own_directory_can_be_written_to(tmp_path: Path) -> None:
+    own = tmp_path / "deep" / "own"
+    own.mkdir(parents=True)
+
+    def look() -> list[int]:
+        (own / "said").write_text("this")
+        with pytest.raises(OSError, match="Read-only") as refused:
+            (own.parent / "said").write_text("that")
+        assert refused.value.errno == errno.EROFS
+        return [stat.S_IMODE(one.stat().st_mode) for one in own.parents]
+
+    assert set(sandbox.inside(View(writable=(own,)), look)) == {0o755}, "the root's own, not the host's"
+    assert (own / "said").read_text() == "this"
+
+
+def test_what_fails_in_a_room_is_told_and_the_next_one_begins() -> None:
+    with pytest.raises(FileNotFoundError):
+        sandbox.inside(View(), lambda: Path("/proc/self/stat").read_text())
+    assert used()
+
+
+@pytest.mark.holds("DUR-83")
+def test_for_want_of_a_thread_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    used()
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", none_left)
+        used()  # the one that was made before, after which there is none
+        with pytest.raises(BlockingIOError, match="can't start new thread"):
+            used()
+    assert used()
