@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 
 from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
@@ -87,7 +88,7 @@ class QemuHypervisor:
         if name == "tcg":
             name += ",thread=multi"
         self.sessions.place = HostDirectories(
-            binary=chosen.binary,
+            binary=shutil.which(chosen.binary) or chosen.binary,  # else each start tries all of PATH
             accelerator=name,
             firmware=chosen.data_dir / "firmware",
             state=chosen.data_dir / "machines",

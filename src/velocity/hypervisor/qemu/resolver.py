@@ -27,13 +27,13 @@ _turn = threading.Lock()
 def copy(directory: Path, source: Path = RESOLV_CONF) -> Path:
     """Update the copy in that directory atomically; returns the directory. Raises `OSError`."""
     with _turn:
-        directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(0o755)
         target = directory / RESOLV_CONF.name
         said = source.read_bytes() if source.exists() else b""
         with contextlib.suppress(FileNotFoundError):
             if target.read_bytes() == said:
                 return directory
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o755)
         durable.write(target, said, mode=0o644, lasting=False)
         return directory
 

@@ -17,6 +17,9 @@ from velocity import durable
 from velocity.storage.directory.places import EVERYWHERE, Places
 from velocity.storage.port import PoolMark
 
+LONGEST = 4096
+"""Bytes of a mark or a record: they are a tenth of that."""
+
 
 class NotThePool(Exception):
     """The directory is not the pool. The message is for the host's administrator: it contains paths, and the cure.
@@ -257,11 +260,15 @@ class HostIdentity(Identity):
 
 
 def _read(file: Path) -> str | None:
-    """The text; None if the file is missing, or empty after a crash."""
+    """The text; None if the file is missing, or empty after a crash. Read at each use of a pool, hence by itself."""
     try:
-        return file.read_text(errors="replace") or None
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        return os.read(descriptor, LONGEST).decode(errors="replace") or None
+    finally:
+        os.close(descriptor)
 
 
 def _write(file: Path, text: str) -> None:
