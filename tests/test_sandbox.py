@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import stat
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +76,26 @@ def test_only_its_own_directory_can_be_written_to(tmp_path: Path) -> None:
 
     assert set(sandbox.inside(View(writable=(own,)), look)) == {0o755}, "the root's own, not the host's"
     assert (own / "said").read_text() == "this"
+
+
+def test_nothing_of_its_root_is_ever_open_for_writing(tmp_path: Path) -> None:
+    """A program that begins at the same time would hold it open, and the root could not become read-only."""
+    shown, opened = tmp_path / "file", list[tuple[str, int]]()
+    shown.touch()
+    watched = [True]
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if watched and event == "open" and threading.current_thread().name == "sandbox":
+            opened.append((str(arguments[0]), arguments[2] or 0))
+
+    sys.addaudithook(hear)  # it stays, as there is no way to take one away
+    try:
+        for _ in range(2):  # the first room may have been made before
+            assert sandbox.inside(View(shown=(shown,)), shown.read_bytes) == b""
+    finally:
+        watched.clear()
+    assert {path for path, flags in opened if flags & os.O_ACCMODE == os.O_RDONLY} == {str(shown)}
+    assert [path for path, flags in opened if flags & os.O_ACCMODE] == []
 
 
 def test_what_fails_in_a_room_is_told_and_the_next_one_begins() -> None:

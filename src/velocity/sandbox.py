@@ -300,7 +300,9 @@ def _show(tree: int, at: Path) -> None:
         _directory(at)
     else:
         _directory(at.parent)
-        at.touch()
+        # Never opened: a program that another thread begins just then has a copy of the descriptor until it is
+        # executed, and a file system on which a file is open for writing cannot become read-only.
+        os.mknod(at, stat.S_IFREG | 0o644)
     system_call("move_mount", tree, b"", AT_FDCWD, os.fsencode(at), MOVE_MOUNT_F_EMPTY_PATH)
 
 
