@@ -11,7 +11,7 @@ import pytest
 
 from tests.node.apart import controller_of, served_apart
 from tests.patience import eventually
-from velocity.node.remote import NoFiles, storage_of
+from velocity.node.remote import storage_of
 from velocity.storage.port import Belongs, MediaRef
 
 PIECE, PIECES, AT_ONCE = 250_000, 128, 8
@@ -28,7 +28,7 @@ def memory(pid: int) -> int:
 
 async def upload_and_wait(port: int, pid: int) -> None:
     to = controller_of(port)
-    storage, piece = storage_of(to, NoFiles()), os.urandom(PIECE)
+    storage, piece = storage_of(to), os.urandom(PIECE)
     await storage.pools.open(0, (), (), (), deadline=DEADLINE)
     before = memory(pid)
 

@@ -179,6 +179,29 @@ async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_w
     await here.until(host, lambda now: now.state == "online")
 
 
+@pytest.mark.holds("MANY-360")
+async def test_since_when_a_host_does_not_answer_is_told_of_this_time_and_not_of_an_earlier_one(
+    here: Installation,
+) -> None:
+    one, host = await here.join("b")
+    own = identity.read(one.settings.data_dir)
+    assert own is not None
+    port = int(str((await here.membership.show(host)).address).rpartition(":")[2])
+    await one.stop()
+    await here.until(host, lambda now: now.since == int(here.now))
+    await one.serve(own, port)
+    await here.until(host, lambda now: now.state == "online")
+    await here.close()  # and the host, before anybody could notice
+    here.now += 86_400
+    lost = int(here.now)
+    await here.open()
+    await here.until(host, lambda now: now.since == lost)
+    here.now += 60
+    await here.reopen()
+    await here.until(host, lambda now: "does not answer at" in str(now.message))
+    assert (await here.membership.show(host)).since == lost, "another server process tells the same"
+
+
 @pytest.mark.holds("MANY-60")
 async def test_no_number_of_a_host_or_its_pool_is_given_again_whoever_joined_again_meanwhile(
     here: Installation,

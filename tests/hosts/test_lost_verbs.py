@@ -50,6 +50,28 @@ def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other)
         host.ok("node", "confirm-dead", "b", "--yes")
 
 
+@pytest.mark.holds("MANY-361")
+def test_a_host_that_is_confirmed_dead_is_shown_so_beside_the_others(tmp_path: Path, b: Other) -> None:
+    with hosting(tmp_path / "data", attach=attaching(b)) as host:
+
+        def told() -> tuple[str, bool]:
+            row = host.ok("host", "show").splitlines()[-1]
+            (own, other) = json.loads(host.ok("host", "show", "--json"))["hosts"]
+            assert "dead_since" not in own
+            return row, "dead_since" in other
+
+        assert told()[1] is False
+        host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
+        at_last(lambda: b.host in host.app.hosts.silent)
+        row, dead = told()
+        assert ("active, does not respond" in row, dead) == (True, False)
+        host.ok("node", "confirm-dead", "b", "--yes")
+        row, dead = told()
+        assert ("active, confirmed dead" in row, dead) == (True, True)
+        host.loop.call_soon_threadsafe(b.fake.faults.heal, b.host)
+        at_last(lambda: told()[1] is False, "the host's return")
+
+
 @pytest.mark.holds("MANY-99")
 def test_a_fence_agent_is_set_shown_tested_used_and_forgotten(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")

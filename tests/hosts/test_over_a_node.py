@@ -19,7 +19,7 @@ from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId
 from velocity.hypervisor.storage_ways import StorageWays
 from velocity.node import remote
-from velocity.node.remote import NoFiles
+from velocity.node.no_files import NoFiles
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
 from velocity.storage.port import Belongs, Clone, JobProgress, Made, MediaRef, Storage, Unknown
@@ -43,7 +43,7 @@ class Line:
     async def open(self) -> Storage:
         await self._served.open()
         self._connection = self._served.connect()
-        return remote.storage_of(self._connection, NoFiles())
+        return remote.storage_of(self._connection)
 
     async def attach(self, database: Database, attaching: Attaching) -> None:
         storage = await self.open()

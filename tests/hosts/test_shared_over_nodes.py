@@ -18,7 +18,6 @@ from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId
 from velocity.node import remote
-from velocity.node.remote import NoFiles
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost, FakePool, FakeShared, Hangs
 from velocity.storage.port import MediaRef, Unknown
@@ -49,7 +48,7 @@ class Node:
         self._connection = self._served.connect()
         note(database, self.host, self.name)
         hypervisor = remote.hypervisor(self._connection, self.fake.hosts.about(self.host))
-        storage = remote.storage_of(self._connection, NoFiles())
+        storage = remote.storage_of(self._connection)
         pools = (OfferedPool(MPID, NAME, shared=True),)
         await to.attach(AttachedHost(self.host, self.name, hypervisor, storage, pools))
 

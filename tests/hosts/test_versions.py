@@ -26,7 +26,6 @@ from velocity.hypervisor.port import Incarnation, SerialConsole, Unknown, Usage
 from velocity.machines.consoles import Ticket
 from velocity.node import agent, identity, remote, wire
 from velocity.node.agent import Agent
-from velocity.node.remote import NoFiles
 from velocity.storage.fake import connect
 from velocity.store.database import Database
 
@@ -53,7 +52,7 @@ async def with_node(b: Other, place: Path, *lacks: str) -> AsyncIterator[World]:
         await served.open()
     connection = served.connect()
     hypervisor = remote.hypervisor(connection, b.fake.hosts.about(b.host))
-    storage = remote.storage_of(connection, NoFiles())
+    storage = remote.storage_of(connection)
 
     async def attach(database: Database, attaching: Attaching) -> None:
         note(database, b.host, b.name)

@@ -22,7 +22,7 @@ from velocity.hypervisor.port import Fact, Hypervisor, HypervisorError, Unknown
 from velocity.node import remote, wire
 from velocity.node.certificates import Authority
 from velocity.node.names import CONTROLLER, node_name
-from velocity.node.remote import Connection, NoFiles
+from velocity.node.remote import Connection
 from velocity.node.wire import Displaced
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
@@ -51,7 +51,7 @@ class Pair:
 
     def over(self, to: Connection) -> tuple[Hypervisor, Storage]:
         self.connections.append(to)
-        return remote.hypervisor(to, self.fake.hosts.about(HOST)), remote.storage_of(to, NoFiles())
+        return remote.hypervisor(to, self.fake.hosts.about(HOST)), remote.storage_of(to)
 
     async def restart(self) -> None:
         """The node ends, and begins again at the same address."""

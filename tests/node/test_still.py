@@ -13,7 +13,7 @@ import pytest
 from tests.node.apart import controller_of, served_apart
 from tests.patience import PATIENCE
 from tests.ports.storages import DEADLINE
-from velocity.node.remote import NoFiles, storage_of
+from velocity.node.remote import storage_of
 from velocity.storage.port import MediaRef, Unknown
 
 
@@ -23,7 +23,7 @@ def test_what_waits_for_a_node_that_stands_still_is_told(tmp_path: Path) -> None
 
     async def told(port: int, pid: int) -> None:
         to = controller_of(port)
-        storage = storage_of(to, NoFiles())
+        storage = storage_of(to)
         await storage.pools.open(0, (), (), (), deadline=DEADLINE)
         incoming = await storage.blobs.put(MediaRef(0, uuid4(), "raw"), deadline=DEADLINE)
         os.kill(pid, signal.SIGSTOP)

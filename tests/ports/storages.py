@@ -20,7 +20,7 @@ from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.pool_hosts import OfferedPool
 from velocity.hypervisor.port import HostId
 from velocity.hypervisor.storage_ways import StorageWays
-from velocity.node.remote import Connection, NoFiles, storage_of
+from velocity.node.remote import Connection, storage_of
 from velocity.storage.directory.places import MARK, Places, file_name
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
 from velocity.storage.fake import connect
@@ -107,7 +107,7 @@ class Remote:
             await self._to.close()
         self._term += 1
         self._to = self._served.connect(self._term)
-        return storage_of(self._to, NoFiles())
+        return storage_of(self._to)
 
     async def close(self) -> None:
         assert self._to is not None

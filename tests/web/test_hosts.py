@@ -208,7 +208,7 @@ def test_the_wizard_offers_what_the_chosen_host_has(tmp_path: Path, person: NewP
         assert made["host"]["name"] == "backyard", "its new disk is where its ISO is"
 
 
-@pytest.mark.holds("MANY-84")
+@pytest.mark.holds("MANY-84", "MANY-362")
 def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person: NewPerson) -> None:
     b = Other(2, "backyard", (20, "fast"))
     c = Other(3, "cellar", duty=Duty.DRAINING)
@@ -236,12 +236,22 @@ def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person
         expect(page.get_by_text("Moving to backyard")).to_have_count(0)
         expect(page.get_by_text("Cancelled. The VM stays where it was")).to_be_visible()
 
-        host.hypervisor.mobility.holds.clear()
         one.go("/hosts")
         page.get_by_role("button", name=f"Actions of {gethostname()}").click()
         page.get_by_role("menuitem", name="Drain…").click()
         page.get_by_role("checkbox", name="Move its 1 VM to other hosts").check()
         page.get_by_role("dialog").get_by_role("button", name="Drain", exact=True).click()
-        expect(page.get_by_text(f"VMs are being moved off {gethostname()}")).to_be_visible()
+        row = page.get_by_role("row").filter(has_text=gethostname())
+        expect(row).to_contain_text("Moving its VMs away")
+        expect(row).to_contain_text("0 of 1 VM")
+        assert one.violations() == []
+        row.get_by_role("button", name="Cancel the drain").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel the task").click()
+        expect(row).not_to_contain_text("Moving its VMs away")
+        expect(row).to_contain_text("Draining")
+        host.hypervisor.mobility.holds.clear()
+        page.get_by_role("button", name=f"Actions of {gethostname()}").click()
+        page.get_by_role("menuitem", name="Move its VMs away…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Move its VMs away", exact=True).click()
         one.go(f"/vms/{vmid}")
         expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("backyard")

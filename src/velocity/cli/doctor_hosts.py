@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from velocity.cli.finding import Finding
-from velocity.cli.words import clean
+from velocity.cli.words import clean, moment
 from velocity.config import Settings
 from velocity.contract.nodes import NodeInfo
 from velocity.contract.problems import Refused
@@ -116,18 +116,14 @@ def _kept_copy(settings: Settings) -> Iterator[Finding]:
         yield Finding("copy", "limited", f"the copies of the server's database cannot be read: {error}")
         return
     if newest is not None:
-        at = _time(newest.at)
+        at = moment(newest.at)
         old = time.time() - newest.at > OLD_COPY
         text = f"the server's database as of {at}, with all its secrets: `velocity promote` makes this host the server"
         yield Finding("copy", "limited" if old else "ok", f"{text}{'; the server sends none any more' if old else ''}")
 
 
 def _copied(one: NodeInfo) -> str:
-    return one.name if isinstance(one.copied, UnsetType) else f"{one.name} (as of {_time(one.copied)})"
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+    return one.name if isinstance(one.copied, UnsetType) else f"{one.name} (as of {moment(one.copied)})"
 
 
 def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:

@@ -58,7 +58,8 @@ def _state(pool: HostPool) -> str:
 
 
 def _row(one: HostSummary) -> tuple[object, ...]:
-    duty = one.duty if one.unreachable_since is UNSET else f"{one.duty}, does not respond"
+    lost = ", does not respond" if one.dead_since is UNSET else ", confirmed dead"
+    duty = one.duty if one.unreachable_since is UNSET else f"{one.duty}{lost}"
     running = f"{one.vms.running} of {one.vms.total} VMs"
     return one.id, one.name, duty, running, size(one.memory_mib << 20), size(one.memory_given_mib << 20)
 

@@ -6,13 +6,13 @@ import shlex
 import sys
 
 import click
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from velocity.cli import connection, naming, resolve
 from velocity.cli.node_verbs import NODE
 from velocity.cli.output import answerable, as_json, confirm, done, planning, show_json
 from velocity.cli.plan import changing
-from velocity.cli.words import clean, program
+from velocity.cli.words import clean, moment, program
 from velocity.client import Client
 from velocity.contract.lost_hosts import BLOCKLIST, CONFIRM, FENCE, BlocklistNode, ConfirmDead, FenceNode
 from velocity.contract.nodes import NodeInfo
@@ -45,7 +45,8 @@ def confirm_dead(host: int, yes: bool) -> None:
 def _tell(vms: list[str], now: NodeInfo, which: str = "these VMs ran on it", none: str = "no VM ran on it") -> None:
     named = ", ".join(clean(one) for one in vms[:NAMED]) + (f" and {len(vms) - NAMED} more" if len(vms) > NAMED else "")
     ran = f"{which}: {named}" if vms else none
-    click.echo(f"when {clean(now.name)} was heard last, {ran}", err=True)
+    when = "" if isinstance(now.since, UnsetType) else f" ({moment(now.since)})"
+    click.echo(f"when {clean(now.name)} was heard last{when}, {ran}", err=True)
 
 
 def _type_name(now: NodeInfo) -> None:

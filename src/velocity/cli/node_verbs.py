@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import click
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +11,7 @@ from velocity.cli.output import SizeCell, as_json, done, json_option, listed, li
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.cli.task import follow
-from velocity.cli.words import clean, program
+from velocity.cli.words import clean, moment, program
 from velocity.contract.nodes import LIST, ListNodes, NodeInfo
 from velocity.sizes import size
 
@@ -63,12 +61,12 @@ def show(host: int) -> None:
 def _facts(now: NodeInfo) -> list[tuple[str, object]]:
     return [
         ("name", f"{now.name} (id:{now.host}){', the server runs on it' if now.own else ''}"),
-        ("state", now.state if isinstance(now.since, UnsetType) else f"{now.state} since {_time(now.since)}"),
+        ("state", now.state if isinstance(now.since, UnsetType) else f"{now.state} since {moment(now.since)}"),
         (
             "dead",
             UNSET
             if isinstance(now.dead, UnsetType)
-            else f"since {_time(now.dead.at)}, by {now.dead.by}: its VMs can start elsewhere",
+            else f"since {moment(now.dead.at)}, by {now.dead.by}: its VMs can start elsewhere",
         ),
         ("blocklisted", _blocklisted(now)),
         ("fence", UNSET if isinstance(now.fence, UnsetType) else now.fence.agent),
@@ -85,7 +83,7 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
         ("vms", now.vms),
         ("pools", ", ".join(f"{one.name} ({one.mpid})" for one in now.pools) or "none"),
         ("nics", ", ".join(f"{one.identifier} ({one.nicid})" for one in now.nics) or "none"),
-        ("joined", UNSET if isinstance(now.joined, UnsetType) else _time(now.joined)),
+        ("joined", UNSET if isinstance(now.joined, UnsetType) else moment(now.joined)),
         ("copy", _copy(now)),
         ("certificate", UNSET if isinstance(now.certificate_expires, UnsetType) else _until(now.certificate_expires)),
     ]
@@ -97,14 +95,14 @@ def _blocklisted(now: NodeInfo) -> object:
     if isinstance(listed, UnsetType):
         return UNSET
     why = "" if listed.message is UNSET else f"; {listed.message}"
-    return f"on RBD since {_time(listed.at)}, by {listed.by} ({', '.join(listed.addresses)}){why}"
+    return f"on RBD since {moment(listed.at)}, by {listed.by} ({', '.join(listed.addresses)}){why}"
 
 
 def _copy(now: NodeInfo) -> object:
     """How old its copy of the database is."""
     if now.keeps_copy is not True:
         return UNSET
-    kept = "none yet" if isinstance(now.copied, UnsetType) else f"of {_time(now.copied)}"
+    kept = "none yet" if isinstance(now.copied, UnsetType) else f"of {moment(now.copied)}"
     return kept if now.copy_message is UNSET else f"{kept}; {now.copy_message}"
 
 
@@ -126,12 +124,8 @@ def _memory(mib: int, given: int) -> str:
     return f"{size(mib << 20)}, {size(given << 20)} given to VMs"
 
 
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
-
-
 def _until(at: int) -> str:
-    return f"until {_time(at)}, renewed before by itself"
+    return f"until {moment(at)}, renewed before by itself"
 
 
 @click.command()

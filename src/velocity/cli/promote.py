@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import time
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from velocity import promotion
 from velocity.cli import own_server
 from velocity.cli.node_serve import locked
 from velocity.cli.output import answerable
-from velocity.cli.words import called, clean
+from velocity.cli.words import called, clean, moment
 from velocity.client import ApiError, Client, ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.hosts.members import Member
@@ -79,7 +78,7 @@ def _by_copy(settings: Settings, was: NodeIdentity, force: bool, yes: bool) -> M
 
 
 def _tell(was: NodeIdentity, copy: CopyNote, answering: list[str]) -> None:
-    at = datetime.fromtimestamp(copy.at).astimezone().isoformat(" ", "seconds")
+    at = moment(copy.at)
     age = max(0, int(time.time() - copy.at))
     silent = "No server answers where this node's was; whether it still runs nobody here can know."
     heard = f"A server answers at {clean(', '.join(answering))}." if answering else silent

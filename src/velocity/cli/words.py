@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import unicodedata
+from datetime import datetime
 
 import click
 from click.core import ParameterSource
@@ -44,3 +45,8 @@ def called() -> str:
         if os.path.join(directory, name) == os.path.abspath(path):  # noqa: PTH118, PTH100
             return name
     return path if name == "velocity" else "velocity"
+
+
+def moment(at: int) -> str:
+    """Unix seconds as a date and time, with the zone."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")

@@ -59,6 +59,13 @@ class HostSummary(Wire, frozen=True):
     unreachable_since: (
         Annotated[UnixTime, Meta(description="it has not responded since then; absent: it responds")] | UnsetType
     ) = UNSET
+    dead_since: (
+        Annotated[
+            UnixTime,
+            Meta(description="it is confirmed dead since then: its VMs can start elsewhere; absent: it is not"),
+        ]
+        | UnsetType
+    ) = UNSET
     clock_ahead: ClockAhead | UnsetType = UNSET
 
 

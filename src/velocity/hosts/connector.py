@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -164,8 +165,8 @@ class Connector:
             return
         self._tell_heard(host)
         known = Known.of(hello)
-        if member.known != known:
-            member = self._roster.change(host, known=known)
+        if member.known != known or member.heard:
+            member = self._roster.change(host, known=known, heard=0)
             await self.note(member)
         await self._attach(way, member)
         if way.trouble:  # set only once it is attached everywhere: from then on VMs can be placed there
@@ -195,6 +196,7 @@ class Connector:
             log.warning("%s", words)
             if way.attached is not None:
                 self._attaching.doubt(host, words)
+        if member.known is not None and not member.heard:  # also of one that was lost while no server ran
             await self.note(self._roster.change(host, heard=int(self._clock())))
         elif changed:
             self._roster.put(member)
@@ -262,8 +264,9 @@ def _ahead(hello: Hello, now: float) -> int:
 def _words(member: Member, error: Exception) -> str:
     if isinstance(error, Unknown):
         return (
-            f"{member.name} does not answer at {member.address}: {error}; start velocity-node there, or let its "
-            "firewall pass this server"
+            f"{member.name} does not answer at {member.address}: {error}; start velocity-node there, let its "
+            "firewall pass this server, or correct the address (`velocity node set "
+            f"{shlex.quote(member.name)} --address`)"
         )
     return f"{member.name} refuses this server: {error}"
 

@@ -128,8 +128,9 @@ class Member:
     """A host. `uuid` is its machine's; `own`: the server runs on it; `keeps_copy`: it keeps a copy of the database.
 
     `serial` is its certificate's serial number in hexadecimal, `renewing` that of a new certificate that it may have
-    taken already. `mpid` is the number of its pool if its settings declare none. `heard`: the Unix time at which it was
-    lost last. `clients`: the addresses by which pools with a blocklist have known it, by pool, the latest first.
+    taken already. `mpid` is the number of its pool if its settings declare none. `heard`: since when it
+    has not answered, in Unix time; 0: it did when it was asked last. `clients`: the addresses by which pools with a
+    blocklist have known it, by pool, the latest first.
     """
 
     host: HostId

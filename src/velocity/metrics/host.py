@@ -137,6 +137,7 @@ class Host:
         return [*occupied, *unusable]
 
     def _summary(self, one: AttachedHost) -> HostSummary:
+        death = self._fleet.evacuation.evacuated.dead.get(one.host)
         return HostSummary(
             id=one.host,
             name=one.name,
@@ -145,6 +146,7 @@ class Host:
             memory_mib=self._hosts.about(one.host).memory,
             memory_given_mib=self._fleet.claims.given(one.host).memory_mib,
             unreachable_since=self._attached.silent.get(one.host, UNSET),
+            dead_since=UNSET if death is None else death.at,
             clock_ahead=self._attached.ahead.get(one.host, UNSET),
         )
 

@@ -14,7 +14,7 @@ from velocity.hypervisor.port import HostFacts, HostId, Hypervisor
 from velocity.node import certificates, remote
 from velocity.node.certificates import Authority, BadRequest
 from velocity.node.names import CONTROLLER, Identity, node_name
-from velocity.node.remote import Connection, NoFiles
+from velocity.node.remote import Connection
 from velocity.node.wire import Displaced
 from velocity.storage.port import Storage
 
@@ -94,7 +94,7 @@ class NodeLink:
         self._own = own
         self.node: NodeCalls = remote.node(connection)
         self.hypervisor: Hypervisor = remote.hypervisor(connection, known)
-        self.storage: Storage = remote.storage_of(connection, NoFiles())
+        self.storage: Storage = remote.storage_of(connection)
 
     async def redirect(self, address: str, serial: str) -> None:
         await self._connection.redirect(address, self._name(serial), self._own())

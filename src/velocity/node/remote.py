@@ -20,9 +20,10 @@ from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Listing
 from velocity.node import wire
 from velocity.node.measuring import Measuring
 from velocity.node.names import Identity
+from velocity.node.no_files import NoFiles
 from velocity.node.wire import Call, Displaced, Raised, Shape
 from velocity.storage import port as storage
-from velocity.storage.port import Blobs, Job, MediaFiles, MediaRef, Prepared, Stat, Storage, Trash
+from velocity.storage.port import Blobs, Job, MediaRef, Prepared, Stat, Storage, Trash
 
 OPTIONS = [
     ("grpc.max_receive_message_length", wire.LARGEST),
@@ -100,7 +101,7 @@ class Connection:
         told = failed.trailing_metadata().get(wire.ERROR) if failed.trailing_metadata() else None
         if not isinstance(told, bytes):
             if failed.code() is grpc.StatusCode.UNAVAILABLE:
-                return lost("there is no connection to the host")
+                return lost(f"there is no connection to the host{_why_none(failed)}")
             return lost(f"the host does not respond ({_why(failed)})")
         one = msgspec.msgpack.decode(told, type=Raised)
         if one.kind not in wire.KINDS:
@@ -134,6 +135,23 @@ def node(to: Connection) -> NodeCalls:
     return cast(NodeCalls, _part(to, wire.NODE["node"], machines.Unknown))
 
 
+OTHER = "the certificate shown at its address is another one, or not valid by this server's clock"
+NO_CONNECTION = {
+    "connection refused": "nothing listens at its address",
+    "no route to host": "no route leads to its address",
+    "network is unreachable": "no route leads to its address",
+    "dns resolution failed": "the name of its address is not known",
+    "handshake failed": OTHER,
+    "not in peer certificate": OTHER,
+}
+"""Why there is none, by what gRPC says of it."""
+
+
+def _why_none(failed: grpc.aio.AioRpcError) -> str:
+    details = (failed.details() or "").lower()
+    return next((f": {words}" for sign, words in NO_CONNECTION.items() if sign in details), "")
+
+
 def _why(failed: grpc.aio.AioRpcError) -> str:
     return failed.code().name.lower().replace("_", " ")
 
@@ -161,8 +179,8 @@ def hypervisor(to: Connection, known: HostFacts) -> Hypervisor:
     return cast(Hypervisor, types.SimpleNamespace(**parts))
 
 
-def storage_of(to: Connection, files: MediaFiles) -> Storage:
-    """The storage of one host. `files` are for callers on the same host only."""
+def storage_of(to: Connection) -> Storage:
+    """The storage of one host."""
     parts = {name: _part(to, calls, storage.Unknown) for name, calls in wire.STORAGE.items()}
     parts["pools"].close = _nothing
     return Storage(
@@ -170,31 +188,12 @@ def storage_of(to: Connection, files: MediaFiles) -> Storage:
         blobs=cast(Blobs, parts["blobs"]),
         trash=cast(Trash, parts["trash"]),
         jobs=_Jobs(parts["jobs"]),
-        files=files,
+        files=NoFiles(),
     )
 
 
 async def _nothing() -> None:
     pass
-
-
-class NoFiles:
-    """Implements `velocity.storage.port.MediaFiles` for media on another host: none can be opened here."""
-
-    def open(self, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
-        raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
-
-    def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
-        return "its bytes are on another host"
-
-    def is_shared(self, media: MediaRef) -> bool:
-        return False
-
-    def provide(self, ref: MediaRef, template: int) -> None:
-        raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
-
-    def remove(self, ref: MediaRef) -> None:
-        raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
 
 
 class _Jobs:

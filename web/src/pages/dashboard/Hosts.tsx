@@ -12,6 +12,15 @@ const DUTY: Record<HostSummary["duty"], string> = {
   maintenance: "in maintenance",
 };
 
+function Lost({ host: { unreachable_since: silent, dead_since: dead } }: { host: HostSummary }) {
+  if (silent === undefined) return null;
+  return (
+    <>
+      ; {dead === undefined ? "has not responded since" : "confirmed dead"} <When at={dead ?? silent} />
+    </>
+  );
+}
+
 export function Hosts({ hosts }: { hosts: readonly HostSummary[] }) {
   return (
     <Card component="section" aria-labelledby="hosts">
@@ -29,11 +38,7 @@ export function Hosts({ hosts }: { hosts: readonly HostSummary[] }) {
             <p className="v-subtle">
               <Link to={`/vms?host=${one.id}`}>{count(one.vms.total, "VM")}</Link>, {one.vms.running} running
               {DUTY[one.duty] && `; ${DUTY[one.duty]}`}
-              {one.unreachable_since !== undefined && (
-                <>
-                  ; has not responded since <When at={one.unreachable_since} />
-                </>
-              )}
+              <Lost host={one} />
             </p>
           </div>
         ))}

@@ -140,6 +140,19 @@ test("a host that is silent is told once, before all that follows from it", () =
   expect(all[0]?.message).toContain("Its VM may still be running: it is shown");
 });
 
+test("of a host that is confirmed dead nothing may still be running, and what should run is told for itself", () => {
+  const vms = { running: 0, total: 1 };
+  const b = { id: 2, name: "b", duty: "active" as const, vms, memory_mib: 1, memory_given_mib: 1 };
+  const hosts = [{ ...b, unreachable_since: 900, dead_since: 940 }];
+  const stopped = { ...vm, state: "STOPPED" as const, wanted: "RUNNING" as const, host: { id: 2, name: "b" } };
+  const all = matters([stopped], [], [], { ...HOST, hosts }, 1000);
+  expect(all.map((one) => [one.key, one.danger])).toEqual([
+    ["host-2", false],
+    ["vm-1", true],
+  ]);
+  expect(all[0]?.message).not.toContain("may still be running");
+});
+
 test("a certificate that ends is told two weeks before, and worse when it has ended", () => {
   const at = (days: number) => matters([], [], [], { ...HOST, certificate_expires: 1000 + days * DAY }, 1000);
   expect(at(15)).toEqual([]);

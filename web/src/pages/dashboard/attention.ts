@@ -149,8 +149,18 @@ function ofHost(host: HostInfo): Matter[] {
   return all;
 }
 
-function ofSilence({ id, name, unreachable_since: since, vms }: HostSummary): Matter[] {
+function ofSilence({ id, name, unreachable_since: since, dead_since: dead, vms }: HostSummary): Matter[] {
   if (since === undefined) return [];
+  if (dead !== undefined)
+    return [
+      {
+        key: `host-${id}`,
+        danger: false,
+        title: `Host ${name} is confirmed dead`,
+        message: `Confirmed ${ago(dead)}. Its VMs can start elsewhere, as far as their media are there.`,
+        to: "/hosts",
+      },
+    ];
   return [
     {
       key: `host-${id}`,
@@ -161,7 +171,7 @@ function ofSilence({ id, name, unreachable_since: since, vms }: HostSummary): Ma
           ? "Its VM may still be running: it is shown as it was last."
           : `Its ${vms.total.toLocaleString()} VMs may still be running: they are shown as they were last.`
       }`,
-      to: `/vms?host=${id}`,
+      to: "/hosts",
     },
   ];
 }

@@ -92,7 +92,8 @@ function Waiting({
         </p>
         <Code label="Token" text={token.token} />
         <p className="v-subtle">
-          It is not shown again, and expires <When at={token.expires} />. Then start the node there:
+          It is not shown again, and expires <When at={token.expires} />. Then start the node there. If that machine has
+          a settings file, both commands need <code>--config FILE</code>:
         </p>
         <Code
           label="Command"

@@ -21,7 +21,8 @@ export function ChangeDuty({
   onClose: () => void;
 }) {
   const act = useAction();
-  const [moves, setMoves] = useState(false);
+  const again = change.duty === host.duty;
+  const [moves, setMoves] = useState(again);
   const drains = change.duty === "draining" && moves;
   const body = { host: host.host, duty: change.duty };
   const drain = { host: host.host };
@@ -52,7 +53,7 @@ export function ChangeDuty({
       onClose={onClose}
     >
       <p>{change.about}</p>
-      {change.duty === "draining" && host.vms > 0 && !alone && (
+      {change.duty === "draining" && host.vms > 0 && !alone && !again && (
         <Checkbox
           id="drain-move"
           label={`Move its ${count(host.vms, "VM")} to other hosts`}

@@ -2,7 +2,7 @@
 
 import { Button, EmptyState, Skeleton } from "@patternfly/react-core";
 import { useEffect, useMemo, useState } from "react";
-import { useSearchParams } from "react-router";
+import { Link, useSearchParams } from "react-router";
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { NodeInfo } from "@/api/schema";
@@ -19,6 +19,7 @@ import { When } from "@/ui/When";
 import { AddHost } from "./AddHost";
 import { ChangeDuty } from "./ChangeDuty";
 import { CopyState } from "./CopyState";
+import { Draining } from "./Draining";
 import { EditHost } from "./EditHost";
 import { HostActions } from "./HostActions";
 import { KeepCopy } from "./KeepCopy";
@@ -52,7 +53,7 @@ const COLUMNS: Column<NodeInfo>[] = [
     title: "VMs",
     number: true,
     unit: (one) => (one.vms === 1 ? "VM" : "VMs"),
-    cell: (one) => one.vms,
+    cell: (one) => (one.vms === 0 ? 0 : <Link to={`/vms?host=${one.host}`}>{one.vms}</Link>),
     sort: (one) => one.vms,
   },
   {
@@ -172,9 +173,13 @@ export default function Hosts() {
 }
 
 function Message({ host }: { host: NodeInfo }) {
-  if (!(host.message ?? host.since ?? host.dead ?? host.missing ?? host.keeps_copy)) return null;
+  const drain = useObjects("task").find(
+    (one) => one.kind === "drain" && one.state === "RUNNING" && one.name === host.name,
+  );
+  if (!(drain ?? host.message ?? host.since ?? host.dead ?? host.missing ?? host.keeps_copy)) return null;
   return (
-    <span className="v-words">
+    <div className="v-words">
+      {drain && <Draining task={drain} />}
       {host.message !== undefined && <Sentence>{hostWords(host.message, NAMES)}</Sentence>}
       {host.since !== undefined && (
         <>
@@ -191,6 +196,6 @@ function Message({ host }: { host: NodeInfo }) {
           </small>
         </>
       )}
-    </span>
+    </div>
   );
 }

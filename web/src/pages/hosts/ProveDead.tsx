@@ -6,13 +6,19 @@ import { useObjects } from "@/api/live";
 import type { NodeInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
+import { Sentence } from "@/ui/Sentence";
+import { When } from "@/ui/When";
 import { hostWord, namesOf } from "./words";
+
+const FREED =
+  "VMs whose media another host has can start there then. Those with “Restart after a failure” do so at once.";
 
 const WORDS = {
   confirm: {
     title: (name: string) => `Confirm that ${name} is off`,
     promise: "You confirm that this machine no longer runs any of these VMs: it is off, or cut off from their disks.",
     risk: "If that is not so, a VM that is started elsewhere runs twice and destroys its disks. Whatever still runs there is ended as soon as the host responds.",
+    freed: FREED,
     verb: "Confirm that it is off",
     pending: (name: string) => `Confirming that ${name} is off`,
     done: (name: string) => `${name} is confirmed dead; its VMs can start elsewhere`,
@@ -22,6 +28,7 @@ const WORDS = {
     title: (name: string) => `Power off ${name}?`,
     promise: "Its fence agent powers the machine off, with all that runs on it.",
     risk: "Once the agent says that it is off, its VMs can start elsewhere. Guests lose what they had not written yet.",
+    freed: FREED,
     verb: "Power off",
     pending: (name: string) => `Powering ${name} off`,
     done: (name: string) => `${name} is off; its VMs can start elsewhere`,
@@ -31,12 +38,20 @@ const WORDS = {
     title: (name: string) => `Keep ${name} from its disks on RBD?`,
     promise: "The Ceph clusters take nothing more from this machine, until it answers again.",
     risk: "VMs that write to RBD alone can start elsewhere. Others stay, and get errors from their disks on RBD.",
+    freed: undefined,
     verb: "Keep it from its disks",
     pending: (name: string) => `Keeping ${name} from its disks on RBD`,
     done: (name: string) => `${name} is kept from its disks on RBD; VMs that write to no others can start elsewhere`,
     cli: (host: NodeInfo) => ["velocity", "node", "fence", hostWord(host), "--blocklist"],
   },
 };
+
+/** What runs there, or did when it was heard last. */
+function onIt(host: NodeInfo, vms: readonly { name: string }[]): string {
+  const lost = host.state !== "online";
+  if (vms.length === 0) return lost ? "No VM was running on it." : "No VM runs on it.";
+  return `${lost ? "When it was heard last, these ran on it" : "These run on it"}: ${namesOf(vms)}.`;
+}
 
 const PATHS = {
   confirm: { method: "put", path: "/h/node/dead" },
@@ -77,8 +92,14 @@ export function ProveDead({ host, how, onClose }: { host: NodeInfo; how: keyof t
     >
       <Alert component="p" isInline variant="warning" title={words.risk} />
       <p className="v-words">
-        {vms.length > 0 ? `When it was heard last, these ran on it: ${namesOf(vms)}.` : "No VM was running on it."}
+        {host.since !== undefined && (
+          <>
+            It stopped responding <When at={host.since} />.{" "}
+          </>
+        )}
+        <Sentence>{onIt(host, vms)}</Sentence>
       </p>
+      {words.freed !== undefined && vms.length > 0 && <p>{words.freed}</p>}
       <FormGroup label="Name of the host" fieldId="prove-name" isRequired>
         <TextInput
           id="prove-name"

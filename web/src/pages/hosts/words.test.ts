@@ -47,6 +47,7 @@ test("options of a fence agent are lines, and a secret is on no command line", (
   expect(fenceCli(host({}), "fence_x", { ip: "1", password: "p" }).join(" ")).toBe(
     "velocity node fence b --agent fence_x --option ip=1 --option password",
   );
+  expect(fenceCli(host({}), "fence_x", { hexadecimal_kg: "00ff" }).join(" ")).not.toContain("00ff");
 });
 
 test("labels are lines, and the command line sets those that are new and clears those that are gone", () => {
@@ -67,6 +68,8 @@ test("of many VMs, the first are named", () => {
 test("a host can be given the duties that it has not", () => {
   expect(changesOf(host({})).map((one) => one.command)).toEqual(["drain", "maintenance"]);
   expect(changesOf(host({ duty: "draining" })).map((one) => one.command)).toEqual(["activate", "maintenance"]);
+  const left = changesOf(host({ duty: "draining", vms: 1 })).map((one) => one.verb);
+  expect(left, "those that could not move are moved later").toContain("Move its VMs away");
 });
 
 test("a name that would be read as something else goes by its id", () => {

@@ -72,9 +72,22 @@ export const CHANGES: Record<Duty, DutyChange> = {
   },
 };
 
-/** The other duties that it can be given, in the order of the menu. */
+/** Of a host that is drained already. */
+const MOVE_AWAY: DutyChange = {
+  duty: "draining",
+  verb: "Move its VMs away",
+  command: "drain",
+  title: (name) => `Move the VMs of ${name} to other hosts?`,
+  about: "Two at a time, running or stopped. The task says which cannot move, and why.",
+  pending: (name) => `Moving the VMs of ${name} away`,
+  done: (name) => `VMs are being moved off ${name}`,
+};
+
+/** What it can be given to do, in the order of the menu. */
 export const changesOf = (host: NodeInfo): DutyChange[] =>
-  (["active", "draining", "maintenance"] as const).filter((one) => one !== host.duty).map((one) => CHANGES[one]);
+  (["active", "draining", "maintenance"] as const).flatMap((one) =>
+    one !== host.duty ? [CHANGES[one]] : one === "draining" && host.vms > 0 ? [MOVE_AWAY] : [],
+  );
 
 /** Their names, of many the first. */
 export function namesOf(vms: readonly { name: string }[], most = 10): string {
@@ -123,7 +136,7 @@ export function editCli(
 }
 
 /** What is secret is asked for by the command line. */
-export const SECRET = /pass|key|token|community/;
+export const SECRET = /pass|key|token|community|_kg/;
 
 export const fenceCli = (host: NodeInfo, agent: string, options: Record<string, string>): string[] => [
   ...["velocity", "node", "fence", hostWord(host), "--agent", agent],

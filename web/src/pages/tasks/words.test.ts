@@ -22,7 +22,7 @@ test("a task says what it does, and what it did", () => {
   const emptying: TaskInfo = { ...task, kind: "empty", name: "trash", unit: "items", done: 3, total: 12 };
   expect(titleOf(emptying)).toBe("Emptying the trash");
   expect(progressWords({ ...emptying, done_bytes: 1 << 30, total_bytes: 4 * (1 << 30) }, 1000)).toBe(
-    "3 items of 12 items (1 GiB of 4 GiB)",
+    "3 of 12 items (1 GiB of 4 GiB)",
   );
 });
 

@@ -49,13 +49,16 @@ export const percent = (task: TaskInfo): number | undefined =>
   task.total > 0 ? Math.min(100, Math.floor((100 * task.done) / task.total)) : undefined;
 
 const amount = (task: TaskInfo, count: number): string =>
-  task.unit === "bytes" ? bytes(count) : `${count.toLocaleString()} ${task.unit}`;
+  task.unit === "bytes"
+    ? bytes(count)
+    : `${count.toLocaleString()} ${count === 1 ? task.unit.replace(/s$/, "") : task.unit}`;
 
 /** "1.20 GiB of 4 GiB, about 40 s left". `now` in unix seconds. */
 export function progressWords(task: TaskInfo, now: number): string {
   if (task.total <= 0) return task.done > 0 ? amount(task, task.done) : "started";
   const beside = task.total_bytes ? ` (${bytes(task.done_bytes ?? 0)} of ${bytes(task.total_bytes)})` : "";
-  const far = `${amount(task, task.done)} of ${amount(task, task.total)}${beside}`;
+  const done = task.unit === "bytes" ? bytes(task.done) : task.done.toLocaleString();
+  const far = `${done} of ${amount(task, task.total)}${beside}`;
   const phase = task.phase === undefined ? "" : `${PHASES[task.phase] ?? task.phase}: `;
   const left = task.phase === undefined ? secondsLeft(task, now) : undefined; // each phase counts anew
   return left === undefined ? `${phase}${far}` : `${far}, about ${duration(left)} left`;

@@ -10,6 +10,8 @@ import { Choose } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { useGroupPath } from "@/ui/groups";
+import { NAMES } from "@/ui/texts/names";
+import { inWords } from "@/ui/texts/words";
 import { idWord, MISREAD, vmCli } from "@/ui/vmCli";
 
 const FIELDS = ["host", "mpid"];
@@ -108,7 +110,7 @@ function Lacking({ hosts }: { hosts: readonly MoveTarget[] }) {
       <ul>
         {hosts.map((one) => (
           <li key={one.host}>
-            <bdi>{one.name}</bdi>: {one.lacks}
+            <bdi>{one.name}</bdi>: {inWords(one.lacks ?? "", NAMES)}
           </li>
         ))}
       </ul>
