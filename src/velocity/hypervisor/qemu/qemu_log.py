@@ -65,6 +65,8 @@ class QemuLog:
 
     def _overlap(self) -> int:
         """How much of the file the log has, as an earlier server copied it: the log ends with exactly that."""
+        if not self._out.size:  # as at each start
+            return 0
         log = said(self._kept, LOG_LIMIT)
         out = self._out.read(0, LOG_LIMIT)
         return next((size for size in range(min(len(log), len(out)), 0, -1) if log.endswith(out[:size])), 0)
