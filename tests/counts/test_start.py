@@ -96,10 +96,10 @@ async def w(tmp_path: Path, runtime: Path, said: Path, anyio_backend: str) -> As
 NOW_AND_THEN = {"_update", "look"}
 """What looks at the host's resolvers and packet filters every few seconds, whatever is asked of VMs."""
 LIFE: tuple[tuple[str, list[str], int, list[str]], ...] = (
-    ("RUNNING", ["qmp_capabilities", "cont"], 90, ["launch"]),
-    ("PAUSED", ["stop"], 37, []),
-    ("RUNNING", ["cont", "query-chardev"], 37 + 48, []),
-    ("STOPPED", ["quit"], 37, ["Path.touch", "WatchedRuns.clear"]),
+    ("RUNNING", ["qmp_capabilities", "cont"], 66, ["launch"]),
+    ("PAUSED", ["stop"], 27, []),
+    ("RUNNING", ["cont", "query-chardev"], 27 + 36, []),
+    ("STOPPED", ["quit"], 27, ["Path.touch", "WatchedRuns.clear"]),
 )
 """State that is asked for; the commands that QEMU's monitor gets, their bytes at most, what is done in a thread.
 
