@@ -33,7 +33,9 @@ export function useRefusal(fields: readonly string[]) {
     if (open.current && error instanceof Error) shownElsewhere.add(error);
     setRefusal({
       message: messageOf(error),
-      ...(error instanceof ApiError ? { field: error.field, request: error.request } : {}),
+      ...(error instanceof ApiError
+        ? { field: error.field, request: error.request, unanswered: error.status === 0 }
+        : {}),
     });
   };
   return {

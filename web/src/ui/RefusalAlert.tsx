@@ -11,6 +11,8 @@ export interface Refusal {
   request?: string;
   /** The page's own refusal: nothing was sent. */
   early?: boolean;
+  /** No server answered: nobody has refused it. */
+  unanswered?: boolean;
 }
 
 /** New each time the button is pressed, so that the focus moves each time. */
@@ -42,7 +44,7 @@ export function RefusalAlert({
           component="p"
           isInline
           variant={refusal.early ? "warning" : "danger"}
-          title={refusal.early ? "Not complete yet" : title}
+          title={refusal.early ? "Not complete yet" : refusal.unanswered ? "No answer" : title}
         >
           <Sentence>{refusal.message}</Sentence>
           {refusal.request && <Content component="small">Request {refusal.request}</Content>}

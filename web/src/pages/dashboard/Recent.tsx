@@ -51,7 +51,7 @@ export function RecentHistory({ gid }: { gid: number }) {
             .slice(0, FEW)
             .map((entry) => (
               <li key={entry.hid}>
-                <strong>{whoOf(entry, names)}</strong> <Happened entry={entry} names={names} />{" "}
+                <strong>{whoOf(entry, names) ?? "Someone"}</strong> <Happened entry={entry} names={names} />{" "}
                 {isRefused(entry) && <Tag tone="bad">{entry.status >= 500 ? "failed" : "refused"}</Tag>}{" "}
                 <small className="v-subtle">
                   <When at={entry.at} />

@@ -29,9 +29,11 @@ export function strangerOf(entry: Entry): string | undefined {
   return entry.uid === undefined && OWN.has(entry.operation) && !isRefused(entry) ? "The server" : undefined;
 }
 
-/** "You", or the name. */
-export const whoOf = (entry: Entry, names: Names): string =>
-  entry.uid !== undefined && entry.uid === names.me ? "You" : (strangerOf(entry) ?? "Someone");
+/** "You", or the name; where nobody was signed in yet, by the name that was given. */
+export function whoOf(entry: Entry, names: Names): string | undefined {
+  const isMe = entry.uid === undefined ? entry.name === names.myName && !isRefused(entry) : entry.uid === names.me;
+  return isMe ? "You" : strangerOf(entry);
+}
 
 export function Happened({ entry, names }: { entry: Line; names: Names }) {
   const parts = useMemo(() => partsOf(entry, names), [entry, names]);

@@ -14,7 +14,7 @@ import { type Column, DataTable } from "@/ui/table/DataTable";
 import { useAddress } from "@/ui/useAddress";
 import { useEntries, type Wanted } from "./entries";
 import { folded, type Line } from "./folded";
-import { isRefused, partsOf, strangerOf, whoOf, whyRefused } from "./Happened";
+import { isRefused, partsOf, whoOf, whyRefused } from "./Happened";
 import { useNames } from "./names";
 import { Outcome, RequestId, What } from "./Outcome";
 import type { Entry } from "./paging";
@@ -213,7 +213,7 @@ function whom(users: readonly { uid: number; name: string }[], entries: readonly
 }
 
 function Who({ entry, names }: { entry: Entry; names: Names }) {
-  if (entry.uid === undefined) return strangerOf(entry) ?? <span className="v-subtle">not signed in</span>;
+  if (entry.uid === undefined) return whoOf(entry, names) ?? <span className="v-subtle">not signed in</span>;
   return (
     <Link to={`/users/${entry.uid}`}>
       <bdi>{whoOf(entry, names)}</bdi>

@@ -14,7 +14,7 @@ export function useNames(): Names {
   const users = useObjects("user");
   const pools = usePools();
   const trash = useAnswer("post", "/t/trash/list", {}, { topics: ["trash"] }).data?.items;
-  const me = session.present?.uid;
+  const { uid: me, name: myName } = session.present ?? {};
   return useMemo(() => {
     const vm = new Map(vms.map((one) => [one.vmid, one.name]));
     const medium = new Map<string, string>(media.map((one) => [one.mid, one.name]));
@@ -26,6 +26,7 @@ export function useNames(): Names {
     const host = new Map(hosts.map((one) => [one.id, one.name]));
     return {
       me,
+      myName,
       vm: (vmid) => vm.get(vmid),
       medium: (mid) => medium.get(mid),
       group: (gid) => group.get(gid),
@@ -34,5 +35,5 @@ export function useNames(): Names {
       host: (id) => host.get(id),
       deleted: (kind, id) => deleted.get(`${kind} ${id}`),
     };
-  }, [vms, media, groups, users, pools, trash, me]);
+  }, [vms, media, groups, users, pools, trash, me, myName]);
 }

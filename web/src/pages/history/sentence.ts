@@ -11,6 +11,7 @@ import { readTarget, type Target } from "./target";
 export interface Names extends Seen {
   /** Who reads it. */
   me: number | undefined;
+  myName?: string | undefined;
   /** Of what lies in the trash. */
   deleted: (kind: "vm" | "medium" | "group", id: number | string) => string | undefined;
   host: (id: number) => string | undefined;

@@ -46,7 +46,7 @@ export function columnsOf(
       sort: (one) => (one.missing ? -1 : one.allocated),
     },
     { key: "pool", title: "Pool", optional: !pools, cell: (one) => pool(one.mpid), sort: (one) => pool(one.mpid) },
-    { key: "group", title: "Group", cell: (one) => path(one.gid), sort: (one) => path(one.gid) },
+    { key: "group", title: "Group", width: "8rem", cell: (one) => path(one.gid), sort: (one) => path(one.gid) },
     {
       key: "used",
       title: "Used by",
@@ -130,10 +130,10 @@ function UsedBy({ medium }: { medium: Medium }) {
   return (
     <span className="v-words">
       {medium.used_by.map((vm, index) => (
-        <span key={vm.vmid} className="v-id">
-          {index > 0 && ", "}
+        <span key={vm.vmid}>
           <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>
           {vm.writing && <span className="v-subtle"> (writing)</span>}
+          {index < medium.used_by.length - 1 && ", "}
         </span>
       ))}
     </span>

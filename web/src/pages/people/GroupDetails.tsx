@@ -126,7 +126,7 @@ function Holds({ group }: { group: Group }) {
         <Content component="p" className="v-space-above">
           You (<bdi>{session.present?.name}</bdi>) have these permissions here, inherited ones included:
         </Content>
-        <Held permissions={group.permissions} />
+        <Held permissions={group.permissions} words={!may("user.assign", gid)} />
       </CardBody>
     </Card>
   );

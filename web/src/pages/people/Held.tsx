@@ -4,7 +4,16 @@ import { menuRoom } from "@/ui/Dropdown";
 import { Tag } from "@/ui/labels";
 import { ABOUT, described, type NamedSet } from "@/ui/permissions";
 
-export function Held({ permissions, muted = false }: { permissions: Iterable<string>; muted?: boolean }) {
+export function Held({
+  permissions,
+  muted = false,
+  words = false,
+}: {
+  permissions: Iterable<string>;
+  muted?: boolean;
+  /** What they allow is told instead of their ids: for who gives none here. */
+  words?: boolean;
+}) {
   const { set, rest } = described(permissions);
   if (!set && rest.length === 0) return <span className="v-subtle">nothing</span>;
   return (
@@ -12,8 +21,8 @@ export function Held({ permissions, muted = false }: { permissions: Iterable<str
       {[
         ...(set ? [<SetLabel key={set.name} set={set} muted={muted} />] : []),
         ...rest.map((name) => (
-          <Tag key={name} title={ABOUT.get(name)}>
-            {name}
+          <Tag key={name} title={words ? name : ABOUT.get(name)}>
+            {words ? (ABOUT.get(name) ?? name) : name}
           </Tag>
         )),
       ]}

@@ -98,7 +98,7 @@ export default function Trash() {
       },
       {
         key: "expires",
-        title: "Removed permanently",
+        title: "Expires",
         phone: "none",
         nowrap: true,
         cell: (one) => <When at={one.expires} />,
@@ -225,9 +225,9 @@ function Name({ item: { name, disks } }: { item: TrashItem }) {
   return (
     <div>
       <bdi>{name}</bdi>
-      <small className="v-request v-subtle v-breaks" title={words}>
+      <span className="v-below-name">
         <Sentence>{words}</Sentence>
-      </small>
+      </span>
     </div>
   );
 }

@@ -28,7 +28,13 @@ const columnsOf = (names: Names): Column<Entry>[] => [
     sort: (entry) => entry.hid,
     text: (entry) => moment(entry.at),
   },
-  { key: "name", title: "Who", width: "8rem", cell: (entry) => whoOf(entry, names), sort: (entry) => entry.name },
+  {
+    key: "name",
+    title: "Who",
+    width: "8rem",
+    cell: (entry) => whoOf(entry, names) ?? "Someone",
+    sort: (entry) => entry.name,
+  },
   {
     key: "operation",
     title: "What",

@@ -126,6 +126,9 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
         <DropdownItem key="open" onClick={() => void navigate(`/vms/${vm.vmid}`)}>
           Details
         </DropdownItem>
+        <DropdownItem key="settings" onClick={() => void navigate(`/vms/${vm.vmid}/settings`)}>
+          Devices & settings
+        </DropdownItem>
         {canDelete && <Divider key="line" component="li" />}
         {canDelete && (
           <DropdownItem key="delete" isDanger onClick={() => ask({ action: "delete", vms: [vm] })}>

@@ -1,5 +1,6 @@
 /** The fields of a new team: group, quota, pool and first member; what the caller cannot give is not asked for. */
 import { FormFieldGroup, FormFieldGroupHeader, FormGroup, Radio, TextInput } from "@patternfly/react-core";
+import { useEffect } from "react";
 import { useMay, useObjects } from "@/api/live";
 import { Choose } from "@/ui/Choose";
 import { Hint } from "@/ui/FormDialog";
@@ -93,6 +94,10 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
   const may = useMay();
   const groups = useObjects("group");
   const users = useObjects("user");
+  useEffect(() => {
+    // What is asked next is below what is in sight.
+    if (who !== "nobody") document.getElementById("team-set")?.scrollIntoView({ block: "nearest" });
+  }, [who]);
   const ways: [Who, string][] = [
     ["nobody", "Nobody yet"],
     ...(groups.some((one) => may("user.create", one.gid)) ? ([["new", "A new user"]] as [Who, string][]) : []),

@@ -32,6 +32,7 @@ export function Devices({ info }: { info: VmInfo }) {
   const [wish, setWish] = useState<Wish>();
   const settings = `/vms/${info.vmid}/settings`;
   const attachedMedia = info.media.flatMap(({ mid }) => known.find((one) => one.mid === mid) ?? []);
+  const bare = info.drives.length + info.displays.length === 0;
   const placed = placeWords(info, useEmpty(attachedMedia));
   return (
     <Card component="section" aria-label="Devices">
@@ -111,7 +112,9 @@ export function Devices({ info }: { info: VmInfo }) {
           ))}
         </ul>
         {info.media.length === 0 && (
-          <p className="v-subtle v-space-above">No disk and no ISO is attached: it has nothing to boot from.</p>
+          <p className={bare ? "v-subtle" : "v-subtle v-space-above"}>
+            No disk and no ISO is attached: it has nothing to boot from.
+          </p>
         )}
       </CardBody>
       {wish && <Wished info={info} wish={wish} onClose={() => setWish(undefined)} />}

@@ -11,14 +11,16 @@ const HAS = {
 
 it("when a guest gets a disk depends on what it runs with", () => {
   const web = { ...HAS, name: "web" };
-  expect(attachedWhen({ ...web, state: "STOPPED", hardware: "2" }, "BLOCK")).toBe("web has it when it is started.");
+  expect(attachedWhen({ ...web, state: "STOPPED", hardware: "2" }, "BLOCK")).toBe(
+    "Attached to web, which finds it when it is started.",
+  );
   expect(attachedWhen({ ...web, state: "RUNNING", hardware: "2" }, "BLOCK")).toBe(
-    "web gets it at once, while it runs.",
+    "Attached to web at once, while it runs.",
   );
   expect(attachedWhen({ ...web, state: "RUNNING", hardware: "1" }, "VIRTIO")).toBe(
-    "web gets it at once, while it runs.",
+    "Attached to web at once, while it runs.",
   );
-  expect(attachedWhen({ ...web, state: "PAUSED", hardware: "1" }, "BLOCK")).toBe("web gets it at its next start.");
+  expect(attachedWhen({ ...web, state: "PAUSED", hardware: "1" }, "BLOCK")).toBe("Attached to web at its next start.");
 });
 
 it("a disc is changed in its place", () => {

@@ -16,11 +16,11 @@ export type Change = Pick<AlterVm, "media" | "drives">;
 
 /** When the guest gets what is attached so, as the server decides. */
 export function attachedWhen(info: Has & Pick<VmInfo, "name" | "state" | "hardware">, mode: string): string {
-  if (info.state === "STOPPED") return `${info.name} has it when it is started.`;
+  if (info.state === "STOPPED") return `Attached to ${info.name}, which finds it when it is started.`;
   const shared = mode !== "BLOCK" && [...info.media, ...info.drives].some((one) => one.mode === mode);
   return info.hardware !== WITHOUT_PORTS || shared
-    ? `${info.name} gets it at once, while it runs.`
-    : `${info.name} gets it at its next start.`;
+    ? `Attached to ${info.name} at once, while it runs.`
+    : `Attached to ${info.name} at its next start.`;
 }
 
 /** Behind those that it has. */
