@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds within which what must happen has happened."""
 
 
-async def eventually(holds: Callable[[], bool], what: str = "it") -> None:
-    """Returns when it holds, and fails if that takes too long."""
+async def eventually(holds: Callable[[], object], what: str = "it", every: float = 0.005) -> None:
+    """Returns when it holds, and fails if that takes too long. Looks every so many seconds."""
     end = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < end, f"{what} does not come to be in {PATIENCE:.0f} s"
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(every)
 
 
-def at_last(holds: Callable[[], bool], what: str = "it") -> None:
+async def asked_until(
+    ask: Callable[[], Awaitable[T]], fits: Callable[[T], object] = bool, what: str = "it", every: float = 0.01
+) -> T:
+    """`eventually`, for what has to be asked for: the first answer that fits."""
+    end = time.monotonic() + PATIENCE
+    while not fits(answer := await ask()):
+        assert time.monotonic() < end, f"{what} does not come to be in {PATIENCE:.0f} s; the last answer: {answer}"
+        await asyncio.sleep(every)
+    return answer
+
+
+def at_last(holds: Callable[[], object], what: str = "it") -> None:
     """`eventually`, for tests without a loop."""
     end = time.monotonic() + PATIENCE
     while not holds():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import struct
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.api.world import World
+from tests.patience import asked_until
 
 SECRET = b"a file of the host"
 
@@ -31,12 +31,9 @@ async def upload(w: World, file: Path, name: str = "image", **more: str) -> str:
 
 
 async def wait(w: World, started: Any) -> dict[str, Any]:
-    for _ in range(5000):  # against a hang only: how long unpacking takes is the machine's affair
-        task = (await w.ok("POST", "/t/task", tid=started["tid"])).body
-        if task["state"] != "RUNNING":
-            return task
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"it does not end: {task}")
+    """The task that was started, once it has ended."""
+    task = await asked_until(lambda: w.ok("POST", "/t/task", tid=started["tid"]), lambda one: one["state"] != "RUNNING")
+    return task.body
 
 
 def body(mid: str, **more: Any) -> dict[str, Any]:

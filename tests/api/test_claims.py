@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from tests.api.world import Answer, World, world
-from tests.patience import PATIENCE, eventually
+from tests.patience import asked_until, eventually
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, FactCause
 from velocity.machines.rules import Spec
@@ -58,9 +58,7 @@ async def ends_meanwhile(w: World, vmid: int, change: Awaitable[Answer]) -> int:
     asked = asyncio.ensure_future(change)
     await eventually(lambda: Held.waits)
     w.hypervisor.play(uuid, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
-    async with asyncio.timeout(PATIENCE):
-        while (await w.ok("POST", "/v/vm", vmid=vmid))["state"] != "STOPPED":
-            await asyncio.sleep(0.005)
+    await asked_until(lambda: w.ok("POST", "/v/vm", vmid=vmid), lambda vm: vm["state"] == "STOPPED")
     Held.let.set()
     return (await asked).status
 

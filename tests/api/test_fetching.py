@@ -15,7 +15,7 @@ import pytest
 from tests.api.images import qemu_img, wait
 from tests.api.origin import Asked, Origin, Serve, answers, cut, endless, head, origin, redirects
 from tests.api.world import World, world
-from tests.patience import PATIENCE, eventually
+from tests.patience import PATIENCE, asked_until, eventually
 from velocity.fetching.port import Limits
 from velocity.fetching.source import HttpSource
 
@@ -289,9 +289,7 @@ async def test_a_fetch_ends_with_the_right_to_it_by_request_and_with_the_server(
         async def begin(name: str) -> int:
             body = {"gid": gid, "mpid": 1, "name": name, "url": inside.url("/x")}
             tid = int((await w.ok("PUT", "/m/media/fetch", bob, **body))["tid"])
-            async with asyncio.timeout(PATIENCE):
-                while not (await w.ok("POST", "/t/task", tid=tid))["done"]:
-                    await asyncio.sleep(0.01)
+            await asked_until(lambda: w.ok("POST", "/t/task", tid=tid), lambda task: task["done"])
             return tid
 
         for permission, words in (("host.reach", "has ended"), ("media.create", "no longer has velocity.media.create")):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.test_guests import asked, inhabited, refusing, uuid
 from tests.api.world import World, world
-from tests.patience import PATIENCE
+from tests.patience import asked_until
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeAgent
 from velocity.hypervisor.port import HypervisorError, Unknown
@@ -27,9 +27,7 @@ async def shown(w: World, vmid: int) -> Any:
 
 async def thawed(w: World, vmid: int) -> None:
     """Waits until it is shown so."""
-    async with asyncio.timeout(PATIENCE):
-        while await shown(w, vmid) is not None:
-            await asyncio.sleep(0.01)
+    await asked_until(lambda: shown(w, vmid), lambda until: until is None)
 
 
 @pytest.mark.holds("GUEST-90")

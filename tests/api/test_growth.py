@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.world import World, world
+from tests.patience import asked_until
 from velocity.hypervisor.fake import Answer as Ends
 from velocity.hypervisor.fake import FakeRun
 from velocity.machines import agents
@@ -154,9 +154,7 @@ async def test_what_a_run_may_have_by_now_is_counted_until_it_is_known(w: World)
     w.hypervisor.faults.wake(run.who.machine)
     await w.settle()
     assert await waits(w, vmid) == {}
-    async with asyncio.timeout(60):
-        while await used(w) != (1, 64):  # until what may have come is known not to have
-            await asyncio.sleep(0.01)
+    await asked_until(lambda: used(w), lambda now: now == (1, 64), "that what may have come is known not to have")
     await w.ok("PUT", "/v/vm/efi", **other)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.world import World, world
-from tests.patience import PATIENCE, eventually
+from tests.patience import asked_until, eventually
 from velocity.hypervisor.fake import Answer, FakeRun
 from velocity.hypervisor.port import Bus, DiskLimits
 
@@ -130,9 +129,7 @@ async def test_what_is_not_known_is_asked_again_and_not_without_a_pause(tmp_path
         await w.settle()
         assert len(w.hypervisor.machines.altered) < 10
         w.hypervisor.faults.answers.clear()
-        async with asyncio.timeout(PATIENCE):
-            while (await w.ok("POST", VM, vmid=vmid))["waiting"]:
-                await asyncio.sleep(0.01)
+        await asked_until(lambda: w.ok("POST", VM, vmid=vmid), lambda vm: not vm["waiting"])
         assert mids(run) == [first]
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.api.world import World, world
-from tests.patience import eventually
+from tests.patience import asked_until, eventually
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause
 
@@ -226,8 +226,7 @@ async def test_someone_who_polls_sees_starting(w: World) -> None:
     vmid = await w.vm()
     w.hypervisor.faults.hold = asyncio.Event()
     start = asyncio.create_task(w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
-    while (await w.ok("POST", "/v/vm/state", vmid=vmid))["state"] != "STARTING":
-        await asyncio.sleep(0)
+    await asked_until(lambda: w.ok("POST", "/v/vm/state", vmid=vmid), lambda vm: vm["state"] == "STARTING")
     w.hypervisor.faults.hold.set()
     assert (await start)["state"] == "RUNNING"
 

@@ -12,7 +12,7 @@ import pytest
 from tests.api.images import body, wait
 from tests.api.test_trash import trid
 from tests.api.world import World, world
-from tests.ports.subjects import until
+from tests.patience import eventually
 from velocity.config import Settings
 from velocity.storage.directory.places import Places
 from velocity.storage.directory.storage import open_directories
@@ -142,14 +142,14 @@ async def test_what_cannot_be_removed_or_moved_is_later_without_anybody_looking(
         for stray in strays:
             stray.rmdir()
             stray.touch()
-        await until(lambda: not any(stray.exists() for stray in strays))
+        await eventually(lambda: not any(stray.exists() for stray in strays))
         trashed = pool / ".trash" / f"{mid}.raw"
         trashed.rename(aside := tmp_path / "aside")
         trashed.mkdir()
         await w.ok("DELETE", "/t/trash", trid=await trid(w, "upload"))
         trashed.rmdir()
         aside.rename(trashed)
-        await until(lambda: not trashed.exists())
+        await eventually(lambda: not trashed.exists())
         (blocked,) = await in_the_way(w, lambda: w.medium("made", size=13))
         blocked.rmdir()
-        await until(blocked.is_file)
+        await eventually(blocked.is_file)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.api.images import wait
 from tests.api.world import World, world
+from tests.patience import asked_until
 from velocity.steady_clock import SteadyClock
 from velocity.store.tables import tasks
 
@@ -30,11 +32,7 @@ async def _clone(w: World) -> int:
 
 
 async def _ended(w: World, tid: int) -> str:
-    end = time.monotonic() + 60
-    while (state := (await w.ok("POST", "/t/task", tid=tid))["state"]) == "RUNNING":
-        assert time.monotonic() < end, "nothing runs, and the task is shown as running"
-        await asyncio.sleep(0.01)
-    return str(state)
+    return str((await wait(w, {"tid": tid}))["state"])
 
 
 @pytest.mark.holds("DUR-45")
@@ -54,10 +52,7 @@ async def test_the_end_of_a_task_that_cannot_be_written_is_shown_and_written_lat
 
         assert await kept() == "RUNNING"
         await _execute(w, "drop trigger full")
-        end = time.monotonic() + 60
-        while await kept() != "DONE":
-            assert time.monotonic() < end, "its end is never written"
-            await asyncio.sleep(0.01)
+        await asked_until(kept, lambda state: state == "DONE", "that its end is written")
 
 
 @pytest.mark.holds("DUR-46")

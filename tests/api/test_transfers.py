@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.api.world import World
-from tests.patience import PATIENCE, eventually
+from tests.patience import asked_until, eventually
 from velocity.contract.problems import Problem, Refused
 from velocity.media import resumable
 from velocity.media.rules import Medium
@@ -75,9 +75,8 @@ async def test_a_newer_request_goes_on_where_an_older_one_hangs(w: World) -> Non
         await asyncio.sleep(1000)
 
     old = asyncio.create_task(patch(w, place, 0, hangs()))
-    async with asyncio.timeout(PATIENCE):
-        while not (offset := int((await send(w, "HEAD", place)).headers["upload-offset"])):
-            await asyncio.sleep(0.01)
+    shown = await asked_until(lambda: send(w, "HEAD", place), lambda answer: answer.headers["upload-offset"] != "0")
+    offset = int(shown.headers["upload-offset"])
     assert offset == 500_000
     answer = await patch(w, place, offset, DATA[offset:])
     assert answer.status_code == 204

@@ -191,8 +191,9 @@ async def test_an_upload_that_is_ended_as_it_becomes_a_medium_is_one_or_the_othe
     for turns in range(0, 60, 2):
         name = f"medium {turns}"
         sent = asyncio.ensure_future(w.upload(b"x" * 4096, x_velocity_name=name))
-        while not (uploads := list(w.server.services.uploads.all())):
-            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE):
+            while not (uploads := list(w.server.services.uploads.all())):
+                await asyncio.sleep(0)  # each turn counts
         for _ in range(turns):
             await asyncio.sleep(0)
         answer = await w.call("DELETE", "/m/media/upload", mid=str(uploads[0].mid))

@@ -12,6 +12,7 @@ from tests.api.test_moving import used
 from tests.api.world import World
 from tests.events.page import is_gone, is_set
 from tests.events.page import opened as following
+from tests.patience import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -161,8 +162,7 @@ async def test_a_vm_whose_group_is_being_deleted_goes_with_it(w: World) -> None:
     vmid = await w.vm("web", one, media=[{"mid": mid, "mode": "BLOCK"}])
     w.hypervisor.faults.hold = asyncio.Event()
     starting = asyncio.create_task(w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
-    while not w.hypervisor.faults.held:
-        await asyncio.sleep(0)
+    await eventually(lambda: w.hypervisor.faults.held)
     moving = asyncio.create_task(w.call("PUT", MOVE, vmid=vmid, gid=two))
     for _ in range(100):  # it comes to wait for its turn
         await asyncio.sleep(0)

@@ -16,6 +16,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from tests.api.images import wait
 from tests.api.world import World
 from tests.hypervisor.qemu.test_serial import Guest
 from tests.patience import PATIENCE
@@ -112,9 +113,7 @@ async def test_imports_and_clones_are_not_on_the_loop(w: World, done: Done) -> N
     begin(done)
     for number, format_ in enumerate(("raw", "qcow2")):
         wanted = {"mid": mid, "mpid": 1, "gid": 0, "name": f"clone {number}", "format": format_}
-        tid = (await w.ok("PUT", "/m/media/clone", **wanted))["tid"]
-        while (task := await w.ok("POST", "/t/task", tid=tid))["state"] == "RUNNING":
-            await asyncio.sleep(0.01)
+        task = await wait(w, await w.ok("PUT", "/m/media/clone", **wanted))
         assert task["state"] == "DONE", task
     here = [one for one in done.here if "Popen" not in one]
     assert here == [], "but for a process, which begins there"

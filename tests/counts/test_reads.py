@@ -291,12 +291,13 @@ async def test_a_first_snapshot_is_rendered_in_parts(
         preparing = asyncio.create_task(events.initial_states.ready(uid))
         most, before, steps = 0, 0, 0
         later: list[asyncio.Task[Any]] = []
-        while not preparing.done():
-            await asyncio.sleep(0)
-            most, before, steps = max(most, rendered - before), rendered, steps + 1
-            if steps == 2:
-                later.append(asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmids[0], state="RUNNING")))
-                later.append(asyncio.create_task(w.vm(name)))
+        async with asyncio.timeout(PATIENCE):
+            while not preparing.done():
+                await asyncio.sleep(0)
+                most, before, steps = max(most, rendered - before), rendered, steps + 1
+                if steps == 2:
+                    later.append(asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmids[0], state="RUNNING")))
+                    later.append(asyncio.create_task(w.vm(name)))
         assert 0 < most <= 5 + 5, "a part, and as many that have changed"
         await asyncio.gather(*later)
         await asyncio.sleep(0)
@@ -323,9 +324,10 @@ async def test_many_changes_are_told_in_parts(tmp_path: Path, anyio_backend: str
         for keeper in fleet.all():
             keeper.host_lost()
         heads = [events.ring.head]
-        while events.writer.is_due:
-            await asyncio.sleep(0)
-            heads.append(events.ring.head)
+        async with asyncio.timeout(PATIENCE):
+            while events.writer.is_due:
+                await asyncio.sleep(0)
+                heads.append(events.ring.head)
         assert heads[-1] - heads[0] == 30
         assert max(after - before for before, after in pairwise(heads)) == 5
 

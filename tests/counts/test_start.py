@@ -19,6 +19,7 @@ import pytest
 
 from tests.api.world import World, world
 from tests.counts import between
+from tests.patience import eventually
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options
 from velocity.storage.port import MediaFiles
@@ -123,9 +124,8 @@ async def test_what_the_life_of_a_vm_costs(w: World, said: Path, runtime: Path) 
             with begun() as counter:
                 await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state, force=True)
                 await w.server.services.fleet.agents.settle()
-                async with asyncio.timeout(30):
-                    while state == "STOPPED" and list(runtime.glob("*/*")):  # its end is acknowledged behind the answer
-                        await asyncio.sleep(0.01)
+                if state == "STOPPED":  # its end is acknowledged behind the answer
+                    await eventually(lambda: not list(runtime.glob("*/*")))
             sent = said.read_bytes()
             listed = json.loads(b"[" + sent.replace(b"}{", b"},{") + b"]")
             assert [one["execute"] for one in listed] == commands

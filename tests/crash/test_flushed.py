@@ -5,7 +5,6 @@ Counted at the calls, as no crash of a process can show it: only one of the host
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 import subprocess
@@ -15,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.api.images import wait
 from tests.api.world import World, world
 from tests.ports.subjects import NoMedia
 from velocity.hypervisor.port import HostId, Incarnation, MachineSpec
@@ -88,14 +88,8 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 async def _made(w: World, path: str, mid: str, name: str) -> None:
-    tid = (await w.ok("PUT", path, mid=mid, gid=0, mpid=1, name=name))["tid"]
-    for _ in range(5000):
-        task = await w.ok("POST", "/t/task", tid=tid)
-        if task["state"] != "RUNNING":
-            assert task["state"] == "DONE", task
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it does not end")
+    task = await wait(w, await w.ok("PUT", path, mid=mid, gid=0, mpid=1, name=name))
+    assert task["state"] == "DONE", task
 
 
 @pytest.mark.holds("DUR-44")

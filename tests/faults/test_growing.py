@@ -15,6 +15,7 @@ import pytest
 from tests.api.world import Answer, World, world
 from tests.faults.clock import HastyLoop
 from tests.faults.served import kill
+from tests.patience import eventually
 from tests.store.lossy import Lossy
 from velocity.config import PoolSetting
 from velocity.storage.fake import FakeStorage, connect
@@ -50,6 +51,10 @@ class Host:
         await kill(self.w, self.loop)
         self.dead.append(self.opened)  # one that is collected would close in order
         self.usb.wake()
+
+    async def hangs(self, doing: asyncio.Future[Any]) -> None:
+        """Returns when pool 2 stands still by a fault of it, or when what is done has ended without."""
+        await eventually(lambda: doing.done() or not self.usb.answers.is_set())
 
     def size(self, mid: str, format_: str) -> int:
         """Of the disk in the pool."""
@@ -120,8 +125,7 @@ def test_a_kill_at_any_point_leaves_a_disk_as_large_as_its_medium(tmp_path: Path
             mid = await host.w.medium(f"disk {calls}", mpid=2, format=format_)
             host.usb.after(calls, Hangs())
             growing = asyncio.ensure_future(host.grow(mid))
-            while host.usb.answers.is_set() and not growing.done():
-                await asyncio.sleep(0)
+            await host.hangs(growing)
             await host.killed()
             growing.cancel()
             cut += host.size(mid, format_) == MIB
@@ -139,8 +143,7 @@ async def left_growing(host: Host) -> str:
     mid = await host.w.medium(mpid=2)
     host.usb.after(AT_THE_FILE, Hangs())
     growing = asyncio.ensure_future(host.grow(mid))
-    while host.usb.answers.is_set():
-        await asyncio.sleep(0)
+    await host.hangs(growing)
     await host.killed()
     growing.cancel()
     host.usb.faults = {host.usb.calls + number: Fails(errno.EIO) for number in range(1, 100)}
@@ -155,8 +158,7 @@ def test_what_was_changed_meanwhile_stays_so_when_a_disk_has_grown(tmp_path: Pat
         mid = await left_growing(host)
         before = host.usb.calls
         host.usb.faults = {before + 1: Late(5.0)}
-        while host.usb.calls == before:
-            await asyncio.sleep(0.5)
+        await eventually(lambda: host.usb.calls > before, every=0.5)
         await host.w.ok("PATCH", "/m/media", mid=mid, name="another name")  # as it is about to be tried again
         await asyncio.sleep(LONG)
         one = await host.shown(mid)
@@ -191,8 +193,7 @@ def test_a_growth_that_is_refused_and_cannot_be_taken_back_is_shown_and_finished
         database = Lossy(host.w.server.database)
         host.usb.after(AT_THE_FILE, Hangs())
         growing = asyncio.ensure_future(host.grow(mid))
-        while host.usb.answers.is_set():
-            await asyncio.sleep(0)
+        await host.hangs(growing)
         database.silent, host.usb.state = True, "readonly"
         host.usb.wake()
         answer = await growing

@@ -64,8 +64,7 @@ def test_a_kill_at_any_point_leaves_a_medium_at_one_place_with_its_bytes(tmp_pat
             host.usb.after(calls, Hangs())
             doing = asyncio.ensure_future(begin(host, way, mid))
             ending = asyncio.ensure_future(over(host, doing))
-            while host.usb.answers.is_set() and not ending.done():
-                await asyncio.sleep(0)
+            await host.hangs(ending)
             ended = ending.done()
             await host.killed()
             doing.cancel()

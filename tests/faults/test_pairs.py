@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from tests.api.world import PASSWORD, Answer, World, world
+from tests.patience import eventually
 from tests.store.lossy import Lossy
 from velocity.access.rules import Discarded
 from velocity.contract.problems import Problem, Refused
@@ -167,8 +168,7 @@ async def test_what_was_ended_for_a_deletion_that_fails_is_said(tmp_path: Path) 
         await w.settle()
         deleting = asyncio.ensure_future(w.call("DELETE", "/u/group", gid=gid, force=True))
         keeper = w.server.services.fleet.get(vmid)
-        while not keeper.retired:
-            await asyncio.sleep(0)
+        await eventually(lambda: keeper.retired, every=0)  # before it goes on
         Lossy(w.server.database).silent = True
         answer = await deleting
         assert answer.status == 503 and "nothing was changed" not in answer["message"]

@@ -10,7 +10,8 @@ import pytest
 
 from tests.api.world import PASSWORD
 from tests.faults.test_growing import LONG, MIB, Host, on_a_host
-from velocity.storage.fake.pools import FakePool, Hangs
+from tests.patience import asked_until
+from velocity.storage.fake.pools import Hangs
 
 AT_THE_FILE = 1
 """The calls of the pool before the one that brings a medium back: its state."""
@@ -37,10 +38,9 @@ async def deleted(host: Host, kind: str) -> tuple[int, int, str]:
     return int(item["trid"]), team, mid
 
 
-async def hung(pool: FakePool, doing: asyncio.Future[Any]) -> None:
-    while pool.answers.is_set():
-        assert not doing.done(), doing.result()
-        await asyncio.sleep(0)
+async def hung(host: Host, doing: asyncio.Future[Any]) -> None:
+    await host.hangs(doing)
+    assert not doing.done(), doing.result()
 
 
 @pytest.mark.holds("DUR-89")
@@ -55,7 +55,7 @@ def test_nobody_waits_for_a_restore_whose_pool_does_not_answer(tmp_path: Path, k
         lying = next(one["trid"] for one in items if one["name"] == "more")
         host.usb.after(AT_THE_FILE, Hangs())
         restoring = asyncio.ensure_future(w.call("PUT", "/t/trash", trid=trid))
-        await hung(host.usb, restoring)
+        await hung(host, restoring)
         await w.group("new", team)
         uid = (await w.ok("PUT", "/u/user", name="bob", password=PASSWORD, gid=team))["uid"]
         await w.ok("PUT", "/u/user/permission", uid=uid, gid=team, permission="velocity.vm.view")
@@ -87,7 +87,7 @@ def test_nobody_waits_for_what_is_removed_from_a_pool_that_does_not_answer(tmp_p
         lying = next(one["trid"] for one in (await w.ok("POST", "/t/trash/list"))["items"] if one["name"] == "more")
         host.usb.after(0, Hangs())
         removing = asyncio.ensure_future(w.call("DELETE", "/t/trash", trid=trid))
-        await hung(host.usb, removing)
+        await hung(host, removing)
         await w.ok("DELETE", "/m/media", mid=other)
         await w.ok("PUT", "/t/trash", trid=lying)
         assert not removing.done(), "nobody has waited for it"
@@ -106,10 +106,12 @@ def test_a_group_that_is_deleted_meanwhile_takes_along_what_is_restored_into_it(
         trid, team, _ = await deleted(host, "vm")
         host.usb.after(AT_THE_FILE, Hangs())
         restoring = asyncio.ensure_future(w.call("PUT", "/t/trash", trid=trid))
-        await hung(host.usb, restoring)
+        await hung(host, restoring)
         deleting = asyncio.ensure_future(w.call("DELETE", "/u/group", gid=team, force=True))
-        while team in [one["gid"] for one in (await w.ok("POST", "/u/group/list"))["groups"]]:
-            await asyncio.sleep(0)
+        await asked_until(
+            lambda: w.ok("POST", "/u/group/list"),
+            lambda listed: team not in [one["gid"] for one in listed["groups"]],
+        )
         assert not deleting.done()
         host.usb.wake()
         assert (await restoring).status == 200

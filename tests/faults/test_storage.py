@@ -23,6 +23,7 @@ from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
 from tests.api.world import Answer, world
 from tests.faults.served import Served
+from tests.patience import asked_until
 from tests.store.lossy import Lossy
 from velocity.config import PoolSetting
 from velocity.storage.fake import FakeStorage, connect
@@ -181,8 +182,9 @@ class Media(Served):
         answer = await asking
         if not (begun := await self.done(_given(answer))):
             return begun
-        while (task := await self.w.ok("POST", "/t/task", tid=answer["tid"]))["state"] == "RUNNING":
-            await asyncio.sleep(2)
+        task = await asked_until(
+            lambda: self.w.ok("POST", "/t/task", tid=answer["tid"]), lambda now: now["state"] != "RUNNING", every=2
+        )
         assert "internal error" not in task.body.get("message", ""), task
         return bool(task["state"] == "DONE")
 

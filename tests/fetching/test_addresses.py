@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 
 import pytest
 
+from tests.patience import asked_until
 from velocity.contract.problems import Refused
 from velocity.fetching.addresses import AT_ONCE, Resolver, is_own, is_public
 from velocity.fetching.urls import parse
@@ -112,7 +112,4 @@ async def test_a_look_up_that_hangs_holds_up_no_other(monkeypatch: pytest.Monkey
         assert await resolve("hangs", 80) == [] and threading.active_count() == before, "they are bounded"
     finally:
         go_on.set()
-    end = time.monotonic() + 60
-    while await resolve("host", 80) != ["192.0.2.1"]:
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
+    await asked_until(lambda: resolve("host", 80), lambda found: found == ["192.0.2.1"])

@@ -5,8 +5,6 @@ The drivers and the storage are the fakes.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,7 +15,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.api.world import migrated
-from tests.patience import PATIENCE
+from tests.patience import asked_until
 from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.joining import NodeToken
@@ -195,8 +193,4 @@ class Installation:
         return one, HostId(answer.host)
 
     async def until(self, host: int, holds: Callable[[NodeInfo], bool]) -> NodeInfo:
-        end = time.monotonic() + PATIENCE
-        while not holds(now := await self.membership.show(host)):
-            assert time.monotonic() < end, f"the host is {now} still"
-            await asyncio.sleep(0.02)
-        return now
+        return await asked_until(lambda: self.membership.show(host), holds)

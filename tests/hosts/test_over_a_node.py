@@ -12,7 +12,7 @@ import pytest
 from tests.api.world import World, world
 from tests.hosts.together import Other, machine, note
 from tests.node.served import Served
-from tests.patience import PATIENCE, eventually
+from tests.patience import asked_until, eventually
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
@@ -92,9 +92,7 @@ async def line(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Line]:
 
 
 async def until_it_answers(w: World, vmid: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while "unreachable_since" in (await w.ok("POST", "/v/vm", vmid=vmid)).body:
-            await asyncio.sleep(0.05)
+    await asked_until(lambda: w.ok("POST", "/v/vm", vmid=vmid), lambda vm: "unreachable_since" not in vm.body)
 
 
 @pytest.mark.holds("MANY-17")
@@ -108,9 +106,7 @@ async def test_a_cut_line_is_told_and_made_up_for(tmp_path: Path, line: Line) ->
         uuid = machine(w, vmid)
 
         await line.cut()
-        async with asyncio.timeout(PATIENCE):
-            while "unreachable_since" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body:
-                await asyncio.sleep(0.05)
+        await asked_until(lambda: w.ok("POST", "/v/vm", vmid=vmid), lambda vm: "unreachable_since" in vm.body)
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
         assert line.other.runs(uuid)
         (fast,) = [one for one in (await w.ok("POST", "/m/pool/list", gid=0))["pools"] if one["mpid"] == 20]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from sqlalchemy import delete
 from tests.api.world import World, migrated, world
 from tests.hosts.installation import Machine
 from tests.hosts.together import machine
-from tests.patience import PATIENCE, eventually
+from tests.patience import asked_until, eventually
 from velocity import app, promotion
 from velocity.config import Settings
 from velocity.contract.nodes import Joined
@@ -68,17 +67,7 @@ async def shown(w: World, host: int) -> dict[str, Any]:
 
 
 async def until(w: World, host: int, holds: Callable[[dict[str, Any]], bool]) -> None:
-    async def does() -> bool:
-        return holds(await shown(w, host))
-
-    await becomes(does, f"host {host} to be so")
-
-
-async def becomes(holds: Callable[[], Awaitable[bool]], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not await holds():
-        assert time.monotonic() < end, what
-        await asyncio.sleep(0.02)
+    await asked_until(lambda: shown(w, host), holds)
 
 
 async def join(w: World, one: Machine, host: int | None = None, port: int = 0) -> tuple[int, int]:
@@ -95,7 +84,7 @@ async def join(w: World, one: Machine, host: int | None = None, port: int = 0) -
         told = await w.call("POST", "/h/host", host=answer.host)
         return told.status == 200 and bool(told["accelerator"])
 
-    await becomes(facts, "what the host can have")
+    await asked_until(facts, what="that the host has facts")
     return answer.host, int(address.rpartition(":")[2])
 
 
@@ -149,7 +138,7 @@ async def test_a_host_becomes_the_server_and_the_former_one_a_host_of_it(tmp_pat
 
         await join(w, a, host=1)
         assert set_aside(a.settings.data_dir).joinpath("velocity.db").exists()
-        await becomes(lambda: runs_on(w, own), "the guest of the former server to be found")
+        await asked_until(lambda: runs_on(w, own), what="that the guest of the former server is found")
         assert runs <= set(a.fake.runs)
 
 
@@ -183,7 +172,7 @@ async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(t
     await b.stop()
     fake.state.end(fake.runs[killed], FactCause.KILLED, seen=False)
     async with world(tmp_path / "a", fake) as w:
-        await becomes(lambda: waits(w, again), "why it waits to be told")
+        await asked_until(lambda: waits(w, again), what="that it is told why it waits")
         reason = (await w.ok("POST", "/v/vm", vmid=vmid))["reason"]
         assert reason["cause"] == "autostart-failed"
         assert "it waits until b answers" in reason["message"]
@@ -191,15 +180,15 @@ async def test_a_server_that_could_have_been_replaced_begins_nothing_by_itself(t
         assert await state(w, vmid) == "STOPPED"
         assert own is not None
         await b.serve(own, port)
-        await becomes(lambda: runs_on(w, vmid), "the VM to be started")
-        await becomes(lambda: runs_on(w, again), "the VM to be started again")
+        await asked_until(lambda: runs_on(w, vmid), what="the start of the VM")
+        await asked_until(lambda: runs_on(w, again), what="another start of the VM")
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
     await b.stop()
     async with world(tmp_path / "a", fake) as w:
         await until(w, host, lambda now: now["state"] == "unreachable")
         assert await state(w, vmid) == "STOPPED"
         await w.ok("PATCH", "/h/node", host=host, keeps_copy=False)
-        await becomes(lambda: runs_on(w, vmid), "the VM to be started, as nobody could have taken over")
+        await asked_until(lambda: runs_on(w, vmid), what="the start of the VM, as nobody can have taken over,")
 
 
 @pytest.mark.holds("MANY-138")
@@ -214,7 +203,7 @@ async def test_a_server_leads_again_when_a_person_says_so(tmp_path: Path, on: Ma
     await asyncio.to_thread(promotion.promote_server, settings, None)
     async with world(tmp_path / "a", fake) as w:
         assert w.server.database.term.mine == promotion.ERA + 1
-        await becomes(lambda: runs_on(w, vmid), "the VM to be started")
+        await asked_until(lambda: runs_on(w, vmid), what="the start of the VM")
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
     async with world(tmp_path / "a", fake) as w:
         assert await state(w, vmid) == "STOPPED", "it was said of one start"

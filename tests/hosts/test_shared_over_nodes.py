@@ -9,11 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests.api.images import wait
 from tests.api.world import World, world
 from tests.hosts.sharing import MPID, NAME
 from tests.hosts.together import AGAIN, note
 from tests.node.served import Served
-from tests.patience import PATIENCE, eventually
+from tests.patience import eventually
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId
@@ -131,12 +132,10 @@ async def test_a_job_whose_host_is_lost_fails_and_another_host_serves_the_pool(t
         mid = await uploaded(w)
         assert w.server.hosts.hosts.host_of(MPID) == nodes.b.host
         nodes.b.pool.after(4, Hangs())
-        task = (await w.ok("PUT", "/m/media/clone", mid=mid, mpid=MPID, gid=0, name="copy"))["tid"]
+        task = await w.ok("PUT", "/m/media/clone", mid=mid, mpid=MPID, gid=0, name="copy")
         await eventually(lambda: not nodes.b.pool.answers.is_set())
         await nodes.b.cut()
-        async with asyncio.timeout(PATIENCE):
-            while (ended := (await w.ok("POST", "/t/task", tid=task)).body)["state"] == "RUNNING":
-                await asyncio.sleep(0.05)
+        ended = await wait(w, task)
         assert ended["state"] == "FAILED" and "b" in ended["message"], ended
 
         await until_served_by(w, nodes.c)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.journeys.conftest import Lasting, StartServer
 from tests.journeys.server import Server
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, at_last
 from velocity.hypervisor.qemu.runs import CLAIMS
 from velocity.priority import NICE, SESSION
 
@@ -70,10 +70,7 @@ def test_guests_outlive_a_killed_server(start_server: StartServer) -> None:
     of_second = pid_of(server, second)
     server.kill()
     os.kill(of_second, signal.SIGKILL)
-    deadline = time.monotonic() + PATIENCE
-    while len(server.processes()) > 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    at_last(lambda: len(server.processes()) <= 1)
     server.start()
     assert reason(server, first) == ("STOPPED", "guest-shutdown")
     assert reason(server, second) == ("STOPPED", "killed")
@@ -95,8 +92,8 @@ def test_adoption_is_quick_and_a_reused_pid_is_no_guest(start_server: StartServe
     server.kill()
     # The process ends, and its pid belongs to another one as far as the note of the run can tell.
     os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
-        time.sleep(0.01)
+    words = Path(f"/proc/{pid}/cmdline")
+    at_last(lambda: not words.exists() or not words.read_bytes(), "that it has ended")
     (note,) = runs(server)
     note.write_text(note.read_text().replace(f'"pid":{pid}', f'"pid":{os.getpid()}'))
     server.start()
@@ -136,10 +133,7 @@ def test_what_happens_to_a_guest_is_told(lasting: Lasting) -> None:
     server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
     os.kill(pid_of(server, one), signal.SIGTERM)
     assert server.wait_for(one, "STOPPED", PATIENCE)["reason"]["cause"] == "host-signal"
-    end = time.monotonic() + PATIENCE
-    while runs(server) and time.monotonic() < end:
-        time.sleep(0.02)  # until it is written down
-    assert runs(server) == []
+    at_last(lambda: runs(server) == [], "that its end is written down")
     assert [
         claim for claim in CLAIMS.iterdir() if str(claim.readlink()).startswith(server.settings["runtime_dir"])
     ] == []

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.config import Settings
 from velocity.metrics.loop import BOUNDS, QUIET, Lag, LoopWatchdog
 
@@ -136,8 +136,7 @@ async def test_without_stacks_there_is_no_thread_and_lag_is_counted_all_the_same
     watch.open()
     assert set(threading.enumerate()) <= before
     clock.now += 0.08
-    while not late(lag)["0.1"]:
-        await asyncio.sleep(0)
+    await eventually(lambda: late(lag)["0.1"])
     watch.close()
 
 

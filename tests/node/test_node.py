@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from tests.node.served import NAME, Served, authority, identity, now
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.ports.storages import DEADLINE, POOLS, ref
-from tests.ports.subjects import HOST, Listener, machine, spec, until
+from tests.ports.subjects import HOST, Listener, machine, spec
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Fact, Hypervisor, HypervisorError, Unknown
@@ -214,9 +214,9 @@ async def test_a_call_that_its_caller_abandons_is_cancelled_on_the_node(pair: Pa
     pair.fake.faults.hold = asyncio.Event()
     who = machine()
     starting = asyncio.create_task(hypervisor.machines.start(who, spec(pair.fake), deadline=DEADLINE))
-    await until(lambda: pair.fake.faults.held > 0)
+    await eventually(lambda: pair.fake.faults.held > 0)
     starting.cancel()
-    await until(lambda: pair.fake.faults.held == 0)
+    await eventually(lambda: pair.fake.faults.held == 0)
     assert who.machine not in pair.fake.runs
 
 
@@ -256,11 +256,12 @@ async def test_a_thousand_streams_that_are_abandoned_leave_nothing_on_the_node(p
     before = len(asyncio.all_tasks())
     for _ in range(20):
         waiting = [asyncio.ensure_future(anext(aiter(hypervisor.machines.news(HOST)))) for _ in range(50)]
-        await until(lambda: len(asyncio.all_tasks()) >= before + 3 * 50)  # who waits, who serves, and what it serves
+        # Who waits, who serves, and what it serves.
+        await eventually(lambda: len(asyncio.all_tasks()) >= before + 3 * 50)
         for one in waiting:
             one.cancel()
         await asyncio.wait(waiting)
-        await until(lambda: len(asyncio.all_tasks()) <= before)
+        await eventually(lambda: len(asyncio.all_tasks()) <= before)
     assert len(asyncio.all_tasks()) <= before
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tests.patience import eventually
 from tests.ports.links import Link
-from tests.ports.subjects import FakeSubject, QemuSubject, RemoteSubject, Subject, until
+from tests.ports.subjects import FakeSubject, QemuSubject, RemoteSubject, Subject
 from velocity.hypervisor.fake import FakeMobility
 from velocity.hypervisor.port import Landing, MovePhase
 
@@ -60,7 +61,7 @@ class NoNetwork:
         """It knows."""
 
     async def stalled(self) -> None:
-        await until(lambda: any(phase in self._source.holds for phase in self._source.under_way.values()))
+        await eventually(lambda: any(phase in self._source.holds for phase in self._source.under_way.values()))
 
     def cut(self) -> None:
         self._source.cut = True

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -288,10 +287,3 @@ KINDS: dict[str, Callable[[Path], Subject]] = {
     "directory remote": lambda path: DirectorySubject(path, partial(Remote, notes=path)),
     "directory shared": SharedSubject,
 }
-
-
-async def until(true: Callable[[], Awaitable[object]]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not await true():
-        assert time.monotonic() < end, "it did not come to that in time"
-        await asyncio.sleep(0.01)

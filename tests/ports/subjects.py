@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from uuid import uuid4
 import msgspec
 
 from tests.node.served import Served
+from tests.patience import at_last, eventually
 from velocity.config import Settings
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
@@ -274,10 +274,8 @@ class QemuSubject:
 
     def hang(self, who: Incarnation) -> None:
         os.kill(self.pid(who), signal.SIGSTOP)
-        end = time.monotonic() + DEADLINE
-        while Path(f"/proc/{self.pid(who)}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-            assert time.monotonic() < end
-            time.sleep(0.005)
+        stat = Path(f"/proc/{self.pid(who)}/stat")
+        at_last(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "that it stands still")
 
     def wake(self, who: Incarnation) -> None:
         os.kill(self.pid(who), signal.SIGCONT)
@@ -362,7 +360,7 @@ class Listener:
             self.heard.append(news)
 
     async def up_to(self, number: int) -> None:
-        await until(lambda: bool(self.heard) and self.heard[-1].number >= number)
+        await eventually(lambda: bool(self.heard) and self.heard[-1].number >= number)
 
     def last(self, who: Incarnation, number: int | None = None) -> FactReport | None:
         """What was told last of that run, up to a number."""
@@ -376,7 +374,7 @@ class Listener:
             last = self.last(who)
             return last is not None and last.fact is fact
 
-        await until(known)
+        await eventually(known)
         last = self.last(who)
         assert last is not None
         return last
@@ -389,10 +387,3 @@ class Listener:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-
-
-async def until(true: Callable[[], bool], seconds: float = DEADLINE) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to that in time"
-        await asyncio.sleep(0.01)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 import pytest
 
+from tests.patience import asked_until
 from tests.ports.subjects import DEADLINE, HOST, Subject, next_run
 from tests.ports.test_changes import disk, medium, runs
 from velocity.hypervisor.port import Bus, DiskLimits, HypervisorError, Incarnation, NotRunning
@@ -23,9 +22,7 @@ async def copied(subject: Subject, who: Incarnation, target: MediaRef = TARGET, 
     mirrors = subject.hypervisor.mirrors
     subject.provide_beside(target)
     await mirrors.begin(who, SOURCE, target, compact=compact, deadline=DEADLINE)
-    async with asyncio.timeout(DEADLINE):
-        while not (await mirrors.progress(who, SOURCE, deadline=DEADLINE)).ready:
-            await asyncio.sleep(0.01)
+    await asked_until(lambda: mirrors.progress(who, SOURCE, deadline=DEADLINE), lambda progress: progress.ready)
 
 
 @pytest.mark.holds("GUEST-84")
@@ -154,8 +151,6 @@ async def test_a_run_that_ends_meanwhile_says_so(subject: Subject) -> None:
             return True
         return False
 
-    async with asyncio.timeout(DEADLINE):
-        while not await ended():
-            await asyncio.sleep(0.01)
+    await asked_until(ended)
     with pytest.raises(NotRunning):
         await subject.hypervisor.mirrors.hold(who, SOURCE, deadline=DEADLINE)

@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import asked_until
 from tests.ports.pairs import Pair
 from tests.ports.subjects import DEADLINE, HOST, Listener, machine, next_run, spec
 from tests.ports.test_changes import disk, medium
@@ -307,17 +307,13 @@ async def is_back(pair: Pair, who: Incarnation, arriving: Incarnation) -> None:
     with pytest.raises(NotRunning):
         await pair.target.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
     await runs_again(pair, who)
-    async with asyncio.timeout(PATIENCE):
-        while await pair.source.left_of_moves(who):  # the last of it goes behind
-            await asyncio.sleep(0.02)
+    await asked_until(lambda: pair.source.left_of_moves(who), lambda left: not left)  # the last of it goes behind
     assert who.machine not in await pair.target.hypervisor.hosts.kept(HOST, deadline=DEADLINE)
 
 
 async def runs_again(pair: Pair, who: Incarnation) -> None:
     """And is as it was, for whoever asks something of it."""
-    async with asyncio.timeout(DEADLINE):
-        while not await pauses(pair, who):
-            await asyncio.sleep(0.01)
+    await asked_until(lambda: pauses(pair, who))
     await pair.source.hypervisor.machines.resume(who, deadline=DEADLINE)
     assert await fact(pair, who) is Fact.RUNNING
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.ports.pairs import Pair, opened
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run, spec
 from velocity.cli.demo.guest import READY, Guest
@@ -77,9 +77,7 @@ class Terminal:
 
     async def more_ticks(self) -> None:
         enough = self.ticks + 5
-        async with asyncio.timeout(PATIENCE):
-            while self.ticks < enough:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: self.ticks >= enough)
 
     async def close(self) -> None:
         self._task.cancel()

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.patience import eventually
+from tests.patience import asked_until, eventually
 from tests.ports.pairs import Pair, opened
 from tests.ports.sender import Order, encoded
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject
@@ -83,9 +83,7 @@ async def test_a_target_whose_node_is_started_again_waits_for_nobody(tmp_path: P
         arriving, landing = await received(pair, who)
         await pair.target.restart()
         await pair.target.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
-        async with asyncio.timeout(DEADLINE):
-            while await fact(pair, arriving, target=True) is Fact.INCOMING:
-                await asyncio.sleep(0.05)
+        await asked_until(lambda: fact(pair, arriving, target=True), lambda now: now is not Fact.INCOMING)
         with pytest.raises(HypervisorError):
             async for _ in pair.source.hypervisor.mobility.send(who, landing, COPIED, deadline=DEADLINE):
                 pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,7 +13,7 @@ import pytest
 
 from tests.api.world import World, world
 from tests.node.served import Served
-from tests.patience import eventually
+from tests.patience import asked_until, eventually
 from tests.ports.subjects import no_storage
 from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines
 from velocity.hypervisor.port import (
@@ -82,9 +81,7 @@ async def shown(w: World, vmid: int) -> tuple[str, str | None, bool]:
 
 
 async def comes_to(w: World, vmid: int, *expected: object) -> None:
-    async with asyncio.timeout(60):
-        while await shown(w, vmid) != expected:
-            await asyncio.sleep(0.01)
+    await asked_until(lambda: shown(w, vmid), lambda now: now == expected)
 
 
 async def test_a_host_that_reboots_while_it_is_unreachable_costs_its_guests(tmp_path: Path, over: Over) -> None:
@@ -178,9 +175,7 @@ async def test_a_run_that_no_vm_has_is_named_and_left_alone(
         assert stranger.machine in fake.runs
         assert stranger.machine not in fake.machines.forgotten
         fake.play(stranger.machine, Fact.ENDED, FactCause.KILLED)
-        async with asyncio.timeout(60):
-            while (await w.ok("POST", "/h/host"))["unknown_guests"]:
-                await asyncio.sleep(0.01)
+        await asked_until(lambda: w.ok("POST", "/h/host"), lambda shown: not shown["unknown_guests"])
 
 
 class Watched:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports.storages import DEADLINE, KINDS, RbdSubject, Subject, ref, until
+from tests.patience import asked_until
+from tests.ports.storages import DEADLINE, KINDS, RbdSubject, Subject, ref
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.port import (
     Belongs,
@@ -239,7 +240,7 @@ async def test_a_pool_that_is_away_costs_its_own_objects_only(subject: Subject) 
     async def removed() -> bool:
         return not await exists(storage, deleted)
 
-    await until(removed)
+    await asked_until(removed)
 
 
 @pytest.mark.holds("DUR-48")
@@ -261,7 +262,7 @@ async def test_a_pool_that_hangs_is_unknown_and_holds_up_no_other(subject: Subje
             return False
         return (now or await storage.pools.open(2, (there,), (), (), deadline=DEADLINE)).state == "online"
 
-    await until(online)
+    await asked_until(online)
     assert await content(storage, there) == DATA
 
 
@@ -280,7 +281,7 @@ async def test_settling_is_never_refused_and_is_done_when_it_can_be(subject: Sub
         await storage.trash.settle(one, Belongs.TRASH, deadline=DEADLINE)
         return not await exists(storage, one)
 
-    await until(settled)
+    await asked_until(settled)
 
 
 async def test_a_pool_that_is_not_declared(subject: Subject) -> None:

@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from tests.ports.storages import DEADLINE, Subject, ref, until
+from tests.patience import asked_until
+from tests.ports.storages import DEADLINE, Subject, ref
 from tests.ports.test_storage import DATA, content, made, put
 from tests.ports.test_storage import subject as subject
 from velocity.contract.problems import Refused
@@ -60,7 +61,7 @@ async def test_what_is_not_there_or_whose_pool_is_away_is_refused(subject: Subje
     async def grown() -> bool:
         return await disk_size(storage, one) == 8192
 
-    await until(grown)
+    await asked_until(grown)
 
 
 @pytest.mark.holds("DUR-75")

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.ports.storages import DEADLINE, ref, until
+from tests.patience import asked_until
+from tests.ports.storages import DEADLINE, ref
 from velocity.storage.directory import storage as kept_by
 from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
@@ -138,7 +139,7 @@ async def test_a_source_that_does_not_open_is_unknown_in_time_and_let_go_later(
     async def is_let_go() -> bool:
         return not descriptors_of(file)
 
-    await until(is_let_go)
+    await asked_until(is_let_go)
 
 
 async def test_a_look_at_a_source_has_its_deadline_too(storage: DirectoryStorage, disk: Disk) -> None:
@@ -164,7 +165,7 @@ async def test_jobs_that_hang_hold_up_no_other_pool_and_leave_nothing_when_it_an
     async def hangs() -> bool:
         return disk.asked == len(targets)
 
-    await until(hangs)
+    await asked_until(hangs)
     await cloned(storage, await kept(storage, 1))
     begun = time.monotonic()
     for target in targets:
@@ -175,7 +176,7 @@ async def test_jobs_that_hang_hold_up_no_other_pool_and_leave_nothing_when_it_an
     async def is_clear() -> bool:
         return not list((disk.path / ".moving").iterdir())
 
-    await until(is_clear)
+    await asked_until(is_clear)
 
 
 @pytest.mark.holds("DUR-54")
@@ -194,7 +195,7 @@ async def test_conversions_that_hang_keep_no_turn_of_another_pool(
     async def hangs() -> bool:
         return disk.asked == len(targets)
 
-    await until(hangs)
+    await asked_until(hangs)
     await asyncio.wait_for(cloned(storage, other), DEADLINE)
 
 
@@ -217,7 +218,7 @@ async def test_a_start_does_not_wait_for_ever_for_what_a_disk_says_of_direct_io(
     async def is_let_go() -> bool:
         return not descriptors_of(file)
 
-    await until(is_let_go)
+    await asked_until(is_let_go)
 
 
 @pytest.mark.holds("DUR-54")
@@ -234,7 +235,7 @@ async def test_the_start_of_a_machine_does_not_wait_for_a_medium_for_ever(
     async def is_let_go() -> bool:
         return not descriptors_of(file)
 
-    await until(is_let_go)
+    await asked_until(is_let_go)
 
 
 @pytest.mark.holds("DUR-54")

@@ -17,8 +17,8 @@ import pytest
 from tests.ceph import Ceph
 from tests.one_loop import anyio_backend as anyio_backend
 from tests.one_loop import one_loop as one_loop
-from tests.patience import eventually
-from tests.ports.storages import DEADLINE, until
+from tests.patience import PATIENCE, asked_until, eventually
+from tests.ports.storages import DEADLINE
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.image_file import ImageFile
@@ -131,7 +131,7 @@ async def test_what_a_machine_has_open_outlives_the_server_and_ends_behind_the_m
         await storage.pools.state(2, deadline=DEADLINE)
         return not daemons(pool.path / "a")
 
-    await until(ended)
+    await asked_until(ended)
 
 
 @pytest.mark.hosts
@@ -150,7 +150,7 @@ async def test_what_is_read_goes_when_it_is_let_go_of(pool: Pool) -> None:
     async def gone() -> bool:
         return await asyncio.to_thread(pool.rados.names) == ["velocity.pool"]
 
-    await until(gone)
+    await asked_until(gone)
 
 
 @pytest.mark.hosts
@@ -233,7 +233,7 @@ async def test_a_full_pool_is_told_and_what_would_wait_there_is_refused(cluster:
                 now = await storage.pools.state(2, deadline=DEADLINE)
                 return now is not None and now.state == "full"
 
-            await until(full)
+            await asked_until(full)
             with pytest.raises(Refused) as raised:
                 await storage.blobs.create(late, 1 << 20, deadline=DEADLINE)
             assert raised.value.problem is Problem.POOL_QUOTA
@@ -253,7 +253,7 @@ async def test_a_full_pool_is_told_and_what_would_wait_there_is_refused(cluster:
     async def online() -> bool:
         return await storage.pools.state(2, deadline=DEADLINE) == ONLINE
 
-    await until(online)
+    await asked_until(online)
     await storage.blobs.create(late, 1 << 20, deadline=DEADLINE)
 
 
@@ -284,9 +284,10 @@ async def test_what_comes_into_a_pool_that_becomes_full_is_refused_and_goes(clus
             sent(incoming), storage.blobs.grow(grown, 4 << 20, deadline=DEADLINE), copied(read, write)
         )))  # fmt: skip
         turns = 0
-        while not refused.done():
-            await asyncio.sleep(0.01)
-            turns += 1
+        async with asyncio.timeout(PATIENCE):
+            while not refused.done():
+                await asyncio.sleep(0.01)
+                turns += 1
         assert await refused == [Problem.POOL_QUOTA] * 3
         assert turns > 10, "others are served meanwhile"
         await incoming.close()

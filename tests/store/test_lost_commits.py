@@ -7,14 +7,13 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
 from tests.api.world import World, world
-from tests.patience import PATIENCE, eventually
+from tests.patience import PATIENCE, asked_until, eventually
 from tests.store.lossy import Lossy
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.places import MARK
@@ -52,12 +51,6 @@ async def keyed(w: World, name: str) -> httpx.Response:
     headers = {"authorization": f"Bearer {w.key}", "idempotency-key": name}
     body = json.dumps({"name": name, "parent_gid": 0})
     return await w.http.put("http://velocity/u/group", content=body, headers=headers)
-
-
-async def until(found: Any) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await found():
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.holds("DUR-29")
@@ -112,7 +105,7 @@ async def test_an_outcome_that_stays_unknown_is_told_so_and_shown_when_it_is_fou
         async def is_known() -> bool:
             return (await w.call("PUT", "/u/group", name="after", parent_gid=0)).status == 200
 
-        await until(is_known)
+        await asked_until(is_known)
         assert ("lost" in await groups(w)) is (outcome == "made")
         again = await keyed(w, "lost")
         assert again.status_code == 200, "the same key tells the truth"

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from tests.api.world import PASSWORD
 from tests.host import Host, hosting
 from tests.metrics.times import Hands
+from tests.patience import at_last
 from velocity.client import Client
 from velocity.config import NicSetting, PoolSetting
 from velocity.hypervisor.fake import FakeHosts, FakeHypervisor, FakeRun, FakeScreens, FakeState, Faults
@@ -240,8 +241,7 @@ def _furnish(host: Host, place: Path) -> None:
     hypervisor = host.hypervisor
     assert isinstance(hypervisor, Office)
     hypervisor.play(hypervisor.named("ci-2").who.machine, Fact.ENDED, FactCause.KILLED)
-    while "killed" not in host.ok("--json", "vm", "show", "ci-2", "--group", "lab"):
-        time.sleep(0.01)
+    at_last(lambda: "killed" in host.ok("--json", "vm", "show", "ci-2", "--group", "lab"))
 
 
 def _image(file: Path, label: str, size: int) -> None:

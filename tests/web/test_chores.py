@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.api.world import PASSWORD
 from tests.host import Host
-from tests.patience import PATIENCE
+from tests.patience import at_last
 from tests.web.conftest import NewPerson
 from tests.web.person import Person
 from velocity.hypervisor.port import Fact, FactCause
@@ -79,10 +78,7 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
     root.page.close()
     host.hypervisor.faults.deaf = False
     host.loop.call_soon_threadsafe(host.hypervisor.play, run.who.machine, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
-    end = time.monotonic() + PATIENCE
-    while vm(host, "web")["state"] != "RUNNING":
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    at_last(lambda: vm(host, "web")["state"] == "RUNNING")
 
 
 @pytest.mark.holds("PAGE-90")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.api.world import PASSWORD
 from tests.host import Host, hosting
-from tests.patience import PATIENCE
+from tests.patience import at_last
 from tests.web.conftest import NewPerson
 from tests.web.elsewhere import Elsewhere
 from tests.web.person import Person
@@ -175,10 +174,7 @@ def test_the_page_says_that_a_right_has_ended(room: Room, ann: Person) -> None:
     room.may("vm.view")
     expect(page.get_by_text("needs the permission “Use the consoles of virtual machines”")).to_be_visible()
     expect(page.locator(".v-terminal")).to_have_count(0)
-    end = time.monotonic() + PATIENCE
-    while room.streams():  # the page may say so before the server has closed it
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    at_last(lambda: not room.streams(), "the end of the stream")  # the page may say so before the server has closed it
     room.may("vm.view", "vm.interact")
     expect(page.get_by_text("The keyboard is free")).to_be_visible()
 

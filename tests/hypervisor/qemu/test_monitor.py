@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports.subjects import DEADLINE, HOST, Listener, NoMedia, QemuSubject, machine, next_run, spec, until
+from tests.patience import eventually
+from tests.ports.subjects import DEADLINE, HOST, Listener, NoMedia, QemuSubject, machine, next_run, spec
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
     Bus,
@@ -52,7 +53,7 @@ async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhil
         return None if last is None else last.fact
 
     # Whether QEMU has still read the pause is its own affair.
-    await until(lambda: told() in (Fact.RUNNING, Fact.PAUSED))
+    await eventually(lambda: told() in (Fact.RUNNING, Fact.PAUSED))
     assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is told()
     await qemu.driver.machines.pause(who, deadline=DEADLINE)
     await listener.hears(who, Fact.PAUSED)
@@ -129,7 +130,7 @@ async def test_a_start_that_hangs_before_its_process_is_unknown_then_gone(qemu: 
             await qemu.driver.machines.start(next_run(who), spec(qemu.driver), deadline=0.1)
     finally:
         media.go_on.set()
-    await until(lambda: qemu.driver.starts.of(who.machine) is None)
+    await eventually(lambda: qemu.driver.starts.of(who.machine) is None)
     assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT
     await qemu.driver.machines.start(next_run(who), spec(qemu.driver, held=True), deadline=DEADLINE)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu import qemu_log
 from velocity.hypervisor.qemu.qemu_log import QemuLog
@@ -281,12 +282,13 @@ async def test_what_is_typed_waits_for_the_guest(run: Path, limits: SpoolRange, 
     stream = await server.open()
     typing = asyncio.create_task(stream.write(b"x" * (1 << 20)))
     came = 0
-    while came < 1 << 20:
-        await asyncio.sleep(0)
-        try:
-            came += len(os.read(ours, 1 << 16))
-        except BlockingIOError:
-            assert not typing.done()
+    async with asyncio.timeout(PATIENCE):
+        while came < 1 << 20:
+            await asyncio.sleep(0)
+            try:
+                came += len(os.read(ours, 1 << 16))
+            except BlockingIOError:
+                assert not typing.done()
     await typing
     await server.close()
     os.close(ours)
