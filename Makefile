@@ -4,7 +4,9 @@ PY := .venv/bin/python
 # Else each of the many processes that tests start would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 # Three workers, as many tests wait; tests/conftest.py gives two of them all the guests.
-SHARED := -n 3 --dist loadgroup --no-loadscope-reorder
+SHARED := -n 3 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0
+# Long forms of tests may take longer than pyproject.toml allows.
+LONG := --timeout 3600 -o faulthandler_timeout=4000
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,12 +35,12 @@ unit: ## Run the tests without guests, browsers and thousands of steps
 
 flood: ## Run the long form of the console test, with 4 MB of numbered lines; takes some minutes
 	@scripts/setup dev
-	@$(PY) -m pytest --whole tests/journeys/test_flood.py
+	@$(PY) -m pytest $(LONG) --whole tests/journeys/test_flood.py
 
 # Two workers, each with a guest at a time.
 hosts: ## Run the tests with several hosts, with real processes and guests in namespaces; as root, some minutes
 	@scripts/setup dev
-	@$(PY) -m pytest --hosts -n 2 --dist loadgroup -k "shows or rbd" \
+	@$(PY) -m pytest $(LONG) --hosts -n 2 --dist loadgroup -k "shows or rbd" \
 		tests/hosts/shows tests/storage/test_rbd.py tests/ports/test_storage.py tests/ports/test_storage_growing.py
 
 CRASH_SECONDS ?= 600
@@ -48,7 +50,7 @@ crash: ## Kill the server at every point of every operation for ten minutes (CRA
 
 whole: ## Run the long forms of tests with a short form: access, pages, requests, consoles, USB, imports, VMs and media under faults
 	@scripts/setup dev
-	@$(PY) -m pytest $(SHARED) --whole -m whole
+	@$(PY) -m pytest $(SHARED) $(LONG) --whole -m whole
 
 failures: ## Record which errors the tests receive, for docs/reference/failures.md; takes some minutes
 	@scripts/setup dev
