@@ -58,12 +58,12 @@ def lacking() -> str:
     """What this machine has not that a cluster and its pools need; empty: nothing."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
-        return f"there is no {', '.join(missing)}: install ceph-mon ceph-osd ceph-common"
+        return f"needs {', '.join(missing)}: install ceph-mon ceph-osd ceph-common"
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return "files of FUSE are for root, with /dev/fuse"
+        return "needs root, and /dev/fuse"
     places = (Path("/usr/lib"), Path("/usr/lib64"))
     if not any(one for place in places for one in place.glob("**/block-rbd.so")):
-        return "QEMU has no RBD: install qemu-block-extra"
+        return "needs QEMU with RBD: install qemu-block-extra"
     return ""
 
 

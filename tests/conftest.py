@@ -54,10 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> Iterator[Ceph]:
+def cluster() -> Iterator[Ceph]:
     """A Ceph cluster for everybody."""
-    if not request.config.getoption("--hosts"):
-        pytest.skip("needs --hosts (make hosts)")
     if why := lacking():
         pytest.skip(why)
     with tempfile.TemporaryDirectory(prefix="vel-ceph-") as path:
@@ -70,12 +68,16 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Ceph]:
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that no worker begins it when the others have nothing left to do.
 
     Guests are in two groups, and so with two of the workers. One has those with a browser, and what changes the links
-    of the host: a browser notices that, and breaks its connections off.
+    of the host: a browser notices that, and breaks its connections off. Shows of several hosts are left out unless
+    they are asked for.
     """
+    if not config.getoption("--hosts"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("hosts")])
+        items[:] = [item for item in items if not item.get_closest_marker("hosts")]
     for item in items:
         if item.get_closest_marker("guest") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("guests and browsers" if "web" in item.path.parts else "guests"))
@@ -124,7 +126,11 @@ def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]
     return lambda line: record_property(SAID, line)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    numbers_unknown = config.getoption("numprocesses", None)  # workers do not tell what they leave out
+    left_out = numbers_unknown or terminalreporter.stats.get("deselected")
+    if left_out and not config.getoption("--hosts"):
+        terminalreporter.write_line("Without the shows of several hosts: they need --hosts (make hosts).")
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, line in report.user_properties if report.when == "call" else ():
             if name == SAID:

@@ -58,7 +58,7 @@ def test_signals_that_python_ignores_are_its_own_again(tmp_path: Path) -> None:
             os.waitpid(pid, 0)
 
 
-@pytest.mark.skipif(len(PLACES) < 2, reason="there are no namespaces here")
+@pytest.mark.skipif(len(PLACES) < 2, reason="needs a host where programs get namespaces")
 def test_what_it_sees_is_open_to_all_whatever_the_servers_umask_is(tmp_path: Path) -> None:
     look = ["sh", "-c", "umask; stat -c %a / /dev /dev/null /etc"]
     umask = os.umask(0o077)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import subprocess
 import uuid
@@ -17,6 +16,7 @@ from tests.api.world import World
 from tests.journeys.server import in_namespace
 from tests.listening import listening
 from tests.patience import PATIENCE, eventually
+from tests.root import only_root
 from velocity.api.bounds import RequestLimits, is_local
 from velocity.storage.directory.streams import FileOutgoing
 
@@ -26,8 +26,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def elsewhere() -> Iterator[str]:
     """A network namespace with an address that is not loopback's."""
-    if os.geteuid() != 0:
-        pytest.skip("namespaces of the network are root's")
+    only_root("namespaces of the network")
     name = f"vb{uuid.uuid4().hex[:8]}"
     for words in (f"netns add {name}", f"-n {name} link set lo up", f"-n {name} addr add 192.0.2.1/24 dev lo"):
         subprocess.run(["ip", *words.split()], check=True)

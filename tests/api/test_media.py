@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.api.world import World, world
+from tests.root import as_root
 from velocity.config import PoolSetting
 from velocity.storage.directory.places import MARK
 
@@ -180,7 +181,7 @@ async def test_an_upload_that_is_cut_off_leaves_nothing_and_frees_its_name(w: Wo
 
 
 @pytest.mark.guest
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+@as_root("mounts")
 async def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     pool = tmp_path / "small"
     pool.mkdir()

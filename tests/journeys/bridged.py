@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -11,9 +10,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.network import frames
+from tests.root import only_root
 
 WORLD, OUT = "192.0.2.1", "192.0.2.2"
 NETBOOT = "netboot.efi"
@@ -27,8 +25,7 @@ def bridged() -> Iterator[str]:
 
     By out0 it reaches the world, which is a namespace of a name with a w behind it.
     """
-    if os.geteuid() != 0:
-        pytest.skip("namespaces of the network are root's")
+    only_root("namespaces of the network")
     name = f"vb{uuid.uuid4().hex[:8]}"
     run("ip", "netns", "add", name)
     run("ip", "netns", "add", f"{name}w")

@@ -78,7 +78,7 @@ class CommandLine:
 def needs(whole: bool, *programs: str) -> None:
     lacking = [one for one in (*image.PROGRAMS, "ssh", *programs) if shutil.which(one) is None]
     if not whole or os.geteuid() or lacking:
-        pytest.skip(f"needs {', '.join(['--whole', 'root', *lacking])}")
+        pytest.skip(f"needs --whole (make whole), {', '.join(['root', *lacking])}")
 
 
 def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, CommandLine]:
@@ -328,7 +328,7 @@ def as_user(user: str, place: Path) -> list[str]:
     # What the demo itself runs, and by a shell: setpriv's own first program is opened with the rights of root.
     verb = [*others, "sh", "-c", f"{ROOT}/.venv/bin/velocity --version"]
     if subprocess.run(verb, capture_output=True, check=False).returncode:
-        pytest.skip("other users have no access to this Python")
+        pytest.skip("needs a checkout and a Python that other users may read")
     cache = place / "cache" / "velocity"
     cache.mkdir(parents=True)
     shutil.copy(image.build(CACHE), cache)

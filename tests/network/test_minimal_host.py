@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import pytest
 
+from tests.root import as_root
 from velocity.hypervisor.port import ForwardSpec
 from velocity.network import fence, nat_table, nic_filter, port_forwards
 from velocity.network.nat_networks import NatNetworks
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces of the network are root's")
+pytestmark = as_root("namespaces of the network")
 
 BRIDGE, LINK, MAC, UIDS = "velocity0", "tap0", "52:54:00:12:34:56", range(52000, 53000)
 NETWORKS = NatNetworks(IPv4Network("10.1.0.0/24"), IPv6Network("fd00:1::/64"))

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.network import nat_host
+from tests.root import as_root
 from velocity.network import forwarding, nic_filter
 from velocity.network.nat_networks import CannotNat
 from velocity.network.rules import addresses, next_place
@@ -25,7 +26,7 @@ from velocity.network.rules import addresses, next_place
 ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.guest,
-    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces of the network are root's"),
+    as_root("namespaces of the network"),
 ]
 
 

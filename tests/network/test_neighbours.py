@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
 from tests.network.test_network import ip, namespace
+from tests.root import as_root
 
 __all__ = ["namespace"]
 pytestmark = [
     pytest.mark.guest,
-    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces of the network are root's"),
+    as_root("namespaces of the network"),
 ]
 
 HEARD = """

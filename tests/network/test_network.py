@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from tests.journeys.server import in_namespace
+from tests.root import as_root, only_root
 from velocity.network import fence, taps
 from velocity.network.rules import link_name, made_macs
 
@@ -56,8 +56,7 @@ def test_names_that_are_no_nic(name: str) -> None:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    if os.geteuid() != 0:
-        pytest.skip("namespaces of the network are root's")
+    only_root("namespaces of the network")
     name = f"vn{uuid.uuid4().hex[:8]}"
     ip("netns", "add", name)
     try:
@@ -263,7 +262,7 @@ def test_the_fence_holds_for_its_uids_and_for_nobody_else(namespace: str) -> Non
 
 
 @pytest.mark.guest
-@pytest.mark.skipif(os.geteuid() != 0, reason="the packet filter is root's")
+@as_root("the packet filter")
 def test_the_fence_is_read_back_from_the_kernel() -> None:
     uids = range(43000, 43010)
     assert not fence.holds(uids)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.network import frames, speaker
+from tests.root import only_root
 from velocity.hypervisor.qemu.runs import Run, RunNic
 from velocity.network import nic_filter, taps
 from velocity.network.rules import link_name, made_macs
@@ -26,8 +26,7 @@ INTERFACE = ("link add vb0 type veth peer name up0",)
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    if os.geteuid() != 0:
-        pytest.skip("namespaces of the network are root's")
+    only_root("namespaces of the network")
     name = f"vf{uuid.uuid4().hex[:8]}"
     ip("netns", "add", name)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +13,12 @@ import pytest
 from tests.network import forward_host
 from tests.network.nat_host import HOST, WORLD
 from tests.network.test_nat import ROOT, place, world
+from tests.root import as_root
 
 __all__ = ["place", "world"]
 pytestmark = [
     pytest.mark.guest,
-    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces of the network are root's"),
+    as_root("namespaces of the network"),
 ]
 
 NOBODY = {"UDP": "nobody", "guest": "refused", "bridge": "refused", "process": "refused"}

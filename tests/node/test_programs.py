@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.root import as_root
+
 BESIDE_GRPC = """
 import asyncio, os, subprocess
 import velocity.node.remote
@@ -30,7 +32,7 @@ asyncio.run(main())
 
 
 @pytest.mark.holds("MANY-234")
-@pytest.mark.skipif(os.geteuid() != 0, reason="groups are root's to give")
+@as_root("groups of processes")
 def test_a_program_that_is_forked_begins_without_grpc() -> None:
     """gRPC says so when it has something to do with a fork, and one of some hundreds of such programs was aborted."""
     done = subprocess.run(

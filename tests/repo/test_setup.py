@@ -34,7 +34,7 @@ def setup(checkout: Path, what: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("what", "status"), [("demo", 0), ("web", 1)])
 def test_the_demo_does_without_a_page_that_cannot_be_built(tmp_path: Path, what: str, status: int) -> None:
     if shutil.which("mmdebstrap") is None:
-        pytest.skip("needs what scripts/setup dev installs")
+        pytest.skip("needs mmdebstrap: run scripts/setup dev")
     done = setup(a_checkout(tmp_path), what)
     assert done.returncode == status, done.stderr
     assert "no network" in done.stderr

@@ -12,6 +12,7 @@ import pytest
 
 from tests.ports.storages import DEADLINE, ref
 from tests.ports.test_storage import made
+from tests.root import as_root
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.fullness import AGAIN, QUOTA, Fullness
 from velocity.storage.directory.places import Places
@@ -121,7 +122,7 @@ async def test_a_write_that_finds_no_room_makes_its_pool_full(
     await storage.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="to mount is root's")
+@as_root("mounts")
 async def test_a_copy_that_finds_no_room_is_told_as_that_and_not_as_a_bad_image(tmp_path: Path) -> None:
     (tmp_path / "usb").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path / "usb"], check=True)

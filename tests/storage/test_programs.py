@@ -14,6 +14,7 @@ import pytest
 
 from tests.hypervisor.qemu.conftest import descriptors
 from tests.patience import eventually
+from tests.root import as_root
 from velocity import spawning
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.identity import Identity
@@ -26,7 +27,7 @@ from velocity.unprivileged import PROCESSES, UIDS, Bounds, own_uid, running
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(os.geteuid() != 0, reason="uids and namespaces are root's to give"),
+    as_root("namespaces and uids"),
 ]
 WORKER = 48_000
 LOOK = """

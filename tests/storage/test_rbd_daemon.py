@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from tests.patience import at_last
+from tests.root import as_root
 from velocity.storage.rbd import opened
 from velocity.storage.rbd.rados_pool import RadosPool, no_room
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces are root's")
+pytestmark = as_root("namespaces of mounts")
 
 
 def test_one_that_complains_without_end_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

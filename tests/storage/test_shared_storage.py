@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.root import as_root
 from velocity.cli.doctor import pools
 from velocity.config import PoolSetting, Settings
 from velocity.storage.directory.identity import NotThePool, SharedIdentity
@@ -36,7 +37,7 @@ def on_root() -> Iterator[Path]:
     """A directory as it is below a mount point where nothing is mounted."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="vel-") as made:
         if Path(made).stat().st_dev != Path("/").stat().st_dev:
-            pytest.skip("/var/tmp is on a file system of its own")
+            pytest.skip("needs a /var/tmp on the file system of /")
         yield Path(made)
 
 
@@ -121,7 +122,7 @@ def test_what_storage_does_not_permit_is_found_by_doing_it(storage: Path, tmp_pa
 
 
 @pytest.mark.holds("MANY-118")
-@pytest.mark.skipif(os.geteuid() != 0, reason="as root, who becomes nobody here, as on storage that squashes root")
+@as_root("becoming nobody, as on storage that squashes root")
 def test_storage_that_takes_root_for_nobody_is_told_with_the_cure(on_root: Path) -> None:
     on_root.chmod(0o777)
     os.seteuid(65534)

@@ -1,8 +1,7 @@
-"""What the shows of several hosts need: root, and for the long ones `--hosts` (`make hosts`)."""
+"""What the shows of several hosts need: root. The long ones are left out without `--hosts` (tests/conftest.py)."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,15 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.namespaces import RealHosts, real_hosts
+from tests.root import only_root
 
 
 @pytest.fixture(autouse=True)
-def wanted(request: pytest.FixtureRequest) -> None:
-    """Skips what cannot run here, or is not asked for."""
-    if os.geteuid() != 0:
-        pytest.skip("hosts of namespaces are root's")
-    if request.node.get_closest_marker("hosts") and not request.config.getoption("--hosts"):
-        pytest.skip("needs --hosts (make hosts)")
+def _root() -> None:
+    only_root("hosts in namespaces")
 
 
 @pytest.fixture

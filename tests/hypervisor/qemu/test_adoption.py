@@ -17,7 +17,9 @@ from uuid import uuid4
 import pytest
 
 from tests.hypervisor.qemu.conftest import descriptors
-from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec, until
+from tests.patience import eventually
+from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec
+from tests.root import as_root
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, Stop, Unknown
 from velocity.hypervisor.qemu.adoption import Unwatched
 from velocity.hypervisor.qemu.options import where_guests_run
@@ -25,7 +27,6 @@ from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import CLAIMS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
-root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a machine a uid of its own")
 
 
 async def begun(qemu: QemuSubject) -> Incarnation:
@@ -146,7 +147,7 @@ async def test_without_its_directories_a_server_goes_on_and_starts_others(qemu: 
     assert facts == {who: Fact.ENDED, other: Fact.HELD}
 
 
-@root
+@as_root("uids of machines")
 async def test_claims_that_a_cut_start_left_are_taken_back_and_no_others(qemu: QemuSubject) -> None:
     who = await begun(qemu)
     held = claims(qemu)
@@ -208,7 +209,7 @@ async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> Non
     assert start_time(qemu.pid(who)) is None
     end = await found(qemu, who)
     assert (end.fact, end.why) == (Fact.ENDED, FactCause.ASKED)
-    await until(lambda: {entry.name for entry in (qemu.root / str(who.machine)).iterdir()} == {"run.json"})
+    await eventually(lambda: {entry.name for entry in (qemu.root / str(who.machine)).iterdir()} == {"run.json"})
 
 
 @pytest.mark.holds("GUEST-96")
@@ -222,9 +223,9 @@ async def test_the_end_of_one_that_could_not_be_watched_is_told_although_it_is_t
         await turn.acquire()
         os.kill(qemu.pid(who), signal.SIGKILL)
     listener = Listener(qemu.driver)
-    await until(lambda: qemu.driver.adoption.unwatched(who.machine) is None)
+    await eventually(lambda: qemu.driver.adoption.unwatched(who.machine) is None)
     ending = asyncio.create_task(qemu.driver.adoption.end(unwatched, DEADLINE))
-    await until(lambda: unwatched.task is not None and unwatched.task.cancelling() > 0)
+    await eventually(lambda: unwatched.task is not None and unwatched.task.cancelling() > 0)
     turn.release()
     await ending
     await listener.hears(who, Fact.ENDED)

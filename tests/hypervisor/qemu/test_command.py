@@ -228,7 +228,7 @@ async def test_qemu_takes_nics_of_any_ids(qemu: QemuSubject) -> None:
 @pytest.mark.guest
 async def test_guests_with_more_memory_have_more_room_for_translated_code(qemu: QemuSubject) -> None:
     if qemu.hypervisor.hosts.about(HOST).accelerator != "tcg":
-        pytest.skip("no code is translated here")
+        pytest.skip("needs a host without KVM, whose QEMU translates code")
     for memory, room in ((1023, 56), (1024, 128)):
         who = machine()
         wanted = msgspec.structs.replace(spec(qemu.hypervisor, held=True), memory=memory)

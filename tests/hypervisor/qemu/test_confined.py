@@ -20,12 +20,12 @@ import pytest
 from tests.hypervisor.qemu import intruder
 from tests.patience import eventually
 from tests.ports.subjects import QemuSubject, machine, spec
+from tests.root import as_root
 from velocity import sandbox
 from velocity.hypervisor.port import NatSpec, Stop
 from velocity.hypervisor.qemu import resolver, scopes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and uids are root's to give")
 
 HIDDEN = (
     "/etc/passwd", "/etc/shadow", "/etc/hosts", "/etc/hostname", "/etc/ssl", "/etc/systemd", "/root", "/home",
@@ -94,7 +94,7 @@ def told(qemu: QemuSubject, host: Host, own: Path, other: Path, pid: int, *, nat
     }
 
 
-@as_root
+@as_root("namespaces and uids")
 @pytest.mark.parametrize("nat", [True, False], ids=["with NAT", "without"])
 @pytest.mark.holds("ISOLATION-6", "BOUND-24")
 async def test_who_breaks_out_of_qemu_is_still_confined(qemu: QemuSubject, host: Host, nat: bool) -> None:
@@ -128,7 +128,7 @@ async def test_who_breaks_out_of_qemu_is_still_confined(qemu: QemuSubject, host:
         await qemu.hypervisor.machines.acknowledge(one, deadline=30)
 
 
-@as_root
+@as_root("namespaces and uids")
 async def test_a_first_process_of_a_namespace_hears_the_host(qemu: QemuSubject) -> None:
     """Its pid is the one on the host, and what has ended it is known as ever."""
     who = machine()

@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.patience import eventually
 from tests.ports.pairs import opened
-from tests.ports.subjects import DEADLINE, QemuSubject, machine, next_run, spec, until
+from tests.ports.subjects import DEADLINE, QemuSubject, machine, next_run, spec
 from tests.ports.test_changes import disk, medium
+from tests.root import as_root
 from velocity.hypervisor.port import (
     Bus,
     Copied,
@@ -170,7 +172,7 @@ async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path,
     who = machine()
     await mobility.receive(who, spec(host.hypervisor), b"", (), deadline=DEADLINE)
     assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.INCOMING
-    await until(lambda: host.driver.sessions.of(who.machine) is None)
+    await eventually(lambda: host.driver.sessions.of(who.machine) is None)
     assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
     assert list((host.options.data_dir / "machines").iterdir()) == []
     await mobility.release(who, deadline=DEADLINE)
@@ -180,7 +182,7 @@ async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path,
 
 @pytest.mark.guest
 @pytest.mark.holds("MANY-249")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a full disk")
+@as_root("mounts")
 async def test_a_move_to_a_host_whose_disk_becomes_full_says_so(tmp_path: Path, runtime: Path) -> None:
     async with opened("qemu", tmp_path, runtime) as pair:
         a, b = pair.source, pair.target

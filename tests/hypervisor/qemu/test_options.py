@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.root import as_root
 from velocity.config import Settings
 from velocity.hypervisor.qemu.options import options, out_of_reach
 
@@ -23,7 +24,7 @@ def place() -> Iterator[Path]:
         yield Path(made)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="uids are root's to give")
+@as_root("uids of programs")
 @pytest.mark.holds("GUEST-28")
 def test_a_runtime_directory_that_guests_cannot_reach_is_named_with_the_directory_in_its_way(place: Path) -> None:
     inner = place / "closed" / "open" / "run"

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from tests.hypervisor.qemu.test_confined import as_root
+from tests.patience import at_last
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
+from tests.root import as_root
 from velocity.hypervisor.port import DisplayConsole, NotRunning
 from velocity.hypervisor.qemu.connecting import connected
 from velocity.hypervisor.qemu.processes import start_time
@@ -28,7 +28,7 @@ from velocity.hypervisor.qemu.runs import Runs
 @pytest.mark.holds("ISOLATION-15")
 @pytest.mark.anyio
 @pytest.mark.guest
-@pytest.mark.parametrize("way", ["a link", pytest.param("a socket of another", marks=as_root), "no socket"])
+@pytest.mark.parametrize("way", ["a link", pytest.param("a socket of another", marks=as_root("uids")), "no socket"])
 async def test_a_display_leads_to_no_other_socket_of_the_host(qemu: QemuSubject, runtime: Path, way: str) -> None:
     """The server connects as root: a link to a service of the host's would be as good as root's password."""
     who = machine()
@@ -85,17 +85,14 @@ def posing(uid: int, pidfile: str, name: str) -> Iterator[int]:
     words = ["sh", "-c", "sleep 1000 & wait", "sh", "-name", name, "-pidfile", pidfile]
     process = subprocess.Popen(words, start_new_session=True, user=uid, group=uid, extra_groups=[])
     try:
-        end = time.monotonic() + DEADLINE
-        while pidfile.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        at_last(lambda: pidfile.encode() in Path(f"/proc/{process.pid}/cmdline").read_bytes())
         yield process.pid
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-@as_root
+@as_root("uids")
 @pytest.mark.holds("ISOLATION-15")
 def test_a_process_is_taken_for_no_machine_but_the_one_that_has_its_uid(runtime: Path) -> None:
     """A process may change its own arguments."""

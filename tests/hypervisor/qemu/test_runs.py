@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from tests.ports.subjects import NoMedia
+from tests.root import as_root
 from velocity.hypervisor.port import FactCause
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.processes import start_time, table
@@ -174,7 +175,7 @@ def test_the_socket_paths_must_fit(tmp_path: Path) -> None:
         Runs(tmp_path / ("x" * 80), "here", None).open()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a machine a uid of its own")
+@as_root("uids of machines")
 def test_two_servers_never_claim_one_uid(runtime: Path) -> None:
     uids = range(50000, 50003)
     claims = runtime / "claims"
@@ -189,7 +190,7 @@ def test_two_servers_never_claim_one_uid(runtime: Path) -> None:
     assert right.begin(uuid4(), 1, nat=False).uid == one.uid
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a machine a uid of its own")
+@as_root("uids of machines")
 def test_a_uid_is_found_at_once_however_many_run(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs(runtime, "many", range(50000, 50030), runtime / "claims")
     runs.open()
