@@ -1,4 +1,4 @@
-"""The cases of changes of hosts, and, with these, all cases: importing this module adds its own to `CASES`."""
+"""The cases of changes of hosts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from tests.api.changes import CASES as CASES
 from tests.api.changes import Case, of
 from tests.api.world import World
 from tests.hosts import agent

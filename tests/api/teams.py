@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.api.world import PASSWORD, World
 
 
@@ -56,3 +58,12 @@ class Team:
         """Of what was to come: no file, no name, no byte of the quota."""
         assert self.w.files() == []
         assert (await self.w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0
+
+
+@pytest.fixture
+async def team(w: World) -> Team:
+    gid, other = await w.group("a"), await w.group("b")
+    for one in (gid, other):
+        await w.ok("PUT", "/m/pool/assign", gid=one, mpid=1, write=True, manage=True)
+    key = await w.user("bob", (gid, "media.create"), (gid, "media.list"), (other, "media.list"))
+    return Team(w, gid, other, await w.uid("bob"), key)

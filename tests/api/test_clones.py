@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.api.changes import hang
 from tests.api.images import wait
+from tests.api.media_changes import hang
 from tests.api.test_with_disks import furnished, shown
 from tests.api.world import Answer, World, world
 from tests.patience import PATIENCE

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.changes import hang
 from tests.api.images import disk, upload, wait
+from tests.api.media_changes import hang
 from tests.api.world import World, world
 from tests.events.page import is_gone, is_set
 from tests.events.page import opened as following

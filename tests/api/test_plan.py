@@ -13,15 +13,17 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tests.api.changes import CHANGES, Case, Prepare, hang, of_team, team
-from tests.api.host_changes import CASES
+from tests.api.all_changes import CASES
+from tests.api.changes import CHANGES, Case, Prepare
 from tests.api.images import wait
+from tests.api.media_changes import hang
+from tests.api.people_changes import of_team, team
 from tests.api.test_history import entries
 from tests.api.test_idempotency import VM, send
 from tests.api.test_transfers import TUS, begin, metadata
 from tests.api.test_transfers import send as send_tus
 from tests.api.world import Answer, World
-from tests.patience import PATIENCE
+from tests.patience import asked_until
 from velocity.contract.media import UPLOAD
 from velocity.contract.operation import Operation
 
@@ -136,9 +138,7 @@ async def test_a_plan_changes_nothing_and_tells_what_is_done(w: World, name: str
         assert (await wait(w, done))["state"] == "DONE"
     if ("stop", "vm", "vm") in case.steps or name == "restart_vm":  # the guest hears the button, and ends
         last = STATES[case.steps[-1][0]]
-        async with asyncio.timeout(PATIENCE):
-            while (await w.ok("POST", "/v/vm/state", vmid=case.body["vmid"]))["state"] != last:
-                await asyncio.sleep(0)
+        await asked_until(lambda: w.ok("POST", "/v/vm/state", vmid=case.body["vmid"]), lambda vm: vm["state"] == last)
     agrees(planned.body, held, await objects(w))
     if case.size_unknown:
         assert "not known" in planned["warnings"][0]

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.api.changes import hang
 from tests.api.images import wait
+from tests.api.media_changes import hang
 from tests.api.world import World
 from tests.hosts.test_pools import BYTES, content, objects, uploaded
 from tests.hosts.together import Other, machine, smaller, together
