@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 from msgspec import Struct, structs
 
-from velocity.cli import connection, resolve
+from velocity.cli import connection, resolve, seen
 from velocity.cli.altered import tell
 from velocity.cli.lazy import Group
 from velocity.cli.output import as_json, json_option, show_json
@@ -53,7 +53,7 @@ def _drives(group: int | None, word: str) -> tuple[Drives, int | None]:
     client = connection.connect()
     found = resolve.vm(client, group, word)
     vm = client.show_vm(vmid=found.id)
-    isos = resolve.isos(client)
+    isos = seen.isos(client)
     discs = [one for one in vm.media if one.mid in isos and one.mode in MODES]
     return Drives(client, vm, discs, isos), vm.gid
 

@@ -10,15 +10,12 @@ from collections.abc import Callable
 import click
 from msgspec import UNSET
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, resolve, seen, where
 from velocity.cli.output import listed, listing
 from velocity.cli.paging import Page, paged
 from velocity.cli.where import GROUP
 from velocity.contract.history import LIST, Entry, ListHistory
-from velocity.contract.registry import OPERATIONS
 
-TEXTS = {failure.code: failure.text for operation in OPERATIONS for failure in operation.failures}
-"""Explanations by error number, for refusals that the history stores without a message."""
 MID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -39,7 +36,7 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
         uid=UNSET if user is None else user,
         refused=True if refused else UNSET,
     )
-    names = functools.cache(lambda: resolve.seen_names(client))
+    names = functools.cache(lambda: seen.of_history(client))
     filtered = refused or user is not None or vm is not None
     listed(
         page.ask(client, LIST, wanted),
@@ -77,5 +74,13 @@ def _media(word: str, names: Callable[[], dict[str, str]]) -> str:
 def _outcome(one: Entry) -> str:
     if not isinstance(one.code, int):
         return "done" if 200 <= one.status < 300 else f"failed ({one.status})"
-    why = one.message if isinstance(one.message, str) else TEXTS.get(one.code, f"code {one.code}")
+    why = one.message if isinstance(one.message, str) else _texts().get(one.code, f"code {one.code}")
     return f"refused {one.code}{'' if one.times is UNSET else f', {one.times} times'}: {why}"
+
+
+@functools.cache
+def _texts() -> dict[int, str]:
+    """Explanations by error number, for refusals that the history stores without a message."""
+    from velocity.contract.registry import OPERATIONS
+
+    return {failure.code: failure.text for operation in OPERATIONS for failure in operation.failures}

@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 from msgspec import UNSET, structs
 
-from velocity.cli import connection, naming, resolve, where
+from velocity.cli import connection, naming, resolve, seen, where
 from velocity.cli import ssh as login
 from velocity.cli.amounts import SIZE, to_bytes
 from velocity.cli.attachments import MediaScope
@@ -128,7 +128,7 @@ def _pool_of(client: Client, gid: int, pool: int, host: int) -> int:
     if len(there) != 1:
         has = ", ".join(clean(one.name) for one in there) or "none that the group sees"
         raise click.ClickException(
-            f"name the pool of its disk (--pool): those of host {resolve.host_label(client, host)} are {has}"
+            f"name the pool of its disk (--pool): those of host {seen.host_label(client, host)} are {has}"
         )
     return there[0].mpid
 

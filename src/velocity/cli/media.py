@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from msgspec import UNSET, UnsetType
 
 from velocity import sizes
-from velocity.cli import connection, ending, naming, progress, resolve, where
+from velocity.cli import connection, ending, naming, progress, resolve, seen, where
 from velocity.cli.amounts import SIZE, to_bytes
 from velocity.cli.lazy import LazyGroup
 from velocity.cli.naming import Named
@@ -132,7 +132,7 @@ def uploads(group: int | None, page: Page) -> None:
             SizeCell(one.size),
             SizeCell(one.received),
             "sending" if one.sending else "waiting",
-            resolve.who(client, one.uid),
+            seen.who(client, one.uid),
             time.strftime("%Y-%m-%d %H:%M", time.localtime(one.begun)),
             one.mid,
         ),

@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 from msgspec import UNSET
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, resolve, seen, where
 from velocity.cli.amounts import SIZE, to_bytes
 from velocity.cli.facts import show_facts
 from velocity.cli.output import as_json, done, json_option, show_json, warn
@@ -42,7 +42,7 @@ def _facts(client: Client, one: MediumDetails) -> Iterator[tuple[str, object]]:
     yield "name", one.name
     yield "mid", one.mid
     yield "group", where.path(client, one.gid)
-    yield "pool", resolve.pool_label(client, one.mpid)
+    yield "pool", seen.pool_label(client, one.mpid)
     yield "type", one.type
     yield "size", f"{size(one.size)} ({one.size} bytes)"
     yield "on disk", size(one.allocated)

@@ -8,7 +8,7 @@ import sys
 import click
 from msgspec import UNSET, UnsetType
 
-from velocity.cli import connection, naming, resolve
+from velocity.cli import connection, naming, seen
 from velocity.cli.node_verbs import NODE
 from velocity.cli.output import answerable, as_json, confirm, done, planning, show_json
 from velocity.cli.plan import changing
@@ -111,7 +111,7 @@ def fence(
 
 def _word(client: Client, host: int) -> str:
     """A word for this host on a command line."""
-    hosts = resolve.hosts(client)
+    hosts = seen.hosts(client)
     return shlex.quote(clean(naming.unique(hosts.get(host, f"id:{host}"), host, naming.number, hosts)))
 
 

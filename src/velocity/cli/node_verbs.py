@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from msgspec import UNSET, UnsetType
 
-from velocity.cli import connection, naming, resolve
+from velocity.cli import connection, naming, resolve, seen
 from velocity.cli.facts import show_facts
 from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, show_json, warn
 from velocity.cli.paging import Page, paged
@@ -15,7 +15,7 @@ from velocity.cli.words import clean, moment, program
 from velocity.contract.nodes import LIST, ListNodes, NodeInfo
 from velocity.sizes import size
 
-NODE = click.argument("host", metavar="HOST", type=naming.NumberedType("host", resolve.host, resolve.hosts))
+NODE = click.argument("host", metavar="HOST", type=naming.NumberedType("host", resolve.host, seen.hosts))
 
 
 @click.command("list")
@@ -165,7 +165,7 @@ def set_(host: int, name: str | None, address: str | None, copy: bool | None, la
         keeps_copy=UNSET if copy is None else copy,
         labels=_labels(client.show_node(host=host).labels, labels) if labels else UNSET,
     )
-    done(f"changed host {resolve.host_label(client, host)}")
+    done(f"changed host {seen.host_label(client, host)}")
 
 
 def _labels(now: dict[str, str], given: tuple[str, ...]) -> dict[str, str]:
@@ -191,7 +191,7 @@ def drain(host: int, move: bool, detach: bool) -> None:
         follow(client, client.drain_node(host=host).tid, detach)
         return
     client.set_node(host=host, duty="draining")
-    done(f"no new VMs come to {resolve.host_label(client, host)}; `{program()} node activate` lets them")
+    done(f"no new VMs come to {seen.host_label(client, host)}; `{program()} node activate` lets them")
 
 
 @click.command()
@@ -201,7 +201,7 @@ def maintenance(host: int) -> None:
     """Start no more VMs on HOST, not even its own. Those that run keep running."""
     client = connection.connect()
     client.set_node(host=host, duty="maintenance")
-    done(f"{resolve.host_label(client, host)} starts no VMs; `{program()} node activate` lets it")
+    done(f"{seen.host_label(client, host)} starts no VMs; `{program()} node activate` lets it")
 
 
 @click.command()
@@ -211,7 +211,7 @@ def activate(host: int) -> None:
     """End the draining or maintenance of HOST."""
     client = connection.connect()
     client.set_node(host=host, duty="active")
-    done(f"{resolve.host_label(client, host)} takes and starts VMs")
+    done(f"{seen.host_label(client, host)} takes and starts VMs")
 
 
 @click.command()
@@ -220,7 +220,7 @@ def activate(host: int) -> None:
 def remove(host: int) -> None:
     """Remove HOST, which must have no VMs. Its certificate becomes invalid."""
     client = connection.connect()
-    label, listed = resolve.host_label(client, host), client.show_node(host=host).blocklisted
+    label, listed = seen.host_label(client, host), client.show_node(host=host).blocklisted
     client.remove_node(host=host)
     done(f"removed host {label}; on that machine, stop and disable velocity-node.service")
     if listed is not UNSET:

@@ -11,7 +11,7 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, seen, where
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.words import clean
 from velocity.client import Client, PlanOnly
@@ -87,7 +87,7 @@ def _with_names(client: Client, steps: list[Step]) -> Iterator[Step]:
     """With the names of media, groups and pools instead of their ids, as far as the caller sees them."""
     known: dict[str, str] = {}
     if any(change.field in MEDIA for step in steps for change in step.changes or []):
-        known = {str(mid): name for mid, name in resolve.seen_media(client).items()}
+        known = {str(mid): name for mid, name in seen.media(client).items()}
 
     def named(field: str, value: object) -> object:
         if isinstance(value, list):
@@ -109,7 +109,7 @@ def _with_names(client: Client, steps: list[Step]) -> Iterator[Step]:
 
 
 def _pool(client: Client, mpid: int) -> str:
-    return resolve.pools(client).get(mpid, str(mpid))
+    return seen.pools(client).get(mpid, str(mpid))
 
 
 def _said(client: Client, step: Step) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from msgspec import UNSET
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, resolve, seen, where
 from velocity.cli.amounts import SIZE, to_quota
 from velocity.cli.lazy import Group
 from velocity.cli.output import SizeCell, as_json, done, listed, listing, warn
@@ -93,7 +93,7 @@ def assign(pool: int, group: int, quota: str | None, write: bool | None, manage:
         manage=wanted.manage,
         revision=UNSET if now is None else now.revision,
     )
-    done(f"assigned pool {resolve.pool_label(client, pool)} to {where.path(client, group)}: {_said(wanted)}")
+    done(f"assigned pool {seen.pool_label(client, pool)} to {where.path(client, group)}: {_said(wanted)}")
 
 
 def _own(now: PoolInfo | None) -> Assigned:
@@ -116,4 +116,4 @@ def revoke(pool: int, group: int) -> None:
     """Remove the assignment of POOL to GROUP and its subgroups; their media remain."""
     client = connection.connect()
     client.revoke_pool(mpid=pool, gid=group)
-    done(f"took pool {resolve.pool_label(client, pool)} away from {where.path(client, group)}")
+    done(f"took pool {seen.pool_label(client, pool)} away from {where.path(client, group)}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 from msgspec import UNSET, Struct
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, resolve, seen, where
 from velocity.cli.facts import show_facts
 from velocity.cli.output import NameNotFound, as_json, json_option, show_json, table, warn
 from velocity.cli.where import GROUP
@@ -51,7 +51,7 @@ def show(pool: int, group: int | None) -> None:
     gid = where.here(client, group)
     use = _use(client, gid, pool)
     if use is None:
-        label, path = resolve.pool_label(client, pool), where.path(client, gid)
+        label, path = seen.pool_label(client, pool), where.path(client, gid)
         raise NameNotFound(f"pool {label} is not available to {path}: ask an administrator of that group for it")
     shown = ShownPool(use, list(_on_hosts(client, use)), _media(client, gid, pool), _given_by(client, gid, use))
     if as_json():

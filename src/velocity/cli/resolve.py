@@ -15,7 +15,7 @@ from uuid import UUID
 import click
 from click.shell_completion import CompletionItem
 
-from velocity.cli import hints, naming, where
+from velocity.cli import hints, naming, seen, where
 from velocity.cli.naming import PREFIX, Named
 from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean, program
@@ -24,10 +24,8 @@ from velocity.contract.permissions import Permission
 
 if TYPE_CHECKING:
     from velocity.contract.events import InitialState
-    from velocity.contract.media import Media
 
 Id = TypeVar("Id", int, UUID)
-USERS, POOLS, HOSTS = "velocity.users", "velocity.pools", "velocity.hosts"
 
 
 @dataclass(frozen=True)
@@ -56,23 +54,15 @@ VM: NamedKind[int] = NamedKind(
     "vm list",
     naming.number,
     lambda client, gid: [(one.name, one.vmid) for one in client.list_vms(gid=gid).vms],
-    lambda seen: [(one.gid, one.name, one.vmid) for one in seen.vms],
+    lambda state: [(one.gid, one.name, one.vmid) for one in state.vms],
 )
 MEDIUM: NamedKind[UUID] = NamedKind(
     "medium",
     "media list",
     naming.uuid,
-    lambda client, gid: _media(client.list_media(gid=gid)),
-    lambda seen: [(one.gid, one.name, one.mid) for one in seen.media],
+    lambda client, gid: seen.in_group(client.list_media(gid=gid)),
+    lambda state: [(one.gid, one.name, one.mid) for one in state.media],
 )
-
-
-def _media(listed: Media) -> list[tuple[str, UUID]]:
-    """The group's own media, and those of its ancestors with other names."""
-    own = {one.name for one in listed.media}
-    return [
-        (one.name, one.mid) for one in [*listed.media, *(one for one in listed.shared or [] if one.name not in own)]
-    ]
 
 
 def uid(client: Client, word: str) -> int:
@@ -81,7 +71,7 @@ def uid(client: Client, word: str) -> int:
     known = {me.uid: me.name}
     if me.name != word or naming.number(word) is not None:
         try:
-            known |= _users(client)
+            known |= seen.users(client)
         except ApiError:
             if naming.number(word) is None:
                 raise
@@ -89,12 +79,9 @@ def uid(client: Client, word: str) -> int:
     if found is None:
         near = hints.meant(word, known.values())
         raise NameNotFound(f"there is no user {clean(word)!r}{near}: `{program()} user list`")
-    _names().update({found: known[found]} if found in known else {})
+    if found in known:
+        seen.met()[found] = known[found]
     return found
-
-
-def _users(client: Client) -> dict[int, str]:
-    return {one.uid: one.name for one in client.list_users().users}
 
 
 def _pick(noun: str, word: str, known: dict[int, str]) -> int | None:
@@ -103,44 +90,9 @@ def _pick(noun: str, word: str, known: dict[int, str]) -> int | None:
     return naming.choose(noun, word, named, known, naming.number)
 
 
-def who(client: Client, uid: int) -> str:
-    """A user's name, or the id if the caller may not see the name."""
-    if uid not in _names():
-        try:
-            _names()[uid] = client.show_user(uid=uid).name
-        except ApiError:
-            return f"user {uid}"
-    return clean(_names()[uid])
-
-
-def _names() -> dict[int, str]:
-    """The users that this command has met, by uid."""
-    names: dict[int, str] = click.get_current_context().meta.setdefault(USERS, {})
-    return names
-
-
-def pools(client: Client) -> dict[int, str]:
-    """The visible pools, mpid -> name; requested once in a command."""
-    return _once(POOLS, lambda: {one.mpid: one.name for one in _everything(client).pools})
-
-
 def mpid(client: Client, word: str) -> int:
     """The pool that is meant."""
-    return _one_of("pool", "pool list", word, pools(client))
-
-
-def pool_label(client: Client, mpid: int) -> str:
-    """A pool's name and id."""
-    return _label(mpid, pools(client))
-
-
-def _once(key: str, ask: Callable[[], dict[int, str]]) -> dict[int, str]:
-    """A cache for the running command."""
-    meta = click.get_current_context().meta
-    if key not in meta:
-        meta[key] = ask()
-    found: dict[int, str] = meta[key]
-    return found
+    return _one_of("pool", "pool list", word, seen.pools(client))
 
 
 def _one_of(noun: str, listing: str, word: str, known: dict[int, str]) -> int:
@@ -151,18 +103,9 @@ def _one_of(noun: str, listing: str, word: str, known: dict[int, str]) -> int:
     return found
 
 
-def _label(one: int, known: dict[int, str]) -> str:
-    name = known.get(one)
-    return str(one) if name is None else f"{clean(name)} ({one})"
-
-
-def _tasks(client: Client) -> dict[int, str]:
-    return {one.tid: one.name for one in _everything(client).tasks}
-
-
 def tid(client: Client, word: str) -> int:
     """The task that is meant: by the name of what it makes, or by its id."""
-    found = _pick("task", word, _tasks(client))
+    found = _pick("task", word, seen.tasks(client))
     if found is None:
         raise NameNotFound(f"you see no task that makes {clean(word)!r}: `{program()} task list` lists them")
     return found
@@ -176,34 +119,15 @@ def nicid(client: Client, word: str) -> int | None:
     return _pick("host NIC", word, known)
 
 
-def hosts(client: Client) -> dict[int, str]:
-    """The visible hosts, id -> name; requested once in a command."""
-    return _once(HOSTS, lambda: _hosts(client))
-
-
-def _hosts(client: Client) -> dict[int, str]:
-    with contextlib.suppress(ApiError):
-        if found := client.show_host().hosts:
-            return {one.id: one.name for one in found}
-    with contextlib.suppress(ApiError):  # there is only one host, or the caller may not see it
-        return {one.host: one.name for one in client.list_nodes().nodes}
-    return {}
-
-
 def host(client: Client, word: str) -> int:
     """The host that is meant."""
-    return _one_of("host", "node list", word, hosts(client))
+    return _one_of("host", "node list", word, seen.hosts(client))
 
 
-def host_label(client: Client, host: int) -> str:
-    """A host's name and id."""
-    return _label(host, hosts(client))
-
-
-USER = naming.NumberedType("user", uid, _users)
-POOL = naming.NumberedType("pool", mpid, pools)
-TASK = naming.NumberedType("task", tid, _tasks)
-HOST = naming.NumberedType("host", host, hosts)
+USER = naming.NumberedType("user", uid, seen.users)
+POOL = naming.NumberedType("pool", mpid, seen.pools)
+TASK = naming.NumberedType("task", tid, seen.tasks)
+HOST = naming.NumberedType("host", host, seen.hosts)
 
 
 def permission(word: str) -> str:
@@ -250,7 +174,7 @@ def _find(
                 raise
             refused = error  # it may be visible elsewhere
     as_id = kind.read(word)
-    every = list(kind.every(_everything(client))) if as_id is not None or (beyond and not found) else []
+    every = list(kind.every(seen.everything(client))) if as_id is not None or (beyond and not found) else []
     if not found and beyond:
         found = [one for one in every if one[1] in words]
     if as_id is not None:
@@ -294,62 +218,6 @@ def _only(kind: NamedKind[Id], client: Client, found: list[tuple[int, str, Id]],
     raise AmbiguousName(f"{where.path(client, gid)} has several named {names}: choose one by its id ({ids})")
 
 
-def media_names(client: Client, gid: int, mids: Sequence[UUID]) -> Callable[[UUID], str]:
-    """Names for the media of a VM in that group: name and id, or the id if the caller sees no more."""
-    known: dict[UUID, str] = {}
-    if mids:
-        with contextlib.suppress(ApiError):
-            known |= {one: name for name, one in _media(client.list_media(gid=gid))}
-    if not known.keys() >= set(mids):
-        known |= {
-            one.mid: f"{one.name} in {where.path(client, one.gid)}"
-            for one in _everything(client).media
-            if one.mid not in known
-        }
-    return lambda mid: f"{clean(known[mid])} ({mid})" if mid in known else str(mid)
-
-
-def seen_media(client: Client) -> dict[UUID, str]:
-    """The names of all visible media."""
-    return {one.mid: one.name for one in _everything(client).media}
-
-
-def isos(client: Client) -> dict[UUID, str]:
-    """The names of all visible ISOs."""
-    return {one.mid: one.name for one in _everything(client).media if one.type.upper() == "ISO"}
-
-
-def vm_names(client: Client) -> dict[int, str]:
-    """The names of all visible VMs."""
-    return {one.vmid: one.name for one in _everything(client).vms}
-
-
-def seen_names(client: Client) -> dict[str, str]:
-    """The names of all visible objects, by ids as the history writes them: `vmid=7`."""
-    seen = _everything(client)
-    return (
-        {f"vmid={one.vmid}": f"VM {one.name}" for one in seen.vms}
-        | {f"mid={one.mid}": f"medium {one.name}" for one in seen.media}
-        | {f"gid={gid}": f"group {path}" for gid, path in where.paths(client).items()}
-        | {f"mpid={one.mpid}": f"pool {one.name}" for one in seen.pools}
-        | {f"tid={one.tid}": f"{one.kind} {one.name}" for one in seen.tasks}
-        | {f"uid={one.uid}": f"user {one.name}" for one in seen.users or []}
-    )
-
-
-def _everything(client: Client) -> InitialState:
-    """Everything that the caller sees, in one request."""
-    from velocity.contract.events import InitialState
-
-    stream = client.events()
-    try:
-        first = next(stream)
-    finally:
-        stream.close()
-    assert isinstance(first, InitialState), "a stream begins with it"
-    return first
-
-
 def complete_vms(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     return _complete(VM, context, begun)
 
@@ -371,6 +239,6 @@ def _complete(kind: NamedKind[Id], context: click.Context, begun: str) -> list[C
     def words(client: Client) -> dict[str, str]:
         if gid is not None:
             return naming.offered(begun, kind.of(client, gid), kind.read)
-        return naming.offered(begun, ((name, one) for _, name, one in kind.every(_everything(client))), kind.read)
+        return naming.offered(begun, ((name, one) for _, name, one in kind.every(seen.everything(client))), kind.read)
 
     return naming.completing(context, begun, words)

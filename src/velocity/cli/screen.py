@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from msgspec import UNSET
 
-from velocity.cli import connection, resolve, viewer
+from velocity.cli import connection, resolve, seen, viewer
 from velocity.cli.amounts import to_bytes
 from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.output_file import replacing
@@ -94,7 +94,7 @@ def find(text: str) -> None:
     """Find TEXT on screens. Only those of running VMs that you may interact with are searched."""
     client = connection.connect()
     answer = client.search_screens(text=text)
-    names = resolve.vm_names(client) if answer.hits else {}
+    names = seen.vms(client) if answer.hits else {}
     listed(
         answer,
         "hits",

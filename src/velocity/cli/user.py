@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from msgspec import UNSET
 
-from velocity.cli import connection, hints, password, resolve, where
+from velocity.cli import connection, hints, password, resolve, seen, where
 from velocity.cli.lazy import Group
 from velocity.cli.output import (
     SETS,
@@ -99,7 +99,7 @@ def set_user(user_: int, group: int) -> None:
     """Change the home group of USER. Whoever may remove users there controls the account."""
     client = connection.connect()
     client.change_user(uid=user_, gid=group)
-    done(f"the home group of {resolve.who(client, user_)} is {where.path(client, group)}")
+    done(f"the home group of {seen.who(client, user_)} is {where.path(client, group)}")
 
 
 @user.command()
@@ -109,7 +109,7 @@ def set_user(user_: int, group: int) -> None:
 def rm(user_: int, yes: bool) -> None:
     """Remove USER permanently: users are not moved to the trash."""
     client = connection.connect()
-    name = resolve.who(client, user_)
+    name = seen.who(client, user_)
     if not yes and not planning():
         confirm(f"Remove the user {name} (uid {user_}) permanently?")
     client.remove_user(uid=user_)
@@ -163,7 +163,7 @@ def grant(whom: str, permissions: tuple[str, ...], group: int) -> None:
     uid = _whom(client, whom, permissions, group)
     for permission in expanded(permissions):
         client.grant_permission(uid=uid, gid=group, permission=permission)
-    done(f"granted {', '.join(permissions)} to {resolve.who(client, uid)} on {where.path(client, group)}")
+    done(f"granted {', '.join(permissions)} to {seen.who(client, uid)} on {where.path(client, group)}")
 
 
 @user.command()
@@ -180,7 +180,7 @@ def revoke(whom: str, permissions: tuple[str, ...], group: int) -> None:
     for permission in expanded(permissions) if permissions else ():
         client.revoke_permission(uid=uid, gid=group, permission=permission)
     what = ", ".join(permissions) or "everything"
-    done(f"took {what} away from {resolve.who(client, uid)} on {where.path(client, group)}")
+    done(f"took {what} away from {seen.who(client, uid)} on {where.path(client, group)}")
 
 
 def _whom(client: Client, whom: str, permissions: tuple[str, ...], group: int) -> int:

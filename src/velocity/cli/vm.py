@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import UNSET
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, resolve, seen, where
 from velocity.cli.facts import show_facts
 from velocity.cli.lazy import LazyGroup
 from velocity.cli.output import SizeCell, UptimeCell, as_json, done, json_option, listed, listing, planning, show_json
@@ -140,7 +140,7 @@ def show(vm_: str, group: int | None) -> None:
     if as_json():
         show_json(info)
         return
-    called = resolve.media_names(client, info.gid, [one.mid for one in info.media])
+    called = seen.media_names(client, info.gid, [one.mid for one in info.media])
     show_facts(_facts(info, where.path(client, info.gid), called))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from msgspec import UNSET
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, resolve, seen, where
 from velocity.cli.output import as_json, done, json_option, show_json
 from velocity.cli.plan import changing
 from velocity.cli.task import follow
@@ -47,7 +47,7 @@ def move(
         started = client.move_vm_to_host(vmid=vmid.id, host=host, mpid=UNSET if pool is None else pool)
         follow(client, started.tid, detach)
         if not detach and not as_json():
-            done(f"{vmid.label} is on host {resolve.host_label(client, host)} now")
+            done(f"{vmid.label} is on host {seen.host_label(client, host)} now")
     elif to is not None:
         _move_to_group(client, vmid.id, vmid.label, to, leave_disks)
 
