@@ -7,10 +7,10 @@ import click
 from velocity.cli import connection, resolve
 from velocity.cli.altered import tell
 from velocity.cli.attachments import MediaScope
+from velocity.cli.device_words import to_nic
 from velocity.cli.lazy import Group
 from velocity.cli.plan import changing
 from velocity.cli.vm_link import kept
-from velocity.cli.vm_settings import to_nic
 from velocity.cli.which import which
 from velocity.cli.words import clean
 

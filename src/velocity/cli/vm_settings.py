@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import click
 from msgspec import UNSET
 
-from velocity.cli import attachments, cloud_init, resolve
+from velocity.cli import attachments, cloud_init, device_words
 from velocity.cli.amounts import MEMORY, to_mebibytes
 from velocity.cli.attachments import MediaNames, MediaScope
 from velocity.contract import settings
-from velocity.contract.machines import Display, EmptyDrive, Interface, Nic, VmInfo, VmSettings
-from velocity.contract.vm_settings import AddressSource, Forward, NatKind
+from velocity.contract.machines import EmptyDrive, Interface, Nic, VmInfo, VmSettings
 from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -121,65 +119,6 @@ def _unless_none(value: object) -> object:
     return () if value == ("none",) else value
 
 
-def to_display(number: int, text: str) -> Display:
-    match = re.fullmatch(r"(?:(.+)=)?(\d+)x(\d+)", text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is not a display: write 1280x720, or NAME=1280x720")
-    return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
-
-
-def to_nic(place: MediaScope, text: str) -> Nic:
-    """The host NIC, by identifier or id."""
-    match = _NIC_FORM.fullmatch(text)
-    host = None if match is None or match[2] is None else resolve.nicid(place.client, match[2])
-    if match is None or (match[2] is not None and host is None):
-        raise click.BadParameter(
-            f"{text!r} is not a NIC: write nat, bridge:NIC, or bridge:NIC:trusted, with :id=N, :link=down, :boot=N or "
-            ":mac=MAC behind"
-        )
-    return Nic(
-        type=match[1].upper(),
-        host=UNSET if host is None else host,
-        trusted=True if match[3] else UNSET,
-        id=int(match[4]) if match[4] else UNSET,
-        link=_LINKS[match[5].lower()] if match[5] else UNSET,
-        boot=int(match[6]) if match[6] else UNSET,
-        mac=match[7] or UNSET,
-    )
-
-
-def to_forward(text: str) -> Forward:
-    match = _FORWARD_FORM.fullmatch(text)
-    if match is None:
-        raise click.BadParameter(
-            f"{text!r} is not a forward: write HOST-PORT:GUEST-PORT, as in 2222:22, with ADDRESS: before it or /udp "
-            "behind"
-        )
-    return Forward(
-        host_port=int(match[2]),
-        guest_port=int(match[3]),
-        protocol=_PROTOCOLS[(match[4] or "tcp").lower()],
-        host_address=match[1] or UNSET,
-    )
-
-
-def forward_text(one: Forward) -> str:
-    """The forward in the form in which it is typed."""
-    address = f"{one.host_address}:" if one.host_address else ""
-    return f"{address}{one.host_port}:{one.guest_port}{'' if one.protocol == 'tcp' else f'/{one.protocol}'}"
-
-
-_PROTOCOLS: Mapping[str, Literal["tcp", "udp"]] = {"tcp": "tcp", "udp": "udp"}
-_FORWARD_FORM = re.compile(
-    r"(?:(\d{1,3}(?:\.\d{1,3}){3}):)?(\d{1,5}):(\d{1,5})(?:/(tcp|udp))?", re.IGNORECASE | re.ASCII
-)
-_LINKS: Mapping[str, Literal["up", "down"]] = {"up": "up", "down": "down"}
-_NIC_FORM = re.compile(
-    r"([^:]*)(?::((?:id:)?[^:=]+?))?(:trusted)?(?::id=(\d+))?(?::link=(up|down))?(?::boot=(\d+))?(?::mac=(.+))?",
-    re.IGNORECASE | re.ASCII,
-)
-
-
 _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
 _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:OPTION]..."}
 _MEDIA_WORDS = "`vm attach --help` lists the OPTIONs"
@@ -202,11 +141,6 @@ _BALLOON = "Return memory that the guest frees to the host (hardware 2 and newer
 _HA = "restart: start it again when its process or its host fails (elsewhere once the host is confirmed dead)."
 _HOST_LABEL: Options = {"metavar": "NAME[=VALUE]", "multiple": True}
 _HOST_LABELS = "A label that its host must have"
-_SOURCES = {
-    AddressSource.LEASE: "reserved by NAT",
-    AddressSource.NEIGHBOUR: "heard by the host",
-    AddressSource.AGENT: "says its guest agent",
-}
 
 
 def _neighbours(field: str, where: str) -> Word:
@@ -265,9 +199,9 @@ WORDS = (
         option="--display",
         create={**_DISPLAY, "help": "A display; can be given several times."},
         alter={**_DISPLAY, "help": "The displays; `none` for none."},
-        read=lambda _, texts: [to_display(number, text) for number, text in enumerate(texts)],
+        read=lambda _, texts: [device_words.to_display(number, text) for number, text in enumerate(texts)],
         label="display",
-        show=lambda _, displays: [f"{one.name} {one.width}x{one.height}, {one.ppi} ppi" for one in displays],
+        show=lambda _, displays: [device_words.display(one) for one in displays],
     ),
     Word(
         field="media",
@@ -298,19 +232,9 @@ WORDS = (
             **_NIC,
             "help": f"The NICs; `none` for none. {_NIC_WORDS}, :id=N keeps that NIC (`vm show`).",
         },
-        read=lambda place, texts: [to_nic(place, text) for text in texts],
+        read=lambda place, texts: [device_words.to_nic(place, text) for text in texts],
         label="nic",
-        show=lambda _, nics: [
-            nic.type
-            + (f" on host NIC {nic.host}" if isinstance(nic.host, int) else "")
-            + (", trusted" if nic.trusted is True else "")
-            + (", link down" if nic.link == "down" else "")
-            + (f", boots as {nic.boot}" if nic.boot is not UNSET else "")
-            + f", id {one.id}, {one.mac}"
-            + "".join(f", {known.address} ({_SOURCES[known.source]})" for known in one.known_addresses or ())
-            + (", in QEMU's user network" if one.nat is NatKind.USER else "")
-            for nic, one in nics
-        ],
+        show=lambda _, nics: [device_words.nic(*both) for both in nics],
     ),
     Word(
         field="forwards",
@@ -318,9 +242,9 @@ WORDS = (
         option="--forward",
         create={**_FORWARD, "help": f"A port of the host to forward to it. {_FORWARD_WORDS}."},
         alter={**_FORWARD, "help": f"The ports of the host to forward to it; `none` for none. {_FORWARD_WORDS}."},
-        read=lambda _, texts: [to_forward(text) for text in texts],
+        read=lambda _, texts: [device_words.to_forward(text) for text in texts],
         label="forward",
-        show=lambda _, forwards: [forward_text(one) for one in forwards],
+        show=lambda _, forwards: [device_words.forward(one) for one in forwards],
     ),
     Word(
         field="input",
