@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 from sqlalchemy import delete, insert
 
@@ -137,6 +138,7 @@ async def test_a_host_joins_again_by_a_token_for_it_and_its_former_certificate_i
     assert answer.host == host
     now = await here.until(host, lambda now: now.state == "unreachable")
     assert "does not answer" in str(now.message), "it still shows the former certificate"
+    await here.until(host, lambda now: "the certificate shown at its address is another one" in str(now.message))
     port = one.running.port if one.running else 0
     await one.stop()
     own = one.accept(word, answer)
@@ -159,7 +161,7 @@ async def test_a_removed_host_is_detached_and_its_number_is_given_to_nobody_else
     assert (await here.membership.join(one.asks(word))).host > other
 
 
-@pytest.mark.holds("MANY-30")
+@pytest.mark.holds("MANY-30", "MANY-233")
 async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_was_known_last(
     here: Installation,
 ) -> None:
@@ -168,6 +170,8 @@ async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_w
     now = await here.until(host, lambda now: now.state == "unreachable")
     assert now.since == int(here.now)
     assert "b does not answer at 127.0.0.1:" in str(now.message)
+    now = await here.until(host, lambda now: "nothing listens at its address" in str(now.message))
+    assert now.missing is UNSET, "there is no VM that could start elsewhere"
     await here.reopen()
     attached = here.hosts.there[host]
     assert attached.hypervisor.hosts.about(host) == one.fake.hosts.about(host)

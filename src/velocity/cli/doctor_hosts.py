@@ -25,6 +25,7 @@ from velocity.node.identity import NodeIdentity
 
 WAIT = 2.0
 """Seconds to wait for a connection."""
+SILENCE = "no answer"
 HTTP, HTTPS = 80, 443
 OLD_COPY = 600
 """Seconds after which a copy of the database is reported as old."""
@@ -67,7 +68,8 @@ def node(settings: Settings) -> Iterator[Finding]:
     yield _certificate(own)
     host, _, port = settings.node_listen.rpartition(":")
     if why := unreachable("127.0.0.1" if host == "0.0.0.0" else host.strip("[]"), int(port)):  # noqa: S104 - a comparison
-        text = f"nobody listens on {settings.node_listen} ({why}): `systemctl start velocity-node`"
+        cure = "let this machine's firewall pass it" if why == SILENCE else "`systemctl start velocity-node`"
+        text = f"nobody listens on {settings.node_listen} ({why}): {cure}"
         yield Finding("node port", "limited", text)
     else:
         text = f"listens on {settings.node_listen}, which the server alone has to reach"
@@ -103,7 +105,7 @@ def unreachable(host: str, port: int) -> str:
         with contextlib.closing(socket.create_connection((host, port), WAIT)):
             return ""
     except TimeoutError:
-        return "no answer"
+        return SILENCE
     except OSError as error:
         return error.strerror or str(error)
 

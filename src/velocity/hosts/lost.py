@@ -86,8 +86,8 @@ class LostHosts:
             return "online"
         return "joining" if member.known is None else "unreachable"
 
-    def shown(self, member: Member) -> dict[str, object]:
-        """The fields of `NodeInfo` about a lost host."""
+    def shown(self, member: Member, vms: int) -> dict[str, object]:
+        """The fields of `NodeInfo` about a lost host. `vms`: how many it has."""
         told: dict[str, object] = {}
         if member.fence is not None:
             options, secrets = fence_options.shown(member.fence.options)
@@ -101,13 +101,9 @@ class LostHosts:
         death = self._attaching.deaths.get(member.host)
         if death is not None:
             told["dead"] = nodes.NodeDeath(at=death.at, by=death.by)
-        elif not member.own and self._trouble(member.host) and self._may_run(member):
+        elif not member.own and self._trouble(member.host) and (vms or self._attaching.at_stake(member.host)):
             told["missing"] = self._missing(member)
         return told
-
-    def _may_run(self, member: Member) -> bool:
-        """Whether VMs may run there. They do not on a host that has joined and was never reached."""
-        return member.known is not None or bool(self._attaching.at_stake(member.host))
 
     def _missing(self, member: Member) -> str:
         """What is missing before its VMs may be started elsewhere, in words for users."""

@@ -47,7 +47,7 @@ def shown(one: Member, vms: int, given: Amount, found: Found, kept: KeptCopy | N
     if kept is not None:
         facts |= {"keeps_copy": True, "copied": kept.at or UNSET, "copy_message": kept.trouble or UNSET}
     facts |= {"clock_ahead": found.ahead} if found.ahead else {}
-    facts |= lost.shown(one)
+    facts |= lost.shown(one, vms)
     told = found.trouble or _version(known), _clock(found.ahead), found.uids
     return nodes.NodeInfo(
         host=one.host,

@@ -140,9 +140,9 @@ NO_CONNECTION = {
     "connection refused": "nothing listens at its address",
     "no route to host": "no route leads to its address",
     "network is unreachable": "no route leads to its address",
-    "dns resolution failed": "the name of its address is not known",
+    "lookup failed": "the name of its address is not known",
     "handshake failed": OTHER,
-    "not in peer certificate": OTHER,
+    "verification check failed": OTHER,
 }
 """Why there is none, by what gRPC says of it."""
 

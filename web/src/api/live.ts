@@ -104,6 +104,8 @@ class Live {
     this.ready.set(true);
     this.connection.set("live");
     for (const kind of Object.keys(KEY) as Kind[]) this.markDirty(kind);
+    // What had changed before it is not told again, of what is not in it.
+    for (const listeners of this.topics.values()) for (const listener of listeners) listener();
   }
 
   /** Many changes at once are one repaint; a change after some quiet is shown at once. */

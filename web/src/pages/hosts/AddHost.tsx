@@ -10,6 +10,8 @@ import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { capital } from "@/ui/format";
 import { Status } from "@/ui/labels";
 import { Sentence } from "@/ui/Sentence";
+import { NAMES } from "@/ui/texts/names";
+import { hostWords } from "@/ui/texts/words";
 import { When } from "@/ui/When";
 import { hostStatus, hostWord, newcomer } from "./words";
 
@@ -87,25 +89,36 @@ function Waiting({
             title={<Sentence>{capital(warning)}</Sentence>}
           />
         ))}
-        <p className="v-space-above">
-          On the other machine, as root, <code>velocity node join</code> asks for this token:
-        </p>
-        <Code label="Token" text={token.token} />
-        <p className="v-subtle">
-          It is not shown again, and expires <When at={token.expires} />. Then start the node there. If that machine has
-          a settings file, both commands need <code>--config FILE</code>:
-        </p>
-        <Code
-          label="Command"
-          text="velocity service install --node && systemctl daemon-reload && systemctl enable --now velocity-node"
-        />
+        {!joined && (
+          <>
+            <p className="v-space-above">
+              On the other machine, as root, <code>velocity node join</code> asks for this token:
+            </p>
+            <Code label="Token" text={token.token} />
+            <p className="v-subtle v-space-above">
+              It is not shown again, and expires <When at={token.expires} />.
+            </p>
+          </>
+        )}
+        {joined?.state !== "online" && (
+          <>
+            <p className="v-space-above">{joined ? "Start the node there:" : "Then start the node there:"}</p>
+            <Code
+              label="Command"
+              text="velocity service install --node && systemctl daemon-reload && systemctl enable --now velocity-node"
+            />
+            <p className="v-subtle v-space-above">
+              If that machine has a settings file, give each <code>velocity</code> command <code>--config FILE</code>.
+            </p>
+          </>
+        )}
         <div className="v-space-above" aria-live="polite">
           {joined ? (
             <>
               <Status tone={hostStatus(joined).tone}>{hostStatus(joined).word}</Status>
               {joined.message !== undefined && (
                 <p className="v-subtle">
-                  <Sentence>{joined.message}</Sentence>
+                  <Sentence>{hostWords(joined.message, NAMES)}</Sentence>
                 </p>
               )}
             </>
