@@ -140,7 +140,7 @@ function Wished({ info, wish, onClose }: { info: VmInfo; wish: Wish; onClose: ()
         <CreateDisk
           first={group}
           called={diskName(info.name)}
-          about={attachedWhen(info, "VIRTIO")}
+          about={`${attachedWhen(info, "VIRTIO")} As virtio SCSI it can be detached while the VM runs.`}
           onMade={attach}
           onClose={onClose}
         />
