@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.api.world import PASSWORD
 from tests.host import Host
@@ -141,6 +142,23 @@ def test_a_search_in_a_menu(somebody: Person, furnished: Host) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("option")).to_have_count(0)
     expect(page.get_by_role("button", name="In g07")).to_be_focused()
+
+
+@pytest.mark.holds("PAGE-396")
+def test_what_is_typed_before_the_palette_is_there_is_meant_for_it(furnished: Host, person: NewPerson) -> None:
+    one, held, come = person(furnished.url), list[Route](), threading.Event()
+    page = one.page
+    page.route("**/assets/Palette-*", lambda route: route.continue_() if come.is_set() else held.append(route))
+    one.enter("root", "/vms")
+    expect(page.get_by_role("link", name="web", exact=True)).to_be_visible()
+    page.keyboard.press("Control+k")
+    one.until(lambda: held)
+    page.keyboard.type("create a user")  # of which "c" alone would begin another VM
+    come.set()
+    held[0].continue_()
+    expect(page.get_by_role("combobox")).to_have_value("create a user")
+    expect(page.get_by_role("option").first).to_contain_text("Create a user")
+    assert page.url.endswith("/vms")
 
 
 def test_the_tree_of_groups_by_arrows(somebody: Person) -> None:

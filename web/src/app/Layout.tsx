@@ -1,5 +1,14 @@
 /** The frame around every page: navigation, what is wrong with the connection, and the command palette. */
-import { type ReactNode, Suspense, useCallback, useEffect, useRef, useState } from "react";
+import {
+  type ReactNode,
+  type RefObject,
+  Suspense,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  useState,
+} from "react";
 import { Link, useLocation } from "react-router";
 import { useConnection, useObjects } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
@@ -28,6 +37,11 @@ export function Layout({ children }: { children: ReactNode }) {
   const [palette, setPalette] = useState(false);
   const [help, setHelp] = useState(false);
   const showHelp = useCallback(() => setHelp(true), []);
+  const typed = useRef("");
+  const openPalette = useCallback(() => {
+    typed.current = "";
+    setPalette(true);
+  }, []);
   const drawer = useDrawer(pathname);
   useShortcuts(showHelp);
   useRecent(pathname);
@@ -44,12 +58,12 @@ export function Layout({ children }: { children: ReactNode }) {
     const press = (event: KeyboardEvent) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
         event.preventDefault();
-        setPalette(true);
+        openPalette();
       }
     };
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
-  }, []);
+  }, [openPalette]);
   return (
     <div className={`v-app${CONSOLE.test(pathname) ? " v-app-console" : ""}${drawer.open ? " v-app-drawer" : ""}`}>
       <a className="v-skip" href={`#${MAIN}`}>
@@ -71,7 +85,7 @@ export function Layout({ children }: { children: ReactNode }) {
           <img src={icon} alt="" width="24" height="24" />
           <span>Velocity</span>
         </Link>
-        <button type="button" className="v-find" onClick={() => setPalette(true)} aria-keyshortcuts="Control+K">
+        <button type="button" className="v-find" onClick={openPalette} aria-keyshortcuts="Control+K">
           <Icon name="search" />
           <span>Search or run </span>
           <kbd>Ctrl K</kbd>
@@ -100,8 +114,8 @@ export function Layout({ children }: { children: ReactNode }) {
       <ConnectionState />
       {palette && (
         <DialogBoundary onClose={() => setPalette(false)}>
-          <Suspense fallback={null}>
-            <Palette onClose={() => setPalette(false)} showHelp={showHelp} />
+          <Suspense fallback={<Early typed={typed} />}>
+            <Palette typed={typed} onClose={() => setPalette(false)} showHelp={showHelp} />
           </Suspense>
         </DialogBoundary>
       )}
@@ -114,6 +128,22 @@ export function Layout({ children }: { children: ReactNode }) {
       )}
     </div>
   );
+}
+
+/** Gathers what is typed before the palette is there: it is meant for it, and not for the page's shortcuts. */
+function Early({ typed }: { typed: RefObject<string> }) {
+  useLayoutEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key.length === 1) typed.current += event.key;
+      else if (event.key !== "Enter") return;
+      event.preventDefault();
+      event.stopPropagation();
+    };
+    addEventListener("keydown", press, true);
+    return () => removeEventListener("keydown", press, true);
+  }, [typed]);
+  return null;
 }
 
 /** Another object is another page; but for groups, where the tree beside them stays, with the focus in it. */

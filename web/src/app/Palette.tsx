@@ -1,7 +1,7 @@
 /** The command palette (Ctrl-K): every place, VM, medium, group and user by a few letters, and what can be done with a VM. */
 
 import { Modal, ModalBody, TextInput, Title } from "@patternfly/react-core";
-import { type KeyboardEvent, useId, useMemo, useState } from "react";
+import { type KeyboardEvent, type RefObject, useId, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
@@ -45,8 +45,17 @@ const SETTINGS = "hardware devices options edit";
 const DIALOGS = [...Object.values(DIALOG_WORDS), ...Object.values(DIALOG_ALSO)];
 const WORDS = ["console", "serial", "settings", SETTINGS, ...VERBS, ...DIALOGS].join(" ");
 
-export default function Palette({ onClose, showHelp }: { onClose: () => void; showHelp: () => void }) {
-  const [words, setWords] = useState("");
+export default function Palette({
+  typed,
+  onClose,
+  showHelp,
+}: {
+  /** What was typed before it was there. */
+  typed: RefObject<string>;
+  onClose: () => void;
+  showHelp: () => void;
+}) {
+  const [words, setWords] = useState(() => typed.current);
   const [at, setAt] = useState(0);
   const list = useId();
   const [dangerous, setDangerous] = useState<Vm>();
