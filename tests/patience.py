@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds within which what must happen has happened."""
+BOOT = 300.0
+"""Seconds within which a guest has booted, also in software emulation beside much else."""
 
 
 async def eventually(holds: Callable[[], object], what: str = "it", every: float = 0.005) -> None:

@@ -24,7 +24,7 @@ from urllib.parse import quote
 from websockets.sync.client import ClientConnection, connect
 
 from tests.answers import note
-from tests.patience import PATIENCE
+from tests.patience import BOOT, PATIENCE
 
 PASSWORD = "correct horse battery"
 T = TypeVar("T")
@@ -267,7 +267,7 @@ class Terminal:
     def type(self, text: str) -> None:
         self.socket.send(text.encode())
 
-    def boot(self, seconds: float = 300) -> str:
+    def boot(self, seconds: float = BOOT) -> str:
         """Wait for the demo guest's shell; what it said until then."""
         said = self.until(b"GUEST READY", seconds).decode("utf-8", "replace").replace("\r", "")
         self.until(b"# ", PATIENCE)

@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from tests.patience import PATIENCE, eventually
+from tests.patience import BOOT, PATIENCE, eventually
 from tests.ports.pairs import Pair, opened
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run, spec
 from velocity.cli.demo.guest import READY, Guest
@@ -62,8 +62,8 @@ class Terminal:
             self.said += data
             self.ticks += data.count(b"tick")
 
-    async def until(self, pattern: bytes, begin: int = 0) -> re.Match[bytes]:
-        async with asyncio.timeout(PATIENCE):
+    async def until(self, pattern: bytes, begin: int = 0, seconds: float = PATIENCE) -> re.Match[bytes]:
+        async with asyncio.timeout(seconds):
             while (found := re.compile(pattern, re.S).search(self.said, begin)) is None:
                 await asyncio.sleep(0.01)
         return found
@@ -186,7 +186,7 @@ async def test_a_guest_goes_to_another_host_and_back_with_all_that_it_has(
         who = machine()
         await a.hypervisor.machines.start(who, machine_of(a), deadline=DEADLINE)
         first = await terminal_of(a, who)
-        await first.until(READY)
+        await first.until(READY, seconds=BOOT)
         devices = await settled(first)
         await first.run(f"dd if=/dev/urandom of=/dev/vda bs=1M count=8 2>/dev/null; {TICKS} {WRITES} true")
         await break_off(pair, a, b, who)

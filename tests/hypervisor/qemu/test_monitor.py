@@ -80,7 +80,7 @@ async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuS
     with pytest.raises(HypervisorError, match="the request was not sent"):
         await qemu.driver.machines.resume(who, deadline=0.1)
     tasks = len(asyncio.all_tasks())
-    await qemu.driver.machines.adopt(HOST, deadline=0.3)
+    await qemu.driver.machines.adopt(HOST, deadline=2.0)
     assert len(monitor.asked) == 1
     assert len(asyncio.all_tasks()) <= tasks, "nothing piles up"
     assert (await qemu.driver.meters.measure(fine, deadline=DEADLINE)).memory > 0

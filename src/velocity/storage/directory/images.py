@@ -31,8 +31,11 @@ from velocity.storage.whole import AGAIN, check_qcow2, check_whole
 from velocity.unprivileged import MEMORY, Bounds, own_uid, running
 
 AT_ONCE, LOOKS = 3, 2
+"""Conversions, and inspections, at a time for each pair of pools."""
 INFO_SECONDS = 20.0
+"""Seconds for an inspection."""
 PIECE = 1 << 20
+"""Bytes of a program's output that are kept."""
 CHECKED = frozenset({"qcow2", "vmdk", "vhdx"})
 """Images that qemu-img can check for completeness."""
 LOOKED = (0, 2, 3, 63)
