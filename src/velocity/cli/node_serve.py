@@ -15,6 +15,7 @@ import msgspec
 
 from velocity import priority
 from velocity.cli.process import (
+    bound_umask,
     heard_by_systemd,
     keep_memory,
     logging_to_stderr,
@@ -53,6 +54,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs that we start would inherit
     keep_memory(ARENAS)
     raise_file_limit()
+    bound_umask()
     with logging_to_stderr(), locked(settings):
         own = joined(settings)
         try:

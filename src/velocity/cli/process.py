@@ -160,6 +160,11 @@ async def _beat(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
+def bound_umask() -> None:
+    """What the server makes can be read by itself and written by nobody else, whatever umask it was started with."""
+    os.umask((os.umask(0o077) | 0o022) & 0o077)
+
+
 def raise_file_limit() -> None:
     """Let the process open as many files as it may: shells begin with 1,024, too few for as many readers of events."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -28,6 +28,7 @@ from velocity.api.websocket import WebSocketProtocol
 from velocity.cli import own_server
 from velocity.cli.process import (
     NO_ROOM,
+    bound_umask,
     heard_by_systemd,
     keep_memory,
     logging_to_stderr,
@@ -72,6 +73,7 @@ def serve(file: Path | None, standby: bool) -> None:
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs that we start would inherit
     keep_memory()
     raise_file_limit()
+    bound_umask()
     try:
         with logging_to_stderr():
             uvloop.run(heard_by_systemd(_serve(settings)))
