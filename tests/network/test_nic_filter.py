@@ -180,6 +180,44 @@ assert sorted(nic_filter.links()) == [names[0], names[2]], "what is gone needs n
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.holds("GUEST-422")
+@pytest.mark.guest
+def test_a_nic_is_on_its_bridge_again_when_that_was_removed_and_made_anew(namespace: str) -> None:
+    """As `systemctl restart networking` does it."""
+    prepare(namespace, "br0")
+    program = """
+import subprocess
+from uuid import UUID
+from velocity.hypervisor.spec import BridgeSpec, MachineSpec
+from velocity.hypervisor.qemu import nic_filters
+from velocity.hypervisor.qemu.runs import Run, RunNic
+from velocity.network import taps
+
+ip = lambda words: subprocess.run(["ip", *words.split()], check=True)
+link, mac = "vt51111n0", "02:00:00:00:00:09"
+made = MachineSpec("vm", 1, 64, "q35", "0", nics=(BridgeSpec(9, mac, "br0"),))
+nics = {link: RunNic(9, mac)}
+run = Run(machine=UUID(int=7), epoch=1, boot="", uid=51111, links=(link,), trusted=(), made=made, nics=nics)
+kept, lost = taps.connect_nic("br0", mac, link), set()
+nic_filters.rejoin([run], lost)
+assert (taps.carrier(link), lost) == ("br0", set())
+ip("link delete br0")
+for _ in range(2):
+    nic_filters.rejoin([run], lost)
+    assert (taps.carrier(link), lost) == (None, {link}), "there is none"
+ip("link add br0 type bridge")
+lost.clear()
+nic_filters.rejoin([run], lost)
+assert taps.carrier(link) is None, "it may be on its way to another one"
+nic_filters.rejoin([run], lost)
+assert taps.carrier(link) == "br0"
+nic_filters.rejoin([run], lost)
+assert (taps.carrier(link), lost, list(nic_filters.unfiltered(run))) == ("br0", set(), [])
+"""
+    done = inside(namespace, sys.executable, "-c", program)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_link_tells_which_nic_it_is() -> None:
     """By the note of its run, or in one of an earlier version by its place in the list."""
     machine = uuid.UUID(int=7)

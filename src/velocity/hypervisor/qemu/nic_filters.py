@@ -1,4 +1,4 @@
-"""Checks the packet filters of runs and their NICs, and restores what was removed."""
+"""Checks the packet filters and the bridges of runs and their NICs, and restores what was removed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.spec import BridgeSpec
 from velocity.network import fence, nat, nft, nic_filter, taps
 from velocity.network.nat import Nat, NatNic
 from velocity.network.nat_networks import CannotNat
@@ -77,15 +78,39 @@ def restore_nat(runs: Iterable[Run], bridge: Nat | None) -> None:
         bridge.restore(nics, nic_filter.links())
 
 
+def rejoin(runs: Collection[Run], lost: set[str]) -> None:
+    """Put taps back on their bridges, which were removed and made again, as `systemctl restart networking` does.
+
+    `lost`: the links that were on none at the last look, and are set. One that is on none only now may be on its way to
+    another bridge.
+    """
+    now = {link: run for run in runs for link in _bridged(run) if taps.is_tap(link) and taps.carrier(link) is None}
+    for link, run in now.items():
+        nics = run.made.nics if run.made is not None else ()
+        nic = next((one for one in nics if one.nic == run.nic(link).id), None)
+        if link not in lost or not isinstance(nic, BridgeSpec) or taps.kind(nic.identifier) != "bridge":
+            continue
+        try:
+            taps.move(link, nic.identifier, nic.mac, trusted=nic.trusted)
+            log.warning("machine %s: %s was made anew, and %s is on it again", run.machine, nic.identifier, link)
+        except (taps.CannotConnect, OSError) as error:
+            log.debug("machine %s: %s is not on %s again: %s", run.machine, link, nic.identifier, error)
+    lost.clear()
+    lost.update(now)
+
+
 async def keep(runs: Callable[[], Collection[Run]], uids: range | None, bridge: Nat | None = None) -> None:
     """Restore what somebody removes: loading another packet filter often flushes all rules (nft(8)).
 
     NAT's bridge and filters are removed some time after the last guest.
     """
 
+    lost: set[str] = set()
+
     async def again() -> None:
         if present := runs():
             await asyncio.to_thread(look, present, uids, bridge)
+            await asyncio.to_thread(rejoin, present, lost)
         if bridge is not None and bridge.exists() and not nat_nics(runs()):
             await asyncio.to_thread(remove_nat, bridge, nat.LINGER)
 
