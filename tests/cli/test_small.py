@@ -239,3 +239,15 @@ def test_a_file_that_is_missing_is_not_shown_like_an_empty_one(host: Host) -> No
     assert [one.get("missing") for one in media] == [True, None]
     (host.data / "elsewhere").rename(file)
     assert "missing" not in host.run("media", "list").output
+
+
+@pytest.mark.holds("CLI-429")
+@pytest.mark.parametrize("seconds", ["nan", "-1", "inf", "1e300", "soon"])
+def test_no_wait_is_without_an_end(host: Host, seconds: str) -> None:
+    for words in (
+        ("vm", "stop", "web"), ("vm", "restart", "web"), ("vm", "ssh", "web"), ("vm", "console", "web"),
+        ("launch", "debian"), ("service", "stop-guests"),
+    ):  # fmt: skip
+        refused = host.run(*words, "--timeout", seconds)
+        assert refused.exit_code == 2, (words, refused.output)
+        assert f"'{seconds}' is not a number of seconds from 0 to" in refused.stderr

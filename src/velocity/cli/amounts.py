@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
@@ -10,6 +11,8 @@ from velocity.cli.words import clean
 
 MEMORY = "Such as 512M or 4G; a bare number is MiB."
 SIZE = "Such as 512M or 20G; a bare number is bytes."
+LONGEST = 10**8
+"""Seconds; three years."""
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 
@@ -34,6 +37,24 @@ def to_mebibytes(text: str) -> int:
 def to_quota(text: str) -> int:
     """Bytes; 0 for `none`."""
     return 0 if text == "none" else to_bytes(text)
+
+
+class Seconds(click.ParamType[float]):
+    """Seconds to wait; one that never compares (nan), or that no timer takes, would wait forever, or not at all."""
+
+    name = "float"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds <= LONGEST:
+            self.fail(f"{clean(value)!r} is not a number of seconds from 0 to {LONGEST}", param, ctx)
+        return seconds
+
+
+SECONDS = Seconds()
 
 
 def _read(text: str, bare: str) -> int | None:

@@ -19,7 +19,7 @@ from msgspec import UNSET, structs
 
 from velocity.cli import connection, naming, resolve, seen, where
 from velocity.cli import ssh as login
-from velocity.cli.amounts import SIZE, to_bytes
+from velocity.cli.amounts import SECONDS, SIZE, to_bytes
 from velocity.cli.attachments import MediaScope
 from velocity.cli.fetching import trust
 from velocity.cli.media import POOL
@@ -70,7 +70,7 @@ class Wanted:
 @launching
 @click.option("--disk-size", metavar="SIZE", help=f"Enlarge its disk to SIZE; the guest uses all of it. {SIZE}")
 @click.option("--wait/--no-wait", default=True, help="Wait until ssh answers.")
-@click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=SECONDS, default=600, show_default=True, help="Seconds to wait.")
 @GROUP
 @POOL
 @click.option("--host", type=resolve.HOST, metavar="HOST", help="The host for it and its disk.")

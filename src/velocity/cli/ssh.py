@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from velocity.cli import connection, resolve
+from velocity.cli.amounts import SECONDS
 from velocity.cli.waiting import waiting
 from velocity.cli.which import which
 from velocity.cli.words import clean, program
@@ -35,7 +36,7 @@ LOOK = 1.0
 @click.option("--user", metavar="NAME", help="Log in as this user (default: the one set for cloud-init).")
 @click.option("-i", "--identity", type=click.Path(dir_okay=False), metavar="FILE", help="The private key to use.")
 @click.option("--new-key", is_flag=True, help="Accept a new host key of the guest, as after `--new-instance`.")
-@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait for a bridged address.")
+@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="Seconds to wait for a bridged address.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(
     vm_: str,

@@ -24,6 +24,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, where
+from velocity.cli.amounts import SECONDS
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, Unreachable, Untrusted
 from velocity.config import ConfigError, Settings, is_setting, load
@@ -42,7 +43,7 @@ ANSWER = 5.0
 @click.command("stop-guests")
 @click.option(
     "--timeout",
-    type=float,
+    type=SECONDS,
     default=90,
     show_default=True,
     help="Seconds until guests that are still running are ended.",

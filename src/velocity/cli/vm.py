@@ -13,6 +13,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve, seen, where
+from velocity.cli.amounts import SECONDS
 from velocity.cli.facts import show_facts
 from velocity.cli.lazy import LazyGroup
 from velocity.cli.output import SizeCell, UptimeCell, as_json, done, json_option, listed, listing, planning, show_json
@@ -174,7 +175,7 @@ def resume(vm_: str, group: int | None) -> None:
 @which
 @click.option("--force", is_flag=True, help="Power it off immediately.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is STOPPED.")
-@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="Seconds to wait.")
 @changing
 def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
     """Press VM's power button, and wait until VM is STOPPED."""
@@ -193,7 +194,7 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
 @which
 @click.option("--force", is_flag=True, help="Power it off immediately, instead of asking the guest.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is RUNNING; the server restarts it in any case.")
-@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="Seconds to wait.")
 @changing
 @choosing
 def restart(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
@@ -253,8 +254,8 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool, leave
 @which
 @click.option("--escape", metavar="KEY", help="The key that leaves it: ^] and the like, or none (`console_escape`).")
 @click.option("--until", metavar="TEXT", help="Leave when the guest says TEXT; exit status 1 if it does not.")
-@click.option("--wait", type=float, default=5, show_default=True, help="Seconds to stay after the end of the input.")
-@click.option("--timeout", type=float, help="Leave after so many seconds, with exit status 1. [with --until: 60]")
+@click.option("--wait", type=SECONDS, default=5, show_default=True, help="Seconds to stay after the end of the input.")
+@click.option("--timeout", type=SECONDS, help="Leave after so many seconds, with exit status 1. [with --until: 60]")
 def console(
     vm_: str, group: int | None, escape: str | None, until: str | None, wait: float, timeout: float | None
 ) -> None:  # fmt: skip
