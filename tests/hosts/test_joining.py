@@ -19,6 +19,7 @@ from velocity.contract.joining import BadToken, NodeToken
 from velocity.contract.nodes import JoinNode, ListNodes, SetNode
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import JoinToken, Member, Sealed
+from velocity.hosts.membership import TOKENS
 from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.node import identity, places
 from velocity.node.certificates import Authority, serial_of
@@ -55,6 +56,16 @@ async def test_a_question_without_an_answer_is_told_to_who_else_waits_for_the_ho
     await one.stop()
     await here.until(host, lambda now: now.state == "unreachable")
     assert here.hosts.doubted == [host]
+
+
+@pytest.mark.holds("MANY-420")
+async def test_a_token_of_a_time_in_which_the_clock_was_ahead_holds_no_longer_than_any(here: Installation) -> None:
+    here.now += 365 * 86_400
+    words = [await here.token() for _ in range(TOKENS)]
+    here.now -= 365 * 86_400
+    with pytest.raises(Refused, match="token"):
+        await here.membership.join(here.machine("b").asks(words[0]))
+    await here.join("b")
 
 
 @pytest.mark.holds("MANY-25")

@@ -156,6 +156,10 @@ class Member:
         return self.known.hostname if self.name == OWN_NAME and self.known is not None else self.name
 
 
+TOKEN_LIFETIME = 3600
+"""Seconds for which a machine can join with a token."""
+
+
 @dataclass(frozen=True)
 class JoinToken:
     """A token to join with. `key` proves its possession (see `contract.joining`); `host`: the host that it is for, if
@@ -168,6 +172,10 @@ class JoinToken:
     host: HostId | None = None
     used_by: HostId | None = None
     proof: str = ""
+
+    def holds(self, now: float) -> bool:
+        """One of a time in which the clock was ahead does not: it would hold until then."""
+        return now < self.expires <= now + TOKEN_LIFETIME
 
 
 @dataclass(frozen=True, repr=False)

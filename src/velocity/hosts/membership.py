@@ -20,7 +20,7 @@ from velocity.contract import joining, nodes
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.copies import Copies
 from velocity.hosts.lost import LostHosts
-from velocity.hosts.members import Dialing, JoinToken, Known, Member, MemberStore, Sealed
+from velocity.hosts.members import TOKEN_LIFETIME, Dialing, JoinToken, Known, Member, MemberStore, Sealed
 from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
 from velocity.hosts.shown import Found, shown
@@ -28,8 +28,6 @@ from velocity.hypervisor.port import HostId
 
 log = logging.getLogger(__name__)
 
-TOKEN_LIFETIME = 3600
-"""Seconds."""
 TOKENS = 100
 """Unused ones that there may be."""
 
@@ -177,7 +175,7 @@ class Membership:
         member = None if host is UNSET else self._roster.get(host)
         if member is not None and member.own:
             raise Refused(Problem.NODE_OWN, "that is the server's own host, which does not join", field="host")
-        self._tokens = {name: one for name, one in self._tokens.items() if one.expires > now}
+        self._tokens = {name: one for name, one in self._tokens.items() if one.holds(now)}
         if sum(one.used_by is None for one in self._tokens.values()) >= TOKENS:
             raise Refused(
                 Problem.TOO_MANY_TOKENS, f"{TOKENS} tokens are unused: use one of these, or wait until they expire"
@@ -201,7 +199,7 @@ class Membership:
     async def _renew_authority(self, authority: Sealed, dialing: Dialing) -> None:
         """In time. Not while somebody may join by a token, which names its present certificate."""
         renewed = dialing.renewed(authority)
-        if renewed == authority or any(one.expires > self._clock() for one in self._tokens.values()):
+        if renewed == authority or any(one.holds(self._clock()) for one in self._tokens.values()):
             return
         plan.stop_here()
         self._authority = renewed
@@ -221,7 +219,7 @@ class Membership:
     async def join(self, asked: nodes.JoinNode) -> nodes.Joined:
         """Accept a join with a valid token. The same request again returns the same host."""
         token = self._tokens.get(asked.token)
-        if token is None or token.expires <= self._clock() or not joining.proves(token.key, asked):
+        if token is None or not token.holds(self._clock()) or not joining.proves(token.key, asked):
             raise _refused()
         again = token.used_by is not None and token.proof == asked.proof
         if (token.used_by is not None and not again) or token.name in self._joining:
