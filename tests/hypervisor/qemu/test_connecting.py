@@ -16,7 +16,7 @@ from velocity.hypervisor.qemu.monitor import Monitor
 GREETING = (
     b'{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}}\r\n'
 )
-AGREED = b'{"return": {}, "id": "__qmp#00000"}\r\n'
+AGREED = b'{"return": {}, "id": "1"}\r\n'
 
 
 @pytest.mark.anyio
@@ -58,7 +58,7 @@ async def test_what_a_start_asks_for_does_not_wait_for_the_agreement(runtime: Pa
         while asked.count(b"execute") < 2 and (more := await reader.read(4096)):
             asked += more
         assert asked.index(b"qmp_capabilities") < asked.index(b'"cont"')
-        writer.write(AGREED + AGREED.replace(b"00000", b"00001"))
+        writer.write(AGREED + AGREED.replace(b'"1"', b'"2"'))
         await reader.read()
         writer.close()
 
