@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
-from tests.faults.test_lost_hosts import NAMES, OTHERS, A, B, C, LostHosts, Runs
+from tests.faults.test_lost_hosts import OTHERS, A, B, C, LostHosts, Runs
 from tests.hosts.on_rbd import ADDRESSES, RBD
 from velocity.hosts.port import OfferedPool
 from velocity.hypervisor.fake import FakeHypervisor
@@ -46,7 +46,7 @@ class KeptOff(LostHosts):
         self.twice: list[UUID] = []
         self.rados = Rados()
         self.rados.let_in = self.look_at_all
-        self.fakes = {host: FakeHypervisor() for host in NAMES}
+        self.fakes = {host: FakeHypervisor() for host in (A, B, C)}
         for fake in self.fakes.values():
             fake.runs = fake.state.runs = Runs(self.look)
         pool = {(RBD, "ceph"): self.rados}
@@ -96,7 +96,7 @@ class KeptOff(LostHosts):
 
     async def keep_off(self, host: HostId, turns: int | None, then: str) -> None:
         await asyncio.sleep(3.0)  # it is told as silent by then
-        asking = asyncio.create_task(self.w.call("PUT", "/h/node/blocklist", host=host, name=NAMES[host]))
+        asking = asyncio.create_task(self.w.call("PUT", "/h/node/blocklist", host=host, name=self.NAMES[host]))
         if turns is None:
             answer = await asking
             assert answer.status in (200, 409, 500), answer

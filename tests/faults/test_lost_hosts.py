@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 import pytest
@@ -16,21 +16,15 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from tests.api.world import world
-from tests.faults.served import Served
-from tests.faults.test_lives import SHOWN, STATES, Line, Number, pick
-from tests.hosts.together import AGAIN, note
+from tests.faults.hosts import ServedHosts
+from tests.faults.test_lives import SHOWN, STATES, Number, pick
 from velocity.contract.machines import State
-from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.fake.guest import FakeRun
 from velocity.hypervisor.port import Fact, FactCause, HostId
-from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
-from velocity.store.database import Database
 
 A, B, C = HostId(1), HostId(2), HostId(3)
-NAMES = {A: "a", B: "b", C: "c"}
 OTHERS = st.sampled_from([B, C])
 LONG = 400.0
 """Seconds of the loop's own time in which everything has been asked, and started, again."""
@@ -48,18 +42,17 @@ class Runs(dict[UUID, FakeRun]):
         super().__setitem__(machine, run)
 
 
-class LostHosts(Served):
-    """`fakes` outlive the server, as hosts do; `truthful`: nobody says that a host is dead which is not."""
+class LostHosts(ServedHosts):
+    """`truthful`: nobody says that a host is dead which is not."""
 
-    POOLS: ClassVar[tuple[OfferedPool, ...]] = ()
-    """Of other hosts than the server's own."""
+    NAMES: ClassVar[dict[HostId, str]] = {B: "b", C: "c"}
 
     @initialize(truthful=st.booleans())
     def begin(self, truthful: bool) -> None:
         self.prepare()
         self.truthful = truthful
         self.twice: list[UUID] = []
-        self.fakes = {host: FakeHypervisor() for host in NAMES}
+        self.fakes = {host: FakeHypervisor() for host in (A, B, C)}
         for fake in self.fakes.values():
             fake.runs = fake.state.runs = Runs(self.look)
         self.disks = {host: FakeHost((0, "own")) for host in (B, C)}
@@ -72,22 +65,6 @@ class LostHosts(Served):
     def look(self, machine: UUID) -> None:
         if self.truthful and any(machine in fake.runs for fake in self.fakes.values()):
             self.twice.append(machine)
-
-    async def start(self) -> None:
-        self.lines = {host: Line(fake) for host, fake in self.fakes.items()}
-
-        async def driver(_media: Any) -> Any:
-            return self.lines[A]
-
-        async def attach(database: Database, to: Attaching) -> None:
-            for host in (B, C):
-                note(database, host, NAMES[host])
-                line: Any = self.lines[host]
-                await to.attach(AttachedHost(host, NAMES[host], line, connect(self.disks[host], AGAIN), self.POOLS))
-
-        own = connect(self.disks[A], AGAIN)
-        self.opened = world(self.data, self.fakes[A], driver=driver, storage=lambda _: own, attach=attach)
-        self.w = await self.opened.__aenter__()
 
     async def make(self, host: HostId) -> None:
         self.number += 1
@@ -118,7 +95,7 @@ class LostHosts(Served):
         self.run(self.say_it(host, turns))
 
     async def say_it(self, host: HostId, turns: int | None) -> None:
-        saying = asyncio.create_task(self.w.call("PUT", "/h/node/dead", host=host, name=NAMES[host]))
+        saying = asyncio.create_task(self.w.call("PUT", "/h/node/dead", host=host, name=self.NAMES[host]))
         if turns is None:
             assert (await saying).status == 200
             self.counted["proofs"] += 1
@@ -139,28 +116,7 @@ class LostHosts(Served):
 
     @rule(one=Number, turns=st.integers(15, 80))
     def kill_the_server_that_starts(self, one: int, turns: int) -> None:
-        async def work() -> None:
-            vmid = pick(sorted(self.uuids), one)
-            asking = asyncio.create_task(self.w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            await self.kill()
-            asking.cancel()
-            await self.start()
-
-        self.counted["kills"] += 1
-        self.run(work())
-
-    @rule(seconds=st.sampled_from([0.05, 0.5, 3.0, 20.0]))
-    def wait(self, seconds: float) -> None:
-        self.run(asyncio.sleep(seconds))
-
-    async def kill(self) -> None:
-        for line in self.lines.values():
-            line.cut = True
-        await super().kill()
-        for fake in self.fakes.values():
-            await fake.machines.close()
+        self.run(self.kill_as_it_starts(pick(sorted(self.uuids), one), turns))
 
     @invariant()
     @precondition(lambda self: hasattr(self, "uuids"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 import pytest
@@ -13,25 +13,24 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from tests.api.world import world
-from tests.faults.served import Served
-from tests.faults.test_lives import LONG, SHOWN, STATES, Line, Number, pick
-from tests.hosts.together import AGAIN, note
+from tests.faults.hosts import ServedHosts
+from tests.faults.test_lives import LONG, SHOWN, STATES, Number, pick
 from velocity.contract.machines import State
-from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
+from velocity.hosts.port import OfferedPool
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause, HostId
-from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
-from velocity.store.database import Database
 
 A, B = HostId(1), HostId(2)
 VMS = 2
 """On each."""
 
 
-class Hosts(Served):
-    """`fakes` outlive the server, as hosts do; `lines` are its connections to them."""
+class Hosts(ServedHosts):
+    """`of`: the host of each VM."""
+
+    NAMES: ClassVar[dict[HostId, str]] = {B: "b"}
+    POOLS: ClassVar[tuple[OfferedPool, ...]] = (OfferedPool(20, "fast"),)
 
     @initialize()
     def begin(self) -> None:
@@ -44,22 +43,6 @@ class Hosts(Served):
         for host in (A, B):
             for _ in range(VMS):
                 self.run(self.make(host))
-
-    async def start(self) -> None:
-        self.lines = {host: Line(fake) for host, fake in self.fakes.items()}
-
-        async def driver(_media: Any) -> Any:
-            return self.lines[A]
-
-        async def attach(database: Database, to: Attaching) -> None:
-            note(database, B, "b")
-            storage = connect(self.disks[B], AGAIN)
-            line: Any = self.lines[B]
-            await to.attach(AttachedHost(B, "b", line, storage, (OfferedPool(20, "fast"),)))
-
-        own = connect(self.disks[A], AGAIN)
-        self.opened = world(self.data, self.fakes[A], driver=driver, storage=lambda _: own, attach=attach)
-        self.w = await self.opened.__aenter__()
 
     async def make(self, host: HostId) -> None:
         self.number += 1
@@ -97,28 +80,7 @@ class Hosts(Served):
 
     @rule(one=Number, turns=st.integers(0, 80))
     def kill_the_server(self, one: int, turns: int) -> None:
-        async def work() -> None:
-            vmid = pick(sorted(self.of), one)
-            asking = asyncio.create_task(self.w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            await self.kill()
-            asking.cancel()
-            await self.start()
-
-        self.counted["kills"] += 1
-        self.run(work())
-
-    @rule(seconds=st.sampled_from([0.05, 0.5, 3.0, 20.0]))
-    def wait(self, seconds: float) -> None:
-        self.run(asyncio.sleep(seconds))
-
-    async def kill(self) -> None:
-        for line in self.lines.values():
-            line.cut = True
-        await super().kill()
-        for fake in self.fakes.values():
-            await fake.machines.close()
+        self.run(self.kill_as_it_starts(pick(sorted(self.of), one), turns))
 
     @invariant()
     def what_is_shown_as_stopped_does_not_run(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from msgspec import UNSET
@@ -18,7 +18,7 @@ from velocity.contract import joining
 from velocity.contract.joining import BadToken, NodeToken
 from velocity.contract.nodes import JoinNode, ListNodes, SetNode
 from velocity.contract.problems import Problem, Refused
-from velocity.hosts.members import JoinToken, Member, Sealed
+from velocity.hosts.members import Member
 from velocity.hosts.membership import TOKENS
 from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.node import identity, places
@@ -325,49 +325,6 @@ async def test_a_host_that_is_removed_while_it_is_changed_stays_removed(here: In
     assert host not in [row.host for row in rows_of(here)]
 
 
-@pytest.mark.holds("MANY-33")
-async def test_a_certificate_is_renewed_by_itself_before_its_time_is_over(here: Installation) -> None:
-    one, host = await here.join("b")
-    before = identity.read(one.settings.data_dir)
-    assert before is not None
-
-    def renewed() -> bool:
-        now = identity.read(one.settings.data_dir)
-        return now is not None and now.certificate != before.certificate
-
-    here.now = before.begins + (before.expires - before.begins) * 0.6
-    await here.until(host, lambda now: now.state == "online")
-    assert not renewed()
-    here.now = before.begins + (before.expires - before.begins) * 0.7
-    await eventually(renewed, "a new certificate")
-    here.now = float(before.begins)
-    now = identity.read(one.settings.data_dir)
-    assert now is not None
-    assert now.key != before.key
-    await here.until(host, lambda now: now.state == "online")
-    await here.reopen()
-    await here.until(host, lambda now: now.state == "online")
-
-
-@pytest.mark.holds("MANY-49")
-@pytest.mark.parametrize("has_the_new_one", [True, False])
-async def test_a_server_that_ended_while_it_renewed_a_certificate_finds_the_host_by_either(
-    here: Installation, has_the_new_one: bool
-) -> None:
-    one, host = await here.join("b")
-    own = identity.read(one.settings.data_dir)
-    assert own is not None
-    await here.membership.close()
-    rows = SqlMembers(here.database)
-    (member,) = (row for row in rows.load().members if row.host == host)
-    serial, renewing = ("1", own.serial) if has_the_new_one else (own.serial, "1")
-    await rows.note(dataclasses.replace(member, serial=serial, renewing=renewing))
-    await here.reopen()
-    await here.until(host, lambda now: now.state == "online")
-    await eventually(lambda: [row.renewing for row in rows_of(here) if row.host == host] == [""])
-    assert [row.serial for row in rows_of(here) if row.host == host] == [own.serial]
-
-
 def rows_of(here: Installation) -> Sequence[Member]:
     return SqlMembers(here.database).load().members
 
@@ -412,33 +369,3 @@ async def test_what_is_learnt_of_a_host_and_what_a_user_changes_overtake_each_ot
     await rows.keep(dataclasses.replace(drained, serial="0"))
     (after,) = (row for row in rows_of(here) if row.host == host)
     assert (after.duty, after.heard, after.name, after.serial) == (Duty.DRAINING, 7, "b", before.serial)
-
-
-@pytest.mark.holds("MANY-236")
-async def test_the_authority_is_renewed_in_time_and_hosts_learn_of_it_with_their_own_certificate(
-    here: Installation,
-) -> None:
-    old = Authority.make(datetime.now(UTC) - timedelta(days=3000))
-    sealed, store = Sealed(old.certificate.decode(), old.key.decode()), SqlMembers(here.database)
-    awaited = JoinToken("0" * 32, b"k" * 32, int(here.now) + 3600)
-    await store.add_token(awaited, sealed, 0)
-    await here.reopen()
-    one, host = await here.join("b")
-
-    def known() -> str:
-        found = identity.read(one.settings.data_dir)
-        assert found is not None
-        return found.authority
-
-    assert known() == sealed.certificate, "a token that somebody may use names it"
-    here.now += 7200
-    await here.reopen()
-    await here.until(host, lambda now: now.state == "online")
-    renewed = SqlMembers(here.database).load().authority
-    assert renewed is not None
-    assert renewed.key == sealed.key
-    assert renewed.certificate != sealed.certificate == known()
-    here.now += 300 * 86_400
-    await eventually(lambda: known() == renewed.certificate)
-    await here.until(host, lambda now: now.state == "online")
-    await here.join("c")
