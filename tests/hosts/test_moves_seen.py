@@ -77,6 +77,34 @@ def test_consoles_stay_open_and_say_nothing_twice(host: Host, b: Other) -> None:
                 both.until(viewers=["root", "root"])
 
 
+@pytest.mark.holds("MANY-331")
+def test_a_console_follows_its_guest_before_its_source_is_cleared(host: Host, b: Other) -> None:
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        machines, goes = host.hypervisor.machines, asyncio.Event()
+        stop = machines.stop
+
+        async def stop_later(*which: Any, **more: Any) -> int:
+            await goes.wait()
+            return await stop(*which, **more)
+
+        with opened(host, client, vmid) as socket:
+            viewer = Viewer(socket)
+            viewer.next()
+            machines.stop = stop_later  # type: ignore[method-assign]
+            host.ok("vm", "move", "web", "--host", "b")
+            (there,) = b.fake.runs.values()
+            say(host, there, b"after")
+            viewer.hears(b"after")
+            socket.send(b" typed")
+            viewer.until(keyboard={"holder": "root", "yours": True})
+            viewer.hears(b" typed")
+            assert len(host.hypervisor.runs) == 1
+        host.loop.call_soon_threadsafe(goes.set)
+        at_last(lambda: host.hypervisor.runs == {}, "the end of what it left")
+
+
 def opened(host: Host, client: Client, vmid: int) -> Any:
     url = host.url.replace("http", "ws") + client.open_console(vmid=vmid, kind="serial").path
     return connect(url, subprotocols=[CONTROL], proxy=None, compression=None)

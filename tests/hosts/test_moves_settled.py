@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from tests.api.images import wait
 from tests.hosts.test_moves import cleared, moved, running, stays, used
 from tests.hosts.test_pools import objects
 from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
 from velocity.hypervisor.fake import Answer, FakeHypervisor
-from velocity.hypervisor.port import Fact, FactCause, HostId, Incarnation, SerialEnd
+from velocity.hypervisor.port import Fact, FactCause, HostId, Incarnation, MovePhase, SerialEnd
 
 pytestmark = pytest.mark.anyio
 A, B = HostId(1), HostId(2)
@@ -46,6 +48,39 @@ def when_committed(fake: FakeHypervisor, do: Callable[[], object]) -> None:
         return await last(who, deadline=deadline)
 
     fake.mobility.last = asked  # type: ignore[method-assign]
+
+
+@pytest.mark.holds("MANY-330")
+@pytest.mark.parametrize("phase", [MovePhase.DISKS, MovePhase.MEMORY])
+@pytest.mark.parametrize("returns", [False, True], ids=["", "and returns"])
+async def test_no_guest_is_handed_over_to_a_host_that_has_fallen_silent(
+    tmp_path: Path, b: Other, phase: MovePhase, returns: bool
+) -> None:
+    """It would stand still until that host answers."""
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        uuid, silent, mobility = machine(w, vmid), w.server.hosts.silent, w.hypervisor.mobility
+        hold = mobility.holds[phase] = asyncio.Event()
+        begun = await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: phase in mobility.under_way.values())
+        b.fake.faults.lose(B)
+        await eventually(lambda: B in silent)
+        if returns:
+            b.fake.faults.heal(B)
+            await eventually(lambda: B not in silent)
+        hold.set()
+        task = await wait(w, begun)
+        assert task["state"] == ("DONE" if returns else "FAILED")
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["host"]["id"]) == ("RUNNING", 2 if returns else 1)
+        if not returns:
+            assert w.hypervisor.runs[uuid].fact is Fact.RUNNING
+            assert "host 'b' has not responded since" in task["message"]
+            assert "move it again once that host responds" in task["message"]
+            b.fake.faults.heal(B)
+            await cleared(w)
+            assert (b.fake.runs, objects(b.disks.pools[20]), b.disks.pools[20].moving) == ({}, {}, {})
+            assert (await moved(w, vmid))["state"] == "DONE"
 
 
 @pytest.mark.holds("MANY-79")

@@ -28,6 +28,7 @@ from velocity.hypervisor.port import (
     MovePhase,
     MoveProgress,
     NotRunning,
+    SerialConsole,
     SerialEnd,
     Stop,
 )
@@ -110,6 +111,20 @@ async def test_a_machine_runs_on_one_host_and_then_on_the_other(pair: Pair) -> N
     with pytest.raises(HypervisorError, match="its guest runs here already"):
         await target.mobility.release(arriving, deadline=DEADLINE)
     await listener.close()
+
+
+@pytest.mark.holds("MANY-331")
+async def test_consoles_of_what_was_handed_over_end_before_it_does(pair: Pair) -> None:
+    """Whoever looks goes on where the guest does, and does not wait until nothing is left here."""
+    who = await runs(pair)
+    console = await pair.source.hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
+    _, landing = await received(pair, who)
+    await sent(pair, who, landing)
+    async with asyncio.timeout(DEADLINE):
+        while await console.read():
+            pass
+    assert await fact(pair, who) is Fact.HANDED
+    await console.close()
 
 
 TYPED = b"".join(b"%07d\n" % number for number in range(5000))

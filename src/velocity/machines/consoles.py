@@ -30,7 +30,7 @@ from velocity.machines.screens import check_running, find_display
 LIFETIME = 30.0
 MOST = 10_000
 MOVES_WITHIN = 30.0
-"""Seconds that a console waits for the outcome of its VM's move to another host."""
+"""Seconds that a console waits for the outcome of its VM's move, unless that stands still between two hosts."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class VmConsoles:
         Raises `HypervisorError` if that is not known, or the host does not support the call.
         """
         if keeper is not None and keeper.passage.stands:
-            await keeper.passage.wait(MOVES_WITHIN)
+            await keeper.passage.follow(MOVES_WITHIN)
         now = _now(who, keeper)
         try:
             return await self._consoles.type_in(now, data, deadline=CALL_DEADLINE)
@@ -181,7 +181,7 @@ async def _moved(who: Incarnation, keeper: Keeper | None) -> Incarnation | None:
     """What the run has become on another host; None if it has ended."""
     if keeper is None:
         return None
-    await keeper.passage.wait(MOVES_WITHIN)
+    await keeper.passage.follow(MOVES_WITHIN)
     now = _now(who, keeper)
     return None if now == who or not keeper.lives else now
 

@@ -27,12 +27,14 @@ class Moving:
     """The target, and the message for other requests.
 
     `tid` is the task; None: an earlier server began the move. `overtake` is called when a forced stop is requested.
+    `decided`: its guest runs on there, or the move has ended.
     """
 
     to: HostId
     words: str
     tid: int | None = None
     overtake: Callable[[], None] = lambda: None
+    decided: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -55,8 +57,8 @@ class Traveller(Protocol):
 class Passage(Struct, eq=False):
     """One VM's move. `moving`: it is under way; `formerly` are the runs on other hosts that the present run continues.
 
-    `freed` is called at its end. `stands`: its guest is known to stand still. `end_heard`: its run has ended at the
-    source. A struct, as one is made for each VM.
+    `freed` is called at its end. `stands`: its guest is known to stand still. `end_heard`: its run has ended on a host,
+    which is looked at once the move has. A struct, as one is made for each VM.
     """
 
     vm: Traveller
@@ -69,8 +71,8 @@ class Passage(Struct, eq=False):
     def set(self, moving: Moving | None) -> None:
         """Begin or end a move. An end of the run that was held back is looked at again."""
         if self.moving is not None and moving is None:
+            self.goes_on()
             self.moving.ended.set()
-            self.stands = False
         self.moving = moving
         if moving is None and self.end_heard:
             self.end_heard = False
@@ -79,6 +81,12 @@ class Passage(Struct, eq=False):
             self.vm.context.changed(self.vm.machine)
         if moving is None:
             self.freed()
+
+    def goes_on(self) -> None:
+        """Its guest runs where the VM is now: whoever looks at it follows, whatever is left to be done."""
+        self.stands = False
+        if self.moving is not None:
+            self.moving.decided.set()
 
     def tell(self, words: str) -> None:
         """Change the message for other requests."""
@@ -98,6 +106,13 @@ class Passage(Struct, eq=False):
         """Do the work. Raises `Refused` while it is moving."""
         self.check_not_moving()
         return await work()
+
+    async def follow(self, seconds: float) -> None:
+        """Returns when it is known where its guest runs, or after so many seconds if it does not stand still."""
+        if self.moving is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if self.stands else seconds):
+                    await self.moving.decided.wait()
 
     async def wait(self, seconds: float) -> None:
         """Returns when it is not moving, or after so many seconds."""

@@ -6,6 +6,9 @@ import asyncio
 import os
 import socket
 import subprocess
+from base64 import b64decode
+from fractions import Fraction
+from math import factorial
 from pathlib import Path
 
 import msgspec
@@ -102,6 +105,8 @@ def test_a_key_lies_where_its_machine_alone_reads_it_and_no_link_is_followed(tmp
     directory = secrecy.put(own, uid, KEY)
     file = directory / secrecy.FILE
     assert file.read_text() == f"{secrecy.USER}:{KEY}\n"
+    group = directory / secrecy.GROUP_FILE
+    assert (group.stat().st_uid, group.stat().st_mode & 0o777) == (uid, 0o400)
     assert [(one.stat().st_uid, one.stat().st_mode & 0o777) for one in (directory, file)] == [
         (uid, 0o700),
         (uid, 0o400),
@@ -237,3 +242,13 @@ async def test_a_disk_that_both_hosts_have_is_written_to_by_one_of_them(tmp_path
         with pytest.raises(HypervisorError, match="lock"):
             await a.hypervisor.mobility.back(next_run(back, 2), deadline=DEADLINE)
         assert (await b.hypervisor.machines.facts(next_run(back), deadline=DEADLINE)).fact is Fact.RUNNING
+
+
+@pytest.mark.holds("MANY-335")
+def test_the_group_of_the_key_exchange_is_one_that_everybody_knows(tmp_path: Path) -> None:
+    """ffdhe2048, of RFC 7919, A.1; QEMU would compute one for each move."""
+    text = (secrecy.put(tmp_path, os.getuid(), KEY) / secrecy.GROUP_FILE).read_text()
+    numbers = b64decode("".join(text.splitlines()[1:-1]))
+    e = sum(Fraction(1, factorial(number)) for number in range(400))
+    prime = 2**2048 - 2**1984 + (int(e * 2**1918) + 560316) * 2**64 - 1
+    assert numbers.endswith(prime.to_bytes(256) + b"\x02\x01\x02"), "the prime, and the generator 2"

@@ -106,6 +106,12 @@ class FakeRun:
             if stream.which == SerialConsole():
                 stream.feed(data)
 
+    def finish(self) -> None:
+        """The guest says nothing more here."""
+        for stream in self.streams:
+            if stream.which == SerialConsole():
+                stream.end()
+
 
 class FakeStream:
     """A console that answers each write with the same bytes: a serial one to everybody who listens."""

@@ -178,6 +178,7 @@ class FakeMobility:
         run.fact = Fact.HANDED
         targets[key].complete(key, run)
         self._settle(run, key)
+        run.finish()
         self._state.tell(run.who, Fact.HANDED, FactCause.ASKED)
 
     def _settle(self, run: FakeRun, key: str) -> None:

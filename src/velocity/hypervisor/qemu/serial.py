@@ -117,6 +117,11 @@ class SerialHub:
             with contextlib.suppress(OSError):
                 await self._keep_all()
 
+    def finish(self) -> None:
+        """The guest says nothing more here: each stream ends with the output so far."""
+        for stream in list(self._streams):
+            stream.end()
+
     async def close(self) -> None:
         """Close the streams and stop following; the machine continues. From here on, nothing touches the log."""
         self._closed = True
@@ -124,8 +129,7 @@ class SerialHub:
         if self._follower is not None:
             await self._follower.close()
         await self.flush()
-        for stream in list(self._streams):
-            stream.end()
+        self.finish()
         async with self._turn:
             self._spool.close()
 
@@ -227,7 +231,7 @@ class SerialStream:
         self._more.set()
 
     def end(self) -> None:
-        """The run, or the server, has ended: the output so far can still be read."""
+        """The output so far can still be read."""
         pieces = [self._said]
         for _ in range(2 * FINISHED * LOG_LIMIT // PIECE):
             said, self.place = self._hub.read(self.place)

@@ -29,6 +29,7 @@ from velocity.machines import cloud_init
 from velocity.machines.keeper import START_DEADLINE
 from velocity.machines.live import LiveChanges
 from velocity.machines.move.crossing import Crossing
+from velocity.machines.move.rules import HostMove
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.variables import copy_variables
 from velocity.media.rules import Medium
@@ -98,6 +99,7 @@ class Carrying:
             async with aclosing(cast("AsyncGenerator[MoveProgress, None]", sending)) as steps:
                 async for now in steps:
                     right.check()
+                    self._check_awaited(move, now)
                     keeper.passage.stands = now.phase is MovePhase.HANDING_OVER
                     progress.phase = now.phase.value
                     progress.total, progress.done = now.total, now.done
@@ -107,6 +109,15 @@ class Carrying:
             if said := await self._last_words(move.coming):
                 raise HypervisorError(f"{error}; {self._hosts.called(move.target)} said: {said}") from None
             raise
+
+    def _check_awaited(self, move: HostMove, now: MoveProgress) -> None:
+        """A guest is not handed over to a host that is silent: it would stand still until that answers.
+
+        While disks are copied there is time, as for a node that is started again. Raises `Refused`.
+        """
+        if now.phase is not MovePhase.DISKS and now.done < now.total and (why := self._hosts.silence(move.target)):
+            words = f"{why}: the VM goes on where it was; move it again once that host responds"
+            raise Refused(Problem.HYPERVISOR, words)
 
     async def _last_words(self, who: Incarnation) -> str:
         """Why a run has ended by itself that waited for its guest; empty: it has not, or does not tell."""

@@ -158,6 +158,7 @@ class Settling:
             if crossing.move.phase is not Phase.UNDONE and crossing.is_open:
                 await self._again(crossing, self._let_run)
             if crossing.move.phase is Phase.DONE:
+                await self._keep(crossing.move)
                 await self._again(crossing, self._is_not_awaited)
             if crossing.move.phase is Phase.BACK:
                 await self._again(crossing, self._undo)
@@ -256,7 +257,6 @@ class Settling:
         for _, new in crossing.media:
             self._library.add(new)
         self._settle_on(keeper, replace(keeper.machine, host=move.target), move.next_epoch)
-        await self._keep(move)
         return True
 
     def _settle_on(self, keeper: Keeper, machine: Machine, epoch: int) -> None:
@@ -302,9 +302,10 @@ class Settling:
                 number = await mobility.take(keeper.who, last.said, last.typed, deadline=CALL_DEADLINE)
             else:
                 number = await mobility.back(keeper.who, deadline=CALL_DEADLINE)
+            keeper.passage.goes_on()
             await self._fleet.hosts.of(keeper.who.host).observer.reached(number)
         except NotRunning:
-            keeper.mark_unknown()
+            keeper.passage.end_heard = True
             return True
         except Unknown:
             keeper.mark_unknown(silent=True)
