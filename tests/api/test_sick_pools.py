@@ -17,6 +17,7 @@ from tests.api.test_settling import content
 from tests.api.test_transfers import TUS, metadata, send
 from tests.api.test_trash import trid
 from tests.api.world import World, world
+from tests.patience import eventually
 from velocity.cli import doctor
 from velocity.config import PoolSetting, Settings
 from velocity.contract.problems import Refused
@@ -137,6 +138,25 @@ async def test_a_pool_that_goes_away_costs_its_own_media_only_and_works_again_wh
             usb.unlink(missing_ok=True)
         aside.rename(usb)
         await is_whole(w, made)
+
+
+@pytest.mark.holds("GUEST-330")
+async def test_a_disk_that_is_attached_while_its_pool_is_away_is_plugged_in_once_that_is_back(tmp_path: Path) -> None:
+    usb, aside = tmp_path / "usb", tmp_path / "aside"
+    async with world(tmp_path / "data", **two_pools(tmp_path)) as w:
+        good, plugged = await w.medium("good"), await w.medium("plugged", mpid=2)
+        vmid = await w.vm(media=[{"mid": good, "mode": "BLOCK"}])
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        (run,) = w.hypervisor.runs.values()
+        usb.rename(aside)
+        media = [{"mid": one, "mode": "BLOCK"} for one in (good, plugged)]
+        altered = await w.ok("PATCH", "/v/vm", vmid=vmid, media=media)
+        assert altered["waiting"] == ["media"]
+        assert "'usb'" in altered["waits"]["media"]
+        assert len(run.devices.spec.disks) == 1
+        aside.rename(usb)
+        await eventually(lambda: len(run.devices.spec.disks) == 2, "the disk")
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["waiting"] == []
 
 
 @pytest.mark.holds("DUR-8")

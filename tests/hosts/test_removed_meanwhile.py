@@ -13,6 +13,7 @@ from tests.api.images import wait
 from tests.api.world import World
 from tests.hosts.installation import Installation
 from tests.hosts.together import Other, together
+from tests.patience import eventually
 from velocity.contract.machines import State
 from velocity.contract.nodes import ListNodes
 from velocity.contract.problems import Refused
@@ -20,6 +21,7 @@ from velocity.hosts.members import Member
 from velocity.hypervisor.port import HostId
 from velocity.store.hosts import SqlMembers
 from velocity.store.machines import SqlMachines
+from velocity.store.media import SqlMedia
 from velocity.store.trash import SqlTrash
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +83,27 @@ async def test_a_host_that_a_vm_is_just_coming_to_stays(
         assert "just coming there" in refused["message"]
         hosts = {vm["host"]["id"] for vm in (await w.ok("POST", "/v/vm/list", gid=0))["vms"]}
         assert 2 in hosts
+
+
+@pytest.mark.holds("MANY-332")
+async def test_a_host_that_falls_silent_as_a_medium_is_just_coming_to_it_stays_until_that_has_come(
+    tmp_path: Path, b: Other, just_before: Callable[..., None]
+) -> None:
+    answers: list[Any] = []
+    async with together(tmp_path / "data", b) as w:
+
+        async def falls_silent() -> None:
+            b.fake.faults.lose(b.host)
+            await eventually(lambda: b.host in w.server.hosts.silent)
+            await asks_to_remove(w, answers)()
+
+        just_before(SqlMedia, "add", falls_silent)
+        mid = await w.medium("new", mpid=20)
+        (refused,) = answers
+        assert (refused.status, refused.code) == (409, 57320), refused.body
+        assert "a medium is in a pool of host 'b', or just coming there" in refused["message"]
+        assert (await w.ok("POST", "/m/media", mid=mid))["mpid"] == 20
+        await w.ok("DELETE", "/h/node", host=2)
 
 
 @pytest.mark.holds("MANY-237")

@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from tests.node.served import authority, now
+from velocity.hosts.members import DAYS
 from velocity.node.certificates import (
-    DAYS,
     Authority,
     BadRequest,
     check,
@@ -41,6 +41,16 @@ def test_it_is_renewed_when_a_third_of_its_time_is_left() -> None:
     one = authority().identity(node_name(UUID(int=7), 1), then)
     assert not is_due(one, then + timedelta(days=DAYS * 0.6))
     assert is_due(one, then + timedelta(days=DAYS * 0.7))
+
+
+@pytest.mark.holds("MANY-333")
+def test_what_is_signed_while_a_clock_is_ahead_is_valid_once_it_is_right() -> None:
+    then = now()
+    one = authority().identity(node_name(UUID(int=7), 1), then + timedelta(days=100))
+    begins, ends = validity(one.certificate)
+    assert begins <= then.timestamp() < ends
+    assert begins == validity(authority().certificate)[0]
+    assert not is_due(one, then)
 
 
 @pytest.mark.parametrize("what", ["nothing", "another's signature"])

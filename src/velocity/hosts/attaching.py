@@ -76,7 +76,8 @@ class AttachedAreas:
             words = f"a VM is on {name}, or just coming there: wait until that has ended, then move or delete it"
             raise Refused(Problem.NODE_BUSY, words, field="host")
         names, _ = self._reservations.taken()
-        if host not in self.hosts.silent and any(mpid in pools for _, mpid, _ in names):
+        there = {mpid for _, mpid, _ in names} if host not in self.hosts.silent else set()
+        if there & pools or any(map(self._reservations.coming, pools)):
             words = f"a medium is in a pool of {name}, or just coming there: wait until that has ended, then move it"
             raise Refused(Problem.NODE_BUSY, words, field="host")
         self.hosts.leaving[host] = pools

@@ -12,7 +12,19 @@ from dataclasses import dataclass, field
 
 from velocity.contract.problems import Refused
 from velocity.hosts.absent import absent
-from velocity.hosts.members import API, OLDEST, Dialing, Hello, Known, Link, Member, MemberStore, NodeCalls, Sealed
+from velocity.hosts.members import (
+    API,
+    LEFT,
+    OLDEST,
+    Dialing,
+    Hello,
+    Known,
+    Link,
+    Member,
+    MemberStore,
+    NodeCalls,
+    Sealed,
+)
 from velocity.hosts.port import AttachedHost, Attaching
 from velocity.hosts.roster import Roster
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, HypervisorError, Unknown
@@ -226,8 +238,7 @@ class Connector:
     # Its certificate
 
     def _is_due(self, hello: Hello) -> bool:
-        begin, end = hello.certificate_begins, hello.certificate_expires
-        return self._clock() >= begin + (end - begin) * 2 / 3
+        return self._clock() >= hello.certificate_expires - LEFT
 
     async def _renew(self, way: JoinedHost, member: Member) -> None:
         """A new certificate; between its being signed and the answer that the node has it, it may have either."""

@@ -17,6 +17,10 @@ API = 2
 """The version of the calls between a controller and a node. Later ones only add calls, and fields with defaults."""
 OLDEST = 1
 """The oldest version that this one works with: the one before it."""
+DAYS = 365
+"""Validity of a node's certificate from when it is made."""
+LEFT = DAYS * 86_400 / 3
+"""Seconds: it is renewed when no more is left of it."""
 OWN_NAME = "this host"
 """The name of the server's own host in the database until it is given one."""
 

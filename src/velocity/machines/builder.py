@@ -48,12 +48,13 @@ from velocity.media.states import PoolStates
 class Asked:
     """The specification requested of a run, and the attachments of its disks.
 
-    `lacks`: why other attachments are missing; empty: none is.
+    `lacks`: why other attachments are missing; empty: none is. `away`: the pool of one does not answer now.
     """
 
     spec: MachineSpec
     media: list[Attachment]
     lacks: str
+    away: bool = False
 
 
 class Builder:
@@ -239,7 +240,7 @@ class Builder:
     async def asked(self, machine: Machine, run: Spec) -> Asked:
         """The specification to which a run is changed. What it has stays; new media must be free, as for a start."""
         has = {(one.mid, one.mode, one.readonly) for one in run.media}
-        media, asked, lacks = [], [], []
+        media, asked, lacks, away = [], [], [], False
         for one, disk in zip(machine.spec.media, self._disks(machine), strict=True):
             if run.writes is not UNSET and (one.mid, one.mode, one.readonly) in has:
                 disk = structs.replace(disk, readonly=disk.media.medium not in run.writes)
@@ -250,11 +251,12 @@ class Builder:
                         self._sources.check_startable(one.mid, machine.vmid, writes=not disk.readonly)
                 except Refused as refused:
                     lacks.append(refused.message)
+                    away |= refused.problem is Problem.POOL_AWAY
                     continue
             media.append(one)
             asked.append(disk)
         spec = structs.replace(self._spec(machine, tuple(asked)), first=boot.first(machine.spec, run.begun))
-        return Asked(spec, media, "; ".join(lacks))
+        return Asked(spec, media, "; ".join(lacks), away)
 
     def _spec(self, machine: Machine, disks: tuple[DiskSpec, ...]) -> MachineSpec:
         spec = machine.spec

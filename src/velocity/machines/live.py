@@ -115,6 +115,7 @@ class LiveChanges:
     async def _carry_out(self, keeper: Keeper) -> tuple[list[str], MachineSpec | None]:
         stale, keeper.stale = keeper.stale, False
         keeper.tries += 1  # until it is known what came of it
+        tries = keeper.tries
         if keeper.progress.run is None or keeper.progress.wanted is State.STOPPED:
             return [], None
         if words := await self._mirrors.settle_left(keeper):
@@ -136,7 +137,10 @@ class LiveChanges:
         written = keeper.written or frozenset()
         keeper.written = written | set(coming.writes)
         self._builder.begin_writing(keeper.written - written)
-        return await self._alter(keeper, asked, run.coming)
+        answer = await self._alter(keeper, asked, run.coming)
+        if asked.away:  # once that pool is back, the run gets what it lacks
+            keeper.stale, keeper.tries = True, tries
+        return answer
 
     async def _alter(
         self, keeper: Keeper, asked: Asked, earlier: Coming | UnsetType

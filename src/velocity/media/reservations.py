@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
@@ -52,6 +53,8 @@ class Reservations:
         self._quotas = quotas
         self._names = TakenNames(most)
         self._pending: set[UUID] = set()
+        self._coming: Counter[int] = Counter()
+        """How many media are on their way into each pool, by mpid."""
 
     def load(self, medium: Medium) -> None:
         """Count an existing medium."""
@@ -61,6 +64,10 @@ class Reservations:
     def taken(self) -> tuple[frozenset[tuple[int, int, str]], frozenset[UUID]]:
         """The reserved names, as (gid, mpid, name), and the media that are being created."""
         return frozenset(self._names), frozenset(self._pending)
+
+    def coming(self, mpid: int) -> bool:
+        """Whether a medium is on its way into the pool."""
+        return self._coming[mpid] > 0
 
     @contextmanager
     def reserve(self, medium: Medium, *, had: bool = False) -> Iterator[Reservation]:
@@ -79,9 +86,11 @@ class Reservations:
             self._refuse_name(medium)
         self._names.add(_name(medium))
         self._pending.add(medium.mid)
+        self._coming[medium.mpid] += 1
         try:
             yield reservation
         finally:
+            self._coming[medium.mpid] -= 1
             if medium.mid in self._pending:
                 self._pending.remove(medium.mid)
                 self._names.discard(_name(medium))
@@ -117,6 +126,7 @@ class Reservations:
                 plan.consumes(new.gid, {"bytes": size}, mpid=new.mpid)
             plan.consumes(old.gid, {"bytes": -old.size}, mpid=old.mpid)
         kept = False
+        self._coming[new.mpid] += 1
 
         def keep() -> None:
             nonlocal kept
@@ -129,6 +139,7 @@ class Reservations:
         try:
             yield keep
         finally:
+            self._coming[new.mpid] -= 1
             if not kept:
                 if _name(old) != _name(new):
                     self._names.discard(_name(new))

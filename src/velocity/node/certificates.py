@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from velocity.hosts.members import DAYS, LEFT
 from velocity.node.names import Identity as Identity
 
 AUTHORITY_DAYS = 3650
-DAYS = 365
-"""Validity of the authority's certificate, and of others. Each is renewed when a third of it is left: so hosts have the
-authority's, which comes with their own, years before they need it."""
+"""Validity of the authority's certificate. It is renewed when a third of it is left: so hosts have it, which comes with
+their own, years before they need it."""
 SKEW = datetime.timedelta(hours=1)
-"""A certificate is valid from so long before it was made, because hosts' clocks differ."""
+"""The authority is valid from so long before it was made, because hosts' clocks differ; and so is what it signs."""
 PEM = serialization.Encoding.PEM
 
 
@@ -54,8 +54,7 @@ def check(identity: Identity) -> None:
 
 def is_due(identity: Identity, now: datetime.datetime) -> bool:
     """Whether it is to be renewed."""
-    begin, end = validity(identity.certificate)
-    return now.timestamp() >= begin + (end - begin) * 2 / 3
+    return now.timestamp() >= validity(identity.certificate)[1] - LEFT
 
 
 def parted(chain: bytes, authority: bytes) -> tuple[bytes, bytes]:
@@ -130,10 +129,11 @@ class Authority:
         )
         return cls(made.public_bytes(PEM), key)
 
-    def sign(
-        self, csr: bytes, name: str, now: datetime.datetime, days: float = DAYS, serial: int | None = None
-    ) -> bytes:
-        """A certificate for the key in a request, with only that name. Raises `BadRequest`."""
+    def sign(self, csr: bytes, name: str, now: datetime.datetime, serial: int | None = None) -> bytes:
+        """A certificate for the key in a request, with only that name. Raises `BadRequest`.
+
+        It begins with the authority's: a clock that is ahead now makes none that is not valid once it is right.
+        """
         try:
             asked = x509.load_pem_x509_csr(csr)
             valid = asked.is_signature_valid
@@ -145,9 +145,10 @@ class Authority:
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise BadRequest("the request's key is not an elliptic-curve key")
         mine = x509.load_pem_x509_certificate(self.certificate)
+        begins = mine.not_valid_before_utc
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         made = (
-            _builder(x509.Name([]), mine.subject, key, now - SKEW, now + datetime.timedelta(days=days), serial)
+            _builder(x509.Name([]), mine.subject, key, begins, now + datetime.timedelta(days=DAYS), serial)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(both, critical=False)
@@ -155,10 +156,10 @@ class Authority:
         )
         return made.public_bytes(PEM)
 
-    def identity(self, name: str, now: datetime.datetime, days: float = DAYS) -> Identity:
+    def identity(self, name: str, now: datetime.datetime) -> Identity:
         """An identity with a key that is created here."""
         key = new_key()
-        return Identity(self.sign(request(key), name, now, days), key, self.certificate)
+        return Identity(self.sign(request(key), name, now), key, self.certificate)
 
 
 def _builder(
