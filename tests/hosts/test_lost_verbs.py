@@ -20,7 +20,7 @@ def b() -> Other:
     return Other(2, "b", (20, "fast"))
 
 
-@pytest.mark.holds("MANY-99")
+@pytest.mark.holds("MANY-99", "MANY-364")
 def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         host.ok("vm", "create", "web", "--memory", "64M", "--host", "b", "--ha", "restart")
@@ -28,6 +28,8 @@ def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other)
         host.ok("vm", "start", "web")
         host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
         at_last(lambda: b.host in host.app.hosts.silent)
+        at_last(lambda: "as they do not respond: web" in host.run("vm", "list").stderr, "that RUNNING is what it was")
+        assert "velocity node confirm-dead b" in str(host.run("node", "remove", "b").exception), "it cannot be drained"
         for answers in ("n\n", "y\nc\n"):
             kept = host.run("node", "confirm-dead", "b", typed=answers)
             assert kept.exit_code == 1, kept.output

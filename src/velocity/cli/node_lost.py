@@ -12,13 +12,11 @@ from velocity.cli import connection, naming, seen
 from velocity.cli.node_verbs import NODE
 from velocity.cli.output import answerable, as_json, confirm, done, planning, show_json
 from velocity.cli.plan import changing
-from velocity.cli.words import clean, moment, program
+from velocity.cli.words import clean, moment, names, program
 from velocity.client import Client
 from velocity.contract.lost_hosts import BLOCKLIST, CONFIRM, FENCE, BlocklistNode, ConfirmDead, FenceNode
 from velocity.contract.nodes import NodeInfo
 
-NAMED = 20
-"""VMs that are listed before a person confirms."""
 YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
@@ -43,8 +41,7 @@ def confirm_dead(host: int, yes: bool) -> None:
 
 
 def _tell(vms: list[str], now: NodeInfo, which: str = "these VMs ran on it", none: str = "no VM ran on it") -> None:
-    named = ", ".join(clean(one) for one in vms[:NAMED]) + (f" and {len(vms) - NAMED} more" if len(vms) > NAMED else "")
-    ran = f"{which}: {named}" if vms else none
+    ran = f"{which}: {names(vms)}" if vms else none
     when = "" if isinstance(now.since, UnsetType) else f" ({moment(now.since)})"
     click.echo(f"when {clean(now.name)} was heard last{when}, {ran}", err=True)
 

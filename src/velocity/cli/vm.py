@@ -16,14 +16,25 @@ from velocity.cli import connection, resolve, seen, where
 from velocity.cli.amounts import SECONDS
 from velocity.cli.facts import show_facts
 from velocity.cli.lazy import LazyGroup
-from velocity.cli.output import SizeCell, UptimeCell, as_json, done, json_option, listed, listing, planning, show_json
+from velocity.cli.output import (
+    SizeCell,
+    UptimeCell,
+    as_json,
+    done,
+    json_option,
+    listed,
+    listing,
+    planning,
+    show_json,
+    warn,
+)
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.vm_boot import choosing, words_of
 from velocity.cli.waiting import waiting
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
-from velocity.cli.words import clean, program
+from velocity.cli.words import clean, names, program
 from velocity.client import ApiError, Client, PlanOnly
 from velocity.contract.machines import LIST, ListVms, State, VmInfo, Vms, VmState, VmSummary
 
@@ -102,6 +113,9 @@ def list_(group: int | None, everywhere: bool, state: str | None, page: Page) ->
         noun="VM",
         spare=("MAC", "UPTIME"),
     )  # fmt: skip
+    silent = [vm.name for _, vm in found if vm.unreachable_since is not UNSET]
+    if silent and not as_json():
+        warn([f"shown in their last known state, as they do not respond: {names(silent)}"])
 
 
 def _since(client: Client) -> dict[int, int]:

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 
 import click
@@ -50,3 +51,9 @@ def called() -> str:
 def moment(at: int) -> str:
     """Unix seconds as a date and time, with the zone."""
     return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+
+
+def names(many: Sequence[str], most: int = 20) -> str:
+    """Names beside each other; of very many the first."""
+    more = f" and {len(many) - most} more" if len(many) > most else ""
+    return ", ".join(map(clean, many[:most])) + more

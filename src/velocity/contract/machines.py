@@ -82,6 +82,7 @@ class VmSummary(Wire, frozen=True):
     address: Annotated[str, Meta(description="the first that is known; absent: none")] | UnsetType = UNSET
     mac: Annotated[str, Meta(description="the MAC address of its first NIC; absent: it has none")] | UnsetType = UNSET
     host: placement.WhereItIs | UnsetType = UNSET
+    unreachable_since: UnreachableSince | UnsetType = UNSET
 
 
 class Vms(Wire, frozen=True):

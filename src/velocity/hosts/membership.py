@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
@@ -23,7 +24,7 @@ from velocity.hosts.lost import LostHosts
 from velocity.hosts.members import TOKEN_LIFETIME, Dialing, JoinToken, Known, Member, MemberStore, Sealed
 from velocity.hosts.port import Duty
 from velocity.hosts.roster import Roster
-from velocity.hosts.shown import Found, shown
+from velocity.hosts.shown import Found, other_uids, shown
 from velocity.hypervisor.port import HostId
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ class Membership:
     def _shown(self, one: Member, count: Mapping[int, int]) -> nodes.NodeInfo:
         trouble = "" if one.own else self._connections.trouble(one.host)
         kept = self._copies.of(one) if one.keeps_copy and not one.own else None
-        found = Found(trouble, self._connections.ahead(one.host), _other_uids(one, self._roster))
+        found = Found(trouble, self._connections.ahead(one.host), other_uids(one, self._roster))
         return shown(one, count.get(one.host, 0), self._given(one.host), found, kept, self.lost)
 
     # Joining
@@ -330,11 +331,11 @@ class Membership:
                 raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")
             answers = not self._connections.trouble(member.host)
             pools = self._roster.pools_of(member) if answers else set()  # of one that is lost, nobody gets anything
-            _check_empty(member, await self._store.holds(member.host, pools))
+            _check_empty(member, await self._store.holds(member.host, pools), answers)
             plan.step("delete", "host", member.name, id=member.host)
             plan.stop_here()
             with self._leaving(member.host):
-                _check_empty(member, await self._store.remove(member.host, pools))
+                _check_empty(member, await self._store.remove(member.host, pools), answers)
                 await self._connections.let_go(member.host)
             self._roster.drop(member.host)
             self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
@@ -348,7 +349,7 @@ def _refused() -> Refused:
     )
 
 
-def _check_empty(member: Member, holds: tuple[int, int]) -> None:
+def _check_empty(member: Member, holds: tuple[int, int], answers: bool) -> None:
     vms, media = holds
     if media and not vms:
         what = "1 medium is" if media == 1 else f"{media} media are"
@@ -359,12 +360,14 @@ def _check_empty(member: Member, holds: tuple[int, int]) -> None:
         )
     if vms:
         what = "1 VM is" if vms == 1 else f"{vms} VMs are"
-        raise Refused(
-            Problem.NODE_BUSY,
-            f"{what} on {member.name}, or on the way there: move them away (`velocity node drain {member.name} "
-            "--move`), or delete them",
-            field="host",
+        name = shlex.quote(member.name)
+        cure = (
+            f"move them away (`velocity node drain {name} --move`)"
+            if answers
+            else f"once it is off, say so (`velocity node confirm-dead {name}`) and start them elsewhere"
         )
+        words = f"{what} on {member.name}, or on the way there: {cure}, or delete them"
+        raise Refused(Problem.NODE_BUSY, words, field="host")
 
 
 def _proved(key: bytes, answer: nodes.Joined) -> nodes.Joined:
@@ -378,20 +381,3 @@ def _warnings(urls: list[str]) -> list[str]:
         "another machine cannot reach this server, which listens on this machine alone: set `listen` to 0.0.0.0:8090 "
         "with tls_cert and tls_key, or name the URL of its proxy (--url)"
     ]
-
-
-def _other_uids(one: Member, others: Iterable[Member]) -> str:
-    """A warning that a host sharing a pool with it uses other uids; empty: none."""
-    if one.own or one.known is None or not one.known.uid_base:
-        return ""
-    mine = {pool.mpid: pool.name for pool in one.known.pools if pool.shared}
-    for other in others:
-        if other.host == one.host or other.known is None or other.known.uid_base in (0, one.known.uid_base):
-            continue
-        for pool in other.known.pools:
-            if pool.shared and pool.mpid in mine:
-                return (
-                    f"its uid_base is {one.known.uid_base}, and that of {other.name}, with which it shares the pool "
-                    f"{mine[pool.mpid]!r}, {other.known.uid_base}: set the same on both, while no VM runs there"
-                )
-    return ""

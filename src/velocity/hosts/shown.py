@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec import UNSET
@@ -94,3 +95,20 @@ def _version(known: Known | None) -> str:
         f"it runs Velocity {known.version}, which is older than this server, and lacks what is new since: upgrade it, "
         "and restart velocity-node there"
     )
+
+
+def other_uids(one: Member, others: Iterable[Member]) -> str:
+    """A warning that a host sharing a pool with it uses other uids; empty: none."""
+    if one.own or one.known is None or not one.known.uid_base:
+        return ""
+    mine = {pool.mpid: pool.name for pool in one.known.pools if pool.shared}
+    for other in others:
+        if other.host == one.host or other.known is None or other.known.uid_base in (0, one.known.uid_base):
+            continue
+        for pool in other.known.pools:
+            if pool.shared and pool.mpid in mine:
+                return (
+                    f"its uid_base is {one.known.uid_base}, and that of {other.name}, with which it shares the pool "
+                    f"{mine[pool.mpid]!r}, {other.known.uid_base}: set the same on both, while no VM runs there"
+                )
+    return ""

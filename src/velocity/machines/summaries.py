@@ -57,6 +57,7 @@ class Summaries:
             address=next((known.address for one in nics for known in one.known_addresses or ()), UNSET),
             mac=nics[0].mac if nics else UNSET,
             host=self._host_of(machine),
+            unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         )
         encoded = self._vms[machine.vmid] = Encoded(summary)
         return encoded

@@ -7,13 +7,13 @@ import { useCancel } from "../tasks/useCancel";
 export function Draining({ task }: { task: TaskInfo }) {
   const [dialog, cancel] = useCancel();
   return (
-    <div>
+    <>
       Moving its VMs away
       <TaskProgress task={task} />
       <Button variant="link" isInline onClick={() => cancel(task)}>
         Cancel the drain
       </Button>
       {dialog}
-    </div>
+    </>
   );
 }

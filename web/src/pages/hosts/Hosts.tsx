@@ -84,6 +84,7 @@ const COLUMNS: Column<NodeInfo>[] = [
     key: "version",
     title: "Velocity",
     phone: "none",
+    optional: true, // the message says if it is another one
     cell: (one) => one.version ?? "–",
     sort: (one) => one.version ?? "",
   },
@@ -178,7 +179,7 @@ function Message({ host }: { host: NodeInfo }) {
   );
   if (!(drain ?? host.message ?? host.since ?? host.dead ?? host.missing ?? host.keeps_copy)) return null;
   return (
-    <div className="v-words">
+    <span className="v-words">
       {drain && <Draining task={drain} />}
       {host.message !== undefined && <Sentence>{hostWords(host.message, NAMES)}</Sentence>}
       {host.since !== undefined && (
@@ -196,6 +197,6 @@ function Message({ host }: { host: NodeInfo }) {
           </small>
         </>
       )}
-    </div>
+    </span>
   );
 }

@@ -53,6 +53,7 @@ export function VmNotes({ vm }: { vm: Vm }) {
           {(vm.unreachable_since ?? vm.reason?.since) !== undefined && (
             <>
               Since <When at={vm.unreachable_since ?? vm.reason?.since ?? 0} />
+              {vm.unreachable_since !== undefined && vm.host && <OnHost name={vm.host.name} />}
             </>
           )}
         </Note>
@@ -86,6 +87,12 @@ export function VmNotes({ vm }: { vm: Vm }) {
       )}
     </>
   );
+}
+
+/** Where to see whether all of it is silent, and what can be done then. */
+function OnHost({ name }: { name: string }) {
+  const may = useMay();
+  return <>, on host {may("node.manage", 0) ? <Link to="/hosts">{name}</Link> : <bdi>{name}</bdi>}</>;
 }
 
 function Note({ tone, title, children }: { tone: Tone; title: ReactNode; children?: ReactNode }) {
