@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -24,6 +25,7 @@ from velocity.client import Client
 from velocity.config import Settings
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import NodeInfo
+from velocity.installation import Displacement
 from velocity.node import identity
 from velocity.node.identity import NodeIdentity
 
@@ -65,10 +67,15 @@ def test_a_server_tells_of_its_hosts(host: Host, tmp_path: Path) -> None:
     assert "from here, 127.0.0.1:1 cannot be reached" in bee
 
 
-@pytest.mark.holds("MANY-161")
+@pytest.mark.holds("MANY-161", "MANY-365")
 def test_a_node_looks_at_its_certificate_its_port_and_its_server(tmp_path: Path, listening: str) -> None:
     settings = Settings(data_dir=tmp_path, node_listen=listening)
     assert list(doctor_hosts.node(settings)) == [], "a machine that has joined nothing"
+    gave_way = msgspec.json.encode(Displacement("a", "c", 1_800_000_000, 7, ""))
+    (tmp_path / "displaced.json").write_bytes(gave_way)
+    (told,) = doctor_hosts.node(settings)
+    assert (told.what, told.verdict) == ("server", "missing")
+    assert "c leads with a copy of this database" in told.text
 
     def found(begins: float, ends: float, server: str) -> dict[str, tuple[str, str]]:
         now = int(time.time())

@@ -19,6 +19,7 @@ from velocity.config import Settings
 from velocity.contract.nodes import NodeInfo
 from velocity.contract.problems import Refused
 from velocity.hosts.fencing import FenceAgents
+from velocity.installation import displaced
 from velocity.node import identity, places
 from velocity.node.copies import KeptCopies
 from velocity.node.identity import NodeIdentity
@@ -57,13 +58,15 @@ def _port(address: str | UnsetType) -> str:
 
 
 def node(settings: Settings) -> Iterator[Finding]:
-    """Whether this machine is a host of a server on another machine, and can be reached by it."""
+    """Whether this machine is a host of a server on another machine, or has to become one, and can be reached by it."""
     try:
         own = identity.read(settings.data_dir)
     except (OSError, msgspec.MsgspecError) as error:
         yield Finding("node", "missing", f"this node's identity cannot be read ({error}): let it join again")
         return
     if own is None:
+        if words := displaced(settings.data_dir):
+            yield Finding("server", "missing", words)
         return
     yield _certificate(own)
     host, _, port = settings.node_listen.rpartition(":")

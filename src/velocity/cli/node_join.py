@@ -13,6 +13,7 @@ import msgspec
 from velocity.cli import own_server
 from velocity.cli.node_serve import locked, run
 from velocity.cli.output import answerable
+from velocity.cli.waiting import waiting
 from velocity.cli.words import called, clean, program
 from velocity.client import ApiError, Client, ClientError, Unreachable
 from velocity.config import ConfigError, Settings, load
@@ -90,7 +91,8 @@ def _check_no_server(settings: Settings) -> None:
 def _joined(settings: Settings, token: NodeToken, name: str, address: str | None) -> NodeIdentity:
     try:
         draft = joining.begin(settings.data_dir, token)
-        answer = _ask(settings, token, draft, name, address)
+        with waiting(f"asking {clean(' and '.join(token.urls))}"):
+            answer = _ask(settings, token, draft, name, address)
         return joining.accept(settings.data_dir, draft, token, answer)
     except BadAnswer as error:
         raise click.ClickException(f"the answer is not genuine: {error}; nothing was changed") from None

@@ -94,8 +94,8 @@ def locked(settings: Settings) -> Iterator[None]:
         lock.take()
     except Busy:
         raise click.ClickException(
-            f"a Velocity server or node runs on {settings.data_dir} already: stop it first; a machine is the one or "
-            "the other"
+            f"a Velocity server or node runs on {settings.data_dir} already: stop it first (systemctl stop "
+            "velocity-node, or velocity); a machine is the one or the other"
         ) from None
     try:
         yield

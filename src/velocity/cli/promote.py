@@ -13,6 +13,7 @@ from velocity import promotion
 from velocity.cli import own_server
 from velocity.cli.node_serve import locked
 from velocity.cli.output import answerable
+from velocity.cli.waiting import waiting
 from velocity.cli.words import called, clean, moment
 from velocity.client import ApiError, Client, ClientError
 from velocity.config import ConfigError, Settings, load
@@ -66,7 +67,8 @@ def _by_copy(settings: Settings, was: NodeIdentity, force: bool, yes: bool) -> M
             "this host keeps no copy of the database (on the server, `velocity node set HOST --keeps-copy` lets it): "
             "restore a backup instead (velocity db import, docs/backup.md)"
         )
-    answering = [url for url in was.controllers if _answers(url)]
+    with waiting(f"looking for a server at {clean(', '.join(was.controllers))}"):
+        answering = [url for url in was.controllers if _answers(url)]
     if answering and not force:
         raise click.ClickException(
             f"a server answers at {clean(answering[0])}: stop it for good there (systemctl disable --now velocity), or "
