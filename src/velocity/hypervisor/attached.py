@@ -168,6 +168,10 @@ class AttachedHosts:
         one = self.find(host)
         return f"`velocity node confirm-dead {f'id:{host}' if one is None else shlex.quote(one.name)}`"
 
+    def way_out(self, host: HostId) -> str:
+        """What to do about a host that does not answer; empty as in `silence`."""
+        return self.silence(host) and f"wait until the host does, or prove that it is off: {self.proof(host)}"
+
     def silence(self, host: HostId) -> str:
         """That it does not answer, and since when; empty: it answers, or is the only one."""
         since = self.silent.get(host) if self.many else None

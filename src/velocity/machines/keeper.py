@@ -31,7 +31,7 @@ from velocity.machines.inbox import (
     run_and_answer,
     unawaited,
 )
-from velocity.machines.life import MOMENT, KeeperContext, Life
+from velocity.machines.life import FORCE, MOMENT, KeeperContext, Life
 from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord, run_of
 from velocity.machines.states import DOES, STEADY, Cause, after
 
@@ -170,10 +170,10 @@ class Keeper(Life):
             raise Refused(Problem.HYPERVISOR, words) from None
         except Unknown as error:
             self.mark_unknown(silent=True)
-            end = "" if self.progress.forced else ". To end it now, stop it with force"
+            out = self.context.way_out(self.machine.host) or ("" if self.progress.forced else FORCE)
             words = (
-                f"VM {self.machine.vmid} has not responded in time ({error}): the request may still take effect, "
-                f"and the VM is shown as {self.state.value} until it responds{end}"
+                f"VM {self.machine.vmid} has not responded in time ({error}): the request may still take effect, and "
+                f"the VM is shown as {self.state.value} until it responds{'; ' * bool(out)}{out}"
             )
             raise Refused(Problem.HYPERVISOR, words) from None
         except HypervisorError as error:

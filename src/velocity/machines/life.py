@@ -27,6 +27,7 @@ from velocity.machines.states import Cause, after
 
 log = logging.getLogger(__name__)
 
+FORCE = "to end it now, stop it with force"
 MOMENT = 2.0
 """Seconds that a response waits for the fact that says how its request ended."""
 BROKEN = frozenset({FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.DISK_ERROR, FactCause.INTERNAL_ERROR})
@@ -51,7 +52,8 @@ class KeeperContext:
     `changed` when anything shown of a VM changes; `pressed` before each press of its power button; `resumed` after a
     pause. `freed` says whether a VM may be on another host because its own is lost, `over` why a run ended by that,
     and `place` on which host a VM is started: its own, or another one if it is freed. `bring` copies there what is
-    kept for the VM, and `rehome` moves the keeper there.
+    kept for the VM, and `rehome` moves the keeper there. `way_out` says what to do if its host does not answer; empty:
+    it does.
     """
 
     host: HostId
@@ -70,6 +72,7 @@ class KeeperContext:
     resumed: Callable[[Life], None] = lambda vm: None
     freed: Callable[[Incarnation], bool] = lambda who: False
     over: Callable[[Life], Reason | None] = lambda vm: None
+    way_out: Callable[[HostId], str] = lambda host: ""
     place: Callable[[Life], HostId] = _where_it_is
     bring: Callable[[Machine, HostId], Awaitable[None]] = _nothing
     rehome: Callable[[Any, HostId], KeeperContext] | None = None
@@ -347,7 +350,8 @@ class Life:
     def _not_now(self) -> str:
         name = f"VM {self.machine.vmid} is {self.state.value}"
         if self.unreachable_since is not None:
-            return f"{name} and does not respond: wait until it does, or stop it with force"
+            out = self.context.way_out(self.machine.host) or "wait until it does, or stop it with force"
+            return f"{name} and does not respond: {out}"
         return f"{name}: wait until it is STOPPED, or stop it with force"
 
     def _overtaken_by_a_stop(self) -> Refused:

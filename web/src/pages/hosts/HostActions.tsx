@@ -9,9 +9,21 @@ import { changesOf, type HostWish } from "./words";
 
 export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: HostWish) => void }) {
   const act = useAction();
-  const held = host.vms > 0 ? `${count(host.vms, "VM")} on it: move or delete them first` : undefined;
+  const lost = !host.own && (host.state === "unreachable" || host.state === "joining");
+  const held = host.vms > 0 ? `${count(host.vms, "VM")} on it: ${heldCure(host)}` : undefined;
   return (
     <ActionMenu name={`Actions of ${host.name}`}>
+      {lost && (
+        <>
+          <DropdownItem onClick={() => onWish("confirm")}>Confirm that it is off…</DropdownItem>
+          {host.rbd_addresses && (
+            <DropdownItem isDanger onClick={() => onWish("blocklist")}>
+              Keep it from its disks on RBD…
+            </DropdownItem>
+          )}
+          <Divider component="li" />
+        </>
+      )}
       {changesOf(host).map((change) => (
         <DropdownItem key={change.duty} onClick={() => onWish(change)}>
           {change.verb}…
@@ -25,16 +37,6 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: H
           </DropdownItem>
           <DropdownItem onClick={() => onWish("again")}>Let it join again…</DropdownItem>
           <Divider component="li" />
-          {(host.state === "unreachable" || host.state === "joining") && (
-            <>
-              <DropdownItem onClick={() => onWish("confirm")}>Confirm that it is off…</DropdownItem>
-              {host.rbd_addresses && (
-                <DropdownItem isDanger onClick={() => onWish("blocklist")}>
-                  Keep it from its disks on RBD…
-                </DropdownItem>
-              )}
-            </>
-          )}
           <DropdownItem onClick={() => onWish("fencing")}>Fencing…</DropdownItem>
           {host.fence && <DropdownItem onClick={() => void testFence(host, act)}>Test fencing</DropdownItem>}
           {host.fence && host.state !== "dead" && (
@@ -54,4 +56,11 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: H
       )}
     </ActionMenu>
   );
+}
+
+/** What to do before it can be removed. */
+function heldCure({ state, vms }: NodeInfo): string {
+  const them = vms === 1 ? "it" : "them";
+  if (state === "dead") return `start ${them} elsewhere, or delete ${them}, first`;
+  return state === "online" ? `move or delete ${them} first` : "confirm that it is off first";
 }
