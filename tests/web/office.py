@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import random
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from tests.api.world import PASSWORD
 from tests.host import Host, hosting
 from tests.metrics.times import Hands
-from tests.patience import at_last
+from tests.patience import PATIENCE, at_last
 from velocity.client import Client
 from velocity.config import NicSetting, PoolSetting
 from velocity.hypervisor.fake import FakeHosts, FakeHypervisor, FakeRun, FakeScreens, FakeState, Faults
@@ -31,6 +32,7 @@ from velocity.hypervisor.port import (
     HostId,
     HostNow,
     Incarnation,
+    NicAddress,
     Traffic,
     Usage,
 )
@@ -41,7 +43,11 @@ FACTS = HostFacts(
     hypervisor="QEMU 7.2.22",
     machine_type="pc-q35-7.2",
     firmware="9b2f6c01d4e7a853",
-    hardware=(HardwareProfile("1", ""), HardwareProfile("2", "eight PCI bridges with free slots", agent=True)),
+    hardware=(
+        HardwareProfile("1", ""),
+        HardwareProfile("2", "eight PCI bridges with free slots", agent=True, nat_bridge=True),
+    ),
+    nat_networks=("10.78.208.0/24",),
     cpu_models={"Nehalem": "", "EPYC": ""},
     max_cpus=24,
     memory=131_072,
@@ -221,6 +227,7 @@ def office(place: Path, screens: Mapping[str, bytes] | None = None) -> Iterator[
         while hands.now < time.time() - 10:
             hypervisor.work(hands.now, 10, chance)
             host.look()
+        _hear(host)
         yield host
 
 
@@ -242,6 +249,17 @@ def _furnish(host: Host, place: Path) -> None:
     assert isinstance(hypervisor, Office)
     hypervisor.play(hypervisor.named("ci-2").who.machine, Fact.ENDED, FactCause.KILLED)
     at_last(lambda: "killed" in host.ok("--json", "vm", "show", "ci-2", "--group", "lab"))
+
+
+def _hear(host: Host) -> None:
+    """The host hears each guest that runs at its address."""
+    services = host.app.services
+    fleet = services.fleet
+    for number, keeper in enumerate(fleet.all()):
+        for nic in fleet.builder.interfaces(keeper.machine, keeper.progress.run):
+            address = nic.addresses[0] if nic.addresses else f"192.0.2.{20 + number}"
+            host.hypervisor.hosts.heard.append(NicAddress(keeper.machine.uuid, nic.id, address))
+    asyncio.run_coroutine_threadsafe(services.addresses.look(), host.loop).result(PATIENCE)
 
 
 def _image(file: Path, label: str, size: int) -> None:

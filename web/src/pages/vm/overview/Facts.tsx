@@ -39,7 +39,7 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           {addresses.length > 0 && (
             <Fact name={addresses.length === 1 ? "Address" : "Addresses"}>
               {addresses.map((known) => (
-                <Address key={known.address} {...known} />
+                <Address key={known.address} {...known} brief />
               ))}
             </Fact>
           )}

@@ -58,13 +58,13 @@ export function Network({ info }: { info: VmInfo }) {
   );
 }
 
-/** With how it is known; muted while nobody has heard the guest use it. */
-export function Address({ address, source }: KnownAddress) {
+/** With how it is known, in brief only that it is reserved; muted while nobody has heard the guest use it. */
+export function Address({ address, source, brief = false }: KnownAddress & { brief?: boolean }) {
   const reserved = source === "lease";
   return (
     <span title={reserved ? RESERVED_HINT : undefined}>
       <Copied text={address} name={`address ${address}`} quiet={reserved} />
-      <span className="v-subtle"> {SOURCES[source]}</span>
+      {(reserved || !brief) && <span className="v-subtle"> {SOURCES[source]}</span>}
     </span>
   );
 }
