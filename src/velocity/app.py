@@ -45,6 +45,7 @@ from velocity.installation import check_first, check_leads, database_of, leaders
 from velocity.local_key import local_key
 from velocity.machines.addresses import Addresses
 from velocity.machines.builder import Builder
+from velocity.machines.checks import Checks
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.evacuated import Evacuated
@@ -277,10 +278,9 @@ def compose(
     resumables = Resumables(creation, directory, uploads, stored_uploads, steady, own=bounds.user_uploads)
     tasks = Tasks(SqlTasks(database), directory, changes, steady, own=bounds.user_tasks)
     writers = Writers(directory, library, assignments)
-    ports = AllowedPorts(settings.forwardable, own=(settings.address[1],))
-    builder = Builder(
-        directory, library, writers, states, sources, driver.hosts, Reach(hosts, library), usage.last, ports
-    )
+    reach, ports = Reach(hosts, library), AllowedPorts(settings.forwardable, own=(settings.address[1],))
+    checks = Checks(directory, library, writers, sources, driver.hosts, reach, usage.last, ports)
+    builder = Builder(directory, library, writers, states, sources, driver.hosts, reach, checks)
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts,
         Evacuated(SqlLosses(database)), SqlVariables(database), leads=certainty, most=bounds.group_vms,

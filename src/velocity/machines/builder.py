@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -10,8 +9,6 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from velocity.access.directory import Directory
-from velocity.access.naming import visible_name
-from velocity.access.sessions import Caller
 from velocity.contract.machines import Attachment, Interface, MediaMode, Nic, NicType
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
@@ -23,7 +20,6 @@ from velocity.hypervisor.port import (
     Cache,
     DiskSpec,
     DisplaySpec,
-    HostId,
     Hosts,
     Input,
     MachineSpec,
@@ -33,13 +29,12 @@ from velocity.hypervisor.port import (
 )
 from velocity.machines import boot, cloud_init, disks, forwards, interfaces, rules
 from velocity.machines.address_book import AddressBook
+from velocity.machines.checks import Checks
 from velocity.machines.claims import Claim
-from velocity.machines.forwards import AllowedPorts
 from velocity.machines.reach import Reach
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
 from velocity.media.library import Library
-from velocity.media.rules import boot_warnings
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
 
@@ -58,10 +53,7 @@ class Asked:
 
 
 class Builder:
-    """Checks specifications against what exists, and builds them.
-
-    `takes`: the bytes that a medium last used on disk. `ports`: the host ports that may be forwarded.
-    """
+    """Builds what the claims and the hypervisor need of a VM, from memory but for what only its host knows."""
 
     def __init__(
         self,
@@ -72,11 +64,9 @@ class Builder:
         sources: Sources,
         hosts: Hosts,
         reach: Reach,
-        takes: Callable[[UUID], int],
-        ports: AllowedPorts,
+        checks: Checks,
     ) -> None:
-        self._takes = takes
-        self._ports = ports
+        self.checks = checks
         self.addresses = AddressBook()
         self._directory = directory
         self._library = library
@@ -86,47 +76,6 @@ class Builder:
         self.begin_writing = sources.begin_writing
         self._hosts = hosts
         self.reach = reach
-
-    def check(
-        self,
-        caller: Caller,
-        gid: int,
-        uuid: UUID,
-        spec: Spec,
-        host: HostId,
-        has: Spec | None = None,
-        vmid: int | None = None,
-    ) -> tuple[Spec, list[str]]:
-        """Check a specification: what it refers to must exist (unless the VM had it before), and its host be able to
-        run it.
-
-        Returns it with media read-only if the caller may not write to them, and warnings. Raises `Refused`.
-        """
-        had = {one.mid for one in has.media} if has else set()
-        media = [
-            self._library.get(one.mid) if one.mid in had else self._library.visible(caller, gid, one.mid)
-            for one in spec.media
-        ]
-        warnings: list[str] = []
-        if has is None or spec.media is not has.media:  # otherwise this request attaches nothing
-            spec, warnings = self.writers.attached(caller, gid, spec, has)
-            self._check_once(gid, spec)
-            warnings += self._sharing(gid, spec, vmid)
-        self.reach.check(spec, has, host)
-        self._check_trusted(caller, gid, interfaces.trusted(spec, has), "a trusted NIC", "trusted")
-        self._check_trusted(caller, gid, interfaces.chosen(uuid, spec, has), "a chosen MAC address on BRIDGE", "mac")
-        facts = self._hosts.about(host)
-        rules.check_host(spec, has, facts)
-        rules.check_maxima(spec, facts)
-        rules.check_words(spec)
-        if spec.forwards:
-            quota = self._directory.quotas.ports_of(self._directory.line(gid))
-            forwards.check(spec, has, self._ports.within(quota))
-        disks.check(spec, media)
-        boot.check(spec)
-        names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
-        warnings += disks.sector_warnings(spec, has, media, names, self._takes)
-        return spec, [*warnings, *boot_warnings(media, names, self._takes)]
 
     def is_iso(self, mid: UUID) -> bool:
         medium = self._library.find(mid)
@@ -187,9 +136,6 @@ class Builder:
         """Whether the holder of this claim would write to the medium if started now."""
         return self.writers.may(claim.line[0], mid, claim.attached_by[mid])
 
-    def _may_write(self, gid: int, spec: Spec, mid: UUID) -> bool:
-        return self.writers.may(gid, mid, attached_by(spec, mid))
-
     def warnings(self, machine: Machine, run: Spec | None) -> list[str]:
         """Warnings about media that are attached writable, but that the VM does not write to now, or after its next
         start.
@@ -204,7 +150,7 @@ class Builder:
         return lost + [
             f"{self.called(one.mid)} is read-only until the next start: the right to write to it was missing when the "
             "VM was started"
-            for _, one in self._written_by(machine.gid, run)
+            for one in self.writers.written_by(machine.gid, run)
             if one.mid not in run.writes
         ]
 
@@ -293,7 +239,7 @@ class Builder:
         return DiskSpec(
             media=medium.ref,
             bus=Bus(mode),
-            readonly=attachment.readonly or not self._may_write(machine.gid, machine.spec, mid),
+            readonly=attachment.readonly or not self.writers.writes(machine.gid, machine.spec, mid),
             cdrom=cdrom,
             cache=Cache.WRITEBACK if attachment.cache is UNSET else Cache(attachment.cache),
             limits=disks.limits_of(attachment),
@@ -336,50 +282,7 @@ class Builder:
             boot=boot.place(nic),
         )
 
-    def _written_by(self, gid: int, spec: Spec) -> Iterator[tuple[int, Attachment]]:
-        """The media that it may write to, with their indexes in the list."""
-        for number, attachment in enumerate(spec.media):
-            if not attachment.readonly and self._may_write(gid, spec, attachment.mid):
-                yield number, attachment
-
-    def _check_once(self, gid: int, spec: Spec) -> None:
-        """A medium that it writes to may be attached only once: QEMU refuses to open it twice."""
-        written = {one.mid for _, one in self._written_by(gid, spec)}
-        seen: set[UUID] = set()
-        for number, attachment in enumerate(spec.media):
-            if attachment.mid in seen & written:
-                mine = self._library.visible_name(self._library.get(attachment.mid))
-                raise Refused(
-                    Problem.MEDIUM_IN_USE,
-                    f"{mine} is attached twice, and writable: attach it once",
-                    field=f"media[{number}].mid",
-                )
-            seen.add(attachment.mid)
-
-    def _sharing(self, gid: int, spec: Spec, vmid: int | None) -> Iterator[str]:
-        """Warnings about media that keep it and other VMs from running at the same time."""
-        written = {one.mid for _, one in self._written_by(gid, spec)}
-        for mid in dict.fromkeys(one.mid for one in spec.media if not self.writers.never(one.mid)):
-            if (words := self._sources.sharing(mid, vmid, writes=mid in written)) is not None:
-                yield words
-
     def called(self, mid: UUID) -> str:
         """A medium's name, if the caller may view it."""
         medium = self._library.find(mid)
         return f"medium {mid}" if medium is None else self._library.visible_name(medium)
-
-    def check_trust(self, caller: Caller, gid: int, machine: Machine) -> None:
-        """Check a VM that moves to this group unchanged. Raises `Refused`."""
-        self._check_trusted(caller, gid, interfaces.trusted(machine.spec, None), "a trusted NIC", "trusted")
-        chosen = interfaces.chosen(machine.uuid, machine.spec, None)
-        self._check_trusted(caller, gid, chosen, "a chosen MAC address on BRIDGE", "mac")
-
-    def _check_trusted(self, caller: Caller, gid: int, places: list[int], what: str, field: str) -> None:
-        if places and not self._directory.holds(caller.uid, Permission.NIC_TRUST, gid):
-            there = self._directory.called(caller.uid, gid)
-            raise Refused(
-                Problem.NO_PERMISSION,
-                f"{what} needs {Permission.NIC_TRUST.value} on {there}: ask someone who can assign it there "
-                f"(`velocity why`, POST /u/why, lists them), or leave out `{field}`",
-                field=f"nics[{places[0]}].{field}",
-            )

@@ -86,6 +86,14 @@ class Writers:
             return False
         return medium.gid == gid or self._holds(maker, medium)
 
+    def writes(self, gid: int, spec: Spec, mid: UUID) -> bool:
+        """Whether a VM of that group with this specification may write to it now, unless it is attached read-only."""
+        return self.may(gid, mid, attached_by(spec, mid))
+
+    def written_by(self, gid: int, spec: Spec) -> Iterator[Attachment]:
+        """The attachments of media that it may write to now."""
+        return (one for one in spec.media if not one.readonly and self.writes(gid, spec, one.mid))
+
     def lost(self, machine: Machine) -> Iterator[UUID]:
         """Media that are attached writable by users who may no longer write to them."""
         for medium in self._of_others(machine):
