@@ -51,14 +51,14 @@ def test_what_is_opened_never_gets_what_is_meant_for_a_terminal(tmp_path: Path) 
 
 @pytest.mark.holds("CLI-422")
 def test_a_name_that_the_terminal_cannot_show_fails_no_command(host: Host) -> None:
-    ran = subprocess.run(
-        [VELOCITY, "group", "create", "日本"], capture_output=True, check=False,
-        env=os.environ | host.environment | {"PYTHONIOENCODING": "latin-1"},
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    listed = subprocess.run(
-        [VELOCITY, "group", "list"], capture_output=True, check=False,
-        env=os.environ | host.environment | {"PYTHONIOENCODING": "latin-1"},
-    )  # fmt: skip
-    assert (listed.returncode, b"\\u65e5\\u672c" in listed.stdout) == (0, True), listed
-    assert "日本" in [one["name"] for one in json.loads(host.ok("group", "list", "--json"))["groups"]]
+    def ran(*words: str) -> bytes:
+        environment = os.environ | host.environment | {"PYTHONIOENCODING": "latin-1"}
+        done = subprocess.run([VELOCITY, *words], capture_output=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    ran("group", "create", "日本 😀")
+    assert b"\\u65e5\\u672c \\U0001f600" in ran("group", "list")
+    for words in (("group", "list", "--json"), ("api", "POST", "/u/group/list")):
+        assert "日本 😀" in [one["name"] for one in json.loads(ran(*words).decode())["groups"]], "JSON is UTF-8"
+    assert "日本 😀" in ran("events", "--json", "--count", "1").decode()

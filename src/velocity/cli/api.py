@@ -23,6 +23,6 @@ def api(method: str, path: str, body: str | None) -> None:
     content = sys.stdin.buffer.read() if body == "-" else (body or "").encode()
     answer = connection.connect().send(method.upper(), path, content)
     try:
-        click.echo(msgspec.json.format(answer, indent=2).decode())
+        click.echo(msgspec.json.format(answer, indent=2))
     except msgspec.DecodeError:
         click.echo(answer)

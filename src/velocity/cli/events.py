@@ -28,7 +28,7 @@ def events(count: int | None) -> None:
     for event in itertools.islice(stream, count):
         if as_json():
             told = {"event": event.event, "data": event}
-            click.echo(msgspec.json.encode(told).decode())
+            click.echo(msgspec.json.encode(told))
         else:
             click.echo(f"{time.strftime('%H:%M:%S')}  {clean(line(event, names))}")
         _learn(names, event)

@@ -115,7 +115,8 @@ def as_json() -> bool:
 
 
 def show_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """In UTF-8, whatever the terminal's encoding: RFC 8259, 8.1"""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def planning() -> bool:
