@@ -279,6 +279,14 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "velocity"
 
 
+def _here() -> Path:
+    """Where relative paths begin; if that directory was removed, only absolute ones can be used."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
+
+
 def _from_file(file: Path) -> dict[str, Any]:
     import tomllib
 
@@ -332,7 +340,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         except ConfigError as error:
             raise ConfigError(f"{variable}: {error}") from None
         values[name] = value
-    return _whole_paths(values, Path.cwd())
+    return _whole_paths(values, _here())
 
 
 def is_setting(variable: str) -> bool:

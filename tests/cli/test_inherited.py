@@ -62,3 +62,12 @@ def test_a_name_that_the_terminal_cannot_show_fails_no_command(host: Host) -> No
     for words in (("group", "list", "--json"), ("api", "POST", "/u/group/list")):
         assert "日本 😀" in [one["name"] for one in json.loads(ran(*words).decode())["groups"]], "JSON is UTF-8"
     assert "日本 😀" in ran("events", "--json", "--count", "1").decode()
+
+
+@pytest.mark.holds("CLI-430")
+def test_a_command_works_in_a_directory_that_was_removed(host: Host, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", VELOCITY, "group", "create", "red"]
+    ran = subprocess.run(words, cwd=gone, env=os.environ | host.environment, capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, b"1\n"), ran.stderr

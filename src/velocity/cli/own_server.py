@@ -43,7 +43,7 @@ def way(settings: Settings) -> Iterator[Path | None]:
 def command(settings: Settings) -> str:
     """The command line for this server, as it can be typed in a new terminal without our environment variables."""
     word = called()
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OSError):  # that directory may be gone
         word = str(Path(word).absolute().relative_to(Path.cwd()))
     if settings.data_dir == default_data_dir():
         return word
