@@ -68,6 +68,6 @@ def test_a_name_that_the_terminal_cannot_show_fails_no_command(host: Host) -> No
 def test_a_command_works_in_a_directory_that_was_removed(host: Host, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    words = ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", VELOCITY, "group", "create", "red"]
+    words = ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", str(VELOCITY), "group", "create", "red"]
     ran = subprocess.run(words, cwd=gone, env=os.environ | host.environment, capture_output=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, b"1\n"), ran.stderr
