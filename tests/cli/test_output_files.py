@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.test_guest import agent as agent
 from tests.cli.test_plain import VELOCITY
+from tests.cli.test_pools import between
 from tests.host import Host
 from tests.patience import PATIENCE, at_last
 from velocity.client import Client
@@ -76,6 +77,16 @@ def test_what_a_signal_ends_leaves_no_frozen_guest(host: Host, agent: FakeAgent)
     begun.send_signal(signal.SIGTERM)
     assert begun.wait(PATIENCE) == 128 + signal.SIGTERM
     assert asked()[-1] == "guest-fsfreeze-thaw"
+
+
+@pytest.mark.holds("CLI-424")
+def test_who_interrupts_the_freezing_has_the_guest_thawed(host: Host, agent: FakeAgent) -> None:
+    """The server may have frozen it, although nobody waits for that any more."""
+    with between(host.url) as (way, after):
+        after["/v/vm/freeze"] = lambda: os.kill(os.getpid(), signal.SIGINT)
+        ended = host.run("vm", "freeze", "web", VELOCITY_SERVER=way)
+    assert ended.exit_code != 0
+    assert [command for _, command, _ in host.hypervisor.guests.asked][-1] == "guest-fsfreeze-thaw"
 
 
 @pytest.mark.holds("CLI-425")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 
 import click
@@ -12,6 +13,7 @@ from velocity.cli.plan import changing
 from velocity.cli.waiting import waiting
 from velocity.cli.which import which
 from velocity.cli.words import clean
+from velocity.client import ClientError
 
 SIGNALLED = 128
 
@@ -32,15 +34,20 @@ def freeze(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) 
     """
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
-    with waiting(f"freezing {found.label}"):
-        frozen = client.freeze_guest(vmid=found.id, timeout=timeout)
+    ending.in_order()
+    try:
+        with waiting(f"freezing {found.label}"):
+            frozen = client.freeze_guest(vmid=found.id, timeout=timeout)
+    except (KeyboardInterrupt, SystemExit):  # it may be frozen, although nobody waits for it any more
+        with contextlib.suppress(ClientError):
+            client.thaw_guest(vmid=found.id)
+        raise
     if not command:
         if as_json():
             show_json(frozen)
         else:
             click.echo(f"{found.label}: {_systems(frozen.filesystems)} frozen, for {timeout} s at most")
         return
-    ending.in_order()
     try:
         status = _run(command)
     finally:
