@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_apply import written
+from tests.cli.test_guest import agent as agent
 from tests.cli.test_pools import between
 from tests.host import Host
 from tests.patience import PATIENCE
 from velocity.cli.apply import places
+from velocity.cli.guest import SENT
+from velocity.hypervisor.fake import FakeAgent
 
 
 @pytest.mark.holds("CLI-427")
@@ -69,3 +74,29 @@ def test_who_interrupts_a_command_that_waits_for_a_task_is_told_that_it_goes_on(
     assert ended.exit_code != 0
     assert "task 1 goes on in the server: `velocity task wait id:1`" in ended.stderr
     host.ok("task", "wait", "id:1")
+
+
+@pytest.mark.holds("CLI-428")
+def test_who_interrupts_a_copy_is_told_that_a_part_of_it_is_there(host: Host, agent: FakeAgent, tmp_path: Path) -> None:
+    source, begun = tmp_path / "source", list[subprocess.Popen[str]]()
+    source.write_bytes(bytes(SENT * 4))
+    answered: list[str] = []
+
+    def piece() -> None:
+        answered.append("a piece")
+        if len(answered) == 3:
+            begun[0].send_signal(signal.SIGINT)
+            begun[0].wait(PATIENCE)
+
+    with between(host.url) as (way, after):
+        after["/v/vm/guest/file"] = piece
+        environment = os.environ | host.environment | {"VELOCITY_SERVER": way}
+        words = ["vm", "cp", str(source), "web:/big"]
+        starts = (
+            "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv[0] = 'velocity'"
+        )
+        run = [sys.executable, "-c", f"{starts}; from velocity.cli.main import main; main()", *words]
+        begun.append(subprocess.Popen(run, env=environment, stderr=subprocess.PIPE, text=True))
+        _, said = begun[0].communicate(timeout=PATIENCE)
+    assert begun[0].returncode == 130
+    assert f"only the first {2 * SENT} bytes are in the guest's /big: copy it again" in said

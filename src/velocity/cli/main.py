@@ -120,9 +120,9 @@ def main() -> None:
 def _run(color: bool | None) -> None:
     try:
         status = velocity.main(standalone_mode=False, color=color)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        for note in getattr(error.__cause__ or error, "__notes__", ()):  # what was left half done
+            click.echo(note, err=True)
         sys.exit(130)
     except click.UsageError as error:
         error.show()
