@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from tests.api.images import qemu_img
 from tests.cli.test_pools import between
 from tests.host import Host, hosting
+from tests.patience import PATIENCE
 from velocity.client import Client
 from velocity.config import PoolSetting
 
@@ -244,6 +247,22 @@ def test_passwords_are_told_also_by_a_run_that_is_ended(host: Host, tmp_path: Pa
         ended = host.run("apply", file, "--yes", "--json", VELOCITY_SERVER=url)
     assert ended.exit_code == 128 + signal.SIGTERM
     password = json.loads(ended.stdout)["passwords"]["zack"]
+    host.ok("login", "zack", "--password-stdin", typed=password + "\n")
+
+
+@pytest.mark.holds("CLI-431")
+def test_a_password_is_told_also_where_nobody_reads_standard_output_any_more(host: Host, tmp_path: Path) -> None:
+    file = written(tmp_path, '[[users]]\nname = "zack"\n')
+    ours, theirs = os.pipe()
+    with between(host.url) as (way, after):
+        after["/u/user"] = lambda: os.close(ours)
+        says = "from velocity.cli.main import main; main()"
+        ran = subprocess.run(
+            [sys.executable, "-c", says, "apply", file, "--yes"], stdout=theirs, stderr=subprocess.PIPE, text=True,
+            env=os.environ | host.environment | {"VELOCITY_SERVER": way}, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    os.close(theirs)
+    password = ran.stderr.partition("the first password of zack: ")[2].split()[0]
     host.ok("login", "zack", "--password-stdin", typed=password + "\n")
 
 

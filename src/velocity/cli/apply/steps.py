@@ -166,7 +166,7 @@ class ApplySteps:
             if given is None:
                 self.passwords[entry.name] = made
                 if not as_json():  # with JSON, it is in the result
-                    click.echo(f"  the first password of {clean(entry.name)}: {made}   (it is not shown again)")
+                    _tell_once(f"  the first password of {clean(entry.name)}: {made}   (it is not shown again)")
             return uid
 
         self._uids[entry.name] = unless_made(
@@ -195,3 +195,12 @@ class ApplySteps:
                 f"change medium {clean(entry.name)} in {entry.group}: {in_words(entry, changes)}",
                 partial(self._media.change, entry),
             )
+
+
+def _tell_once(words: str) -> None:
+    """On standard output; on standard error where that takes nothing, as they are stored nowhere else."""
+    try:
+        click.echo(words)
+    except OSError:
+        click.echo(words, err=True)
+        raise
