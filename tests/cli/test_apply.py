@@ -266,6 +266,21 @@ def test_a_password_is_told_also_where_nobody_reads_standard_output_any_more(hos
     host.ok("login", "zack", "--password-stdin", typed=password + "\n")
 
 
+@pytest.mark.holds("CLI-431")
+def test_a_password_is_told_also_where_the_answer_to_the_creation_is_lost(host: Host, tmp_path: Path) -> None:
+    file = written(tmp_path, '[[users]]\nname = "zack"\n')
+
+    def cut() -> None:
+        raise ConnectionAbortedError
+
+    with between(host.url) as (way, after):
+        after["/u/user"] = cut
+        lost = host.run("apply", file, "--yes", VELOCITY_SERVER=way)
+    assert lost.exit_code == 5
+    password = lost.stdout.partition("the first password of zack: ")[2].split()[0]
+    host.ok("login", "zack", "--password-stdin", typed=password + "\n")
+
+
 def test_a_file_by_standard_input(host: Host) -> None:
     text = '[[groups]]\npath = "a"\n'
     asked = host.run("apply", "-", typed=text)

@@ -22,7 +22,7 @@ from velocity.cli.apply.places import Places, above, unless_made
 from velocity.cli.output import as_json
 from velocity.cli.user import expanded
 from velocity.cli.words import clean
-from velocity.client import Client, ClientError
+from velocity.client import Client, ClientError, Unreachable
 from velocity.contract import names
 from velocity.contract.groups import Quota
 from velocity.contract.pools import Assigned
@@ -162,16 +162,24 @@ class ApplySteps:
         made = secrets.token_urlsafe(12)
 
         def create() -> int:
-            uid = self._client.create_user(name=entry.name, password=given or made, gid=gid).uid
+            try:
+                uid = self._client.create_user(name=entry.name, password=given or made, gid=gid).uid
+            except Unreachable:  # it may have been created nevertheless
+                if given is None:
+                    self._tell_password(entry.name, made)
+                raise
             if given is None:
-                self.passwords[entry.name] = made
-                if not as_json():  # with JSON, it is in the result
-                    _tell_once(f"  the first password of {clean(entry.name)}: {made}   (it is not shown again)")
+                self._tell_password(entry.name, made)
             return uid
 
         self._uids[entry.name] = unless_made(
             create, USER_TAKEN, lambda: self._users().get(entry.name), f"user {clean(entry.name)}"
         )
+
+    def _tell_password(self, name: str, password: str) -> None:
+        self.passwords[name] = password
+        if not as_json():  # with JSON, it is in the result
+            _tell_once(f"  the first password of {clean(name)}: {password}   (it is not shown again)")
 
     def _move_user(self, entry: UserEntry) -> None:
         self._client.change_user(uid=self._uids[entry.name], gid=self._places.now(str(entry.group)))
