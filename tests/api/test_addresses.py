@@ -75,7 +75,7 @@ async def test_each_address_is_told_once_with_its_source(tmp_path: Path) -> None
         assert await known(w, vmid) == [leases, []], "of a run that is over nothing is known"
 
 
-@pytest.mark.holds("PAGE-392")
+@pytest.mark.holds("PAGE-93")
 async def test_an_address_of_nat_is_reserved_until_the_guest_is_heard_at_it(tmp_path: Path) -> None:
     async with world(tmp_path / "data", FakeHypervisor(dataclasses.replace(HOST, hardware=(HARDWARE,)))) as w:
         vmid = await running(w, nics=[NAT])

@@ -137,7 +137,7 @@ async def test_who_signs_in_once_more_than_allowed_ends_their_oldest_session(tmp
         assert answers == [401, 200, 200, 200]
 
 
-@pytest.mark.holds("BOUND-420")
+@pytest.mark.holds("BOUND-41")
 async def test_sessions_of_a_time_in_which_the_clock_was_ahead_end_first(tmp_path: Path) -> None:
     async with world(tmp_path / "data", user_sessions=2) as w:
         await w.user("first")
@@ -264,7 +264,7 @@ async def test_a_user_has_so_many_tasks_running(tmp_path: Path) -> None:
         await tasks.settle()
 
 
-@pytest.mark.holds("BOUND-420")
+@pytest.mark.holds("BOUND-41")
 async def test_keys_of_a_time_in_which_the_clock_was_ahead_do_not_count(tmp_path: Path) -> None:
     numbers = iter(range(100))
 

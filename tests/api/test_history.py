@@ -51,7 +51,7 @@ async def test_what_is_done_and_what_is_refused(w: World) -> None:
         assert secret not in text
 
 
-@pytest.mark.holds("PAGE-61", "PAGE-390", "TEAM-10")
+@pytest.mark.holds("PAGE-61", "PAGE-91", "TEAM-10")
 async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> None:
     gid = await w.group("a")
     vmid = await w.vm("vm", gid)
@@ -82,7 +82,7 @@ async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> Non
         assert secret not in str(found)
 
 
-@pytest.mark.holds("PAGE-390")
+@pytest.mark.holds("PAGE-91")
 async def test_a_change_of_devices_says_which(w: World) -> None:
     vmid = await w.vm("vm")
     first, second = await w.medium("first"), await w.medium("second")
@@ -110,7 +110,7 @@ async def test_a_change_of_devices_says_which(w: World) -> None:
     ]
 
 
-@pytest.mark.holds("PAGE-391")
+@pytest.mark.holds("PAGE-92")
 async def test_a_vm_that_was_forced_off_was_not_just_stopped(w: World) -> None:
     vmid = await w.vm("vm")
     for state, force in (("RUNNING", False), ("STOPPED", False), ("STOPPED", True)):

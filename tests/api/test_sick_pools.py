@@ -140,7 +140,7 @@ async def test_a_pool_that_goes_away_costs_its_own_media_only_and_works_again_wh
         await is_whole(w, made)
 
 
-@pytest.mark.holds("GUEST-330")
+@pytest.mark.holds("GUEST-101")
 async def test_a_disk_that_is_attached_while_its_pool_is_away_is_plugged_in_once_that_is_back(tmp_path: Path) -> None:
     usb, aside = tmp_path / "usb", tmp_path / "aside"
     async with world(tmp_path / "data", **two_pools(tmp_path)) as w:

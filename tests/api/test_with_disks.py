@@ -47,7 +47,7 @@ async def refused(w: World, status: int, code: int, key: str | None = None, **bo
     return await w.call("DELETE", "/v/vm", key, **body, disks=True)
 
 
-@pytest.mark.holds("MORE-5", "PAGE-393")
+@pytest.mark.holds("MORE-5", "PAGE-94")
 async def test_a_vm_goes_with_its_disks_and_comes_back_with_them(w: World) -> None:
     vmid, mids = await furnished(w)
     before = await shown(w)

@@ -239,7 +239,7 @@ def test_json_is_one_document_and_has_the_passwords(host: Host, tmp_path: Path) 
     assert document["passwords"].keys() == {"zoe"}, "what was made before the failure is not lost"
 
 
-@pytest.mark.holds("CLI-424")
+@pytest.mark.holds("CLI-53")
 def test_passwords_are_told_also_by_a_run_that_is_ended(host: Host, tmp_path: Path) -> None:
     file = written(tmp_path, '[[users]]\nname = "zack"\n[[media]]\nname = "disk"\nsize = "1M"\n')
     with between(host.url) as (url, after):
@@ -250,7 +250,7 @@ def test_passwords_are_told_also_by_a_run_that_is_ended(host: Host, tmp_path: Pa
     host.ok("login", "zack", "--password-stdin", typed=password + "\n")
 
 
-@pytest.mark.holds("CLI-431")
+@pytest.mark.holds("CLI-60")
 def test_a_password_is_told_also_where_nobody_reads_standard_output_any_more(host: Host, tmp_path: Path) -> None:
     file = written(tmp_path, '[[users]]\nname = "zack"\n')
     ours, theirs = os.pipe()
@@ -266,7 +266,7 @@ def test_a_password_is_told_also_where_nobody_reads_standard_output_any_more(hos
     host.ok("login", "zack", "--password-stdin", typed=password + "\n")
 
 
-@pytest.mark.holds("CLI-431")
+@pytest.mark.holds("CLI-60")
 def test_a_password_is_told_also_where_the_answer_to_the_creation_is_lost(host: Host, tmp_path: Path) -> None:
     file = written(tmp_path, '[[users]]\nname = "zack"\n')
 

@@ -23,7 +23,7 @@ def under(shell: str, python: str, *words: str) -> subprocess.CompletedProcess[s
     return subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.holds("CLI-420")
+@pytest.mark.holds("CLI-49")
 @pytest.mark.parametrize(
     "prepared",
     ["signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})"],
@@ -37,7 +37,7 @@ def test_a_failure_is_none_less_where_the_ends_of_programs_are_ignored(prepared:
     assert ran.stdout == "1 set()\n", ran.stderr
 
 
-@pytest.mark.holds("CLI-421")
+@pytest.mark.holds("CLI-50")
 def test_what_is_opened_never_gets_what_is_meant_for_a_terminal(tmp_path: Path) -> None:
     file = tmp_path / "database"
     writes = (
@@ -49,7 +49,7 @@ def test_what_is_opened_never_gets_what_is_meant_for_a_terminal(tmp_path: Path) 
     assert file.read_text() == "True ''"
 
 
-@pytest.mark.holds("CLI-422")
+@pytest.mark.holds("CLI-51")
 def test_a_name_that_the_terminal_cannot_show_fails_no_command(host: Host) -> None:
     def ran(*words: str) -> bytes:
         environment = os.environ | host.environment | {"PYTHONIOENCODING": "latin-1"}
@@ -64,7 +64,7 @@ def test_a_name_that_the_terminal_cannot_show_fails_no_command(host: Host) -> No
     assert "日本 😀" in ran("events", "--json", "--count", "1").decode()
 
 
-@pytest.mark.holds("CLI-430")
+@pytest.mark.holds("CLI-59")
 def test_a_command_works_in_a_directory_that_was_removed(host: Host, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()

@@ -22,7 +22,7 @@ from velocity.cli.guest import SENT
 from velocity.hypervisor.fake import FakeAgent
 
 
-@pytest.mark.holds("CLI-427")
+@pytest.mark.holds("CLI-56")
 def test_a_run_waits_for_what_an_interrupted_one_has_begun(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +65,7 @@ def test_a_run_waits_for_what_an_interrupted_one_has_begun(
     assert "nothing to do" in host.ok("apply", file)
 
 
-@pytest.mark.holds("CLI-428")
+@pytest.mark.holds("CLI-57")
 def test_who_interrupts_a_command_that_waits_for_a_task_is_told_that_it_goes_on(host: Host, tmp_path: Path) -> None:
     host.ok("media", "create", "a", "--size", "1M")
     with between(host.url) as (way, after):
@@ -76,7 +76,7 @@ def test_who_interrupts_a_command_that_waits_for_a_task_is_told_that_it_goes_on(
     host.ok("task", "wait", "id:1")
 
 
-@pytest.mark.holds("CLI-428")
+@pytest.mark.holds("CLI-57")
 def test_who_interrupts_a_copy_is_told_that_a_part_of_it_is_there(host: Host, agent: FakeAgent, tmp_path: Path) -> None:
     source, begun = tmp_path / "source", list[subprocess.Popen[str]]()
     source.write_bytes(bytes(SENT * 4))

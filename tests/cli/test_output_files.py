@@ -48,7 +48,7 @@ def through(pipe: Path, write: Callable[[], object]) -> bytes:
     return b"".join(came)
 
 
-@pytest.mark.holds("CLI-423")
+@pytest.mark.holds("CLI-52")
 def test_a_pipe_or_a_device_gets_the_bytes_and_stays(host: Host, agent: FakeAgent, pipe: Path, tmp_path: Path) -> None:
     agent.files["/etc/note"] = bytearray(b"of the guest")
     assert through(pipe, lambda: host.run("vm", "cp", "web:/etc/note", str(pipe))) == b"of the guest"
@@ -62,7 +62,7 @@ def test_a_pipe_or_a_device_gets_the_bytes_and_stays(host: Host, agent: FakeAgen
         real.unlink()
 
 
-@pytest.mark.holds("CLI-424")
+@pytest.mark.holds("CLI-53")
 def test_what_a_signal_ends_leaves_no_frozen_guest(host: Host, agent: FakeAgent) -> None:
     begun = subprocess.Popen(
         [VELOCITY, "vm", "freeze", "web", "--", "sleep", "1000"], env=os.environ | host.environment,
@@ -79,7 +79,7 @@ def test_what_a_signal_ends_leaves_no_frozen_guest(host: Host, agent: FakeAgent)
     assert asked()[-1] == "guest-fsfreeze-thaw"
 
 
-@pytest.mark.holds("CLI-424")
+@pytest.mark.holds("CLI-53")
 def test_who_interrupts_the_freezing_has_the_guest_thawed(host: Host, agent: FakeAgent) -> None:
     """The server may have frozen it, although nobody waits for that any more."""
     with between(host.url) as (way, after):
@@ -89,7 +89,7 @@ def test_who_interrupts_the_freezing_has_the_guest_thawed(host: Host, agent: Fak
     assert [command for _, command, _ in host.hypervisor.guests.asked][-1] == "guest-fsfreeze-thaw"
 
 
-@pytest.mark.holds("CLI-425")
+@pytest.mark.holds("CLI-54")
 def test_a_download_has_its_name_when_it_is_complete(host: Host, tmp_path: Path) -> None:
     (tmp_path / "whole").write_bytes(os.urandom(1 << 20))
     target = tmp_path / "to" / "copy"

@@ -41,7 +41,7 @@ def test_sessions_are_listed_and_ended(host: Host) -> None:
     assert host.run("whoami").exit_code == 3
 
 
-@pytest.mark.holds("CLI-426")
+@pytest.mark.holds("CLI-55")
 def test_of_two_commands_that_save_a_session_at_once_none_takes_the_others_away(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

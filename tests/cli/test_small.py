@@ -241,7 +241,7 @@ def test_a_file_that_is_missing_is_not_shown_like_an_empty_one(host: Host) -> No
     assert "missing" not in host.run("media", "list").output
 
 
-@pytest.mark.holds("CLI-429")
+@pytest.mark.holds("CLI-58")
 @pytest.mark.parametrize("seconds", ["nan", "-1", "inf", "1e300", "soon"])
 def test_no_wait_is_without_an_end(host: Host, seconds: str) -> None:
     for words in (

@@ -141,7 +141,7 @@ def test_guests_of_a_server_that_was_stopped_are_asked_directly(installation: In
     assert prelaunch.asked == ["qmp_capabilities", "query-status", "quit"]
 
 
-@pytest.mark.holds("GUEST-420")
+@pytest.mark.holds("GUEST-97")
 def test_one_that_does_not_respond_is_ended_and_not_only_said_to_be(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +157,7 @@ def test_one_that_does_not_respond_is_ended_and_not_only_said_to_be(
         process.wait()
 
 
-@pytest.mark.holds("GUEST-420")
+@pytest.mark.holds("GUEST-97")
 def test_a_guest_that_cannot_be_ended_is_told_and_fails_the_command(host: Host) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
     host.ok("vm", "start", "web")

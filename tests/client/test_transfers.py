@@ -220,7 +220,7 @@ def test_a_form_in_a_file_is_said_to_have_been_unwrapped(host: Host, tmp_path: P
     assert made["size"] == len(FILE)
 
 
-@pytest.mark.holds("IMAGE-420")
+@pytest.mark.holds("IMAGE-56")
 def test_a_file_that_changes_while_it_is_uploaded_becomes_no_medium(host: Host, tmp_path: Path) -> None:
     file = tmp_path / "file"
 

@@ -71,7 +71,7 @@ async def cut(books: Books, number: int, turns: int, *, purge: bool) -> str:
     return f"there, {run} run" if is_there else "gone"
 
 
-@pytest.mark.holds("TEAM-420")
+@pytest.mark.holds("TEAM-28")
 @pytest.mark.parametrize("purge", [False, True], ids=["into the trash", "permanently"])
 def test_a_deletion_by_force_that_a_crash_cuts_is_done_or_is_not_and_its_repeat_completes_it(purge: bool) -> None:
     books = Cut()

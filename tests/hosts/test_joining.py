@@ -58,7 +58,7 @@ async def test_a_question_without_an_answer_is_told_to_who_else_waits_for_the_ho
     assert here.hosts.doubted == [host]
 
 
-@pytest.mark.holds("MANY-420")
+@pytest.mark.holds("MANY-257")
 async def test_a_token_of_a_time_in_which_the_clock_was_ahead_holds_no_longer_than_any(here: Installation) -> None:
     here.now += 365 * 86_400
     words = [await here.token() for _ in range(TOKENS)]
@@ -194,7 +194,7 @@ async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_w
     await here.until(host, lambda now: now.state == "online")
 
 
-@pytest.mark.holds("MANY-360")
+@pytest.mark.holds("MANY-253")
 async def test_since_when_a_host_does_not_answer_is_told_of_this_time_and_not_of_an_earlier_one(
     here: Installation,
 ) -> None:

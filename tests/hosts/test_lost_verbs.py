@@ -20,7 +20,7 @@ def b() -> Other:
     return Other(2, "b", (20, "fast"))
 
 
-@pytest.mark.holds("MANY-99", "MANY-364")
+@pytest.mark.holds("MANY-99", "MANY-263")
 def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         host.ok("vm", "create", "web", "--memory", "64M", "--host", "b", "--ha", "restart")
@@ -52,7 +52,7 @@ def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other)
         host.ok("node", "confirm-dead", "b", "--yes")
 
 
-@pytest.mark.holds("MANY-361")
+@pytest.mark.holds("MANY-254")
 def test_a_host_that_is_confirmed_dead_is_shown_so_beside_the_others(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
 

@@ -77,7 +77,7 @@ def test_consoles_stay_open_and_say_nothing_twice(host: Host, b: Other) -> None:
                 both.until(viewers=["root", "root"])
 
 
-@pytest.mark.holds("MANY-331")
+@pytest.mark.holds("MANY-259")
 def test_a_console_follows_its_guest_before_its_source_is_cleared(host: Host, b: Other) -> None:
     with Client(host.url, host.key) as client:
         vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid

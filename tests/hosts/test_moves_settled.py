@@ -50,7 +50,7 @@ def when_committed(fake: FakeHypervisor, do: Callable[[], object]) -> None:
     fake.mobility.last = asked  # type: ignore[method-assign]
 
 
-@pytest.mark.holds("MANY-330")
+@pytest.mark.holds("MANY-258")
 @pytest.mark.parametrize("phase", [MovePhase.DISKS, MovePhase.MEMORY])
 @pytest.mark.parametrize("returns", [False, True], ids=["", "and returns"])
 async def test_no_guest_is_handed_over_to_a_host_that_has_fallen_silent(

@@ -85,7 +85,7 @@ async def test_a_host_that_a_vm_is_just_coming_to_stays(
         assert 2 in hosts
 
 
-@pytest.mark.holds("MANY-332")
+@pytest.mark.holds("MANY-260")
 async def test_a_host_that_falls_silent_as_a_medium_is_just_coming_to_it_stays_until_that_has_come(
     tmp_path: Path, b: Other, just_before: Callable[..., None]
 ) -> None:

@@ -180,7 +180,7 @@ assert sorted(nic_filter.links()) == [names[0], names[2]], "what is gone needs n
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.holds("GUEST-422")
+@pytest.mark.holds("GUEST-100")
 @pytest.mark.guest
 def test_a_nic_is_on_its_bridge_again_when_that_was_removed_and_made_anew(namespace: str) -> None:
     """As `systemctl restart networking` does it."""

@@ -43,7 +43,7 @@ def test_it_is_renewed_when_a_third_of_its_time_is_left() -> None:
     assert is_due(one, then + timedelta(days=DAYS * 0.7))
 
 
-@pytest.mark.holds("MANY-333")
+@pytest.mark.holds("MANY-261")
 def test_what_is_signed_while_a_clock_is_ahead_is_valid_once_it_is_right() -> None:
     then = now()
     one = authority().identity(node_name(UUID(int=7), 1), then + timedelta(days=100))

@@ -113,7 +113,7 @@ async def test_a_machine_runs_on_one_host_and_then_on_the_other(pair: Pair) -> N
     await listener.close()
 
 
-@pytest.mark.holds("MANY-331")
+@pytest.mark.holds("MANY-259")
 async def test_consoles_of_what_was_handed_over_end_before_it_does(pair: Pair) -> None:
     """Whoever looks goes on where the guest does, and does not wait until nothing is left here."""
     who = await runs(pair)

@@ -99,7 +99,7 @@ def test_a_vm_that_does_not_hear_its_restart_is_forced_off_and_started_again(
     assert vm(host, "web")["wanted"] == ("RUNNING" if again else "STOPPED")
 
 
-@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78", "PAGE-89", "PAGE-393")
+@pytest.mark.holds("PAGE-28", "PAGE-54", "PAGE-78", "PAGE-89", "PAGE-94")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared", "data", "spare", "read":
         host.ok("media", "create", disk, "--size", "1M")
@@ -204,7 +204,7 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     expect(root.page.get_by_role("table", name="History of web-2")).to_contain_text(told)
 
 
-@pytest.mark.holds("PAGE-84", "PAGE-394")
+@pytest.mark.holds("PAGE-84", "PAGE-95")
 def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) -> None:
     host.ok("media", "create", "web-disk", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk")

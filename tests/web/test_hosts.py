@@ -157,7 +157,7 @@ def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPe
         expect(page.get_by_text("from its disks on RBD").first).to_be_visible()
 
 
-@pytest.mark.holds("MANY-363")
+@pytest.mark.holds("MANY-256")
 def test_what_the_stream_tells_as_a_whole_is_asked_again_also_where_the_stream_does_not_hold_it(
     tmp_path: Path, person: NewPerson
 ) -> None:
@@ -225,7 +225,7 @@ def test_the_wizard_offers_what_the_chosen_host_has(tmp_path: Path, person: NewP
         assert made["host"]["name"] == "backyard", "its new disk is where its ISO is"
 
 
-@pytest.mark.holds("MANY-84", "MANY-362")
+@pytest.mark.holds("MANY-84", "MANY-255")
 def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person: NewPerson) -> None:
     b = Other(2, "backyard", (20, "fast"))
     c = Other(3, "cellar", duty=Duty.DRAINING)

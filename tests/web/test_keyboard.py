@@ -144,7 +144,7 @@ def test_a_search_in_a_menu(somebody: Person, furnished: Host) -> None:
     expect(page.get_by_role("button", name="In g07")).to_be_focused()
 
 
-@pytest.mark.holds("PAGE-396")
+@pytest.mark.holds("PAGE-97")
 def test_what_is_typed_before_the_palette_is_there_is_meant_for_it(furnished: Host, person: NewPerson) -> None:
     one, held, come = person(furnished.url), list[Route](), threading.Event()
     page = one.page

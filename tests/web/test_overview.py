@@ -68,7 +68,7 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-392")
+@pytest.mark.holds("PAGE-93")
 def test_an_address_that_no_guest_uses_is_told_to_be_reserved(tmp_path: Path, person: NewPerson) -> None:
     hardware = (HardwareProfile("2", "a bridge", nat_bridge=True),)
     facts = dataclasses.replace(FACTS, hardware=hardware, nat_networks=("10.9.16.0/28", "fd00:1:2:3::/64"))

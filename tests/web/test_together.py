@@ -51,7 +51,7 @@ def test_the_page_follows_the_command_line_and_asks_for_nothing(start_server: St
     assert one.asked == ["POST /t/trash/list"], "once, when the stream told of it"
 
 
-@pytest.mark.holds("PAGE-17", "PAGE-395")
+@pytest.mark.holds("PAGE-17", "PAGE-96")
 def test_who_has_few_rights_sees_and_is_offered_what_is_his(start_server: StartServer, person: NewPerson) -> None:
     server = start_server()
     team = server.ok("PUT", "/u/group", name="team", parent_gid=0)["gid"]

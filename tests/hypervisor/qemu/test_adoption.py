@@ -79,7 +79,7 @@ async def test_one_whose_run_directory_was_removed_is_found_and_can_be_ended(qem
     assert list(qemu.root.iterdir()) == []
 
 
-@pytest.mark.holds("GUEST-421")
+@pytest.mark.holds("GUEST-98")
 @pytest.mark.parametrize("gone", [False, True], ids=["the former place is there", "it is gone"])
 async def test_one_that_was_started_with_another_runtime_directory_is_found(qemu: QemuSubject, gone: bool) -> None:
     """As by an ordinary user from a session of another kind, in which XDG_RUNTIME_DIR is not set."""

@@ -94,7 +94,7 @@ def test_a_guest_has_a_port_for_its_agent_where_its_hardware_has_a_channel() -> 
     assert not [word for word in of(KINDS["nothing"], "2") if "agent" in word]
 
 
-@pytest.mark.holds("GUEST-300")
+@pytest.mark.holds("GUEST-99")
 @pytest.mark.parametrize("kind", KINDS)
 def test_hardware_4_is_that_of_3_without_the_sata_controller(kind: str) -> None:
     former, present = of(KINDS[kind], "3"), of(KINDS[kind], "4")

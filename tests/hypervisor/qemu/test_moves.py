@@ -244,7 +244,7 @@ async def test_a_disk_that_both_hosts_have_is_written_to_by_one_of_them(tmp_path
         assert (await b.hypervisor.machines.facts(next_run(back), deadline=DEADLINE)).fact is Fact.RUNNING
 
 
-@pytest.mark.holds("MANY-335")
+@pytest.mark.holds("MANY-262")
 def test_the_group_of_the_key_exchange_is_one_that_everybody_knows(tmp_path: Path) -> None:
     """ffdhe2048, of RFC 7919, A.1; QEMU would compute one for each move."""
     text = (secrecy.put(tmp_path, os.getuid(), KEY) / secrecy.GROUP_FILE).read_text()
