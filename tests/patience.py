@@ -34,9 +34,9 @@ async def asked_until(
     return answer
 
 
-def at_last(holds: Callable[[], object], what: str = "it") -> None:
+def at_last(holds: Callable[[], object], what: str = "it", every: float = 0.01) -> None:
     """`eventually`, for tests without a loop."""
     end = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < end, f"{what} does not come to be in {PATIENCE:.0f} s"
-        time.sleep(0.01)
+        time.sleep(every)

@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
+
+from tests.patience import at_last
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
@@ -53,10 +54,7 @@ class Postgres:
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         for pid in (*map(int, children), first):
             os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + 60
-        while any(_lives(pid) for pid in (*map(int, children), first)):
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        at_last(lambda: not any(_lives(pid) for pid in (*map(int, children), first)), "the end of its processes")
         for left in (self._home / "data" / "postmaster.pid", self._home / f"{SOCKET}.lock"):
             left.unlink(missing_ok=True)  # its pid may be a zombie's for a while, and it would not start then
 

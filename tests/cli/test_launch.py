@@ -10,7 +10,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +24,7 @@ from tests.api.images import qemu_img
 from tests.api.test_catalogue import entry
 from tests.cli.test_plan import planned
 from tests.host import Host, hosting
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, at_last
 from velocity.cli import ssh
 from velocity.client import Client
 from velocity.config import NicSetting
@@ -190,10 +189,8 @@ def test_two_launches_at_once_fetch_the_image_once(bridged: Host, served: Served
         subprocess.Popen([*command, Path(file.name).name], env={**os.environ, **bridged.environment}, stderr=file)
         for file in files
     ]
-    end = time.monotonic() + PATIENCE
-    while not any("somebody else is fetching" in Path(file.name).read_text() for file in files):
-        assert time.monotonic() < end, "one of them waits for the other"
-        time.sleep(0.05)
+    waits = "somebody else is fetching"
+    at_last(lambda: any(waits in Path(file.name).read_text() for file in files), "that one waits for the other")
     served.sends.set()
     assert [one.wait(PATIENCE) for one in running] == [0, 0]
     for file in files:

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 from tests.journeys.conftest import StartServer
 from tests.journeys.rfb import viewing
 from tests.journeys.server import Server, Terminal, in_namespace
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, at_last
 from velocity.cli.demo.guest import Guest
 
 EV_KEY, EV_ABS, KEY_A, ABS_X = 1, 3, 30, 0
@@ -158,10 +158,7 @@ def is_measured(server: Server, vmid: int, terminal: Terminal) -> None:
     gives_memory_back = takes_memory(server, vmid, terminal)
     written = server.measured("velocity_vm_disk_written_bytes_total")
     terminal.run("dd if=/dev/zero of=/dev/sda bs=64k count=64 conv=fsync")
-    end = time.monotonic() + PATIENCE
-    while server.measured("velocity_vm_disk_written_bytes_total") < written + (4 << 20):
-        assert time.monotonic() < end
-        time.sleep(0.5)
+    at_last(lambda: server.measured("velocity_vm_disk_written_bytes_total") >= written + (4 << 20), every=0.5)
     hour = server.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
     assert hour["at"] == list(range(hour["at"][0], hour["at"][-1] + 1, 10)) and abs(hour["at"][-1] - time.time()) < 15
     assert max(rate for rate in hour["disk_written"] if rate is not None) > (4 << 20) / 25
@@ -185,10 +182,7 @@ def takes_memory(server: Server, vmid: int, terminal: Terminal) -> Callable[[], 
     terminal.run("rm /run/filled")
 
     def back() -> None:
-        end = time.monotonic() + PATIENCE
-        while resident(pid) > taken - 96:
-            assert time.monotonic() < end
-            time.sleep(0.2)
+        at_last(lambda: resident(pid) <= taken - 96, "that its memory is the host's again")
         info, hour = server.ok("POST", "/v/vm", vmid=vmid), server.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
         assert 64 < info["memory_taken_mib"] < 1024 and hour["given_mib"] == 384
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Terminal
-from tests.patience import PATIENCE
+from tests.patience import at_last
 from velocity.cli.demo.guest import Guest
 
 pytestmark = [pytest.mark.guest, pytest.mark.whole]
@@ -58,10 +57,7 @@ def test_a_guest_feels_its_disks_limits_sectors_and_detected_zeroes(
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
     server.ok("PATCH", "/m/media", mid=disks["BLOCK"]["mid"], size=2 * SIZE)
     converted = server.ok("PUT", "/m/media/convert", mid=disks["VIRTIO"]["mid"], format="qcow2")["tid"]
-    end = time.monotonic() + PATIENCE
-    while server.ok("POST", "/t/task", tid=converted)["state"] == "RUNNING":
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    at_last(lambda: server.ok("POST", "/t/task", tid=converted)["state"] != "RUNNING", "the end of the task")
     server.ok("PATCH", "/m/media", mid=disks["VIRTIO"]["mid"], size=4 * SIZE)
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING" if whole else "PAUSED")
     for mode, size in (("BLOCK", 2 * SIZE), ("VIRTIO", 4 * SIZE)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server, Terminal
+from tests.patience import at_last
 from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
@@ -34,10 +34,7 @@ def asked(terminal: Terminal, question: str, wanted: str) -> str:
 
 def settled(server: Server, vmid: int) -> None:
     """Wait until nothing waits any more."""
-    end = time.monotonic() + 60
-    while server.ok("POST", "/v/vm", vmid=vmid)["waiting"]:
-        assert time.monotonic() < end, "the guest has not let go of its disk"
-        time.sleep(0.1)
+    at_last(lambda: not server.ok("POST", "/v/vm", vmid=vmid)["waiting"], "that the guest lets go of its disk", 0.1)
 
 
 def blocks(terminal: Terminal) -> set[str]:
