@@ -11,7 +11,7 @@ import pytest
 
 from tests.root import as_root
 from velocity.config import Settings
-from velocity.hypervisor.qemu.options import options, out_of_reach
+from velocity.hypervisor.qemu.options import RUNS, note_runs, options, out_of_reach, where_guests_run
 
 UID = 20_000
 
@@ -43,3 +43,14 @@ def test_a_runtime_directory_that_guests_cannot_reach_is_named_with_the_director
     (place / "closed").chmod(0o711)
     inner.chmod(0o700)
     assert f"cannot pass {inner}," in str(out_of_reach(chosen))
+
+
+def test_a_server_starts_although_where_its_guests_run_cannot_be_noted(place: Path) -> None:
+    chosen = options(Settings(data_dir=place, runtime_dir=str(place / "run"), accelerator="auto", uid_base=UID))
+    (place / RUNS).mkdir()
+    note_runs(chosen, place / "run")
+    assert where_guests_run(chosen) == chosen
+    (place / RUNS).rmdir()
+    for content in (b"\xff\xfe", b"", b"relative", b"/nowhere/" + chosen.instance.encode()):
+        (place / RUNS).write_bytes(content)
+        assert where_guests_run(chosen) == chosen, content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import subprocess
 import tempfile
@@ -15,6 +16,8 @@ from velocity.config import Settings
 from velocity.hypervisor.qemu.moves.network import MovePorts
 from velocity.hypervisor.qemu.processes import table
 from velocity.hypervisor.qemu.runs import UID_COUNT
+
+log = logging.getLogger(__name__)
 
 RUNS = "runs"
 """The file in the data directory that says where the guests run."""
@@ -104,9 +107,12 @@ def where_guests_run(chosen: Options) -> Options:
 
 
 def note_runs(chosen: Options, root: Path) -> None:
-    """Note for the next server where the guests of this one run. Raises `OSError`."""
+    """Note for the next server where the guests of this one run. A disk that is full keeps no server from starting."""
     file, words = chosen.data_dir / RUNS, f"{root}\n"
     with contextlib.suppress(OSError, ValueError):
         if file.read_text() == words:
             return
-    durable.write(file, words.encode())
+    try:
+        durable.write(file, words.encode())
+    except OSError as error:
+        log.warning("where guests run cannot be noted in %s: %s", file, error.strerror)
