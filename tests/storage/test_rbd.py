@@ -83,10 +83,13 @@ class Pool:
         return storage, await storage.pools.open(mpid, kept, (), (), deadline=DEADLINE)
 
     async def close(self) -> None:
-        for one in self._opened:
-            await one.close()
-        for pid in daemons(self.path / "a"):
-            os.kill(pid, signal.SIGKILL)
+        """Nothing of it outlives the cluster: it would wait for that for ever."""
+        try:
+            for one in self._opened:
+                await one.close()
+        finally:
+            for pid in daemons(self.path, "/"):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -96,12 +99,12 @@ async def pool(cluster: Ceph, tmp_path: Path) -> AsyncIterator[Pool]:
     await made.close()
 
 
-def daemons(place: Path) -> list[int]:
-    """Those that have an image open for a machine there."""
+def daemons(place: Path, file: str = "/2.rbd/lent.") -> list[int]:
+    """Those that have an image open for a machine there, or another file."""
     return [
         int(one.parent.name)
         for one in Path("/proc").glob("[0-9]*/cmdline")
-        if f"{place}/2.rbd/lent.".encode() in one.read_bytes()
+        if f"mountpoint={place}{file}".encode() in one.read_bytes()
     ]
 
 

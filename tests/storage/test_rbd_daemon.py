@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.patience import at_last
+from tests.patience import PATIENCE, at_last
 from tests.root import as_root
-from velocity.storage.rbd import opened
+from velocity.storage.rbd import daemons, opened
+from velocity.storage.rbd.openings import RbdOpenings
 from velocity.storage.rbd.rados_pool import RadosPool, no_room
 
 pytestmark = as_root("namespaces of mounts")
@@ -110,3 +113,45 @@ def test_one_that_does_not_end_in_a_full_pool_is_ended(tmp_path: Path, monkeypat
     daemon.wait()
     assert not list(tmp_path.iterdir())
     pool.full.close()
+
+
+@needs_daemon
+@pytest.mark.holds("MANY-334")
+def test_a_server_that_ends_leaves_no_daemon_that_waits_for_its_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not end itself before: what is closed with it waits for the daemon."""
+    monkeypatch.setattr(daemons, "CLOSING", 0.2)
+    pool = Waits(Path("conf"), "user", "vm", latency=600)
+    own = RbdOpenings(pool, tmp_path)
+    image, failed = own.fill("one"), threading.Event()
+
+    def write() -> None:
+        with contextlib.suppress(OSError), image.use() as descriptor:
+            os.pwrite(descriptor, b"x", 0)
+        failed.set()
+
+    threading.Thread(target=write, daemon=True).start()
+    own.close()
+    assert failed.wait(PATIENCE)
+    at_last(lambda: not list(tmp_path.iterdir()), "that nothing is left of it")
+    image.close()
+    pool.full.close()
+
+
+@needs_daemon
+@pytest.mark.holds("MANY-334")
+def test_what_a_former_server_had_open_ends_once_nobody_uses_it(tmp_path: Path) -> None:
+    pool = Waits(Path("conf"), "user", "vm")
+    descriptor = opened.Daemon(pool, "image", tmp_path / "one", readonly=True).open()
+    following = RbdOpenings(pool, tmp_path)
+    following.sweep()
+    assert os.pread(descriptor, 1, 0) == bytes(1)
+    os.close(descriptor)
+
+    def swept() -> bool:
+        following.sweep()
+        return not following.unswept
+
+    at_last(swept, "its end")
+    assert not list(tmp_path.iterdir())

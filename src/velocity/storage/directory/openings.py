@@ -55,6 +55,9 @@ class Openings(Protocol):
     def sweep(self) -> None:
         """Free the space of removed objects that nobody has open any more. May take long."""
 
+    def close(self) -> None:
+        """The server ends: release what it has open itself."""
+
 
 class FileOpenings:
     """Opens files in a directory. `find` gives a file's path."""
@@ -116,3 +119,6 @@ class FileOpenings:
 
     def sweep(self) -> None:
         """unlink(2) has done so already."""
+
+    def close(self) -> None:
+        """The end of the process does that."""

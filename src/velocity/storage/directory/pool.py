@@ -54,6 +54,7 @@ class PoolDirectory:
             self._retrying.cancel()
             await asyncio.wait({self._retrying})
         await self.threads.close()
+        await asyncio.to_thread(self.files.openings.close)
         self.presence.close()
 
 

@@ -78,7 +78,7 @@ class RbdBlocklist(Blocklist):
                     raise error_of(errno.EACCES, words) from None
 
     def give_up(self) -> None:
-        if left := self._openings.kill_unused():
+        if left := self._openings.daemons.kill_unused():
             raise Refused(Problem.POOL_AWAY, f"{left} images that machines had open here are not closed yet")
 
     @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""Images that machines have open: their daemons outlive the server, and end when nobody uses the file any more."""
+"""Images that machines have open: their daemons outlive the server, and end when nobody uses the file any more.
+
+So do those that a former server had open itself, if its cluster did not answer as that server ended.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from velocity.storage.rbd.opened import PROGRAM
@@ -19,34 +22,40 @@ WAIT, LOOK = 5.0, 0.05
 
 
 def lent(scratch: Path) -> list[Path]:
-    """The files of daemons, running or ended."""
+    """The files of machines' daemons, running or ended."""
     return list(scratch.glob(f"{LENT}*"))
 
 
-def end_unused(scratch: Path, beginning: Collection[Path], told: dict[int, float]) -> None:
-    """End the daemons whose files nobody has open, and remove the files of ended daemons.
+def others(scratch: Path) -> set[Path]:
+    """The files of all other daemons."""
+    return {one for one in scratch.glob("*") if not one.name.startswith(LENT)}
 
-    Those of `beginning` are about to be opened. `told`: when daemons were sent SIGTERM. A daemon that waits for its
-    cluster does not end, and blocks killed processes that use its file, so it is killed after a while: a process that
-    has ended in order has left no data in it.
+
+def end_unused(files: Collection[Path], told: dict[int, float], is_full: Callable[[], bool]) -> None:
+    """End the daemons of these files if nobody has them open, and remove the files of ended daemons.
+
+    `told`: when daemons were sent SIGTERM. A daemon that waits for its cluster does not end, and blocks killed
+    processes that use its file, so it is killed: after a while, in a full pool at once. A process that has ended in
+    order has left no data in it.
     """
-    unused, daemons = _unused(scratch, beginning)
+    unused, daemons = _unused(files)
     for pid in told.keys() - daemons.values():
         del told[pid]
+    late = 0.0 if daemons.keys() & unused and is_full() else LATE
     for file in unused:
         if file in daemons:
-            late = time.monotonic() - told.setdefault(daemons[file], time.monotonic()) > LATE
+            waits = time.monotonic() - told.setdefault(daemons[file], time.monotonic()) < late
             with contextlib.suppress(ProcessLookupError):
-                os.kill(daemons[file], signal.SIGKILL if late else signal.SIGTERM)
+                os.kill(daemons[file], signal.SIGTERM if waits else signal.SIGKILL)
         else:
             Path(file).unlink(missing_ok=True)
 
 
-def kill_unused(scratch: Path, beginning: Collection[Path]) -> int:
+def kill_unused(files: Collection[Path]) -> int:
     """Kill these daemons at once, with unwritten data; returns how many are left after a while."""
     end = time.monotonic() + WAIT
     while True:
-        unused, daemons = _unused(scratch, beginning)
+        unused, daemons = _unused(files)
         there = [daemons[file] for file in unused if file in daemons]
         for pid in there:
             with contextlib.suppress(ProcessLookupError):
@@ -56,11 +65,11 @@ def kill_unused(scratch: Path, beginning: Collection[Path]) -> int:
         time.sleep(LOOK)
 
 
-def _unused(scratch: Path, beginning: Collection[Path]) -> tuple[set[str], dict[str, int]]:
+def _unused(files: Collection[Path]) -> tuple[set[str], dict[str, int]]:
     """The files that no process has open, and all files' daemons (pids)."""
-    files = {str(file) for file in lent(scratch) if file not in beginning}
-    daemons = dict(_daemons(files)) if files else {}
-    return files - set(_opened()) if files else files, daemons
+    names = set(map(str, files))
+    daemons = dict(_daemons(names)) if names else {}
+    return names - set(_opened()) if names else names, daemons
 
 
 def _daemons(files: set[str]) -> Iterator[tuple[str, int]]:

@@ -143,9 +143,10 @@ class Daemon:
         """Kill it, with what it has not written back. Those that wait for it get an error."""
         self._process.kill()
 
-    def wait(self) -> None:
-        """Returns when it has ended, and its file is removed."""
-        self._waiting.join()
+    def wait(self, seconds: float | None = None) -> bool:
+        """Returns when it has ended, and its file is removed, or after so many seconds; whether it has."""
+        self._waiting.join(seconds)
+        return not self._waiting.is_alive()
 
     def _wait(self) -> None:
         with self._process:

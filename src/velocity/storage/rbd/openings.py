@@ -16,7 +16,7 @@ from velocity.storage.inspect import inspect_open
 from velocity.storage.port import Stat
 from velocity.storage.rbd import lengths
 from velocity.storage.rbd.begun import Begun
-from velocity.storage.rbd.lent import LENT, end_unused, kill_unused, lent
+from velocity.storage.rbd.daemons import Daemons
 from velocity.storage.rbd.opened import Daemon, OpenImage
 from velocity.storage.rbd.places import GONE, MOVING
 from velocity.storage.rbd.rados_pool import Image, RadosPool, whole
@@ -41,16 +41,12 @@ class RbdOpenings:
 
     def __init__(self, rados: RadosPool, scratch: Path) -> None:
         self._rados = rados
-        self._scratch = scratch
         self._writers: dict[str, OpenImage] = {}
         """Images that are open for writing on this host."""
         self.gone: set[str] = set()
         """Images to be deleted as soon as nobody has them open."""
         self.begun = Begun(self.remove, self.gone)
-        self._beginning: set[Path] = set()
-        """Files of daemons that machines are about to open."""
-        self._told: dict[int, float] = {}
-        """Daemons that were told to end: pid -> time."""
+        self.daemons = Daemons(rados, scratch)
 
     def remove(self, image: str) -> None:
         """Remove an image; its name is free afterwards. A missing one is no error."""
@@ -65,10 +61,10 @@ class RbdOpenings:
 
     @property
     def unswept(self) -> bool:
-        return bool(self.gone) or bool(lent(self._scratch))
+        return bool(self.gone) or bool(self.daemons.ending())
 
     def sweep(self) -> None:
-        end_unused(self._scratch, self._beginning, self._told)
+        self.daemons.sweep()
         for image in sorted(self.gone):
             try:
                 with contextlib.suppress(FileNotFoundError):
@@ -79,9 +75,8 @@ class RbdOpenings:
             else:
                 self.gone.discard(image)
 
-    def kill_unused(self) -> int:
-        """Kill the daemons of ended machines, with unwritten data; returns how many are left."""
-        return kill_unused(self._scratch, self._beginning)
+    def close(self) -> None:
+        self.daemons.close()
 
     def read(self, name: str) -> SharedDescriptor:
         return self._opened_to_read(find(self._rados, name))
@@ -112,15 +107,11 @@ class RbdOpenings:
 
     def lend(self, name: str, *, readonly: bool, coming: bool) -> int:
         image = self._in_the_cluster(self._rados.info(MOVING + name) if coming else find(self._rados, name))
-        place = self._scratch / f"{LENT}{uuid4()}"
-        self._beginning.add(place)
-        try:
+        with self.daemons.lending() as place:
             daemon = Daemon(self._rados, image.name, place, readonly=readonly, lent=True)
             if coming and not readonly:
                 self.begun.lent(name, daemon)
             return daemon.open()
-        finally:
-            self._beginning.discard(place)
 
     def probe(self) -> SharedDescriptor | None:
         return None
@@ -145,7 +136,7 @@ class RbdOpenings:
         return opened
 
     def _opened(self, image: str, was: Stat | None) -> OpenImage:
-        daemon = Daemon(self._rados, image, self._scratch / str(uuid4()), readonly=was is not None)
+        daemon = self.daemons.start(image, readonly=was is not None)
         return OpenImage(daemon.open(), daemon, was, partial(lengths.note, self._rados, image))
 
     def _in_the_cluster(self, image: Image) -> Image:
