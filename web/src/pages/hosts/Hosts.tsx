@@ -27,7 +27,7 @@ import { Loss } from "./Loss";
 import { ProveDead } from "./ProveDead";
 import { RemoveHost } from "./RemoveHost";
 import { SetFence } from "./SetFence";
-import { type HostWish, hostStatus, labelText } from "./words";
+import { type HostWish, hostStatus, labelText, lastDrain } from "./words";
 
 type Wish = { host: NodeInfo; change: HostWish };
 
@@ -174,9 +174,7 @@ export default function Hosts() {
 }
 
 function Message({ host }: { host: NodeInfo }) {
-  const drain = useObjects("task").find(
-    (one) => one.kind === "drain" && one.state === "RUNNING" && one.name === host.name,
-  );
+  const drain = lastDrain(host, useObjects("task"));
   if (!(drain ?? host.message ?? host.since ?? host.dead ?? host.missing ?? host.keeps_copy)) return null;
   return (
     <span className="v-words">

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { NodeInfo } from "@/api/schema";
+import type { NodeInfo, TaskInfo } from "@/api/schema";
 import {
   changesOf,
   editCli,
@@ -8,6 +8,7 @@ import {
   hostLabels,
   hostStatus,
   hostWord,
+  lastDrain,
   namesOf,
   newcomer,
 } from "./words";
@@ -70,6 +71,20 @@ test("a host can be given the duties that it has not", () => {
   expect(changesOf(host({ duty: "draining" })).map((one) => one.command)).toEqual(["activate", "maintenance"]);
   const left = changesOf(host({ duty: "draining", vms: 1 })).map((one) => one.verb);
   expect(left, "those that could not move are moved later").toContain("Move its VMs away");
+});
+
+test("a drain is told while it is under way, and then as long as it has left VMs there", () => {
+  const task: TaskInfo = {
+    ...{ tid: 1, kind: "drain", uid: 0, gid: 0, name: "b", state: "FAILED" },
+    ...{ done: 1, total: 2, unit: "VMs", begun: 1, message: "moved 1 of 2 VMs" },
+  };
+  const drained = host({ duty: "draining", vms: 1 });
+  expect(lastDrain(drained, [task])).toBe(task);
+  expect(lastDrain(drained, [task, { ...task, tid: 2, state: "DONE" }])).toBeUndefined();
+  expect(lastDrain(host({ vms: 1 }), [task])).toBeUndefined();
+  expect(lastDrain(host({ duty: "draining" }), [task]), "they are gone since").toBeUndefined();
+  expect(lastDrain(drained, [{ ...task, name: "c" }])).toBeUndefined();
+  expect(lastDrain(host({ vms: 1 }), [task, { ...task, tid: 2, state: "RUNNING" }])?.tid).toBe(2);
 });
 
 test("a name that would be read as something else goes by its id", () => {

@@ -1,5 +1,5 @@
 /** Hosts as people speak of them, and as the command line takes them. */
-import type { NodeInfo } from "@/api/schema";
+import type { NodeInfo, TaskInfo } from "@/api/schema";
 import type { Tone } from "@/ui/labels";
 import { idWord, MISREAD } from "@/ui/vmCli";
 
@@ -147,4 +147,12 @@ export const fenceCli = (host: NodeInfo, agent: string, options: Record<string, 
 export function newcomer(before: readonly NodeInfo[], now: readonly NodeInfo[]): NodeInfo | undefined {
   const joined = new Map(before.map((one) => [one.host, one.joined]));
   return now.find((one) => !joined.has(one.host) || joined.get(one.host) !== one.joined);
+}
+
+/** The drain of a host that is under way, or has left some of its VMs there. */
+export function lastDrain(host: NodeInfo, tasks: readonly TaskInfo[]): TaskInfo | undefined {
+  const drains = tasks.filter((one) => one.kind === "drain" && one.name === host.name);
+  const last = drains.reduce<TaskInfo | undefined>((a, b) => (a && a.tid > b.tid ? a : b), undefined);
+  const left = last?.state === "FAILED" && host.duty === "draining" && host.vms > 0;
+  return last?.state === "RUNNING" || left ? last : undefined;
 }
