@@ -93,6 +93,7 @@ class Person:
     def sign_in_again(self, password: str = PASSWORD) -> None:
         """Where one is, in the dialog that asks for it."""
         dialog = self.page.get_by_role("dialog", name="Your session has ended")
+        expect(dialog.get_by_label("Password")).to_be_focused()
         dialog.get_by_label("Password").fill(password)
         dialog.get_by_role("button", name="Sign in", exact=True).click()
         expect(dialog).to_have_count(0)

@@ -125,7 +125,7 @@ export function quotaWords(one: Consumed, group: string, pool: string): string {
     [one.cpus, (amount) => count(amount, "CPU")],
     [one.memory_mib, (amount) => `${mib(amount)} of memory`],
     [one.vms, (amount) => count(amount, "VM")],
-    [one.bytes, (amount) => `${bytes(amount)} of ${pool}`],
+    [one.bytes, (amount) => `${bytes(amount)} of the pool ${pool}`],
   ];
   const words = (sign: number) =>
     amounts.flatMap(([amount, word]) => (amount && Math.sign(amount) === sign ? [word(Math.abs(amount))] : []));

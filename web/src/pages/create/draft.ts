@@ -3,7 +3,7 @@ import { Display } from "@/api/limits";
 import { IMAGE_ENDINGS, IMPORTED, IMPORTED_FILE } from "@/pages/media/content";
 import { DISK_HELP, diskBytes, MEMORY_HELP, memoryMib } from "@/ui/amounts";
 import { hashProblem, keysOf, keysProblem, userProblem } from "@/ui/cloudInit";
-import { bytes, mib } from "@/ui/format";
+import { bytes, count, mib } from "@/ui/format";
 import { FORWARDS_HELP, readForwards } from "@/ui/forwards";
 import { nameProblem } from "@/ui/problems";
 
@@ -157,7 +157,8 @@ export function problems(draft: Draft, known: Known): Problems {
   addProblem("name", freshNameProblem(draft.name, known.vms, "VM"));
   const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
   if (cpus === undefined || cpus < 1) addProblem("cpus", "Enter a whole number, 1 or more.");
-  else if (left.cpus !== undefined && cpus > left.cpus) addProblem("cpus", `The quota has ${left.cpus} left.`);
+  else if (left.cpus !== undefined && cpus > left.cpus)
+    addProblem("cpus", `The quota has ${count(left.cpus, "CPU")} left.`);
   const memory = memoryMib(draft.memory);
   if (memory === undefined) addProblem("memory", MEMORY_HELP);
   else if (left.memory_mib !== undefined && memory > left.memory_mib)

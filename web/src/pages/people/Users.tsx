@@ -7,7 +7,7 @@ import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import { useGroupPath } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
-import { short } from "@/ui/permissions";
+import { called, short } from "@/ui/permissions";
 import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { Held } from "./Held";
@@ -55,7 +55,7 @@ function Everyone() {
         ) : !knows ? (
           <EmptyState titleText="You may not list the users" headingLevel="h2">
             <EmptyStateBody>
-              This needs user.list on at least one group.{" "}
+              This needs the permission {called("user.list")} on at least one group.{" "}
               <Link to={`/users/${session.present?.uid}`}>Your own permissions</Link> are shown in any case.
             </EmptyStateBody>
           </EmptyState>

@@ -6,7 +6,13 @@ import { SignInForm } from "./SignInForm";
 
 export function SignInAgain({ session }: { session: BrowserSession }) {
   return (
-    <Modal isOpen variant="small" aria-labelledby="again-title" aria-describedby="again-body">
+    <Modal
+      isOpen
+      variant="small"
+      aria-labelledby="again-title"
+      aria-describedby="again-body"
+      elementToFocus='[aria-labelledby="again-title"] [name="password"]'
+    >
       <ModalHeader
         title="Your session has ended"
         labelId="again-title"
