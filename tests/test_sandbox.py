@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from velocity import sandbox
-from velocity.sandbox import View
+from velocity.sandbox import Lent, View
 
 pytestmark = pytest.mark.skipif(sandbox.missing() is not None, reason="there are no namespaces here")
 
@@ -96,6 +96,18 @@ def test_nothing_of_its_root_is_ever_open_for_writing(tmp_path: Path) -> None:
         watched.clear()
     assert {path for path, flags in opened if flags & os.O_ACCMODE == os.O_RDONLY} == {str(shown)}
     assert [path for path, flags in opened if flags & os.O_ACCMODE] == []
+
+
+@pytest.mark.parametrize(("uid", "mode"), [(20_001, 0o600), (None, 0o666)])
+def test_a_device_is_lent_to_one_uid_or_to_all(uid: int | None, mode: int) -> None:
+    device = Path("/dev/tty")
+
+    def look() -> os.stat_result:
+        return device.stat()
+
+    seen = sandbox.inside(View(lent=(Lent(device, uid),)), look)
+    assert (seen.st_mode, seen.st_rdev) == (stat.S_IFCHR | mode, device.stat().st_rdev)
+    assert (seen.st_uid, seen.st_gid) == (uid or 0, uid or 0)
 
 
 def test_what_fails_in_a_room_is_told_and_the_next_one_begins() -> None:
