@@ -306,6 +306,6 @@ async def test_a_silent_host_is_not_drained_of_vms_that_cannot_move(tmp_path: Pa
         await lost(w, b)
         assert await w.refused("PUT", "/h/node/drain", host=2) == (406, 62290)
         answer = await w.call("PUT", "/h/node/drain", host=2)
-        assert "so its VMs cannot move: wait until it does" in answer["message"]
+        assert "so its VMs cannot move: wait until the host does" in answer["message"]
         assert "velocity node confirm-dead b" in answer["message"]
         assert (await w.ok("POST", "/h/node", host=2))["duty"] == "active", "nothing has changed"

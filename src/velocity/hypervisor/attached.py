@@ -163,14 +163,12 @@ class AttachedHosts:
         one = self.find(host)
         return self.absent.get(HostId(host), "") if one is None else one.name
 
-    def proof(self, host: HostId) -> str:
-        """The command with which a person confirms that nothing runs there any more."""
-        one = self.find(host)
-        return f"`velocity node confirm-dead {f'id:{host}' if one is None else shlex.quote(one.name)}`"
-
     def way_out(self, host: HostId) -> str:
         """What to do about a host that does not answer; empty as in `silence`."""
-        return self.silence(host) and f"wait until the host does, or prove that it is off: {self.proof(host)}"
+        if not self.silence(host):
+            return ""
+        word = shlex.quote(self.name(host) or f"id:{host}")
+        return f"wait until the host does, or prove that it is off: `velocity node confirm-dead {word}`"
 
     def silence(self, host: HostId) -> str:
         """That it does not answer, and since when; empty: it answers, or is the only one."""

@@ -161,10 +161,8 @@ class Builder:
         try:
             free = await self._hosts.memory_free(machine.host, deadline=CALL_DEADLINE)
         except Unknown as error:
-            silence = self.reach.hosts.silence(machine.host)
-            words = f"{silence or error}: nothing was started; try again later"
-            if silence:
-                words += f", or prove that it is off: {self.reach.hosts.proof(machine.host)}"
+            hosts, host = self.reach.hosts, machine.host
+            words = f"{hosts.silence(host) or error}: nothing was started; {hosts.way_out(host) or 'try again later'}"
             raise Refused(Problem.HYPERVISOR, words) from None
         if spec.memory_mib > free:
             raise Refused(

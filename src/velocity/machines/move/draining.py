@@ -49,8 +49,8 @@ class Draining:
             raise Refused(Problem.NO_HOST, "there is no other host: VMs cannot move away", field="host")
         if silence := self._fleet.hosts.attached.silence(one.host):
             words = (
-                f"{silence}, so its VMs cannot move: wait until it does, or prove that it is off "
-                f"({self._fleet.hosts.attached.proof(one.host)}); `velocity node drain` alone lets no new ones come"
+                f"{silence}, so its VMs cannot move: {self._fleet.hosts.attached.way_out(one.host)}; `velocity node "
+                "drain` alone lets no new ones come"
             )
             raise Refused(Problem.NO_HOST, words, field="host")
         if one.host in self._under_way:
