@@ -53,6 +53,12 @@ def test_what_is_signed_while_a_clock_is_ahead_is_valid_once_it_is_right() -> No
     assert not is_due(one, then)
 
 
+def test_what_is_signed_while_a_clock_is_years_behind_is_a_certificate() -> None:
+    one = Authority.make(now()).identity(node_name(UUID(int=7), 1), now() - timedelta(days=3000))
+    begins, ends = validity(one.certificate)
+    assert begins < ends
+
+
 @pytest.mark.parametrize("what", ["nothing", "another's signature"])
 def test_a_request_that_is_none_is_refused(what: str) -> None:
     csr = request(new_key())

@@ -146,9 +146,12 @@ class Authority:
             raise BadRequest("the request's key is not an elliptic-curve key")
         mine = x509.load_pem_x509_certificate(self.certificate)
         begins = mine.not_valid_before_utc
+        ends = max(begins, now) + datetime.timedelta(
+            days=DAYS
+        )  # it ends after it begins, whatever the clock
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         made = (
-            _builder(x509.Name([]), mine.subject, key, begins, now + datetime.timedelta(days=DAYS), serial)
+            _builder(x509.Name([]), mine.subject, key, begins, ends, serial)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(both, critical=False)
