@@ -1,4 +1,4 @@
-"""What a program sees of the host: the rooms in which they begin, one of which is made before it is needed."""
+"""What a program sees of the host: namespaces, which are prepared before they are needed."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ pytestmark = pytest.mark.skipif(sandbox.missing() is not None, reason="there are
 TOGETHER = 8
 
 
-def rooms() -> dict[int | None, threading.Thread]:
+def waiting() -> dict[int | None, threading.Thread]:
     return {one.native_id: one for one in threading.enumerate() if one.name == "sandbox"}
 
 
 def used() -> int:
     """The thread in which something has begun; it ends."""
-    room = sandbox.inside(View(), threading.get_native_id)
-    if room in (there := rooms()):
-        there[room].join(60)
-        assert room not in rooms()
-    return room
+    thread = sandbox.inside(View(), threading.get_native_id)
+    if thread in (there := waiting()):
+        there[thread].join(60)
+        assert thread not in waiting()
+    return thread
 
 
-def test_a_room_is_made_before_it_is_needed_and_serves_once() -> None:
+def test_namespaces_are_made_before_they_are_needed_and_serve_once() -> None:
     first = used()
-    (spare,) = rooms()
+    (spare,) = waiting()
     assert used() == spare != first
-    (another,) = rooms()
+    (another,) = waiting()
     assert another != spare
 
 
-def test_those_that_begin_at_once_have_a_room_each_and_leave_one_for_the_next(tmp_path: Path) -> None:
+def test_programs_that_begin_at_once_have_namespaces_each_and_some_are_prepared_for_the_next(tmp_path: Path) -> None:
     own = [tmp_path / str(number) for number in range(TOGETHER)]
     for one in own:
         one.mkdir()
@@ -58,9 +58,9 @@ def test_those_that_begin_at_once_have_a_room_each_and_leave_one_for_the_next(tm
     with ThreadPoolExecutor(TOGETHER) as threads:
         found = list(threads.map(begin, own))
     assert [seen for _, seen in found] == [[one.name] for one in own]
-    assert len({room for room, _ in found}) == TOGETHER
+    assert len({thread for thread, _ in found}) == TOGETHER
     used()
-    assert len(rooms()) == 1
+    assert len(waiting()) == 1
 
 
 def test_only_its_own_directory_can_be_written_to(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_nothing_of_its_root_is_ever_open_for_writing(tmp_path: Path) -> None:
 
     sys.addaudithook(hear)  # it stays, as there is no way to take one away
     try:
-        for _ in range(2):  # the first room may have been made before
+        for _ in range(2):  # the first thread may have been made before
             assert sandbox.inside(View(shown=(shown,)), shown.read_bytes) == b""
     finally:
         watched.clear()
@@ -110,14 +110,14 @@ def test_a_device_is_lent_to_one_uid_or_to_all(uid: int | None, mode: int) -> No
     assert (seen.st_uid, seen.st_gid) == (uid or 0, uid or 0)
 
 
-def test_what_fails_in_a_room_is_told_and_the_next_one_begins() -> None:
+def test_what_fails_in_the_namespaces_is_told_and_the_next_program_begins() -> None:
     with pytest.raises(FileNotFoundError):
         sandbox.inside(View(), lambda: Path("/proc/self/stat").read_text())
     assert used()
 
 
 @pytest.mark.holds("DUR-83")
-def test_for_want_of_a_thread_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_want_of_a_thread_there_are_no_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -65,7 +65,7 @@ def test_what_it_sees_is_open_to_all_whatever_the_servers_umask_is(tmp_path: Pat
     try:
         with (tmp_path / "said").open("w+b") as said:
             one = said.fileno()
-            for _ in range(2):  # the first room may have been made before
+            for _ in range(2):  # the first namespaces may have been made before
                 pid = sandbox.spawn(View(), look, stdin=one, stdout=one, stderr=one, env={"PATH": os.environ["PATH"]})
                 assert os.waitpid(pid, 0)[1] == 0
     finally:

@@ -45,7 +45,7 @@ REFUSED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS)
 OOM_MORE, OOM_MOST = 200, 1000
 """How much sooner than the server the kernel should kill it; the maximum."""
 QUIET = 0.1
-"""Seconds after a start before the next room is made: the program that was started is not slowed down by it."""
+"""Seconds after a start before the next namespaces are prepared: the program that was started is not slowed down."""
 SIZE = "mode=0755,size=64k,nr_inodes=256"
 
 
@@ -152,70 +152,70 @@ def inside(view: View | None, work: Callable[[], T]) -> T:
 
         return aside(at_the_root)
     with contextlib.ExitStack() as ours:
-        furnish = _furniture(view, ours)
+        mount_all = _mounts_of(view, ours)
 
-        def furnished() -> T:
-            furnish()
+        def prepared() -> T:
+            mount_all()
             return work()
 
-        done = _spare.taken().do(furnished)
-    _spare.make()
+        done = _spare.take().run(prepared)
+    _spare.prepare()
     return done
 
 
-class _Room:
-    """A thread in namespaces of its own, with a root that has what all programs see. It does one work, and ends."""
+class _Namespaces:
+    """A thread in namespaces of its own, with a root that has what all programs see. It runs one task, and ends."""
 
     def __init__(self) -> None:
         """Returns at once. Raises `BlockingIOError`, as `aside` does."""
         self.failed = False
-        self._given: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        self._done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        thread = threading.Thread(target=self._live, name="sandbox", daemon=True)
+        self._task: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._result: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        thread = threading.Thread(target=self._main, name="sandbox", daemon=True)
         try:
             thread.start()
         except RuntimeError as none_left:
             raise BlockingIOError(errno.EAGAIN, str(none_left)) from None
 
-    def do(self, work: Callable[[], T]) -> T:
-        """Raises `OSError` also if the room could not be made."""
-        self._given.put(work)
-        done, error = self._done.get()
+    def run(self, task: Callable[[], T]) -> T:
+        """Raises `OSError` also if the namespaces could not be made."""
+        self._task.put(task)
+        result, error = self._result.get()
         if error is not None:
             raise error
-        return cast("T", done)
+        return cast("T", result)
 
-    def _live(self) -> None:
+    def _main(self) -> None:
         try:
-            work = None
+            task = None
             with contextlib.suppress(Empty):
-                work = self._given.get(timeout=QUIET)
+                task = self._task.get(timeout=QUIET)
             _lay_root()
-            done = (work or self._given.get())()
+            result = (task or self._task.get())()
         except BaseException as error:
             self.failed = True
-            self._done.put((None, error))
+            self._result.put((None, error))
         else:
-            self._done.put((done, None))
+            self._result.put((result, None))
 
 
 class _Spare:
-    """A room that is made before it is needed, as that takes the kernel a while, on a busy host a long one."""
+    """Namespaces that are made before they are needed, as that takes the kernel a while, on a busy host a long one."""
 
     def __init__(self) -> None:
-        self._room: _Room | None = None
-        self._turn = threading.Lock()
+        self._next: _Namespaces | None = None
+        self._lock = threading.Lock()
 
-    def taken(self) -> _Room:
-        """Raises `OSError` if one has to be made, and cannot."""
-        with self._turn:
-            room, self._room = self._room, None
-        return _Room() if room is None or room.failed else room
+    def take(self) -> _Namespaces:
+        """Those that are prepared, or new ones. Raises `OSError` if none can be made."""
+        with self._lock:
+            found, self._next = self._next, None
+        return _Namespaces() if found is None or found.failed else found
 
-    def make(self) -> None:
-        with self._turn, contextlib.suppress(OSError):  # then it is made when it is needed
-            if self._room is None:
-                self._room = _Room()
+    def prepare(self) -> None:
+        with self._lock, contextlib.suppress(OSError):  # then they are made when they are needed
+            if self._next is None:
+                self._next = _Namespaces()
 
 
 _spare = _Spare()
@@ -253,15 +253,15 @@ def _lay_root() -> None:
     os.chdir("/")
 
 
-def _furniture(view: View, ours: contextlib.ExitStack) -> Callable[[], None]:
-    """Look up what this view has besides, where the host's files are; what is returned lays it, in a room."""
+def _mounts_of(view: View, ours: contextlib.ExitStack) -> Callable[[], None]:
+    """Open what this view alone has, among the host's files. What is returned mounts it, in the namespaces."""
     shown = [path for path in (*map(Path, SHOWN), *view.shown) if path.exists()]
     wanted = [*((path, READONLY) for path in shown), *((path, WRITABLE) for path in view.writable)]
     trees = [(path, ours.enter_context(_tree(path, attributes))) for path, attributes in wanted]
     nodes = [(Path("/dev", one.device.name), one.device.stat().st_rdev, one.uid) for one in view.lent]
     network = None if view.network else _no_network()
 
-    def furnish() -> None:
+    def mount_all() -> None:
         if network is not None:
             call(libc().setns, network, CLONE_NEWNET)
         with _readable():
@@ -276,7 +276,7 @@ def _furniture(view: View, ours: contextlib.ExitStack) -> Callable[[], None]:
                 link.symlink_to(leads)
         _mount(None, "/", None, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
 
-    return furnish
+    return mount_all
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ GATHERED = 0.05
 """Seconds for which lines of the log are collected."""
 
 OTHER_THREADS = 8
-"""Threads of the store, the log, the event loop, and the room for the next program."""
+"""Threads of the store, the log, the event loop, and the namespaces of the next program."""
 STACK = 8 << 20
 """Bytes of address space for each thread."""
 HEADROOM = 64 << 20

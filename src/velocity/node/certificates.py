@@ -146,9 +146,7 @@ class Authority:
             raise BadRequest("the request's key is not an elliptic-curve key")
         mine = x509.load_pem_x509_certificate(self.certificate)
         begins = mine.not_valid_before_utc
-        ends = max(begins, now) + datetime.timedelta(
-            days=DAYS
-        )  # it ends after it begins, whatever the clock
+        ends = max(begins, now) + datetime.timedelta(days=DAYS)  # it ends after it begins, whatever the clock
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         made = (
             _builder(x509.Name([]), mine.subject, key, begins, ends, serial)
