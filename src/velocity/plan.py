@@ -7,8 +7,7 @@ for the history.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
@@ -64,14 +63,9 @@ async def run_plan(serve: Callable[[], Awaitable[object]]) -> Plan:
     )
 
 
-@contextmanager
-def noting(changes: dict[str, tuple[object, object] | None]) -> Iterator[None]:
-    """Notes what the steps inside change, for a request of one object."""
-    token = _NOTED.set(changes)
-    try:
-        yield
-    finally:
-        _NOTED.reset(token)
+def note(changes: dict[str, tuple[object, object] | None]) -> None:
+    """Have what the steps of the present request change noted there. Each request has a context of its own."""
+    _NOTED.set(changes)
 
 
 def is_plan() -> bool:

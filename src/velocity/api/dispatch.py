@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -68,12 +68,9 @@ class Dispatch(Endpoint):
 
         async def serve() -> bytes:
             services.access.admit(needs, caller, target)
-            if self.writes and caller is not None:
-                lasting.admitted(partial(self.check_still, caller, needs, target))
-            if self.writes and operation.name not in WITHOUT_DATABASE:
-                await services.outcome.check()
-            with plan.noting(about.changes):
-                about.answer = await self._handler(Call(services, wanted, authkey, caller, about.address, browser))
+            if self.writes:
+                await self._begin_change(about, caller and partial(self.check_still, caller, needs, target))
+            about.answer = await self._handler(Call(services, wanted, authkey, caller, about.address, browser))
             return _encode(about.answer)
 
         if isinstance(wanted, Change) and wanted.plan is True:
@@ -93,6 +90,14 @@ class Dispatch(Endpoint):
         if again:
             response.headers["idempotent-replayed"] = "true"
         return response
+
+    async def _begin_change(self, about: RequestRecord, still: Callable[[], None] | None) -> None:
+        """`still` checks whether the caller may still make it; None: nobody has signed in."""
+        plan.note(about.changes)
+        if still is not None:
+            lasting.admitted(still)
+        if self.operation.name not in WITHOUT_DATABASE:
+            await self.services.outcome.check()
 
     async def _in_time(self, scope: Scope, body: Coroutine[Any, Any, bytes]) -> bytes:
         """The body; with an invalid authkey it has `GRACE` seconds. Raises `TimeoutError`, `Refused`."""

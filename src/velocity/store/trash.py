@@ -39,7 +39,7 @@ class SqlTrash:
     async def disks(self, trids: Collection[int]) -> Mapping[int, Sequence[str]]:
         def work(connection: Connection) -> dict[int, list[str]]:
             rows = connection.execute(select(trash.c.trid, trash.c.rows).where(trash.c.trid.in_(trids)))
-            return {trid: [row["name"] for row in decoded(text).get("media", ())] for trid, text in rows}
+            return {trid: sorted(row["name"] for row in decoded(text).get("media", ())) for trid, text in rows}
 
         return await self._database.look(work)
 
