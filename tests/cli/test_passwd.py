@@ -36,10 +36,10 @@ async def signs_in(w: World, name: str, password: str) -> bool:
 async def test_a_lost_password_is_set_without_the_server_and_ends_all_sessions_of_its_user(data: Path) -> None:
     async with world(data) as w:
         bob, root = await w.user("bob"), w.key
-    for name in ((), ("bob",)):
-        done = await passwd(*name)
+    for words in ((), ("bob",)):
+        done = await passwd(*words)
         assert done.exit_code == 0, done.output
-        assert f"the password of {name[0] if name else 'root'} is set" in done.stderr
+        assert f"the password of {words[0] if words else 'root'} is set" in done.stderr
     async with world(data, signs_in=False) as w:
         for name, key in (("root", root), ("bob", bob)):
             assert (await w.call("POST", "/u/user", key)).status == 401, "whoever has taken the account is out"
