@@ -86,3 +86,11 @@ def test_saved_sessions_that_cannot_be_read_are_none(host: Host, tmp_path: Path)
     host.ok("login", "root", "--password-stdin", typed=PASSWORD)
     assert json.loads(file.read_bytes())["names"] == {host.url: "root"}
     assert sorted(one.name for one in file.parent.iterdir()) == ["session.json", "session.lock"]
+
+
+@pytest.mark.holds("CLI-432")
+def test_an_authkey_that_cannot_be_one_is_told_as_that_and_not_as_a_lost_connection(host: Host) -> None:
+    assert host.run("whoami", VELOCITY_AUTHKEY=f"{host.key}\r\n").exit_code == 0
+    for wrong in ("a\nb", "schlüssel"):
+        refused = host.run("whoami", VELOCITY_AUTHKEY=wrong)
+        assert refused.exit_code == 1 and "VELOCITY_AUTHKEY has characters that are in no authkey" in refused.stderr

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 
-from velocity.client import ApiError, ClientError, PlanOnly, Unreachable, Untrusted
+from tests.host import Host
+from velocity.client import ApiError, Client, ClientError, PlanOnly, Unreachable, Untrusted
 
 ERRORS = (
     ApiError(404, 12110, "no such VM"),
@@ -28,3 +30,13 @@ def test_every_error_passes_between_processes_as_it_is(error: Exception, protoco
     for back in (pickle.loads(pickle.dumps(noted, protocol)), copy.copy(noted)):  # noqa: S301 - our own bytes
         assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error) | vars(noted))
         assert back.__notes__ == ["look there"]
+
+
+@pytest.mark.holds("CLI-432")
+def test_an_authkey_is_in_no_message(host: Host) -> None:
+    with Client(host.url, f"{host.key}\n") as client:
+        asks: tuple[Callable[[], object], ...] = (client.show_user, lambda: next(client.events()))
+        for ask in asks:
+            with pytest.raises(ClientError, match="has a line's end in it") as told:
+                ask()
+            assert host.key not in f"{told.value!r} {told.value.__cause__!r}"

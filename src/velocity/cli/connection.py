@@ -91,7 +91,7 @@ def connect(*, own: Settings | None = None) -> Client:
     settings = own or load()
     here = own_server.address(settings)
     server = (chosen or kept.last or here).rstrip("/")
-    authkey = os.environ.get("VELOCITY_AUTHKEY") or kept.authkeys.get(server)
+    authkey = _given() or kept.authkeys.get(server)
     uds, verify = None, _authority(kept, server)
     if server == here:
         authkey = authkey or _key_file(settings)
@@ -104,6 +104,14 @@ def connect(*, own: Settings | None = None) -> Client:
     client.plans = (click.get_current_context().find_root().obj or {}).get("plans")
     click.get_current_context().call_on_close(client.close)
     return client
+
+
+def _given() -> str:
+    """The authkey in the environment; of a file, it may end with a line's end."""
+    authkey = os.environ.get("VELOCITY_AUTHKEY", "").strip()
+    if not (authkey.isascii() and authkey.isprintable()):
+        raise click.ClickException("VELOCITY_AUTHKEY has characters that are in no authkey: copy it again, as one word")
+    return authkey
 
 
 def named_authority() -> Path | None:

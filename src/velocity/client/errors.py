@@ -100,6 +100,8 @@ def decoded(content: bytes, kind: type[Response]) -> Response:
 
 def no_answer(server: str, error: Exception, otherwise: str) -> ClientError:
     """The error for a request without a response; `otherwise` is the message if TLS is not the reason."""
+    if isinstance(error, httpx.LocalProtocolError) and "header" in str(error):  # it quotes the header: the authkey
+        return ClientError("the authkey, or another header, has a line's end in it: leave that out")
     reason: BaseException | None = error
     while reason is not None and not isinstance(reason, ssl.SSLError):
         reason = reason.__cause__ or reason.__context__
