@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -33,9 +35,13 @@ def test_every_error_passes_between_processes_as_it_is(error: Exception, protoco
 
 
 @pytest.mark.holds("CLI-432")
-def test_an_authkey_is_in_no_message(host: Host) -> None:
+def test_an_authkey_is_in_no_message(host: Host, tmp_path: Path) -> None:
     with Client(host.url, f"{host.key}\n") as client:
-        asks: tuple[Callable[[], object], ...] = (client.show_user, lambda: next(client.events()))
+        asks: tuple[Callable[[], object], ...] = (
+            client.show_user,
+            lambda: next(client.events()),
+            lambda: client.download(UUID(int=1), tmp_path / "new"),
+        )
         for ask in asks:
             with pytest.raises(ClientError, match="has a line's end in it") as told:
                 ask()

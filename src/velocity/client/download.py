@@ -14,7 +14,7 @@ from uuid import UUID
 
 import httpx
 
-from velocity.client.errors import ApiError, ClientError, Unreachable, api_error
+from velocity.client.errors import ApiError, ClientError, api_error, no_answer
 from velocity.client.upload import FIRST_PAUSE, LONGEST_PAUSE, Progress
 
 PARTIAL = 206
@@ -82,7 +82,7 @@ class Download:
         self._last = time.monotonic()
 
     def run(self) -> None:
-        """Raises `ApiError` if the server refuses or cuts it (with the reason), and `Unreachable`."""
+        """Raises `ApiError` if the server refuses or cuts it (with the reason), and `Unreachable`, `Untrusted`."""
         pause = FIRST_PAUSE
         while True:
             used = self._server.authkey
@@ -91,7 +91,7 @@ class Download:
             except httpx.HTTPError as error:
                 if self._state is None or time.monotonic() - self._last > self._patience:
                     words = f"the connection to {self._server.server} was lost: {error or type(error).__name__}"
-                    raise Unreachable(words) from None
+                    raise no_answer(self._server.server, error, words) from None
                 time.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             except ApiError as error:
