@@ -69,7 +69,8 @@ class Dispatch(Endpoint):
         async def serve() -> bytes:
             services.access.admit(needs, caller, target)
             if self.writes:
-                await self._begin_change(about, caller and partial(self.check_still, caller, needs, target))
+                still = None if caller is None else partial(self.check_still, caller, needs, target)
+                await self._begin_change(about, still)
             about.answer = await self._handler(Call(services, wanted, authkey, caller, about.address, browser))
             return _encode(about.answer)
 
