@@ -65,11 +65,6 @@ class Moving:
         at_last(lambda: self.client.show_task(tid=of).state is not TaskState.RUNNING, "the end of the task")
         return self.client.show_task(tid=of).state
 
-    def memory_comes(self) -> bool:
-        """From here on the target's node is not needed until its guest is handed over."""
-        now = self.client.show_task(tid=self.tid)
-        return now.phase == "memory" and bool(now.done)
-
     def is_handed_over(self) -> None:
         """Returns as that begins: it stands still at a, or goes on at b already."""
         at_last(lambda: phase(self.hosts["a"], self.uuid) not in (None, "sending"), "that it is handed over")
