@@ -126,6 +126,7 @@ def test_a_server_that_ends_leaves_no_daemon_that_waits_for_its_cluster(
     image = own.fill("one")
     own.close()
     at_last(lambda: not list(tmp_path.iterdir()), "that nothing is left of it")
+    assert not own.unswept
     image.close()
     pool.full.close()
 
