@@ -17,6 +17,7 @@ from tests.hosts.sharing import Shared
 from tests.hosts.together import Other, attaching
 from tests.patience import PATIENCE, at_last
 from tests.web.conftest import NewPerson
+from tests.web.person import SIZES, Person
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 from velocity.storage.fake.pools import FakeShared
@@ -84,7 +85,10 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         expect(page.get_by_text("It does not respond: this is its last known state.").first).to_be_visible()
         expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("Stopped when it was last heard")
 
+        expect(page.get_by_text("on host backyard")).to_be_visible()
+
         one.go("/hosts")
+        on_a_phone(one)
         page.get_by_role("button", name="Actions of backyard").click()
         page.get_by_role("menuitem", name="Confirm that it is off…").click()
         dialog = page.get_by_role("dialog")
@@ -99,6 +103,14 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         row = page.get_by_role("row").filter(has_text="backyard")
         expect(row).to_contain_text("Its VMs can start elsewhere.")
         assert json.loads(host.ok("node", "show", "backyard", "--json"))["dead"]["by"] == "root"
+
+
+def on_a_phone(one: Person) -> None:
+    """What is missing before VMs start elsewhere is there, too."""
+    one.page.set_viewport_size({"width": 375, "height": 812})
+    expect(one.page.get_by_text("Nothing proves that its VMs have ended")).to_be_visible()
+    assert one.violations(rules=SIZES) == []
+    one.page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def copied(page: Page) -> None:
