@@ -84,7 +84,7 @@ def _check_no_server(settings: Settings) -> None:
     if (settings.database and not settings.standby) or (settings.data_dir / "velocity.db").exists():
         raise click.ClickException(
             f"{settings.data_dir} is the data directory of a server, and a machine is a server or a node: choose "
-            "another `data_dir`, or move that data away"
+            "another `data_dir`, or move that data away; the VMs that are in it do not come along"
         )
 
 

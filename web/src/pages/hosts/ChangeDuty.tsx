@@ -53,7 +53,7 @@ export function ChangeDuty({
       onClose={onClose}
     >
       <p>{change.about}</p>
-      {change.duty === "draining" && host.vms > 0 && !alone && !again && (
+      {change.duty === "draining" && host.state === "online" && host.vms > 0 && !alone && !again && (
         <Checkbox
           id="drain-move"
           label={`Move its ${count(host.vms, "VM")} to other hosts`}

@@ -86,7 +86,11 @@ const MOVE_AWAY: DutyChange = {
 /** What it can be given to do, in the order of the menu. */
 export const changesOf = (host: NodeInfo): DutyChange[] =>
   (["active", "draining", "maintenance"] as const).flatMap((one) =>
-    one !== host.duty ? [CHANGES[one]] : one === "draining" && host.vms > 0 ? [MOVE_AWAY] : [],
+    one !== host.duty
+      ? [CHANGES[one]]
+      : one === "draining" && host.state === "online" && host.vms > 0
+        ? [MOVE_AWAY]
+        : [],
   );
 
 /** Their names, of many the first. */
