@@ -16,6 +16,7 @@ import pytest
 
 from tests.api.world import World
 from tests.patience import asked_until, eventually
+from tests.store.lossy import Lossy
 from velocity.contract.problems import Problem, Refused
 from velocity.media import resumable
 from velocity.media.rules import Medium
@@ -48,6 +49,19 @@ async def begin(w: World, length: int = len(DATA), **more: object) -> str:
 
 async def patch(w: World, place: str, offset: int, content: Any) -> httpx.Response:
     return await send(w, "PATCH", place, content, content_type="application/offset+octet-stream", upload_offset=offset)
+
+
+async def test_an_upload_that_cannot_be_written_down_keeps_nothing(w: World) -> None:
+    """Neither its name, nor its bytes, nor a place: it can be begun again at once."""
+    database = Lossy(w.server.database)
+    database.silent = True
+    refused = await send(w, "POST", TUS, upload_length=len(DATA), upload_metadata=metadata())
+    assert refused.status_code == 503, refused.text
+    database.silent = False
+    await eventually(lambda: not w.server.services.resumables.under_way, "its end")
+    assert w.files() == [] and w.server.services.uploads.all() == []
+    assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0
+    await begin(w)
 
 
 async def test_an_upload_in_three_parts(w: World) -> None:
