@@ -32,7 +32,7 @@ async def signs_in(w: World, name: str, password: str) -> bool:
     return (await w.call("POST", "/u/auth", "", name=name, password=password)).status == 200
 
 
-@pytest.mark.holds("CLI-450")
+@pytest.mark.holds("CLI-61")
 async def test_a_lost_password_is_set_without_the_server_and_ends_all_sessions_of_its_user(data: Path) -> None:
     async with world(data) as w:
         bob, root = await w.user("bob"), w.key
@@ -46,7 +46,7 @@ async def test_a_lost_password_is_set_without_the_server_and_ends_all_sessions_o
             assert not await signs_in(w, name, PASSWORD) and await signs_in(w, name, NEW)
 
 
-@pytest.mark.holds("CLI-450")
+@pytest.mark.holds("CLI-61")
 async def test_nothing_is_changed_for_a_name_that_nobody_has(data: Path) -> None:
     async with world(data):
         pass

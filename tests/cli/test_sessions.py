@@ -97,7 +97,7 @@ def test_saved_sessions_that_cannot_be_read_are_none(host: Host, tmp_path: Path)
     assert sorted(one.name for one in file.parent.iterdir()) == ["session.json", "session.lock"]
 
 
-@pytest.mark.holds("CLI-432")
+@pytest.mark.holds("CLI-62")
 def test_an_authkey_that_cannot_be_one_is_told_as_that_and_not_as_a_lost_connection(host: Host) -> None:
     assert host.run("whoami", VELOCITY_AUTHKEY=f"{host.key}\r\n").exit_code == 0
     for wrong in ("a\nb", "schlüssel"):

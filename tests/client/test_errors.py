@@ -34,7 +34,7 @@ def test_every_error_passes_between_processes_as_it_is(error: Exception, protoco
         assert back.__notes__ == ["look there"]
 
 
-@pytest.mark.holds("CLI-432")
+@pytest.mark.holds("CLI-62")
 def test_an_authkey_is_in_no_message(host: Host, tmp_path: Path) -> None:
     with Client(host.url, f"{host.key}\n") as client:
         asks: tuple[Callable[[], object], ...] = (

@@ -133,7 +133,7 @@ async def test_an_answer_that_was_changed_on_the_way_is_not_believed_and_nothing
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.holds("MANY-28", "MANY-366")
+@pytest.mark.holds("MANY-28", "MANY-266")
 async def test_a_host_joins_again_by_a_token_for_it_and_its_former_certificate_is_worth_nothing(
     here: Installation,
 ) -> None:
@@ -172,7 +172,7 @@ async def test_a_removed_host_is_detached_and_its_number_is_given_to_nobody_else
     assert (await here.membership.join(one.asks(word))).host > other
 
 
-@pytest.mark.holds("MANY-30", "MANY-233", "MANY-366")
+@pytest.mark.holds("MANY-30", "MANY-233", "MANY-266")
 async def test_a_host_that_does_not_answer_is_there_at_the_servers_start_as_it_was_known_last(
     here: Installation,
 ) -> None:

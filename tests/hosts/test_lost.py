@@ -59,7 +59,7 @@ async def returned(w: World, b: Other) -> None:
     await w.settle()
 
 
-@pytest.mark.holds("MANY-85", "MANY-86", "MANY-367")
+@pytest.mark.holds("MANY-85", "MANY-86", "MANY-267")
 async def test_nothing_happens_without_proof_and_with_it_a_start_finds_another_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid, off = await running(w), await w.vm("off", host=2)

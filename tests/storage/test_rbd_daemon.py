@@ -114,7 +114,7 @@ def test_one_that_does_not_end_in_a_full_pool_is_ended(tmp_path: Path, monkeypat
     pool.full.close()
 
 
-@pytest.mark.holds("MANY-334")
+@pytest.mark.holds("MANY-265")
 def test_a_server_that_ends_leaves_no_daemon_that_waits_for_its_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_server_that_ends_leaves_no_daemon_that_waits_for_its_cluster(
 
 
 @needs_daemon
-@pytest.mark.holds("MANY-334")
+@pytest.mark.holds("MANY-265")
 def test_what_a_former_server_had_open_ends_once_nobody_uses_it(tmp_path: Path) -> None:
     pool = Waits(Path("conf"), "user", "vm")
     descriptor = opened.Daemon(pool, "image", tmp_path / "one", readonly=True).open()
