@@ -27,13 +27,9 @@ def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
-AGE = datetime.timedelta(days=800)
-"""The authority is so old that a certificate of its can be over."""
-
-
 @functools.cache
 def authority() -> Authority:
-    return Authority.make(now() - AGE)
+    return Authority.make(now())
 
 
 @functools.cache

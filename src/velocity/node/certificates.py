@@ -132,7 +132,8 @@ class Authority:
     def sign(self, csr: bytes, name: str, now: datetime.datetime, serial: int | None = None) -> bytes:
         """A certificate for the key in a request, with only that name. Raises `BadRequest`.
 
-        It begins with the authority's: a clock that is ahead now makes none that is not valid once it is right.
+        It begins with the authority's, if not before: a clock that is ahead now makes none that is not valid once it is
+        right.
         """
         try:
             asked = x509.load_pem_x509_csr(csr)
@@ -145,11 +146,10 @@ class Authority:
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise BadRequest("the request's key is not an elliptic-curve key")
         mine = x509.load_pem_x509_certificate(self.certificate)
-        begins = mine.not_valid_before_utc
-        ends = max(begins, now) + datetime.timedelta(days=DAYS)  # it ends after it begins, whatever the clock
+        begins = min(mine.not_valid_before_utc, now - SKEW)
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         made = (
-            _builder(x509.Name([]), mine.subject, key, begins, ends, serial)
+            _builder(x509.Name([]), mine.subject, key, begins, now + datetime.timedelta(days=DAYS), serial)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(both, critical=False)
