@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Made, Outgoing, Trash
 
-PIECE = 1 << 20
+PIECE = 512 << 10
 """Bytes in memory at a time."""
 SECONDS = 30.0
 """The deadline for calls without one."""
