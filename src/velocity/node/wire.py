@@ -29,7 +29,7 @@ ERROR = "velocity-error-bin"
 LEADER = "velocity-leader"
 """Request metadata: the UUID of the leader's machine."""
 PIECE = 512 << 10
-"""Bytes of an object that are gathered for one message. Fewer cost more in all, and more hold up the loop for longer."""
+"""Bytes of an object that are gathered for one message. Fewer cost more in all, more hold up the loop longer."""
 LARGEST = 320 << 20
 """Bytes of the largest message: the picture of a display at its limit of 8,192 x 8,192 pixels is 192 MiB."""
 WRITE = b"\x92\xa5write\xc6"
