@@ -254,6 +254,7 @@ def test_a_guest_whose_disks_are_shared_goes_to_another_host(moving: Moving, say
     """Its disk stays where it is, and has what the guest writes there."""
     hosts, shell = moving.hosts, moving.shell
     file = moving.shares()
+    moving.to("b")
     node = file.stat().st_ino
     shell.run(f"({WRITES}) & true")
     with counted(hosts, moving.uuid), states(hosts, moving.vmid) as seen:
