@@ -39,7 +39,9 @@ def namespace() -> Iterator[str]:
         yield name
 
 
-@pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "NAT-17", "NAT-19", "GUEST-63", "GUEST-64", "GUEST-65")
+@pytest.mark.holds(
+    "ISOLATION-10", "ISOLATION-14", "PAGE-392", "NAT-6", "NAT-17", "NAT-19", "GUEST-63", "GUEST-64", "GUEST-65"
+)
 def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
     namespace: str, tmp_path: Path, runtime: Path, guest: Guest
 ) -> None:
@@ -65,6 +67,7 @@ def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
         assert shown["nics"][0] == {"type": "BRIDGE", "host": 7}
         assert [one.get("nat") for one in shown["interfaces"]] == [None, None, "BRIDGE"]
         address, _ = shown["interfaces"][2]["addresses"]
+        assert set(known(server, vmid).values()) == {"lease"}, "reserved"
         bridge, here = nat_bridge(server)
         assert bridge not in links(namespace), "what nobody needs is not there"
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
@@ -75,6 +78,7 @@ def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
         for nic, network in (("eth0", "198.51.100."), ("eth1", "198.51.100."), ("eth2", f"{address}/")):
             said = terminal.run(f"for i in $(seq 20); do ip -4 addr show {nic} | grep inet && break; sleep 1; done")
             assert f"inet {network}" in said, said
+        at_last(lambda: known(server, vmid)[address] == "neighbour", "what the guest has taken of NAT's")
         assert "bytes from" in terminal.run("ping -c 1 -W 3 198.51.100.1")
         isolation = server.ok("POST", "/v/vm", vmid=vmid)["isolation"]
         assert [gap for gap in isolation["gaps"] if not gap.startswith("its memory is not limited")] == []
@@ -98,6 +102,12 @@ def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
         assert len(dnsmasqs(namespace)) == 1, "ours is gone, and the one on br0 is not"
     finally:
         server.close()
+
+
+def known(server: Server, vmid: int) -> dict[str, str]:
+    """The addresses of its third NIC, with their sources."""
+    nic = server.ok("POST", "/v/vm", vmid=vmid)["interfaces"][2]
+    return {one["address"]: one["source"] for one in nic["known_addresses"]}
 
 
 def its_traffic_is_counted(server: Server, namespace: str, terminal: Terminal) -> None:
