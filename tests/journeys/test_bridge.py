@@ -40,7 +40,7 @@ def namespace() -> Iterator[str]:
 
 
 @pytest.mark.holds(
-    "ISOLATION-10", "ISOLATION-14", "PAGE-392", "NAT-6", "NAT-17", "NAT-19", "GUEST-63", "GUEST-64", "GUEST-65"
+    "ISOLATION-10", "ISOLATION-14", "PAGE-93", "NAT-6", "NAT-17", "NAT-19", "GUEST-63", "GUEST-64", "GUEST-65"
 )
 def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
     namespace: str, tmp_path: Path, runtime: Path, guest: Guest
