@@ -154,6 +154,7 @@ def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_mor
     """The key that the server has permits it; whoever confirms that host dead then has proof of it."""
     hosts, cluster = storage
     client = hosts.client
+    at_last(lambda: has_both(hosts), "that both hosts have the pool, whatever kept b from it before")
     disk = client.create_medium(mpid=POOL, gid=0, name="blocked", size=16 * MIB).mid
     media = [Attachment(mid=iso, mode="VIRTIO"), Attachment(mid=disk, mode="BLOCK")]
     host = hosts.number("b")

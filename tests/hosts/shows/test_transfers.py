@@ -67,6 +67,7 @@ def test_an_upload_and_a_copy_go_on_over_other_starts_of_the_host_and_an_import_
         at_last(lambda: client.show_task(tid=importing.tid).state is TaskState.DONE, "another import")
     imported = client.show_task(tid=importing.tid).mid
     assert isinstance(imported, UUID)
+    at_last(lambda: is_online(client, pool.mpid), "its pool, after an import that had ended before its node did")
     client.download(imported, tmp_path / "imported")
     assert summed(tmp_path / "imported") == summed(image)
 
