@@ -62,6 +62,23 @@ def test_a_pipe_or_a_device_gets_the_bytes_and_stays(host: Host, agent: FakeAgen
         real.unlink()
 
 
+@pytest.mark.holds("CLI-480")
+def test_what_is_redirected_keeps_what_it_had_and_a_private_file_stays_private(
+    host: Host, agent: FakeAgent, tmp_path: Path
+) -> None:
+    agent.files["/etc/note"] = bytearray(b"of the guest")
+    log = tmp_path / "log"
+    log.write_bytes(b"before ")
+    for words in (["vm", "cp", "web:/etc/note", "/dev/stdout"], ["db", "export", "/dev/fd/1"]):
+        with log.open("ab") as out:
+            subprocess.run([VELOCITY, *words], stdout=out, env=os.environ | host.environment, check=True)
+    assert log.read_bytes().startswith(b'before of the guest{"velocity"')
+    private = tmp_path / "private"
+    private.touch(0o600)
+    host.ok("vm", "cp", "web:/etc/note", str(private))
+    assert private.read_bytes() == b"of the guest" and stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
 @pytest.mark.holds("CLI-53")
 def test_what_a_signal_ends_leaves_no_frozen_guest(host: Host, agent: FakeAgent) -> None:
     begun = subprocess.Popen(

@@ -12,7 +12,7 @@ import click
 
 from velocity import durable, installation
 from velocity.cli.lazy import Group
-from velocity.cli.output_file import is_special
+from velocity.cli.output_file import is_special, replacing
 from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store import transfer
@@ -51,7 +51,8 @@ def export(file: Path, config: Path | None) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     elif is_special(file):
-        file.write_bytes(data)
+        with replacing(file) as out:
+            out.write(data)
     else:
         durable.write(file.resolve(), data)
     click.echo(f"exported {len(lines) - 2} rows; a complete backup also needs these directories:", err=True)
