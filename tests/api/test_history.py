@@ -82,6 +82,16 @@ async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> Non
         assert secret not in str(found)
 
 
+@pytest.mark.holds("PAGE-480")
+async def test_a_change_that_is_refused_on_its_way_says_what_it_asked_for(w: World) -> None:
+    """Not that it was made: what it changes is noted before it is stored."""
+    gid, huge = await w.group("a"), 1 << 40
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1 << 30, write=True, manage=True)
+    mid = await w.medium(gid=gid)
+    await w.refused("PATCH", "/m/media", mid=mid, size=huge)
+    assert (await entries(w, limit=1))[0]["target"] == f"mid={mid} size={huge}"
+
+
 @pytest.mark.holds("PAGE-91")
 async def test_a_change_of_devices_says_which(w: World) -> None:
     vmid = await w.vm("vm")

@@ -15,6 +15,7 @@ from velocity.contract.operation import Method, Needs, Operation, Wire
 from velocity.contract.problems import Refused
 from velocity.contract.trash import TrashItem
 from velocity.history.rules import HistoryEntry, short, target, vmid
+from velocity.plan import NO_CHANGES
 
 LEAST_REFUSAL = 400
 MOVES = (medium.MOVE, vm_move.MOVE)
@@ -106,6 +107,7 @@ class RequestRecord:
     def entry(self, status: int) -> HistoryEntry:
         self._look()
         told = self.wanted is not None and not isinstance(self.wanted, SIGN_INS)
+        made = self.changes if status < LEAST_REFUSAL else NO_CHANGES
         return HistoryEntry(
             at=int(time.time()),
             uid=self._uid,
@@ -114,7 +116,7 @@ class RequestRecord:
             request=self.request,
             operation=self._operation.name,
             gid=self.answer.gid if isinstance(self.answer, TrashItem) else self._gid,
-            target=_printable(target(self.wanted, self.answer, self.changes)) if told and self.wanted else "",
+            target=_printable(target(self.wanted, self.answer, made)) if told and self.wanted else "",
             status=status,
             code=self.code,
             message=None if self.message is None else short(_printable(self.message)),
