@@ -31,6 +31,9 @@ from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Run, Runs, boot_id
 from velocity.node import places
 
+LATER = 1.0
+"""Seconds until a guest can be killed."""
+
 
 class Monitor:
     """A QEMU's, as far as one can tell from outside: what it was asked, and its end. QMP"""
@@ -158,13 +161,29 @@ def test_one_that_does_not_respond_is_ended_and_not_only_said_to_be(
 
 
 @pytest.mark.holds("GUEST-97")
-def test_a_guest_that_cannot_be_ended_is_told_and_fails_the_command(host: Host) -> None:
+def test_a_guest_that_cannot_be_ended_is_told_and_fails_the_command(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stop_guests, "ENDING", 0.0)
     host.ok("vm", "create", "web", "--memory", "64M")
     host.ok("vm", "start", "web")
     host.hypervisor.faults.answers.extend([Answer.LOST] * 20)
     left = host.run("service", "stop-guests", "--timeout", "0")
     host.hypervisor.faults.answers.clear()
     assert left.exit_code == 1 and "still running: web" in left.stderr, left.stderr
+
+
+@pytest.mark.holds("GUEST-480")
+def test_one_whose_end_takes_a_while_is_not_said_to_run_on(host: Host) -> None:
+    """The kernel frees the memory of a large guest for many seconds."""
+    host.ok("vm", "create", "web", "--memory", "64M")
+    host.ok("vm", "start", "web")
+    host.hypervisor.faults.answers.extend([Answer.LOST] * 20)
+    kernel = threading.Timer(LATER, lambda: host.loop.call_soon_threadsafe(host.hypervisor.faults.answers.clear))
+    kernel.start()
+    ended = host.run("service", "stop-guests", "--timeout", "0")
+    kernel.join(PATIENCE)
+    assert ended.exit_code == 0 and "still running" not in ended.stderr, ended.stderr
 
 
 @pytest.mark.holds("GUEST-26")

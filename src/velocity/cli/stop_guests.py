@@ -38,6 +38,8 @@ AT_ONCE = 32
 PAUSE = 0.5
 ANSWER = 5.0
 """Seconds that a monitor has to respond."""
+ENDING = 20.0
+"""Seconds for the end of guests that are killed: the kernel frees their memory first. The unit waits longer."""
 
 
 @click.command("stop-guests")
@@ -131,7 +133,10 @@ def _through_server(client: Client, end: float, timeout: float) -> None:
     while (running := _running(client)) and time.monotonic() < end:
         time.sleep(PAUSE)
     _each(kill, running)
-    _check_none([clean(vm.name) for vm in _running(client)])
+    last = time.monotonic() + ENDING
+    while (running := _running(client)) and time.monotonic() < last:
+        time.sleep(PAUSE)
+    _check_none([clean(vm.name) for vm in running])
 
 
 def _check_none(left: list[str]) -> None:
@@ -233,7 +238,7 @@ class _Guest:
         with contextlib.suppress(OSError), os.fdopen(os.pidfd_open(pid or 0), "rb") as process:
             if self._runs.process(self.run) == pid:
                 signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
-                select.select([process], [], [], ANSWER)
+                select.select([process], [], [], ENDING)
 
 
 class _Monitor:
