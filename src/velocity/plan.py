@@ -31,7 +31,7 @@ class _Draft:
         self.ended = False
 
 
-Changes = Mapping[str, tuple[object, object] | None]
+FieldChanges = Mapping[str, tuple[object, object] | None]
 """Field -> (old, new), or None for a field whose values are not shown."""
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 Place = tuple[HostRef | UnsetType, str]
@@ -80,7 +80,7 @@ def step(
     *,
     id: int | UUID | None = None,
     gid: int | None = None,
-    changes: Changes = NO_CHANGES,
+    changes: FieldChanges = NO_CHANGES,
     live: tuple[Sequence[str], Mapping[str, str]] = ((), NO_CHANGES),
     place: Place = ANYWHERE,
 ) -> None:

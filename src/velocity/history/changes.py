@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET, structs
 
 from velocity.contract.vm_settings import Attachment, Display, Forward, Interface, Nic
-from velocity.plan import Changes
+from velocity.plan import FieldChanges
 
 VALUES = (
     "cpus", "max_cpus", "memory_mib", "max_memory_mib", "autostart", "ha", "start_order", "balloon", "rosetta", "size",
@@ -31,7 +31,7 @@ class Item(NamedTuple):
     content: object
 
 
-def words(changes: Changes) -> Iterator[tuple[str, object]]:
+def words(changes: FieldChanges) -> Iterator[tuple[str, object]]:
     """What became of each field, as (name, value); of one that is as before, nothing."""
     differs = {name for name, pair in changes.items() if pair is None or pair[0] != pair[1]}
     for name in VALUES:
@@ -54,13 +54,13 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _listed(changes: Changes, name: str, at: int) -> Sequence[Any]:
+def _listed(changes: FieldChanges, name: str, at: int) -> Sequence[Any]:
     """A list before (0) or after (1) the change."""
     pair: tuple[Any, Any] = changes.get(name) or ((), ())
     return pair[at]  # type: ignore[no-any-return]
 
 
-def _devices(changes: Changes, at: int) -> dict[str, list[Item]]:
+def _devices(changes: FieldChanges, at: int) -> dict[str, list[Item]]:
     media, displays, forwards = (_listed(changes, name, at) for name in ("media", "displays", "forwards"))
     nics = zip(_listed(changes, "nics", at), _listed(changes, "interfaces", at), strict=True)
     return {
@@ -106,7 +106,7 @@ def _told(before: Sequence[Item], after: Sequence[Item]) -> Iterator[str]:
             yield f"-{was.word}"
 
 
-def _places(changes: Changes, at: int) -> list[tuple[Hashable, object]]:
+def _places(changes: FieldChanges, at: int) -> list[tuple[Hashable, object]]:
     """What may boot, with its place: media in their order, and NICs, of which the order says nothing."""
     nics = zip(_listed(changes, "interfaces", at), _listed(changes, "nics", at), strict=True)
     places = sorted((one.id, nic.boot or 0) for one, nic in nics)

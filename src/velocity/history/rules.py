@@ -18,7 +18,7 @@ from velocity.contract.operation import Wire
 from velocity.contract.pools import AssignPool
 from velocity.contract.trash import TrashItem
 from velocity.history.changes import VALUES, words
-from velocity.plan import NO_CHANGES, Changes
+from velocity.plan import NO_CHANGES, FieldChanges
 
 NAMED = (
     "uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "host", "duty", "name", "permission",
@@ -62,7 +62,7 @@ class HistoryEntry:
         return self.code is not None
 
 
-def target(request: Wire, answer: Wire | None = None, changes: Changes = NO_CHANGES) -> str:
+def target(request: Wire, answer: Wire | None = None, changes: FieldChanges = NO_CHANGES) -> str:
     """What a request is about: ids and names; for an item of the trash, those of the deleted object.
 
     `changes`: what it changed; where that is not known, what it asked for is told. Texts with other than plain
@@ -84,7 +84,7 @@ def target_of(named: Mapping[str, int | str]) -> str:
     return short(" ".join(f"{name}={_quoted(value)}" for name, value in named.items()))
 
 
-def _changes(request: Wire, changes: Changes) -> Iterator[tuple[str, object]]:
+def _changes(request: Wire, changes: FieldChanges) -> Iterator[tuple[str, object]]:
     """`cpus=2->4` of what was changed; of a refused request what it asked for, `cpus=4`."""
     given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not UNSET}
     if changes:

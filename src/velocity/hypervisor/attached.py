@@ -163,7 +163,7 @@ class AttachedHosts:
         one = self.find(host)
         return self.absent.get(HostId(host), "") if one is None else one.name
 
-    def way_out(self, host: HostId) -> str:
+    def remedy(self, host: HostId) -> str:
         """What to do about a host that does not answer; empty as in `silence`."""
         if not self.silence(host):
             return ""

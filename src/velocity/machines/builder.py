@@ -162,7 +162,7 @@ class Builder:
             free = await self._hosts.memory_free(machine.host, deadline=CALL_DEADLINE)
         except Unknown as error:
             hosts, host = self.reach.hosts, machine.host
-            words = f"{hosts.silence(host) or error}: nothing was started; {hosts.way_out(host) or 'try again later'}"
+            words = f"{hosts.silence(host) or error}: nothing was started; {hosts.remedy(host) or 'try again later'}"
             raise Refused(Problem.HYPERVISOR, words) from None
         if spec.memory_mib > free:
             raise Refused(

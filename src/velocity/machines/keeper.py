@@ -170,10 +170,10 @@ class Keeper(Life):
             raise Refused(Problem.HYPERVISOR, words) from None
         except Unknown as error:
             self.mark_unknown(silent=True)
-            out = self.context.way_out(self.machine.host) or ("" if self.progress.forced else FORCE)
+            remedy = self.context.remedy(self.machine.host) or ("" if self.progress.forced else FORCE)
             words = (
                 f"VM {self.machine.vmid} has not responded in time ({error}): the request may still take effect, and "
-                f"the VM is shown as {self.state.value} until it responds{'; ' * bool(out)}{out}"
+                f"the VM is shown as {self.state.value} until it responds{f'; {remedy}' if remedy else ''}"
             )
             raise Refused(Problem.HYPERVISOR, words) from None
         except HypervisorError as error:

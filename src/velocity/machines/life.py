@@ -52,7 +52,7 @@ class KeeperContext:
     `changed` when anything shown of a VM changes; `pressed` before each press of its power button; `resumed` after a
     pause. `freed` says whether a VM may be on another host because its own is lost, `over` why a run ended by that,
     and `place` on which host a VM is started: its own, or another one if it is freed. `bring` copies there what is
-    kept for the VM, and `rehome` moves the keeper there. `way_out` says what to do if its host does not answer; empty:
+    kept for the VM, and `rehome` moves the keeper there. `remedy` says what to do if its host does not answer; empty:
     it does.
     """
 
@@ -72,7 +72,7 @@ class KeeperContext:
     resumed: Callable[[Life], None] = lambda vm: None
     freed: Callable[[Incarnation], bool] = lambda who: False
     over: Callable[[Life], Reason | None] = lambda vm: None
-    way_out: Callable[[HostId], str] = lambda host: ""
+    remedy: Callable[[HostId], str] = lambda host: ""
     place: Callable[[Life], HostId] = _where_it_is
     bring: Callable[[Machine, HostId], Awaitable[None]] = _nothing
     rehome: Callable[[Any, HostId], KeeperContext] | None = None
@@ -350,8 +350,8 @@ class Life:
     def _not_now(self) -> str:
         name = f"VM {self.machine.vmid} is {self.state.value}"
         if self.unreachable_since is not None:
-            out = self.context.way_out(self.machine.host) or "wait until it does, or stop it with force"
-            return f"{name} and does not respond: {out}"
+            remedy = self.context.remedy(self.machine.host) or "wait until it does, or stop it with force"
+            return f"{name} and does not respond: {remedy}"
         return f"{name}: wait until it is STOPPED, or stop it with force"
 
     def _overtaken_by_a_stop(self) -> Refused:

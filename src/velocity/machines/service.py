@@ -154,7 +154,7 @@ class Fleet:
             pressed=self.agents.shut_down,
             resumed=self.agents.set_clock,
             freed=self.evacuation.evacuated.is_freed,
-            way_out=self.hosts.attached.way_out,
+            remedy=self.hosts.attached.remedy,
             over=self.evacuation.reason,
             place=self.evacuation.place,
             bring=self.variables.bring,

@@ -49,7 +49,7 @@ class Draining:
             raise Refused(Problem.NO_HOST, "there is no other host: VMs cannot move away", field="host")
         if silence := self._fleet.hosts.attached.silence(one.host):
             words = (
-                f"{silence}, so its VMs cannot move: {self._fleet.hosts.attached.way_out(one.host)}; `velocity node "
+                f"{silence}, so its VMs cannot move: {self._fleet.hosts.attached.remedy(one.host)}; `velocity node "
                 "drain` alone lets no new ones come"
             )
             raise Refused(Problem.NO_HOST, words, field="host")
