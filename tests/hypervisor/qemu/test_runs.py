@@ -50,6 +50,21 @@ def test_a_note_that_cannot_be_read_costs_its_own_run_only(runs: Runs, note: byt
     assert [run.machine for run, _ in look.runs] == [well.machine]
 
 
+@as_root("uids of machines")
+@pytest.mark.holds("ISOLATION-480")
+def test_a_machine_reaches_its_own_directory_whatever_the_servers_umask(runtime: Path, tmp_path: Path) -> None:
+    """Where there are no namespaces, its process gets there by the directories above, as its own uid."""
+    runs = Runs(runtime, "here", range(70000, 70002), tmp_path / "claims")
+    umask = os.umask(0o077)
+    try:
+        runs.open()
+        run = runs.begin(uuid4(), 1, nat=False)
+    finally:
+        os.umask(umask)
+    look = [runs.root, runs.directory(run.machine)]
+    assert [path.stat().st_mode & 0o111 for path in look] == [0o111, 0o111]
+
+
 def test_a_process_is_known_by_pid_start_and_boot(runs: Runs) -> None:
     run = runs.begin(uuid4(), 1, nat=False)
     started = start_time(os.getpid())

@@ -112,6 +112,12 @@ class Runs:
         if self._uids is not None:
             self._claims.mkdir(mode=0o755, parents=True, exist_ok=True)
 
+    def _make_one(self, machine: UUID, *, exist_ok: bool = False) -> None:
+        """Whatever the umask: without namespaces, its process gets to its own directory through this one."""
+        directory = self.directory(machine)
+        directory.mkdir(exist_ok=exist_ok)
+        directory.chmod(0o711)
+
     def _take_back(self, taken: dict[int, UUID]) -> None:
         """Release uids claimed by starts that were interrupted; not those of other servers."""
         for claim in self._claims.iterdir() if self._uids is not None else ():
@@ -144,10 +150,9 @@ class Runs:
 
         After any other `OSError`, parts of it may remain.
         """
-        directory = self.directory(machine)
         if not self._root.is_dir():
             self._restore()
-        directory.mkdir(mode=0o711)
+        self._make_one(machine)
         uid = os.getuid()
         try:
             if self._uids is not None:
@@ -183,9 +188,9 @@ class Runs:
     def note_end(self, run: Run) -> None:
         """Record how it ended, even if somebody has removed its directory. Raises `OSError`."""
         self._alive.pop(run.machine, None)
-        if not (directory := self.directory(run.machine)).is_dir():
+        if not self.directory(run.machine).is_dir():
             self._make()
-            directory.mkdir(mode=0o711, exist_ok=True)
+            self._make_one(run.machine, exist_ok=True)
         self.write(run)
 
     def end(self, run: Run) -> None:
@@ -330,7 +335,7 @@ class Runs:
     def keep(self, run: Run) -> None:
         """Create again what is missing of a live run's directory. Raises `OSError`."""
         self._make()
-        self.directory(run.machine).mkdir(mode=0o711, exist_ok=True)
+        self._make_one(run.machine, exist_ok=True)
         if not (own := self.own(run.machine)).exists():
             own.mkdir(mode=0o700)
             os.chown(own, run.uid, run.uid if self._uids is not None else -1)
