@@ -204,7 +204,7 @@ class _Guest:
 
     def stop(self, end: float) -> str:
         """Shut it down; returns what was done, empty if it did not run. What does not respond by then is killed."""
-        while not self._asked(end) and self.lives:
+        while not self._shut_down(end) and self.lives:
             if time.monotonic() >= end:
                 self._kill()
                 self._said = f"ended machine {self.run.machine}, which did not respond"
@@ -212,8 +212,8 @@ class _Guest:
             time.sleep(PAUSE)
         return self._said
 
-    def _asked(self, end: float) -> bool:
-        """Whether it has ended by its monitor."""
+    def _shut_down(self, end: float) -> bool:
+        """Ask its monitor for that; returns whether it has ended by it."""
         machine = self.run.machine
         with (
             contextlib.suppress(OSError),

@@ -44,7 +44,7 @@ class Checks:
         self._takes = takes
         self._ports = ports
 
-    def settings(
+    def check_settings(
         self,
         caller: Caller,
         gid: int,
@@ -85,7 +85,7 @@ class Checks:
         warnings += disks.sector_warnings(spec, has, media, names, self._takes)
         return spec, [*warnings, *boot_warnings(media, names, self._takes)]
 
-    def trust(self, caller: Caller, gid: int, machine: Machine) -> None:
+    def check_trust(self, caller: Caller, gid: int, machine: Machine) -> None:
         """Check a VM that moves to this group unchanged. Raises `Refused`."""
         self._check_trusted(caller, gid, interfaces.trusted(machine.spec, None), "a trusted NIC", "trusted")
         chosen = interfaces.chosen(machine.uuid, machine.spec, None)

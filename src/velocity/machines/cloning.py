@@ -231,7 +231,7 @@ class Cloning:
         )
         networks = self._hypervisor.hosts.about(host).nat_networks
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, networks)
-        spec, warnings = self._fleet.builder.checks.settings(caller, request.gid, uuid, spec, host)
+        spec, warnings = self._fleet.builder.checks.check_settings(caller, request.gid, uuid, spec, host)
         shared = iter(spec.media)
         mixed = [
             structs.replace(one, mid=copies[one.mid].medium.mid) if one.mid in copies else next(shared) for one in media

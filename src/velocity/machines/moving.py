@@ -113,7 +113,7 @@ class VmMoves:
             return
         for disk, _ in disks:
             self._assignments.check_managed(caller, gid, disk.mpid)
-        self._fleet.builder.checks.trust(caller, gid, machine)
+        self._fleet.builder.checks.check_trust(caller, gid, machine)
 
     def _check_visible(self, machine: Machine, gid: int, disks: Disks) -> None:
         """Members of the new group must be able to see its media, and no other VM may use its disks."""

@@ -82,7 +82,7 @@ class Provisioning:
         spec = cloud_init.with_instance(Spec(**settings, **rules.newest(facts)), None)
         uuid = uuid4()
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, facts.nat_networks)
-        spec, warnings = self._fleet.builder.checks.settings(caller, request.gid, uuid, spec, placed.host)
+        spec, warnings = self._fleet.builder.checks.check_settings(caller, request.gid, uuid, spec, placed.host)
         draft = Machine(0, uuid, request.gid, request.name, spec, placed.host, int(time.time()))
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
             rules.check_display_names(spec.displays)
@@ -124,7 +124,7 @@ class Provisioning:
         if "drives" not in settings and spec.media is not old.spec.media:
             spec = disks.with_drives(spec, old.spec, self._fleet.builder.is_iso)
         spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims, facts.nat_networks)
-        spec, warnings = self._fleet.builder.checks.settings(
+        spec, warnings = self._fleet.builder.checks.check_settings(
             caller, old.gid, old.uuid, spec, old.host, old.spec, old.vmid
         )
         warnings += rules.noticed(old.spec, spec, facts)
