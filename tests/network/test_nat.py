@@ -235,7 +235,9 @@ def test_forwarding_is_set_when_it_is_needed_and_hosts_go_on_to_heed_routers(tmp
 
 
 @pytest.mark.holds("NAT-5")
-def test_what_a_killed_server_left_is_told_and_goes_by_uninstall(world: tuple[str, str], place: Path) -> None:
+def test_what_a_server_left_is_told_and_goes_by_uninstall_and_with_the_last_guest(
+    world: tuple[str, str], place: Path
+) -> None:
     """With a firewall of the host's that drops what it does not know, as Docker's."""
     (place / "units").mkdir()
     settings = {"VELOCITY_DATA_DIR": str(place / "a b" / "data"), "VELOCITY_RUNTIME_DIR": str(place / "run")}
@@ -272,11 +274,15 @@ chain = "add chain inet firewalld filter_INPUT { type filter hook input priority
 subprocess.run(["nft", "-f", "-"], input=known + chain, text=True, check=True)
 said["told"] = told()
 done = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(place / "units")])
-assert done.exit_code == 0, done.output
+assert done.exit_code == 0, (done.output, done.exception)
 bridge.ensure()
 settings = {"VELOCITY_DATA_DIR": str(data), "VELOCITY_RUNTIME_DIR": str(place / "run")}
 again = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(place / "units")], env=settings)
 assert again.exit_code == 0 and "removed NAT's bridge" in again.output, again.output
+bridge.ensure()
+(data / "lock").touch()
+stopped = CliRunner().invoke(velocity, ["service", "stop-guests"], env=settings)
+assert stopped.exit_code == 0 and "removed NAT's bridge" in stopped.output, stopped.output
 running = subprocess.run(["pgrep", "-f", f"^dnsmasq .*{place}"], capture_output=True).stdout.decode()
 said |= {"bridge": bridge.bridge, "output": done.output, "left": [links() == before, running, bridge.exists()]}
 print(json.dumps(said))

@@ -12,11 +12,10 @@ from pathlib import Path
 import click
 
 from velocity.cli.lazy import Group
+from velocity.cli.nat_removal import remove_nat
 from velocity.cli.stop_guests import stop_guests
 from velocity.config import ConfigError, PoolSetting, Settings, is_setting, load
-from velocity.hypervisor.qemu import nat_host
 from velocity.hypervisor.qemu.options import options
-from velocity.network.nat_networks import CannotNat
 from velocity.pool_settings import OF_RBD
 from velocity.store import engine
 from velocity.store.errors import DatabaseError
@@ -263,7 +262,7 @@ def uninstall(user: bool, directory: Path | None) -> None:
     """Remove the units, and print how to stop what still runs. Guests and data remain."""
     place = (directory or _place(user)).absolute()
     server = NODE if (place / NODE).is_file() else SERVER
-    _remove_nat(place / server)
+    _remove_nat_of(place / server)
     for name in (SERVER, GUESTS, NODE):
         enabled = [one for one in _place(user).glob(f"*.wants/{name}") if one.readlink() == place / name]
         for file in (place / name, *enabled):
@@ -281,7 +280,7 @@ def uninstall(user: bool, directory: Path | None) -> None:
     click.echo(f"{systemctl} stop {first}  # before that, if the guests are to be shut down")
 
 
-def _remove_nat(unit: Path) -> None:
+def _remove_nat_of(unit: Path) -> None:
     """Remove what the server has made for NAT and has not removed, for instance because it was killed.
 
     That is the server of the unit; without a unit, that of the present settings, as in a checkout.
@@ -290,20 +289,7 @@ def _remove_nat(unit: Path) -> None:
         settings = load(environ=_set_in(unit) if unit.is_file() else os.environ)
     except (ConfigError, ValueError):
         return
-    chosen = options(settings)
-    bridge = nat_host.find(chosen, choose=False).bridge
-    if bridge is None or not bridge.exists():
-        return
-    try:
-        gone = bridge.remove()
-    except (CannotNat, OSError) as error:
-        click.echo(f"NAT's bridge {bridge.bridge} cannot be removed: {error}", err=True)
-        return
-    if gone:
-        click.echo(f"removed NAT's bridge {bridge.bridge}", err=True)
-    else:
-        words = "has guests; it goes after the last one, if the server still runs then"
-        click.echo(f"NAT's bridge {bridge.bridge} {words}", err=True)
+    remove_nat(options(settings))
 
 
 def _set_in(unit: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from msgspec import UNSET
 
 from velocity.cli import connection, where
 from velocity.cli.amounts import SECONDS
+from velocity.cli.nat_removal import remove_nat
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, Unreachable, Untrusted
 from velocity.config import ConfigError, Settings, is_setting, load
@@ -187,6 +188,7 @@ def _directly(settings: Settings, end: float) -> None:
             if said:
                 click.echo(said, err=True)
     _check_none([f"machine {guest.run.machine}" for guest in guests if guest.lives])
+    remove_nat(chosen)  # which the server does where it runs
 
 
 class _Guest:
