@@ -249,8 +249,7 @@ def compose(
     library = Library(directory, changes)
     attachments = Attachments(directory, library)
     assignments = Assignments(media, pools, directory, changes)
-    quotas = PoolQuotas(pools, directory, changes, assignments)
-    uploads = UploadsUnderWay(directory)
+    quotas, uploads = PoolQuotas(pools, directory, changes, assignments), UploadsUnderWay(directory)
     reservations = Reservations(directory, quotas, uploads, most=bounds.group_media)
     states = PoolStates(
         storage.pools, pools, known_objects(media, stored_uploads, library, partial(arriving, stored_moves))
@@ -280,14 +279,13 @@ def compose(
     writers = Writers(directory, library, assignments)
     reach, ports = Reach(hosts, library), AllowedPorts(settings.forwardable, own=(settings.address[1],))
     checks = Checks(directory, library, writers, sources, driver.hosts, reach, usage.last, ports)
-    builder = Builder(directory, library, writers, states, sources, driver.hosts, reach, checks)
+    builder = Builder(directory, library, writers, states, sources, driver.hosts, reach)
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts,
         Evacuated(SqlLosses(database)), SqlVariables(database), leads=certainty, most=bounds.group_vms,
     )  # fmt: skip
-    addresses = Addresses(fleet, driver.hosts)
-    provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget)
-    resizing = Resizing(fleet, driver.machines, attachments, library)
+    provisioning = Provisioning(machines, directory, updates, fleet, checks, driver, deletion, forget)
+    addresses, resizing = Addresses(fleet, driver.hosts), Resizing(fleet, driver.machines, attachments, library)
     alteration = Alteration(
         media, blobs, library, attachments, assignments, states, sources, reservations, usage,
         provisioning.claim_again, resizing.grow,
@@ -295,7 +293,7 @@ def compose(
     conversions = Conversions(
         storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
     )
-    cloning = Cloning(machines, directory, updates, library, fleet, driver, conversions, creation, room, tasks)
+    cloning = Cloning(machines, directory, updates, library, fleet, checks, driver, conversions, creation, room, tasks)
     access = Access(
         SqlAccess(database), directory, updates, changes, passwords, steady, lifetime=settings.authkey_lifetime,
         owned={
@@ -352,7 +350,9 @@ def compose(
         fleet=fleet,
         provisioning=provisioning,
         cloning=cloning,
-        vm_moves=VmMoves(machines, directory, updates, fleet, library, attachments, assignments, reservations, sources),
+        vm_moves=VmMoves(
+            machines, directory, updates, fleet, checks, library, attachments, assignments, reservations, sources
+        ),
         host_moves=moves,
         draining=draining,
         consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),

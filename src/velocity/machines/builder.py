@@ -29,7 +29,6 @@ from velocity.hypervisor.port import (
 )
 from velocity.machines import boot, cloud_init, disks, forwards, interfaces, rules
 from velocity.machines.address_book import AddressBook
-from velocity.machines.checks import Checks
 from velocity.machines.claims import Claim
 from velocity.machines.reach import Reach
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
@@ -64,9 +63,7 @@ class Builder:
         sources: Sources,
         hosts: Hosts,
         reach: Reach,
-        checks: Checks,
     ) -> None:
-        self.checks = checks
         self.addresses = AddressBook()
         self._directory = directory
         self._library = library

@@ -24,6 +24,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import cloud_init, interfaces, rules, where
+from velocity.machines.checks import Checks
 from velocity.machines.keeper import Keeper
 from velocity.machines.move.rules import place
 from velocity.machines.orphans import remove_machine_data
@@ -69,6 +70,7 @@ class Cloning:
         updates: DirectoryWriter,
         library: Library,
         fleet: Fleet,
+        checks: Checks,
         hypervisor: Hypervisor,
         conversions: Conversions,
         creation: Creation,
@@ -80,6 +82,7 @@ class Cloning:
         self._updates = updates
         self._library = library
         self._fleet = fleet
+        self._checks = checks
         self._hypervisor = hypervisor
         self._conversions = conversions
         self._creation = creation
@@ -231,7 +234,7 @@ class Cloning:
         )
         networks = self._hypervisor.hosts.about(host).nat_networks
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, networks)
-        spec, warnings = self._fleet.builder.checks.check_settings(caller, request.gid, uuid, spec, host)
+        spec, warnings = self._checks.check_settings(caller, request.gid, uuid, spec, host)
         shared = iter(spec.media)
         mixed = [
             structs.replace(one, mid=copies[one.mid].medium.mid) if one.mid in copies else next(shared) for one in media

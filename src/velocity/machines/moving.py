@@ -17,6 +17,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.vm_move import MoveVm
+from velocity.machines.checks import Checks
 from velocity.machines.keeper import Keeper
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, Spec
@@ -42,6 +43,7 @@ class VmMoves:
         directory: Directory,
         updates: DirectoryWriter,
         fleet: Fleet,
+        checks: Checks,
         library: Library,
         attachments: Attachments,
         assignments: Assignments,
@@ -52,6 +54,7 @@ class VmMoves:
         self._directory = directory
         self._updates = updates
         self._fleet = fleet
+        self._checks = checks
         self._library = library
         self._attachments = attachments
         self._assignments = assignments
@@ -113,7 +116,7 @@ class VmMoves:
             return
         for disk, _ in disks:
             self._assignments.check_managed(caller, gid, disk.mpid)
-        self._fleet.builder.checks.check_trust(caller, gid, machine)
+        self._checks.check_trust(caller, gid, machine)
 
     def _check_visible(self, machine: Machine, gid: int, disks: Disks) -> None:
         """Members of the new group must be able to see its media, and no other VM may use its disks."""

@@ -28,6 +28,7 @@ from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import cloud_init, disks, interfaces, rules, where
+from velocity.machines.checks import Checks
 from velocity.machines.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.forecast import forecast
 from velocity.machines.keeper import Keeper
@@ -58,6 +59,7 @@ class Provisioning:
         directory: Directory,
         updates: DirectoryWriter,
         fleet: Fleet,
+        checks: Checks,
         hypervisor: Hypervisor,
         media: Deletion,
         forget: Callable[[Machine], Awaitable[None]],
@@ -67,6 +69,7 @@ class Provisioning:
         self._directory = directory
         self._updates = updates
         self._fleet = fleet
+        self._checks = checks
         self._hypervisor = hypervisor
         self._media = media
         self._forget = forget
@@ -82,7 +85,7 @@ class Provisioning:
         spec = cloud_init.with_instance(Spec(**settings, **rules.newest(facts)), None)
         uuid = uuid4()
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, facts.nat_networks)
-        spec, warnings = self._fleet.builder.checks.check_settings(caller, request.gid, uuid, spec, placed.host)
+        spec, warnings = self._checks.check_settings(caller, request.gid, uuid, spec, placed.host)
         draft = Machine(0, uuid, request.gid, request.name, spec, placed.host, int(time.time()))
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
             rules.check_display_names(spec.displays)
@@ -124,9 +127,7 @@ class Provisioning:
         if "drives" not in settings and spec.media is not old.spec.media:
             spec = disks.with_drives(spec, old.spec, self._fleet.builder.is_iso)
         spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims, facts.nat_networks)
-        spec, warnings = self._fleet.builder.checks.check_settings(
-            caller, old.gid, old.uuid, spec, old.host, old.spec, old.vmid
-        )
+        spec, warnings = self._checks.check_settings(caller, old.gid, old.uuid, spec, old.host, old.spec, old.vmid)
         warnings += rules.noticed(old.spec, spec, facts)
         machine = replace(old, name=name, spec=spec)
         with self._fleet.claiming.becoming(keeper, machine):
