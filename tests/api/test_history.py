@@ -82,7 +82,7 @@ async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> Non
         assert secret not in str(found)
 
 
-@pytest.mark.holds("PAGE-480")
+@pytest.mark.holds("PAGE-98")
 async def test_a_change_that_is_refused_on_its_way_says_what_it_asked_for(w: World) -> None:
     """Not that it was made: what it changes is noted before it is stored."""
     gid, huge = await w.group("a"), 1 << 40

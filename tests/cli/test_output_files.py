@@ -62,7 +62,7 @@ def test_a_pipe_or_a_device_gets_the_bytes_and_stays(host: Host, agent: FakeAgen
         real.unlink()
 
 
-@pytest.mark.holds("CLI-480")
+@pytest.mark.holds("CLI-63")
 def test_what_is_redirected_keeps_what_it_had_and_a_private_file_stays_private(
     host: Host, agent: FakeAgent, tmp_path: Path
 ) -> None:

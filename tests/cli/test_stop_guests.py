@@ -173,7 +173,7 @@ def test_a_guest_that_cannot_be_ended_is_told_and_fails_the_command(
     assert left.exit_code == 1 and "still running: web" in left.stderr, left.stderr
 
 
-@pytest.mark.holds("GUEST-480")
+@pytest.mark.holds("GUEST-102")
 def test_one_whose_end_takes_a_while_is_not_said_to_run_on(host: Host) -> None:
     """The kernel frees the memory of a large guest for many seconds."""
     host.ok("vm", "create", "web", "--memory", "64M")

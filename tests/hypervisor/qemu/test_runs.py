@@ -51,7 +51,7 @@ def test_a_note_that_cannot_be_read_costs_its_own_run_only(runs: Runs, note: byt
 
 
 @as_root("uids of machines")
-@pytest.mark.holds("ISOLATION-480")
+@pytest.mark.holds("ISOLATION-18")
 def test_a_machine_reaches_its_own_directory_whatever_the_servers_umask(runtime: Path, tmp_path: Path) -> None:
     """Where there are no namespaces, its process gets there by the directories above, as its own uid."""
     runs = Runs(runtime, "here", range(70000, 70002), tmp_path / "claims")
