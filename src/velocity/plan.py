@@ -68,6 +68,12 @@ def note(changes: dict[str, tuple[object, object] | None]) -> None:
     _NOTED.set(changes)
 
 
+def also(changes: FieldChanges) -> None:
+    """Note what the present request changes beside what its steps say."""
+    if (noted := _NOTED.get()) is not None:
+        noted.update(changes)
+
+
 def is_plan() -> bool:
     """Whether the present request is only a plan."""
     return _DRAFT.get() is not None
@@ -89,8 +95,7 @@ def step(
     `changes`: equal values are left out, and so is a step of nothing else. `live`: the changes made while the VM runs,
     and those that wait for its next start, with reasons.
     """
-    if (noted := _NOTED.get()) is not None:
-        noted.update(changes)
+    also(changes)
     draft = _DRAFT.get()
     if draft is None:
         return

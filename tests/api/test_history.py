@@ -126,7 +126,29 @@ async def test_a_vm_that_was_forced_off_was_not_just_stopped(w: World) -> None:
     for state, force in (("RUNNING", False), ("STOPPED", False), ("STOPPED", True)):
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state, force=force)
     told = [one["target"] for one in reversed(await entries(w)) if one["operation"] == "set_vm_state"]
-    assert told == [f"vmid={vmid} state=RUNNING", f"vmid={vmid} state=STOPPED", f"vmid={vmid} state=STOPPED force=true"]
+    assert told == [
+        f"vmid={vmid} state=STOPPED->RUNNING",
+        f"vmid={vmid} state=RUNNING->STOPPED",
+        f"vmid={vmid} state=STOPPED force=true",
+    ]
+
+
+@pytest.mark.holds("PAGE-92")
+async def test_a_vm_that_was_resumed_was_not_started(w: World) -> None:
+    vmid = await w.vm("vm")
+    for state in ("RUNNING", "PAUSED", "RUNNING"):
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state)
+    assert (await entries(w, limit=1))[0]["target"] == f"vmid={vmid} state=PAUSED->RUNNING"
+
+
+@pytest.mark.holds("PAGE-94")
+async def test_a_vm_deleted_with_its_disks_says_how_many(w: World) -> None:
+    vmid, mids = await w.vm("vm"), [await w.medium("first"), await w.medium("second")]
+    media = [{"mid": mid, "mode": "VIRTIO", "readonly": False} for mid in mids]
+    await w.ok("PATCH", "/v/vm", vmid=vmid, media=media)
+    await w.ok("DELETE", "/v/vm", vmid=vmid, disks=True)
+    told = [one["target"] for one in await entries(w, limit=2) if one["operation"] == "delete_vm"]
+    assert told == [f"vmid={vmid} disks=2"]
 
 
 async def test_what_is_restored_has_its_name(w: World) -> None:

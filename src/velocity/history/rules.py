@@ -11,7 +11,7 @@ from functools import cache
 from msgspec import UNSET
 
 from velocity.contract.groups import SetQuota
-from velocity.contract.machines import AlterVm
+from velocity.contract.machines import AlterVm, DeleteVm, SetState
 from velocity.contract.medium import AlterMedium
 from velocity.contract.nodes import SetNode
 from velocity.contract.operation import Wire
@@ -74,6 +74,10 @@ def target(request: Wire, answer: Wire | None = None, changes: FieldChanges = NO
         told += [(ID[answer.kind], answer.id), ("name", answer.name)]
     if getattr(request, "force", False) is True:
         told.append(("force", True))
+    if isinstance(request, SetState) and (states := changes.get("state")) and states[0] != states[1]:
+        told = [(name, "->".join(map(str, states)) if name == "state" else value) for name, value in told]
+    if isinstance(request, DeleteVm) and (disks := changes.get("disks")):
+        told.insert(1, ("disks", disks[0]))
     if isinstance(request, ALTERING):
         told = sorted([*told, *_changes(request, changes)], key=lambda one: one[0] == "name")
     return short(" ".join(f"{name}={_quoted(value)}" for name, value in told), TOLD)

@@ -163,6 +163,8 @@ class Provisioning:
         self._plan_to_remove(keeper, purge=purge)
         for disk in disks:
             plan_to_remove(disk, purge=purge)
+        if disks:
+            plan.also({"disks": (len(disks), 0)})
         plan.stop_here()
         with self._updates.under_way.of(keeper.gid):
             deletions = await self._withdraw(caller, keeper, disks, purge=purge)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
+from velocity import plan
 from velocity.access.bounds import BOUNDS
 from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING
@@ -357,6 +358,7 @@ class Fleet:
                 field="state",
             )
         cause = REQUESTABLE[wanted]
+        plan.also({"state": (keeper.state.value, state)})
         return keeper, await keeper.request_state(Cause.ASK_KILL if force and cause is Cause.ASK_STOP else cause)
 
     def add(self, keeper: Keeper) -> None:

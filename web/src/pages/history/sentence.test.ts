@@ -30,6 +30,9 @@ test("a target is read as the server wrote it, whatever a name holds", () => {
 
 test("what was done", () => {
   expect(said("set_vm_state", "vmid=7 state=PAUSED")).toBe("paused VM web");
+  expect(said("set_vm_state", "vmid=7 state=RUNNING->PAUSED")).toBe("paused VM web");
+  expect(said("set_vm_state", "vmid=7 state=STOPPED->RUNNING")).toBe("started VM web");
+  expect(said("set_vm_state", "vmid=7 state=PAUSED->RUNNING")).toBe("resumed VM web");
   expect(said("create_vm", "gid=3 name=db")).toBe("created VM db in group team/web");
   expect(said("create_vm", "gid=3 vmid=8 cloned=7 name=db")).toBe(
     "created VM db in group team/web, as a clone of VM web",
@@ -47,6 +50,8 @@ test("what was done", () => {
 test("what lies in the trash is called by its name; what is gone by its number", () => {
   expect(said("delete_vm", "vmid=11")).toBe("deleted VM old");
   expect(said("delete_vm", "vmid=12")).toBe("deleted VM 12");
+  expect(said("delete_vm", "vmid=11 disks=1")).toBe("deleted VM old and its disk");
+  expect(said("delete_vm", "vmid=11 disks=2")).toBe("deleted VM old and its 2 disks");
 });
 
 test("what was refused was only tried", () => {
@@ -134,6 +139,7 @@ test("a change says what was before, and which devices it was about", () => {
 test("a VM that was forced off was not just stopped", () => {
   expect(said("set_vm_state", "vmid=7 state=STOPPED")).toBe("stopped VM web");
   expect(said("set_vm_state", "vmid=7 state=STOPPED force=true")).toBe("forced off VM web");
+  expect(said("set_vm_state", "vmid=7 state=PAUSED->STOPPED force=true")).toBe("forced off VM web");
   expect(said("restart_vm", "vmid=7 force=true")).toBe("restarted VM web by force");
 });
 

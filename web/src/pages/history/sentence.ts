@@ -172,10 +172,12 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
     case "alter_vm":
       return altered(vm(), named(names.vm, target.vmid), target, names);
     case "delete_vm":
-      return ["deleted", "delete", vm()];
+      return ["deleted", "delete", vm(), ...(target.disks ? [` and its ${diskWords(target.disks)}`] : [])];
     case "set_vm_state": {
-      if (forced && target.state === "STOPPED") return ["forced off", "force off", vm()];
-      const [past, infinitive] = STATES[target.state ?? ""] ?? ["set the state of", "set the state of"];
+      const [from, to] = fromTo(target.state ?? "");
+      if (forced && to === "STOPPED") return ["forced off", "force off", vm()];
+      if (to === "RUNNING" && from === "PAUSED") return ["resumed", "resume", vm()];
+      const [past, infinitive] = STATES[to] ?? ["set the state of", "set the state of"];
       return [past, infinitive, vm()];
     }
     case "clone_vm":
@@ -269,6 +271,8 @@ function altered(what: Part, present: string | undefined, { name, changes = {} }
     return ["changed", "change", what, ": the name ", { name }, ...listed(", ", all)];
   return ["changed", "change", what, ...listed(": ", all)];
 }
+
+const diskWords = (disks: number): string => (disks === 1 ? "disk" : count(disks, "disk"));
 
 function grownWords(size: string): string {
   const [from, to] = fromTo(size);

@@ -17,13 +17,16 @@ export interface Target {
   duty?: string;
   name?: string;
   permission?: string;
+  /** "PAUSED->RUNNING", or what was asked for. */
   state?: string;
+  /** So many were deleted with the VM. */
+  disks?: number;
   /** What it was changed to. */
   changes?: Changes;
 }
 
 const WORD = /^([a-z_]+)=(\S+)(?: |$)/;
-const NUMBERS = new Set(["uid", "gid", "parent_gid", "vmid", "cloned", "mpid", "tid", "trid", "host"]);
+const NUMBERS = new Set(["uid", "gid", "parent_gid", "vmid", "cloned", "mpid", "tid", "trid", "host", "disks"]);
 const TEXTS = new Set(["mid", "duty", "permission", "state"]);
 
 /** A name comes after all ids and may hold anything, so it is what is left; no request has words after a name. */
