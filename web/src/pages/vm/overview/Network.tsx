@@ -62,7 +62,7 @@ export function Network({ info }: { info: VmInfo }) {
 export function Address({ address, source, brief = false }: KnownAddress & { brief?: boolean }) {
   const reserved = source === "lease";
   return (
-    <span title={reserved ? RESERVED_HINT : undefined}>
+    <span className="v-address" title={reserved ? RESERVED_HINT : undefined}>
       <Copied text={address} name={`address ${address}`} quiet={reserved} />
       {(reserved || !brief) && <span className="v-subtle"> {SOURCES[source]}</span>}
     </span>
