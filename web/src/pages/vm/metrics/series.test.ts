@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import type { VmMetrics } from "@/api/schema";
+import { bytes } from "@/ui/format";
 import { chartsOf, gaps, marks, rowsOf, summary } from "./series";
 
 const METRICS: VmMetrics = {
@@ -61,4 +62,14 @@ it("an axis has five round marks from zero, whatever it shows", () => {
   expect(marks(2 ** 30, true)).toEqual([0, 0.25, 0.5, 0.75, 1].map((one) => one * 2 ** 30));
   expect(marks(600 * 2 ** 20, true)).toEqual([0, 200, 400, 600, 800].map((one) => one * 2 ** 20));
   expect(marks(0, true)).toEqual([0]);
+});
+
+it("the marks of few bytes differ from each other", () => {
+  for (let top = 1; top < 40; top += 1) {
+    const told = marks(top, true).map(bytes);
+    expect(new Set(told).size, `up to ${top}: ${told}`).toBe(5);
+    expect(marks(top, true).at(-1)).toBeGreaterThanOrEqual(top);
+  }
+  expect(marks(1, true)).toEqual([0, 1, 2, 3, 4]);
+  expect(marks(10, true)).toEqual([0, 5, 10, 15, 20]);
 });

@@ -103,6 +103,8 @@ export function marks(top: number, binary: boolean): number[] {
   const base = binary ? 1024 ** Math.floor(Math.log(Math.max(top, 1)) / Math.log(1024)) : 1;
   const least = top / base / (STEPS.length - 1);
   const power = 10 ** Math.floor(Math.log10(least));
-  const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= least * 0.9999) ?? least;
+  const whole = binary && base === 1; // of a byte there are no parts, and "1 B/s" twice says nothing
+  const steps = [1, 2, 2.5, 5, 10].map((one) => one * power).filter((one) => !whole || Number.isInteger(one));
+  const step = steps.find((one) => one >= least * 0.9999) ?? (whole ? 1 : least);
   return STEPS.map((number) => number * step * base);
 }
