@@ -5,7 +5,8 @@ import type { Medium } from "@/api/live";
 import { bytes } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { Tag } from "@/ui/labels";
-import { bootWords } from "../media/content";
+import { installWords } from "../media/content";
+import { warningOf } from "../media/warning";
 import { roleOf } from "./draft";
 
 const MOST = 60;
@@ -72,7 +73,7 @@ export function ImageList({
 
 function Known({ medium, where }: { medium: Medium; where: string | undefined }) {
   const { content } = medium;
-  const boots = bootWords(medium);
+  const boots = installWords(medium);
   const words = [KIND[roleOf(medium)], bytes(medium.size), content?.label, where && `in ${where}`].filter(Boolean);
   return (
     <ul className="v-tags" aria-label={`About ${medium.name}`}>
@@ -83,7 +84,9 @@ function Known({ medium, where }: { medium: Medium; where: string | undefined })
       ))}
       {boots && (
         <li>
-          <Tag tone={content?.boots_efi ? "ok" : "warn"}>{boots}</Tag>
+          <Tag tone={content?.boots_efi ? "ok" : "warn"} title={warningOf(content)}>
+            {boots}
+          </Tag>
         </li>
       )}
     </ul>

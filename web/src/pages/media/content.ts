@@ -57,6 +57,10 @@ export function bootWords(medium: Pick<Medium, "content">): string | undefined {
   return content.architectures?.length ? `Boots with EFI (${content.architectures.join(", ")})` : "Boots with EFI";
 }
 
+/** The same of one to install from, which is also in doubt where its bytes are no ISO's. */
+export const installWords = (medium: Pick<Medium, "type" | "content">): string | undefined =>
+  bootWords(medium) ?? (medium.type === "ISO" && medium.content?.warning !== undefined ? "Does not boot" : undefined);
+
 /** An uploaded image, which a guest would see as the raw bytes that it is, until it is imported. */
 export const canImport = (medium: Pick<Medium, "content" | "format">): boolean =>
   medium.format === "raw" && IMPORTED.has(medium.content?.format ?? "");
