@@ -94,6 +94,7 @@ export function FormDialog({
   verb,
   ready,
   missing,
+  blocked,
   refusal,
   cli,
   request,
@@ -111,6 +112,8 @@ export function FormDialog({
   ready: boolean;
   /** What is missing, if no field says so. */
   missing?: string | undefined;
+  /** The id of what says why the button can do nothing yet, and what helps. */
+  blocked?: string | undefined;
   /** The server's last message. */
   refusal?: Refusal | undefined;
   cli?: string[] | string[][];
@@ -172,6 +175,8 @@ export function FormDialog({
           form={`${id}-form`}
           variant={danger ? "danger" : "primary"}
           isDisabled={busy}
+          isAriaDisabled={blocked !== undefined}
+          aria-describedby={blocked}
           isLoading={busy}
         >
           {verb}

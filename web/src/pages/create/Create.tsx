@@ -80,7 +80,7 @@ function Questions() {
     );
   const wrong = Object.keys(it.problems).length > 0;
   const source = it.hasSource ? undefined : "Choose an image, upload one, or take an empty disk.";
-  const settings = wrong ? "Correct what is marked." : undefined;
+  const settings = wrong ? (it.problems.gid ?? "Correct what is marked.") : undefined;
   return (
     <Section className="v-section-wizard" aria-label="Questions" ref={named} onFocus={fromTheTop}>
       <Wizard
@@ -113,6 +113,7 @@ function Questions() {
             fetched={it.fetched}
             locked={made?.disk ? "The disk has already been created from what was chosen here." : undefined}
             refuse={it.noUpload}
+            full={it.room.full}
             warning={it.warning}
             onGroup={it.setGroup}
             onHost={it.setHost}

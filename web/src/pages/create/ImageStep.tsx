@@ -4,6 +4,8 @@ import type { Medium } from "@/api/live";
 import type { CatalogueImage } from "@/api/schema";
 import { Choose } from "@/ui/Choose";
 import type { GroupChoice } from "@/ui/groups";
+import { Sentence } from "@/ui/Sentence";
+import { WhoGivesMore } from "@/ui/WhoGivesMore";
 import { CatalogueList } from "./CatalogueList";
 import type { Draft } from "./draft";
 import { HostField } from "./HostField";
@@ -19,6 +21,7 @@ export function ImageStep({
   fetched,
   locked,
   refuse,
+  full,
   warning,
   onGroup,
   onHost,
@@ -40,6 +43,8 @@ export function ImageStep({
   locked: string | undefined;
   /** Why nothing can be uploaded or fetched. */
   refuse: string | undefined;
+  /** Why the group can have no other VM. */
+  full: string | undefined;
   warning: string | undefined;
   onGroup: (gid: number) => void;
   onHost: (host: string) => void;
@@ -52,6 +57,11 @@ export function ImageStep({
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
       <Title headingLevel="h2">What does it boot from?</Title>
+      {full && (
+        <Alert component="p" isInline variant="danger" title={<Sentence>{full}</Sentence>}>
+          <WhoGivesMore gid={draft.gid} />
+        </Alert>
+      )}
       {locked && <Alert isInline variant="info" title={locked} />}
       <fieldset disabled={locked !== undefined} className="v-fieldset">
         {groups.length > 1 && (

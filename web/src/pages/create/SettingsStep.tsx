@@ -7,6 +7,7 @@ import { Choose } from "@/ui/Choose";
 import { bytes, count, mib } from "@/ui/format";
 import { FORWARDS_HELP } from "@/ui/forwards";
 import { useGroupsWhere } from "@/ui/groups";
+import { Sentence } from "@/ui/Sentence";
 import { WhoGivesMore } from "@/ui/WhoGivesMore";
 import { DISK_FORMATS, type Format } from "../media/content";
 import { scarceWords } from "../media/rules";
@@ -58,13 +59,13 @@ export function SettingsStep({
   const overQuota =
     Number(draft.cpus) > (room.left.cpus ?? Infinity) ||
     (memoryMib(draft.memory) ?? 0) > (room.left.memory_mib ?? Infinity) ||
-    room.left.vms === 0;
+    room.full !== undefined;
   const custom = !DISPLAYS.includes(draft.display);
   const slow = host !== undefined && Number(draft.cpus) > host.cpus;
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
       <Title headingLevel="h2">Name and hardware</Title>
-      {problems.gid && <Alert isInline variant="danger" title={problems.gid} />}
+      {problems.gid && <Alert isInline variant="danger" title={<Sentence>{problems.gid}</Sentence>} />}
       <TextField
         id="create-name"
         label="Name"

@@ -3,9 +3,13 @@ import { useMemo } from "react";
 import { useMay, usePools } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { HostRef, PoolInfo, Quota } from "@/api/schema";
+import { useGroupPath } from "@/ui/groups";
+import { fullWords } from "@/ui/vmQuota";
 
 export interface Available {
   left: Quota;
+  /** Why the group can have no other VM. */
+  full: string | undefined;
   /** Where a disk can be made; those that may not be managed are not in it. */
   pools: { mpid: number; name: string; left?: number; free?: number; host?: HostRef }[];
   ready: boolean;
@@ -15,6 +19,7 @@ const NOTHING: Quota = {};
 
 export function useAvailable(gid: number): Available {
   const may = useMay();
+  const path = useGroupPath();
   const names = usePools();
   const seesQuota = may("group.view", gid);
   const seesPools = may("pool.list", gid);
@@ -26,8 +31,9 @@ export function useAvailable(gid: number): Available {
       : names;
     return {
       left: quota.data?.left ?? NOTHING,
+      full: quota.data && fullWords(path(gid), quota.data),
       pools: [...listed],
       ready: (!seesQuota || !quota.isPending) && (!seesPools || !pools.isPending),
     };
-  }, [quota.data, quota.isPending, pools.data, pools.isPending, seesQuota, seesPools, names]);
+  }, [quota.data, quota.isPending, pools.data, pools.isPending, seesQuota, seesPools, names, path, gid]);
 }

@@ -40,7 +40,8 @@ test("a sound draft has no problem", () => expect(problems(draft(), KNOWN)).toEq
 test("each limit is told at its field", () => {
   const bad = draft({ name: "  ", cpus: "3", memory: "4G", diskSize: "9 GiB", display: "9000x1" });
   const known = {
-    left: { cpus: 2, memory_mib: 1024, vms: 0 },
+    left: { cpus: 2, memory_mib: 1024 },
+    full: "team has 2 of 2 VMs",
     poolLeft: 2 ** 30,
     vms: NONE,
     media: new Set(["web-disk"]),

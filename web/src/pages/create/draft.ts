@@ -52,7 +52,6 @@ export interface Draft {
 export interface Left {
   cpus?: number;
   memory_mib?: number;
-  vms?: number;
 }
 
 export const DISPLAYS = ["1280x800", "1920x1080", "1024x768", "none"];
@@ -139,6 +138,8 @@ const freshNameProblem = (name: string, taken: ReadonlySet<string>, what: string
 
 export interface Known {
   left: Left;
+  /** Why the group can have no other VM. */
+  full?: string | undefined;
   poolLeft: number | undefined;
   /** Of the image that a disk is made of, where it is known. */
   imageSize?: number | undefined;
@@ -153,7 +154,7 @@ export function problems(draft: Draft, known: Known): Problems {
     if (problem) found[field] = problem;
   };
   const { left } = known;
-  if (left.vms !== undefined && left.vms < 1) addProblem("gid", "The quota of this group does not allow another VM.");
+  addProblem("gid", known.full);
   addProblem("name", freshNameProblem(draft.name, known.vms, "VM"));
   const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
   if (cpus === undefined || cpus < 1) addProblem("cpus", "Enter a whole number, 1 or more.");

@@ -110,6 +110,7 @@ export function useDraft() {
       : upload && { mid: undefined, name: upload.wanted.name, gid, isCdrom: role === "cdrom" };
   const local = problems(draft, {
     left: room.left,
+    full: room.full,
     poolLeft: pool?.left,
     imageSize: role === "packed" ? undefined : chosen?.size,
     vms: made?.vmid === undefined ? taken : new Set(),

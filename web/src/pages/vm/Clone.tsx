@@ -19,6 +19,7 @@ import { actionsOf, KILL, runOnVms, STOP } from "@/ui/vmActions";
 import { groupOption, idWord, vmCli } from "@/ui/vmCli";
 import { useVmInfo } from "./useVmInfo";
 
+const NOT_STOPPED = "clone-not-stopped";
 const FIELDS = ["name", "gid", "host", "mpid"];
 
 export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
@@ -88,7 +89,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       about="The same settings, with NICs of its own; it does not start with the server."
       verb="Clone"
       ready={!problem && !runs && info.data !== undefined}
-      missing={runs ? `${vm.name} is not stopped.` : undefined}
+      blocked={runs ? NOT_STOPPED : undefined}
       refusal={refused.last}
       cli={vmCli({ ...vm, path: path(vm.gid) }, "clone", name, ...options)}
       request={{ method: "put", path: "/v/vm/clone", body }}
@@ -96,7 +97,16 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       onClose={onClose}
     >
       {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
-      {runs && <NotStopped vm={vm} onForceOff={() => setForcing(true)} />}
+      {runs && (
+        <NotStopped
+          vm={vm}
+          onForceOff={() => setForcing(true)}
+          onLeave={() => {
+            setLeft(attached.filter(copied).map((one) => one.mid));
+            setVariables(false);
+          }}
+        />
+      )}
       <FormGroup label="Name" fieldId="clone-name" isRequired>
         <TextInput
           id="clone-name"
@@ -168,11 +178,12 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
 }
 
 /** What is copied must not change meanwhile: the way to that, and around it. */
-function NotStopped({ vm, onForceOff }: { vm: Vm; onForceOff: () => void }) {
+function NotStopped({ vm, onForceOff, onLeave }: { vm: Vm; onForceOff: () => void; onLeave: () => void }) {
   const offered = actionsOf(vm, useMay());
   const stops = vm.state === "STOPPING";
   return (
     <Alert
+      id={NOT_STOPPED}
       component="p"
       isInline
       variant={stops ? "info" : "warning"}
@@ -189,6 +200,9 @@ function NotStopped({ vm, onForceOff }: { vm: Vm; onForceOff: () => void }) {
               {KILL.title}…
             </Button>
           )}
+          <Button variant="link" isInline onClick={onLeave}>
+            Leave out disks and firmware settings
+          </Button>
         </>
       }
     >

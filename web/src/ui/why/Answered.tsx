@@ -4,13 +4,16 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { type Body, call } from "@/api/call";
 import { useMay } from "@/api/live";
+import { useAnswer } from "@/api/queries";
 import type { Supposed } from "@/api/schema";
 import { session } from "@/api/session";
 import { Failed } from "../Failed";
 import { useGroupPath } from "../groups";
 import { called } from "../permissions";
+import { Sentence } from "../Sentence";
 import { NAMES } from "../texts/names";
 import { inWords } from "../texts/words";
+import { fullWords } from "../vmQuota";
 import type { Suppositions } from "./question";
 import "./why.css";
 import { Status } from "../labels";
@@ -71,6 +74,9 @@ export function Answered({
       >
         {told(message, name, uid === session.present?.uid)}.
       </Alert>
+      {allowed && body.operation === "create_vm" && typeof body.gid === "number" && (
+        <Full gid={body.gid} onLeave={onLeave} />
+      )}
       {line.length > 0 && short && (
         <>
           <Content component="p">
@@ -124,5 +130,22 @@ export function Answered({
         </Content>
       )}
     </div>
+  );
+}
+
+/** Quotas are no permissions: who may create VMs can find no room for one. */
+function Full({ gid, onLeave }: { gid: number; onLeave: () => void }) {
+  const path = useGroupPath();
+  const sees = useMay()("group.view", gid);
+  const { data } = useAnswer("post", "/u/group/quota", { gid }, { topics: ["quota"], enabled: sees });
+  const full = data && fullWords(path(gid), data);
+  if (!full) return null;
+  return (
+    <Alert component="p" isInline variant="warning" title="The quota is used up">
+      <Sentence>{full}</Sentence>{" "}
+      <Link to={`/groups/${gid}`} onClick={onLeave}>
+        Show the quota
+      </Link>
+    </Alert>
   );
 }
