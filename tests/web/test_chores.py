@@ -192,8 +192,12 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     clicks.menu("Clone…")
     expect(root.page.get_by_role("dialog")).to_contain_text("A copy of it (1 MiB)")
     clicks.button("Clone")
-    expect(root.page.get_by_text("web-2 is being made")).to_be_visible()
+    results = root.page.get_by_role("region", name="Results of your actions")
+    expect(results.get_by_text("web-2 is made")).to_be_visible()
+    expect(results.get_by_text("being made")).to_have_count(0)
+    results.get_by_role("link", name="Open web-2").click()
     assert clicks.made <= MOST
+    expect(root.page.get_by_role("heading", level=1)).to_have_text("web-2")
     root.page.get_by_role("link", name="Tasks").first.click()
     root.page.get_by_role("link", name="web-2", exact=True).click()
     expect(root.page.get_by_role("heading", level=1)).to_have_text("web-2")
@@ -235,7 +239,7 @@ def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) 
     clicks.button("Force off")
     expect(dialog.get_by_text("web is not stopped")).to_have_count(0)
     clicks.button("Clone")
-    expect(root.page.get_by_text("web-copy is being made")).to_be_visible()
+    expect(root.page.get_by_text("web-copy is made")).to_be_visible()
 
 
 @pytest.mark.holds("PAGE-73")

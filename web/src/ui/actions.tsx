@@ -3,6 +3,7 @@
 import { useCallback } from "react";
 import { Link } from "react-router";
 import { ApiError, messageOf } from "@/api/http";
+import { useObjects, type Vm } from "@/api/live";
 import { Signal, useSignal } from "@/api/signal";
 import { Icon } from "@/look/Icon";
 import { Sentence } from "./Sentence";
@@ -20,7 +21,12 @@ export interface Toast {
   offer?: Offer | undefined;
   /** The task that goes on with it. */
   task?: number | undefined;
+  /** The VM that the task makes. */
+  makes?: Wanted | undefined;
 }
+
+/** A VM that is not there yet. */
+export type Wanted = Pick<Vm, "gid" | "name">;
 
 /** A button in a toast: "Undo", "Start it". */
 export interface Offer {
@@ -44,6 +50,8 @@ export interface Action<T> {
   offer?: Offer | undefined;
   /** The task that goes on with it after the answer; undefined: it is done. */
   task?: (result: T) => number | undefined;
+  /** The VM that the task makes: the toast leads to it once it is there. */
+  makes?: Wanted | undefined;
 }
 
 /** Failures that are shown where they were caused, and in no toast as well. */
@@ -90,7 +98,7 @@ export async function runAction<T>(action: Action<T>): Promise<boolean> {
     if (done === undefined) dismiss(id);
     else {
       const task = action.task?.(result);
-      put({ id, variant: "success", title: done, busy: false, offer: action.offer, task });
+      put({ id, variant: "success", title: done, busy: false, offer: action.offer, task, makes: action.makes });
       setTimeout(() => dismiss(id), action.offer || task !== undefined ? SHOWN_TO_PRESS : SHOWN);
     }
     return true;
@@ -116,9 +124,7 @@ export function Toasts() {
       {shown.map((toast) => (
         <div key={toast.id} className={`v-toast v-toast-${toast.busy ? "busy" : toast.variant}`}>
           <div>
-            <p>
-              <Sentence>{toast.title}</Sentence>
-            </p>
+            <Title toast={toast} />
             {toast.message && (
               <p className="v-subtle">
                 <Sentence>{toast.message}</Sentence>
@@ -137,11 +143,7 @@ export function Toasts() {
                 {toast.offer.title}
               </button>
             )}
-            {toast.task !== undefined && (
-              <Link className="v-link" to={`/tasks?task=${toast.task}`} onClick={() => dismiss(toast.id)}>
-                Show the task
-              </Link>
-            )}
+            {toast.task !== undefined && <TaskLink toast={toast} />}
             {toast.request && <small className="v-subtle">Request {toast.request}</small>}
           </div>
           {!toast.busy && (
@@ -157,6 +159,35 @@ export function Toasts() {
         </div>
       ))}
     </section>
+  );
+}
+
+/** The VM that a toast told was being made, once it is there. */
+function useMade({ makes }: Toast): Vm | undefined {
+  const vms = useObjects("vm");
+  return makes && vms.find((one) => one.gid === makes.gid && one.name === makes.name);
+}
+
+function Title({ toast }: { toast: Toast }) {
+  const made = useMade(toast);
+  return (
+    <p>
+      <Sentence>{made ? `${made.name} is made` : toast.title}</Sentence>
+    </p>
+  );
+}
+
+/** To the task, and to what it has made once that is there. */
+function TaskLink({ toast }: { toast: Toast }) {
+  const made = useMade(toast);
+  return (
+    <Link
+      className="v-link"
+      to={made ? `/vms/${made.vmid}` : `/tasks?task=${toast.task}`}
+      onClick={() => dismiss(toast.id)}
+    >
+      {made ? <Sentence>{`Open ${made.name}`}</Sentence> : "Show the task"}
+    </Link>
   );
 }
 

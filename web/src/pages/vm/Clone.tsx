@@ -72,6 +72,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       pending: `Starting to clone ${vm.name}`,
       done: `${name} is being made`,
       task: ({ tid }) => tid,
+      makes: { gid, name },
       do: async () => {
         try {
           return await call("put", "/v/vm/clone", body);
