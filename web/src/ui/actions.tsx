@@ -1,6 +1,6 @@
 /** Actions and their toasts: each shows at once that it was taken, then what became of it. */
 
-import { useCallback } from "react";
+import { useCallback, useEffect } from "react";
 import { Link } from "react-router";
 import { ApiError, messageOf } from "@/api/http";
 import { useObjects, type Vm } from "@/api/live";
@@ -99,7 +99,8 @@ export async function runAction<T>(action: Action<T>): Promise<boolean> {
     else {
       const task = action.task?.(result);
       put({ id, variant: "success", title: done, busy: false, offer: action.offer, task, makes: action.makes });
-      setTimeout(() => dismiss(id), action.offer || task !== undefined ? SHOWN_TO_PRESS : SHOWN);
+      const shown = action.offer || task !== undefined ? SHOWN_TO_PRESS : SHOWN;
+      if (!action.makes) setTimeout(() => dismiss(id), shown); // else it stays until that is there
     }
     return true;
   } catch (error) {
@@ -180,12 +181,20 @@ function Title({ toast }: { toast: Toast }) {
 /** To the task, and to what it has made once that is there. */
 function TaskLink({ toast }: { toast: Toast }) {
   const made = useMade(toast);
+  const task = useObjects("task").find((one) => one.tid === toast.task)?.state;
+  const failed = toast.makes && !made && (task === "FAILED" || task === "CANCELLED");
+  const { id } = toast;
+  const there = made !== undefined;
+  useEffect(() => {
+    if (!there) return;
+    const timer = setTimeout(() => dismiss(id), SHOWN_TO_PRESS);
+    return () => clearTimeout(timer);
+  }, [there, id]);
+  useEffect(() => {
+    if (failed) put({ ...toast, variant: "danger", title: `${toast.makes?.name} was not made`, makes: undefined });
+  }, [failed, toast]);
   return (
-    <Link
-      className="v-link"
-      to={made ? `/vms/${made.vmid}` : `/tasks?task=${toast.task}`}
-      onClick={() => dismiss(toast.id)}
-    >
+    <Link className="v-link" to={made ? `/vms/${made.vmid}` : `/tasks?task=${toast.task}`} onClick={() => dismiss(id)}>
       {made ? <Sentence>{`Open ${made.name}`}</Sentence> : "Show the task"}
     </Link>
   );
