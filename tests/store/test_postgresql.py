@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import re
@@ -21,6 +22,8 @@ from tests.postgres import SOCKET, Postgres
 from tests.store import opening
 from tests.store.opening import opened
 from velocity.store import engine
+from velocity.store.database import Database
+from velocity.store.trash import SqlTrash
 
 SECRET = "hun+ter2"
 
@@ -293,3 +296,15 @@ def answering(answer: bytes | None, place: Path) -> Iterator[int]:
         thread.join()
         for one in (listener, *held):
             one.close()
+
+
+def test_more_items_of_the_trash_than_a_statement_has_parameters_are_read(place: Place) -> None:
+    async def read() -> None:
+        database = Database(place.server.url(place.new(), place.server.socket.parent))
+        database.open()
+        try:
+            assert await SqlTrash(database).disks(range(1, 1 << 17)) == {}
+        finally:
+            await database.close()
+
+    asyncio.run(read())

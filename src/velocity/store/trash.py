@@ -21,6 +21,10 @@ ORDER = ("groups", "grants", "quotas", "assignments", "media", "machines")
 """The tables in the order in which their rows are restored."""
 
 
+AT_ONCE = 1000
+"""Items that are read at a time."""
+
+
 class SqlTrash:
     """Implements `velocity.trash.port.TrashStore`."""
 
@@ -38,7 +42,11 @@ class SqlTrash:
 
     async def disks(self, trids: Collection[int]) -> Mapping[int, Sequence[str]]:
         def work(connection: Connection) -> dict[int, list[str]]:
-            rows = connection.execute(select(trash.c.trid, trash.c.rows).where(trash.c.trid.in_(trids)))
+            wanted = list(trids)
+            # Few at a time: PostgreSQL takes 65,535 parameters at most, and each row is as large as what was deleted.
+            some = [wanted[at : at + AT_ONCE] for at in range(0, len(wanted), AT_ONCE)]
+            columns = select(trash.c.trid, trash.c.rows)
+            rows = (row for part in some for row in connection.execute(columns.where(trash.c.trid.in_(part))))
             return {trid: sorted(row["name"] for row in decoded(text).get("media", ())) for trid, text in rows}
 
         return await self._database.look(work)
