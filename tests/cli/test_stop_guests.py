@@ -96,10 +96,14 @@ class Installation:
         self.silent.listen()
         return machine, process
 
-    def machine(self, started: int, **how: object) -> tuple[UUID, Monitor]:
+    def machine(self, started: int, pid: int = 0, **how: object) -> tuple[UUID, Monitor]:
+        """A machine with a monitor; with the process `pid`, or one that has ended, as all do of an earlier boot."""
         machine = uuid4()
         self.runs.directory(machine).mkdir()
-        self.runs.write(Run(machine=machine, epoch=1, boot="this", pid=1, started=started))
+        run = Run(machine=machine, epoch=1, boot="this", pid=1, started=started)
+        if pid:
+            run = Run(machine=machine, epoch=1, boot=boot_id(), pid=pid, started=start_time(pid) or 0)
+        self.runs.write(run)
         made = Monitor(self.runs.directory(machine) / "qmp.sock", **how)  # type: ignore[arg-type]
         self.monitors.append(made)
         return machine, made
@@ -158,6 +162,21 @@ def test_one_that_does_not_respond_is_ended_and_not_only_said_to_be(
         installation.silent.close()
         process.kill()
         process.wait()
+
+
+@pytest.mark.holds("GUEST-102")
+def test_one_whose_process_outlives_its_monitor_is_not_said_to_run_on(installation: Installation) -> None:
+    """QEMU closes its monitor first, and the kernel frees its memory before the process is gone."""
+    process = subprocess.Popen(["sleep", "1000"])
+    machine, _ = installation.machine(0, status="prelaunch", pid=process.pid)
+    kernel = threading.Timer(LATER, process.kill)
+    kernel.start()
+    ended = installation.stop_guests("--timeout", "0")
+    gone = start_time(process.pid) is None
+    kernel.join(PATIENCE)
+    process.wait(PATIENCE)
+    assert gone, "the command waits for it"
+    assert (ended.exit_code, ended.stderr) == (0, f"ended machine {machine}, which had not begun to run\n")
 
 
 @pytest.mark.holds("GUEST-97")

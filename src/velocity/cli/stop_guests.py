@@ -206,9 +206,9 @@ class _Guest:
 
     def stop(self, end: float) -> str:
         """Shut it down; returns what was done, empty if it did not run. What does not respond by then is killed."""
-        while not self._shut_down(end) and self.lives:
+        while not (self._shut_down(end) and self._ends(ENDING)) and self.lives:
             if time.monotonic() >= end:
-                self._kill()
+                self._ends(ENDING, by=signal.SIGKILL)
                 self._said = f"ended machine {self.run.machine}, which did not respond"
                 break
             time.sleep(PAUSE)
@@ -234,13 +234,19 @@ class _Guest:
             return monitor.ends(ANSWER)
         return False
 
-    def _kill(self) -> None:
-        """Its pid is not reused between the look and the signal. pidfd_open(2)"""
+    def _ends(self, seconds: float, *, by: signal.Signals | None = None) -> bool:
+        """Send its process that signal, if any; returns whether the process ends within `seconds`.
+
+        Its monitor ends earlier: the kernel frees the memory of a guest before its process is gone. The pid is not
+        reused between the look and the signal. pidfd_open(2)
+        """
         pid = self._runs.process(self.run)
         with contextlib.suppress(OSError), os.fdopen(os.pidfd_open(pid or 0), "rb") as process:
             if self._runs.process(self.run) == pid:
-                signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
-                select.select([process], [], [], ENDING)
+                if by is not None:
+                    signal.pidfd_send_signal(process.fileno(), by)
+                select.select([process], [], [], seconds)
+        return not self.lives
 
 
 class _Monitor:
