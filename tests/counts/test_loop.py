@@ -26,13 +26,14 @@ from velocity.hypervisor.port import Fact, Incarnation, Unknown
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options
+from velocity.hypervisor.qemu.process_watch import Mounts
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Run, Runs
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.serial_input import INPUT
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog
 from velocity.hypervisor.qemu.spool import bounds
-from velocity.hypervisor.qemu.watched_run import Mounts, WatchedRun
+from velocity.hypervisor.qemu.watched_run import WatchedRun
 
 pytestmark = pytest.mark.anyio
 
@@ -146,7 +147,7 @@ class Ran:
         self.place = HostDirectories(
             "qemu", "tcg", data, data / "machines", self.runs, NoMedia(data), privileged=False, bounds=bounds(data)
         )
-        self.driver.sessions.place = self.place
+        self.driver.watched.place = self.place
         self.process = subprocess.Popen(["sleep", "1000"])
         self.who = Incarnation(uuid4(), HOST, 1)
         self.run = self._begun()
@@ -174,17 +175,17 @@ def ran(tmp_path: Path, runtime: Path) -> Iterator[Ran]:
 
 def watched(ran: Ran) -> WatchedRun:
     """It runs, as after its start."""
-    ran.driver.sessions.open()
-    session = ran.driver.sessions.watch(ran.who, ran.run)
-    session.begun = True
-    return session
+    ran.driver.watched.open()
+    qemu = ran.driver.watched.watch(ran.who, ran.run)
+    qemu.begun = True
+    return qemu
 
 
 async def test_what_a_run_leaves_is_not_cleared_on_the_loop(ran: Ran, done: Done) -> None:
-    session = watched(ran)
+    qemu = watched(ran)
     begin(done)
     os.kill(ran.process.pid, signal.SIGKILL)
-    await session.ended.wait()
+    await qemu.ended.wait()
     (note,) = ran.runs.directory(ran.who.machine).iterdir()
     assert b'"why":"killed"' in note.read_bytes()
     await ran.driver.machines.acknowledge(ran.who, deadline=30)
@@ -200,7 +201,7 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
 
     Until then its mounts are there, and the kernel needs not take them apart before it tells of the end.
     """
-    began, go_on, clear = threading.Event(), threading.Event(), ran.driver.sessions.clear
+    began, go_on, clear = threading.Event(), threading.Event(), ran.driver.watched.clear
     kept: list[tuple[int, int]] = []
 
     def held(run: Run, mounts: Mounts) -> None:
@@ -210,20 +211,20 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
         clear(run, mounts)
         kept.append((there, mounts.fileno()))
 
-    monkeypatch.setattr(ran.driver.sessions, "clear", held)
-    session = watched(ran)
-    session.kill()
+    monkeypatch.setattr(ran.driver.watched, "clear", held)
+    qemu = watched(ran)
+    qemu.kill()
     await asyncio.to_thread(began.wait, PATIENCE)
-    assert not session.ended.is_set()
+    assert not qemu.ended.is_set()
     (found,) = (await ran.driver.machines.adopt(HOST, deadline=30)).found
     assert found.fact is Fact.SILENT, "how it ended is not known yet"
     with pytest.raises(Unknown):
         await ran.driver.machines.facts(ran.who, deadline=0.1)
     assert await ran.driver.hosts.confinement(ran.who, deadline=30) is None
-    assert ran.driver.sessions.of(ran.who.machine) is session
+    assert ran.driver.watched.of(ran.who.machine) is qemu
     go_on.set()
-    await session.ended.wait()
-    assert ran.driver.sessions.of(ran.who.machine) is None
+    await qemu.ended.wait()
+    assert ran.driver.watched.of(ran.who.machine) is None
     assert (await ran.driver.machines.facts(ran.who, deadline=30)).fact is Fact.ENDED
     assert kept == [(Path("/proc/self/ns/mnt").stat().st_ino, -1)], "those of its process, which are ours here"
 

@@ -297,10 +297,10 @@ class QemuSubject:
             os.close(typed)
 
     async def left_of_moves(self, who: Incarnation) -> list[str]:
-        session = self.driver.sessions.running(who).session
+        qemu = self.driver.watched.running(who).qemu
 
         async def ask(command: str, **arguments: object) -> list[dict[str, str]]:
-            answer: list[dict[str, str]] = await session.execute(command, deadline=DEADLINE, **arguments)
+            answer: list[dict[str, str]] = await qemu.execute(command, deadline=DEADLINE, **arguments)
             return answer
 
         keys = [one.name for one in (self.root / str(who.machine) / "own").glob("key-*")]
@@ -324,7 +324,7 @@ class QemuSubject:
         with tempfile.TemporaryFile() as blank:
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", f"/proc/self/fd/{blank.fileno()}", "1M"],
                            check=True, pass_fds=(blank.fileno(),))  # fmt: skip
-            self.driver.sessions.place.media.provide(ref, blank.fileno())
+            self.driver.watched.place.media.provide(ref, blank.fileno())
 
     def provide_beside(self, ref: MediaRef) -> None:
         places = host_places(self.options.data_dir)

@@ -174,7 +174,7 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
     for who in (hung, fine):
         await driver.machines.start(who, spec(driver, held=True), deadline=20)
     await driver.meters.measure(hung, deadline=5)
-    pid = driver.sessions.running(hung).session.pid
+    pid = driver.watched.running(hung).qemu.pid
     os.kill(pid, signal.SIGSTOP)
     begun = time.monotonic()
     with pytest.raises(Unknown):
@@ -201,10 +201,10 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
 
 async def as_an_earlier_version_had_it(driver: QemuHypervisor, who: Incarnation) -> None:
     """The console on a socket, nothing of QEMU's in files, and no word of those in the note of the run."""
-    runs, session = driver.sessions.place.runs, driver.sessions.running(who).session
+    runs, qemu = driver.watched.place.runs, driver.watched.running(who).qemu
     address = {"type": "unix", "data": {"path": str(runs.own(who.machine) / "serial.sock")}}
     backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
-    await session.execute("chardev-change", id="serial", backend=backend, deadline=5)
+    await qemu.execute("chardev-change", id="serial", backend=backend, deadline=5)
     for file in runs.directory(who.machine).glob("serial.*"):
         file.unlink()
     (runs.directory(who.machine) / "qemu.out").unlink()

@@ -85,7 +85,7 @@ class Terminal:
 
 
 def provide(host: QemuSubject, guest: Guest) -> None:
-    media = host.driver.sessions.place.media
+    media = host.driver.watched.place.media
     with guest.iso.open("rb") as iso:
         media.provide(ISO, iso.fileno())
     blank = host.options.data_dir / "blank"
@@ -116,7 +116,7 @@ async def received(
     pair: Pair, source: QemuSubject, target: QemuSubject, who: Incarnation, epoch: int, refs: Sequence[MediaRef]
 ) -> Incarnation:
     """It runs on the target, and has ended on the source."""
-    made = source.driver.sessions.running(who).run.made
+    made = source.driver.watched.running(who).run.made
     assert made is not None
     arriving = msgspec.structs.replace(who, epoch=epoch)
     places = await source.hypervisor.mobility.places(who, deadline=DEADLINE)
@@ -155,7 +155,7 @@ async def check_disks(a: QemuSubject, b: QemuSubject, who: Incarnation, inside: 
 
 async def plug(host: QemuSubject, who: Incarnation, terminal: Terminal) -> None:
     """One more disk, which the guest writes to."""
-    made = host.driver.sessions.running(who).run.made
+    made = host.driver.watched.running(who).run.made
     assert made is not None
     disks = (*made.disks, DiskSpec(PLUGGED, Bus.BLOCK, readonly=False, cdrom=False))
     wanted = msgspec.structs.replace(made, disks=disks)

@@ -98,11 +98,11 @@ async def test_a_target_whose_node_is_killed_as_it_lets_it_run_has_let_it(tmp_pa
         host = pair.target
         assert isinstance(host, QemuSubject)
         await host.hypervisor.mobility.take(arriving, b"", deadline=DEADLINE)
-        note = msgspec.structs.replace(host.driver.sessions.running(arriving).run, between=Between.INCOMING)
-        await host.restart(lambda: host.driver.sessions.place.runs.write(note))
+        note = msgspec.structs.replace(host.driver.watched.running(arriving).run, between=Between.INCOMING)
+        await host.restart(lambda: host.driver.watched.place.runs.write(note))
         await host.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
         assert await fact(pair, arriving, target=True) is Fact.RUNNING
-        await eventually(lambda: host.driver.sessions.running(arriving).run.between is None)
+        await eventually(lambda: host.driver.watched.running(arriving).run.between is None)
         await host.hypervisor.machines.pause(arriving, deadline=DEADLINE)
         assert await fact(pair, arriving, target=True) is Fact.PAUSED
         assert await fact(pair, who) is Fact.HANDED

@@ -390,7 +390,7 @@ async def test_what_is_unpacked_is_looked_at_again_and_read_to_its_end(subject: 
     assert (await made(storage, Import(raw, target))).size == len(data)
     assert await content(storage, target) == data
     await put(storage, text := ref(), b"no image")
-    with pytest.raises(Refused, match="no whole number of sectors"):
+    with pytest.raises(Refused, match="not a whole number of sectors"):
         await storage.jobs.prepare(Import(text, ref()), deadline=DEADLINE)
 
 

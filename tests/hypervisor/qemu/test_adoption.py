@@ -219,7 +219,7 @@ async def test_the_end_of_one_that_could_not_be_watched_is_told_although_it_is_t
     """What notes the end is cancelled by the forced stop."""
     who = await begun(qemu)
     async with not_watched(qemu, who) as unwatched:
-        turn = qemu.driver.sessions.turn(who.machine)
+        turn = qemu.driver.watched.turn(who.machine)
         await turn.acquire()
         os.kill(qemu.pid(who), signal.SIGKILL)
     listener = Listener(qemu.driver)

@@ -111,7 +111,7 @@ async def test_who_breaks_out_of_qemu_is_still_confined(qemu: QemuSubject, host:
     assert holds.thread_limit is not None and holds.thread_limit <= scopes.THREADS and not holds.core_dumps
     assert holds.namespaces == ("mount", "ipc", "pid") and not holds.sees_host_files
     assert holds.oom_score_adj > int(Path("/proc/self/oom_score_adj").read_text())
-    runs = qemu.driver.sessions.place.runs
+    runs = qemu.driver.watched.place.runs
     own, others = runs.own(who.machine), runs.directory(other.machine)
     command = [sys.executable, "-I", intruder.__file__, str(qemu.pid(who)), str(holds.uid)]
     told_ = json.dumps(told(qemu, host, own, others, qemu.pid(other), nat=nat))

@@ -81,7 +81,7 @@ async def started(driver: QemuHypervisor, *all_disks: DiskSpec, **more: Any) -> 
 
 async def inserted(driver: QemuHypervisor, who: Incarnation) -> list[dict[str, Any]]:
     """What QEMU says of each disk, in their order."""
-    answer = await driver.adoption.running(who).session.execute("query-block", deadline=DEADLINE)
+    answer = await driver.adoption.running(who).qemu.execute("query-block", deadline=DEADLINE)
     found = {one["inserted"]["node-name"]: one["inserted"] for one in answer if "inserted" in one}
     return [found[f"disk{number}"] for number in range(len(WAYS))]
 
@@ -93,7 +93,7 @@ async def test_qemu_goes_past_the_page_cache_in_every_way_that_a_disk_is_attache
         found = [one["cache"] for one in await inserted(driver, who)]
         assert found == [{"direct": cache is Cache.NONE, "no-flush": False, "writeback": True}] * len(WAYS)
         command = " ".join(await driver.hosts.command(who, deadline=DEADLINE) or ())
-        aio = driver.sessions.place.direct_aio
+        aio = driver.watched.place.direct_aio
         assert command.count("aio=") == command.count(f"aio={aio}") == (len(WAYS) if cache is Cache.NONE else 0)
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
@@ -133,7 +133,7 @@ async def test_of_a_run_that_an_earlier_version_began_nothing_is_changed_and_the
     driver: QemuHypervisor,
 ) -> None:
     who = await started(driver, *disks())
-    entry = driver.sessions.running(who)
+    entry = driver.watched.running(who)
     entry.run = msgspec.structs.replace(entry.run, made=None)
     with pytest.raises(HypervisorError, match="an earlier version of Velocity started it"):
         await driver.machines.alter(who, spec(driver), deadline=DEADLINE)
@@ -156,7 +156,7 @@ async def test_qemu_detects_zeroes_and_gives_each_disk_its_sectors(driver: QemuH
         assert zeroes == (["unmap"] * 3 + ["off"] * 2 if size == 4096 else ["off"] * len(WAYS))
         command = " ".join(await driver.hosts.command(who, deadline=DEADLINE) or ())
         assert command.count("logical_block_size=4096,physical_block_size=4096") == found
-        execute = driver.adoption.running(who).session.execute
+        execute = driver.adoption.running(who).qemu.execute
         answer = await execute("query-block", deadline=DEADLINE)
         devices = {one["inserted"]["node-name"]: one["qdev"] for one in answer if "inserted" in one}
         for place in range(3):  # what is behind the device that has the disk's name

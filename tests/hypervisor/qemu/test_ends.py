@@ -12,8 +12,8 @@ from tests.patience import PATIENCE, eventually
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run, spec
 from velocity.hypervisor.port import Fact, FactCause, Incarnation, Stop
 from velocity.hypervisor.qemu import watched_runs
+from velocity.hypervisor.qemu.process_watch import Mounts
 from velocity.hypervisor.qemu.runs import Run
-from velocity.hypervisor.qemu.watched_run import Mounts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -23,8 +23,8 @@ class Held:
 
     def __init__(self, qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch) -> None:
         self.began, self.go_on = threading.Event(), threading.Event()
-        self._clear = qemu.driver.sessions.clear
-        monkeypatch.setattr(qemu.driver.sessions, "clear", self.clear)
+        self._clear = qemu.driver.watched.clear
+        monkeypatch.setattr(qemu.driver.watched, "clear", self.clear)
 
     def clear(self, run: Run, mounts: Mounts | None = None) -> bool:
         self.began.set()
@@ -58,9 +58,9 @@ async def test_a_stop_is_done_before_its_run_is_cleared_and_the_next_run_begins_
     who, machines = machine(), qemu.driver.machines
     await start(qemu, who)
     if sooner:
-        qemu.driver.sessions.running(who).session.on_asked = lambda: asyncio.sleep(0)
+        qemu.driver.watched.running(who).qemu.on_asked = lambda: asyncio.sleep(0)
     await machines.stop(who, Stop.NOW, deadline=DEADLINE)
-    qemu.driver.sessions.place.qmp(who).unlink(missing_ok=True)  # as QEMU does where it sees it: for an ordinary user
+    qemu.driver.watched.place.qmp(who).unlink(missing_ok=True)  # as QEMU does where it sees it: for an ordinary user
     assert (await machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
     assert await listed(qemu) == [(who, Fact.ENDED, FactCause.ASKED)], "not what it did last"
     acknowledging = asyncio.create_task(machines.acknowledge(who, deadline=DEADLINE))
@@ -80,7 +80,7 @@ async def test_a_server_that_is_killed_before_it_has_cleared_a_stopped_run_leave
 ) -> None:
     who = machine()
     await start(qemu, who)
-    monkeypatch.setattr(qemu.driver.sessions, "clear", lambda *what: True)  # it is not there any more to do it
+    monkeypatch.setattr(qemu.driver.watched, "clear", lambda *what: True)  # it is not there any more to do it
     await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     assert b'"end":null' in qemu.note(who).read_bytes(), "of its end there is no word yet"
     for _ in range(2):

@@ -101,9 +101,9 @@ async def test_a_process_has_its_bound_and_its_output_is_read_below_it(qemu: Qem
     assert filesizes.of_process(pid) == SLACK, "it writes to no media"
     ignored = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn"))
     assert int(ignored.split()[1], 16) >> (signal.SIGXFSZ - 1) & 1, "a write beyond fails, and does not end it"
-    (run,) = qemu.driver.sessions.place.runs.all()
+    (run,) = qemu.driver.watched.place.runs.all()
     assert run.spool is not None and run.spool.begin + run.spool.room == SLACK
     assert (qemu.root / str(who.machine) / "serial.0").stat().st_size >= run.spool.begin
     await qemu.restart(lambda: qemu.note(who).unlink())
-    (again,) = qemu.driver.sessions.place.runs.all()
+    (again,) = qemu.driver.watched.place.runs.all()
     assert again.spool == run.spool

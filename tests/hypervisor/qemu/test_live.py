@@ -44,7 +44,7 @@ async def test_no_hub_comes_between_a_usb_disk_and_its_controller(driver: QemuHy
         asked = wanted(driver, disk(0), disk(1), hardware=hardware)
         assert (await driver.machines.alter(who, asked, deadline=DEADLINE)).waits == ()
         line = "info usb"
-        execute = driver.adoption.running(who).session.execute
+        execute = driver.adoption.running(who).qemu.execute
         said = await execute("human-monitor-command", deadline=DEADLINE, **{"command-line": line})
         assert said.count("Device ") == 2 and "Hub" not in said, said
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
@@ -52,13 +52,11 @@ async def test_no_hub_comes_between_a_usb_disk_and_its_controller(driver: QemuHy
 
 async def boot_order(driver: QemuHypervisor, who: Incarnation) -> dict[str, int]:
     """As QEMU tells it to the firmware."""
-    session = driver.sessions.running(who).session
-    devices = await session.execute("qom-list", deadline=DEADLINE, path="/machine/peripheral")
+    qemu = driver.watched.running(who).qemu
+    devices = await qemu.execute("qom-list", deadline=DEADLINE, path="/machine/peripheral")
     names = [one["name"] for one in devices if one["name"].startswith(("dev", "nic"))]
     told = {
-        name: await session.execute(
-            "qom-get", deadline=DEADLINE, path=f"/machine/peripheral/{name}", property="bootindex"
-        )
+        name: await qemu.execute("qom-get", deadline=DEADLINE, path=f"/machine/peripheral/{name}", property="bootindex")
         for name in names
     }
     return {name: place for name, place in told.items() if place >= 0}
@@ -90,9 +88,9 @@ async def test_the_firmware_is_told_another_boot_order(driver: QemuHypervisor) -
     who = await started(driver, *disks)
     turned = [disk(3, Bus.VIRTIO), *reversed(disks)]
     assert (await driver.machines.alter(who, wanted(driver, *turned), deadline=DEADLINE)).waits == ()
-    entry = driver.sessions.running(who)
+    entry = driver.watched.running(who)
     told = {
-        drive.number: await entry.session.execute(
+        drive.number: await entry.qemu.execute(
             "qom-get", deadline=DEADLINE, path=f"/machine/peripheral/{drive.device}", property="bootindex"
         )
         for drive in entry.run.drives
@@ -109,7 +107,7 @@ async def test_a_larger_disk_may_be_written_to_its_end_or_waits_where_nobody_can
     with large.open("wb") as file:
         file.truncate(8 << 30)
     altered = await driver.machines.alter(who, wanted(driver, disk(0), disk(1)), deadline=DEADLINE)
-    bound = filesizes.of_process(driver.adoption.running(who).session.pid)
+    bound = filesizes.of_process(driver.adoption.running(who).qemu.pid)
     assert bound is not None
     if may_raise_limits():
         assert (altered.waits, bound) == ((), (8 << 30) + filesizes.SLACK)
@@ -123,20 +121,20 @@ async def test_what_a_server_that_was_killed_has_left_half_done_is_closed(driver
     """A node without a device, a descriptor without a node, and a note of a disk that never came."""
     who = await started(driver, disk(0))
     await driver.machines.resume(who, deadline=DEADLINE)  # one that is halted closes descriptors when it goes on
-    entry = driver.sessions.running(who)
+    entry = driver.watched.running(who)
     asked = wanted(driver, disk(0))
     both = await driver.machines.alter(who, wanted(driver, disk(0), disk(1)), deadline=DEADLINE)
     assert both.waits == ()
-    await entry.session.execute("device_del", deadline=DEADLINE, id=entry.run.drives[1].outer)
+    await entry.qemu.execute("device_del", deadline=DEADLINE, id=entry.run.drives[1].outer)
     with Path("/dev/null").open("rb") as lent:
-        await entry.session.lend(lent.fileno(), "disk9", deadline=DEADLINE)
+        await entry.qemu.lend(lent.fileno(), "disk9", deadline=DEADLINE)
     ghost = msgspec.structs.replace(entry.run.drives[1], number=7)
     entry.run = msgspec.structs.replace(entry.run, drives=(*entry.run.drives, ghost))
     altered = await driver.machines.alter(who, asked, deadline=DEADLINE)
     assert (altered.spec.disks, altered.waits) == ((disk(0),), ())
-    nodes = await entry.session.execute("query-named-block-nodes", deadline=DEADLINE, flat=True)
+    nodes = await entry.qemu.execute("query-named-block-nodes", deadline=DEADLINE, flat=True)
     assert sorted(one["node-name"] for one in nodes if one["node-name"].startswith("disk")) == ["disk0"]
-    sets = await entry.session.execute("query-fdsets", deadline=DEADLINE)
+    sets = await entry.qemu.execute("query-fdsets", deadline=DEADLINE)
     assert not any(str(fd.get("opaque", "")).startswith("disk") for one in sets for fd in one["fds"])
     assert [one.number for one in entry.run.drives] == [0]
 
@@ -148,7 +146,7 @@ async def test_a_machine_that_stood_still_closes_the_files_that_it_has_no_more_w
     """QEMU closes no descriptor of a file that was lent to it while it stands still, nor later by itself."""
 
     def opened() -> set[str]:
-        pid = driver.adoption.running(who).session.pid
+        pid = driver.adoption.running(who).qemu.pid
         return {one.readlink().name for one in Path(f"/proc/{pid}/fd").iterdir()} & {*names}
 
     discs = [msgspec.structs.replace(disk(number), readonly=True, cdrom=True) for number in (0, 1)]

@@ -26,16 +26,16 @@ async def runs(qemu: QemuSubject, *nics: NicSpec) -> tuple[Incarnation, MachineS
 
 async def killed_while_it_plugged(qemu: QemuSubject, who: Incarnation, made: MachineSpec, *, there: bool) -> None:
     """When QEMU had the second NIC, or only its other end; nothing says so but that it was to come."""
-    entry = qemu.driver.sessions.running(who)
+    entry = qemu.driver.watched.running(who)
     if there:
         await qemu.driver.machines.alter(who, msgspec.structs.replace(made, nics=(FIRST, SECOND)), deadline=DEADLINE)
     else:
-        await entry.session.execute("netdev_add", deadline=DEADLINE, type="user", id="net1")
+        await entry.qemu.execute("netdev_add", deadline=DEADLINE, type="user", id="net1")
     entry.run = msgspec.structs.replace(entry.run, made=made, plugged={"nic2": 0})
 
 
 async def devices(qemu: QemuSubject, who: Incarnation) -> set[str]:
-    found = await qemu.driver.sessions.running(who).session.execute(
+    found = await qemu.driver.watched.running(who).qemu.execute(
         "qom-list", deadline=DEADLINE, path="/machine/peripheral"
     )
     return {one["name"] for one in found if one["name"].startswith("nic")}
@@ -50,7 +50,7 @@ async def test_a_nic_that_a_killed_server_had_begun_to_plug_in_is_there_once(qem
     altered = await qemu.driver.machines.alter(who, both, deadline=DEADLINE)
     assert (altered.spec.nics, altered.waits) == ((FIRST, SECOND), ())
     assert await devices(qemu, who) == {"nic1", "nic2"}
-    assert qemu.driver.sessions.running(who).run.plugged == {"nic2": 0}
+    assert qemu.driver.watched.running(who).run.plugged == {"nic2": 0}
 
 
 @pytest.mark.holds("GUEST-63")
@@ -73,7 +73,7 @@ async def test_a_nic_that_the_guest_has_let_go_of_meanwhile_is_cleared_up_after(
     """Its other end too, so that the next one can be plugged in there."""
     who, made = await runs(qemu, FIRST)
     await killed_while_it_plugged(qemu, who, made, there=False)
-    entry = qemu.driver.sessions.running(who)
+    entry = qemu.driver.watched.running(who)
     entry.run = msgspec.structs.replace(entry.run, made=msgspec.structs.replace(made, nics=(FIRST, SECOND)))
     altered = await qemu.driver.machines.alter(who, made, deadline=DEADLINE)
     assert (altered.spec.nics, altered.waits, entry.run.plugged) == ((FIRST,), (), {})

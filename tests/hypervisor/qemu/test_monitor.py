@@ -37,7 +37,7 @@ async def begun(qemu: QemuSubject, *, held: bool = True) -> Incarnation:
 @pytest.mark.holds("GUEST-20")
 async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhile_is_told(qemu: QemuSubject) -> None:
     who = await begun(qemu, held=False)
-    monitor = qemu.driver.sessions.running(who).session.monitor
+    monitor = qemu.driver.watched.running(who).qemu.monitor
     listener = Listener(qemu.driver)
     qemu.hang(who)
     with pytest.raises(HypervisorError):
@@ -65,7 +65,7 @@ async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhil
 @pytest.mark.holds("GUEST-19")
 async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuSubject) -> None:
     who, fine = await begun(qemu), await begun(qemu)
-    monitor = qemu.driver.sessions.running(who).session.monitor
+    monitor = qemu.driver.watched.running(who).qemu.monitor
     listener = Listener(qemu.driver)
     qemu.hang(who)
     for _ in range(6):
@@ -115,7 +115,7 @@ def with_medium(plain: MachineSpec) -> MachineSpec:
 
 async def test_a_start_that_hangs_before_its_process_is_unknown_then_gone(qemu: QemuSubject) -> None:
     media = SlowMedia(qemu.options.data_dir)
-    qemu.driver.sessions.place = _with(qemu, media)
+    qemu.driver.watched.place = _with(qemu, media)
     who = machine()
     try:
         with pytest.raises(Unknown):
@@ -136,12 +136,12 @@ async def test_a_start_that_hangs_before_its_process_is_unknown_then_gone(qemu: 
 
 
 def _with(qemu: QemuSubject, media: SlowMedia) -> HostDirectories:
-    return replace(qemu.driver.sessions.place, media=media)
+    return replace(qemu.driver.watched.place, media=media)
 
 
 async def test_a_stop_overtakes_a_start_whose_process_is_not_there_yet(qemu: QemuSubject) -> None:
     media = SlowMedia(qemu.options.data_dir)
-    qemu.driver.sessions.place = _with(qemu, media)
+    qemu.driver.watched.place = _with(qemu, media)
     who = machine()
     starting = asyncio.create_task(qemu.driver.machines.start(who, with_medium(spec(qemu.driver)), deadline=DEADLINE))
     assert await asyncio.to_thread(media.asked.wait, DEADLINE)

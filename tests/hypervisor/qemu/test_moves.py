@@ -177,7 +177,7 @@ async def test_one_that_nobody_comes_for_ends_and_leaves_nothing(tmp_path: Path,
     who = machine()
     await mobility.receive(who, spec(host.hypervisor), b"", (), deadline=DEADLINE)
     assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.INCOMING
-    await eventually(lambda: host.driver.sessions.of(who.machine) is None)
+    await eventually(lambda: host.driver.watched.of(who.machine) is None)
     assert (await host.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
     assert list((host.options.data_dir / "machines").iterdir()) == []
     await mobility.release(who, deadline=DEADLINE)

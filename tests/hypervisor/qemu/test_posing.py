@@ -36,7 +36,7 @@ async def test_a_display_leads_to_no_other_socket_of_the_host(qemu: QemuSubject,
     console = await qemu.hypervisor.consoles.open(who, DisplayConsole(0), deadline=DEADLINE)
     assert (await console.read()).startswith(b"RFB "), "its own is reached"
     await console.close()
-    display = qemu.driver.sessions.place.runs.own(who.machine) / "display0.sock"
+    display = qemu.driver.watched.place.runs.own(who.machine) / "display0.sock"
     display.unlink()
     with socket.socket(socket.AF_UNIX) as service:
         service.setblocking(False)

@@ -17,6 +17,7 @@ from tests.ports.subjects import machine
 from velocity.hypervisor.port import FactCause
 from velocity.hypervisor.qemu import spool
 from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.qemu_log import FollowedLog
 from velocity.hypervisor.qemu.runs import RunEnd
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.seriallog import SerialLog
@@ -30,7 +31,9 @@ class Watch:
 
     def __init__(self, directory: Path) -> None:
         self.process = subprocess.Popen(["sleep", "600"])
-        self.run = WatchedRun(machine(), self.process.pid, directory / "qmp", None, directory / "log", FactStream())
+        who = machine()
+        log = FollowedLog(who.machine, None, directory / "log")
+        self.run = WatchedRun(who, self.process.pid, directory / "qmp", log, FactStream())
         self.run.serial = SerialHub(directory, spool.bounds(directory), 1, SerialLog(directory), self.run)
         self.run.begun = True
         self.run.on_end = self._hear

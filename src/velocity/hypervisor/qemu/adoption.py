@@ -50,20 +50,20 @@ def check_at_home(entry: RunEntry) -> None:
     """Raises `HypervisorError` for a run that is between two hosts."""
     match entry.run.between:
         case Between.INCOMING:
-            received = entry.session.observed.does(Fact.RECEIVED)
+            received = entry.qemu.observed.does(Fact.RECEIVED)
             raise HypervisorError(AWAY[Fact.RECEIVED if received else Fact.INCOMING])
-        case Between.HANDED if not entry.session.observed.leaving:
+        case Between.HANDED if not entry.qemu.observed.leaving:
             raise HypervisorError(AWAY[Fact.HANDED])
-        case one if one is not None or entry.session.observed.leaving:
+        case one if one is not None or entry.qemu.observed.leaving:
             raise HypervisorError(MOVING)
 
 
 class Adoption:
     """The machines that run on one host, as its driver finds them."""
 
-    def __init__(self, sessions: WatchedRuns, starts: Starts, moves: Moves, news: FactStream) -> None:
+    def __init__(self, watched: WatchedRuns, starts: Starts, moves: Moves, news: FactStream) -> None:
         self._moves = moves
-        self._sessions = sessions
+        self._watched = watched
         self._starts = starts
         self._news = news
         self._unwatched: dict[UUID, Unwatched] = {}
@@ -83,10 +83,10 @@ class Adoption:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline * WAITING
         number = await self._look(host)
-        questions = {one.session.status.ask() for one in self._sessions if not one.session.monitor.removed}
+        questions = {one.qemu.status.ask() for one in self._watched if not one.qemu.monitor.removed}
         if questions:
             await asyncio.wait(questions, timeout=max(0.0, until - loop.time()))
-        there = [one.session for one in self._sessions if not one.session.ended.is_set()]
+        there = [one.qemu for one in self._watched if not one.qemu.ended.is_set()]
         found = [found for one in there if (found := self._found(one)) is not None]
         for machine in self._starts.machines():
             if (start := self._starts.of(machine)) is not None:
@@ -97,14 +97,14 @@ class Adoption:
         found += [end for machine, end in self._news.ends.items() if machine not in listed]
         return Listing(host, tuple(found), number, self._complete)
 
-    def _found(self, session: WatchedRun) -> FactReport | None:
-        if session.starting:
+    def _found(self, qemu: WatchedRun) -> FactReport | None:
+        if qemu.starting:
             return None  # it is among the starts in progress
-        if not session.status.answered:
-            session.status.note_silence()
-        last = session.observed.last
+        if not qemu.status.answered:
+            qemu.status.note_silence()
+        last = qemu.observed.last
         if last is None:
-            return self._news.make_fact(session.who, Fact.SILENT, FactCause.UNKNOWN, "it is ending")
+            return self._news.make_fact(qemu.who, Fact.SILENT, FactCause.UNKNOWN, "it is ending")
         return msgspec.structs.replace(last, number=self._news.next_number())
 
     async def know(self, host: HostId) -> None:
@@ -122,7 +122,7 @@ class Adoption:
         unwatched = self._unwatched.get(who.machine)
         if unwatched is not None and unwatched.who == who:
             raise HypervisorError(f"{unwatched.why}: try again later")
-        return self._sessions.running(who)
+        return self._watched.running(who)
 
     def changeable(self, who: Incarnation) -> RunEntry:
         """This very run, if it is not between two hosts. Raises `NotRunning`, `HypervisorError`."""
@@ -136,10 +136,10 @@ class Adoption:
         """Look at everything; returns the number of the fact as of which the result holds."""
         async with self._turn:
             number = self._news.next_number()
-            look = await asyncio.to_thread(self._sessions.place.runs.look)
+            look = await asyncio.to_thread(self._watched.place.runs.look)
             alive = [run for run, pid in look.runs if pid is not None]
             await asyncio.to_thread(nic_filters.restore, alive)
-            await asyncio.to_thread(nic_filters.restore_nat, alive, self._sessions.place.nat)
+            await asyncio.to_thread(nic_filters.restore_nat, alive, self._watched.place.nat)
             for run, pid in look.runs:
                 await self._take(Incarnation(run.machine, host, run.epoch), run, pid)
             self._complete = look.complete
@@ -152,7 +152,7 @@ class Adoption:
             await self._record_end(who, run)
 
     def _is_known(self, who: Incarnation) -> bool:
-        places = (self._sessions, self._starts.machines(), self._unwatched)
+        places = (self._watched, self._starts.machines(), self._unwatched)
         return self._news.is_over(who) or any(who.machine in place for place in places)
 
     def _watch(self, who: Incarnation, run: Run) -> bool:
@@ -171,10 +171,10 @@ class Adoption:
         return True
 
     def _adopt(self, who: Incarnation, run: Run) -> None:
-        session = self._sessions.watch(who, run)
-        session.adopt()
-        if not session.gone:
-            entry = self._sessions.running(who)
+        qemu = self._watched.watch(who, run)
+        qemu.adopt()
+        if not qemu.gone:
+            entry = self._watched.running(who)
             entry.left_open = True  # for all that is known
             self._moves.adopt(entry)
 
@@ -186,7 +186,7 @@ class Adoption:
             pause = min(2 * pause, LAST_PAUSE)
             try:
                 if start_time(run.pid) == run.started:
-                    await asyncio.to_thread(self._sessions.place.runs.keep, run)
+                    await asyncio.to_thread(self._watched.place.runs.keep, run)
                     self._adopt(who, run)
                     del self._unwatched[run.machine]
                     return
@@ -224,7 +224,7 @@ class Adoption:
 
         A run whose remains were cleared since the look has already been reported, or was a start that failed.
         """
-        async with self._sessions.turn(run.machine):
+        async with self._watched.turn(run.machine):
             if not self._is_known(who):
                 end = await asyncio.to_thread(self._end_recorded, who, run)
                 if end is not None:
@@ -234,16 +234,16 @@ class Adoption:
         end = run.end
         if end is None:
             with contextlib.suppress(OSError):
-                note = self._sessions.place.runs.note(run.machine)
+                note = self._watched.place.runs.note(run.machine)
                 if note is None or note.epoch != run.epoch:
                     return None
-                recovered(self._sessions.place, who, run)
+                recovered(self._watched.place, who, run)
             end = RunEnd(self._cause(who, run), "noticed when the server started again")
-        self._sessions.clear(msgspec.structs.replace(run, end=end))
+        self._watched.clear(msgspec.structs.replace(run, end=end))
         return end
 
     def _cause(self, who: Incarnation, run: Run) -> FactCause:
-        place = self._sessions.place
+        place = self._watched.place
         if place.asked(who).exists():
             return FactCause.ASKED
         if run.boot != boot_id() or (place.runs.own(run.machine) / "pid").exists():

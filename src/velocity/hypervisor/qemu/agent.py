@@ -31,7 +31,7 @@ PIECE = 64 << 10
 RUN = re.compile(rb"[A-Za-z0-9+/=]*")
 BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 MARK = b"\xff"
-"""A byte that occurs in no JSON: whoever reads it discards what came before."""
+"""A byte that occurs in no JSON: the reader discards everything before it."""
 ABSENT = "no guest agent runs in it: install and start qemu-guest-agent in the guest"
 NO_ANSWER = "its guest agent does not answer"
 BUSY = "its guest agent is busy with another request: try again later"
@@ -182,11 +182,11 @@ async def _until(end: float, late: HypervisorError) -> AsyncIterator[None]:
         raise late from None
 
 
-def channel(session: WatchedRun, path: Path) -> AgentChannel:
+def channel(qemu: WatchedRun, path: Path) -> AgentChannel:
     """The channel of a run."""
 
     async def opened() -> bool:
-        known = await session.execute("query-chardev", deadline=SYNC)
+        known = await qemu.execute("query-chardev", deadline=SYNC)
         return any(one["label"] == AGENT and one["frontend-open"] for one in known)
 
     return AgentChannel(path, opened)

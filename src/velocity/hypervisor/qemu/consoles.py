@@ -17,15 +17,15 @@ from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 class QemuConsoles:
     """Implements `velocity.hypervisor.port.Consoles`."""
 
-    def __init__(self, sessions: WatchedRuns, adoption: Adoption) -> None:
-        self._sessions = sessions
+    def __init__(self, watched: WatchedRuns, adoption: Adoption) -> None:
+        self._watched = watched
         self._adoption = adoption
 
     async def open(self, who: Incarnation, which: SerialConsole | DisplayConsole, *, deadline: float) -> ByteStream:
         watched = self._adoption.running(who)
         if isinstance(which, SerialConsole):
-            return await watched.session.serial.open()
-        path = self._sessions.place.runs.own(who.machine) / screen_socket(which.index)
+            return await watched.qemu.serial.open()
+        path = self._watched.place.runs.own(who.machine) / screen_socket(which.index)
         try:
             async with within(deadline, "its display does not respond"):
                 with verified(path, watched.run.uid) as socket:
@@ -34,13 +34,13 @@ class QemuConsoles:
             raise NotRunning("its display does not respond") from None
 
     async def type_in(self, who: Incarnation, data: bytes, *, deadline: float) -> int:
-        return await self._adoption.running(who).session.serial.input.type_in(data, deadline / 2)
+        return await self._adoption.running(who).qemu.serial.input.type_in(data, deadline / 2)
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
         async with within(deadline, "its log could not be read in time"):
-            if (session := self._sessions.of(machine)) is not None:
-                await session.serial.flush()
-            return await asyncio.to_thread(self._sessions.place.serial_log(machine).last, most)
+            if (qemu := self._watched.of(machine)) is not None:
+                await qemu.serial.flush()
+            return await asyncio.to_thread(self._watched.place.serial_log(machine).last, most)
 
 
 class QemuScreens:
@@ -50,7 +50,7 @@ class QemuScreens:
         self._adoption = adoption
 
     async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
-        session = self._adoption.running(who).session
-        if trouble := session.monitor.trouble:
+        qemu = self._adoption.running(who).qemu
+        if trouble := qemu.monitor.trouble:
             raise Unknown(trouble)
-        return await session.screens.take(screen_device(index), deadline=deadline)
+        return await qemu.screens.take(screen_device(index), deadline=deadline)

@@ -39,24 +39,24 @@ class QemuHypervisor:
         self._options = options
         self._media = media
         news = FactStream()
-        self.sessions = WatchedRuns(news)
-        self.starts = Starts(self.sessions)
-        moves = Moves(self.sessions)
-        self.adoption = Adoption(self.sessions, self.starts, moves, news)
-        self.machines = QemuMachines(self.sessions, self.starts, self.adoption, moves, news)
-        self.consoles = QemuConsoles(self.sessions, self.adoption)
+        self.watched = WatchedRuns(news)
+        self.starts = Starts(self.watched)
+        moves = Moves(self.watched)
+        self.adoption = Adoption(self.watched, self.starts, moves, news)
+        self.machines = QemuMachines(self.watched, self.starts, self.adoption, moves, news)
+        self.consoles = QemuConsoles(self.watched, self.adoption)
         self.screens = QemuScreens(self.adoption)
-        self.hosts = QemuHosts(options, self.sessions, self.starts, self.adoption)
+        self.hosts = QemuHosts(options, self.watched, self.starts, self.adoption)
         self.meters = QemuMeters(self.adoption)
         self.guests = QemuGuests(self.adoption)
-        self.mirrors = QemuMirrors(self.sessions, self.adoption)
-        self.mobility = QemuMobility(self.sessions, self.adoption, self.machines, moves, news, options.moves)
+        self.mirrors = QemuMirrors(self.watched, self.adoption)
+        self.mobility = QemuMobility(self.watched, self.adoption, self.machines, moves, news, options.moves)
 
     async def prepare(self) -> None:
         """Detect what this host supports, and create its directories. Raises `HypervisorError` with the cure."""
         image = await asyncio.to_thread(self._prepare)
         uids, binary = self._options.uids, self._options.binary
-        self.sessions.open(uids, first_boot.later(binary, image, None if uids is None else uids.stop))
+        self.watched.open(uids, first_boot.later(binary, image, None if uids is None else uids.stop))
 
     def _prepare(self) -> FirmwareBuild:
         chosen = self._options
@@ -87,7 +87,7 @@ class QemuHypervisor:
         name = verdict.accelerator.value
         if name == "tcg":
             name += ",thread=multi"
-        self.sessions.place = HostDirectories(
+        self.watched.place = HostDirectories(
             binary=shutil.which(chosen.binary) or chosen.binary,  # else each start tries all of PATH
             accelerator=name,
             firmware=chosen.data_dir / "firmware",

@@ -11,7 +11,7 @@ from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorErro
 class FactStream:
     """Numbers all facts of one host. `number` is the last number given, `told` that of the last news.
 
-    Which runs may start is kept in memory only: whoever could request an older run talks to this driver, and a later
+    Which runs may start is kept in memory only: a caller that could request an older run uses this driver, and a later
     driver is asked anew. Ends are also in the run directories.
     """
 

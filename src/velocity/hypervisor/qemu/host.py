@@ -37,9 +37,9 @@ class QemuHosts:
     known: HostFacts
     """What this host supports; set once, before the first call."""
 
-    def __init__(self, options: Options, sessions: WatchedRuns, starts: Starts, adoption: Adoption) -> None:
+    def __init__(self, options: Options, watched: WatchedRuns, starts: Starts, adoption: Adoption) -> None:
         self._options = options
-        self._sessions = sessions
+        self._watched = watched
         self._starts = starts
         self._adoption = adoption
         self._fenced: tuple[float, bool] = (0.0, False)
@@ -55,11 +55,11 @@ class QemuHosts:
 
     async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
         async with within(deadline, "the machines with data on this host could not be determined in time"):
-            kept = await asyncio.to_thread(self._sessions.place.kept)
-        return {one for one in kept if one not in self._sessions} - self._starts.machines()
+            kept = await asyncio.to_thread(self._watched.place.kept)
+        return {one for one in kept if one not in self._watched} - self._starts.machines()
 
     async def neighbours(self, host: HostId, *, deadline: float) -> Collection[NicAddress]:
-        runs = [one.run for one in self._sessions]
+        runs = [one.run for one in self._watched]
         async with within(deadline, "the addresses of machines on this host could not be determined in time"):
             return await asyncio.to_thread(neighbours.heard, runs)
 
@@ -68,19 +68,19 @@ class QemuHosts:
             watched = self._adoption.running(who)
         except HypervisorError:
             return None
-        shorter = ((self._sessions.place.runs.root, "RUN"), (self._options.data_dir, "DATA"))
+        shorter = ((self._watched.place.runs.root, "RUN"), (self._options.data_dir, "DATA"))
         async with within(deadline, "its command line could not be read in time"):
-            return await asyncio.to_thread(command, watched.session.pid, shorter)
+            return await asyncio.to_thread(command, watched.qemu.pid, shorter)
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         try:
             watched = self._adoption.running(who)
             async with within(deadline, "the packet filter does not respond"):
                 reaches = watched.run.nat and not await self._fence_holds()
-                bridge = self._sessions.place.nat
+                bridge = self._watched.place.nat
                 shut, unfiltered = await asyncio.to_thread(nic_filters.looked_at, watched.run, bridge)
                 reaches = reaches or not shut
-            status = confine.status(watched.session.pid)
+            status = confine.status(watched.qemu.pid)
             return confine.read_back(
                 status,
                 server_uid=os.geteuid(),

@@ -42,20 +42,20 @@ class QemuMachines:
     """Implements `velocity.hypervisor.port.Machines`."""
 
     def __init__(
-        self, sessions: WatchedRuns, starts: Starts, adoption: Adoption, moves: Moves, news: FactStream
+        self, watched: WatchedRuns, starts: Starts, adoption: Adoption, moves: Moves, news: FactStream
     ) -> None:
-        self._sessions = sessions
+        self._watched = watched
         self._moves = moves
         self._starts = starts
         self._adoption = adoption
         self._news = news
 
     async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
-        start, session = self._starts.of(who.machine), self._sessions.of(who.machine)
+        start, qemu = self._starts.of(who.machine), self._watched.of(who.machine)
         if start is not None and start.who == who:
             raise Unknown("it is being started")
-        if session is not None and session.who == who and not session.gone:
-            check_at_home(self._sessions.running(who))
+        if qemu is not None and qemu.who == who and not qemu.gone:
+            check_at_home(self._watched.running(who))
             return self._news.told
         await self.begin(who, spec, deadline)
         return self._news.told
@@ -65,40 +65,40 @@ class QemuMachines:
 
         Raises `HypervisorError`, `Unknown`.
         """
-        start, session = self._starts.of(who.machine), self._sessions.of(who.machine)
+        start, qemu = self._starts.of(who.machine), self._watched.of(who.machine)
         if start is not None or self._adoption.unwatched(who.machine) is not None:
             raise HypervisorError(OLDER)
-        if session is not None:
-            await _cleared(session, who, deadline)
+        if qemu is not None:
+            await _cleared(qemu, who, deadline)
         ended = self._news.begin(who)
         try:
             await self._starts.start(who, spec, deadline, there=there)
         except HypervisorError:
             if ended is not None and self._starts.of(who.machine) is None:
-                await self._sessions.drop(ended)  # else its note was removed by the start
+                await self._watched.drop(ended)  # else its note was removed by the start
             raise
 
     async def pause(self, who: Incarnation, *, deadline: float) -> int:
-        await self._adoption.changeable(who).session.pause(deadline=deadline)
+        await self._adoption.changeable(who).qemu.pause(deadline=deadline)
         return self._news.told
 
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
         entry = self._adoption.changeable(who)
-        await entry.session.resume(deadline=deadline)
+        await entry.qemu.resume(deadline=deadline)
         if entry.left_open:
             with contextlib.suppress(HypervisorError):  # it runs, which was asked for
                 await nodes.close_left(entry, deadline)
         return self._news.told
 
     async def reset(self, who: Incarnation, *, deadline: float) -> int:
-        await self._adoption.changeable(who).session.reset(deadline=deadline)
+        await self._adoption.changeable(who).qemu.reset(deadline=deadline)
         return self._news.told
 
     async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
         entry = self._adoption.changeable(who)
         try:
             async with within(deadline, "its devices were not changed in time"):
-                made, waits = await live.alter(self._sessions.place, entry, spec, deadline)
+                made, waits = await live.alter(self._watched.place, entry, spec, deadline)
         except OSError as error:
             raise Unknown(f"the note of its devices cannot be written: {error.strerror}") from None
         return Altered(self._news.told, made, waits)
@@ -118,18 +118,18 @@ class QemuMachines:
         with contextlib.suppress(NotRunning):
             entry = self._adoption.running(who)
             if entry.run.between in (None, Between.SENDING):
-                await entry.session.execute("system_powerdown", deadline=deadline)
+                await entry.qemu.execute("system_powerdown", deadline=deadline)
         return number
 
     async def _end(self, who: Incarnation, deadline: float) -> None:
         for known in (True, False):
             start = self._starts.of(who.machine)
-            session = self._sessions.of(who.machine)
+            qemu = self._watched.of(who.machine)
             unwatched = self._adoption.unwatched(who.machine)
             if start is not None and start.who == who:
                 return await self._starts.end(start, deadline)
-            if session is not None and session.who == who:
-                return await session.end(deadline=deadline)
+            if qemu is not None and qemu.who == who:
+                return await qemu.end(deadline=deadline)
             if unwatched is not None and unwatched.who == who:
                 return await self._adoption.end(unwatched, deadline)
             if known:  # as far as is known: a server that comes back may not have looked yet
@@ -145,11 +145,11 @@ class QemuMachines:
         start = self._starts.of(who.machine)
         if start is not None and start.who == who:
             raise Unknown("it is being started")
-        session = self._sessions.of(who.machine)
-        if session is not None and session.who == who:
+        qemu = self._watched.of(who.machine)
+        if qemu is not None and qemu.who == who:
             with contextlib.suppress(NotRunning):
-                return await session.status.facts(deadline=deadline)
-            await session.ended.wait()
+                return await qemu.status.facts(deadline=deadline)
+            await qemu.ended.wait()
         unwatched = self._adoption.unwatched(who.machine)
         if unwatched is not None and unwatched.who == who:
             raise Unknown(unwatched.why)
@@ -170,7 +170,7 @@ class QemuMachines:
             if end is not None and end.who == who:
                 del self._news.ends[who.machine]
                 # If the wait is cancelled, the work goes on to its end: a start waits for that.
-                await asyncio.shield(self._sessions.drop(who))
+                await asyncio.shield(self._watched.drop(who))
 
     async def news(self, host: HostId) -> AsyncIterator[FactReport]:
         while True:
@@ -180,24 +180,24 @@ class QemuMachines:
         if (end := self._news.ends.get(machine)) is not None:
             await self.acknowledge(end.who, deadline=deadline)
         async with within(deadline, "its data could not be removed completely in time"):
-            await asyncio.to_thread(self._sessions.place.forget, machine)
+            await asyncio.to_thread(self._watched.place.forget, machine)
         self._news.forget(machine)
 
     async def close(self) -> None:
         await self._moves.close()
         await self._starts.close()
         await self._adoption.close()
-        await self._sessions.close()
+        await self._watched.close()
 
 
-async def _cleared(session: WatchedRun, who: Incarnation, deadline: float) -> None:
+async def _cleared(qemu: WatchedRun, who: Incarnation, deadline: float) -> None:
     """Return when the previous run is cleaned up, which this one acknowledges. Raises `HypervisorError`."""
-    if not session.gone:
+    if not qemu.gone:
         raise HypervisorError(OLDER)
-    if who.epoch > session.who.epoch:
-        session.acknowledged.set()
+    if who.epoch > qemu.who.epoch:
+        qemu.acknowledged.set()
     try:
         async with asyncio.timeout(deadline):
-            await session.cleared.wait()
+            await qemu.cleared.wait()
     except TimeoutError:
         raise HypervisorError("the remains of an older run of this machine could not be removed in time") from None

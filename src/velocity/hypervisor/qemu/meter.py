@@ -20,20 +20,20 @@ PATIENCE = 3600.0
 
 
 class Meter:
-    """Measures the machine of one session."""
+    """Measures one machine."""
 
-    def __init__(self, session: WatchedRun, started: int) -> None:
+    def __init__(self, qemu: WatchedRun, started: int) -> None:
         """`started` as in `Run`."""
-        self._session = session
+        self._qemu = qemu
         self._started = started
         self._open: asyncio.Task[Any] | None = None
 
     async def measure(self, deadline: float, links: Sequence[str]) -> Usage:
         """Implements `velocity.hypervisor.port.Meters`; `links` are its present links."""
-        if trouble := self._session.monitor.trouble:
+        if trouble := self._qemu.monitor.trouble:
             raise Unknown(trouble)
         devices = await self._blocks(deadline)
-        cpu, memory, age = process(self._session.pid, self._started)
+        cpu, memory, age = process(self._qemu.pid, self._started)
         return Usage(
             cpu=cpu,
             memory=memory,
@@ -51,7 +51,7 @@ class Meter:
     async def _blocks(self, deadline: float) -> list[dict[str, Any]]:
         if self._open is not None and not self._open.done():
             raise Unknown("QEMU has not answered the last query-blockstats yet")
-        asking = self._open = asyncio.create_task(self._session.execute("query-blockstats", deadline=PATIENCE))
+        asking = self._open = asyncio.create_task(self._qemu.execute("query-blockstats", deadline=PATIENCE))
         asking.add_done_callback(lambda task: task.cancelled() or task.exception())  # an answer that nobody awaits
         answered, _ = await asyncio.wait({asking}, timeout=deadline)
         if not answered:

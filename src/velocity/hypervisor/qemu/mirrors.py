@@ -20,8 +20,8 @@ T = TypeVar("T")
 class QemuMirrors:
     """Implements `velocity.hypervisor.port.Mirrors`."""
 
-    def __init__(self, sessions: WatchedRuns, adoption: Adoption) -> None:
-        self._sessions = sessions
+    def __init__(self, watched: WatchedRuns, adoption: Adoption) -> None:
+        self._watched = watched
         self._adoption = adoption
 
     async def begin(
@@ -42,7 +42,7 @@ class QemuMirrors:
         entry = self._adoption.changeable(who)
         if entry.run.made is None:
             raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
-        change = Change(self._sessions.place, entry, entry.run.made, asyncio.get_running_loop().time() + deadline)
+        change = Change(self._watched.place, entry, entry.run.made, asyncio.get_running_loop().time() + deadline)
         try:
             async with within(deadline, "its disk was not copied in time"):
                 return await work(change)

@@ -50,14 +50,14 @@ class QemuMobility:
 
     def __init__(
         self,
-        sessions: WatchedRuns,
+        watched: WatchedRuns,
         adoption: Adoption,
         machines: QemuMachines,
         moves: Moves,
         news: FactStream,
         at: MovePorts,
     ) -> None:
-        self._sessions = sessions
+        self._watched = watched
         self._adoption = adoption
         self._machines = machines
         self._moves = moves
@@ -78,7 +78,7 @@ class QemuMobility:
             ports.close()
             raise
         try:
-            entry = self._sessions.running(who)
+            entry = self._watched.running(who)
             left = max(0.1, until - asyncio.get_running_loop().time())
             await self._moves.arrival(entry).prepare(ports, key, copied, self._at.idle, left)
         except BaseException as error:
@@ -90,16 +90,16 @@ class QemuMobility:
         return landing
 
     def _forwarded(self) -> set[int]:
-        """Ports that the kernel leads to guests: whoever listened there would hear nobody."""
-        nics = (nic for entry in self._sessions for nic in entry.run.nics.values())
+        """Ports that the kernel forwards to guests: a listener there would get no connections."""
+        nics = (nic for entry in self._watched for nic in entry.run.nics.values())
         return {one.host_port for nic in nics for one in nic.forwards if one.protocol == "tcp"}
 
     async def _end(self, who: Incarnation) -> None:
         """What could not be prepared is not a run that anybody has to hear of."""
-        session = self._sessions.of(who.machine)
-        if session is not None and session.who == who:
+        qemu = self._watched.of(who.machine)
+        if qemu is not None and qemu.who == who:
             with contextlib.suppress(HypervisorError):
-                await session.end(deadline=LAST)
+                await qemu.end(deadline=LAST)
             await self._machines.acknowledge(who, deadline=LAST)
 
     async def take(self, who: Incarnation, said: bytes, typed: bytes = b"", *, deadline: float) -> int:
@@ -114,21 +114,21 @@ class QemuMobility:
         except TimeoutError:
             raise HypervisorError("it has not been received") from None
         try:
-            entry.session.serial.input.release(typed)
-            await entry.session.resume(deadline=max(0.1, until - asyncio.get_running_loop().time()))
-            await asyncio.to_thread(self._sessions.place.serial_log(who.machine).begin, who.epoch, said[-SAID:])
+            entry.qemu.serial.input.release(typed)
+            await entry.qemu.resume(deadline=max(0.1, until - asyncio.get_running_loop().time()))
+            await asyncio.to_thread(self._watched.place.serial_log(who.machine).begin, who.epoch, said[-SAID:])
             await arrival.taken()
         except OSError as error:
             raise Unknown(f"that it runs could not be noted: {error.strerror}") from None
         with contextlib.suppress(HypervisorError):  # the networks that it is on learn where it is now
-            await entry.session.execute("announce-self", deadline=deadline, **ANNOUNCED)
+            await entry.qemu.execute("announce-self", deadline=deadline, **ANNOUNCED)
         return self._news.told
 
     async def release(self, who: Incarnation, *, deadline: float) -> None:
         await self._adoption.know(who.host)
-        session = self._sessions.of(who.machine)
-        runs = session is not None and session.who == who and not session.gone
-        if runs and self._sessions.running(who).run.between is not Between.INCOMING:
+        qemu = self._watched.of(who.machine)
+        runs = qemu is not None and qemu.who == who and not qemu.gone
+        if runs and self._watched.running(who).run.between is not Between.INCOMING:
             raise HypervisorError("its guest runs here already")
         await self._machines.stop(who, Stop.NOW, deadline=deadline)
         await self._machines.acknowledge(who, deadline=deadline)
@@ -141,7 +141,7 @@ class QemuMobility:
             raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
         until = asyncio.get_running_loop().time() + deadline
         try:
-            return await query(Change(self._sessions.place, entry, entry.run.made, until))
+            return await query(Change(self._watched.place, entry, entry.run.made, until))
         except OSError as error:
             raise HypervisorError(f"the note of its devices cannot be written: {error.strerror}") from None
 
@@ -149,10 +149,10 @@ class QemuMobility:
         self, who: Incarnation, landing: Landing, copied: Sequence[Copied], *, deadline: float
     ) -> AsyncIterator[MoveProgress]:
         entry = self._adoption.changeable(who)
-        if not entry.session.observed.does(Fact.RUNNING):
+        if not entry.qemu.observed.does(Fact.RUNNING):
             raise HypervisorError("it does not run: only a running machine can be sent")
-        departure = Departure(self._sessions.place, entry, landing, copied)
-        entry.session.observed.leaving = True
+        departure = Departure(self._watched.place, entry, landing, copied)
+        entry.qemu.observed.leaving = True
         going = self._moves.do(departure.run(deadline, self._moves.do))
         try:
             async with contextlib.aclosing(departure.progress(going)) as told:
@@ -165,32 +165,32 @@ class QemuMobility:
             await asyncio.wait({going})
 
     async def last(self, who: Incarnation, *, deadline: float) -> SerialEnd:
-        session = self._adoption.running(who).session
-        if not session.observed.does(Fact.HANDED):
+        qemu = self._adoption.running(who).qemu
+        if not qemu.observed.does(Fact.HANDED):
             raise HypervisorError("it was not handed over")
         async with within(deadline, "its log could not be read in time"):
-            await session.serial.flush()
-            said = await asyncio.to_thread(self._sessions.place.serial_log(who.machine).last, SAID)
-        return SerialEnd(said, session.serial.input.unread)
+            await qemu.serial.flush()
+            said = await asyncio.to_thread(self._watched.place.serial_log(who.machine).last, SAID)
+        return SerialEnd(said, qemu.serial.input.unread)
 
     async def back(self, who: Incarnation, *, deadline: float) -> int:
-        session = self._sessions.of(who.machine)
-        if session is None or session.gone:
+        qemu = self._watched.of(who.machine)
+        if qemu is None or qemu.gone:
             raise NotRunning("this run has ended")
-        entry = self._adoption.running(session.who)
-        if session.who != who or entry.run.between is Between.HANDED:
-            session = await self._become(entry, who)
-        session.serial.input.release()
-        if (await session.status.facts(deadline=deadline / 2)).fact is Fact.HANDED:
-            await clear(session)  # of what led to its target, which has ended
-            await session.resume(deadline=deadline / 2)
+        entry = self._adoption.running(qemu.who)
+        if qemu.who != who or entry.run.between is Between.HANDED:
+            qemu = await self._become(entry, who)
+        qemu.serial.input.release()
+        if (await qemu.status.facts(deadline=deadline / 2)).fact is Fact.HANDED:
+            await clear(qemu)  # of what led to its target, which has ended
+            await qemu.resume(deadline=deadline / 2)
         return self._news.told
 
     async def _become(self, entry: RunEntry, who: Incarnation) -> WatchedRun:
         """From here on it is that incarnation again, which is its own."""
-        session, run = entry.session, entry.run
-        if not session.observed.does(Fact.HANDED):
+        qemu, run = entry.qemu, entry.run
+        if not qemu.observed.does(Fact.HANDED):
             raise HypervisorError("it was not handed over")
         if who.epoch <= run.epoch:
             raise HypervisorError(f"run {who.epoch} is not newer than run {run.epoch}")
-        return await self._sessions.rename(entry, who)
+        return await self._watched.rename(entry, who)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
+from functools import partial
 from pathlib import Path
+from uuid import UUID
 
+from velocity.hypervisor.qemu.event_interpreter import plain
+from velocity.hypervisor.qemu.inotify import Follower, to_its_end
 from velocity.hypervisor.qemu.spool import SpoolRange, SpoolReader
 
 LOG_LIMIT = 1 << 20
@@ -14,6 +19,8 @@ LOG_LIMIT = 1 << 20
 NAME = "qemu.out"
 MARK = "--- run "
 LOST = b"--- more was said than is kept: here something is missing\n"
+LAST_WORDS = 8192
+"""Bytes of the log in which the reason for an unexpected end is looked for."""
 
 
 class QemuLog:
@@ -70,6 +77,51 @@ class QemuLog:
         log = said(self._kept, LOG_LIMIT)
         out = self._out.read(0, LOG_LIMIT)
         return next((size for size in range(min(len(log), len(out)), 0, -1) if log.endswith(out[:size])), 0)
+
+
+class FollowedLog:
+    """Keeps the log of one run up to date while it runs, and knows the end of it. `machine` is for messages."""
+
+    def __init__(self, machine: UUID, output: QemuLog | None, kept: Path) -> None:
+        """`output` is None if QEMU writes to the log itself."""
+        self._output = output
+        self._kept = kept
+        self._machine = machine
+        self._follower: Follower | None = None
+
+    def open(self) -> None:
+        """Begin to follow."""
+        if self._output is not None:
+            self._follower = Follower(f"the output of QEMU of {self._machine}", partial(to_its_end, self._output.copy))
+            if self._output.more:
+                self._follower.wake()
+
+    def on_output(self) -> None:
+        """QEMU may have written something."""
+        if self._follower is not None:
+            self._follower.wake()
+
+    async def close(self) -> None:
+        """Copy the rest. Idempotent."""
+        if self._follower is not None:
+            await self._follower.close()
+            self._follower = None
+        await self._copy_rest()
+        if self._output is not None:
+            self._output.close()
+            self._output = None
+
+    async def last_words(self) -> str:
+        """The end of QEMU's output in this run, without time stamps and program name; empty if there was none."""
+        await self._copy_rest()
+        text = (await asyncio.to_thread(said, self._kept, LAST_WORDS)).decode("utf-8", "replace")
+        lines = [line.split("qemu-system-x86_64: ", 1)[-1].strip() for line in text.splitlines()]
+        return plain("; ".join(line for line in lines if line))
+
+    async def _copy_rest(self) -> None:
+        if self._output is not None and self._output.more:
+            with contextlib.suppress(OSError):
+                await to_its_end(self._output.copy)
 
 
 def begin(kept: Path, run: int, most: int = LOG_LIMIT // 2) -> None:

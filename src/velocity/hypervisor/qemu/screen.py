@@ -26,7 +26,7 @@ HEADER = re.compile(rb"P6\n([1-9]\d*) ([1-9]\d*)\n255\n")
 
 
 class ScreendumpMonitor(Protocol):
-    """What is needed of a session."""
+    """What this module needs of a `WatchedRun`."""
 
     async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any: ...
 

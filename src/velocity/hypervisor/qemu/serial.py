@@ -13,10 +13,10 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
+from velocity.hypervisor.qemu.inotify import Follower, to_its_end
 from velocity.hypervisor.qemu.serial_input import INPUT, SerialInput
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, Place, SerialLog, copy
 from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
-from velocity.hypervisor.qemu.watch import Follower, to_its_end
 from velocity.hypervisor.questions import without_questions
 
 REPLAY = 64 << 10
@@ -34,7 +34,7 @@ LONG = 60.0
 
 
 class SerialMonitor(Protocol):
-    """What is needed of a session."""
+    """What this module needs of a `WatchedRun`."""
 
     async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any: ...
 

@@ -28,21 +28,21 @@ class Start:
 
     who: Incarnation
     task: asyncio.Task[None] | None = None
-    session: WatchedRun | None = None
+    qemu: WatchedRun | None = None
     overtaken: threading.Event = field(default_factory=threading.Event)
 
     def overtake(self) -> None:
         """Interrupt it: it ends as soon as possible, and leaves nothing behind."""
         self.overtaken.set()
-        if self.session is not None:
-            self.session.kill()
+        if self.qemu is not None:
+            self.qemu.kill()
 
 
 class Starts:
     """The starts of one host, at most one per machine."""
 
-    def __init__(self, sessions: WatchedRuns) -> None:
-        self._sessions = sessions
+    def __init__(self, watched: WatchedRuns) -> None:
+        self._watched = watched
         self._under_way: dict[UUID, Start] = {}
 
     def of(self, machine: UUID) -> Start | None:
@@ -76,8 +76,8 @@ class Starts:
         await asyncio.wait({start.task}, timeout=deadline)
         if not start.task.done():
             raise Unknown("its start has not been interrupted yet")
-        if start.session is not None:  # it may have come to its end just before
-            await start.session.end(deadline=deadline)
+        if start.qemu is not None:  # it may have come to its end just before
+            await start.qemu.end(deadline=deadline)
 
     async def close(self) -> None:
         """Interrupt all starts."""
@@ -92,34 +92,34 @@ class Starts:
             log.error("machine %s: starting failed: %r", start.who.machine, error)
 
     async def _run(self, start: Start, spec: MachineSpec, deadline: float, *, there: Layout | None) -> None:
-        sessions, who = self._sessions, start.who
+        watched, who = self._watched, start.who
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
-        await sessions.make_way(who.machine)
-        run = await asyncio.to_thread(launch, sessions.place, who, spec, sessions.clear, start.overtaken, there=there)
+        await watched.make_way(who.machine)
+        run = await asyncio.to_thread(launch, watched.place, who, spec, watched.clear, start.overtaken, there=there)
         if start.overtaken.is_set():
             await self._undo(run)
             raise HypervisorError(OVERTAKEN)
         try:
-            session = start.session = sessions.watch(who, run)
+            qemu = start.qemu = watched.watch(who, run)
         except OSError as error:
             await self._undo(run)
             raise HypervisorError(f"its process cannot be watched: {error.strerror}") from None
         try:
             limits = {number: disk.limits for number, disk in run.nodes.items() if disk.limits != DiskLimits()}
             unplugged = {nic.nic: nic.up for nic in spec.nics if not nic.up}
-            await session.begin(limits, unplugged, held=spec.held or there is not None, deadline=until - loop.time())
+            await qemu.begin(limits, unplugged, held=spec.held or there is not None, deadline=until - loop.time())
         except BaseException as error:
-            session.kill()
-            await session.cleared.wait()
+            qemu.kill()
+            await qemu.cleared.wait()
             if start.overtaken.is_set():
                 raise HypervisorError(OVERTAKEN) from None
             if isinstance(error, Unknown):
                 raise HypervisorError(f"QEMU did not respond within {deadline:.0f} seconds and was stopped") from None
             if isinstance(error, NotRunning | OSError):
-                raise HypervisorError(await session.last_words() or "QEMU ended while it was starting") from None
+                raise HypervisorError(await qemu.last_words() or "QEMU ended while it was starting") from None
             raise
 
     async def _undo(self, run: Run) -> None:
         await asyncio.to_thread(end, run.pid)
-        await asyncio.to_thread(self._sessions.clear, run)
+        await asyncio.to_thread(self._watched.clear, run)

@@ -1,4 +1,4 @@
-"""Queries a machine's state from its monitor: one query at a time, whoever asks.
+"""Queries a machine's state from its monitor: one query at a time, which all callers share.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (query-status)
 """
@@ -18,7 +18,7 @@ from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, REMOVED, S
 
 
 class StatusQuery:
-    """Reports the answer as soon as it comes. `do` makes a task of the query, which the session ends with itself."""
+    """Reports the answer as soon as it comes. `do` runs the query as a task that ends with the run."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class StatusQuery:
         return msgspec.structs.replace(self._observed.last, number=self._news.next_number())
 
     def ask(self) -> asyncio.Task[None]:
-        """The one open query of the state; its answer is reported as soon as it comes, whoever asked."""
+        """The one open query of the state; its answer is reported as soon as it comes."""
         if self._asking is None or self._asking.done():
             self._asking = self._do(self._ask())
         return self._asking

@@ -20,15 +20,16 @@ from velocity.hypervisor.qemu import nic_filters, resolver
 from velocity.hypervisor.qemu.agent import AgentChannel, channel
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.inotify import DirectoryWatch
 from velocity.hypervisor.qemu.launch import cleared
 from velocity.hypervisor.qemu.meter import Meter
-from velocity.hypervisor.qemu.qemu_log import QemuLog
+from velocity.hypervisor.qemu.process_watch import Mounts
+from velocity.hypervisor.qemu.qemu_log import FollowedLog, QemuLog
 from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.runs import Run, RunEnd
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.spool import range_of
-from velocity.hypervisor.qemu.watch import DirectoryWatch
-from velocity.hypervisor.qemu.watched_run import Mounts, WatchedRun
+from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.network import taps
 from velocity.regularly import tried
 
@@ -47,7 +48,7 @@ class RunEntry:
     `left_open`: it may have files open that it was told to close while it was paused.
     """
 
-    session: WatchedRun
+    qemu: WatchedRun
     meter: Meter
     agent: AgentChannel
     run: Run
@@ -68,12 +69,12 @@ class WatchedRuns:
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def open(self, uids: range | None = None, *behind: Coroutine[Any, Any, None]) -> None:
-        """`uids` are those of guests, if they have any of their own; `behind`: tasks that run until it is closed."""
+    def open(self, uids: range | None = None, *background: Coroutine[Any, Any, None]) -> None:
+        """`uids` are those of guests, if they have their own; `background`: tasks that run until it is closed."""
         self._loop = asyncio.get_running_loop()
         followed = resolver.follow(self.place.resolver)
         filtered = nic_filters.keep(lambda: [one.run for one in self], uids, self.place.nat)
-        works = (self._clear_what_is_left(), followed, filtered, *behind)
+        works = (self._clear_what_is_left(), followed, filtered, *background)
         self._tasks = [self._loop.create_task(work) for work in works]
 
     async def close(self) -> None:
@@ -85,7 +86,7 @@ class WatchedRuns:
         for one in watched.values():
             one.meter.close()
             one.agent.close()
-        await asyncio.gather(*(one.session.close() for one in watched.values()))
+        await asyncio.gather(*(one.qemu.close() for one in watched.values()))
         self._watches.close()
         if hasattr(self, "place"):
             self.place.taps.close()
@@ -100,14 +101,14 @@ class WatchedRuns:
         return machine in self._watched
 
     def of(self, machine: UUID) -> WatchedRun | None:
-        """The session of its run, until its remains are removed."""
+        """Its watched run, until the remains of that are removed."""
         watched = self._watched.get(machine)
-        return None if watched is None else watched.session
+        return None if watched is None else watched.qemu
 
     def running(self, who: Incarnation) -> RunEntry:
         """This very run, until its process has ended. Raises `NotRunning`."""
         watched = self._watched.get(who.machine)
-        if watched is None or watched.session.who != who or watched.session.gone:
+        if watched is None or watched.qemu.who != who or watched.qemu.gone:
             raise NotRunning("this run has ended")
         return watched
 
@@ -117,19 +118,19 @@ class WatchedRuns:
         directory, log_file = place.runs.directory(who.machine), place.qemu_log(who)
         kept, bounds = place.serial_log(who.machine), run.spool or range_of(place.runs.root, run.pid)
         with contextlib.ExitStack() as undo:
-            own_words = self._words(who, run)
-            if own_words is not None:
-                undo.callback(own_words.close)
-            watched = self._watches.watch_directory(directory, lambda: session.on_output())
+            output = self._output(who, run)
+            if output is not None:
+                undo.callback(output.close)
+            watched = self._watches.watch_directory(directory, lambda: qemu.on_output())
             undo.callback(self._watches.remove, watched)
-            session = WatchedRun(who, run.pid, place.qmp(who), own_words, log_file, self._news)
-            session.observed.arriving = run.between is Between.INCOMING
-            session.serial = SerialHub(
+            qemu = WatchedRun(who, run.pid, place.qmp(who), FollowedLog(who.machine, output, log_file), self._news)
+            qemu.observed.arriving = run.between is Between.INCOMING
+            qemu.serial = SerialHub(
                 directory,
                 bounds,
                 run.first_epoch,
                 kept,
-                session,
+                qemu,
                 held=run.between in (Between.INCOMING, Between.HANDED),
             )
             undo.pop_all()
@@ -139,15 +140,15 @@ class WatchedRuns:
             entry = self._watched[who.machine]
             entry.meter.close()
             entry.agent.close()
-            await self._end(session, entry.run, end)
+            await self._end(qemu, entry.run, end)
 
-        session.on_asked = lambda: self._note_asked(session)
-        session.on_end = ended
-        agent = channel(session, place.agent(who))
-        self._watched[who.machine] = RunEntry(session, Meter(session, run.started), agent, run)
-        return session
+        qemu.on_asked = lambda: self._note_asked(qemu)
+        qemu.on_end = ended
+        agent = channel(qemu, place.agent(who))
+        self._watched[who.machine] = RunEntry(qemu, Meter(qemu, run.started), agent, run)
+        return qemu
 
-    def _words(self, who: Incarnation, run: Run) -> QemuLog | None:
+    def _output(self, who: Incarnation, run: Run) -> QemuLog | None:
         """None: its QEMU writes to the log itself, or somebody has removed the file."""
         if run.spool is None:
             return None
@@ -159,50 +160,50 @@ class WatchedRuns:
         """From here on it is that incarnation, also for later servers. Raises `OSError`, `NotRunning`."""
         run = msgspec.structs.replace(entry.run, epoch=who.epoch, begun=entry.run.first_epoch, between=None)
         async with self.turn(who.machine):
-            if entry.session.gone:
+            if entry.qemu.gone:
                 raise NotRunning("this run has ended")
             await _uncut(self.place.runs.write, run)
-            self._news.spend(entry.session.who)
+            self._news.spend(entry.qemu.who)
             entry.meter.close()
             entry.agent.close()
-            await entry.session.close()
-            session = self.watch(who, run)
-            session.adopt()
-            return session
+            await entry.qemu.close()
+            qemu = self.watch(who, run)
+            qemu.adopt()
+            return qemu
 
     # What a run leaves
 
-    async def _note_asked(self, session: WatchedRun) -> None:
+    async def _note_asked(self, qemu: WatchedRun) -> None:
         """Record it before the process has ended, so that how it ended can be reported at once."""
-        async with self.turn(session.who.machine):
-            if not session.gone:
-                await self._note(session)
+        async with self.turn(qemu.who.machine):
+            if not qemu.gone:
+                await self._note(qemu)
 
-    async def _note(self, session: WatchedRun) -> None:
-        if not session.noted:
+    async def _note(self, qemu: WatchedRun) -> None:
+        if not qemu.noted:
             with contextlib.suppress(OSError):  # then it is noted with its end
-                await _uncut(self.place.asked(session.who).touch)
-                session.noted = True
+                await _uncut(self.place.asked(qemu.who).touch)
+                qemu.noted = True
 
-    async def _end(self, session: WatchedRun, run: Run, end: RunEnd | None) -> None:
+    async def _end(self, qemu: WatchedRun, run: Run, end: RunEnd | None) -> None:
         """Record how it ended, report it, and remove its remains; until then, no other run of it begins."""
 
         def tell() -> None:
-            if end is not None and not session.ended.is_set():
-                self._news.end(session.who, end.why, end.detail)
-                session.ended.set()
+            if end is not None and not qemu.ended.is_set():
+                self._news.end(qemu.who, end.why, end.detail)
+                qemu.ended.set()
 
         async with self.turn(run.machine):
             try:
-                if session.awaited:
-                    await self._note(session)  # QEMU may have been faster
-                if session.noted:
+                if qemu.awaited:
+                    await self._note(qemu)  # QEMU may have been faster
+                if qemu.noted:
                     tell()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(session.acknowledged.wait(), ACKNOWLEDGED)
-                session.dropped = session.acknowledged.is_set()
-                over = msgspec.structs.replace(run, end=None if session.dropped else end)
-                await _uncut(self.clear, over, session.mounts)
+                        await asyncio.wait_for(qemu.acknowledged.wait(), ACKNOWLEDGED)
+                qemu.dropped = qemu.acknowledged.is_set()
+                over = msgspec.structs.replace(run, end=None if qemu.dropped else end)
+                await _uncut(self.clear, over, qemu.process.mounts)
             finally:
                 del self._watched[run.machine]
                 tell()
@@ -230,11 +231,11 @@ class WatchedRuns:
     async def drop(self, who: Incarnation) -> None:
         """Remove the note of its end, which is acknowledged."""
         watched = self._watched.get(who.machine)
-        session = watched.session if watched is not None and watched.session.who == who else None
-        if session is not None:
-            session.acknowledged.set()
+        qemu = watched.qemu if watched is not None and watched.qemu.who == who else None
+        if qemu is not None:
+            qemu.acknowledged.set()
         async with self.turn(who.machine):
-            if session is not None and session.dropped:
+            if qemu is not None and qemu.dropped:
                 return
             run = self._left.get(who.machine) or Run(machine=who.machine, epoch=who.epoch, boot="")
             self._left[who.machine] = msgspec.structs.replace(run, end=None)

@@ -1,4 +1,4 @@
-"""One change of a run: what is wanted, what the run is made of by now, and the way to QEMU."""
+"""One change of a run: the requested specification, what the run consists of now, and the commands to QEMU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Change:
     def __init__(self, place: HostDirectories, entry: RunEntry, asked: MachineSpec, until: float) -> None:
         assert entry.run.made is not None
         self.place = place
-        self.session = entry.session
+        self.qemu = entry.qemu
         self.asked = asked
         self.made: MachineSpec = entry.run.made
         self.waits: list[Wait] = []
@@ -58,7 +58,7 @@ class Change:
 
     async def execute(self, command: str, **arguments: Any) -> Any:
         """Raises `HypervisorError`, `NotRunning`, `Unknown`."""
-        return await self.session.execute(command, deadline=self.left, **arguments)
+        return await self.qemu.execute(command, deadline=self.left, **arguments)
 
     async def note(self, **more: Any) -> None:
         """Record what the run is made of now, with these fields of its `Run`. Raises `OSError`."""
@@ -67,7 +67,7 @@ class Change:
 
     def note_left_open(self) -> None:
         """A paused machine keeps descriptors that it has to close: see `nodes.close_left`."""
-        self._entry.left_open |= not self.session.observed.does(Fact.RUNNING)
+        self._entry.left_open |= not self.qemu.observed.does(Fact.RUNNING)
 
     def keep(self, run: Run) -> None:
         """Store another note of it, in a thread. Raises `OSError`."""
@@ -76,7 +76,7 @@ class Change:
 
     async def bound_memory(self, most: int) -> None:
         """Raise the process's memory limit to so many MiB, plus what its disks use of the host's memory."""
-        await asyncio.to_thread(scopes.bound, self.session.who, most + self.run.disks_in_memory)
+        await asyncio.to_thread(scopes.bound, self.qemu.who, most + self.run.disks_in_memory)
 
     def free_port(self) -> int | None:
         """An empty spare PCI port; None: there is none."""

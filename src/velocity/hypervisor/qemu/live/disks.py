@@ -19,7 +19,7 @@ from velocity.hypervisor.qemu.command import is_nic, thread_of
 from velocity.hypervisor.qemu.disk_limits import limit
 from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, devices, node_name
 from velocity.hypervisor.qemu.layout import BEHIND
-from velocity.hypervisor.qemu.live import nodes, places, removal
+from velocity.hypervisor.qemu.live import nodes, places, unplug
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found, number_in, read
 from velocity.hypervisor.waits import COPIED, NOT_YET
@@ -57,7 +57,7 @@ async def _try(change: Change, disk: DiskSpec | None, work: Coroutine[Any, Any, 
 
 
 async def look(change: Change) -> Found:
-    """Find what is there, and remove what is left of anything else."""
+    """Find the disks that are there, and remove the remains of others."""
     found = read(
         await change.execute("qom-list", path="/machine/peripheral"),
         await change.execute("qom-list", path="/objects"),
@@ -66,7 +66,7 @@ async def look(change: Change) -> Found:
     )
     gone = {one.outer for one in change.drives if one.device not in found.devices and one.outer not in found.devices}
     for device in gone:
-        change.session.departures.over(device)
+        change.qemu.releases.over(device)
     there = tuple(one for one in change.drives if one.outer not in gone)
     used = {number for one in there if (number := number_in(one, found)) is not None} | found.copied.keys()
     await nodes.sweep(change, found, used)
@@ -128,7 +128,7 @@ async def _change_media(
 
 
 async def _insert(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
-    """Replace what is in the drive; None: leave it empty. Forced, even if the guest has locked the tray."""
+    """Replace the medium in the drive; None: leave it empty. Forced, even if the guest has locked the tray."""
     number = next_number(change, found)
     before = _disk(change, found, drive)
     if disk is not None:
@@ -150,8 +150,8 @@ async def _unplug(change: Change, found: Found, drive: Drive) -> None:
         raise HypervisorError(FIXED)
     if number_in(drive, found) in found.copied.values():
         raise HypervisorError(COPIED)
-    if not await removal.unplug(change, drive.outer):
-        runs = change.session.observed.does(Fact.RUNNING)
+    if not await unplug.unplug(change, drive.outer):
+        runs = change.qemu.observed.does(Fact.RUNNING)
         raise HypervisorError(NOT_YET if runs else f"{NOT_YET}, as it does not run")
     found.devices -= {drive.outer, drive.device}
 
@@ -223,7 +223,7 @@ async def _set_limits(change: Change, found: Found) -> None:
         if structs.replace(has, limits=disk.limits, boot=disk.boot) != disk:
             change.wait("disks", FORM, disk)
         if has.limits != disk.limits:
-            await limit(change.session.execute, {number: disk.limits}, change.left)
+            await limit(change.qemu.execute, {number: disk.limits}, change.left)
         has = structs.replace(has, limits=disk.limits, boot=disk.boot)
         if has != change.run.nodes[number]:
             await change.note(nodes={**change.run.nodes, number: has})

@@ -39,9 +39,9 @@ async def _becomes(change: Change, index: int, has: DisplaySpec, asked: DisplayS
     """Whether the guest shows that size now. A guest that is not running is not asked."""
     if (has.width, has.height) == (asked.width, asked.height):
         return True
-    if not change.session.observed.does(Fact.RUNNING):
+    if not change.qemu.observed.does(Fact.RUNNING):
         return False
-    path = change.place.runs.own(change.session.who.machine) / screen_socket(index)
+    path = change.place.runs.own(change.qemu.who.machine) / screen_socket(index)
     try:
         async with asyncio.timeout(min(PATIENCE, change.left)):
             with verified(path, change.run.uid) as socket:

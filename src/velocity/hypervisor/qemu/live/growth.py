@@ -17,8 +17,8 @@ from velocity.storage.port import MediaRef
 
 async def grow(entry: RunEntry, media: MediaRef, size: int, deadline: float) -> None:
     """Raises `HypervisorError`, `NotRunning`, `Unknown`."""
-    session = entry.session
-    opened = await session.execute("query-named-block-nodes", deadline=deadline, flat=True)
+    qemu = entry.qemu
+    opened = await qemu.execute("query-named-block-nodes", deadline=deadline, flat=True)
     disks = [number for number, one in entry.run.nodes.items() if one.media == media and not one.readonly]
     sizes = {number: found for number in disks if (found := _size(opened, node_name(number))) is not None}
     if not sizes:
@@ -27,8 +27,8 @@ async def grow(entry: RunEntry, media: MediaRef, size: int, deadline: float) -> 
         if size < has:
             raise HypervisorError(f"the disk has {has:,} bytes already: it cannot become smaller")
         if size > has:
-            allow(session.pid, filesizes.image(size) + filesizes.SLACK)
-            await session.execute("block_resize", deadline=deadline, **{"node-name": node_name(number), "size": size})
+            allow(qemu.pid, filesizes.image(size) + filesizes.SLACK)
+            await qemu.execute("block_resize", deadline=deadline, **{"node-name": node_name(number), "size": size})
 
 
 def _size(opened: Any, name: str) -> int | None:

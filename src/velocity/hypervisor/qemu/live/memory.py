@@ -13,7 +13,7 @@ from msgspec import structs
 from velocity.hypervisor.qemu.command import MEMORY_DEVICE, MEMORY_STEP
 from velocity.hypervisor.qemu.facts import memory_free_mib
 from velocity.hypervisor.qemu.live.change import Change
-from velocity.hypervisor.qemu.live.removal import patience
+from velocity.hypervisor.qemu.live.unplug import patience
 from velocity.hypervisor.qemu.scopes import most_memory
 from velocity.hypervisor.waits import LESS_MEMORY, MORE_MEMORY
 
@@ -80,15 +80,15 @@ async def _device(change: Change) -> dict[str, Any] | None:
 
 async def _settled_size(change: Change, more: int) -> int:
     """MiB of virtio-mem that the guest uses, once it is what was requested, or after a while."""
-    loop, departures = asyncio.get_running_loop(), change.session.departures
+    loop, releases = asyncio.get_running_loop(), change.qemu.releases
     until = loop.time() + min(patience(change), change.left / 2)
     while True:
-        departures.expect(MEMORY_DEVICE)
+        releases.expect(MEMORY_DEVICE)
         device = await _device(change)
         plugged = 0 if device is None else int(device["size"]) // MIB
         if plugged <= more:
-            departures.over(MEMORY_DEVICE)
+            releases.over(MEMORY_DEVICE)
             return plugged
         if loop.time() >= until:
             return plugged
-        await departures.wait(MEMORY_DEVICE, until - loop.time())
+        await releases.wait(MEMORY_DEVICE, until - loop.time())

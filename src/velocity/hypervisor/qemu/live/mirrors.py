@@ -217,15 +217,15 @@ async def _halt(change: Change, job: Job) -> None:
     USB disks send requests even while QEMU drains the disk, and QEMU 7.2 was seen to crash then.
     """
     disk = change.run.nodes.get(job.target)
-    if disk is not None and disk.bus is Bus.USB and change.session.observed.does(Fact.RUNNING):
+    if disk is not None and disk.bus is Bus.USB and change.qemu.observed.does(Fact.RUNNING):
         await _note_halted(change, job.target, halted=True)
-        await change.session.pause(deadline=change.left)
+        await change.qemu.pause(deadline=change.left)
 
 
 async def _go_on(change: Change, number: int) -> None:
     mirror = change.run.mirrors.get(number)
     if mirror is not None and mirror.halted:
-        await change.session.resume(deadline=change.left)
+        await change.qemu.resume(deadline=change.left)
         await _note_halted(change, number, halted=False)
 
 

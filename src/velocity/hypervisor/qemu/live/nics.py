@@ -18,8 +18,8 @@ from velocity.hypervisor.port import ForwardSpec, HypervisorError, NatSpec, NicS
 from velocity.hypervisor.qemu import nic_links
 from velocity.hypervisor.qemu.command import NatDevice, TapDevice, is_nic, netdev, vectors
 from velocity.hypervisor.qemu.layout import nic_device
-from velocity.hypervisor.qemu.links import set_links
-from velocity.hypervisor.qemu.live import moves, removal
+from velocity.hypervisor.qemu.link_state import set_links
+from velocity.hypervisor.qemu.live import networks, unplug
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.waits import COLD_NIC, NEEDS_PORTS, NO_PORT, NOT_YET, SAME_MAC, USER_NETWORK
 from velocity.network.rules import link_name, slot
@@ -68,14 +68,14 @@ async def _move(change: Change, nic: NicSpec, wanted: NicSpec) -> NicSpec:
 
     Returns the NIC.
     """
-    if why := moves.keeps_from(change.run, nic, wanted):
+    if why := networks.keeps_from(change.run, nic, wanted):
         change.wait(FIELD, why)
         return nic
-    quiet = moves.is_quiet(nic, wanted)
+    quiet = networks.is_quiet(nic, wanted)
     if nic.up and not quiet:
         await _plug(change, nic.nic, up=False)
     try:
-        run = await asyncio.to_thread(moves.move, change.place, change.run, nic, wanted, change.keep)
+        run = await asyncio.to_thread(networks.move, change.place, change.run, nic, wanted, change.keep)
     except (CannotConnect, OSError) as error:
         change.wait(FIELD, str(error))
         wanted = nic
@@ -87,7 +87,7 @@ async def _move(change: Change, nic: NicSpec, wanted: NicSpec) -> NicSpec:
 
 
 async def _plug(change: Change, nic: int, *, up: bool) -> None:
-    await set_links(change.session.execute, {nic: up}, change.left)
+    await set_links(change.qemu.execute, {nic: up}, change.left)
 
 
 async def _note(change: Change, nic: NicSpec, **more: Any) -> None:
@@ -105,11 +105,11 @@ async def _note(change: Change, nic: NicSpec, **more: Any) -> None:
 async def _sweep(change: Change, asked: Mapping[int, NicSpec]) -> None:
     """Complete, or undo, the hot-plug that a killed server had begun."""
     for number in _plugged(change) - {nic.nic for nic in change.made.nics}:
-        there, wanted = await removal.is_there(change, nic_device(number)), asked.get(number)
+        there, wanted = await unplug.is_there(change, nic_device(number)), asked.get(number)
         if there and wanted is not None:
             await _plug(change, number, up=wanted.up)
             await _note(change, wanted)
-        elif there and not await removal.unplug(change, nic_device(number)):
+        elif there and not await unplug.unplug(change, nic_device(number)):
             change.wait(FIELD, NOT_YET)
         else:
             await _forget(change, number)
@@ -124,11 +124,11 @@ async def _remove(change: Change, nic: NicSpec) -> None:
     """Take it off the network at once, whatever the guest does; its backend is removed when the guest releases it."""
     device = nic_device(nic.nic)
     plugged = device in change.run.plugged
-    if not plugged or await removal.is_there(change, device):
+    if not plugged or await unplug.is_there(change, device):
         if nic.up:
             await _plug(change, nic.nic, up=False)
             await _note(change, structs.replace(nic, up=False))
-        if not plugged or not await removal.unplug(change, device):
+        if not plugged or not await unplug.unplug(change, device):
             change.wait(FIELD, NOT_YET if plugged else COLD_NIC)
             return
     change.made = structs.replace(change.made, nics=tuple(one for one in change.made.nics if one.nic != nic.nic))
@@ -137,8 +137,8 @@ async def _remove(change: Change, nic: NicSpec) -> None:
 
 async def _forget(change: Change, nic: int) -> None:
     """Remove the backend of a NIC that is gone, and its link on the host."""
-    change.session.departures.over(nic_device(nic))
-    await removal.execute_if_there(change, "netdev_del", netdev(nic))
+    change.qemu.releases.over(nic_device(nic))
+    await unplug.execute_if_there(change, "netdev_del", netdev(nic))
     run = change.run
     link = link_name("vt", run.uid, nic)
     if link in run.links:
@@ -211,7 +211,7 @@ async def _give(change: Change, made: NatDevice | TapDevice) -> None:
     for kind, descriptors in (("fd", made.fds), ("vhostfd", made.vhost)):
         for place, descriptor in enumerate(descriptors):
             name = f"{netdev(made.nic)}-{kind}{place}"
-            await change.session.give(descriptor, name, deadline=change.left)
+            await change.qemu.give(descriptor, name, deadline=change.left)
             names[kind] = f"{names[kind]}:{name}" if kind in names else name
     several = "s" if len(made.fds) > 1 else ""
     about: dict[str, Any] = {f"{kind}{several}": name for kind, name in names.items()}

@@ -38,14 +38,14 @@ async def add(change: Change, disk: DiskSpec, number: int, *, coming: bool = Fal
     descriptor = await opened(change, disk.media, readonly=disk.readonly, coming=coming)
     try:
         if not disk.readonly:
-            allow(change.session.pid, filesizes.largest([descriptor]))
+            allow(change.qemu.pid, filesizes.largest([descriptor]))
         direct = None
         if disk.cache is Cache.NONE and not await asyncio.to_thread(
             change.place.media.direct_lacks, disk.media, descriptor, readonly=disk.readonly
         ):
             direct = change.place.direct_aio
         await change.execute("query-status")  # QEMU loses one of two descriptors that it has not read yet
-        fdset = await change.session.lend(descriptor, node_name(number), deadline=change.left)
+        fdset = await change.qemu.lend(descriptor, node_name(number), deadline=change.left)
     finally:
         os.close(descriptor)
     shared = change.place.media.is_shared(disk.media)
@@ -101,7 +101,7 @@ async def close_left(entry: RunEntry, deadline: float) -> None:
 
     Raises `HypervisorError`, `NotRunning`, `Unknown`: the next change tries again.
     """
-    execute = partial(entry.session.execute, deadline=deadline)
+    execute = partial(entry.qemu.execute, deadline=deadline)
     opened = await execute("query-named-block-nodes", flat=True)
     await _take_back(execute, {int(found[1]) for one in opened if (found := FDSET.search(str(one.get("file", ""))))})
     entry.left_open = False

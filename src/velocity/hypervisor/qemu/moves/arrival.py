@@ -39,20 +39,20 @@ class Arrival:
         self.settled = asyncio.Event()
         self._place = place
         self._task: asyncio.Task[None] | None = None
-        entry.session.heard = self._hear
+        entry.qemu.heard = self._hear
 
     async def prepare(self, ports: Ports, key: str, copied: Sequence[Copied], idle: float, deadline: float) -> None:
         """Make it reachable at these ports; it ends when nobody is connected for so long.
 
         Raises `HypervisorError`, `OSError`, `TimeoutError`.
         """
-        session, run = self.entry.session, self.entry.run
+        qemu, run = self.entry.qemu, self.entry.run
         directory = await asyncio.to_thread(secrecy.put, self._place.runs.own(run.machine), run.uid, key)
         async with asyncio.timeout(deadline):
             await self._execute("object-add", **secrecy.credentials(directory, server=True))
             await self._execute("migrate-set-capabilities", capabilities=capabilities())
             await self._execute("migrate-set-parameters", **parameters())
-            await session.give(ports.disks.fileno(), DISKS, deadline=CALL)
+            await qemu.give(ports.disks.fileno(), DISKS, deadline=CALL)
             at = {"type": "fd", "data": {"str": DISKS}}
             await self._execute("nbd-server-start", addr=at, **{"tls-creds": secrecy.OBJECT})
             for node, name in self._exports(copied):
@@ -78,8 +78,8 @@ class Arrival:
         """The guest runs: record that. Raises `OSError`."""
         self.entry.run = structs.replace(self.entry.run, between=None)
         await asyncio.to_thread(self._place.runs.write, self.entry.run)
-        self.entry.session.observed.arriving = False
-        self.entry.session.serial.input.release()
+        self.entry.qemu.observed.arriving = False
+        self.entry.qemu.serial.input.release()
 
     async def close(self) -> None:
         """Stop watching it; it keeps waiting."""
@@ -92,7 +92,7 @@ class Arrival:
             self.received.set()
 
     async def _execute(self, command: str, **arguments: Any) -> Any:
-        return await self.entry.session.execute(command, deadline=CALL, **arguments)
+        return await self.entry.qemu.execute(command, deadline=CALL, **arguments)
 
     async def _wait(self, ports: Ports, key: str, idle: float) -> None:
         numbers = [one.getsockname()[1] for one in (ports.memory, ports.disks)]
@@ -100,7 +100,7 @@ class Arrival:
         try:
             with contextlib.closing(ports):
                 with contextlib.closing(await greeted(ports.memory, key)) as one:
-                    await self.entry.session.give(one.fileno(), MEMORY, deadline=CALL)
+                    await self.entry.qemu.give(one.fileno(), MEMORY, deadline=CALL)
                     with contextlib.suppress(Unknown):  # it may arrive nevertheless
                         await self._execute("migrate-incoming", uri=f"fd:{MEMORY}")
                 await self._until_received()
@@ -113,9 +113,9 @@ class Arrival:
 
     async def _until_received(self) -> None:
         """Return when it has arrived, even if the monitor was not connected at that moment. Raises `NotRunning`."""
-        session = self.entry.session
-        while not (self.received.is_set() or session.observed.does(Fact.RECEIVED)):
-            if session.gone:
+        qemu = self.entry.qemu
+        while not (self.received.is_set() or qemu.observed.does(Fact.RECEIVED)):
+            if qemu.gone:
                 raise NotRunning("QEMU has ended")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_PAUSE):
@@ -123,7 +123,7 @@ class Arrival:
         self.received.set()
 
     async def _watch(self, ports: Sequence[int], idle: float) -> None:
-        """End it when its source, or whoever controls both, is gone."""
+        """End it when its source, or the controller of both hosts, is gone."""
         loop = asyncio.get_running_loop()
         since = loop.time()
         while loop.time() - since < idle:
@@ -133,14 +133,14 @@ class Arrival:
         await self._give_up("nothing came for it")
 
     async def _give_up(self, why: str) -> None:
-        if not self.entry.session.gone:
+        if not self.entry.qemu.gone:
             log.warning("machine %s: its move to this host has failed: %s", self.entry.run.machine, why)
             with contextlib.suppress(HypervisorError):
-                await self.entry.session.end(deadline=CALL)
+                await self.entry.qemu.end(deadline=CALL)
 
     async def _settle(self) -> None:
         """Close the NBD exports, and remove what else the move needed, as far as possible."""
-        while not self.entry.session.gone:
+        while not self.entry.qemu.gone:
             try:
                 if not await self._execute("query-block-exports"):
                     break

@@ -72,8 +72,8 @@ class Departure:
 
         `undoing` starts what must not be interrupted.
         """
-        session = self._entry.session
-        session.observed.leaving, session.heard = True, self._hear
+        qemu = self._entry.qemu
+        qemu.observed.leaving, qemu.heard = True, self._hear
         try:
             async with asyncio.timeout(deadline):
                 await self._go()
@@ -87,9 +87,9 @@ class Departure:
                     raise HypervisorError(f"its move failed, and it continues here: {words}") from None
                 raise
         finally:
-            session.heard = _nothing
+            qemu.heard = _nothing
             if self._entry.run.between is not Between.SENDING:  # else it is being undone yet
-                session.observed.leaving = False
+                qemu.observed.leaving = False
 
     async def _undone(self, undoing: asyncio.Task[bool]) -> bool:
         end = asyncio.get_running_loop().time() + UNDONE
@@ -173,7 +173,7 @@ class Departure:
         return job
 
     async def _open(self, job: str, name: str) -> None:
-        await self._entry.session.execute(
+        await self._entry.qemu.execute(
             "blockdev-add",
             deadline=AGREED,
             **{"driver": "nbd", "node-name": job, "export": name, "reconnect-delay": 0},
@@ -185,7 +185,7 @@ class Departure:
         one = await connect(self._landing.address, port)
         try:
             await asyncio.get_running_loop().sock_sendall(one, first)
-            await self._entry.session.give(one.fileno(), name, deadline=CALL)
+            await self._entry.qemu.give(one.fileno(), name, deadline=CALL)
         except BaseException:
             one.close()
             raise
@@ -214,13 +214,13 @@ class Departure:
         """With the guest stopped, finish copying its disks, then send the rest of its memory."""
         self._tell(MovePhase.HANDING_OVER, 0, 1)
         await note(self._place, self._entry, Between.HANDED)
-        await self._entry.session.serial.input.hold()
+        await self._entry.qemu.serial.input.hold()
         for job in jobs:
             await self._execute("block-job-cancel", device=job)
         await self._until(lambda: self._ended >= set(jobs))
         await self._execute("migrate-continue", state="pre-switchover")
         await self._until(lambda: self._migration == "completed")
-        self._entry.session.serial.finish()  # whoever listens goes on where the guest does
+        self._entry.qemu.serial.finish()  # whoever listens goes on where the guest does
         self._tell(MovePhase.HANDING_OVER, 1, 1)
 
     # What is heard of it
@@ -243,7 +243,7 @@ class Departure:
                 async with asyncio.timeout(LOOK):
                     self._take(*await self._events.get())
             except TimeoutError:
-                if self._entry.session.gone:
+                if self._entry.qemu.gone:
                     raise NotRunning("QEMU has ended") from None
                 if look is not None:
                     await look()
@@ -263,7 +263,7 @@ class Departure:
                 self._ended.add(job)
 
     async def _execute(self, command: str, **arguments: Any) -> Any:
-        return await self._entry.session.execute(command, deadline=CALL, **arguments)
+        return await self._entry.qemu.execute(command, deadline=CALL, **arguments)
 
 
 def _nothing(name: str, data: Mapping[str, Any]) -> None:

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class Moves:
     """Those of one host."""
 
-    def __init__(self, sessions: WatchedRuns) -> None:
-        self._sessions = sessions
+    def __init__(self, watched: WatchedRuns) -> None:
+        self._watched = watched
         self._arrivals: dict[UUID, Arrival] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -31,14 +31,14 @@ class Moves:
         machine = entry.run.machine
         found = self._arrivals.get(machine)
         if found is None or found.entry is not entry:
-            found = self._arrivals[machine] = Arrival(self._sessions.place, entry)
+            found = self._arrivals[machine] = Arrival(self._watched.place, entry)
             self.do(self._follow(found))
         return found
 
     async def _follow(self, arrival: Arrival) -> None:
         """Stop tracking it when it ends."""
         try:
-            await arrival.entry.session.ended.wait()
+            await arrival.entry.qemu.ended.wait()
         finally:
             await arrival.close()
             if self._arrivals.get(arrival.entry.run.machine) is arrival:
@@ -50,7 +50,7 @@ class Moves:
             case Between.INCOMING:
                 self.arrival(entry).adopt()
             case Between.SENDING | Between.HANDED:
-                self.do(undo(self._sessions.place, entry))
+                self.do(undo(self._watched.place, entry))
             case None:
                 pass
 

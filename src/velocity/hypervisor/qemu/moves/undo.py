@@ -39,13 +39,13 @@ async def undo(place: HostDirectories, entry: RunEntry) -> bool:
             handed = await _undone(entry)
             await note(place, entry, Between.HANDED if handed else None)
             if not handed:
-                entry.session.serial.input.release()
+                entry.qemu.serial.input.release()
         except NotRunning:
             raise
         except (HypervisorError, OSError):
             await asyncio.sleep(LATER)
             continue
-        entry.session.observed.leaving = False
+        entry.qemu.observed.leaving = False
         await asyncio.to_thread(secrecy.remove, place.runs.own(entry.run.machine))
         return handed
 
@@ -57,50 +57,50 @@ async def note(place: HostDirectories, entry: RunEntry, between: Between | None)
 
 
 async def _undone(entry: RunEntry) -> bool:
-    session = entry.session
-    if await _status(session) == HANDED:
+    qemu = entry.qemu
+    if await _status(qemu) == HANDED:
         return True
-    await _break_off(session)
-    while (now := (await _ask(session, "query-migrate")).get("status")) in UNDER_WAY:
+    await _break_off(qemu)
+    while (now := (await _ask(qemu, "query-migrate")).get("status")) in UNDER_WAY:
         if now != "cancelling":
-            await _ask(session, "migrate_cancel")
+            await _ask(qemu, "migrate_cancel")
         await asyncio.sleep(AGAIN)
-    status = await _status(session)
+    status = await _status(qemu)
     if status == STANDS_STILL:  # not for long
         raise HypervisorError("it does not go on yet")
-    await clear(session)
+    await clear(qemu)
     return status == HANDED
 
 
-async def _ask(session: WatchedRun, command: str, **arguments: Any) -> Any:
-    return await session.execute(command, deadline=CALL, **arguments)
+async def _ask(qemu: WatchedRun, command: str, **arguments: Any) -> Any:
+    return await qemu.execute(command, deadline=CALL, **arguments)
 
 
-async def _status(session: WatchedRun) -> str:
-    return str((await _ask(session, "query-status"))["status"])
+async def _status(qemu: WatchedRun) -> str:
+    return str((await _ask(qemu, "query-status"))["status"])
 
 
-async def _break_off(session: WatchedRun) -> None:
+async def _break_off(qemu: WatchedRun) -> None:
     """Close its connections (yank): a command that uses a dead one would not end."""
     ours = [
         one
-        for one in await _ask(session, "query-yank")
+        for one in await _ask(qemu, "query-yank")
         if one["type"] == "migration" or str(one.get("node-name", "")).startswith(NAME)
     ]
     if ours:
-        await _ask(session, "yank", instances=ours)
+        await _ask(qemu, "yank", instances=ours)
 
 
-async def clear(session: WatchedRun) -> None:
+async def clear(qemu: WatchedRun) -> None:
     """Remove a migration's jobs, nodes and credentials. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
-    while jobs := [one for one in await _ask(session, "query-jobs") if one["id"].startswith(NAME)]:
+    while jobs := [one for one in await _ask(qemu, "query-jobs") if one["id"].startswith(NAME)]:
         for one in jobs:
             with contextlib.suppress(HypervisorError):  # it is ending already
-                await _ask(session, "block-job-cancel", device=one["id"], force=True)
+                await _ask(qemu, "block-job-cancel", device=one["id"], force=True)
         await asyncio.sleep(AGAIN)
-    for one in await _ask(session, "query-named-block-nodes", flat=True):
+    for one in await _ask(qemu, "query-named-block-nodes", flat=True):
         if one["node-name"].startswith(NAME):
-            await _ask(session, "blockdev-del", **{"node-name": one["node-name"]})
-    await _ask(session, "migrate-set-parameters", **{"tls-creds": ""})
-    if any(one["name"] == secrecy.OBJECT for one in await _ask(session, "qom-list", path="/objects")):
-        await _ask(session, "object-del", id=secrecy.OBJECT)
+            await _ask(qemu, "blockdev-del", **{"node-name": one["node-name"]})
+    await _ask(qemu, "migrate-set-parameters", **{"tls-creds": ""})
+    if any(one["name"] == secrecy.OBJECT for one in await _ask(qemu, "qom-list", path="/objects")):
+        await _ask(qemu, "object-del", id=secrecy.OBJECT)

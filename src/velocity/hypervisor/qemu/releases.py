@@ -1,4 +1,4 @@
-"""Waits for unplugged devices and returned memory: a guest may release them later, or never."""
+"""Waits until a guest releases unplugged devices and memory, which it may do later, or never."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ REFUSED = "DEVICE_UNPLUG_GUEST_ERROR"
 EVENTS = frozenset({"DEVICE_DELETED", "MEMORY_DEVICE_SIZE_CHANGE", REFUSED})
 
 
-class Departures:
-    """Those of one run. `late` is called when a device is released after its wait has ended."""
+class Releases:
+    """The releases of one run. `late` is called when a device is released after its wait has ended."""
 
     def __init__(self, late: Callable[[], None]) -> None:
         self._late = late

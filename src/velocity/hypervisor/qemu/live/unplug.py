@@ -22,8 +22,8 @@ async def is_there(change: Change, device: str) -> bool:
 
 async def unplug(change: Change, device: str) -> bool:
     """Request it and wait a moment; returns whether the device is gone. Raises `HypervisorError`: QEMU refuses."""
-    departures = change.session.departures
-    departures.expect(device)
+    releases = change.qemu.releases
+    releases.expect(device)
     try:
         await change.execute("device_del", id=device)
     except (Unknown, NotRunning):
@@ -31,16 +31,16 @@ async def unplug(change: Change, device: str) -> bool:
     except HypervisorError as error:
         if UNDER_WAY not in str(error) and await is_there(change, device):
             raise
-    await departures.wait(device, min(patience(change), change.left / 2))
+    await releases.wait(device, min(patience(change), change.left / 2))
     if await is_there(change, device):
         return False
-    departures.over(device)
+    releases.over(device)
     return True
 
 
 def patience(change: Change) -> float:
     """The seconds that its guest gets now."""
-    return PATIENCE if change.session.observed.does(Fact.RUNNING) else MOMENT
+    return PATIENCE if change.qemu.observed.does(Fact.RUNNING) else MOMENT
 
 
 async def execute_if_there(change: Change, command: str, device: str) -> None:
