@@ -1,8 +1,7 @@
-"""Changes that are only planned: a request makes all its checks, and ends where it would change something.
+"""Plans: a request makes all its checks, and ends where it would change something.
 
-Areas report their steps with `step` right before the change, and reservations with `consumes`; then they call
-`stop_here`, which every write to the store calls by itself. Of requests that are not plans, only the changes are noted,
-for the history.
+Areas report each step with `step` right before it, and reservations with `consumes`; then they call `stop_here`, as
+does every write to the store. If the request is not a plan, only its changes are noted, for the history.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _NOTED: ContextVar[dict[str, tuple[object, object] | None] | None] = ContextVar(
 
 
 async def run_plan(serve: Callable[[], Awaitable[object]]) -> Plan:
-    """What `serve` would do. Raises `Refused` as it would."""
+    """What `serve` would do. Raises `Refused` if it would be refused."""
     draft = _Draft()
     token = _DRAFT.set(draft)
     try:
@@ -63,13 +62,15 @@ async def run_plan(serve: Callable[[], Awaitable[object]]) -> Plan:
     )
 
 
-def note(changes: dict[str, tuple[object, object] | None]) -> None:
-    """Have what the steps of the present request change noted there. Each request has a context of its own."""
-    _NOTED.set(changes)
+def note_changes() -> FieldChanges:
+    """From here on, what the steps of the present request change is noted in the result, for the history."""
+    noted: dict[str, tuple[object, object] | None] = {}
+    _NOTED.set(noted)
+    return noted
 
 
 def also(changes: FieldChanges) -> None:
-    """Note what the present request changes beside what its steps say."""
+    """Note changes of the present request that its steps do not report."""
     if (noted := _NOTED.get()) is not None:
         noted.update(changes)
 
@@ -90,10 +91,10 @@ def step(
     live: tuple[Sequence[str], Mapping[str, str]] = ((), NO_CHANGES),
     place: Place = ANYWHERE,
 ) -> None:
-    """Report a step. `place`: the host for a VM, and the reason.
+    """Report a step. Equal values in `changes` are left out; a step that changes nothing is, too.
 
-    `changes`: equal values are left out, and so is a step of nothing else. `live`: the changes made while the VM runs,
-    and those that wait for its next start, with reasons.
+    `live`: the fields that change while the VM runs, and those that wait for its next start, with reasons. `place`: the
+    host for a VM, and the reason.
     """
     also(changes)
     draft = _DRAFT.get()
@@ -125,7 +126,7 @@ def _change(field: str, pair: tuple[object, object] | None) -> FieldChange:
 
 
 def consumes(gid: int, amounts: Mapping[str, int], *, mpid: int | None = None) -> None:
-    """Report what a group's usage would grow by, or shrink by if negative."""
+    """Report by how much a group's usage would grow; negative amounts shrink it."""
     draft = _DRAFT.get()
     if draft is None or draft.ended:
         return
@@ -135,7 +136,7 @@ def consumes(gid: int, amounts: Mapping[str, int], *, mpid: int | None = None) -
 
 
 def warns(warnings: list[str]) -> None:
-    """Report what may not work as expected."""
+    """Report warnings."""
     draft = _DRAFT.get()
     if draft is not None:
         draft.warnings += warnings

@@ -225,8 +225,8 @@ def imported(u: Uploads) -> Iterator[Case]:
 def refused(u: Uploads) -> Iterator[Case]:
     """The reason of the table, a name, and what makes it."""
     yield "it is blank", "blank", lambda: bytes(4096)
-    yield "no whole number of sectors", "text", lambda: b"<html>no image"
-    yield "no whole number of sectors", "in a zip", lambda: zipped({"notes.txt": b"no image"})
+    yield "not a whole number of sectors", "text", lambda: b"<html>no image"
+    yield "not a whole number of sectors", "in a zip", lambda: zipped({"notes.txt": b"no image"})
     for kind, options, missing in (
         ("qcow2", "", 100), ("qcow2", "", 70_000), ("vmdk", "", 100), ("vmdk", "subformat=streamOptimized", 100_000),
         ("vdi", "", 100), ("vhdx", "block_size=1M", 1 << 20), ("vpc", "subformat=dynamic", 512), ("vpc", "", 100),

@@ -107,7 +107,7 @@ async def test_a_server_that_ends_in_the_middle_leaves_it_done_or_it_is_done_by_
         w.hypervisor.faults.answers.append(how)
         w.hypervisor.faults.hang(run.who.machine)
         altered = await w.ok("PATCH", VM, vmid=vmid, media=[on(first), on(second)])
-        assert altered["waiting"] == ["media"] and "asked again" in altered["warnings"][0]
+        assert altered["waiting"] == ["media"] and "asks again" in altered["warnings"][0]
         assert (await w.call("PATCH", VM, vmid=vmid, media=[on(first)])).status == 200
         assert (await w.call("DELETE", "/m/media", mid=second)).code == 14320, "it may be in the run"
         await w.ok("PATCH", VM, vmid=vmid, media=[on(first), on(second)])

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.api.held import held_start
 from tests.api.image_cases import tar
 from tests.api.images import body, disk, hostile, qemu_img, upload, wait
 from tests.api.world import World
 from tests.patience import PATIENCE, eventually
 from velocity.media.conversions import OWN
 from velocity.storage.directory.images import AT_ONCE, LOOKS
-from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
 
@@ -134,18 +134,8 @@ async def test_a_start_on_its_way_counts_as_writing(w: World, tmp_path: Path, mo
     """Before it is written down it shows nowhere, but it is past the question whether a task reads."""
     mid = await upload(w, disk(tmp_path, 1 << 21))
     vmid = await w.vm("vm", media=[{"mid": mid, "mode": "BLOCK"}])
-    begin_run, begun, on = SqlMachines.begin_run, asyncio.Event(), asyncio.Event()
-
-    async def slow(store: SqlMachines, *what: Any) -> int:
-        begun.set()
-        await on.wait()
-        return await begin_run(store, *what)
-
-    monkeypatch.setattr(SqlMachines, "begin_run", slow)
-    starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
-    await begun.wait()
-    assert await w.refused("PUT", "/m/media/clone", **body(mid)) == (409, 22223)
-    on.set()
+    async with held_start(w, monkeypatch, vmid) as starting:
+        assert await w.refused("PUT", "/m/media/clone", **body(mid)) == (409, 22223)
     assert (await starting)["state"] == "RUNNING"
 
 

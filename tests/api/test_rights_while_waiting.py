@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.api.held import held_start
 from tests.api.teams import Team
 from tests.api.teams import team as team
 from tests.api.world import PASSWORD, Answer, World
 from tests.patience import PATIENCE, eventually
-from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
 
@@ -35,22 +35,12 @@ async def test_what_waits_for_its_turn_at_a_vm_is_done_only_with_the_right(
     vmid = await w.vm(gid=team.gid)
     for permission in ("vm.view", "vm.state", "vm.alter", "vm.remove"):
         await team.grant(permission)
-    begin_run, begun, on = SqlMachines.begin_run, asyncio.Event(), asyncio.Event()
-
-    async def slow(store: SqlMachines, *what: Any) -> int:
-        begun.set()
-        await on.wait()
-        return await begin_run(store, *what)
-
-    monkeypatch.setattr(SqlMachines, "begin_run", slow)
-    starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
-    await begun.wait()
-    waiting = asyncio.create_task(w.call(method, path, team.key, vmid=vmid, **fields))
-    await asyncio.sleep(0.1)
-    for permission in ("vm.state", "vm.alter", "vm.remove"):
-        await team.revoke(permission)
-    assert not waiting.done()
-    on.set()
+    async with held_start(w, monkeypatch, vmid) as starting:
+        waiting = asyncio.create_task(w.call(method, path, team.key, vmid=vmid, **fields))
+        await asyncio.sleep(0.1)
+        for permission in ("vm.state", "vm.alter", "vm.remove"):
+            await team.revoke(permission)
+        assert not waiting.done()
     await starting
     answer = await waiting
     assert (answer.status, answer.code) == refusal

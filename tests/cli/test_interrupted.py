@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -17,9 +18,11 @@ from tests.cli.test_guest import agent as agent
 from tests.cli.test_pools import between
 from tests.host import Host
 from tests.patience import PATIENCE
+from velocity.access.sessions import Caller
 from velocity.cli.apply import places
 from velocity.cli.guest import SENT
 from velocity.hypervisor.fake import FakeAgent
+from velocity.tasks.service import TaskProgress
 
 
 @pytest.mark.holds("CLI-56")
@@ -63,6 +66,35 @@ def test_a_run_waits_for_what_an_interrupted_one_has_begun(
     assert "medium disk: it is being made already; waiting" in ended.stderr and len(asked) > 1
     assert host.run("task", "show", f"id:{tid}").stdout.startswith("fetch disk: DONE")
     assert "nothing to do" in host.ok("apply", file)
+
+
+@pytest.mark.holds("CLI-56")
+@pytest.mark.parametrize("kind", ["clone_vm", "move_vm", "drain", "compact"])
+def test_a_task_for_something_else_of_that_name_is_not_waited_for(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """VMs and hosts may have the name of a medium."""
+    monkeypatch.setattr(places, "LOOK", 0.05)
+    (tmp_path / "disk.raw").write_bytes(b"x" * 512)
+    over, looks = asyncio.Event(), list[str]()
+
+    async def work(_progress: TaskProgress) -> None:
+        await over.wait()
+
+    def looked() -> None:
+        looks.append("tasks")
+        if len(looks) > 2:  # otherwise a run that waits would do so forever
+            host.loop.call_soon_threadsafe(over.set)
+
+    begun = host.app.services.tasks.begin(Caller(0, "a test"), kind, 0, "disk", None, work, lambda: None)
+    tid = asyncio.run_coroutine_threadsafe(begun, host.loop).result(PATIENCE)
+    file = written(tmp_path, '[[media]]\nname = "disk"\nimage = "disk.raw"\n')
+    with between(host.url) as (way, after):
+        after["/t/task/list"] = looked
+        ended = host.run("apply", file, "--yes", VELOCITY_SERVER=way)
+    assert ended.exit_code == 0, (ended.stderr, ended.exception)
+    assert looks and "waiting" not in ended.stderr
+    assert "RUNNING" in host.ok("task", "show", f"id:{tid}")
 
 
 @pytest.mark.holds("CLI-57")

@@ -94,7 +94,7 @@ class Dispatch(Endpoint):
 
     async def _begin_change(self, about: RequestRecord, still: Callable[[], None] | None) -> None:
         """`still` checks whether the caller may still make it; None: nobody has signed in."""
-        plan.note(about.changes)
+        about.changes = plan.note_changes()
         if still is not None:
             lasting.admitted(still)
         if self.operation.name not in WITHOUT_DATABASE:

@@ -20,7 +20,7 @@ from velocity.plan import NO_CHANGES
 LEAST_REFUSAL = 400
 MOVES = (medium.MOVE, vm_move.MOVE)
 SIGN_INS = (auth.SignIn, sessions.OpenSession)
-"""Requests of which nothing is recorded except the user's name."""
+"""Requests whose fields are not recorded, except the user's name."""
 
 
 class RequestRecord:
@@ -56,7 +56,7 @@ class RequestRecord:
         self.request = os.urandom(8).hex()
         self.wanted: Wire | None = None
         self.answer: Wire | None = None
-        self.changes: dict[str, tuple[object, object] | None] = {}
+        self.changes = NO_CHANGES
         self.planned = False
         self.code: int | None = None
         self.message: str | None = None
@@ -76,7 +76,7 @@ class RequestRecord:
             self._uid = caller.uid
             user = access.directory.users.get(caller.uid)
             self._name = user.name if user else ""
-        if isinstance(self.wanted, SIGN_INS):  # what is no user's name may be a password in the wrong field
+        if isinstance(self.wanted, SIGN_INS):  # an unknown name may be a password in the wrong field
             name = self.wanted.name
             known = isinstance(name, str) and access.directory.named(name)
             self._name = str(name) if known else "(nobody's name)" if isinstance(name, str) else "(a link)"

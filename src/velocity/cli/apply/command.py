@@ -22,8 +22,8 @@ from velocity.client import ClientError
 def apply(file: Path, only_plan: bool, yes: bool) -> None:
     """Change groups, grants, media and VMs to match FILE (TOML); `-` is standard input.
 
-    The plan comes first, then the work; a second run does nothing. What FILE does not name stays as it is. What is not
-    as FILE says and cannot be changed is told, and the exit status is 1.
+    The plan comes first, then the work; a second run does nothing. Objects that FILE does not name stay as they are.
+    Differences that cannot be removed are reported, and the exit status is then 1.
     """
     base = Path() if file == STDIN else file.parent
     wanted = ApplySteps(connection.connect(), read(file), base)

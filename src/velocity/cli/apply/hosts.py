@@ -34,7 +34,7 @@ class HostSteps:
             host = resolve.host(self._client, entry.name)
         except NameNotFound:
             raise ClientError(
-                f"there is no host {clean(entry.name)!r}, and apply makes none: let it join first "
+                f"there is no host {clean(entry.name)!r}, and apply does not add hosts: let it join first "
                 f"(`{program()} node token`)"
             ) from None
         now = self._client.show_node(host=host)

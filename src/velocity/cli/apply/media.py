@@ -31,6 +31,8 @@ CREATE_TAKEN, UPLOAD_TAKEN, IMPORT_TAKEN, FETCH_TAKEN = 8220, 9220, 21220, 49220
 WHOLE = 16 << 20
 """Up to this size, media are compared completely; of larger ones, samples, in bytes."""
 PIECE, PIECES = 1 << 16, 64
+CREATING = ("fetch", "import", "clone")
+"""The kinds of tasks that create a medium of their name. Others are named after a VM, a host, or an existing medium."""
 
 
 class MediaSteps:
@@ -254,10 +256,11 @@ class MediaSteps:
             unless_made(start, IMPORT_TAKEN, there, label, busy)
 
     def _is_coming(self, name: str, gid: int) -> bool:
-        """Whether a task makes a medium of this name, or somebody sends it."""
+        """Whether a running task creates a medium of this name, or somebody uploads it."""
         tasks, uploads = self._client.list_tasks(gid=gid).tasks, self._client.list_uploads(gid=gid).uploads
-        making = any(one.name == name and one.state is TaskState.RUNNING for one in tasks)
-        return making or any(one.name == name and one.gid == gid and one.sending for one in uploads)
+        making = (one.name for one in tasks if one.kind in CREATING and one.state is TaskState.RUNNING)
+        sent = (one.name for one in uploads if one.gid == gid and one.sending)
+        return name in (*making, *sent)
 
 
 def _changes(entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Iterator[tuple[str, Any]]:

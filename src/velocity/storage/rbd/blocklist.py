@@ -23,7 +23,7 @@ from velocity.storage.directory.blocklist import Blocklist
 from velocity.storage.rbd import own_address
 from velocity.storage.rbd.openings import RbdOpenings, find
 from velocity.storage.rbd.places import RbdPlaces
-from velocity.storage.rbd.rados_pool import RadosPool, error_of, run
+from velocity.storage.rbd.rados_pool import RadosPool, error_of, run, words_of
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +87,7 @@ class RbdBlocklist(Blocklist):
         try:
             yield
         except OSError as error:
-            words = next(iter(getattr(error, "__notes__", ())), "") or error.strerror
-            raise Refused(Problem.POOL_AWAY, f"the cluster of pool {self._name!r} refuses: {words}") from None
+            raise Refused(Problem.POOL_AWAY, f"the cluster of pool {self._name!r} refuses: {words_of(error)}") from None
 
     def _listed(self) -> set[str]:
         """The addresses all of whose clients are listed."""

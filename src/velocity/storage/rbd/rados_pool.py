@@ -189,3 +189,8 @@ def error_of(number: int, words: str) -> OSError:
     error.add_note(words)
     log.debug("Ceph: %s", words)
     return error
+
+
+def words_of(error: OSError) -> str:
+    """The message of an error of `error_of`; of any other error, the operating system's."""
+    return next(iter(getattr(error, "__notes__", ())), "") or str(error.strerror)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from velocity.storage.rbd.blocklist import ask
 from velocity.storage.rbd.opened import Daemon
-from velocity.storage.rbd.rados_pool import RadosPool
+from velocity.storage.rbd.rados_pool import RadosPool, words_of
 
 NOBODY = "192.0.2.255"
 """An address for documentation (RFC 5737), which is never on a blocklist."""
@@ -31,16 +31,16 @@ def lacks(pool: RadosPool) -> str:
                 "the cluster takes nothing from this host, whose address is on its blocklist: "
                 "the server takes it off when this host answers it; or run `ceph osd blocklist rm ADDRESS:0/0`"
             )
-        return f"{_words(error)}: check {pool.conf}, and that user {pool.user!r} may use RADOS pool {pool.name}"
+        return f"{words_of(error)}: check {pool.conf}, and that user {pool.user!r} may use RADOS pool {pool.name}"
     name = f"check.{uuid4()}"
     try:
         pool.create(name, 512)
     except OSError as error:
-        return f"{_words(error)}: give user {pool.user!r} the rights of `profile rbd` there"
+        return f"{words_of(error)}: give user {pool.user!r} the rights of `profile rbd` there"
     try:
         _write(pool, name)
     except OSError as error:
-        return f"{_words(error)}: install qemu-system-common and qemu-block-extra (Fedora: qemu-block-rbd)"
+        return f"{words_of(error)}: install qemu-system-common and qemu-block-extra (Fedora: qemu-block-rbd)"
     finally:
         with contextlib.suppress(OSError):
             pool.remove(name)
@@ -58,7 +58,7 @@ def hampers(pool: RadosPool) -> str:
             f"caps client.{pool.user} mon 'profile rbd, allow command \"osd blocklist\" with blocklistop=rm' osd ...`"
         )
     except OSError as error:
-        return f"it cannot be told by which address the cluster knows this host: {_words(error)}"
+        return f"the address by which the cluster knows this host cannot be found out: {words_of(error)}"
     return ""
 
 
@@ -76,7 +76,3 @@ def _write(pool: RadosPool, name: str) -> None:
             daemon.end()
             daemon.wait()
             pool.full.close()
-
-
-def _words(error: OSError) -> str:
-    return next(iter(getattr(error, "__notes__", ())), "") or str(error.strerror)
