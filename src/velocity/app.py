@@ -50,10 +50,10 @@ from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.evacuated import Evacuated
 from velocity.machines.forwards import AllowedPorts
+from velocity.machines.group_moves import GroupMoves
 from velocity.machines.guests import VmGuests
 from velocity.machines.mirroring import Mirroring
 from velocity.machines.move.wiring import arriving, host_moves
-from velocity.machines.moving import VmMoves
 from velocity.machines.ocr import Ocr
 from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
@@ -117,9 +117,9 @@ from velocity.trash.service import Trash
 
 @dataclass
 class App:
-    """A server without its sockets. `hypervisor` and `storage` are its own host's; `hosts` is told of others.
+    """A server without its sockets. `hypervisor` and `storage` are its own host's; `hosts` attaches others.
 
-    `root_password` and `welcome`, the secret of the first link, are made at the first start, and shown once.
+    `root_password` and `welcome`, the secret of the first sign-in link, are made at the first start, and shown once.
     """
 
     asgi: ASGIApp
@@ -133,14 +133,14 @@ class App:
     welcome: str | None
 
     async def settle(self) -> None:
-        """Returns when nothing is under way: no task, request or fact of a VM, nothing to be written or sent."""
+        """Return when nothing is under way: no task, request or fact of a VM, no pending write or event."""
         await self.services.tasks.settle()
         await self.services.fleet.settle()
         await self.services.history.settle()
         await self.services.events.settle()
 
     async def close(self) -> int:
-        """Close everything; guests keep running. Returns how many."""
+        """Close everything. Returns how many guests run; they keep running."""
         await self.services.screens.close()
         await self.services.metrics.close()
         await self.services.addresses.close()
@@ -176,9 +176,9 @@ async def build(
     certificate: Certificate | None = None,
     attach: Callable[[Database, Attaching], Awaitable[None]] | None = None,
 ) -> App:
-    """Open the data directory and build a server on it; `certificate` is the one that it shows. Raises `CannotStart`.
+    """Open the data directory and build a server on it. Raises `CannotStart`.
 
-    `attach` adds the other known hosts before their VMs are loaded.
+    `certificate` is the server's own. `attach` adds the other known hosts before their VMs are loaded.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_leads(settings.data_dir)
@@ -233,32 +233,39 @@ def compose(
     source: Source,
     certificate: Certificate | None,
 ) -> tuple[Services, AttachedAreas, Callable[[], Awaitable[str | None]]]:
-    """Builds all services, each after those that it needs. `own` is the server's own host.
+    """Build all services, each after those that it needs. `own` is the server's own host.
 
-    Also returns what is told of other hosts, and what loads everything stored.
+    Returns the services, what attaches other hosts, and a function that loads everything stored.
     """
+    # What all areas share
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
-    images, changes = load_images(map(Path, settings.catalogues)), Changes()
+    changes = Changes()
     directory = Directory(changes)
     updates = DirectoryWriter(directory, changes)
-    hosts, certainty = AttachedHosts(own), Certainty()
+    hosts = AttachedHosts(own)
+    certainty = Certainty()
     driver = routed_driver(hosts)
     storage, shared = storage_of_all(hosts, lambda: database.term.mine)
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
+    blobs, trash = storage.blobs, storage.trash
+    taken = MetricsFiles(settings.data_dir / "metrics")
+    steady = SteadyClock(file=settings.data_dir / "clock.json")
+    # Media: which exist, whose they are, and the space that they use
     media, stored_uploads, stored_moves = SqlMedia(database), SqlUploads(database), SqlMoves(database)
     library = Library(directory, changes)
     attachments = Attachments(directory, library)
     assignments = Assignments(media, pools, directory, changes)
-    quotas, uploads = PoolQuotas(pools, directory, changes, assignments), UploadsUnderWay(directory)
+    quotas = PoolQuotas(pools, directory, changes, assignments)
+    uploads = UploadsUnderWay(directory)
     reservations = Reservations(directory, quotas, uploads, most=bounds.group_media)
     states = PoolStates(
         storage.pools, pools, known_objects(media, stored_uploads, library, partial(arriving, stored_moves))
     )
-    sources, usage = Sources(library, attachments, states), DiskUsage(storage.blobs, states, library)
-    blobs, trash, taken = storage.blobs, storage.trash, MetricsFiles(settings.data_dir / "metrics")
-    steady = SteadyClock(file=settings.data_dir / "clock.json")
+    sources = Sources(library, attachments, states)
+    usage = DiskUsage(blobs, states, library)
 
     async def forget(machine: Machine) -> None:
+        """Remove the data outside the database of a VM that is removed permanently."""
         await asyncio.to_thread(taken.remove, machine.uuid)
         await fleet.variables.forget(machine.uuid)
         await remove_machine_data(driver, machine.host, machine.uuid)
@@ -274,10 +281,13 @@ def compose(
     deletion = Deletion(
         media, trash, updates, library, attachments, assignments, quotas, reservations, states, sources, usage, room
     )
+    # Uploads and tasks
     resumables = Resumables(creation, directory, uploads, stored_uploads, steady, own=bounds.user_uploads)
     tasks = Tasks(SqlTasks(database), directory, changes, steady, own=bounds.user_tasks)
+    # VMs
     writers = Writers(directory, library, assignments)
-    reach, ports = Reach(hosts, library), AllowedPorts(settings.forwardable, own=(settings.address[1],))
+    reach = Reach(hosts, library)
+    ports = AllowedPorts(settings.forwardable, own=(settings.address[1],))
     checks = Checks(directory, library, writers, sources, driver.hosts, reach, usage.last, ports)
     builder = Builder(directory, library, writers, states, sources, driver.hosts, reach)
     fleet = Fleet(
@@ -285,7 +295,9 @@ def compose(
         Evacuated(SqlLosses(database)), SqlVariables(database), leads=certainty, most=bounds.group_vms,
     )  # fmt: skip
     provisioning = Provisioning(machines, directory, updates, fleet, checks, driver, deletion, forget)
-    addresses, resizing = Addresses(fleet, driver.hosts), Resizing(fleet, driver.machines, attachments, library)
+    addresses = Addresses(fleet, driver.hosts)
+    # Changes and copies of media, which VMs may use meanwhile
+    resizing = Resizing(fleet, driver.machines, attachments, library)
     alteration = Alteration(
         media, blobs, library, attachments, assignments, states, sources, reservations, usage,
         provisioning.claim_again, resizing.grow,
@@ -293,7 +305,18 @@ def compose(
     conversions = Conversions(
         storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
     )
+    images = load_images(map(Path, settings.catalogues))
+    fetching = Fetching(
+        source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks,
+        Signatures(image_uid(settings)),
+    )  # fmt: skip
+    relocation = Relocation(
+        media, storage.jobs, blobs, trash, directory, updates, library, attachments, assignments, states, room, sources,
+        reservations, conversions, usage, tasks,
+        Mirroring(fleet, driver.mirrors, directory, attachments, library, states),
+    )  # fmt: skip
     cloning = Cloning(machines, directory, updates, library, fleet, checks, driver, conversions, creation, room, tasks)
+    # Users, and the trash, which concern all areas
     access = Access(
         SqlAccess(database), directory, updates, changes, passwords, steady, lifetime=settings.authkey_lifetime,
         owned={
@@ -302,86 +325,54 @@ def compose(
         belongings=(provisioning, resumables, deletion, tasks), bounds=bounds,
     )  # fmt: skip
     restoration = Restoration(trash, library, reservations, states, usage, alteration.open)
-    overview = Pools(pools, states, directory, assignments, quotas, library, usage)
-    relocation = Relocation(
-        media, storage.jobs, blobs, trash, directory, updates, library, attachments, assignments, states, room, sources,
-        reservations, conversions, usage, tasks,
-        Mirroring(fleet, driver.mirrors, directory, attachments, library, states),
+    trashed = Trash(
+        SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
+    )
+    # Hosts
+    attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, reservations, changes)
+    membership = hosts_of(settings, database, hosts.own, changes, attaching, certainty, given=fleet.claims.given)
+    moves, draining = host_moves(
+        stored_moves, directory, fleet, driver, storage, library, attachments, assignments, quotas, reservations,
+        sources, states, room, usage, tasks,
     )  # fmt: skip
+    # Overviews, history, and the event stream
+    overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     host = Host(
         driver.hosts, fleet, overview, settings.data_dir,
         certificate_expires=lambda: certificate.expires if certificate else None, monotonic=times.monotonic,
     )  # fmt: skip
     areas = Areas(directory, pools, library, attachments, assignments, quotas, usage, fleet, tasks)
-    trashed = Trash(
-        SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
-    )
-    attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, reservations, changes)
-    membership = hosts_of(settings, database, hosts.own, changes, attaching, certainty, given=fleet.claims.given)
-    fetching = Fetching(
-        source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks,
-        Signatures(image_uid(settings)),
-    )  # fmt: skip
     history = History(SqlHistory(database), directory, changes, steady, settings.history_days)
     fleet.noted = history.note_own
-    moves, draining = host_moves(
-        stored_moves, directory, fleet, driver, storage, library, attachments, assignments, quotas, reservations,
-        sources, states, room, usage, tasks,
-    )  # fmt: skip
     turns = Turns()
     database.told.ask = turns.have_others
     services = Services(
-        access=access,
-        directory=directory,
-        changes=changes,
-        library=library,
-        attachments=attachments,
-        assignments=assignments,
-        quotas=quotas,
-        reservations=reservations,
+        access=access, directory=directory, changes=changes, library=library, attachments=attachments,
+        assignments=assignments, quotas=quotas, reservations=reservations, usage=usage, sources=sources, blobs=blobs,
+        creation=creation, alteration=alteration, deletion=deletion, fleet=fleet, provisioning=provisioning,
+        cloning=cloning, draining=draining, addresses=addresses, tasks=tasks, conversions=conversions, images=images,
+        relocation=relocation, fetching=fetching, resumables=resumables, uploads=uploads, purging=purging, turns=turns,
+        history=history, host=host, membership=membership,
         pools=overview,
         pool_states=states,
-        usage=usage,
-        sources=sources,
-        blobs=blobs,
-        creation=creation,
-        alteration=alteration,
-        deletion=deletion,
-        fleet=fleet,
-        provisioning=provisioning,
-        cloning=cloning,
-        vm_moves=VmMoves(
+        group_moves=GroupMoves(
             machines, directory, updates, fleet, checks, library, attachments, assignments, reservations, sources
         ),
         host_moves=moves,
-        draining=draining,
         consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         guests=VmGuests(fleet.agents, addresses.heard, own=bounds.user_guest_requests),
-        addresses=addresses,
-        tasks=tasks,
-        conversions=conversions,
-        images=images,
-        relocation=relocation,
-        fetching=fetching,
-        resumables=resumables,
-        uploads=uploads,
         trash=trashed,
-        purging=purging,
         emptying=Emptying(SqlTrash(database), directory, trashed, purging, tasks),
         outcome=database.outcome,
         leads=lambda: not database.lost,
-        turns=turns,
         idempotency=Idempotency(SqlIdempotency(database), steady, most=bounds.user_keys),
-        history=history,
         metrics=Metrics(fleet, driver.meters, times, host.sample, taken),
-        host=host,
-        membership=membership,
         counts=RequestCounts(),
         lag=Lag(),
         events=Events(areas, access.sessions, changes, stream_limits or StreamLimits(own=settings.event_streams)),
         nics=settings.nics,
-    )
+    )  # fmt: skip
 
     async def load() -> str | None:
         """Load everything; returns root's password if one was made. Groups precede what they own, and media VMs."""

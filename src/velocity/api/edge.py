@@ -1,4 +1,4 @@
-"""The ASGI application: tolerates sloppy paths, has the table of operations, and routes what is no operation."""
+"""The ASGI application: tolerates sloppy paths, has the table of operations, and routes everything else."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _without_port(entry: str) -> str:
 
 
 def _hosts(scope: Scope, told: Sequence[tuple[bytes, bytes]]) -> list[str]:
-    """The hosts that the last proxy was asked for, also with the port it listens on: many pass on Host without it."""
+    """The hosts requested from the last proxy, also with the port it listens on, which many omit from Host."""
     named = [value for name, value in scope["headers"] if name == b"host"]
     named += [value.rpartition(b",")[2] for name, value in told if name == b"x-forwarded-host"]
     hosts = [str(value, "latin-1").strip() for value in named]

@@ -1,4 +1,4 @@
-"""uvicorn, adapted: responses are sent whole, streams are told of the end, connections that nobody reads can be cut.
+"""uvicorn, adapted: responses are sent whole, streams learn of a shutdown, connections that nobody reads can be cut.
 
 Unknown users get little: heads are limited, and so are bodies without an authkey in a header.
 """
@@ -31,7 +31,7 @@ from velocity.contract.problems import Problem, Refused
 log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # otherwise every invalid request would write a line
 CUT = "velocity.cut"
-"""Key of the scope's extension that ends a connection at once, dropping what is in its buffer."""
+"""Key of the scope's extension that ends a connection at once, dropping its buffer."""
 _FAILED = errors.internal()
 """Made now: there may be no memory for it when it is needed."""
 
@@ -43,7 +43,7 @@ async def left(receive: Receive) -> None:
 
 
 async def cut(scope: Scope, receive: Receive) -> None:
-    """End the connection at once; what is in its buffer is dropped."""
+    """End the connection at once, dropping its buffer."""
     abort = scope.get("extensions", {}).get(CUT, {}).get("abort")
     if abort is not None:
         abort()

@@ -1,8 +1,7 @@
-"""Looks for the addresses that running guests use: by guest agents, and the host's neighbour table.
+"""Looks for the addresses that running guests use, through guest agents and the host's neighbour table.
 
-What NAT gives is known without, but not whether a guest has taken it.
-
-Changes are reported once per look at most, however often a guest changes its answers.
+The addresses that NAT assigns are known anyway, but not whether a guest uses them. Changes are reported at most once
+per look, however often a guest changes its answers.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Addresses:
             await asyncio.wait({self._looking})
 
     async def look(self) -> None:
-        """Look at all running VMs once; those that cannot be asked are asked at the next look."""
+        """Look at all running VMs once; those that do not respond are tried again at the next look."""
         there = [keeper for keeper in self._fleet.all() if keeper.state is State.RUNNING]
         await self._hear(there)
         gone = self._pauses.keys() - {keeper.machine.uuid for keeper in there}

@@ -32,7 +32,7 @@ WORDS = 255
 
 FREEZE, THAW, STATUS = "guest-fsfreeze-freeze", "guest-fsfreeze-thaw", "guest-fsfreeze-status"
 WHILE_FROZEN = frozenset({"guest-info", FREEZE, THAW, STATUS})
-"""What an agent may do while file systems are frozen: nothing that writes to them."""
+"""The commands allowed while file systems are frozen: none that writes to them."""
 
 T = TypeVar("T")
 
@@ -57,17 +57,17 @@ class Agents:
     def __init__(self, guests: Guests, hosts: Hosts) -> None:
         self._guests = guests
         self._hosts = hosts
-        self._behind: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        for task in self._behind:
+        for task in self._background:
             task.cancel()
         await self.settle()
 
     async def settle(self) -> None:
         """Returns when no command is under way that nobody waits for."""
-        if self._behind:
-            await asyncio.wait(self._behind)
+        if self._background:
+            await asyncio.wait(self._background)
 
     async def ask(
         self,
@@ -117,19 +117,19 @@ class Agents:
         profile = _profile(vm)
         return any(one.agent for one in self._hosts.about(vm.machine.host).hardware if one.name == profile)
 
-    # What nobody waits for
+    # Commands that nobody waits for
 
     def shut_down(self, vm: Life) -> None:
         """Ask the agent for a shutdown, besides the power button, as some guests react to only one of them. Frozen
         guests ignore it.
         """
         if vm.progress.frozen_until is not None:
-            self._do_behind(vm, THAW)
-        self._do_behind(vm, "guest-shutdown", mode="powerdown")
+            self._ask_in_background(vm, THAW)
+        self._ask_in_background(vm, "guest-shutdown", mode="powerdown")
 
     def set_clock(self, vm: Life) -> None:
         """Set the clock, which stood still while the guest was paused."""
-        self._do_behind(vm, "guest-set-time", time=time.time_ns())
+        self._ask_in_background(vm, "guest-set-time", time=time.time_ns())
 
     def switch_on_cpus(self, vm: Life, count: int) -> None:
         """Have the guest use so many CPUs, some of which were added while it runs: many Linux systems leave those
@@ -137,7 +137,7 @@ class Agents:
         """
         self._begin(vm, "guest-set-vcpus", self._switch_on_cpus(vm.who, count))
 
-    def _do_behind(self, vm: Life, command: str, **arguments: Any) -> None:
+    def _ask_in_background(self, vm: Life, command: str, **arguments: Any) -> None:
         self._begin(vm, command, self._guests.ask(vm.who, command, msgspec.json.encode(arguments), deadline=BEHIND))
 
     def _begin(self, vm: Life, command: str, asking: Coroutine[Any, Any, object]) -> None:
@@ -145,8 +145,8 @@ class Agents:
             asking.close()
             return
         task = asyncio.create_task(self._do(vm.who, command, asking))
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _do(self, who: Incarnation, command: str, asking: Coroutine[Any, Any, object]) -> None:
         try:

@@ -59,7 +59,7 @@ def of_clone(has: Spec, *, secrets: bool) -> Spec:
 
 
 def lost(has: Spec) -> list[str]:
-    """Which secrets a clone does not get, in words."""
+    """The secrets that a clone does not get, in words."""
     found = shown(has.cloud_init).secrets
     words = f"the clone does not get {', '.join(found)} of cloud-init: this needs velocity.vm.alter on the VM's group"
     return [words] if found else []

@@ -1,4 +1,4 @@
-"""Which hosts are confirmed dead or blocklisted, and which runs have ended by that."""
+"""Which hosts are confirmed dead or blocklisted, and which runs have ended because of that."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Blocklisting(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Losses:
-    """Everything stored: the dead hosts, and, for each machine and host, the last run that has ended by that."""
+    """Everything stored: the dead hosts, and for each machine and host the last run that has ended because of that."""
 
     deaths: Mapping[HostId, Death]
     over: Mapping[tuple[HostId, UUID], int]
@@ -53,7 +53,7 @@ class LossStore(Protocol):
         """
 
     async def returned(self, host: HostId) -> None:
-        """The host is not dead any more. Runs that have ended by that stay ended."""
+        """The host is not dead any more. Runs that have ended because of that stay ended."""
 
     async def blocklist(self, host: HostId, blocklisting: Blocklisting) -> None:
         """Its clients are about to be blocklisted. No run can begin on this host any more."""
@@ -64,7 +64,7 @@ class LossStore(Protocol):
         """The runs of these machines on the host have ended: see `confirm`."""
 
     async def unblocked(self, host: HostId) -> None:
-        """Its clients are not blocklisted any more. Runs that have ended by that stay ended."""
+        """Its clients are not blocklisted any more. Runs that have ended because of that stay ended."""
 
 
 class Evacuated:

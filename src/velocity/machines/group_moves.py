@@ -34,7 +34,7 @@ Disks = list[tuple[Medium, Medium]]
 """The disks that move with a VM: before and after."""
 
 
-class VmMoves:
+class GroupMoves:
     """Moves VMs, which keep their ids, names, addresses and runs."""
 
     def __init__(

@@ -45,7 +45,7 @@ def nics_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
 
 
 def displays_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
-    """Implements `velocity.machines.forecast.Why`. Whether a guest follows a new size shows only when it is asked."""
+    """Implements `velocity.machines.forecast.Why`. Whether a guest follows a new size shows only when it is tried."""
     return COLD_DISPLAY if len(spec.displays) != len(run.displays) else ""
 
 

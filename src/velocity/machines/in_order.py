@@ -1,4 +1,4 @@
-"""Turns of those who wait, the lowest place first, whoever came first."""
+"""Turns by place: of those who wait, the lowest place comes first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class InOrder:
-    """At most `most` have their turn at a time."""
+    """At most `most` callers have their turn at a time."""
 
     def __init__(self, most: int) -> None:
         self._free = most
@@ -20,7 +20,7 @@ class InOrder:
 
     @asynccontextmanager
     async def turn(self, place: Any) -> AsyncIterator[None]:
-        """Within, it is one's turn. Of those who come in one step of the loop, none is before a lower place."""
+        """Within, it is the caller's turn. Callers that arrive in one step of the loop are served by place, too."""
         loop = asyncio.get_running_loop()
         coming: asyncio.Future[None] = loop.create_future()
         heappush(self._waiting, (place, next(self._numbers), coming))

@@ -97,7 +97,7 @@ def _made(machine: UUID, nic: int, own: Collection[str], taken: Callable[[str], 
     for mac in made_macs(machine, nic):
         if mac not in own and not taken(mac):
             return mac
-    raise Refused(Problem.MAC_TAKEN, "no MAC address could be made that is not taken: choose one with `mac`")
+    raise Refused(Problem.MAC_TAKEN, "no free MAC address could be generated: choose one with `mac`")
 
 
 def check_macs(spec: Spec) -> None:

@@ -1,7 +1,7 @@
-"""Changes of running VMs: what is asked of a run, what is stored before and after, and what waits and why.
+"""Changes running VMs: what is requested of a run, what is stored before and after, and what waits and why.
 
-The VM's new specification is committed first. A run may then be of it in part until the hypervisor has told what it is
-made of; a server that is killed in between asks again.
+The VM's new specification is committed first. Until the hypervisor has reported what the run consists of now, the run
+may correspond to it only in part; if the server is killed in between, the next one asks again.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 
 FIELDS = {"disks": "media", "memory": "memory_mib"}
 """Field of the hypervisor -> field of the VM, if the names differ."""
-AT_LAST = "at the latest they hold from its next start on"
+AT_LAST = "the change takes effect at its next start at the latest"
 LATER = "its present run cannot take it"
 """The reason for a waiting change if nothing more is known."""
 
 
 class LiveChanges:
-    """Changes running VMs to their settings. `changed_claim` is called for a VM whose run has others now."""
+    """Changes running VMs to their settings. `changed_claim` is called for a VM whose run has changed."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class LiveChanges:
         builder: Builder,
         mirrors: MirroredDisks,
         changed_claim: Callable[[UUID], None],
-        behind: Callable[[Coroutine[Any, Any, Any]], None],
+        in_background: Callable[[Coroutine[Any, Any, Any]], None],
         cpus_came: Callable[[Life, int], None],
     ) -> None:
-        """`behind` runs work in the background; `cpus_came` is told of a VM that has got CPUs, and of their number."""
-        self._behind = behind
+        """`cpus_came` is called with a VM that got CPUs while it runs, and their number."""
+        self._in_background = in_background
         self._cpus_came = cpus_came
         self._timers: dict[UUID, asyncio.TimerHandle] = {}
         self._due: set[UUID] = set()
@@ -81,7 +81,7 @@ class LiveChanges:
     def _begin(self, keeper: Keeper) -> None:
         self._timers.pop(keeper.machine.uuid, None)
         self._due.add(keeper.machine.uuid)
-        self._behind(self._ask(keeper))
+        self._in_background(self._ask(keeper))
 
     async def _ask(self, keeper: Keeper) -> None:
         try:
@@ -114,7 +114,7 @@ class LiveChanges:
 
     async def _carry_out(self, keeper: Keeper) -> tuple[list[str], MachineSpec | None]:
         stale, keeper.stale = keeper.stale, False
-        keeper.tries += 1  # until it is known what came of it
+        keeper.tries += 1  # reset when the outcome is known
         tries = keeper.tries
         if keeper.progress.run is None or keeper.progress.wanted is State.STOPPED:
             return [], None
@@ -153,7 +153,7 @@ class LiveChanges:
         except Unknown as error:
             keeper.waits = _waits(spec, run, {}, asked)
             keeper.mark_unknown(silent=True)
-            words = f"it is not known whether its devices have changed ({error}): they are asked again, and {AT_LAST}"
+            words = f"it is not known whether its devices have changed ({error}): the server asks again, and {AT_LAST}"
             return [words], None
         except HypervisorError as error:
             keeper.tries = 0 if earlier is UNSET else keeper.tries
@@ -179,13 +179,13 @@ class LiveChanges:
         return {field: "; ".join(dict.fromkeys(whys)) for field, whys in told.items()}
 
     async def _keep(self, keeper: Keeper, before: Spec, after: Spec) -> None:
-        """Record what is known of a run now; if it cannot be stored, the next server asks again."""
+        """Store what the run consists of now; if that fails, the next server asks again."""
         if await self._note(keeper, before, after):
             keeper.written = rules.written_by(after)
             self._changed_claim(keeper.machine.uuid)
 
     async def _note(self, keeper: Keeper, before: Spec, after: Spec) -> bool:
-        """Whether the change may continue, as the run has not ended. What was stored before has to be on the disk."""
+        """Store the run's specification. Returns whether the change may continue: the run has not ended."""
         if keeper.progress.run is not before:
             return False
         begins = after.coming is not UNSET
@@ -211,7 +211,7 @@ def _waits(spec: Spec, run: Spec | None, told: dict[str, str], asked: Asked) -> 
 
 
 def run_after(run: Spec, spec: Spec, asked: Asked, made: MachineSpec) -> Spec:
-    """The stored specification of a run that the hypervisor reports as this one."""
+    """The stored specification of a run that the hypervisor reports to be `made`."""
     blocks = {disk.media.medium for disk in made.disks if disk.bus is Bus.BLOCK}
     started = {one.mid for one in run.media} - {*run.plugged}
     return structs.replace(
@@ -226,7 +226,7 @@ def run_after(run: Spec, spec: Spec, asked: Asked, made: MachineSpec) -> Spec:
 
 
 def _media_after(run: Spec, asked: Asked, made: MachineSpec) -> list[Attachment]:
-    """The attachments as requested if the run has them so; otherwise as before, with the limits that are set."""
+    """The attachments as requested if the run has them; otherwise as before, with their present limits."""
     wanted = matched(made.disks, asked.spec.disks)
     attachments = {id(disk): one for disk, one in zip(asked.spec.disks, asked.media, strict=True)}
     had = {(one.mid, one.mode): one for one in reversed(run.media)}

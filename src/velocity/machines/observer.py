@@ -36,7 +36,7 @@ RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.0)
 
 @dataclass(frozen=True)
 class HostLost:
-    """The host does not respond: what is known of its machines may be outdated."""
+    """The host does not respond: the known states of its machines may be outdated."""
 
     host: HostId
     words: str
@@ -269,9 +269,9 @@ class Observer:
             await self._end(who)
             self._ended.append(who)
         if over:
-            raise Unknown("what is over there was ended: it is asked again what runs")
+            raise Unknown("runs that are over were ended there: asking again")
         if doubts != self._doubts:
-            raise Unknown("it was doubted meanwhile: it is asked again what runs")
+            raise Unknown("its connection was in doubt meanwhile: asking again")
         return listing
 
     def _fail(self, error: Exception) -> None:

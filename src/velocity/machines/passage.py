@@ -39,7 +39,7 @@ class Moving:
 
 
 class Traveller(Protocol):
-    """What is needed of a VM: a `Life`."""
+    """The parts of a `Life` that are needed here."""
 
     context: Any
     machine: Machine
@@ -83,7 +83,7 @@ class Passage(Struct, eq=False):
             self.freed()
 
     def goes_on(self) -> None:
-        """Its guest runs where the VM is now: whoever looks at it follows, whatever is left to be done."""
+        """Its guest runs on the VM's present host: consoles follow it there, even before the move is cleared up."""
         self.stands = False
         if self.moving is not None:
             self.moving.decided.set()
@@ -127,14 +127,14 @@ class Passage(Struct, eq=False):
             self.moving.overtake()
 
     def keeps_to_itself(self, fact: Fact) -> bool:
-        """Whether the fact may not be the VM's end, so that the move decides, unless the end was wanted."""
+        """Whether the fact need not mean the VM's end: then the move decides, unless a stop was requested."""
         if self.moving is None or self.vm.progress.wanted is State.STOPPED or fact not in OVER:
             return False
         self.end_heard = True
         return True
 
     def go_to(self, host: HostId) -> None:
-        """A run of it begins there."""
+        """A run of it begins on that host."""
         vm = self.vm
         if host != vm.machine.host and vm.context.rehome is not None:
             vm.context = vm.context.rehome(vm, host)
@@ -148,4 +148,4 @@ class Passage(Struct, eq=False):
         vm.context, vm.machine, vm.number, self.end_heard = context, machine, 0, False
         if epoch:
             vm.progress = replace(vm.progress, epoch=epoch)
-            vm.record.note()  # what was noted for the former run after the commit was not stored
+            vm.record.note()  # changes noted for the former run after the commit were not stored

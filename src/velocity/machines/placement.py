@@ -114,8 +114,8 @@ def lacks(one: Candidate, wanted: Wanted) -> str:
     if why or wanted.starts or needs <= one.left:
         return why
     return (
-        f"its VMs have been given {one.given} of its {one.facts.memory} MiB, and this one needs {needs} (to have it "
-        "there all the same, name the host)"
+        f"its VMs have been given {one.given} of its {one.facts.memory} MiB, and this one needs {needs} (to place it "
+        "there anyway, name the host)"
     )
 
 

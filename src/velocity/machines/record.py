@@ -40,7 +40,7 @@ class Record:
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, progress: RunRecord) -> None:
-        """Store what is about to be done. Raises `Refused`; then it must not be done."""
+        """Store a change before it is carried out. Raises `Refused`: then it must not be."""
         try:
             await self._store.keep_progress(self._vmid, progress)
         except Exception:
@@ -60,7 +60,7 @@ class Record:
         return self._writing is None
 
     async def close(self, seconds: float) -> None:
-        """Wait so many seconds; of what is not stored then, the host will tell the next server."""
+        """Wait at most so many seconds. What is not stored by then, the host will report to the next server."""
         if not await self.written(seconds) and self._writing is not None:
             log.error("vm %d: its state cannot be written to the database", self._vmid)
             self._writing.cancel()

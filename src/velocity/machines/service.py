@@ -1,4 +1,4 @@
-"""The use cases of machines: the fleet, with a keeper for each VM and an observer for each host."""
+"""The fleet: all VMs, each with a keeper, and their hosts, each with an observer."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from velocity.machines.claims import Claim, Claims
 from velocity.machines.evacuated import Evacuated
 from velocity.machines.evacuation import Evacuation
 from velocity.machines.freezing import Freezing
+from velocity.machines.index import VmIndex
 from velocity.machines.keeper import Keeper
 from velocity.machines.kept_variables import KeptVariables, VariablesStore
 from velocity.machines.life import KeeperContext
@@ -58,13 +59,13 @@ from velocity.media.room import Room
 log = logging.getLogger(__name__)
 
 SHOWN_DEADLINE = 1.0
-"""Seconds that a host has to report details of a VM, which is shown in any case."""
+"""Seconds for a host to report details of a VM; afterwards the VM is shown without them."""
 LAST_NOTES = 5.0
-"""Seconds at the server's end to store what is not stored yet."""
+"""Seconds at the server's end to store pending changes."""
 
 
-class Fleet:
-    """The VMs of all hosts."""
+class Fleet(VmIndex):
+    """The VMs of all hosts: found, requested, loaded and let go."""
 
     def __init__(
         self,
@@ -84,7 +85,8 @@ class Fleet:
         most: int = BOUNDS.group_vms,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`hypervisor` is the one of all `hosts`. A group may have at most `most` VMs."""
+        """`hypervisor` and `hosts`: of all hosts. A group may have at most `most` VMs."""
+        super().__init__()
         self._store = store
         self._directory = directory
         self._changes = changes
@@ -94,22 +96,19 @@ class Fleet:
         self.builder = builder
         self._leads = leads
         self._clock = clock
-        self._keepers: dict[int, Keeper] = {}
-        self._by_group: dict[int, dict[int, Keeper]] = {}
-        self._by_uuid: dict[UUID, Keeper] = {}
         self.unasked: set[int] = set()
-        """The ids of VMs with a writable medium that was attached without a check; no new ones arise."""
+        """The ids of VMs with a writable medium that an older version attached without checking the permission."""
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
         self.freezing = Freezing(self.agents, lambda did, named, gid=0, by=None: self.noted(did, named, gid, by), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
-        self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
+        self.claims = Claims(directory, attachments, self._use_of, builder.may_write, most)
         self.claiming = Claiming(self.claims, builder, self._by_uuid.get)
         self.live = LiveChanges(
-            store, hypervisor.machines, builder, self.mirrors, self.claiming.again, self._do_behind,
+            store, hypervisor.machines, builder, self.mirrors, self.claiming.again, self._in_background,
             self.agents.switch_on_cpus,
         )  # fmt: skip
         self.hosts = WatchedHosts(
-            hosts, hypervisor.hosts, self._begin_to_know, self._clear, self.claims.given, self._changed, clock
+            hosts, hypervisor.hosts, self._watch_host, self._on_first_contact, self.claims.given, self._changed, clock
         )
         self.availability = Availability(leads, self._note_start)
         hosts.is_over, hosts.is_dead = evacuated.is_gone, evacuated.is_dead
@@ -117,26 +116,26 @@ class Fleet:
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
-        """Whether a run that no VM has at the moment belongs to a VM that is moving."""
+        """Whether an unknown run belongs to a VM that is moving."""
         self.host_is_back: Callable[[], None] = lambda: None
-        """Called when a host answers again."""
+        """Called when a host responds again."""
         self.unreadable: Sequence[Unreadable] = ()
         self.known: set[str] = set()
         """At the start: the uuids of all VMs, including those in the trash and those that cannot be loaded."""
-        self._behind: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self.noted: Noted = lambda did, named, gid=0, by=None: None
-        """Records in the history what the server does by itself."""
+        """Records in the history what the server does unasked."""
 
-    def _begin_to_know(self, host: HostId) -> WatchedHost:
+    def _watch_host(self, host: HostId) -> WatchedHost:
         keepers: dict[int, Keeper] = {}
         observer = Observer(
             host,
             self._hypervisor.machines,
             self._by_uuid.get,
             keepers.values,
-            heard=self._heard,
+            heard=self._on_fact,
             passing=lambda news: self.passing(news),
-            changed=self._host_changed,
+            changed=self._on_host_news,
             over=self.evacuation.evacuated.is_over,
             end=self.hosts.end_what_is_over,
         )
@@ -184,7 +183,7 @@ class Fleet:
     async def open(self, loaded_all: Callable[[], Awaitable[None]]) -> None:
         """Load the VMs, adopt the running ones, and autostart others in the background.
 
-        `loaded_all` is called after loading, before any host is heard.
+        `loaded_all` is called after loading, before any host is contacted.
         """
         self.evacuation.evacuated.open()
         loaded, self.unreadable = self._store.load(self.hosts.attached.own.host)
@@ -201,20 +200,20 @@ class Fleet:
         for keeper in self.all():
             self.availability.look(keeper)
 
-    async def _clear(self, watched: WatchedHost) -> None:
-        """Called when a host is heard for the first time: removes leftovers of a crash, and autostarts its VMs.
+    async def _on_first_contact(self, watched: WatchedHost) -> None:
+        """A host responds for the first time: remove leftovers of a crash there, and autostart its VMs.
 
-        What other hosts store for VMs unknown here is not touched, as it may be another installation's. Nothing is
-        touched if the database is an older copy, which may lack VMs.
+        Data of unknown VMs on other hosts are kept, as they may be another installation's. Nothing is removed if the
+        database is an older copy, which may lack VMs.
         """
-        await self._take_back(watched.host)
+        await self._readmit(watched.host)
         discarded = self._store.discarded()
         self.claims.last_place = max([self.claims.last_place, *discarded.values()])
         self.known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
         if self.known and self._leads.complete and (watched.keepers or watched.host == self.hosts.attached.own.host):
             coming = map(str, self.claims.uuids())
             await remove_orphans(self._hypervisor, watched.host, watched.observer, {*self.known, *coming})
-        self._do_behind(autostart(list(watched.keepers.values()), self._leads))
+        self._in_background(autostart(list(watched.keepers.values()), self._leads))
 
     async def close(self) -> int:
         """Let go of the VMs, which keep running. Returns how many run."""
@@ -222,14 +221,14 @@ class Fleet:
         await self.availability.close()
         await self.variables.close()
         await self.freezing.close()
-        for task in list(self._behind):
+        for task in list(self._background):
             task.cancel()
             await asyncio.wait({task})
         await self.agents.close()
         await self.hosts.close()
-        await asyncio.gather(*(keeper.close(LAST_NOTES) for keeper in self._keepers.values()))
+        await asyncio.gather(*(keeper.close(LAST_NOTES) for keeper in self.all()))
         await asyncio.gather(*(one.hypervisor.machines.close() for one in self.hosts.attached.all()))
-        return sum(keeper.state is not State.STOPPED for keeper in self._keepers.values())
+        return sum(keeper.state is not State.STOPPED for keeper in self.all())
 
     async def settle(self) -> None:
         """Return when no VM is being served, observed or stored, and no background work is left."""
@@ -237,43 +236,43 @@ class Fleet:
             for keeper in self.all():
                 await keeper.settle()
             await self.agents.settle()
-            if not any(keeper.busy for keeper in self.all()) and not self._behind:
+            if not any(keeper.busy for keeper in self.all()) and not self._background:
                 return
-            if self._behind:
-                await asyncio.wait(self._behind)
+            if self._background:
+                await asyncio.wait(self._background)
 
-    def _do_behind(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
-    def _heard(self, news: FactReport) -> None:
+    def _on_fact(self, news: FactReport) -> None:
         if news.why is FactCause.DISK_FULL and (keeper := self._by_uuid.get(news.who.machine)) is not None:
-            self._do_behind(self._make_room_for(keeper))
+            self._in_background(self._make_room_for(keeper))
 
-    def _host_changed(self, news: HostLost | HostBack) -> None:
+    def _on_host_news(self, news: HostLost | HostBack) -> None:
         if isinstance(news, HostLost):
             self.hosts.lost(news.host)
             return
-        self._do_behind(self._welcome_back(news, self.hosts.back(news.host)))
+        self._in_background(self._on_host_back(news, self.hosts.back(news.host)))
 
-    async def _welcome_back(self, news: HostBack, ended: list[Keeper]) -> None:
-        await self._take_back(news.host)
+    async def _on_host_back(self, news: HostBack, ended: list[Keeper]) -> None:
+        await self._readmit(news.host)
         self.host_is_back()
         if self.hosts.of(news.host).welcomed:
             await autostart(ended, self._leads)
         else:
             await self.hosts.welcome(news.host)
 
-    async def _take_back(self, host: HostId) -> None:
-        """The host answers and runs nothing that was declared over: it is no longer confirmed dead."""
+    async def _readmit(self, host: HostId) -> None:
+        """The host responds, and runs nothing that was declared over: it is no longer confirmed dead."""
         if await self.evacuation.returned(host):
             self._changes.note_change("host", host)
             self.noted("host_returned", where.named(self.hosts.attached, host))
         self.availability.hurry()
 
     async def _make_room_for(self, keeper: Keeper) -> None:
-        """Make room for a guest that stands still for lack of space: empty the trash of its pools."""
+        """Empty the trash of its pools for a guest that stands still for lack of space."""
         try:
             media = {one.mid for one in keeper.machine.spec.media}
             await self._room.relieve({(keeper.gid, self._library.get(mid).mpid) for mid in media})
@@ -282,15 +281,6 @@ class Fleet:
 
     # Reading
 
-    def get(self, vmid: int) -> Keeper:
-        try:
-            return self._keepers[vmid]
-        except KeyError:
-            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or you may not see it", field="vmid") from None
-
-    def all(self) -> list[Keeper]:
-        return list(self._keepers.values())
-
     def listed(self, request: ListVms) -> Encoded[list[VmSummary]]:
         """The VMs of a group."""
         self._directory.group(request.gid)
@@ -298,13 +288,6 @@ class Fleet:
         if request.is_page:
             return self._summaries.encoded([keepers[vmid] for vmid in request.page(keepers)])
         return self._summaries.encoded_group(request.gid, keepers.values())
-
-    def where(self, allowed: Callable[[int], bool]) -> list[Keeper]:
-        """The VMs of the groups for which `allowed` is true."""
-        return [keeper for gid, keepers in self._by_group.items() if allowed(gid) for keeper in keepers.values()]
-
-    def find(self, vmid: object) -> Keeper | None:
-        return self._keepers.get(vmid) if isinstance(vmid, int) else None
 
     async def confinement(self, keeper: Keeper) -> Confinement | None:
         """How its process is isolated now; None if it does not run, or its host does not answer."""
@@ -326,10 +309,7 @@ class Fleet:
             raise Refused(Problem.VM_STOPPED, f"VM {vmid} is {keeper.state.value}: start it first", field="vmid")
         return argv
 
-    def of_groups(self, gids: Collection[int]) -> list[Keeper]:
-        return [keeper for gid in gids for keeper in self._by_group.get(gid, {}).values()]
-
-    def _holder(self, uuid: UUID, claim: Claim, mid: UUID) -> AttachedVm:
+    def _use_of(self, uuid: UUID, claim: Claim, mid: UUID) -> AttachedVm:
         keeper = self._by_uuid.get(uuid)
         if keeper is None:
             return AttachedVm(claim.line[0], claim.name, False, None, writable=mid in claim.writable)
@@ -340,7 +320,7 @@ class Fleet:
         return AttachedVm(claim.line[0], claim.name, writing, keeper.machine.vmid, reading, mid in claim.writable)
 
     def _written(self, keeper: Keeper, claim: Claim) -> Collection[UUID]:
-        """What its run may write to; for a run begun by an earlier server, derived from the claim."""
+        """The media that its run may write to; derived from the claim if an earlier server began the run."""
         if keeper.written is not None:
             return keeper.written
         return [mid for mid in claim.writable if self.builder.may_write(claim, mid)]
@@ -363,23 +343,19 @@ class Fleet:
 
     def add(self, keeper: Keeper) -> None:
         """Add a VM to the fleet (again)."""
+        super().add(keeper)
         machine = keeper.machine
-        self._keepers[machine.vmid] = keeper
-        self._by_uuid[machine.uuid] = keeper
         self.hosts.by_id[machine.host].keepers[machine.vmid] = keeper
-        self._by_group.setdefault(machine.gid, {})[machine.vmid] = keeper
         if any(self.builder.writers.unasked(machine)):
             self.unasked.add(machine.vmid)
         self._changed(machine)
 
     def remove(self, keeper: Keeper) -> None:
         """Remove a VM from the fleet."""
+        super().remove(keeper)
         machine = keeper.machine
-        del self._keepers[machine.vmid]
-        del self._by_uuid[machine.uuid]
         del self.hosts.by_id[machine.host].keepers[machine.vmid]
         self.unasked.discard(machine.vmid)
-        del self._by_group[machine.gid][machine.vmid]
         self._changed(machine)
 
     def _run_ended(self, machine: Machine) -> None:

@@ -26,14 +26,14 @@ class WatchedHost:
     context: KeeperContext
     keepers: dict[int, Keeper]
     welcomed: bool = False
-    """It has been heard, and leftovers of a crash have been removed."""
+    """It has responded, and leftovers of a crash have been removed."""
 
 
 class WatchedHosts:
-    """Those that are attached, and those of VMs that are not.
+    """The attached hosts, and others that VMs are on.
 
-    `make` begins to know one; `heard` is called when one is heard for the first time; `given` says what the VMs of one
-    have been given; `changed` is told of what shows otherwise.
+    `make` begins to watch one; `heard` is called when one responds for the first time; `given` says what its VMs have
+    been given; `changed` announces a VM that is shown differently.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class WatchedHosts:
             raise Unknown(f"host {who.host} is not attached")
         await one.hypervisor.machines.stop(who, Stop.NOW, deadline=CALL_DEADLINE)
 
-    # What comes and goes
+    # Hosts that come and go
 
     async def open(self) -> None:
         """Learn what runs on each host that responds in time, and keep watching them."""
@@ -89,7 +89,7 @@ class WatchedHosts:
             await self.welcome(watched.host)
 
     async def welcome(self, host: HostId) -> None:
-        """A host is heard for the first time, or is back."""
+        """A host responds for the first time, or again."""
         watched = self.of(host)
         if not watched.welcomed:
             watched.welcomed = True
@@ -113,12 +113,12 @@ class WatchedHosts:
             await watched.observer.close()
 
     def tell_all(self) -> None:
-        """There are several hosts now, or no more, and so VMs show theirs, or do not."""
+        """There are several hosts now, or only one again: VMs show theirs if there are several."""
         for host in self.by_id:
             self.tell(host)
 
     def tell(self, host: HostId) -> None:
-        """Its VMs show it otherwise."""
+        """Its VMs show their host differently."""
         watched = self.by_id.get(host)
         for keeper in watched.keepers.values() if watched else ():
             self._changed(keeper.machine)
@@ -137,7 +137,7 @@ class WatchedHosts:
         """Stop watching; machines keep running."""
         await asyncio.gather(*(watched.observer.close() for watched in self.by_id.values()))
 
-    # What is asked of them
+    # Placement
 
     def candidates(self) -> list[Candidate]:
         """The candidates for placing a VM."""

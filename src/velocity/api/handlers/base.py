@@ -25,10 +25,10 @@ from velocity.idempotency.service import Idempotency
 from velocity.machines.addresses import Addresses
 from velocity.machines.cloning import Cloning
 from velocity.machines.consoles import VmConsoles
+from velocity.machines.group_moves import GroupMoves
 from velocity.machines.guests import VmGuests
 from velocity.machines.move.draining import Draining
 from velocity.machines.move.service import HostMoves
-from velocity.machines.moving import VmMoves
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
@@ -87,7 +87,7 @@ class Services:
     fleet: Fleet
     provisioning: Provisioning
     cloning: Cloning
-    vm_moves: VmMoves
+    group_moves: GroupMoves
     host_moves: HostMoves
     draining: Draining
     consoles: VmConsoles

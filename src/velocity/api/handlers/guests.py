@@ -24,7 +24,7 @@ Request = TypeVar(
 
 @contextmanager
 def turn(call: Call[Request]) -> Iterator[tuple[VmGuests, Keeper]]:
-    """Within, the request is one of those that wait for guests, of which each user may have a few."""
+    """Within, the request counts as one that waits for a guest: each user may have a few of these."""
     asked = call.services.guests
     with asked.waiting.of(call.caller.uid):
         yield asked, call.services.fleet.get(call.request.vmid)

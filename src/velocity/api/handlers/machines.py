@@ -69,7 +69,7 @@ async def clone(call: Call[cloning.CloneVm]) -> TaskStarted:
 
 @handles(vm_move.MOVE)
 async def move(call: Call[vm_move.MoveVm]) -> vm_move.VmMoved:
-    keeper, disks, warnings = await call.services.vm_moves.move(call.caller, call.request)
+    keeper, disks, warnings = await call.services.group_moves.move(call.caller, call.request)
     vm, media = keeper.machine, [one.mid for one in disks]
     return vm_move.VmMoved(vmid=vm.vmid, gid=vm.gid, revision=vm.revision, media=media, warnings=warnings or UNSET)
 

@@ -1,4 +1,4 @@
-"""Bringing all of a VM to another host: its settings by the server, its guest directly between the hosts."""
+"""Brings a VM to another host: its settings through the server, its guest directly from host to host."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from velocity.tasks.service import TaskProgress
 
 COPYING = "copying media"
 END_LOOKS, END_LOOK = 5, 0.2
-"""How often, and after how many seconds, it is looked whether what waits for a guest has ended."""
+"""How often, and at which interval in seconds, to check whether the run that waits for a guest has ended."""
 A_DAY = 86_400.0
-"""Seconds that a guest and its disks have to get to the other host; whoever does not want to wait, cancels it."""
+"""Seconds for a guest and its disks to reach the other host. Users who do not want to wait cancel the task."""
 
 
 class Carrying:
-    """Carries it over. Whatever it raises, the VM is where it was, or its hosts say where."""
+    """Carries VMs over. After a failure the VM is where it was, or its hosts report where it is."""
 
     def __init__(
         self, hypervisor: Hypervisor, live: LiveChanges, hosts: AttachedHosts, blobs: Blobs, jobs: Jobs, trash: Trash
@@ -75,17 +75,17 @@ class Carrying:
         await copy_variables(self._storage(move.source), move.uuid, self._storage(move.target), move.uuid)
 
     async def _carry_run(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
-        """What nobody writes to is there before; the rest comes with the guest."""
+        """First copy the media that the guest only reads; the others are copied together with the guest."""
         move, keeper = crossing.move, crossing.keeper
         assert keeper is not None, "a move begins with a VM"
         spec = await self._live.made_of(keeper)
         run = keeper.progress.run
-        if run is not None:  # what is set by now is for its next start
+        if run is not None:  # present settings apply from its next start
             spec = structs.replace(spec, seed=cloud_init.seed(replace(keeper.machine, spec=run)))
         written = {disk.media for disk in spec.disks if not disk.readonly}
         read = [pair for pair in crossing.media if pair[0].ref not in written]
         await self._copy(read, progress, right)
-        for _, new in read:  # a start opens what is in its place
+        for _, new in read:  # the target opens only files that are in their place
             await self._trash.settle(new.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
         copied = [Copied(old.ref, new.ref) for old, new in crossing.media if old.ref in written]
         sizes = {new.ref: new.size for _, new in crossing.media}
@@ -105,22 +105,22 @@ class Carrying:
                     progress.total, progress.done = now.total, now.done
         except NotRunning:
             raise
-        except HypervisorError as error:  # the source knows its own side alone
+        except HypervisorError as error:  # the source knows only its own side
             if said := await self._last_words(move.coming):
                 raise HypervisorError(f"{error}; {self._hosts.called(move.target)} said: {said}") from None
             raise
 
     def _check_awaited(self, move: HostMove, now: MoveProgress) -> None:
-        """A guest is not handed over to a host that is silent: it would stand still until that answers.
+        """Raises `Refused` if the target is silent: a guest handed over to it would stand still until it responds.
 
-        While disks are copied there is time, as for a node that is started again. Raises `Refused`.
+        While disks are copied there is still time for the host to come back.
         """
         if now.phase is not MovePhase.DISKS and now.done < now.total and (why := self._hosts.silence(move.target)):
-            words = f"{why}: the VM goes on where it was; move it again once that host responds"
+            words = f"{why}: the VM continues where it was; move it again once that host responds"
             raise Refused(Problem.HYPERVISOR, words)
 
     async def _last_words(self, who: Incarnation) -> str:
-        """Why a run has ended by itself that waited for its guest; empty: it has not, or does not tell."""
+        """Why the run that waited for its guest has ended by itself; empty: it has not, or the reason is unknown."""
         with contextlib.suppress(HypervisorError):
             for _ in range(END_LOOKS):
                 news = await self._machines.facts(who, deadline=CALL_DEADLINE)
@@ -130,7 +130,7 @@ class Carrying:
         return ""
 
     async def _copy(self, pairs: Sequence[tuple[Medium, Medium]], progress: TaskProgress, right: WhileAllowed) -> None:
-        """They wait out of sight."""
+        """Copy media. The copies are not media yet: the commit makes them so."""
         progress.phase = COPYING
         progress.total = sum(old.size for old, _ in pairs)
         before = 0
@@ -147,7 +147,7 @@ class Carrying:
             before += old.size
 
     def _storage(self, host: int) -> Storage:
-        """That of a host, where its machines' firmware variables are."""
+        """The storage of a host, which has the firmware variables of its machines."""
         one = self._hosts.find(host)
         if one is None:
             raise Unknown(f"{self._hosts.called(host)} is not attached")
@@ -155,6 +155,6 @@ class Carrying:
 
 
 def _with_media(spec: MachineSpec, names: dict[MediaRef, MediaRef]) -> MachineSpec:
-    """The same machine, of which these media have other names."""
+    """The same specification, with these media replaced."""
     disks = tuple(structs.replace(disk, media=names.get(disk.media, disk.media)) for disk in spec.disks)
     return structs.replace(spec, disks=disks)

@@ -21,12 +21,12 @@ from velocity.media.sources import Sources
 
 @dataclass(eq=False)
 class Crossing:
-    """`media` are those that go along.
+    """A move under way.
 
-    `begun`: a task works on it. `carried`: all of it is at the target, and nothing of it goes on at the source;
-    `stands`: it is known to stand still until it is let run. `last` is what its guest said and was typed last at the
-    source, once that is known. `held` lets go of what is taken for it; `keeps` are called once its media are where they
-    are to be. `clearing` removes what is left of it on the other host.
+    `media` move along. `begun`: a task works on it. `carried`: everything is at the target, and nothing of it continues
+    at the source. `stands`: its guest is known to stand still until it is let run. `last`: the end of its serial
+    console at the source, once known. `held` releases what was reserved for the move; `keeps` are called once its media
+    are at their new places. `clearing` removes its remains on the other host.
     """
 
     move: HostMove
@@ -42,12 +42,12 @@ class Crossing:
 
     @property
     def wanted(self) -> bool:
-        """Nobody has asked for its end meanwhile; that its host is lost is no such wish."""
+        """Whether nobody has requested a stop meanwhile. The loss of its host does not count as a request."""
         return self.keeper is not None and self.keeper.progress.wanted is not State.STOPPED
 
     @property
     def is_open(self) -> bool:
-        """Its VM is not yet where it is to go on."""
+        """Whether its VM is not yet where it is to continue."""
         move, keeper = self.move, self.keeper
         if keeper is None or move.phase is Phase.UNDONE or keeper.progress.run is None:
             return False
@@ -57,7 +57,7 @@ class Crossing:
         self.move = replace(self.move, phase=phase)
 
     def other_host(self) -> HostId:
-        """The one on which something is left of it that goes."""
+        """The host on which the remains of the move are removed."""
         return self.move.source if self.move.phase is Phase.DONE else self.move.target
 
 
@@ -74,7 +74,7 @@ def draft(keeper: Keeper, target: HostId, media: Pairs) -> HostMove:
 
 
 class Holding:
-    """Takes what a move takes on both hosts, until it is let go of."""
+    """Reserves what a move needs on both hosts, until `Crossing.held` releases it."""
 
     def __init__(self, fleet: Fleet, sources: Sources, reservations: Reservations) -> None:
         self._fleet = fleet
@@ -82,11 +82,11 @@ class Holding:
         self._reservations = reservations
 
     def hold(self, crossing: Crossing, moving: Moving) -> None:
-        """In one step: nobody else changes the VM or its media, and its memory is given there. Raises `Refused`."""
+        """In one step: claim its memory there, and exclude other changes of the VM and its media. Raises `Refused`."""
         self._hold(crossing, moving, had=False)
 
     def hold_again(self, crossing: Crossing, moving: Moving) -> None:
-        """Of one that a server before has begun: nothing refuses it."""
+        """For a move that an earlier server began: never refuses."""
         self._hold(crossing, moving, had=True)
 
     def _hold(self, crossing: Crossing, moving: Moving, *, had: bool) -> None:

@@ -38,10 +38,10 @@ class Draining:
         self._tasks = tasks
         self._under_way: set[HostId] = set()
         self._choosing = asyncio.Lock()
-        """Of two that are to be together, or apart, the second one goes by where the first one does."""
+        """Held while a target is chosen, as VMs with the same `together` or `spread` depend on each other's hosts."""
 
     async def begin(self, caller: Caller, host: int, drain: Callable[[], Awaitable[object]]) -> int:
-        """The task; `drain` lets no new VMs come to the host. Raises `Refused`, before it begins."""
+        """Begin the task. `drain` keeps new VMs from the host. Raises `Refused`: it has not begun."""
         one = self._fleet.hosts.attached.find(host)
         if one is None:
             raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}", field="host")
@@ -62,7 +62,7 @@ class Draining:
         async def work(progress: TaskProgress) -> None:
             try:
                 async with WhileAllowed(still):
-                    if not self._drains(one.host):  # one in maintenance stays so
+                    if not self._drains(one.host):  # a host in maintenance stays in it
                         await drain()
                     await self._drain(caller, one.host, progress)
             finally:
@@ -77,7 +77,7 @@ class Draining:
             raise
 
     async def _tell(self, host: HostId) -> None:
-        """Tell a plan which of its VMs would go where, and what keeps others."""
+        """Report to a plan which VMs would go where, and why others would stay."""
         stays: list[str] = []
         hosts = self._fleet.hosts.attached
         if not self._drains(host):
@@ -97,17 +97,17 @@ class Draining:
         return list(self._fleet.hosts.of(host).keepers.values())
 
     def _drains(self, host: HostId) -> bool:
-        """Whether it gets no new VMs."""
+        """Whether the host gets no new VMs."""
         one = self._fleet.hosts.attached.find(host)
         return one is None or one.duty is not Duty.ACTIVE
 
     def _coming_to(self, host: HostId) -> list[Keeper]:
-        """VMs whose moves to it had begun before."""
+        """The VMs whose moves to the host began before the drain."""
         others = (one for one in self._fleet.hosts.by_id if one != host)
         return [keeper for other in others for keeper in self._of(other) if keeper.passage.awaits(host)]
 
     async def _drain(self, caller: Caller, host: HostId, progress: TaskProgress) -> None:
-        """Raises `NotWholly` where some stay, and `Refused` where the host was activated meanwhile."""
+        """Raises `NotWholly` if some VMs stay, and `Refused` if the host was activated meanwhile."""
         waiting = [*self._of(host), *self._coming_to(host)]
         report = _Report(len(waiting))
         progress.total, progress.said = len(waiting), report.words
@@ -146,7 +146,7 @@ class Draining:
             report.stay(keeper, task.message or "its move was cancelled")
 
     async def _begin(self, caller: Caller, keeper: Keeper, host: HostId) -> int | None:
-        """The task that moves it; None: it was deleted or moved away by somebody else. Raises `Refused`."""
+        """Begin the task that moves it; None: somebody else has deleted it or moved it away. Raises `Refused`."""
         while True:
             await keeper.passage.wait(A_DAY)
             async with self._choosing:
@@ -163,13 +163,13 @@ class Draining:
 
 
 class _Report:
-    """What has become of the VMs."""
+    """How many VMs were moved, and which were not, and why."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self.moved = 0
         self._stays: defaultdict[str, list[str]] = defaultdict(list)
-        """By the reason."""
+        """Reason -> VMs."""
 
     @property
     def stays(self) -> bool:

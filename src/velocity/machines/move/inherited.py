@@ -1,6 +1,6 @@
-"""Open moves in a database from which a host was promoted: another server may have continued them since.
+"""Open moves in the database with which a host was promoted: another server may have continued them since.
 
-What that one has committed and removed, only the objects tell: they are asked, and nothing of such a move is removed.
+Only the pools show whether it has committed such a move. So they are examined, and nothing of the move is removed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ log = logging.getLogger(__name__)
 
 
 class Whereabouts:
-    """Where the media of a move are, in truth."""
+    """Finds out where the media of a move actually are."""
 
     def __init__(self, states: PoolStates, blobs: Blobs) -> None:
         self._states = states
         self._blobs = blobs
 
     async def have_gone(self, media: Sequence[MovedMedium]) -> bool:
-        """Whether they are in the target's pools, and one of them is in the source's no more: it was committed.
+        """Whether the move was committed: all media are in the target's pools, and one has left the source's.
 
-        Raises `Refused` as long as a pool that has to be looked at is away.
+        Raises `Refused` while one of these pools is away.
         """
         there = [await self._is_there(one.there) for one in media]
         return bool(there) and all(there) and not all([await self._is_there(one.here) for one in media])

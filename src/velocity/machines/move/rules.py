@@ -15,16 +15,16 @@ from velocity.storage.port import MediaRef
 
 
 def place(machine: UUID, host: HostId) -> UUID:
-    """Another one on each host: by it a task is known that was to bring a VM there."""
+    """Identifies the task that moves a VM to that host."""
     return uuid5(machine, f"host {host}")
 
 
 class Phase(enum.Enum):
-    """How far a move is kept to have come; until the end of each, its row stays.
+    """How far a move has come, as stored. Its row stays until the move is finished.
 
-    BEGUN: the VM is at the source, and something of it may be at the target. DONE: it is at the target, and the source
-    is to be cleared. BACK: it stays at the source under a higher epoch, as the target had all and has ended. UNDONE: it
-    stays at the source, and the target is to be cleared.
+    BEGUN: the VM is at the source, and parts of it may be at the target. DONE: it is at the target, and the source has
+    to be cleared. BACK: it stays at the source with a higher epoch, as the target had everything and has ended. UNDONE:
+    it stays at the source, and the target has to be cleared.
     """
 
     BEGUN = "begun"
@@ -34,7 +34,7 @@ class Phase(enum.Enum):
 
 
 class MovedMedium(Struct, frozen=True):
-    """A medium, and the pools that it goes from and to."""
+    """A medium, with the pool that it comes from and the one that it goes to."""
 
     mid: UUID
     format: str
@@ -52,9 +52,9 @@ class MovedMedium(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class HostMove:
-    """One. `epoch` is that of the run which moves, `next_epoch` the one that it gets; both 0: the VM is stopped.
+    """One move. `epoch` is that of the run that moves, `next_epoch` the one that it gets; both 0: the VM is stopped.
 
-    `inherited`: it was open in a database by which a host was promoted, and another server may have gone on with it.
+    `inherited`: it was open in the database with which a host was promoted: another server may have continued it.
     """
 
     vmid: int
@@ -84,32 +84,32 @@ class HostMove:
 
 
 class MoveStore(Protocol):
-    """Each call is one transaction; what returns is durable."""
+    """Each call is one transaction, durable when it returns."""
 
     def load(self) -> Sequence[HostMove]: ...
 
     async def begin(self, draft: HostMove) -> HostMove:
-        """With its mvid and, of a run, with an epoch that no run of the VM has had, or was to have."""
+        """The move with its mvid and, if it is live, with an epoch that was never given to a run of the VM."""
 
     async def commit(self, move: HostMove) -> None:
-        """The VM is on the target, under the next epoch, and so are its media. Raises `Refused` where it is another."""
+        """The VM and its media are on the target, its run with the next epoch. Raises `Refused`: the VM has changed."""
 
     async def turn_back(self, move: HostMove) -> int:
-        """The VM runs on at the source under the epoch that is returned."""
+        """The VM continues at the source with the epoch that is returned."""
 
     async def undo(self, mvid: int) -> None: ...
 
     async def finish(self, mvid: int) -> None:
-        """Nothing of it is left to do."""
+        """Remove the row of the move, which is finished."""
 
 
 def arriving(store: MoveStore) -> list[MediaRef]:
-    """The objects that are at their target before their move is committed."""
+    """The objects that are at the target of a move that is not committed yet."""
     return [one.there for move in store.load() if move.phase is Phase.BEGUN for one in move.media]
 
 
 class Do(enum.Enum):
-    """What follows."""
+    """What to do with a move: complete it, undo it, let the guest continue at the source with a new epoch, or wait."""
 
     FORWARD = "forward"
     UNDO = "undo"
@@ -122,12 +122,12 @@ OVER = frozenset({Fact.ENDED, Fact.ABSENT})
 
 
 def follows(source: Fact | None, target: Fact | None, *, wanted: bool) -> Do:
-    """Of a move that is not committed, by what both hosts say of its runs; None: a host does not answer.
+    """What to do with a move that is not committed here, by what both hosts report; None: a host does not respond.
 
-    `wanted`: nobody has asked for its end. What was not committed was never let run at the target: whatever ended at
-    the source can begin there again. What was, and does run there, another server has committed, of which this database
-    is a copy of before. Only a source that has handed its machine over, and a target that is known to have ended, let
-    it run on at the source; as long as either is not known, neither runs.
+    `wanted`: nobody has requested a stop. Before the commit, the guest is never let run at the target, so a run that
+    has ended at the source can be started there again. If it runs at the target nevertheless, another server has
+    committed the move, and this database is an older copy. A guest that was handed over continues at the source only if
+    the target is known to have ended; while either is unknown, neither runs.
     """
     if source in STANDS:
         return Do.UNDO

@@ -33,9 +33,9 @@ KIND = "move_vm"
 AT_ONCE, OWN = 4, 2
 """VMs that move at the same time: in all, and of one user. The others wait in turn."""
 CLEARS = 5.0
-"""Seconds for which the next move of a VM waits until nothing is left of the one before."""
+"""Seconds that the next move of a VM waits until the last one is cleared."""
 PATIENCE, SOON = 15.0, 3.0
-"""Seconds that a task waits for what becomes of its move, and one that is cancelled; then it goes on by itself."""
+"""Seconds that a task waits for the outcome of its move, and a cancelled task; then the move continues without it."""
 
 
 class HostMoves:
@@ -67,14 +67,14 @@ class HostMoves:
         self._turns = FairGate(AT_ONCE, OWN)
 
     async def begin(self, caller: Caller, vmid: int, host: int | None, mpid: int | None = None) -> int:
-        """The task that moves a VM to a host, or to the best one (None). Raises `Refused`, before it begins."""
+        """Begin the task that moves a VM to a host, or to the best one (None). Raises `Refused`: it has not begun."""
         keeper = self._fleet.get(vmid)
         if clearing := self.settling.clearing(keeper):
             await asyncio.wait(clearing, timeout=CLEARS)
         return await keeper.alone(lambda: self._begin(caller, keeper, host, mpid))
 
     async def _begin(self, caller: Caller, keeper: Keeper, host: int | None, mpid: int | None) -> int:
-        """In the keeper's turn, until it is known to be moving."""
+        """Runs in the keeper's turn, until the VM is marked as moving."""
         target = await self._target(caller, keeper, host, mpid)
         self.targets.check_rights(caller, target.media)
         await self._check_memory(keeper, target)
@@ -118,7 +118,7 @@ class HostMoves:
         return target
 
     async def _check_memory(self, keeper: Keeper, target: Target) -> None:
-        """Of one that runs. Raises `Refused`."""
+        """Whether the target has the memory for it, if it runs. Raises `Refused`."""
         run = keeper.progress.run
         if run is None:
             return
@@ -149,14 +149,14 @@ class HostMoves:
             plan.step("change", "medium", old.name, id=old.mid, gid=old.gid, changes=pools)
 
     def _frees(self, media: Pairs) -> None:
-        """Tell a plan what a cancellation gives back."""
+        """Report to a plan what a cancellation would free."""
         for _, new in media:
             plan.consumes(new.gid, {"bytes": -new.size}, mpid=new.mpid)
 
     # The task
 
     async def _work(self, caller: Caller, crossing: Crossing, target: Target, progress: TaskProgress) -> int:
-        """Until it has moved. Else raises `Refused` with the reason, and it is where it was, or nobody knows yet."""
+        """Move it. A failure raises the reason; then the VM is where it was, unless the reason says otherwise."""
         crossing.begun = True
         failure: BaseException | None = None
         try:
@@ -180,7 +180,7 @@ class HostMoves:
         )
 
     def _show(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> Keeper:
-        """Its VM says by which task it moves; a forced stop of it ends that, until all is carried."""
+        """Show the task on its VM; until everything is carried over, a forced stop of the VM ends the task."""
         keeper = crossing.keeper
         assert keeper is not None, "it has been since the request"
 
@@ -208,7 +208,7 @@ class HostMoves:
         return check
 
     async def _settled(self, crossing: Crossing, *, cancelled: bool) -> bool:
-        """Whether it has moved. Raises `Refused` where that is not known in time: it is found out without the task."""
+        """Whether it has moved. Raises `Refused` if that is not known in time: the move is settled without the task."""
         settling = self.settling.settle(crossing)
 
         async def wait(seconds: float) -> None:

@@ -1,7 +1,7 @@
-"""The end of a move: from what both hosts report it is completed or undone, whatever was killed meanwhile.
+"""Ends a move: completes or undoes it, depending on what both hosts report, whatever was killed meanwhile.
 
-The order holds everything together: a guest that was handed over runs nowhere until the database has said where, and
-what is left on the other host goes after that. What a host does not hear, it is told again until it does.
+The order is essential: a guest that was handed over runs nowhere until the database says where; only then is the other
+host cleared. Calls to a host that does not respond are repeated until it does.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LOOK_DEADLINE = 2.0
 
 
 class Settling:
-    """Those that are under way, and those of which something is left to clear."""
+    """The moves that are under way, and those that still have to be cleared from one host."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Settling:
     # The start and the end of the server
 
     async def open(self) -> None:
-        """Go on with what a server before has begun, or undo it; before anything is heard of the hosts."""
+        """Continue or undo the moves that an earlier server began. Called before the hosts are contacted."""
         for move in self._store.load():
             keeper = self._fleet.find(move.vmid)
             crossing = Crossing(move, keeper if keeper and keeper.machine.uuid == move.uuid else None)
@@ -91,44 +91,44 @@ class Settling:
             self.settle(crossing)
 
     def _pairs(self, move: HostMove) -> Pairs:
-        """None of one that is committed: its media are where they are to be."""
+        """The media that still have to move: none if the move is committed."""
         found = [(self._library.find(one.mid), one) for one in move.media if move.phase is Phase.BEGUN]
         return [(medium, replace(medium, mpid=one.target)) for medium, one in found if medium is not None]
 
     async def close(self) -> None:
-        """The server that comes next goes on with it."""
+        """The next server continues the moves."""
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    # What others ask
+    # For other areas
 
     def host_is_back(self) -> None:
-        """What waits for one is asked again."""
+        """A host responds again: retry at once what waits for one."""
         self._back.set()
         self._back = asyncio.Event()
 
     def knows(self, news: FactReport) -> bool:
-        """Whether a run is of a move: no VM has it now, and it goes by itself."""
+        """Whether a run belongs to a move: then no VM has it now, and the move ends it."""
         return any(news.who in (one.move.leaving, one.move.coming) for one in self._crossings)
 
     @property
     def left(self) -> list[HostMove]:
-        """Those of which something is left to do."""
+        """The moves that are not finished."""
         return [one.move for one in self._crossings]
 
     def leaves(self, keeper: Keeper, host: int) -> bool:
-        """Whether something of an earlier move of this VM is to be cleared on that host."""
+        """Whether an earlier move of this VM still has to be cleared on that host."""
         return any(one.move.uuid == keeper.machine.uuid and one.other_host() == host for one in self._crossings)
 
     def clearing(self, keeper: Keeper) -> list[asyncio.Task[None]]:
-        """What is removed at this moment of its earlier moves, on hosts that answer."""
+        """The tasks that are clearing its earlier moves on hosts that respond."""
         own = (one for one in self._crossings if one.move.uuid == keeper.machine.uuid)
         return [one.clearing for one in own if one.clearing and not self._hosts.silence(one.other_host())]
 
     def words(self, move: HostMove) -> str:
-        """For whoever wants something else of its VM."""
+        """The refusal of other requests for its VM."""
         return (
             f"VM {move.vmid} is being moved to {self._hosts.called(move.target)}: wait until that has ended, cancel it "
             "(`velocity task list`), or stop the VM with force"
@@ -137,12 +137,12 @@ class Settling:
     # Settling
 
     async def begin(self, crossing: Crossing) -> None:
-        """From here on it is kept: it is settled, whatever comes. Raises `Refused`: it has not begun."""
+        """Store the move: from here on it will be settled, whatever happens. Raises `Refused`: it has not begun."""
         crossing.move = await self._store.begin(crossing.move)
         self._crossings.add(crossing)
 
     def settle(self, crossing: Crossing) -> asyncio.Task[bool]:
-        """Bring it to its end, however long a host is silent; whether the VM has moved."""
+        """Bring the move to its end, however long a host is silent. The result: whether the VM has moved."""
         return self._do(self._settle(crossing))
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -169,7 +169,7 @@ class Settling:
         return crossing.move.phase is Phase.DONE
 
     async def _again(self, crossing: Crossing, step: Callable[[Crossing], Awaitable[bool]]) -> None:
-        """Until it is done."""
+        """Repeat the step until it returns True."""
         for tries in itertools.count():
             try:
                 if await step(crossing):
@@ -179,7 +179,7 @@ class Settling:
             except (HypervisorError, Refused) as error:
                 log.info("vm %d: its move continues later: %s", crossing.move.vmid, error)
             except Exception:
-                log.exception("vm %d: its move goes on later", crossing.move.vmid)
+                log.exception("vm %d: its move continues later", crossing.move.vmid)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)]):
                     await self._back.wait()
@@ -206,11 +206,11 @@ class Settling:
         return do
 
     async def _told(self, crossing: Crossing) -> Do:
-        """What follows of what its hosts say; that all was carried, the source has said, and may be silent since."""
+        """What follows from both hosts' reports; once everything is carried over, the target's report suffices."""
         move = crossing.move
         source: Fact | None
         target: Fact | None
-        if crossing.carried and crossing.wanted:  # what is to end, and has ended there, waits for no target
+        if crossing.carried and crossing.wanted:  # a VM that is to stop, and has ended there, needs no target
             source, target = Fact.HANDED, await self._fact(move.coming)
             if target is Fact.INCOMING:
                 target = Fact.RECEIVED  # it is about to say so
@@ -218,19 +218,19 @@ class Settling:
             source, target = await asyncio.gather(self._fact(move.leaving), self._fact(move.coming))
         do = follows(source, target, wanted=crossing.wanted)
         if do is Do.UNDO and source not in OVER and await self._is_released(move):
-            source = await self._fact(move.leaving)  # what it does now, it goes on with
+            source = await self._fact(move.leaving)  # nothing can change its state any more
             do = follows(source, Fact.ENDED, wanted=crossing.wanted)
         if source is Fact.HANDED and do is Do.WAIT:
             self._tell_that_it_stands(crossing, move.target)
         return do
 
     async def _have_gone(self, move: HostMove) -> bool:
-        """Whether its media are at the target by another server's commit. Raises `Refused` as long as nobody knows."""
+        """Whether another server has committed the move, with its media. Raises `Refused` while that is unknown."""
         try:
             return await self._whereabouts.have_gone(move.media)
         except Refused:
             if move.source in self._fleet.evacuation.evacuated.dead:
-                return False  # nobody will
+                return False  # nobody will ever know
             raise
 
     async def _fact(self, who: Incarnation) -> Fact | None:
@@ -260,7 +260,7 @@ class Settling:
         return True
 
     def _settle_on(self, keeper: Keeper, machine: Machine, epoch: int) -> None:
-        """A VM is on that host from here on; its run, if there is one, goes on there under that epoch."""
+        """The VM is on that host from here on; its run, if any, continues there with that epoch."""
         hosts, claims = self._fleet.hosts, self._fleet.claims
         del hosts.by_id[keeper.machine.host].keepers[machine.vmid]
         watched = hosts.of(machine.host)
@@ -270,13 +270,13 @@ class Settling:
         watched.context.changed(machine)
 
     async def _keep(self, move: HostMove) -> None:
-        """Its media are where they are to be, as long as they are there."""
+        """Keep its media at the target, unless they have been moved on."""
         for one in move.media:
             if (medium := self._library.find(one.mid)) is not None and medium.mpid == one.target:
                 await self._trash.settle(one.there, Belongs.KEPT, deadline=CALL_DEADLINE)
 
     async def _undo(self, crossing: Crossing) -> bool:
-        with contextlib.suppress(Refused):  # then it is found out once more after the next start
+        with contextlib.suppress(Refused):  # otherwise the next server decides again
             await self._store.undo(crossing.move.mvid)
         crossing.is_now(Phase.UNDONE)
         return True
@@ -291,11 +291,11 @@ class Settling:
         return True
 
     async def _let_run(self, crossing: Crossing) -> bool:
-        """On the host that the database says now."""
+        """Let the guest run on the host that the database now names."""
         move, keeper, mobility = crossing.move, crossing.keeper, self._hypervisor.mobility
         assert keeper is not None, "it was looked at"
         if keeper.progress.run is None or not crossing.wanted:
-            return True  # a forced stop looks after it
+            return True  # a forced stop ends it
         try:
             if move.phase is Phase.DONE:
                 last = await self._last(move) if crossing.last is None else crossing.last
@@ -315,7 +315,7 @@ class Settling:
         return True
 
     async def _is_not_awaited(self, crossing: Crossing) -> bool:
-        """Of one that was declared to be over meanwhile, as a host was lost, nothing waits at the target."""
+        """If its run was declared over meanwhile, because a host was lost, release what waits at the target."""
         move = crossing.move
         if not move.live or crossing.is_open or self._hosts.find(move.target) is None:
             return True
@@ -327,27 +327,27 @@ class Settling:
         if (keeper := crossing.keeper) is None or not crossing.wanted:
             return
         words = (
-            f"it was given from host to host, and {self._hosts.called(host)}, where it is to go on, does not respond: "
-            "it runs nowhere until that does"
+            f"it was handed over between hosts, and {self._hosts.called(host)}, where it is to continue, does not "
+            "respond: it runs nowhere until that host does"
         )
         keeper.tell_reason("move-unfinished", words, halted=True)
-        keeper.passage.tell(f"VM {crossing.move.vmid} cannot go on yet: {words}. To end it, stop it with force")
+        keeper.passage.tell(f"VM {crossing.move.vmid} cannot continue yet: {words}. To end it, stop it with force")
 
     async def _last(self, move: HostMove) -> SerialEnd:
-        """What its guest said and was typed last at the source, if that answers: it stands still there."""
+        """The end of its serial console at the source, where the guest stands still; empty if that does not respond."""
         if not move.live:
             return SerialEnd()
         try:
             return await self._hypervisor.mobility.last(move.leaving, deadline=LOOK_DEADLINE)
         except Unknown:
             return SerialEnd()
-        except HypervisorError:  # it has ended there, or that node is of the version before
+        except HypervisorError:  # it has ended there, or that node is older and lacks this call
             with contextlib.suppress(HypervisorError):
                 said = await self._hypervisor.consoles.said(move.source, move.uuid, SAID, deadline=LOOK_DEADLINE)
                 return SerialEnd(said)
         return SerialEnd()
 
-    # What is left on the other host
+    # Clearing the other host
 
     async def _clear(self, crossing: Crossing) -> bool:
         move, host = crossing.move, crossing.other_host()
@@ -372,7 +372,7 @@ class Settling:
             await self._drop(move, one.here)
 
     async def _clear_target(self, crossing: Crossing) -> bool:
-        """Whether that was all. What was handed over in the last moment, comes back."""
+        """Returns False if the guest was handed over at the last moment: then it is taken back first."""
         move, keeper = crossing.move, crossing.keeper
         if move.live:
             await self._hypervisor.mobility.release(move.coming, deadline=CALL_DEADLINE)
@@ -388,7 +388,7 @@ class Settling:
         return True
 
     async def _drop(self, move: HostMove, ref: MediaRef) -> None:
-        """Unless the medium is there by now, or may be, by another server's commit."""
+        """Remove a copy, unless the medium is there by now, or may be because another server has committed the move."""
         medium = self._library.find(ref.medium)
         if medium is not None and medium.mpid == ref.pool:
             return

@@ -27,12 +27,12 @@ from velocity.media.rules import Medium
 from velocity.media.states import PoolStates
 
 Pairs = Sequence[tuple[Medium, Medium]]
-"""The media that go along: as they are, and as they are to be."""
+"""The media that move along: as they are now, and as they will be."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A host, what keeps a VM from moving to it (empty: nothing), and the media that would go along."""
+    """A host, why a VM cannot move to it (empty: it can), and the media that would move along."""
 
     host: HostId
     name: str
@@ -41,7 +41,7 @@ class Target:
 
 
 class Targets:
-    """Looks at a VM beside all hosts."""
+    """Compares a VM with all hosts."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Targets:
         self._room = room
 
     async def all(self, caller: Caller, keeper: Keeper) -> list[Target]:
-        """Every host but its own; for who may not see hosts, those that can have it."""
+        """All hosts except its own; for callers who may not see hosts, only those that can run it."""
         wanted = self._wanted(keeper)
         found = [await self._look(keeper, one, wanted) for one in self._others(keeper)]
         return found if self._told(caller) else [one for one in found if not one.lacks]
@@ -75,7 +75,7 @@ class Targets:
         return [one for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host]
 
     def _told(self, caller: Caller) -> bool:
-        """Whether they may see hosts, and so are told of each."""
+        """Whether the caller may see hosts, so that refusals name them."""
         return holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
 
     async def _look(self, keeper: Keeper, one: Candidate, wanted: Wanted) -> Target:
@@ -89,7 +89,7 @@ class Targets:
         return Target(one.host, one.name, why, media)
 
     async def find(self, caller: Caller, keeper: Keeper, host: int, mpid: int | None) -> Target:
-        """That host, which can have it. Raises `Refused` with what it lacks."""
+        """The requested host. Raises `Refused` with what it lacks."""
         one = next((one for one in self._fleet.hosts.candidates() if one.host == host), None)
         if one is None:
             words = f"there is no host {host}: {self._named(caller, keeper)}"
@@ -101,7 +101,7 @@ class Targets:
         return Target(one.host, one.name, "", await self.media(keeper, one, mpid))
 
     def check(self, caller: Caller, keeper: Keeper, host: HostId) -> None:
-        """Raises `Refused` with what the host lacks, but for pools; in the step in which its memory is taken."""
+        """Raises `Refused` with what the host lacks, except pools. Called in the step that claims its memory."""
         one = next((one for one in self._fleet.hosts.candidates() if one.host == host), None)
         if one is None:
             raise Refused(Problem.NO_HOST, f"host {host} has been removed: choose another one", field="host")
@@ -117,7 +117,7 @@ class Targets:
         return f"it can move to {named}" if named else "there is no other one"
 
     async def best(self, keeper: Keeper) -> Target:
-        """The host that would be chosen for it, for who may see hosts. Raises `Refused` with what each lacks."""
+        """The best of the other hosts. Raises `Refused` with what each lacks."""
         lacking: list[str] = []
         fit = []
         wanted = self._wanted(keeper)
@@ -134,7 +134,7 @@ class Targets:
         return next(found for one, found in fit if one.host == chosen.host)
 
     def _wanted(self, keeper: Keeper) -> Wanted:
-        """What it is, and the most of what it runs with: shared pools and media of other groups stay where they are."""
+        """What it needs: the larger of its settings and those of its run; no pools, as its media move along."""
         spec, run = keeper.machine.spec, keeper.progress.run
         if run is not None:
             spec = structs.replace(
@@ -161,7 +161,7 @@ class Targets:
     # Media
 
     async def media(self, keeper: Keeper, one: Candidate, mpid: int | None) -> Pairs:
-        """Those that go along, each with the pool that it goes to. Raises `Refused`."""
+        """The media that move along, each with the pool that it goes to. Raises `Refused`."""
         if mpid is not None and mpid not in one.pools:
             named = ", ".join(map(str, sorted(one.pools))) or "none"
             words = f"pool {mpid} is not on host {one.name!r}, which has: {named}"
@@ -179,12 +179,12 @@ class Targets:
         return pairs
 
     def _attached(self, keeper: Keeper) -> list[Medium]:
-        """What is attached to it, and what its run has."""
+        """The media that are attached to it, and those of its run."""
         found = (self._library.find(mid) for mid in self._fleet.claims.media(keeper.machine.uuid))
         return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.mid))
 
     def _check_own(self, keeper: Keeper, medium: Medium) -> None:
-        """Raises `Refused` where others use it, too: they would lose it."""
+        """Raises `Refused` if other VMs use the medium, too: they would lose it."""
         for holder in self._attachments.attached_vms(medium.mid):
             if holder.vmid != keeper.machine.vmid:
                 raise Refused(
@@ -199,7 +199,7 @@ class Targets:
         return any(one.mid == medium.mid and not one.readonly for spec in specs for one in rules.media_of(spec))
 
     async def _pool_for(self, keeper: Keeper, medium: Medium, one: Candidate, taken: Sequence[Medium]) -> int:
-        """That of the host's pools which has the most room, of those that can have it. Raises `Refused`."""
+        """The pool of the host with the most space, of those that can have the medium. Raises `Refused`."""
         rooms: dict[int, int] = {}
         why = "it has no pool"
         for mpid in one.pools:
@@ -216,7 +216,7 @@ class Targets:
         return max(rooms, key=lambda mpid: rooms[mpid])
 
     async def _room_in(self, mpid: int, keeper: Keeper, medium: Medium, taken: Sequence[Medium]) -> int:
-        """Bytes that are free there beside those that are taken. Raises `Refused` with what it lacks."""
+        """The bytes that are free in the pool beside `taken`. Raises `Refused` with what it lacks."""
         self._check_pool(keeper, medium, mpid)
         now = await self._states.look(mpid)
         if now.state != "online":
@@ -228,7 +228,7 @@ class Targets:
         return await self._room.check(mpid, medium.size + coming) - coming
 
     def _check_pool(self, keeper: Keeper, medium: Medium, mpid: int) -> None:
-        """Raises `Refused` unless its group may have media there, and write to them if the VM does."""
+        """Raises `Refused` unless the medium's group manages the pool, and may write there if the VM does."""
         assignment = self._assignments.of(medium.gid, mpid)
         if assignment is None or not assignment.manage or (self._writes(keeper, medium) and not assignment.write):
             lacking = "`manage`" if assignment is None or not assignment.manage else "`write`"
@@ -253,7 +253,7 @@ class Targets:
 
 
 def check_steady(keeper: Keeper) -> None:
-    """Raises `Refused` of a VM that cannot move as it is now."""
+    """Raises `Refused` if the VM cannot move in its present state."""
     vm = f"VM {keeper.machine.name!r}"
     keeper.passage.check_not_moving()
     if keeper.unreachable_since is not None or keeper.doubtful:
