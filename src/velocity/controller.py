@@ -51,7 +51,7 @@ def membership(
     clock: Callable[[], float] = time.time,
     given: Callable[[HostId], Amount] = lambda _: NOTHING,
 ) -> Membership:
-    """`mine` is the server's own host; `given` tells what the VMs of a host were given."""
+    """`mine` is the server's own host; `given` returns what the VMs of a host were given."""
     store, source = SqlMembers(database), copies_of(database)
     roster = Roster(changes, mine.host, mine.name)
     gives_way = GivesWay(settings, database, roster, copied=source is not None)

@@ -7,7 +7,7 @@ import contextlib
 import ctypes
 
 AFTER = 1.0
-"""Seconds after the last large buffer: whoever uses the next one sooner gets what is there."""
+"""Seconds after the last large buffer. A next one within that time reuses the memory."""
 
 
 class FreeMemory:

@@ -40,7 +40,7 @@ def leadership(settings: Settings) -> FileLock:
     data_dir = settings.data_dir
     if places.identity(data_dir).exists() and not settings.standby:
         raise CannotStart(
-            f"{data_dir} is the data directory of a node, which another server controls: start it by `velocity node "
+            f"{data_dir} is the data directory of a node, which another server controls: start it with `velocity node "
             f"serve`, or choose another `data_dir`; to make it a server, remove {data_dir / 'node'}"
         )
     lock = FileLock(data_dir / "lock")
@@ -63,10 +63,10 @@ class Displacement(Struct, frozen=True):
     def __str__(self) -> str:
         at = datetime.fromtimestamp(self.at).astimezone().isoformat(" ", "seconds")
         return (
-            f"{self.to} leads with a copy of this database, as was found out on {at}: this server changes nothing any "
-            "more, and its guests run on. To be a host of that server: there `velocity node token --again "
-            f"{self.own}`, here `velocity node join --former-server`. To lead again and give up what was changed "
-            "there: stop that server for good, then `velocity promote` here"
+            f"{self.to} leads with a copy of this database (noticed on {at}), so this server makes no more changes; "
+            f"its guests keep running. To be a host of that server: there `velocity node token --again {self.own}`, "
+            "here `velocity node join --former-server`. To lead again and give up what was changed there: stop that "
+            "server for good, then `velocity promote` here"
         )
 
 
@@ -187,7 +187,7 @@ def own_host(settings: Settings, database: Database) -> Member:
 
 def _stranger(names: list[str]) -> CannotStart:
     return CannotStart(
-        f"this machine is none of the hosts that the database knows ({', '.join(names)}), and would take its own VMs "
+        f"this machine is not one of the hosts in the database ({', '.join(names)}), and would take its own VMs "
         "for theirs: for a further host, join (`velocity node join`, in an empty `data_dir`); in the place of one of "
         "them that is gone for good, or whose data directory is lost, `velocity promote --as HOST`"
     )

@@ -1,4 +1,4 @@
-"""Whether the outcome of a commit is unknown, and what the requests that wait for it are told."""
+"""Whether the outcome of a commit is unknown, and the answer to requests that wait for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 
 PATIENCE = 3.0
-"""Seconds for which an outcome may be unknown before requests are told."""
+"""Seconds for which an outcome may be unknown before requests are answered with 503."""
 BRIEF = 1.5
 """Seconds for which a new change waits: a little more than between two attempts to find the outcome out."""
 

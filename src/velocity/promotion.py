@@ -75,7 +75,7 @@ def promote_node(settings: Settings, was: NodeIdentity, copy: CopyNote) -> Membe
 
 
 def promote_server(settings: Settings, named: str | None) -> Member:
-    """Let the next server here lead its own database, whoever has led it or a copy of it meanwhile.
+    """Let the next server here lead its own database, even if another one has led it or a copy of it meanwhile.
 
     `named`: the host whose place this machine takes. Raises `CannotStart`, `OSError`.
     """
@@ -85,7 +85,7 @@ def promote_server(settings: Settings, named: str | None) -> Member:
             take_place(database, _place(database, named, machine), machine)
         own = claim_own(database, machine)
         if own is None:
-            raise CannotStart("this machine is no host of the database: name the one in whose place it is (--as)")
+            raise CannotStart("this machine is not a host of the database: name the host whose place it takes (--as)")
         note_promotion(database, _next_era(database, settings.data_dir))
     forget_displaced(settings.data_dir)
     return own

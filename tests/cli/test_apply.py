@@ -197,7 +197,7 @@ def test_what_takes_effect_at_the_next_start_is_told(host: Host, tmp_path: Path)
         ('[[vms]]\nname = "w"\nmemory = "much"', "not an amount of memory"),
         ('[[vms]]\nname = "w"\nmedia = ["nothing"]', "the file does not make it"),
         ('[[vms]]\nname = "w"\nnics = ["token"]\ndisplays = ["wide"]', "is not a display"),
-        ('[[users]]\nname = "a b"', "a space cannot stand in a user's name"),
+        ('[[users]]\nname = "a b"', "a space is not allowed in a user's name"),
         ('[[users]]\nname = "bob"\npassword-file = "short"', "has not 8 to"),
         ('[[users]]\nname = "bob"\ngrants = [{ group = "/", permissions = ["vm.fly"] }]', "vm.fly"),
     ],

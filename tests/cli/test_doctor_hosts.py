@@ -120,7 +120,7 @@ def test_a_token_comes_through_a_pipe_without_a_warning(tmp_path: Path) -> None:
         command, input="no token\n", env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("velocity: that is no token"), done.stderr
+    assert done.stderr.startswith("velocity: that is not a token"), done.stderr
 
 
 @pytest.mark.holds("MANY-232")

@@ -179,7 +179,7 @@ def test_options_of_a_disk_are_written_and_shown_and_a_file_says_the_same(host: 
         ("a:iops=x", "write iops=500"),
         ("a:bytes=x", "is not a size"),
         ("a:sector-size=1024", "write 512 or 4096"),
-        ("a:cache=unsafe", "'unsafe' is no cache: write writeback or none"),
+        ("a:cache=unsafe", "'unsafe' is not a cache mode: write writeback or none"),
         ("a:cash=none", "cache="),
     ):
         refused = host.run("vm", "set", "web", "--media", wrong)

@@ -43,6 +43,6 @@ def test_an_authkey_is_in_no_message(host: Host, tmp_path: Path) -> None:
             lambda: client.download(UUID(int=1), tmp_path / "new"),
         )
         for ask in asks:
-            with pytest.raises(ClientError, match="has a line's end in it") as told:
+            with pytest.raises(ClientError, match="contains a line break") as told:
                 ask()
             assert host.key not in f"{told.value!r} {told.value.__cause__!r}"

@@ -38,7 +38,7 @@ def test_a_server_is_trusted_by_what_the_system_or_the_caller_names(secure: Host
     refused = secure.run("--server", url, "vm", "list")
     assert refused.exit_code == 6
     told = str(refused.exception)
-    assert "nobody whom this machine trusts has signed the certificate" in told
+    assert "no authority that this machine trusts has signed the certificate" in told
     assert "--ca" in told
     assert "no server responds" not in told
     trusted: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
@@ -78,7 +78,7 @@ def test_each_failure_of_tls_has_its_own_words(secure: Host, tmp_path: Path) -> 
         other = plain.settings.address[1]
         cases: list[tuple[str, Path | bool, type[ClientError], str]] = [
             (f"https://127.0.0.1:{port}", ca, Untrusted, "is for another name"),
-            (f"https://localhost:{port}", True, Untrusted, "nobody whom this machine trusts"),
+            (f"https://localhost:{port}", True, Untrusted, "no authority that this machine trusts"),
             (f"https://localhost:{other}", ca, Untrusted, "its address begins with http://"),
             (f"http://localhost:{port}", True, Unreachable, "its address begins with https://"),
             ("https://localhost:9", ca, Unreachable, "no server responds"),

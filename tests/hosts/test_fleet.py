@@ -159,7 +159,7 @@ async def test_vms_of_a_host_that_cannot_be_attached_are_told_with_its_name(tmp_
         listed = (await w.ok("POST", "/v/vm/list", gid=0))["vms"]
         assert [one["host"]["name"] for one in listed] == ["b", "b"]
         refused = await w.call("PUT", "/v/vm/state", vmid=off, state="RUNNING")
-        assert "host 'b' is not attached: `velocity node list` tells why" in refused["message"]
+        assert "host 'b' is not attached: `velocity node list` says why" in refused["message"]
         own = await w.vm("own")
         assert "host" not in (await w.ok("POST", "/v/vm", vmid=own)).body, "where there is no choice, nothing is told"
 

@@ -84,7 +84,7 @@ async def test_a_server_on_a_machine_that_is_no_host_of_the_database_does_not_st
     be(tmp_path / "c", uuid4())
     shutil.copy(tmp_path / "a" / "velocity.db", tmp_path / "c" / "velocity.db")
     fake = FakeHypervisor()
-    with pytest.raises(app.CannotStart, match=r"none of the hosts that the database knows .*velocity promote --as"):
+    with pytest.raises(app.CannotStart, match=r"not one of the hosts in the database .*velocity promote --as"):
         async with world(tmp_path / "c", fake):
             pass
     assert await rows(tmp_path / "c") == before

@@ -124,7 +124,7 @@ def joins(host: Host, node: NodeProcess) -> None:
         return host.run("node", "join", "-", "--name", "bee", typed=typed + "\n", **node.environment | other)
 
     word = host.ok("node", "token", "--url", host.url).strip()
-    assert "that is no token" in join("vnt1.AAAA").stderr
+    assert "that is not a token" in join("vnt1.AAAA").stderr
     assert "has not joined a server" in node.run("node", "serve").stderr
     assert "is the data directory of a server" in join(word, VELOCITY_DATA_DIR=str(host.data)).stderr
     joined = join(word)

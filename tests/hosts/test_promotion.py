@@ -242,7 +242,7 @@ async def test_a_machine_takes_the_place_of_a_host_that_is_gone(tmp_path: Path) 
         vmid = await w.vm("web")
         name = (await shown(w, 1))["name"]
     places.machine(tmp_path / "a").unlink()
-    with pytest.raises(app.CannotStart, match="none of the hosts"):
+    with pytest.raises(app.CannotStart, match="not one of the hosts"):
         async with world(tmp_path / "a"):
             pass
     settings = Machine(tmp_path, "a").settings

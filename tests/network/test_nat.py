@@ -294,7 +294,7 @@ print(json.dumps(said))
     assert told["never"]["nat bridge"][1].endswith(": no network has been chosen yet")
     verdicts = [told[when]["nat bridge"][0] for when in ("never", "chosen", "made", "hindered")]
     assert verdicts == ["limited", "ok", "ok", "limited"]
-    assert told["chosen"]["nat bridge"][1].endswith("it is made when a guest needs it")
+    assert told["chosen"]["nat bridge"][1].endswith("it is created when a guest needs it")
     assert "net.ipv4.ip_forward" in told["made"]["nat bridge"][1], "that the host forwards is told"
     hindered = told["hindered"]["nat bridge"][1]
     shut = "the chain ip filter FORWARD lets nothing through that it does not know: let it accept what comes in by "

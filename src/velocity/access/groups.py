@@ -276,7 +276,7 @@ class Groups:
 
 
 def _told(error: BaseException, group: Group, deletions: Sequence[PendingDeletion]) -> BaseException:
-    """Why a deletion has failed: where something was ended for it, not that nothing was changed."""
+    """Why a deletion failed; if something was already ended for it, the message says so."""
     ended = " and ".join(filter(None, (one.ended for one in deletions)))
     if not ended or not isinstance(error, Refused) or error.problem is not Problem.UNAVAILABLE:
         return error

@@ -92,7 +92,7 @@ class GroupContents(Protocol):
     """An area that holds what groups own."""
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Check in advance whether these groups can be deleted; tell the plan what would go too. Raises `Refused`."""
+        """Check in advance whether these groups can be deleted; report to the plan what would go. Raises `Refused`."""
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingDeletion:
         """Begin to delete what these groups own. Raises `Refused`, and has then changed nothing."""

@@ -34,7 +34,7 @@ MediaNames = Callable[[UUID], str]
 
 def _cache(text: str) -> dict[str, object]:
     if text.lower() not in CACHES:
-        raise click.BadParameter(f"{clean(text)!r} is no cache: write {' or '.join(CACHES)}")
+        raise click.BadParameter(f"{clean(text)!r} is not a cache mode: write {' or '.join(CACHES)}")
     return {"cache": text.lower()}
 
 

@@ -72,9 +72,9 @@ def _facts(told: GuestInfo) -> list[tuple[str, str]]:
 @click.option("--timeout", type=click.IntRange(1, 300), default=30, show_default=True, help="Seconds to wait.")
 @changing
 def exec_(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) -> None:
-    """Run COMMAND inside VM by its guest agent, and exit with its status.
+    """Run COMMAND inside VM through its guest agent, and exit with its status.
 
-    What comes from a pipe is its input, up to 512 KiB. No shell reads the words: `vm exec web -- sh -c 'ls *.log'`.
+    A pipe is its input, up to 512 KiB. No shell is involved, unless you run one: `vm exec web -- sh -c 'ls *.log'`.
     """
     words = list(command[1:] if command[0] == "--" and len(command) > 1 else command)
     client = connection.connect()
@@ -123,7 +123,7 @@ def cp(source: str, target: str, group: int | None) -> None:
     client = connection.connect()
     ours, theirs = IN_GUEST.fullmatch(source), IN_GUEST.fullmatch(target)
     if (ours is None) is (theirs is None):
-        raise click.UsageError("one of SOURCE and TARGET is in a VM: VM:PATH")
+        raise click.UsageError("SOURCE or TARGET must be in a VM: write VM:PATH")
     if theirs is not None:
         path = theirs["path"] + (Path(source).name if theirs["path"].endswith(("/", "\\")) else "")
         _copy_in(client, Path(source), resolve.vmid(client, group, theirs["vm"]), path)

@@ -88,8 +88,8 @@ def launch(
 ) -> None:
     """Create a VM from an image, start it, and wait until it can be logged in to.
 
-    IMAGE is one of `velocity media catalogue`: it is fetched once into the pool, and each VM has a copy of it. Or it is
-    a MEDIUM that is there. Called again, it goes on with what it has begun.
+    IMAGE is a name from `velocity media catalogue`: it is fetched into the pool once, and copied for each VM. It can
+    also be an existing MEDIUM. If interrupted, run the same command again to continue.
     """
     if name is None and image.startswith(naming.PREFIX):
         raise click.UsageError("a medium's id cannot be the VM's name: give it one with --name")
@@ -163,7 +163,7 @@ def _find(client: Client, wanted: Wanted) -> int | None:
     if any(one.mid in mids for one in _disks(client, wanted)):
         click.echo(f"VM {clean(wanted.name)} exists: continuing with it as it is", err=True)
         return found.vmid
-    raise click.ClickException(f"there is another VM {clean(wanted.name)} already: choose another --name")
+    raise click.ClickException(f"there already is another VM {clean(wanted.name)}: choose another --name")
 
 
 def _disks(client: Client, wanted: Wanted) -> list[MediumInfo]:
@@ -214,7 +214,7 @@ def _base(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID:
                 return found
         else:
             return _task(client, started.tid)
-    raise click.ClickException(f"media of the names {image.name} and {name} were made from other images: delete one")
+    raise click.ClickException(f"media named {image.name} and {name} were made from other images: delete one")
 
 
 def _cached(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID | None:

@@ -119,7 +119,7 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
 def uploads(group: int | None, page: Page) -> None:
     """List the unfinished uploads into the group and all below it.
 
-    What was interrupted waits for a day, and the same command goes on.
+    An interrupted upload is kept for a day: the same command continues it.
     """
     client = connection.connect()
     listed(
@@ -198,8 +198,8 @@ def import_(
 ) -> None:
     """Make a disk from an image. Formats: qcow2, VMDK, VDI, VHDX, VHD, raw; also packed, or in an OVA, tar or zip.
 
-    A FILE is uploaded first, which makes no medium. Interrupted, the same command goes on. FILE goes before MEDIUM:
-    `id:...` is always a medium.
+    A FILE is uploaded first, without becoming a medium. If interrupted, the same command continues. A word that names
+    both a FILE and a MEDIUM means the FILE; `id:...` is always a medium.
     """
     file = Path(source)
     local = file.exists() and not file.is_dir()

@@ -72,7 +72,7 @@ def _facts(client: Client, one: MediumDetails) -> Iterator[tuple[str, object]]:
 def set_(
     medium: str, name: str | None, type_: str | None, size_: str | None, readonly: bool | None, group: int | None
 ) -> None:
-    """Change MEDIUM. What is not given stays."""
+    """Change MEDIUM. Settings that are not given stay."""
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     wanted, revision = None if size_ is None else to_bytes(size_.removeprefix("+")), None
@@ -103,7 +103,7 @@ def set_(
 @GROUP
 @changing
 def move(medium: str, to: int | None, to_pool: int | None, detach: bool, group: int | None) -> None:
-    """Move MEDIUM to another group, another pool, or both. Its VMs keep it; one that writes to it goes on meanwhile."""
+    """Move MEDIUM to another group, another pool, or both. Its VMs keep it; one that writes to it keeps running."""
     if to is None and to_pool is None:
         raise click.UsageError("say where to: --to GROUP, --to-pool POOL, or both")
     client = connection.connect()
@@ -124,7 +124,7 @@ def move(medium: str, to: int | None, to_pool: int | None, detach: bool, group: 
 @GROUP
 @changing
 def convert(medium: str, format_: str, detach: bool, group: int | None) -> None:
-    """Convert MEDIUM to FORMAT (raw or qcow2) in its place. A VM that runs and writes to it goes on meanwhile."""
+    """Convert MEDIUM to FORMAT (raw or qcow2) in its place. A running VM that writes to it keeps running."""
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     _convert(client, found.id, format_, detach)
@@ -136,7 +136,7 @@ def convert(medium: str, format_: str, detach: bool, group: int | None) -> None:
 @GROUP
 @changing
 def compact(medium: str, detach: bool, group: int | None) -> None:
-    """Rewrite MEDIUM's file without zeros and freed space. A VM that writes to it goes on meanwhile."""
+    """Rewrite MEDIUM's file without zeros and freed space. A running VM that writes to it keeps running."""
     client = connection.connect()
     found = resolve.medium(client, group, medium)
     _convert(client, found.id, client.show_medium(mid=found.id).format, detach)

@@ -40,7 +40,7 @@ def join(
 ) -> None:
     """Make this machine a host of the server that made TOKEN.
 
-    Without TOKEN it is asked for, or read from standard input, so that it appears in no process list.
+    Without TOKEN, the command asks for it, or reads it from standard input, so that it appears in no process list.
     """
     try:
         settings = load(file)
@@ -49,7 +49,7 @@ def join(
         raise click.ClickException(str(error)) from None
     except BadToken:
         raise click.ClickException(
-            "that is no token: copy the whole word that `velocity node token` printed on the server"
+            "that is not a token: copy the whole word that `velocity node token` printed on the server"
         ) from None
     if not former:
         _check_no_server(settings)

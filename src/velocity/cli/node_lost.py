@@ -62,7 +62,7 @@ def _type_name(now: NodeInfo) -> None:
     "options",
     multiple=True,
     metavar="NAME[=VALUE]",
-    help="An option of the agent, such as ip=192.0.2.9; for NAME alone, its value is asked for.",
+    help="An option of the agent, such as ip=192.0.2.9; NAME alone asks for its value.",
 )
 @click.option("--test", is_flag=True, help="Ask the agent whether the machine is on.")
 @click.option("--remove", is_flag=True, help="Forget the agent and its options.")

@@ -60,7 +60,7 @@ class Page:
             return msgspec.convert(msgspec.to_builtins(request) | given, type(request), strict=False)
         except msgspec.ValidationError:
             raise click.BadParameter(
-                f"{self.before!r} is no id of this list: give that of the last line so far", param_hint="--before"
+                f"{self.before!r} is not an id of this list: give the id of the last line shown", param_hint="--before"
             ) from None
 
 

@@ -32,8 +32,9 @@ from velocity.node.identity import NodeIdentity
 def promote(file: Path | None, named: str | None, force: bool, yes: bool) -> None:
     """Make this machine the server.
 
-    On a node whose server is gone: by the copy of the database that it keeps (`velocity node set HOST --keeps-copy`).
-    On a server that gave way to another one, or with a database that was moved here: by its own database.
+    On a node whose server is gone, it uses the copy of the database that the node keeps (`velocity node set HOST
+    --keeps-copy`). On a server that gave way to another one, or with a database that was moved here, it uses that
+    machine's own database.
     """
     try:
         settings = load(file)

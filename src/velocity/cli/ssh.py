@@ -49,9 +49,9 @@ def ssh(
 ) -> None:
     """Log in to VM by ssh; with COMMAND, run that there.
 
-    It goes to the VM's address, from the host that it runs on, or by a port of the host that leads to its port 22.
-    The guest's key is accepted at the first time, and kept in a file of Velocity's own under the VM's id, which no
-    other VM is ever given.
+    The connection goes to the VM's address, from the host that it runs on, or through a port of the host that is
+    forwarded to its port 22. The guest's host key is accepted the first time, and kept in a file for the VM's id, which
+    no other VM is ever given.
     """
     client = connection.connect()
     info, found = awaited(client, client.show_vm(vmid=resolve.vmid(client, group, vm_)), timeout)
@@ -158,12 +158,12 @@ def unreachable(info: VmInfo) -> str:
         return f"VM {name} is STOPPED: `{program()} vm start id:{info.vmid}`"
     if all(nic.type == NicType.BRIDGE.value for nic in info.nics):
         return (
-            f"no address of VM {name} is known: its guest agent, which tells it, does not answer, and the host heard of"
-            f" none; log in on its console: `{program()} vm console id:{info.vmid}`"
+            f"no address of VM {name} is known: its guest agent does not respond, and the host has seen none; "
+            f"log in on its console: `{program()} vm console id:{info.vmid}`"
         )
     return (
         f"no address of VM {name} is known: the host gives addresses to NAT NICs only where the server runs as root; "
-        f"have a port of the host lead to it, `{program()} vm set id:{info.vmid} --forward 2222:22`, or log in on its "
+        f"forward a port of the host to it, `{program()} vm set id:{info.vmid} --forward 2222:22`, or log in on its "
         f"console: `{program()} vm console id:{info.vmid}`"
     )
 

@@ -54,8 +54,8 @@ ENDING = 20.0
 def stop_guests(timeout: float) -> None:
     """Shut down every guest, the youngest first. Those that do not react are ended.
 
-    They are those of the server in this host's settings, whatever server you are signed in to. If it does not run, the
-    guests are asked directly; a node's guests once the node has ended.
+    These are the guests of the server in this host's settings, whichever server you are signed in to. If that server
+    does not run, its guests are asked directly; those of a node are asked once the node has ended.
     """
     settings = _settings()
     end = time.monotonic() + timeout

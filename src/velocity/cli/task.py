@@ -23,7 +23,7 @@ TASK = click.argument("tid", metavar="TASK", type=resolve.TASK)
 
 @click.group(cls=Group)
 def task() -> None:
-    """Tasks: fetches, imports, clones, moves, emptying the trash. TASK is the name of what it is about, or `id:4`."""
+    """Tasks: fetches, imports, clones, moves, emptying the trash. TASK is the name of its object, or an id (`id:4`)."""
 
 
 @task.command("list")

@@ -127,7 +127,9 @@ def key(word: str | None) -> bytes:
     if word.lower() == "none":
         return b""
     if not re.fullmatch(r"\^[@-_a-z?]", word):
-        raise click.BadParameter(f"{clean(word)!r} is no key: write ^ and a character, as in ^]", param_hint="--escape")
+        raise click.BadParameter(
+            f"{clean(word)!r} is not a key: write ^ and a character, as in ^]", param_hint="--escape"
+        )
     found = bytes([ord(word[1].upper()) ^ 64])
     if found in (TURN, KEEP):
         raise click.BadParameter(f"{word} is for the keyboard: choose another one", param_hint="--escape")

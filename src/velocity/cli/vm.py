@@ -267,7 +267,7 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool, leave
 @vm.command()
 @which
 @click.option("--escape", metavar="KEY", help="The key that leaves it: ^] and the like, or none (`console_escape`).")
-@click.option("--until", metavar="TEXT", help="Leave when the guest says TEXT; exit status 1 if it does not.")
+@click.option("--until", metavar="TEXT", help="Leave when TEXT appears; exit status 1 if it does not.")
 @click.option("--wait", type=SECONDS, default=5, show_default=True, help="Seconds to stay after the end of the input.")
 @click.option("--timeout", type=SECONDS, help="Leave after so many seconds, with exit status 1. [with --until: 60]")
 def console(
@@ -275,8 +275,8 @@ def console(
 ) -> None:  # fmt: skip
     """Open the serial console of VM. Ctrl-] leaves it; Ctrl-^ asks for the keyboard, or gives it.
 
-    What comes from a pipe is typed into the guest. With --until, what counts is what the guest says after that began;
-    where nothing is typed, what it has said before counts too.
+    Input from a pipe is typed into the guest. With --until, only output after the first input counts; without input,
+    earlier output counts, too.
     """
     from velocity.cli.terminal import Terms, converse, key
 

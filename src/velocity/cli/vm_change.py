@@ -102,7 +102,7 @@ def _said(wanted: CloudInit | None) -> dict[str, Any]:
 @click.argument("name")
 @click.option("--to", type=where.TYPE, metavar="GROUP", help="The clone's group (default: the VM's).")
 @click.option("--pool", type=resolve.POOL, metavar="POOL", help="The copies' pool (default: each in its source's).")
-@click.option("--host", type=resolve.HOST, metavar="HOST", help="The clone's host (default: beside VM, if it can be).")
+@click.option("--host", type=resolve.HOST, metavar="HOST", help="The clone's host (default: VM's host, if possible).")
 @click.option("--leave", multiple=True, metavar="MEDIUM", help="A medium to leave out; can be given several times.")
 @click.option("--fresh-firmware", is_flag=True, help="Do not copy the firmware variables, such as boot entries.")
 @click.option("--detach", is_flag=True, help="Do not wait: print the task.")

@@ -19,7 +19,7 @@ from velocity.cli.words import clean
 @click.argument("medium", metavar="MEDIUM[:OPTION]...", shell_complete=resolve.complete_media)
 @changing
 def attach(vm_: str, group: int | None, medium: str) -> None:
-    """Attach MEDIUM to VM, after its other media. A VM that runs gets it at once if it can."""
+    """Attach MEDIUM to VM, after its other media. A running VM gets it at once if possible."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     vm = client.show_vm(vmid=found.id)
@@ -33,7 +33,7 @@ def attach(vm_: str, group: int | None, medium: str) -> None:
 @click.argument("medium", shell_complete=resolve.complete_media)
 @changing
 def detach(vm_: str, group: int | None, medium: str) -> None:
-    """Detach MEDIUM from VM, and keep it. A VM that runs loses it at once if it can."""
+    """Detach MEDIUM from VM, and keep it. A running VM loses it at once if possible."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     vm = client.show_vm(vmid=found.id)

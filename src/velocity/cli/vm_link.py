@@ -19,7 +19,7 @@ from velocity.contract.machines import Nic, VmInfo
 @click.option("--nic", type=int, metavar="ID", help="The id of the NIC, if VM has several (`vm show`).")
 @changing
 def link(vm_: str, group: int | None, link: str, nic: int | None) -> None:
-    """Plug in or pull out the cable of a NIC of VM. It stays so over the next start."""
+    """Plug in or pull out the cable of a NIC of VM. It stays so after a restart."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     info = client.show_vm(vmid=found.id)

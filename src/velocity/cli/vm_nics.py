@@ -17,7 +17,7 @@ from velocity.cli.words import clean
 
 @click.group(cls=Group)
 def nic() -> None:
-    """NICs of a VM. If the VM runs, they are added and removed at once if it can do so."""
+    """NICs of a VM. If the VM runs, they are added and removed at once where possible."""
 
 
 @nic.command()

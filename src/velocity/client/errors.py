@@ -101,7 +101,7 @@ def decoded(content: bytes, kind: type[Response]) -> Response:
 def no_answer(server: str, error: Exception, otherwise: str) -> ClientError:
     """The error for a request without a response; `otherwise` is the message if TLS is not the reason."""
     if isinstance(error, httpx.LocalProtocolError) and "header" in str(error):  # it quotes the header: the authkey
-        return ClientError("the authkey, or another header, has a line's end in it: leave that out")
+        return ClientError("the authkey, or another header, contains a line break: remove it")
     reason: BaseException | None = error
     while reason is not None and not isinstance(reason, ssl.SSLError):
         reason = reason.__cause__ or reason.__context__
@@ -120,11 +120,11 @@ def _tls(server: str, error: ssl.SSLError) -> str:
     if error.verify_code in NAMES:
         return (
             f"the certificate of {server} is for another name ({error.verify_message.rstrip('.')}): use a name that "
-            "stands in it, or have one made for this one"
+            "it contains, or have a certificate issued for this name"
         )
     if error.verify_code in TIMES:
         return f"the certificate of {server} {TIMES[error.verify_code]}"
     return (
-        f"nobody whom this machine trusts has signed the certificate of {server} ({error.verify_message}): name its "
-        "authority, or the certificate itself, with --ca FILE or VELOCITY_CA (in Python: verify=Path(FILE))"
+        f"no authority that this machine trusts has signed the certificate of {server} ({error.verify_message}): name "
+        "its authority, or the certificate itself, with --ca FILE or VELOCITY_CA (in Python: verify=Path(FILE))"
     )

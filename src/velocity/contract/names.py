@@ -102,7 +102,7 @@ def _user_problem(name: str) -> str | None:
             return "a user's name is written in one direction: begin and end it with a letter of its script, or a digit"
         one = error.object[error.start : error.end]
         word = "a space" if one == " " else f"{one!r}, {called(one)}," if len(one) == 1 else "what is there"
-        return f"{word} cannot stand in a user's name: use letters, digits and signs such as . - _ @"
+        return f"{word} is not allowed in a user's name: use letters, digits and signs such as . - _ @"
     scripts = {script for one in name if (script := _script(one))}
     if len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER):
         found = " and ".join(sorted(scripts))

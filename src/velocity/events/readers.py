@@ -47,7 +47,7 @@ class Readers:
         return self._counted.total()
 
     def end(self) -> None:
-        """The server is shutting down: readers are told, and new ones refused."""
+        """The server is shutting down: end all streams, and refuse new ones."""
         self.ending = True
         self.wakeups.now()
 

@@ -117,7 +117,7 @@ class EventRenderer:
             self._gone("vm", vmid, audience)
             return
         had, view = self._vms.get(vmid), views.vm(keeper, self._fleet)
-        if had is not None and had.gid != view.gid:  # whoever sees both groups gets a snapshot at once
+        if had is not None and had.gid != view.gid:  # readers who see both groups get a snapshot at once
             self._gone("vm", vmid, HoldersUpward(Permission.VM_VIEW.bit, self._line(had.gid)))
         if _put(self._vms, vmid, view):
             self._set(HoldersUpward(Permission.VM_VIEW.bit, self._line(view.gid)), events.SetVm(object=view))
@@ -133,7 +133,7 @@ class EventRenderer:
             self._gone("medium", mid, HoldersUpward(bit, line))
             return
         had, shown = self._media.get(mid), self._shown(medium)
-        if had is not None and had.view.gid != medium.gid:  # whoever sees both groups gets a snapshot at once
+        if had is not None and had.view.gid != medium.gid:  # readers who see both groups get a snapshot at once
             self._gone("medium", mid, HoldersUpward(bit, self._line(had.view.gid)))
         if _put(self._media, mid, shown):
             length = len(encode(shown.view))

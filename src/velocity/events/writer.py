@@ -80,7 +80,7 @@ class EventWriter:
         for key, line in marked:
             try:
                 self.renderer(key, line)
-            except Exception:  # a fault of ours: what else has changed is told
+            except Exception:  # a bug of ours must not hold back other changes
                 log.exception("that the %s %s has changed cannot be told", *key)
         rest = not whole and len(marked) == self._rendered
         if rest:

@@ -1,7 +1,7 @@
-"""What a change made otherwise, as words of an entry: `cpus=2->4`, `media=+MID,-MID`, `changed=notes`.
+"""The words of an entry for a change: `cpus=2->4`, `media=+MID,-MID`, `changed=notes`.
 
-Values that are numbers and choices are recorded, and of lists what came (`+`), went (`-`), became something else (`->`)
-or is otherwise in what its word does not say (`~`). Of everything else it is recorded only that it changed.
+Numbers and choices are recorded with their values. Lists are recorded by the items that were added (`+`), removed
+(`-`), replaced (`->`), or changed in details that the word does not show (`~`). Of all else, only the name is recorded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LISTS = ("media", "nics", "interfaces", "displays", "forwards")
 
 
 class Item(NamedTuple):
-    """One of a list: by what it is known in it, what is told of it, and all that may differ except its place."""
+    """An item of a list: what identifies it, its word in the history, and its content without its place."""
 
     key: Hashable
     word: str
@@ -32,7 +32,7 @@ class Item(NamedTuple):
 
 
 def words(changes: FieldChanges) -> Iterator[tuple[str, object]]:
-    """What became of each field, as (name, value); of one that is as before, nothing."""
+    """The changed fields, as (name, value)."""
     differs = {name for name, pair in changes.items() if pair is None or pair[0] != pair[1]}
     for name in VALUES:
         if name in differs and (pair := changes[name]):
@@ -107,13 +107,13 @@ def _told(before: Sequence[Item], after: Sequence[Item]) -> Iterator[str]:
 
 
 def _places(changes: FieldChanges, at: int) -> list[tuple[Hashable, object]]:
-    """What may boot, with its place: media in their order, and NICs, of which the order says nothing."""
+    """What may boot, with its place in the boot order: media as listed, and NICs, whose own order does not count."""
     nics = zip(_listed(changes, "interfaces", at), _listed(changes, "nics", at), strict=True)
     places = sorted((one.id, nic.boot or 0) for one, nic in nics)
     return [*((one.mid, one.boot) for one in _listed(changes, "media", at)), *places]
 
 
 def _boots_otherwise(before: Sequence[tuple[Hashable, object]], after: Sequence[tuple[Hashable, object]]) -> bool:
-    """Whether what is there before and after is tried in another order."""
+    """Whether the items that are there before and after are tried in another order."""
     stays = {key for key, _ in before} & {key for key, _ in after}
     return [one for one in before if one[0] in stays] != [one for one in after if one[0] in stays]

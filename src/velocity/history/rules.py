@@ -28,7 +28,7 @@ NAMED = (
 ALTERING = (AlterVm, AlterMedium, SetQuota, AssignPool, SetNode)
 """Requests whose changes are recorded."""
 SAID = {*NAMED} - {"name"}
-"""What a target says of itself, before any change."""
+"""Fields of a target that are recorded in any case."""
 UNSAID = {*SAID, *VALUES, "revision", "plan"}
 ID = {"vm": "vmid", "medium": "mid", "group": "gid"}
 """Kind of an item of the trash -> the field with its id."""
@@ -65,7 +65,7 @@ class HistoryEntry:
 def target(request: Wire, answer: Wire | None = None, changes: FieldChanges = NO_CHANGES) -> str:
     """What a request is about: ids and names; for an item of the trash, those of the deleted object.
 
-    `changes`: what it changed; where that is not known, what it asked for is told. Texts with other than plain
+    `changes`: what it changed; if that is unknown, the requested values are recorded. Texts with other than plain
     characters are quoted as in JSON, so that none can look like another field. The name comes last, as it may be long.
     """
     found = [(name, getattr(request, name)) for name in _named(type(request))]

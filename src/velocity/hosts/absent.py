@@ -22,7 +22,7 @@ def absent(known: HostFacts, words: str) -> tuple[Hypervisor, Storage]:
 
 
 class _Part:
-    """A port of which every call raises that error. Closing it does nothing."""
+    """A port whose calls all raise that error. Closing it does nothing."""
 
     about: Any
 

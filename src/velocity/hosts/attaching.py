@@ -117,7 +117,7 @@ class AttachedAreas:
         return self._fleet.evacuation.evacuated.dead
 
     def at_stake(self, host: HostId) -> list[VmAtStake]:
-        """Also what was handed over to it: that runs nowhere as long as it is silent."""
+        """Includes VMs that were handed over to it: they run nowhere while it is silent."""
         watched = self._fleet.hosts.by_id.get(host)
         runs = [] if watched is None else [one for one in watched.keepers.values() if one.lives]
         runs += [one for one in self._fleet.all() if one.passage.awaits(host) and one.observed is Fact.HANDED]
@@ -133,7 +133,7 @@ class AttachedAreas:
         self._fleet.noted(did, where.named(self.hosts, host))
 
     async def close(self) -> None:
-        """What the hosts do goes on."""
+        """Close the ports. The machines on the hosts keep running."""
         await self.shared.close()
         await self.storage.close()
 
@@ -149,5 +149,5 @@ class AttachedAreas:
             self._states.put(mpid)
 
     def _tell(self, mpid: int) -> None:
-        """It shows otherwise."""
+        """Announce that the host is shown differently."""
         self._changes.note_change("assignment", (ROOT_GROUP, mpid), ROOT_GROUP)

@@ -52,7 +52,7 @@ class Blocklists:
         self.failed = Failures()
         """Hosts that could not be blocklisted automatically, and why."""
 
-    # What is known
+    # What they know
 
     async def note_clients(self) -> None:
         """Store the addresses that hosts have reported: when they are needed, the host can no longer be asked."""
@@ -83,12 +83,12 @@ class Blocklists:
         """Whether blocklisting this host may free a VM that is to be restarted elsewhere."""
         return any(one.restarts for one in self.could(member))
 
-    # What is done
+    # What they do
 
     async def add(self, member: Member, by: str) -> None:
-        """Blocklist it in all its pools, and free the VMs that then can write to nothing. `by` is told with it.
+        """Blocklist it in all its pools, and free the VMs that then can write to nothing.
 
-        Raises `Refused`: no VM was freed.
+        `by`: what confirmed it, for users. Raises `Refused`: no VM was freed.
         """
         self.check(member)
         async with self._turns[member.host]:
@@ -104,7 +104,7 @@ class Blocklists:
         watched, refused = await self._blocklist(listed.addresses, vms)
         lacks = {one: _lacks(one, watched.keys()) or _open(one, watched) for one in vms}
         if self._disks.answers(member.host):
-            raise Refused(Problem.NODE_ANSWERS, f"{member.name} answers again, and so is not lost")
+            raise Refused(Problem.NODE_ANSWERS, f"{member.name} responds again, so it is not lost")
         if len(refused) == len(listed.addresses):
             raise Refused(Problem.NOT_FENCED, f"nothing is proven, and no VM was freed: {'; '.join(refused)}")
         free = {one.machine for one, words in lacks.items() if not words}

@@ -1,8 +1,8 @@
 """Whether this server may start VMs by itself: a host that keeps a copy of its database may have become the server.
 
-With SQLite there is nothing else that could tell: a server that comes back sees only its own file. So it starts no VM
-by itself until one of those hosts has answered as a node, which it would not do if it were the server, or until a
-person has said that this server leads.
+With SQLite, a server that comes back sees only its own file, so nothing else could tell it. Therefore it starts no VM
+by itself until one of those hosts has responded as a node, which it would not do if it were the server, or until a
+person has confirmed that this server leads.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class Connector:
             await self._renew(way, member)
 
     def _compare(self, host: HostId, ahead: int) -> None:
-        """Compare its clock with ours. A difference that has hardly changed is not told again."""
+        """Compare its clock with ours. A difference that has hardly changed is not reported again."""
         known = self._attaching.ahead.get(host, 0)
         if bool(ahead) == bool(known) and abs(ahead - known) < OFF:
             return
@@ -229,7 +229,7 @@ class Connector:
         await way.link.redirect(address, serial)
 
     async def note(self, member: Member) -> None:
-        """Store what a host told. A failure is only logged, as the host tells it again."""
+        """Store what a host reported. A failure is only logged, as the host will report it again."""
         try:
             await self._store.note(member)
         except Refused as error:
@@ -241,7 +241,7 @@ class Connector:
         return self._clock() >= hello.certificate_expires - LEFT
 
     async def _renew(self, way: JoinedHost, member: Member) -> None:
-        """A new certificate; between its being signed and the answer that the node has it, it may have either."""
+        """Give it a new certificate. Until the node confirms that it has it, it may present either."""
         assert member.uuid is not None, "the server's own host has no certificate"
         request = await way.link.node.request(deadline=DEADLINE)
         signed = self._dialing().sign(way.authority, request.decode("ascii", "replace"), member.uuid)
@@ -253,7 +253,7 @@ class Connector:
         log.info("the certificate of the host %s was renewed", member.name)
 
     async def _settle(self, way: JoinedHost, member: Member, serial: str) -> None:
-        """It has this certificate of the two."""
+        """Note which of the two certificates it has."""
         if serial not in (member.serial, member.renewing):
             return
         member = self._roster.change(member.host, serial=serial, renewing="")

@@ -124,7 +124,7 @@ class LostHosts:
             return words
         return f"{words}, and `velocity node fence {name} --now` powers it off"
 
-    # What is asked
+    # Requests
 
     async def confirm(self, asked: lost_hosts.ConfirmDead, by: str) -> None:
         """A person confirms that nothing runs there any more. Raises `Refused`."""
@@ -148,9 +148,9 @@ class LostHosts:
 
     def _check_lost(self, member: Member) -> None:
         if member.own:
-            raise Refused(Problem.NODE_OWN, "that is the server's own host, and so it is not lost", field="host")
+            raise Refused(Problem.NODE_OWN, "that is the server's own host, so it is not lost", field="host")
         if not self._trouble(member.host):
-            words = f"{member.name} answers, and so is not lost: drain it, or stop its VMs"
+            words = f"{member.name} responds, so it is not lost: drain it, or stop its VMs"
             raise Refused(Problem.NODE_ANSWERS, words, field="host")
 
     async def fence(self, asked: lost_hosts.FenceNode) -> None:
@@ -202,7 +202,7 @@ class LostHosts:
             raise Refused(Problem.NODE_NAME_OTHER, words, field="name")
         return member
 
-    # What is done
+    # Fencing and blocklisting
 
     def _plan(self, member: Member) -> None:
         states = {"state": (self.state(member), "dead")}
@@ -238,7 +238,7 @@ class LostHosts:
             self._fencing.discard(member.host)
             self._roster.tell(member.host)
 
-    # By itself
+    # Automatic fencing
 
     async def _watch(self) -> None:
         while True:

@@ -73,9 +73,9 @@ class NodeCalls(Protocol):
         """Make a new key, and ask for its certificate (PKCS #10, PEM)."""
 
     async def renew(self, certificate: bytes, *, deadline: float) -> None:
-        """Go on with that certificate of the key that was made last, also after a restart.
+        """Use this certificate for the latest key from now on, also after a restart.
 
-        That of the authority follows it.
+        The authority's certificate follows it in `certificate`.
         """
 
     async def take_copy(self, piece: CopyPiece, *, deadline: float) -> None:
@@ -92,7 +92,7 @@ class NodeCalls(Protocol):
 
 
 class Known(Struct, frozen=True):
-    """What a host told last, as it is stored."""
+    """What a host reported last, as stored."""
 
     version: str
     hostname: str
@@ -178,7 +178,7 @@ class JoinToken:
     proof: str = ""
 
     def holds(self, now: float) -> bool:
-        """One of a time in which the clock was ahead does not: it would hold until then."""
+        """A token made while the clock was ahead is not valid: it would stay valid for too long."""
         return now < self.expires <= now + TOKEN_LIFETIME
 
 
@@ -220,18 +220,18 @@ class MemberRows(Protocol):
 
 
 class MemberStore(Protocol):
-    """Each call is one transaction; what returns is durable."""
+    """Each call is one transaction, durable when it returns."""
 
     def load(self) -> MemberRows: ...
 
     async def add_token(self, token: JoinToken, authority: Sealed, now: int) -> None:
-        """Keep it, and the authority if there was none; tokens that expired before now are forgotten."""
+        """Store the token, and the authority if there was none. Expired tokens are removed."""
 
     async def renew_authority(self, authority: Sealed) -> None:
-        """Its certificate is another one. No change of a request."""
+        """Store its new certificate. Not part of a request's change."""
 
     async def introduce(self, member: Member, authority: Sealed) -> None:
-        """Keep the server's own host as one that has joined, and the authority if there was none."""
+        """Store the server's own host as one that has joined, and the authority if there was none."""
 
     async def join(self, member: Member, token: JoinToken) -> None:
         """Store the host, new or known, and the token as used."""
@@ -246,7 +246,7 @@ class MemberStore(Protocol):
         """Store its addresses in pools, and no other field. Not part of a request's change."""
 
     async def note(self, member: Member) -> None:
-        """Store what was learnt: when it was heard, what it told, its certificate. Not part of a request's change."""
+        """Store what it reported, when, and its certificate. Not part of a request's change."""
 
     async def remove(self, host: HostId, pools: Collection[int]) -> tuple[int, int]:
         """Remove it if it has no VMs and no media are in these pools. Returns how many there are of both."""
@@ -277,12 +277,12 @@ class Link(Protocol):
 
 
 class Dialing(Protocol):
-    """What needs certificates and connections."""
+    """The parts of membership that need certificates and connections."""
 
     def new_authority(self) -> Sealed: ...
 
     def renewed(self, authority: Sealed) -> Sealed:
-        """The same for longer, when it is due; nobody has to join again."""
+        """The authority, renewed if that is due. Hosts need not join again."""
 
     def fingerprint(self, authority: Sealed) -> str:
         """SHA-256 of its certificate, in hexadecimal digits."""

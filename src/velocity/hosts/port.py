@@ -89,7 +89,7 @@ class Attaching(Protocol):
         """The host has joined and cannot be reached: it cannot be attached, though VMs may run on it."""
 
     def doubt(self, host: HostId, words: str) -> None:
-        """The host has left a call unanswered: nobody waits for it until it answers again."""
+        """The host did not respond to a call: until it does, no caller waits for it."""
 
     @property
     def silent(self) -> Mapping[HostId, int]:
@@ -97,7 +97,7 @@ class Attaching(Protocol):
 
     @property
     def ahead(self) -> MutableMapping[HostId, int]:
-        """The hosts with a wrong clock: seconds that it is ahead of ours, below 0 if behind. Who asks them sets it."""
+        """The hosts with a wrong clock: seconds that it is ahead of ours, below 0 if behind. The connector sets it."""
 
     @property
     def deaths(self) -> Mapping[HostId, Death]:
@@ -111,13 +111,13 @@ class Attaching(Protocol):
 
     @property
     def disks(self) -> KeptDisks:
-        """What hosts write to, and which are blocklisted."""
+        """What the VMs of hosts may write to, and which hosts are blocklisted."""
 
     def noted(self, did: str, host: HostId) -> None:
-        """What the server has done by itself to a host, for the history."""
+        """Record in the history what the server did to a host unasked."""
 
     def leaving(self, host: HostId) -> AbstractContextManager[None]:
-        """Within, nothing new comes to it, or into its pools. Raises `Refused` where something is there, or coming."""
+        """Within, no VM or medium can come to it. Raises `Refused` if one is there, or about to be."""
 
     async def detach(self, host: HostId) -> None:
-        """It is no more, if it was attached; nothing is there that it has."""
+        """The host was removed: detach it, if it is attached. It has no VMs, and no media are in its pools."""

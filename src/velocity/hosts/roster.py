@@ -74,7 +74,7 @@ class Roster:
         self.tell(member.host)
 
     def tell(self, host: HostId) -> None:
-        """Tell whoever watches that something shown of this host has changed."""
+        """Announce that something shown of this host has changed."""
         self._changes.note_change("host", host)
 
     def change(self, host: HostId, **fields: Any) -> Member:

@@ -73,8 +73,8 @@ def _clock(ahead: int) -> str:
         return ""
     where = "ahead of" if ahead > 0 else "behind"
     return (
-        f"its clock is {_far(abs(ahead))} {where} this server's: let both keep the time (systemd-timesyncd or chrony), "
-        "as certificates and the clocks of guests depend on it"
+        f"its clock is {_far(abs(ahead))} {where} this server's: synchronize both (systemd-timesyncd or chrony), as "
+        "certificates and the clocks of guests depend on them"
     )
 
 
@@ -92,7 +92,7 @@ def _version(known: Known | None) -> str:
             "before its hosts"
         )
     return (
-        f"it runs Velocity {known.version}, which is older than this server, and lacks what is new since: upgrade it, "
+        f"it runs Velocity {known.version}, which is older than this server, and lacks newer features: upgrade it, "
         "and restart velocity-node there"
     )
 

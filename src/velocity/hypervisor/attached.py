@@ -56,7 +56,7 @@ CONFLICTS = {
     "nowhere": "host {here} does not reach the storage of the shared pool {pool}: `velocity doctor` there says what is "
     "lacking",
     "absent": "host {here} does not reach the storage of the shared pool {pool}, as host {there} does: `velocity "
-    "doctor` on {here} says what is lacking",
+    "doctor` on {here} says what is missing",
     "other": "host {here} has another directory as the shared pool {pool} than host {there}: mount the same storage on "
     "both; until then the one of {there} is used",
 }

@@ -2,7 +2,7 @@
 
 Whoever controls both hosts calls `receive` on the target and `send` on the source, commits to the database, then calls
 `take` on the target and `Machines.stop` on the source. Hosts decide nothing: a guest that was handed over runs nowhere
-until one of the two is told to let it run, with an epoch higher than the other's.
+until one of the two lets it run when requested, with an epoch higher than the other's.
 """
 
 from __future__ import annotations

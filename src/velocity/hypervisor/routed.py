@@ -50,7 +50,7 @@ def routed(hosts: AttachedHosts) -> Hypervisor:
 
 
 async def _absent(who: Incarnation) -> FactReport:
-    """The answer for a host that is confirmed dead: that is proof, and nobody has to be asked."""
+    """The answer for a host that is confirmed dead: that is proof, so no call is needed."""
     return FactReport(who, Fact.ABSENT, FactCause.UNKNOWN)
 
 
@@ -69,8 +69,8 @@ class _Part:
             one = self._hosts.by_id.get(host)
             if one is None:
                 raise Unknown(
-                    f"{self._hosts.called(host)} is not attached: `velocity node list` tells why, or it may be known "
-                    "again after the server's next start"
+                    f"{self._hosts.called(host)} is not attached: `velocity node list` says why; it may be attached "
+                    "again at the server's next start"
                 )
             if call == "facts" and isinstance(named, Incarnation) and self._hosts.is_over(named):
                 return _absent(named)

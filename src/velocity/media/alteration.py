@@ -119,7 +119,7 @@ class Alteration:
         if new.size > old.size and new.size % SECTOR:
             raise Refused(
                 Problem.MEDIUM_SIZE,
-                f"{new.size} bytes are no whole number of sectors: use {-(-new.size // SECTOR) * SECTOR}",
+                f"{new.size} bytes are not a whole number of sectors: use {-(-new.size // SECTOR) * SECTOR}",
                 field="size",
             )
         return described(new, new.content)
@@ -189,7 +189,7 @@ class Alteration:
         return new, []
 
     async def _put_back(self, old: Medium) -> bool:
-        """Whether it is again what it was before it was to grow; what is committed is what counts."""
+        """Store it as before it was to grow; returns whether it is stored so."""
         try:
             await self._store.update(old)
         except Refused as refused:

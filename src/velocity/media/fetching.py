@@ -207,5 +207,7 @@ class Fetching:
 
 
 def _no_checksum(url: Url, why: str) -> Refused:
-    words = f"the checksum that {url.host} publishes for the file is not known: {why}; tell whoever keeps the catalogue"
+    words = (
+        f"the checksum that {url.host} publishes for the file is not known: {why}; tell the maintainer of the catalogue"
+    )
     return Refused(Problem.WRONG_CHECKSUM, words, field="image")

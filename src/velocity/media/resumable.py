@@ -178,7 +178,7 @@ class Resumables:
         await upload.close()
         if upload.is_whole or not was_open:
             await self._creation.drop(upload.complete or uploaded(upload.mid, upload.request))
-        self._behind(self._forget(upload.name))
+        self._in_background(self._forget(upload.name))
 
     async def _forget(self, name: str) -> None:
         """What cannot be removed now is removed at the next start: its medium exists, or its data does not."""
@@ -215,9 +215,9 @@ class Resumables:
         if upload.is_live:
             self.wait(upload)
         else:
-            self._behind(self.end(upload))
+            self._in_background(self.end(upload))
 
-    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         ending = asyncio.ensure_future(work)
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)

@@ -1,4 +1,4 @@
-"""Space in pools: whether there is enough for a request, and what is removed from the trash for it."""
+"""Space in pools: whether there is enough for a request, and which trash is removed to make room."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Room:
                 await self._make(gid, mpid, SHORT)
 
     async def limit_trash(self, places: Collection[tuple[int, int]]) -> None:
-        """After media of these (gid, mpid) went into the trash: remove what is too much there."""
+        """After media of these (gid, mpid) went into the trash: remove the excess there."""
         await self._trim(places)
         await self.relieve(places)
 

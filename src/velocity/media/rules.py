@@ -162,7 +162,7 @@ def is_blank(medium: Medium, takes: Callable[[UUID], int]) -> bool:
 
 
 def boot_warnings(media: Sequence[Medium], names: Sequence[str], takes: Callable[[UUID], int]) -> list[str]:
-    """The same for all media attached to a VM: that a medium does not boot is said once, and only if nothing else may.
+    """The warnings for all media attached to a VM: that one does not boot is said once, and only if no other may.
 
     `takes`: the bytes that a medium uses on disk. A blank one that uses some was written to, and may boot.
     """

@@ -82,5 +82,7 @@ def _memory(content: bytes) -> Iterator[int]:
 
 
 def _refused(host: str, keys: Path, why: str) -> Refused:
-    words = f"the checksums of {host} are not signed by a key of {keys.name}: {why}; tell whoever keeps the catalogue"
+    words = (
+        f"the checksums of {host} are not signed by a key of {keys.name}: {why}; tell the maintainer of the catalogue"
+    )
     return Refused(Problem.WRONG_CHECKSUM, words, field="image")

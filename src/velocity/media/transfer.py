@@ -230,5 +230,5 @@ class Transfer:
 
 def _does_not_go_on(size: int, why: Refused) -> Refused:
     return Refused(
-        Problem.UNAVAILABLE, f"it was cut after {sizes.size(size)}, and does not go on: {why.message}", field="url"
+        Problem.UNAVAILABLE, f"it was cut after {sizes.size(size)}, and cannot continue: {why.message}", field="url"
     )

@@ -55,7 +55,7 @@ class UnderWay(Protocol):
     def expires(self) -> int | None: ...
 
     async def end(self, why: str) -> None:
-        """Returns when nothing of it is left. Its client is told why."""
+        """Returns when nothing of it is left. Its client gets the reason."""
 
 
 class UploadsUnderWay:

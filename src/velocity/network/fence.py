@@ -1,6 +1,6 @@
 """The packet filter for QEMU's user network: keeps guests from loopback and other addresses of the host.
 
-QEMU's user network opens the guest's connections as its own process does, and sends what is for the guest's gateway to
+QEMU's user network opens the guest's connections from its own process, and sends packets for the guest's gateway to
 127.0.0.1. Each machine has a uid from one range, so one static rule on that range suffices. It also closes addresses at
 which clouds tell their hosts secrets, as every process of the host may ask there, and guests that have NAT by a bridge
 (`velocity.network.nat`). The host's other addresses stay reachable, as for any machine on its network. nft(8)

@@ -44,7 +44,7 @@ PORTS = 1023
 LINGER = 60.0
 """Seconds from the last guest to the removal: a guest that restarts need not wait for all of it again."""
 AGEING = 864_000_000
-"""In hundredths of a second: a hundred days. A bridge floods what is for a guest that it has forgotten."""
+"""In hundredths of a second: a hundred days. A bridge floods frames for guests that it has forgotten."""
 _SYS = Path("/sys/class/net")
 
 

@@ -94,7 +94,7 @@ def _ipv4(hosts: Sequence[Address]) -> Iterator[str]:
 
 def _ipv6(hosts: Sequence[Address]) -> Iterator[str]:
     yield from (f"ip6 saddr {one} drop" for one in hosts if one.version == 6)
-    yield "frag nexthdr { 0, 43, 44, 60 } drop"  # more headers: what is behind them could come in a later fragment
+    yield "frag nexthdr { 0, 43, 44, 60 } drop"  # more headers: the message itself could come in a later fragment
     yield "frag frag-off != 0 accept"
     yield "meta l4proto != { icmpv6, udp } accept"
     yield "udp sport 547 drop"

@@ -82,7 +82,7 @@ def new_key() -> bytes:
 
 
 def request(key: bytes) -> bytes:
-    """A certificate request for that key. The name is chosen by whoever signs."""
+    """A certificate request for that key. The signer chooses the name."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.sign(_key(key), hashes.SHA256()).public_bytes(PEM)
 
@@ -110,7 +110,7 @@ class Authority:
         return validity(self.certificate)[1] < (now + datetime.timedelta(days=AUTHORITY_DAYS / 3)).timestamp()
 
     def renewed(self, now: datetime.datetime) -> Authority:
-        """The same for longer: by its name and key, what it has signed stays valid, and it itself where it is known."""
+        """The authority with a longer validity. Its name and key stay, so whatever it has signed stays valid."""
         return self._of(self.key, x509.load_pem_x509_certificate(self.certificate).not_valid_before_utc, now)
 
     @classmethod

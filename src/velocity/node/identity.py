@@ -92,14 +92,17 @@ class OwnIdentity:
 
     def request(self) -> bytes:
         """A certificate request for a new key, kept until the certificate comes. Blocks: call it in a thread."""
-        from velocity.node import certificates  # once in months, and 12 MiB
+        from velocity.node import certificates  # needed once in months, and takes 12 MiB
 
         key = certificates.new_key()
         self._asked = key.decode()
         return certificates.request(key)
 
     def renew(self, certificate: bytes) -> None:
-        """The authority's may follow. Raises `ValueError`: it is not for the latest key, or from another authority."""
+        """Store the certificate for the latest key; the authority's may follow it.
+
+        Raises `ValueError`: it is for another key, or from another authority.
+        """
         from velocity.node import certificates
 
         certificate, authority = certificates.parted(certificate, self.now.shown.authority)

@@ -1,6 +1,6 @@
-"""What machines of a remote host take: asked for at the same time, they are measured in one call.
+"""Resource use of machines on a remote host: simultaneous queries are combined into one call.
 
-A call costs more than what it measures, and there is one for each machine that runs, every ten seconds.
+Every ten seconds there is one query for each running machine, and a call costs more than the measurement.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Protocol
 from velocity.hypervisor.port import HypervisorError, Incarnation, Usage
 
 SOON = 0.5
-"""Seconds that machines get in one call; one that takes longer is asked alone, and keeps no other waiting."""
+"""Seconds for the machines in one call. One that takes longer is measured alone, so that others need not wait."""
 AGAIN = 600.0
-"""Seconds after which a node that did not know this call is asked again: it may have been upgraded."""
+"""Seconds until a node that did not know this call is tried again: it may have been upgraded."""
 
 
 class One(Protocol):
@@ -26,7 +26,7 @@ class Each(Protocol):
 
 
 class Measuring:
-    """Of one host. `each` raises an error with the words `unknown` where the node does not know that call."""
+    """The machines of one host. `each` raises an error with the words `unknown` if the node does not know the call."""
 
     def __init__(self, one: One, each: Each, unknown: str) -> None:
         self._one = one
@@ -49,13 +49,13 @@ class Measuring:
         return await coming or await self._one(who, deadline=deadline)
 
     async def _ask(self) -> None:
-        """All those that are asked for by now."""
+        """Measure all machines that were queried meanwhile."""
         waiting, self._waiting = self._waiting, {}
         found: Sequence[Usage | None] = ()
         try:
             if len(waiting) > 1:
                 found = await self._each(tuple(waiting), deadline=SOON)
-        except HypervisorError as error:  # each alone is told what is wrong with it
+        except HypervisorError as error:  # measure each alone, for an error of its own
             if str(error) == self._unknown:
                 self._not_before = asyncio.get_running_loop().time() + AGAIN
         finally:

@@ -56,7 +56,7 @@ class Node:
         self._turn = asyncio.Lock()
         self._memory = FreeMemory()
         self._open: set[asyncio.Task[Any]] = set()
-        """Streams, and what is held, for the present leader."""
+        """Open streams and held objects of the present leader."""
         self._peer = ""
         """The peer of the leader's connection. A new connection replaces one that it has lost."""
 
@@ -150,7 +150,7 @@ class Node:
         return self._for_this_leader(hold)
 
     def _for_this_leader(self, serve: Callable[[Any, Context], Coroutine[Any, Any, None]]) -> Any:
-        """Run a stream, or what is held, in a task that ends with the call, and when another leader comes."""
+        """Run a stream, or serve a held object, in a task that ends with the call or with its leader."""
 
         async def stream(requests: Any, context: Context) -> None:
             with reporting(context) as fault:
@@ -184,7 +184,7 @@ class Node:
             if self._terms.outrank(term, leader):
                 raise Displaced(self._outranked(term, leader), self._terms.highest, self._terms.leader)
             if term > self._terms.highest or context.peer() != self._peer:
-                await self._end_open()  # what is told over a lost connection is heard by nobody
+                await self._end_open()  # nobody receives anything over a lost connection
                 self._peer = context.peer()
             if term > self._terms.highest and self._storage is not None:
                 old, self._storage = self._storage, None
@@ -243,7 +243,7 @@ class Abandoned(Exception):
 
 @contextlib.contextmanager
 def reporting(context: Context) -> Iterator[list[Raised]]:
-    """Appends what is raised inside to the list, to be reported."""
+    """Appends exceptions raised inside to the list, to be reported."""
     fault: list[Raised] = []
     try:
         yield fault

@@ -61,8 +61,8 @@ def importable(content: Content, size: int, layer: str | None) -> str:
         raise refused("it is blank: create an empty medium instead, or clone it")
     if kind == "unknown" and size % 512 and layer in (None, "tar", "zip"):
         raise refused(
-            f"it is no disk image: its format is not known, and its {size} bytes are no whole number of sectors (512 "
-            "bytes)"
+            f"it is not a disk image: its format is unknown, and its {size} bytes are not a whole number of sectors "
+            "(512 bytes)"
         )
     return "raw"
 

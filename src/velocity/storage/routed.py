@@ -156,7 +156,9 @@ class RoutedBlobs:
 
     async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:
         if self._ways.is_shared(ref.pool) and (silent := self._ways.silent_of(ref.pool)):
-            raise Unknown(f"{silent}, and may be writing to it yet: wait until it does, or send it from the beginning")
+            raise Unknown(
+                f"{silent}, and may still be writing to it: wait until it does, or send it from the beginning"
+            )
         return self._coming(ref, await self._patient.blobs.resume(ref, size, deadline=deadline), size)
 
     def _coming(self, ref: MediaRef, opened: Incoming, size: int = 0) -> Incoming:
@@ -237,9 +239,9 @@ class RoutedTrash:
         """Raises `Unknown` if it is in doubt, or, if it `begins`, an older object of that name is not removed yet."""
         host = self._doubts.get(ref)
         if host is not None and (called := self._ways.called(host)):
-            raise Unknown(f"{called} has not said what became of it: wait until it answers")
+            raise Unknown(f"{called} has not reported the result: wait until it responds")
         if begins and ref in self._left:
-            raise Unknown("what was there of it before is to be removed yet: try again in a moment")
+            raise Unknown("what was there before has not been removed yet: try again in a moment")
 
     async def lift(self, ref: MediaRef, *, deadline: float) -> None:
         self.check(ref, begins=False)

@@ -104,8 +104,8 @@ class Tasks:
         self._beginning_in = GroupWork()
         self._frees: dict[int, Callable[[], None]] = {}
         self._ending: set[int] = set()
-        """Those that were cancelled, or whose work is done: what remains for them to do is not cut short."""
-        self._behind: set[asyncio.Task[None]] = set()
+        """Cancelled tasks, and those whose work is done: their remaining steps are not interrupted."""
+        self._background: set[asyncio.Task[None]] = set()
         """Writes of ends that are shown already."""
         self._closing = False
 
@@ -129,10 +129,10 @@ class Tasks:
             running.cancel()
         if self._running:
             await asyncio.wait(self._running.values())
-        for writing in self._behind:
+        for writing in self._background:
             writing.cancel()
-        if self._behind:
-            await asyncio.wait(self._behind)
+        if self._background:
+            await asyncio.wait(self._background)
 
     async def settle(self) -> None:
         """Returns when no task is running."""
@@ -258,8 +258,8 @@ class Tasks:
             log.warning("task %d: its end cannot be written now, will retry: %s", tid, error)
             if not self._closing:
                 writing = asyncio.create_task(self._write_later(task))
-                self._behind.add(writing)
-                writing.add_done_callback(self._behind.discard)
+                self._background.add(writing)
+                writing.add_done_callback(self._background.discard)
         self._tasks[tid] = task
         self._progress.pop(tid, None)
         self._frees.pop(tid, None)

@@ -68,7 +68,7 @@ class Purging:
         self.steady = steady
         self._taken: set[int] = set()
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """By pool: whoever makes room in one sees what others have made there."""
+        """A lock for each pool: a request that waits for it then sees the room that others have made."""
         self._sweeping: asyncio.Task[None] | None = None
 
     def open(self, every: float = EVERY) -> None:

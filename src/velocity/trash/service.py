@@ -57,7 +57,7 @@ class Trash:
         return [replace(item, disks=disks.get(item.trid, ())) for item in seen]
 
     async def restore(self, caller: Caller, trid: int, host: int | None = None) -> Item:
-        """With its id, its name and its quota; `host` is for VMs whose own is no more.
+        """Restore it with its id, name and quota. `host`: the host for VMs whose own is gone.
 
         Raises `Refused`, and has changed nothing then.
         """
@@ -112,7 +112,7 @@ class Trash:
         return all(self._directory.holds(caller.uid, NEEDED[kind], item.what.gid) for kind in _kinds(item))
 
     async def _find(self, caller: Caller, trid: int) -> tuple[Item, Contents]:
-        """What is not there looks like what is another's, but to those who could see everything."""
+        """A missing item is answered like an item of somebody else, except to those who may see everything."""
         item = next((one for one in await self._store.items() if one.trid == trid), None)
         contents = None if item is None else await self._store.contents(trid)
         if item is None or contents is None:

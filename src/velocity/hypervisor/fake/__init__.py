@@ -202,6 +202,6 @@ class FakeHypervisor:
         self.state.tell(run.who, run.fact, run.why, devices=True)
 
     async def heard(self) -> None:
-        """Returns when whoever listens has taken all news so far."""
+        """Returns when the observer has taken all news so far."""
         for queue in list(self.state.news.values()):
             await queue.join()

@@ -25,7 +25,7 @@ class Answer(enum.Enum):
 
 
 class Faults:
-    """What happens to hosts and machines, and to what is asked of them.
+    """What happens to hosts and machines, and to calls.
 
     A test may set `refuse` (the words with which the next start or picture fails), `refuse_changes` (those with which
     the next change of a run does), `hold` (an event that starts and
@@ -51,7 +51,7 @@ class Faults:
             self._state.news[host].put_nowait(None)
 
     def heal(self, host: HostId) -> None:
-        """It answers again; nothing that was told meanwhile is heard."""
+        """It responds again. News that was sent meanwhile is lost."""
         self._state.lost.discard(host)
 
     def reboot(self, host: HostId) -> None:
@@ -70,11 +70,11 @@ class Faults:
         self.heal(host)
 
     def hang(self, machine: UUID) -> None:
-        """Its monitor does not answer; what it is asked, it does when it answers again."""
+        """Its monitor does not respond. It carries out the requests when it responds again."""
         self._state.silent.add(machine)
 
     def wake(self, machine: UUID) -> None:
-        """It answers again, does what it was asked, and tells what it does."""
+        """It responds again, carries out the requests, and reports what it does."""
         self._state.silent.discard(machine)
         self.arrive(machine)
         if (run := self._state.runs.get(machine)) is not None:
@@ -91,7 +91,7 @@ class Faults:
     # What the parts of the hypervisor ask
 
     def has_under_way(self, machine: UUID) -> bool:
-        """Something that it was asked is yet to arrive."""
+        """A request to it has not arrived yet."""
         return any(of == machine for of, _, _ in self._under_way)
 
     def deed(self, who: Incarnation, work: Callable[[], None], *, heard: bool = False, begins: bool = False) -> int:

@@ -70,7 +70,7 @@ class FakeState:
         return run
 
     def hands_over(self, who: Incarnation) -> bool:
-        """It stands still between two hosts: nothing is said of it until it is known to which it belongs."""
+        """It stands still between two hosts: nothing is reported until it is known to which it belongs."""
         return self.runs_now(who) and self.runs[who.machine].handing_over
 
     def check_epoch(self, who: Incarnation) -> None:
