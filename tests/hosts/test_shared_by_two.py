@@ -53,7 +53,7 @@ async def test_an_object_is_left_alone_while_a_host_may_do_yet_what_it_was_asked
     await storage.trash.lift(other, deadline=10)
     await storage.trash.settle(other, Belongs.TRASH, deadline=10)
     for asked in (storage.trash.lift(one, deadline=10), storage.blobs.put(one, deadline=10)):
-        with pytest.raises(Unknown, match="host 'a' has not said what became of it"):
+        with pytest.raises(Unknown, match="host 'a' has not reported the result"):
             await asked
     a.wake()
     await eventually(lambda: one in export.kept)
@@ -88,7 +88,7 @@ async def test_nothing_remains_of_a_job_whose_host_is_no_more() -> None:
     a.state = "online"
     await shared.survey(MPID)
     await storage.jobs.cancel(target, deadline=10)
-    with pytest.raises(Unknown, match="is to be removed yet"):
+    with pytest.raises(Unknown, match="has not been removed yet"):
         await storage.blobs.create(target, 4096, deadline=10)
     hosts.remove(B)
     await eventually(lambda: target not in export.moving)

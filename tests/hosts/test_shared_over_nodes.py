@@ -172,7 +172,7 @@ async def test_an_upload_goes_on_by_another_host_only_when_none_may_be_writing_y
     async with world(tmp_path / "data", attach=nodes.attach) as w:
         await uploaded(w)
         ref = await left(w, nodes)
-        with pytest.raises(Unknown, match=r"^host 'b' has not responded since .*, and may be writing to it yet"):
+        with pytest.raises(Unknown, match=r"^host 'b' has not responded since .*, and may still be writing to it"):
             await w.server.services.blobs.resume(ref, 4, deadline=10)
         await nodes.b.heal()
         await eventually(lambda: nodes.b.host not in w.server.hosts.hosts.silent)
