@@ -75,7 +75,8 @@ async def test_limits_of_a_disk_are_set_at_once_and_what_could_not_be_set_is_tol
         assert [one.limits for one in run.spec.disks] == [DiskLimits(iops=9), DiskLimits()]
         w.hypervisor.faults.hang(run.who.machine)
         altered = await w.ok("PATCH", VM, vmid=vmid, media=limited)
-        assert altered["waiting"] == ["media"] and "they hold from its next start on" in altered["warnings"][0]
+        assert altered["waiting"] == ["media"]
+        assert "the change takes effect at its next start at the latest" in altered["warnings"][0]
         w.hypervisor.faults.wake(run.who.machine)
         await w.settle()
         assert (await w.ok("PATCH", VM, vmid=vmid, notes="now"))["waiting"] == [], "any change tries again"

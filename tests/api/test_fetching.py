@@ -203,7 +203,7 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
     }
     waits = {
         "/silent": (silent, "does not go on sending"),
-        "/stalls": (stalls, "cut after 1.0 MiB, and does not go on"),
+        "/stalls": (stalls, "cut after 1.0 MiB, and cannot continue"),
         "/continues": (continues, "does not go on sending"),
     }
     o.files |= {path: serve for path, (serve, _) in waits.items()}

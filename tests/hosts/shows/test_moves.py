@@ -168,7 +168,7 @@ def test_a_guest_that_was_handed_over_to_a_silent_host_goes_on_once_that_tells_w
                 for verb in ("start", "resume"):
                     refused = a.run(f"velocity vm {verb} id:{moving.vmid}")
                     assert refused.returncode != 0
-                    assert "does not respond: it runs nowhere until that does" in refused.stderr
+                    assert "does not respond: it runs nowhere until that host does" in refused.stderr
                 assert len(moving.shell.ticks) == ticks
         finally:
             b.heal()
