@@ -114,7 +114,9 @@ class Fleet:
         self.availability = Availability(leads, self._note_start)
         hosts.is_over, hosts.is_dead = evacuated.is_gone, evacuated.is_dead
         self.variables = KeptVariables(variables, self.hosts, builder.reach, clock)
-        self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
+        self.evacuation = Evacuation(
+            evacuated, self.hosts, hypervisor.hosts, builder, self.claims, self.variables.told, clock
+        )
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
         """Whether a run that no VM has at the moment belongs to a VM that is moving."""
@@ -283,10 +285,9 @@ class Fleet:
     # Reading
 
     def get(self, vmid: int) -> Keeper:
-        try:
-            return self._keepers[vmid]
-        except KeyError:
-            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or you may not see it", field="vmid") from None
+        if (keeper := self._keepers.get(vmid)) is None:
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or you may not see it", field="vmid")
+        return keeper
 
     def all(self) -> list[Keeper]:
         return list(self._keepers.values())
