@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -180,7 +181,7 @@ async def test_the_host(w: World) -> None:
     shown = await w.ok("POST", "/h/host")
     pool = shown.body.pop("pools")[0]
     assert shown.body == {
-        "name": "fake",
+        "name": gethostname(),
         "version": __version__,
         "cpus": 8,
         "load": [0.5, 0.25, 0.125],
@@ -292,7 +293,7 @@ async def test_openmetrics_of_the_host_and_the_server(w: World) -> None:
     for seconds in (0.0, 0.25, 3.0):
         w.server.services.lag.note(seconds)
     found = await scrape(w, w.key)
-    assert found["velocity_host_info"] == {("fake", "fake 1.0", "fake", __version__): 1}
+    assert found["velocity_host_info"] == {("fake", "fake 1.0", gethostname(), __version__): 1}
     assert found["velocity_host_memory_bytes"] == {(): 4096 << 20}
     assert found["velocity_host_load"] == {("1",): 0.5, ("5",): 0.25, ("15",): 0.125}
     assert (found["velocity_host_vms"], found["velocity_host_vms_running"]) == ({(): 1}, {(): 1})

@@ -181,12 +181,12 @@ class Installation:
         return made
 
     async def token(self, host: int | None = None) -> str:
-        return (await self.membership.make_token(UNSET if host is None else host, [URL])).token
+        return (await self.membership.joining.make_token(UNSET if host is None else host, [URL])).token
 
     async def join(self, name: str) -> tuple[Machine, HostId]:
         """A machine that has joined, and serves."""
         one, word = self.machine(name), await self.token()
-        answer = await self.membership.join(one.asks(word))
+        answer = await self.membership.joining.join(one.asks(word))
         address = await one.serve(one.accept(word, answer))
         await self.membership.set(SetNode(host=answer.host, address=address))
         await self.until(answer.host, lambda now: now.state == "online")

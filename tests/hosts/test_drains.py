@@ -168,3 +168,36 @@ async def test_a_drain_that_is_cancelled_leaves_the_vms_under_way_where_they_wer
         assert objects(b.disks.pools[20]) == {}
         assert (await w.ok("POST", "/h/node", host=1))["duty"] == "draining"
         assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-391")
+async def test_a_vm_goes_to_a_host_that_has_its_memory_free(tmp_path: Path) -> None:
+    b, c = Other(2, "b"), Other(3, "c", facts=smaller(memory=FACTS.memory // 4))
+    async with together(tmp_path / "data", b, c) as w:
+        vmid = await running(w)
+        b.fake.hosts.free = 10
+        assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+        assert await host_of(w, vmid) == 3
+        b.fake.hosts.free = 10
+        await w.server.hosts.attach(c.attached(duty=Duty.DRAINING))
+        task = await wait(w, await w.ok("PUT", "/h/node/drain", host=3))
+        assert task["state"] == "FAILED"
+        assert "'b': VM 'web' runs with" in task["message"]
+        assert await host_of(w, vmid) == 3
+
+
+@pytest.mark.holds("MANY-393")
+async def test_what_a_drain_tells_of_vms_is_told_to_whoever_sees_tasks_of_the_root_group(tmp_path: Path) -> None:
+    """It names VMs of all groups, and says what hosts lack."""
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        gid, other = await w.group("ours"), await w.group("theirs")
+        vmid = await w.vm("secret", host=1, gid=other)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
+        operator = await w.user("operator", (0, "node.manage"), (0, "vm.alter"), home=gid)
+        colleague = await w.user("colleague", (gid, "media.list"), home=gid)
+        task = await wait(w, await w.ok("PUT", "/h/node/drain", operator, host=1))
+        assert "'secret'" in task["message"]
+        assert (await w.ok("POST", "/t/task", operator, tid=task["tid"]))["state"] == "FAILED", "who began it sees it"
+        assert (await w.ok("POST", "/t/task/list", colleague, gid=gid))["tasks"] == []
+        assert (await w.call("POST", "/t/task", colleague, tid=task["tid"])).status in (403, 404)

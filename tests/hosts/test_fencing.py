@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -188,11 +187,14 @@ async def test_a_host_that_was_powered_off_is_told_to_be_where_that_cannot_be_re
         await running(w)
         await lost(w, b)
         await fenced(w, "works")
-        fencing_ = asyncio.ensure_future(w.call("PATCH", "/h/node/fence", host=2, name="b"))
-        await eventually((tmp_path / "agents" / "off").exists)  # it is asked next whether that is so
-        database = Lossy(w.server.database)
-        database.silent = True
-        answer = await fencing_
+        database, agents = Lossy(w.server.database), w.server.services.membership.lost.agents
+
+        async def power_off(fence: Fence) -> None:
+            await FenceAgents.power_off(agents, fence)
+            database.silent = True
+
+        agents.power_off = power_off  # type: ignore[method-assign]
+        answer = await w.call("PATCH", "/h/node/fence", host=2, name="b")
         assert answer.status == 503 and "b was powered off" in answer["message"]
         assert "nothing was changed" not in answer["message"]
         database.silent = False
@@ -223,6 +225,26 @@ async def test_a_silent_host_with_ha_vms_is_fenced_by_itself_and_one_without_is_
         entries = (await w.ok("POST", "/t/history"))["entries"]
         by_itself = [one for one in entries if one["operation"] == "fence_node"]
         assert [(one["target"], one["name"], one["status"]) for one in by_itself] == [("host=2 name=b", "", 200)]
+
+
+@pytest.mark.holds("MANY-395")
+@pytest.mark.anyio
+async def test_a_host_in_maintenance_is_not_fenced_by_itself(tmp_path: Path, b: Other) -> None:
+    """Somebody works on the machine, as on its firmware."""
+    agent.install(tmp_path / "agents")
+    settings: dict[str, Any] = {"fence_agents": [str(tmp_path / "agents")], "fence_after": 1}
+    async with together(tmp_path / "data", b, **settings) as w:
+        await running(w, "ha", ha="restart")
+        await w.ok("PUT", "/h/node/fence", host=2, agent=agent.NAME, options={"plug": "works"})
+        await w.ok("PATCH", "/h/node", host=2, duty="maintenance")
+        await lost(w, b)
+        due = w.server.services.membership.lost.looks
+        await eventually(lambda: w.server.services.membership.lost.looks > due + 2)
+        assert agent.asked(tmp_path / "agents") == []
+        assert "does not happen by itself in maintenance" in (await w.ok("POST", "/h/node", host=2))["missing"]
+        await w.ok("PATCH", "/h/node", host=2, duty="draining")
+        await eventually(lambda: b.host in w.server.hosts.deaths)
+        await w.settle()
 
 
 @pytest.mark.holds("MANY-98")

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.test_lost import confirm, lost, running, shown
-from tests.hosts.together import Other, machine, together
+from tests.hosts.together import Other, machine, note, smaller, together
 from tests.patience import eventually
+from velocity.hypervisor.attached import Duty
+from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
@@ -119,3 +121,65 @@ async def test_a_server_that_restarts_after_the_word_starts_what_is_to_be_starte
         await eventually(lambda: machine(w, vmid) in fake.runs)
         await w.settle()
         assert (await shown(w, vmid))["host"]["id"] == 1
+
+
+@pytest.mark.holds("MANY-391")
+async def test_ha_goes_to_a_host_that_has_the_memory_free(tmp_path: Path, b: Other) -> None:
+    """What others than VMs use of a host is in no sum of what VMs were given."""
+    c = Other(3, "c", facts=smaller(memory=FACTS.memory // 4))
+    async with together(tmp_path / "data", b, c) as w:
+        vmid = await running(w, ha="restart")
+        w.hypervisor.hosts.free = 10
+        await lost(w, b)
+        await confirm(w)
+        await eventually(lambda: c.runs(machine(w, vmid)))
+        await w.settle()
+        assert (await shown(w, vmid))["host"]["id"] == 3
+
+
+@pytest.mark.holds("MANY-391")
+async def test_ha_that_finds_memory_nowhere_tells_who_keeps_the_server(
+    tmp_path: Path, b: Other, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with together(tmp_path / "data", b) as w:
+        w.server.services.fleet.availability.pauses = (0.0, 1e9)
+        vmid, keeper = await running(w, ha="restart"), w.server.services.fleet.all()[0]
+        w.hypervisor.hosts.free = 10
+        await lost(w, b)
+        await confirm(w)
+        await eventually(lambda: "started again" in getattr(keeper.progress.reason, "message", ""))
+        assert "ask an administrator of the hosts" in (await shown(w, vmid))["reason"]["message"]
+        assert "it has 10 MiB of memory free, and this one needs" in caplog.text
+
+
+@pytest.mark.holds("MANY-392")
+async def test_a_host_that_comes_or_takes_vms_again_has_what_waited_for_one_at_once(tmp_path: Path, b: Other) -> None:
+    c = Other(3, "c")
+    async with together(tmp_path / "data", b) as w:
+        w.server.services.fleet.availability.pauses = (0.0, 1e9)
+        vmid, keeper = await running(w, ha="restart"), w.server.services.fleet.all()[0]
+        await lost(w, b)
+        await w.ok("PATCH", "/h/node", host=1, duty="draining")
+        await confirm(w)
+        await eventually(lambda: "started again" in getattr(keeper.progress.reason, "message", ""))
+        note(w.server.database, c.host, c.name)
+        await w.server.hosts.attach(c.attached(duty=Duty.MAINTENANCE))
+        await w.settle()
+        assert c.fake.runs == {}
+        await w.server.hosts.attach(c.attached(duty=Duty.ACTIVE))
+        await eventually(lambda: c.runs(machine(w, vmid)))
+        await w.settle()
+
+
+@pytest.mark.holds("MANY-392")
+async def test_what_starts_by_itself_and_could_not_in_maintenance_does_once_that_ends(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid, off = await running(w, "auto", autostart=True), await w.vm("off", host=2, autostart=True)
+        await w.server.hosts.attach(b.attached(duty=Duty.MAINTENANCE))
+        b.fake.faults.reboot(b.host)
+        keeper = w.server.services.fleet.get(vmid)
+        await eventually(lambda: "in maintenance" in getattr(keeper.progress.reason, "message", ""))
+        await w.server.hosts.attach(b.attached(duty=Duty.DRAINING))
+        await eventually(lambda: b.runs(machine(w, vmid)))
+        await w.settle()
+        assert (await shown(w, off))["state"] == "STOPPED", "somebody had stopped it"

@@ -18,8 +18,8 @@ from velocity.contract import joining
 from velocity.contract.joining import BadToken, NodeToken
 from velocity.contract.nodes import JoinNode, ListNodes, SetNode
 from velocity.contract.problems import Problem, Refused
+from velocity.hosts.joining import TOKENS
 from velocity.hosts.members import Member
-from velocity.hosts.membership import TOKENS
 from velocity.hosts.port import FIRST_HOST, Duty
 from velocity.node import identity, places
 from velocity.node.certificates import Authority, serial_of
@@ -64,7 +64,7 @@ async def test_a_token_of_a_time_in_which_the_clock_was_ahead_holds_no_longer_th
     words = [await here.token() for _ in range(TOKENS)]
     here.now -= 365 * 86_400
     with pytest.raises(Refused, match="token"):
-        await here.membership.join(here.machine("b").asks(words[0]))
+        await here.membership.joining.join(here.machine("b").asks(words[0]))
     await here.join("b")
 
 
@@ -85,7 +85,7 @@ async def test_a_token_serves_once_for_an_hour_and_no_word_in_its_place(here: In
     here.now += 3601
     await refused(here, asked)
     here.now -= 3601
-    await here.membership.join(asked)
+    await here.membership.joining.join(asked)
     await refused(here, here.machine("e").asks(word))
     assert await names(here) == ["b"]
     for text in ("", "vnt1.", "vnt1.AAAA", "vnt1.ä", word[:-4], word.removeprefix("vnt1.")):
@@ -95,19 +95,19 @@ async def test_a_token_serves_once_for_an_hour_and_no_word_in_its_place(here: In
 
 async def refused(here: Installation, asked: JoinNode) -> None:
     with pytest.raises(Refused) as error:
-        await here.membership.join(asked)
+        await here.membership.joining.join(asked)
     assert error.value.problem is Problem.TOKEN_REFUSED
 
 
 @pytest.mark.holds("MANY-26")
 async def test_an_answer_that_was_lost_is_given_again_to_the_same_machine_alone(here: Installation) -> None:
     word, one = await here.token(), here.machine("b")
-    first = await here.membership.join(one.asks(word))
-    again = await here.membership.join(one.asks(word))
+    first = await here.membership.joining.join(one.asks(word))
+    again = await here.membership.joining.join(one.asks(word))
     assert (again.host, again.mpid) == (first.host, first.mpid)
     assert await names(here) == ["b"]
     await here.reopen()
-    third = await here.membership.join(one.asks(word))
+    third = await here.membership.joining.join(one.asks(word))
     assert third.host == first.host
     own = one.accept(word, third)
     assert own.host == first.host
@@ -117,7 +117,7 @@ async def test_an_answer_that_was_lost_is_given_again_to_the_same_machine_alone(
 @pytest.mark.holds("MANY-27")
 async def test_an_answer_that_was_changed_on_the_way_is_not_believed_and_nothing_is_written(here: Installation) -> None:
     word, one = await here.token(), here.machine("b")
-    answer = await here.membership.join(one.asks(word))
+    answer = await here.membership.joining.join(one.asks(word))
     token = NodeToken.read(word)
     other = Authority.make(datetime.now(UTC))
     forged = replace(answer, authority=other.certificate.decode())
@@ -141,11 +141,11 @@ async def test_a_host_joins_again_by_a_token_for_it_and_its_former_certificate_i
     before = identity.read(one.settings.data_dir)
     assert before is not None
     with pytest.raises(Refused) as error:
-        await here.membership.join(one.asks(await here.token()))
+        await here.membership.joining.join(one.asks(await here.token()))
     assert error.value.problem is Problem.NODE_KNOWN
     assert "--again b" in error.value.message
     word = await here.token(host)
-    answer = await here.membership.join(one.asks(word, f"127.0.0.1:{one.running.port if one.running else 0}"))
+    answer = await here.membership.joining.join(one.asks(word, f"127.0.0.1:{one.running.port if one.running else 0}"))
     assert answer.host == host
     now = await here.until(host, lambda now: now.state == "unreachable")
     assert "does not answer" in str(now.message), "it still shows the former certificate"
@@ -169,7 +169,7 @@ async def test_a_removed_host_is_detached_and_its_number_is_given_to_nobody_else
     await here.membership.remove(other)
     await here.reopen()
     word, one = await here.token(), here.machine("d")
-    assert (await here.membership.join(one.asks(word))).host > other
+    assert (await here.membership.joining.join(one.asks(word))).host > other
 
 
 @pytest.mark.holds("MANY-30", "MANY-233", "MANY-266")
@@ -226,13 +226,13 @@ async def test_no_number_of_a_host_or_its_pool_is_given_again_whoever_joined_aga
     other, c = await here.join("c")
     word = await here.token(b)
     await one.stop()
-    one.accept(word, await here.membership.join(one.asks(word)))
+    one.accept(word, await here.membership.joining.join(one.asks(word)))
     had = (await here.membership.show(c)).pools[0].mpid
     await other.stop()
     await here.membership.remove(c)
     await here.reopen()
     word, third = await here.token(), here.machine("d")
-    answer = await here.membership.join(third.asks(word))
+    answer = await here.membership.joining.join(third.asks(word))
     assert answer.host > c
     assert answer.mpid > had
 
@@ -280,7 +280,7 @@ async def test_hosts_of_a_database_that_was_moved_join_again_one_by_one_and_keep
     await here.reopen()
     assert await has_to_join(b)
     await one.stop()
-    answer = await here.membership.join(one.asks(word))
+    answer = await here.membership.joining.join(one.asks(word))
     assert (answer.host, answer.name) == (b, "bee")
     address = await one.serve(one.accept(word, answer))
     await here.membership.set(SetNode(host=b, address=address))
@@ -349,7 +349,7 @@ async def test_what_a_host_says_of_a_later_server_ends_this_one_only_if_the_data
     assert "let the host join again" in str(now.message)
     assert not here.database.lost
     word = await here.token(host)
-    answer = await here.membership.join(one.asks(word, f"127.0.0.1:{port}"))
+    answer = await here.membership.joining.join(one.asks(word, f"127.0.0.1:{port}"))
     await one.stop()
     await one.serve(one.accept(word, answer), port)
     await here.until(host, lambda now: now.state == "online")
@@ -360,7 +360,7 @@ async def test_what_is_learnt_of_a_host_and_what_a_user_changes_overtake_each_ot
     here: Installation,
 ) -> None:
     word, one = await here.token(), here.machine("b")
-    host = (await here.membership.join(one.asks(word))).host
+    host = (await here.membership.joining.join(one.asks(word))).host
     rows = SqlMembers(here.database)
     (before,) = (row for row in rows_of(here) if row.host == host)
     drained = dataclasses.replace(before, duty=Duty.DRAINING)

@@ -59,7 +59,7 @@ async def returned(w: World, b: Other) -> None:
     await w.settle()
 
 
-@pytest.mark.holds("MANY-85", "MANY-86", "MANY-267")
+@pytest.mark.holds("MANY-85", "MANY-86", "MANY-267", "MANY-393")
 async def test_nothing_happens_without_proof_and_with_it_a_start_finds_another_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid, off = await running(w), await w.vm("off", host=2)
@@ -87,7 +87,7 @@ async def test_nothing_happens_without_proof_and_with_it_a_start_finds_another_h
         assert await confirm(w) == now, "said twice is said once"
         vm = await shown(w, vmid)
         assert (vm["state"], vm["reason"]["cause"], "unreachable_since" in vm) == ("STOPPED", "host-lost", False)
-        assert "confirmed dead by root" in vm["reason"]["message"]
+        assert "confirmed dead: a start" in vm["reason"]["message"], "not by whom: who sees VMs may not see users"
         assert vm["reason"]["message"].endswith("a start gives it to another host")
         assert vm["host"]["id"] == 2, "nothing is moved before it is started"
 
@@ -309,3 +309,16 @@ async def test_a_silent_host_is_not_drained_of_vms_that_cannot_move(tmp_path: Pa
         assert "so its VMs cannot move: wait until the host does" in answer["message"]
         assert "velocity node confirm-dead b" in answer["message"]
         assert (await w.ok("POST", "/h/node", host=2))["duty"] == "active", "nothing has changed"
+
+
+@pytest.mark.holds("MANY-390")
+async def test_of_a_host_that_is_confirmed_dead_nobody_is_asked_to_prove_that_again(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        await running(w)
+        await lost(w, b)
+        await confirm(w)
+        for method, path in (("PUT", "/h/node/drain"), ("DELETE", "/h/node")):
+            refused = await w.call(method, path, host=2)
+            assert refused.status in (406, 409)
+            assert "confirm-dead" not in refused["message"]
+            assert "start" in refused["message"], "which is what its VMs need"

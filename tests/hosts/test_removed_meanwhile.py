@@ -129,7 +129,7 @@ async def test_it_joins_again_or_is_removed(here: Installation, monkeypatch: pyt
         await asyncio.wait(removing, timeout=0.3)  # it would be through by then, if it did not wait
 
     monkeypatch.setattr(SqlMembers, "join", join)
-    await here.membership.join(one.asks(word))
+    await here.membership.joining.join(one.asks(word))
     await removing[0]
     known = len(await here.membership.all(ListNodes()))
     await here.reopen()

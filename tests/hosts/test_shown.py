@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.api.asking import ask
+from tests.api.test_metrics import scrape
 from tests.host import hosting
 from tests.hosts.together import Other, attaching, smaller, together
+from velocity import __version__
 from velocity.hypervisor.attached import Duty
 
 THERE = {"id": 2, "name": "b"}
@@ -48,7 +51,20 @@ async def test_each_host_is_shown_with_what_it_has_and_the_others_beside(tmp_pat
         assert "host 'b' has not responded since" in refused["message"]
     async with together(tmp_path / "alone") as w:
         assert "hosts" not in (await w.ok("POST", "/h/host")).body
-        assert (await w.ok("POST", "/h/host", host=1))["name"] == "fake"
+        assert (await w.ok("POST", "/h/host", host=1))["name"] == gethostname()
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("MANY-394")
+async def test_a_host_is_shown_by_its_own_name_and_version(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        b.name = "cellar"
+        await w.server.hosts.attach(b.attached(version="0.0.9"))
+        shown = await w.ok("POST", "/h/host", host=2)
+        assert (shown["name"], shown["version"]) == ("cellar", "0.0.9")
+        assert (await w.ok("POST", "/h/host"))["version"] == __version__
+        about = (await scrape(w, w.key))["velocity_host_info"]
+        assert {labels[-2:] for labels in about} == {(gethostname(), __version__), ("cellar", "0.0.9")}
 
 
 @pytest.mark.anyio

@@ -74,8 +74,8 @@ class ShowHost(Wire, frozen=True):
 
 
 class HostInfo(Wire, frozen=True):
-    name: str
-    version: Annotated[str, Meta(description="the server's version")]
+    name: Annotated[str, Meta(description="the host's name")]
+    version: Annotated[str, Meta(description="the version of Velocity there")]
     cpus: int
     load: Annotated[
         list[float],

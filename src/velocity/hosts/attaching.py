@@ -12,7 +12,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hosts.attached_disks import AttachedDisks, restarts
 from velocity.hosts.port import Death, VmAtStake
 from velocity.hosts.shared_pools import SharedPools
-from velocity.hypervisor.attached import AttachedHost, AttachedHosts
+from velocity.hypervisor.attached import AttachedHost, AttachedHosts, Duty
 from velocity.hypervisor.port import Fact, HostId
 from velocity.machines import where
 from velocity.machines.service import Fleet
@@ -43,7 +43,7 @@ class AttachedAreas:
         self.hosts = hosts
         self.storage = storage
         self.shared = shared
-        shared.changed = self._tell
+        shared.changed = self._shared_changed
         self._pools = pools
         self._states = states
         self._fleet = fleet
@@ -54,7 +54,7 @@ class AttachedAreas:
 
     async def attach(self, one: AttachedHost) -> None:
         async with self._attaching:
-            many, shows = self.hosts.many, self.hosts.put(one)
+            before, many, shows = self.hosts.find(one.host), self.hosts.many, self.hosts.put(one)
             self._declare()
             await self._fleet.hosts.attach(one.host)
             self.shared.ask()
@@ -62,6 +62,9 @@ class AttachedAreas:
                 self._fleet.hosts.tell_all()
             elif shows:
                 self._fleet.hosts.tell(one.host)
+            if before is not None and before.duty is Duty.MAINTENANCE and one.duty is not Duty.MAINTENANCE:
+                self._fleet.availability.maintenance_ended(self._fleet.hosts.of(one.host).keepers.values())
+            self._fleet.availability.hurry()  # what has found no host may have one now
 
     def expect(self, host: HostId, name: str) -> None:
         self.hosts.absent[host] = name
@@ -147,6 +150,10 @@ class AttachedAreas:
                 self._tell(mpid)
             self._pools[mpid] = Pool(mpid, pool.name)
             self._states.put(mpid)
+
+    def _shared_changed(self, mpid: int) -> None:
+        self._tell(mpid)
+        self._fleet.availability.hurry()
 
     def _tell(self, mpid: int) -> None:
         """Announce that the host is shown differently."""

@@ -62,7 +62,7 @@ class JoinedHost:
 
 
 class Connector:
-    """Implements `velocity.hosts.membership.Connections`."""
+    """Implements `velocity.hosts.members.Connections`."""
 
     def __init__(
         self,
@@ -298,5 +298,6 @@ def _attached(member: Member, hypervisor: Hypervisor, storage: Storage) -> Attac
     assert member.known is not None, "what is attached has been heard"
     known = member.known
     return AttachedHost(
-        member.host, member.name, hypervisor, storage, known.pools, known.nics, member.duty, member.labels
-    )
+        member.host, member.name, hypervisor, storage, known.pools, known.nics, member.duty, member.labels,
+        known.version,
+    )  # fmt: skip

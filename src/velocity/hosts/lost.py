@@ -22,7 +22,7 @@ from velocity.hosts import fence_options
 from velocity.hosts.blocklists import Blocklists
 from velocity.hosts.fencing import FenceAgents, NotFenced
 from velocity.hosts.members import Fence, Member, MemberStore
-from velocity.hosts.port import Attaching
+from velocity.hosts.port import Attaching, Duty
 from velocity.hosts.roster import Roster
 from velocity.hosts.silence import Failures, Silence
 from velocity.hypervisor.port import HostId
@@ -38,7 +38,8 @@ class LostHosts:
 
     `trouble` says why a host does not answer (empty: it does). One with VMs that are to be restarted elsewhere is
     fenced automatically after `after` silent seconds: by its agent or, if it has none or that fails, by
-    `blocklists`. 0: never. It is not fenced while there is a `doubt` whether this server leads.
+    `blocklists`. 0: never. It is not fenced while there is a `doubt` whether this server leads, nor in maintenance, in
+    which somebody works on the machine.
     """
 
     def __init__(
@@ -122,7 +123,8 @@ class LostHosts:
             return f"it could not be fenced: {failed}; {words}"
         if member.fence is None:
             return words
-        return f"{words}, and `velocity node fence {name} --now` powers it off"
+        by_itself = ", which does not happen by itself in maintenance" if member.duty is Duty.MAINTENANCE else ""
+        return f"{words}, and `velocity node fence {name} --now` powers it off{by_itself}"
 
     # Requests
 
@@ -257,6 +259,8 @@ class LostHosts:
 
     async def _fence_if_due(self, member: Member) -> None:
         if member.own or not self._after or member.host in self._attaching.deaths or member.host in self._fencing:
+            return
+        if member.duty is Duty.MAINTENANCE:
             return
         if self._silence.seconds(member.host) < self._after or self._silence.is_ours() or self._doubt():
             return

@@ -292,3 +292,23 @@ class Dialing(Protocol):
 
     def dial(self, member: Member, authority: Sealed, known: HostFacts) -> Link:
         """A way to a node that has joined. Nothing is sent yet."""
+
+
+class Connections(Protocol):
+    """Stays connected to hosts, and knows their state."""
+
+    async def follow(self, member: Member, authority: Sealed | None) -> None:
+        """A host is new or has changed: stay connected to it, if there is an authority."""
+
+    async def let_go(self, host: HostId) -> None: ...
+
+    async def note(self, member: Member) -> None:
+        """Store what was learnt of it, if the database takes it; otherwise it is learnt again."""
+
+    def trouble(self, host: HostId) -> str:
+        """Why it does not answer; empty: it does."""
+
+    def ahead(self, host: HostId) -> int:
+        """Seconds that its clock is ahead of ours, below 0 behind; 0: it is right, or nobody knows."""
+
+    async def close(self) -> None: ...

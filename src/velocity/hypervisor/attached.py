@@ -35,7 +35,7 @@ class Duty(enum.Enum):
 class AttachedHost:
     """A host with its ports, whether it answers now or not. `nics` are its host NICs: nicid -> identifier.
 
-    `pools` and `nics` are as last known.
+    `pools`, `nics` and the `version` of Velocity there are as last known; empty: that of this server.
     """
 
     host: HostId
@@ -46,6 +46,7 @@ class AttachedHost:
     nics: Mapping[int, str] = field(default_factory=dict)
     duty: Duty = Duty.ACTIVE
     labels: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
 
 
 CONFLICTS = {
@@ -167,6 +168,8 @@ class AttachedHosts:
         """What to do about a host that does not answer; empty as in `silence`."""
         if not self.silence(host):
             return ""
+        if self.is_dead(host):
+            return "as it is confirmed dead, its VMs go to other hosts when they are started"
         word = shlex.quote(self.name(host) or f"id:{host}")
         return f"wait until the host does, or prove that it is off: `velocity node confirm-dead {word}`"
 

@@ -15,6 +15,8 @@ from velocity.machines.states import Cause
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2
+AUTOSTART_FAILED = "autostart-failed"
+"""The reason's cause if a VM does not run although it starts by itself."""
 STILL = "; it could not be started again: "
 
 
@@ -65,7 +67,13 @@ async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
     await asyncio.gather(*(start(keeper) for keeper in wanting()))
 
 
-def could_not_start(keeper: Keeper, message: str, cause: str = "autostart-failed") -> None:
+def unstarted(keepers: Iterable[Keeper]) -> list[Keeper]:
+    """Those that start by themselves, and could not."""
+    reasons = ((one, one.progress.reason) for one in keepers)
+    return [one for one, reason in reasons if reason is not None and reason.cause == AUTOSTART_FAILED]
+
+
+def could_not_start(keeper: Keeper, message: str, cause: str = AUTOSTART_FAILED) -> None:
     """Set the reason why it does not run although it should, added to an earlier reason with that `cause`."""
     if keeper.state is not State.STOPPED:
         return

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import FactCause
-from velocity.machines.autostart import Leads, could_not_start, place
+from velocity.machines.autostart import AUTOSTART_FAILED, Leads, autostart, could_not_start, place, unstarted
 from velocity.machines.evacuated import HOST_LOST
 from velocity.machines.in_order import InOrder
 from velocity.machines.keeper import Keeper
@@ -22,7 +22,7 @@ from velocity.machines.states import Cause
 log = logging.getLogger(__name__)
 
 FAILED = {
-    HOST_LOST, "host-restarted", "start-failed", "restart-failed", "autostart-failed",
+    HOST_LOST, "host-restarted", "start-failed", "restart-failed", AUTOSTART_FAILED,
     *(one.value for one in (
         FactCause.KILLED, FactCause.HOST_SIGNAL, FactCause.INTERNAL_ERROR, FactCause.GUEST_PANICKED, FactCause.UNKNOWN,
     )),
@@ -65,6 +65,7 @@ class Availability:
         self.pauses: tuple[float, ...] = PAUSES
         self._tries: dict[int, _Tries] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._starting: set[asyncio.Task[None]] = set()
         self._slots = InOrder(AT_ONCE)
         self._closed = False
         self._hurry = asyncio.Event()
@@ -91,9 +92,15 @@ class Availability:
         self._hurry.set()
         self._hurry.clear()
 
+    def maintenance_ended(self, keepers: Iterable[Keeper]) -> None:
+        """Of a host's VMs, start those with autostart that could not be started during it."""
+        task = asyncio.get_running_loop().create_task(autostart(unstarted(keepers), self._leads), context=Context())
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
     async def close(self) -> None:
         self._closed = True
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._starting]
         for task in tasks:
             task.cancel()
         if tasks:

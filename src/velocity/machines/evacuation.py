@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from uuid import UUID
 
 from velocity.contract.machines import Reason
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import HostId
+from velocity.hypervisor.port import HostId, Hosts, Unknown
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claims
 from velocity.machines.evacuated import HOST_LOST, Death, Evacuated
 from velocity.machines.life import Life
 from velocity.machines.placement import Wanted, place
-from velocity.machines.rules import Machine
+from velocity.machines.rules import CALL_DEADLINE, Machine
 from velocity.machines.watched import WatchedHosts
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Evacuation:
         self,
         evacuated: Evacuated,
         hosts: WatchedHosts,
+        about: Hosts,
         builder: Builder,
         claims: Claims,
         carried: Callable[[Machine], str],
@@ -38,6 +39,7 @@ class Evacuation:
     ) -> None:
         self.evacuated = evacuated
         self._hosts = hosts
+        self._about = about
         self._builder = builder
         self._claims = claims
         self._carried = carried
@@ -53,16 +55,16 @@ class Evacuation:
         return Reason(cause=HOST_LOST, message=words, since=since)
 
     def _lost(self, host: HostId) -> tuple[int, str]:
-        """Since when the host is lost, and how."""
+        """Since when the host is lost, and how; not by whom, as whoever sees the VM may not see users."""
         called = self._hosts.attached.called(host)
         if (death := self.evacuated.dead.get(host)) is not None:
-            return death.at, f"{called} was confirmed dead by {death.by}"
+            return death.at, f"{called} was confirmed dead"
         if (listed := self.evacuated.blocklisted.get(host)) is not None:
-            return listed.at, f"{called} does not answer, and was kept from the disks of this VM by {listed.by}"
+            return listed.at, f"{called} does not answer, and was kept from the disks of this VM"
         return int(self._clock()), f"{called} was lost"
 
-    def place(self, vm: Life) -> HostId:
-        """The host on which to start it.
+    async def place(self, vm: Life) -> HostId:
+        """The host on which to start it: of a lost one, another that has as much memory free.
 
         Raises `Refused` if its host is lost and no other can have it, or if it runs elsewhere.
         """
@@ -70,8 +72,13 @@ class Evacuation:
         self._check_runs_nowhere_else(machine)
         if not self.evacuated.is_freed(vm.who):
             return machine.host
+        free: dict[HostId, int] = {}
         try:
-            return self._elsewhere(machine)
+            while (host := self._elsewhere(machine, free)) not in free:
+                free[host] = await self._about.memory_free(host, deadline=CALL_DEADLINE)
+            return host
+        except Unknown:
+            return host  # whoever prepares the start says so
         except Refused as refused:
             called = self._hosts.attached.called(machine.host)
             how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and kept from its disks"
@@ -90,10 +97,14 @@ class Evacuation:
                     "know it: shut its guest down (`velocity doctor` on that host names its process), then start it",
                 )
 
-    def _elsewhere(self, machine: Machine) -> HostId:
-        """What other hosts lack goes to the log: a VM's reason is read by people who may not see hosts."""
+    def _elsewhere(self, machine: Machine, free: Mapping[HostId, int]) -> HostId:
+        """What other hosts lack goes to the log: a VM's reason is read by people who may not see hosts.
+
+        `free`: of those that were asked, the memory that is free there, in MiB.
+        """
         spec, lost = machine.spec, self.evacuated.dead.keys() | self.evacuated.blocklisted.keys()
-        alive = [one for one in self._hosts.candidates() if one.host not in lost]
+        candidates = (one for one in self._hosts.candidates() if one.host not in lost)
+        alive = [replace(one, free=free.get(one.host)) for one in candidates]
         pools = self._builder.reach.pools(spec)
         there = {mpid for one in alive for mpid in one.pools}
         stays = next((name for mpid, name in pools.items() if mpid not in there), None)
@@ -113,7 +124,7 @@ class Evacuation:
         The caller guarantees that nothing runs there.
         """
         death = Death(int(self._clock()), by)
-        told = Reason(cause=HOST_LOST, message=f"its host was confirmed dead by {by}", since=death.at)
+        told = Reason(cause=HOST_LOST, message="its host was confirmed dead", since=death.at)
         await self.evacuated.confirm(host, death, told)
         log.warning("%s was confirmed dead by %s", self._hosts.attached.called(host), by)
         watched = self._hosts.by_id.get(host)
@@ -136,7 +147,7 @@ class Evacuation:
 
     def _whither(self, machine: Machine) -> str:
         try:
-            self._elsewhere(machine)
+            self._elsewhere(machine, {})
         except Refused as refused:
             return f"; it cannot be started elsewhere: {refused.message}"
         return f": a start gives it to another host{self._carried(machine)}"

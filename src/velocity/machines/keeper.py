@@ -190,7 +190,7 @@ class Keeper(Life):
     async def _start(self, cause: Cause) -> None:
         hold = cause is Cause.ASK_PAUSE
         self._overtaken = False
-        chosen, host = self.progress.boots, self.context.place(self)
+        chosen, host = self.progress.boots, await self.context.place(self)
         spec = structs.replace(await self.context.prepare(replace(self.machine, host=host)), held=hold)
         spec = structs.replace(spec, **boot.told(self.machine.spec, chosen))
         wanted = State.PAUSED if hold else State.RUNNING

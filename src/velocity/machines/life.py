@@ -35,7 +35,7 @@ LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.ST
 """The state last requested of a run -> the state that is shown until a fact comes."""
 
 
-def _where_it_is(vm: Life) -> HostId:
+async def _where_it_is(vm: Life) -> HostId:
     return vm.machine.host
 
 
@@ -73,7 +73,7 @@ class KeeperContext:
     freed: Callable[[Incarnation], bool] = lambda who: False
     over: Callable[[Life], Reason | None] = lambda vm: None
     remedy: Callable[[HostId], str] = lambda host: ""
-    place: Callable[[Life], HostId] = _where_it_is
+    place: Callable[[Life], Awaitable[HostId]] = _where_it_is
     bring: Callable[[Machine, HostId], Awaitable[None]] = _nothing
     rehome: Callable[[Any, HostId], KeeperContext] | None = None
 

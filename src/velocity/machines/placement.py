@@ -18,7 +18,10 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class Candidate:
-    """A host at this moment. `given`: memory given to its VMs, running or not, in MiB."""
+    """A host at this moment. `given`: memory given to its VMs, running or not, in MiB.
+
+    `free`: memory that is free there, in MiB; None: nobody has asked. It counts for what starts at once.
+    """
 
     host: HostId
     name: str
@@ -29,6 +32,7 @@ class Candidate:
     nics: Collection[int] = ()
     pools: Collection[int] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    free: int | None = None
 
     @property
     def left(self) -> int:
@@ -111,6 +115,8 @@ def _as_wanted(hosts: Sequence[Candidate], wanted: Wanted, host: int) -> Placed:
 def lacks(one: Candidate, wanted: Wanted) -> str:
     """Why a host cannot have it; empty if it can."""
     why, needs = cannot(one, wanted), wanted.spec.memory_mib
+    if not why and wanted.starts and one.free is not None and needs > one.free:
+        return f"it has {one.free} MiB of memory free, and this one needs {needs}"
     if why or wanted.starts or needs <= one.left:
         return why
     return (

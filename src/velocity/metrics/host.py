@@ -91,8 +91,8 @@ class Host:
         expires, cpu_use = self._certificate_expires(), self._cpu_use.get(one.host)
         unknown = self._fleet.hosts.of(one.host).observer.unknown
         return HostInfo(
-            name=now.name,
-            version=__version__,
+            name=one.name,
+            version=one.version or __version__,
             cpus=now.cpus,
             load=list(now.load),
             memory_mib=now.memory,

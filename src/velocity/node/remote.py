@@ -12,18 +12,18 @@ import grpc
 import grpc.aio
 import msgspec
 
-from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import NodeCalls
 from velocity.hypervisor import port as machines
 from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Listing
 from velocity.node import wire
+from velocity.node.held import LAST, REMOTE, Held, Lost
 from velocity.node.measuring import Measuring
 from velocity.node.names import Identity
 from velocity.node.no_files import NoFiles
 from velocity.node.wire import Call, Displaced, Raised, Shape
 from velocity.storage import port as storage
-from velocity.storage.port import Blobs, Job, MediaRef, Prepared, Stat, Storage, Trash
+from velocity.storage.port import Blobs, Job, MediaRef, Prepared, Storage, Trash
 
 OPTIONS = [
     ("grpc.max_receive_message_length", wire.LARGEST),
@@ -39,8 +39,6 @@ OPTIONS = [
 ]
 GRACE = 0.25
 """Seconds beyond a call's deadline in which the node itself can report that it has passed."""
-
-Lost = Callable[[str], Exception]
 
 
 class Connection:
@@ -220,10 +218,6 @@ class _Jobs:
         await asyncio.gather(*given_up, return_exceptions=True)
 
 
-LAST = 5.0
-"""Seconds that a node has to give up its controller's jobs."""
-
-
 def _part(to: Connection, calls: Any, lost: Lost) -> types.SimpleNamespace:
     make = {Shape.ASK: _ask, Shape.FOLLOW: _follow, Shape.HOLD: _hold}
     return types.SimpleNamespace(**{name: make[call.shape](to, call, lost) for name, call in calls.items()})
@@ -262,8 +256,6 @@ def _follow(to: Connection, call: Call, lost: Lost) -> Any:
 
 
 def _hold(to: Connection, call: Call, lost: Lost) -> Any:
-    kind = {machines.ByteStream: RemoteStream, storage.Incoming: RemoteIncoming, storage.Outgoing: RemoteOutgoing}
-
     async def hold(*given: Any, **named: Any) -> Any:
         held = Held(to, to.call(call)(metadata=to.metadata()), lost)
         try:
@@ -276,121 +268,6 @@ def _hold(to: Connection, call: Call, lost: Lost) -> Any:
         except BaseException:
             held.cancel()
             raise
-        return kind[call.gives](held, first)
+        return REMOTE[call.gives](held, first)
 
     return hold
-
-
-class Held:
-    """A bidirectional stream for something that the node holds for this controller."""
-
-    def __init__(self, to: Connection, rpc: Any, lost: Lost) -> None:
-        self._to = to
-        self._rpc = rpc
-        self._lost = lost
-
-    async def write(self, message: bytes) -> None:
-        try:
-            with self._to.raising(self._lost):
-                await self._rpc.write(message)
-        except asyncio.InvalidStateError:  # it has ended: what came of it tells why
-            await self.read()
-            raise self._lost("the host has ended this stream") from None
-
-    async def read(self) -> bytes | None:
-        """None: it has ended well."""
-        with self._to.raising(self._lost):
-            message = await self._rpc.read()
-        return None if message is grpc.aio.EOF else cast(bytes, message)
-
-    async def ask(self, message: bytes) -> bytes:
-        await self.write(message)
-        answer = await self.read()
-        if answer is None:
-            raise self._lost("the host has ended this stream")
-        return answer
-
-    async def end(self, last: bytes) -> None:
-        """Return when the node has released it, too; or after a moment, if it does not answer."""
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
-            async with asyncio.timeout(LAST):
-                await self._rpc.write(last)
-                await self._rpc.done_writing()
-                while await self._rpc.read() is not grpc.aio.EOF:
-                    pass
-        self.cancel()
-
-    def cancel(self) -> None:
-        self._rpc.cancel()
-
-
-class RemoteStream:
-    """Implements `velocity.hypervisor.port.ByteStream`."""
-
-    def __init__(self, held: Held, _opened: bytes | None) -> None:
-        self._held = held
-
-    async def read(self) -> bytes:
-        return await self._held.read() or b""
-
-    async def write(self, data: bytes) -> None:
-        await self._held.write(data)
-
-    async def close(self) -> None:
-        self._held.cancel()
-
-
-class RemoteIncoming:
-    """Implements `velocity.storage.port.Incoming`. The error of a `write` is raised by a later call.
-
-    What comes is gathered: a message costs both ends more than its bytes do.
-    """
-
-    def __init__(self, held: Held, _opened: bytes | None) -> None:
-        self._held = held
-        self._pieces: list[bytes] = []
-        self._gathered = 0
-
-    async def write(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._gathered += len(piece)
-        if self._gathered >= wire.PIECE:
-            await self._send()
-
-    async def _send(self) -> None:
-        pieces, size, self._pieces, self._gathered = self._pieces, self._gathered, [], 0
-        if pieces:
-            await self._held.write(b"".join((wire.WRITE, size.to_bytes(4), *pieces)))
-
-    async def flush(self) -> None:
-        await self._ask("flush")
-
-    async def sync(self) -> None:
-        await self._ask("sync")
-
-    async def finish(self) -> Content:
-        return msgspec.msgpack.decode(await self._ask("finish"), type=Content)
-
-    async def leave(self) -> None:
-        await self._ask("leave")
-
-    async def close(self) -> None:
-        await self._held.end(msgspec.msgpack.encode(("close", b"")))
-
-    async def _ask(self, name: str) -> bytes:
-        await self._send()
-        return await self._held.ask(msgspec.msgpack.encode((name, b"")))
-
-
-class RemoteOutgoing:
-    """Implements `velocity.storage.port.Outgoing`."""
-
-    def __init__(self, held: Held, stat: bytes | None) -> None:
-        self._held = held
-        self.stat = msgspec.msgpack.decode(stat or b"", type=Stat)
-
-    async def read(self, offset: int, length: int) -> bytes:
-        return await self._held.ask(msgspec.msgpack.encode((offset, length)))
-
-    async def close(self) -> None:
-        self._held.cancel()

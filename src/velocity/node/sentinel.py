@@ -8,8 +8,9 @@ from collections.abc import Callable
 import grpc
 import grpc.aio
 
+from velocity.node.held import Context, Requests
 from velocity.node.names import Identity
-from velocity.node.server import OPTIONS, Context, Requests, asked_by, check_controller, fail, reporting
+from velocity.node.server import OPTIONS, asked_by, check_controller, fail, reporting
 from velocity.node.wire import Displaced
 
 log = logging.getLogger(__name__)

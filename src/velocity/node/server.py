@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import grpc
@@ -17,10 +17,11 @@ from velocity.free_memory import FreeMemory
 from velocity.hosts.members import NodeCalls
 from velocity.hypervisor.port import ByteStream, Hypervisor
 from velocity.node import wire
+from velocity.node.held import SERVE, Abandoned, Context, Requests
 from velocity.node.names import CONTROLLER, Identity
 from velocity.node.terms import Terms
 from velocity.node.wire import Call, Displaced, Raised, Shape
-from velocity.storage.port import Incoming, Outgoing, Storage
+from velocity.storage.port import Incoming, Storage
 from velocity.uninterrupted import whole
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,6 @@ OPTIONS = [
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),
 ]
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Requests = AsyncIterator[bytes]
 
 
 class Node:
@@ -234,13 +233,6 @@ class Ended(Exception):
         super().__init__("the host has closed this connection")
 
 
-class Abandoned(Exception):
-    """The connection was lost before the leader was done."""
-
-    def __init__(self) -> None:
-        super().__init__("the connection was lost")
-
-
 @contextlib.contextmanager
 def reporting(context: Context) -> Iterator[list[Raised]]:
     """Appends exceptions raised inside to the list, to be reported."""
@@ -261,56 +253,3 @@ async def fail(context: Context, fault: list[Raised]) -> Any:
     (one,) = fault
     told = ((wire.ERROR, msgspec.msgpack.encode(one)),)
     await context.abort(grpc.StatusCode.ABORTED, one.kind, told)
-
-
-async def _console(stream: ByteStream, requests: Requests, context: Context) -> None:
-    """The first answer is empty and says that it is open; then bytes in both directions."""
-    await context.write(b"")
-
-    async def typed() -> None:
-        async for data in requests:
-            await stream.write(data)
-
-    typing = asyncio.create_task(typed())
-    try:
-        while data := await stream.read():
-            await context.write(data)
-    finally:
-        typing.cancel()
-        await asyncio.wait({typing})
-
-
-async def _incoming(into: Incoming, requests: Requests, context: Context) -> None:
-    """The first answer is empty and says that it is open; then each request has a name and bytes.
-
-    Each except `write` is answered. The last is `close`: requests that end without it were interrupted. Raises
-    `Abandoned`.
-    """
-    await context.write(b"")
-    async for request in requests:
-        name, piece = msgspec.msgpack.decode(request, type=tuple[str, bytes])
-        match name:
-            case "write":
-                await into.write(piece)
-                continue
-            case "close":
-                return
-        answer = await {"flush": into.flush, "sync": into.sync, "finish": into.finish, "leave": into.leave}[name]()
-        await context.write(msgspec.msgpack.encode(answer))
-    raise Abandoned
-
-
-async def _outgoing(out: Outgoing, requests: Requests, context: Context) -> None:
-    """The first answer is its `Stat`; then each request is an offset and a length, and each answer those bytes."""
-    await context.write(msgspec.msgpack.encode(out.stat))
-    async for request in requests:
-        offset, length = msgspec.msgpack.decode(request, type=tuple[int, int])
-        await context.write(await out.read(offset, length))
-
-
-SERVE: dict[Any, Callable[[Any, Requests, Context], Coroutine[Any, Any, None]]] = {
-    ByteStream: _console,
-    Incoming: _incoming,
-    Outgoing: _outgoing,
-}
-"""How each kind of held object is served."""

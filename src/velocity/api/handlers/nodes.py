@@ -28,12 +28,12 @@ async def remove_node(call: Call[nodes.RemoveNode]) -> Nothing:
 
 @handles(nodes.TOKEN)
 async def make_node_token(call: Call[nodes.MakeToken]) -> nodes.Token:
-    return await call.services.membership.make_token(call.request.host, call.request.urls)
+    return await call.services.membership.joining.make_token(call.request.host, call.request.urls)
 
 
 @handles(nodes.JOIN)
 async def join_node(call: Call[nodes.JoinNode]) -> nodes.Joined:
     with call.services.access.users.throttle.attempt(None, call.address) as right:
-        joined = await call.services.membership.join(call.request)
+        joined = await call.services.membership.joining.join(call.request)
         right()
         return joined

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 from velocity import plan
-from velocity.access.directory import Directory, home_of
+from velocity.access.directory import Directory
 from velocity.access.lasting import WhileAllowed, still_holds
+from velocity.access.rules import ROOT_GROUP
 from velocity.access.sessions import Caller
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
@@ -41,7 +42,10 @@ class Draining:
         """Held while a target is chosen, as VMs with the same `together` or `spread` depend on each other's hosts."""
 
     async def begin(self, caller: Caller, host: int, drain: Callable[[], Awaitable[object]]) -> int:
-        """Begin the task. `drain` keeps new VMs from the host. Raises `Refused`: it has not begun."""
+        """Begin the task. `drain` keeps new VMs from the host. Raises `Refused`: it has not begun.
+
+        The task belongs to the root group, as it names VMs of all groups and what hosts lack.
+        """
         one = self._fleet.hosts.attached.find(host)
         if one is None:
             raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}", field="host")
@@ -57,7 +61,7 @@ class Draining:
             raise Refused(Problem.NODE_BUSY, f"host {one.name!r} is being drained already", field="host")
         if plan.is_plan():
             await self._tell(one.host)
-        still = still_holds(self._directory, caller.uid, Permission.NODE_MANAGE, 0)
+        still = still_holds(self._directory, caller.uid, Permission.NODE_MANAGE, ROOT_GROUP)
 
         async def work(progress: TaskProgress) -> None:
             try:
@@ -68,10 +72,9 @@ class Draining:
             finally:
                 self._under_way.discard(one.host)
 
-        home = home_of(self._directory, caller.uid)
         self._under_way.add(one.host)
         try:
-            return await self._tasks.begin(caller, KIND, home, one.name, None, work, lambda: None, unit="VMs")
+            return await self._tasks.begin(caller, KIND, ROOT_GROUP, one.name, None, work, lambda: None, unit="VMs")
         except BaseException:
             self._under_way.discard(one.host)
             raise

@@ -13,7 +13,6 @@ from velocity.access.sessions import Caller
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.fair import FairGate
-from velocity.hypervisor.port import Hosts, Unknown
 from velocity.machines import where
 from velocity.machines.keeper import Keeper
 from velocity.machines.move.carrying import Carrying
@@ -22,7 +21,6 @@ from velocity.machines.move.rules import place
 from velocity.machines.move.settling import Settling
 from velocity.machines.move.targets import Pairs, Target, Targets, check_steady
 from velocity.machines.passage import Moving
-from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.service import Fleet
 from velocity.media.room import Room
 from velocity.media.usage import DiskUsage
@@ -45,7 +43,6 @@ class HostMoves:
         self,
         directory: Directory,
         fleet: Fleet,
-        hosts: Hosts,
         targets: Targets,
         holding: Holding,
         carrying: Carrying,
@@ -56,7 +53,6 @@ class HostMoves:
     ) -> None:
         self._directory = directory
         self._fleet = fleet
-        self._hosts = hosts
         self.targets = targets
         self._holding = holding
         self._carrying = carrying
@@ -77,7 +73,7 @@ class HostMoves:
         """Runs in the keeper's turn, until the VM is marked as moving."""
         target = await self._target(caller, keeper, host, mpid)
         self.targets.check_rights(caller, target.media)
-        await self._check_memory(keeper, target)
+        await self.targets.check_memory(keeper, target)
         check_admitted()
         check_steady(keeper)
         self.targets.check(caller, keeper, target.host)
@@ -117,23 +113,6 @@ class HostMoves:
             )
         return target
 
-    async def _check_memory(self, keeper: Keeper, target: Target) -> None:
-        """Whether the target has the memory for it, if it runs. Raises `Refused`."""
-        run = keeper.progress.run
-        if run is None:
-            return
-        try:
-            free = await self._hosts.memory_free(target.host, deadline=CALL_DEADLINE)
-        except Unknown as error:
-            raise Refused(Problem.NO_HOST, f"{error}: nothing was moved; try again later", field="host") from None
-        if run.memory_mib > free:
-            raise Refused(
-                Problem.MEMORY_SHORT,
-                f"VM {keeper.machine.name!r} runs with {run.memory_mib} MiB of memory, and host {target.name!r} has "
-                f"{free} MiB free: stop another VM there, or choose another host",
-                field="host",
-            )
-
     async def _prepare(self, keeper: Keeper, target: Target) -> None:
         sizes: dict[tuple[int, int], int] = {}
         for _, new in target.media:
@@ -163,7 +142,7 @@ class HostMoves:
             async with WhileAllowed(self._still_allowed(caller, crossing)) as right:
                 keeper = self._show(crossing, progress, right)
                 async with self._turns.place(caller.uid):
-                    await self._check_memory(keeper, target)  # it may have waited for its turn
+                    await self.targets.check_memory(keeper, target)  # it may have waited for its turn
                     self.targets.check(caller, keeper, target.host)
                     await self.settling.begin(crossing)
                     await self._carrying.carry(crossing, progress, right)

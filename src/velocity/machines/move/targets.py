@@ -13,7 +13,7 @@ from velocity.access.sessions import Caller
 from velocity.contract.machines import NicType, State
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import HostId, Hosts
+from velocity.hypervisor.port import HostId, Hosts, Unknown
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
 from velocity.machines.placement import NAMED, Candidate, Wanted, cannot, cannot_live, lacks, place
@@ -117,21 +117,46 @@ class Targets:
         return f"it can move to {named}" if named else "there is no other one"
 
     async def best(self, keeper: Keeper) -> Target:
-        """The best of the other hosts. Raises `Refused` with what each lacks."""
+        """The best of the other hosts. Raises `Refused` with what each lacks.
+
+        The chosen host is asked for its free memory; if that is too little, the next best one is chosen.
+        """
         lacking: list[str] = []
-        fit = []
+        fit: dict[HostId, tuple[Candidate, Target]] = {}
         wanted = self._wanted(keeper)
         for one in self._others(keeper):
             found = await self._look(keeper, one, wanted)
             if found.lacks:
                 lacking.append(f"{one.name!r}: {found.lacks}")
             else:
-                fit.append((one, found))
-        if not fit:
-            more = f"; and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
-            raise Refused(Problem.NO_HOST, f"no other host can have it: {'; '.join(lacking[:NAMED])}{more}")
-        chosen = place([one for one, _ in fit], self._wanted(keeper))
-        return next(found for one, found in fit if one.host == chosen.host)
+                fit[one.host] = (one, found)
+        while fit:
+            one, found = fit.pop(place([one for one, _ in fit.values()], self._wanted(keeper)).host)
+            try:
+                await self.check_memory(keeper, found)
+            except Refused as refused:
+                lacking.append(f"{one.name!r}: {refused.message}")
+            else:
+                return found
+        more = f"; and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+        raise Refused(Problem.NO_HOST, f"no other host can have it: {'; '.join(lacking[:NAMED])}{more}")
+
+    async def check_memory(self, keeper: Keeper, target: Target) -> None:
+        """Check that the target has the memory for the VM, if it runs. Raises `Refused`."""
+        run = keeper.progress.run
+        if run is None:
+            return
+        try:
+            free = await self._hosts.memory_free(target.host, deadline=rules.CALL_DEADLINE)
+        except Unknown as error:
+            raise Refused(Problem.NO_HOST, f"{error}: nothing was moved; try again later", field="host") from None
+        if run.memory_mib > free:
+            raise Refused(
+                Problem.MEMORY_SHORT,
+                f"VM {keeper.machine.name!r} runs with {run.memory_mib} MiB of memory, and host {target.name!r} has "
+                f"{free} MiB free: stop another VM there, or choose another host",
+                field="host",
+            )
 
     def _wanted(self, keeper: Keeper) -> Wanted:
         """What it needs: the larger of its settings and those of its run; no pools, as its media move along."""

@@ -37,7 +37,6 @@ def host_moves(
     moves = HostMoves(
         directory,
         fleet,
-        hypervisor.hosts,
         Targets(fleet, hypervisor.hosts, directory, library, attachments, assignments, quotas, states, room),
         holding,
         Carrying(hypervisor, fleet.live, fleet.hosts.attached, storage.blobs, storage.jobs, storage.trash),

@@ -6,7 +6,7 @@ import type { NodeInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
-import { type DutyChange, hostWord } from "./words";
+import { type DutyChange, hostWord, MOVE_AWAY } from "./words";
 
 export function ChangeDuty({
   host,
@@ -21,7 +21,7 @@ export function ChangeDuty({
   onClose: () => void;
 }) {
   const act = useAction();
-  const again = change.duty === host.duty;
+  const again = change === MOVE_AWAY;
   const [moves, setMoves] = useState(again);
   const drains = change.duty === "draining" && moves;
   const body = { host: host.host, duty: change.duty };
@@ -53,7 +53,7 @@ export function ChangeDuty({
       onClose={onClose}
     >
       <p>{change.about}</p>
-      {change.duty === "draining" && host.state === "online" && host.vms > 0 && !alone && !again && (
+      {change.duty === "draining" && host.duty === "active" && host.state === "online" && host.vms > 0 && !alone && (
         <Checkbox
           id="drain-move"
           label={`Move its ${count(host.vms, "VM")} to other hosts`}

@@ -25,7 +25,7 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: H
         </>
       )}
       {changesOf(host).map((change) => (
-        <DropdownItem key={change.duty} onClick={() => onWish(change)}>
+        <DropdownItem key={change.verb} onClick={() => onWish(change)}>
           {change.verb}…
         </DropdownItem>
       ))}

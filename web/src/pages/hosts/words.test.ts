@@ -71,6 +71,8 @@ test("a host can be given the duties that it has not", () => {
   expect(changesOf(host({ duty: "draining" })).map((one) => one.command)).toEqual(["activate", "maintenance"]);
   const left = changesOf(host({ duty: "draining", vms: 1 })).map((one) => one.verb);
   expect(left, "those that could not move are moved later").toContain("Move its VMs away");
+  const kept = changesOf(host({ duty: "maintenance", vms: 1 })).map((one) => one.verb);
+  expect(kept, "it stays in maintenance").toEqual(["Activate", "Drain", "Move its VMs away"]);
   const lost = changesOf(host({ duty: "draining", vms: 1, state: "unreachable" })).map((one) => one.verb);
   expect(lost, "nothing moves off a host that does not answer").not.toContain("Move its VMs away");
 });
@@ -83,6 +85,7 @@ test("a drain is told while it is under way, and then as long as it has left VMs
   const drained = host({ duty: "draining", vms: 1 });
   expect(lastDrain(drained, [task])).toBe(task);
   expect(lastDrain(drained, [task, { ...task, tid: 2, state: "DONE" }])).toBeUndefined();
+  expect(lastDrain(host({ duty: "maintenance", vms: 1 }), [task])).toBe(task);
   expect(lastDrain(host({ vms: 1 }), [task])).toBeUndefined();
   expect(lastDrain(host({ duty: "draining" }), [task]), "they are gone since").toBeUndefined();
   expect(lastDrain(drained, [{ ...task, name: "c" }])).toBeUndefined();

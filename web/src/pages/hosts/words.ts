@@ -72,8 +72,8 @@ export const CHANGES: Record<Duty, DutyChange> = {
   },
 };
 
-/** Of a host that is drained already. */
-const MOVE_AWAY: DutyChange = {
+/** Of a host that gets no new VMs already. */
+export const MOVE_AWAY: DutyChange = {
   duty: "draining",
   verb: "Move its VMs away",
   command: "drain",
@@ -86,11 +86,7 @@ const MOVE_AWAY: DutyChange = {
 /** What it can be given to do, in the order of the menu. */
 export const changesOf = (host: NodeInfo): DutyChange[] =>
   (["active", "draining", "maintenance"] as const).flatMap((one) =>
-    one !== host.duty
-      ? [CHANGES[one]]
-      : one === "draining" && host.state === "online" && host.vms > 0
-        ? [MOVE_AWAY]
-        : [],
+    one !== host.duty ? [CHANGES[one]] : one !== "active" && host.state === "online" && host.vms > 0 ? [MOVE_AWAY] : [],
   );
 
 /** Their names, of many the first. */
@@ -157,6 +153,6 @@ export function newcomer(before: readonly NodeInfo[], now: readonly NodeInfo[]):
 export function lastDrain(host: NodeInfo, tasks: readonly TaskInfo[]): TaskInfo | undefined {
   const drains = tasks.filter((one) => one.kind === "drain" && one.name === host.name);
   const last = drains.reduce<TaskInfo | undefined>((a, b) => (a && a.tid > b.tid ? a : b), undefined);
-  const left = last?.state === "FAILED" && host.duty === "draining" && host.vms > 0;
+  const left = last?.state === "FAILED" && host.duty !== "active" && host.vms > 0;
   return last?.state === "RUNNING" || left ? last : undefined;
 }
