@@ -162,6 +162,8 @@ class Member:
 
 TOKEN_LIFETIME = 3600
 """Seconds for which a machine can join with a token."""
+CORRECTED = 60
+"""Seconds by which a clock may be set back after a token was made."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,10 @@ class JoinToken:
     proof: str = ""
 
     def holds(self, now: float) -> bool:
-        """One of a time in which the clock was ahead does not: it would hold until then."""
-        return now < self.expires <= now + TOKEN_LIFETIME
+        """One of a time in which the clock was ahead does not: it would hold until then. A clock that is corrected by
+        some seconds does no harm.
+        """
+        return now < self.expires <= now + TOKEN_LIFETIME + CORRECTED
 
 
 @dataclass(frozen=True, repr=False)
