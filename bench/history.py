@@ -54,7 +54,7 @@ def _entry(number: int) -> HistoryEntry:
 async def _read(history: SqlHistory, gid: int) -> None:
     """Pages of a group; every other reader asks for a user who did nothing, for which all is looked at."""
     while True:
-        await history.newest({gid}, None, PAGE, 99 if gid % 2 else None, None, None)
+        await history.newest(gid, None, PAGE, 99 if gid % 2 else None, None, None)
 
 
 async def _commits(database: Database, name: str) -> list[float]:

@@ -30,19 +30,23 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    ("text", "words"),
     [
         ('listen = "x:1"\ncolour = 3\n', "line 2"),
         ("\n\nauthkey_lifetime = 0\n", "line 3"),
         ('a = 1\n[[pools]]\nmpid = "x"\n', "line 1"),
         ('[[pools]]\nmpid = "x"\n', "line 1"),
         ("listen = \n", "line 1"),
+        pytest.param(f"authkey_lifetime = {'9' * 5000}\n", "velocity.toml: Exceeds the limit", id="digits"),
+        pytest.param(f"pools = {'[' * 5000}\n", "velocity.toml: maximum recursion depth", id="brackets"),
+        ('data_dir = "~nobody-of-this-name/data"\n', "data_dir: ~nobody-of-this-name stands for no user's home"),
+        ('[[pools]]\nmpid = 1\nname = "a"\npath = "~nobody-of-this-name"\n', "pools: path: ~nobody-of-this-name"),
     ],
 )
-def test_the_file_is_refused_with_the_line(tmp_path: Path, text: str, line: str) -> None:
+def test_the_file_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "velocity.toml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match=line):
+    with pytest.raises(ConfigError, match=words):
         load(file, {})
 
 
@@ -73,6 +77,9 @@ def test_the_file_is_refused_with_the_line(tmp_path: Path, text: str, line: str)
         ("VELOCITY_TRUSTED_PROXIES", '["10.0.0.1/8"]'),
         ("VELOCITY_TRUSTED_PROXIES", '["10.0.0.0/33"]'),
         ("VELOCITY_TRUSTED_PROXIES", '"127.0.0.1"'),
+        pytest.param("VELOCITY_POOLS", "[" * 5000, id="brackets"),
+        pytest.param("VELOCITY_AUTHKEY_LIFETIME", "9" * 5000, id="digits"),
+        ("VELOCITY_DATA_DIR", "~nobody-of-this-name/data"),
     ],
 )
 def test_the_environment_is_refused_by_name(name: str, value: str) -> None:

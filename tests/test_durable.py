@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from velocity import durable, installation
 from velocity.installation import CannotStart
+from velocity.local_key import local_key
 
 
 class Note(msgspec.Struct):
@@ -27,6 +29,17 @@ def test_what_cannot_be_read_is_told_in_one_way(tmp_path: Path, there: bytes) ->
     file.write_bytes(there)
     with pytest.raises(msgspec.DecodeError):
         durable.read(file, Note)
+
+
+@pytest.mark.holds("DUR-360")
+def test_what_is_no_file_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    """A pipe would never be read to its end."""
+    file = tmp_path / "note.json"
+    os.mkfifo(file)
+    with pytest.raises(OSError, match="no ordinary file"):
+        durable.read(file, Note)
+    with pytest.raises(OSError, match="no ordinary file"):
+        local_key(file)
 
 
 @pytest.mark.parametrize("there", BROKEN)

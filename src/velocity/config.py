@@ -260,13 +260,10 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     """The settings of the file (or the one in VELOCITY_CONFIG), overridden by those of the environment."""
     if file is None and environ.get(PREFIX + "CONFIG"):
         file = Path(environ[PREFIX + "CONFIG"])
-    values = _from_file(file) if file else {}
-    values |= _from_environment(environ)
-    settings = _convert(values, f"{file}" if file else "the environment")
-    if not values.get("data_dir"):
-        settings = msgspec.structs.replace(settings, data_dir=default_data_dir(environ))
-    settings = msgspec.structs.replace(settings, data_dir=settings.data_dir.expanduser().absolute())
-    return _check(settings)
+    values = (_from_file(file) if file else {}) | _from_environment(environ)
+    settings = _convert(values)
+    place = settings.data_dir if values.get("data_dir") else default_data_dir(environ)
+    return _check(msgspec.structs.replace(settings, data_dir=place.expanduser().absolute()))
 
 
 def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -291,18 +288,16 @@ def _from_file(file: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        text = file.read_text(encoding="utf-8")
+        values = tomllib.loads(text := file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{file} is not UTF-8") from None
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # digits or brackets without end are no TOMLDecodeError
         raise ConfigError(f"{file}: {error}") from None
     for name, value in values.items():
         try:
-            _convert({name: value}, str(file))
+            _convert({name: value})
         except ConfigError as error:
             raise ConfigError(f"{file}, line {_line(text, name)}: {error}") from None
     return _whole_paths(values, file.parent.absolute())
@@ -311,13 +306,20 @@ def _from_file(file: Path) -> dict[str, Any]:
 def _whole_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
     for key in ("data_dir", "tls_cert", "tls_key", "fetch_ca", "runtime_dir"):
         if values.get(key):
-            values[key] = str(base / Path(values[key]).expanduser())
+            values[key] = _whole_path(values[key], base, key)
     for key in ("catalogues", "fence_agents"):
         if values.get(key):
-            values[key] = [str(base / Path(one).expanduser()) for one in values[key]]
+            values[key] = [_whole_path(one, base, key) for one in values[key]]
     for pool in values.get("pools", []):
-        pool |= {key: str(base / Path(pool[key]).expanduser()) for key in ("path", "conf") if key in pool}
+        pool |= {key: _whole_path(pool[key], base, f"pools: {key}") for key in ("path", "conf") if key in pool}
     return values
+
+
+def _whole_path(text: str, base: Path, key: str) -> str:
+    try:
+        return str(base / Path(text).expanduser())
+    except RuntimeError:  # as pathlib says it
+        raise ConfigError(f"{key}: {text.partition('/')[0]} stands for no user's home directory on this host") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -333,10 +335,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
             try:
                 value = tomllib.loads(f"value = {text}")["value"]
-            except tomllib.TOMLDecodeError:
+            except (ValueError, RecursionError):
                 raise ConfigError(f"{variable}: {text!r} is not a TOML value") from None
         try:
-            _convert({name: value}, variable)
+            _convert({name: value})
         except ConfigError as error:
             raise ConfigError(f"{variable}: {error}") from None
         values[name] = value
@@ -358,7 +360,7 @@ _OTHER_VARIABLES = {PREFIX + name for name in ("CONFIG", "SERVER", "AUTHKEY", "C
 """Our variables that are no settings."""
 
 
-def _convert(values: dict[str, Any], where: str) -> Settings:
+def _convert(values: dict[str, Any]) -> Settings:
     unknown = [name for name in values if name not in _FIELDS]
     if unknown:
         raise ConfigError(f"`{unknown[0]}` is not a setting; the settings are: {', '.join(_FIELDS)}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,10 +32,19 @@ def sync_file(file: Path) -> None:
         os.close(descriptor)
 
 
+def content(file: Path) -> bytes:
+    """The content of a file. Raises `OSError`, also for a pipe or a device: reading one might never end."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as found:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(file))
+        return found.read()
+
+
 def read(file: Path, kind: type[T]) -> T:
     """What `write` has written. Raises `OSError`, and `msgspec.DecodeError` if the content is anything else."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
+        return msgspec.json.decode(content(file), type=kind)
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(str(error)) from None
 

@@ -91,6 +91,7 @@ def check_leads(data_dir: Path) -> None:
 
 def forget_displaced(data_dir: Path) -> None:
     _displacement(data_dir).unlink(missing_ok=True)
+    durable.sync(data_dir)
 
 
 def is_led(database: Database) -> bool:

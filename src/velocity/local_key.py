@@ -21,7 +21,7 @@ def local_key(file: Path) -> str:
     replaced.
     """
     try:
-        found = file.read_bytes().strip()
+        found = durable.content(file).strip()
     except FileNotFoundError:
         return _made(file)
     if len(found) >= SHORTEST and found.isascii() and found.decode("ascii").isprintable():

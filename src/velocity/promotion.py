@@ -66,6 +66,7 @@ def promote_node(settings: Settings, was: NodeIdentity, copy: CopyNote) -> Membe
     for end in BESIDE[1:]:
         target.with_name(target.name + end).unlink(missing_ok=True)
     draft.replace(target)
+    durable.sync(data_dir)
     draft.with_name(draft.name + ".lock").unlink(missing_ok=True)
     durable.write(places.machine(data_dir), msgspec.json.encode(Machine(was.uuid)))
     forget_displaced(data_dir)

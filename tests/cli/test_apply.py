@@ -88,6 +88,8 @@ def test_what_a_subgroup_inherits_is_not_what_is_assigned_to_it(host: Host, tmp_
         ('[[vms]]\nname = "a"\ngroup = "nowhere"', "no group 'nowhere'"),
         ('[[media]]\nname = "a"', "one of size, file, image and url"),
         ('[[vms]]\nname = "a"\nstate = "PAUSED"', "state"),
+        pytest.param(f"a = {'[' * 5000}", "bad.toml is nested too deeply", id="brackets"),
+        pytest.param(f"a = {'9' * 5000}", "bad.toml: Exceeds the limit", id="digits"),
     ],
 )
 def test_what_a_file_may_not_say(host: Host, tmp_path: Path, text: str, message: str) -> None:

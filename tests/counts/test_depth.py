@@ -1,10 +1,11 @@
-"""What a deep tree of groups costs: each listing and each snapshot looks at a group a few times, however deep it is."""
+"""What a tree of groups costs: each listing, snapshot and deletion looks at a group a few times, however deep it is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,30 @@ async def test_a_snapshot_costs_a_few_looks_a_group(deep: World) -> None:
             data, _ = events.initial_states.take(uid)
         assert data.count(b'"parent_gid"') == GROUPS + 1
         assert groups.count <= EACH * GROUPS, (uid, groups.count / GROUPS)
+
+
+class Held(dict[int, int]):
+    """What a user holds, by group, and how often any was looked through or up."""
+
+    count = 0
+
+    def __iter__(self) -> Iterator[int]:
+        Held.count += 1
+        return super().__iter__()
+
+    def pop(self, gid: int, default: int = 0) -> int:  # type: ignore[override]
+        Held.count += 1
+        return super().pop(gid, default)
+
+
+@pytest.mark.holds("BOUND-360")
+async def test_a_deletion_looks_through_what_a_user_holds_once_and_not_once_a_group(deep: World) -> None:
+    w, access = deep, deep.server.services.access
+    ben, users = access.directory.users[1], range(1000, 1064)
+    for uid in users:
+        access.updates.put_user(replace(ben, uid=uid, name=f"u{uid}"))
+        access.directory.grants[uid] = Held({TOP: Permission.VM_VIEW.bit})
+    Held.count = 0
+    await w.ok("DELETE", "/u/group", await key(w, 0), gid=TOP)
+    assert set(access.directory.groups) == {0} and not any(access.directory.grants[uid] for uid in users)
+    assert Held.count <= 4 * len(users)

@@ -5,6 +5,7 @@ Counted at the calls, as no crash of a process can show it: only one of the host
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -12,17 +13,25 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import click
+import msgspec
 import pytest
 
 from tests.api.images import wait
-from tests.api.world import World, world
+from tests.api.world import World, migrated, world
 from tests.ports.subjects import NoMedia
+from velocity import promotion
+from velocity.cli.output_file import replacing
+from velocity.config import Settings
+from velocity.hosts.members import CopyMark, CopyPiece
 from velocity.hypervisor.port import HostId, Incarnation, MachineSpec
 from velocity.hypervisor.qemu import firmware, launch
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.spool import bounds
 from velocity.network import nat_networks
+from velocity.node import identity, places
+from velocity.node.copies import KeptCopies
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +133,38 @@ async def test_every_move_is_followed_by_a_flush_of_its_directory_before_the_ans
     async with world(tmp_path / "data") as w:
         assert disk.moves > moves + 3
         assert not disk.moved, "put in order by a start"
+
+
+@pytest.mark.holds("DUR-362")
+def test_what_a_command_replaces_is_on_the_disk_before(disk: Disk, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    backup.write_bytes(b"of yesterday")
+    with click.Context(click.Command("copy")), replacing(backup) as out:
+        out.write(b"of today")
+    assert disk.moves == 1 and backup.stat().st_ino in disk.flushed
+
+
+@pytest.mark.holds("DUR-44")
+def test_a_promotion_is_on_the_disk(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each move before the next one: else the host could be neither a node nor a server."""
+    data = migrated()
+    mark, digest = CopyMark(term=1, written=1), hashlib.sha256(data).hexdigest()
+    KeptCopies(places.copies(tmp_path)).take(CopyPiece(mark, 1, len(data), digest, 0, data))
+    was = identity.NodeIdentity(uuid4(), 2, "b", 2, [], "", "", "", "", 0, 0)
+    places.identity(tmp_path).write_bytes(msgspec.json.encode(was))
+    copy = promotion.newest_copy(tmp_path)
+    assert copy is not None
+    before: list[set[str]] = []
+    move = disk.move
+
+    def moving(source: str, target: str) -> None:
+        before.append(set(disk.moved))
+        move(source, target)
+
+    monkeypatch.setattr(disk, "move", moving)
+    promotion.promote_node(Settings(data_dir=tmp_path), was, copy)
+    assert before == [set()] * 3, "the database, who the machine is, and that it is no node"
+    assert not disk.moved
 
 
 @pytest.mark.holds("DUR-44")

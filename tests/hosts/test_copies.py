@@ -87,6 +87,10 @@ async def test_a_host_that_is_to_keep_a_copy_has_one_that_is_as_new_as_the_datab
     assert kept(one).all()[0].mark == found[0].mark, "nothing was sent, as nothing had changed"
     assert kept(one).all()[0].at == int(here.now)
 
+    here.now -= 86_400
+    await here.until(host, lambda now: now.copied == int(here.now))
+    assert kept(one).all()[0].at == int(here.now), "the clock was set back"
+
     await here.membership.set(SetNode(host=host, keeps_copy=False))
     await eventually(lambda: not places.copies(one.settings.data_dir).exists(), "what it kept to be removed")
     await write(here, "late")
@@ -152,6 +156,24 @@ def test_a_copy_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert not at.confirm(CopyMark(3, 2), 8)
     assert at.confirm(CopyMark(3, 1), 8)
     assert at.all()[0].at == 8
+
+
+@pytest.mark.holds("MANY-131")
+def test_what_a_crash_has_left_of_a_copy_goes_with_the_next_one(tmp_path: Path) -> None:
+    """A database has secrets in it, and is large."""
+    at = KeptCopies(tmp_path / "copies")
+
+    def take(written: int) -> None:
+        data = b"velocity %d" % written
+        at.take(CopyPiece(CopyMark(3, written), 7, len(data), hashlib.sha256(data).hexdigest(), 0, data))
+
+    for written in (1, 2):
+        take(written)
+    newest, before = at.all()
+    at.file(before).with_suffix(".json").unlink()  # the copy was there, its note was yet to come
+    take(3)
+    found = [at.file(one).with_suffix(end) for one in (at.all()[0], newest) for end in (".db", ".json")]
+    assert sorted(tmp_path.glob("copies/*")) == sorted(found)
 
 
 @pytest.mark.holds("MANY-131")

@@ -68,6 +68,13 @@ async def test_a_token_of_a_time_in_which_the_clock_was_ahead_holds_no_longer_th
     await here.join("b")
 
 
+@pytest.mark.holds("MANY-257")
+async def test_a_token_holds_while_a_clock_is_corrected_by_some_seconds(here: Installation) -> None:
+    word, one = await here.token(), here.machine("b")
+    here.now -= 5
+    assert await here.membership.joining.join(one.asks(word))
+
+
 @pytest.mark.holds("MANY-25")
 async def test_a_token_serves_once_for_an_hour_and_no_word_in_its_place(here: Installation) -> None:
     word, one = await here.token(), here.machine("b")

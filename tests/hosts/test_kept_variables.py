@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from uuid import UUID
 
@@ -142,6 +143,20 @@ async def test_the_next_copy_comes_after_a_pause(tmp_path: Path, b: Other) -> No
         await looked(w)
         w.server.services.fleet.variables.pause = 0
         content.write(0, SECOND)
+        await looked(w)
+        assert (await brought(w, b, vmid)).startswith(SECOND)
+
+
+@pytest.mark.holds("MANY-177")
+async def test_the_next_copy_comes_although_the_clock_was_set_back(
+    tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w)
+        content = written(b, machine(w, vmid))
+        await looked(w)
+        content.write(0, SECOND)
+        monkeypatch.setattr(w.server.services.fleet.variables, "clock", lambda: time.time() - 86_400)
         await looked(w)
         assert (await brought(w, b, vmid)).startswith(SECOND)
 

@@ -87,7 +87,14 @@ BAD = {
         "\ud800",
     ],
     "network_config": ["a", "- eth0", "a: b: c", "{"],
-    "meta_data": ["a: &x 1\nb: *x", "a: !!python/name:os.system", "a: " + "9" * 5000, "{}\n{}", "a: 2026-99-99"],
+    "meta_data": [
+        "a: &x 1\nb: *x",
+        "a: !!python/name:os.system",
+        "a: " + "9" * 5000,
+        "a: 0x" + "f" * 5000,
+        "{}\n{}",
+        "a: 2026-99-99",
+    ],
 }
 
 

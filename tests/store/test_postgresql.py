@@ -10,19 +10,24 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from tests.certificates import certificate
 from tests.patience import PATIENCE
 from tests.postgres import SOCKET, Postgres
 from tests.store import opening
 from tests.store.opening import opened
+from velocity.history.rules import HistoryEntry
 from velocity.store import engine
+from velocity.store.access import SqlAccess
 from velocity.store.database import Database
+from velocity.store.history import SqlHistory
 from velocity.store.trash import SqlTrash
 
 SECRET = "hun+ter2"
@@ -298,13 +303,40 @@ def answering(answer: bytes | None, place: Path) -> Iterator[int]:
             one.close()
 
 
+@contextlib.asynccontextmanager
+async def a_database(place: Place) -> AsyncIterator[Database]:
+    database = Database(place.server.url(place.new(), place.server.socket.parent))
+    database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 def test_more_items_of_the_trash_than_a_statement_has_parameters_are_read(place: Place) -> None:
     async def read() -> None:
-        database = Database(place.server.url(place.new(), place.server.socket.parent))
-        database.open()
-        try:
+        async with a_database(place) as database:
             assert await SqlTrash(database).disks(range(1, 1 << 17)) == {}
-        finally:
-            await database.close()
 
     asyncio.run(read())
+
+
+@pytest.mark.holds("DUR-361")
+def test_more_groups_than_a_statement_has_parameters_are_shown_in_the_history_and_deleted(place: Place) -> None:
+    groups = 1 << 17
+    made = sa.text(
+        "insert into groups (gid, parent_gid, name) select i, case i when 0 then 0 else 1 end, i::text"
+        " from generate_series(0, :last) i"
+    ).bindparams(last=groups)
+    entry = HistoryEntry(1, None, "", "", "a", "delete_group", groups, "", 200, None, None, None)
+
+    async def work() -> None:
+        async with a_database(place) as database:
+            database.read(lambda connection: connection.execute(made) and None)
+            history, access = SqlHistory(database), SqlAccess(database)
+            await history.add([entry, replace(entry, gid=0)])
+            assert [one.gid for _, one in await history.newest(1, None, 10, None, None, None)] == [groups]
+            await access.remove_groups(1, 0, None)
+            assert [one.gid for one in access.load().groups] == [0]
+
+    asyncio.run(work())

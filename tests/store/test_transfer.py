@@ -89,6 +89,14 @@ async def test_only_a_whole_export_goes_into_an_empty_database(tmp_path: Path) -
     for wrong in (lines[:-1], [*lines, lines[-2]], lines[:4] + lines[5:], [b"x"], [], [lines[0].replace(b"0", b"9")]):
         with pytest.raises(TransferError):
             transfer.load(target, wrong)
+    for row in ('{"name": {}}', '{"name": "a\\u0000"}', '{"value": 1}', '{"size": 1}'):
+        odd = b'{"table": "instance", "row": %s}' % row.encode()
+        with pytest.raises(TransferError, match="table instance"):
+            transfer.load(target, [lines[0], odd])
+    for row in ('{"uid": 9223372036854775808}', '{"uid": 1.5}', '{"hash": "a"}', '{"hash": 1}', '{"expires": "1"}'):
+        odd = b'{"table": "authkeys", "row": %s}' % row.encode()
+        with pytest.raises(TransferError, match="of the table authkeys cannot have such a value"):
+            transfer.load(target, [lines[0], odd])
     transfer.load(target, lines)
     with pytest.raises(TransferError, match="not empty"):
         transfer.load(target, lines)

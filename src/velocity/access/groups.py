@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -107,7 +107,7 @@ class Groups:
                     Problem.GROUP_STAYS, "group 0 is the root of all groups and cannot be deleted", field="gid"
                 )
             check(request.revision, directory.revision(gid))
-            leaving = rules.subtree(directory.groups, gid)
+            leaving = dict.fromkeys(rules.subtree(directory.groups, gid))  # where one is found at once
             self._check_stay(leaving)
             for keeper in self._belongings:
                 keeper.examine(leaving, force=request.force, purge=purge)
@@ -122,7 +122,7 @@ class Groups:
             async with self._updates.changing:
                 size = sum(deletion.size for deletion in deletions)
                 discarded = Discarded("group", str(gid), group.parent_gid, group.name, caller.uid, size)
-                await self._store.remove_groups(leaving, group.parent_gid, None if purge else discarded)
+                await self._store.remove_groups(gid, group.parent_gid, None if purge else discarded)
         except BaseException as error:
             for deletion in reversed(deletions):
                 await deletion.restore()
@@ -131,17 +131,16 @@ class Groups:
         for deletion in deletions:
             deletion.committed()
         if not purge:
-            self._updates.trash_groups(set(leaving))
-        self._updates.move_homes(set(leaving), group.parent_gid)
-        for one in reversed(leaving):
-            self._updates.forget_group(one)
+            self._updates.trash_groups(leaving)
+        self._updates.move_homes(leaving, group.parent_gid)
+        self._updates.forget_groups(leaving)
         self._updates.unhide_groups(leaving)
         if not purge:
             self._updates.discarded("group", group.parent_gid)
         for deletion in deletions:
             await deletion.finish(purge=purge)
 
-    def _check_stay(self, gids: Sequence[int]) -> None:
+    def _check_stay(self, gids: Collection[int]) -> None:
         """Raises `Refused` if one of them is being deleted."""
         for one in self._directory.leaving.intersection(gids):
             words = f"the subgroup {self._directory.path(one)} is being deleted or restored: wait until that has ended"
@@ -157,7 +156,7 @@ class Groups:
         Parents come before their children. Raises `Refused`; an exception inside undoes everything.
         """
         directory = self._directory
-        gids = [group.gid for group in groups]
+        gids = dict.fromkeys(group.gid for group in groups)
         async with self._updates.changing:
             top = groups[0]
             directory.group(top.parent_gid)
@@ -168,8 +167,7 @@ class Groups:
         try:
             yield  # others may change the directory meanwhile, but for what is above these
         except BaseException:
-            for gid in gids:
-                self._updates.forget_group(gid)
+            self._updates.forget_groups(gids)
             raise
         else:
             for uid, gid, pid in grants:

@@ -43,9 +43,9 @@ class AccessStore(Protocol):
 
     async def add_group(self, name: str, parent_gid: int) -> int: ...
 
-    async def remove_groups(self, gids: Sequence[int], parent_gid: int, discarded: Discarded | None) -> None:
-        """Removes groups with all that they own, in every area; into the trash, or permanently (None). Children come
-        after their parents.
+    async def remove_groups(self, top: int, parent_gid: int, discarded: Discarded | None) -> None:
+        """Removes the group `top` and all below it, with all that they own, in every area; into the trash, or
+        permanently (None).
 
         Users at home in one of them are at home in `parent_gid` afterwards.
         """

@@ -88,19 +88,23 @@ class DirectoryWriter:
             if gid in self._directory.groups:
                 self._changes.note_change("group", gid, gid)
 
-    def forget_group(self, gid: int) -> None:
-        del self._directory.groups[gid]
-        self._directory.quotas.forget(gid)
+    def forget_groups(self, gids: Collection[int]) -> None:
+        for gid in gids:
+            del self._directory.groups[gid]
+            self._directory.quotas.forget(gid)
         for uid, held in self._directory.grants.items():
-            if held.pop(gid, 0):
+            if lost := [gid for gid in held if gid in gids]:
+                for gid in lost:
+                    del held[gid]
                 self._changes.note_change("rights", uid)
 
     def trash_groups(self, gids: Collection[int]) -> None:
         """Note these groups, and the grants on them, as being in the trash."""
         self._directory.above.update((gid, self._directory.groups[gid].parent_gid) for gid in gids)
         for uid, held in self._directory.grants.items():
-            for gid in held.keys() & gids:
-                self._lie(uid, gid, held[gid])
+            for gid in held:
+                if gid in gids:
+                    self._lie(uid, gid, held[gid])
 
     def _lie(self, uid: int, gid: int, bits: int) -> None:
         held = self._directory.lying.setdefault(uid, {})
@@ -110,8 +114,9 @@ class DirectoryWriter:
         """These groups are not in the trash any more."""
         for gid in gids:
             self._directory.above.pop(gid, None)
-            for held in self._directory.lying.values():
-                held.pop(gid, None)
+        for held in self._directory.lying.values():
+            for gid in [one for one in held if one in gids]:
+                del held[gid]
 
     def discarded(self, kind: str, gid: int) -> None:
         """Announce that an object of the group went into the trash, or out of it."""

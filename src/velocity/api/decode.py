@@ -103,7 +103,9 @@ def _tidied(fields: Mapping[str, Any], named: Named, path: str) -> dict[str, Any
     tidied = dict(fields)
     for field, kind in named:
         given = tidied.get(field)
-        if isinstance(kind, str) and isinstance(given, str):
+        if isinstance(kind, str):
+            if not isinstance(given, str):
+                continue
             tidied[field] = name = names.tidy(given, "user" if kind == "user" else "object")
             if wrong := names.problem(name, "user" if kind == "user" else "object"):
                 raise Refused(Problem.MALFORMED, f"{path}{field}: {wrong}", field=f"{path}{field}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
             if real.exists():
                 part.chmod(real.stat().st_mode & 0o777)
             yield out
+            out.flush()
+            os.fsync(out.fileno())  # else a crash of the host could leave neither the old content nor the new
         part.replace(real)
     finally:
         part.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from velocity.history.rules import HistoryEntry
@@ -19,14 +19,14 @@ class HistoryStore(Protocol):
 
     async def newest(
         self,
-        gids: Collection[int] | None,
+        top: int | None,
         before: int | None,
         limit: int,
         uid: int | None,
         refused: bool | None,
         vmid: int | None,
     ) -> Sequence[tuple[int, HistoryEntry]]:
-        """(hid, entry), the newest first. `gids` None: of all groups, including deleted ones."""
+        """(hid, entry), the newest first: of the group `top` and all below it. None: of all, including deleted ones."""
 
     async def rotate(self, before: int, most: int, refusals: int) -> None:
         """Remove entries older than `before` (Unix seconds), and the oldest ones above the limits.

@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from velocity.access import rules as access_rules
 from velocity.access.directory import Directory
+from velocity.access.rules import ROOT_GROUP
 from velocity.changes import Changes
 from velocity.contract.history import ListHistory
 from velocity.contract.problems import Refused
@@ -122,9 +122,8 @@ class History:
         """(hid, entry), the newest first. Raises `Refused`."""
         self._directory.group(request.gid)
         await self._add()
-        below = access_rules.subtree(self._directory.groups, request.gid)
         return await self._store.newest(
-            None if request.gid == access_rules.ROOT_GROUP else below,
+            None if request.gid == ROOT_GROUP else request.gid,
             request.before if isinstance(request.before, int) else None,
             request.limit,
             request.uid if isinstance(request.uid, int) else None,

@@ -163,7 +163,7 @@ class Copies:
         kept = self.of(member)
         if kept.mark != now:
             return False
-        if at - kept.at < CONFIRM:
+        if 0 <= at - kept.at < CONFIRM:  # less than nothing: the clock was set back
             return True
         node = self.nodes(member.host)
         with contextlib.suppress(HypervisorError):
@@ -189,7 +189,7 @@ class Copies:
     def _note(self, member: Member, kept: KeptCopy) -> None:
         before = self.of(member)
         self._kept[member.host] = kept
-        if before.trouble != kept.trouble or kept.at - before.at >= CONFIRM:  # whoever shows its age asks again
+        if before.trouble != kept.trouble or abs(kept.at - before.at) >= CONFIRM:  # whoever shows its age asks again
             self.roster.tell(member.host)
 
 

@@ -162,6 +162,8 @@ class Member:
 
 TOKEN_LIFETIME = 3600
 """Seconds for which a machine can join with a token."""
+CORRECTED = 60
+"""Seconds by which a clock may be set back after a token was made."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,11 @@ class JoinToken:
     proof: str = ""
 
     def holds(self, now: float) -> bool:
-        """A token made while the clock was ahead is not valid: it would stay valid for too long."""
-        return now < self.expires <= now + TOKEN_LIFETIME
+        """A token made while the clock was ahead is not valid: it would stay valid for too long.
+
+        A correction of the clock by some seconds does no harm.
+        """
+        return now < self.expires <= now + TOKEN_LIFETIME + CORRECTED
 
 
 @dataclass(frozen=True, repr=False)

@@ -84,7 +84,7 @@ def check(wanted: CloudInit) -> None:
     if wanted.meta_data:
         _check_yaml("meta_data", wanted.meta_data, aliases=False)
         try:
-            _load(wanted.meta_data)
+            _dump(_load(wanted.meta_data))  # as at a start
         except (yaml.YAMLError, ValueError):
             raise _refused("meta_data", "has a value that cannot be read: put it into quotes") from None
 

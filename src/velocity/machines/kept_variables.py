@@ -79,7 +79,7 @@ class KeptVariables:
         self._store = store
         self._hosts = hosts
         self._reach = reach
-        self._clock = clock
+        self.clock = clock
         self.pause = PAUSE
         self._kept: dict[UUID, KeptCopy] = {}
         self._seen: dict[UUID, Mark] = {}
@@ -129,13 +129,13 @@ class KeptVariables:
         return not stays and all(map(is_shared, self._reach.pools(keeper.machine.spec)))
 
     async def _consider(self, one: AttachedHost, keeper: Keeper, mark: Mark) -> None:
-        uuid, now = keeper.machine.uuid, self._clock()
+        uuid, now = keeper.machine.uuid, self.clock()
         before, self._seen[uuid] = self._seen.get(uuid), mark
         kept = self._kept.get(uuid)
         if kept is not None and kept.mark == mark:
             self._kept[uuid] = replace(kept, at=now)
-        elif before == mark and not (keeper.lives and now - self._taken.get(uuid, 0) < self.pause):
-            await self._take(one, keeper, KeptCopy(mark, now))
+        elif before == mark and not (keeper.lives and 0 <= now - self._taken.get(uuid, 0) < self.pause):
+            await self._take(one, keeper, KeptCopy(mark, now))  # at once if the clock was set back
 
     async def _take(self, one: AttachedHost, keeper: Keeper, kept: KeptCopy) -> None:
         uuid = keeper.machine.uuid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from msgspec import UnsetType
@@ -150,9 +150,9 @@ class Assignments:
                 self._assignments.pop(key, None)
             raise
 
-    def forget(self, gid: int) -> None:
-        """The group was deleted."""
-        self._assignments = {key: one for key, one in self._assignments.items() if key[0] != gid}
+    def forget(self, gids: Collection[int]) -> None:
+        """The groups were deleted."""
+        self._assignments = {key: one for key, one in self._assignments.items() if key[0] not in gids}
 
     def _check_exists(self, caller: Caller, permission: Permission, mpid: int) -> bool:
         """Raises `Refused` if there is no such pool, at once for those with the permission on group 0."""

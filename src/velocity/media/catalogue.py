@@ -75,7 +75,7 @@ def _read(file: Path) -> list[Image]:
         images = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _File).images
     except OSError as error:
         raise CatalogueError(f"the catalogue {file} cannot be read: {error.strerror}") from None
-    except (ValueError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise CatalogueError(f"the catalogue {file}: {str(error).replace('`$.', '`')}") from None
     images = [one if one.keys is None else structs.replace(one, keys=str(file.parent / one.keys)) for one in images]
     for one in images:

@@ -65,9 +65,9 @@ class PendingMediaDeletion:
         for medium in self._media:
             self._usage.forget(medium.mid)
             self._reservations.free(medium)
-        for gid in self._gids:
-            self._assignments.forget(gid)
-            self._quotas.forget(gid)
+        if self._gids:
+            self._assignments.forget(self._gids)
+            self._quotas.forget(self._gids)
 
     async def finish(self, *, purge: bool) -> None:
         for medium in self._media:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from velocity import plan, sizes
 from velocity.access.directory import Directory
@@ -68,9 +68,9 @@ class PoolQuotas:
         """Bytes that all media in the pool may grow to."""
         return self.used(ROOT_GROUP, mpid)
 
-    def forget(self, gid: int) -> None:
-        """The group was deleted."""
-        self._used = {key: used for key, used in self._used.items() if key[0] != gid}
+    def forget(self, gids: Collection[int]) -> None:
+        """The groups were deleted."""
+        self._used = {key: used for key, used in self._used.items() if key[0] not in gids}
 
     def quota(self, gid: int, mpid: int) -> int:
         """The quota in the group's own assignment; 0: no limit."""

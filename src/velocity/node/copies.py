@@ -56,9 +56,14 @@ class KeptCopies:
         note = CopyNote(piece.mark, piece.at, piece.size, piece.digest)
         coming.rename(self.file(note))
         self._write(note)
-        for old in self.all()[GENERATIONS:]:
-            self._note_of(old).unlink()
-            self.file(old).unlink(missing_ok=True)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove older copies, and what a crash between a copy and its note has left."""
+        stay = {file for one in self.all()[:GENERATIONS] for file in (self.file(one), self._note_of(one))}
+        for file in sorted(self._directory.iterdir(), reverse=True):  # a note before its copy
+            if file not in stay:
+                file.unlink()
 
     def confirm(self, mark: CopyMark, at: int) -> bool:
         """Whether the latest is that one; then it is current as of that time."""

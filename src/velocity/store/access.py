@@ -12,6 +12,7 @@ from velocity.access.throttle import OWN, network
 from velocity.contract.permissions import Permission
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
+from velocity.store.subtree import is_below
 from velocity.store.tables import assignments, authkeys, good_addresses, grants, groups, machines, media, quotas, users
 
 
@@ -78,16 +79,14 @@ class SqlAccess:
 
         return await self._database.write(work)
 
-    async def remove_groups(self, gids: Sequence[int], parent_gid: int, discarded: Discarded | None) -> None:
+    async def remove_groups(self, top: int, parent_gid: int, discarded: Discarded | None) -> None:
         def work(connection: Connection) -> None:
             if discarded is not None:
                 owned = (groups, grants, quotas, assignments, media, machines)
-                discard(connection, discarded, {table.name: table.c.gid.in_(gids) for table in owned})
-            for table in (machines, media):
-                connection.execute(delete(table).where(table.c.gid.in_(gids)))
-            connection.execute(update(users).where(users.c.home.in_(gids)).values(home=parent_gid))
-            for gid in reversed(gids):
-                connection.execute(delete(groups).where(groups.c.gid == gid))
+                discard(connection, discarded, {table.name: is_below(table.c.gid, top) for table in owned})
+            connection.execute(update(users).where(is_below(users.c.home, top)).values(home=parent_gid))
+            for table in (machines, media, groups):
+                connection.execute(delete(table).where(is_below(table.c.gid, top)))
 
         await self._database.write(work)
 

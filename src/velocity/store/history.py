@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
 from velocity.history.rules import HistoryEntry
 from velocity.store.database import Database
+from velocity.store.subtree import is_below
 from velocity.store.tables import history
 
 _add = insert(history)
@@ -41,7 +42,7 @@ class SqlHistory:
 
     async def newest(
         self,
-        gids: Collection[int] | None,
+        top: int | None,
         before: int | None,
         limit: int,
         uid: int | None,
@@ -49,8 +50,8 @@ class SqlHistory:
         vmid: int | None,
     ) -> list[tuple[int, HistoryEntry]]:
         wanted = select(history).order_by(history.c.hid.desc()).limit(limit)
-        if gids is not None:
-            wanted = wanted.where(history.c.gid.in_(gids))
+        if top is not None:
+            wanted = wanted.where(is_below(history.c.gid, top))
         if before is not None:
             wanted = wanted.where(history.c.hid < before)
         if uid is not None:

@@ -6,12 +6,13 @@ truncated file.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import sqlalchemy as sa
-from msgspec import Struct
+from msgspec import Meta, Struct
 from sqlalchemy import Connection
 
 from velocity import __version__
@@ -37,7 +38,7 @@ class TransferError(Exception):
 class Head(Struct, frozen=True):
     velocity: str
     schema: str
-    last_ids: dict[str, int]
+    last_ids: dict[str, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 
 
 class Row(Struct, frozen=True):
@@ -87,7 +88,7 @@ def load(database: Database, lines: Iterable[bytes]) -> int:
     """Import into an empty database; returns the number of rows. Raises `TransferError`, having changed nothing."""
     try:
         return database.read(lambda connection: _load(connection, iter(lines)))
-    except (sa.exc.IntegrityError, sa.exc.CompileError):
+    except sa.exc.IntegrityError:
         raise TransferError("it is incomplete: rows refer to others that are missing") from None
 
 
@@ -128,11 +129,22 @@ def _table(name: str) -> sa.Table:
 
 
 def _values(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
-    binary = {column.name for column in table.columns if isinstance(column.type, sa.LargeBinary)}
-    return {
-        name: msgspec.convert(value, bytes) if name in binary and value is not None else value
-        for name, value in row.items()
-    }
+    """The row's values, which fit its table in each database. Raises `TransferError`."""
+    return {name: None if value is None else _value(table, name, value) for name, value in row.items()}
+
+
+def _value(table: sa.Table, name: str, value: Any) -> Any:
+    column = table.columns.get(name)
+    if column is None:
+        raise TransferError(f"the table {table.name} has no column {name!r}")
+    kind = column.type.python_type
+    if kind is bytes and isinstance(value, str):
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.convert(value, bytes)  # Base64
+    fits = type(value) is kind and "\0" not in str(value) and (kind is not int or -(2**63) <= value < 2**63)
+    if not fits:
+        raise TransferError(f"the column {name!r} of the table {table.name} cannot have such a value")
+    return value
 
 
 def _last_id(connection: Connection, name: str) -> int:

@@ -105,7 +105,7 @@ class Purging:
         with self.taking(item.trid):
             if not await self._store.purge(item.trid):
                 return False
-            self._updates.untrash_groups([group.gid for group in contents.groups])
+            self._updates.untrash_groups({group.gid for group in contents.groups})
             self._updates.discarded(item.what.kind, item.what.gid)
             for medium in contents.media:
                 await self._trash.settle(medium.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
-from velocity.hypervisor.port import Incarnation, MachineSpec, NatSpec, NicSpec
+from tests.ports.subjects import DEADLINE, QemuSubject, machine, next_run, spec
+from tests.ports.test_changes import disk, medium
+from velocity.hypervisor.port import Bus, Incarnation, MachineSpec, NatSpec, NicSpec
 from velocity.hypervisor.qemu import scopes
 from velocity.hypervisor.waits import NO_PORT, NOT_YET
+from velocity.storage.directory.places import file_name, host_places
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -83,24 +87,79 @@ async def test_a_nic_that_the_guest_has_let_go_of_meanwhile_is_cleared_up_after(
     assert (altered.spec.nics, altered.waits) == ((FIRST, NINTH), ())
 
 
-@pytest.mark.holds("GUEST-62")
-async def test_what_bounds_its_memory_follows_before_it_grows_and_after_it_has_shrunk(
-    qemu: QemuSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By a busctl that notes what it is asked."""
+Asked = Callable[[], list[tuple[str, int]]]
+
+
+@pytest.fixture
+def bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """The scopes and MiB for which systemd is asked, by a busctl that notes them."""
     asked = tmp_path / "asked"
     (tmp_path / "busctl").write_text(f'#!/bin/sh\necho "$@" >>{asked}\n')
     (tmp_path / "busctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
+    monkeypatch.setattr(scopes.bound, "__defaults__", (tmp_path,))
+
+    def found() -> list[tuple[str, int]]:
+        words = [line.split() for line in asked.read_text().splitlines()] if asked.exists() else []
+        return [(next(one for one in line if one.endswith(".scope")), int(line[-1]) >> 20) for line in words]
+
+    return found
+
+
+@pytest.mark.holds("GUEST-62")
+async def test_what_bounds_its_memory_follows_before_it_grows_and_after_it_has_shrunk(
+    qemu: QemuSubject, bounds: Asked
+) -> None:
     who = machine()
     made = msgspec.structs.replace(spec(qemu.driver, held=True, displays=0), max_cpus=2, max_memory=128)
     await qemu.driver.machines.start(who, made, deadline=DEADLINE)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
-    monkeypatch.setattr(scopes.bound, "__defaults__", (tmp_path,))
     for memory, cpus in ((128, 1), (64, 2)):
         wanted = msgspec.structs.replace(made, memory=memory, cpus=cpus)
         await qemu.driver.machines.alter(who, wanted, deadline=DEADLINE)
-    most = [int(line.split()[-1]) >> 20 for line in asked.read_text().splitlines()]
+    most = [mib for _, mib in bounds()]
     sizes = [msgspec.structs.replace(made, memory=memory, cpus=cpus) for memory, cpus in ((128, 1), (128, 2), (64, 2))]
     grown, both, shrunk = map(scopes.most_memory, sizes)
     assert [most[0], most[-2], most[-1]] == [grown, both, shrunk]
-    assert all(f"velocity-{who.machine}-{who.epoch}.scope" in line for line in asked.read_text().splitlines())
+    assert {scope for scope, _ in bounds()} == {f"velocity-{who.machine}-{who.epoch}.scope"}
+
+
+@pytest.mark.holds("ISOLATION-360")
+async def test_what_bounds_it_is_found_after_its_guest_was_handed_over_and_came_back(
+    qemu: QemuSubject, bounds: Asked
+) -> None:
+    """It is another run then, of the same process: the scope has the name of the first."""
+    who = machine()
+    made = msgspec.structs.replace(spec(qemu.driver, held=True, displays=0), max_cpus=1, max_memory=128)
+    await qemu.driver.machines.start(who, made, deadline=DEADLINE)
+    await qemu.driver.watched.rename(qemu.driver.watched.running(who), next_run(who))
+    wanted = msgspec.structs.replace(made, memory=128)
+    await qemu.driver.machines.alter(next_run(who), wanted, deadline=DEADLINE)
+    assert bounds()[-1] == (f"velocity-{who.machine}-{who.epoch}.scope", scopes.most_memory(wanted))
+
+
+@pytest.fixture
+async def in_memory(runtime: Path, anyio_backend: str) -> AsyncIterator[QemuSubject]:
+    """Its disks are."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="v") as place:
+        made = QemuSubject(Path(place), runtime)
+        await made.open()
+        yield made
+        await made.close()
+
+
+@pytest.mark.holds("ISOLATION-360")
+async def test_a_disk_in_memory_that_comes_or_grows_while_it_runs_raises_what_bounds_it(
+    in_memory: QemuSubject, bounds: Asked
+) -> None:
+    """Else the kernel would end a guest that fills it."""
+    qemu, who, media = in_memory, machine(), medium(0)
+    made = spec(qemu.driver, held=True, displays=0)
+    await qemu.driver.machines.start(who, made, deadline=DEADLINE)
+    qemu.provide(media)
+    has = host_places(qemu.options.data_dir).kept(file_name(media)).stat().st_size >> 20
+    wanted = msgspec.structs.replace(made, disks=(disk(0, Bus.VIRTIO),))
+    await qemu.driver.machines.alter(who, wanted, deadline=DEADLINE)
+    most = scopes.most_memory(wanted)
+    assert bounds()[-1][1] - most in range(has, has + 2)
+    await qemu.driver.machines.resize(who, media, 512 << 20, deadline=DEADLINE)
+    assert bounds()[-1][1] >= most + 512

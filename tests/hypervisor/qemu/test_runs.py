@@ -14,6 +14,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from tests.patience import at_last
 from tests.ports.subjects import NoMedia
 from tests.root import as_root
 from velocity.hypervisor.port import FactCause
@@ -74,6 +75,36 @@ def test_a_process_is_known_by_pid_start_and_boot(runs: Runs) -> None:
     assert runs.process(msgspec.structs.replace(mine, started=started + 1)) is None, "the pid was reused"
     assert runs.process(msgspec.structs.replace(mine, boot="another")) is None, "the host was restarted"
     assert runs.process(run) is None, "no process was noted, and none bears this machine's name"
+
+
+FIRST_THREAD_ENDS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+print("begun", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+@pytest.mark.holds("STATE-360")
+def test_a_process_lives_as_long_as_one_of_its_threads(runs: Runs) -> None:
+    """One that was killed while another thread waits for a disk is shown as a zombie, and may write to it yet."""
+    process = subprocess.Popen([sys.executable, "-c", FIRST_THREAD_ENDS], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        run = msgspec.structs.replace(
+            runs.begin(uuid4(), 1, nat=False), pid=process.pid, started=start_time(process.pid) or 0
+        )
+        at_last(lambda: state(process.pid) == "Z", "the end of its first thread")
+        assert runs.process(run) == process.pid
+    finally:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert (state(process.pid), start_time(process.pid)) == ("Z", None), "nobody has waited for it yet"
+        process.communicate()
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_a_process_is_a_machines_by_its_arguments_and_its_uid(runs: Runs) -> None:

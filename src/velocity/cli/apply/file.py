@@ -166,10 +166,12 @@ def read(path: Path) -> File:
         raise ClientError(f"{here} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ClientError(f"{here} is not UTF-8 text (byte {error.start})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ClientError(f"{here}: {error}") from None
     except msgspec.ValidationError as error:
         raise ClientError(f"{here}: {str(error).replace('$.', '')}") from None
+    except ValueError as error:  # a number with too many digits is no TOMLDecodeError
+        raise ClientError(f"{here}: {error}") from None
+    except RecursionError:
+        raise ClientError(f"{here} is nested too deeply") from None
     wrong = next(_wrong(file, Path() if path == STDIN else path.parent), None)
     if wrong is not None:
         raise ClientError(f"{here}: {wrong}")

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from velocity import durable
 from velocity.cli.demo import uki
 from velocity.cli.demo.uki import CannotBuild, entry
 
@@ -61,6 +62,7 @@ def build(cache: Path, say: Say = lambda text: None) -> Guest:
         initrd.write_bytes(_archive(root, release))
         draft = _iso(work, kernel, initrd, root)
         (work / "note.json").write_text(json.dumps({"kernel": release}))
+        durable.sync_file(draft)
         draft.rename(iso)
         (work / "note.json").rename(note)
     return Guest(iso, release)

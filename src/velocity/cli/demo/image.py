@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from velocity import durable
 from velocity.cli.demo import uki
 from velocity.cli.demo.guest import HERE, Say
 from velocity.cli.demo.uki import CannotBuild, entry
@@ -70,6 +71,7 @@ def build(cache: Path, say: Say = lambda text: None, kernels: Mapping[str, str] 
             with tempfile.TemporaryDirectory(dir=cache, prefix=".draft-") as beside:
                 draft = Path(beside) / "image.qcow2"
                 uki.run(["qemu-img", "convert", "-O", "qcow2", str(disk), str(draft)], cache, "qemu-img failed")
+                durable.sync_file(draft)
                 draft.rename(image)
     return image
 

@@ -105,8 +105,11 @@ class QemuMachines:
 
     async def resize(self, who: Incarnation, media: MediaRef, size: int, *, deadline: float) -> int:
         entry = self._adoption.changeable(who)
-        async with within(deadline, "its disk did not become larger in time"):
-            await grow(entry, media, size, deadline)
+        try:
+            async with within(deadline, "its disk did not become larger in time"):
+                await grow(self._watched.place, entry, media, size, deadline)
+        except OSError as error:
+            raise Unknown(f"the note of its disks cannot be written: {error.strerror}") from None
         return self._news.told
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:

@@ -33,13 +33,18 @@ class Process:
 
 
 def start_time(pid: int) -> int | None:
-    """The process's start time in clock ticks since boot; None: there is no process (a zombie counts as none)."""
+    """The process's start time in clock ticks since boot; None: there is no process (a zombie counts as none).
+
+    A zombie whose other threads have not ended is one: it has its files open yet, and one of its threads may be writing
+    to a disk that does not respond. proc_pid_stat(5)
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except GONE:
         return None
     fields = text[text.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    state, threads = fields[0], int(fields[17])
+    return None if state == "X" or (state == "Z" and threads <= 1) else int(fields[19])
 
 
 def limit(pid: int, name: str) -> str:

@@ -77,7 +77,9 @@ class Run(Struct, frozen=True):
     made: MachineSpec | None = None
     """What it is made of by now; None: an earlier version started it, or that is not known."""
     disks_in_memory: int = 0
-    """MiB of the host's memory that its disks may take."""
+    """MiB of the host's memory that the disks may take with which it was started."""
+    in_memory: dict[int, int] = {}
+    """MiB of it that disks may take since: by the number of the block node."""
     drives: tuple[Drive, ...] = ()
     """The disks and CD-ROM drives that it has, or may have."""
     nodes: dict[int, DiskSpec] = {}
@@ -101,6 +103,11 @@ class Run(Struct, frozen=True):
     @property
     def first_epoch(self) -> int:
         return self.begun or self.epoch
+
+    @property
+    def memory_of_disks(self) -> int:
+        """MiB of the host's memory that its disks may take."""
+        return self.disks_in_memory + sum(self.in_memory.get(number, 0) for number in self.nodes)
 
     def nic(self, link: str) -> RunNic:
         """The NIC of a link. An earlier version derived its MAC address from its place."""

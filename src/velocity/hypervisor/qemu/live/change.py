@@ -75,8 +75,18 @@ class Change:
         self._entry.run = run
 
     async def bound_memory(self, most: int) -> None:
-        """Raise the process's memory limit to so many MiB, plus what its disks use of the host's memory."""
-        await asyncio.to_thread(scopes.bound, self.qemu.who, most + self.run.disks_in_memory)
+        """Set the process's memory limit to so many MiB, plus what its disks use of the host's memory."""
+        first = structs.replace(self.qemu.who, epoch=self.run.first_epoch)  # its scope keeps that name
+        await asyncio.to_thread(scopes.bound, first, most + self.run.memory_of_disks)
+
+    async def note_in_memory(self, number: int, mib: int, *coming: DiskSpec) -> None:
+        """A disk, which is there or `coming`, may take so many MiB of the host's memory: the limit follows. Raises
+        `OSError`.
+        """
+        if mib != self.run.in_memory.get(number, 0):
+            await self.note(in_memory={**self.run.in_memory, number: mib})
+            both = structs.replace(self.made, disks=(*self.made.disks, *coming))
+            await self.bound_memory(scopes.most_memory(both))
 
     def free_port(self) -> int | None:
         """An empty spare PCI port; None: there is none."""

@@ -5,18 +5,21 @@ https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (block_resize)
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu import filesizes
+from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.disk_options import node_name
+from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.nodes import allow
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 from velocity.storage.port import MediaRef
 
 
-async def grow(entry: RunEntry, media: MediaRef, size: int, deadline: float) -> None:
-    """Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+async def grow(place: HostDirectories, entry: RunEntry, media: MediaRef, size: int, deadline: float) -> None:
+    """Raises `HypervisorError`, `NotRunning`, `Unknown`, `OSError`."""
     qemu = entry.qemu
     opened = await qemu.execute("query-named-block-nodes", deadline=deadline, flat=True)
     disks = [number for number, one in entry.run.nodes.items() if one.media == media and not one.readonly]
@@ -28,6 +31,10 @@ async def grow(entry: RunEntry, media: MediaRef, size: int, deadline: float) -> 
             raise HypervisorError(f"the disk has {has:,} bytes already: it cannot become smaller")
         if size > has:
             allow(qemu.pid, filesizes.image(size) + filesizes.SLACK)
+            if entry.run.memory_of_disks and entry.run.made is not None:  # perhaps of this one
+                change = Change(place, entry, entry.run.made, asyncio.get_running_loop().time() + deadline)
+                more = filesizes.image(size) - has >> 20
+                await change.note_in_memory(number, entry.run.in_memory.get(number, 0) + more)
             await qemu.execute("block_resize", deadline=deadline, **{"node-name": node_name(number), "size": size})
 
 

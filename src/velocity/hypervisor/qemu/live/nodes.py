@@ -39,6 +39,8 @@ async def add(change: Change, disk: DiskSpec, number: int, *, coming: bool = Fal
     try:
         if not disk.readonly:
             allow(change.qemu.pid, filesizes.largest([descriptor]))
+        in_memory = 0 if disk.readonly else filesizes.in_memory([descriptor])
+        await change.note_in_memory(number, in_memory >> 20, disk)
         direct = None
         if disk.cache is Cache.NONE and not await asyncio.to_thread(
             change.place.media.direct_lacks, disk.media, descriptor, readonly=disk.readonly
