@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.patience import at_last
+from velocity.store.leadership import LEADER
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
@@ -99,6 +100,15 @@ class Postgres:
         command = [*self._as, str(self._programs / program), *words]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", check=False)
         assert done.returncode == 0, done.stderr.decode()
+
+
+def lose_the_lock(url: str) -> None:
+    """As PostgreSQL does with a leader that is gone; the other connections of that server stay."""
+    ends = (
+        "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and objid = :lock "
+        "and database = (select oid from pg_database where datname = current_database())"
+    )
+    subprocess.run(["psql", "-q", "-v", f"lock={LEADER}", url], input=ends, text=True, check=True, capture_output=True)
 
 
 def _lives(pid: int) -> bool:

@@ -46,8 +46,9 @@ DOMAIN = """\
 <channel type="unix"><target type="virtio" name="org.qemu.guest_agent.0"/></channel>
 {ports}</devices></domain>"""
 """The devices are Velocity's; each of those on PCI is behind a root port of its own, as libvirt has it."""
-PORTS = "".join(f'<controller type="pci" index="{number}" model="pcie-root-port"/>' for number in range(1, 14))
-"""Eight that are spare, beside those of the five devices."""
+PORTS = "".join(f'<controller type="pci" index="{number}" model="pcie-root-port"/>' for number in range(1, 7))
+PORTS += '<controller type="pci" index="7" model="pcie-to-pci-bridge"/>'
+"""A bridge with spare slots in the last of six, beside those of the five devices."""
 
 
 class Side:

@@ -19,12 +19,23 @@ from click.testing import CliRunner
 
 from tests.journeys.server import PASSWORD, free_port
 from tests.patience import PATIENCE, at_last
-from tests.postgres import Postgres
+from tests.postgres import Postgres, lose_the_lock
 from velocity.cli.main import velocity
+
+LATE = """
+from velocity.node import agent
+agent.GRACE = 600.0
+agent.RunningNode.close.__defaults__ = (agent.GRACE,)
+from velocity.__main__ import main
+main()
+"""
+"""A server that would wait ten minutes for calls in progress when its node ends."""
 
 
 class StandbyProcess:
     """`velocity serve --standby` on a data directory of its own."""
+
+    program = ("-m", "velocity")
 
     def __init__(self, data: Path, database: str, runtime: Path) -> None:
         self.data = data
@@ -53,7 +64,7 @@ class StandbyProcess:
     def start(self) -> None:
         with self.data.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "velocity", "serve"], env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
+                [sys.executable, *self.program, "serve"], env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -130,6 +141,26 @@ def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
 
     assert a.kill(signal.SIGTERM) == 0, "who stands by ends when it is asked to"
     assert b.kill(signal.SIGTERM) == 0
+
+
+@pytest.mark.holds("MANY-300")
+def test_who_takes_over_does_not_wait_for_calls_of_a_leader_that_stands_still(
+    pair: tuple[StandbyProcess, StandbyProcess],
+) -> None:
+    a, b = pair
+    b.program = ("-c", LATE)
+    a.start()
+    at_last(a.leads, "the first server")
+    word = a.call("PUT", "/h/node/token", urls=[f"http://127.0.0.1:{a.port}"])[1]["token"]
+    joined = b.run("node", "join", "-", "--name", "bee", typed=word + "\n")
+    assert joined.returncode == 0, joined.stderr
+    b.start()
+    at_last(lambda: a.nodes().get(2) == (False, "online"), "the second one as a host")
+    assert a.process is not None
+    a.process.send_signal(signal.SIGSTOP)
+    lose_the_lock(b.environment["VELOCITY_DATABASE"])
+    at_last(b.leads, "the second server to lead")
+    assert b.nodes()[2] == (True, "online")
 
 
 @pytest.mark.holds("MANY-144")

@@ -83,7 +83,7 @@ async def stand_by(settings: Settings, listener: socket.socket, certificate: tls
             if await waits.is_free():
                 return True
             await asyncio.to_thread(check_known, settings, database)
-            async with answering(settings, listener, certificate, waits), _node(settings):
+            async with answering(settings, listener, certificate, waits), _node(settings, waits.ends):
                 click.echo(f"This server stands by; the one of {waits.leader or 'another host'} leads.", err=True)
                 tell_systemd("READY=1\nSTATUS=standing by")
                 await waits.wait()
@@ -119,8 +119,8 @@ async def answering(
 
 
 @contextlib.asynccontextmanager
-async def _node(settings: Settings) -> AsyncIterator[None]:
-    """Within, this machine is a host of the leading server, if it has joined."""
+async def _node(settings: Settings, ends: asyncio.Event) -> AsyncIterator[None]:
+    """Within, this machine is a host of the leading server, if it has joined. `ends`: this process is to end."""
     own = identity.read(settings.data_dir)
     if own is None:
         log.warning(
@@ -135,4 +135,5 @@ async def _node(settings: Settings) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await running.close()
+        # Otherwise nobody leads any more: calls of the former leader wait for nobody, and are not waited for.
+        await (running.close() if ends.is_set() else running.close(grace=0))

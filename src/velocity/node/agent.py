@@ -128,10 +128,10 @@ class RunningNode:
     hypervisor: Hypervisor
     port: int
 
-    async def close(self) -> None:
-        """Guests keep running."""
+    async def close(self, grace: float = GRACE) -> None:
+        """Guests keep running. `grace`: seconds that calls in progress get; a leader that is unreachable takes all."""
         await self.node.close()
-        await self.server.stop(GRACE)
+        await self.server.stop(grace)
         await self.hypervisor.machines.close()
 
 

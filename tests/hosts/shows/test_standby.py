@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -14,17 +13,12 @@ import pytest
 
 from tests.hosts.namespaces import SERVER, RealHosts, real_hosts
 from tests.patience import PATIENCE, at_last
-from tests.postgres import Postgres
+from tests.postgres import Postgres, lose_the_lock
 from velocity.cli import own_server
 from velocity.client import ApiError, Client, ClientError
 from velocity.config import Settings
-from velocity.store.leadership import LEADER
 
 pytestmark = [pytest.mark.hosts, pytest.mark.guest]
-LOSE_THE_LOCK = (
-    "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and objid = :lock"
-)
-"""As PostgreSQL does with whoever is gone; the other connections of that server stay."""
 
 
 @pytest.mark.holds("MANY-169")
@@ -44,9 +38,7 @@ def test_a_server_that_stood_still_changes_nothing_when_another_leads(
         asked = Asked(hosts)
         asked.begin()
         begun = time.monotonic()
-        subprocess.run(
-            ["psql", "-q", "-v", f"lock={LEADER}", url], input=LOSE_THE_LOCK, text=True, check=True, capture_output=True
-        )
+        lose_the_lock(url)
         at_last(lambda: is_leading(hosts["b"].data), "the other server to lead")
         say(f"hosts: a server that stands by leads {time.monotonic() - begun:.1f} s after the lock is free")
         leads = hosts.another_client("b")

@@ -14,6 +14,7 @@ from tests.hypervisor.qemu.plans import KINDS
 from velocity.hypervisor.port import FIRST_HARDWARE, HypervisorError
 from velocity.hypervisor.qemu import hardware
 from velocity.hypervisor.qemu.command import LaunchSpec, ListeningSockets, arguments
+from velocity.hypervisor.qemu.layout import cold
 
 RECORDED = Path(__file__).parent / "recorded"
 """The arguments of each kind of machine, made by the version that released the profile."""
@@ -86,7 +87,7 @@ def test_a_maximum_adds_to_what_a_guest_finds_and_without_one_all_is_as_before(p
 
 @pytest.mark.holds("GUEST-78")
 def test_a_guest_has_a_port_for_its_agent_where_its_hardware_has_a_channel() -> None:
-    assert [one.agent for one in hardware.known()] == [False, False, True, True]
+    assert [one.agent for one in hardware.known()] == [False, False, True, True, True]
     words = of(KINDS["nothing"], "3")
     assert "virtio-serial-pci,id=ports,max_ports=2,addr=0x14" in words
     assert "socket,id=agent,fd=8,server=on,wait=off" in words
@@ -101,3 +102,30 @@ def test_hardware_4_is_that_of_3_without_the_sata_controller(kind: str) -> None:
     assert [(was, now) for was, now in zip(former, present, strict=True) if was != now] == [
         (machine := former[former.index("-machine") + 1], f"{machine},sata=off")
     ]
+
+
+@pytest.mark.holds("GUEST-300")
+@pytest.mark.parametrize("kind", KINDS)
+def test_hardware_5_is_that_of_4_with_one_bridge_in_the_place_of_eight(kind: str) -> None:
+    former, present = of(KINDS[kind], "4"), of(KINDS[kind], "5")
+    ports = [word for word in former if word.startswith("pcie-root-port")]
+    assert len(ports) == 8
+    assert [word for word in present if word not in former] == ["pcie-pci-bridge,id=spare,addr=0x10"]
+    assert len(present) == len(former) - 2 * (len(ports) - 1)
+
+
+@pytest.mark.holds("GUEST-300")
+@pytest.mark.parametrize(
+    ("name", "nic", "usb"),
+    [("4", "bus=spare7", "bus=spare2"), ("5", "bus=spare,addr=0x8,disable-legacy=on", "bus=spare,addr=0x3")],
+)
+def test_what_was_added_while_it_ran_has_the_same_place_on_another_host(name: str, nic: str, usb: str) -> None:
+    plan = KINDS["a NIC"]
+    layout = msgspec.structs.replace(cold(plan.spec), usb={"xhci0": 15}, plugged={"nic1": 7, "xhci0": 2})
+    words = of(replace(plan, there=layout), name)
+    (bridges, *_), (network,), (controller,) = (
+        [at for at, word in enumerate(words) if word.startswith(kind)]
+        for kind in ("pcie-", "virtio-net-pci", "qemu-xhci")
+    )
+    assert words[network].endswith(f",{nic}") and words[controller].endswith(f",{usb}")
+    assert bridges < controller < network, "QEMU knows a bus before what is on it"

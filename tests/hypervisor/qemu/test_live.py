@@ -14,6 +14,8 @@ from tests.ports.subjects import DEADLINE, spec
 from velocity.hypervisor.port import FIRST_HARDWARE, Bus, DiskSpec, Incarnation, MachineSpec, NatSpec, Stop
 from velocity.hypervisor.qemu import filesizes
 from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.hypervisor.qemu.hardware import PROFILES
+from velocity.hypervisor.waits import FULL
 from velocity.storage.port import MediaRef
 
 __all__ = ["driver"]
@@ -48,6 +50,19 @@ async def test_no_hub_comes_between_a_usb_disk_and_its_controller(driver: QemuHy
         said = await execute("human-monitor-command", deadline=DEADLINE, **{"command-line": line})
         assert said.count("Device ") == 2 and "Hub" not in said, said
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+
+
+@pytest.mark.holds("GUEST-300")
+@pytest.mark.parametrize("hardware", ["4", PROFILES[-1].name])
+async def test_there_are_places_for_eight_devices_of_all_kinds(driver: QemuHypervisor, hardware: str) -> None:
+    kinds = [Bus.BLOCK] * 6 + [Bus.VIRTIO, Bus.USB, Bus.BLOCK]
+    disks = [disk(number, kind) for number, kind in enumerate([Bus.BLOCK, *kinds])]
+    who = await started(driver, disks[0], hardware=hardware)
+    asked = wanted(driver, *disks, hardware=hardware)
+    altered = await driver.machines.alter(who, asked, deadline=DEADLINE)
+    assert [(one.why, one.medium) for one in altered.waits] == [(FULL, disks[-1].media.medium)]
+    assert altered.spec.disks == tuple(disks[:-1])
+    await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
 
 async def boot_order(driver: QemuHypervisor, who: Incarnation) -> dict[str, int]:

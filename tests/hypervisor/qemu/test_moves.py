@@ -10,6 +10,7 @@ from base64 import b64decode
 from fractions import Fraction
 from math import factorial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -34,6 +35,7 @@ from velocity.hypervisor.qemu.event_interpreter import EventInterpreter
 from velocity.hypervisor.qemu.layout import cold, placed
 from velocity.hypervisor.qemu.moves import network, secrecy
 from velocity.hypervisor.qemu.moves.network import MovePorts
+from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.storage.directory.places import file_name, host_places
 from velocity.storage.port import variables
 
@@ -242,6 +244,36 @@ async def test_a_disk_that_both_hosts_have_is_written_to_by_one_of_them(tmp_path
         with pytest.raises(HypervisorError, match="lock"):
             await a.hypervisor.mobility.back(next_run(back, 2), deadline=DEADLINE)
         assert (await b.hypervisor.machines.facts(next_run(back), deadline=DEADLINE)).fact is Fact.RUNNING
+
+
+@pytest.mark.guest
+@pytest.mark.holds("MANY-301")
+async def test_a_guest_waits_for_connections_of_its_disks_but_not_for_copies(
+    tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QEMU, and so the guest, waits for each connection: behind a copy, on a slow network, for a second and more."""
+    told: list[str] = []
+    execute = WatchedRun.execute
+
+    async def noted(self: WatchedRun, command: str, *, deadline: float, **arguments: Any) -> Any:
+        told.append(command)
+        return await execute(self, command, deadline=deadline, **arguments)
+
+    async with opened("qemu", tmp_path, runtime) as pair:
+        for number in range(2):
+            pair.source.provide(medium(number))
+            pair.target.provide(medium(number))
+        a, b = pair.source.hypervisor, pair.target.hypervisor
+        made = msgspec.structs.replace(spec(a), disks=(disk(0, Bus.BLOCK), disk(1, Bus.VIRTIO)))
+        who, copied = machine(), [Copied(one.media, one.media) for one in made.disks]
+        await a.machines.start(who, made, deadline=DEADLINE)
+        landing = await b.mobility.receive(next_run(who), made, b"", copied, deadline=DEADLINE)
+        monkeypatch.setattr(WatchedRun, "execute", noted)
+        async for _ in a.mobility.send(who, landing, copied, deadline=DEADLINE):
+            pass
+        steps = [one for one in told if one in ("blockdev-add", "blockdev-mirror")]
+        assert steps == ["blockdev-add"] * 3 + ["blockdev-mirror"] * 3, "of the variables and of both disks"
+        await b.mobility.take(next_run(who), b"", deadline=DEADLINE)
 
 
 @pytest.mark.holds("MANY-262")

@@ -16,7 +16,6 @@ from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
 from velocity.hypervisor.qemu.layout import (
     Layout,
     boot_index,
-    bus_of,
     cold,
     cpu_device,
     nic_device,
@@ -198,7 +197,7 @@ def _firmware(plan: LaunchSpec) -> Iterator[str]:
 def _usb(plan: LaunchSpec) -> Iterator[str]:
     for name, ports in plan.layout.usb.items():
         number = int(name.removeprefix("xhci"))
-        where = bus_of(plan.layout.plugged, name) or f"addr={plan.hardware.slots.usb + number:#x}"
+        where = _in_port(plan, name, virtio=False) or f"addr={plan.hardware.slots.usb + number:#x}"
         yield from ("-device", f"qemu-xhci,id={name},p2={ports},p3={ports},{where}")
     for device in usb_inputs(plan.spec):
         yield from ("-device", f"{device},bus=xhci0.0")
@@ -210,7 +209,7 @@ def _disks(plan: LaunchSpec) -> Iterator[str]:
     if thread and layout.thread:
         yield from ("-object", "iothread,id=io")
     if layout.scsi:
-        where = bus_of(layout.plugged, "scsi") or f"addr={plan.hardware.slots.scsi:#x}"
+        where = _in_port(plan, "scsi") or f"addr={plan.hardware.slots.scsi:#x}"
         yield from ("-device", f"virtio-scsi-pci,id=scsi,{where}{thread}")
     descriptors = iter(plan.files.disks)
     opened = [(drive, disk, next(descriptors) if disk else -1) for drive, disk in placed(layout, plan.spec)]
@@ -225,8 +224,8 @@ def _disks(plan: LaunchSpec) -> Iterator[str]:
         where = f"bus={drive.at}.0"
         if drive.outer in layout.usb_ports:
             where += f",port={layout.usb_ports[drive.outer]}"
-        if drive.bus is Bus.BLOCK and drive.at:
-            where = f"bus={drive.at}"
+        if port := _in_port(plan, drive.device):
+            where = port
         elif drive.bus is Bus.BLOCK:
             where, blocks = address(plan.hardware.slots.blocks, blocks), blocks + 1
         for device in devices(drive, disk, where, boot_index(layout, drive.device, drive.number), thread):
@@ -301,7 +300,7 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
             about += f",mq=on,vectors={vectors(len(nic.fds))}"
         if (device := nic_device(nic.nic)) in plan.layout.order:  # the firmware has a driver, and needs no ROM
             about += f",bootindex={boot_index(plan.layout, device, 0)}"
-        where = bus_of(plan.layout.plugged, device) or address(first, slot(nic.nic))
+        where = _in_port(plan, device) or address(first, slot(nic.nic))
         yield from ("-device", f"virtio-net-pci,{about},{where}")
 
 
@@ -320,8 +319,17 @@ def vectors(queues: int) -> int:
     return 2 * queues + 2
 
 
+def _in_port(plan: LaunchSpec, device: str, *, virtio: bool = True) -> str | None:
+    """The place of a device in a spare port; None: it is on the root bus."""
+    port = plan.layout.plugged.get(device)
+    return None if port is None else plan.hardware.place(port, virtio=virtio)
+
+
 def _spare_ports(hardware: Hardware) -> Iterator[str]:
-    """Without I/O space: each port would take 4 KiB of it, and the firmware has 48 KiB."""
+    """Without I/O space: each root port would take 4 KiB of it, and the firmware has 48 KiB."""
+    if hardware.spare_bridge:
+        yield from ("-device", f"pcie-pci-bridge,id=spare,addr={hardware.slots.spare_ports:#x}")
+        return
     for number in range(hardware.spare_ports):
         about = f"id=spare{number},chassis={number + 1},slot={number + 1},io-reserve=0"
         yield from ("-device", f"pcie-root-port,{about},{address(hardware.slots.spare_ports, number)}")

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from velocity.hypervisor.port import SECTOR, Bus, DiskSpec, MachineSpec
 
-CHOICES = frozenset({"locking"})
+CHOICES = frozenset({"locking", "disable-legacy"})
 """Options with more values than on and off."""
 FUNCTIONS = 8
 """Devices per PCI slot, one per function, so that a VM at every limit still has free slots."""

@@ -139,8 +139,3 @@ def cpu_number(topology: Mapping[str, int]) -> int:
 def cpu_device(topology: Mapping[str, int]) -> str:
     """QEMU's id for a CPU hot-plugged on this host, or on one before."""
     return f"cpu{cpu_number(topology)}"
-
-
-def bus_of(plugged: Mapping[str, int], device: str) -> str | None:
-    """The bus of a device in a spare port; None: it is on the root bus."""
-    return f"bus=spare{plugged[device]}" if device in plugged else None

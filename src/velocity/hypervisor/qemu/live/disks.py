@@ -178,7 +178,8 @@ async def _plug_drive(change: Change, found: Found, bus: Bus) -> None:
 
 
 async def _add_devices(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
-    where = f"bus={drive.at}" if drive.bus is Bus.BLOCK else f"bus={drive.at}.0"
+    port = change.run.plugged.get(drive.device)
+    where = f"bus={drive.at}.0" if port is None else change.hardware.place(port)
     for number, text in enumerate(devices(drive, disk, where, BEHIND + drive.number, thread_of(change.hardware))):
         try:
             await _add_device(change, text, places.ports_to_try(change, drive) if number == 0 else [""])

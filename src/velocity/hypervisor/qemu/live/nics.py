@@ -17,6 +17,7 @@ from velocity import sandbox
 from velocity.hypervisor.port import ForwardSpec, HypervisorError, NatSpec, NicSpec, Unknown
 from velocity.hypervisor.qemu import nic_links
 from velocity.hypervisor.qemu.command import NatDevice, TapDevice, is_nic, netdev, vectors
+from velocity.hypervisor.qemu.disk_options import as_arguments
 from velocity.hypervisor.qemu.layout import nic_device
 from velocity.hypervisor.qemu.link_state import set_links
 from velocity.hypervisor.qemu.live import networks, unplug
@@ -167,7 +168,7 @@ async def _add(change: Change, nic: NicSpec) -> None:
                 nic_links.connect_nic, change.place, change.run, change.made, nic, copies
             )  # fmt: skip
             await _give(change, made)
-        await change.execute("device_add", **_device(made, port))
+        await change.execute("device_add", **_device(made, change.hardware.place(port)))
     except (CannotConnect, HypervisorError, OSError) as error:
         if isinstance(error, Unknown):
             raise
@@ -220,8 +221,8 @@ async def _give(change: Change, made: NatDevice | TapDevice) -> None:
     await change.execute("netdev_add", type="tap", id=netdev(made.nic), **about)
 
 
-def _device(made: NatDevice | TapDevice, port: int) -> dict[str, Any]:
-    about: dict[str, Any] = {"mac": made.mac, "romfile": "", "bus": f"spare{port}"}
+def _device(made: NatDevice | TapDevice, place: str) -> dict[str, Any]:
+    about: dict[str, Any] = {"mac": made.mac, "romfile": "", **as_arguments(place)}
     if isinstance(made, TapDevice) and len(made.fds) > 1:
         about |= {"mq": True, "vectors": vectors(len(made.fds))}
     return {"driver": "virtio-net-pci", "id": nic_device(made.nic), "netdev": netdev(made.nic), **about}

@@ -47,7 +47,7 @@ async def _controller(change: Change, found: Found, device: str, kind: str) -> N
         return
     await _thread(change, found)
     port = await _port(change, device)
-    await _plug(change, f"{kind},id={device},bus=spare{port}{thread_of(change.hardware)}")
+    await _plug(change, f"{kind},id={device},{change.hardware.place(port)}{thread_of(change.hardware)}")
     found.devices.add(device)
 
 
@@ -67,7 +67,8 @@ async def _usb(change: Change, found: Found) -> str:
     controller = f"xhci{number}"
     port = await _port(change, controller)
     await change.note(usb={**change.run.usb, controller: USB_PORTS})
-    await _plug(change, f"qemu-xhci,id={controller},p2={USB_PORTS},p3={USB_PORTS},bus=spare{port}")
+    place = change.hardware.place(port, virtio=False)
+    await _plug(change, f"qemu-xhci,id={controller},p2={USB_PORTS},p3={USB_PORTS},{place}")
     found.devices.add(controller)
     return controller
 

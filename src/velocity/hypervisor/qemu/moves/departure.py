@@ -109,7 +109,10 @@ class Departure:
         await self._execute("migrate-set-capabilities", capabilities=capabilities())
         await self._execute("migrate-set-parameters", **parameters())
         self._tell(MovePhase.DISKS, 0, 0)
-        jobs = [await self._mirror(node, name) for node, name in await self._nodes()]
+        nodes = await self._nodes()
+        for node, name in nodes:  # before the first copy takes all of the network: the guest waits for each connection
+            await self._reach(node, name)
+        jobs = [await self._mirror(node) for node, _ in nodes]
         await self._until(lambda: self._ready >= set(jobs), self._look_at_disks)
         await self._send()
         await self._until(lambda: self._migration == "pre-switchover", self._look_at_memory)
@@ -153,8 +156,8 @@ class Departure:
             nodes.append((node_name(number), str(one.source.medium)))
         return nodes
 
-    async def _mirror(self, node: str, name: str) -> str:
-        """Start copying it; returns the name of the job. Raises `HypervisorError`."""
+    async def _reach(self, node: str, name: str) -> None:
+        """Connect to where it is copied to. Raises `HypervisorError`."""
         job = f"{NAME}{node}"
         with contextlib.closing(await self._lend(self._landing.disks, job)) as one:
             try:
@@ -165,6 +168,10 @@ class Departure:
                 if isinstance(error, Unknown):
                     raise HypervisorError("the target host does not answer for its disks") from None
                 raise
+
+    async def _mirror(self, node: str) -> str:
+        """Start copying it; returns the name of the job. Raises `HypervisorError`."""
+        job = f"{NAME}{node}"
         await self._execute(
             "blockdev-mirror",
             **{"job-id": job, "device": node, "target": job, "filter-node-name": f"{node}.0"},
