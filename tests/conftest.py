@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -19,11 +21,14 @@ from tests.host import host as host
 from tests.postgres import Postgres
 from velocity import node as node  # before any test loads gRPC
 from velocity.cli.demo.guest import Guest, build
+from velocity.system_calls import call, libc
 
 hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
 
 
+CLONE_NEWNS, MS_REC, MS_SLAVE = 0x20000, 0x4000, 0x80000
+"""sched.h, sys/mount.h"""
 SAID = "said"
 MEMORY = Path("/dev/shm")
 ROOM = 2 << 30
@@ -32,9 +37,20 @@ ROOM = 2 << 30
 
 def pytest_configure() -> None:
     """What tests write lies in memory: a fifth of their computing, and most of their waiting, is a disk's flushes."""
+    keep_mounts()
     if "TMPDIR" not in os.environ and serves_as_a_disk(MEMORY):
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None
+
+
+def keep_mounts() -> None:
+    """What tests mount is mounted for this process and those that it starts: a run that is killed leaves none.
+
+    mount_namespaces(7), under "Shared subtrees"
+    """
+    with contextlib.suppress(OSError):  # not permitted: then there are no tests that mount
+        call(libc().unshare, CLONE_NEWNS)
+        call(libc().mount, None, b"/", None, ctypes.c_ulong(MS_REC | MS_SLAVE), None)
 
 
 def serves_as_a_disk(place: Path) -> bool:

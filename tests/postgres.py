@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.patience import at_last
+from tests.processes import lives
 from velocity.store.leadership import LEADER
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -45,6 +46,7 @@ class Postgres:
     def serve(self) -> None:
         """Serve what is there already, too: after `kill`."""
         options = f"-k {self._home} -c listen_addresses= -c fsync=off -c max_connections=50"
+        options += " -c dynamic_shared_memory_type=mmap"  # in files of its own: a run that is killed leaves no others
         log = str(self._home / "log")
         self._run("pg_ctl", "-D", str(self._home / "data"), "-l", log, "-t", "120", "-w", "-o", options, "start")
 
@@ -55,7 +57,7 @@ class Postgres:
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         for pid in (*map(int, children), first):
             os.kill(pid, signal.SIGKILL)
-        at_last(lambda: not any(_lives(pid) for pid in (*map(int, children), first)), "the end of its processes")
+        at_last(lambda: not any(lives(pid) for pid in (*map(int, children), first)), "the end of its processes")
         for left in (self._home / "data" / "postmaster.pid", self._home / f"{SOCKET}.lock"):
             left.unlink(missing_ok=True)  # its pid may be a zombie's for a while, and it would not start then
 
@@ -109,10 +111,3 @@ def lose_the_lock(url: str) -> None:
         "and database = (select oid from pg_database where datname = current_database())"
     )
     subprocess.run(["psql", "-q", "-v", f"lock={LEADER}", url], input=ends, text=True, check=True, capture_output=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

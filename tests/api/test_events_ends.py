@@ -150,9 +150,8 @@ async def test_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
         slow, page = await opened(w, w.key)
         for stream in (stuck, slow):
             stream.unstuck.clear()
+        slow.reads_again = b"slow"
         await w.group("a")
-        await asyncio.sleep(0.07)
-        slow.unstuck.set()
         event = await page.until(slow, lambda event: event[0] == "bye")
         assert event[2] == {"reason": "slow"}
         await asyncio.wait_for(stuck.task, PATIENCE)

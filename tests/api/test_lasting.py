@@ -180,8 +180,7 @@ async def test_a_resumable_upload_waits_for_its_right(w: World, team: Team, end:
         place = await begun(team, server)
         async with asked(server, "PATCH", place, team.key, **piece(0, 3)) as (reader, writer):
             writer.write(b"ab")
-            await eventually(lambda: w.server.services.resumables.under_way)
-            await asyncio.sleep(0.1)
+            await eventually(lambda: any(one.size == 2 for one in w.server.services.uploads.all()))
             await end(team)
             assert await answered(reader) == refusal
         async with asked(server, "PATCH", place, team.key, **piece(2, 2)) as (reader, writer):

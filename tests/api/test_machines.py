@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -299,8 +300,14 @@ async def test_autostart_is_not_held_back_by_one_that_fails(tmp_path: Path) -> N
     fake = FakeHypervisor()
     fake.faults.refuse = "not this one"
     async with world(tmp_path / "data", fake) as w:
-        await asyncio.sleep(0.1)
-        states = [(await w.ok("POST", "/v/vm", vmid=vmid)).body for vmid in vms]
+
+        async def shown() -> list[dict[str, Any]]:
+            return [(await w.ok("POST", "/v/vm", vmid=vmid)).body for vmid in vms]
+
+        def settled(states: list[dict[str, Any]]) -> bool:
+            return all(one["state"] == "RUNNING" or "reason" in one for one in states)
+
+        states = await asked_until(shown, settled)
         assert sorted(one["state"] for one in states) == ["RUNNING", "RUNNING", "STOPPED"]
         (failed,) = [one for one in states if one["state"] == "STOPPED"]
         assert failed["reason"]["cause"] == "autostart-failed"

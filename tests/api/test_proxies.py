@@ -16,6 +16,7 @@ import pytest
 
 from tests.api.world import PASSWORD, World, world
 from tests.listening import listening
+from tests.patience import eventually
 from velocity.api.bounds import Addresses, RequestLimits, is_among
 from velocity.api.forwarded import Proxies
 
@@ -143,10 +144,11 @@ async def test_a_header_from_elsewhere_is_warned_of_once(w: World, caplog: pytes
 async def test_a_client_behind_a_proxy_has_so_many_requests_at_a_time(tmp_path: Path) -> None:
     """The proxy itself is exempt from the bound of connections, so that its clients do not lock each other out."""
     async with behind(tmp_path, PROXY) as w:
-        asked = asyncio.Event()
+        asked = 0
 
         async def slow() -> AsyncIterator[bytes]:
-            asked.set()
+            nonlocal asked
+            asked += 1
             await asyncio.sleep(1000)
             yield b""
 
@@ -156,8 +158,7 @@ async def test_a_client_behind_a_proxy_has_so_many_requests_at_a_time(tmp_path: 
                 return (await http.post("http://velocity/u/user/list", content=content, headers=headers)).status_code
 
         held = [asyncio.create_task(ask(CLIENT, slow())) for _ in range(RequestLimits.connections)]
-        await asked.wait()
-        await asyncio.sleep(0.1)
+        await eventually(lambda: asked == len(held))
         assert (await ask(CLIENT), await ask(OTHER)) == (429, 200)
         for task in held:
             task.cancel()

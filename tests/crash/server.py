@@ -16,10 +16,12 @@ from uuid import uuid4
 
 import httpx
 
+from tests.claims import claims
 from tests.crash import points
 from tests.crash.launcher import FORKS, WITH, begin
 from tests.crash.memory import MACHINES
 from tests.journeys.server import free_port
+from tests.processes import lives
 
 PASSWORD = "correct horse battery"
 START = 60.0
@@ -206,7 +208,7 @@ class Server:
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
                 words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-                if b"-uuid" in words and os.fsencode(self.home) in b" ".join(words) and _lives(entry):
+                if b"-uuid" in words and os.fsencode(self.home) in b" ".join(words) and lives(int(entry.name)):
                     found[int(entry.name)] = words[words.index(b"-uuid") + 1].decode()
         return found
 
@@ -225,18 +227,7 @@ class Server:
 
     def claims(self) -> list[Path]:
         """The uids that are claimed for its machines."""
-        uids = Path("/run/velocity/uids")
-        links = [claim for claim in uids.iterdir() if claim.is_symlink()] if uids.is_dir() else []
-        found = []
-        for claim in links:
-            with contextlib.suppress(OSError):
-                if claim.readlink().is_relative_to(self.runs):
-                    found.append(claim)
-        return found
-
-
-def _lives(process: Path) -> bool:
-    return (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return [*claims(self.runs)]
 
 
 def new_key() -> str:

@@ -30,7 +30,7 @@ def told(block: bytes) -> Told | None:
 
 
 class Stream:
-    """One connection to GET /v/events. `stuck` while set keeps the application's sends waiting."""
+    """One connection to GET /v/events. Unless `unstuck` is set, the application's sends wait."""
 
     def __init__(self, w: World, key: str, last: str = "", query: str = "", method: str = "GET") -> None:
         self.sent: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -42,6 +42,8 @@ class Stream:
         self.cut = False
         self.unstuck = asyncio.Event()
         self.unstuck.set()
+        self.reads_again: bytes | None = None
+        """What is in a message at which it is no longer stuck."""
         headers = [(b"authorization", b"Bearer " + key.encode())] if key else []
         if last:
             headers.append((b"last-event-id", last.encode()))
@@ -68,6 +70,8 @@ class Stream:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Any) -> None:
+        if self.reads_again is not None and self.reads_again in message.get("body", b""):
+            self.unstuck.set()
         await self.unstuck.wait()
         if message["type"] == "http.response.start":
             self.status = message["status"]

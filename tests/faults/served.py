@@ -27,8 +27,7 @@ class Served(RuleBasedStateMachine):
 
     def prepare(self) -> None:
         self.loop = HastyLoop(lambda: hasattr(self, "w") and self.w.server.database.told.unanswered > 0)
-        memory = Path("/dev/shm")  # what is meant is the order of things, not the disk
-        self.directory = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        self.directory = tempfile.TemporaryDirectory()
         self.data = Path(self.directory.name) / "data"
         self.number = 0
         self.dead: list[object] = []

@@ -304,7 +304,6 @@ async def passed(turns: int) -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.filterwarnings("ignore:coroutine 'Asked:RuntimeWarning")  # what a killed server was about to ask
 @pytest.mark.holds("TEAM-27")
 @pytest.mark.long
 @pytest.mark.whole

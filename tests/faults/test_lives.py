@@ -375,7 +375,6 @@ def pick(some: list[Any], number: int) -> Any:
     return some[number % len(some)]
 
 
-@pytest.mark.filterwarnings("ignore:coroutine 'Asked:RuntimeWarning")  # what a killed server was about to ask
 @pytest.mark.holds("STATE-7")
 @pytest.mark.long
 @pytest.mark.whole

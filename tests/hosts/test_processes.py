@@ -25,6 +25,7 @@ from tests.hosts.installation import Installation
 from tests.journeys.server import free_port
 from tests.patience import PATIENCE, at_last
 from tests.ports.subjects import spec
+from tests.processes import lives
 from velocity import promotion
 from velocity.config import PoolSetting
 from velocity.contract.joining import NodeToken
@@ -87,9 +88,12 @@ class NodeProcess:
             self.process = None
 
     def guests(self) -> list[int]:
-        notes = self.runtime.glob("*/*/run.json")
-        pids = [int(msgspec.json.decode(note.read_bytes())["pid"]) for note in notes]
-        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        """The processes of its machines that live."""
+        notes = []
+        for note in self.runtime.glob("*/*/run.json"):
+            with contextlib.suppress(FileNotFoundError):  # its run was settled meanwhile
+                notes.append(msgspec.json.decode(note.read_bytes()))
+        return [int(one["pid"]) for one in notes if lives(int(one["pid"]))]
 
 
 @pytest.fixture

@@ -33,9 +33,16 @@ _commands = itertools.count(1)
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that the kernel gives to nobody else before this process ends.
+
+    It stays bound: who asks for that port can listen there, as servers do (SO_REUSEADDR), once or again. socket(7)
+    """
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    port = int(bound.getsockname()[1])
+    bound.detach()
+    return port
 
 
 class Server:

@@ -23,6 +23,7 @@ from tests.journeys.conftest import StartServer
 from tests.journeys.rfb import viewing
 from tests.journeys.server import Server, Terminal, in_namespace
 from tests.patience import PATIENCE, at_last
+from tests.processes import open_files
 from velocity.cli.demo.guest import Guest
 
 EV_KEY, EV_ABS, KEY_A, ABS_X = 1, 3, 30, 0
@@ -132,8 +133,7 @@ def is_confined(server: Server, vmid: int) -> None:
     assert status["Groups"].strip() == ""
     assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
-    opened = {str(Path(f"/proc/{pid}/fd/{one.name}").readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()}
-    files = {one for one in opened if one.startswith("/") and not one.startswith("/dev/")}
+    files = {one for one in open_files(pid) if one.startswith("/") and not one.startswith("/dev/")}
     allowed = (str(server.data / "media"), str(server.data / "machines"), str(server.data / "firmware"))
     (run,) = Path(server.settings["runtime_dir"]).glob("*/*")
     own = {str(run / name) for name in ("own/pid", "serial.in", "serial.0", "qemu.out")}

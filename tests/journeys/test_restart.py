@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.claims import claims
 from tests.journeys.conftest import Lasting, StartServer
 from tests.journeys.server import Server
 from tests.patience import PATIENCE, at_last
-from velocity.hypervisor.qemu.runs import CLAIMS
 from velocity.priority import NICE, SESSION
 
 pytestmark = pytest.mark.guest
@@ -66,7 +65,7 @@ def test_guests_outlive_a_killed_server(start_server: StartServer) -> None:
 
     # While nobody watches, one guest powers itself off and the process of another is killed.
     again.type("stall 3000000\rreset -s\r")
-    time.sleep(0.5)
+    again.until(b"3000000", PATIENCE)  # typed to it, which the server has passed on
     of_second = pid_of(server, second)
     server.kill()
     os.kill(of_second, signal.SIGKILL)
@@ -134,9 +133,7 @@ def test_what_happens_to_a_guest_is_told(lasting: Lasting) -> None:
     os.kill(pid_of(server, one), signal.SIGTERM)
     assert server.wait_for(one, "STOPPED", PATIENCE)["reason"]["cause"] == "host-signal"
     at_last(lambda: runs(server) == [], "that its end is written down")
-    assert [
-        claim for claim in CLAIMS.iterdir() if str(claim.readlink()).startswith(server.settings["runtime_dir"])
-    ] == []
+    assert not claims(Path(server.settings["runtime_dir"]))
 
 
 @pytest.mark.holds("GUEST-9")

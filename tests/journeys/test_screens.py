@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import urllib.request
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -15,6 +13,7 @@ from tests.journeys.conftest import StartServer
 from tests.journeys.rfb import viewing
 from tests.journeys.server import Server
 from tests.patience import PATIENCE
+from tests.processes import open_files
 
 pytestmark = pytest.mark.guest
 
@@ -85,4 +84,4 @@ def image(server: Server, vmid: int) -> Image.Image:
 
 def lent(pid: int) -> int:
     """How many files of ours the process has open."""
-    return sum("velocity-screen" in os.fspath(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir())
+    return sum("velocity-screen" in one for one in open_files(pid))

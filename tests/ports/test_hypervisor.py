@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from PIL import Image
 
+from tests.patience import asked_until
 from tests.ports.subjects import HOST, Listener, NoMedia, machine, next_run, spec
 from velocity.config import Settings
 from velocity.hypervisor.port import (
@@ -187,13 +188,13 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
     assert time.monotonic() - begun < 3, "who has not answered yet is not asked again, nor waited for"
     assert (await driver.meters.measure(fine, deadline=5)).memory > 1 << 20
     os.kill(pid, signal.SIGCONT)
-    for _ in range(200):
+
+    async def measured() -> bool:
         with contextlib.suppress(Unknown):
-            assert (await driver.meters.measure(hung, deadline=5)).memory > 1 << 20
-            break
-        await asyncio.sleep(0.02)
-    else:
-        pytest.fail("it answers, and is not measured")
+            return (await driver.meters.measure(hung, deadline=5)).memory > 1 << 20
+        return False
+
+    await asked_until(measured, what="a measurement of one that answers again")
     for who in (hung, fine):
         await driver.machines.stop(who, Stop.NOW, deadline=10)
     await driver.machines.close()

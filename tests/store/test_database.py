@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from tests.patience import PATIENCE, eventually
 from tests.postgres import Postgres
 from tests.store.lossy import Lossy
 from velocity.contract.problems import Problem, Refused
@@ -43,6 +44,19 @@ def put(connection: sa.Connection, *, name: str) -> None:
     connection.execute(add(name))
 
 
+async def held(database: Database) -> tuple[threading.Event, asyncio.Future[object]]:
+    """The writer is at work until the event is set; what is to be written meanwhile waits for it."""
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def work(_connection: sa.Connection) -> None:
+        begun.set()
+        assert goes_on.wait(PATIENCE)
+
+    writing: asyncio.Future[object] = asyncio.ensure_future(database.aside(work))
+    assert await asyncio.to_thread(begun.wait, PATIENCE)
+    return goes_on, writing
+
+
 def names(database: Database) -> set[str]:
     return database.read(lambda connection: {row.name for row in connection.execute(sa.select(instance))})
 
@@ -50,9 +64,7 @@ def names(database: Database) -> set[str]:
 @pytest.mark.holds("DUR-2")
 async def test_one_failure_of_many_touches_no_other(database: Database) -> None:
     await database.write(lambda connection: connection.execute(add("taken")) and None)
-    gate = threading.Event()
-    blocker = asyncio.ensure_future(database.write(lambda connection: gate.wait(5)))
-    await asyncio.sleep(0.05)
+    gate, blocker = await held(database)
     wanted = ["a", "taken", "b", "taken", "c"]
     together = [asyncio.ensure_future(database.write(partial(put, name=name))) for name in wanted]
     gate.set()
@@ -85,9 +97,7 @@ async def test_those_who_shared_a_commit_go_on_in_several_steps_while_others_ask
             assert number > many - 3
         went_on.append((number, step))
 
-    gate = threading.Event()
-    blocker = asyncio.ensure_future(database.write(lambda connection: gate.wait(5)))
-    await asyncio.sleep(0.05)
+    gate, blocker = await held(database)
     together = [asyncio.ensure_future(ask(number)) for number in range(many)]
     await asyncio.sleep(0)
     together[2].cancel()
@@ -174,16 +184,14 @@ async def test_a_session_that_is_lost_in_the_middle_is_a_503_for_all_who_share_i
     """And the next request is served, without a restart."""
     database = Database(postgres.database())
     database.open()
-    gate = threading.Event()
-    blocker = asyncio.ensure_future(database.aside(lambda connection: gate.wait(30)))
-    await asyncio.sleep(0.05)
+    gate, blocker = await held(database)
 
     def ends(connection: sa.Connection) -> None:
         connection.execute(sa.text("select pg_terminate_backend(pg_backend_pid())"))
 
     together = [database.write(partial(put, name="a")), database.write(ends), database.write(partial(put, name="b"))]
     waiting = [asyncio.ensure_future(one) for one in together]
-    await asyncio.sleep(0.05)
+    await eventually(lambda: database.waiting == len(waiting))
     gate.set()
     await blocker
     results = await asyncio.gather(*waiting, return_exceptions=True)

@@ -84,9 +84,17 @@ async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatc
     monkeypatch.setattr(module, "LOOK", 0.1)
     first, second = Database(database_url), Database(database_url)
     first.open()
+    look, seen = first.lock.look, list[bool]()
+
+    def looks() -> bool:
+        seen.append(look())
+        return seen[-1]
+
+    monkeypatch.setattr(first.lock, "look", looks)
     first.watch(lambda: None)
+    await eventually(lambda: seen)
     cut(database_url)
-    await eventually(lambda: first.lock.look())
+    await eventually(lambda: False in seen and seen[-1], "the lock, taken again")
     with pytest.raises(Busy):
         second.open()
     await write(first, "goes on")

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.host import Host, hosting
+from tests.patience import at_last
 from tests.web.conftest import NewPerson
 from tests.web.person import Person
 from velocity.cli.demo.guest import READY, cache_directory, recipe
@@ -190,10 +191,7 @@ def test_the_sample_guest(fresh: Host, owner: Person) -> None:
 
 def ready(host: Host) -> None:
     """The guest says so, once it runs."""
-    for _ in range(1000):
-        if host.hypervisor.runs:
-            break
-        threading.Event().wait(0.01)
+    at_last(lambda: host.hypervisor.runs, "the start")
     host.say(READY)
 
 

@@ -38,9 +38,9 @@ def passwd(name: str, password_stdin: bool) -> None:
 async def _set(settings: Settings, name: str, chosen: str) -> None:
     lock = installation.leadership(settings)
     database = installation.database_of(settings)
-    installation.open_database(database)
-    store = SqlAccess(database)
     try:
+        installation.open_database(database)
+        store = SqlAccess(database)
         found = [user for user in store.load().users if user.name == name]
         if not found:
             raise click.ClickException(f"there is no user named {clean(name)!r}")

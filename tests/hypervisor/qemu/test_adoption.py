@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.claims import claims
 from tests.hypervisor.qemu.conftest import descriptors
 from tests.patience import eventually
 from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec
@@ -43,16 +44,6 @@ async def found(qemu: QemuSubject, who: Incarnation, deadline: float = DEADLINE)
     (one,) = listing.found
     assert one.who == who
     return one
-
-
-def claims(qemu: QemuSubject) -> dict[str, str]:
-    """The uids that this installation's machines have, and whose they are."""
-    ours = {}
-    for claim in CLAIMS.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # those of others come and go
-            if claim.readlink().parent == qemu.root:
-                ours[claim.name] = claim.readlink().name
-    return ours
 
 
 @pytest.mark.holds("GUEST-21")
@@ -95,7 +86,9 @@ async def test_one_that_was_started_with_another_runtime_directory_is_found(qemu
 
         await qemu.restart(elsewhere)
         assert (await found(qemu, who)).fact is (Fact.SILENT if gone else Fact.HELD)
-        assert os.geteuid() or list(claims(qemu).values()) == [str(who.machine)], "its uid stays its own"
+        assert os.geteuid() or [one.name for one in claims(qemu.root).values()] == [str(who.machine)], (
+            "its uid stays its own"
+        )
         if not gone:
             await qemu.driver.machines.resume(who, deadline=DEADLINE)
         await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
@@ -130,16 +123,16 @@ async def test_one_whose_start_was_cut_before_it_was_noted_is_found(qemu: QemuSu
 @pytest.mark.holds("GUEST-23")
 async def test_without_its_directories_a_server_goes_on_and_starts_others(qemu: QemuSubject) -> None:
     who = await begun(qemu)
-    before = claims(qemu) if CLAIMS.is_dir() else {}
+    before = claims(qemu.root)
     for claim in before:
-        (CLAIMS / claim).unlink()
+        claim.unlink()
     shutil.rmtree(qemu.options.runtime_dir / qemu.options.instance)
     other = machine()
     await qemu.driver.machines.start(other, spec(qemu.driver, held=True), deadline=DEADLINE)
     await qemu.driver.machines.resume(who, deadline=DEADLINE)
     assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.RUNNING
     if before:
-        assert set(before.items()) < set(claims(qemu).items()), "its uid is its own again"
+        assert set(before.items()) < set(claims(qemu.root).items()), "its uid is its own again"
     assert qemu.note(who).exists()
     await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     await qemu.restart()
@@ -150,14 +143,14 @@ async def test_without_its_directories_a_server_goes_on_and_starts_others(qemu: 
 @as_root("uids of machines")
 async def test_claims_that_a_cut_start_left_are_taken_back_and_no_others(qemu: QemuSubject) -> None:
     who = await begun(qemu)
-    held = claims(qemu)
+    held = claims(qemu.root)
     gone, cut, foreign = CLAIMS / "49990", CLAIMS / "49991", CLAIMS / "49992"
     for claim, target in ((gone, qemu.root / str(uuid4())), (cut, qemu.root / str(who.machine)), (foreign, Path("/x"))):
         claim.unlink(missing_ok=True)
         claim.symlink_to(target)
     try:
         await qemu.restart()
-        assert claims(qemu) == held
+        assert claims(qemu.root) == held
         assert foreign.is_symlink()
     finally:
         foreign.unlink()

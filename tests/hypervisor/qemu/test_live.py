@@ -11,6 +11,7 @@ import pytest
 
 from tests.hypervisor.qemu.test_disks import driver, started
 from tests.ports.subjects import DEADLINE, spec
+from tests.processes import open_files
 from velocity.hypervisor.port import FIRST_HARDWARE, Bus, DiskSpec, Incarnation, MachineSpec, NatSpec, Stop
 from velocity.hypervisor.qemu import filesizes
 from velocity.hypervisor.qemu.driver import QemuHypervisor
@@ -161,8 +162,7 @@ async def test_a_machine_that_stood_still_closes_the_files_that_it_has_no_more_w
     """QEMU closes no descriptor of a file that was lent to it while it stands still, nor later by itself."""
 
     def opened() -> set[str]:
-        pid = driver.adoption.running(who).qemu.pid
-        return {one.readlink().name for one in Path(f"/proc/{pid}/fd").iterdir()} & {*names}
+        return {Path(one).name for one in open_files(driver.adoption.running(who).qemu.pid)} & {*names}
 
     discs = [msgspec.structs.replace(disk(number), readonly=True, cdrom=True) for number in (0, 1)]
     names = [str(one.media.medium) for one in discs]

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -113,12 +112,8 @@ def test_a_process_is_a_machines_by_its_arguments_and_its_uid(runs: Runs) -> Non
     arguments = ["-name", f"guest=vm-{machine}-7,process=vm", "-pidfile", pidfile, *TAPS]
     process = subprocess.Popen(["sh", "-c", "sleep 1000 & wait", "sh", *arguments], start_new_session=True)
     try:
-        found = {}
-        for _ in range(1000):  # until it has its arguments
-            if found := table([runs.root], {os.geteuid()}):
-                break
-            time.sleep(0.01)
-        one = found[machine]
+        at_last(lambda: table([runs.root], {os.geteuid()}), "its arguments")
+        one = table([runs.root], {os.geteuid()})[machine]
         assert (one.pid, one.epoch, one.uid, one.nat, one.taps) == (process.pid, 7, os.geteuid(), True, MACS)
         assert table([runs.root], {os.geteuid() + 1}) == {}, "whoever else gives a process such arguments"
         assert table([runs.root.with_name("there")], {os.geteuid()}) == {}, "another installation's"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import os
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 
 from tests.patience import eventually
 from tests.ports.subjects import HOST, NoMedia
+from tests.processes import open_files
 from velocity.config import Settings
 from velocity.hypervisor.port import (
     DisplaySpec,
@@ -138,8 +138,4 @@ async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
 
 def lent(pid: int) -> int:
     """How many files of ours the process has open."""
-    links = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed since
-            links.append(str(entry.readlink()))
-    return sum("velocity-screen" in link for link in links)
+    return sum("velocity-screen" in one for one in open_files(pid))

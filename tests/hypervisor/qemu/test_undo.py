@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.claims import claims
 from tests.hypervisor.qemu.conftest import descriptors
 from tests.ports.subjects import HOST, NoMedia, machine, next_run, spec
 from velocity.config import Settings
 from velocity.hypervisor.port import Fact, HypervisorError, Stop
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
-from velocity.hypervisor.qemu.runs import CLAIMS, Runs
+from velocity.hypervisor.qemu.runs import Runs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -36,9 +37,7 @@ async def driver(tmp_path: Path, runtime: Path, anyio_backend: str) -> AsyncIter
 
 def remains(runtime: Path, uuid: str) -> list[str]:
     """What a run has left: directories, claims of uids, processes."""
-    claims = CLAIMS.iterdir() if CLAIMS.is_dir() else ()
-    found = [str(path) for path in runtime.glob(f"*/{uuid}")]
-    found += [str(claim) for claim in claims if str(claim.readlink()).startswith(str(runtime))]
+    found = [str(path) for path in (*runtime.glob(f"*/{uuid}"), *claims(runtime))]
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if entry.name.isdigit() and uuid.encode() in (entry / "cmdline").read_bytes():
