@@ -31,7 +31,7 @@ def test_what_cannot_be_read_is_told_in_one_way(tmp_path: Path, there: bytes) ->
         durable.read(file, Note)
 
 
-@pytest.mark.holds("DUR-360")
+@pytest.mark.holds("DUR-92")
 def test_what_is_no_file_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None:
     """A pipe would never be read to its end."""
     file = tmp_path / "note.json"

@@ -154,7 +154,7 @@ class Held(dict[int, int]):
         return super().pop(gid, default)
 
 
-@pytest.mark.holds("BOUND-360")
+@pytest.mark.holds("BOUND-43")
 async def test_a_deletion_looks_through_what_a_user_holds_once_and_not_once_a_group(deep: World) -> None:
     w, access = deep, deep.server.services.access
     ben, users = access.directory.users[1], range(1000, 1064)

@@ -135,7 +135,7 @@ async def test_every_move_is_followed_by_a_flush_of_its_directory_before_the_ans
         assert not disk.moved, "put in order by a start"
 
 
-@pytest.mark.holds("DUR-362")
+@pytest.mark.holds("DUR-94")
 def test_what_a_command_replaces_is_on_the_disk_before(disk: Disk, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     backup.write_bytes(b"of yesterday")

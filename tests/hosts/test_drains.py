@@ -170,7 +170,7 @@ async def test_a_drain_that_is_cancelled_leaves_the_vms_under_way_where_they_wer
         assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-391")
+@pytest.mark.holds("MANY-271")
 async def test_a_vm_goes_to_a_host_that_has_its_memory_free(tmp_path: Path) -> None:
     b, c = Other(2, "b"), Other(3, "c", facts=smaller(memory=FACTS.memory // 4))
     async with together(tmp_path / "data", b, c) as w:
@@ -186,7 +186,7 @@ async def test_a_vm_goes_to_a_host_that_has_its_memory_free(tmp_path: Path) -> N
         assert await host_of(w, vmid) == 3
 
 
-@pytest.mark.holds("MANY-393")
+@pytest.mark.holds("MANY-273")
 async def test_what_a_drain_tells_of_vms_is_told_to_whoever_sees_tasks_of_the_root_group(tmp_path: Path) -> None:
     """It names VMs of all groups, and says what hosts lack."""
     async with together(tmp_path / "data", Other(2, "b")) as w:

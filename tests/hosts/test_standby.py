@@ -143,7 +143,7 @@ def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
     assert b.kill(signal.SIGTERM) == 0
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-268")
 def test_who_takes_over_does_not_wait_for_calls_of_a_leader_that_stands_still(
     pair: tuple[StandbyProcess, StandbyProcess],
 ) -> None:

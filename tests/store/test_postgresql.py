@@ -321,7 +321,7 @@ def test_more_items_of_the_trash_than_a_statement_has_parameters_are_read(place:
     asyncio.run(read())
 
 
-@pytest.mark.holds("DUR-361")
+@pytest.mark.holds("DUR-93")
 def test_more_groups_than_a_statement_has_parameters_are_shown_in_the_history_and_deleted(place: Place) -> None:
     groups = 1 << 17
     made = sa.text(

@@ -104,7 +104,7 @@ def test_hardware_4_is_that_of_3_without_the_sata_controller(kind: str) -> None:
     ]
 
 
-@pytest.mark.holds("GUEST-300")
+@pytest.mark.holds("GUEST-103")
 @pytest.mark.parametrize("kind", KINDS)
 def test_hardware_5_is_that_of_4_with_one_bridge_in_the_place_of_eight(kind: str) -> None:
     former, present = of(KINDS[kind], "4"), of(KINDS[kind], "5")
@@ -114,7 +114,7 @@ def test_hardware_5_is_that_of_4_with_one_bridge_in_the_place_of_eight(kind: str
     assert len(present) == len(former) - 2 * (len(ports) - 1)
 
 
-@pytest.mark.holds("GUEST-300")
+@pytest.mark.holds("GUEST-103")
 @pytest.mark.parametrize(
     ("name", "nic", "usb"),
     [("4", "bus=spare7", "bus=spare2"), ("5", "bus=spare,addr=0x8,disable-legacy=on", "bus=spare,addr=0x3")],

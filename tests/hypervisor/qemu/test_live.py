@@ -53,7 +53,7 @@ async def test_no_hub_comes_between_a_usb_disk_and_its_controller(driver: QemuHy
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
 
-@pytest.mark.holds("GUEST-300")
+@pytest.mark.holds("GUEST-103")
 @pytest.mark.parametrize("hardware", ["4", PROFILES[-1].name])
 async def test_there_are_places_for_eight_devices_of_all_kinds(driver: QemuHypervisor, hardware: str) -> None:
     kinds = [Bus.BLOCK] * 6 + [Bus.VIRTIO, Bus.USB, Bus.BLOCK]

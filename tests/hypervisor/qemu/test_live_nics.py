@@ -123,7 +123,7 @@ async def test_what_bounds_its_memory_follows_before_it_grows_and_after_it_has_s
     assert {scope for scope, _ in bounds()} == {f"velocity-{who.machine}-{who.epoch}.scope"}
 
 
-@pytest.mark.holds("ISOLATION-360")
+@pytest.mark.holds("ISOLATION-19")
 async def test_what_bounds_it_is_found_after_its_guest_was_handed_over_and_came_back(
     qemu: QemuSubject, bounds: Asked
 ) -> None:
@@ -147,7 +147,7 @@ async def in_memory(runtime: Path, anyio_backend: str) -> AsyncIterator[QemuSubj
         await made.close()
 
 
-@pytest.mark.holds("ISOLATION-360")
+@pytest.mark.holds("ISOLATION-19")
 async def test_a_disk_in_memory_that_comes_or_grows_while_it_runs_raises_what_bounds_it(
     in_memory: QemuSubject, bounds: Asked
 ) -> None:

@@ -247,7 +247,7 @@ async def test_a_disk_that_both_hosts_have_is_written_to_by_one_of_them(tmp_path
 
 
 @pytest.mark.guest
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-269")
 async def test_a_guest_waits_for_connections_of_its_disks_but_not_for_copies(
     tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

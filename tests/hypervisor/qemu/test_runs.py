@@ -84,7 +84,7 @@ ctypes.CDLL(None).pthread_exit(None)
 """
 
 
-@pytest.mark.holds("STATE-360")
+@pytest.mark.holds("STATE-26")
 def test_a_process_lives_as_long_as_one_of_its_threads(runs: Runs) -> None:
     """One that was killed while another thread waits for a disk is shown as a zombie, and may write to it yet."""
     process = subprocess.Popen([sys.executable, "-c", FIRST_THREAD_ENDS], stdout=subprocess.PIPE, text=True)
