@@ -55,7 +55,9 @@ async def keyed(w: World, name: str) -> httpx.Response:
 
 @pytest.mark.holds("DUR-29")
 @pytest.mark.parametrize("outcome", ["made", "undone"])
-async def test_a_lost_commit_is_told_as_it_was(database: Database, outcome: str) -> None:
+async def test_a_lost_commit_is_told_as_it_was(
+    database: Database, outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
     lossy = Lossy(database)
     await write(database, "before")
     lossy.lose(outcome)
@@ -67,6 +69,7 @@ async def test_a_lost_commit_is_told_as_it_was(database: Database, outcome: str)
         assert refused.value.problem is Problem.UNAVAILABLE
     await write(database, "after")
     assert names(database) == {"before", "after"} | ({"lost"} if outcome == "made" else set())
+    assert "the answer to a commit was lost: disk I/O error" in caplog.messages, "on one line, without a statement"
 
 
 @pytest.mark.holds("DUR-30")

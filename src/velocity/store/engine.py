@@ -122,14 +122,19 @@ def in_words(url: URL) -> Iterator[None]:
         raise DatabaseError(_words(url, error)) from error
 
 
+def cause(error: Exception) -> Exception:
+    """The driver's own error: SQLAlchemy's also has the statement and a link, on several lines."""
+    return error.orig if isinstance(error, sa.exc.DBAPIError) and isinstance(error.orig, Exception) else error
+
+
 def _words(url: URL, error: sa.exc.DBAPIError | sqlite3.Error | OSError) -> str:
     file = file_of(url)
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
-    if isinstance(cause, OSError):
-        return f"the database {cause.filename or file}: {cause.strerror}: let the server's user create and write it"
+    own = cause(error)
+    if isinstance(own, OSError):
+        return f"the database {own.filename or file}: {own.strerror}: let the server's user create and write it"
     if file is not None:
-        return _sqlite_words(file, cause)
-    return postgresql.explained(url, cause)
+        return _sqlite_words(file, own)
+    return postgresql.explained(url, own)
 
 
 SQLITE = {

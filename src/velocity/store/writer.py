@@ -192,7 +192,7 @@ class Writer:
             except Exception as error:
                 if engine.is_full(error):
                     raise
-                log.error("the answer to a commit was lost: %s", error)
+                log.error("the answer to a commit was lost: %s", engine.cause(error))
                 if session is not None:  # SQLite's session continues: its unfinished frames are undone and overwritten
                     connection.invalidate()
         committed = self._find_out(number, session)
@@ -217,7 +217,7 @@ class Writer:
                 self.lose()
                 return None
             except Exception as error:
-                log.warning("the outcome of a commit is not known yet: %s", error)
+                log.warning("the outcome of a commit is not known yet: %s", engine.cause(error))
             else:
                 log.warning("the transaction whose answer was lost was %s", "committed" if found else "undone")
                 self._is_known()
