@@ -30,6 +30,7 @@ from velocity.hypervisor.port import (
     Incarnation,
     Landing,
     MachineSpec,
+    NatSpec,
 )
 from velocity.hypervisor.qemu.event_interpreter import EventInterpreter
 from velocity.hypervisor.qemu.layout import cold, placed
@@ -274,6 +275,36 @@ async def test_a_guest_waits_for_connections_of_its_disks_but_not_for_copies(
         steps = [one for one in told if one in ("blockdev-add", "blockdev-mirror")]
         assert steps == ["blockdev-add"] * 3 + ["blockdev-mirror"] * 3, "of the variables and of both disks"
         await b.mobility.take(next_run(who), b"", deadline=DEADLINE)
+
+
+@pytest.mark.guest
+@pytest.mark.holds("GUEST-300")
+@pytest.mark.parametrize("hardware", ["4", "5"])
+async def test_what_was_added_while_it_ran_comes_along_in_ports_and_on_a_bridge(
+    tmp_path: Path, runtime: Path, hardware: str
+) -> None:
+    async with opened("qemu", tmp_path, runtime) as pair:
+        for number in range(3):
+            pair.source.provide(medium(number))
+            pair.target.provide(medium(number))
+        a, b = pair.source.hypervisor, pair.target.hypervisor
+        nics = (NatSpec(1, "52:54:00:00:00:01"), NatSpec(2, "52:54:00:00:00:02"))
+        begun = msgspec.structs.replace(spec(a), hardware=hardware, disks=(disk(0, Bus.BLOCK),), nics=nics[:1])
+        who = machine()
+        await a.machines.start(who, begun, deadline=DEADLINE)
+        disks = (*begun.disks, disk(1, Bus.VIRTIO), disk(2, Bus.BLOCK))
+        wanted = msgspec.structs.replace(begun, disks=disks, nics=nics)
+        altered = await a.machines.alter(who, wanted, deadline=DEADLINE)
+        assert (altered.spec, altered.waits) == (wanted, ())
+        copied = [Copied(one.media, one.media) for one in disks]
+        places = await a.mobility.places(who, deadline=DEADLINE)
+        landing = await b.mobility.receive(next_run(who), wanted, places, copied, deadline=DEADLINE)
+        async for _ in a.mobility.send(who, landing, copied, deadline=DEADLINE):
+            pass
+        await b.mobility.take(next_run(who), b"", deadline=DEADLINE)
+        assert await b.mobility.places(next_run(who), deadline=DEADLINE) == places
+        altered = await b.machines.alter(next_run(who), wanted, deadline=DEADLINE)
+        assert (altered.spec, altered.waits) == (wanted, ())
 
 
 @pytest.mark.holds("MANY-262")
