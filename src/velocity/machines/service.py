@@ -380,6 +380,8 @@ class Fleet:
         del self.hosts.by_id[machine.host].keepers[machine.vmid]
         self.unasked.discard(machine.vmid)
         del self._by_group[machine.gid][machine.vmid]
+        if not self._by_group[machine.gid]:
+            del self._by_group[machine.gid]
         self._changed(machine)
 
     def _run_ended(self, machine: Machine) -> None:
