@@ -169,7 +169,7 @@ class Claims:
         claim = self._claims.pop(uuid, None)
         if claim is None:
             return
-        self._counts[claim.line[0]] -= 1
+        _count_down(self._counts, claim.line[0])
         del self._names[claim.key]
         for mid in claim.writable:
             self._writers[mid].discard(uuid)
@@ -184,7 +184,7 @@ class Claims:
             if not self._macs[mac]:
                 del self._macs[mac]
         for place in claim.places:
-            self._places[place] -= 1
+            _count_down(self._places, place)
         self._cpus[claim.host] -= claim.amount.cpus
         self._memory[claim.host] -= claim.amount.memory_mib
         self._ports.drop(uuid, claim.forwards)
@@ -286,3 +286,10 @@ class Claims:
         """Whether a VM writes to it, or would if it were started now."""
         claim = self._claims[uuid]
         return self._may_write(claim, mid) or self._holder(uuid, claim, mid).writing
+
+
+def _count_down(counts: Counter[int], key: int) -> None:
+    """Nothing stays of what nobody has any more."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

@@ -34,6 +34,8 @@ class TakenNames:
         if key in self._keys:
             self._keys.discard(key)
             self._counts[key[0]] -= 1
+            if not self._counts[key[0]]:
+                del self._counts[key[0]]
 
     def check_room(self, gid: int) -> None:
         """Raises `Refused(POOL_QUOTA)` if a group has as many as it may."""
