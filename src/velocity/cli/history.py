@@ -46,7 +46,7 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
         lambda one: (
             one.hid,
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
-            one.name or ("-" if one.address else "the server"),
+            one.name or _nobody(one),
             one.address,
             one.operation,
             _target(one.target, names, hosts),
@@ -75,6 +75,13 @@ def _media(word: str, names: Callable[[], dict[str, str]]) -> str:
     if not word.startswith("media="):
         return ""
     return MID.sub(lambda found: names().get(f"mid={found[0]}", found[0]).removeprefix("medium "), word)
+
+
+def _nobody(one: Entry) -> str:
+    """Who did what no user did."""
+    if not one.address:
+        return "the server"
+    return "a machine" if one.operation == "join_node" else "-"
 
 
 def _outcome(one: Entry) -> str:
