@@ -97,7 +97,7 @@ def forget_displaced(data_dir: Path) -> None:
 def is_led(database: Database) -> bool:
     """Whether a server leads the database now. Raises `CannotStart` if that is not known."""
     try:
-        with in_words(database.engine.url):
+        with in_words(database.url):
             database.lock.take()
     except Busy:
         return True
@@ -110,7 +110,7 @@ def is_led(database: Database) -> bool:
 def leader_of(database: Database) -> str:
     """The name of the host whose server leads, or led last. Raises `CannotStart`."""
     try:
-        with in_words(database.engine.url):
+        with in_words(database.url):
             return leader_name(database)
     except DatabaseError as error:
         raise CannotStart(str(error)) from None
@@ -120,7 +120,7 @@ def check_known(settings: Settings, database: Database) -> None:
     """Raises `CannotStart` if this machine is not a host of the database, and so could never lead."""
     machine = identity.machine_of(settings.data_dir)
     try:
-        with in_words(database.engine.url):
+        with in_words(database.url):
             members = SqlMembers(database).load().members
     except DatabaseError:
         return  # its schema may be another version's, which opening it will tell

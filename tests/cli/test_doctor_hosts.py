@@ -67,7 +67,7 @@ def test_a_server_tells_of_its_hosts(host: Host, tmp_path: Path) -> None:
     assert "from here, 127.0.0.1:1 cannot be reached" in bee
 
 
-@pytest.mark.holds("MANY-161", "MANY-264")
+@pytest.mark.holds("MANY-161", "MANY-264", "MANY-398")
 def test_a_node_looks_at_its_certificate_its_port_and_its_server(tmp_path: Path, listening: str) -> None:
     settings = Settings(data_dir=tmp_path, node_listen=listening)
     assert list(doctor_hosts.node(settings)) == [], "a machine that has joined nothing"
@@ -88,6 +88,8 @@ def test_a_node_looks_at_its_certificate_its_port_and_its_server(tmp_path: Path,
     fine = found(-1, 1, f"https://{listening}")
     assert {verdict for verdict, _ in fine.values()} == {"ok"}
     assert "the host b of https://" in fine["node"][1]
+    leading = {one.what: one.verdict for one in doctor_hosts.node(settings, leads=True)}
+    assert leading == {"node": "ok", "standby": "ok"}, "nobody listens at the node's port of a server that leads"
     verdict, text = found(1, 2, f"https://{listening}")["node"]
     assert verdict == "missing" and "this machine's clock is behind" in text
     verdict, text = found(-2, -1, f"https://{listening}")["node"]

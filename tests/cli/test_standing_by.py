@@ -32,3 +32,13 @@ async def test_a_signal_ends_the_waiting_and_none_is_lost_behind_it(tmp_path: Pa
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     assert (handlers[signal.SIGTERM], handlers[signal.SIGQUIT]) == (signal.SIG_DFL, signal.SIG_DFL)
     listener.close()
+
+
+@pytest.mark.holds("MANY-397")
+async def test_a_database_that_does_not_answer_is_named_as_in_the_settings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(data_dir=tmp_path, database="postgresql://velocity:secret@127.0.0.1:1/velocity")
+    assert not await Standby(settings, database_of(settings)).is_free(), "nobody knows"
+    assert "PostgreSQL at 127.0.0.1:1, database 'velocity', user 'velocity' does not respond" in caplog.text
+    assert "secret" not in caplog.text

@@ -77,7 +77,8 @@ class Switch:
 
     def __init__(self) -> None:
         self._apart = Apart()
-        self.run("ip link set lo up", "ip link add switch type bridge", "ip link set switch up")
+        card = "address 02:00:00:00:00:01"  # without one, it changes with the hosts that are connected
+        self.run("ip link set lo up", f"ip link add switch {card} type bridge", "ip link set switch up")
         self.run(f"ip address add {self.ADDRESS}/24 dev switch")
 
     def connect(self, host: RealHost) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -201,3 +202,23 @@ async def test_what_a_drain_tells_of_vms_is_told_to_whoever_sees_tasks_of_the_ro
         assert (await w.ok("POST", "/t/task", operator, tid=task["tid"]))["state"] == "FAILED", "who began it sees it"
         assert (await w.ok("POST", "/t/task/list", colleague, gid=gid))["tasks"] == []
         assert (await w.call("POST", "/t/task", colleague, tid=task["tid"])).status in (403, 404)
+
+
+@pytest.mark.holds("MANY-396")
+async def test_a_drain_does_what_its_plan_says(tmp_path: Path) -> None:
+    """Each VM of the plan goes by where those before it would be."""
+    async with together(tmp_path / "data", Other(2, "b"), Other(3, "c"), Other(4, "d")) as w:
+        words: list[dict[str, Any]] = [
+            {},
+            {},
+            {"spread": "web"},
+            {"spread": "web"},
+            {"together": "x"},
+            {"together": "x"},
+        ]
+        vmids = [await w.vm(f"vm{number}", host=1, **more) for number, more in enumerate(words)]
+        planned = await w.ok("PUT", "/h/node/drain", host=1, plan=True)
+        said = {one["id"]: one["changes"][0]["new"]["id"] for one in planned["steps"] if one["kind"] == "vm"}
+        assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+        assert {vmid: await host_of(w, vmid) for vmid in vmids} == said
+        assert len(set(said.values())) > 1

@@ -180,7 +180,7 @@ async def test_a_host_is_powered_off_and_dead_only_if_that_is_proven(tmp_path: P
 @pytest.mark.holds("STATE-25")
 @pytest.mark.anyio
 async def test_a_host_that_was_powered_off_is_told_to_be_where_that_cannot_be_recorded(
-    tmp_path: Path, b: Other
+    tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent.install(tmp_path / "agents")
     async with together(tmp_path / "data", b, fence_agents=[str(tmp_path / "agents")]) as w:
@@ -193,8 +193,9 @@ async def test_a_host_that_was_powered_off_is_told_to_be_where_that_cannot_be_re
             await FenceAgents.power_off(agents, fence)
             database.silent = True
 
-        agents.power_off = power_off  # type: ignore[method-assign]
-        answer = await w.call("PATCH", "/h/node/fence", host=2, name="b")
+        with monkeypatch.context() as lossy:
+            lossy.setattr(agents, "power_off", power_off)
+            answer = await w.call("PATCH", "/h/node/fence", host=2, name="b")
         assert answer.status == 503 and "b was powered off" in answer["message"]
         assert "nothing was changed" not in answer["message"]
         database.silent = False

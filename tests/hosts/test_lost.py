@@ -314,11 +314,14 @@ async def test_a_silent_host_is_not_drained_of_vms_that_cannot_move(tmp_path: Pa
 @pytest.mark.holds("MANY-270")
 async def test_of_a_host_that_is_confirmed_dead_nobody_is_asked_to_prove_that_again(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
-        await running(w)
+        vmid = await running(w)
         await lost(w, b)
         await confirm(w)
-        for method, path in (("PUT", "/h/node/drain"), ("DELETE", "/h/node")):
-            refused = await w.call(method, path, host=2)
+        moving = {"vmid": vmid, "host": 1}
+        for method, path, asked in (
+            ("PUT", "/h/node/drain", {"host": 2}), ("DELETE", "/h/node", {"host": 2}), ("PUT", "/v/vm/host", moving)
+        ):  # fmt: skip
+            refused = await w.call(method, path, **asked)
             assert refused.status in (406, 409)
             assert "confirm-dead" not in refused["message"]
             assert "start" in refused["message"], "which is what its VMs need"

@@ -20,7 +20,7 @@ def b() -> Other:
     return Other(2, "b", (20, "fast"))
 
 
-@pytest.mark.holds("MANY-99", "MANY-263")
+@pytest.mark.holds("MANY-99", "MANY-263", "MANY-399")
 def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         host.ok("vm", "create", "web", "--memory", "64M", "--host", "b", "--ha", "restart")
@@ -47,7 +47,13 @@ def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other)
         assert "b is confirmed dead" in said.stderr
         at_last(lambda: json.loads(host.ok("vm", "show", "web", "--json"))["state"] == "RUNNING")
         assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["id"] == 1
-        assert ", by root" in host.ok("node", "show", "b")
+        assert ", by root" in (now := host.ok("node", "show", "b"))
+        assert now.count("since") == 1, "that it is silent, it is not told to be dead since"
+        at_last(lambda: "start_again" in host.ok("history"))
+        lines = host.ok("history").splitlines()
+        again = next(line for line in lines if "start_again" in line)
+        assert " the server " in again and "VM web" in again
+        assert "host b" in next(line for line in lines if "confirm_dead" in line)
         assert host.ok("node", "list").splitlines()[2].split()[2] == "dead"
         host.ok("node", "confirm-dead", "b", "--yes")
 

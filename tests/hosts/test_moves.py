@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,9 +15,10 @@ from tests.api.media_changes import hang
 from tests.api.world import World
 from tests.hosts.test_pools import BYTES, content, objects, uploaded
 from tests.hosts.together import Other, machine, smaller, together
+from tests.metrics.times import Hands
 from tests.patience import eventually
 from velocity.hypervisor.attached import Duty
-from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase
+from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase, Usage
 from velocity.storage.fake.pools import Hangs
 
 pytestmark = pytest.mark.anyio
@@ -367,3 +369,19 @@ async def test_a_host_is_drained_of_its_vms(tmp_path: Path, b: Other) -> None:
         assert (await w.call("PUT", "/v/vm/efi", name="new", gid=0, cpus=1, memory_mib=64, host=1)).code == 12280
         await w.ok("PUT", "/v/vm/state", vmid=paused, state="STOPPED", force=True)
         assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-400")
+async def test_a_vm_that_has_moved_runs_since_it_was_started(tmp_path: Path, b: Other) -> None:
+    """Not since it came to the host where it is."""
+    hands = Hands(time.time() + 1000)
+    async with together(tmp_path / "data", b, times=hands.times()) as w:
+        vmid = await running(w)
+        since = (await w.ok("POST", "/v/vm", vmid=vmid))["running_since"]
+        assert (await moved(w, vmid))["state"] == "DONE"
+        await cleared(w)
+        b.fake.runs[machine(w, vmid)].usage = Usage(1.0, 96 << 20, 0, 0, None, age=3.0)
+        await hands.look(w.server.services.metrics)
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["running_since"], shown["memory_taken_mib"]) == (since, 96)
+        assert (await w.ok("POST", "/v/vm/usage"))["running_since"] == [since]

@@ -112,7 +112,7 @@ def pair(tmp_path: Path, runtime: Path, postgres: Postgres) -> Iterator[tuple[St
             one.kill()
 
 
-@pytest.mark.holds("MANY-144")
+@pytest.mark.holds("MANY-144", "MANY-398")
 def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
     pair: tuple[StandbyProcess, StandbyProcess],
 ) -> None:
@@ -122,6 +122,7 @@ def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
     word = a.call("PUT", "/h/node/token", urls=[f"http://127.0.0.1:{a.port}"])[1]["token"]
     joined = b.run("node", "join", "-", "--name", "bee", typed=word + "\n")
     assert joined.returncode == 0, joined.stderr
+    assert joined.stdout.endswith("velocity service install\n"), "its server is installed, and no node"
 
     b.start()
     at_last(b.stands_by, "the second server to stand by")

@@ -51,7 +51,7 @@ def doctor(file: Path | None) -> int:
     unknown = {one.uuid for one in host.unknown_guests} if host else set()
     findings = [
         *examine(settings, unknown),
-        *doctor_hosts.node(settings),
+        *doctor_hosts.node(settings, leads=bool(nodes)),
         *doctor_hosts.hosts(nodes),
         *(() if settings.database else doctor_hosts.copies(nodes)),
         *doctor_hosts.fencing(settings, nodes),

@@ -57,8 +57,11 @@ def _port(address: str | UnsetType) -> str:
     return f"; {address} accepts connections, so no firewall blocks it: see the log of velocity-node there"
 
 
-def node(settings: Settings) -> Iterator[Finding]:
-    """Whether this machine is a host of a server on another machine, or has to become one, and can be reached by it."""
+def node(settings: Settings, *, leads: bool = False) -> Iterator[Finding]:
+    """Whether this machine is a host of a server on another machine, or has to become one, and can be reached by it.
+
+    `leads`: its own server does so now, and so another one would only afterwards.
+    """
     try:
         own = identity.read(settings.data_dir)
     except (OSError, msgspec.MsgspecError) as error:
@@ -69,6 +72,9 @@ def node(settings: Settings) -> Iterator[Finding]:
             yield Finding("server", "missing", words)
         return
     yield _certificate(own)
+    if leads:
+        yield Finding("standby", "ok", "this server leads; when another one does, this machine is a host of that one")
+        return
     host, _, port = settings.node_listen.rpartition(":")
     if why := unreachable("127.0.0.1" if host == "0.0.0.0" else host.strip("[]"), int(port)):  # noqa: S104 - a comparison
         cure = "let this machine's firewall pass it" if why == SILENCE else "`systemctl start velocity-node`"

@@ -37,6 +37,7 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
         refused=True if refused else UNSET,
     )
     names = functools.cache(lambda: seen.of_history(client))
+    hosts = functools.cache(lambda: {f"host={host}": f"host {name}" for host, name in seen.hosts(client).items()})
     filtered = refused or user is not None or vm is not None
     listed(
         page.ask(client, LIST, wanted),
@@ -45,10 +46,10 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
         lambda one: (
             one.hid,
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
-            one.name,
+            one.name or _nobody(one),
             one.address,
             one.operation,
-            _target(one.target, names),
+            _target(one.target, names, hosts),
             _outcome(one),
         ),
         empty="there are no such entries" if filtered else "nothing has happened yet",
@@ -57,11 +58,16 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
     )
 
 
-def _target(target: str, names: Callable[[], dict[str, str]]) -> str:
+def _target(target: str, names: Callable[[], dict[str, str]], hosts: Callable[[], dict[str, str]]) -> str:
     """The object of an entry and what changed, by names if the caller sees them, otherwise by ids."""
     ids, name, rest = target.partition("name=")
-    said = (_media(one, names) or names().get(one.removeprefix("parent_"), one) for one in ids.split())
+    said = (_media(one, names) or _called(one, names, hosts) for one in ids.split())
     return " ".join([*said, *([name + rest] if name else [])])
+
+
+def _called(word: str, names: Callable[[], dict[str, str]], hosts: Callable[[], dict[str, str]]) -> str:
+    known = hosts if word.startswith("host=") else names
+    return known().get(word.removeprefix("parent_"), word)
 
 
 def _media(word: str, names: Callable[[], dict[str, str]]) -> str:
@@ -69,6 +75,13 @@ def _media(word: str, names: Callable[[], dict[str, str]]) -> str:
     if not word.startswith("media="):
         return ""
     return MID.sub(lambda found: names().get(f"mid={found[0]}", found[0]).removeprefix("medium "), word)
+
+
+def _nobody(one: Entry) -> str:
+    """Who did what no user did."""
+    if not one.address:
+        return "the server"
+    return "a machine" if one.operation == "join_node" else "-"
 
 
 def _outcome(one: Entry) -> str:

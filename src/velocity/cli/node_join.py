@@ -63,8 +63,11 @@ def join(
         return
     command = own_server.command(settings) if file is None else called()
     config = "" if file is None else f" --config {shlex.quote(str(file))}"
-    click.echo(f"as a service, by this line; or in the foreground: {command} node serve{config}", err=True)
-    click.echo(f"{command} service install --node{config}")
+    serve, kind = ("serve", "") if settings.standby else ("node serve", " --node")
+    if settings.standby:
+        click.echo("its server stands by: it leads when no other one does (`standby`)", err=True)
+    click.echo(f"as a service, by this line; or in the foreground: {command} {serve}{config}", err=True)
+    click.echo(f"{command} service install{kind}{config}")
 
 
 def _word(token: str | None) -> NodeToken:

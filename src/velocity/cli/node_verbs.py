@@ -61,7 +61,7 @@ def show(host: int) -> None:
 def _facts(now: NodeInfo) -> list[tuple[str, object]]:
     return [
         ("name", f"{now.name} (id:{now.host}){', the server runs on it' if now.own else ''}"),
-        ("state", now.state if isinstance(now.since, UnsetType) else f"{now.state} since {moment(now.since)}"),
+        ("state", _state(now)),
         (
             "dead",
             UNSET
@@ -87,6 +87,13 @@ def _facts(now: NodeInfo) -> list[tuple[str, object]]:
         ("copy", _copy(now)),
         ("certificate", UNSET if isinstance(now.certificate_expires, UnsetType) else _until(now.certificate_expires)),
     ]
+
+
+def _state(now: NodeInfo) -> str:
+    """With the time since when it is silent; since when it counts as dead, stands by itself."""
+    if isinstance(now.since, UnsetType):
+        return now.state
+    return f"{now.state}{', silent' if now.state == 'dead' else ''} since {moment(now.since)}"
 
 
 def _blocklisted(now: NodeInfo) -> object:

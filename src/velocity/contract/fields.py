@@ -111,8 +111,8 @@ Restarting = Annotated[
 RunningSince = Annotated[
     int,
     Meta(
-        description="seconds since 1970-01-01 UTC: when the process of the present run began, known up to 10 s after "
-        "it; absent: not measured, or STOPPED"
+        description="seconds since 1970-01-01 UTC: when the present run began, on whatever host, known up to 10 s "
+        "after it; absent: not measured, or STOPPED"
     ),
 ]
 RunBegan = Annotated[

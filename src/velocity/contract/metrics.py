@@ -87,7 +87,7 @@ class VmsUsage(Wire, frozen=True):
     vmids: Annotated[list[Vmid], Meta(description="the VMs that the caller may view and that run")]
     cpu: Annotated[Floats, Meta(description="percent of one core over the last 10 s; null in the first 10 s of a run")]
     memory_mib: Annotated[list[int], Meta(description="MiB of the host's memory that its process uses")]
-    running_since: Annotated[list[UnixTime], Meta(description="when the process of the present run began")]
+    running_since: Annotated[list[UnixTime], Meta(description="when the present run began, on whatever host")]
 
 
 USAGE = Operation(

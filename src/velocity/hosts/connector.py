@@ -286,7 +286,7 @@ def _no_way(member: Member) -> str:
     if not member.joined:
         return (
             f"{member.name} was the server's own host before, and has not joined this server: `velocity node token "
-            f"--again {member.name}` here, then `velocity node join` there"
+            f"--again {member.name}` here, then `velocity node join --former-server` there"
         )
     return (
         f"{member.name} has to join again, as this database was moved here without what signs for hosts: "

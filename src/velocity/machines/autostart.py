@@ -60,7 +60,7 @@ async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
 
     keepers = list(keepers)
     if (doubt := leads.doubt()) and (waiting := wanting()):
-        log.warning("%d VMs that start by themselves do not yet: %s", len(waiting), doubt)
+        log.warning("VMs that start by themselves do not yet (%d): %s", len(waiting), doubt)
         for keeper in waiting:
             could_not_start(keeper, doubt)
         await leads.wait()

@@ -51,7 +51,7 @@ class Times:
 class Measured:
     """The last measurement of a run, its time (monotonic seconds), and the point made from it.
 
-    `since`: when the run's process began, in Unix seconds.
+    `since`: when the run began, in Unix seconds.
     """
 
     who: Incarnation
@@ -178,7 +178,7 @@ class Metrics:
         usage = await self._meters.measure(who, deadline=DEADLINE)
         now = self._times.monotonic()
         if before is None or before.who != who:
-            values, since = point(None, usage, 0), round(self._times.wall() - usage.age)
+            values, since = point(None, usage, 0), self._began(keeper, usage)
         else:
             values, since = point(before.usage, usage, now - before.at), before.since
         if (past := self._pasts.get(uuid)) is None:
@@ -186,6 +186,11 @@ class Metrics:
         past.put(number, values)
         self._unsaved.add(uuid)
         self._measured[uuid] = Measured(who, now, usage, values, since)
+
+    def _began(self, keeper: Keeper, usage: Usage) -> int:
+        """When the run began: one that has moved to another host goes on there in a younger process."""
+        process, run = round(self._times.wall() - usage.age), keeper.progress.run
+        return min(process, run.began_at) if run is not None and run.began_at else process
 
     def _forget_all_but(self, uuids: set[UUID]) -> None:
         for kept in (self._pasts, self._measured):

@@ -46,15 +46,15 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Raises `DatabaseError` if the URL is wrong."""
-        self._url = engine.parse(url)
-        self._engine = engine.connect(self._url)
+        self.url = engine.parse(url)
+        self._engine = engine.connect(self.url)
         self.lock = lock_of(self._engine)
         self.term = Term()
         self._turn = threading.RLock()
         """Held during each transaction: SQLite has only one connection."""
         self._writer = Writer(self._engine, self._turn, self.term)
         self.told = self._writer.told
-        self._beside = engine.readers(self._url, self._engine)
+        self._beside = engine.readers(self.url, self._engine)
         self._reader = None if self._beside is None else Reader(self._beside)
         self._watching: threading.Thread | None = None
         self._ends = threading.Event()
@@ -76,12 +76,12 @@ class Database:
         `begin` is called before an installation is created in a database without one, with words for what was found; it
         may raise. Raises `Busy`, `DatabaseError`.
         """
-        with in_words(self._url):
+        with in_words(self.url):
             self.lock.take()
             self._check_rights(owner=False)
             if what := self._emptiness():
                 begin(what)
-            file = engine.file_of(self._url)
+            file = engine.file_of(self.url)
             if file is not None and not file.exists():
                 os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
             engine.prepare(self._engine)
@@ -104,12 +104,12 @@ class Database:
 
     def _emptiness(self) -> str:
         """Why the database holds no installation, in words; empty if it holds one. Changes nothing."""
-        file = engine.file_of(self._url)
+        file = engine.file_of(self.url)
         if file is not None and not file.exists():
             return f"the database {file} is missing"
         if file is not None and file.is_file() and not file.stat().st_size:
             return f"the database {file} is empty (0 bytes)"
-        name = f"the database {self._url.database if file is None else file}"
+        name = f"the database {self.url.database if file is None else file}"
         with self._turn, self._engine.connect().execution_options(**READS) as connection, connection.begin():
             if revision_of(connection) is None:
                 return f"{name} has no Velocity tables"
@@ -120,7 +120,7 @@ class Database:
         """Raises `DatabaseError` for the schema of a newer version, or another program's tables."""
         if revision is None or revision <= HEAD:
             return
-        name = self._url.database
+        name = self.url.database
         if not re.fullmatch(r"\d{4}", revision):
             raise DatabaseError(
                 f"the database {name} holds tables of another program: create a database of its own for Velocity"
@@ -131,9 +131,9 @@ class Database:
         )
 
     def _check_rights(self, *, owner: bool) -> None:
-        if self._url.get_backend_name() == "postgresql":
+        if self.url.get_backend_name() == "postgresql":
             with self._engine.connect() as connection:
-                postgresql.check_rights(connection, self._url, metadata.sorted_tables, owner=owner)
+                postgresql.check_rights(connection, self.url, metadata.sorted_tables, owner=owner)
 
     # The leadership
 
@@ -175,7 +175,7 @@ class Database:
         if self._engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"
         with (
-            in_words(self._url),
+            in_words(self.url),
             self._turn,
             self._engine.connect().execution_options(**options) as connection,
             connection.begin(),

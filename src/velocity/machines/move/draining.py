@@ -82,16 +82,18 @@ class Draining:
     async def _tell(self, host: HostId) -> None:
         """Report to a plan which VMs would go where, and why others would stay."""
         stays: list[str] = []
+        planned: list[tuple[Keeper, HostId]] = []
         hosts = self._fleet.hosts.attached
         if not self._drains(host):
             duty = {"duty": (hosts.by_id[host].duty.value, Duty.DRAINING.value)}
             plan.step("change", "host", hosts.by_id[host].name, id=host, changes=duty)
         for keeper in self._of(host):
             try:
-                target = await self._moves.targets.best(keeper)
+                target = await self._moves.targets.best(keeper, planned)
             except Refused as refused:
                 stays.append(f"VM {keeper.machine.name!r} would stay: {refused.message}")
                 continue
+            planned.append((keeper, target.host))
             names = {"host": (where.of(hosts, host), where.of(hosts, target.host))}
             plan.step("change", "vm", keeper.machine.name, id=keeper.machine.vmid, gid=keeper.gid, changes=names)
         plan.warns(stays)

@@ -100,6 +100,9 @@ class HostMoves:
         if keeper.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {keeper.machine.vmid}", field="vmid")
         check_steady(keeper)
+        if self._fleet.evacuation.evacuated.is_freed(keeper.who):
+            words = f"the host of VM {keeper.machine.name!r} is lost: start the VM, which brings it to another one"
+            raise Refused(Problem.NO_HOST, words, field="vmid")
         if host is None:
             target = await self.targets.best(keeper)
         else:

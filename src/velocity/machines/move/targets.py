@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId, Hosts, Unknown
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
-from velocity.machines.placement import NAMED, Candidate, Wanted, cannot, cannot_live, lacks, place
+from velocity.machines.placement import NAMED, Candidate, Neighbours, Wanted, cannot, cannot_live, lacks, place
 from velocity.machines.service import Fleet
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
@@ -26,6 +27,8 @@ from velocity.media.room import Room
 from velocity.media.rules import Medium
 from velocity.media.states import PoolStates
 
+Planned = Sequence[tuple[Keeper, HostId]]
+"""VMs that would have moved before, each with where to."""
 Pairs = Sequence[tuple[Medium, Medium]]
 """The media that move along: as they are now, and as they will be."""
 
@@ -71,8 +74,12 @@ class Targets:
         found = [await self._look(keeper, one, wanted) for one in self._others(keeper)]
         return found if self._told(caller) else [one for one in found if not one.lacks]
 
-    def _others(self, keeper: Keeper) -> list[Candidate]:
-        return [one for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host]
+    def _others(self, keeper: Keeper, planned: Planned = ()) -> list[Candidate]:
+        given: Counter[HostId] = Counter()
+        for one, host in planned:
+            given[host] += self._fleet.builder.claim(one.machine, one.progress.run).amount.memory_mib
+        others = (one for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host)
+        return [replace(one, given=one.given + given[one.host]) for one in others]
 
     def _told(self, caller: Caller) -> bool:
         """Whether the caller may see hosts, so that refusals name them."""
@@ -116,22 +123,22 @@ class Targets:
         named = ", ".join(f"{one.name} ({one.host})" for one in others[:NAMED])
         return f"it can move to {named}" if named else "there is no other one"
 
-    async def best(self, keeper: Keeper) -> Target:
-        """The best of the other hosts. Raises `Refused` with what each lacks.
+    async def best(self, keeper: Keeper, planned: Planned = ()) -> Target:
+        """The best of the other hosts, once what is `planned` is done. Raises `Refused` with what each lacks.
 
         The chosen host is asked for its free memory; if that is too little, the next best one is chosen.
         """
         lacking: list[str] = []
         fit: dict[HostId, tuple[Candidate, Target]] = {}
-        wanted = self._wanted(keeper)
-        for one in self._others(keeper):
+        wanted = self._wanted(keeper, planned)
+        for one in self._others(keeper, planned):
             found = await self._look(keeper, one, wanted)
             if found.lacks:
                 lacking.append(f"{one.name!r}: {found.lacks}")
             else:
                 fit[one.host] = (one, found)
         while fit:
-            one, found = fit.pop(place([one for one, _ in fit.values()], self._wanted(keeper)).host)
+            one, found = fit.pop(place([one for one, _ in fit.values()], self._wanted(keeper, planned)).host)
             try:
                 await self.check_memory(keeper, found)
             except Refused as refused:
@@ -158,7 +165,7 @@ class Targets:
                 field="host",
             )
 
-    def _wanted(self, keeper: Keeper) -> Wanted:
+    def _wanted(self, keeper: Keeper, planned: Planned = ()) -> Wanted:
         """What it needs: the larger of its settings and those of its run; no pools, as its media move along."""
         spec, run = keeper.machine.spec, keeper.progress.run
         if run is not None:
@@ -173,6 +180,10 @@ class Targets:
                 cpu=run.cpu,
             )
         beside = self._fleet.claims.neighbours(keeper.gid, spec)
+        near = [(one.machine.spec, host) for one, host in planned if one.gid == keeper.gid]
+        apart = Counter(host for one, host in near if spec.spread and one.spread == spec.spread)
+        together = Counter(host for one, host in near if spec.together and one.together == spec.together)
+        beside = Neighbours(apart + Counter(beside.apart), together + Counter(beside.together))
         return Wanted(spec, {}, kept=True, beside=beside)
 
     def _cannot_live(self, keeper: Keeper, one: Candidate) -> str:

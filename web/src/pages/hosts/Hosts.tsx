@@ -183,7 +183,7 @@ function Message({ host }: { host: NodeInfo }) {
       {host.since !== undefined && (
         <>
           {" "}
-          Since <When at={host.since} />.
+          It stopped responding <When at={host.since} />.
         </>
       )}
       <Loss host={host} />
