@@ -154,7 +154,7 @@ async def test_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
         await w.group("a")
         event = await page.until(slow, lambda event: event[0] == "bye")
         assert event[2] == {"reason": "slow"}
-        await asyncio.wait_for(stuck.task, PATIENCE)
+        await asyncio.wait_for(asyncio.gather(stuck.task, slow.task), PATIENCE)
         assert stuck.cut
         assert not slow.cut
         assert w.server.services.events.readers.count == 0

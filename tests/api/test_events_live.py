@@ -112,7 +112,7 @@ async def test_who_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path: Path) 
         other = await Raw.open(server.port, w.key)
         await other.until(lambda event: isinstance(event, InitialState))
         events = w.server.services.events
-        assert events.readers.count == 2
+        await eventually(lambda: events.readers.count == 2)
         displays = [{"name": f"{number}" * 128, "width": 64, "height": 64} for number in range(8)]
         vmid = await w.vm("vm", displays=displays)
         reading = asyncio.create_task(other.until(sets("vm399")))

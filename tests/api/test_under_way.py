@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import shutil
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -220,7 +221,8 @@ async def test_an_upload_outlives_a_restart_and_a_crash_of_the_server(tmp_path: 
                 out.write(b"what had come, and was not known to be durable")
     async with world(data) as w:
         (after,) = await under_way(w)
-        assert after == {**before, "sending": False, "heard": after["heard"]}
+        assert after == {**before, "sending": False, "heard": after["heard"], "expires": after["expires"]}
+        assert before["expires"] <= after["expires"] <= time.time() + resumable.IDLE, "it waits as before, or anew"
         assert await w.refused("PUT", "/m/media/create", mpid=1, gid=0, name=NAME, size=1) == (409, 8220)
         assert await used(w) == len(DATA)
         assert await offset(w, place) == 1_000_000

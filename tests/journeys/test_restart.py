@@ -64,8 +64,8 @@ def test_guests_outlive_a_killed_server(start_server: StartServer) -> None:
     again.until(b"UEFI v2", PATIENCE)  # the console of an adopted guest works
 
     # While nobody watches, one guest powers itself off and the process of another is killed.
-    again.type("stall 3000000\rreset -s\r")
-    again.until(b"3000000", PATIENCE)  # typed to it, which the server has passed on
+    again.type("ver\rstall 3000000\rreset -s\r")
+    again.until(b"UEFI v2", PATIENCE)  # it has got all of this, which came in one message
     of_second = pid_of(server, second)
     server.kill()
     os.kill(of_second, signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -101,6 +102,29 @@ async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatc
     assert not first.lost
     await first.close()
     await second.close()
+
+
+async def test_a_look_at_a_lost_lock_never_raises_also_where_no_connection_is_free(postgres: Postgres) -> None:
+    """It is taken again once there is one."""
+    url = postgres.database()
+    engine = sa.create_engine(
+        url.replace("postgresql:", "postgresql+psycopg:"), pool_size=2, max_overflow=0, pool_timeout=0.1
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def note(connection: Any, record: Any) -> None:
+        record.info["pid"] = connection.info.backend_pid
+
+    lock = AdvisoryLock(engine)
+    try:
+        lock.take()
+        with engine.connect():
+            cut(url)
+            assert [lock.look() for _ in range(2)] == [False, False]
+        await eventually(lock.look, "the lock, taken again")
+        lock.close()
+    finally:
+        engine.dispose()
 
 
 @pytest.mark.holds("STATE-24")

@@ -161,20 +161,20 @@ class AdvisoryLock:
         return bool(session.scalar(_holding, {"lock": LEADER, "pid": backend(session)}))
 
     def look(self) -> bool:
-        with contextlib.suppress(sa.exc.DBAPIError):
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
             if self._session is not None and self._holds(self._session):
                 return True
         if self._session is not None:
             log.warning("the database session that holds the lock was lost: taking the lock again")
         self._drop()
-        with contextlib.suppress(Busy, DatabaseError, sa.exc.DBAPIError):
+        with contextlib.suppress(Busy, DatabaseError, sa.exc.SQLAlchemyError):
             self.take()
         return False
 
     def close(self) -> None:
         if self._session is not None:
             # otherwise it is freed only when PostgreSQL notices the end of the session, too late for an immediate start
-            with contextlib.suppress(sa.exc.DBAPIError):
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
                 self._session.scalar(sa.select(sa.func.pg_advisory_unlock(LEADER)))
         self._drop()
 
@@ -182,6 +182,6 @@ class AdvisoryLock:
         """End the session: returned to the pool, it would keep the lock."""
         if self._session is not None:
             session, self._session = self._session, None
-            with contextlib.suppress(sa.exc.DBAPIError):
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
                 session.invalidate()
                 session.close()
