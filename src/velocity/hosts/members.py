@@ -178,7 +178,7 @@ class JoinToken:
     proof: str = ""
 
     def holds(self, now: float) -> bool:
-        """A token made while the clock was ahead is not valid: it would stay valid for too long."""
+        """One of a time in which the clock was ahead does not: it would hold until then."""
         return now < self.expires <= now + TOKEN_LIFETIME
 
 

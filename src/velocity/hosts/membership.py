@@ -270,7 +270,7 @@ class Membership:
             raise Refused(
                 Problem.NODE_KNOWN,
                 f"that machine is the host {known.name} already: `velocity node token --again {known.name}` makes a "
-                "token with which it can join again",
+                "token by which it joins again",
             )
 
     # Changing

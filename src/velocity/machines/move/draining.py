@@ -41,7 +41,7 @@ class Draining:
         """Held while a target is chosen, as VMs with the same `together` or `spread` depend on each other's hosts."""
 
     async def begin(self, caller: Caller, host: int, drain: Callable[[], Awaitable[object]]) -> int:
-        """Begin the task. `drain` keeps new VMs from the host. Raises `Refused`: it has not begun."""
+        """The task; `drain` lets no new VMs come to the host. Raises `Refused`, before it begins."""
         one = self._fleet.hosts.attached.find(host)
         if one is None:
             raise Refused(Problem.HOST_NOT_FOUND, f"there is no host {host}", field="host")

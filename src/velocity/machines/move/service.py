@@ -118,7 +118,7 @@ class HostMoves:
         return target
 
     async def _check_memory(self, keeper: Keeper, target: Target) -> None:
-        """Whether the target has the memory for it, if it runs. Raises `Refused`."""
+        """Of one that runs. Raises `Refused`."""
         run = keeper.progress.run
         if run is None:
             return

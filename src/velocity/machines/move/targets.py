@@ -117,7 +117,7 @@ class Targets:
         return f"it can move to {named}" if named else "there is no other one"
 
     async def best(self, keeper: Keeper) -> Target:
-        """The best of the other hosts. Raises `Refused` with what each lacks."""
+        """The host that would be chosen for it, for who may see hosts. Raises `Refused` with what each lacks."""
         lacking: list[str] = []
         fit = []
         wanted = self._wanted(keeper)
@@ -134,7 +134,7 @@ class Targets:
         return next(found for one, found in fit if one.host == chosen.host)
 
     def _wanted(self, keeper: Keeper) -> Wanted:
-        """What it needs: the larger of its settings and those of its run; no pools, as its media move along."""
+        """What it is, and the most of what it runs with: shared pools and media of other groups stay where they are."""
         spec, run = keeper.machine.spec, keeper.progress.run
         if run is not None:
             spec = structs.replace(
