@@ -19,10 +19,9 @@ class VmIndex:
 
     def get(self, vmid: int) -> Keeper:
         """Raises `Refused`: there is none."""
-        try:
-            return self._by_id[vmid]
-        except KeyError:
-            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or you may not see it", field="vmid") from None
+        if (keeper := self._by_id.get(vmid)) is None:
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or you may not see it", field="vmid")
+        return keeper
 
     def find(self, vmid: object) -> Keeper | None:
         return self._by_id.get(vmid) if isinstance(vmid, int) else None
@@ -50,3 +49,5 @@ class VmIndex:
         del self._by_id[machine.vmid]
         del self._by_uuid[machine.uuid]
         del self._by_group[machine.gid][machine.vmid]
+        if not self._by_group[machine.gid]:
+            del self._by_group[machine.gid]
