@@ -1,4 +1,7 @@
-"""A TCP line to a server that can be cut: what is on it is reset, and nobody gets through until it is mended."""
+"""A TCP line to a server that can be cut: what is on it is reset, and nobody gets through until it is mended.
+
+It can be held as well: then what is sent waits, as with a server that does not respond.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,13 @@ class Line:
         self.is_cut.clear()
         self._tell(lambda: setattr(self, "_left", sent))
 
+    def hold(self) -> None:
+        """Let nothing through, and keep what is sent."""
+        self._tell(lambda: self._flows.clear())
+
+    def let_go(self) -> None:
+        self._tell(lambda: self._flows.set())
+
     def mend(self) -> None:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(PATIENCE)
 
@@ -62,6 +72,8 @@ class Line:
 
     async def _run(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._flows = asyncio.Event()
+        self._flows.set()
         await self._listen()
         self._begun.set()
         await self._over.wait()
@@ -96,6 +108,7 @@ class Line:
     ) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(1 << 16):
+                await self._flows.wait()
                 passed[0 if counts else 1] += len(piece)
                 writer.write(piece)
                 await writer.drain()
@@ -108,6 +121,7 @@ class Line:
 
     def _cut(self) -> None:
         self._left = None
+        self._flows.set()
         self._listener.close()
         for end in self._ends:
             with contextlib.suppress(OSError):  # one that is closed already

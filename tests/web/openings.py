@@ -187,6 +187,7 @@ DIALOGS = (
     dialog("pages/vm/guest/Freeze", f"/vms/{RUNS}", IN_GUEST, press("Freeze the file systems…")),
     dialog("pages/vm/overview/ChangeDisc", f"/vms/{WEB}", "Insert a disc"),
     dialog("pages/vm/overview/AttachMedium", f"/vms/{WEB}", "Attach"),
+    dialog("pages/vm/overview/AddNic", f"/vms/{WEB}", "Add a NIC"),
     dialog("pages/vm/overview/Detach", f"/vms/{WEB}", "Detach disk"),
     dialog("pages/vm/RenameVm", f"/vms/{WEB}", MORE_WEB, press("Rename…")),
     dialog("pages/vm/Clone", f"/vms/{WEB}", MORE_WEB, press("Clone…")),

@@ -204,8 +204,9 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     made = [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]]
     assert sorted(made) == ["data", "web-2-disk", "web-disk"]
     root.page.get_by_role("navigation", name="Of web-2").get_by_role("link", name="History").click()
-    told = "created VM web-2 in the root group, as a clone of VM web"
-    expect(root.page.get_by_role("table", name="History of web-2")).to_contain_text(told)
+    entries = root.page.get_by_role("table", name="History of web-2")
+    expect(entries).to_contain_text("created VM web-2 in the root group, as a clone of VM web")
+    expect(entries.get_by_role("row").last).to_contain_text("the server")  # as from nowhere else
 
 
 @pytest.mark.holds("PAGE-84", "PAGE-95")

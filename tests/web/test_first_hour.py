@@ -137,6 +137,24 @@ def test_the_first_image_and_the_first_machine(fresh: Host, owner: Person, tmp_p
     assert re.search(r"first\s.*RUNNING", fresh.ok("vm", "list"))
 
 
+@pytest.mark.holds("PAGE-332")
+def test_the_plan_says_how_large_all_of_it_is(owner: Person) -> None:
+    page = owner.page
+    owner.go("/create")
+    page.get_by_role("radio", name="An empty disk").check()
+    page.get_by_role("button", name="Next").click()
+    for label, value in (("Name", "first"), ("CPUs", "3"), ("Memory", "1.5 GiB"), ("Size", "7")):
+        page.get_by_label(label, exact=True).fill(value)
+    page.get_by_role("button", name="Next").click()
+    chosen = page.locator("dl[aria-label='The virtual machine'] > div")
+    expect(chosen).to_have_text(
+        [
+            *("Namefirst", "Grouproot group", "CPUs3", "Memory1.50 GiB", "Diskfirst-disk, 7 GiB, empty"),
+            *("Display1280 × 800", "NetworkNAT"),
+        ]
+    )
+
+
 def test_no_button_of_the_wizard_moves_when_its_plan_comes(owner: Person) -> None:
     """Else one clicks beside it, and nothing happens."""
     page, held = owner.page, list[Route]()
@@ -213,6 +231,26 @@ def test_the_first_team(fresh: Host, owner: Person, person: NewPerson) -> None:
     ann.enter("ann", "/", "ann's password")
     first_steps(ann.page)
     expect(ann.page.get_by_role("button", name="Upload an image")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-333")
+def test_a_password_is_shown_to_be_copied_also_where_a_later_step_of_a_team_fails(owner: Person) -> None:
+    page = owner.page
+    page.get_by_role("button", name="Set up a team").click()
+    dialog = page.get_by_role("dialog", name="Set up a team")
+    dialog.get_by_label("Name of the team").fill("web")
+    dialog.get_by_label("A new user").check()
+    dialog.get_by_label("User name").fill("ann")
+    dialog.get_by_role("button", name="Generate").click()
+    password = dialog.get_by_label("First password").input_value()
+    dialog.get_by_role("button", name="Show the steps").click()
+    page.route("**/u/user/permission", lambda route: route.fulfill(status=503, json={"code": 503, "message": "no"}))
+    page.get_by_role("button", name="Set it up").click()
+    page.get_by_role("button", name="Leave it as it is").click()
+    shown = page.get_by_role("dialog", name="The user ann is created")
+    expect(shown.get_by_role("group", name="Password")).to_contain_text(password)
+    shown.get_by_text("Close", exact=True).click()
+    expect(page.get_by_role("heading", level=2, name="web")).to_be_visible()
 
 
 @pytest.mark.holds("TEAM-16", "PAGE-55")

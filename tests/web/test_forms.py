@@ -42,6 +42,40 @@ def test_a_bare_number_is_gib_of_a_disk_and_says_so(somebody: Person) -> None:
     expect(dialog).to_have_count(0)
 
 
+@pytest.mark.holds("PAGE-37")
+def test_the_unit_of_a_bare_number_stands_in_its_field(somebody: Person) -> None:
+    page = somebody.page
+    somebody.go("/create")
+    page.get_by_role("radio", name="An empty disk").check()
+    named(page, "Next").click()
+    for label, unit in (("Memory", "MiB"), ("Size", "GiB")):
+        field = page.get_by_label(label, exact=True)
+        beside = page.locator(".v-amount", has=field).get_by_text(unit, exact=True)
+        for typed, times in (("", 1), ("20", 1), ("1.", 1), ("2 GiB", 0), ("3t", 0)):
+            field.fill(typed)
+            expect(beside).to_have_count(times)
+    named(page, "Cancel").click()
+
+
+@pytest.mark.holds("PAGE-334")
+def test_what_is_empty_limits_nothing_and_zero_is_no_way_to_say_so(somebody: Person) -> None:
+    page = somebody.page
+    somebody.go("/groups")
+    named(page, "Set up a team").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name of the team").fill("limited")
+    expect(dialog.get_by_text(re.compile("^Empty: no limit. 0: no "))).to_have_count(3)
+    dialog.get_by_label("CPUs").fill("0")
+    dialog.get_by_label("Quota in the pool").fill("0")
+    expect(dialog.get_by_text("Enter a size, or nothing for no limit.")).to_be_visible()
+    dialog.get_by_label("Quota in the pool").fill("")
+    named(page, "Show the steps").click()
+    for words in ("Set its quota: 0 CPUs", "no limit; read, write, manage"):
+        expect(dialog.get_by_text(words).first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
 @pytest.mark.holds("PAGE-38")
 def test_media_of_one_name_are_told_apart_and_what_is_in_use_is_not_free(furnished: Host, somebody: Person) -> None:
     with Client(furnished.url, furnished.key) as client:
@@ -210,7 +244,7 @@ def test_the_wizard_loses_nothing_by_a_reload_and_enter_goes_on(somebody: Person
     field(page, "CPUs").fill("1")
     field(page, "Name").fill("kept")
     page.keyboard.press("Enter")
-    expect(title).to_have_text("What will be done")
+    expect(title).to_have_text("The virtual machine")
     named(page, "Back").click()
     expect(field(page, "Name")).to_have_value("kept")
     page.reload()

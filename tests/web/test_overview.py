@@ -16,6 +16,7 @@ from tests.host import Host, hosting
 from tests.patience import PATIENCE
 from tests.web.conftest import NewPerson
 from tests.web.person import Person
+from velocity.config import NicSetting
 from velocity.hypervisor.fake import FACTS, NOTHING, FakeAgent, FakeHypervisor
 from velocity.hypervisor.port import HardwareProfile, NicAddress, Traffic
 
@@ -60,12 +61,38 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.get_by_text("Machine type")).not_to_be_visible()
     page.get_by_role("button", name="Details").click()
     expect(page.get_by_text("Machine type")).to_be_visible()
-    page.get_by_role("region", name="Devices").get_by_role("link", name="disk", exact=True).click()
+    devices = page.get_by_role("region", name="Devices")
+    devices.get_by_role("link", name="Settings of disk").click()
     expect(page.get_by_label("Attached as")).to_be_focused()
+    root.go(f"/vms/{vmid}")
+    devices.get_by_role("link", name="disk", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("disk")
+    expect(page.get_by_role("region", name="Used by")).to_contain_text("web")
     root.go(f"/vms/{vmid}/metrics")
     expect(page.locator(".u-legend").first).to_have_text(re.compile("^Time.*CPU50%$"))  # nobody has pointed at it
     expect(page.get_by_role("button", name="Week")).to_be_disabled()
     expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-331")
+def test_a_vm_gets_another_nic_where_its_nics_are(tmp_path: Path, person: NewPerson) -> None:
+    office = NicSetting(nicid=1, identifier="br0", description="office network")
+    with hosting(tmp_path / "host", nics=[office]) as host:
+        vmid = made(host, "web", "--nic", "nat")
+        host.ok("vm", "start", "web")
+        one = person(host.url)
+        one.enter("root", f"/vms/{vmid}")
+        network, dialog = one.page.get_by_role("region", name="Network"), one.page.get_by_role("dialog")
+        before = json.loads(host.ok("vm", "show", "web", "--json"))["interfaces"]
+        for opens, proposed, total in (("Add a NIC", "NAT", 2), ("add a bridged NIC", "Bridge: office network", 3)):
+            network.get_by_role("button", name=opens).click()
+            expect(dialog.get_by_label("Network")).to_be_focused()
+            expect(dialog.get_by_label("Network").locator("option:checked")).to_have_text(re.compile(proposed))
+            dialog.get_by_role("button", name="Add", exact=True).click()
+            expect(network.get_by_role("listitem")).to_have_count(total)
+        after = json.loads(host.ok("vm", "show", "web", "--json"))
+        assert after["interfaces"][0] == before[0], "the one that was there stays itself"
+        assert [nic["type"] for nic in after["nics"]] == ["NAT", "NAT", "BRIDGE"]
 
 
 @pytest.mark.holds("PAGE-93")
@@ -174,9 +201,12 @@ def test_the_dashboard_says_what_hurts_and_nothing_when_all_is_well(tmp_path: Pa
                 expect(attention).to_have_count(0)
                 continue
             expect(attention).to_be_visible()
-            expect(one.page.get_by_text("This host has no /dev/kvm: load the module.")).to_be_visible()
+            reason = one.page.get_by_text("this host has no /dev/kvm: load the module")
+            expect(reason).to_have_count(1)
+            expect(reason).to_be_visible()
             one.page.get_by_role("button", name="Dismiss: No KVM").click()
             expect(attention).to_have_count(0)
+            expect(one.page.get_by_role("region", name="Host")).to_contain_text("load the module")
             one.page.reload()
             expect(one.page.get_by_role("progressbar", name="CPU")).to_be_visible()
             expect(attention).to_have_count(0)

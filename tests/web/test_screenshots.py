@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.host import Host
 from tests.journeys.server import PASSWORD as SERVER_PASSWORD
@@ -18,6 +18,9 @@ from tests.web.conftest import NewPerson
 from tests.web.office import office
 from tests.web.person import Person
 from velocity.cli.demo.guest import Guest
+
+
+FITS = "(rows => rows.scrollWidth <= rows.clientWidth)(document.querySelector('.v-rows'))"
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +113,14 @@ def test_a_scene(
         scene.walk(one, tmp_path)
         if into:
             album.save(one.page, into / f"{scene.name}{look.suffix}.png")
+
+
+@pytest.mark.holds("PAGE-335")
+@pytest.mark.xdist_group("office")
+@pytest.mark.parametrize("path", ["/vms", "/media", "/hosts", "/trash", "/history"])
+def test_a_table_is_whole_in_a_small_window(path: str, team: Host, anna: Any, person: NewPerson) -> None:
+    """Else what can be done with a row lies over its last column, and an address is cut off to another one."""
+    one = person(team.url, width=1024, storage_state=anna)
+    one.open(path)
+    expect(one.page.locator(".v-rows tbody tr").first).to_be_visible()
+    one.until(lambda: one.page.evaluate(FITS), seconds=5)

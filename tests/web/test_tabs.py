@@ -191,6 +191,26 @@ def test_after_a_cut_every_tab_knows_what_came_in_between(host: Host, person: Ne
         share(host, tabs)
 
 
+@pytest.mark.holds("PAGE-330")
+def test_a_server_that_does_not_respond_is_told_before_a_minute_of_waiting(host: Host, person: NewPerson) -> None:
+    vmid = machine(host, "one")
+    with Line(int(host.url.rpartition(":")[2])) as line:
+        first = person(line.url)
+        first.enter("root", f"/vms/{vmid}")
+        tabs = [first, first.tab(f"/vms/{vmid}")]
+        follow(host, tabs, "one", "two")
+        line.hold()
+        first.page.get_by_role("button", name="Pause", exact=True).click()
+        for one in tabs:
+            expect(one.page.get_by_text("The server does not respond")).to_be_visible(timeout=20_000)
+        line.let_go()
+        for one in tabs:
+            expect(one.page.get_by_text("The server does not respond")).to_have_count(0)
+            expect(one.page.get_by_text("Paused").first).to_be_visible()
+        assert first.page.get_by_text("Connection lost").count() == 0
+        share(host, tabs)
+
+
 @pytest.mark.holds("PAGE-15")
 def test_without_shared_workers_each_tab_has_a_stream(host: Host, person: NewPerson) -> None:
     vmid = machine(host, "one")
@@ -221,7 +241,9 @@ def test_uploads_of_all_tabs_take_turns(host: Host, person: NewPerson, tmp_path:
         files = [tmp_path / f"{number}-{name}.img" for name in "ab"]
         for file in files:
             file.write_bytes(b"image")
-        one.page.get_by_label("Files to upload").set_input_files(files)
+        with one.page.expect_file_chooser() as chooser:
+            one.page.get_by_role("button", name="Upload", exact=True).click()
+        chooser.value.set_files(files)
         dialog = one.page.get_by_role("dialog")
         expect(dialog).to_contain_text("free in the pool")  # which moves the button
         dialog.get_by_role("button", name=re.compile("^Upload")).click()

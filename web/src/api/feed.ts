@@ -56,6 +56,12 @@ export class Feed {
     this.disconnect();
   }
 
+  /** A request waits: does the server respond? */
+  check(): void {
+    void this.ownStream?.check();
+    this.worker?.send({ is: "check" });
+  }
+
   /** So many uploads are under way or wait for their turn. */
   requestUploads(wanted: number): void {
     this.wanted = wanted;

@@ -15,6 +15,16 @@ export class ApiError extends Error {
   }
 }
 
+/** Milliseconds for which a request waits before it is asked whether the server responds at all. */
+export const LATE_MS = 5000;
+
+let late = () => {};
+
+/** What is done when a request has waited for `LATE_MS`. */
+export function onLate(listener: () => void): void {
+  late = listener;
+}
+
 /** Any answer of the server, refusals as well. Raises `ApiError` when none answers. `session` has the session's headers. */
 export async function exchange(
   method: string,
@@ -22,6 +32,7 @@ export async function exchange(
   body: object,
   session: Record<string, string>,
 ): Promise<Response> {
+  const timer = setTimeout(() => late(), LATE_MS);
   try {
     return await fetch(at(path), {
       method: method.toUpperCase(),
@@ -31,6 +42,8 @@ export async function exchange(
     });
   } catch {
     throw new ApiError(0, 0, "The server does not respond. What you see may be outdated; try again later.");
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -1,6 +1,7 @@
 /** What is there, live: the event stream's snapshot, and every change after it. The page never polls. */
 import { useMemo, useSyncExternalStore } from "react";
 import { Feed } from "./feed";
+import { onLate } from "./http";
 import {
   type Change,
   EMPTY_SNAPSHOT,
@@ -15,12 +16,12 @@ import {
 import type { Changed, InitialState } from "./schema";
 import { session } from "./session";
 import { Signal, useSignal } from "./signal";
-import { type EventName, RETRY_MS, type StreamMessage } from "./stream";
+import { type Connection as Connected, type EventName, RETRY_MS, type StreamMessage } from "./stream";
 
 export type { Group, Kind, Medium, Pool, User, Vm } from "./objects";
 
-/** `connecting` at first, `live`, or `lost`: what is shown may be old. */
-export type Connection = "connecting" | "live" | "lost";
+/** `connecting` at first; where it is `silent` or `lost`, what is shown may be old. */
+export type Connection = "connecting" | Connected;
 /** What is not in the stream, but is told to have changed. */
 export type Topic = Changed["kind"];
 
@@ -47,6 +48,7 @@ class Live {
   open(): void {
     const uid = session.present?.uid;
     if (uid !== undefined) this.feed.join(uid);
+    onLate(() => this.feed.check());
   }
 
   close(): void {

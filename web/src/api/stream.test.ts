@@ -1,7 +1,16 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { SetObject } from "./objects";
 import type { Gone, InitialState } from "./schema";
-import { OPEN_LIMIT_MS, RETRY_MS, type Server, SILENCE_MS, Stream, type StreamMessage } from "./stream";
+import {
+  ANSWER_MS,
+  OPEN_LIMIT_MS,
+  QUIET_MS,
+  RETRY_MS,
+  type Server,
+  SILENCE_MS,
+  Stream,
+  type StreamMessage,
+} from "./stream";
 
 const ANN = 1;
 const BEN = 2;
@@ -19,10 +28,11 @@ class FakeSource extends EventTarget {
   }
 }
 
-/** `who` is signed in; "away": no server answers. */
+/** `who` is signed in; "away": no server answers; "silent": it does only when `answer` is called. */
 class World implements Server {
   sources: FakeSource[] = [];
-  who: number | undefined | "away" = ANN;
+  who: number | undefined | "away" | "silent" = ANN;
+  answer: () => void = () => undefined;
   open(last: string) {
     const source = new FakeSource(last);
     this.sources.push(source);
@@ -30,6 +40,8 @@ class World implements Server {
   }
   async signedInUid() {
     if (this.who === "away") throw new Error("away");
+    if (this.who === "silent")
+      return new Promise<number>((resolve) => Object.assign(this, { answer: () => resolve(ANN) }));
     return this.who;
   }
   get now(): FakeSource {
@@ -70,6 +82,8 @@ function tab() {
 }
 
 const LOOK: StreamMessage = { is: "check session" };
+const LIVE: StreamMessage = { is: "connection", connection: "live" };
+const SILENT: StreamMessage = { is: "connection", connection: "silent" };
 const LOST: StreamMessage = { is: "connection", connection: "lost" };
 
 beforeEach(() => void vi.useFakeTimers());
@@ -133,6 +147,49 @@ it("takes a connection that has become silent for lost, and goes on where nothin
   await vi.advanceTimersByTimeAsync(RETRY_MS);
   expect(world.sources.map((source) => source.last)).toEqual(["", "i-9"]);
   expect(world.connections).toBe(1);
+});
+
+it("says that the server is silent soon after it was to be heard, until it is heard again", async () => {
+  const world = new World();
+  const stream = new Stream(world);
+  const [one, late] = [tab(), tab()];
+  stream.join(one.listener, ANN);
+  world.now.tell("open");
+  world.now.tell("snapshot", snapshot(ANN), "i-7");
+  await vi.advanceTimersByTimeAsync(QUIET_MS + ANSWER_MS);
+  expect(one.messages, "it answers, though nothing comes").not.toContainEqual(SILENT);
+  world.now.tell("alive");
+  world.who = "silent";
+  await vi.advanceTimersByTimeAsync(QUIET_MS + ANSWER_MS);
+  stream.join(late.listener, ANN);
+  for (const { messages } of [one, late]) expect(messages.at(-1)).toEqual(SILENT);
+  world.now.tell("alive");
+  for (const { messages } of [one, late]) expect(messages.at(-1)).toEqual(LIVE);
+  expect(world.sources).toHaveLength(1);
+});
+
+it("asks at once where a request waits, and takes the answer for a sign of life", async () => {
+  const world = new World();
+  const stream = new Stream(world);
+  const one = tab();
+  stream.join(one.listener, ANN);
+  world.now.tell("open");
+  void stream.check();
+  await vi.advanceTimersByTimeAsync(ANSWER_MS);
+  world.who = "silent";
+  void stream.check();
+  await vi.advanceTimersByTimeAsync(ANSWER_MS - 1);
+  expect(one.messages).toEqual([LIVE]);
+  void stream.check();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(one.messages).toEqual([LIVE, SILENT]);
+  world.answer();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(one.messages).toEqual([LIVE, SILENT, LIVE]);
+  world.who = "away";
+  void stream.check();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(one.messages.at(-1)).toEqual(LOST);
 });
 
 it("tries again for as long as no server answers", async () => {

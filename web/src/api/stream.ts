@@ -6,10 +6,13 @@ import type { BrowserSession, InitialState } from "./schema";
 const EVENT_NAMES = ["snapshot", "set", "gone", "changed"] as const;
 export type EventName = (typeof EVENT_NAMES)[number];
 
+/** `silent`: the server does not respond, though the connection stands. `lost`: there is none, and another one is tried. */
+export type Connection = "live" | "silent" | "lost";
+
 /** `event`: one of the stream, its data as JSON. `check session`: it may be over or another user's; check, then join again. */
 export type StreamMessage =
   | { is: "event"; event: EventName; data: string }
-  | { is: "connection"; connection: "live" | "lost" }
+  | { is: "connection"; connection: Connection }
   | { is: "check session" };
 /** Somebody who listens: a tab. */
 export type Listener = (message: StreamMessage) => void;
@@ -31,7 +34,11 @@ export interface Server {
 export const RETRY_MS = 1500;
 /** In which the server has to answer: nothing else ends a connection by which it does not. */
 export const OPEN_LIMIT_MS = 30_000;
-/** Without any event, after which a connection counts as lost: the server sends `alive` every 15 seconds. */
+/** Without any event, after which the server is asked whether it responds: it sends `alive` every 15 seconds. */
+export const QUIET_MS = 17_000;
+/** For its answer, after which it counts as silent. */
+export const ANSWER_MS = 5_000;
+/** Without any event, after which a connection counts as lost. */
 export const SILENCE_MS = 45_000;
 
 /** There is a connection only while somebody listens. What one user may see is told to nobody who is another one. */
@@ -42,9 +49,11 @@ export class Stream {
   private objects: ObjectStore | undefined;
   private source: Source | undefined;
   private last = "";
-  private lost = false;
+  private connection: Connection | undefined;
   /** Of the next try, or of the one under way. */
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** Until the server counts as silent, while it is asked whether it responds. */
+  private asking: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly server: Server) {}
 
@@ -53,12 +62,27 @@ export class Stream {
     this.tabs.set(tab, uid);
     if (uid !== this.owner) this.begin(uid);
     else if (this.objects) tab({ is: "event", event: "snapshot", data: JSON.stringify(this.objects.snapshot()) });
-    if (this.lost) tab({ is: "connection", connection: "lost" });
+    const { connection } = this;
+    if (connection !== undefined && connection !== "live") tab({ is: "connection", connection });
   }
 
   leave(tab: Listener): void {
     this.tabs.delete(tab);
     if (this.tabs.size === 0) this.reset();
+  }
+
+  /** Does the server respond? Where the answer is late, the tabs are told; it is waited for as long as for a connection. */
+  async check(): Promise<void> {
+    const { source } = this;
+    if (!source || this.asking !== undefined) return;
+    const asking = setTimeout(() => this.tell("silent"), ANSWER_MS);
+    this.asking = asking;
+    const uid = await this.server.signedInUid().catch(() => "no answer" as const);
+    if (this.asking !== asking) return; // it was heard, or begun anew
+    this.stopAsking();
+    if (uid === "no answer") this.reconnect();
+    else if (uid !== this.owner) this.end();
+    else this.answered();
   }
 
   private begin(uid: number): void {
@@ -79,11 +103,12 @@ export class Stream {
     this.owner = undefined;
     this.objects = undefined;
     this.last = "";
-    this.lost = false;
+    this.connection = undefined;
   }
 
   private close(): void {
     clearTimeout(this.timer);
+    this.stopAsking();
     this.source?.close();
     this.source = undefined;
   }
@@ -119,15 +144,36 @@ export class Stream {
   }
 
   private connected(): void {
-    this.lost = false;
+    this.tell("live");
     this.heard("");
-    this.broadcast({ is: "connection", connection: "live" });
   }
 
   private heard(lastEventId: string): void {
     if (lastEventId) this.last = lastEventId;
+    this.answered();
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.reconnect(), SILENCE_MS);
+    this.timer = setTimeout(() => this.quiet(), QUIET_MS);
+  }
+
+  private quiet(): void {
+    this.timer = setTimeout(() => this.reconnect(), SILENCE_MS - QUIET_MS);
+    void this.check();
+  }
+
+  /** The server responds, by whatever way. */
+  private answered(): void {
+    this.stopAsking();
+    if (this.connection === "silent") this.tell("live");
+  }
+
+  private stopAsking(): void {
+    clearTimeout(this.asking);
+    this.asking = undefined;
+  }
+
+  private tell(connection: Connection): void {
+    this.connection = connection;
+    this.broadcast({ is: "connection", connection });
   }
 
   private broadcast(message: StreamMessage): void {
@@ -135,8 +181,7 @@ export class Stream {
   }
 
   private reconnect(): void {
-    this.lost = true;
-    this.broadcast({ is: "connection", connection: "lost" });
+    this.tell("lost");
     this.comeBack();
   }
 

@@ -19,6 +19,7 @@ const tabs = new Set<(message: WorkerMessage) => void>();
     tabs.add(tab);
     if (message.is === "join") stream.join(tab, message.uid);
     else if (message.is === "uploads") slots.request(tab, message.wanted);
+    else if (message.is === "check") void stream.check();
     else {
       tabs.delete(tab);
       stream.leave(tab);

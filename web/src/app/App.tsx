@@ -39,6 +39,9 @@ const Settings = part(() => import("@/pages/settings/Settings"));
 
 tellRefusals((code, message) => refusalWords(code, message, NAMES));
 
+/** An address behind a #, as those of other programs' pages: it is no part of this one's. */
+const BEHIND_HASH = /^#!?\/+(.*)/;
+
 export default function App() {
   useEffect(() => {
     live.open();
@@ -58,6 +61,8 @@ function Pages() {
   const state = useSignal(session.state);
   const location = useLocation();
   if (state.is !== "in" && state.is !== "again") return null;
+  const meant = BEHIND_HASH.exec(location.hash)?.[1];
+  if (meant !== undefined) return <Navigate to={`/${meant}`} replace />;
   if (state.session.first && location.pathname !== "/settings") return <Navigate to="/settings" replace />;
   return (
     <>

@@ -10,7 +10,7 @@ import {
   useState,
 } from "react";
 import { Link, useLocation } from "react-router";
-import { useConnection, useObjects } from "@/api/live";
+import { type Connection, useConnection, useObjects } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
 import icon from "@/icon.svg";
 import { Icon } from "@/look/Icon";
@@ -213,11 +213,16 @@ function useDrawer(pathname: string) {
   return { open, set, toggle };
 }
 
+const CONNECTION_WORDS: Partial<Record<Connection, string>> = {
+  silent: "The server does not respond",
+  lost: "Connection lost: reconnecting",
+};
+
 export function ConnectionState() {
-  const connection = useConnection();
+  const words = CONNECTION_WORDS[useConnection()];
   return (
     <div role="status" className="v-connection">
-      {connection === "lost" && <span>Connection lost: reconnecting</span>}
+      {words && <span>{words}</span>}
     </div>
   );
 }

@@ -12,7 +12,13 @@ import { capital } from "@/ui/format";
 import { groupTitle } from "@/ui/groups";
 import { chooseTheme } from "@/ui/theme";
 import { actionsOf, runOnVms, ALSO as VERB_ALSO, ICONS as VERB_ICONS, VERBS } from "@/ui/vmActions";
-import { ALSO as DIALOG_ALSO, ICONS as DIALOG_ICONS, WORDS as DIALOG_WORDS, dialogsOf } from "@/ui/vmDialogs";
+import {
+  ABOUT as DIALOG_ABOUT,
+  ALSO as DIALOG_ALSO,
+  ICONS as DIALOG_ICONS,
+  WORDS as DIALOG_WORDS,
+  dialogsOf,
+} from "@/ui/vmDialogs";
 import { isIso } from "../pages/vm/settings/mediaText";
 import { type Among, found, lately } from "./found";
 import { PLACES, usePlaces } from "./places";
@@ -196,7 +202,7 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         id: `${one}-${vm.vmid}`,
         title: `${capital(DIALOG_WORDS[one])} ${vm.name}`,
         words: DIALOG_ALSO[one],
-        kind: "action",
+        kind: ["action", DIALOG_ABOUT[one]].filter(Boolean).join(", "),
         icon: DIALOG_ICONS[one],
         run: go(`/vms/${vm.vmid}?do=${one}`),
       })),

@@ -4,7 +4,10 @@ import { parseBytes } from "./format";
 export const DISK_HELP = "For example 20\u00a0GiB; a bare number is GiB.";
 export const MEMORY_HELP = "For example 512\u00a0MiB or 2\u00a0GiB; a bare number is MiB.";
 
-const BARE = /^\s*\d+(?:[.,]\d+)?\s*$/;
+const BARE = /^\s*\d+(?:[.,]\d*)?\s*$/;
+
+/** Whether what is typed so far has no unit of its own. */
+export const isBare = (text: string): boolean => text.trim() === "" || BARE.test(text);
 
 const read = (text: string, bare: "G" | "M"): number | undefined =>
   parseBytes(BARE.test(text) ? `${text}${bare}` : text);

@@ -90,8 +90,12 @@ export interface NamedSet {
 /** The same names as on the command line. */
 export const SETS: readonly NamedSet[] = [
   { name: "viewer", about: "sees everything in the group", permissions: VIEW },
-  { name: "operator", about: "also starts, stops and uses virtual machines", permissions: OPERATE },
-  { name: "maker", about: "also creates, changes and deletes virtual machines and media", permissions: MAKE },
+  { name: "operator", about: "sees everything, and starts, stops and uses virtual machines", permissions: OPERATE },
+  {
+    name: "maker",
+    about: "sees and uses everything, and creates, changes and deletes virtual machines and media",
+    permissions: MAKE,
+  },
   { name: "admin", about: "does everything, and manages members, pools and subgroups", permissions: ALL },
 ];
 

@@ -25,6 +25,9 @@ export const ALSO: Partial<Record<VmDialog, string>> = {
   delete: "remove destroy",
 };
 
+/** What it does, for who has looked for something else. */
+export const ABOUT: Partial<Record<VmDialog, string>> = { clone: "a full copy" };
+
 export const ICONS: Record<VmDialog, IconName> = {
   restart: "refresh",
   reset: "refresh",

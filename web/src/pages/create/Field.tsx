@@ -1,6 +1,14 @@
 /** A field with what is wrong with it below, or else what is worth knowing. */
-import { FormGroup, FormHelperText, HelperText, HelperTextItem, TextInput } from "@patternfly/react-core";
+import {
+  FormGroup,
+  FormHelperText,
+  HelperText,
+  HelperTextItem,
+  TextInput,
+  type TextInputProps,
+} from "@patternfly/react-core";
 import type { ReactNode } from "react";
+import { AmountInput } from "@/ui/AmountInput";
 
 export function Field({
   id,
@@ -42,6 +50,7 @@ export function TextField({
   disabled,
   numeric,
   placeholder,
+  unit,
   onChange,
 }: {
   id: string;
@@ -54,21 +63,23 @@ export function TextField({
   disabled?: boolean;
   numeric?: boolean;
   placeholder?: string;
+  /** Of a size, where none is typed. */
+  unit?: "GiB" | "MiB";
   onChange: (value: string) => void;
 }) {
+  const field: Omit<TextInputProps, "ref" | "value"> = {
+    id,
+    placeholder,
+    isDisabled: disabled,
+    inputMode: numeric ? "numeric" : undefined,
+    validated: problem ? "error" : "default",
+    "aria-describedby": `${id}-below`,
+    onChange: (_event, text) => onChange(text),
+    autoComplete: "off",
+  };
   return (
     <Field id={id} label={label} problem={problem} hint={hint} warning={warning}>
-      <TextInput
-        id={id}
-        value={value}
-        placeholder={placeholder}
-        isDisabled={disabled}
-        inputMode={numeric ? "numeric" : undefined}
-        validated={problem ? "error" : "default"}
-        aria-describedby={`${id}-below`}
-        onChange={(_event, text) => onChange(text)}
-        autoComplete="off"
-      />
+      {unit ? <AmountInput {...field} value={value} unit={unit} /> : <TextInput {...field} value={value} />}
     </Field>
   );
 }

@@ -84,7 +84,7 @@ function Known({ medium, where }: { medium: Medium; where: string | undefined })
       ))}
       {boots && (
         <li>
-          <Tag tone={content?.boots_efi ? "ok" : "warn"} title={warningOf(content)}>
+          <Tag tone={content?.boots_efi ? undefined : "warn"} title={warningOf(content)}>
             {boots}
           </Tag>
         </li>

@@ -1,14 +1,19 @@
-/** The third step: what will be done and taken, as the server answers, and the same from a terminal. */
+/** The third step: the VM as it was chosen, what will be done and taken, as the server answers, and the same from a terminal. */
 
-import { Alert, Content, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
+import { Alert, Content, DescriptionList, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
 import { messageOf } from "@/api/http";
+import { useMay, usePools } from "@/api/live";
+import { useAnswer } from "@/api/queries";
 import { Code } from "@/ui/Code";
+import { Fact } from "@/ui/Fact";
 import { bytes } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
+import { useHostChoices } from "@/ui/hostChoices";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";
 import { Sentence } from "@/ui/Sentence";
 import { type Draft, grownSize, makesDisk } from "./draft";
+import { factsOf } from "./facts";
 import { commandLines, createVm, type Image, makeDisk, shownVm } from "./requests";
 
 export function PlanStep({
@@ -37,7 +42,9 @@ export function PlanStep({
   const waits = later && (draft.disk === "copy" || draft.disk === "import");
   return (
     <div className="v-plan">
-      <Title headingLevel="h2">What will be done</Title>
+      <Title headingLevel="h2">The virtual machine</Title>
+      <Chosen draft={draft} image={image} />
+      <Content component="h3">What will be done</Content>
       {later && (
         <List>
           <ListItem>
@@ -87,6 +94,31 @@ export function PlanStep({
         request={{ method: "put", path: "/v/vm/efi", body: shownVm(shown) }}
       />
     </div>
+  );
+}
+
+function Chosen({ draft, image }: { draft: Draft; image: Image | undefined }) {
+  const path = useGroupPath();
+  const may = useMay();
+  const pools = usePools();
+  const hosts = useHostChoices(draft.host !== "");
+  const bridged = draft.nic.startsWith("bridge:");
+  const nics = useAnswer("post", "/v/nic/list", {}, { enabled: bridged && may("nic.list", draft.gid) }).data?.host_nics;
+  const nic = nics?.find((one) => `bridge:${one.nicid}` === draft.nic);
+  const facts = factsOf(draft, image, {
+    group: path(draft.gid),
+    pool: pools.length > 1 ? pools.find((one) => one.mpid === draft.mpid)?.name : undefined,
+    host: hosts?.find((one) => one.value === draft.host)?.label,
+    nic: nic && (nic.description || nic.identifier),
+  });
+  return (
+    <DescriptionList isHorizontal isCompact aria-label="The virtual machine">
+      {facts.map(([name, words]) => (
+        <Fact key={name} name={name}>
+          <bdi className="v-breaks">{words}</bdi>
+        </Fact>
+      ))}
+    </DescriptionList>
   );
 }
 

@@ -92,6 +92,7 @@ export function SettingsStep({
         <TextField
           id="create-memory"
           label="Memory"
+          unit="MiB"
           value={draft.memory}
           problem={problems.memory}
           hint={[remains(room.left.memory_mib, memoryMib(draft.memory), mib, host?.memory_mib), MEMORY_HELP]
@@ -135,6 +136,7 @@ export function SettingsStep({
             <TextField
               id="create-size"
               label="Size"
+              unit="GiB"
               value={draft.diskSize}
               disabled={diskMade}
               problem={problems.diskSize}
@@ -147,6 +149,7 @@ export function SettingsStep({
             <TextField
               id="create-grown-size"
               label="Size"
+              unit="GiB"
               value={draft.grownSize}
               placeholder="as large as the image"
               problem={problems.grownSize}

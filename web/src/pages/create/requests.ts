@@ -19,6 +19,8 @@ export interface Image {
   name: string;
   gid: number;
   isCdrom: boolean;
+  /** Bytes, where they are known. */
+  size?: number;
   /** Of the catalogue, while it is still to be fetched. */
   fetch?: { image: string; server: string };
 }

@@ -98,7 +98,7 @@ export function useDraft() {
     made?.disk,
   ]);
   const image: Image | undefined = chosen
-    ? { mid: chosen.mid, name: chosen.name, gid: chosen.gid, isCdrom: role === "cdrom" }
+    ? { mid: chosen.mid, name: chosen.name, gid: chosen.gid, isCdrom: role === "cdrom", size: chosen.size }
     : named
       ? {
           mid: undefined,

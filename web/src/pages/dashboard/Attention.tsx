@@ -20,19 +20,24 @@ import type { Matter } from "./attention";
 const AWAY = "dashboard.away";
 const SOME = 6;
 
-export function Attention({ matters }: { matters: Matter[] }) {
-  const connection = useConnection();
-  const may = useMay();
+/** What was not put away, and how to put one away. */
+export function useAway(matters: readonly Matter[]) {
   const [away, setAway] = useState(() => readStored<(string | number)[]>(AWAY, []));
-  const [all, setAll] = useState(false);
   const left = matters.filter((one) => one.dismiss === undefined || !away.includes(one.dismiss));
-  const shown = all ? left : left.slice(0, SOME);
-  if (left.length === 0 && connection !== "lost") return null;
   const putAway = (name: string) => {
     const now = [...away, name].slice(-100);
     setAway(now);
     writeStored(AWAY, now);
   };
+  return { left, putAway };
+}
+
+export function Attention({ left, putAway }: ReturnType<typeof useAway>) {
+  const connection = useConnection();
+  const may = useMay();
+  const [all, setAll] = useState(false);
+  const shown = all ? left : left.slice(0, SOME);
+  if (left.length === 0 && connection !== "lost") return null;
   return (
     <section aria-labelledby="attention">
       <Title headingLevel="h2" id="attention" className="v-section-title">

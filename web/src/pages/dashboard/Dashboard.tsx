@@ -8,8 +8,8 @@ import { FirstSteps } from "@/ui/FirstSteps";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
-import { Attention } from "./Attention";
-import { matters } from "./attention";
+import { Attention, useAway } from "./Attention";
+import { matters, NO_KVM } from "./attention";
 import { FewRights } from "./FewRights";
 import { Host } from "./Host";
 import { Hosts } from "./Hosts";
@@ -57,6 +57,7 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
   useMeasured(seesHost ? host.refetch : undefined);
   const { rooms, error, more } = usePoolUsage(host.data, seesHost && host.isPending);
   const all = useMemo(() => matters(vms, tasks, rooms, host.data), [vms, tasks, rooms, host.data]);
+  const attention = useAway(all);
   const running = useMemo(() => tasks.filter((task) => task.state === "RUNNING"), [tasks]);
   const first = vms.length === 0 && (mayCreate || mayUpload);
   const nothing = vms.length === 0 && !mayCreate && !mayUpload;
@@ -65,7 +66,7 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
     <>
       {first && <FirstSteps />}
       {nothing && <FewRights />}
-      {(vms.length > 0 || all.length > 0) && <Attention matters={all} />}
+      {(vms.length > 0 || all.length > 0) && <Attention {...attention} />}
       <div className="v-cards">
         {(vms.length > 0 || seesPools || seesQuotas || running.length > 0) && (
           <div className="v-column">
@@ -78,7 +79,7 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
         {(seesHost || history !== undefined) && (
           <div className="v-column">
             {host.data?.hosts && <Hosts hosts={host.data.hosts} />}
-            {seesHost && <Host asked={host} />}
+            {seesHost && <Host asked={host} told={attention.left.some((one) => one.key === NO_KVM)} />}
             {history !== undefined && <RecentHistory gid={history} />}
           </div>
         )}

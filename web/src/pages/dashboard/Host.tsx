@@ -24,7 +24,8 @@ import { When } from "@/ui/When";
 
 const BUSY = 0.9;
 
-export function Host({ asked }: { asked: UseQueryResult<HostInfo> }) {
+/** `told`: why there is no KVM stands elsewhere on the page. */
+export function Host({ asked, told }: { asked: UseQueryResult<HostInfo>; told: boolean }) {
   const { data: host, error, isPending, isFetching, dataUpdatedAt, refetch } = asked;
   return (
     <Card component="section" aria-labelledby="host">
@@ -58,14 +59,14 @@ export function Host({ asked }: { asked: UseQueryResult<HostInfo> }) {
         ) : isPending || !host ? (
           <Skeleton height="8rem" screenreaderText="Measuring the host" />
         ) : (
-          <Measured host={host} />
+          <Measured host={host} told={told} />
         )}
       </CardBody>
     </Card>
   );
 }
 
-function Measured({ host }: { host: HostInfo }) {
+function Measured({ host, told }: { host: HostInfo; told: boolean }) {
   const [now = 0, five = 0, fifteen = 0] = host.load;
   const used = host.memory_mib - host.memory_free_mib;
   const accelerated = host.accelerator !== "tcg";
@@ -82,7 +83,7 @@ function Measured({ host }: { host: HostInfo }) {
       <DescriptionList isCompact isHorizontal isFluid className="v-space-above">
         <Said term="Acceleration">
           <Status tone={accelerated ? "ok" : "warn"}>{host.accelerator.toUpperCase()}</Status>
-          <small className="v-request v-subtle">{host.accelerator_reason}</small>
+          {!told && <small className="v-request v-subtle">{host.accelerator_reason}</small>}
         </Said>
         <Said term="Load average">
           {[now, five, fifteen].map((one) => one.toFixed(2)).join(", ")}{" "}

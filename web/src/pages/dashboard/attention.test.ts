@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Vm } from "@/api/live";
 import type { HostInfo, HostPool, PoolInfo, TaskInfo } from "@/api/schema";
-import { matters } from "./attention";
+import { matters, NO_KVM } from "./attention";
 import { arranged, ofDisk, ofQuota, ofUse, share } from "./poolUsage";
 
 const vm: Vm = {
@@ -114,6 +114,30 @@ test("the host's memory and its CPUs", () => {
   expect(matters([], [], [], { ...HOST, cpu_use: 90, load: [99, 99, 99] })).toEqual([]);
 });
 
+test("what is broken stands before what is slow", () => {
+  const vms = { total: 0, running: 0 };
+  const b = {
+    id: 2,
+    name: "b",
+    duty: "active" as const,
+    vms,
+    memory_mib: 1,
+    memory_given_mib: 0,
+    unreachable_since: 1,
+  };
+  const slow = { ...HOST, accelerator: "tcg", accelerator_reason: "no /dev/kvm", cpu_use: 99, hosts: [b] };
+  const all = matters([{ ...vm, state: "STOPPED" }], [task], [ofDisk({ ...disk, free: 0 })], slow);
+  expect(all.map((one) => one.key)).toEqual([
+    "host-2",
+    "vm-1",
+    expect.stringContaining("room-"),
+    NO_KVM,
+    "cpu",
+    "task-3",
+  ]);
+  expect(all.map((one) => one.danger)).toEqual([true, true, true, false, false, false]);
+});
+
 test("a host that is silent is told once, before all that follows from it", () => {
   const [b, c] = [
     { id: 2, name: "b" },
@@ -160,7 +184,7 @@ test("a certificate that ends is told two weeks before, and worse when it has en
   expect(at(0)).toMatchObject([{ danger: true, title: "The server's certificate has expired" }]);
 });
 
-test("what hurts most stands first: no KVM, what should run, pools away, certificates, what is filling, tasks", () => {
+test("what hurts most stands first: what should run, pools away, no KVM, what is filling, certificates, tasks", () => {
   const away = { state: "away" as const, message: "pool 'default' is away", free: 0 };
   const reason = { cause: "no-space", message: "Its disk is full.", since: 1 };
   const slow = { ...HOST, accelerator: "tcg", accelerator_reason: "this host has no /dev/kvm", memory_free_mib: 10 };
@@ -175,17 +199,17 @@ test("what hurts most stands first: no KVM, what should run, pools away, certifi
     1000,
   );
   expect(all.map((one) => one.key)).toEqual([
-    "no-kvm",
     "vm-2",
     "vm-1",
     "room-disk-2",
+    "no-kvm",
     "room-disk-1",
     "certificate",
     "memory",
     "task-3",
   ]);
-  expect(all[0]?.message).toContain("This host has no /dev/kvm");
-  expect(all[0]?.dismiss).toBe("no-kvm");
+  const kvm = all.find((one) => one.key === NO_KVM);
+  expect([kvm?.message, kvm?.dismiss]).toEqual([expect.stringContaining("This host has no /dev/kvm"), NO_KVM]);
 });
 
 test("a quota is as full as the tightest one above leaves it", () => {

@@ -19,6 +19,7 @@ export interface Matter {
   dismiss?: string;
 }
 
+export const NO_KVM = "no-kvm";
 /** From here on a pool or a quota is nearly full. */
 const NEARLY = 0.9;
 const SCARCE_MEMORY = 0.05;
@@ -28,8 +29,8 @@ const BUSY = 95;
 const RENEW_DAYS = 14;
 
 /**
- * In the order in which it hurts: what slows all, hosts that are silent, what should run and does not, what will stop
- * guests, the rest. What is so because a host is silent is told with it alone.
+ * In the order in which it hurts: hosts that are silent, what should run and does not, what will stop guests, what slows
+ * all, the rest. What is so because a host is silent is told with it alone.
  */
 export function matters(
   vms: readonly Vm[],
@@ -45,10 +46,10 @@ export function matters(
   const worst = (one: Matter) => one.danger;
   const all = host ? [...ofCertificate(host, now), ...ofHost(host)] : [];
   return [
-    ...(host ? ofAcceleration(host) : []),
     ...(host?.hosts ?? []).flatMap(ofSilence),
     ...apart.flatMap(ofVm).sort((a, b) => Number(b.start !== undefined) - Number(a.start !== undefined)),
     ...[...pools, ...all].filter(worst),
+    ...(host ? ofAcceleration(host) : []),
     ...[...pools, ...all].filter((one) => !worst(one)),
     ...tasks.filter((task) => task.state === "FAILED").map(ofTask),
   ];
@@ -59,11 +60,11 @@ function ofAcceleration({ accelerator, accelerator_reason }: HostInfo): Matter[]
   if (accelerator !== "tcg") return [];
   return [
     {
-      key: "no-kvm",
+      key: NO_KVM,
       danger: false,
       title: "No KVM: the host's processor does not run guests itself",
       message: `${capital(accelerator_reason)}. \`velocity doctor\` on the host looks again; then restart the server.`,
-      dismiss: "no-kvm",
+      dismiss: NO_KVM,
     },
   ];
 }

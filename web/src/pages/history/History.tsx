@@ -16,7 +16,7 @@ import { useEntries, type Wanted } from "./entries";
 import { folded, type Line } from "./folded";
 import { isRefused, partsOf, whoOf, whyRefused } from "./Happened";
 import { useNames } from "./names";
-import { Outcome, RequestId, What } from "./Outcome";
+import { From, Outcome, RequestId, What } from "./Outcome";
 import type { Entry } from "./paging";
 import { plain } from "./parts";
 import type { Names } from "./sentence";
@@ -80,7 +80,7 @@ export default function History() {
         title: "From",
         width: "8rem",
         nowrap: true,
-        cell: (one) => one.address,
+        cell: (one) => <From entry={one} />,
         sort: (one) => one.address,
       },
       {

@@ -17,6 +17,11 @@ export function Outcome({ entry }: { entry: Line }) {
   );
 }
 
+/** From where it was asked: what the server does by itself, as the last step of a clone, nobody asks for. */
+export function From({ entry }: { entry: Line }) {
+  return entry.address ? entry.address : <span className="v-subtle">the server</span>;
+}
+
 /** The sentence, with the reason below it where it was refused. */
 export function What({ entry, names }: { entry: Line; names: Names }) {
   if (!isRefused(entry)) return <Happened entry={entry} names={names} />;

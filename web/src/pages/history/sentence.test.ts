@@ -171,7 +171,7 @@ test("a set of permissions is one line", () => {
   const lines = folded([one(20, "vm.view", { uid: 7 }), ...given]);
   expect(lines.map((line) => line.hid)).toEqual([20, operator.length - 1]);
   expect(plain(sentence({ ...(lines[1] as Line), refused: false }, names))).toBe(
-    "granted the set operator (7 permissions) on group team/web to you",
+    "granted the operator permissions (7) on group team/web to you",
   );
   // another user, another group, a refusal, or some minutes between them
   const others = [

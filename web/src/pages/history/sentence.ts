@@ -59,7 +59,7 @@ const FEW = 2;
 function permissionWords(names: readonly string[]): string {
   const set = exactly(names);
   const listed = inOrder(names);
-  if (set) return `the set ${set.name} (${count(listed.length, "permission")})`;
+  if (set) return `the ${set.name} permissions (${listed.length})`;
   const some = listed.slice(0, FEW).map(called).join(", ");
   return listed.length <= FEW ? some : `${some} and ${count(listed.length - FEW, "other permission")}`;
 }

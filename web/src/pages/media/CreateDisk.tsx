@@ -2,6 +2,7 @@
 import { FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
+import { AmountInput } from "@/ui/AmountInput";
 import { useAction } from "@/ui/actions";
 import { DISK_HELP, diskBytes } from "@/ui/amounts";
 import { Choose } from "@/ui/Choose";
@@ -87,8 +88,9 @@ export function CreateDisk({
         <Below problem={naming ?? refused.at("name")} />
       </FormGroup>
       <FormGroup label="Size" fieldId="disk-size" isRequired>
-        <TextInput
+        <AmountInput
           id="disk-size"
+          unit="GiB"
           value={written}
           onChange={(_event, value) => setWritten(value)}
           validated={(sizing ?? refused.at("size")) ? "error" : "default"}

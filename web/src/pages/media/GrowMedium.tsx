@@ -1,8 +1,9 @@
 /** A larger disk. It never becomes smaller: what lies at its end would be lost. */
-import { FormGroup, TextInput } from "@patternfly/react-core";
+import { FormGroup } from "@patternfly/react-core";
 import { useState } from "react";
 import { type Medium, useMay } from "@/api/live";
 import { useAnswer } from "@/api/queries";
+import { AmountInput } from "@/ui/AmountInput";
 import { DISK_HELP, diskBytes } from "@/ui/amounts";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
@@ -39,8 +40,9 @@ export function GrowMedium({ medium, onClose }: { medium: Medium; onClose: () =>
       onClose={onClose}
     >
       <FormGroup label="New size" fieldId="grow-size" isRequired>
-        <TextInput
+        <AmountInput
           id="grow-size"
+          unit="GiB"
           value={written}
           onChange={(_event, value) => setWritten(value)}
           validated={(wrong ?? refused.at("size")) ? "error" : "default"}

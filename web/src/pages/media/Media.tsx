@@ -7,7 +7,7 @@ import {
   EmptyStateFooter,
   Skeleton,
 } from "@patternfly/react-core";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { createPortal } from "react-dom";
 import { useSearchParams } from "react-router";
 import { type Medium, useMay, useObjects, usePools, useReady } from "@/api/live";
@@ -21,7 +21,6 @@ import { columnsOf } from "./columns";
 import { DeleteMedia } from "./DeleteMedia";
 import { useDrop } from "./drop";
 import { FetchUrl } from "./FetchUrl";
-import { FileInput } from "./FileInput";
 import { MediaFilters, useFiltered } from "./filters";
 import { MediumActions, whyHeld } from "./MediumActions";
 import { MediumDialog, type Wish as MediumWish } from "./MediumDialogs";
@@ -46,8 +45,7 @@ export default function Media() {
   const [asked, ask] = useSearchParams();
   const [wish, setWish] = useState<Wish>();
   const close = useCallback(() => setWish(undefined), []);
-  const input = useRef<HTMLInputElement>(null);
-  const choose = () => input.current?.click();
+  const choose = () => setWish({ is: "upload", files: [] });
   const ready = useReady();
   const over = useDrop(mayMake && !wish ? (files) => setWish({ is: "upload", files }) : undefined);
   const { shown, filters, setFilters } = useFiltered(media);
@@ -87,7 +85,6 @@ export default function Media() {
           )
         }
       />
-      <FileInput inputRef={input} label="Files to upload" onFiles={(files) => setWish({ is: "upload", files })} />
       <Section>
         <Uploading onImport={(medium) => setWish({ is: "medium", medium, wish: "import" })} />
         <UnderWay />

@@ -17,6 +17,7 @@ import { useEffect, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import { type Medium, useObject, usePools, useReady } from "@/api/live";
 import type { MediumDetails } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { CopyButton } from "@/ui/CopyButton";
 import { Fact } from "@/ui/Fact";
 import { bytes, moment } from "@/ui/format";
@@ -69,11 +70,13 @@ function Shown({ medium }: { medium: Medium }) {
         actions={
           <>
             {mayCreate && canStart(medium) && (
-              <LinkButton to={`/create?image=${medium.mid}`}>Create a VM from it</LinkButton>
+              <LinkButton to={`/create?image=${medium.mid}`} icon={<Icon name="plus" />}>
+                Create a VM from it
+              </LinkButton>
             )}
             {mayAttach && !medium.missing && (
-              <Button variant="secondary" onClick={() => setWish("attach")}>
-                Attach<span className="v-long"> to a VM</span>
+              <Button variant="secondary" icon={<Icon name="vm" />} onClick={() => setWish("attach")}>
+                Attach to a VM
               </Button>
             )}
             <MediumActions medium={medium} mayMake={mayMake} onWish={setWish} />

@@ -32,7 +32,7 @@ function From({ gid }: { gid: number }) {
             <li key={one.mid} className="v-above">
               <span className="v-words">{one.name}</span>
               <Tag>{bytes(one.size)}</Tag>
-              {bootWords(one) && <Tag tone={one.content?.boots_efi ? "ok" : "warn"}>{bootWords(one)}</Tag>}
+              {bootWords(one) && <Tag tone={one.content?.boots_efi ? undefined : "warn"}>{bootWords(one)}</Tag>}
               {mayCreate && canStart(one) && (
                 <Link className="v-link" to={`/create?image=${one.mid}`} aria-label={`Create a VM from ${one.name}`}>
                   Create a VM from it

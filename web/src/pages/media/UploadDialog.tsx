@@ -107,7 +107,7 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
             </Button>
           </FlexItem>
         </Flex>
-        <FileInput inputRef={input} onFiles={add} label="More files to upload" opens={none} />
+        <FileInput inputRef={input} onFiles={add} label="Files to upload" opens={none} />
       </div>
       {!none && <TargetFields target={target} poolProblem={room} />}
     </FormDialog>

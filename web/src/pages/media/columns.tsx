@@ -46,7 +46,7 @@ export function columnsOf(
       sort: (one) => (one.missing ? -1 : one.allocated),
     },
     { key: "pool", title: "Pool", optional: !pools, cell: (one) => pool(one.mpid), sort: (one) => pool(one.mpid) },
-    { key: "group", title: "Group", width: "8rem", cell: (one) => path(one.gid), sort: (one) => path(one.gid) },
+    { key: "group", title: "Group", cell: (one) => path(one.gid), sort: (one) => path(one.gid) },
     {
       key: "used",
       title: "Used by",
@@ -86,14 +86,14 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
   const { content } = medium;
   const boots = bootWords(medium);
   return (
-    <div>
+    <div className="v-holds">
       <span className="v-words">
         {formatWords(medium)}
         {content?.label && <bdi className="v-subtle"> {content.label}</bdi>}
       </span>
       {(boots || content?.warning) && (
         <Flex gap={{ default: "gapXs" }}>
-          {boots && <Tag tone={content?.boots_efi ? undefined : "warn"}>{boots}</Tag>}
+          {boots && (content?.boots_efi ? <small className="v-subtle">{boots}</small> : <Tag tone="warn">{boots}</Tag>)}
           {content?.warning && (
             <Popover
               appendTo={menuRoom}

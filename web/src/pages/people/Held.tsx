@@ -37,7 +37,7 @@ function SetLabel({ set, muted }: { set: NamedSet; muted: boolean }) {
       headerContent={set.name}
       headerComponent="h3"
       bodyContent={<SetBody set={set} />}
-      aria-label={`The set ${set.name}`}
+      aria-label={`The ${set.name} permissions`}
     >
       <Label isCompact color={muted ? "grey" : "blue"} onClick={() => {}}>
         {set.name}

@@ -1,6 +1,7 @@
 /** What a group gets of a pool: its quota there, and whether it may write and make media. */
-import { Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
+import { Checkbox, FormGroup } from "@patternfly/react-core";
 import type { PoolInfo } from "@/api/schema";
+import { AmountInput } from "@/ui/AmountInput";
 import { DISK_HELP, diskBytes } from "@/ui/amounts";
 import { Hint } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
@@ -11,10 +12,11 @@ export interface Share {
   manage: boolean;
 }
 
-/** Bytes; nothing is no limit, which is 0. */
+/** Bytes; nothing is no limit, which the server calls 0: what is typed as 0 would be the opposite of what it says. */
 export function quotaOf(text: string, most: number): { value: number } | { wrong: string } {
-  if (text.trim() === "" || text.trim() === "0") return { value: 0 };
+  if (text.trim() === "") return { value: 0 };
   const value = diskBytes(text);
+  if (value === 0) return { wrong: "Enter a size, or nothing for no limit. To allow no media, clear “Manage”." };
   if (value === undefined) return { wrong: `${DISK_HELP} Nothing: no limit.` };
   return most > 0 && value > most ? { wrong: `At most ${bytes(most)}, the quota of the group above.` } : { value };
 }
@@ -34,17 +36,17 @@ export function PoolFields({
   return (
     <>
       <FormGroup label="Quota in the pool" fieldId="pool-quota">
-        <TextInput
+        <AmountInput
           id="pool-quota"
+          unit="GiB"
           value={share.quota}
           placeholder="no limit"
-          autoComplete="off"
           validated={wrong ? "error" : "default"}
           aria-describedby="pool-quota-hint"
           onChange={(_event, quota) => onChange({ ...share, quota })}
         />
         <Hint id="pool-quota-hint" wrong={wrong}>
-          The sizes of its media and those of its subgroups count. {DISK_HELP}
+          The sizes of its media and those of its subgroups count. Empty: no limit. {DISK_HELP}
           {above && above.quota > 0 && ` At most ${bytes(above.quota)}.`}
         </Hint>
       </FormGroup>

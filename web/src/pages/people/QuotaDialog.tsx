@@ -57,7 +57,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
   return (
     <FormDialog
       title={`Quota of ${path}`}
-      about="What the group with all its subgroups may use. An empty field means no limit of its own."
+      about="What the group with all its subgroups may use. A field that is empty sets no limit."
       verb="Set the quota"
       ready={right && !same && !changed}
       missing={right && same ? "Change a limit first." : undefined}
@@ -130,7 +130,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
           }}
         />
         <Hint id="quota-forward_ports-hint" wrong={refusal.at("forward_ports")}>
-          Ports that may be forwarded to its VMs, such as 20000-20099.
+          Ports that may be forwarded to its VMs, such as 20000-20099. Empty: no limit.
         </Hint>
       </FormGroup>
       {right && !same && !changed && settled === JSON.stringify(body) && (

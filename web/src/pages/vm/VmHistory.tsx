@@ -12,7 +12,7 @@ import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { partsOf, whoOf, whyRefused } from "../history/Happened";
 import { useNames } from "../history/names";
-import { Outcome, What } from "../history/Outcome";
+import { From, Outcome, What } from "../history/Outcome";
 import { plain } from "../history/parts";
 import type { Names } from "../history/sentence";
 
@@ -52,7 +52,13 @@ const columnsOf = (names: Names): Column<Entry>[] => [
     sort: (entry) => entry.code ?? 0,
     text: (entry) => (entry.code === undefined ? "done" : `refused ${whyRefused(entry, names)}`),
   },
-  { key: "address", title: "From", width: "8rem", cell: (entry) => entry.address, sort: (entry) => entry.address },
+  {
+    key: "address",
+    title: "From",
+    width: "8rem",
+    cell: (entry) => <From entry={entry} />,
+    sort: (entry) => entry.address,
+  },
   {
     key: "request",
     title: "Request",

@@ -170,10 +170,9 @@ function Address({ vm }: { vm: Vm }) {
   const main = mainAddress(vm);
   if (main === undefined) return null;
   const all = vm.addresses?.map((one) => addressWords(vm, one)).join(", ");
-  const classes = [isReserved(vm, main) && "v-subtle", !main.includes(":") && "v-id"].filter(Boolean);
   return (
-    <span title={all} className={classes.join(" ")}>
-      {main}
+    <span title={all} className={isReserved(vm, main) ? "v-subtle" : undefined}>
+      <span className={main.includes(":") ? undefined : "v-id"}>{main}</span>
       {isReserved(vm, main) && ` ${RESERVED}`}
     </span>
   );

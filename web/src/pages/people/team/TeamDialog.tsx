@@ -29,7 +29,7 @@ export function TeamDialog({
   const body = useRef<HTMLDivElement>(null);
   const [reviewing, setReviewing] = useState(false);
   const [progress, setProgress] = useState<Progress>({ done: new Set() });
-  const [finished, setFinished] = useState(false);
+  const [over, setOver] = useState(false);
   const made = useRef<Made>({});
   const [frozen, setFrozen] = useState(state.team);
   const team = reviewing ? frozen : state.team;
@@ -37,10 +37,13 @@ export function TeamDialog({
   const begun = progress.done.size > 0;
   const busy = progress.running !== undefined;
   const planned = useTeamPlan(reviewing && !begun && !busy ? team : undefined);
-  const leave = () => {
+  const secret = team.member?.password;
+  const close = () => {
     onClose();
     if (made.current.gid !== undefined) onDone(made.current.gid);
   };
+  /** A password that was set is shown first, also where a later step has failed. */
+  const leave = () => (secret && made.current.uid !== undefined ? setOver(true) : close());
   const execute = () =>
     act({
       pending: `Setting up ${pathOf(team)}`,
@@ -62,17 +65,20 @@ export function TeamDialog({
           done = new Set([...done, step.key]);
         }
         setProgress({ done });
-        setFinished(true);
       },
     }).then((all) => {
-      if (all && !team.member?.password) leave();
+      if (all) leave();
     });
-  if (finished && team.member?.password)
+  if (over && secret)
     return (
       <ShownOnce
-        title={`${pathOf(team)} is set up, with ${team.member.name}`}
-        password={team.member.password}
-        onClose={leave}
+        title={
+          progress.failed
+            ? `The user ${team.member?.name} is created`
+            : `${pathOf(team)} is set up, with ${team.member?.name}`
+        }
+        password={secret}
+        onClose={close}
       />
     );
   return (

@@ -1,6 +1,5 @@
-/** The fields of a new team: group, quota, pool and first member; what the caller cannot give is not asked for. */
+/** The fields of a new team: group, first member, quota and pool; what the caller cannot give is not asked for. */
 import { FormFieldGroup, FormFieldGroupHeader, FormGroup, Radio, TextInput } from "@patternfly/react-core";
-import { useEffect } from "react";
 import { useMay, useObjects } from "@/api/live";
 import { Choose } from "@/ui/Choose";
 import { Hint } from "@/ui/FormDialog";
@@ -48,11 +47,12 @@ export function TeamFields({ state }: { state: State }) {
           />
         </FormGroup>
       )}
+      {may("user.assign", form.parent) && <Member state={state} />}
       <FormFieldGroup
         header={
           <FormFieldGroupHeader
             titleText={{ id: "team-quota", text: "Quota" }}
-            titleDescription="What all its VMs may use together, running or not. Empty: no limit."
+            titleDescription="What all its VMs may use together, running or not."
           />
         }
       >
@@ -85,7 +85,6 @@ export function TeamFields({ state }: { state: State }) {
           )}
         </FormFieldGroup>
       )}
-      {may("user.assign", form.parent) && <Member state={state} />}
     </>
   );
 }
@@ -94,10 +93,6 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
   const may = useMay();
   const groups = useObjects("group");
   const users = useObjects("user");
-  useEffect(() => {
-    // What is asked next is below what is in sight.
-    if (who !== "nobody") document.getElementById("team-set")?.scrollIntoView({ block: "nearest" });
-  }, [who]);
   const ways: [Who, string][] = [
     ["nobody", "Nobody yet"],
     ...(groups.some((one) => may("user.create", one.gid)) ? ([["new", "A new user"]] as [Who, string][]) : []),
@@ -171,7 +166,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
                 : undefined
             }
           >
-            {chosen && `${count(permissions.length, "permission")}: ${chosen.name} ${chosen.about}.`}
+            {chosen && `${count(permissions.length, "permission")}.`}
             {missing.length > 0 && ` Without ${missing.map(called).join(", ")}, which you do not have yourself.`}
           </Hint>
         </FormGroup>

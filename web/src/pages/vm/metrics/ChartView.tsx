@@ -88,7 +88,7 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart, span:
         ...axis,
         size: BESIDE,
         splits: (_plot, _index, _least, most) => marks(most, binary),
-        values: (_plot, splits) => splits.map((value) => show(value)),
+        values: (_plot, splits) => splits.map((value) => show(value).replace(/(\.\d*[1-9])0+ /, "$1 ")), // 7.5 beside 10
       },
     ],
     series: [

@@ -1,8 +1,8 @@
-/** What is attached to a VM: each leads to where it is changed. */
+/** What is attached to a VM: a medium leads to its page, the rest to where it is changed. */
 import { Button, Card, CardBody, CardHeader, CardTitle } from "@patternfly/react-core";
 import { type ReactNode, useMemo, useState } from "react";
 import { Link } from "react-router";
-import { type Medium, useMay } from "@/api/live";
+import { type Medium, useMay, useObjects } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
 import { Icon, type IconName } from "@/look/Icon";
 import { useAction } from "@/ui/actions";
@@ -27,6 +27,7 @@ type Wish = { is: "attach" | "new" } | { is: "disc"; drive: Drive } | { is: "gro
 
 export function Devices({ info }: { info: VmInfo }) {
   const known = useAttachable(info.gid);
+  const seen = useObjects("medium"); // those shared by a group above have no page for who does not list them there
   const may = useMay();
   const mayAlter = may("vm.alter", info.gid);
   const [wish, setWish] = useState<Wish>();
@@ -73,15 +74,20 @@ export function Devices({ info }: { info: VmInfo }) {
               <Device
                 key={mid}
                 icon={medium && isIso(medium) ? "disc" : "disk"}
-                to={`${settings}#mode-${index}`}
+                to={seen.some((one) => one.mid === mid) ? `/media/${mid}` : undefined}
                 name={medium?.name ?? mid}
                 words={words.filter(Boolean).join(", ")}
               >
-                {mayAlter && medium && isIso(medium) && isDrive(mode) ? (
-                  <Disc info={info} drive={{ mode, disc: mid }} name={medium.name} onWish={setWish} />
-                ) : (
-                  medium && <Disk medium={medium} mayAlter={mayAlter} onWish={setWish} />
-                )}
+                <div className="v-disc">
+                  {mayAlter && medium && isIso(medium) && isDrive(mode) ? (
+                    <Disc info={info} drive={{ mode, disc: mid }} name={medium.name} onWish={setWish} />
+                  ) : (
+                    medium && <Disk medium={medium} mayAlter={mayAlter} onWish={setWish} />
+                  )}
+                  <Link to={`${settings}#mode-${index}`} aria-label={`Settings of ${medium?.name ?? mid}`}>
+                    Settings
+                  </Link>
+                </div>
               </Device>
             );
           })}
@@ -163,7 +169,7 @@ interface DiskProps {
 function Disk({ medium, mayAlter, onWish }: DiskProps) {
   const may = useMay();
   return (
-    <div className="v-disc">
+    <>
       {may("media.create", medium.gid) && canGrow(medium) && (
         <Button
           variant="link"
@@ -184,10 +190,7 @@ function Disk({ medium, mayAlter, onWish }: DiskProps) {
           Detach
         </Button>
       )}
-      <Link to={`/media/${medium.mid}`} aria-label={`Open ${medium.name}`}>
-        Open
-      </Link>
-    </div>
+    </>
   );
 }
 
@@ -203,20 +206,21 @@ function Disc({ info, drive, name, onWish }: DiscProps) {
   const eject = () =>
     act(changing(info, ejected(info, drive), { pending: `Ejecting ${name}`, done: `${name} is ejected` }));
   return (
-    <div className="v-disc">
+    <>
       <Button variant="link" isInline onClick={() => onWish({ is: "disc", drive })}>
         Change disc
       </Button>
       <Button variant="link" isInline onClick={() => void eject()} aria-label={`Eject ${name}`}>
         Eject
       </Button>
-    </div>
+    </>
   );
 }
 
 interface DeviceProps {
   icon: IconName;
-  to: string;
+  /** Absent: the page knows no more of it. */
+  to?: string | undefined;
   name: string;
   words: string;
   children?: ReactNode;
@@ -227,9 +231,7 @@ function Device({ icon, to, name, words, children }: DeviceProps) {
     <li>
       <Icon name={icon} />
       <div className="v-breaks">
-        <div>
-          <Link to={to}>{name}</Link>
-        </div>
+        <div>{to === undefined ? name : <Link to={to}>{name}</Link>}</div>
         <small className="v-subtle">{words}</small>
       </div>
       {children}

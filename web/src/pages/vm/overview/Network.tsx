@@ -1,20 +1,40 @@
 /** A VM's NICs: their addresses and MAC addresses to copy, and who does not reach it. */
-import { Card, CardBody, CardTitle } from "@patternfly/react-core";
+import { Button, Card, CardBody, CardHeader, CardTitle } from "@patternfly/react-core";
+import { useState } from "react";
 import { Link } from "react-router";
+import { AlterVm } from "@/api/limits";
 import { useMay } from "@/api/live";
 import type { KnownAddress, VmInfo } from "@/api/schema";
 import { Icon } from "@/look/Icon";
 import { RESERVED_HINT } from "@/ui/addresses";
 import { CopyButton } from "@/ui/CopyButton";
 import { forwardText } from "@/ui/forwards";
+import { AddNic } from "./AddNic";
 import { leadsWords, notReached, reachOf, SOURCES } from "./reach";
 
 export function Network({ info }: { info: VmInfo }) {
-  const may = useMay();
+  const mayAlter = useMay()("vm.alter", info.gid);
+  const mayAdd = mayAlter && info.nics.length < AlterVm.nics.maxItems;
+  const [adding, setAdding] = useState<{ bridged: boolean }>();
   const lacking = notReached(info);
   return (
     <Card component="section" aria-label="Network">
-      <CardTitle component="h2">Network</CardTitle>
+      <CardHeader
+        actions={
+          mayAdd
+            ? {
+                hasNoOffset: true,
+                actions: (
+                  <Button variant="link" isInline onClick={() => setAdding({ bridged: false })}>
+                    Add a NIC
+                  </Button>
+                ),
+              }
+            : undefined
+        }
+      >
+        <CardTitle component="h2">Network</CardTitle>
+      </CardHeader>
       <CardBody>
         {info.nics.length > 0 && (
           <ul className="v-plain-list">
@@ -44,16 +64,20 @@ export function Network({ info }: { info: VmInfo }) {
         {lacking && (
           <p className={info.nics.length > 0 ? "v-subtle v-space-above" : "v-subtle"}>
             {lacking}
-            {info.nics.length > 0 && may("vm.alter", info.gid) && (
+            {info.nics.length > 0 && mayAdd && (
               <>
                 {" "}
                 To reach it, <Link to={`/vms/${info.vmid}/settings#forwards`}>forward a port</Link> or{" "}
-                <Link to={`/vms/${info.vmid}/settings#nics`}>add a bridged NIC</Link>.
+                <Button variant="link" isInline onClick={() => setAdding({ bridged: true })}>
+                  add a bridged NIC
+                </Button>
+                .
               </>
             )}
           </p>
         )}
       </CardBody>
+      {adding && <AddNic info={info} {...adding} onClose={() => setAdding(undefined)} />}
     </Card>
   );
 }

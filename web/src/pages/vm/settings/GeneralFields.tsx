@@ -1,5 +1,6 @@
 /** Name, CPUs, memory, what is switched on or off, and notes. */
 import { Checkbox, FormGroup, FormSection, NumberInput, TextArea, TextInput } from "@patternfly/react-core";
+import { AmountInput } from "@/ui/AmountInput";
 import { MEMORY_HELP } from "@/ui/amounts";
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
@@ -49,22 +50,26 @@ export function GeneralFields({
             inputAriaLabel="Maximum CPUs"
             minusBtnAriaLabel="Maximum: one CPU less"
             plusBtnAriaLabel="Maximum: one CPU more"
-            value={Number.isNaN(draft.max_cpus) ? "" : draft.max_cpus}
+            value={draft.max_cpus || ""}
             min={0}
             onMinus={() => change({ max_cpus: draft.max_cpus - 1 })}
             onPlus={() => change({ max_cpus: (draft.max_cpus || draft.cpus) + 1 })}
-            onChange={(event) => change({ max_cpus: event.currentTarget.valueAsNumber })}
+            onChange={(event) => change({ max_cpus: event.currentTarget.valueAsNumber || 0 })}
             validated={problems.max_cpus ? "error" : "default"}
             isDisabled={disabled}
             widthChars={4}
           />
-          <Problem text={problems.max_cpus} help="How many CPUs it can have without a restart; 0: no more than now." />
+          <Problem
+            text={problems.max_cpus}
+            help="How many CPUs it can have without a restart; empty: no more than now."
+          />
         </FormGroup>
       </div>
       <div className="v-pair">
         <FormGroup label="Memory" fieldId="memory" isRequired>
-          <TextInput
+          <AmountInput
             id="memory"
+            unit="MiB"
             value={draft.memory}
             onChange={(_event, memory) => change({ memory })}
             validated={problems.memory_mib ? "error" : "default"}
@@ -74,9 +79,11 @@ export function GeneralFields({
           <Problem text={problems.memory_mib} help={MEMORY_HELP} />
         </FormGroup>
         <FormGroup label="Maximum memory" fieldId="max_memory">
-          <TextInput
+          <AmountInput
             id="max_memory"
+            unit="MiB"
             value={draft.maxMemory}
+            placeholder="as now"
             onChange={(_event, maxMemory) => change({ maxMemory })}
             validated={problems.max_memory_mib ? "error" : "default"}
             isDisabled={disabled}
@@ -110,18 +117,18 @@ export function GeneralFields({
           inputAriaLabel="Place in the order of starts"
           minusBtnAriaLabel="One place earlier"
           plusBtnAriaLabel="One place later"
-          value={Number.isNaN(draft.start_order) ? "" : draft.start_order}
+          value={draft.start_order || ""}
           min={0}
           onMinus={() => change({ start_order: draft.start_order - 1 })}
           onPlus={() => change({ start_order: (draft.start_order || 0) + 1 })}
-          onChange={(event) => change({ start_order: event.currentTarget.valueAsNumber })}
+          onChange={(event) => change({ start_order: event.currentTarget.valueAsNumber || 0 })}
           validated={problems.start_order ? "error" : "default"}
           isDisabled={disabled}
           widthChars={4}
         />
         <Problem
           text={problems.start_order}
-          help="Among the VMs that the server starts by itself: 1 is first; 0: behind all that have a place."
+          help="Among the VMs that the server starts by itself: 1 is first; empty: behind all that have a place."
         />
       </FormGroup>
       {rosetta && (

@@ -111,7 +111,8 @@ export function problemsOf(draft: Draft): Record<string, string> {
   if (name) problems.name = name;
   if (!Number.isInteger(draft.cpus) || draft.cpus < Limits.cpus.minimum) problems.cpus = "A VM has at least 1 CPU.";
   if (memoryMib(draft.memory) === undefined) problems.memory_mib = "Enter an amount such as 512 MiB or 2 GiB.";
-  if (draft.max_cpus !== 0 && !(draft.max_cpus >= draft.cpus)) problems.max_cpus = "At least as many as it has, or 0.";
+  if (draft.max_cpus !== 0 && !(draft.max_cpus >= draft.cpus))
+    problems.max_cpus = "At least as many as it has, or nothing.";
   const { memory_mib, max_memory_mib } = settingsOf(draft);
   if (max_memory_mib !== 0 && !(max_memory_mib >= memory_mib))
     problems.max_memory_mib = "At least as much as it has, such as 4 GiB, or nothing.";
