@@ -204,7 +204,7 @@ async def test_what_a_drain_tells_of_vms_is_told_to_whoever_sees_tasks_of_the_ro
         assert (await w.call("POST", "/t/task", colleague, tid=task["tid"])).status in (403, 404)
 
 
-@pytest.mark.holds("MANY-396")
+@pytest.mark.holds("MANY-282")
 async def test_a_drain_does_what_its_plan_says(tmp_path: Path) -> None:
     """Each VM of the plan goes by where those before it would be."""
     async with together(tmp_path / "data", Other(2, "b"), Other(3, "c"), Other(4, "d")) as w:

@@ -112,7 +112,7 @@ def pair(tmp_path: Path, runtime: Path, postgres: Postgres) -> Iterator[tuple[St
             one.kill()
 
 
-@pytest.mark.holds("MANY-144", "MANY-398")
+@pytest.mark.holds("MANY-144", "MANY-284")
 def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
     pair: tuple[StandbyProcess, StandbyProcess],
 ) -> None:

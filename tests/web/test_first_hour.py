@@ -137,7 +137,7 @@ def test_the_first_image_and_the_first_machine(fresh: Host, owner: Person, tmp_p
     assert re.search(r"first\s.*RUNNING", fresh.ok("vm", "list"))
 
 
-@pytest.mark.holds("PAGE-332")
+@pytest.mark.holds("PAGE-101")
 def test_the_plan_says_how_large_all_of_it_is(owner: Person) -> None:
     page = owner.page
     owner.go("/create")
@@ -233,7 +233,7 @@ def test_the_first_team(fresh: Host, owner: Person, person: NewPerson) -> None:
     expect(ann.page.get_by_role("button", name="Upload an image")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-333")
+@pytest.mark.holds("PAGE-102")
 def test_a_password_is_shown_to_be_copied_also_where_a_later_step_of_a_team_fails(owner: Person) -> None:
     page = owner.page
     page.get_by_role("button", name="Set up a team").click()

@@ -57,7 +57,7 @@ def test_the_unit_of_a_bare_number_stands_in_its_field(somebody: Person) -> None
     named(page, "Cancel").click()
 
 
-@pytest.mark.holds("PAGE-334")
+@pytest.mark.holds("PAGE-103")
 def test_what_is_empty_limits_nothing_and_zero_is_no_way_to_say_so(somebody: Person) -> None:
     page = somebody.page
     somebody.go("/groups")

@@ -74,7 +74,7 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-331")
+@pytest.mark.holds("PAGE-100")
 def test_a_vm_gets_another_nic_where_its_nics_are(tmp_path: Path, person: NewPerson) -> None:
     office = NicSetting(nicid=1, identifier="br0", description="office network")
     with hosting(tmp_path / "host", nics=[office]) as host:

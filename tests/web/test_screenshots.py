@@ -115,7 +115,7 @@ def test_a_scene(
             album.save(one.page, into / f"{scene.name}{look.suffix}.png")
 
 
-@pytest.mark.holds("PAGE-335")
+@pytest.mark.holds("PAGE-104")
 @pytest.mark.xdist_group("office")
 @pytest.mark.parametrize("path", ["/vms", "/media", "/hosts", "/trash", "/history"])
 def test_a_table_is_whole_in_a_small_window(path: str, team: Host, anna: Any, person: NewPerson) -> None:

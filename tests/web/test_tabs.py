@@ -191,7 +191,7 @@ def test_after_a_cut_every_tab_knows_what_came_in_between(host: Host, person: Ne
         share(host, tabs)
 
 
-@pytest.mark.holds("PAGE-330")
+@pytest.mark.holds("PAGE-99")
 def test_a_server_that_does_not_respond_is_told_before_a_minute_of_waiting(host: Host, person: NewPerson) -> None:
     vmid = machine(host, "one")
     with Line(int(host.url.rpartition(":")[2])) as line:
