@@ -67,7 +67,7 @@ def test_a_server_tells_of_its_hosts(host: Host, tmp_path: Path) -> None:
     assert "from here, 127.0.0.1:1 cannot be reached" in bee
 
 
-@pytest.mark.holds("MANY-161", "MANY-264", "MANY-284")
+@pytest.mark.holds("MANY-161", "MANY-264", "MANY-278")
 def test_a_node_looks_at_its_certificate_its_port_and_its_server(tmp_path: Path, listening: str) -> None:
     settings = Settings(data_dir=tmp_path, node_listen=listening)
     assert list(doctor_hosts.node(settings)) == [], "a machine that has joined nothing"

@@ -34,7 +34,7 @@ async def test_a_signal_ends_the_waiting_and_none_is_lost_behind_it(tmp_path: Pa
     listener.close()
 
 
-@pytest.mark.holds("MANY-283")
+@pytest.mark.holds("MANY-277")
 async def test_a_database_that_does_not_answer_is_named_as_in_the_settings(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

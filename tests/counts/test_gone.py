@@ -71,7 +71,7 @@ async def come_and_go(w: World, number: int) -> None:
     await w.ok("DELETE", "/u/group", gid=gid, purge=True)
 
 
-@pytest.mark.holds("BOUND-45")
+@pytest.mark.holds("BOUND-44")
 async def test_no_collection_grows_with_what_came_and_went(w: World, say: Callable[[str], None]) -> None:
     for number in range(FEW):
         await come_and_go(w, number)

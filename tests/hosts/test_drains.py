@@ -171,7 +171,7 @@ async def test_a_drain_that_is_cancelled_leaves_the_vms_under_way_where_they_wer
         assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-271")
+@pytest.mark.holds("MANY-269")
 async def test_a_vm_goes_to_a_host_that_has_its_memory_free(tmp_path: Path) -> None:
     b, c = Other(2, "b"), Other(3, "c", facts=smaller(memory=FACTS.memory // 4))
     async with together(tmp_path / "data", b, c) as w:
@@ -187,7 +187,7 @@ async def test_a_vm_goes_to_a_host_that_has_its_memory_free(tmp_path: Path) -> N
         assert await host_of(w, vmid) == 3
 
 
-@pytest.mark.holds("MANY-273")
+@pytest.mark.holds("MANY-271")
 async def test_what_a_drain_tells_of_vms_is_told_to_whoever_sees_tasks_of_the_root_group(tmp_path: Path) -> None:
     """It names VMs of all groups, and says what hosts lack."""
     async with together(tmp_path / "data", Other(2, "b")) as w:
@@ -204,7 +204,7 @@ async def test_what_a_drain_tells_of_vms_is_told_to_whoever_sees_tasks_of_the_ro
         assert (await w.call("POST", "/t/task", colleague, tid=task["tid"])).status in (403, 404)
 
 
-@pytest.mark.holds("MANY-282")
+@pytest.mark.holds("MANY-276")
 async def test_a_drain_does_what_its_plan_says(tmp_path: Path) -> None:
     """Each VM of the plan goes by where those before it would be."""
     async with together(tmp_path / "data", Other(2, "b"), Other(3, "c"), Other(4, "d")) as w:

@@ -228,7 +228,7 @@ async def test_a_silent_host_with_ha_vms_is_fenced_by_itself_and_one_without_is_
         assert [(one["target"], one["name"], one["status"]) for one in by_itself] == [("host=2 name=b", "", 200)]
 
 
-@pytest.mark.holds("MANY-275")
+@pytest.mark.holds("MANY-273")
 @pytest.mark.anyio
 async def test_a_host_in_maintenance_is_not_fenced_by_itself(tmp_path: Path, b: Other) -> None:
     """Somebody works on the machine, as on its firmware."""

@@ -123,7 +123,7 @@ async def test_a_server_that_restarts_after_the_word_starts_what_is_to_be_starte
         assert (await shown(w, vmid))["host"]["id"] == 1
 
 
-@pytest.mark.holds("MANY-271")
+@pytest.mark.holds("MANY-269")
 async def test_ha_goes_to_a_host_that_has_the_memory_free(tmp_path: Path, b: Other) -> None:
     """What others than VMs use of a host is in no sum of what VMs were given."""
     c = Other(3, "c", facts=smaller(memory=FACTS.memory // 4))
@@ -137,7 +137,7 @@ async def test_ha_goes_to_a_host_that_has_the_memory_free(tmp_path: Path, b: Oth
         assert (await shown(w, vmid))["host"]["id"] == 3
 
 
-@pytest.mark.holds("MANY-271")
+@pytest.mark.holds("MANY-269")
 async def test_ha_that_finds_memory_nowhere_tells_who_keeps_the_server(
     tmp_path: Path, b: Other, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -152,7 +152,7 @@ async def test_ha_that_finds_memory_nowhere_tells_who_keeps_the_server(
         assert "it has 10 MiB of memory free, and this one needs" in caplog.text
 
 
-@pytest.mark.holds("MANY-272")
+@pytest.mark.holds("MANY-270")
 async def test_a_host_that_comes_or_takes_vms_again_has_what_waited_for_one_at_once(tmp_path: Path, b: Other) -> None:
     c = Other(3, "c")
     async with together(tmp_path / "data", b) as w:
@@ -171,7 +171,7 @@ async def test_a_host_that_comes_or_takes_vms_again_has_what_waited_for_one_at_o
         await w.settle()
 
 
-@pytest.mark.holds("MANY-272")
+@pytest.mark.holds("MANY-270")
 async def test_what_starts_by_itself_and_could_not_in_maintenance_does_once_that_ends(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid, off = await running(w, "auto", autostart=True), await w.vm("off", host=2, autostart=True)

@@ -59,7 +59,7 @@ async def returned(w: World, b: Other) -> None:
     await w.settle()
 
 
-@pytest.mark.holds("MANY-85", "MANY-86", "MANY-267", "MANY-273")
+@pytest.mark.holds("MANY-85", "MANY-86", "MANY-267", "MANY-271")
 async def test_nothing_happens_without_proof_and_with_it_a_start_finds_another_host(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid, off = await running(w), await w.vm("off", host=2)
@@ -311,7 +311,7 @@ async def test_a_silent_host_is_not_drained_of_vms_that_cannot_move(tmp_path: Pa
         assert (await w.ok("POST", "/h/node", host=2))["duty"] == "active", "nothing has changed"
 
 
-@pytest.mark.holds("MANY-270")
+@pytest.mark.holds("MANY-268")
 async def test_of_a_host_that_is_confirmed_dead_nobody_is_asked_to_prove_that_again(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w)

@@ -20,7 +20,7 @@ def b() -> Other:
     return Other(2, "b", (20, "fast"))
 
 
-@pytest.mark.holds("MANY-99", "MANY-263", "MANY-285")
+@pytest.mark.holds("MANY-99", "MANY-263", "MANY-279")
 def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other) -> None:
     with hosting(tmp_path / "data", attach=attaching(b)) as host:
         host.ok("vm", "create", "web", "--memory", "64M", "--host", "b", "--ha", "restart")

@@ -371,7 +371,7 @@ async def test_a_host_is_drained_of_its_vms(tmp_path: Path, b: Other) -> None:
         assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-286")
+@pytest.mark.holds("MANY-280")
 async def test_a_vm_that_has_moved_runs_since_it_was_started(tmp_path: Path, b: Other) -> None:
     """Not since it came to the host where it is."""
     hands = Hands(time.time() + 1000)

@@ -55,7 +55,7 @@ async def test_each_host_is_shown_with_what_it_has_and_the_others_beside(tmp_pat
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("MANY-274")
+@pytest.mark.holds("MANY-272")
 async def test_a_host_is_shown_by_its_own_name_and_version(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         b.name = "cellar"

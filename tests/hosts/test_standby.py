@@ -112,7 +112,7 @@ def pair(tmp_path: Path, runtime: Path, postgres: Postgres) -> Iterator[tuple[St
             one.kill()
 
 
-@pytest.mark.holds("MANY-144", "MANY-284")
+@pytest.mark.holds("MANY-144", "MANY-278")
 def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
     pair: tuple[StandbyProcess, StandbyProcess],
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_second_server_is_a_node_until_the_first_is_gone_which_is_one_then(
     assert b.kill(signal.SIGTERM) == 0
 
 
-@pytest.mark.holds("MANY-268")
+@pytest.mark.holds("MANY-274")
 def test_who_takes_over_does_not_wait_for_calls_of_a_leader_that_stands_still(
     pair: tuple[StandbyProcess, StandbyProcess],
 ) -> None:

@@ -248,7 +248,7 @@ async def test_a_disk_that_both_hosts_have_is_written_to_by_one_of_them(tmp_path
 
 
 @pytest.mark.guest
-@pytest.mark.holds("MANY-269")
+@pytest.mark.holds("MANY-275")
 async def test_a_guest_waits_for_connections_of_its_disks_but_not_for_copies(
     tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +278,7 @@ async def test_a_guest_waits_for_connections_of_its_disks_but_not_for_copies(
 
 
 @pytest.mark.guest
-@pytest.mark.holds("GUEST-104")
+@pytest.mark.holds("GUEST-103")
 @pytest.mark.parametrize("hardware", ["4", "5"])
 async def test_what_was_added_while_it_ran_comes_along_in_ports_and_on_a_bridge(
     tmp_path: Path, runtime: Path, hardware: str
