@@ -13,7 +13,7 @@ from tests.api.world import World
 from tests.hosts.test_moves import cleared, running
 from tests.hosts.test_pools import BYTES, objects, uploaded
 from tests.hosts.together import Other, smaller, together
-from tests.patience import eventually
+from tests.patience import asked_until, eventually
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import MovePhase
@@ -69,11 +69,7 @@ async def test_what_becomes_of_a_vm_that_somebody_else_is_moving_is_waited_for(t
 
 
 async def eventually_draining(w: World, duty: str = "draining") -> None:
-    for _ in range(1000):
-        if (await w.ok("POST", "/h/node", host=1))["duty"] == duty:
-            return
-        await asyncio.sleep(0)
-    raise AssertionError(duty)
+    await asked_until(lambda: w.ok("POST", "/h/node", host=1), lambda node: node["duty"] == duty, duty)
 
 
 @pytest.mark.holds("MANY-246")

@@ -14,7 +14,7 @@ from tests.api.world import World
 from tests.hosts import agent
 from tests.hosts.test_lost import lost, running, shown
 from tests.hosts.together import Other, machine, together
-from tests.patience import eventually
+from tests.patience import asked_until, eventually
 from tests.store.lossy import Lossy
 from velocity.cli import doctor_hosts
 from velocity.config import Settings
@@ -283,10 +283,7 @@ async def test_an_agent_that_fails_is_told_and_tried_again(tmp_path: Path, b: Ot
         async def missing() -> str:
             return str((await w.ok("POST", "/h/node", host=2))["missing"])
 
-        for _ in range(1000):
-            if "it could not be fenced" in await missing():
-                break
-        assert "no login with ***" in await missing()
+        assert "no login with ***" in await asked_until(missing, lambda now: "it could not be fenced" in now)
         assert (await shown(w, vmid))["state"] == "RUNNING"
         assert w.hypervisor.runs == {}
         await fenced(w, "works")

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.patience import asked_until
-from tests.ports.subjects import HOST, Listener, NoMedia, machine, next_run, spec
+from tests.ports.subjects import DEADLINE, HOST, Listener, NoMedia, machine, next_run, spec
 from velocity.config import Settings
 from velocity.hypervisor.port import (
     DisplayConsole,
@@ -39,94 +39,94 @@ pytestmark = pytest.mark.anyio
 
 async def test_consoles(hypervisor: Hypervisor) -> None:
     who = machine()
-    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
-    serial = await hypervisor.consoles.open(who, SerialConsole(), deadline=5)
-    screen = await hypervisor.consoles.open(who, DisplayConsole(0), deadline=5)
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
+    serial = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
+    screen = await hypervisor.consoles.open(who, DisplayConsole(0), deadline=DEADLINE)
     await serial.write(b"x")
     assert await asyncio.wait_for(serial.read(), 60)
     await screen.write(b"")
     await screen.close()
-    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
-    while await asyncio.wait_for(serial.read(), 10):
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    while await asyncio.wait_for(serial.read(), DEADLINE):
         pass  # what was said until the end, and then the end
     with pytest.raises(NotRunning):
-        await hypervisor.consoles.open(who, SerialConsole(), deadline=5)
+        await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
 
 
 async def test_pictures(hypervisor: Hypervisor) -> None:
     who = machine()
-    await hypervisor.machines.start(who, spec(hypervisor, held=True), deadline=20)
+    await hypervisor.machines.start(who, spec(hypervisor, held=True), deadline=DEADLINE)
     ours = descriptors()
-    await hypervisor.screens.shot(who, 0, deadline=5)  # also before its first instruction
-    await hypervisor.machines.resume(who, deadline=5)
-    first, second = await asyncio.gather(*(hypervisor.screens.shot(who, 0, deadline=5) for _ in range(2)))
+    await hypervisor.screens.shot(who, 0, deadline=DEADLINE)  # also before its first instruction
+    await hypervisor.machines.resume(who, deadline=DEADLINE)
+    first, second = await asyncio.gather(*(hypervisor.screens.shot(who, 0, deadline=DEADLINE) for _ in range(2)))
     for picture in (first, second):
         with Image.open(io.BytesIO(picture), formats=["PPM"]) as opened:
             assert opened.mode == "RGB"
             opened.load()
     assert descriptors() <= ours, "a picture leaves nothing open"
-    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     with pytest.raises(NotRunning):
-        await hypervisor.screens.shot(who, 0, deadline=5)
+        await hypervisor.screens.shot(who, 0, deadline=DEADLINE)
 
 
 async def test_what_was_said_is_kept(hypervisor: Hypervisor) -> None:
     who = machine()
-    assert await hypervisor.consoles.said(HOST, who.machine, 100, deadline=5) == b""
-    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
-    one = await hypervisor.consoles.open(who, SerialConsole(), deadline=5)
+    assert await hypervisor.consoles.said(HOST, who.machine, 100, deadline=DEADLINE) == b""
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
+    one = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
     await one.write(b"x")
     begun = await asyncio.wait_for(one.read(), 60)
-    again = await hypervisor.consoles.open(who, SerialConsole(), deadline=5)
+    again = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
     assert (await asyncio.wait_for(again.read(), 60)).startswith(begun), "a stream begins with what was said"
-    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
-    said = await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=5)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    said = await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=DEADLINE)
     assert begun in said
-    assert await hypervisor.consoles.said(HOST, who.machine, 3, deadline=5) == said[-3:]
-    await hypervisor.machines.start(next_run(who), spec(hypervisor, held=True), deadline=20)
-    assert begun in await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=5), "of earlier runs too"
-    fresh = await hypervisor.consoles.open(next_run(who), SerialConsole(), deadline=5)
+    assert await hypervisor.consoles.said(HOST, who.machine, 3, deadline=DEADLINE) == said[-3:]
+    await hypervisor.machines.start(next_run(who), spec(hypervisor, held=True), deadline=DEADLINE)
+    assert begun in await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=DEADLINE), "of earlier runs too"
+    fresh = await hypervisor.consoles.open(next_run(who), SerialConsole(), deadline=DEADLINE)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(fresh.read(), 0.1)  # this run has said nothing yet
-    await hypervisor.machines.stop(next_run(who), Stop.NOW, deadline=10)
-    await hypervisor.machines.forget(HOST, who.machine, deadline=5)
-    assert await hypervisor.consoles.said(HOST, who.machine, 100, deadline=5) == b""
+    await hypervisor.machines.stop(next_run(who), Stop.NOW, deadline=DEADLINE)
+    await hypervisor.machines.forget(HOST, who.machine, deadline=DEADLINE)
+    assert await hypervisor.consoles.said(HOST, who.machine, 100, deadline=DEADLINE) == b""
 
 
 async def test_confinement_is_known_while_it_runs(hypervisor: Hypervisor) -> None:
     who = machine()
-    assert await hypervisor.hosts.confinement(who, deadline=5) is None
-    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
-    holds = await hypervisor.hosts.confinement(who, deadline=5)
+    assert await hypervisor.hosts.confinement(who, deadline=DEADLINE) is None
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
+    holds = await hypervisor.hosts.confinement(who, deadline=DEADLINE)
     assert holds is not None
     assert holds.no_new_privileges
-    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
-    assert await hypervisor.hosts.confinement(who, deadline=5) is None
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    assert await hypervisor.hosts.confinement(who, deadline=DEADLINE) is None
 
 
 async def test_of_machines_without_bridged_nics_the_host_hears_nothing(hypervisor: Hypervisor) -> None:
     who = machine()
-    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
-    assert list(await hypervisor.hosts.neighbours(HOST, deadline=5)) == []
-    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
+    assert list(await hypervisor.hosts.neighbours(HOST, deadline=DEADLINE)) == []
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
 
 async def test_what_it_takes(hypervisor: Hypervisor) -> None:
     who = machine()
     with pytest.raises(NotRunning):
-        await hypervisor.meters.measure(who, deadline=5)
-    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
-    first = await hypervisor.meters.measure(who, deadline=5)
+        await hypervisor.meters.measure(who, deadline=DEADLINE)
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
+    first = await hypervisor.meters.measure(who, deadline=DEADLINE)
     assert first.memory > 1 << 20
     assert first.net is None, "it has no BRIDGE NIC"
-    second = await hypervisor.meters.measure(who, deadline=5)
+    second = await hypervisor.meters.measure(who, deadline=DEADLINE)
     for name in ("cpu", "disk_read", "disk_written"):
         assert 0 <= getattr(first, name) <= getattr(second, name), "counters only grow"
     with pytest.raises(NotRunning):
-        await hypervisor.meters.measure(next_run(who, 6), deadline=5)
-    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+        await hypervisor.meters.measure(next_run(who, 6), deadline=DEADLINE)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     with pytest.raises(NotRunning):
-        await hypervisor.meters.measure(who, deadline=5)
+        await hypervisor.meters.measure(who, deadline=DEADLINE)
 
 
 @pytest.mark.holds("METRIC-8")
@@ -134,32 +134,32 @@ async def test_the_command_is_known_while_it_runs_without_the_hosts_paths(
     hypervisor: Hypervisor, tmp_path: Path, runtime: Path
 ) -> None:
     who = machine()
-    assert await hypervisor.hosts.command(who, deadline=5) is None
-    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
-    argv = await hypervisor.hosts.command(who, deadline=5)
+    assert await hypervisor.hosts.command(who, deadline=DEADLINE) is None
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
+    argv = await hypervisor.hosts.command(who, deadline=DEADLINE)
     assert argv is not None and str(who.machine) in argv
     assert any("RUN/" in word for word in argv)
     assert not any(str(path) in word for word in argv for path in (tmp_path, runtime))
-    assert await hypervisor.hosts.command(next_run(who, 6), deadline=5) is None
-    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
-    assert await hypervisor.hosts.command(who, deadline=5) is None
+    assert await hypervisor.hosts.command(next_run(who, 6), deadline=DEADLINE) is None
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    assert await hypervisor.hosts.command(who, deadline=DEADLINE) is None
 
 
 @pytest.mark.holds("GUEST-68")
 async def test_a_guest_without_an_agent_is_asked_nothing(hypervisor: Hypervisor) -> None:
     who = machine()
     with pytest.raises(NotRunning):
-        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=5)
-    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
+        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=DEADLINE)
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
     with pytest.raises(NoAgent, match="qemu-guest-agent"):
-        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=5)
-    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=DEADLINE)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     with pytest.raises(NotRunning):
-        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=5)
+        await hypervisor.guests.ask(who, "guest-ping", b"{}", deadline=DEADLINE)
 
 
 async def test_how_the_host_does(hypervisor: Hypervisor) -> None:
-    now = await hypervisor.hosts.now(HOST, deadline=5)
+    now = await hypervisor.hosts.now(HOST, deadline=DEADLINE)
     assert now.name and now.cpus >= 1 and now.uptime > 0
     assert len(now.load) == 3 and min(now.load) >= 0
     assert 0 < now.memory_free <= now.memory
@@ -173,8 +173,8 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
     await driver.prepare()
     hung, fine = machine(), machine()
     for who in (hung, fine):
-        await driver.machines.start(who, spec(driver, held=True), deadline=20)
-    await driver.meters.measure(hung, deadline=5)
+        await driver.machines.start(who, spec(driver, held=True), deadline=DEADLINE)
+    await driver.meters.measure(hung, deadline=DEADLINE)
     pid = driver.watched.running(hung).qemu.pid
     os.kill(pid, signal.SIGSTOP)
     begun = time.monotonic()
@@ -184,19 +184,19 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
     begun = time.monotonic()
     for _ in range(5):
         with pytest.raises(Unknown):
-            await driver.meters.measure(hung, deadline=10)
+            await driver.meters.measure(hung, deadline=DEADLINE)
     assert time.monotonic() - begun < 3, "who has not answered yet is not asked again, nor waited for"
-    assert (await driver.meters.measure(fine, deadline=5)).memory > 1 << 20
+    assert (await driver.meters.measure(fine, deadline=DEADLINE)).memory > 1 << 20
     os.kill(pid, signal.SIGCONT)
 
     async def measured() -> bool:
         with contextlib.suppress(Unknown):
-            return (await driver.meters.measure(hung, deadline=5)).memory > 1 << 20
+            return (await driver.meters.measure(hung, deadline=DEADLINE)).memory > 1 << 20
         return False
 
     await asked_until(measured, what="a measurement of one that answers again")
     for who in (hung, fine):
-        await driver.machines.stop(who, Stop.NOW, deadline=10)
+        await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     await driver.machines.close()
 
 
@@ -205,7 +205,7 @@ async def as_an_earlier_version_had_it(driver: QemuHypervisor, who: Incarnation)
     runs, qemu = driver.watched.place.runs, driver.watched.running(who).qemu
     address = {"type": "unix", "data": {"path": str(runs.own(who.machine) / "serial.sock")}}
     backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
-    await qemu.execute("chardev-change", id="serial", backend=backend, deadline=5)
+    await qemu.execute("chardev-change", id="serial", backend=backend, deadline=DEADLINE)
     for file in runs.directory(who.machine).glob("serial.*"):
         file.unlink()
     (runs.directory(who.machine) / "qemu.out").unlink()
@@ -222,7 +222,7 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     await first.prepare()
     who = machine()
     shell = MachineSpec("x", 1, 128, first.hosts.about(HOST).machine_type, first.hosts.about(HOST).firmware)
-    await first.machines.start(who, shell, deadline=20)
+    await first.machines.start(who, shell, deadline=DEADLINE)
     if earlier:
         await as_an_earlier_version_had_it(first, who)
     await first.machines.close()
@@ -230,10 +230,10 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     settings = Settings(data_dir=tmp_path, runtime_dir=str(runtime), accelerator="auto", uid_base=40000)
     second = QemuHypervisor(options(settings), NoMedia(tmp_path))
     await second.prepare()
-    (adopted,) = (await second.machines.adopt(HOST, deadline=20)).found
+    (adopted,) = (await second.machines.adopt(HOST, deadline=DEADLINE)).found
     assert (adopted.who, adopted.fact, adopted.why) == (who, Fact.RUNNING, FactCause.ASKED)
-    assert who.machine not in await second.hosts.kept(HOST, deadline=5), "it runs"
-    serial = await second.consoles.open(who, SerialConsole(), deadline=5)
+    assert who.machine not in await second.hosts.kept(HOST, deadline=DEADLINE), "it runs"
+    serial = await second.consoles.open(who, SerialConsole(), deadline=DEADLINE)
     said = b""
     while b"Shell>" not in said:
         said += await asyncio.wait_for(serial.read(), 60)
@@ -243,11 +243,11 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     await serial.write(b"reset -s\r")
     assert (await listener.hears(who, Fact.ENDED)).why is FactCause.GUEST_SHUTDOWN
     await listener.close()
-    assert b"Shell>" in await second.consoles.said(HOST, who.machine, 1 << 16, deadline=5)
-    await second.machines.acknowledge(who, deadline=5)
+    assert b"Shell>" in await second.consoles.said(HOST, who.machine, 1 << 16, deadline=DEADLINE)
+    await second.machines.acknowledge(who, deadline=DEADLINE)
     (log,) = (tmp_path / "machines" / str(who.machine)).glob("serial.*.log")
-    assert list(await second.hosts.kept(HOST, deadline=5)) == [who.machine]
-    await second.machines.forget(HOST, who.machine, deadline=5)
+    assert list(await second.hosts.kept(HOST, deadline=DEADLINE)) == [who.machine]
+    await second.machines.forget(HOST, who.machine, deadline=DEADLINE)
     assert not log.exists()
     await second.machines.close()
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.patience import eventually
-from tests.ports.subjects import HOST, NoMedia
+from tests.ports.subjects import DEADLINE, HOST, NoMedia
 from tests.processes import open_files
 from velocity.config import Settings
 from velocity.hypervisor.port import (
@@ -39,7 +39,7 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
     driver, who, pid = await started(tmp_path, runtime)
     try:
         await shell(driver, who)
-        picture = await driver.screens.shot(who, 0, deadline=5)
+        picture = await driver.screens.shot(who, 0, deadline=DEADLINE)
         with Image.open(io.BytesIO(picture), formats=["PPM"]) as opened:
             colours = opened.convert("L").getcolors(256)
         assert colours is not None
@@ -48,9 +48,11 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
         assert "Shell" in text, text
         assert lent(pid) == 0
 
-        await driver.machines.pause(who, deadline=5)
+        await driver.machines.pause(who, deadline=DEADLINE)
         for _ in range(3):
-            assert await driver.screens.shot(who, 0, deadline=5) == picture, "a guest that stands still shows the same"
+            assert await driver.screens.shot(who, 0, deadline=DEADLINE) == picture, (
+                "a guest that stands still shows the same"
+            )
         assert lent(pid) <= 1, "QEMU closes nothing while the guest stands still: one is used again and again"
         await driver.machines.close()
 
@@ -59,17 +61,17 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
             NoMedia(tmp_path),
         )
         await driver.prepare()
-        await driver.machines.adopt(HOST, deadline=20)
-        await driver.screens.shot(who, 0, deadline=5)
-        await driver.machines.resume(who, deadline=5)
+        await driver.machines.adopt(HOST, deadline=DEADLINE)
+        await driver.screens.shot(who, 0, deadline=DEADLINE)
+        await driver.machines.resume(who, deadline=DEADLINE)
         await eventually(lambda: not lent(pid))
-        await driver.screens.shot(who, 0, deadline=5)
+        await driver.screens.shot(who, 0, deadline=DEADLINE)
         assert lent(pid) == 0, "what an earlier server had lent is taken back as well"
         with pytest.raises(HypervisorError):
-            await driver.screens.shot(who, 7, deadline=5)
+            await driver.screens.shot(who, 7, deadline=DEADLINE)
         assert lent(pid) == 0
     finally:
-        await driver.machines.stop(who, Stop.NOW, deadline=10)
+        await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
         await driver.machines.close()
 
 
@@ -82,11 +84,11 @@ async def test_a_picture_has_a_deadline(tmp_path: Path, runtime: Path) -> None:
         with pytest.raises(Unknown):
             await driver.screens.shot(who, 0, deadline=0.3)
         os.kill(pid, 18)
-        await driver.screens.shot(who, 0, deadline=5)
+        await driver.screens.shot(who, 0, deadline=DEADLINE)
         await eventually(lambda: not lent(pid))
     finally:
         os.kill(pid, 18)
-        await driver.machines.stop(who, Stop.NOW, deadline=10)
+        await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
         await driver.machines.close()
 
 
@@ -119,14 +121,14 @@ async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarn
     facts = driver.hosts.about(HOST)
     display = DisplaySpec("screen", 1280, 720)
     spec = MachineSpec("x", 1, 128, facts.machine_type, facts.firmware, displays=(display,))
-    await driver.machines.start(who, spec, deadline=20)
+    await driver.machines.start(who, spec, deadline=DEADLINE)
     (note,) = runtime.glob("*/*/run.json")
     return driver, who, int(note.read_text().partition('"pid":')[2].partition(",")[0])
 
 
 async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
     """Wait for the firmware's own shell."""
-    serial = await driver.consoles.open(who, SerialConsole(), deadline=5)
+    serial = await driver.consoles.open(who, SerialConsole(), deadline=DEADLINE)
     said = b""
     while b"Shell>" not in said:
         said += await asyncio.wait_for(serial.read(), 60)

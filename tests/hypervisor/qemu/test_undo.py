@@ -12,7 +12,7 @@ import pytest
 
 from tests.claims import claims
 from tests.hypervisor.qemu.conftest import descriptors
-from tests.ports.subjects import HOST, NoMedia, machine, next_run, spec
+from tests.ports.subjects import DEADLINE, HOST, NoMedia, machine, next_run, spec
 from velocity.config import Settings
 from velocity.hypervisor.port import Fact, HypervisorError, Stop
 from velocity.hypervisor.qemu.driver import QemuHypervisor
@@ -30,8 +30,8 @@ async def driver(tmp_path: Path, runtime: Path, anyio_backend: str) -> AsyncIter
     )
     await made.prepare()
     yield made
-    for found in (await made.machines.adopt(HOST, deadline=20)).found:
-        await made.machines.stop(found.who, Stop.NOW, deadline=10)
+    for found in (await made.machines.adopt(HOST, deadline=DEADLINE)).found:
+        await made.machines.stop(found.who, Stop.NOW, deadline=DEADLINE)
     await made.machines.close()
 
 
@@ -58,25 +58,25 @@ async def test_a_start_without_descriptors_leaves_nothing_and_the_next_one_works
     driver: QemuHypervisor, runtime: Path
 ) -> None:
     who, held = machine(), spec(driver, held=True)
-    await driver.machines.start(who, held, deadline=20)  # its firmware variables are there from here on
-    await driver.machines.stop(who, Stop.NOW, deadline=10)
+    await driver.machines.start(who, held, deadline=DEADLINE)  # its firmware variables are there from here on
+    await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     failed = 0
     for left in range(16):
         who = next_run(who)
         begun = False
         with descriptors(left):
             try:
-                await driver.machines.start(who, held, deadline=20)
+                await driver.machines.start(who, held, deadline=DEADLINE)
                 begun = True
             except HypervisorError:
                 failed += 1
         if not begun:
             assert await nothing_remains(runtime, str(who.machine)), (left, remains(runtime, str(who.machine)))
             who = next_run(who)
-            await driver.machines.start(who, held, deadline=20)
-        assert [one.fact for one in (await driver.machines.adopt(HOST, deadline=20)).found] == [Fact.HELD]
-        await driver.machines.stop(who, Stop.NOW, deadline=10)
-        await driver.machines.acknowledge(who, deadline=10)
+            await driver.machines.start(who, held, deadline=DEADLINE)
+        assert [one.fact for one in (await driver.machines.adopt(HOST, deadline=DEADLINE)).found] == [Fact.HELD]
+        await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+        await driver.machines.acknowledge(who, deadline=DEADLINE)
         assert remains(runtime, str(who.machine)) == [], left
     assert 5 < failed < 16, "some of these fail, in different places, and some do not"
 
@@ -86,13 +86,13 @@ async def test_what_an_earlier_run_left_is_cleared_by_the_next_start(driver: Qem
     who = machine()
     instance = next(runtime.iterdir())
     (instance / str(who.machine) / "own").mkdir(parents=True)
-    await driver.machines.start(who, spec(driver, held=True), deadline=20)
-    await driver.machines.stop(who, Stop.NOW, deadline=10)
-    await driver.machines.acknowledge(who, deadline=10)
+    await driver.machines.start(who, spec(driver, held=True), deadline=DEADLINE)
+    await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    await driver.machines.acknowledge(who, deadline=DEADLINE)
     Runs(runtime, instance.name, None).begin(who.machine, 1, nat=False)
-    await driver.machines.start(next_run(who), spec(driver, held=True), deadline=20)
+    await driver.machines.start(next_run(who), spec(driver, held=True), deadline=DEADLINE)
     with pytest.raises(FileExistsError):
         Runs(runtime, instance.name, None).begin(who.machine, 3, nat=False)
-    await driver.machines.stop(next_run(who), Stop.NOW, deadline=10)
-    await driver.machines.acknowledge(next_run(who), deadline=10)
+    await driver.machines.stop(next_run(who), Stop.NOW, deadline=DEADLINE)
+    await driver.machines.acknowledge(next_run(who), deadline=DEADLINE)
     assert remains(runtime, str(who.machine)) == []
