@@ -284,3 +284,24 @@ def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person
         page.get_by_role("dialog").get_by_role("button", name="Move its VMs away", exact=True).click()
         one.go(f"/vms/{vmid}")
         expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("backyard")
+
+
+@pytest.mark.holds("MANY-401")
+def test_vms_leave_a_host_in_maintenance_which_stays_in_it(tmp_path: Path, person: NewPerson) -> None:
+    with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard"))) as host:
+        for name in ("web", "paused"):
+            host.ok("vm", "create", name, "--memory", "64M", "--host", "id:1")
+            host.ok("vm", "start", name)
+        host.ok("vm", "pause", "paused")
+        host.ok("node", "maintenance", "id:1")
+        one = person(host.url)
+        one.enter("root", "/hosts")
+        page = one.page
+        page.get_by_role("button", name=f"Actions of {gethostname()}").click()
+        page.get_by_role("menuitem", name="Move its VMs away…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Move its VMs away").click()
+        row = page.get_by_role("row", name=re.compile(f"^{re.escape(gethostname())} "))
+        expect(row).to_contain_text("Moved 1 of 2 VMs; not moved: 'paused'")
+        expect(row).to_contain_text("Maintenance")
+        assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["name"] == "backyard"
+        assert one.violations() == []

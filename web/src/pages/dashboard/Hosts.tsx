@@ -4,6 +4,7 @@ import { Link } from "react-router";
 import type { HostSummary } from "@/api/schema";
 import { count, mib } from "@/ui/format";
 import { When } from "@/ui/When";
+import { fewHosts, given, MOST } from "./fewHosts";
 import { Bar } from "./Host";
 
 const DUTY: Record<HostSummary["duty"], string> = {
@@ -16,7 +17,7 @@ function Lost({ host: { unreachable_since: silent, dead_since: dead } }: { host:
   if (silent === undefined) return null;
   return (
     <>
-      ; {dead === undefined ? "has not responded since" : "confirmed dead"} <When at={dead ?? silent} />
+      ; {dead === undefined ? "last heard" : "confirmed dead"} <When at={dead ?? silent} />
     </>
   );
 }
@@ -28,11 +29,11 @@ export function Hosts({ hosts }: { hosts: readonly HostSummary[] }) {
         Hosts
       </CardTitle>
       <CardBody>
-        {hosts.map((one) => (
+        {fewHosts(hosts).map((one) => (
           <div key={one.id} className="v-item">
             <Bar
               title={one.name}
-              value={one.memory_given_mib / Math.max(1, one.memory_mib)}
+              value={given(one)}
               words={`${mib(one.memory_given_mib)} of ${mib(one.memory_mib)} given to VMs`}
             />
             <p className="v-subtle">
@@ -42,6 +43,7 @@ export function Hosts({ hosts }: { hosts: readonly HostSummary[] }) {
             </p>
           </div>
         ))}
+        {hosts.length > MOST && <Link to="/hosts">All {hosts.length} hosts</Link>}
       </CardBody>
     </Card>
   );

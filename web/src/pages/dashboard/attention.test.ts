@@ -162,6 +162,9 @@ test("a host that is silent is told once, before all that follows from it", () =
   );
   expect(all.map((one) => one.key)).toEqual(["host-2", "vm-2"]);
   expect(all[0]?.message).toContain("Its VM may still be running: it is shown");
+  const empty = { ...c, ...given, vms: { running: 0, total: 0 }, unreachable_since: 900 };
+  const none = matters([], [], [], { ...HOST, hosts: [empty] }, 1000);
+  expect(none[0]?.message).toMatch(/It has no VMs\.$/);
 });
 
 test("of a host that is confirmed dead nothing may still be running, and what should run is told for itself", () => {

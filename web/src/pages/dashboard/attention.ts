@@ -167,14 +167,16 @@ function ofSilence({ id, name, unreachable_since: since, dead_since: dead, vms }
       key: `host-${id}`,
       danger: true,
       title: `Host ${name} does not respond`,
-      message: `Last heard ${ago(since)}. ${
-        vms.total === 1
-          ? "Its VM may still be running: it is shown as it was last."
-          : `Its ${vms.total.toLocaleString()} VMs may still be running: they are shown as they were last.`
-      }`,
+      message: `Last heard ${ago(since)}. ${lastKnown(vms.total)}`,
       to: "/hosts",
     },
   ];
+}
+
+function lastKnown(vms: number): string {
+  if (vms === 0) return "It has no VMs.";
+  if (vms === 1) return "Its VM may still be running: it is shown as it was last.";
+  return `Its ${vms.toLocaleString()} VMs may still be running: they are shown as they were last.`;
 }
 
 function ofClock({ id, name, clock_ahead: ahead, unreachable_since: since }: HostSummary): Matter[] {
