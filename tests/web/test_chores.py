@@ -306,7 +306,7 @@ def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewP
     page.get_by_label("ISO", exact=True).select_option("drivers.iso")
     clicks.made += 1
     clicks.button("Insert")
-    expect(page.get_by_role("region", name="Devices").get_by_role("link", name="drivers.iso")).to_be_visible()
+    expect(devices.get_by_role("link", name="drivers.iso", exact=True)).to_be_visible()
     assert clicks.made <= MOST
     clicks.made = 0
     clicks.on(page.get_by_role("button", name="Grow install-disk"))

@@ -211,6 +211,20 @@ def test_a_server_that_does_not_respond_is_told_before_a_minute_of_waiting(host:
         share(host, tabs)
 
 
+@pytest.mark.holds("PAGE-330")
+def test_a_sign_in_that_waits_says_so_and_goes_on(host: Host, person: NewPerson) -> None:
+    with Line(int(host.url.rpartition(":")[2])) as line:
+        one = person(line.url)
+        one.open("/")
+        one.page.get_by_label("Name").fill("root")
+        one.page.get_by_label("Password").fill(PASSWORD)
+        line.hold()
+        one.page.get_by_role("button", name="Sign in").click()
+        expect(one.page.get_by_text("The server does not respond yet.")).to_be_visible(timeout=20_000)
+        line.let_go()
+        expect(one.page.get_by_role("navigation", name="Places")).to_be_visible()
+
+
 @pytest.mark.holds("PAGE-15")
 def test_without_shared_workers_each_tab_has_a_stream(host: Host, person: NewPerson) -> None:
     vmid = machine(host, "one")

@@ -1,6 +1,6 @@
 /** Name and password. */
 import { type FormEvent, useState } from "react";
-import { messageOf } from "@/api/http";
+import { LATE_MS, messageOf } from "@/api/http";
 import { session } from "@/api/session";
 
 export function SignInForm({
@@ -21,11 +21,14 @@ export function SignInForm({
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
+    const late = setTimeout(() => setError("The server does not respond yet."), LATE_MS);
     try {
       await session.signIn({ name: user, password });
     } catch (failure) {
       setError(messageOf(failure));
       setBusy(false);
+    } finally {
+      clearTimeout(late);
     }
   };
   return (

@@ -59,10 +59,7 @@ export function GeneralFields({
             isDisabled={disabled}
             widthChars={4}
           />
-          <Problem
-            text={problems.max_cpus}
-            help="How many CPUs it can have without a restart; empty: no more than now."
-          />
+          <Problem text={problems.max_cpus} help="How many it can have without a restart. Empty: as now." />
         </FormGroup>
       </div>
       <div className="v-pair">
@@ -89,10 +86,7 @@ export function GeneralFields({
             isDisabled={disabled}
             className="v-memory"
           />
-          <Problem
-            text={problems.max_memory_mib}
-            help="How much memory it can have without a restart; empty: no more than now."
-          />
+          <Problem text={problems.max_memory_mib} help="How much it can have without a restart. Empty: as now." />
         </FormGroup>
       </div>
       <Checkbox
@@ -128,7 +122,7 @@ export function GeneralFields({
         />
         <Problem
           text={problems.start_order}
-          help="Among the VMs that the server starts by itself: 1 is first; empty: behind all that have a place."
+          help="Among the VMs that the server starts by itself: 1 is first. Empty: behind all that have a place."
         />
       </FormGroup>
       {rosetta && (
