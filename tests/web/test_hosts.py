@@ -286,7 +286,7 @@ def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person
         expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("backyard")
 
 
-@pytest.mark.holds("MANY-401")
+@pytest.mark.holds("MANY-281")
 def test_vms_leave_a_host_in_maintenance_which_stays_in_it(tmp_path: Path, person: NewPerson) -> None:
     with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard"))) as host:
         for name in ("web", "paused"):
