@@ -211,7 +211,7 @@ def test_a_server_that_does_not_respond_is_told_before_a_minute_of_waiting(host:
         share(host, tabs)
 
 
-@pytest.mark.holds("PAGE-105")
+@pytest.mark.holds("PAGE-99")
 def test_a_sign_in_that_waits_says_so_and_goes_on(host: Host, person: NewPerson) -> None:
     with Line(int(host.url.rpartition(":")[2])) as line:
         one = person(line.url)
