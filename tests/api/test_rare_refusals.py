@@ -63,6 +63,28 @@ async def test_what_a_pool_that_is_no_longer_declared_still_holds_is_not_changed
         assert await w.refused("PUT", "/v/vm/move", vmid=vmid, gid=gid) == (404, 50212)
 
 
+@pytest.mark.holds("DUR-95")
+@pytest.mark.parametrize("purge", [True, False])
+async def test_what_a_pool_that_is_no_longer_declared_still_holds_can_be_deleted(tmp_path: Path, purge: bool) -> None:
+    """Or else it would be listed for ever where the pool was a disk, or a host, that is gone for good."""
+    pools = two_pools(tmp_path)["pools"]
+    async with world(tmp_path / "data", pools=pools) as w:
+        mid = (await w.upload(b"x" * 512, x_velocity_type="DISK", x_velocity_mpid="2"))["mid"]
+        file = next((tmp_path / "usb").glob(f"{mid}*"))
+    async with world(tmp_path / "data", pools=pools[:1]) as w:
+        await w.ok("DELETE", "/m/media", mid=mid, purge=purge)
+        assert (await w.ok("POST", "/m/media/list", gid=0))["media"] == []
+        items = (await w.ok("POST", "/t/trash/list"))["items"]
+        assert [one["id"] for one in items] == ([] if purge else [mid])
+        if not purge:
+            assert await w.refused("PUT", "/t/trash", trid=items[0]["trid"]) == (404, 25213)
+    async with world(tmp_path / "data", pools=pools) as w:
+        if not purge:
+            assert not file.exists(), "it is in the pool's trash"
+            await w.ok("PUT", "/t/trash", trid=items[0]["trid"])
+        assert file.read_bytes() == b"x" * 512, "nothing removes a file whose pool was not there to be asked"
+
+
 async def test_a_medium_does_not_go_where_its_group_may_not_manage_media(w: World) -> None:
     gid, mid = await team(w, manage=False), await w.medium()
     assert await w.refused("PUT", "/m/media/move", mid=mid, gid=gid) == (403, 43201)

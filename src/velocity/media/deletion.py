@@ -121,7 +121,6 @@ class Deletion:
                 "that VM first",
                 field="mid",
             )
-        self._states.check_declared(medium)
         self._sources.check_unchanged(medium)
         check(request.revision, medium.revision)
         plan_to_remove(medium, purge=purge)
