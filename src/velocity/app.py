@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -140,22 +141,23 @@ class App:
         await self.services.events.settle()
 
     async def close(self) -> int:
-        """Close everything. Returns how many guests run; they keep running."""
-        await self.services.screens.close()
-        await self.services.metrics.close()
-        await self.services.addresses.close()
-        await self.services.events.close()
-        await self.services.purging.close()
-        await self.services.resumables.close()
-        await self.services.alteration.close()
-        await self.services.tasks.close()
-        await self.services.host_moves.settling.close()
-        running = await self.services.fleet.close()
-        await self.services.membership.close()
-        await self.hosts.close()
-        await self.services.history.close()
-        await self.database.close()
-        self.lock.close()
+        """Close everything, even if closing a part fails. Returns how many guests run; they keep running."""
+        services, running = self.services, 0
+
+        async def close_fleet() -> None:
+            nonlocal running
+            running = await services.fleet.close()
+
+        closes: tuple[Callable[[], Awaitable[None]], ...] = (
+            services.screens.close, services.metrics.close, services.addresses.close, services.events.close,
+            services.purging.close, services.resumables.close, services.alteration.close, services.tasks.close,
+            services.host_moves.settling.close, close_fleet, services.membership.close, self.hosts.close,
+            services.history.close, self.database.close,
+        )  # fmt: skip
+        async with AsyncExitStack() as parts:
+            parts.callback(self.lock.close)
+            for close in reversed(closes):
+                parts.push_async_callback(close)
         return running
 
 

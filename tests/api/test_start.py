@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -127,3 +127,18 @@ async def test_what_cannot_be_read_in_the_trash_holds_up_no_other(
             await w.server.services.purging.sweep()
             assert [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]] == ["sick"]
     assert any("trash: vm 'sick' cannot be read" in line for line in caplog.messages)
+
+
+async def test_a_part_that_cannot_be_closed_keeps_no_other_open(tmp_path: Path) -> None:
+    """Or else the next start finds the lock taken, or a change that was never written."""
+
+    async def fail() -> None:
+        raise RuntimeError("it does not close")
+
+    async with AsyncExitStack() as stack:
+        stack.enter_context(pytest.raises(RuntimeError, match="does not close"))
+        w = await stack.enter_async_context(world(tmp_path / "data"))
+        await w.vm("vm")
+        w.server.services.screens.close = fail  # type: ignore[method-assign]
+    async with world(tmp_path / "data") as w:
+        assert [one["name"] for one in (await w.ok("POST", "/v/vm/list", gid=0))["vms"]] == ["vm"]
