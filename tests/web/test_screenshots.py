@@ -19,7 +19,6 @@ from tests.web.office import office
 from tests.web.person import Person
 from velocity.cli.demo.guest import Guest
 
-
 FITS = "(rows => rows.scrollWidth <= rows.clientWidth)(document.querySelector('.v-rows'))"
 
 
