@@ -42,6 +42,16 @@ def test_what_is_no_file_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None
         local_key(file)
 
 
+@pytest.mark.holds("DUR-92")
+def test_a_directory_in_the_place_of_a_file_is_told_by_its_name_and_not_left_open(tmp_path: Path) -> None:
+    place = tmp_path / "note.json"
+    place.mkdir()
+    for _ in range(3):
+        with pytest.raises(IsADirectoryError, match=r"note\.json"):
+            durable.read(place, Note)
+    assert place not in [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+
+
 @pytest.mark.parametrize("there", BROKEN)
 def test_a_server_that_cannot_read_whether_it_gave_way_does_not_lead(tmp_path: Path, there: bytes) -> None:
     (tmp_path / "displaced.json").write_bytes(there)

@@ -34,11 +34,15 @@ def sync_file(file: Path) -> None:
 
 def content(file: Path) -> bytes:
     """The content of a file. Raises `OSError`, also for a pipe or a device: reading one might never end."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as found:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(file, "rb", opener=_without_waiting) as found:
+        if not stat.S_ISREG(os.fstat(found.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(file))
         return found.read()
+
+
+def _without_waiting(file: str, flags: int) -> int:
+    """Opens it, also where it is a pipe into which nobody writes. fifo(7)"""
+    return os.open(file, flags | os.O_NONBLOCK)
 
 
 def read(file: Path, kind: type[T]) -> T:

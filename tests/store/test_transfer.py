@@ -97,6 +97,9 @@ async def test_only_a_whole_export_goes_into_an_empty_database(tmp_path: Path) -
         odd = b'{"table": "authkeys", "row": %s}' % row.encode()
         with pytest.raises(TransferError, match="of the table authkeys cannot have such a value"):
             transfer.load(target, [lines[0], odd])
+    odd = b'{"table": "grants", "row": {"pid": 2147483648}}'  # which PostgreSQL has no room for
+    with pytest.raises(TransferError, match="of the table grants cannot have such a value"):
+        transfer.load(target, [lines[0], odd])
     transfer.load(target, lines)
     with pytest.raises(TransferError, match="not empty"):
         transfer.load(target, lines)

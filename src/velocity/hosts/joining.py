@@ -29,7 +29,7 @@ from velocity.hosts.roster import Roster
 log = logging.getLogger(__name__)
 
 TOKENS = 100
-"""Unused ones that there may be."""
+"""How many may be unused at a time."""
 
 
 class Joining:
@@ -68,7 +68,7 @@ class Joining:
             await self._renew(self.authority)
 
     async def make_token(self, host: int | UnsetType, urls: list[str] | UnsetType) -> nodes.Token:
-        """One for a new host, or with which this one joins again. Raises `Refused`."""
+        """A token for a new host, or with which `host` joins again. Raises `Refused`."""
         now = int(self._clock())
         member = None if host is UNSET else self._roster.get(host)
         if member is not None and member.own:
@@ -94,13 +94,13 @@ class Joining:
         return nodes.Token(token=word, expires=token.expires, urls=where, warnings=_warnings(where) or UNSET)
 
     def forget(self, host: int) -> None:
-        """The host is removed: its tokens are worth nothing."""
+        """The host is removed: its tokens are invalid."""
         self._tokens = {name: one for name, one in self._tokens.items() if host not in (one.host, one.used_by)}
 
     # The authority
 
     async def _renew(self, authority: Sealed) -> None:
-        """In time. Not while somebody may join by a token, which names its present certificate."""
+        """Renew its certificate in time, but not while a token is valid: a token names the present one."""
         renewed = self._dialing().renewed(authority)
         if renewed == authority or any(one.holds(self._clock()) for one in self._tokens.values()):
             return
@@ -113,8 +113,9 @@ class Joining:
             log.warning("the new certificate that signs for hosts is not kept: %s", refused.message)
 
     async def ensure_authority(self) -> Sealed:
-        """The authority, or a new one, for the caller to store. What another one has signed, of a database that was
-        moved here, is worth nothing then.
+        """The authority, or a new one, for the caller to store.
+
+        With a new one, certificates that another one has signed, before the database was moved here, are invalid.
         """
         if self.authority is not None:
             return self.authority
@@ -169,12 +170,12 @@ class Joining:
 
 
 def _check_known(known: Member | None, token: JoinToken) -> None:
-    """Raises `Refused` where the token is for another machine than the one that asks."""
+    """Raises `Refused` if the token is for another machine."""
     if known is not None and known.host not in (token.host, token.used_by):
         raise Refused(
             Problem.NODE_KNOWN,
             f"that machine is the host {known.name} already: `velocity node token --again {known.name}` makes a "
-            "token by which it joins again",
+            "token with which it can join again",
         )
 
 

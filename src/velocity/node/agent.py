@@ -129,7 +129,7 @@ class RunningNode:
     port: int
 
     async def close(self, grace: float = GRACE) -> None:
-        """Guests keep running. `grace`: seconds that calls in progress get; a leader that is unreachable takes all."""
+        """Guests keep running. `grace`: seconds for calls in progress, which those of an unreachable leader use up."""
         await self.node.close()
         await self.server.stop(grace)
         await self.hypervisor.machines.close()

@@ -141,8 +141,8 @@ def _value(table: sa.Table, name: str, value: Any) -> Any:
     if kind is bytes and isinstance(value, str):
         with contextlib.suppress(msgspec.ValidationError):
             return msgspec.convert(value, bytes)  # Base64
-    fits = type(value) is kind and "\0" not in str(value) and (kind is not int or -(2**63) <= value < 2**63)
-    if not fits:
+    most = 2**63 if isinstance(column.type, sa.BigInteger) else 2**31  # as in PostgreSQL
+    if type(value) is not kind or "\0" in str(value) or (kind is int and not -most <= value < most):
         raise TransferError(f"the column {name!r} of the table {table.name} cannot have such a value")
     return value
 

@@ -163,3 +163,19 @@ async def test_a_disk_in_memory_that_comes_or_grows_while_it_runs_raises_what_bo
     assert bounds()[-1][1] - most in range(has, has + 2)
     await qemu.driver.machines.resize(who, media, 512 << 20, deadline=DEADLINE)
     assert bounds()[-1][1] >= most + 512
+
+
+@pytest.mark.holds("ISOLATION-19")
+async def test_a_disk_in_memory_that_comes_back_raises_what_bounds_it_again(
+    in_memory: QemuSubject, bounds: Asked
+) -> None:
+    """Another change has lowered the bound meanwhile, and the disk has the number that it had."""
+    qemu, who, media = in_memory, machine(), medium(0)
+    made = msgspec.structs.replace(spec(qemu.driver, held=True, displays=0), max_cpus=2)
+    await qemu.driver.machines.start(who, made, deadline=DEADLINE)
+    qemu.provide(media)
+    for cpus, disks in ((1, (disk(0, Bus.VIRTIO),)), (1, ()), (2, ()), (2, (disk(0, Bus.VIRTIO),))):
+        wanted = msgspec.structs.replace(made, cpus=cpus, disks=disks)
+        altered = await qemu.driver.machines.alter(who, wanted, deadline=DEADLINE)
+        assert altered.waits == ()
+    assert bounds()[-1][1] > scopes.most_memory(wanted)

@@ -39,8 +39,8 @@ const Settings = part(() => import("@/pages/settings/Settings"));
 
 tellRefusals((code, message) => refusalWords(code, message, NAMES));
 
-/** An address behind a #, as those of other programs' pages: it is no part of this one's. */
-const BEHIND_HASH = /^#!?\/+(.*)/;
+/** An address behind a #, as those of other programs' pages. With several slashes it would be one of another server. */
+const BEHIND_HASH = /^#!?\/[/\\]*(.*)/;
 
 export default function App() {
   useEffect(() => {

@@ -83,7 +83,7 @@ class Change:
         """A disk, which is there or `coming`, may take so many MiB of the host's memory: the limit follows. Raises
         `OSError`.
         """
-        if mib != self.run.in_memory.get(number, 0):
+        if mib or number in self.run.in_memory:  # of an earlier disk with that number
             await self.note(in_memory={**self.run.in_memory, number: mib})
             both = structs.replace(self.made, disks=(*self.made.disks, *coming))
             await self.bound_memory(scopes.most_memory(both))
