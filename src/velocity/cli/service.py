@@ -13,7 +13,7 @@ import click
 
 from velocity.cli.lazy import Group
 from velocity.cli.nat_removal import remove_nat
-from velocity.cli.stop_guests import stop_guests
+from velocity.cli.stop_guests import MARGIN, stop_guests
 from velocity.config import ConfigError, PoolSetting, Settings, is_setting, load
 from velocity.hypervisor.qemu.options import options
 from velocity.pool_settings import OF_RBD
@@ -174,7 +174,7 @@ def install(
         "guests": f" {GUESTS}" if node else "",
         "order": BESIDE_A_NODE if node else BESIDE_A_SERVER,
         "timeout": timeout,
-        "most": timeout + 30,
+        "most": timeout + MARGIN,
     }
     units = {NODE if node else SERVER: SERVER_UNIT.format(**words), GUESTS: GUESTS_UNIT.format(**words)}
     if only_print:

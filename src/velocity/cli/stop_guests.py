@@ -40,7 +40,9 @@ PAUSE = 0.5
 ANSWER = 5.0
 """Seconds that a monitor has to respond."""
 ENDING = 20.0
-"""Seconds for the end of guests that are killed: the kernel frees their memory first. The unit waits longer."""
+"""Seconds for the end of guests that are killed: the kernel frees their memory first."""
+MARGIN = 60
+"""Seconds by which all of this may pass `--timeout`: an end is waited for before a guest is killed, and after."""
 
 
 @click.command("stop-guests")
