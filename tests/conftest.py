@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,9 @@ ROOM = 2 << 30
 def pytest_configure() -> None:
     """What tests write lies in memory: a fifth of their computing, and most of their waiting, is a disk's flushes."""
     keep_mounts()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background jobs ignore it: POSIX sh, "Asynchronous Lists"
     if "TMPDIR" not in os.environ and serves_as_a_disk(MEMORY):
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None

@@ -22,7 +22,9 @@ from tests.patience import eventually
 from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec
 from tests.root import as_root
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, Stop, Unknown
+from velocity.hypervisor.qemu import adoption
 from velocity.hypervisor.qemu.adoption import Unwatched
+from velocity.hypervisor.qemu.monitor import LAST_PAUSE
 from velocity.hypervisor.qemu.options import where_guests_run
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import CLAIMS
@@ -193,7 +195,12 @@ async def not_watched(qemu: QemuSubject, who: Incarnation) -> AsyncIterator[Unwa
     pytest.fail("it was watched with each number of descriptors")
 
 
-async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> None:
+@pytest.mark.parametrize("seen_first_by", ["who ends it", "who waits to watch it"])
+async def test_one_that_cannot_be_watched_can_be_ended(
+    qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch, seen_first_by: str
+) -> None:
+    if seen_first_by != "who ends it":
+        monkeypatch.setattr(adoption, "POLL", 3 * LAST_PAUSE)
     who = await begun(qemu)
     async with not_watched(qemu, who):
         with pytest.raises(HypervisorError, match="cannot be watched"):

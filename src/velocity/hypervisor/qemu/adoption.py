@@ -44,6 +44,13 @@ class Unwatched:
     run: Run
     why: str
     task: asyncio.Task[None] | None = None
+    asked: bool = False
+    """Whether it is being ended by force: whoever sees its end first says so."""
+
+    @property
+    def over(self) -> Run:
+        """Its note after its process is gone, with the cause if that is known."""
+        return msgspec.structs.replace(self.run, end=RunEnd(FactCause.ASKED)) if self.asked else self.run
 
 
 def check_at_home(entry: RunEntry) -> None:
@@ -196,7 +203,7 @@ class Adoption:
                 log.debug("machine %s cannot be watched yet", run.machine, exc_info=True)
                 continue
             del self._unwatched[run.machine]
-            await whole(self._record_end(who, run))  # also when `end` cancels this
+            await whole(self._record_end(who, unwatched.over))  # also when `end` cancels this
             return
 
     async def end(self, unwatched: Unwatched, deadline: float) -> None:
@@ -205,6 +212,7 @@ class Adoption:
         with contextlib.suppress(OSError):
             if start_time(run.pid) == run.started:
                 os.kill(run.pid, signal.SIGKILL)
+                unwatched.asked = True
         try:
             async with asyncio.timeout(deadline):
                 while start_time(run.pid) == run.started:  # noqa: ASYNC110 (nothing tells, or it were watched)
@@ -215,7 +223,7 @@ class Adoption:
             unwatched.task.cancel()
             await asyncio.wait({unwatched.task})
         if self._unwatched.pop(run.machine, None) is not None:
-            await self._record_end(unwatched.who, msgspec.structs.replace(run, end=RunEnd(FactCause.ASKED)))
+            await self._record_end(unwatched.who, unwatched.over)
 
     # Ends that nobody saw
 
