@@ -20,8 +20,12 @@ import { Status } from "../labels";
 
 /** The server's sentence: its names of people stay as they are, and who asks is "you". */
 function told(message: string, name: string, isMe: boolean): string {
-  const words = inWords(message, NAMES);
-  return isMe ? words.replace(`${name} may`, "You may").replace("they have", "you have") : words;
+  const words = inWords(message, NAMES)
+    .replace(/\. Anyone who has it .* can give it$/, "") // who that is stands below
+    .replace("; they have it on", ". They have it on");
+  return isMe
+    ? words.replace(`${name} may`, "You may").replace("they have", "you have").replace("They have", "You have")
+    : words;
 }
 
 export function Answered({
