@@ -218,7 +218,7 @@ def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) 
     root.open("/vms/1")
     clicks, dialog = Clicks(root.page), root.page.get_by_role("dialog")
     clicks.on(root.page.get_by_role("button", name="More that can be done with "))
-    expect(root.page.get_by_role("menuitem", name="Clone…")).to_contain_text("once it is stopped")
+    expect(root.page.get_by_role("menuitem", name="Clone…")).to_contain_text("only while it is stopped")
     clicks.on(root.page.get_by_role("menuitem", name="Clone…"))
     expect(dialog).to_contain_text("web is not stopped")
     clone = dialog.get_by_role("button", name="Clone", exact=True)
@@ -311,7 +311,7 @@ def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewP
     clicks.made = 0
     clicks.on(page.get_by_role("button", name="Grow install-disk"))
     clicks.button("Grow")
-    expect(page.get_by_text("install-disk has 40 GiB")).to_be_visible()
+    expect(page.get_by_text("install-disk grown to 40 GiB")).to_be_visible()
     assert clicks.made <= MOST
 
 
