@@ -23,7 +23,7 @@ export function SignInAgain({ session }: { session: BrowserSession }) {
         <SignInForm name={session.name} />
       </ModalBody>
       <ModalFooter>
-        <Button variant="link" isInline onClick={() => void store.signOut()}>
+        <Button variant="link" onClick={() => void store.signOut()}>
           Sign in as someone else
         </Button>
       </ModalFooter>
