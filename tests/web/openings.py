@@ -152,7 +152,7 @@ MENUS = (
 DIALOGS = (
     Opening("app/Palette", "/", (press("Search or run Ctrl K"),), "Search or run Ctrl K"),
     Opening("app/Shortcuts", "/", (key_at("Search or run Ctrl K", "?"),), "Search or run Ctrl K"),
-    dialog("pages/vms/ScreenSearch", "/vms", "Text on screens"),
+    dialog("pages/vms/ScreenSearch", "/vms", "Search screens"),
     dialog("ui/ForceOff", "/vms", "Actions of runs", press("Force off…")),
     dialog("ui/DeleteVms", "/vms", "Actions of web", press("Delete…")),
     dialog("pages/tasks/useCancel", "/tasks", "Cancel Importing slow"),
@@ -170,7 +170,7 @@ DIALOGS = (
     Opening("pages/media/UploadDialog", "/media", (files("Upload"),), "Upload"),
     dialog("ui/ForceOff", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
     dialog("pages/vm/Reset", f"/vms/{RUNS}", MORE_RUNS, press("Reset…")),
-    dialog("pages/vm/NextBoot", f"/vms/{WEB}", MORE_WEB, press("Next start…")),
+    dialog("pages/vm/NextBoot", f"/vms/{WEB}", MORE_WEB, press("Boot once from…")),
     dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
     Opening(
         "pages/vm/overview/TakeFromHost",

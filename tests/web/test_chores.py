@@ -176,7 +176,7 @@ def test_a_vm_moves_to_another_group_with_its_disks(host: Host, root: Person) ->
     clicks.menu("Move to another group…")
     expect(root.page.get_by_role("dialog")).to_contain_text("web-disk")
     clicks.button("Move")
-    expect(root.page.get_by_text("web is moved")).to_be_visible()
+    expect(root.page.get_by_text("web moved")).to_be_visible()
     assert clicks.made <= MOST
     (moved,) = json.loads(host.ok("media", "list", "--json", "--group", "team"))["media"]
     assert moved["name"] == "web-disk" and "web" in host.ok("vm", "list", "--group", "team")
@@ -193,8 +193,8 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     expect(root.page.get_by_role("dialog")).to_contain_text("A copy of it (1 MiB)")
     clicks.button("Clone")
     results = root.page.get_by_role("region", name="Results of your actions")
-    expect(results.get_by_text("web-2 is made")).to_be_visible()
-    expect(results.get_by_text("being made")).to_have_count(0)
+    expect(results.get_by_text("web-2 created")).to_be_visible()
+    expect(results.get_by_text("Cloning")).to_have_count(0)
     results.get_by_role("link", name="Open web-2").click()
     assert clicks.made <= MOST
     expect(root.page.get_by_role("heading", level=1)).to_have_text("web-2")
@@ -218,7 +218,7 @@ def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) 
     root.open("/vms/1")
     clicks, dialog = Clicks(root.page), root.page.get_by_role("dialog")
     clicks.on(root.page.get_by_role("button", name="More that can be done with "))
-    expect(root.page.get_by_role("menuitem", name="Clone…")).to_contain_text("once it is stopped")
+    expect(root.page.get_by_role("menuitem", name="Clone…")).to_contain_text("only while it is stopped")
     clicks.on(root.page.get_by_role("menuitem", name="Clone…"))
     expect(dialog).to_contain_text("web is not stopped")
     clone = dialog.get_by_role("button", name="Clone", exact=True)
@@ -240,7 +240,7 @@ def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) 
     clicks.button("Force off")
     expect(dialog.get_by_text("web is not stopped")).to_have_count(0)
     clicks.button("Clone")
-    expect(root.page.get_by_text("web-copy is made")).to_be_visible()
+    expect(root.page.get_by_text("web-copy created")).to_be_visible()
 
 
 @pytest.mark.holds("PAGE-73")
@@ -311,7 +311,7 @@ def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewP
     clicks.made = 0
     clicks.on(page.get_by_role("button", name="Grow install-disk"))
     clicks.button("Grow")
-    expect(page.get_by_text("install-disk has 40 GiB")).to_be_visible()
+    expect(page.get_by_text("install-disk grown to 40 GiB")).to_be_visible()
     assert clicks.made <= MOST
 
 

@@ -303,7 +303,7 @@ def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: 
         for name, where in (("small-1", "From 127.0.0.1"), ("small-1-2", "Fetched")):
             somebody.go("/create")
             expect(page.get_by_role("list", name="About Small 1")).to_contain_text(where)
-            expect(page.get_by_role("list", name="About Small 1")).to_contain_text("Not tried yet")
+            expect(page.get_by_role("list", name="About Small 1")).to_contain_text("Not tested by Velocity yet")
             page.get_by_role("radio", name="Small 1").check()
             assert somebody.violations() == []
             named(page, "Next").click()

@@ -69,7 +69,7 @@ def test_a_command_is_run_in_a_guest_and_its_output_is_text(root: Person) -> Non
     root.page.keyboard.press("Enter")
     expect(dialog.get_by_role("group", name="Output")).to_have_text("/bin/sh -c <b>ls</b> | wc")
     expect(dialog).to_contain_text("It ended without an error.")
-    dialog.get_by_role("button", name="The same from a terminal").click()
+    dialog.get_by_role("button", name="The same from the command line").click()
     expect(dialog).to_contain_text("velocity vm exec web -- /bin/sh -c '<b>ls</b> | wc'")
 
 

@@ -56,7 +56,7 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         offered = page.get_by_label("Attach a medium")
         expect(offered).to_contain_text("disk of there")
         expect(offered).not_to_contain_text("disk of here")
-        page.get_by_label("Place in the order of starts").fill("3")
+        page.get_by_label("Start order").fill("3")
         page.get_by_label("Spread").fill("web")
         page.get_by_label("Together").fill("shop")
         page.get_by_label("Host labels").fill("disk=ssd, gpu")

@@ -269,9 +269,9 @@ def test_the_palette_leads_to_what_is_done_in_a_dialog(host: Host, root: Person)
     for words, title in (
         ("rename web", "Rename web"),
         ("clone web", "Clone web"),
-        ("snapshot", "Clone web"),
+        ("snapshot", "Clone web"),  # that there are none is said beside it
         ("delete web", "Delete web?"),
-        ("next start web", "Next start of web"),
+        ("boot once web", "Boot web once from"),
         ("create a user", "Create a user"),
         ("fetch an image", "Fetch from a URL"),
         ("create an empty disk", "Create an empty disk"),
@@ -280,7 +280,7 @@ def test_the_palette_leads_to_what_is_done_in_a_dialog(host: Host, root: Person)
         page.keyboard.press("Control+k")
         expect(page.get_by_role("combobox", name="Search or run")).to_be_focused()
         page.keyboard.type(words)
-        shown = "clone web.*a full copy" if words == "snapshot" else words
+        shown = "clone web.*there are no snapshots" if words == "snapshot" else words
         expect(page.get_by_role("option").first).to_have_text(re.compile(shown, re.IGNORECASE))
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog", name=title)

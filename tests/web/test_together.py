@@ -111,7 +111,7 @@ def sees_only_the_own_machine(one: Person) -> None:
     expect(one.page.get_by_role("link", name="theirs", exact=True)).to_be_visible()
     expect(one.page.get_by_text("foreign")).to_have_count(0)
     expect(one.page.get_by_role("status").get_by_text("1 VM", exact=True)).to_be_visible()
-    for name in "Resume theirs", "Actions of theirs", "Create a virtual machine", "Text on screens":
+    for name in "Resume theirs", "Actions of theirs", "Create a virtual machine", "Search screens":
         expect(one.page.get_by_role("button", name=name).or_(one.page.get_by_role("link", name=name))).to_have_count(0)
     one.page.get_by_role("checkbox", name="Select theirs").check()
     expect(one.page.get_by_role("button", name="Actions", exact=True)).to_be_disabled()

@@ -71,6 +71,7 @@ function Pages() {
         <Route element={<Framed />}>
           <Route path="/" element={<Dashboard />} />
           <Route path="/vms" element={<Vms />} />
+          <Route path="/vms/new" element={<Navigate to="/create" replace />} />
           <Route path="/vms/:vmid/:tab?" element={<VmPage />} />
           <Route path="/hosts" element={<Hosts />} />
           <Route path="/create" element={<Create />} />

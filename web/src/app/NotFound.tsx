@@ -13,7 +13,7 @@ export function NotFound() {
       <Section>
         <EmptyState titleText="There is no page at this address" headingLevel="h2">
           <EmptyStateBody>
-            <code className="v-words">{pathname}</code> is no page of this server. The link may be old, or mistyped.
+            There is no page at <code className="v-words">{pathname}</code>. The link may be old or mistyped.
           </EmptyStateBody>
           <EmptyStateFooter>
             <EmptyStateActions>

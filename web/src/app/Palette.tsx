@@ -155,6 +155,14 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         run: go(path),
       })),
       { id: "screens", title: "Find a text on the screens", kind: "action", icon: "text", run: go("/vms?screens") },
+      {
+        id: "download",
+        title: "Download a disk or an ISO",
+        words: "export backup medium image",
+        kind: "action, in its menu under Media",
+        icon: "download",
+        run: go("/media"),
+      },
       { id: "shortcuts", title: "Help and keyboard shortcuts", kind: "action", icon: "keyboard", run: showHelp },
       ...MAKES.filter(({ needs }) => groups.some((one) => may(needs, one.gid))).map(({ title, to, icon }) => ({
         id: to,

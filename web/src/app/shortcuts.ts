@@ -4,6 +4,7 @@ export const GO = "g";
 export const PLACE_KEYS: Record<string, string> = {
   d: "/",
   v: "/vms",
+  o: "/hosts",
   m: "/media",
   g: "/groups",
   u: "/users",

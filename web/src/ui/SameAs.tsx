@@ -17,16 +17,20 @@ export interface Request {
 export function SameAs({
   cli,
   request,
-  title = "The same from a terminal",
+  title = "The same from the command line",
+  about,
 }: {
   cli?: string[] | string[][];
   request: Request | Request[];
   title?: string;
+  /** What is to be known of them. */
+  about?: string | undefined;
 }) {
   const lines = (cli ?? []).length === 0 || Array.isArray(cli?.[0]) ? ((cli ?? []) as string[][]) : [cli as string[]];
   const requests = Array.isArray(request) ? request : [request];
   return (
     <ExpandableSection toggleText={title} className="v-same">
+      {about && <p className="v-subtle">{about}</p>}
       {lines.map((line) => (
         <Code key={line.join(" ")} label="Command line" text={line.map(shell).join(" ")} />
       ))}

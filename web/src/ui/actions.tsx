@@ -100,7 +100,7 @@ export async function runAction<T>(action: Action<T>): Promise<boolean> {
       const task = action.task?.(result);
       put({ id, variant: "success", title: done, busy: false, offer: action.offer, task, makes: action.makes });
       const shown = action.offer || task !== undefined ? SHOWN_TO_PRESS : SHOWN;
-      if (!action.makes) setTimeout(() => dismiss(id), shown); // else it stays until that is there
+      if (!action.makes) setTimeout(() => dismiss(id), shown); // else it stays, and leads to what was made
     }
     return true;
   } catch (error) {
@@ -173,7 +173,7 @@ function Title({ toast }: { toast: Toast }) {
   const made = useMade(toast);
   return (
     <p>
-      <Sentence>{made ? `${made.name} is made` : toast.title}</Sentence>
+      <Sentence>{made ? `${made.name} created` : toast.title}</Sentence>
     </p>
   );
 }
@@ -184,14 +184,8 @@ function TaskLink({ toast }: { toast: Toast }) {
   const task = useObjects("task").find((one) => one.tid === toast.task)?.state;
   const failed = toast.makes && !made && (task === "FAILED" || task === "CANCELLED");
   const { id } = toast;
-  const there = made !== undefined;
   useEffect(() => {
-    if (!there) return;
-    const timer = setTimeout(() => dismiss(id), SHOWN_TO_PRESS);
-    return () => clearTimeout(timer);
-  }, [there, id]);
-  useEffect(() => {
-    if (failed) put({ ...toast, variant: "danger", title: `${toast.makes?.name} was not made`, makes: undefined });
+    if (failed) put({ ...toast, variant: "danger", title: `${toast.makes?.name} was not created`, makes: undefined });
   }, [failed, toast]);
   return (
     <Link className="v-link" to={made ? `/vms/${made.vmid}` : `/tasks?task=${toast.task}`} onClick={() => dismiss(id)}>

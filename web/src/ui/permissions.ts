@@ -21,7 +21,7 @@ export const AREAS: readonly Area[] = [
       one("user.view", "View the group's members and their permissions"),
       one("user.list", "List all users by name"),
       one("user.create", "Create users"),
-      one("user.assign", "Grant users permissions that one has here oneself"),
+      one("user.assign", "Grant users permissions that one has here"),
       one("user.revoke", "Revoke permissions of users"),
       one("user.remove", "Remove users who are members of the group"),
     ],

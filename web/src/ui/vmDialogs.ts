@@ -8,7 +8,7 @@ export type VmDialog = "restart" | "reset" | "boot" | "rename" | "clone" | "move
 export const WORDS: Record<VmDialog, string> = {
   restart: "restart",
   reset: "reset",
-  boot: "next start",
+  boot: "boot once",
   rename: "rename",
   clone: "clone",
   move: "move",
@@ -19,14 +19,14 @@ export const WORDS: Record<VmDialog, string> = {
 /** What people of other tools look for: it leads to what does it here. */
 export const ALSO: Partial<Record<VmDialog, string>> = {
   restart: "reboot",
-  boot: "boot menu firmware bios pxe",
+  boot: "next start boot menu firmware bios pxe",
   clone: "copy duplicate template snapshot backup",
   host: "live migration",
   delete: "remove destroy",
 };
 
 /** What it does, for who has looked for something else. */
-export const ABOUT: Partial<Record<VmDialog, string>> = { clone: "a full copy" };
+export const ABOUT: Partial<Record<VmDialog, string>> = { clone: "a full copy (there are no snapshots)" };
 
 export const ICONS: Record<VmDialog, IconName> = {
   restart: "refresh",

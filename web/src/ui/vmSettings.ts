@@ -36,7 +36,7 @@ export const SETTINGS: Record<Setting, Words> = {
   together: { title: "Together with others by", word: "what it is together by", waits: false },
   host_labels: { title: "Labels of its host", word: "the labels of its host", waits: false },
   ha: { title: "Restart after a failure", word: "the restart after a failure", waits: false },
-  start_order: { title: "Place in the order of starts", word: "the place in the order of starts", waits: false },
+  start_order: { title: "Start order", word: "the start order", waits: false },
   cloud_init: { title: "Log in (cloud-init)", word: "cloud-init", waits: true },
 };
 

@@ -51,7 +51,11 @@ export function CatalogueList({
 }
 
 function Known({ image, there }: { image: CatalogueImage; there: boolean }) {
-  const words = [there ? "Fetched" : `From ${image.server}`, TRUST[image.trust], !image.tried && "Not tried yet"];
+  const words = [
+    there ? "Fetched" : `From ${image.server}`,
+    TRUST[image.trust],
+    !image.tried && "Not tested by Velocity yet",
+  ];
   return (
     <ul className="v-tags" aria-label={`About ${image.title}`}>
       {words.filter(Boolean).map((one) => (

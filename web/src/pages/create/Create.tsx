@@ -64,7 +64,7 @@ function Questions() {
     const vmid = await running.execute(it.order());
     if (vmid === undefined) return;
     it.forget();
-    showToast("success", draft.start ? `${draft.name} is running` : `${draft.name} is created`);
+    showToast("success", draft.start ? `${draft.name} is running` : `${draft.name} created`);
     if (!location.pathname.startsWith(at("/create"))) return; // the person has gone elsewhere meanwhile
     void navigate(draft.start && may("vm.interact", draft.gid) ? `/vms/${vmid}/console` : `/vms/${vmid}`);
   };

@@ -1,4 +1,4 @@
-/** The third step: the VM as it was chosen, what will be done and taken, as the server answers, and the same from a terminal. */
+/** The third step: the VM as it was chosen, what will be done and taken, as the server answers, and the same from the command line. */
 
 import { Alert, Content, DescriptionList, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
 import { messageOf } from "@/api/http";
@@ -81,17 +81,22 @@ export function PlanStep({
       <ExpandableSection toggleText="The same from the command line" className="v-same">
         <Code label="Command lines" text={lines.join("\n")} />
       </ExpandableSection>
-      <Content component="h3">The same with the API</Content>
-      {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}
-      {grown !== undefined && (
-        <SameAs
-          title="Its size"
-          request={{ method: "patch", path: "/m/media", body: { mid: diskMade ?? "MID-OF-THE-DISK", size: grown } }}
-        />
-      )}
       <SameAs
-        title="The VM; the id of its disk is in the previous response"
-        request={{ method: "put", path: "/v/vm/efi", body: shownVm(shown) }}
+        title="The same with the API"
+        about={disk && "MID-OF-THE-DISK is in the first response."}
+        request={[
+          ...(disk ? [put(disk)] : []),
+          ...(grown === undefined
+            ? []
+            : [
+                {
+                  method: "patch" as const,
+                  path: "/m/media",
+                  body: { mid: diskMade ?? "MID-OF-THE-DISK", size: grown },
+                },
+              ]),
+          put({ path: "/v/vm/efi", body: shownVm(shown) }),
+        ]}
       />
     </div>
   );

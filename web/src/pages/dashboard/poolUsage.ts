@@ -34,9 +34,11 @@ export function ofDisk(pool: HostPool): PoolUsage {
     ...problemOf(pool),
     words:
       problemOf(pool).problem ??
-      `${bytes(pool.free)} free of ${bytes(pool.size)}. Media take ${bytes(pool.allocated)} and may grow to ${bytes(pool.declared)}${
-        over ? ", which is more than is free" : ""
-      }.`,
+      `${bytes(pool.free)} free of ${bytes(pool.size)}.${
+        pool.declared > 0
+          ? ` Media take ${bytes(pool.allocated)} and may grow to ${bytes(pool.declared)}${over ? ", which is more than is free" : ""}.`
+          : ""
+      }`,
   };
 }
 

@@ -107,7 +107,7 @@ export default function History() {
     <>
       <PageHead
         title="History"
-        about={`Changes, sign-ins and refused requests, newest first. Times are those of ${timeZone()}.`}
+        about={`Changes, sign-ins and refused requests, newest first. Times are in ${timeZone()}.`}
       />
       <Section>
         {groups.length === 0 ? (

@@ -29,14 +29,14 @@ export function EditHost({ host, onClose }: { host: NodeInfo; onClose: () => voi
       title={`Edit ${host.name}`}
       verb="Save"
       ready={!naming && !wrong && Object.keys(changes).length > 0}
-      missing={naming || wrong ? undefined : "Nothing is changed yet."}
+      missing={naming || wrong ? undefined : "Nothing has been changed yet."}
       refusal={refusal.last}
       cli={editCli(host, changes)}
       request={{ method: "patch", path: "/h/node", body }}
       onSubmit={() =>
         act({
           pending: `Changing ${host.name}`,
-          done: `${name} is changed`,
+          done: `${name} changed`,
           do: () => refusal.during(() => call("patch", "/h/node", body)),
         })
       }

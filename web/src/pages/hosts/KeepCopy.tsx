@@ -3,6 +3,7 @@ import { call } from "@/api/call";
 import type { NodeInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
+import { Refused, usePlan } from "@/ui/PlanSummary";
 import { CopyState } from "./CopyState";
 import { hostWord } from "./words";
 
@@ -10,13 +11,16 @@ export function KeepCopy({ host, onClose }: { host: NodeInfo; onClose: () => voi
   const act = useAction();
   const ends = host.keeps_copy === true;
   const body = { host: host.host, keeps_copy: !ends };
+  const request = { method: "patch", path: "/h/node", body } as const;
+  const { error } = usePlan(ends ? undefined : request); // with PostgreSQL there are none
   return (
     <Confirm
       title={ends ? `End the copy of the database on ${host.name}?` : `Keep a copy of the database on ${host.name}?`}
       verb={ends ? "End the copy" : "Keep a copy"}
       danger={ends}
       cli={["velocity", "node", "set", hostWord(host), ends ? "--no-keeps-copy" : "--keeps-copy"]}
-      request={{ method: "patch", path: "/h/node", body }}
+      request={request}
+      disabled={error !== null}
       onConfirm={() =>
         act({
           pending: ends ? `Ending the copy on ${host.name}` : `Beginning the copy on ${host.name}`,
@@ -37,6 +41,7 @@ export function KeepCopy({ host, onClose }: { host: NodeInfo; onClose: () => voi
         </>
       ) : (
         <>
+          {error && <Refused error={error} />}
           <p>
             If this server's machine is lost, the host can become the server: <code>velocity promote</code> there. A
             change is in the copy within seconds.

@@ -17,7 +17,7 @@ export function RemoveHost({ host, onClose }: { host: NodeInfo; onClose: () => v
       onConfirm={() =>
         act({
           pending: `Removing the host ${host.name}`,
-          done: `The host ${host.name} is removed`,
+          done: `Host ${host.name} removed`,
           do: () => call("delete", "/h/node", body),
         })
       }

@@ -39,7 +39,7 @@ export function SetFence({ host, onClose }: { host: NodeInfo; onClose: () => voi
       refusal={refusal.last}
       cli={fenceCli(host, body.agent, options)}
       request={{ method: "put", path: "/h/node/fence", body: { ...body, options: hidden(options) } }}
-      onSubmit={() => act({ pending: "Saving", done: `The fence agent of ${host.name} is set`, do: send })}
+      onSubmit={() => act({ pending: "Saving", done: `Fence agent of ${host.name} set`, do: send })}
       onClose={onClose}
     >
       <FormGroup label="Fence agent" fieldId="fence-agent" isRequired>

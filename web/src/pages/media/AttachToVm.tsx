@@ -36,7 +36,7 @@ export function AttachToVm({ medium, onClose }: { medium: Medium; onClose: () =>
     if (!info.data) return false;
     const { do: request, ...told } = changing(info.data, change, {
       pending: `Attaching ${medium.name} to ${info.data.name}`,
-      done: `${medium.name} is attached to ${info.data.name}`,
+      done: `${medium.name} attached to ${info.data.name}`,
     });
     const done = await act({ ...told, do: () => refused.during(request) });
     if (!done) void info.refetch(); // it may have another revision by now

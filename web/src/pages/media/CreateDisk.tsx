@@ -45,7 +45,7 @@ export function CreateDisk({
   const submit = async () => {
     return act({
       pending: `Creating ${name}`,
-      done: `${name} is created`,
+      done: `${name} created`,
       do: () =>
         refused.during(async () => {
           const { mid } = await call("put", "/m/media/create", body);

@@ -26,11 +26,11 @@ export function GrowMedium({ medium, onClose }: { medium: Medium; onClose: () =>
   const pool = pools.data?.pools.find((one) => one.mpid === medium.mpid);
   const wrong = growProblem(size, medium.size) ?? roomProblem(pool, growth, false);
   const body = { mid: medium.mid, revision: medium.revision, size: size ?? medium.size };
-  const submit = useAlter(body, refused, `Growing ${medium.name}`, `${medium.name} has ${bytes(size ?? 0)}`);
+  const submit = useAlter(body, refused, `Growing ${medium.name}`, `${medium.name} grown to ${bytes(size ?? 0)}`);
   return (
     <FormDialog
       title={`Grow ${medium.name}`}
-      about={`It is ${bytes(medium.size)} large. Extend the partition and the file system in the guest afterwards; cloud images do that at their next start.`}
+      about={`Its size is ${bytes(medium.size)}. Extend the partition and the file system in the guest afterwards; cloud images do that at their next start.`}
       verb="Grow"
       ready={!wrong}
       refusal={refused.last}

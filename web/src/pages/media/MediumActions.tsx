@@ -26,7 +26,7 @@ export function MediumActions({
   const busy = writer && `${writer} is writing to it: stop that VM first`;
   const copy = () =>
     navigator.clipboard.writeText(medium.mid).then(
-      () => showToast("success", "Id copied"),
+      () => showToast("success", "ID copied"),
       () => showToast("warning", "The browser does not allow copying", medium.mid),
     );
   return (

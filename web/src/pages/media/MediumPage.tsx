@@ -150,7 +150,7 @@ function Facts({ medium }: { medium: Medium }) {
           <Fact name="File format">{fileWords(medium, data)}</Fact>
           {data?.modified !== undefined && <Fact name="Last written">{moment(data.modified)}</Fact>}
           {data?.busy && <Fact name="Now">It is {data.busy}</Fact>}
-          <Fact name="Id">
+          <Fact name="ID">
             <span className="v-copied">
               <code>{medium.mid}</code>
               <CopyButton text={medium.mid} name={`the id of ${medium.name}`} />

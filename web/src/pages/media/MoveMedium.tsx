@@ -27,7 +27,7 @@ export function MoveMedium({ medium, onClose }: { medium: Medium; onClose: () =>
   const submit = async () => {
     return act({
       pending: `Moving ${medium.name}`,
-      done: (moved) => (moved.tid === undefined ? `${medium.name} is moved` : `${medium.name} is being moved`),
+      done: (moved) => (moved.tid === undefined ? `${medium.name} moved` : `${medium.name} is being moved`),
       task: (moved) => moved.tid,
       do: () => refused.during(() => call("put", "/m/media/move", body)),
     });

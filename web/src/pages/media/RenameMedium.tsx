@@ -30,14 +30,14 @@ export function RenameMedium({ medium, onClose }: { medium: Medium; onClose: () 
     ...(readonly === medium.readonly ? {} : { readonly }),
   };
   const body = { mid: medium.mid, revision: medium.revision, ...changes };
-  const submit = useAlter(body, refused, `Changing ${medium.name}`, `${name} is changed`);
+  const submit = useAlter(body, refused, `Changing ${medium.name}`, `${name} changed`);
   return (
     <FormDialog
       title={`Edit ${medium.name}`}
       about="It stays attached to its VMs."
       verb="Save"
       ready={!naming && !typing && Object.keys(changes).length > 0}
-      missing={Object.keys(changes).length === 0 ? "Nothing is changed yet." : undefined}
+      missing={Object.keys(changes).length === 0 ? "Nothing has been changed yet." : undefined}
       refusal={refused.last}
       cli={[
         ...["velocity", "media", "set", idWord(medium.mid)],

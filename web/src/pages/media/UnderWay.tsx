@@ -69,7 +69,7 @@ function OfGroup({ gid }: { gid: number }) {
           onConfirm={() =>
             act({
               pending: `Cancelling the upload of ${asked.name}`,
-              done: "The upload is cancelled",
+              done: "Upload cancelled",
               do: () => call("delete", "/m/media/upload", { mid: asked.mid }).finally(() => void refetch()),
             })
           }

@@ -28,7 +28,7 @@ export function Uploading({ onImport }: { onImport: (medium: Medium) => void }) 
   const end = (upload: Upload) =>
     act({
       pending: `Cancelling the upload of ${upload.wanted.name}`,
-      done: "The upload is cancelled",
+      done: "Upload cancelled",
       do: () => uploads.cancel(upload.id),
     });
   return (

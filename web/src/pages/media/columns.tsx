@@ -62,7 +62,7 @@ export function columnsOf(
       optional: true,
     },
     { key: "format", title: "File format", cell: (one) => one.format, sort: (one) => one.format, optional: true },
-    { key: "mid", title: "Id", cell: (one) => <code>{one.mid}</code>, sort: (one) => one.mid, optional: true },
+    { key: "mid", title: "ID", cell: (one) => <code>{one.mid}</code>, sort: (one) => one.mid, optional: true },
   ];
 }
 

@@ -29,7 +29,7 @@ export function ChangeHome({ user, onClose }: { user: UserInfo; onClose: () => v
       onSubmit={() =>
         act({
           pending: `Changing the home group of ${user.name}`,
-          done: `${user.name} is at home in ${home?.path}`,
+          done: `Home of ${user.name} changed to ${home?.path}`,
           do: () => refusal.during(() => call("patch", "/u/user", body)),
         })
       }

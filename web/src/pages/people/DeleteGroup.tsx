@@ -45,7 +45,7 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
       onSubmit={async () => {
         const done = await act({
           pending: `Deleting the group ${path}`,
-          done: purge ? `The group ${path} is deleted permanently` : `The group ${path} is in the trash`,
+          done: purge ? `Group ${path} deleted permanently` : `Group ${path} moved to the trash`,
           do: () => call("delete", "/u/group", body),
           offer: purge ? undefined : undoOf("group", [group.gid]),
         });

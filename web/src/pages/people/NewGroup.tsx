@@ -44,7 +44,7 @@ export function NewGroup({
       onSubmit={() =>
         act({
           pending: `Creating the group ${name}`,
-          done: `The group ${name} is created`,
+          done: `Group ${name} created`,
           do: () =>
             refusal.during(async () => {
               onDone((await call("put", "/u/group", body)).gid);

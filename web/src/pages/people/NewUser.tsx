@@ -33,7 +33,7 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
   const wrong = useUserNameProblem(name);
   if (created !== undefined)
     return (
-      <ShownOnce title={`The user ${name} is created`} password={password} onClose={onClose}>
+      <ShownOnce title={`User ${name} created`} password={password} onClose={onClose}>
         {onGive && <Button onClick={() => onGive(created)}>Grant permissions</Button>}
       </ShownOnce>
     );
@@ -49,7 +49,7 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
       onSubmit={async () => {
         await act({
           pending: `Creating the user ${name}`,
-          done: `The user ${name} is created`,
+          done: `User ${name} created`,
           do: () =>
             refusal.during(async () => {
               setCreated((await call("put", "/u/user", body)).uid);

@@ -49,9 +49,10 @@ export function Picker({
       <Content component="p" className="v-subtle" aria-live="polite">
         {set
           ? `${set.name}: ${set.about}. ${set.permissions.length} permissions, marked below.`
-          : SETS.map((one) => `${one.name} ${one.about}`)
-              .join("; ")
-              .concat(".")}
+          : "A set ticks several permissions at once: ".concat(
+              SETS.map((one) => `${one.name} ${one.about}`).join("; "),
+              ".",
+            )}
         {set === undefined &&
           SETS.some((one) => missing(one.permissions).length > 0) &&
           " Permissions that you cannot give are left out of a set."}

@@ -76,7 +76,7 @@ export function PoolDialog({
       onSubmit={async () => {
         const done = await act({
           pending: `Assigning ${name} to ${path}`,
-          done: `${name} is assigned to ${path}`,
+          done: `${name} assigned to ${path}`,
           do: () => refusal.during(() => call("put", "/m/pool/assign", body)),
         });
         await again("/m/pool/list");

@@ -46,7 +46,7 @@ export function Quota({ gid, parent }: { gid: number; parent: number }) {
               </div>
             )}
             <Content component="small" className="v-subtle">
-              {gid === ROOT ? "All groups count" : "Its subgroups count as well"}, whether their VMs run or not.
+              VMs count whether they run or not, those of {gid === ROOT ? "all groups" : "its subgroups"} too.
             </Content>
           </div>
         ) : (

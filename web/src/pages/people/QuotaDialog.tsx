@@ -67,7 +67,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
       onSubmit={async () => {
         const done = await act({
           pending: `Setting the quota of ${path}`,
-          done: `The quota of ${path} is set`,
+          done: `Quota of ${path} set`,
           do: () => refusal.during(() => call("put", "/u/group/quota", body)),
         });
         await again("/u/group/quota");

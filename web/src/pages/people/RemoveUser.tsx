@@ -20,7 +20,7 @@ export function RemoveUser({ whom, onDone, onClose }: { whom: Whom; onDone?: () 
       onConfirm={async () => {
         const done = await act({
           pending: `Removing the user ${whom.name}`,
-          done: `The user ${whom.name} is removed`,
+          done: `User ${whom.name} removed`,
           do: () => call("delete", "/u/user", body),
         });
         if (done) {

@@ -28,7 +28,7 @@ export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void
       onSubmit={async () => {
         const set = await act({
           pending: `Setting the password of ${whom.name}`,
-          done: `The password of ${whom.name} is set`,
+          done: `Password of ${whom.name} set`,
           do: () => refusal.during(() => call("patch", "/u/user", { uid: whom.uid, password })),
         });
         if (set) void readMembersAgain();

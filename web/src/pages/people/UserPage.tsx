@@ -10,7 +10,7 @@ import type { UserInfo } from "@/api/schema";
 import { session } from "@/api/session";
 import { Icon } from "@/look/Icon";
 import { Failed } from "@/ui/Failed";
-import { useGroupPath, useGroupsWhere } from "@/ui/groups";
+import { ROOT, useGroupPath, useGroupsWhere } from "@/ui/groups";
 import { LinkButton } from "@/ui/LinkButton";
 import { Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
@@ -196,7 +196,7 @@ function Memberships({ user }: { user: UserInfo }) {
             </Tbody>
           </Table>
         )}
-        {user.uid !== session.present?.uid && (
+        {user.uid !== session.present?.uid && !may("user.view", ROOT) && (
           <Content component="small" className="v-subtle">
             Groups whose members you may not see are not listed.
           </Content>

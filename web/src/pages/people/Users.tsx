@@ -108,7 +108,7 @@ function useColumns(): Column<User>[] {
       },
       {
         key: "uid",
-        title: "Id",
+        title: "ID",
         phone: "none",
         sort: (user) => user.uid,
         text: (user) => String(user.uid),

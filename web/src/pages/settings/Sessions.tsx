@@ -14,7 +14,7 @@ export function Sessions() {
   const end = async (sid: string) => {
     await act({
       pending: "Ending the session",
-      done: "The session has ended",
+      done: "Session ended",
       do: () => call("delete", "/u/session", { sid }),
     });
     await queries.invalidateQueries({ queryKey: ["/u/session/list"] });

@@ -104,7 +104,7 @@ export default function Trash() {
         cell: (one) => <When at={one.expires} />,
         sort: (one) => one.expires,
       },
-      { key: "id", title: "Id", cell: (one) => one.id, sort: (one) => one.id, optional: true },
+      { key: "id", title: "ID", cell: (one) => one.id, sort: (one) => one.id, optional: true },
     ];
   }, [path, users]);
   const empty = gid ? `Empty the trash of ${path(Number(gid))}` : "Empty the trash";
@@ -121,7 +121,7 @@ export default function Trash() {
               isDisabled={shown.length === 0}
               onClick={() => setAsked({ verb: "purge", items: shown, title: `${empty}?`, all: !kind && !gid })}
             >
-              {kind || gid ? `Remove ${count(shown.length, "item")} permanently` : "Empty the trash"}
+              {kind || gid ? `Delete ${count(shown.length, "item")} permanently` : "Empty the trash"}
             </Button>
           )
         }
@@ -172,7 +172,7 @@ export default function Trash() {
                     isDanger
                     onClick={() => setAsked({ verb: "purge", items: selected, after: clear })}
                   >
-                    Remove permanently
+                    Delete permanently
                   </Button>
                 </div>
               </>
@@ -183,7 +183,7 @@ export default function Trash() {
                   Restore<span className="v-hidden-text"> {one.name}</span>
                 </Button>
                 <Button variant="link" size="sm" isDanger onClick={() => setAsked({ verb: "purge", items: [one] })}>
-                  Remove<span className="v-hidden-text"> {one.name}</span>
+                  Delete permanently<span className="v-hidden-text"> {one.name}</span>
                 </Button>
               </>
             )}

@@ -24,8 +24,8 @@ export interface TrashRequest {
 const WORDS = {
   restore: { ask: "Restore", title: (what: string) => `Restore ${what}?`, method: "put", cli: "restore" },
   purge: {
-    ask: "Remove permanently",
-    title: (what: string) => `Remove ${what} permanently?`,
+    ask: "Delete permanently",
+    title: (what: string) => `Delete ${what} permanently?`,
     method: "delete",
     cli: "rm",
   },
@@ -33,16 +33,16 @@ const WORDS = {
 
 const purge = (item: TrashItem) =>
   runAction({
-    pending: `Removing ${item.name}`,
-    done: `${item.name} removed permanently`,
+    pending: `Deleting ${item.name}`,
+    done: `${item.name} deleted permanently`,
     do: () => call("delete", "/t/trash", { trid: item.trid }),
   });
 
 /** By one task, which goes on when the page is closed. */
 const empty = (items: readonly TrashItem[]) =>
   runAction({
-    pending: `Starting to remove ${count(items.length, "item")}`,
-    done: `${count(items.length, "item")} are being removed`,
+    pending: `Starting to delete ${count(items.length, "item")}`,
+    done: `${count(items.length, "item")} being deleted`,
     task: ({ tid }) => tid,
     do: () => call("delete", "/t/trash/all", { trids: items.map((item) => item.trid) }),
   });

@@ -70,7 +70,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     refused.clear();
     return act({
       pending: `Starting to clone ${vm.name}`,
-      done: `${name} is being made`,
+      done: `Cloning ${vm.name} as ${name}`,
       task: ({ tid }) => tid,
       makes: { gid, name },
       do: async () => {

@@ -11,7 +11,7 @@ export function Frozen({ vm, until }: { vm: Vm; until: number }) {
   const thaw = () =>
     act({
       pending: `Thawing the file systems of ${vm.name}`,
-      done: `The file systems of ${vm.name} go on`,
+      done: `File systems of ${vm.name} thawed`,
       do: () => call("put", "/v/vm/thaw", { vmid: vm.vmid }),
     });
   return (

@@ -30,7 +30,7 @@ export function MoveVm({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const submit = () => {
     return act({
       pending: `Moving ${vm.name}`,
-      done: `${vm.name} is moved`,
+      done: `${vm.name} moved`,
       do: () => refused.during(() => call("put", "/v/vm/move", body)),
     });
   };

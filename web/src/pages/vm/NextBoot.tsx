@@ -34,7 +34,7 @@ export function NextBoot({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const body = { vmid: vm.vmid, ...choiceOf(word) };
   return (
     <Confirm
-      title={`Next start of ${vm.name}`}
+      title={`Boot ${vm.name} once from`}
       verb="Save"
       danger={false}
       cli={vmCli(vm, "next-boot", word)}

@@ -34,7 +34,7 @@ export function RenameVm({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       onSubmit={() =>
         act({
           pending: `Renaming ${vm.name}`,
-          done: `${vm.name} is now ${name}`,
+          done: `${vm.name} renamed to ${name}`,
           do: () => refused.during(() => call("patch", "/v/vm", body)),
         })
       }

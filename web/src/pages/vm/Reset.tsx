@@ -20,7 +20,7 @@ export function Reset({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       onConfirm={() =>
         act({
           pending: `Resetting ${vm.name}`,
-          done: `${vm.name} was reset`,
+          done: `${vm.name} reset`,
           do: () => call("put", "/v/vm/reset", body),
         })
       }

@@ -29,8 +29,8 @@ export function Restart({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     >
       <Content component="p">
         {force
-          ? "It is switched off and started again"
-          : "Its power button is pressed; once the guest has shut down, the server starts it again"}
+          ? "It is switched off, then started again"
+          : "The guest is asked to shut down. Once it has, the server starts the VM again"}
         {vm.waiting.length > 0 ? ", with the settings that wait for a start" : ""}.
       </Content>
       <Checkbox

@@ -85,12 +85,12 @@ export function VmActions({ vm }: { vm: Vm }) {
               {KILL.title}…
             </DropdownItem>
           )}
-          {has("boot") && <DropdownItem onClick={() => setDialog("boot")}>Next start…</DropdownItem>}
+          {has("boot") && <DropdownItem onClick={() => setDialog("boot")}>Boot once from…</DropdownItem>}
           {has("boot") && (has("rename") || has("clone") || has("move") || has("host")) && <Divider component="li" />}
           {has("rename") && <DropdownItem onClick={() => setDialog("rename")}>Rename…</DropdownItem>}
           {has("clone") && (
             <DropdownItem
-              description={vm.state === "STOPPED" ? undefined : "With its disks once it is stopped"}
+              description={vm.state === "STOPPED" ? undefined : "Its disks only while it is stopped"}
               onClick={() => setDialog("clone")}
             >
               Clone…

@@ -54,7 +54,7 @@ export function ScreenSearch({ onClose }: { onClose: () => void }) {
       elementToFocus="#screens-text input"
     >
       <ModalHeader
-        title="Text on screens"
+        title="Search screens"
         labelId="screens-title"
         description="Reads the screens of the running VMs that you may use, and finds a text on them."
       />

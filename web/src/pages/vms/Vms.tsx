@@ -93,7 +93,7 @@ export default function Vms() {
           <>
             {mayLook && all.length > 0 && (
               <Button variant="secondary" icon={<Icon name="text" />} onClick={() => set("screens", "")}>
-                Text on screens
+                Search screens
               </Button>
             )}
             {mayCreate && all.length > 0 && (

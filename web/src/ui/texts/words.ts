@@ -46,7 +46,10 @@ const RULES: readonly Rule[] = [
   [/\ba VM on this host can have 1 to (\d+)$/g, ([, number]) => `a VM can have up to ${number}`],
   [/\b1 to (\d+) MiB\b/g, ([, number]) => `up to ${mib(Number(number))}`],
   [/\b(\d{4,}) MiB\b/g, ([, number]) => mib(Number(number))],
-  [/(?<=\bon |, )([^\s,;()][^,;()]*) \((\d+)\)/g, ([, path, gid]) => (gid === "0" ? ROOT_GROUP : (path ?? ""))],
+  [
+    /(?<=\bon |, |\()([^\s,;()](?:(?! on )[^,;()])*) \((\d+)\)/g,
+    ([, path, gid]) => (gid === "0" ? ROOT_GROUP : (path ?? "")),
+  ],
   [new RegExp(`\\bno medium ${UUID}\\b`, "g"), word("no such medium")],
   [new RegExp(`\\b(?:medium )?(${UUID})\\b`, "g"), ([, mid], names) => called("medium", names.medium(mid ?? ""))],
   [/\bVM (\d+)\b/g, ([text, id], { vm }) => called("VM", vm(Number(id)), text)],

@@ -12,17 +12,11 @@ import { useGroupPath } from "../groups";
 import { called } from "../permissions";
 import { Sentence } from "../Sentence";
 import { NAMES } from "../texts/names";
-import { inWords } from "../texts/words";
 import { fullWords } from "../vmQuota";
+import { told } from "./answer";
 import type { Suppositions } from "./question";
 import "./why.css";
 import { Status } from "../labels";
-
-/** The server's sentence: its names of people stay as they are, and who asks is "you". */
-function told(message: string, name: string, isMe: boolean): string {
-  const words = inWords(message, NAMES);
-  return isMe ? words.replace(`${name} may`, "You may").replace("they have", "you have") : words;
-}
 
 export function Answered({
   body,
@@ -72,7 +66,7 @@ export function Answered({
         variant={allowed ? "success" : "warning"}
         title={`${allowed ? "Yes" : "No"}${isWhatIf ? ", if it were so" : ""}`}
       >
-        {told(message, name, uid === session.present?.uid)}.
+        {told(message, NAMES, name, uid === session.present?.uid)}.
       </Alert>
       {allowed && body.operation === "create_vm" && typeof body.gid === "number" && (
         <Full gid={body.gid} onLeave={onLeave} />

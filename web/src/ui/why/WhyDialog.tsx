@@ -37,6 +37,8 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
   const me = session.present;
   const body = bodyOf(question, supposed);
   const target = operationOf(question.operation)?.on ?? "nothing";
+  /** The group that is meant by now, also by a VM in it. */
+  const near = question.gid ?? vms.find((one) => one.vmid === question.vmid)?.gid;
   const ask = (part: Partial<Question>) => {
     setQuestion({ ...question, ...part });
     setSupposed(NONE);
@@ -77,7 +79,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
             <FormSelect
               id="why-what"
               value={question.operation ?? ""}
-              onChange={(_event, operation) => ask({ operation })}
+              onChange={(_event, operation) => ask({ operation, ...(near === undefined ? {} : { gid: near }) })}
             >
               {OPERATIONS.map((area) => (
                 <FormSelectOptionGroup key={area.title} label={area.title}>

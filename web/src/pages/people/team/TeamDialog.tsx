@@ -47,7 +47,7 @@ export function TeamDialog({
   const execute = () =>
     act({
       pending: `Setting up ${pathOf(team)}`,
-      done: `${pathOf(team)} is set up`,
+      done: `${pathOf(team)} set up`,
       do: async () => {
         refusal.clear();
         let done = progress.done;
@@ -73,9 +73,7 @@ export function TeamDialog({
     return (
       <ShownOnce
         title={
-          progress.failed
-            ? `The user ${team.member?.name} is created`
-            : `${pathOf(team)} is set up, with ${team.member?.name}`
+          progress.failed ? `User ${team.member?.name} created` : `${pathOf(team)} set up, with ${team.member?.name}`
         }
         password={secret}
         onClose={close}

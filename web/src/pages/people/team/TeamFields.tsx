@@ -156,7 +156,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
           <Choose
             id="team-set"
             value={form.set}
-            choices={SETS.map((one) => ({ value: one.name, label: `${one.name}: ${one.about}` }))}
+            choices={SETS.map((one) => ({ value: one.name, label: one.name }))}
             onChange={(name) => set({ set: name })}
           />
           <Hint
@@ -166,7 +166,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
                 : undefined
             }
           >
-            {chosen && `${count(permissions.length, "permission")}.`}
+            {chosen && `A set of ${count(permissions.length, "permission")}: ${chosen.about}.`}
             {missing.length > 0 && ` Without ${missing.map(called).join(", ")}, which you do not have yourself.`}
           </Hint>
         </FormGroup>

@@ -39,7 +39,7 @@ export function TeamReview({ steps, progress }: { steps: readonly TeamStep[]; pr
         })}
       </ProgressStepper>
       <Content component="p" className="v-space-above">
-        The same from a terminal{steps.some((one) => one.key === "user") && " (it asks for the password)"}:
+        The same from the command line{steps.some((one) => one.key === "user") && " (it asks for the password)"}:
       </Content>
       <Code label="Command lines" text={steps.map((step) => step.cli.map(shell).join(" ")).join("\n")} />
     </>
@@ -66,7 +66,7 @@ export function Planned({ error, ready }: ReturnType<typeof useTeamPlan>) {
   return (
     <Content component="small" className="v-subtle" aria-live="polite">
       {ready
-        ? "The server accepts the group and the user. The later steps are checked when they are carried out; if one is refused, the work ends, and the steps before it remain."
+        ? "The server accepts the group and the user. The later steps are checked when they are carried out. If one is refused, the rest are not carried out, and what was done before it stays."
         : "Checking with the server"}
     </Content>
   );

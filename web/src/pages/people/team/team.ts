@@ -91,7 +91,7 @@ function memberSteps(member: NonNullable<Team["member"]>, path: string, group: (
     });
   steps.push({
     key: "grant",
-    title: `Grant ${name} ${set ? `the ${set.name} permissions (${set.permissions.length}): ${set.about}` : count(member.permissions.length, "permission")}`,
+    title: `Grant ${name} ${set ? `the set ${set.name} of ${set.permissions.length} permissions: ${set.about}` : count(member.permissions.length, "permission")}`,
     cli: ["velocity", "user", "grant", userWord(name, member.uid ?? -1), ...words(member.permissions), "--group", path],
     run: async (made, send) => {
       const uid = member.uid ?? made.uid;

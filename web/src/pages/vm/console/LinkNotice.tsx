@@ -65,7 +65,7 @@ function Late({ title, onNow, children }: { title: string; onNow: () => void; ch
 export function WayOut() {
   return (
     <p className="v-console-way">
-      Every key goes to the guest. Left <kbd>Ctrl</kbd> + <kbd>Alt</kbd>, pressed together and let go, lead out.
+      Press and release left <kbd>Ctrl</kbd> + <kbd>Alt</kbd> to leave the console.
     </p>
   );
 }

@@ -40,7 +40,7 @@ export function CopyIn({ vm, onClose }: OfGuest) {
       onSubmit={() =>
         act({
           pending: `Copying ${file?.name} into ${vm.name}`,
-          done: `${path} is in ${vm.name}: ${bytes(file?.size ?? 0)}`,
+          done: `${path} copied to ${vm.name}: ${bytes(file?.size ?? 0)}`,
           do: () => refusal.during(() => write(vm.vmid, path, file as File)),
         })
       }

@@ -29,7 +29,7 @@ export function CopyOut({ vm, onClose }: OfGuest) {
       onSubmit={() =>
         act({
           pending: `Copying ${name} out of ${vm.name}`,
-          done: (size) => `${name} is copied: ${bytes(size)}`,
+          done: (size) => `${name} copied: ${bytes(size)}`,
           do: () => refusal.during(async () => save(name, await read(vm.vmid, path))),
         })
       }

@@ -31,7 +31,7 @@ export function GuestPassword({ vm, told, onClose }: OfGuest) {
       onSubmit={() =>
         act({
           pending: `Setting the password of ${body.user} in ${vm.name}`,
-          done: `The password of ${body.user} in ${vm.name} is set`,
+          done: `Password of ${body.user} in ${vm.name} set`,
           do: () => refusal.during(() => call("put", "/v/vm/guest/password", body)),
         })
       }

@@ -26,7 +26,7 @@ export function AddNic({ info, bridged, onClose }: { info: VmInfo; bridged: bool
   const change = { nics: [...nicsOf(info), nic] };
   const { do: request, ...told } = changing(info, change, {
     pending: `Adding a NIC to ${info.name}`,
-    done: `${info.name} has another NIC`,
+    done: `NIC added to ${info.name}`,
   });
   return (
     <FormDialog

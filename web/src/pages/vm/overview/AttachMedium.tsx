@@ -30,7 +30,7 @@ export function AttachMedium({ info, onClose }: { info: VmInfo; onClose: () => v
   const change = attached(info, attachment.one);
   const { do: request, ...told } = changing(info, change, {
     pending: `Attaching ${medium?.name} to ${info.name}`,
-    done: `${medium?.name} is attached`,
+    done: `${medium?.name} attached`,
   });
   return (
     <FormDialog

@@ -33,7 +33,7 @@ export function ChangeDisc({ info, drive, onClose }: { info: VmInfo; drive: Driv
         act(
           changing(info, change, {
             pending: `Inserting ${disc?.name} into ${info.name}`,
-            done: `${disc?.name} is in the drive`,
+            done: `${disc?.name} inserted`,
           }),
         )
       }

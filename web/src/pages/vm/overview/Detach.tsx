@@ -22,7 +22,7 @@ export function Detach({ info, medium, onClose }: { info: VmInfo; medium: Medium
         act(
           changing(info, change, {
             pending: `Detaching ${medium.name}`,
-            done: `${medium.name} is detached`,
+            done: `${medium.name} detached`,
           }),
         )
       }

@@ -18,7 +18,7 @@ export function Details({ vm, info }: { vm: Vm; info: VmInfo }) {
       className="v-overview-last"
     >
       <DescriptionList isHorizontal isCompact columnModifier={{ lg: "2Col" }} className="v-space-above">
-        <Fact name="Id">{info.vmid}</Fact>
+        <Fact name="ID">{info.vmid}</Fact>
         <Fact name="Last requested">{word(vm.wanted)}</Fact>
         <Fact name="Type">{info.type}</Fact>
         <Fact name="Machine type">{info.machine_type}</Fact>

@@ -135,7 +135,7 @@ function Wished({ info, wish, onClose }: { info: VmInfo; wish: Wish; onClose: ()
     void act(
       changing(info, attached(info, { mid, mode: "VIRTIO", readonly: false }), {
         pending: `Attaching ${name} to ${info.name}`,
-        done: `${name} is attached`,
+        done: `${name} attached`,
       }),
     );
   switch (wish.is) {
@@ -204,7 +204,7 @@ interface DiscProps {
 function Disc({ info, drive, name, onWish }: DiscProps) {
   const act = useAction();
   const eject = () =>
-    act(changing(info, ejected(info, drive), { pending: `Ejecting ${name}`, done: `${name} is ejected` }));
+    act(changing(info, ejected(info, drive), { pending: `Ejecting ${name}`, done: `${name} ejected` }));
   return (
     <>
       <Button variant="link" isInline onClick={() => onWish({ is: "disc", drive })}>

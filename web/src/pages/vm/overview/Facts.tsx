@@ -19,7 +19,7 @@ import { sshCommand } from "./ssh";
 export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number | undefined }) {
   const mayAlter = useMay()("vm.alter", vm.gid);
   const ssh = vm.state === "STOPPED" ? undefined : sshCommand(info, location.hostname);
-  const addresses = reachOf(info).flatMap((one) => one.addresses);
+  const addresses = reachOf(info).flatMap((one, place) => one.addresses.map((known) => ({ ...known, nic: place + 1 })));
   return (
     <Card component="section" aria-label="Virtual machine">
       <CardHeader
@@ -38,8 +38,13 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           {info.host && <Fact name="Host">{info.host.name}</Fact>}
           {addresses.length > 0 && (
             <Fact name={addresses.length === 1 ? "Address" : "Addresses"}>
-              {addresses.map((known) => (
-                <Address key={known.address} {...known} brief />
+              {addresses.map(({ nic, ...known }) => (
+                <Address
+                  key={`${nic} ${known.address}`}
+                  {...known}
+                  brief
+                  nic={info.nics.length > 1 ? `NIC ${nic}` : undefined}
+                />
               ))}
             </Fact>
           )}
@@ -67,7 +72,7 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           )}
           <Fact name="Starts with the server">{info.autostart ? "Yes" : "No"}</Fact>
           <Fact name="Restart after a failure">{info.ha === "restart" ? "Yes" : "No"}</Fact>
-          {info.start_order > 0 && <Fact name="Place in the order of starts">{info.start_order}</Fact>}
+          {info.start_order > 0 && <Fact name="Start order">{info.start_order}</Fact>}
           {cloudInitWords(info.cloud_init) !== "none" && (
             <Fact name="Log in (cloud-init)">{cloudInitWords(info.cloud_init)}</Fact>
           )}

@@ -31,10 +31,10 @@ export function IsolationCard({ isolation }: { isolation: Isolation }) {
           <Fact name="Supplementary groups">
             {isolation.supplementary_groups.length === 0 ? "none" : isolation.supplementary_groups.join(", ")}
           </Fact>
-          <Fact name="Memory at most">
-            {isolation.memory_limit_mib === undefined ? "no bound" : mib(isolation.memory_limit_mib)}
+          <Fact name="Memory limit">
+            {isolation.memory_limit_mib === undefined ? "none" : mib(isolation.memory_limit_mib)}
           </Fact>
-          <Fact name="Threads at most">{isolation.thread_limit ?? "no bound"}</Fact>
+          <Fact name="Thread limit">{isolation.thread_limit ?? "none"}</Fact>
           <Fact name="Core dumps">{isolation.core_dumps ? "yes" : "no"}</Fact>
           <Fact name="NAT reaches the host's loopback">{isolation.nat_reaches_host_loopback ? "yes" : "no"}</Fact>
         </DescriptionList>

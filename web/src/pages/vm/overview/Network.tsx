@@ -42,12 +42,15 @@ export function Network({ info }: { info: VmInfo }) {
               <li key={one.id} className="v-nic">
                 <Link to={`/vms/${info.vmid}/settings#nic-${index}-type`} className="v-device">
                   <Icon name="nic" />
-                  {one.what}
+                  NIC {index + 1}: {one.what}
                 </Link>
                 {one.addresses.map((known) => (
                   <Address key={known.address} {...known} />
                 ))}
-                <Copied text={one.mac} name={`MAC address ${one.mac}`} quiet />
+                <span>
+                  <span className="v-subtle">MAC </span>
+                  <Copied text={one.mac} name={`MAC address ${one.mac}`} quiet />
+                </span>
               </li>
             ))}
           </ul>
@@ -83,11 +86,17 @@ export function Network({ info }: { info: VmInfo }) {
 }
 
 /** With how it is known, in brief only that it is reserved; muted while nobody has heard the guest use it. */
-export function Address({ address, source, brief = false }: KnownAddress & { brief?: boolean }) {
+export function Address({
+  address,
+  source,
+  brief = false,
+  nic,
+}: KnownAddress & { brief?: boolean; nic?: string | undefined }) {
   const reserved = source === "lease";
   return (
     <span className="v-address" title={reserved ? RESERVED_HINT : undefined}>
       <Copied text={address} name={`address ${address}`} quiet={reserved} />
+      {nic && <span className="v-subtle"> {nic}</span>}
       {(reserved || !brief) && <span className="v-subtle"> {SOURCES[source]}</span>}
     </span>
   );

@@ -22,7 +22,7 @@ export function TakeFromHost({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   }, []);
   const changes = planned?.steps.flatMap((step) => step.changes ?? []) ?? [];
   const take = () =>
-    act({ pending: `Changing ${vm.name}`, done: `${vm.name} was changed`, do: () => call("patch", "/v/vm", body) });
+    act({ pending: `Changing ${vm.name}`, done: `${vm.name} changed`, do: () => call("patch", "/v/vm", body) });
   return (
     <Confirm
       title={`Use this host's firmware and machine type for ${vm.name}?`}

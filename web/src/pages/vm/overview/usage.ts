@@ -21,7 +21,9 @@ export function usesOf(metrics: VmMetrics, cpus: number): Use[] {
   const cpu = metrics.cpu.map((value) => (value === null ? null : value / cpus));
   const { memory_mib, given_mib, disk_read, disk_written, net_received, net_sent } = metrics;
   const both = (first: number | null, second: number | null, words: [string, string]) =>
-    `${said(first, rate)} ${words[0]}, ${said(second, rate)} ${words[1]}`;
+    first === null && second === null
+      ? "\u00a0" // nothing is measured yet; its line has its place
+      : `${said(first, rate)} ${words[0]}, ${said(second, rate)} ${words[1]}`;
   const uses: Use[] = [
     {
       title: "CPU",

@@ -9,7 +9,7 @@ import { KeyboardAsked, KeyboardBar } from "./KeyboardBar";
 import { PasteText } from "./PasteText";
 import { useSerial } from "./useSerial";
 
-const SIZE = "Send size";
+const SIZE = "Tell the guest the terminal's size";
 const ABOUT_SIZE = "A serial line does not transmit the size. This types `stty rows … cols …` and Enter at the prompt.";
 
 export default function SerialTerminal({ vm }: { vm: Vm }) {

@@ -100,15 +100,15 @@ export function GeneralFields({
       <Checkbox
         id="ha"
         label="Restart after a failure"
-        description="If its process or its host fails. On another host only once its own is confirmed dead."
+        description="If its process or its host fails. It starts on another host only after its own is confirmed dead."
         isChecked={draft.ha === "restart"}
         onChange={(_event, on) => change({ ha: on ? "restart" : "off" })}
         isDisabled={disabled}
       />
-      <FormGroup label="Place in the order of starts" fieldId="start_order">
+      <FormGroup label="Start order" fieldId="start_order">
         <NumberInput
           inputProps={{ id: "start_order" }}
-          inputAriaLabel="Place in the order of starts"
+          inputAriaLabel="Start order"
           minusBtnAriaLabel="One place earlier"
           plusBtnAriaLabel="One place later"
           value={draft.start_order || ""}
@@ -122,7 +122,7 @@ export function GeneralFields({
         />
         <Problem
           text={problems.start_order}
-          help="Among the VMs that the server starts by itself: 1 is first. Empty: behind all that have a place."
+          help="Among the VMs that the server starts by itself: 1 is first. Empty: after those with a number."
         />
       </FormGroup>
       {rosetta && (

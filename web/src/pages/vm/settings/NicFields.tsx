@@ -34,7 +34,7 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
         return (
           <fieldset key={nic.id ?? `new ${index}`} className="v-row" aria-label={`NIC ${index + 1}`}>
             <div className="v-row-fields">
-              <FormGroup label="Type" fieldId={`nic-${index}-type`}>
+              <FormGroup label={`Type of NIC ${index + 1}`} fieldId={`nic-${index}-type`}>
                 <FormSelect
                   id={`nic-${index}-type`}
                   value={nic.type}
@@ -104,7 +104,7 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
                 isDisabled={disabled}
                 onChange={(_event, up) => change({ nics: replaced(nics, index, { link: up ? "up" : "down" }) })}
               />
-              <span className="v-subtle v-breaks">{mac?.toLowerCase() ?? "a new MAC address"}</span>
+              <span className="v-subtle v-breaks">{mac ? `MAC ${mac.toLowerCase()}` : "a new MAC address"}</span>
               {nic.type === "BRIDGE" && (
                 <div>
                   <Checkbox

@@ -64,7 +64,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
     try {
       const { waiting, warnings } = await call("patch", "/v/vm", body);
       const later = waiting.length > 0 ? "Changes for the next start are listed at the top of the page." : undefined;
-      showToast("success", `${changes.name ?? vm.name} was changed`, later);
+      showToast("success", `${changes.name ?? vm.name} changed`, later);
       for (const warning of warnings ?? []) showToast("warning", asSentence(warning, NAMES));
       onSaved();
     } catch (error) {
