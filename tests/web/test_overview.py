@@ -49,7 +49,7 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     root.go(f"/vms/{vmid}")
     expect(page.get_by_role("region", name="Virtual machine")).to_contain_text(re.compile("Running for .* [dh]"))
     usage = page.get_by_role("region", name="Usage")
-    for words in ("25%", "of 2 CPUs", "96 MiB", "taken of 64 MiB given", "102 KiB/s read"):
+    for words in ("25%", "of 2 CPUs", "96 MiB", "for the guest's 64 MiB and QEMU itself", "102 KiB/s read"):
         expect(usage).to_contain_text(words)
     expect(page.get_by_role("img", name=re.compile("^Screen .* of web: open"))).to_be_visible()
     network = page.get_by_role("region", name="Network")

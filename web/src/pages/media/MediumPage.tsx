@@ -117,7 +117,7 @@ function State({ medium }: { medium: Medium }) {
   if (writer)
     return (
       <Status tone="ok">
-        Written to by <bdi>{writer.name}</bdi>
+        Attached to <bdi>{writer.name}</bdi>, which may write to it
       </Status>
     );
   if (medium.readonly) return <Status tone="off">Read-only</Status>;
