@@ -175,8 +175,7 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
     case "set_vm_state": {
       const [from, to] = fromTo(target.state ?? "");
       // without force it is only asked: a guest need not do it
-      if (to === "STOPPED")
-        return forced ? ["forced", "force", vm(), " off"] : ["asked", "ask", vm(), " to shut down"];
+      if (to === "STOPPED") return forced ? ["forced", "force", vm(), " off"] : ["asked", "ask", vm(), " to shut down"];
       if (to === "RUNNING" && from === "PAUSED") return ["resumed", "resume", vm()];
       const [past, infinitive] = STATES[to] ?? ["set the state of", "set the state of"];
       return [past, infinitive, vm()];
@@ -260,7 +259,12 @@ function altered(kind: string, what: Part, { name, changes = {} }: Target, names
   const { given, others, renamed } = wordsOf(changes, names);
   // what it was called before is not recorded, and its present name may be a later one
   if (renamed && name !== undefined && given.length + others.length === 0)
-    return ["renamed", "rename", `a ${kind} to `, typeof what === "object" && "name" in what ? { ...what, name } : { name }];
+    return [
+      "renamed",
+      "rename",
+      `a ${kind} to `,
+      typeof what === "object" && "name" in what ? { ...what, name } : { name },
+    ];
   if (given.length > 0 && others.length === 0 && name === undefined)
     return ["gave", "give", what, ...listed(" ", given)];
   const all = [...given, ...others];
@@ -268,8 +272,7 @@ function altered(kind: string, what: Part, { name, changes = {} }: Target, names
   const drive = changes.changed === "drives"; // it takes an empty drive, or leaves one
   if (only?.startsWith("+"))
     return [...(drive ? INSERTED : ATTACHED), mediumPart(only.slice(1), names), drive ? " into " : " to ", what];
-  if (only?.startsWith("-"))
-    return [...(drive ? EJECTED : DETACHED), mediumPart(only.slice(1), names), " from ", what];
+  if (only?.startsWith("-")) return [...(drive ? EJECTED : DETACHED), mediumPart(only.slice(1), names), " from ", what];
   if (name !== undefined && all.length > 0)
     return ["changed", "change", what, ": the name ", { name }, ...listed(", ", all)];
   return ["changed", "change", what, ...listed(": ", all)];

@@ -21,9 +21,9 @@ import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { part } from "@/ui/part";
+import { useVmInfo } from "../useVmInfo";
 import { type Chart, chartsOf, gaps, rowsOf, summary } from "./series";
 import { emptySpans, hasMore, SPAN_WORDS, SPANS, type Span } from "./spans";
-import { useVmInfo } from "../useVmInfo";
 import { useDark } from "./useDark";
 import { useVmMetrics } from "./useVmMetrics";
 
