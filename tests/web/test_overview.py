@@ -54,6 +54,8 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.get_by_role("img", name=re.compile("^Screen .* of web: open"))).to_be_visible()
     network = page.get_by_role("region", name="Network")
     expect(network).to_contain_text("outgoing connections only")
+    expect(network.get_by_role("link", name="forward a port")).to_be_visible()
+    expect(network.get_by_role("button", name="add a bridged NIC")).to_have_count(0)  # the host has none to bridge to
     mac = network.get_by_role("code").inner_text()
     network.get_by_role("button", name=f"Copy MAC address {mac}").click()
     expect(network.get_by_role("button", name="Copied")).to_be_visible()
