@@ -359,7 +359,7 @@ def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished:
     expect(facts.get_by_role("link", name="Change")).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-40")
+@pytest.mark.holds("PAGE-55")
 def test_what_a_quota_does_not_allow_is_said_alike_everywhere(host: Host, person: NewPerson) -> None:
     with Client(host.url, host.key) as client:
         red = client.create_group(name="red", parent_gid=0).gid

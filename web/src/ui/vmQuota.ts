@@ -4,12 +4,12 @@ import { bytes, count, mib } from "./format";
 import { ROOT_GROUP, ROOT_NAME } from "./texts/words";
 
 /** The group that it is about, and whom to ask for more, as a sentence or "". */
-export interface Asking {
+export interface Whose {
   path: string;
   ask: string;
 }
 
-export type GroupQuota = Asking & Pick<QuotaInfo, "limits" | "usage" | "left">;
+export type GroupQuota = Whose & Pick<QuotaInfo, "limits" | "usage" | "left">;
 type Counted = "cpus" | "memory_mib";
 
 const AMOUNTS: Record<Counted, (amount: number) => string> = {
@@ -37,7 +37,7 @@ export type PoolQuota = { name: string } & Partial<Pick<PoolInfo, "left" | "used
 export function poolQuotaProblem(
   size: number,
   pool: PoolQuota | undefined,
-  asking: Asking,
+  asking: Whose,
   more = false,
 ): string | undefined {
   if (pool?.left === undefined || size <= Math.max(0, pool.left)) return undefined;
@@ -47,7 +47,7 @@ export function poolQuotaProblem(
   return overWords(asking, own, left, `${bytes(size)}${more ? " more" : ""}`, "");
 }
 
-function overWords({ path, ask }: Asking, own: boolean, left: string, needs: string, word = " left"): string {
+function overWords({ path, ask }: Whose, own: boolean, left: string, needs: string, word = " left"): string {
   const group = path === ROOT_NAME ? ROOT_GROUP : path;
   return `The quota of ${own ? group : `a group above ${group}`} has ${left}${word}; this needs ${needs}.${ask && ` ${ask}`}`;
 }

@@ -4,7 +4,7 @@ import { useMay, usePools } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { HostRef, PoolInfo, Quota } from "@/api/schema";
 import { useGroupPath } from "@/ui/groups";
-import { type Asking, fullWords, type GroupQuota, type PoolQuota } from "@/ui/vmQuota";
+import { fullWords, type GroupQuota, type PoolQuota, type Whose } from "@/ui/vmQuota";
 import { useWhoGivesMore } from "@/ui/WhoGivesMore";
 
 export interface Available {
@@ -12,7 +12,7 @@ export interface Available {
   /** Absent: not read yet, or not the caller's to see. */
   quota: GroupQuota | undefined;
   /** Of the pools. */
-  asking: Asking;
+  asking: Whose;
   /** Why the group can have no other VM. */
   full: string | undefined;
   /** Where a disk can be made; those that may not be managed are not in it. */

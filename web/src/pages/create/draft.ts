@@ -6,7 +6,7 @@ import { hashProblem, keysOf, keysProblem, userProblem } from "@/ui/cloudInit";
 import { bytes } from "@/ui/format";
 import { FORWARDS_HELP, readForwards } from "@/ui/forwards";
 import { nameProblem } from "@/ui/problems";
-import { type Asking, type GroupQuota, type PoolQuota, poolQuotaProblem, quotaProblem } from "@/ui/vmQuota";
+import { type GroupQuota, type PoolQuota, poolQuotaProblem, quotaProblem, type Whose } from "@/ui/vmQuota";
 
 export type Source =
   | { from: "medium"; mid: string }
@@ -143,7 +143,7 @@ export interface Known {
   full?: string | undefined;
   /** Where a disk is made. */
   pool?: PoolQuota | undefined;
-  asking: Asking;
+  asking: Whose;
   /** Of the image that a disk is made of, where it is known. */
   imageSize?: number | undefined;
   /** Names of VMs in the group, and of media in the group and pool. */

@@ -3,7 +3,7 @@ import type { PoolInfo } from "@/api/schema";
 import { DISK_HELP } from "@/ui/amounts";
 import { bytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
-import { type Asking, poolQuotaProblem } from "@/ui/vmQuota";
+import { poolQuotaProblem, type Whose } from "@/ui/vmQuota";
 import { IMAGE_ENDINGS } from "./content";
 
 /** `taken` are the names that the group has in that pool. */
@@ -57,7 +57,7 @@ export const checksumProblem = (sum: string): string | undefined =>
 export function roomProblem(
   pool: PoolInfo | undefined,
   size: number,
-  asking: Asking,
+  asking: Whose,
   { written = false, more = false } = {},
 ): string | undefined {
   if (!pool) return undefined;
