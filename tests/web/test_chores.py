@@ -299,7 +299,7 @@ def test_from_the_sign_in_to_a_guests_screen_and_its_cd(host: Host, person: NewP
     host.ok("media", "upload", str(image), "--name", "drivers.iso")
     page.get_by_role("link", name="Overview").click()
     devices = page.get_by_role("region", name="Devices").get_by_role("listitem")
-    expect(devices.filter(has_text="install-disk")).to_contain_text("still empty")
+    expect(devices.filter(has_text="install-disk")).to_contain_text("empty: skipped until something is installed")
     expect(devices.filter(has_text="install.iso")).to_contain_text("boots first")
     clicks.made = 0
     clicks.on(page.get_by_role("button", name="Change disc"))

@@ -359,6 +359,62 @@ def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished:
     expect(facts.get_by_role("link", name="Change")).to_have_count(0)
 
 
+@pytest.mark.holds("PAGE-55")
+def test_what_a_quota_does_not_allow_is_said_alike_everywhere(host: Host, person: NewPerson) -> None:
+    with Client(host.url, host.key) as client:
+        red = client.create_group(name="red", parent_gid=0).gid
+        client.set_quota(gid=red, cpus=2, memory_mib=512)
+        client.assign_pool(gid=red, mpid=1, quota=1 << 30, write=True, manage=True)
+        uid = client.create_user(name="cara", password=PASSWORD).uid
+        for one in ("group.view", "pool.list", "media.list", "media.create", "vm.view", "vm.create", "vm.alter"):
+            client.grant_permission(uid=uid, gid=red, permission=f"velocity.{one}")
+        vmid = client.create_vm(name="web", gid=red, cpus=1, memory_mib=128).vmid
+    cara = person(host.url)
+    cara.enter("cara", "/create")
+    page, answer = cara.page, cara.page.locator(".v-refusal")
+    page.get_by_role("radio", name="An empty disk").check()
+    named(page, "Next").click()
+    field(page, "CPUs").fill("9")
+    field(page, "Memory").fill("4 GiB")
+    field(page, "Size").fill("50")
+    disk = "The quota of red has 1 GiB left in pool default; this needs 50 GiB. For more, ask root."
+    for words in (
+        "The quota of red has 1 CPU left; this needs 9 CPUs. For more, ask root.",
+        "The quota of red has 384 MiB left; this needs 4 GiB. For more, ask root.",
+        disk,
+    ):
+        expect(page.get_by_text(words)).to_be_visible()
+    named(page, "Next").click()
+    expect(answer.get_by_text("Not enough room")).to_be_visible()
+    field(page, "CPUs").fill("none")
+    named(page, "Next").click()
+    expect(answer.get_by_text("Not complete yet")).to_be_visible()
+    cara.go("/media")
+    named(page, "Create an empty disk").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Size").fill("50")
+    expect(dialog.get_by_text(disk)).to_be_visible()
+    unit, icon = (
+        dialog.locator(one).bounding_box() for one in (".v-amount > span:last-child", ".v-amount .pf-m-status")
+    )
+    assert unit and icon and unit["x"] + unit["width"] <= icon["x"], "the icon of the error covers the unit"
+    dialog.get_by_role("button", name="Create", exact=True).click()
+    expect(dialog.locator(".v-refusal").get_by_text("Not enough room")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    cara.go(f"/vms/{vmid}/settings")
+    expect(page.get_by_text("Quota: 1 CPU left, 1 CPU after this.", exact=True)).to_be_visible()
+    page.get_by_role("spinbutton", name="CPUs", exact=True).fill("9")
+    page.get_by_role("textbox", name="Memory", exact=True).fill("4 GiB")
+    for words in (
+        "The quota of red has 1 CPU left; this needs 8 CPUs more. For more, ask root.",
+        "The quota of red has 384 MiB left; this needs 3.88 GiB more. For more, ask root.",
+    ):
+        expect(page.get_by_text(words)).to_be_visible()
+    named(page, "Review and save…").click()
+    expect(answer.get_by_text("Not enough room")).to_be_visible()
+
+
 @pytest.mark.holds("PAGE-41")
 def test_a_team_has_a_pool_and_an_upload_says_what_holds_it_up(somebody: Person) -> None:
     page = somebody.page
@@ -372,6 +428,10 @@ def test_a_team_has_a_pool_and_an_upload_says_what_holds_it_up(somebody: Person)
     dialog.get_by_role("button", name="Show the steps").click()
     expect(dialog.locator(".v-refusal").get_by_text("Not complete yet")).to_be_visible()
     expect(dialog.get_by_label("Name of the team")).to_be_focused()
+    expect(dialog.get_by_text("Enter a name for the team.")).to_be_visible()
+    dialog.get_by_role("radio", name="A new user").check()
+    for words in ("Enter a user name.", "At least 8 characters."):
+        expect(dialog.get_by_text(words)).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     somebody.go("/media")

@@ -49,11 +49,13 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     root.go(f"/vms/{vmid}")
     expect(page.get_by_role("region", name="Virtual machine")).to_contain_text(re.compile("Running for .* [dh]"))
     usage = page.get_by_role("region", name="Usage")
-    for words in ("25%", "of 2 CPUs", "96 MiB", "taken of 64 MiB given", "102 KiB/s read"):
+    for words in ("25%", "of 2 CPUs", "96 MiB", "for the guest's 64 MiB and QEMU itself", "102 KiB/s read"):
         expect(usage).to_contain_text(words)
     expect(page.get_by_role("img", name=re.compile("^Screen .* of web: open"))).to_be_visible()
     network = page.get_by_role("region", name="Network")
     expect(network).to_contain_text("outgoing connections only")
+    expect(network.get_by_role("link", name="forward a port")).to_be_visible()
+    expect(network.get_by_role("button", name="add a bridged NIC")).to_have_count(0)  # the host has none to bridge to
     mac = network.get_by_role("code").inner_text()
     network.get_by_role("button", name=f"Copy MAC address {mac}").click()
     expect(network.get_by_role("button", name="Copied")).to_be_visible()

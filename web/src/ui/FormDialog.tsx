@@ -14,7 +14,7 @@ import {
 import { type ReactNode, type RefObject, useEffect, useId, useRef, useState } from "react";
 import { ApiError, messageOf } from "@/api/http";
 import { shownElsewhere } from "./actions";
-import { incomplete, type Refusal, RefusalAlert } from "./RefusalAlert";
+import { incomplete, type Refusal, RefusalAlert, tooLarge } from "./RefusalAlert";
 import { type Request, SameAs } from "./SameAs";
 import { Sentence } from "./Sentence";
 
@@ -94,6 +94,7 @@ export function FormDialog({
   verb,
   ready,
   missing,
+  lacking,
   blocked,
   refusal,
   cli,
@@ -112,6 +113,8 @@ export function FormDialog({
   ready: boolean;
   /** What is missing, if no field says so. */
   missing?: string | undefined;
+  /** All is filled in, but there is not the room for it. */
+  lacking?: string | undefined;
   /** The id of what says why the button can do nothing yet, and what helps. */
   blocked?: string | undefined;
   /** The server's last message. */
@@ -134,7 +137,7 @@ export function FormDialog({
   useFirstField(form, `${id}-cancel`);
   const submit = async () => {
     if (busy) return;
-    setEarly(ready ? undefined : incomplete(missing));
+    setEarly(ready ? undefined : lacking ? tooLarge(lacking) : incomplete(missing));
     if (!ready) return;
     setBusy(true);
     if (await onSubmit()) onClose();

@@ -11,6 +11,8 @@ export interface Refusal {
   request?: string;
   /** The page's own refusal: nothing was sent. */
   early?: boolean;
+  /** Of the page's own: what it is about, unless something is missing. */
+  title?: string;
   /** No server answered: nobody has refused it. */
   unanswered?: boolean;
 }
@@ -20,6 +22,9 @@ export const incomplete = (message = "Fill in what is missing, and correct what 
   message,
   early: true,
 });
+
+/** All is filled in, and a quota or a pool has no room for it. */
+export const tooLarge = (message: string): Refusal => ({ message, early: true, title: "Not enough room" });
 
 /** Outside of anything that scrolls. `form` contains the fields. */
 export function RefusalAlert({
@@ -44,7 +49,7 @@ export function RefusalAlert({
           component="p"
           isInline
           variant={refusal.early ? "warning" : "danger"}
-          title={refusal.early ? "Not complete yet" : refusal.unanswered ? "No answer" : title}
+          title={refusal.early ? (refusal.title ?? "Not complete yet") : refusal.unanswered ? "No answer" : title}
         >
           <Sentence>{refusal.message}</Sentence>
           {refusal.request && <Content component="small">Request {refusal.request}</Content>}

@@ -98,6 +98,7 @@ function Questions() {
             missing={{ image: source, settings: source ?? settings, plan: source ?? settings ?? it.refused }}
             open={(step) => step === "image" || (it.hasSource && (step === "settings" || !wrong))}
             verb={draft.start ? "Create and start" : "Create"}
+            lacksRoom={it.lacksRoom}
             refused={it.refused}
             onExecute={() => void execute()}
           />

@@ -8,6 +8,7 @@ import { bytes, count, mib } from "@/ui/format";
 import { FORWARDS_HELP } from "@/ui/forwards";
 import { useGroupsWhere } from "@/ui/groups";
 import { Sentence } from "@/ui/Sentence";
+import { leftWords } from "@/ui/vmQuota";
 import { WhoGivesMore } from "@/ui/WhoGivesMore";
 import { DISK_FORMATS, type Format } from "../media/content";
 import { scarceWords } from "../media/rules";
@@ -56,10 +57,6 @@ export function SettingsStep({
   const host = useAnswer("post", "/h/host", {}, { enabled: seesHost }).data;
   const nics = useAnswer("post", "/v/nic/list", {}, { enabled: may("nic.list", draft.gid) });
   const pool = room.pools.find((one) => one.mpid === draft.mpid);
-  const overQuota =
-    Number(draft.cpus) > (room.left.cpus ?? Infinity) ||
-    (memoryMib(draft.memory) ?? 0) > (room.left.memory_mib ?? Infinity) ||
-    room.full !== undefined;
   const custom = !DISPLAYS.includes(draft.display);
   const slow = host !== undefined && Number(draft.cpus) > host.cpus;
   return (
@@ -106,7 +103,7 @@ export function SettingsStep({
           onChange={(memory) => onChange({ memory })}
         />
       </div>
-      {overQuota && <WhoGivesMore gid={draft.gid} />}
+      {room.full !== undefined && <WhoGivesMore gid={draft.gid} />}
       {may("vm.state", draft.gid) && (
         <Checkbox
           id="create-start"
@@ -284,16 +281,14 @@ function remains(
   words: (amount: number) => string,
   host: number | undefined,
 ): string | undefined {
-  const quota =
-    left !== undefined && `Quota: ${words(left)} left, ${words(Math.max(0, left - (wanted || 0)))} after this.`;
-  return [quota, host !== undefined && `The host has ${words(host)}.`].filter(Boolean).join(" ") || undefined;
+  return (
+    [leftWords(left, wanted, words), host !== undefined && `The host has ${words(host)}.`].filter(Boolean).join(" ") ||
+    undefined
+  );
 }
 
 function diskHint(pool: Available["pools"][number] | undefined, size: number | undefined): string | undefined {
   if (!pool) return undefined;
   const free = pool.free === undefined ? undefined : `${bytes(pool.free)} free in the pool.`;
-  const quota =
-    pool.left !== undefined &&
-    `Quota: ${bytes(pool.left)} left, ${bytes(Math.max(0, pool.left - (size ?? 0)))} after this.`;
-  return [quota, free].filter(Boolean).join(" ");
+  return [leftWords(pool.left, size, bytes), free].filter(Boolean).join(" ");
 }

@@ -2,7 +2,7 @@
 import { Alert, Button, useWizardContext, WizardFooterWrapper } from "@patternfly/react-core";
 import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
-import { incomplete, type Refusal, RefusalAlert } from "@/ui/RefusalAlert";
+import { incomplete, type Refusal, RefusalAlert, tooLarge } from "@/ui/RefusalAlert";
 
 export type StepName = "image" | "settings" | "plan";
 export const STEPS: readonly StepName[] = ["image", "settings", "plan"];
@@ -24,6 +24,7 @@ export function useStepAddress() {
 
 export function WizardFoot({
   missing,
+  lacksRoom,
   open,
   verb,
   refused,
@@ -31,6 +32,8 @@ export function WizardFoot({
 }: {
   /** What each step lacks before one can go on; absent: nothing. */
   missing: Partial<Record<StepName, string>>;
+  /** All is filled in, but there is not the room for it. */
+  lacksRoom: boolean;
   /** The steps that can be gone to as things stand. */
   open: (step: StepName) => boolean;
   verb: string;
@@ -62,13 +65,14 @@ export function WizardFoot({
     setEarly(elsewhere.current);
     elsewhere.current = undefined;
   }, [step, lacks]);
+  const telling = (words = "") => (lacksRoom && !missing.image ? tooLarge : incomplete)(words);
   const next = () => {
     awaited.current = undefined;
     const first = STEPS.find((one) => missing[one]);
     if (lacks && first && first !== step) {
-      elsewhere.current = incomplete(missing[first]);
+      elsewhere.current = telling(missing[first]);
       void goToStepById(first);
-    } else if (lacks) setEarly(incomplete(lacks));
+    } else if (lacks) setEarly(telling(lacks));
     else if (step === "plan") onExecute();
     else void goToNextStep();
   };

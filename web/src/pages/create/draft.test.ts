@@ -4,7 +4,8 @@ import { FORWARDS_HELP } from "@/ui/forwards";
 import { type Draft, grownSize, problems, proposed, roleOf, roleOfFile, sizeOf, suggestName } from "./draft";
 
 const NONE: ReadonlySet<string> = new Set();
-const KNOWN = { left: {}, poolLeft: undefined, vms: NONE, media: NONE };
+const RED = { path: "red", ask: "For more, ask root." };
+const KNOWN = { asking: RED, vms: NONE, media: NONE };
 const draft = (change: Partial<Draft> = {}): Draft => ({
   ...proposed(0, {}, undefined),
   name: "web",
@@ -40,9 +41,15 @@ test("a sound draft has no problem", () => expect(problems(draft(), KNOWN)).toEq
 test("each limit is told at its field", () => {
   const bad = draft({ name: "  ", cpus: "3", memory: "4G", diskSize: "9 GiB", display: "9000x1" });
   const known = {
-    left: { cpus: 2, memory_mib: 1024 },
+    quota: {
+      ...RED,
+      limits: { cpus: 4 },
+      usage: { cpus: 2, memory_mib: 0, vms: 2 },
+      left: { cpus: 2, memory_mib: 1024 },
+    },
     full: "team has 2 of 2 VMs",
-    poolLeft: 2 ** 30,
+    pool: { name: "default", left: 2 ** 30 },
+    asking: RED,
     vms: NONE,
     media: new Set(["web-disk"]),
   };
@@ -55,6 +62,11 @@ test("each limit is told at its field", () => {
     "memory",
     "name",
   ]);
+  expect(problems(bad, known)).toMatchObject({
+    cpus: "The quota of red has 2 CPUs left; this needs 3 CPUs. For more, ask root.",
+    memory: "The quota of a group above red has 1 GiB left; this needs 4 GiB. For more, ask root.",
+    diskSize: "The quota of a group above red has 1 GiB left in pool default; this needs 9 GiB. For more, ask root.",
+  });
   expect(problems(draft({ disk: "none", diskName: "", diskSize: "" }), KNOWN)).toEqual({});
 });
 

@@ -3,9 +3,10 @@ import { Display } from "@/api/limits";
 import { IMAGE_ENDINGS, IMPORTED, IMPORTED_FILE } from "@/pages/media/content";
 import { DISK_HELP, diskBytes, MEMORY_HELP, memoryMib } from "@/ui/amounts";
 import { hashProblem, keysOf, keysProblem, userProblem } from "@/ui/cloudInit";
-import { bytes, count, mib } from "@/ui/format";
+import { bytes } from "@/ui/format";
 import { FORWARDS_HELP, readForwards } from "@/ui/forwards";
 import { nameProblem } from "@/ui/problems";
+import { type GroupQuota, type PoolQuota, poolQuotaProblem, quotaProblem, type Whose } from "@/ui/vmQuota";
 
 export type Source =
   | { from: "medium"; mid: string }
@@ -137,10 +138,12 @@ const freshNameProblem = (name: string, taken: ReadonlySet<string>, what: string
   taken.has(name) ? `The group already has a ${what} with that name. Choose another one.` : nameProblem(name);
 
 export interface Known {
-  left: Left;
+  quota?: GroupQuota | undefined;
   /** Why the group can have no other VM. */
   full?: string | undefined;
-  poolLeft: number | undefined;
+  /** Where a disk is made. */
+  pool?: PoolQuota | undefined;
+  asking: Whose;
   /** Of the image that a disk is made of, where it is known. */
   imageSize?: number | undefined;
   /** Names of VMs in the group, and of media in the group and pool. */
@@ -153,23 +156,19 @@ export function problems(draft: Draft, known: Known): Problems {
   const addProblem = (field: Field, problem: string | undefined) => {
     if (problem) found[field] = problem;
   };
-  const { left } = known;
   addProblem("gid", known.full);
   addProblem("name", freshNameProblem(draft.name, known.vms, "VM"));
   const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
   if (cpus === undefined || cpus < 1) addProblem("cpus", "Enter a whole number, 1 or more.");
-  else if (left.cpus !== undefined && cpus > left.cpus)
-    addProblem("cpus", `The quota has ${count(left.cpus, "CPU")} left.`);
+  else addProblem("cpus", quotaProblem("cpus", cpus, known.quota));
   const memory = memoryMib(draft.memory);
   if (memory === undefined) addProblem("memory", MEMORY_HELP);
-  else if (left.memory_mib !== undefined && memory > left.memory_mib)
-    addProblem("memory", `The quota has ${mib(left.memory_mib)} left.`);
+  else addProblem("memory", quotaProblem("memory_mib", memory, known.quota));
   if (makesDisk(draft)) addProblem("diskName", freshNameProblem(draft.diskName, known.media, "medium"));
   if (draft.disk === "new") {
     const size = diskBytes(draft.diskSize);
     if (size === undefined || size < 1) addProblem("diskSize", DISK_HELP);
-    else if (known.poolLeft !== undefined && size > known.poolLeft)
-      addProblem("diskSize", `The quota has ${bytes(known.poolLeft)} left.`);
+    else addProblem("diskSize", poolQuotaProblem(size, known.pool, known.asking));
   }
   addProblem("grownSize", grownProblem(draft, known));
   if (draft.nic === "nat" && !readForwards(draft.forwards)) addProblem("forwards", FORWARDS_HELP);
@@ -190,14 +189,13 @@ export const grownSize = (draft: Draft): number | undefined =>
 
 export const growsDisk = (draft: Pick<Draft, "disk">): boolean => draft.disk === "copy" || draft.disk === "import";
 
-function grownProblem(draft: Draft, { poolLeft, imageSize }: Known): string | undefined {
+function grownProblem(draft: Draft, { pool, asking, imageSize }: Known): string | undefined {
   if (!growsDisk(draft) || draft.grownSize.trim() === "") return undefined;
   const size = diskBytes(draft.grownSize);
   if (size === undefined || size < 1) return DISK_HELP;
   if (imageSize !== undefined && size < imageSize)
     return `The image has ${bytes(imageSize)}: its disk cannot be smaller.`;
-  if (poolLeft !== undefined && size > poolLeft) return `The quota has ${bytes(poolLeft)} left.`;
-  return undefined;
+  return poolQuotaProblem(size, pool, asking);
 }
 
 /** The contract has the same for width and height. */

@@ -16,6 +16,7 @@ import {
   DISKS,
   type Draft,
   type Field,
+  type Known,
   makesDisk,
   type Problems,
   problems,
@@ -108,14 +109,18 @@ export function useDraft() {
           fetch: { image: named.name, server: named.server },
         }
       : upload && { mid: undefined, name: upload.wanted.name, gid, isCdrom: role === "cdrom" };
-  const local = problems(draft, {
-    left: room.left,
+  const known: Known = {
+    quota: room.quota,
     full: room.full,
-    poolLeft: pool?.left,
+    pool,
+    asking: room.asking,
     imageSize: role === "packed" ? undefined : chosen?.size,
     vms: made?.vmid === undefined ? taken : new Set(),
     media: made?.disk ? new Set() : disks,
-  });
+  };
+  const local = problems(draft, known);
+  const unlimited = problems(draft, { ...known, quota: undefined, pool: undefined, full: undefined });
+  const lacksRoom = Object.keys(local).length > 0 && Object.keys(unlimited).length === 0;
   if (makesDisk(draft) && mpid === undefined && room.ready)
     local.gid ??= `The group may not create media in any pool${host ? " of that host" : ""}. Choose an existing disk, or ask for a pool.`;
   const sound = !running.run && Object.keys(local).length === 0 && typed.source !== undefined;
@@ -151,6 +156,8 @@ export function useDraft() {
     running,
     problems: found,
     refused,
+    /** Nothing is wrong but what a quota does not allow. */
+    lacksRoom,
     vmError: vmPlan.error,
     diskError: diskPlan.error,
     warning: imageWarning(chosen, upload?.content),

@@ -61,7 +61,7 @@ test("what was refused was only tried", () => {
 test("what is gone has its number, or the name that it had", () => {
   expect(said("delete_vm", "vmid=9")).toBe("deleted VM 9");
   expect(said("delete_medium", "mid=0123456789")).toBe("deleted medium 01234567");
-  expect(said("alter_vm", "vmid=9 changed=name name=old")).toBe("renamed VM old");
+  expect(said("alter_vm", "vmid=9 changed=name name=old")).toBe("renamed a VM to old");
 });
 
 test("what is there has a page", () => {
@@ -74,9 +74,9 @@ test("what is there has a page", () => {
 test("a change says what it changed, and much of it only when asked", () => {
   expect(said("alter_vm", "vmid=7 cpus=4 memory_mib=8192")).toBe("gave VM web 4 CPUs, 8 GiB of memory");
   expect(said("alter_vm", "vmid=7 cpus=1", true)).toBe("tried to give VM web 1 CPU");
-  expect(said("alter_vm", "vmid=7 changed=name name=web")).toBe("renamed VM web");
+  expect(said("alter_vm", "vmid=7 changed=name name=web")).toBe("renamed a VM to web");
   expect(said("alter_vm", "vmid=7 name=web"), "as an older server wrote each change").toBe("changed VM web");
-  expect(said("alter_vm", 'vmid=7 changed=name name="cpus=4 b"')).toBe("renamed VM web to cpus=4 b");
+  expect(said("alter_vm", 'vmid=7 changed=name name="cpus=4 b"')).toBe("renamed a VM to cpus=4 b");
   expect(said("alter_vm", "vmid=7")).toBe("changed VM web");
   expect(said("alter_vm", "vmid=7 cpus=2 autostart=true ha=off changed=nics+unheard_of")).toBe(
     "changed VM web: 2 CPUs, start with the server: on, the restart after a failure: off, NICs, unheard of",
@@ -110,7 +110,9 @@ test("a change says what was before, and which devices it was about", () => {
     "changed VM web: CPUs 2 → 4, memory 2 GiB → 4 GiB, start with the server: on",
   );
   expect(said("alter_vm", "vmid=7 media=+m1")).toBe("attached medium debian.iso to VM web");
-  expect(said("alter_vm", "vmid=7 media=-m1 changed=drives")).toBe("detached medium debian.iso from VM web");
+  expect(said("alter_vm", "vmid=7 media=-m1 changed=drives")).toBe("ejected medium debian.iso from VM web");
+  expect(said("alter_vm", "vmid=7 media=+m1 changed=drives")).toBe("inserted medium debian.iso into VM web");
+  expect(said("alter_vm", "vmid=7 media=-m1")).toBe("detached medium debian.iso from VM web");
   expect(said("alter_vm", "vmid=7 media=+m1,-0123456789,~m1 changed=drives")).toBe(
     "changed VM web: attached medium debian.iso, detached medium 01234567, how medium debian.iso is attached",
   );
@@ -136,10 +138,13 @@ test("a change says what was before, and which devices it was about", () => {
   expect(said("set_node", "host=4 keeps_copy=false->true")).toBe("began to keep copies of the database on host cellar");
 });
 
-test("a VM that was forced off was not just stopped", () => {
-  expect(said("set_vm_state", "vmid=7 state=STOPPED")).toBe("stopped VM web");
-  expect(said("set_vm_state", "vmid=7 state=STOPPED force=true")).toBe("forced off VM web");
-  expect(said("set_vm_state", "vmid=7 state=PAUSED->STOPPED force=true")).toBe("forced off VM web");
+test("a guest is asked to shut down or to restart, or forced", () => {
+  expect(said("set_vm_state", "vmid=7 state=STOPPED")).toBe("asked VM web to shut down");
+  expect(said("set_vm_state", "vmid=7 state=RUNNING->STOPPED")).toBe("asked VM web to shut down");
+  expect(said("set_vm_state", "vmid=7 state=STOPPED", true)).toBe("tried to ask VM web to shut down");
+  expect(said("set_vm_state", "vmid=7 state=STOPPED force=true")).toBe("forced VM web off");
+  expect(said("set_vm_state", "vmid=7 state=PAUSED->STOPPED force=true")).toBe("forced VM web off");
+  expect(said("restart_vm", "vmid=7")).toBe("asked VM web to restart");
   expect(said("restart_vm", "vmid=7 force=true")).toBe("restarted VM web by force");
 });
 

@@ -33,7 +33,6 @@ export interface Told {
 const STATES: Record<string, [string, string]> = {
   RUNNING: ["started", "start"],
   PAUSED: ["paused", "pause"],
-  STOPPED: ["stopped", "stop"],
 };
 
 const DUTIES: Record<string, [string, string]> = {
@@ -164,18 +163,19 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
     case "alter_medium":
       return target.changes?.size && given.length + others.length === 1 && target.name === undefined
         ? ["grew", "grow", medium(), grownWords(target.changes.size)]
-        : altered(medium(), named(names.medium, target.mid), target, names);
+        : altered("medium", medium(), target, names);
     case "delete_medium":
       return ["deleted", "delete", medium()];
     case "create_vm":
       return ["created", "create", vmOf(target.vmid ?? about, target.name), " in ", group(), ...cloned()];
     case "alter_vm":
-      return altered(vm(), named(names.vm, target.vmid), target, names);
+      return altered("VM", vm(), target, names);
     case "delete_vm":
       return ["deleted", "delete", vm(), ...(target.disks ? [` and its ${diskWords(target.disks)}`] : [])];
     case "set_vm_state": {
       const [from, to] = fromTo(target.state ?? "");
-      if (forced && to === "STOPPED") return ["forced off", "force off", vm()];
+      // without force it is only asked: a guest need not do it
+      if (to === "STOPPED") return forced ? ["forced", "force", vm(), " off"] : ["asked", "ask", vm(), " to shut down"];
       if (to === "RUNNING" && from === "PAUSED") return ["resumed", "resume", vm()];
       const [past, infinitive] = STATES[to] ?? ["set the state of", "set the state of"];
       return [past, infinitive, vm()];
@@ -189,7 +189,7 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
     case "drain_node":
       return ["began to move all VMs away from", "move all VMs away from", host()];
     case "restart_vm":
-      return ["restarted", "restart", vm(), ...(forced ? [" by force"] : [])];
+      return forced ? ["restarted", "restart", vm(), " by force"] : ["asked", "ask", vm(), " to restart"];
     case "reset_vm":
       return ["reset", "reset", vm()];
     case "choose_boot":
@@ -217,7 +217,7 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
       if (copies === "true") return ["began", "begin", "to keep copies of the database on ", host()];
       if (copies === "false") return ["ended", "end", "the copies of the database on ", host()];
       const duty = DUTIES[target.duty ?? ""];
-      return duty ? [...duty, host()] : altered(host(), named(names.host, target.host), target, names);
+      return duty ? [...duty, host()] : altered("host", host(), target, names);
     }
     case "remove_node":
       return ["removed", "remove", host()];
@@ -254,23 +254,34 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
   }
 }
 
-/** "gave VM web 4 CPUs", "renamed VM web", "changed VM web: CPUs 2 → 4, attached data", "attached data to VM web". */
-function altered(what: Part, present: string | undefined, { name, changes = {} }: Target, names: Names): Phrase {
+/** "gave VM web 4 CPUs", "renamed a VM to web", "changed VM web: CPUs 2 → 4, attached data", "attached data to VM web". */
+function altered(kind: string, what: Part, { name, changes = {} }: Target, names: Names): Phrase {
   const { given, others, renamed } = wordsOf(changes, names);
-  if (renamed && name !== undefined && given.length + others.length === 0) {
-    const known = present === undefined || present === name;
-    return ["renamed", "rename", what, ...(known ? [] : [" to ", { name }])];
-  }
+  // what it was called before is not recorded, and its present name may be a later one
+  if (renamed && name !== undefined && given.length + others.length === 0)
+    return [
+      "renamed",
+      "rename",
+      `a ${kind} to `,
+      typeof what === "object" && "name" in what ? { ...what, name } : { name },
+    ];
   if (given.length > 0 && others.length === 0 && name === undefined)
     return ["gave", "give", what, ...listed(" ", given)];
   const all = [...given, ...others];
   const only = all.length === 1 && name === undefined && !changes.media?.includes(",") ? changes.media : undefined;
-  if (only?.startsWith("+")) return ["attached", "attach", mediumPart(only.slice(1), names), " to ", what];
-  if (only?.startsWith("-")) return ["detached", "detach", mediumPart(only.slice(1), names), " from ", what];
+  const drive = changes.changed === "drives"; // it takes an empty drive, or leaves one
+  if (only?.startsWith("+"))
+    return [...(drive ? INSERTED : ATTACHED), mediumPart(only.slice(1), names), drive ? " into " : " to ", what];
+  if (only?.startsWith("-")) return [...(drive ? EJECTED : DETACHED), mediumPart(only.slice(1), names), " from ", what];
   if (name !== undefined && all.length > 0)
     return ["changed", "change", what, ": the name ", { name }, ...listed(", ", all)];
   return ["changed", "change", what, ...listed(": ", all)];
 }
+
+const ATTACHED = ["attached", "attach"] as const;
+const DETACHED = ["detached", "detach"] as const;
+const INSERTED = ["inserted", "insert"] as const;
+const EJECTED = ["ejected", "eject"] as const;
 
 const diskWords = (disks: number): string => (disks === 1 ? "disk" : count(disks, "disk"));
 

@@ -40,7 +40,9 @@ export function CreateDisk({
   const name = typed ?? freeName(called, target.taken);
   const size = diskBytes(written);
   const naming = mediumNameProblem(name, target.taken);
-  const sizing = sizeProblem(size) ?? roomProblem(target.pool, size ?? 0, false);
+  const room = roomProblem(target.pool, size ?? 0, target);
+  const unfit = sizeProblem(size);
+  const sizing = unfit ?? room;
   const body = { mpid: target.mpid ?? 0, gid: target.gid, name, size: size ?? 0, type: "DISK", format };
   const submit = async () => {
     return act({
@@ -59,6 +61,7 @@ export function CreateDisk({
       about={about}
       verb="Create"
       ready={!naming && !sizing && target.mpid !== undefined}
+      lacking={naming || unfit ? undefined : room}
       refusal={refused.last}
       cli={[
         "velocity",

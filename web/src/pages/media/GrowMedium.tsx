@@ -7,7 +7,9 @@ import { AmountInput } from "@/ui/AmountInput";
 import { DISK_HELP, diskBytes } from "@/ui/amounts";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
+import { useGroupPath } from "@/ui/groups";
 import { idWord } from "@/ui/vmCli";
+import { useWhoGivesMore } from "@/ui/WhoGivesMore";
 import { growProblem, roomProblem, scarceWords } from "./rules";
 import { Below } from "./TargetFields";
 import { useAlter } from "./useAlter";
@@ -24,7 +26,11 @@ export function GrowMedium({ medium, onClose }: { medium: Medium; onClose: () =>
   const sees = may("pool.list", medium.gid);
   const pools = useAnswer("post", "/m/pool/list", { gid: medium.gid }, { topics: ["pool", "quota"], enabled: sees });
   const pool = pools.data?.pools.find((one) => one.mpid === medium.mpid);
-  const wrong = growProblem(size, medium.size) ?? roomProblem(pool, growth, false);
+  const ask = useWhoGivesMore(medium.gid, "assign_pool");
+  const path = useGroupPath()(medium.gid);
+  const room = roomProblem(pool, growth, { path, ask }, { more: true });
+  const unfit = growProblem(size, medium.size);
+  const wrong = unfit ?? room;
   const body = { mid: medium.mid, revision: medium.revision, size: size ?? medium.size };
   const submit = useAlter(body, refused, `Growing ${medium.name}`, `${medium.name} grown to ${bytes(size ?? 0)}`);
   return (
@@ -33,6 +39,7 @@ export function GrowMedium({ medium, onClose }: { medium: Medium; onClose: () =>
       about={`Its size is ${bytes(medium.size)}. Extend the partition and the file system in the guest afterwards; cloud images do that at their next start.`}
       verb="Grow"
       ready={!wrong}
+      lacking={unfit ? undefined : room}
       refusal={refused.last}
       cli={["velocity", "media", "set", idWord(medium.mid), "--size", String(size ?? written)]}
       request={{ method: "patch", path: "/m/media", body }}

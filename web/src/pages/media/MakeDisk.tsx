@@ -24,7 +24,7 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   const [format, setFormat] = useState<Format>(making === "clone" && medium.format === "raw" ? "raw" : "qcow2");
   const name = typed ?? freeName(making === "import" ? stem(medium.name) : `${medium.name} copy`, target.taken);
   const naming = mediumNameProblem(name, target.taken);
-  const room = making === "clone" ? roomProblem(target.pool, medium.size, false) : undefined;
+  const room = making === "clone" ? roomProblem(target.pool, medium.size, target) : undefined;
   const body = { mid: medium.mid, gid: target.gid, mpid: target.mpid ?? 0, name, format };
   const path = making === "import" ? "/m/media/import" : "/m/media/clone";
   /** The command line looks for the source in the group that the disk goes to. */
@@ -50,6 +50,7 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
       }
       verb={making === "import" ? "Import" : "Clone"}
       ready={!naming && !room && target.mpid !== undefined}
+      lacking={naming ? undefined : room}
       refusal={refused.last}
       cli={target.gid === medium.gid ? line : undefined}
       request={{ method: "put", path, body }}

@@ -23,7 +23,7 @@ export function MediumActions({
   const may = useMay();
   const writer = writerOf(medium);
   const held = whyHeld(medium);
-  const busy = writer && `${writer} is writing to it: stop that VM first`;
+  const busy = writer && `Attached to ${writer}, which may write to it: stop that VM first`;
   const copy = () =>
     navigator.clipboard.writeText(medium.mid).then(
       () => showToast("success", "ID copied"),

@@ -117,7 +117,9 @@ function State({ medium }: { medium: Medium }) {
   if (writer)
     return (
       <Status tone="ok">
-        Written to by <bdi>{writer.name}</bdi>
+        <span>
+          Attached to <bdi>{writer.name}</bdi>
+        </span>
       </Status>
     );
   if (medium.readonly) return <Status tone="off">Read-only</Status>;

@@ -18,7 +18,7 @@ export function MoveMedium({ medium, onClose }: { medium: Medium; onClose: () =>
   const grouped = target.gid !== medium.gid;
   const taken = (pooled || grouped) && target.taken.has(medium.name);
   const naming = taken ? "That group has a medium with this name in that pool: rename one of them first." : undefined;
-  const room = pooled ? roomProblem(target.pool, medium.size, false) : undefined;
+  const room = pooled ? roomProblem(target.pool, medium.size, target) : undefined;
   const body = {
     mid: medium.mid,
     ...(grouped ? { gid: target.gid } : {}),
@@ -38,6 +38,7 @@ export function MoveMedium({ medium, onClose }: { medium: Medium; onClose: () =>
       about="It stays attached to its VMs. To another pool it moves as a task: a running VM keeps running; a stopped one cannot start until it is done."
       verb="Move"
       ready={(pooled || grouped) && !naming && !room && target.mpid !== undefined}
+      lacking={naming ? undefined : room}
       missing={pooled || grouped ? undefined : "It is there already. Choose another group or pool."}
       refusal={refused.last}
       cli={[

@@ -31,15 +31,12 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
   const none = list.length === 0;
   const names = namesOf(list, target.taken);
   const size = list.reduce((sum, one) => sum + one.file.size, 0);
-  const room = roomProblem(target.pool, size, true);
+  const room = roomProblem(target.pool, size, target, { written: true });
   const change = (id: number, what: Partial<Chosen>) =>
     setList((before) => before.map((one) => (one.id === id ? { ...one, ...what } : one)));
   const problems = list.map((one, index) => problemsOf(one, index, names, target.taken));
-  const ready =
-    list.length > 0 &&
-    !room &&
-    target.mpid !== undefined &&
-    problems.every((one) => !one.name && !one.type && !one.file);
+  const sound =
+    list.length > 0 && target.mpid !== undefined && problems.every((one) => !one.name && !one.type && !one.file);
   const empty = list.find((one) => one.file.size === 0);
   const [first] = list;
   const headers = {
@@ -68,7 +65,8 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
       title={list.length < 2 ? "Upload a medium" : `Upload ${count(list.length, "medium", "media")}`}
       about={`${none ? "" : `${bytes(size)}${list.length > 1 ? " in total" : ""}. `}It continues while you use other pages, and resumes after an interruption.`}
       verb="Upload"
-      ready={ready}
+      ready={sound && !room}
+      lacking={sound ? room : undefined}
       missing={
         none
           ? "Choose a file first."

@@ -132,7 +132,7 @@ function UsedBy({ medium }: { medium: Medium }) {
       {medium.used_by.map((vm, index) => (
         <span key={vm.vmid}>
           <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>
-          {vm.writing && <span className="v-subtle"> (writing)</span>}
+          {vm.writing && <span className="v-subtle"> (may write)</span>}
           {index < medium.used_by.length - 1 && ", "}
         </span>
       ))}

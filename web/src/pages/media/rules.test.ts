@@ -42,10 +42,13 @@ test("a size is at least a byte", () => {
 });
 
 test("the quota counts what is declared; the disk what is written", () => {
-  expect(roomProblem(pool, 55, false)).toBeUndefined();
-  expect(roomProblem(pool, 55, true)).toContain("50 B free");
-  expect(roomProblem(pool, 61, false)).toContain("60 B left");
-  expect(roomProblem({ ...pool, left: undefined }, 61, false)).toBeUndefined();
+  const red = { path: "red", ask: "For more, ask root." };
+  expect(roomProblem(pool, 55, red)).toBeUndefined();
+  expect(roomProblem(pool, 55, red, { written: true })).toContain("50 B free");
+  expect(roomProblem(pool, 61, red, { more: true })).toBe(
+    "The quota of a group above red has 60 B left in pool default; this needs 61 B more. For more, ask root.",
+  );
+  expect(roomProblem({ ...pool, left: undefined }, 61, red)).toBeUndefined();
   expect(roomWords({ ...pool, left: undefined })).toBe("50 B free in the pool");
 });
 

@@ -3,6 +3,7 @@ import type { PoolInfo } from "@/api/schema";
 import { DISK_HELP } from "@/ui/amounts";
 import { bytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
+import { poolQuotaProblem, type Whose } from "@/ui/vmQuota";
 import { IMAGE_ENDINGS } from "./content";
 
 /** `taken` are the names that the group has in that pool. */
@@ -49,11 +50,19 @@ export function urlProblem(url: string, summed: boolean): string | undefined {
 export const checksumProblem = (sum: string): string | undefined =>
   sum && !/^[0-9a-f]{64}$/i.test(sum.trim()) ? "A SHA-256 has 64 digits, 0 to 9 and a to f." : undefined;
 
-/** Why a pool does not hold so many bytes. What is written at once must also find them free on the disk. */
-export function roomProblem(pool: PoolInfo | undefined, size: number, written: boolean): string | undefined {
+/**
+ * Why a pool does not hold so many bytes, or so many `more` than a medium has. What is written at once must also find
+ * them free on the disk.
+ */
+export function roomProblem(
+  pool: PoolInfo | undefined,
+  size: number,
+  asking: Whose,
+  { written = false, more = false } = {},
+): string | undefined {
   if (!pool) return undefined;
-  if (pool.left !== undefined && size > pool.left)
-    return `The quota has ${bytes(pool.left)} left in ${pool.name}, this needs ${bytes(size)}. Remove media, or ask for more.`;
+  const over = poolQuotaProblem(size, pool, asking, more);
+  if (over) return over;
   if (written && size > pool.free)
     return `${pool.name} has ${bytes(pool.free)} free, this needs ${bytes(size)}. Use another pool.`;
   return undefined;

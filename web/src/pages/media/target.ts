@@ -5,12 +5,15 @@ import { useAnswer } from "@/api/queries";
 import type { PoolInfo } from "@/api/schema";
 import { readStored, writeStored } from "@/api/stored";
 import { type GroupChoice, useGroupPath, useGroupsWhere } from "@/ui/groups";
+import { useWhoGivesMore } from "@/ui/WhoGivesMore";
 
 export interface Target {
   groups: GroupChoice[];
   gid: number;
   setGid: (gid: number) => void;
   path: string;
+  /** Whom to ask for more of a pool, or "". */
+  ask: string;
   /** `closed` says why nothing can be made there; empty: it can. */
   pools: { mpid: number; name: string; closed: string }[];
   mpid: number | undefined;
@@ -42,6 +45,7 @@ export function useTarget(first?: { gid: number; mpid?: number }): Target {
   const known = usePools();
   const media = useObjects("medium");
   const sees = may("pool.list", gid);
+  const ask = useWhoGivesMore(gid, "assign_pool");
   const answer = useAnswer(
     "post",
     "/m/pool/list",
@@ -70,6 +74,7 @@ export function useTarget(first?: { gid: number; mpid?: number }): Target {
     gid,
     setGid: (chosen) => choose({ gid: chosen, mpid }),
     path: path(gid),
+    ask,
     pools,
     mpid,
     setMpid: (chosen) => choose({ gid, mpid: chosen }),

@@ -69,7 +69,7 @@ export function VmNotes({ vm }: { vm: Vm }) {
         >
           {vm.restarting
             ? "Once the guest has shut down, the server starts it again."
-            : "The guest shuts down by itself."}{" "}
+            : "The guest was asked to shut down."}{" "}
           If it does not react, press its power button again, or force it off.
         </Note>
       )}

@@ -206,7 +206,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["The group now has a VM with that name. Rename that one first.", 25220],
   ["The group now has a medium with that name in this pool. Rename or delete that one first.", 25221],
   ["A group with that name now exists in its place. Delete that one first.", 25222],
-  ["Another VM now writes to one of its media:", 25223],
+  ["Another VM may now write to one of its media:", 25223],
   ["There is not enough quota left for its CPUs:", 25224],
   ["There is not enough quota left for its memory:", 25225],
   ["The group cannot have more VMs:", 25226],

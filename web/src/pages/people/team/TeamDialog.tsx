@@ -23,7 +23,8 @@ export function TeamDialog({
   onClose: () => void;
 }) {
   const parents = useGroupsWhere("group.create");
-  const state = useTeamForm(parent ?? parents[0]?.gid ?? ROOT);
+  const [asked, setAsked] = useState(false);
+  const state = useTeamForm(parent ?? parents[0]?.gid ?? ROOT, asked);
   const act = useAction();
   const refusal = useRefusal([]);
   const body = useRef<HTMLDivElement>(null);
@@ -102,6 +103,7 @@ export function TeamDialog({
             className="v-team"
             onSubmit={(event) => {
               event.preventDefault();
+              setAsked(true);
               if (!state.right) return refusal.tell(incomplete());
               refusal.clear();
               setFrozen(state.team);

@@ -133,7 +133,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
             />
             <Hint id="team-user-hint" wrong={wrong.user} />
           </FormGroup>
-          <PasswordField value={form.password} refused={undefined} onChange={(password) => set({ password })} />
+          <PasswordField value={form.password} refused={wrong.password} onChange={(password) => set({ password })} />
         </>
       )}
       {who === "known" && (
@@ -149,6 +149,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
             ]}
             onChange={(uid) => set({ uid })}
           />
+          <Hint wrong={wrong.uid} />
         </FormGroup>
       )}
       {who !== "nobody" && (

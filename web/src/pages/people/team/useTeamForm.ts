@@ -28,7 +28,8 @@ export interface TeamForm {
   set: string;
 }
 
-export function useTeamForm(start: number) {
+/** `asked`: the steps were asked for, so what is still empty is marked as well. */
+export function useTeamForm(start: number, asked = false) {
   const [form, setForm] = useState<TeamForm>({
     parent: start,
     name: "",
@@ -103,8 +104,10 @@ export function useTeamForm(start: number) {
     /** Of the set, what the caller does not hold and so cannot give. */
     missing: wholeSet.filter((name) => !permissions.includes(name)),
     wrong: {
-      name: nameWrong,
-      user: userWrong,
+      name: nameWrong ?? (asked && form.name === "" ? "Enter a name for the team." : undefined),
+      user: userWrong ?? (asked && form.user === "" ? "Enter a user name." : undefined),
+      password: asked && form.password === "" ? passwordProblem("") : undefined,
+      uid: asked && known === undefined ? "Choose a user." : undefined,
       quota: quota.wrong,
       pool: "wrong" in poolQuota ? poolQuota.wrong : undefined,
     },

@@ -21,6 +21,7 @@ import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { part } from "@/ui/part";
+import { useVmInfo } from "../useVmInfo";
 import { type Chart, chartsOf, gaps, rowsOf, summary } from "./series";
 import { emptySpans, hasMore, SPAN_WORDS, SPANS, type Span } from "./spans";
 import { useDark } from "./useDark";
@@ -32,6 +33,7 @@ const ROWS = 40;
 export default function Metrics({ vm }: { vm: Vm }) {
   const [span, setSpan] = useState<Span>(() => readStored("metrics.span", "hour"));
   const metrics = useVmMetrics(vm.vmid, span);
+  const unseen = useVmInfo(vm).data?.interfaces.some((one) => one.nat === "USER") ?? false;
   const choose = (chosen: Span) => {
     setSpan(chosen);
     writeStored("metrics.span", chosen);
@@ -56,15 +58,27 @@ export default function Metrics({ vm }: { vm: Vm }) {
       <div className="v-space-above">
         {metrics.isError && <Failed error={metrics.error} what="The metrics" again={() => void metrics.refetch()} />}
         {metrics.isPending && <Loading />}
-        {metrics.data && <Measured metrics={metrics.data} span={span} stopped={vm.state === "STOPPED"} />}
+        {metrics.data && (
+          <Measured metrics={metrics.data} span={span} stopped={vm.state === "STOPPED"} unseen={unseen} />
+        )}
       </div>
     </>
   );
 }
 
-function Measured({ metrics, span, stopped }: { metrics: VmMetrics; span: Span; stopped: boolean }) {
+function Measured({
+  metrics,
+  span,
+  stopped,
+  unseen,
+}: {
+  metrics: VmMetrics;
+  span: Span;
+  stopped: boolean;
+  unseen: boolean;
+}) {
   const dark = useDark();
-  const charts = useMemo(() => chartsOf(metrics), [metrics]);
+  const charts = useMemo(() => chartsOf(metrics, unseen), [metrics, unseen]);
   const missing = gaps(metrics);
   if (metrics.at.length === 0)
     return (
@@ -99,12 +113,14 @@ function Measured({ metrics, span, stopped }: { metrics: VmMetrics; span: Span; 
       </div>
       {missing && (
         <Content component="p" className="v-subtle v-space-above">
-          Nothing was measured for {missing} of this time: the VM or the server was not running.
+          {metrics.running_since === undefined
+            ? `Nothing was measured for ${missing} of this time: the VM or the server was not running.`
+            : `Nothing was measured for ${missing} since the VM's start: the server was not running, or the VM did not respond.`}
         </Content>
       )}
       {charts.length === 3 && (
         <Content component="p" className="v-subtle v-space-above">
-          The traffic of QEMU's user network is not measured.
+          The traffic of user-mode NAT is not measured.
         </Content>
       )}
       <ExpandableSection toggleText="As a table" className="v-space-above">

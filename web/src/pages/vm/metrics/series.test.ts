@@ -26,16 +26,21 @@ it("there is a network chart only where something is known of it", () => {
     [1, null, 2],
     [3, null, 4],
   ]);
+  expect(chartsOf(bridged).at(-1)?.unit).toBe("all NICs together");
+  expect(chartsOf(bridged, true).at(-1)?.unit).toBe("all NICs but those with user-mode NAT");
 });
 
 it("says beside what a VM takes what it was given", () => {
-  expect(chartsOf(METRICS)[1]?.unit).toBe("taken of the host, of 1 GiB given");
+  expect(chartsOf(METRICS)[1]?.unit).toBe("taken of the host, for the guest's 1 GiB and QEMU itself");
 });
 
 it("gaps stay gaps, and are told", () => {
   expect(chartsOf(METRICS)[1]?.lines[0]?.values).toEqual([256 * 2 ** 20, null, 512 * 2 ** 20]);
   expect(gaps(METRICS)).toBe("10 s");
-  expect(gaps({ cpu: [1, 2], interval: 10 })).toBeUndefined();
+  expect(gaps({ ...METRICS, cpu: [1, 2, 3], memory_mib: [1, 2, 3] })).toBeUndefined();
+  expect(gaps({ ...METRICS, cpu: [null, 2, 3], memory_mib: [1, 2, 3] }), "the first of a run").toBeUndefined();
+  expect(gaps({ ...METRICS, running_since: 105 }), "before its start").toBeUndefined();
+  expect(gaps({ ...METRICS, running_since: 90 }), "since its start").toBe("10 s");
 });
 
 it("a summary counts what was measured", () => {

@@ -22,8 +22,10 @@ export interface Chart {
 const percent = (value: number) => `${value >= 10 || value === 0 ? Math.round(value) : value.toFixed(1)}%`;
 const rate = (value: number) => `${bytes(value)}/s`;
 
-/** Of NICs in QEMU's user network nothing is known: a VM with no other has no such chart. */
-export function chartsOf(metrics: VmMetrics): Chart[] {
+/**
+ * Of NICs in QEMU's user network nothing is known: a VM with no other has no such chart. `unseen`: the VM has one.
+ */
+export function chartsOf(metrics: VmMetrics, unseen = false): Chart[] {
   const charts: Chart[] = [
     {
       id: "cpu",
@@ -36,7 +38,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
     {
       id: "memory",
       title: "Memory",
-      unit: `taken of the host, of ${bytes(metrics.given_mib * 2 ** 20)} given`,
+      unit: `taken of the host, for the guest's ${bytes(metrics.given_mib * 2 ** 20)} and QEMU itself`,
       lines: [
         { title: "Memory", values: metrics.memory_mib.map((value) => (value === null ? null : value * 2 ** 20)) },
       ],
@@ -59,7 +61,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
     charts.push({
       id: "network",
       title: "Network",
-      unit: "all NICs but those of QEMU's own NAT",
+      unit: unseen ? "all NICs but those with user-mode NAT" : "all NICs together",
       lines: [
         { title: "Received", values: metrics.net_received },
         { title: "Sent", values: metrics.net_sent },
@@ -80,9 +82,17 @@ export function summary({ values }: Line, show: (value: number) => string): stri
   return `${now}, ${show(mean)} on average, at most ${show(Math.max(...measured))}`;
 }
 
-/** How long of the time nothing was measured; undefined: there is no gap. */
-export function gaps(metrics: Pick<VmMetrics, "cpu" | "interval">): string | undefined {
-  const missing = metrics.cpu.filter((value) => value === null).length;
+/**
+ * How long of the time nothing was measured, of a VM that runs since its start; undefined: there is no gap. What takes
+ * two measurements, as the CPU, is not known of the first: that is no gap.
+ */
+export function gaps(
+  metrics: Pick<VmMetrics, "at" | "cpu" | "memory_mib" | "interval" | "running_since">,
+): string | undefined {
+  const began = metrics.running_since === undefined ? 0 : metrics.running_since + metrics.interval;
+  const missing = metrics.at.filter(
+    (at, index) => at > began && metrics.cpu[index] === null && metrics.memory_mib[index] === null,
+  ).length;
   return missing === 0 ? undefined : duration(missing * metrics.interval);
 }
 

@@ -1,8 +1,6 @@
 /** One more NIC for a VM, also while it runs. */
 import { FormGroup } from "@patternfly/react-core";
 import { useState } from "react";
-import { useMay, useObjects } from "@/api/live";
-import { useAnswer } from "@/api/queries";
 import type { Nic, VmInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
@@ -12,14 +10,13 @@ import { vmWords } from "@/ui/vmCli";
 import { nicsOf } from "../settings/nicText";
 import { changing } from "./changing";
 import { attachedWhen } from "./drives";
+import { useHostNics } from "./useHostNics";
 
 /** `bridged`: a bridge is proposed, where there is one. */
 export function AddNic({ info, bridged, onClose }: { info: VmInfo; bridged: boolean; onClose: () => void }) {
   const act = useAction();
-  const may = useMay();
   const refused = useRefusal([]);
-  const mayList = useObjects("group").some((group) => may("nic.list", group.gid));
-  const known = useAnswer("post", "/v/nic/list", {}, { enabled: mayList }).data?.host_nics ?? [];
+  const { mayList, nics: known } = useHostNics();
   const [chosen, setChosen] = useState<string>();
   const host = known.find((one) => String(one.nicid) === (chosen ?? (bridged ? String(known[0]?.nicid) : "")))?.nicid;
   const nic: Nic = host === undefined ? { type: "NAT" } : { type: "BRIDGE", host };

@@ -13,7 +13,7 @@ export function IsolationCard({ isolation }: { isolation: Isolation }) {
         {isolation.gaps.length === 0 ? (
           <Alert component="p" isInline isPlain variant="success" title="Fully isolated" />
         ) : (
-          <Alert component="p" isInline variant="warning" title="Not isolated on this host, and how to change that">
+          <Alert component="p" isInline variant="warning" title="Not isolated on this host">
             <List>
               {isolation.gaps.map((gap) => (
                 <ListItem key={gap}>{gap}</ListItem>

@@ -11,12 +11,14 @@ import { CopyButton } from "@/ui/CopyButton";
 import { forwardText } from "@/ui/forwards";
 import { AddNic } from "./AddNic";
 import { leadsWords, notReached, reachOf, SOURCES } from "./reach";
+import { useHostNics } from "./useHostNics";
 
 export function Network({ info }: { info: VmInfo }) {
   const mayAlter = useMay()("vm.alter", info.gid);
   const mayAdd = mayAlter && info.nics.length < AlterVm.nics.maxItems;
   const [adding, setAdding] = useState<{ bridged: boolean }>();
   const lacking = notReached(info);
+  const bridges = useHostNics().nics.length > 0;
   return (
     <Card component="section" aria-label="Network">
       <CardHeader
@@ -70,10 +72,16 @@ export function Network({ info }: { info: VmInfo }) {
             {info.nics.length > 0 && mayAdd && (
               <>
                 {" "}
-                To reach it, <Link to={`/vms/${info.vmid}/settings#forwards`}>forward a port</Link> or{" "}
-                <Button variant="link" isInline onClick={() => setAdding({ bridged: true })}>
-                  add a bridged NIC
-                </Button>
+                To reach it, <Link to={`/vms/${info.vmid}/settings#forwards`}>forward a port</Link>
+                {bridges && (
+                  <>
+                    {" "}
+                    or{" "}
+                    <Button variant="link" isInline onClick={() => setAdding({ bridged: true })}>
+                      add a bridged NIC
+                    </Button>
+                  </>
+                )}
                 .
               </>
             )}

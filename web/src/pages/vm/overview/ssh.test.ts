@@ -4,11 +4,15 @@ import { sshCommand } from "./ssh";
 
 type Info = Parameters<typeof sshCommand>[0];
 
-const nic = (nat: Interface["nat"], address?: string): Interface => ({
+const nic = (
+  nat: Interface["nat"],
+  address?: string,
+  source: "lease" | "neighbour" | "agent" = "neighbour",
+): Interface => ({
   id: 1,
   mac: "52:54:00:00:00:01",
   nat,
-  known_addresses: address === undefined ? [] : [{ address, source: "lease" }],
+  known_addresses: address === undefined ? [] : [{ address, source }],
 });
 const forward = { host_port: 2222, guest_port: 22, protocol: "tcp" } as VmInfo["forwards"][number];
 const of = (more: Partial<Info>): Info => ({
@@ -23,6 +27,14 @@ const of = (more: Partial<Info>): Info => ({
 test("an address of NAT leads there from the host alone", () => {
   expect(sshCommand(of({}), "localhost")).toBe("ssh ann@192.168.127.5");
   expect(sshCommand(of({}), "velocity.example.org")).toBeUndefined();
+});
+
+test("an address that is only reserved is not offered", () => {
+  expect(sshCommand(of({ interfaces: [nic("BRIDGE", "192.168.127.5", "lease")] }), "localhost")).toBeUndefined();
+});
+
+test("a forward comes before the guest's own address", () => {
+  expect(sshCommand(of({ forwards: [forward] }), "localhost")).toBe("ssh -p 2222 ann@localhost");
 });
 
 test("one of a bridge leads there from everywhere", () => {
@@ -44,5 +56,7 @@ test("a port of the host does, unless it waits, or is the host's own", () => {
 
 test("whom to log in as is known by cloud-init alone", () => {
   expect(sshCommand(of({ cloud_init: { secrets: [] } }), "localhost")).toBeUndefined();
-  expect(sshCommand(of({ cloud_init: { secrets: [] }, forwards: [forward] }), "localhost")).toBe("ssh 192.168.127.5");
+  expect(sshCommand(of({ cloud_init: { secrets: [] }, forwards: [forward] }), "localhost")).toBe(
+    "ssh -p 2222 localhost",
+  );
 });

@@ -12,7 +12,7 @@ export function sshCommand(info: SshInfo, server: string): string | undefined {
   const { cloud_init: made, nics, interfaces, forwards, waiting } = info;
   const here = isLocal(server);
   const own = interfaces.find(
-    (one, index) => (nics[index]?.type === "BRIDGE" || (here && one.nat !== "USER")) && first(one),
+    (one, index) => (nics[index]?.type === "BRIDGE" || (here && one.nat !== "USER")) && inUse(one),
   );
   const forward = waiting.includes("forwards")
     ? undefined
@@ -21,9 +21,11 @@ export function sshCommand(info: SshInfo, server: string): string | undefined {
       );
   if (!made.user && !forward) return undefined; // an ISO's guest rarely has a server for it
   const user = made.user ? `${made.user}@` : "";
-  if (own) return `ssh ${user}${first(own)}`;
-  return forward && `ssh -p ${forward.host_port} ${user}${forward.host_address ?? server}`;
+  if (forward) return `ssh -p ${forward.host_port} ${user}${forward.host_address ?? server}`;
+  return own && `ssh ${user}${inUse(own)}`;
 }
 
 type SshInfo = Pick<VmInfo, "nics" | "interfaces" | "forwards" | "cloud_init" | "waiting">;
-const first = (one: Interface): string | undefined => one.known_addresses?.[0]?.address;
+/** An address that somebody has heard the guest use: one that is only reserved may lead nowhere. */
+const inUse = (one: Interface): string | undefined =>
+  one.known_addresses?.find(({ source }) => source !== "lease")?.address;

@@ -17,7 +17,7 @@ const METRICS: VmMetrics = {
 it("says what a VM takes of what it has", () => {
   expect(usesOf(METRICS, 2).map((one) => [one.title, one.now, one.of])).toEqual([
     ["CPU", "25%", "of 2 CPUs"],
-    ["Memory", "512 MiB", "taken of 1 GiB given"],
+    ["Memory", "512 MiB", "for the guest's 1 GiB and QEMU itself"],
     ["Disk", "1 KiB/s", "1 KiB/s read, 0 B/s written"],
   ]);
 });

@@ -35,7 +35,7 @@ export function usesOf(metrics: VmMetrics, cpus: number): Use[] {
     {
       title: "Memory",
       now: said(last(memory_mib), mib),
-      of: `taken of ${mib(given_mib)} given`,
+      of: `for the guest's ${mib(given_mib)} and QEMU itself`,
       lines: [memory_mib],
       top: given_mib,
     },

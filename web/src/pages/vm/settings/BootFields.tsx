@@ -2,13 +2,16 @@
 import { Button, FormSection } from "@patternfly/react-core";
 import { Icon } from "@/look/Icon";
 import { useAttachable } from "@/ui/attachable";
-import { type Bootable, bootOrder, hasList, ordered } from "./boot";
+import { useEmpty } from "../overview/useEmpty";
+import { type Bootable, bootOrder, hasList, ordered, placeWords } from "./boot";
 import { moved } from "./draft";
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
 
 export function BootFields({ draft, change, problems, disabled, gid }: Fields & { gid: number }) {
   const known = useAttachable(gid);
+  const attached = draft.media.flatMap(({ mid }) => known.find((one) => one.mid === mid) ?? []);
+  const placed = placeWords(draft, useEmpty(attached));
   if (!hasList(draft)) return null;
   const order = bootOrder(draft);
   const name = ({ of, index }: Bootable) => {
@@ -28,6 +31,7 @@ export function BootFields({ draft, change, problems, disabled, gid }: Fields & 
         <fieldset key={`${one.of} ${one.index}`} className="v-row v-row-fields" aria-label={`Boots as ${place + 1}`}>
           <div className="v-grows v-breaks">
             {place + 1}. <bdi>{name(one)}</bdi>
+            {placed(one) && <span className="v-subtle"> ({placed(one)})</span>}
             <Problem text={problems[`${one.of}[${one.index}].boot`]} />
           </div>
           {!disabled && (

@@ -4,6 +4,7 @@ import { AmountInput } from "@/ui/AmountInput";
 import { MEMORY_HELP } from "@/ui/amounts";
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
+import type { Room } from "./useRoom";
 
 /** `rosetta`: it may be of use on the VM's host, or was asked for. `several`: there is more than one host. */
 export function GeneralFields({
@@ -11,9 +12,10 @@ export function GeneralFields({
   change,
   problems,
   disabled,
+  left,
   rosetta,
   several,
-}: Fields & { rosetta: boolean; several: boolean }) {
+}: Fields & { left: Room["left"]; rosetta: boolean; several: boolean }) {
   return (
     <FormSection id="general" title="General" titleElement="h2">
       <FormGroup label="Name" fieldId="name" isRequired>
@@ -42,7 +44,7 @@ export function GeneralFields({
             isDisabled={disabled}
             widthChars={4}
           />
-          <Problem text={problems.cpus} />
+          <Problem text={problems.cpus} help={left.cpus} />
         </FormGroup>
         <FormGroup label="Maximum CPUs" fieldId="max_cpus">
           <NumberInput
@@ -73,7 +75,7 @@ export function GeneralFields({
             isDisabled={disabled}
             className="v-memory"
           />
-          <Problem text={problems.memory_mib} help={MEMORY_HELP} />
+          <Problem text={problems.memory_mib} help={[left.memory, MEMORY_HELP].filter(Boolean).join(" ")} />
         </FormGroup>
         <FormGroup label="Maximum memory" fieldId="max_memory">
           <AmountInput

@@ -60,7 +60,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid, host
           problems[field] ??
           problems[`${field}.mid`] ??
           (writer && !one.readonly
-            ? `${writer.name} writes to it, and only one VM can. Attach it read-only.`
+            ? `It is attached to ${writer.name}, which may write to it, and only one VM can. Attach it read-only.`
             : undefined);
         return (
           <fieldset key={one.mid} className="v-row" aria-label={`Medium ${index + 1}: ${name}`}>

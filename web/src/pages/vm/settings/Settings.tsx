@@ -7,7 +7,7 @@ import { setUnsaved } from "@/api/unsaved";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
 import { called } from "@/ui/permissions";
-import { incomplete, type Refusal, RefusalAlert } from "@/ui/RefusalAlert";
+import { incomplete, type Refusal, RefusalAlert, tooLarge } from "@/ui/RefusalAlert";
 import { useVmInfo } from "../useVmInfo";
 import { BootFields } from "./BootFields";
 import { CloudInitFields } from "./CloudInitFields";
@@ -22,6 +22,7 @@ import { nicsOf } from "./nicText";
 import { Parts } from "./Parts";
 import { Review } from "./Review";
 import { useFieldOfAddress } from "./useFieldOfAddress";
+import { useRoom } from "./useRoom";
 
 /** What was not saved, by vmid: it is still there after a look at another tab. A reload, which loses it, asks first. */
 const UNSAVED = new Map<number, { base: VmInfo; draft: Draft }>();
@@ -45,7 +46,9 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
   const draft = edited?.draft ?? draftOf(now);
   const changes = changesOf(base, draft);
   const dirty = Object.keys(changes).length > 0;
-  const problems = problemsOf(draft);
+  const wrong = problemsOf(draft);
+  const room = useRoom(vm, base, draft);
+  const problems = { ...room.problems, ...wrong };
   const shown = refused?.field ? { ...problems, [refused.field]: refused.message } : problems;
   const keep = (next: { base: VmInfo; draft: Draft } | undefined) => {
     setEdited(next);
@@ -72,9 +75,10 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
         ref={form}
         onSubmit={(event) => {
           event.preventDefault();
-          const wrong = Object.keys(problems).length > 0;
-          setRefused(wrong ? incomplete("Correct what is marked.") : undefined);
-          if (!wrong && mayAlter && dirty && meanwhile.length === 0) setReviewing(true);
+          const sound = Object.keys(problems).length === 0;
+          const words = "Correct what is marked.";
+          setRefused(sound ? undefined : Object.keys(wrong).length > 0 ? incomplete(words) : tooLarge(words));
+          if (sound && mayAlter && dirty && meanwhile.length === 0) setReviewing(true);
         }}
       >
         {!mayAlter && (
@@ -109,6 +113,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
         )}
         <GeneralFields
           {...fields}
+          left={room.left}
           rosetta={base.rosetta || base.machine_type.startsWith("virt")}
           several={base.host !== undefined}
         />

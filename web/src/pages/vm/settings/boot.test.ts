@@ -50,7 +50,7 @@ test("an empty disk does not boot first, whatever its place", () => {
     return devices.media.map((_one, index) => words({ of: "media", index }));
   };
   expect(told([])).toEqual(["boots first", undefined]);
-  expect(told(["a"])).toEqual(["still empty", "boots first"]);
+  expect(told(["a"])).toEqual(["empty: skipped until something is installed", "boots first"]);
   expect(told(["b"])).toEqual(["boots first", undefined]);
   expect(told(["a", "b"])).toEqual([undefined, undefined]);
   expect(told([], { media: media.slice(0, 1), nics })).toEqual([undefined]);

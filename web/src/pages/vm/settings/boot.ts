@@ -51,6 +51,6 @@ export function placeWords(devices: Devices, isEmpty: (mid: string) => boolean):
   return ({ of, index }) => {
     const place = order.findIndex((one) => one.of === of && one.index === index);
     if (order.length < 2 || place > first) return undefined;
-    return place < first ? "still empty" : "boots first";
+    return place < first ? "empty: skipped until something is installed" : "boots first";
   };
 }

@@ -27,7 +27,7 @@ test("what another VM has is not offered as free; what this one has is no other'
   const [[, free], [, used]] = sorted(all, 7) as [[string, Medium[]], [string, Medium[]]];
   expect(free.map((one) => one.name)).toEqual(["an.iso", "own"]);
   expect(used.map((one) => one.name)).toEqual(["read", "written"]);
-  expect(mediumWords(written, all, 0, 7, path)).toBe("Disk, 1 GiB, written by db and 1 more");
+  expect(mediumWords(written, all, 0, 7, path)).toBe("Disk, 1 GiB, used by db, which may write to it, and 1 more");
   expect(mediumWords(read, all, 0, 7, path)).toBe("Disk, 1 GiB, used by web");
   expect(mediumWords(own, all, 0, 7, path)).toBe("Disk, 1 GiB");
   expect(all.map((one) => isUsedByAnother(one, 7))).toEqual([true, true, true, false]);

@@ -22,12 +22,12 @@ export function mediumWords(
   const users = others(medium, vmid);
   const writers = users.filter((one) => one.writing);
   const [first] = writers.length > 0 ? writers : users;
-  const more = users.length > 1 ? ` and ${users.length - 1} more` : "";
+  const more = users.length > 1 ? `${writers.length > 0 ? "," : ""} and ${users.length - 1} more` : "";
   return [
     mediumType(medium.type),
     bytes(medium.size),
     ...(twin || medium.gid !== gid ? [`in ${path(medium.gid)}`] : []),
-    ...(first ? [`${writers.length > 0 ? "written by" : "used by"} ${first.name}${more}`] : []),
+    ...(first ? [`used by ${first.name}${writers.length > 0 ? ", which may write to it" : ""}${more}`] : []),
   ].join(", ");
 }
 
