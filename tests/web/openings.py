@@ -54,6 +54,15 @@ def key_at(name: str, key: str) -> Step:
     return step
 
 
+def shows(text: str) -> Step:
+    """What the server's answer brings: until then, the dialog before is there."""
+
+    def step(page: Page) -> None:
+        expect(page.get_by_role("dialog").get_by_text(text).first).to_be_visible()
+
+    return step
+
+
 def tick(name: str) -> Step:
     def step(page: Page) -> None:
         box = page.get_by_role("checkbox", name=name, exact=True).or_(page.get_by_role("radio", name=name, exact=True))
@@ -208,7 +217,7 @@ DIALOGS = (
     dialog("ui/why/WhyDialog", MEMBER, "Check access: team"),
     menu("pages/hosts/HostActions", "/hosts", "Actions of b"),
     dialog("pages/hosts/AddHost", "/hosts", "Add a host"),
-    dialog("pages/hosts/AddHost", "/hosts", "Add a host", press("Create a token")),
+    dialog("pages/hosts/AddHost", "/hosts", "Add a host", press("Create a token"), shows("node join")),
     Opening("pages/hosts/EditHost", "/hosts", (press("Actions of b"), press("Edit…")), "Actions of b"),
     Opening(
         "pages/hosts/KeepCopy", "/hosts", (press("Actions of b"), press("Keep a copy of the database…")), "Actions of b"
@@ -231,7 +240,14 @@ DIALOGS = (
     dialog("pages/people/NewUser", "/users", "Create a user"),
     dialog("pages/people/SetPassword", f"/users/{ANN}", "Set the password"),
     dialog("pages/people/ChangeHome", f"/users/{ANN}", "Change the home group"),
-    dialog("pages/people/ShownOnce", f"/users/{ANN}", "Set the password", press("Generate"), press("Set the password")),
+    dialog(
+        "pages/people/ShownOnce",
+        f"/users/{ANN}",
+        "Set the password",
+        press("Generate"),
+        press("Set the password"),
+        shows("Copy the password now"),
+    ),
     dialog("pages/people/RemoveUser", f"/users/{ANN}", "Remove"),
     dialog("pages/people/team/TeamDialog", "/groups", "Set up a team"),
     dialog(
