@@ -87,8 +87,11 @@ def is_leading(data: Path) -> bool:
     with own_server.way(Settings(data_dir=data)) as way, socket.socket(socket.AF_UNIX) as probe:
         if way is None or probe.connect_ex(str(way)):
             return False
-        probe.sendall(b"GET /health HTTP/1.1\r\nhost: b\r\n\r\n")
-        return probe.recv(100).startswith(b"HTTP/1.1 200 ")
+        try:
+            probe.sendall(b"GET /health HTTP/1.1\r\nhost: b\r\n\r\n")
+            return probe.recv(100).startswith(b"HTTP/1.1 200 ")
+        except ConnectionError:  # it stops standing by just then
+            return False
 
 
 def states(client: Client) -> dict[str, str]:
