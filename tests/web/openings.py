@@ -30,6 +30,10 @@ def named(page: Page, name: str) -> Locator:
     )
 
 
+def field(page: Page, label: str) -> Locator:
+    return page.get_by_role("textbox", name=label, exact=True)
+
+
 def press(name: str) -> Step:
     def step(page: Page) -> None:
         button = named(page, name)
