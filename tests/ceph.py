@@ -58,7 +58,7 @@ def lacking() -> str:
     """What this machine has not that a cluster and its pools need; empty: nothing."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
-        return f"needs {', '.join(missing)}: install ceph-mon ceph-osd ceph-common"
+        return f"needs {', '.join(missing)}: install ceph-mon ceph-osd ceph-common qemu-block-extra"
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "needs root, and /dev/fuse"
     places = (Path("/usr/lib"), Path("/usr/lib64"))
