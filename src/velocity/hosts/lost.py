@@ -31,13 +31,16 @@ log = logging.getLogger(__name__)
 
 EVERY = 1.0
 """Seconds between two checks for hosts to fence automatically."""
+SAYS_NOTHING = (
+    "{} answers, but has not reported yet which VMs run there: if that lasts, see the log of velocity-node on it"
+)
 
 
 class LostHosts:
     """The use cases of lost hosts.
 
-    `trouble` says why a host does not answer (empty: it does). One with VMs that are to be restarted elsewhere is
-    fenced automatically after `after` silent seconds: by its agent or, if it has none or that fails, by
+    `trouble` says why a host's node does not answer (empty: it does). A host with VMs that are to be restarted
+    elsewhere is fenced automatically after `after` silent seconds: by its agent or, if it has none or that fails, by
     `blocklists`. 0: never. It is not fenced while there is a `doubt` whether this server leads, nor in maintenance, in
     which somebody works on the machine.
     """
@@ -83,9 +86,21 @@ class LostHosts:
     def state(self, member: Member) -> nodes.NodeState:
         if member.host in self._attaching.deaths:
             return "dead"
-        if member.own or not self._trouble(member.host):
+        if not self.trouble(member)[0]:
             return "online"
         return "joining" if member.known is None else "unreachable"
+
+    def trouble(self, member: Member) -> tuple[str, int]:
+        """Why it does not answer, and since when in Unix seconds; empty: it does, 0: that is not known.
+
+        A node that answers is not enough: until it has reported what runs there, its VMs can be asked for nothing.
+        """
+        if member.own:
+            return "", 0
+        if trouble := self._trouble(member.host):
+            return trouble, member.heard
+        since = self._attaching.silent.get(member.host, 0)
+        return (SAYS_NOTHING.format(member.name), since) if since else ("", 0)
 
     def shown(self, member: Member, vms: int) -> dict[str, object]:
         """The fields of `NodeInfo` about a lost host. `vms`: how many it has."""
@@ -133,13 +148,13 @@ class LostHosts:
         member = self._named(asked.host, asked.name)
         if member.host in self._attaching.deaths:
             return
-        self._check_lost(member)
+        self._check_lost(member, node_is_enough=True)
         await self._declare(member, by)
 
     async def blocklist(self, asked: lost_hosts.BlocklistNode, by: str) -> None:
         """Blocklist it on RBD, and free its VMs that have no other disks. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
-        self._check_lost(member)
+        self._check_lost(member, node_is_enough=False)
         self.blocklists.check(member)
         plan.step("change", "host", member.name, id=member.host, changes={"blocklisted": None})
         for one in self.blocklists.could(member):
@@ -148,11 +163,15 @@ class LostHosts:
         plan.stop_here()
         await self._keep_off(member, by)
 
-    def _check_lost(self, member: Member) -> None:
+    def _check_lost(self, member: Member, *, node_is_enough: bool) -> None:
+        """Raises `Refused` if it answers. `node_is_enough`: also if its node does, and only its VMs cannot be asked."""
         if member.own:
             raise Refused(Problem.NODE_OWN, "that is the server's own host, so it is not lost", field="host")
-        if not self._trouble(member.host):
+        if not self.trouble(member)[0]:
             words = f"{member.name} responds, so it is not lost: drain it, or stop its VMs"
+            raise Refused(Problem.NODE_ANSWERS, words, field="host")
+        if node_is_enough and not self._trouble(member.host):
+            words = f"the node of {member.name} responds, so that host is on: power it off first, or restart its node"
             raise Refused(Problem.NODE_ANSWERS, words, field="host")
 
     async def fence(self, asked: lost_hosts.FenceNode) -> None:

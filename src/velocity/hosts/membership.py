@@ -133,9 +133,8 @@ class Membership:
         return self._shown(self._roster.get(host), count)
 
     def _shown(self, one: Member, count: Mapping[int, int]) -> nodes.NodeInfo:
-        trouble = "" if one.own else self._connections.trouble(one.host)
         kept = self._copies.of(one) if one.keeps_copy and not one.own else None
-        found = Found(trouble, self._connections.ahead(one.host), other_uids(one, self._roster))
+        found = Found(*self.lost.trouble(one), self._connections.ahead(one.host), other_uids(one, self._roster))
         return shown(one, count.get(one.host, 0), self._given(one.host), found, kept, self.lost)
 
     # Changing

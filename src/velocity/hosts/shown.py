@@ -16,11 +16,12 @@ from velocity.hosts.members import API, Known, Member
 
 @dataclass(frozen=True)
 class Found:
-    """What is found out about a host. `trouble`: why it does not answer. `ahead`: seconds that its clock is ahead of
-    ours. `uids`: a warning about the uids of its guests. Empty or 0: nothing is wrong.
+    """What is found out about a host. `trouble`: why it does not answer, `since` when (Unix seconds). `ahead`: seconds
+    that its clock is ahead of ours. `uids`: a warning about the uids of its guests. Empty or 0: nothing is wrong.
     """
 
     trouble: str
+    since: int
     ahead: int
     uids: str
 
@@ -44,7 +45,7 @@ def shown(one: Member, vms: int, given: Amount, found: Found, kept: KeptCopy | N
     if not one.own:
         facts |= {"uuid": one.uuid, "address": one.address or UNSET, "joined": one.joined or UNSET}
         facts |= {"certificate_expires": known.certificate_expires or UNSET} if known else {}
-        facts |= {"since": one.heard} if found.trouble and one.heard else {}
+        facts |= {"since": found.since} if found.since else {}
     if kept is not None:
         facts |= {"keeps_copy": True, "copied": kept.at or UNSET, "copy_message": kept.trouble or UNSET}
     facts |= {"clock_ahead": found.ahead} if found.ahead else {}

@@ -255,8 +255,9 @@ class Fleet(VmIndex):
     def _on_host_news(self, news: HostLost | HostBack) -> None:
         if isinstance(news, HostLost):
             self.hosts.lost(news.host)
-            return
-        self._in_background(self._on_host_back(news, self.hosts.back(news.host)))
+        else:
+            self._in_background(self._on_host_back(news, self.hosts.back(news.host)))
+        self._changes.note_change("host", news.host)
 
     async def _on_host_back(self, news: HostBack, ended: list[Keeper]) -> None:
         await self._readmit(news.host)

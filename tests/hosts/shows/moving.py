@@ -42,8 +42,9 @@ class Moving:
 
     def looks_anew(self) -> None:
         """By another console: who has typed on one that is open has the keyboard."""
+        console = self.hosts.console(self.vmid)
         self.shell.close()
-        self.shell = Shell(self.hosts.console(self.vmid))
+        self.shell = Shell(console)
 
     def where(self) -> list[str]:
         return self.hosts.running().get(self.uuid, [])
