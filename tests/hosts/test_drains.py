@@ -218,3 +218,19 @@ async def test_a_drain_does_what_its_plan_says(tmp_path: Path) -> None:
         assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
         assert {vmid: await host_of(w, vmid) for vmid in vmids} == said
         assert len(set(said.values())) > 1
+
+
+@pytest.mark.holds("MANY-1200")
+async def test_a_drain_is_found_by_the_present_name_of_its_host(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        vmid, hold = await running(w), holding(w)
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await under_way(w, 1)
+        await w.ok("PATCH", "/h/node", host=1, name="attic")
+        assert (await w.ok("POST", "/t/task", tid=drain["tid"]))["name"] == "attic"
+        hold.set()
+        assert (await wait(w, drain))["name"] == "attic"
+        assert await host_of(w, vmid) == 2
+        await w.ok("PATCH", "/h/node", host=1, name="cellar")
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        assert (await w.ok("POST", "/t/task", tid=drain["tid"]))["name"] == "cellar"
