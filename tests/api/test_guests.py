@@ -219,7 +219,7 @@ async def test_what_is_done_inside_is_history_without_what_it_was(w: World) -> N
     entries = (await w.ok("POST", "/t/history", vmid=vmid))["entries"]
     told = {entry["operation"]: entry["target"] for entry in entries}
     done = ("execute_in_guest", "set_guest_password", "add_guest_keys", "write_guest_file")
-    assert [told[name] for name in done] == [f"vmid={vmid}"] * 4
+    assert [told[name] for name in done] == [f"vmid={vmid} name=Penguin"] * 4
     assert "hush" not in json.dumps(entries) and encoded("hush hush") not in json.dumps(entries)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.api.test_transfers import begin, patch
+from tests.api.test_trash import trid
 from tests.api.world import PASSWORD, World, world
 from tests.clocks import believed
 from tests.patience import eventually
@@ -41,7 +43,7 @@ async def test_what_is_done_and_what_is_refused(w: World) -> None:
         ("bob", "delete_vm", 403, 16300),
         ("root", "create_vm", 200, None),
     ]
-    assert found[3]["target"] == f"vmid={vmid}"
+    assert found[3]["target"] == f"vmid={vmid} name=vm"
     assert found[3]["gid"] == gid
     assert "velocity.vm.remove" in found[3]["message"]
     assert found[4]["address"] == "127.0.0.1"
@@ -71,12 +73,12 @@ async def test_a_change_says_what_it_set_and_of_texts_only_that(w: World) -> Non
     found = await entries(w, limit=7)
     assert [one["target"] for one in reversed(found) if one["operation"] != "create_medium"] == [
         f"vmid={vmid} cpus=1->2 memory_mib=64->128 autostart=false->true ha=off->restart "
-        'changed=name+notes+host_labels+cloud_init name="a b"',
-        f"vmid={vmid} max_cpus=0->4",
-        f"vmid={vmid} memory_mib={1 << 40}",
-        f"mid={mid} size={1 << 20}->{2 << 20} readonly=false->true",
-        f"gid={gid} cpus=none->8 vms=none->1",
-        f"gid={gid} mpid=1 quota=none->{1 << 30} write=none->true manage=none->false",
+        'changed=name+notes+host_labels+cloud_init was=vm name="a b"',
+        f'vmid={vmid} max_cpus=0->4 name="a b"',
+        f'vmid={vmid} memory_mib={1 << 40} name="a b"',
+        f"mid={mid} size={1 << 20}->{2 << 20} readonly=false->true name=disk",
+        f"gid={gid} cpus=none->8 vms=none->1 name=a",
+        f"gid={gid} mpid=1 quota=none->{1 << 30} write=none->true manage=none->false name=a",
     ]
     for secret in ("safe", PASSWORD, "hidden"):
         assert secret not in str(found)
@@ -89,7 +91,7 @@ async def test_a_change_that_is_refused_on_its_way_says_what_it_asked_for(w: Wor
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1 << 30, write=True, manage=True)
     mid = await w.medium(gid=gid)
     await w.refused("PATCH", "/m/media", mid=mid, size=huge)
-    assert (await entries(w, limit=1))[0]["target"] == f"mid={mid} size={huge}"
+    assert (await entries(w, limit=1))[0]["target"] == f"mid={mid} size={huge} name=disk"
 
 
 @pytest.mark.holds("PAGE-91")
@@ -112,11 +114,11 @@ async def test_a_change_of_devices_says_which(w: World) -> None:
         await w.ok("PATCH", "/v/vm", vmid=vmid, **change)
     told = [one["target"] for one in reversed(await entries(w)) if one["operation"] == "alter_vm"]
     assert told == [
-        f"vmid={vmid} media=+{first} nics=+nat displays=+800x600 forwards=+2222:22",
-        f"vmid={vmid} media=+{second} displays=800x600->1024x768",
-        f"vmid={vmid} forwards=-2222:22 changed=boot_order",
-        f"vmid={vmid} media=~{second},-{first} nics=nat->nat:down",
-        f"vmid={vmid} nics=-nat:down displays=-1024x768",
+        f"vmid={vmid} media=+{first} nics=+nat displays=+800x600 forwards=+2222:22 name=vm",
+        f"vmid={vmid} media=+{second} displays=800x600->1024x768 name=vm",
+        f"vmid={vmid} forwards=-2222:22 changed=boot_order name=vm",
+        f"vmid={vmid} media=~{second},-{first} nics=nat->nat:down name=vm",
+        f"vmid={vmid} nics=-nat:down displays=-1024x768 name=vm",
     ]
 
 
@@ -127,9 +129,9 @@ async def test_a_vm_that_was_forced_off_was_not_just_stopped(w: World) -> None:
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state, force=force)
     told = [one["target"] for one in reversed(await entries(w)) if one["operation"] == "set_vm_state"]
     assert told == [
-        f"vmid={vmid} state=STOPPED->RUNNING",
-        f"vmid={vmid} state=RUNNING->STOPPED",
-        f"vmid={vmid} state=STOPPED force=true",
+        f"vmid={vmid} state=STOPPED->RUNNING name=vm",
+        f"vmid={vmid} state=RUNNING->STOPPED name=vm",
+        f"vmid={vmid} state=STOPPED force=true name=vm",
     ]
 
 
@@ -138,7 +140,7 @@ async def test_a_vm_that_was_resumed_was_not_started(w: World) -> None:
     vmid = await w.vm("vm")
     for state in ("RUNNING", "PAUSED", "RUNNING"):
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state)
-    assert (await entries(w, limit=1))[0]["target"] == f"vmid={vmid} state=PAUSED->RUNNING"
+    assert (await entries(w, limit=1))[0]["target"] == f"vmid={vmid} state=PAUSED->RUNNING name=vm"
 
 
 @pytest.mark.holds("PAGE-94")
@@ -148,7 +150,7 @@ async def test_a_vm_deleted_with_its_disks_says_how_many(w: World) -> None:
     await w.ok("PATCH", "/v/vm", vmid=vmid, media=media)
     await w.ok("DELETE", "/v/vm", vmid=vmid, disks=True)
     told = [one["target"] for one in await entries(w, limit=2) if one["operation"] == "delete_vm"]
-    assert told == [f"vmid={vmid} disks=2"]
+    assert told == [f"vmid={vmid} disks=2 name=vm"]
 
 
 async def test_what_is_restored_has_its_name(w: World) -> None:
@@ -292,3 +294,97 @@ async def test_no_entry_is_removed_for_its_age_before_the_clock_has_run_evenly(
         assert set(before) == {0}
         w.server.services.history.steady = believed(time.time())
         await eventually(lambda: before[-1] > 0)
+
+
+@pytest.mark.holds("PAGE-1200")
+async def test_a_new_name_stands_beside_the_old_one(w: World) -> None:
+    gid = await w.group("a")
+    vmid, mid = await w.vm("vm", gid), await w.medium("disk")
+    key = await w.user("bob", (gid, "vm.alter"))
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name='web "1" uid=0', cpus=2)
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name="db")
+    await w.ok("PATCH", "/m/media", mid=mid, name="old disk")
+    await w.ok("PATCH", "/h/node", host=1, name="attic")
+    await w.refused("PATCH", "/v/vm", key, vmid=vmid, name="x", memory_mib=1 << 40)
+    told = [one["target"] for one in reversed(await entries(w, limit=5))]
+    assert told[:3] == [
+        f'vmid={vmid} cpus=1->2 changed=name was=vm name="web \\"1\\" uid=0"',
+        f'vmid={vmid} changed=name was="web \\"1\\" uid=0" name=db',
+        f'mid={mid} changed=name was=disk name="old disk"',
+    ]
+    assert re.fullmatch(r"host=1 changed=name was=\S+ name=attic", told[3])
+    assert told[4] == f"vmid={vmid} memory_mib={1 << 40} changed=name name=x", "it has no new name"
+
+
+@pytest.mark.holds("PAGE-1200")
+async def test_what_goes_away_is_named(w: World) -> None:
+    """Its id tells nobody anything then."""
+    gid = await w.group("team")
+    await w.user("bob", (gid, "vm.view"))
+    vmid, mid = await w.vm("vm", gid), await w.medium("disk")
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    await w.ok("DELETE", "/m/media", mid=mid, purge=True)
+    await w.ok("DELETE", "/t/trash", trid=await trid(w, "vm"))
+    uid = await w.uid("bob")
+    await w.ok("DELETE", "/u/user", uid=uid)
+    await w.ok("DELETE", "/u/group", gid=gid)
+    found = list(reversed(await entries(w, limit=5)))
+    assert [one["target"] for one in found[:2]] == [f"vmid={vmid} name=vm", f"mid={mid} name=disk"]
+    assert re.fullmatch(rf"trid=\d+ vmid={vmid} name=vm", found[2]["target"])
+    assert (found[2]["gid"], found[2]["vmid"]) == (gid, vmid), "for those who may view its group, and of the VM"
+    assert [one["target"] for one in found[3:]] == [f"uid={uid} name=bob", f"gid={gid} name=team"]
+
+
+@pytest.mark.holds("TEAM-1200")
+async def test_of_another_groups_objects_the_history_has_no_names(w: World) -> None:
+    ours, theirs = await w.group("ours"), await w.group("theirs")
+    key = await w.user("bob", (ours, "user.view"), (ours, "user.assign"), (ours, "user.revoke"), (ours, "media.create"))
+    await w.user("mallory")
+    for gid in (ours, theirs):
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+    mid, uid = await w.medium("hidden", gid=theirs), await w.uid("mallory")
+    await w.ok("DELETE", "/u/user/permission", key, uid=uid, gid=ours)
+    await w.refused("PUT", "/u/user/permission", key, uid=uid, gid=ours, permission="velocity.vm.view")
+    await w.ok("PUT", "/m/media/clone", gid=ours, mid=mid, mpid=1, name="copy")
+    found = await entries(w, key, gid=ours)
+    assert {"revoke_permission", "grant_permission", "clone_medium"} <= {one["operation"] for one in found}
+    assert "mallory" not in str(found) and "hidden" not in str(found)
+
+
+@pytest.mark.holds("METRIC-1200")
+async def test_what_happens_to_a_disk_is_in_the_history_of_its_vm(w: World) -> None:
+    gid = await w.group("a")
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1 << 30, write=True, manage=True)
+    disk, iso, above = await w.medium("disk", gid=gid), await w.medium("iso", gid=gid), await w.medium("above")
+    reads = {"mode": "USB", "readonly": True}
+    media = [{"mid": disk, "mode": "BLOCK"}, {"mid": iso, **reads}, {"mid": above, **reads}]
+    vmid = await w.vm("vm", gid, media=media)
+    await w.vm("other", gid, media=[{"mid": iso, **reads}, {"mid": disk, **reads}])
+    await w.ok("PATCH", "/m/media", mid=disk, size=2 << 20)
+    await w.refused("PATCH", "/m/media", mid=disk, size=1 << 40)
+    await w.ok("PATCH", "/m/media", mid=iso, name="disc")
+    await w.ok("PATCH", "/m/media", mid=above, name="shared")
+    await w.ok("PUT", "/m/media/clone", mid=disk, gid=gid, mpid=1, name="copy")
+    await w.ok("PATCH", "/v/vm", vmid=vmid, media=[])
+    await w.ok("PATCH", "/m/media", mid=disk, name="loose")
+    told = [(one["operation"], one["status"]) for one in reversed(await entries(w, vmid=vmid))]
+    assert told == [
+        ("create_vm", 200), ("alter_medium", 200), ("alter_medium", 406), ("alter_medium", 200),
+        ("clone_medium", 200), ("alter_vm", 200),
+    ]  # fmt: skip
+    assert [one["operation"] for one in await entries(w, gid=gid, vmid=vmid)].count("alter_medium") == 2, (
+        "one of another group is in that group's history"
+    )
+
+
+@pytest.mark.holds("METRIC-1200")
+async def test_whoever_may_not_know_of_a_vm_does_not_learn_of_it_by_its_disk(w: World) -> None:
+    ours, theirs = await w.group("ours"), await w.group("theirs")
+    for gid in (ours, theirs):
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+    disk = await w.medium("disk", gid=ours)
+    key = await w.user("bob", (ours, "user.view"))
+    await w.vm("theirs", theirs, media=[{"mid": disk, "mode": "BLOCK"}])
+    await w.ok("PATCH", "/m/media", mid=disk, size=2 << 20)
+    (one,) = [one for one in await entries(w, key, gid=ours) if one["operation"] == "alter_medium"]
+    assert "vmid" not in one

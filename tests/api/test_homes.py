@@ -185,7 +185,7 @@ async def test_a_home_is_moved_by_whoever_removes_users_on_both(w: World) -> Non
     assert (there.status, there.body) == (nowhere.status, nowhere.body), "nobody learns of users"
     entries = (await w.ok("POST", "/t/history", gid=lab, match="change_user"))["entries"]
     moved = [one["target"] for one in entries if (one["operation"], one["status"]) == ("change_user", 200)]
-    assert moved == [f"uid={tom} gid={web}"]
+    assert moved == [f"uid={tom} gid={web} name=tom"]
 
 
 @pytest.mark.holds("TEAM-4")

@@ -314,6 +314,20 @@ async def test_autostart_is_not_held_back_by_one_that_fails(tmp_path: Path) -> N
         assert "not this one" in failed["reason"]["message"]
 
 
+@pytest.mark.holds("GUEST-1200")
+async def test_autostart_is_at_each_start_of_the_server_also_of_what_was_stopped(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        stopped, off = await w.vm("stopped", autostart=True), await w.vm("off", autostart=True)
+        for vmid in (stopped, off):
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        await w.ok("PATCH", "/v/vm", vmid=off, autostart=False)
+    async with world(tmp_path / "data") as w:
+        await asked_until(lambda: w.ok("POST", "/v/vm/state", vmid=stopped), lambda vm: vm["state"] == "RUNNING")
+        await w.settle()
+        assert (await w.ok("POST", "/v/vm/state", vmid=off))["state"] == "STOPPED"
+
+
 @pytest.mark.holds("MANY-239")
 async def test_autostart_goes_by_the_order_of_starts(tmp_path: Path) -> None:
     orders = {"last": 0, "third": 7, "second": 2, "first": 1}

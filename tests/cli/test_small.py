@@ -166,9 +166,9 @@ def test_people_read_names_and_words_not_ids_and_numbers(host: Host) -> None:
     assert "refused 12228: medium 'disk' is already attached writable to VM 'web'" in history
     done = host.ok("history", "--match", "done")
     host.ok("group", "create", "a vmid=1")
-    assert "  group / pool default name=scratch  " in done, done
+    assert "  created medium scratch in /  " in done, done
     assert "VM web" in host.ok("history", "--refused"), "what was to be changed"
-    assert 'group / name="a vmid=1"' in host.ok("history"), "what looks like an id in a name stays"
+    assert "created group a vmid=1 under /" in host.ok("history"), "what looks like an id in a name stays"
 
 
 @pytest.mark.holds("CLI-17")

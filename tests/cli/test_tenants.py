@@ -118,7 +118,7 @@ def test_two_teams_by_the_page_alone(host: Host, tmp_path: Path) -> None:
     host.ok("vm", "rm", "small", "--group", "lab")
     host.ok("trash", "empty", "--yes")
     assert "refused 12220" in host.ok("history", "--group", "lab", "--refused")
-    assert "create_vm" in host.ok("history", "--group", "lab", "--match", "name=small")
+    assert "create_vm" in host.ok("history", "--group", "lab", "--match", "VM small")
     host.ok("user", "passwd", "--password-stdin", typed=f"{PASSWORD}\nanother password\n")
     assert "ben" in host.ok("whoami"), "the session here goes on"
 

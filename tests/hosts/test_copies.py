@@ -202,6 +202,9 @@ async def test_the_own_host_and_postgresql_keep_no_copies(
         one = here.machine("b")
         joined = await w.ok("PUT", "/h/node/join", "", **msgspec.to_builtins(one.asks(token["token"])))
         assert await w.refused("PATCH", "/h/node", host=joined["host"], keeps_copy=True) == (406, 57480)
+        assert (await w.ok("POST", "/h/node/list"))["database"] == "postgresql"
+    async with world(tmp_path / "s") as w:
+        assert (await w.ok("POST", "/h/node/list"))["database"] == "sqlite"
 
 
 @pytest.mark.holds("MANY-133")

@@ -255,3 +255,19 @@ async def test_a_move_that_was_asked_for_by_name_gets_no_memory_that_another_one
         hold.set()
         await cleared(w)
         assert (await wait(w, await w.ok("PUT", "/v/vm/host", vmid=two, host=2)))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-1200")
+async def test_a_drain_is_found_by_the_present_name_of_its_host(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        vmid, hold = await running(w), holding(w)
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await under_way(w, 1)
+        await w.ok("PATCH", "/h/node", host=1, name="attic")
+        assert (await w.ok("POST", "/t/task", tid=drain["tid"]))["name"] == "attic"
+        hold.set()
+        assert (await wait(w, drain))["name"] == "attic"
+        assert await host_of(w, vmid) == 2
+        await w.ok("PATCH", "/h/node", host=1, name="cellar")
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        assert (await w.ok("POST", "/t/task", tid=drain["tid"]))["name"] == "cellar"

@@ -265,4 +265,4 @@ def test_the_history_tells_who_moved_what_and_where_to(host: Host) -> None:
         vmid = client.create_vm(name="web", gid=0, cpus=1, memory_mib=64, host=1).vmid
         host.ok("vm", "move", "web", "--host", "b")
         entries = client.list_history(gid=0).entries
-        assert (entries[0].operation, entries[0].target) == ("move_vm_to_host", f"vmid={vmid} host=2")
+        assert (entries[0].operation, entries[0].target) == ("move_vm_to_host", f"vmid={vmid} host=1->2 name=web")

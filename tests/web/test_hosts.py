@@ -16,6 +16,7 @@ from tests.hosts.on_rbd import ADDRESSES, OnRbd
 from tests.hosts.sharing import Shared
 from tests.hosts.together import Other, attaching
 from tests.patience import PATIENCE, at_last
+from tests.postgres import Postgres
 from tests.web.conftest import NewPerson
 from tests.web.person import SIZES, Person
 from velocity.hypervisor.attached import Duty
@@ -103,6 +104,22 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         row = page.get_by_role("row").filter(has_text="backyard")
         expect(row).to_contain_text("Its VMs can start elsewhere.")
         assert json.loads(host.ok("node", "show", "backyard", "--json"))["dead"]["by"] == "root"
+
+
+@pytest.mark.holds("PAGE-1203")
+def test_no_copy_of_the_database_is_offered_where_there_can_be_none(
+    tmp_path: Path, person: NewPerson, postgres: Postgres
+) -> None:
+    with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard")), database=postgres.database()) as host:
+        one = person(host.url)
+        one.sign_in("root")
+        one.go("/hosts")
+        one.page.get_by_role("button", name="Actions of backyard").click()
+        item = one.page.get_by_role("menuitem", name="Keep a copy of the database…")
+        expect(item).to_be_disabled()
+        expect(item).to_contain_text("The database is PostgreSQL: a second server stands by instead")
+        assert one.violations() == []
+        assert json.loads(host.ok("node", "list", "--json"))["database"] == "postgresql"
 
 
 def on_a_phone(one: Person) -> None:

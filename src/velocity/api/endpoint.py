@@ -113,7 +113,7 @@ class Endpoint(abc.ABC):
             field = _field(needs)
         target = None if field is None else getattr(wanted, field)
         caller = None if isinstance(needs, Anyone) else self.services.access.sessions.caller(authkey)
-        about.who(self.services.access, caller, needs, target)
+        about.who(self.services, caller, needs, target)
         return caller, (needs, target)
 
     def admit(self, about: RequestRecord, authkey: str | None, wanted: Wire) -> Caller:

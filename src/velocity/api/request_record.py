@@ -7,14 +7,13 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from velocity.access.service import Access
 from velocity.access.sessions import Caller
-from velocity.api import errors
+from velocity.api import errors, subject
+from velocity.api.handlers.base import Services
 from velocity.contract import auth, medium, sessions, vm_move
 from velocity.contract.operation import Method, Needs, Operation, Wire
 from velocity.contract.problems import Refused
-from velocity.contract.trash import TrashItem
-from velocity.history.rules import HistoryEntry, short, target, vmid
+from velocity.history.rules import HistoryEntry, item_of, short, target, vmid
 from velocity.plan import NO_CHANGES
 
 LEAST_REFUSAL = 400
@@ -32,8 +31,10 @@ class RequestRecord:
         "_is_read",
         "_name",
         "_operation",
+        "_subject",
         "_to",
         "_uid",
+        "_vmid",
         "address",
         "answer",
         "changes",
@@ -47,11 +48,13 @@ class RequestRecord:
     def __init__(self, operation: Operation[Any, Any], address: str) -> None:
         self._operation = operation
         self._is_read = operation.method is Method.POST and operation is not auth.SIGN_IN
-        self._asked: tuple[Access, Caller | None, Needs, object] | None = None
+        self._asked: tuple[Services, Caller | None, Needs, object] | None = None
         self._uid: int | None = None
         self._name = ""
         self._gid = 0
         self._to: int | None = None
+        self._subject = ""
+        self._vmid: int | None = None
         self.address = address
         self.request = os.urandom(8).hex()
         self.wanted: Wire | None = None
@@ -61,17 +64,24 @@ class RequestRecord:
         self.code: int | None = None
         self.message: str | None = None
 
-    def who(self, access: Access, caller: Caller | None, needs: Needs, named: object) -> None:
-        """Note the caller and the group before the request changes them. Reads are looked up later, if at all."""
-        self._asked = access, caller, needs, named
+    def who(self, services: Services, caller: Caller | None, needs: Needs, named: object) -> None:
+        """Note the caller, the group, and what the request is about, before it changes them.
+
+        Reads are looked up later, if at all.
+        """
+        self._asked = services, caller, needs, named
         if not self._is_read:
             self._look()
+            if not isinstance(getattr(self.wanted, "name", None), str):
+                self._subject = subject.name(services, needs, self.wanted)
+            if (mid := getattr(self.wanted, "mid", None)) is not None:
+                self._vmid = subject.vm_of_disk(services, self._gid, mid)
 
     def _look(self) -> None:
         if self._asked is None:
             return
-        access, caller, needs, named = self._asked
-        self._asked = None
+        services, caller, needs, named = self._asked
+        access, self._asked = services.access, None
         if caller is not None:
             self._uid = caller.uid
             user = access.directory.users.get(caller.uid)
@@ -102,12 +112,17 @@ class RequestRecord:
     def entries(self, status: int) -> list[HistoryEntry]:
         """One entry; for a move a second one in the target group, for those who see only that one."""
         entry = self.entry(status)
-        return [entry] if self._to is None or status >= LEAST_REFUSAL else [entry, replace(entry, gid=self._to)]
+        if self._to is None or status >= LEAST_REFUSAL:
+            return [entry]
+        return [entry, replace(entry, gid=self._to, vmid=vmid(self.wanted, self.answer, None))]
 
     def entry(self, status: int) -> HistoryEntry:
         self._look()
         told = self.wanted is not None and not isinstance(self.wanted, SIGN_INS)
         made = self.changes if status < LEAST_REFUSAL else NO_CHANGES
+        item = item_of(self.answer, made)
+        about = target(self.wanted, self.answer, made, item, self._subject) if told and self.wanted else ""
+        concerned = vmid(self.wanted, self.answer, item)
         return HistoryEntry(
             at=int(time.time()),
             uid=self._uid,
@@ -115,12 +130,12 @@ class RequestRecord:
             address=self.address,
             request=self.request,
             operation=self._operation.name,
-            gid=self.answer.gid if isinstance(self.answer, TrashItem) else self._gid,
-            target=_printable(target(self.wanted, self.answer, made)) if told and self.wanted else "",
+            gid=self._gid if item is None else item.gid,
+            target=_printable(about),
             status=status,
             code=self.code,
             message=None if self.message is None else short(_printable(self.message)),
-            vmid=vmid(self.wanted, self.answer),
+            vmid=self._vmid if concerned is None else concerned,
         )
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-import re
 import time
-from collections.abc import Callable
 
 import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve, seen, where
+from velocity.cli.happened import sentence
 from velocity.cli.output import listed, listing
 from velocity.cli.paging import Page, paged
 from velocity.cli.where import GROUP
 from velocity.contract.history import LIST, Entry, ListHistory
-
-MID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @click.command()
@@ -42,39 +39,20 @@ def history(group: int | None, user: int | None, vm_: str | None, refused: bool,
     listed(
         page.ask(client, LIST, wanted),
         "entries",
-        ("NUMBER", "WHEN", "WHO", "FROM", "WHAT", "TO", "OUTCOME"),
+        ("NUMBER", "WHEN", "WHO", "FROM", "OPERATION", "WHAT", "OUTCOME"),
         lambda one: (
             one.hid,
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
             one.name or _nobody(one),
             one.address,
             one.operation,
-            _target(one.target, names, hosts),
+            sentence(one, lambda word: (hosts() if word.startswith("host=") else names()).get(word)),
             _outcome(one),
         ),
         empty="there are no such entries" if filtered else "nothing has happened yet",
         noun="entry",
-        spare=("FROM", "NUMBER"),
+        spare=("OPERATION", "FROM", "NUMBER"),
     )
-
-
-def _target(target: str, names: Callable[[], dict[str, str]], hosts: Callable[[], dict[str, str]]) -> str:
-    """The object of an entry and what changed, by names if the caller sees them, otherwise by ids."""
-    ids, name, rest = target.partition("name=")
-    said = (_media(one, names) or _called(one, names, hosts) for one in ids.split())
-    return " ".join([*said, *([name + rest] if name else [])])
-
-
-def _called(word: str, names: Callable[[], dict[str, str]], hosts: Callable[[], dict[str, str]]) -> str:
-    known = hosts if word.startswith("host=") else names
-    return known().get(word.removeprefix("parent_"), word)
-
-
-def _media(word: str, names: Callable[[], dict[str, str]]) -> str:
-    """`media=+disk,-old`, if it tells of a VM's media."""
-    if not word.startswith("media="):
-        return ""
-    return MID.sub(lambda found: names().get(f"mid={found[0]}", found[0]).removeprefix("medium "), word)
 
 
 def _nobody(one: Entry) -> str:

@@ -147,8 +147,7 @@ def of_history(client: Client) -> dict[str, str]:
     return (
         {f"vmid={one.vmid}": f"VM {one.name}" for one in seen.vms}
         | {f"mid={one.mid}": f"medium {one.name}" for one in seen.media}
-        | {f"gid={gid}": f"group {path}" for gid, path in where.paths(client).items()}
+        | {f"gid={gid}": path if gid == where.ROOT else f"group {path}" for gid, path in where.paths(client).items()}
         | {f"mpid={one.mpid}": f"pool {one.name}" for one in seen.pools}
-        | {f"tid={one.tid}": f"{one.kind} {one.name}" for one in seen.tasks}
         | {f"uid={one.uid}": f"user {one.name}" for one in seen.users or []}
     )

@@ -866,6 +866,7 @@ class Methods(abc.ABC):
         balloon: whether memory that the guest frees returns to the host (hardware 2 and newer)
         max_cpus: the most `cpus` while it runs; 0: as many as at its start
         max_memory_mib: the largest `memory_mib` while it runs; 0: as much as at its start
+        autostart: start it whenever the server starts, unless it runs: also if a user has stopped it
         notes: a description, at most 8,192 bytes of UTF-8
         spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty: on
             any host
@@ -1068,6 +1069,7 @@ class Methods(abc.ABC):
         balloon: whether memory that the guest frees returns to the host (hardware 2 and newer)
         max_cpus: the most `cpus` while it runs; 0: as many as at its start
         max_memory_mib: the largest `memory_mib` while it runs; 0: as much as at its start
+        autostart: start it whenever the server starts, unless it runs: also if a user has stopped it
         notes: a description, at most 8,192 bytes of UTF-8
         spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty: on
             any host

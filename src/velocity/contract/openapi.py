@@ -13,6 +13,7 @@ from velocity.contract.events import EVENTS
 from velocity.contract.examples import example
 from velocity.contract.media import UploadMedium
 from velocity.contract.operation import COMMON, Anyone, Change, Cookie, Holds, Method, Needs, Operation
+from velocity.contract.phrases import PHRASES
 from velocity.contract.plan import Plan
 from velocity.contract.registry import OPERATIONS
 
@@ -73,6 +74,7 @@ def build() -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
+        "x-history": msgspec.to_builtins(PHRASES),
         "components": {
             "schemas": dict(sorted(components.items())),
             "headers": _HEADERS,

@@ -299,6 +299,12 @@ HostLabels = Annotated[
 ]
 
 
+Autostart = Annotated[
+    bool,
+    Meta(description="start it whenever the server starts, unless it runs: also if a user has stopped it"),
+]
+
+
 class VmSettings(Wire, frozen=True, kw_only=True):
     """All that is set for a VM except its name. Requests, responses and stored rows derive from it.
 
@@ -318,7 +324,7 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     balloon: fields.Balloon = True
     max_cpus: MaxCpus = 0
     max_memory_mib: MaxMemory = 0
-    autostart: Annotated[bool, Setting(waits=False)] = False
+    autostart: Annotated[Autostart, Setting(waits=False)] = False
     notes: Annotated[Notes, Setting(waits=False)] = ""
     spread: Annotated[Spread, Setting(waits=False)] = ""
     together: Annotated[Together, Setting(waits=False)] = ""

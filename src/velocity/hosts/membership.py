@@ -123,6 +123,16 @@ class Membership:
 
     # Reading
 
+    @property
+    def copied(self) -> bool:
+        """Whether hosts can keep copies of the database."""
+        return self._copies.source is not None
+
+    def name_of(self, host: object) -> str:
+        """A host's name; empty if there is none."""
+        member = self._roster.find(host)
+        return "" if member is None else member.name
+
     async def all(self, asked: nodes.ListNodes) -> list[nodes.NodeInfo]:
         count = await self._store.count()
         return [self._shown(one, count) for one in asked.page(list(self._roster), key=lambda one: one.host)]
@@ -166,7 +176,7 @@ class Membership:
     def _check_copies(self, member: Member) -> None:
         if member.own:
             raise Refused(Problem.NODE_OWN, "the server's own host has the database itself", field="keeps_copy")
-        if self._copies.source is None:
+        if not self.copied:
             raise Refused(
                 Problem.NO_COPIES,
                 "the database is PostgreSQL, which has a replication of its own: let a second server stand by "

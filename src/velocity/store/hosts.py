@@ -26,7 +26,9 @@ from velocity.store.tables import (
     machines,
     media,
     node_tokens,
+    tasks,
 )
+from velocity.tasks.rules import DRAIN
 
 LEADS = "leads"
 """The setting with the id of the host whose server leads, or led last."""
@@ -140,8 +142,15 @@ class SqlMembers:
 
     async def keep(self, member: Member) -> None:
         wished = {name: value for name, value in _row(member).items() if name in WISHED}
-        statement = update(hosts).where(hosts.c.host_id == member.host).values(wished)
-        if await self._database.write(lambda connection: connection.execute(statement).rowcount) != 1:
+        here = hosts.c.host_id == member.host
+        before = select(hosts.c.name).where(here).scalar_subquery()
+        drains = update(tasks).where(tasks.c.kind == DRAIN, tasks.c.name == before).values(name=member.name)
+
+        def work(connection: Connection) -> int:
+            connection.execute(drains)
+            return connection.execute(update(hosts).where(here).values(wished)).rowcount
+
+        if await self._database.write(work) != 1:
             raise Refused(Problem.HOST_NOT_FOUND, f"host {member.name} was just removed", field="host")
 
     async def keep_fence(self, member: Member) -> None:

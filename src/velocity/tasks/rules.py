@@ -11,7 +11,9 @@ KEPT = 24 * 3600
 """Seconds for which an ended task is kept."""
 EMPTY = "empty"
 """The kind of task that empties the trash; most others create a medium or a VM."""
-MOVING = frozenset({"move_vm", "drain"})
+DRAIN = "drain"
+"""The kind of task that is named after the host whose VMs it moves away."""
+MOVING = frozenset({"move_vm", DRAIN})
 """The kinds that move VMs to other hosts."""
 CHANGING = frozenset({"move", "convert", "compact"})
 """The kinds that change a medium; the rest create one."""

@@ -293,6 +293,12 @@ class Tasks:
             await self.cancel(tid)
         return PendingTaskDeletion(self, gids, "tasks of it were cancelled" if running else "")
 
+    def rename(self, kind: str, old: str, new: str) -> None:
+        """What tasks of this kind are named after has a new name, which the store has already."""
+        for task in [one for one in self._tasks.values() if (one.kind, one.name) == (kind, old)]:
+            self._tasks[task.tid] = replace(task, name=new)
+            self._tell(task.tid, task.gid)
+
     def forget(self, gids: Collection[int]) -> None:
         self._drop([task for task in self._tasks.values() if task.gid in gids])
 

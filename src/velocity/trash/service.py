@@ -105,6 +105,7 @@ class Trash:
     async def purge(self, caller: Caller, trid: int) -> None:
         item, contents = await self._find(caller, trid)
         plan_to_purge(contents)
+        plan.also({"item": (item.what, None)})
         if not await self._purging.purge(item, contents):
             await self._find(caller, trid)  # which says that it is gone
 

@@ -3,11 +3,14 @@
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import nodes
 from velocity.contract.operation import Nothing
+from velocity.tasks.rules import DRAIN
 
 
 @handles(nodes.LIST)
 async def list_nodes(call: Call[nodes.ListNodes]) -> nodes.Nodes:
-    return nodes.Nodes(nodes=await call.services.membership.all(call.request))
+    membership = call.services.membership
+    found = await membership.all(call.request)
+    return nodes.Nodes(nodes=found, database="sqlite" if membership.copied else "postgresql")
 
 
 @handles(nodes.SHOW)
@@ -17,7 +20,12 @@ async def show_node(call: Call[nodes.ShowNode]) -> nodes.NodeInfo:
 
 @handles(nodes.SET)
 async def set_node(call: Call[nodes.SetNode]) -> nodes.NodeInfo:
-    return await call.services.membership.set(call.request)
+    services, host = call.services, call.request.host
+    before = services.membership.name_of(host)
+    now = await services.membership.set(call.request)
+    if before != now.name:
+        services.tasks.rename(DRAIN, before, now.name)
+    return now
 
 
 @handles(nodes.REMOVE)

@@ -20,9 +20,9 @@ from velocity.machines import where
 from velocity.machines.keeper import Keeper
 from velocity.machines.move.service import HostMoves
 from velocity.machines.service import Fleet
+from velocity.tasks.rules import DRAIN
 from velocity.tasks.service import NotWholly, TaskProgress, Tasks
 
-KIND = "drain"
 AT_ONCE = 2
 A_DAY = 86_400.0
 NAMED = 20
@@ -74,7 +74,7 @@ class Draining:
 
         self._under_way.add(one.host)
         try:
-            return await self._tasks.begin(caller, KIND, ROOT_GROUP, one.name, None, work, lambda: None, unit="VMs")
+            return await self._tasks.begin(caller, DRAIN, ROOT_GROUP, one.name, None, work, lambda: None, unit="VMs")
         except BaseException:
             self._under_way.discard(one.host)
             raise

@@ -44,7 +44,7 @@ test("what was done", () => {
   expect(said("revoke_permission", "uid=2 gid=3")).toBe("revoked all permissions on group team/web from user anna");
   expect(said("sign_in", "")).toBe("signed in");
   expect(said("change_user", "")).toBe("changed their own password");
-  expect(said("change_user", "uid=2 gid=3")).toBe("changed the account of user anna, whose home is group team/web");
+  expect(said("change_user", "uid=2 gid=3")).toBe("set the home group of user anna to group team/web");
 });
 
 test("what lies in the trash is called by its name; what is gone by its number", () => {
@@ -94,7 +94,13 @@ test("a change says what it changed, and much of it only when asked", () => {
     { short: "2 more", long: ["notes, CPU model"] },
   ]);
   expect(said("alter_medium", "mid=m1 size=21474836480")).toBe("grew medium debian.iso to 20 GiB");
-  expect(said("alter_medium", "mid=m1 readonly=true name=x")).toBe("changed medium debian.iso: the name x, read-only");
+  expect(said("alter_medium", "mid=m1 readonly=true changed=name name=x")).toBe(
+    "changed medium debian.iso: the name x, read-only",
+  );
+  expect(said("alter_vm", "vmid=7 cpus=2->4 changed=name was=old name=web")).toBe(
+    "changed VM web: the name old → web, CPUs 2 → 4",
+  );
+  expect(said("alter_vm", "vmid=7 changed=name name=db", true)).toBe("tried to rename VM web to db");
   expect(said("set_quota", "gid=3 cpus=8 vms=1")).toBe("set the quota of group team/web to 8 CPUs, 1 VM");
   expect(said("set_quota", "gid=3")).toBe("set the quota of group team/web");
   expect(said("assign_pool", "gid=3 mpid=1 quota=0 write=true manage=false")).toBe(
@@ -196,7 +202,7 @@ test("a set of permissions is one line", () => {
 test("what came back from the trash has its name", () => {
   expect(said("restore", "trid=1 vmid=7 name=web")).toBe("restored VM web from the trash");
   expect(said("restore", 'trid=1 mid=m9 name="old disk"')).toBe("restored medium old disk from the trash");
-  expect(said("restore", "trid=1")).toBe("restored something from the trash");
+  expect(said("restore", "trid=1")).toBe("restored an item of the trash");
 });
 
 test("an operation that is new here is still told", () => {

@@ -1,15 +1,22 @@
 /** The menu of a host. */
 import { Divider, DropdownItem } from "@patternfly/react-core";
-import type { NodeInfo } from "@/api/schema";
+import type { NodeInfo, Nodes } from "@/api/schema";
 import { ActionMenu } from "@/ui/ActionMenu";
 import { useAction } from "@/ui/actions";
 import { count } from "@/ui/format";
 import { testFence } from "./SetFence";
 import { changesOf, type HostWish } from "./words";
 
-export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: HostWish) => void }) {
+interface Props {
+  host: NodeInfo;
+  database: Nodes["database"];
+  onWish: (wish: HostWish) => void;
+}
+
+export function HostActions({ host, database, onWish }: Props) {
   const act = useAction();
   const lost = !host.own && (host.state === "unreachable" || host.state === "joining");
+  const copied = host.keeps_copy || database === "sqlite";
   const held = host.vms > 0 ? `${count(host.vms, "VM")} on it: ${heldCure(host)}` : undefined;
   return (
     <ActionMenu name={`Actions of ${host.name}`}>
@@ -32,7 +39,11 @@ export function HostActions({ host, onWish }: { host: NodeInfo; onWish: (wish: H
       <DropdownItem onClick={() => onWish("edit")}>Edit…</DropdownItem>
       {!host.own && (
         <>
-          <DropdownItem onClick={() => onWish("copy")}>
+          <DropdownItem
+            onClick={() => onWish("copy")}
+            isAriaDisabled={!copied}
+            description={copied ? undefined : "The database is PostgreSQL: a second server stands by instead"}
+          >
             {host.keeps_copy ? "End the copy of the database…" : "Keep a copy of the database…"}
           </DropdownItem>
           <DropdownItem onClick={() => onWish("again")}>Let it join again…</DropdownItem>

@@ -150,7 +150,13 @@ export default function Hosts() {
             rowName={(one) => one.name}
             rowActions={
               manages
-                ? (one) => <HostActions host={one} onWish={(change) => setWish({ host: one, change })} />
+                ? (one) => (
+                    <HostActions
+                      host={one}
+                      database={asked.data?.database ?? "sqlite"}
+                      onWish={(change) => setWish({ host: one, change })}
+                    />
+                  )
                 : undefined
             }
             empty={<EmptyState titleText="No hosts" headingLevel="h2" />}

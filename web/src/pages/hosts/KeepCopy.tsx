@@ -3,7 +3,6 @@ import { call } from "@/api/call";
 import type { NodeInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
-import { Refused, usePlan } from "@/ui/PlanSummary";
 import { CopyState } from "./CopyState";
 import { hostWord } from "./words";
 
@@ -12,7 +11,6 @@ export function KeepCopy({ host, onClose }: { host: NodeInfo; onClose: () => voi
   const ends = host.keeps_copy === true;
   const body = { host: host.host, keeps_copy: !ends };
   const request = { method: "patch", path: "/h/node", body } as const;
-  const { error } = usePlan(ends ? undefined : request); // with PostgreSQL there are none
   return (
     <Confirm
       title={ends ? `End the copy of the database on ${host.name}?` : `Keep a copy of the database on ${host.name}?`}
@@ -20,7 +18,6 @@ export function KeepCopy({ host, onClose }: { host: NodeInfo; onClose: () => voi
       danger={ends}
       cli={["velocity", "node", "set", hostWord(host), ends ? "--no-keeps-copy" : "--keeps-copy"]}
       request={request}
-      disabled={error !== null}
       onConfirm={() =>
         act({
           pending: ends ? `Ending the copy on ${host.name}` : `Beginning the copy on ${host.name}`,
@@ -41,7 +38,6 @@ export function KeepCopy({ host, onClose }: { host: NodeInfo; onClose: () => voi
         </>
       ) : (
         <>
-          {error && <Refused error={error} />}
           <p>
             If this server's machine is lost, the host can become the server: <code>velocity promote</code> there. A
             change is in the copy within seconds.

@@ -93,7 +93,7 @@ export function VmHistory({ vm }: { vm: Vm }) {
         sortBy={{ key: "at", down: true }}
         empty={
           <EmptyState titleText="Nothing yet" headingLevel="h2" variant="sm">
-            <EmptyStateBody>Changes of this VM and refused requests are listed here.</EmptyStateBody>
+            <EmptyStateBody>Changes of this VM and its disks, and refused requests, are listed here.</EmptyStateBody>
           </EmptyState>
         }
       />

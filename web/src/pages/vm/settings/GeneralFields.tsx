@@ -94,7 +94,7 @@ export function GeneralFields({
       <Checkbox
         id="autostart"
         label="Start when the server starts"
-        description="Unless a user has stopped it."
+        description="At each start of the server, also if a user has stopped it."
         isChecked={draft.autostart}
         onChange={(_event, autostart) => change({ autostart })}
         isDisabled={disabled}
