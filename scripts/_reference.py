@@ -23,9 +23,10 @@ SEEN = f"{OUT}/failures.json"
 """What `make failures` has seen: lists of code, status, endpoint, test."""
 EVERYWHERE = "every operation"
 PAGES = """
-What takes `limit` and `before` answers whole without them, and else in pages, the greatest id first. A page that is not
-full is the last; the next one comes with the last id as `before` (of two lists in one answer: the least). What is there
-during the whole walk comes once, and nothing twice, whatever is made and removed meanwhile.
+Lists that take `limit` and `before` are complete without them. With `limit`, they come in pages, highest id first:
+send the last id as `before` to get the next page (of two lists in one response, the lower one). A page with fewer
+entries than the limit is the last one. Objects that are created or removed meanwhile neither repeat nor hide an
+entry.
 """
 
 

@@ -51,15 +51,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             pattern=r"^([0-9a-fA-F:]*:[0-9a-fA-F:.]*|\d{1,3}(\.\d{1,3}){3})?\Z",
-            description="the IP address at which other hosts reach this one to bring VMs that run; empty: that of "
-            "`node_listen`, or, where it names none, the one on the way to other networks",
+            description="the IP address to which other hosts send running VMs; empty: that of `node_listen` or, if it "
+            "names none, this host's address on its default route",
         ),
     ] = ""
     move_ports: Annotated[
         str,
         Meta(
             pattern=r"^\d{1,5}-\d{1,5}\Z",
-            description="the TCP ports at which other hosts bring VMs that run, two for each VM at once",
+            description="the TCP ports to which other hosts send running VMs, two for each VM at a time",
         ),
     ] = "8100-8131"
     data_dir: Annotated[Path, Meta(description="the directory for all persistent data")] = Path()
@@ -89,7 +89,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[str],
         Meta(
             description="reverse proxies (addresses, networks) whose X-Forwarded-For, -Proto, -Host and -Port are "
-            "believed"
+            "trusted"
         ),
     ] = []
     nat_subnet: Annotated[
@@ -116,20 +116,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     accelerator: Annotated[
         Literal["auto", "kvm", "tcg"],
-        Meta(description="what runs the guests: detected, or a fixed choice"),
+        Meta(description="what runs the guests: `kvm`, `tcg` (software emulation), or `auto`: KVM if it is available"),
     ] = "auto"
     tls_cert: Annotated[str, Meta(description="file of the certificate chain (PEM); empty: no TLS")] = ""
     tls_key: Annotated[str, Meta(description="file of the private key (PEM)")] = ""
     fetch_ca: Annotated[
         str,
         Meta(
-            description="file of authorities (PEM) that `velocity media fetch` believes beside those of the system; "
+            description="file of authorities (PEM) that `velocity media fetch` trusts besides those of the system; "
             "empty: none"
         ),
     ] = ""
     catalogues: Annotated[
         list[str],
-        Meta(description="files (TOML) of images that are known by name, beside those that Velocity comes with"),
+        Meta(description="files (TOML) of images that are known by name, besides those that Velocity comes with"),
     ] = []
     runtime_dir: Annotated[
         str,
@@ -139,10 +139,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = ""
     fence_agents: Annotated[
-        list[str], Meta(description="directories with fence agents (`fence_*`) beside those of the distribution")
+        list[str], Meta(description="directories with fence agents (`fence_*`) besides those of the distribution")
     ] = []
     fence_after: Annotated[
-        int, Meta(ge=0, le=86_400, description="seconds until a silent host is fenced by itself; 0: never")
+        int, Meta(ge=0, le=86_400, description="seconds of silence until a host is fenced automatically; 0: never")
     ] = 60
     uid_base: Annotated[
         int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -124,6 +125,21 @@ def test_a_field_is_required_or_may_be_null_as_its_type_says() -> None:
             assert "default" not in declared, "generators take it for something that is always there"
             if request and not one.required and one.default not in (UNSET, NODEFAULT):
                 assert f"absent: {msgspec.json.encode(one.default).decode()}" in declared["description"], where
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (one for key, one in value.items() if key in ("description", "summary") and isinstance(one, str))
+        value = list(value.values())
+    for one in value if isinstance(value, list) else ():
+        yield from texts(one)
+
+
+def test_descriptions_are_texts_and_not_pieces_of_source() -> None:
+    """Quotes that join two literals, inside a third one, are shown to whoever reads it."""
+    told = [*texts(openapi.build())]
+    assert len(told) > 500
+    assert [one for one in told if re.search(r'"\s+"|  ', one) or one.count('"') % 2 or one.count("`") % 2] == []
 
 
 @pytest.mark.holds("API-10")

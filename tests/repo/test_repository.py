@@ -68,3 +68,13 @@ def test_the_wheel_has_the_built_page(tmp_path: Path) -> None:
     asset.write_text("page")
     wheel = next(WheelBuilder(str(tmp_path)).build(directory=str(tmp_path / "dist"), versions=["standard"]))
     assert "velocity/api/static/assets/main-1a2b.js" in zipfile.ZipFile(wheel).namelist()
+
+
+def test_make_lists_every_command_in_80_columns() -> None:
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = shown.stdout.splitlines()
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert [line.split()[1] for line in lines] == targets and len(targets) > 20
+    assert [line for line in lines if len(line) > 80] == []

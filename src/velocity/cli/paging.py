@@ -75,7 +75,7 @@ def paged(limit: int | None = None) -> Callable[[Function], Function]:
                 click.get_current_context().meta[NEXT] = before is not None
             return command(*args, page=page, **kwargs)
 
-        words = "At most N, newest (greatest id) first."
+        words = "At most N, newest (highest id) first."
         wrapped = click.option("--before", metavar="ID", help="Only ids below this one: the next page.")(wrapped)
         wrapped = click.option(
             "--limit",

@@ -42,7 +42,7 @@ LIST = Operation(
     route=40,
     request=Nothing,
     response=Catalogue,
-    needs=SignedIn("what is public, and the same for everybody"),
+    needs=SignedIn("the list is public, and the same for everybody"),
     failures=(),
     ours=True,
 )

@@ -46,8 +46,8 @@ SECRETS = ("password_hash", "user_data", "network_config", "meta_data")
 
 
 class CloudInit(Wire, frozen=True):
-    """In a change, absent fields keep their value, and empty ones are removed. A VM without "
-    "any of these has no CD for cloud-init."""
+    """In a change, absent fields keep their value, and empty ones are removed. A VM without any of these has no CD for
+    cloud-init."""
 
     user: Login | UnsetType = UNSET
     ssh_keys: (
@@ -64,7 +64,7 @@ class CloudInit(Wire, frozen=True):
         Annotated[
             Text,
             Meta(
-                description="cloud-init's user-data, whole, in the place of all but `hostname`: at most "
+                description="complete user-data for cloud-init, instead of all fields but `hostname`: at most "
                 f"{TEXT_BYTES:,} bytes of UTF-8; never shown"
             ),
         ]

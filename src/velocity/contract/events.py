@@ -63,9 +63,7 @@ class VmView(Wire, frozen=True):
     reserved: (
         Annotated[
             list[str],
-            Meta(
-                description="those of `addresses` that NAT keeps for it and its guest is not known to use; absent: none"
-            ),
+            Meta(description="those of `addresses` that NAT reserves, not known to be used by the guest; absent: none"),
         ]
         | UnsetType
     ) = UNSET

@@ -111,22 +111,22 @@ Restarting = Annotated[
 RunningSince = Annotated[
     int,
     Meta(
-        description="seconds since 1970-01-01 UTC: when the present run began, on whatever host, known up to 10 s "
-        "after it; absent: not measured, or STOPPED"
+        description="seconds since 1970-01-01 UTC: when the present run began, on any host, known up to 10 s "
+        "later; absent: not measured, or STOPPED"
     ),
 ]
 RunBegan = Annotated[
     int,
     Meta(
-        description="seconds since 1970-01-01 UTC: when the present run began; absent: STOPPED, or begun by a version "
-        "that did not keep it, and not measured"
+        description="seconds since 1970-01-01 UTC: when the present run began; absent: STOPPED, or not measured, and "
+        "begun by a version that did not store it"
     ),
 ]
 FrozenUntil = Annotated[
     int,
     Meta(
-        description="seconds since 1970-01-01 UTC: its guest's file systems are frozen, and thawed then by the server; "
-        "absent: they are not"
+        description="seconds since 1970-01-01 UTC: when the server thaws the guest's file systems; absent: they are "
+        "not frozen"
     ),
 ]
 UnreachableSince = Annotated[

@@ -116,14 +116,14 @@ class ReadGuestFile(Wire, frozen=True):
 class GuestFilePiece(Wire, frozen=True):
     vmid: Vmid
     content: Annotated[bytes, Meta(description="at most 1 MiB, in base64")]
-    end: Annotated[bool, Meta(description="nothing of the file comes after it")]
+    end: Annotated[bool, Meta(description="whether the file ends here")]
 
 
 class WriteGuestFile(Change, frozen=True):
     vmid: Vmid
     path: Path
     content: Annotated[bytes, Meta(max_length=SENT, description="at most 512 KiB, in base64")]
-    offset: Annotated[Bytes, Meta(description="0: the file is created, or emptied first; else it is to be there")] = 0
+    offset: Annotated[Bytes, Meta(description="0: the file is created, or emptied first; otherwise it must exist")] = 0
 
 
 class FreezeGuest(Change, frozen=True):

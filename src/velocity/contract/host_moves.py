@@ -30,7 +30,9 @@ class MoveTarget(Wire, frozen=True):
 
     host: HostNumber
     name: str
-    media: Annotated[list[MovingMedium], Meta(description="its media that would go along; others stay where they are")]
+    media: Annotated[
+        list[MovingMedium], Meta(description="its media that would move with it; others stay where they are")
+    ]
     lacks: (
         Annotated[str, Meta(description="why it cannot move there now, and what to do; absent: it can")] | UnsetType
     ) = UNSET
@@ -47,8 +49,8 @@ class MoveVmToHost(Change, frozen=True):
         Annotated[
             Mpid,
             Meta(
-                description="the pool there for its media; absent: for each the one with the most room that its group "
-                "may use. Media in pools that both hosts have stay there"
+                description="the pool there for its media; absent: for each medium, the one with the most space that "
+                "its group may use. Media in pools that both hosts have stay there"
             ),
         ]
         | UnsetType
@@ -77,7 +79,7 @@ TARGETS = Operation(
 
 MOVE = Operation(
     name="move_vm_to_host",
-    summary="Move a VM to another host, as a task, while it runs or stopped; media of its host go along",
+    summary="Move a VM to another host, as a task, while it runs or stopped; media of its host move with it",
     method=Method.PUT,
     path="/v/vm/host",
     route=62,
@@ -89,7 +91,7 @@ MOVE = Operation(
             62200,
             403,
             Problem.NO_PERMISSION,
-            "velocity.vm.alter is needed on the VM's group; for media that go along velocity.media.remove and "
+            "velocity.vm.alter is needed on the VM's group; for media that move with it velocity.media.remove and "
             "velocity.media.create on theirs",
         ),
         Failure(62201, 403, Problem.POOL_NOT_MANAGED, "the group of a medium may not have it in that pool"),
@@ -103,7 +105,7 @@ MOVE = Operation(
         Failure(62221, 406, Problem.NOT_FROM_THIS_STATE, "the VM is neither RUNNING nor STOPPED, or does not respond"),
         Failure(62222, 409, Problem.VM_MOVING, "it is being moved already"),
         Failure(62223, 409, Problem.MEDIUM_IN_USE, "a disk is being moved, converted or read"),
-        Failure(62224, 409, Problem.MEDIUM_ATTACHED, "a medium would go along that another VM has, too"),
+        Failure(62224, 409, Problem.MEDIUM_ATTACHED, "a medium that would move with it is attached to another VM, too"),
         Failure(62225, 409, Problem.MEDIUM_NAME_TAKEN, "the pool there has a medium of that name and group"),
         Failure(62226, 406, Problem.POOL_QUOTA, "the quotas or the free space of the pools there do not suffice"),
         Failure(62227, 406, Problem.POOL_AWAY, "the pool there is away or read-only"),

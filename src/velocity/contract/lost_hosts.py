@@ -16,8 +16,7 @@ AgentName = Annotated[
     Meta(
         max_length=256,
         pattern=r"^(/[A-Za-z0-9._/-]*/)?fence_[A-Za-z0-9_]{1,64}\Z",
-        description="a fence agent, such as fence_ipmilan; a whole path only in the directories of the setting "
-        "`fence_agents`",
+        description="a fence agent, such as fence_ipmilan; or a path in a directory of the setting `fence_agents`",
     ),
 ]
 OptionName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.]{0,63}\Z")]
@@ -26,14 +25,14 @@ TypedName = Annotated[str, Meta(max_length=128, description="the host's name, as
 
 
 class SetFence(Change, frozen=True):
-    """It replaces all that was set before."""
+    """Replaces everything that was set before."""
 
     host: Host
     agent: AgentName
     options: (
         Annotated[
             dict[OptionName, OptionValue],
-            Meta(max_length=64, description="of the agent, such as `ip` and `username`; what is secret is never shown"),
+            Meta(max_length=64, description="of the agent, such as `ip` and `username`; secret ones are never shown"),
         ]
         | UnsetType
     ) = UNSET
@@ -155,7 +154,7 @@ CONFIRM = Operation(
     failures=(
         Failure(61200, 403, Problem.NO_PERMISSION, NEEDS),
         Failure(61210, 404, Problem.HOST_NOT_FOUND, "no such host"),
-        Failure(61220, 409, Problem.NODE_ANSWERS, "the host answers, and so is not lost"),
+        Failure(61220, 409, Problem.NODE_ANSWERS, "the host answers, so it is not lost"),
         Failure(61221, 406, Problem.NODE_OWN, "it is the server's own host"),
         Failure(61222, 406, Problem.NODE_NAME_OTHER, "the host has another name"),
     ),
@@ -174,11 +173,11 @@ BLOCKLIST = Operation(
     failures=(
         Failure(48200, 403, Problem.NO_PERMISSION, NEEDS),
         Failure(48210, 404, Problem.HOST_NOT_FOUND, "no such host"),
-        Failure(48220, 409, Problem.NODE_ANSWERS, "the host answers, and so is not lost"),
+        Failure(48220, 409, Problem.NODE_ANSWERS, "the host answers, so it is not lost"),
         Failure(48221, 406, Problem.NODE_OWN, "it is the server's own host"),
         Failure(48222, 406, Problem.NODE_NAME_OTHER, "the host has another name"),
         Failure(48223, 406, Problem.NO_BLOCKLIST, "it has no pool on RBD, or its address there is not known or shared"),
-        Failure(48230, 500, Problem.NOT_FENCED, "no cluster has done it; the message has its words"),
+        Failure(48230, 500, Problem.NOT_FENCED, "no cluster has blocklisted it; the message has their words"),
     ),
     ours=True,
 )

@@ -146,7 +146,9 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
     running_since: fields.RunBegan | UnsetType = UNSET
     created: (
-        Annotated[int, Meta(description="seconds since 1970-01-01 UTC; absent: by a version that did not keep it")]
+        Annotated[
+            int, Meta(description="seconds since 1970-01-01 UTC; absent: created by a version that did not store it")
+        ]
         | UnsetType
     ) = UNSET
     waits: fields.Waits | UnsetType = UNSET

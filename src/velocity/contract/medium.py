@@ -102,7 +102,7 @@ ALTER = Operation(
             14400,
             403,
             Problem.NO_PERMISSION,
-            "velocity.media.create is needed on the medium's group: what it holds stays, and more of the pool is taken",
+            "velocity.media.create is needed on the medium's group: its content is kept, and it may take more space",
         ),
         Failure(14401, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
         Failure(14410, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),

@@ -33,8 +33,8 @@ class MetricsRequest(Wire, frozen=True):
 class VmMetrics(Wire, frozen=True):
     """Lists of one length: their n-th elements belong to the n-th time.
 
-    The times follow one another without a hole, up to now; null stands where nothing was measured: a gap. They begin
-    with the first of the span that holds anything, and are none when nothing does.
+    The times are complete, up to now; null means that nothing was measured: a gap. They begin with the first of the
+    span that has a value; if none has, the lists are empty.
     """
 
     vmid: Vmid
@@ -87,7 +87,7 @@ class VmsUsage(Wire, frozen=True):
     vmids: Annotated[list[Vmid], Meta(description="the VMs that the caller may view and that run")]
     cpu: Annotated[Floats, Meta(description="percent of one core over the last 10 s; null in the first 10 s of a run")]
     memory_mib: Annotated[list[int], Meta(description="MiB of the host's memory that its process uses")]
-    running_since: Annotated[list[UnixTime], Meta(description="when the present run began, on whatever host")]
+    running_since: Annotated[list[UnixTime], Meta(description="when the present run began, on any host")]
 
 
 USAGE = Operation(

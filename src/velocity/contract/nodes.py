@@ -46,7 +46,7 @@ Duty = Annotated[
 LABEL = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?\Z")]
 LabelValue = Annotated[str, Meta(max_length=63, pattern=r"^[A-Za-z0-9._/-]*\Z")]
 Labels = Annotated[
-    dict[LABEL, LabelValue], Meta(max_length=32, description="words for choosing hosts, such as `rack: a`")
+    dict[LABEL, LabelValue], Meta(max_length=32, description="names and values for choosing hosts, such as `rack: a`")
 ]
 
 
@@ -64,7 +64,7 @@ class NodeNic(Wire, frozen=True):
 
 
 class NodeFence(Wire, frozen=True):
-    """How it is powered off."""
+    """The fence agent that powers it off."""
 
     agent: str
     options: Annotated[dict[str, str], Meta(description="the options that are not secret")]
@@ -72,19 +72,21 @@ class NodeFence(Wire, frozen=True):
 
 
 class NodeDeath(Wire, frozen=True):
-    """The proof that it runs nothing any more."""
+    """The proof that it no longer runs anything."""
 
     at: UnixTime
     by: Annotated[str, Meta(description="the person who confirmed it, or the fence agent that powered it off")]
 
 
 class NodeBlocklist(Wire, frozen=True):
-    """That the clusters of its pools on RBD take nothing from it."""
+    """The clusters of its pools on RBD accept nothing from it."""
 
     at: UnixTime
-    by: Annotated[str, Meta(description="who asked for it, or the server by itself")]
+    by: Annotated[str, Meta(description="who requested it, or the server itself")]
     addresses: list[str]
-    message: Annotated[str, Meta(description="why that has not ended yet, though it answers again")] | UnsetType = UNSET
+    message: Annotated[str, Meta(description="why it is still blocklisted, although it answers again")] | UnsetType = (
+        UNSET
+    )
 
 
 class NodeInfo(Wire, frozen=True):
@@ -141,11 +143,11 @@ class NodeInfo(Wire, frozen=True):
     ) = UNSET
     fence: Annotated[NodeFence, Meta(description="absent: no fence agent is set")] | UnsetType = UNSET
     clock_ahead: ClockAhead | UnsetType = UNSET
-    version: Annotated[str, Meta(description="of Velocity there; absent: never heard")] | UnsetType = UNSET
+    version: Annotated[str, Meta(description="its version of Velocity; absent: not known yet")] | UnsetType = UNSET
     hostname: str | UnsetType = UNSET
     hypervisor: str | UnsetType = UNSET
     accelerator: str | UnsetType = UNSET
-    cpus: Annotated[int, Meta(description="its own; absent: it does not tell")] | UnsetType = UNSET
+    cpus: Annotated[int, Meta(description="its own; absent: not reported")] | UnsetType = UNSET
     max_vm_cpus: Annotated[int, Meta(description="the most that one VM can have")] | UnsetType = UNSET
     memory_mib: int | UnsetType = UNSET
     keeps_copy: (
@@ -223,7 +225,7 @@ class MakeToken(Change, frozen=True):
 
 
 class Token(Wire, frozen=True):
-    token: Annotated[str, Meta(description="one word, secret, for one host: for `velocity node join`")]
+    token: Annotated[str, Meta(description="one secret word for one host, for `velocity node join`")]
     expires: UnixTime
     urls: Annotated[list[str], Meta(description="where the other machine looks for this server")]
     warnings: list[str] | UnsetType = UNSET
@@ -233,9 +235,9 @@ Digits = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class JoinNode(Change, frozen=True):
-    """Nothing of it is secret, and nothing of it can be changed on the way: `proof` is over all of the rest."""
+    """Nothing in it is secret, and it cannot be changed on the way: `proof` covers all other fields."""
 
-    token: Annotated[Digits, Meta(description="which token, as SHA-256 makes a name of it")]
+    token: Annotated[Digits, Meta(description="identifies the token: a SHA-256 made with its secret")]
     proof: Annotated[Digits, Meta(description="HMAC-SHA-256 over the request by the token's secret")]
     uuid: UUID
     name: HostName
@@ -244,7 +246,7 @@ class JoinNode(Change, frozen=True):
 
 
 class Joined(Wire, frozen=True):
-    """`proof` is over all of the rest: only who has the token's secret can have said it."""
+    """`proof` covers all other fields: only a server that has the token's secret can make it."""
 
     host: Host
     name: str
@@ -307,7 +309,7 @@ SET = Operation(
 
 REMOVE = Operation(
     name="remove_node",
-    summary="Remove a host that has no VMs: its certificate is not accepted any more",
+    summary="Remove a host that has no VMs: its certificate is no longer accepted",
     method=Method.DELETE,
     path="/h/node",
     route=57,
@@ -335,7 +337,7 @@ TOKEN = Operation(
     failures=(
         Failure(58200, 403, Problem.NO_PERMISSION, NEEDS),
         Failure(58210, 404, Problem.HOST_NOT_FOUND, "no such host"),
-        Failure(58220, 409, Problem.TOO_MANY_TOKENS, "as many tokens as there may be are unused"),
+        Failure(58220, 409, Problem.TOO_MANY_TOKENS, "too many tokens are unused"),
         Failure(58221, 406, Problem.NODE_OWN, "the server's own host does not join"),
     ),
     ours=True,
@@ -344,7 +346,7 @@ TOKEN = Operation(
 
 JOIN = Operation(
     name="join_node",
-    summary="Become a host of this server, by a token: `velocity node join` asks this",
+    summary="Become a host of this server with a token; `velocity node join` sends this",
     method=Method.PUT,
     path="/h/node/join",
     route=59,

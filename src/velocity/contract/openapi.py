@@ -41,11 +41,11 @@ _IDEMPOTENCY_KEY = {
 _ABOUT = """Virtual machines for small teams and homelabs.
 
 The authkey of POST /u/auth comes as `Authorization: Bearer`, as `x-velocity-authkey`, or as a field `authkey` of the
-JSON body. In requests null is the same as an absent field, numbers may be quoted, and unknown fields are ignored.
+JSON body. In requests, null is the same as an absent field, numbers may be quoted, and unknown fields are ignored.
 
-Lists come whole, or in pages: with `limit`, at most so many, the greatest id first. A page that is not full is the
-last; the next one comes with the last id as `before`. What is there during the whole walk comes once, and nothing
-twice, whatever is made and removed meanwhile."""
+Lists are complete, or in pages: `limit` is the largest number of entries in a page, highest id first. Send the last id
+as `before` to get the next page; a page with fewer entries than the limit is the last one. Objects that are created or
+removed meanwhile neither repeat nor hide an entry."""
 
 
 @functools.cache

@@ -164,8 +164,8 @@ _DONE = {
     "x-velocity-content": {"type": "string", "description": "what was recognized in it: percent-encoded JSON"},
 }
 _TUS_VERBS = {
-    "head": ("tus_state", "How much of a resumable upload has come", "200", _STATE),
-    "patch": ("tus_send", "Send bytes of a resumable upload; the last one makes the medium", "204", _STATE | _DONE),
+    "head": ("tus_state", "Show how much of a resumable upload has arrived", "200", _STATE),
+    "patch": ("tus_send", "Send bytes of a resumable upload; the last one creates the medium", "204", _STATE | _DONE),
     "delete": ("tus_end", "End a resumable upload: nothing of it remains", "204", {}),
 }
 
@@ -174,7 +174,7 @@ def _tus_options(describe: Describe, name: str, *parameters: Described) -> Descr
     described = describe(media.RESUMABLE, name)
     supported = {"Tus-Version": _TEXT, "Tus-Extension": {"type": "string"}}
     return described | {
-        "summary": "What of tus the server speaks",
+        "summary": "Show which versions and extensions of tus the server supports",
         "description": "No permission is needed.",
         "security": [],
         "parameters": [*parameters],

@@ -55,9 +55,8 @@ class Paged(Wire, Generic[Id], frozen=True, kw_only=True):
             Meta(
                 ge=1,
                 le=PAGE,
-                description="the largest number of entries in the page, the greatest id first; fewer only if there are "
-                "no "
-                "more; absent: all",
+                description="the largest number of entries in the page, highest id first; fewer only if there are "
+                "no more; absent: all",
             ),
         ]
         | UnsetType

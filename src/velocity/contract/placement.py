@@ -17,7 +17,7 @@ class HostRef(Wire, frozen=True):
 
 
 class OnItsWay(Wire, frozen=True):
-    """That a VM is being moved to another host."""
+    """A move of a VM to another host."""
 
     host: HostRef
     tid: (

@@ -112,7 +112,7 @@ RESTORE = Operation(
             25280,
             406,
             Problem.NO_HOST,
-            "the VM's host is no more, or the one that is named is unknown or cannot have it",
+            "the VM's host was removed, or the host in the request is unknown or cannot have it",
         ),
     ),
     ours=True,

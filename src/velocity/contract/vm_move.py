@@ -36,7 +36,7 @@ class VmMoved(Wire, frozen=True):
 
 MOVE = Operation(
     name="move_vm",
-    summary="Move a VM to another group, with its disks or without; it goes on running",
+    summary="Move a VM to another group, with its disks or without; it keeps running",
     method=Method.PUT,
     path="/v/vm/move",
     route=50,

@@ -41,7 +41,7 @@ Pixels = Annotated[int, Meta(ge=1, le=8192, description="pixels, 1 to 8,192")]
 Trusted = Annotated[
     bool,
     Meta(
-        description="may act as a router and as a DHCP server, and speak in VLANs (BRIDGE only); needs "
+        description="may act as a router and as a DHCP server, and use VLANs (BRIDGE only); needs "
         "velocity.nic.trust on the VM's group; absent: false"
     ),
 ]
@@ -74,9 +74,9 @@ BytesPerSecond = Annotated[int, Meta(ge=512, le=10**12, description="bytes a sec
 
 
 class DiskLimits(Wire, frozen=True):
-    """The most that a guest may do with a disk each second. Of reads and writes together, or of each; absent: no limit.
+    """The most that a guest may do with a disk each second: reads and writes together, or each; absent: no limit.
 
-    They are set at once also while the VM runs.
+    They take effect at once, also while the VM runs.
     """
 
     iops: Operations | UnsetType = UNSET
@@ -145,8 +145,8 @@ class Nic(Wire, frozen=True):
 
 
 class AddressSource(enum.Enum):
-    """LEASE: reserved by NAT; that the guest uses it, nobody has heard. NEIGHBOUR: seen by the host on the bridge (ARP,
-    NDP). AGENT: reported by the guest."""
+    """LEASE: reserved by NAT; not known to be used by the guest. NEIGHBOUR: seen by the host on the bridge (ARP, NDP).
+    AGENT: reported by the guest."""
 
     LEASE = "lease"
     NEIGHBOUR = "neighbour"
@@ -161,7 +161,7 @@ class KnownAddress(Wire, frozen=True):
 class Interface(Wire, frozen=True):
     """What the server stores for a NIC, wherever it is in `nics`."""
 
-    id: Annotated[int, Meta(description="never given twice in one VM")]
+    id: Annotated[int, Meta(description="never reused in one VM")]
     mac: Annotated[str, Meta(description="its MAC address, in lower case")]
     nat: (
         Annotated[
@@ -285,8 +285,8 @@ StartOrder = Annotated[
     Meta(
         ge=0,
         le=1000,
-        description="where it is among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1 "
-        "is first; 0: behind all that have a place; of equals the oldest is first",
+        description="its place among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1 is "
+        "first; 0: after all that have a place; of equals, the oldest is first",
     ),
 ]
 HostLabel = Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9._/-]{1,63}(=[A-Za-z0-9._-]{0,63})?\Z")]

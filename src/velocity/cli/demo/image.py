@@ -145,7 +145,7 @@ def _system(work: Path, kernels: Mapping[str, str], say: Say) -> None:
             made.truncate(size)
         (work / name).chmod(0o666)
     family, suite = _release()
-    say(f"installing {suite}: its kernel, cloud-init, sshd, the guest agent (a minute or two)")
+    say(f"installing {suite} with sshd, cloud-init and a guest agent: some minutes")
     uki.run(
         [
             "mmdebstrap", "--variant=minbase", "--format=null", f"--include={','.join((kernels[family], *PACKAGES))}",
