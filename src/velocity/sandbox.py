@@ -14,10 +14,11 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
+
+from msgspec import Struct
 
 from velocity import spawning
 from velocity.system_calls import call, libc, system_call
@@ -49,16 +50,14 @@ QUIET = 0.1
 SIZE = "mode=0755,size=64k,nr_inodes=256"
 
 
-@dataclass(frozen=True)
-class Lent:
+class Lent(Struct, frozen=True):
     """A device for which the program gets a node. `uid` is the only one that may open it; None: all may."""
 
     device: Path
     uid: int | None
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """What a program sees besides /usr, at the same paths as outside. `shown` is read-only."""
 
     shown: tuple[Path, ...] = ()

@@ -11,8 +11,9 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from velocity import sandbox
 from velocity.uninterrupted import ended
@@ -30,8 +31,7 @@ _hanging: set[int] = set()
 """The uids of killed programs that have not ended."""
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """What a program may use: bytes in a file that it writes, seconds of CPU (None: any number), memory.
 
     After a kill its end is awaited for `give_up` seconds: on a disk that does not respond, it may come much later.
@@ -43,8 +43,7 @@ class Bounds:
     give_up: float = 5.0
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(Struct, frozen=True):
     """A program that was started."""
 
     stdout: asyncio.StreamReader

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-from msgspec import UnsetType
+from msgspec import Struct, UnsetType
 
 from velocity import plan
 from velocity.access import rules
@@ -27,8 +26,7 @@ from velocity.contract.revision import check
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(Struct, frozen=True):
     """A group's quota: its own limits, what its subtree uses, and what is left by all limits up to the root."""
 
     limits: Limits

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from velocity.access.rules import Discarded, Group, Limits, Session, TrashedAccess, User
 
 
-@dataclass(frozen=True)
-class AccessRows:
+class AccessRows(Struct, frozen=True):
     """All rows of access. `grants` are (uid, gid, pid), `limits` are by gid.
 
     `good_addresses` are the (name, address) pairs of past sign-ins, the latest last.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from msgspec import Struct
+
 from velocity import sizes
 from velocity.contract.permissions import Permission, members
 
@@ -12,8 +14,7 @@ ROOT_GROUP = 0
 ROOT_USER = 0
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """Group 0 is the root, and its own parent."""
 
     gid: int
@@ -31,8 +32,7 @@ class User:
     """The group that has authority over the account, whatever the account holds."""
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Struct, frozen=True):
     """The origin of a sign-in: address and User-Agent."""
 
     address: str
@@ -93,16 +93,14 @@ WORDS = {"cpus": "CPUs", "memory_mib": "memory", "vms": "VMs"}
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True)
-class TrashedAccess:
+class TrashedAccess(Struct, frozen=True):
     """Groups in the trash, and grants on them as (uid, gid, pid)."""
 
     groups: Sequence[Group]
     grants: Sequence[tuple[int, int, int]]
 
 
-@dataclass(frozen=True)
-class Discarded:
+class Discarded(Struct, frozen=True):
     """The trash's record of a deleted object. `gid` is its group; for a group, its parent."""
 
     kind: str

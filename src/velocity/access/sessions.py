@@ -7,10 +7,10 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from velocity import plan
 from velocity.access.bounds import BOUNDS
@@ -37,8 +37,7 @@ class Caller(msgspec.Struct, frozen=True):
 UNKEPT = "the database accepts no writes at present: this session is kept in memory only and ends with the server"
 
 
-@dataclass(frozen=True)
-class NewSession:
+class NewSession(Struct, frozen=True):
     """A session and its authkey, which is shown only now; `kept`: whether it is in the store."""
 
     authkey: str

@@ -11,7 +11,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from velocity.contract.problems import Problem, Refused
 
@@ -21,8 +22,7 @@ OWN = 64
 """Known addresses that are kept for one name; the least recently used go first."""
 
 
-@dataclass(frozen=True)
-class RateLimit:
+class RateLimit(Struct, frozen=True):
     """`burst` guesses at once, then one every `seconds`."""
 
     burst: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from msgspec import UnsetType
+from msgspec import Struct, UnsetType
 
 from velocity import plan
 from velocity.access import rules
@@ -27,8 +27,7 @@ from velocity.contract.revision import check, revision
 from velocity.contract.users import ChangeUser, ShowUser
 
 
-@dataclass(frozen=True)
-class Membership:
+class Membership(Struct, frozen=True):
     """What a user holds directly on one group."""
 
     user: User

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Collection, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from velocity.access.lasting import WhileAllowed
@@ -81,8 +81,7 @@ async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> No
         await websocket.close(code, reason)
 
 
-@dataclass(frozen=True)
-class ConsoleConnection:
+class ConsoleConnection(Struct, frozen=True):
     """One open console. Displays have no seat; with `control`, text frames are about the keyboard."""
 
     websocket: WebSocket

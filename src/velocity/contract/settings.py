@@ -5,19 +5,17 @@ from __future__ import annotations
 import enum
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import NODEFAULT, UNSET, UnsetType
+from msgspec import NODEFAULT, UNSET, Struct, UnsetType
 
 from velocity.contract.operation import Change, Wire
 
 Type = TypeVar("Type", bound=Wire)
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What is declared of a setting beside its type.
 
     `waits`: while the VM runs, a change takes effect at the next start. `shown`: the type in responses, if they do not

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from velocity.access.directory import Directory
 from velocity.machines.service import Fleet
@@ -16,8 +17,7 @@ from velocity.media.usage import DiskUsage
 from velocity.tasks.service import Tasks
 
 
-@dataclass(frozen=True)
-class Areas:
+class Areas(Struct, frozen=True):
     """The sources of objects as they are at present. `pools` are the declared ones, by number."""
 
     directory: Directory

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from msgspec import Struct
+
 from velocity.access import rules
 
 Grants = Mapping[int, int]
@@ -19,8 +21,7 @@ class Audience(Protocol):
     def may_receive(self, uid: int, held: Grants) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class HoldersUpward:
+class HoldersUpward(Struct, frozen=True):
     """Everybody with one of these permissions on a group or one above. The line is recorded: the group may be gone."""
 
     bits: int
@@ -33,8 +34,7 @@ class HoldersUpward:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class HoldersNearby:
+class HoldersNearby(Struct, frozen=True):
     """As `HoldersUpward`, and everybody with one of them on a group below."""
 
     bits: int
@@ -48,8 +48,7 @@ class HoldersNearby:
         return self.line[0] in rules.with_above(self.groups, below)
 
 
-@dataclass(frozen=True, slots=True)
-class HoldersAnywhere:
+class HoldersAnywhere(Struct, frozen=True):
     """Everybody with one of these permissions on any group."""
 
     bits: int
@@ -58,8 +57,7 @@ class HoldersAnywhere:
         return any(bits & self.bits for bits in held.values())
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerOrHoldersUpward:
+class OwnerOrHoldersUpward(Struct, frozen=True):
     """One user, and everybody with one of these permissions on a group or on one above. The line is recorded."""
 
     owner: int
@@ -70,8 +68,7 @@ class OwnerOrHoldersUpward:
         return uid == self.owner or any(held.get(gid, 0) & self.bits for gid in self.line)
 
 
-@dataclass(frozen=True, slots=True)
-class TheseUsers:
+class TheseUsers(Struct, frozen=True):
     """These users."""
 
     uids: frozenset[int]
@@ -92,8 +89,7 @@ class EventBody(Protocol):
         """The same data, surrounded by these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Same:
+class Same(Struct, frozen=True):
     """The same for everybody, encoded once."""
 
     data: bytes
@@ -129,8 +125,7 @@ class ByReader:
         return replace(self, before=before + self.before, after=self.after + after)
 
 
-@dataclass(frozen=True, slots=True)
-class BufferedEvent:
+class BufferedEvent(Struct, frozen=True):
     """One event. Without a body it says that what its audience may see has changed: they need a snapshot."""
 
     seq: int

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from velocity.changes import ChangeKind
 
 
-@dataclass(frozen=True)
-class StreamLimits:
+class StreamLimits(Struct, frozen=True):
     """The limits of the stream. Times are in seconds.
 
     `wake` is the least time between two wakings of one reader (of many it is longer: `Wakeups.between`), `life` the

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import compress
 
 import msgspec
+from msgspec import Struct
 
 from velocity.contract import events, media
 from velocity.contract.permissions import members
 from velocity.events.buffer import Grants, HoldersUpward
 
 
-@dataclass(frozen=True, slots=True)
-class ShownMedium:
+class ShownMedium(Struct, frozen=True):
     """`view` names all VMs that the medium is attached to; `seers` are those who may see each, in the same order."""
 
     view: media.MediumView
@@ -27,8 +26,7 @@ class ShownMedium:
         return msgspec.structs.replace(self.view, used_by=list(compress(self.view.used_by, seen)))
 
 
-@dataclass(frozen=True, slots=True)
-class ShownGroup:
+class ShownGroup(Struct, frozen=True):
     """`view` has no permissions; `line` is the group and those above it."""
 
     view: events.GroupView

@@ -7,12 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from velocity.contract.problems import Problem, Refused
 from velocity.fetching.urls import Url
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """All in seconds, except `floor`, which is in bytes a second over `window` seconds."""
 
     lookup: float = 15
@@ -45,16 +46,14 @@ class NotServed(Refused):
         super().__init__(Problem.UNAVAILABLE, message, field="url")
 
 
-@dataclass(frozen=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """The rest of a file from `offset` on, if it is still the version that `validator` (ETag or date) identifies."""
 
     offset: int
     validator: str
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """`url`: after redirects. `offset`: where the pieces begin. `size`: of the whole file, if known."""
 
     url: Url

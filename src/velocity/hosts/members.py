@@ -195,8 +195,7 @@ class Sealed:
     key: str
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(Struct, frozen=True):
     """A certificate as PEM, and its serial number in hexadecimal."""
 
     certificate: str

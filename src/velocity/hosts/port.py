@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
+
+from msgspec import Struct
 
 from velocity.hypervisor.attached import FIRST_HOST as FIRST_HOST
 from velocity.hypervisor.attached import AttachedHost as AttachedHost
@@ -18,8 +19,7 @@ from velocity.machines.evacuated import Death as Death
 from velocity.storage.port import MediaRef, Pools
 
 
-@dataclass(frozen=True)
-class VmAtStake:
+class VmAtStake(Struct, frozen=True):
     """A VM that is believed to run on a host. `restarts`: it is to be restarted elsewhere if the host is lost."""
 
     vmid: int
@@ -28,8 +28,7 @@ class VmAtStake:
     restarts: bool
 
 
-@dataclass(frozen=True)
-class VmWrites:
+class VmWrites(Struct, frozen=True):
     """A VM of a host, and the objects that it may write to. `obstacle`: why there may be more; empty if there are not.
 
     `runs`: it is believed to run; `restarts`: it does, and is to be restarted elsewhere if the host is lost.

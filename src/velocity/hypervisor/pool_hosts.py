@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from velocity.hypervisor.port import HostId
 from velocity.storage.port import PoolMark
 
 
-@dataclass(frozen=True)
-class OfferedPool:
+class OfferedPool(Struct, frozen=True):
     """A pool as its host declares it. Numbers are the installation's. `shared`: other hosts may have it, too."""
 
     mpid: int

@@ -6,6 +6,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 
 @dataclass
 class Pending:
@@ -21,8 +23,7 @@ PENDING: ContextVar[Pending | None] = ContextVar("pending", default=None)
 """The request that the present task serves."""
 
 
-@dataclass(frozen=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """A request that was carried out; `answer` is None if the response was not stored."""
 
     fingerprint: bytes

@@ -6,7 +6,8 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from velocity.access.bounds import BOUNDS, Waiting, check_own
 from velocity.access.sessions import Caller
@@ -33,8 +34,7 @@ MOVES_WITHIN = 30.0
 """Seconds that a console waits for the outcome of its VM's move, unless that stands still between two hosts."""
 
 
-@dataclass(frozen=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """What a ticket opens, for whom, and until when (monotonic)."""
 
     caller: Caller

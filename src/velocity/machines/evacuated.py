@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
@@ -16,8 +15,7 @@ HOST_LOST = "host-lost"
 """The reason's cause if a VM is STOPPED because its host was confirmed dead, or kept from its disks."""
 
 
-@dataclass(frozen=True)
-class Death:
+class Death(Struct, frozen=True):
     """When a host was confirmed dead, in Unix seconds, and by whom or what."""
 
     at: int
@@ -32,8 +30,7 @@ class Blocklisting(Struct, frozen=True):
     addresses: dict[int, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Losses:
+class Losses(Struct, frozen=True):
     """Everything stored: the dead hosts, and for each machine and host the last run that has ended because of that."""
 
     deaths: Mapping[HostId, Death]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from velocity.access.lasting import check_admitted
 from velocity.contract.machines import State
@@ -15,8 +16,7 @@ from velocity.machines.states import Cause
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class StateRequest:
+class StateRequest(Struct, frozen=True):
     """A request for a state, the future for its answer, and the context in which it was made."""
 
     cause: Cause
@@ -24,16 +24,14 @@ class StateRequest:
     context: Context
 
 
-@dataclass(frozen=True)
-class StopRetry:
+class StopRetry(Struct, frozen=True):
     """A stop whose run has not ended yet. It belongs to no request."""
 
     epoch: int
     context: Context = field(default_factory=Context)
 
 
-@dataclass(frozen=True)
-class ExclusiveWork:
+class ExclusiveWork(Struct, frozen=True):
     """Work that excludes all other work on the VM, the future for its result, and its context."""
 
     work: Callable[[], Coroutine[Any, Any, Any]]

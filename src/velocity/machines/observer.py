@@ -8,9 +8,10 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import Context
-from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
+
+from msgspec import Struct
 
 from velocity.hypervisor.port import (
     Fact,
@@ -34,16 +35,14 @@ RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between questions to a host or machine that does not respond; the last one repeats."""
 
 
-@dataclass(frozen=True)
-class HostLost:
+class HostLost(Struct, frozen=True):
     """The host does not respond: the known states of its machines may be outdated."""
 
     host: HostId
     words: str
 
 
-@dataclass(frozen=True)
-class HostBack:
+class HostBack(Struct, frozen=True):
     """The host answers again, and the state of its machines is known. `ended`: runs declared over that it still had."""
 
     host: HostId

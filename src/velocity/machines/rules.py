@@ -126,8 +126,7 @@ class RunRecord:
         return State.RUNNING if self.restarts else self.wanted
 
 
-@dataclass(frozen=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """A stored VM that this version cannot read; `why` is for the log."""
 
     vmid: int

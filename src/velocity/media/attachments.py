@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
 from velocity.media.library import Library
 
 
-@dataclass(frozen=True)
-class AttachedVm:
+class AttachedVm(Struct, frozen=True):
     """A VM that a medium is attached to. `writing`: it runs and may write; `reading`: it runs and may not; `writable`:
     it is attached writable.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LARGEST = 1 << 20
 """Bytes of such a file that are read."""
@@ -11,8 +12,7 @@ ALGORITHMS = {64: "sha256", 128: "sha512"}
 """By the number of digits."""
 
 
-@dataclass(frozen=True)
-class Checksum:
+class Checksum(Struct, frozen=True):
     """The expected checksum of a file. `where` it was found, in words."""
 
     algorithm: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, Struct, structs
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -40,8 +40,7 @@ AT_ONCE, OWN = 16, 4
 """Files fetched at a time: in total, and for one user. Others wait in turn."""
 
 
-@dataclass(frozen=True)
-class _Fetch:
+class _Fetch(Struct, frozen=True):
     """One fetch under way."""
 
     caller: Caller

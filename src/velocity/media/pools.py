@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from velocity.access.directory import Directory
 from velocity.contract.pools import ListPools
@@ -16,8 +17,7 @@ from velocity.media.usage import DiskUsage
 from velocity.storage.port import PoolState, Space
 
 
-@dataclass(frozen=True)
-class PoolUse:
+class PoolUse(Struct, frozen=True):
     """A pool as a group sees it; `used`, `free` and `left` are in bytes; `left` None: there is no quota.
 
     `own` is the group's own assignment; None if it has none.
@@ -33,8 +33,7 @@ class PoolUse:
     revision: str
 
 
-@dataclass(frozen=True)
-class Occupancy:
+class Occupancy(Struct, frozen=True):
     """How full a pool is, in bytes. `size` and `free` are those of its storage, 0 while it is away.
 
     `declared` is what its media may grow to, including unfinished ones; `allocated` is what they use on disk.

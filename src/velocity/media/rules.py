@@ -8,7 +8,7 @@ from functools import cached_property
 from uuid import UUID, uuid5
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from velocity import sizes
 from velocity.contract.media import Content, ResumableUpload
@@ -25,8 +25,7 @@ LIVE = 15.0
 """Seconds after its last bytes during which an upload counts as being sent, while its request is open."""
 
 
-@dataclass(frozen=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """A pool as the API knows it; only its host knows the path."""
 
     mpid: int

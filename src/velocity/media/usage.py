@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from velocity.contract.problems import Refused
 from velocity.media.library import Library
@@ -15,8 +16,7 @@ from velocity.storage.port import Blobs
 from velocity.storage.qcow2 import HEAD, granularity
 
 
-@dataclass(frozen=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True):
     """What a medium's file shows: its length in bytes, and when it was last written (Unix seconds).
 
     For qcow2, the bytes of a cluster, and of the unit of allocation.

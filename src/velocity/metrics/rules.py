@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isnan, nan
+
+from msgspec import Struct
 
 from velocity.hypervisor.port import Usage
 
@@ -50,8 +51,7 @@ def _rate(before: float, after: float, seconds: float) -> float | None:
     return None if after < before else (after - before) / seconds
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(Struct, frozen=True):
     """Consecutive times, and a value for each of them in every column."""
 
     interval: int

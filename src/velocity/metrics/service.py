@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from velocity.contract.machines import State
 from velocity.hypervisor.port import HypervisorError, Incarnation, Meters, Usage
@@ -35,8 +36,7 @@ TOO_EARLY = 1.0
 """Seconds: a measurement that follows sooner belongs to the previous point."""
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(Struct, frozen=True):
     """The clocks of the sampler.
 
     `wall` gives the points' times; rates use `monotonic`, which does not jump when the host's clock is set.
@@ -47,8 +47,7 @@ class Times:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """The last measurement of a run, its time (monotonic seconds), and the point made from it.
 
     `since`: when the run began, in Unix seconds.

@@ -13,8 +13,9 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from velocity import sandbox
 from velocity.network.nat_networks import CannotNat, NatNetworks
@@ -37,8 +38,7 @@ def missing() -> str | None:
     return None if shutil.which(PROGRAM) else "install dnsmasq-base (Fedora: dnsmasq)"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """A running dnsmasq. As long as `pidfd` is open, its pid is not reused. pidfd_open(2)"""
 
     pid: int

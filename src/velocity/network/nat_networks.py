@@ -12,9 +12,10 @@ import random
 import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+
+from msgspec import Struct
 
 from velocity import durable
 
@@ -28,8 +29,7 @@ class CannotNat(Exception):
     """NAT by a bridge is not possible; the message has the cure. Nothing of the attempt remains."""
 
 
-@dataclass(frozen=True)
-class NatNetworks:
+class NatNetworks(Struct, frozen=True):
     """The networks of guests' addresses; without `v6` if the host has no IPv6."""
 
     v4: IPv4Network

@@ -15,9 +15,10 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from velocity.network import nft, nic_filter
 from velocity.network.nic_filter import Address
@@ -37,8 +38,7 @@ class CannotConnect(Exception):
     """The NIC cannot be connected; the message has the reason and the cure. Nothing of the attempt remains."""
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Struct, frozen=True):
     """An open NIC. `device` is a link that must be removed at the end; a tap vanishes with its descriptor."""
 
     fds: tuple[int, ...]

@@ -11,8 +11,9 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import IO, cast
+
+from msgspec import Struct
 
 from velocity.storage.formats import refused, shown
 
@@ -41,8 +42,7 @@ BESIDE = re.compile(r"(^|/)(__MACOSX/|\._|\.)")
 Read = Callable[[int, int], bytes]
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(Struct, frozen=True):
     """A file in an archive. `kind` unpacks the bytes from `offset` on; `size` and `crc` are those of the result."""
 
     name: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 BOOT_FILES = {b"BOOTX64 EFI": "x86_64", b"BOOTAA64EFI": "aarch64", b"BOOTIA32EFI": "x86", b"BOOTRISCEFI": "riscv64"}
 """UEFI's loaders on removable media, by their names in FAT directories (8.3)."""
@@ -19,8 +20,7 @@ MOST_CLUSTERS, MOST_BYTES = 1024, 1 << 20
 Read = Callable[[int, int], bytes]
 
 
-@dataclass(frozen=True)
-class Fat:
+class Fat(Struct, frozen=True):
     """A file system that begins at `offset`. All values are in bytes."""
 
     read: Read

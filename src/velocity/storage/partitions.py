@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SECTOR = 512
 GPT = b"EFI PART"
@@ -21,16 +22,14 @@ MOST = 256
 Read = Callable[[int, int], bytes]
 
 
-@dataclass(frozen=True)
-class Partition:
+class Partition(Struct, frozen=True):
     """`offset` is in bytes; `esp`: it is an EFI System Partition."""
 
     offset: int
     esp: bool
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """`needs`: the least size of the disk, in bytes; a smaller one is truncated."""
 
     kind: str

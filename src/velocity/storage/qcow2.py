@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 OFFSET = 0x00FF_FFFF_FFFF_FE00
 COMPRESSED, ZERO = 1 << 62, 1
@@ -23,8 +24,7 @@ MOST_TABLES, MOST_ENTRIES = 1 << 20, 1 << 22
 Read = Callable[[int, int], bytes]
 
 
-@dataclass(frozen=True)
-class Disk:
+class Disk(Struct, frozen=True):
     """`size` is in bytes. Compressed clusters read as zeros."""
 
     image: Read

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from velocity.access.rules import Discarded, Group, Limits
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord
@@ -22,8 +24,7 @@ class Item:
     disks: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """Everything that belonged to it. Groups come parents first."""
 
     groups: Sequence[Group]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from velocity.access.directory import Directory
 from velocity.access.rules import Device
@@ -64,8 +64,7 @@ Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
 
 
-@dataclass(frozen=True)
-class Services:
+class Services(Struct, frozen=True):
     """Everything that handlers call."""
 
     access: Access

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
+from msgspec import Struct
+
 from velocity.hypervisor.port import Bus, DisplaySpec, ForwardSpec, Input, MachineSpec
 from velocity.hypervisor.qemu.disk_options import address, devices, node
 from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
@@ -35,8 +37,7 @@ FIRST_SET = 10
 """The fdset of the first disk."""
 
 
-@dataclass(frozen=True)
-class ListeningSockets:
+class ListeningSockets(Struct, frozen=True):
     """Descriptors of listening sockets that QEMU inherits. `agent`: only if the hardware has a channel to an agent."""
 
     qmp: int
@@ -58,15 +59,13 @@ class Files:
     seed: int | None = None
 
 
-@dataclass(frozen=True)
-class NatDevice:
+class NatDevice(Struct, frozen=True):
     nic: int
     mac: str
     forwards: tuple[ForwardSpec, ...] = ()
 
 
-@dataclass(frozen=True)
-class TapDevice:
+class TapDevice(Struct, frozen=True):
     """A NIC with a link on the host: a descriptor per queue, and one of vhost-net for each, or none."""
 
     nic: int

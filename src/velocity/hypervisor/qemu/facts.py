@@ -7,9 +7,10 @@ import os
 import socket
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from velocity.hypervisor.port import HostNow
 from velocity.hypervisor.qemu import cached
@@ -19,8 +20,7 @@ XAPIC_CPUS = 255
 """More CPUs need x2APIC, which q35 has only with interrupt remapping or KVM's split irqchip: QEMU refuses them."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """`machine_type` is what the alias q35 means now; `machine_types` are all that QEMU has; memory is in MiB."""
 
     version: str

@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from velocity.durable import sync, sync_file
 
@@ -37,8 +38,7 @@ class MissingFirmware(Exception):
     """The build that a machine is pinned to is not kept here."""
 
 
-@dataclass(frozen=True)
-class Firmware:
+class Firmware(Struct, frozen=True):
     """The files of a descriptor. `build` identifies them by a hash of their content."""
 
     code: Path
@@ -48,8 +48,7 @@ class Firmware:
     build: str
 
 
-@dataclass(frozen=True)
-class FirmwareBuild:
+class FirmwareBuild(Struct, frozen=True):
     """A build as it is kept: `code` is raw, `vars` the qcow2 template of a machine's variables, as installed.
 
     `booted` is the same template after a boot, if there was one (`first_boot`).

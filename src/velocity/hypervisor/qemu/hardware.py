@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import Struct
+
 from velocity.hypervisor.port import HardwareProfile, HypervisorError
 
 
-@dataclass(frozen=True)
-class Slots:
+class Slots(Struct, frozen=True):
     """PCI slots on the root bus. Up to eight devices share one, as its functions; more use the slots after it.
 
     Slot 0x1f has the chipset's own devices.

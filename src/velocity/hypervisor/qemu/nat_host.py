@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from velocity.hypervisor.qemu import resolver
 from velocity.hypervisor.qemu.options import Options
@@ -17,8 +18,7 @@ DNSMASQ = UID_COUNT + 31
 """The uid of dnsmasq among those of `uid_base`: the last one."""
 
 
-@dataclass(frozen=True)
-class NatOfHost:
+class NatOfHost(Struct, frozen=True):
     """`networks` is None if guests get none, because of `why`; `refuses`: they cannot start without.
 
     `bridge` is also set if it is left from before.

@@ -11,8 +11,9 @@ import os
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from velocity.storage.qcow2 import Disk, guest_disk
 
@@ -37,8 +38,7 @@ class NotChanged(Exception):
     """The variables do not have the known layout."""
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(Struct, frozen=True):
     offset: int
     state: int
     guid: bytes

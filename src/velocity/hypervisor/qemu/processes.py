@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
+
+from msgspec import Struct
 
 from velocity.hypervisor.qemu.command import escaped
 
@@ -19,8 +20,7 @@ GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Errors of reading about a process that has ended, or is not ours."""
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(Struct, frozen=True):
     """A machine's process. `epoch` is 0 if an earlier version started it; `taps` are its BRIDGE NICs: id -> MAC."""
 
     machine: UUID

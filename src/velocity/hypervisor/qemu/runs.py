@@ -14,12 +14,12 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from velocity import durable
 from velocity.hypervisor.qemu.processes import Process, start_time, table
@@ -45,8 +45,7 @@ class TooLong(Exception):
     """The path of the runtime directory is too long for sockets below it; the message has the cure."""
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(Struct, frozen=True):
     """The runs that were found, each with the pid of its process, if that exists. `complete`: there are no others."""
 
     runs: list[tuple[Run, int | None]]

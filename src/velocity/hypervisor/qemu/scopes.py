@@ -11,8 +11,9 @@ import logging
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from velocity.hypervisor.port import Incarnation, MachineSpec
 
@@ -41,8 +42,7 @@ caches of a qcow2 disk; the TLB of a vCPU under software emulation, which grows 
 """
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """The limits of one process. None: no limit."""
 
     memory: int | None = None

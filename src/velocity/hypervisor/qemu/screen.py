@@ -12,8 +12,9 @@ import contextlib
 import io
 import os
 import re
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from velocity.hypervisor.port import HypervisorError, NotRunning, Unknown
 
@@ -34,8 +35,7 @@ class ScreendumpMonitor(Protocol):
         """Give QEMU a copy of a descriptor, under a name; the number of its set is returned."""
 
 
-@dataclass(frozen=True)
-class DumpFile:
+class DumpFile(Struct, frozen=True):
     """A file in memory, and the fdset by which QEMU writes to it.
 
     Both descriptors share one offset, which the server resets.

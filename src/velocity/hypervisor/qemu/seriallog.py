@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from velocity.hypervisor.qemu.spool import SpooledConsole
 
@@ -23,8 +24,7 @@ OLDER = ("serial.log.1", "serial.log")
 Place = tuple[int, int]
 
 
-@dataclass(frozen=True, order=True)
-class Segment:
+class Segment(Struct, frozen=True, order=True):
     run: int
     number: int
     offset: int

@@ -18,8 +18,9 @@ import signal
 import struct
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.archives import Member
@@ -53,8 +54,7 @@ ANY_ORDER = ("-W", "-m", "16")
 Told = Callable[[int], None]
 
 
-@dataclass(frozen=True)
-class Conversion:
+class Conversion(Struct, frozen=True):
     """A conversion from `kind` to `format`, of a disk of `size` bytes.
 
     `foreign`: the image is untrusted, and is inspected again right before, as it may have changed while waiting.

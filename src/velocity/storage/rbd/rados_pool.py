@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct
+
 from velocity.storage.rbd.full_flag import FullFlag
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,7 @@ WORDS = 300
 """Characters of a program's error output that are kept."""
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Struct, frozen=True):
     """An image's size in bytes, and its time in Unix seconds."""
 
     name: str

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from velocity.hypervisor.port import Bus, DiskSpec, Fact, HypervisorError, MirrorProgress, NotRunning, Unknown
 from velocity.hypervisor.qemu.disk_options import MIRROR, mirror_name, node_name
@@ -30,8 +29,7 @@ LIVE = frozenset({"created", "running", "paused", "ready", "standby", "waiting",
 READY = frozenset({"ready", "waiting", "pending"})
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Struct, frozen=True):
     """A mirror job, by the numbers of its disks."""
 
     source: int

@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
+
 from velocity.hypervisor.port import HypervisorError
 
 SILENCE = 15
@@ -28,8 +30,7 @@ STRANGERS = 16
 ESTABLISHED = "01"
 
 
-@dataclass(frozen=True)
-class MovePorts:
+class MovePorts(Struct, frozen=True):
     """The ports at which machines from other hosts arrive.
 
     `address`: listen at that one only; empty: at all. `idle`: seconds after which a waiting machine without a
