@@ -100,7 +100,7 @@ async def test_a_disk_that_is_detached_meanwhile_is_taken_out_when_it_has_moved(
 
 
 @pytest.mark.holds("IMAGE-49")
-@pytest.mark.parametrize("fault", ["it breaks", "it ends", "no answer"])
+@pytest.mark.parametrize("fault", ["it breaks", "it ends"])
 async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Path, fault: str) -> None:
     w = two
     mid = await w.medium()
@@ -112,10 +112,8 @@ async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Pat
     match fault:
         case "it breaks":
             w.hypervisor.mirrors.breaks = "No space left on device"
-        case "it ends":
-            w.hypervisor.play(run.who.machine, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
         case _:
-            w.hypervisor.faults.answers += [Answer.LOST]
+            w.hypervisor.play(run.who.machine, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
     w.hypervisor.mirrors.slow = False
     task = await wait(w, body.body)
     assert task["state"] == "FAILED", task
@@ -126,6 +124,26 @@ async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Pat
     if fault == "it ends":
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     assert (await task_of(w, MOVE, mid=mid, mpid=2))["state"] == "DONE" and place(w) == (2, "raw")
+
+
+@pytest.mark.holds("MANY-600")
+@pytest.mark.parametrize("answer", [Answer.LOST, Answer.LATE])
+async def test_a_complete_copy_is_not_given_up_as_its_host_does_not_respond_for_a_moment(
+    two: World, tmp_path: Path, answer: Answer
+) -> None:
+    w = two
+    mid = await w.medium()
+    await running(w, mid)
+    w.hypervisor.mirrors.slow = True
+    body = await w.ok("PUT", MOVE, mid=mid, mpid=2)
+    run = next(iter(w.hypervisor.runs.values()))
+    await eventually(lambda: bool(run.mirrors))
+    w.hypervisor.faults.answers += [answer]
+    w.hypervisor.mirrors.slow = False
+    task = await wait(w, body.body)
+    assert task["state"] == "DONE", task
+    await w.settle()
+    assert not run.mirrors and place(w) == (2, "raw")
 
 
 @pytest.mark.holds("MANY-220")

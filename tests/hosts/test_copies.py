@@ -190,6 +190,28 @@ def test_a_note_that_cannot_be_read_costs_its_own_copy(tmp_path: Path, note: byt
     assert at.all() == [before]
 
 
+@pytest.mark.holds("MANY-131")
+def test_a_note_that_cannot_be_read_for_a_moment_costs_no_copy(tmp_path: Path) -> None:
+    at = KeptCopies(tmp_path / "copies")
+
+    def take(written: int) -> None:
+        data = b"velocity %d" % written
+        at.take(CopyPiece(CopyMark(3, written), 7, len(data), hashlib.sha256(data).hexdigest(), 0, data))
+
+    take(1)
+    take(2)
+    note = at.file(at.all()[0]).with_suffix(".json")
+    aside = note.rename(tmp_path / "aside")
+    note.symlink_to(note)  # whoever opens it gets an error of the operating system
+    take(3)
+    take(4)
+    note.unlink()
+    aside.rename(note)
+    assert [one.mark.written for one in at.all()] == [4, 3, 2]
+    take(5)
+    assert [one.mark.written for one in at.all()] == [5, 4], "then it is old"
+
+
 @pytest.mark.holds("MANY-132")
 async def test_the_own_host_and_postgresql_keep_no_copies(
     here: Installation, tmp_path: Path, postgres: Postgres

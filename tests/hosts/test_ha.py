@@ -11,7 +11,8 @@ from tests.hosts.together import Other, machine, note, smaller, together
 from tests.patience import eventually
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
-from velocity.hypervisor.port import Fact, FactCause
+from velocity.hypervisor.port import Fact, FactCause, HostId, Unknown
+from velocity.machines import availability
 
 pytestmark = pytest.mark.anyio
 
@@ -135,6 +136,38 @@ async def test_ha_goes_to_a_host_that_has_the_memory_free(tmp_path: Path, b: Oth
         await eventually(lambda: c.runs(machine(w, vmid)))
         await w.settle()
         assert (await shown(w, vmid))["host"]["id"] == 3
+
+
+@pytest.mark.holds("MANY-601")
+async def test_ha_goes_past_a_host_that_does_not_tell_its_memory(tmp_path: Path, b: Other) -> None:
+    async def silent(host: HostId, *, deadline: float) -> int:
+        raise Unknown("it does not respond")
+
+    c = Other(3, "c", facts=smaller(memory=FACTS.memory // 4))
+    async with together(tmp_path / "data", b, c) as w:
+        w.server.services.fleet.availability.pauses = (0.0, 1e9)
+        vmid = await running(w, ha="restart")
+        w.hypervisor.hosts.memory_free = silent  # type: ignore[method-assign]
+        await lost(w, b)
+        await confirm(w)
+        await eventually(lambda: c.runs(machine(w, vmid)))
+        await w.settle()
+        assert (await shown(w, vmid))["host"]["id"] == 3
+
+
+async def test_the_attempts_of_long_ago_are_forgotten(
+    tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with together(tmp_path / "data", b) as w:
+        kept = w.server.services.fleet.availability
+        vmid = await running(w, ha="restart")
+        monkeypatch.setattr(availability, "STEADY", 0.0)
+        await lost(w, b)
+        await confirm(w)
+        await eventually(lambda: w.hypervisor.runs)
+        await w.settle()
+        assert (await shown(w, vmid))["state"] == "RUNNING"
+        await eventually(lambda: not kept.tries)
 
 
 @pytest.mark.holds("MANY-269")

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.api.world import World, world
+from tests.api.world import Answer, World, world
 from tests.hosts.together import Other, machine, note
 from tests.node.served import Served
 from tests.patience import asked_until, eventually
@@ -21,12 +21,15 @@ from velocity.hypervisor.storage_ways import StorageWays
 from velocity.node import remote
 from velocity.node.no_files import NoFiles
 from velocity.storage.fake import connect
-from velocity.storage.fake.pools import FakeHost
+from velocity.storage.fake.pools import FakeHost, Hangs
 from velocity.storage.port import Belongs, Clone, JobProgress, Made, MediaRef, Storage, Unknown
 from velocity.storage.routed import routed
 from velocity.store.database import Database
 
 pytestmark = pytest.mark.anyio
+
+TO_THE_COPY = 3
+"""Calls to a pool before the copy begins there: for its state, to open it, and for its space."""
 
 
 class Line:
@@ -235,6 +238,29 @@ async def test_a_copy_from_host_to_host_goes_on_after_a_cut(line: Line) -> None:
     moved = line.other.disks.pools[20].moving[target]
     assert moved.read(0, made.size) == disks.pools[1].kept[source].read(0, made.size)
     await to.close()
+
+
+@pytest.mark.holds("MANY-602")
+async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(tmp_path: Path, line: Line) -> None:
+    pool = line.other.disks.pools[20]
+    async with world(tmp_path / "data", attach=line.attach) as w:
+        mid = await w.medium()
+        pool.after(TO_THE_COPY, Hangs())
+        task = await w.ok("PUT", "/m/media/clone", mid=mid, mpid=20, gid=0, name="copy")
+        await eventually(lambda: not pool.answers.is_set())
+        await line.cut()
+        pool.wake()
+
+        async def shown() -> Answer:
+            return await w.ok("POST", "/t/task", tid=task["tid"])
+
+        await asked_until(shown, lambda now: now.body.get("phase") == "waiting for host 'b'")
+        refused = await w.call("PUT", "/m/media/create", mpid=20, gid=0, name="other", size=4096)
+        assert refused.status == 406 and "host 'b'" in refused["message"]
+        await line.heal()
+        done = await asked_until(shown, lambda now: now["state"] != "RUNNING")
+        assert (done["state"], "phase" in done.body) == ("DONE", False), done.body
+        assert {ref.medium for ref in pool.kept} == {UUID(done["mid"])} and not pool.moving
 
 
 @pytest.mark.holds("MANY-58")

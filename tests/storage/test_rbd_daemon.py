@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.patience import at_last
+from tests.patience import PATIENCE, at_last
 from tests.root import as_root
 from velocity.storage.rbd import daemons, opened
+from velocity.storage.rbd.lent import tell
 from velocity.storage.rbd.openings import RbdOpenings
 from velocity.storage.rbd.rados_pool import RadosPool, no_room
 
@@ -68,6 +71,20 @@ def an_image(pool: RadosPool, place: Path) -> opened.OpenImage:
 def stubborn(*_what: Any, **_how: Any) -> Sequence[str]:
     """It has something in its cache, which it would write back first."""
     return ("sh", "-c", "trap '' TERM; echo hello; while :; do sleep 1; done")
+
+
+def test_only_the_daemon_of_a_file_gets_its_signals(tmp_path: Path) -> None:
+    """Its pid could be another process's by then."""
+    file, other = str(tmp_path / "one"), str(tmp_path / "two")
+    script = f"while :; do sleep 1; done # mountpoint={file},"
+    with subprocess.Popen([opened.PROGRAM, "-c", script], executable="/bin/sh") as daemon:
+        at_last(lambda: Path(f"/proc/{daemon.pid}/cmdline").read_bytes().startswith(opened.PROGRAM.encode()))
+        tell(daemon.pid, other, signal.SIGKILL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            daemon.wait(0.2)
+        tell(daemon.pid, file, signal.SIGKILL)
+        assert daemon.wait(PATIENCE) == -signal.SIGKILL
+    tell(daemon.pid, file, signal.SIGKILL)
 
 
 @needs_daemon

@@ -128,7 +128,8 @@ def _beside(one: TaskInfo) -> str:
         return f"{size(one.done_bytes or 0)} of {size(one.total_bytes)}"
     if not isinstance(one.phase, str):
         return ""
-    return f"{one.phase}: {size(one.done)} of {size(one.total)}" if one.total > 1 else one.phase
+    moves = one.kind == "move_vm" and one.total > 1
+    return f"{one.phase}: {size(one.done)} of {size(one.total)}" if moves else one.phase
 
 
 def check_done(one: TaskInfo) -> None:

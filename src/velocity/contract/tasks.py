@@ -61,7 +61,11 @@ class TaskInfo(Wire, frozen=True):
     """If the unit is not bytes."""
     phase: (
         Annotated[
-            str, Meta(description="of kind `move_vm`, while it runs: copying media, disks, memory or handing over")
+            str,
+            Meta(
+                description="while it runs: of kind `move_vm` copying media, disks, memory or handing over; of any "
+                "kind which host it waits for, as that does not respond"
+            ),
         ]
         | UnsetType
     ) = UNSET

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,22 +95,20 @@ class FenceAgents:
             raise NotFenced(refused.message) from None
         with _Complaints() as complaints:
             try:
-                process = await asyncio.create_subprocess_exec(
-                    program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
-                    stderr=complaints.end, env=ENVIRONMENT, cwd="/", start_new_session=True,
-                )  # fmt: skip
+                process = _started(program, fence, action, complaints.end)
             except OSError as error:
                 raise NotFenced(f"{fence.agent} cannot be run: {error.strerror}") from None
             try:
                 async with asyncio.timeout(deadline):
-                    await _ask(process, fence, action)
-                    status = await process.wait()
+                    await _end_of(process.pid)
             except TimeoutError:
                 raise NotFenced(f"{fence.agent} has not ended within {deadline:.0f} seconds ({action})") from None
             finally:
+                # And the processes that it started. As nobody has waited for it yet, the id cannot be another's.
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # and the processes that it started
-                await process.wait()
+                    os.killpg(process.pid, signal.SIGKILL)
+                await _end_of(process.pid)
+                status = process.wait()
             return Said(status, _words(complaints.last(), fence))
 
 
@@ -139,14 +138,38 @@ class _Complaints:
         return self._said
 
 
-async def _ask(process: asyncio.subprocess.Process, fence: Fence, action: str) -> None:
-    """Pass the action and the options by standard input, as arguments are visible to everybody on the host."""
-    assert process.stdin is not None
+def _started(program: Path, fence: Fence, action: str, complaints: int) -> subprocess.Popen[bytes]:
+    """Raises `OSError`. The program leads a session, and so a group with all that it starts."""
+    with _asked(fence, action) as stdin:
+        return subprocess.Popen(
+            [program], stdin=stdin, stdout=subprocess.DEVNULL, stderr=complaints, env=ENVIRONMENT, cwd="/",
+            start_new_session=True,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _asked(fence: Fence, action: str) -> Iterator[int]:
+    """A standard input with the action and the options, as arguments are visible to everybody on the host.
+
+    It is in memory only, and nobody has to wait until it is read.
+    """
     lines = [f"action={action}", *(f"{name}={value}" for name, value in fence.options.items())]
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write("".join(f"{line}\n" for line in lines).encode())
-        await process.stdin.drain()
-    process.stdin.close()
+    with os.fdopen(os.memfd_create("options"), "r+b") as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
+        file.seek(0)
+        yield file.fileno()
+
+
+async def _end_of(pid: int) -> None:
+    """Returns when the process, a child of ours, has ended. pidfd_open(2)"""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    pidfd = os.pidfd_open(pid)
+    loop.add_reader(pidfd, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
 
 
 def _words(said: bytes, fence: Fence) -> str:

@@ -36,7 +36,7 @@ AT_ONCE = 2
 
 
 @dataclass
-class _Tries:
+class Tries:
     """The number of attempts, and when the last one was (monotonic)."""
 
     count: int = 0
@@ -63,7 +63,8 @@ class Availability:
         self._leads = leads
         self._noted = noted
         self.pauses: tuple[float, ...] = PAUSES
-        self._tries: dict[int, _Tries] = {}
+        self.tries: dict[int, Tries] = {}
+        """The attempts of the last `STEADY` seconds, by vmid."""
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._slots = InOrder(AT_ONCE)
@@ -80,14 +81,14 @@ class Availability:
 
     def _done(self, keeper: Keeper, task: asyncio.Task[None]) -> None:
         del self._tasks[keeper.machine.vmid]
-        if keeper.retired:
-            self._tries.pop(keeper.machine.vmid, None)
-        elif not task.cancelled():
+        steady = time.monotonic() - STEADY
+        self.tries = {vmid: one for vmid, one in self.tries.items() if vmid in self._tasks or one.last >= steady}
+        if not keeper.retired and not task.cancelled():
             self.look(keeper)  # it may have ended again meanwhile
 
     def hurry(self) -> None:
         """Circumstances have changed, such as a host that is back: retry at once, and start the pauses anew."""
-        for tries in self._tries.values():
+        for tries in self.tries.values():
             tries.count = 0
         self._hurry.set()
         self._hurry.clear()
@@ -107,7 +108,7 @@ class Availability:
             await asyncio.wait(tasks)
 
     async def _bring_back(self, keeper: Keeper) -> None:
-        tries = self._tries.setdefault(keeper.machine.vmid, _Tries())
+        tries = self.tries.setdefault(keeper.machine.vmid, Tries())
         if time.monotonic() - tries.last > STEADY:
             tries.count = 0
         while wants(keeper):

@@ -39,6 +39,7 @@ from velocity.media.creation import Creation
 from velocity.media.library import Library
 from velocity.media.room import Room
 from velocity.media.rules import Medium
+from velocity.storage.patience import reach
 from velocity.storage.port import Storage, Unknown
 from velocity.tasks.service import Made, TaskProgress, Tasks
 from velocity.uninterrupted import whole
@@ -247,7 +248,7 @@ class Cloning:
         async with WhileAllowed(self._still_allowed(caller, draft)) as right:
             try:
                 if not draft.fresh:
-                    await draft.source.alone(lambda: self._copy_variables(draft))
+                    await self._carry_variables(draft)
                 parts = _Parts(progress, [copy.size for copy in draft.copies])
                 for number, copy in enumerate(draft.copies):
                     made.append(await self._conversions.fill(caller, copy, parts.part(number), right))
@@ -268,6 +269,14 @@ class Cloning:
                 copy.check()
 
         return check
+
+    async def _carry_variables(self, draft: Draft) -> None:
+        """Waits for a host that does not respond; the source is free meanwhile."""
+
+        async def attempt() -> None:
+            await draft.source.alone(lambda: self._copy_variables(draft))
+
+        await reach(attempt, self._fleet.hosts.attached.called(draft.machine.host))
 
     async def _copy_variables(self, draft: Draft) -> None:
         keeper = draft.source

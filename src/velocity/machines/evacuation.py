@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from uuid import UUID
 
 from velocity.contract.machines import Reason
@@ -19,6 +20,8 @@ from velocity.machines.rules import Machine
 from velocity.machines.watched import WatchedHosts
 
 log = logging.getLogger(__name__)
+
+NONE_ASKED: Mapping[HostId, int] = MappingProxyType({})
 
 
 class Evacuation:
@@ -71,13 +74,17 @@ class Evacuation:
         if not self.evacuated.is_freed(vm.who):
             return machine.host
         free: dict[HostId, int] = {}
+        silent: list[HostId] = []
         try:
-            while (host := self._elsewhere(machine, free)) not in free:
-                free[host] = await self._builder.memory.free(host, machine.uuid)
+            while (host := self._elsewhere(machine, free, silent)) not in free:
+                try:
+                    free[host] = await self._builder.memory.free(host, machine.uuid)
+                except Unknown:
+                    silent.append(host)
             return host
-        except Unknown:
-            return host  # whoever prepares the start says so
         except Refused as refused:
+            if silent:
+                return silent[0]  # whoever prepares the start says so
             called = self._hosts.attached.called(machine.host)
             how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and kept from its disks"
             words = f"VM {machine.name!r} is on {called}, which is {how}: {refused.message}"
@@ -95,13 +102,15 @@ class Evacuation:
                     "know it: shut its guest down (`velocity doctor` on that host names its process), then start it",
                 )
 
-    def _elsewhere(self, machine: Machine, free: Mapping[HostId, int]) -> HostId:
+    def _elsewhere(
+        self, machine: Machine, free: Mapping[HostId, int] = NONE_ASKED, silent: Collection[HostId] = ()
+    ) -> HostId:
         """What other hosts lack goes to the log: a VM's reason is read by people who may not see hosts.
 
-        `free`: of those that were asked, the memory that is free there, in MiB.
+        `free`: of those that were asked, the memory that is free there, in MiB. `silent` have not answered.
         """
         spec, lost = machine.spec, self.evacuated.dead.keys() | self.evacuated.blocklisted.keys()
-        candidates = (one for one in self._hosts.candidates() if one.host not in lost)
+        candidates = (one for one in self._hosts.candidates() if one.host not in lost and one.host not in silent)
         alive = [replace(one, free=free.get(one.host)) for one in candidates]
         pools = self._builder.reach.pools(spec)
         there = {mpid for one in alive for mpid in one.pools}
@@ -145,7 +154,7 @@ class Evacuation:
 
     def _whither(self, machine: Machine) -> str:
         try:
-            self._elsewhere(machine, {})
+            self._elsewhere(machine)
         except Refused as refused:
             return f"; it cannot be started elsewhere: {refused.message}"
         return f": a start gives it to another host{self._carried(machine)}"

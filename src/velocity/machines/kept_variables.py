@@ -16,11 +16,11 @@ from velocity.hypervisor.attached import TIME, AttachedHost
 from velocity.hypervisor.port import HostId
 from velocity.machines.keeper import Keeper
 from velocity.machines.reach import Reach
-from velocity.machines.rules import CALL_DEADLINE, Machine
+from velocity.machines.rules import Machine
 from velocity.machines.variables import look_at_variables, put_variables, read_variables
 from velocity.machines.watched import WatchedHosts
 from velocity.regularly import regularly
-from velocity.storage.port import Belongs, Stat, variables
+from velocity.storage.port import Stat
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,6 @@ class KeptVariables:
             unpacked = await asyncio.to_thread(zlib.decompress, data)
         except zlib.error:
             raise Refused(Problem.UNAVAILABLE, "the copy of its firmware variables cannot be read") from None
-        await one.storage.trash.settle(variables(machine.uuid), Belongs.NOWHERE, deadline=CALL_DEADLINE)  # of a crash
         await put_variables(one.storage, machine.uuid, _whole(unpacked))
         log.info("vm %d: it goes on%s", machine.vmid, self.told(machine))
 

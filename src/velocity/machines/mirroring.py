@@ -20,6 +20,7 @@ from velocity.media.copying import Change, Keep, Take
 from velocity.media.library import Library
 from velocity.media.rules import Medium
 from velocity.media.states import PoolStates
+from velocity.storage.patience import reach
 from velocity.tasks.service import TaskProgress
 from velocity.uninterrupted import whole
 
@@ -91,7 +92,7 @@ class Mirroring:
             await self._follow(copy, progress)
 
             async def take(keep: Keep) -> None:
-                await self._asked(copy, lambda copy: self._take(copy, keep))
+                await self._asked(copy, lambda copy: self._take(copy, keep), again=True)
 
             yield take
         finally:
@@ -135,6 +136,7 @@ class Mirroring:
             await asyncio.sleep(LOOK)
 
     async def _take(self, copy: _Copy, keep: Keep) -> None:
+        """Raises `Unknown` only before the commit: call it again."""
         mid = copy.change.old.mid
         await self._mirrors.hold(copy.who, copy.change.old.ref, deadline=CALL_DEADLINE)
         try:
@@ -163,16 +165,23 @@ class Mirroring:
         except (HypervisorError, Refused):
             return
 
-    async def _asked(self, copy: _Copy, work: Work) -> None:
-        """Do `work` in its VM's turn, if the run is still the same. Raises `Refused`."""
+    async def _asked(self, copy: _Copy, work: Work, *, again: bool = False) -> None:
+        """Do `work` in its VM's turn, if the run is still the same; `again` while its host does not respond.
+
+        Raises `Refused`.
+        """
 
         async def alone() -> None:
             if copy.keeper.who != copy.who or copy.keeper.retired:
                 raise NotRunning("it has ended")
             await work(copy)
 
-        try:
+        async def turn() -> None:
             await copy.keeper.alone(alone)
+
+        host = self._fleet.hosts.attached.called(copy.keeper.machine.host)
+        try:
+            await (reach(turn, host, unknown=Unknown) if again else turn())
         except HypervisorError as error:
             raise self._refused(copy, error) from None
 

@@ -14,7 +14,8 @@ PIECE = 1 << 20
 async def copy_variables(source: Storage, of: UUID, target: Storage, to: UUID) -> None:
     """Give a machine those of another one that does not run; none if that one has never run.
 
-    They are in place at once; if the machine does not come to exist, they have to be dropped, as after a crash.
+    They are in place at once; if the machine does not come to exist, they have to be dropped, as after a crash. Raises
+    `Unknown`: call it again.
     """
     (found,) = await look_at_variables(source, (of,))
     if found is None:
@@ -47,6 +48,7 @@ async def read_variables(storage: Storage, of: UUID, size: int) -> bytes:
 async def put_variables(target: Storage, to: UUID, pieces: AsyncIterable[bytes]) -> None:
     """Replace those that it may have there."""
     await target.pools.open(HOST_POOL, (), (), (), deadline=CALL_DEADLINE)
+    await target.trash.settle(variables(to), Belongs.NOWHERE, deadline=CALL_DEADLINE)  # what an attempt has left
     incoming = await target.blobs.put(variables(to), deadline=CALL_DEADLINE)
     try:
         async for piece in pieces:

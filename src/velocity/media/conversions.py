@@ -240,10 +240,10 @@ class Conversions:
     ) -> Medium:
         await self._jobs.start(medium.ref, reservation.size, deadline=CALL_DEADLINE)
         async for now in self._jobs.watch(medium.ref):
-            right.check()
-            if isinstance(now, Made):
+            if isinstance(now, Made):  # it is checked before its commit
                 medium = described(replace(medium, size=now.size), now.content)
             else:
+                right.check()
                 await self._go_on(medium, now, reservation, progress)
         reservation.fit(medium.size)
         return medium

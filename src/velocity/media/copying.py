@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from velocity.access.lasting import WhileAllowed
 from velocity.contract.problems import OutcomeUnknown
@@ -33,11 +33,11 @@ class Change:
         return self.kind == "compact"
 
 
-Keep = Callable[[], Awaitable[None]]
+Keep = Callable[[], Coroutine[Any, Any, None]]
 """Commits the change, and shows it. Raises `Refused`."""
-Measure = Callable[[], Awaitable[object]]
+Measure = Callable[[], Coroutine[Any, Any, object]]
 """Measures the space of the new file."""
-Take = Callable[[Keep], Awaitable[None]]
+Take = Callable[[Keep], Coroutine[Any, Any, None]]
 """Commits while the guest's writes are held back, and lets its VM continue with the file that the medium then has.
 
 Raises `Refused`: nothing was committed, or the VM could not continue with the new file.
@@ -87,10 +87,10 @@ class FileCopying:
         target = self._change.new.ref
         await self._jobs.start(target, self._change.new.size, deadline=CALL_DEADLINE)
         async for now in self._jobs.watch(target):
-            right.check()
-            if isinstance(now, JobProgress):
+            if isinstance(now, JobProgress):  # what is made is checked before its commit
+                right.check()
                 progress.total, progress.done = now.total, now.done
-        await whole(committed(self._change, self._trash, keep, self._measure))
+        await committed(self._change, self._trash, keep, self._measure)
 
     async def close(self) -> None:
         await self._jobs.cancel(self._change.new.ref, deadline=CALL_DEADLINE)
@@ -117,7 +117,7 @@ class LiveCopying:
         try:
             async with self._in_runs.copying(self._change, progress) as take:
                 right.check()
-                await whole(self._commit(take, keep))
+                await self._commit(take, keep)
                 kept = True
         except OutcomeUnknown:
             raise
@@ -135,28 +135,29 @@ class LiveCopying:
         if self._change.moves:
             await committed(self._change, self._trash, lambda: take(keep), self._measure)
         else:
-            await take(keep_name)
-            await self._measure()
+            await whole(take(keep_name))
+            await whole(self._measure())
 
     async def close(self) -> None:
         """Release everything."""
 
 
 async def committed(change: Change, trash: Trash, keep: Keep, measure: Measure) -> None:
-    """From here on, the new bytes count, or nothing of them is left."""
-    old, new = change.old, change.new
+    """Commit it: the new bytes count, or nothing of them is left. Cancelled before the commit, it leaves nothing."""
     try:
         if change.moves:
-            await trash.lift(old.ref, deadline=CALL_DEADLINE)
-        await keep()
+            await trash.lift(change.old.ref, deadline=CALL_DEADLINE)  # may wait for its host
+        await whole(keep())
     except OutcomeUnknown:
         raise  # the next start asks the database
     except BaseException:
-        if change.moves:
-            await trash.settle(old.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
-        await trash.settle(new.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
+        await whole(_settle(change, trash, Belongs.KEPT, Belongs.NOWHERE))
         raise
-    await trash.settle(new.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
+    await whole(_settle(change, trash, Belongs.NOWHERE, Belongs.KEPT))
+    await whole(measure())
+
+
+async def _settle(change: Change, trash: Trash, old: Belongs, new: Belongs) -> None:
+    await trash.settle(change.new.ref, new, deadline=CALL_DEADLINE)
     if change.moves:
-        await trash.settle(old.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
-    await measure()
+        await trash.settle(change.old.ref, old, deadline=CALL_DEADLINE)

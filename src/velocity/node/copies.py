@@ -59,8 +59,18 @@ class KeptCopies:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Remove older copies, and what a crash between a copy and its note has left."""
+        """Remove older copies, and what a crash between a copy and its note has left.
+
+        A copy whose note cannot be read at this moment stays: it may be complete.
+        """
         stay = {file for one in self.all()[:GENERATIONS] for file in (self.file(one), self._note_of(one))}
+        for note in self._directory.glob("*.json"):
+            try:
+                durable.read(note, CopyNote)
+            except OSError:
+                stay |= {note, note.with_suffix(".db")}
+            except msgspec.DecodeError:  # damaged for good
+                continue
         for file in sorted(self._directory.iterdir(), reverse=True):  # a note before its copy
             if file not in stay:
                 file.unlink()

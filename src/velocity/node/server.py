@@ -165,6 +165,8 @@ class Node:
                     task.cancel()
                     await asyncio.wait({task})
                     self._open.discard(task)
+                    if not task.cancelled():
+                        task.exception()  # it was reported, or nobody is connected any more
                 return
             await fail(context, fault)
 

@@ -6,66 +6,30 @@ there is kept here, and sent again.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.port import Belongs, Blobs, Incoming, MediaRef, Outgoing, Pools, Trash, Unknown
+from velocity.storage.patience import SECONDS, Patience
+from velocity.storage.port import Belongs, Blobs, Incoming, MediaRef, Outgoing, Trash, Unknown
 
 WINDOW = 8 << 20
 """Bytes after which received data is made durable on the host, and dropped here."""
-PATIENCE = 300.0
-"""Seconds to wait for a host that does not respond; a restart takes less."""
-AGAIN = 0.5
-SECONDS = 30.0
-"""The deadline for calls without one."""
 T = TypeVar("T")
-
-
-class Patient:
-    """The storage of all hosts, for transfers that wait for one that does not respond.
-
-    `coming`: the objects that are being sent to other hosts.
-    """
-
-    def __init__(self, pools: Pools, blobs: Blobs, trash: Trash, patience: float = PATIENCE) -> None:
-        self.pools, self.blobs, self.trash = pools, blobs, trash
-        self.patience = patience
-        self.coming: set[MediaRef] = set()
-
-    async def reach(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat the attempt while the host does not respond, for `patience` seconds. Raises `Unknown`."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self.patience
-        while True:
-            try:
-                return await attempt()
-            except Unknown:
-                if loop.time() >= end:
-                    raise
-            await asyncio.sleep(AGAIN)
-
-    async def resume(self, ref: MediaRef, size: int) -> Incoming:
-        state = await self.pools.state(ref.pool, deadline=SECONDS)
-        if state is not None and state.state == "away":
-            raise Unknown(state.message)
-        try:
-            return await self.blobs.resume(ref, size, deadline=SECONDS)
-        except Refused as refused:
-            if size or refused.problem is not Problem.MEDIUM_NOT_FOUND:
-                raise
-            return await self.blobs.put(ref, deadline=SECONDS)  # nothing of it was durable
 
 
 class ResumedIncoming:
     """Implements `velocity.storage.port.Incoming`. `write` and `finish` wait for the host, the others ask once."""
 
-    def __init__(self, storage: Patient, ref: MediaRef, opened: Incoming, size: int = 0) -> None:
-        """`size`: the bytes that are durable."""
-        self._storage = storage
+    def __init__(
+        self, patience: Patience, blobs: Blobs, trash: Trash, ref: MediaRef, opened: Incoming, size: int = 0
+    ) -> None:
+        """`size`: the bytes that are durable. `trash` is told if nothing is to remain of it."""
+        self._patience = patience
+        self._blobs = blobs
+        self._trash = trash
         self._ref = ref
         self._open: Incoming | None = opened
         self._durable = size
@@ -73,19 +37,18 @@ class ResumedIncoming:
         """Data received since."""
         self._kept = 0
         self._stays = False
-        storage.coming.add(ref)
 
     async def write(self, piece: bytes) -> None:
         opened = self._open
         self._pieces.append(piece)
         self._kept += len(piece)
         if opened is None:
-            await self._storage.reach(self._opened)
+            await self._patience.reach(self._ref.pool, self._opened)
         else:
             with contextlib.suppress(Unknown):
                 await self._told(opened, opened.write(piece))
         if self._kept >= WINDOW:
-            await self._storage.reach(self.sync)
+            await self._patience.reach(self._ref.pool, self.sync)
 
     async def flush(self) -> None:
         """Ask once: if the host does not respond, the data is sent again with the rest."""
@@ -104,7 +67,7 @@ class ResumedIncoming:
             opened = await self._opened()
             return await self._told(opened, opened.finish())
 
-        content = await self._storage.reach(finished)
+        content = await self._patience.reach(self._ref.pool, finished)
         self._stays = True
         return content
 
@@ -119,16 +82,30 @@ class ResumedIncoming:
         if opened is not None:
             await opened.close()
         if not self._stays:
-            await self._storage.trash.settle(self._ref, Belongs.NOWHERE, deadline=SECONDS)
-        self._storage.coming.discard(self._ref)
+            await self._trash.settle(self._ref, Belongs.NOWHERE, deadline=SECONDS)
 
     async def _opened(self) -> Incoming:
         if self._open is None:
-            again = await self._storage.resume(self._ref, self._durable)
-            for piece in self._pieces:
-                await again.write(piece)
+            again = await self._again()
+            try:
+                for piece in self._pieces:
+                    await again.write(piece)
+            except Unknown:
+                raise
+            except Refused:
+                self._open = again  # to be closed
+                raise
             self._open = again
         return self._open
+
+    async def _again(self) -> Incoming:
+        await self._patience.check_there(self._ref.pool)
+        try:
+            return await self._blobs.resume(self._ref, self._durable, deadline=SECONDS)
+        except Refused as refused:
+            if self._durable or refused.problem is not Problem.MEDIUM_NOT_FOUND:
+                raise
+            return await self._blobs.put(self._ref, deadline=SECONDS)  # nothing of it was durable
 
     async def _told(self, opened: Incoming, asked: Awaitable[T]) -> T:
         try:
@@ -142,9 +119,10 @@ class ResumedIncoming:
 class ResumedOutgoing:
     """Implements `velocity.storage.port.Outgoing` for the bytes of one object. If it has changed, it is another one."""
 
-    def __init__(self, storage: Patient, ref: MediaRef, opened: Outgoing) -> None:
+    def __init__(self, patience: Patience, blobs: Blobs, ref: MediaRef, opened: Outgoing) -> None:
         self.stat = opened.stat
-        self._storage = storage
+        self._patience = patience
+        self._blobs = blobs
         self._ref = ref
         self._open: Outgoing | None = opened
 
@@ -158,10 +136,11 @@ class ResumedOutgoing:
                 await opened.close()
                 raise
 
-        return await self._storage.reach(attempt)
+        return await self._patience.reach(self._ref.pool, attempt)
 
     async def _again(self) -> Outgoing:
-        again = await self._storage.blobs.get(self._ref, deadline=SECONDS)
+        await self._patience.check_there(self._ref.pool)
+        again = await self._blobs.get(self._ref, deadline=SECONDS)
         if (again.stat.size, again.stat.modified) != (self.stat.size, self.stat.modified):
             await again.close()
             raise Refused(Problem.POOL_AWAY, "its host was away, and it has changed since: do this again")

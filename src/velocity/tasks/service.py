@@ -19,6 +19,7 @@ from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.tasks import TaskState
 from velocity.steady_clock import SteadyClock
+from velocity.storage.patience import waiting
 from velocity.tasks.port import TaskStore
 from velocity.tasks.rules import KEPT, Task, interrupted
 
@@ -36,7 +37,8 @@ class TaskProgress:
     """The progress of a task, which its work sets. Each step calls `changed`.
 
     `done_bytes` and `total_bytes` are for units other than bytes, and are set before `done`. `said` makes the message
-    for the end, however it ends; `phase` says what is being done now, if there are several phases.
+    for the end, however it ends; `phase` says what is being done now, if there are several phases, and `waits` which
+    host it waits for.
     """
 
     def __init__(self, changed: Callable[[], None], tid: int = 0) -> None:
@@ -46,6 +48,7 @@ class TaskProgress:
         self.total_bytes: int | None = None
         self.said: Callable[[], str] | None = None
         self.phase = ""
+        self.waits = ""
         self._done = 0
         self._total = 0
 
@@ -57,6 +60,12 @@ class TaskProgress:
     def done(self, done: int) -> None:
         self._done = done
         self._changed()
+
+    def wait(self, words: str) -> None:
+        """It waits; empty: no longer."""
+        if words != self.waits:
+            self.waits = words
+            self._changed()
 
     @property
     def total(self) -> int:
@@ -150,7 +159,10 @@ class Tasks:
             return task
         task = replace(task, done=progress.done, total=progress.total)
         return replace(
-            task, done_bytes=progress.done_bytes, total_bytes=progress.total_bytes, phase=progress.phase or None
+            task,
+            done_bytes=progress.done_bytes,
+            total_bytes=progress.total_bytes,
+            phase=progress.waits or progress.phase or None,
         )
 
     def of_group(self, gid: int) -> list[Task]:
@@ -231,7 +243,8 @@ class Tasks:
     async def _run(self, tid: int, work: Work) -> None:
         state, message, made = TaskState.FAILED, None, None
         try:
-            made = await work(self._progress[tid])
+            with waiting(self._progress[tid].wait):
+                made = await work(self._progress[tid])
             state = TaskState.DONE
         except asyncio.CancelledError:
             if self._closing:

@@ -34,6 +34,7 @@ from velocity.machines.move.rules import HostMove
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.variables import copy_variables
 from velocity.media.rules import Medium
+from velocity.storage.patience import reach
 from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Jobs, MediaRef, Storage, Trash, Unknown
 from velocity.tasks.service import TaskProgress
 
@@ -81,7 +82,11 @@ class Carrying:
     async def _carry_stopped(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
         await self._copy(crossing.media, progress, right)
         move = crossing.move
-        await copy_variables(self._storage(move.source), move.uuid, self._storage(move.target), move.uuid)
+
+        async def copied() -> None:
+            await copy_variables(self._storage(move.source), move.uuid, self._storage(move.target), move.uuid)
+
+        await reach(copied, self._hosts.called(move.target))
 
     async def _carry_run(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
         """First copy the media that the guest only reads; the others are copied together with the guest."""

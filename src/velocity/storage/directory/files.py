@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import stat
 import subprocess
 import threading
@@ -28,6 +29,10 @@ from velocity.storage.directory.places import Places
 from velocity.storage.port import Belongs, Space, Stat
 
 log = logging.getLogger(__name__)
+
+NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(raw|qcow2)")
+NAMED = 5
+"""Files that a message names; of more, only the number is given."""
 
 
 class PoolFiles:
@@ -76,6 +81,19 @@ class PoolFiles:
                     self._remove(file, again=file.name not in trashed)
         for directory in (self._path, self._trash):
             sync(directory)
+        self._tell_of_unknown(kept)
+
+    def _tell_of_unknown(self, kept: Collection[str]) -> None:
+        """Of files of deleted media: one that was deleted while the pool was not declared is left alone, like those of
+        a database that is older than the pool.
+        """
+        unknown = sorted(one.name for one in self._path.iterdir() if NAME.fullmatch(one.name) and one.name not in kept)
+        if unknown:
+            more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+            log.warning(
+                "pool %r: no medium in the database has %s%s in %s: remove what was deleted while the pool was not "
+                "declared", self.places.name, ", ".join(unknown[:NAMED]), more, self._path,
+            )  # fmt: skip
 
     def _take_back(self, file: Path) -> None:
         """Restore the owner of a file that a crash left to a group while it was being read (`images.lend`), or to
@@ -102,21 +120,26 @@ class PoolFiles:
     def path(self, name: str) -> Path:
         """The path of a file: in `.moving` if it could not be moved to its place."""
         for _ in range(2):  # it may be moved at this moment
-            for file in (self.places.kept(name), self._moving / name):
+            for file in self._files_of(name):
                 if file.is_file():
                     return file
         return self.places.kept(name)
 
+    def _files_of(self, name: str) -> tuple[Path, Path]:
+        """Where it may be. The first that exists is the one: a compacted file replaces the old one of its name."""
+        kept, moving = self.places.kept(name), self._moving / name
+        return (moving, kept) if self._left.get(name) is Belongs.KEPT else (kept, moving)
+
     def stat(self, name: str) -> Stat | None:
         """None if it cannot be read."""
-        for file in (self.places.kept(name), self._moving / name):
+        for file in self._files_of(name):
             with contextlib.suppress(OSError):
                 facts = file.stat()
                 if stat.S_ISREG(facts.st_mode):
                     return Stat(facts.st_size, facts.st_blocks * 512, facts.st_mtime)
         return None
 
-    def moving(self, name: str) -> Path:
+    def _hidden(self, name: str) -> Path:
         return self._moving / name
 
     def free(self) -> int:
@@ -137,9 +160,11 @@ class PoolFiles:
 
     def create(self, name: str, size: int, format_: str) -> None:
         """Create an empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` if the file system has no room."""
-        target = self.moving(name)
+        target = self._hidden(name)
+        self.begin_anew(name)
         try:
             with as_refusals(self.places, size, self.fullness.heard):
+                target.unlink(missing_ok=True)
                 if format_ == "qcow2":
                     _qcow2(target, size)
                 descriptor = os.open(target, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -154,6 +179,13 @@ class PoolFiles:
         except BaseException:
             self.settle(name, Belongs.NOWHERE)
             raise
+
+    def begin_anew(self, name: str) -> None:
+        """Before a new file of this name is begun, what is left to do with an older one is done. Raises `Refused`."""
+        with self._turn, as_refusals(self.places):
+            if (belongs := self._left.get(name)) is not None:
+                self._put(name, belongs)
+                del self._left[name]
 
     def grow(self, name: str, size: int) -> None:
         """Enlarge a raw file to so many bytes; a larger one is not changed."""
@@ -170,14 +202,14 @@ class PoolFiles:
         """Move it to `.moving` before the database deletes it. A missing file is no error."""
         with self._turn, as_refusals(self.places):
             if (kept := self.places.kept(name)).is_file():
-                kept.rename(self.moving(name))
+                kept.rename(self._hidden(name))
             self._left.pop(name, None)
 
     def bring_back(self, name: str) -> None:
         """Move it from the trash to `.moving` before the database restores it."""
         with self._turn, as_refusals(self.places):
-            if not self.moving(name).exists():
-                (self._trash / name).rename(self.moving(name))
+            if not self._hidden(name).exists():
+                (self._trash / name).rename(self._hidden(name))
             self._left.pop(name, None)
 
     # After a commit
@@ -223,7 +255,7 @@ class PoolFiles:
         if place.parent.parent == self._path:  # a machine's directory
             place.parent.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            self.moving(name).rename(place)
+            self._hidden(name).rename(place)
         sync(place.parent)
 
 

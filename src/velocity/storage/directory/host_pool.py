@@ -14,7 +14,7 @@ class HostFiles(PoolFiles):
 
     def provide(self, name: str, template: int) -> None:
         """Create a file with these bytes, unless it exists, durably, in its place. One call at a time for each name."""
-        draft = self.moving(name)
+        draft = self._hidden(name)
         if self.places.kept(name).is_file():
             return
         try:
@@ -30,6 +30,6 @@ class HostFiles(PoolFiles):
 
     def remove(self, name: str) -> None:
         """Remove it permanently, wherever it is."""
-        for file in (self.places.kept(name), self.moving(name), self.places.trash / name):
+        for file in (self.places.kept(name), self._hidden(name), self.places.trash / name):
             if file.exists():
                 file.unlink()

@@ -65,6 +65,7 @@ class RunningJob:
 
     async def prepare(self) -> Prepared:
         """Open and inspect the source."""
+        await self._pool.threads.run(self._files.begin_anew, self._name)
         await self._source_pool.threads.run(self._open, undo=lambda _: self.let_go())
         job, source = self._job, self._image()
         with as_refusals(self._source_pool.places):
@@ -330,7 +331,7 @@ class DirectoryJobs:
         try:
             return self._jobs[target]
         except KeyError:
-            raise Refused(Problem.POOL_AWAY, "the host does not know this job: start it again") from None
+            raise Refused(Problem.TASK_NOT_FOUND, "the host does not know this job: start it again") from None
 
 
 def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None:

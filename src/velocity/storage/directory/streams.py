@@ -44,6 +44,7 @@ class FileIncoming:
     def open(self) -> None:
         """Create the file. Called in a thread."""
         with as_refusals(self._files.places, 0, self._files.fullness.heard):
+            self._files.begin_anew(self._name)
             self._file = self._files.openings.begin(self._name)
 
     def reopen(self, size: int) -> None:

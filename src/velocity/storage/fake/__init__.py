@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.fake.jobs import FakeJobs
-from velocity.storage.fake.pools import AGAIN, BLOCK, FakeContent, FakeDevice, FakeHost, FakePool, FakeShared
+from velocity.storage.fake.pools import (
+    AGAIN,
+    BLOCK,
+    FakeContent,
+    FakeDevice,
+    FakeHost,
+    FakePool,
+    FakeShared,
+    begin_anew,
+)
 from velocity.storage.inspect import describe
 from velocity.storage.port import (
     ONLINE,
@@ -166,12 +175,14 @@ class FakeBlobs:
 
     async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
         def make(pool: FakePool) -> None:
+            begin_anew(pool, ref)
             pool.moving[ref] = FakeContent(data=qcow2(size)) if ref.format == "qcow2" else FakeContent(size)
 
         await self._line.call(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
 
     async def put(self, ref: MediaRef, *, deadline: float) -> Incoming:
         def make(pool: FakePool) -> FakeContent:
+            begin_anew(pool, ref)
             if ref in pool.moving:
                 raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
             return pool.moving.setdefault(ref, FakeContent())

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.fake.pools import FakeContent, FakeDevice, FakePool
+from velocity.storage.fake.pools import FakeContent, FakeDevice, FakePool, begin_anew
 from velocity.storage.formats import PACKED, check_alone, importable, refused
 from velocity.storage.inspect import describe
 from velocity.storage.port import Belongs, Clone, Job, JobProgress, Made, MediaRef, Prepared
@@ -70,10 +70,10 @@ class FakeJob:
             await self._line.settle(self.job.target, Belongs.NOWHERE, SECONDS)
 
     async def _make(self) -> Made:
-        target = self.job.target
+        target, made = self.job.target, FakeContent()
         try:
-            made = await self._line.call(
-                target.pool, SECONDS, lambda pool: pool.moving.setdefault(target, FakeContent()),
+            await self._line.call(
+                target.pool, SECONDS, lambda pool: pool.moving.update({target: made}),
                 lambda pool: pool.moving.pop(target, None), wanted=0,
             )  # fmt: skip
             source, kind = self.source, "raw" if isinstance(self.job, Clone) else _kind(self.source, None)
@@ -163,7 +163,7 @@ class FakeJobs:
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
         source = await self._line.call(job.source.pool, deadline, lambda pool: pool.get(job.source), writes=False)
-        self._line.pool(job.target.pool)
+        begin_anew(self._line.pool(job.target.pool), job.target)
         running = FakeJob(self._line, job, source)
         prepared = running.look()
         self._jobs[job.target] = running
@@ -191,4 +191,4 @@ class FakeJobs:
         try:
             return self._jobs[target]
         except KeyError:
-            raise Refused(Problem.POOL_AWAY, "the host does not know this job: start it again") from None
+            raise Refused(Problem.TASK_NOT_FOUND, "the host does not know this job: start it again") from None

@@ -189,15 +189,15 @@ class FakePool:
 
     def put_in_order(self, kept: set[MediaRef], trashed: set[MediaRef], coming: set[MediaRef]) -> None:
         """Clean up after a crash."""
-        every = {**self.moving, **self.trash, **self.kept}
+        every, moving = {**self.moving, **self.trash, **self.kept}, dict(self.moving)
         now = (
             (self.kept, {ref for ref in every if ref in kept or (ref in self.kept and ref not in trashed)}),
-            (self.moving, {ref for ref in self.moving if ref in coming and ref not in kept}),
+            (self.moving, {ref for ref in self.moving if ref in coming and (ref not in kept or ref in self.kept)}),
             (self.trash, trashed & every.keys()),
         )
         for place, refs in now:
             place.clear()
-            place.update((ref, every[ref]) for ref in refs)
+            place.update((ref, moving[ref] if place is self.moving else every[ref]) for ref in refs)
         self.left = {}
 
     def mark(self, expected: str) -> PoolMark:
@@ -243,6 +243,12 @@ class FakePool:
             self.trash.pop(ref, None)
         elif one is not None:
             (self.kept if belongs is Belongs.KEPT else self.trash)[ref] = one
+
+
+def begin_anew(pool: FakePool, ref: MediaRef) -> None:
+    """Before a new object of this name is begun, what is left to do with an older one is done. Raises `OSError`."""
+    if (belongs := pool.left.get(ref)) is not None:
+        pool.settle(ref, belongs)
 
 
 class FakeHost:

@@ -45,8 +45,7 @@ def end_unused(files: Collection[Path], told: dict[int, float], is_full: Callabl
     for file in unused:
         if file in daemons:
             waits = time.monotonic() - told.setdefault(daemons[file], time.monotonic()) < late
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(daemons[file], signal.SIGTERM if waits else signal.SIGKILL)
+            tell(daemons[file], file, signal.SIGTERM if waits else signal.SIGKILL)
         else:
             Path(file).unlink(missing_ok=True)
 
@@ -56,13 +55,23 @@ def kill_unused(files: Collection[Path]) -> int:
     end = time.monotonic() + WAIT
     while True:
         unused, daemons = _unused(files)
-        there = [daemons[file] for file in unused if file in daemons]
-        for pid in there:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        there = unused & daemons.keys()
+        for file in there:
+            tell(daemons[file], file, signal.SIGKILL)
         if not there or time.monotonic() > end:
             return len(there)
         time.sleep(LOOK)
+
+
+def tell(pid: int, file: str, number: signal.Signals) -> None:
+    """Send a signal to the daemon of this file, and to no other process that has got its pid since. pidfd_open(2)"""
+    with contextlib.suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            if _file_of(pid, (file,)) == file:
+                signal.pidfd_send_signal(pidfd, number)
+        finally:
+            os.close(pidfd)
 
 
 def _unused(files: Collection[Path]) -> tuple[set[str], dict[str, int]]:
@@ -75,11 +84,16 @@ def _unused(files: Collection[Path]) -> tuple[set[str], dict[str, int]]:
 def _daemons(files: set[str]) -> Iterator[tuple[str, int]]:
     for pid in _pids():
         with contextlib.suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-            if Path(words[0]).name == PROGRAM:
-                found = next((file for file in files if any(f"mountpoint={file}," in word for word in words)), None)
-                if found is not None:
-                    yield found, pid
+            if (found := _file_of(pid, files)) is not None:
+                yield found, pid
+
+
+def _file_of(pid: int, files: Collection[str]) -> str | None:
+    """Which of these files a process is the daemon of. Raises `OSError`."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    if Path(words[0]).name != PROGRAM:
+        return None
+    return next((file for file in files if any(f"mountpoint={file}," in word for word in words)), None)
 
 
 def _opened() -> Iterator[str]:

@@ -48,6 +48,12 @@ test("what was only to be changed is as it was", () => {
   expect(cancelledWords("import")).toContain("Nothing");
 });
 
+test("a task that waits for a host says so, also before anything is known", () => {
+  const waiting: TaskInfo = { ...task, phase: "waiting for host 'b'" };
+  expect(progressWords(waiting, 1010)).toBe("Waiting for host 'b': 1 GiB of 4 GiB");
+  expect(progressWords({ ...waiting, done: 0, total: 0 }, 1010)).toBe("Waiting for host 'b'");
+});
+
 test("a VM that moves says what is copied now, and no time, as each phase counts anew", () => {
   const moving: TaskInfo = { ...task, kind: "move_vm", name: "web", phase: "memory" };
   expect(titleOf(moving)).toBe("Moving the VM web");

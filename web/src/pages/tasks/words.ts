@@ -1,6 +1,6 @@
 /** What a task does and how far it has come, in words. */
 import type { TaskInfo } from "@/api/schema";
-import { bytes, duration } from "@/ui/format";
+import { bytes, capital, duration } from "@/ui/format";
 
 const DOING: Record<string, string> = {
   import: "Importing",
@@ -55,13 +55,14 @@ const amount = (task: TaskInfo, count: number): string =>
 
 /** "1.20 GiB of 4 GiB, about 40 s left". `now` in unix seconds. */
 export function progressWords(task: TaskInfo, now: number): string {
-  if (task.total <= 0) return task.done > 0 ? amount(task, task.done) : "started";
+  const phase = task.phase && (PHASES[task.phase] ?? capital(task.phase));
+  if (task.total <= 0) return phase ?? (task.done > 0 ? amount(task, task.done) : "started");
   const beside = task.total_bytes ? ` (${bytes(task.done_bytes ?? 0)} of ${bytes(task.total_bytes)})` : "";
   const done = task.unit === "bytes" ? bytes(task.done) : task.done.toLocaleString();
   const far = `${done} of ${amount(task, task.total)}${beside}`;
-  const phase = task.phase === undefined ? "" : `${PHASES[task.phase] ?? task.phase}: `;
-  const left = task.phase === undefined ? secondsLeft(task, now) : undefined; // each phase counts anew
-  return left === undefined ? `${phase}${far}` : `${far}, about ${duration(left)} left`;
+  const left = phase === undefined ? secondsLeft(task, now) : undefined; // each phase counts anew
+  if (left !== undefined) return `${far}, about ${duration(left)} left`;
+  return phase === undefined ? far : `${phase}: ${far}`;
 }
 
 const PHASES: Record<string, string> = {
