@@ -81,10 +81,10 @@ function phrase({ operation, gid: at, uid: by, vmid: about, permissions }: Told,
   const pool = (): Part => thing("pool", names.pool, target.mpid, undefined, undefined);
   const made = (what: string): Part => ({ name: `${what} ${target.name ?? ""}`.trim() });
   const right = target.permission ? permissionWords(permissions ?? [target.permission]) : "all permissions";
-  const host = (): Part => ({
-    name: `host ${named(names.host, target.host) ?? target.host ?? ""}`.trim(),
-    to: "/hosts",
-  });
+  const host = (): Part => {
+    const name = named(names.host, target.host);
+    return { name: `host ${name ?? target.host ?? ""}`.trim(), to: name ? `/hosts/${target.host}` : "/hosts" };
+  };
   const cloned = (): Part[] => (target.cloned === undefined ? [] : [", as a clone of ", vmOf(target.cloned)]);
   const item = (): Part =>
     target.vmid !== undefined

@@ -5,7 +5,7 @@ import type { Medium } from "@/api/live";
 import { Icon } from "@/look/Icon";
 import { menuRoom } from "@/ui/Dropdown";
 import { bytes } from "@/ui/format";
-import { mediumType, Tag } from "@/ui/labels";
+import { mediumType, NONE, Tag } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { bootWords, canImport, formatWords } from "./content";
 import { warningOf } from "./warning";
@@ -126,7 +126,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
 }
 
 function UsedBy({ medium }: { medium: Medium }) {
-  if (medium.used_by.length === 0) return <span className="v-subtle">–</span>;
+  if (medium.used_by.length === 0) return NONE;
   return (
     <span className="v-words">
       {medium.used_by.map((vm, index) => (
