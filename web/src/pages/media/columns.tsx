@@ -50,6 +50,7 @@ export function columnsOf(
     {
       key: "used",
       title: "Used by",
+      width: "10.5rem",
       cell: (one) => <UsedBy medium={one} />,
       sort: (one) => one.used_by.length,
       text: (one) => one.used_by.map((vm) => vm.name).join(" "),
@@ -132,7 +133,7 @@ function UsedBy({ medium }: { medium: Medium }) {
       {medium.used_by.map((vm, index) => (
         <span key={vm.vmid}>
           <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>
-          {vm.writing && <span className="v-subtle"> (may write)</span>}
+          {vm.writing && <span className="v-subtle v-whole"> (may write)</span>}
           {index < medium.used_by.length - 1 && ", "}
         </span>
       ))}
