@@ -13,6 +13,7 @@ from tests.api.asking import ask
 from tests.api.test_metrics import scrape
 from tests.host import hosting
 from tests.hosts.together import Other, attaching, smaller, together
+from tests.metrics.times import Hands
 from velocity import __version__
 from velocity.hypervisor.attached import Duty
 
@@ -52,6 +53,26 @@ async def test_each_host_is_shown_with_what_it_has_and_the_others_beside(tmp_pat
     async with together(tmp_path / "alone") as w:
         assert "hosts" not in (await w.ok("POST", "/h/host")).body
         assert (await w.ok("POST", "/h/host", host=1))["name"] == gethostname()
+
+
+@pytest.mark.anyio
+@pytest.mark.holds("PAGE-900")
+async def test_how_busy_each_host_is_stands_beside_it(tmp_path: Path, b: Other) -> None:
+    hands = Hands()
+    async with together(tmp_path / "data", b, times=hands.times()) as w:
+
+        async def uses() -> list[float | None]:
+            return [one.get("cpu_use") for one in (await w.ok("POST", "/h/host"))["hosts"]]
+
+        assert await uses() == [None, None]
+        for busy in (0.0, 20.0):  # of 8 CPUs, in ten seconds
+            b.fake.hosts.busy += busy
+            await hands.look(w.server.services.metrics)
+        assert await uses() == [0.0, 25.0]
+        b.fake.faults.lose(b.host)
+        await b.fake.heard()
+        await hands.look(w.server.services.metrics)
+        assert await uses() == [0.0, None], "what was measured once is not so for ever"
 
 
 @pytest.mark.anyio

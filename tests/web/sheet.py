@@ -28,9 +28,10 @@ WIDE, NARROW = 320, 160
 """Pixels of one picture on a sheet."""
 TABS = ("", "/console", "/serial", "/settings", "/metrics", "/history", "/command")
 PLACES = (
-    *("/", "/vms", "/vms?view=wall", "/media", f"/groups/{TEAM}", "/users", f"/users/{ANN}", "/tasks", "/history"),
-    *("/trash", "/settings", f"/vms/{WEB}", *(f"/vms/{RUNS}{tab}" for tab in TABS), f"/window/vms/{RUNS}/console"),
-    *("/vms/999", "/media/none", "/nowhere"),
+    *("/", "/vms", "/vms?view=wall", "/hosts", "/hosts/1", "/hosts/2", "/media", f"/groups/{TEAM}", "/users"),
+    *(f"/users/{ANN}", "/tasks", "/history", "/trash", "/settings", f"/vms/{WEB}", f"/vms/{WEB}/settings"),
+    *(*(f"/vms/{RUNS}{tab}" for tab in TABS), f"/window/vms/{RUNS}/console"),
+    *("/vms/999", "/media/none", "/hosts/99", "/groups/99", "/users/99", "/vms?find=none", "/nowhere"),
 )
 EMPTY = ("/", "/vms", "/media", "/groups", "/users", "/tasks", "/history", "/trash", "/create")
 

@@ -209,6 +209,19 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     expect(entries.get_by_role("row").last).to_contain_text("the server")  # as from nowhere else
 
 
+@pytest.mark.holds("PAGE-903")
+def test_what_leads_to_a_clone_goes_when_that_is_deleted(host: Host, root: Person) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M")
+    root.open("/vms/1")
+    clicks = Clicks(root.page)
+    clicks.menu("Clone…")
+    clicks.button("Clone")
+    results = root.page.get_by_role("region", name="Results of your actions")
+    expect(results.get_by_role("link", name="Open web-2")).to_be_visible()
+    host.ok("vm", "rm", "web-2")
+    expect(results).not_to_contain_text("web-2")
+
+
 @pytest.mark.holds("PAGE-84", "PAGE-95")
 def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) -> None:
     host.ok("media", "create", "web-disk", "--size", "1M")

@@ -37,7 +37,9 @@ CLIPPED = """one => [...one.querySelectorAll("*")]
 
 
 @pytest.mark.holds("PAGE-77")
-@pytest.mark.parametrize(("source", "width"), [("app/Me", 1024), ("pages/vm/console/ConsoleBar", 390)])
+@pytest.mark.parametrize(
+    ("source", "width"), [("app/Me", 1024), ("pages/vm/console/ConsoleBar", 390), ("pages/people/Held", 375)]
+)
 def test_a_menu_is_whole_where_there_is_little_room(somebody: Person, source: str, width: int) -> None:
     page, before = somebody.page, somebody.page.viewport_size
     assert before

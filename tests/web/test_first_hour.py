@@ -150,7 +150,7 @@ def test_the_plan_says_how_large_all_of_it_is(owner: Person) -> None:
     expect(chosen).to_have_text(
         [
             *("Namefirst", "Grouproot group", "CPUs3", "Memory1.50 GiB", "Diskfirst-disk, 7 GiB, empty"),
-            *("Display1280 × 800", "NetworkNAT"),
+            *("Display1280×800", "NetworkNAT"),
         ]
     )
 

@@ -153,6 +153,46 @@ def labelled(page: Page) -> None:
     expect(dialog).to_have_count(0)
 
 
+@pytest.mark.holds("PAGE-900")
+def test_a_host_has_a_page_of_its_own(tmp_path: Path, person: NewPerson) -> None:
+    b = Other(2, "backyard", (20, "fast"))
+    with hosting(tmp_path / "data", attach=attaching(b)) as host:
+        host.ok("vm", "create", "there", "--memory", "64M", "--host", "backyard")
+        host.ok("vm", "create", "here", "--memory", "64M", "--host", "1")
+        for busy in (0.0, 20.0):  # of its 8 CPUs, in ten seconds
+            b.fake.hosts.busy += busy
+            host.look()
+        one = person(host.url)
+        one.enter("root", "/hosts")
+        page = one.page
+        row = page.get_by_role("row").filter(has_text="backyard")
+        expect(row.get_by_role("cell", name="25%", exact=True)).to_be_visible()
+        page.get_by_role("link", name="backyard", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("backyard")
+        expect(page.get_by_role("region", name="Pools")).to_contain_text("fast")
+        expect(page.get_by_role("region", name="Load")).to_contain_text("25%")
+        expect(page.get_by_role("region", name="Host", exact=True)).to_contain_text("64 MiB")
+        machines = page.get_by_role("region", name="Virtual machines")
+        expect(machines.get_by_role("link")).to_have_text(["there"])
+        assert one.violations() == []
+
+        page.get_by_role("button", name="Actions of backyard").click()
+        page.get_by_role("menuitem", name="Enter maintenance…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Enter maintenance").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        assert json.loads(host.ok("node", "show", "backyard", "--json"))["duty"] == "maintenance"
+
+        host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
+        expect(page.get_by_role("region", name="Load")).to_have_count(0)
+        expect(page.get_by_text("Nothing proves that its VMs have ended")).to_be_visible()
+        assert one.violations() == []
+        machines.get_by_role("link", name="there").click()
+        page.get_by_role("region", name="Virtual machine", exact=True).get_by_role("link", name="backyard").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("backyard")
+        one.go("/hosts/99")
+        expect(page.get_by_text("There is no such host, or it was removed")).to_be_visible()
+
+
 @pytest.mark.holds("MANY-206", "MANY-224")
 def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPerson) -> None:
     rados = FakeShared()

@@ -15,10 +15,10 @@ from playwright.sync_api import Locator, expect
 from tests.host import Host, hosting
 from tests.patience import PATIENCE
 from tests.web.conftest import NewPerson
-from tests.web.person import Person
+from tests.web.person import SIZES, Person
 from velocity.config import NicSetting
 from velocity.hypervisor.fake import FACTS, NOTHING, FakeAgent, FakeHypervisor
-from velocity.hypervisor.port import HardwareProfile, NicAddress, Traffic
+from velocity.hypervisor.port import Fact, FactCause, HardwareProfile, NicAddress, Traffic
 
 HOUR = 3600
 
@@ -129,6 +129,55 @@ def test_an_address_that_no_guest_uses_is_told_to_be_reserved(tmp_path: Path, pe
         expect(page.get_by_role("region", name="Network")).to_contain_text(
             re.compile(r"10\.9\.16\.2\s*seen on the network")
         )
+
+
+LINES = """code => {
+    const lines = (node) => {
+        const range = document.createRange()
+        range.selectNodeContents(node)
+        return new Set([...range.getClientRects()].map((one) => one.top)).size
+    }
+    getSelection().selectAllChildren(code)
+    const parts = [...code.childNodes].filter((one) => one.nodeType === Node.TEXT_NODE)
+    return {all: lines(code), parts: Math.max(...parts.map(lines)), selected: getSelection().toString()}
+}"""
+"""Of a text: its lines, the most lines that one of its parts has, and what is copied of it."""
+
+
+@pytest.mark.holds("PAGE-901")
+def test_an_address_breaks_behind_a_colon_alone(tmp_path: Path, person: NewPerson) -> None:
+    address = "2001:db8:85a3:1234:5678:8a2e:370:7334"
+    with hosting(tmp_path / "host", nics=[NicSetting(nicid=1, identifier="br0")]) as host:
+        vmid = made(host, "web", "--nic", "bridge:1")
+        host.ok("vm", "start", "web")
+        machine = host.app.services.fleet.get(vmid).machine.uuid
+        host.hypervisor.hosts.heard = [NicAddress(machine, 1, address)]
+        looking = host.app.services.addresses.look()
+        asyncio.run_coroutine_threadsafe(looking, host.loop).result(PATIENCE)
+        one = person(host.url, width=375)
+        one.enter("root", f"/vms/{vmid}")
+        shown = one.page.get_by_role("region", name="Virtual machine").get_by_role("code").filter(has_text="2001")
+        expect(shown).to_have_text(address)
+        lines = shown.evaluate(LINES)
+        assert lines["all"] > 1, "it fits into a line, and shows nothing"
+        assert (lines["parts"], lines["selected"]) == (1, address)
+
+
+@pytest.mark.holds("PAGE-905")
+def test_a_phone_says_what_is_wrong_with_a_vm(host: Host, person: NewPerson) -> None:
+    made(host, "web", "--autostart")
+    host.ok("vm", "start", "web")
+    (run,) = host.hypervisor.runs.values()
+    host.loop.call_soon_threadsafe(host.hypervisor.play, run.who.machine, Fact.ENDED, FactCause.KILLED)
+    one = person(host.url, width=375)
+    one.enter("root", "/vms")
+    why = one.page.get_by_text("Should be running")
+    expect(why).to_be_visible()
+    row, name = one.page.get_by_role("row").last.bounding_box(), one.page.get_by_role("link", name="web").bounding_box()
+    told = why.bounding_box()
+    assert row and name and told
+    assert told["y"] >= name["y"] + name["height"] and told["width"] > row["width"] / 2, "it has a line of its own"
+    assert one.violations(rules=SIZES) == []
 
 
 @pytest.mark.holds("PAGE-45", "PAGE-85")

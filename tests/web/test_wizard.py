@@ -12,12 +12,14 @@ from playwright.sync_api import expect
 
 from tests.api.images import qemu_img
 from tests.api.test_catalogue import entry
+from tests.api.world import PASSWORD
 from tests.cli.test_launch import Served
 from tests.host import hosting
 from tests.web.conftest import NewPerson
 from tests.web.openings import field, named
 from tests.web.person import Person
 from velocity.client import Client
+from velocity.config import NicSetting
 
 pytestmark = pytest.mark.xdist_group("forms")  # they share a page
 
@@ -100,6 +102,21 @@ def test_the_wizard_asks_who_may_log_in_where_the_image_is_a_disk_and_keeps_no_s
     expect(field(page, "User")).to_have_value("ann")
     expect(field(page, "Password hash")).to_have_value("")
     named(page, "Cancel").click()
+
+
+@pytest.mark.holds("PAGE-902")
+def test_a_bridge_is_offered_to_who_may_list_the_hosts_nics_in_any_group(tmp_path: Path, person: NewPerson) -> None:
+    with hosting(tmp_path / "data", nics=[NicSetting(nicid=1, identifier="br0", description="office")]) as host:
+        host.ok("user", "create", "ann", typed=f"{PASSWORD}\n{PASSWORD}\n")
+        for group, permissions in {"makes": ("vm.create", "vm.view"), "lists": ("nic.list",)}.items():
+            host.ok("group", "create", group)
+            host.ok("user", "grant", "ann", *permissions, "--group", group)
+        one = person(host.url)
+        one.enter("ann", "/create")
+        page = one.page
+        page.get_by_role("radio", name="An empty disk").check()
+        named(page, "Next").click()
+        expect(page.get_by_label("Network", exact=True)).to_contain_text("Bridge: office")
 
 
 @pytest.mark.holds("PAGE-52")

@@ -48,7 +48,7 @@ def show(which: int | None) -> None:
     table(columns, rows, "no pools: see the setting `pools`")
     if now.hosts:
         click.echo()
-        table(("ID", "HOST", "DUTY", "RUNNING", "MEMORY", "GIVEN"), map(_row, now.hosts), "")
+        table(("ID", "HOST", "DUTY", "RUNNING", "CPU", "MEMORY", "GIVEN"), map(_row, now.hosts), "")
     warn(one.message for one in now.pools)
     warn(unknown(one) for one in now.unknown_guests)
 
@@ -61,7 +61,8 @@ def _row(one: HostSummary) -> tuple[object, ...]:
     lost = ", does not respond" if one.dead_since is UNSET else ", confirmed dead"
     duty = one.duty if one.unreachable_since is UNSET else f"{one.duty}{lost}"
     running = f"{one.vms.running} of {one.vms.total} VMs"
-    return one.id, one.name, duty, running, size(one.memory_mib << 20), size(one.memory_given_mib << 20)
+    cpu = "-" if one.cpu_use is UNSET else f"{one.cpu_use:.0f}%"
+    return one.id, one.name, duty, running, cpu, size(one.memory_mib << 20), size(one.memory_given_mib << 20)
 
 
 def unknown(guest: UnknownGuest) -> str:

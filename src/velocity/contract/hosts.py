@@ -13,6 +13,10 @@ from velocity.contract.permissions import Permission
 from velocity.contract.placement import HostNumber
 from velocity.contract.problems import Problem
 
+CpuUse = Annotated[
+    float, Meta(description="percent of all CPUs over 10 s; absent: not measured, as in the first 20 s of the server")
+]
+
 
 class VmCount(Wire, frozen=True):
     running: Annotated[int, Meta(description="VMs that are not STOPPED")]
@@ -67,6 +71,7 @@ class HostSummary(Wire, frozen=True):
         | UnsetType
     ) = UNSET
     clock_ahead: ClockAhead | UnsetType = UNSET
+    cpu_use: CpuUse | UnsetType = UNSET
 
 
 class ShowHost(Wire, frozen=True):
@@ -100,10 +105,7 @@ class HostInfo(Wire, frozen=True):
             "no permission for that was required"
         ),
     ] = []
-    cpu_use: (
-        Annotated[float, Meta(description="percent of all CPUs over 10 s; absent in the first 20 s of the server")]
-        | UnsetType
-    ) = UNSET
+    cpu_use: CpuUse | UnsetType = UNSET
     certificate_expires: (
         Annotated[UnixTime, Meta(description="when the server's own certificate expires; absent: it has none")]
         | UnsetType

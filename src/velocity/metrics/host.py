@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from velocity import __version__
 from velocity.contract.hosts import HostInfo, HostPool, HostSummary, UnaskedWriter, UnknownGuest, VmCount
@@ -88,7 +88,7 @@ class Host:
         except Unknown as error:
             words = f"{self._attached.silence(one.host) or error}: try again later"
             raise Refused(Problem.UNAVAILABLE, words) from None
-        expires, cpu_use = self._certificate_expires(), self._cpu_use.get(one.host)
+        expires = self._certificate_expires()
         unknown = self._fleet.hosts.of(one.host).observer.unknown
         return HostInfo(
             name=one.name,
@@ -105,7 +105,7 @@ class Host:
             pools=await self._pools_of(one),
             unknown_guests=[UnknownGuest(run.machine, run.epoch) for run in unknown],
             unasked_writers=self._unasked_writers(sees),
-            cpu_use=UNSET if cpu_use is None else round(cpu_use, 1),
+            cpu_use=self._use(one.host),
             certificate_expires=UNSET if expires is None else expires,
             hosts=[self._summary(other) for other in self._attached.all()] if self._attached.many else UNSET,
         )
@@ -148,7 +148,13 @@ class Host:
             unreachable_since=self._attached.silent.get(one.host, UNSET),
             dead_since=UNSET if death is None else death.at,
             clock_ahead=self._attached.ahead.get(one.host, UNSET),
+            cpu_use=self._use(one.host),
         )
+
+    def _use(self, host: HostId) -> float | UnsetType:
+        """Percent of its CPUs, as measured last."""
+        use = self._cpu_use.get(host)
+        return UNSET if use is None else round(use, 1)
 
     def _unasked_writers(self, sees: Callable[[int], bool]) -> list[UnaskedWriter]:
         machines = [self._fleet.get(vmid).machine for vmid in sorted(self._fleet.unasked)]

@@ -9,15 +9,24 @@ export const queries = new QueryClient({
   defaultOptions: { queries: { retry: false, staleTime: 0, refetchOnWindowFocus: false, networkMode: "always" } },
 });
 
-/** The answer of an operation; asked again when one of the topics is told to have changed. */
+/**
+ * The answer of an operation; asked again when one of the topics is told to have changed, and `every` so many
+ * milliseconds while the page is in sight.
+ */
 export function useAnswer<P extends keyof paths, M extends Method>(
   method: M,
   path: P,
   body: Body<P, M>,
-  { topics = [], enabled = true }: { topics?: Topic[]; enabled?: boolean } = {},
+  { topics = [], enabled = true, every }: { topics?: Topic[]; enabled?: boolean; every?: number } = {},
 ) {
   const key = [path, method, body];
-  const query = useQuery<Answer<P, M>>({ queryKey: key, queryFn: () => call(method, path, body), enabled });
+  const query = useQuery<Answer<P, M>>({
+    queryKey: key,
+    queryFn: () => call(method, path, body),
+    enabled,
+    refetchInterval: every ?? false,
+    refetchOnWindowFocus: every !== undefined,
+  });
   const topicKey = topics.join();
   useEffect(() => {
     const again = () => void queries.invalidateQueries({ queryKey: [path] });

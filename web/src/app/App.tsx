@@ -29,6 +29,7 @@ const VmWindow = part(() => import("@/pages/vm/VmWindow"));
 const Create = part(() => import("@/pages/create/Create"));
 const Media = part(() => import("@/pages/media/Media"));
 const MediumPage = part(() => import("@/pages/media/MediumPage"));
+const HostPage = part(() => import("@/pages/hosts/HostPage"));
 const Hosts = part(() => import("@/pages/hosts/Hosts"));
 const Groups = part(() => import("@/pages/people/Groups"));
 const Users = part(() => import("@/pages/people/Users"));
@@ -74,6 +75,7 @@ function Pages() {
           <Route path="/vms/new" element={<Navigate to="/create" replace />} />
           <Route path="/vms/:vmid/:tab?" element={<VmPage />} />
           <Route path="/hosts" element={<Hosts />} />
+          <Route path="/hosts/:host" element={<HostPage />} />
           <Route path="/create" element={<Create />} />
           <Route path="/media" element={<Media />} />
           <Route path="/media/:mid" element={<MediumPage />} />

@@ -154,7 +154,14 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         icon,
         run: go(path),
       })),
-      { id: "screens", title: "Find a text on the screens", kind: "action", icon: "text", run: go("/vms?screens") },
+      {
+        id: "screens",
+        title: "Search screens",
+        words: "find a text ocr",
+        kind: "action",
+        icon: "text",
+        run: go("/vms?screens"),
+      },
       {
         id: "download",
         title: "Download a disk or an ISO",

@@ -89,7 +89,7 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
             title={
               running.length === vms.length
                 ? `${nameOrCount(running)} ${running.length === 1 ? "is" : "are"} not stopped`
-                : `${count(running.length, "VM")} of them ${running.length === 1 ? "is" : "are"} not stopped`
+                : `${running.length.toLocaleString()} of them ${running.length === 1 ? "is" : "are"} not stopped`
             }
           >
             Only stopped VMs can be deleted.

@@ -1,6 +1,6 @@
 /** Actions and their toasts: each shows at once that it was taken, then what became of it. */
 
-import { useCallback, useEffect } from "react";
+import { useCallback, useEffect, useRef } from "react";
 import { Link } from "react-router";
 import { ApiError, messageOf } from "@/api/http";
 import { useObjects, type Vm } from "@/api/live";
@@ -184,6 +184,12 @@ function TaskLink({ toast }: { toast: Toast }) {
   const task = useObjects("task").find((one) => one.tid === toast.task)?.state;
   const failed = toast.makes && !made && (task === "FAILED" || task === "CANCELLED");
   const { id } = toast;
+  const there = made !== undefined;
+  const was = useRef(false);
+  useEffect(() => {
+    if (there) was.current = true;
+    else if (was.current) dismiss(id); // deleted since, or renamed: it is not being made again
+  }, [there, id]);
   useEffect(() => {
     if (failed) put({ ...toast, variant: "danger", title: `${toast.makes?.name} was not created`, makes: undefined });
   }, [failed, toast]);

@@ -44,7 +44,7 @@ const fits = (pattern: string, text: string): boolean => new RegExp(pattern).tes
 
 export function userProblem(user: string): string | undefined {
   if (fits(Limits.user.pattern, user)) return undefined;
-  return "Small letters, digits, - and _, at most 32; no digit first.";
+  return "Lowercase letters, digits, - and _, at most 32; no digit first.";
 }
 
 export function keysProblem(keys: readonly string[]): string | undefined {

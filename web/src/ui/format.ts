@@ -5,13 +5,16 @@ const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export function bytes(count: number): string {
   let left = Math.abs(count);
   let unit = 0;
-  while (left >= 1024 && unit < UNITS.length - 1) {
+  while (Math.round(left) >= 1024 && unit < UNITS.length - 1) {
     left /= 1024;
     unit += 1;
   }
   const digits = unit === 0 || left >= 100 ? 0 : left >= 10 ? 1 : 2;
   return `${count < 0 ? "-" : ""}${left.toFixed(digits).replace(/\.0+$/, "")} ${UNITS[unit]}`;
 }
+
+/** Bytes a second: 1.50 MiB/s. */
+export const rate = (count: number): string => `${bytes(count)}/s`;
 
 export const mib = (count: number): string => bytes(count * 2 ** 20);
 

@@ -10,6 +10,9 @@ export function Status({ tone, children }: { tone: Tone; children: ReactNode }) 
   return <span className={`v-status v-status-${tone}`}>{children}</span>;
 }
 
+/** Nothing in a cell of a table: on a phone, where the heads of columns are missing, it would say nothing. */
+export const NONE = <span className="v-none">–</span>;
+
 /** A word in a box, such as the type of a medium or a permission. */
 export function Tag({ tone, title, children }: { tone?: Tone; title?: string | undefined; children: ReactNode }) {
   return (

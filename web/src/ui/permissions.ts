@@ -70,7 +70,7 @@ export const AREAS: readonly Area[] = [
       one("nic.trust", "Let VMs be routers and DHCP servers of the networks that they are bridged to"),
       one("host.view", "View the host: its load, memory, pools and hypervisor"),
       one("host.reach", "Fetch media from addresses that are not public: the host's own, and those of its networks"),
-      one("node.manage", "Add, drain and remove hosts; of use on the root group alone"),
+      one("node.manage", "Add, drain and remove hosts; counts on the root group only"),
     ],
   },
 ];

@@ -45,6 +45,14 @@ test("permissions are given to somebody, and taken from them", () => {
   );
 });
 
+test("what is done stands around what it is done with", () => {
+  const step = (one: Step["do"], kind: Step["kind"], name = "old"): Step => ({ do: one, kind, name });
+  expect(sentence(step("delete", "medium", "$& old"))).toBe("Moves the medium $& old to the trash");
+  expect(sentence(step("kill", "vm"))).toBe("Forces the VM old off");
+  expect(sentence(step("purge", "vm"))).toBe("Permanently deletes the VM old");
+  expect(sentence(step("delete", "user"))).toBe("Removes the user old");
+});
+
 test("what goes is counted by kind", () => {
   const step = (kind: Step["kind"]): Step => ({ do: "delete", kind, name: "x" });
   const plan: Plan = { plan: true, consumes: [], steps: [step("group"), step("vm"), step("vm"), step("medium")] };

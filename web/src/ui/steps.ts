@@ -4,17 +4,18 @@ import { bytes, count, mib } from "./format";
 import { called } from "./permissions";
 import { SETTINGS, type Setting } from "./vmSettings";
 
+/** "…" is where what it is done with stands, if not at the end. */
 const DONE: Partial<Record<Step["do"], string>> = {
   assign: "Assigns",
   cancel: "Cancels",
   change: "Changes",
   create: "Creates",
-  delete: "Moves to the trash",
+  delete: "Moves … to the trash",
   grant: "Gives",
-  kill: "Forces off",
+  kill: "Forces … off",
   reset: "Resets",
   pause: "Pauses",
-  purge: "Permanently removes",
+  purge: "Permanently deletes",
   restore: "Restores",
   resume: "Resumes",
   revoke: "Takes away",
@@ -49,7 +50,8 @@ export interface StepNames {
 
 export function sentence(step: Step, names: StepNames): string {
   const verb = step.do === "delete" && step.kind === "user" ? "Removes" : (DONE[step.do] ?? step.do);
-  const start = `${verb} ${KIND[step.kind] ?? step.kind} ${step.name}`;
+  const what = `${KIND[step.kind] ?? step.kind} ${step.name}`;
+  const start = verb.includes("…") ? verb.replace("…", () => what) : `${verb} ${what}`;
   const rights = step.changes?.find((one) => one.field === "permissions");
   if (rights && step.do === "revoke") return `Takes ${listed(rights.old)} from ${step.name}`;
   if (rights && step.do === "grant") return `Gives ${step.name} ${listed(rights.new)}`;

@@ -2,8 +2,7 @@
 
 import { Alert, Content, DescriptionList, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
 import { messageOf } from "@/api/http";
-import { useMay, usePools } from "@/api/live";
-import { useAnswer } from "@/api/queries";
+import { usePools } from "@/api/live";
 import { Code } from "@/ui/Code";
 import { Fact } from "@/ui/Fact";
 import { bytes } from "@/ui/format";
@@ -12,6 +11,7 @@ import { useHostChoices } from "@/ui/hostChoices";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";
 import { Sentence } from "@/ui/Sentence";
+import { useHostNics } from "@/ui/useHostNics";
 import { type Draft, grownSize, makesDisk } from "./draft";
 import { factsOf } from "./facts";
 import { commandLines, createVm, type Image, makeDisk, shownVm } from "./requests";
@@ -104,12 +104,9 @@ export function PlanStep({
 
 function Chosen({ draft, image }: { draft: Draft; image: Image | undefined }) {
   const path = useGroupPath();
-  const may = useMay();
   const pools = usePools();
   const hosts = useHostChoices(draft.host !== "");
-  const bridged = draft.nic.startsWith("bridge:");
-  const nics = useAnswer("post", "/v/nic/list", {}, { enabled: bridged && may("nic.list", draft.gid) }).data?.host_nics;
-  const nic = nics?.find((one) => `bridge:${one.nicid}` === draft.nic);
+  const nic = useHostNics().nics.find((one) => `bridge:${one.nicid}` === draft.nic);
   const facts = factsOf(draft, image, {
     group: path(draft.gid),
     pool: pools.length > 1 ? pools.find((one) => one.mpid === draft.mpid)?.name : undefined,

@@ -8,6 +8,7 @@ import { bytes, count, mib } from "@/ui/format";
 import { FORWARDS_HELP } from "@/ui/forwards";
 import { useGroupsWhere } from "@/ui/groups";
 import { Sentence } from "@/ui/Sentence";
+import { useHostNics } from "@/ui/useHostNics";
 import { leftWords } from "@/ui/vmQuota";
 import { WhoGivesMore } from "@/ui/WhoGivesMore";
 import { DISK_FORMATS, type Format } from "../media/content";
@@ -55,7 +56,7 @@ export function SettingsStep({
   const may = useMay();
   const seesHost = useGroupsWhere("host.view").length > 0;
   const host = useAnswer("post", "/h/host", {}, { enabled: seesHost }).data;
-  const nics = useAnswer("post", "/v/nic/list", {}, { enabled: may("nic.list", draft.gid) });
+  const { nics } = useHostNics();
   const pool = room.pools.find((one) => one.mpid === draft.mpid);
   const custom = !DISPLAYS.includes(draft.display);
   const slow = host !== undefined && Number(draft.cpus) > host.cpus;
@@ -177,7 +178,7 @@ export function SettingsStep({
               choices={[
                 ...DISPLAYS.map((one) => ({
                   value: one,
-                  label: one === "none" ? "None: serial console only" : one.replace("x", " × "),
+                  label: one === "none" ? "None: serial console only" : one.replace("x", "×"),
                 })),
                 { value: "custom", label: "Another size" },
               ]}
@@ -200,7 +201,7 @@ export function SettingsStep({
               value={draft.nic}
               choices={[
                 { value: "nat", label: "NAT: a private address and internet access" },
-                ...(nics.data?.host_nics ?? []).map((one) => ({
+                ...nics.map((one) => ({
                   value: `bridge:${one.nicid}`,
                   label: `Bridge: ${one.description || one.identifier}`,
                 })),

@@ -3,7 +3,7 @@ import { Alert, Button, Flex, FlexItem, Progress } from "@patternfly/react-core"
 import { type DragEvent, useRef, useState } from "react";
 import { typeOf, type Upload, uploadStatus, uploads, useUpload } from "@/api/upload";
 import { Icon } from "@/look/Icon";
-import { bytes, duration } from "@/ui/format";
+import { bytes, duration, rate } from "@/ui/format";
 
 export function UploadHere({
   upload,
@@ -69,7 +69,7 @@ export function UploadProgress({ upload }: { upload: Upload }) {
   const { id, state, sent, size, speed, left } = upload;
   const facts = [
     `${bytes(sent)} of ${bytes(size)}`,
-    speed > 0 && `${bytes(speed)}/s`,
+    speed > 0 && rate(speed),
     left !== undefined && `${duration(left)} left`,
   ].filter(Boolean);
   return (

@@ -15,7 +15,7 @@ test("an installation says how large all of it is", () => {
     ["Memory", "2 GiB"],
     ["Disk", "web-disk, 20 GiB, empty"],
     ["CD-ROM", "debian.iso"],
-    ["Display", "1280 × 800"],
+    ["Display", "1280×800"],
     ["Network", "NAT"],
     ["Starts with the server", "Yes"],
   ]);

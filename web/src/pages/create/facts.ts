@@ -27,7 +27,7 @@ export function factsOf(
     ["Memory", mib(memoryMib(draft.memory) ?? 0)],
     ["Disk", diskWords(draft, image, pool)],
     ["CD-ROM", image?.isCdrom && image.name],
-    ["Display", size ? `${size.width} × ${size.height}` : "None: serial console only"],
+    ["Display", size ? `${size.width}×${size.height}` : "None: serial console only"],
     ["Network", draft.nic === "nat" ? "NAT" : draft.nic === "none" ? "None" : `Bridge: ${nic ?? "a NIC of the host"}`],
     ["Port forwards", draft.nic === "nat" && draft.forwards.trim()],
     ["User", !image?.isCdrom && draft.user.trim()],

@@ -181,7 +181,7 @@ function arrived(id: number, note: (note: string) => void): Promise<string> {
       else if (!upload) fail("The upload was cancelled. Choose another image.");
       else if (upload.state === "failed") fail("The upload failed. Choose another image.");
       else {
-        note(`${Math.floor((100 * upload.sent) / Math.max(1, upload.size))} %`);
+        note(`${Math.floor((100 * upload.sent) / Math.max(1, upload.size))}%`);
         return;
       }
       end();
@@ -198,7 +198,7 @@ function ended(tid: number, note: (note: string) => void): Promise<string> {
       const task: TaskInfo | undefined = live.get("task", tid);
       if (!task) return;
       if (task.state === "RUNNING") {
-        if (task.total > 0) note(`${Math.floor((100 * task.done) / task.total)} %`);
+        if (task.total > 0) note(`${Math.floor((100 * task.done) / task.total)}%`);
         return;
       }
       end();

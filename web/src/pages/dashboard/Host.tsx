@@ -7,9 +7,6 @@ import {
   CardHeader,
   CardTitle,
   DescriptionList,
-  DescriptionListDescription,
-  DescriptionListGroup,
-  DescriptionListTerm,
   Progress,
   Skeleton,
 } from "@patternfly/react-core";
@@ -17,6 +14,7 @@ import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import type { HostInfo } from "@/api/schema";
 import { Icon } from "@/look/Icon";
+import { Fact } from "@/ui/Fact";
 import { Failed } from "@/ui/Failed";
 import { count, duration, mib } from "@/ui/format";
 import { Status } from "@/ui/labels";
@@ -24,8 +22,16 @@ import { When } from "@/ui/When";
 
 const BUSY = 0.9;
 
-/** `told`: why there is no KVM stands elsewhere on the page. */
-export function Host({ asked, told }: { asked: UseQueryResult<HostInfo>; told: boolean }) {
+/** `title`: its name, if absent. `told`: why there is no KVM stands elsewhere on the page. */
+export function Host({
+  asked,
+  title,
+  told = false,
+}: {
+  asked: UseQueryResult<HostInfo>;
+  title?: string;
+  told?: boolean;
+}) {
   const { data: host, error, isPending, isFetching, dataUpdatedAt, refetch } = asked;
   return (
     <Card component="section" aria-labelledby="host">
@@ -50,7 +56,11 @@ export function Host({ asked, told }: { asked: UseQueryResult<HostInfo>; told: b
         }}
       >
         <CardTitle component="h2" id="host">
-          Host <bdi>{host?.name}</bdi>
+          {title ?? (
+            <>
+              Host <bdi>{host?.name}</bdi>
+            </>
+          )}
         </CardTitle>
       </CardHeader>
       <CardBody>
@@ -81,18 +91,18 @@ function Measured({ host, told }: { host: HostInfo; told: boolean }) {
         words={`${mib(host.memory_free_mib)} free of ${mib(host.memory_mib)}`}
       />
       <DescriptionList isCompact isHorizontal isFluid className="v-space-above">
-        <Said term="Acceleration">
+        <Fact name="Acceleration">
           <Status tone={accelerated ? "ok" : "warn"}>{host.accelerator.toUpperCase()}</Status>
           {!told && <small className="v-request v-subtle">{host.accelerator_reason}</small>}
-        </Said>
-        <Said term="Load average">
+        </Fact>
+        <Fact name="Load average">
           {[now, five, fifteen].map((one) => one.toFixed(2)).join(", ")}{" "}
           <span className="v-subtle">over 1, 5 and 15 min</span>
-        </Said>
-        <Said term="Hypervisor">{host.hypervisor}</Said>
-        <Said term="Velocity">
+        </Fact>
+        <Fact name="Hypervisor">{host.hypervisor}</Fact>
+        <Fact name="Velocity">
           {host.version}, host up for {duration(host.uptime)}
-        </Said>
+        </Fact>
       </DescriptionList>
       {host.unknown_guests.map(({ uuid }) => (
         <Alert
@@ -132,10 +142,3 @@ export function Bar({ title, value, words }: BarProps) {
     />
   );
 }
-
-const Said = ({ term, children }: { term: string; children: ReactNode }) => (
-  <DescriptionListGroup>
-    <DescriptionListTerm>{term}</DescriptionListTerm>
-    <DescriptionListDescription>{children}</DescriptionListDescription>
-  </DescriptionListGroup>
-);

@@ -3,6 +3,7 @@ import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Link } from "react-router";
 import type { HostSummary } from "@/api/schema";
 import { count, mib } from "@/ui/format";
+import { HostName } from "@/ui/HostName";
 import { When } from "@/ui/When";
 import { fewHosts, given, MOST } from "./fewHosts";
 import { Bar } from "./Host";
@@ -32,7 +33,7 @@ export function Hosts({ hosts }: { hosts: readonly HostSummary[] }) {
         {fewHosts(hosts).map((one) => (
           <div key={one.id} className="v-item">
             <Bar
-              title={one.name}
+              title={<HostName host={one} />}
               value={given(one)}
               words={`${mib(one.memory_given_mib)} of ${mib(one.memory_mib)} given to VMs`}
             />

@@ -7,7 +7,17 @@ import { Sentence } from "@/ui/Sentence";
 import { Bar } from "./Host";
 import { type PoolUsage, share } from "./poolUsage";
 
-export function PoolBars({ rooms, error, more }: { rooms: readonly PoolUsage[]; error: unknown; more: boolean }) {
+export function PoolBars({
+  rooms,
+  error,
+  more = false,
+  none = "No pool is assigned to your groups. Someone who manages them can assign one.",
+}: {
+  rooms: readonly PoolUsage[];
+  error?: unknown;
+  more?: boolean;
+  none?: string;
+}) {
   return (
     <Card component="section" aria-labelledby="pools">
       <CardTitle component="h2" id="pools">
@@ -28,7 +38,7 @@ export function PoolBars({ rooms, error, more }: { rooms: readonly PoolUsage[]; 
         )}
         {rooms.length === 0 && error === undefined && (
           <Content component="p" className="v-subtle">
-            No pool is assigned to your groups. Someone who manages them can assign one.
+            {none}
           </Content>
         )}
         {error !== undefined && <Failed error={error} what="A pool" />}

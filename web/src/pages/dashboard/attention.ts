@@ -159,7 +159,7 @@ function ofSilence({ id, name, unreachable_since: since, dead_since: dead, vms }
         danger: false,
         title: `Host ${name} is confirmed dead`,
         message: `Confirmed ${ago(dead)}. Its VMs can start elsewhere, as far as their media are there.`,
-        to: "/hosts",
+        to: `/hosts/${id}`,
       },
     ];
   return [
@@ -168,7 +168,7 @@ function ofSilence({ id, name, unreachable_since: since, dead_since: dead, vms }
       danger: true,
       title: `Host ${name} does not respond`,
       message: `Last heard ${ago(since)}. ${lastKnown(vms.total)}`,
-      to: "/hosts",
+      to: `/hosts/${id}`,
     },
   ];
 }
@@ -187,7 +187,7 @@ function ofClock({ id, name, clock_ahead: ahead, unreachable_since: since }: Hos
       danger: false,
       title: `The clock of host ${name} is wrong`,
       message: `It is ${duration(Math.abs(ahead))} ${ahead > 0 ? "ahead of" : "behind"} the server's: synchronize the clocks of both (NTP).`,
-      to: "/hosts",
+      to: `/hosts/${id}`,
     },
   ];
 }

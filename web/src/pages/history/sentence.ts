@@ -213,8 +213,8 @@ function groupPart(gid: number | undefined, names: Names, former?: string): Part
 }
 
 const hostPart = (id: number | undefined, names: Names, former?: string): Part => {
-  const name = (id === undefined ? undefined : names.host(id)) ?? former ?? id ?? "";
-  return { name: `host ${name}`.trim(), to: "/hosts" };
+  const known = id === undefined ? undefined : names.host(id);
+  return { name: `host ${known ?? former ?? id ?? ""}`.trim(), to: known ? `/hosts/${id}` : "/hosts" };
 };
 
 /** By its present name with its page; what is gone by the name that it had, or its number. */

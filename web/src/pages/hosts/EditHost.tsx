@@ -75,7 +75,7 @@ export function EditHost({ host, onClose }: { host: NodeInfo; onClose: () => voi
           validated={(wrong ?? refusal.at("labels")) ? "error" : "default"}
         />
         <Hint wrong={wrong ?? refusal.at("labels")}>
-          One a line, as name=value. A VM can ask for a host that has them.
+          One per line, as name=value. A VM can ask for a host that has them.
         </Hint>
       </FormGroup>
     </FormDialog>

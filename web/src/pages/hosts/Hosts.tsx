@@ -1,38 +1,34 @@
 /** The hosts that the server controls: how they are, and what they are wanted for. */
 
 import { Button, EmptyState, Skeleton } from "@patternfly/react-core";
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { Link, useSearchParams } from "react-router";
-import { useMay, useObjects } from "@/api/live";
-import { useAnswer } from "@/api/queries";
+import { useMay } from "@/api/live";
 import type { NodeInfo } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
-import { mib } from "@/ui/format";
-import { Status } from "@/ui/labels";
+import { mib, percent } from "@/ui/format";
+import { NONE, Status } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
-import { Sentence } from "@/ui/Sentence";
 import { type Column, DataTable } from "@/ui/table/DataTable";
-import { NAMES } from "@/ui/texts/names";
-import { hostWords } from "@/ui/texts/words";
-import { When } from "@/ui/When";
 import { AddHost } from "./AddHost";
-import { ChangeDuty } from "./ChangeDuty";
 import { CopyState } from "./CopyState";
-import { Draining } from "./Draining";
-import { EditHost } from "./EditHost";
 import { HostActions } from "./HostActions";
-import { KeepCopy } from "./KeepCopy";
-import { Loss } from "./Loss";
-import { ProveDead } from "./ProveDead";
-import { RemoveHost } from "./RemoveHost";
-import { SetFence } from "./SetFence";
-import { type HostWish, hostStatus, labelText, lastDrain } from "./words";
+import { HostDialog } from "./HostDialogs";
+import { isTroubled, Trouble, useDrain } from "./Trouble";
+import { type CpuUse, useCpuUse, useHosts } from "./useHosts";
+import { type HostWish, hostStatus, labelText } from "./words";
 
 type Wish = { host: NodeInfo; change: HostWish };
 
-const COLUMNS: Column<NodeInfo>[] = [
-  { key: "name", title: "Name", names: true, cell: (one) => one.name, sort: (one) => one.name },
+const columnsOf = (useOf: CpuUse): Column<NodeInfo>[] => [
+  {
+    key: "name",
+    title: "Name",
+    names: true,
+    cell: (one) => <Link to={`/hosts/${one.host}`}>{one.name}</Link>,
+    sort: (one) => one.name,
+  },
   {
     key: "state",
     title: "State",
@@ -57,18 +53,32 @@ const COLUMNS: Column<NodeInfo>[] = [
     sort: (one) => one.vms,
   },
   {
-    key: "memory",
-    title: "Memory",
+    key: "cpu",
+    title: "CPU use",
     nowrap: true,
     number: true,
-    unit: (one) => (one.memory_mib === undefined ? undefined : "memory"),
-    cell: (one) => (one.memory_mib === undefined ? "–" : mib(one.memory_mib)),
-    sort: (one) => one.memory_mib ?? 0,
+    unit: (one) => (useOf(one) === undefined ? undefined : "CPU"),
+    cell: (one) => {
+      const use = useOf(one);
+      return use === undefined ? NONE : percent(use);
+    },
+    sort: (one) => useOf(one) ?? -1,
+    text: () => "",
+  },
+  {
+    key: "memory",
+    title: "Memory given",
+    nowrap: true,
+    number: true,
+    unit: "given",
+    cell: (one) => `${mib(one.memory_given_mib)}${one.memory_mib === undefined ? "" : ` of ${mib(one.memory_mib)}`}`,
+    sort: (one) => one.memory_given_mib / Math.max(1, one.memory_mib ?? 1),
   },
   {
     key: "pools",
     title: "Pools",
-    cell: (one) => one.pools.map((pool) => pool.name).join(", ") || "–",
+    optional: true,
+    cell: (one) => one.pools.map((pool) => pool.name).join(", ") || NONE,
     sort: (one) => one.pools.length,
     text: (one) => one.pools.map((pool) => pool.name).join(" "),
   },
@@ -77,7 +87,7 @@ const COLUMNS: Column<NodeInfo>[] = [
     title: "Address",
     nowrap: true,
     phone: "none",
-    cell: (one) => one.address ?? (one.own ? "this server" : "–"),
+    cell: (one) => one.address ?? (one.own ? "this server" : NONE),
     sort: (one) => one.address ?? "",
   },
   {
@@ -85,41 +95,28 @@ const COLUMNS: Column<NodeInfo>[] = [
     title: "Velocity",
     phone: "none",
     optional: true, // the message says if it is another one
-    cell: (one) => one.version ?? "–",
+    cell: (one) => one.version ?? NONE,
     sort: (one) => one.version ?? "",
   },
   {
     key: "labels",
     title: "Labels",
     optional: true,
-    cell: (one) => labelText(one.labels) || "–",
+    cell: (one) => labelText(one.labels) || NONE,
     sort: (one) => labelText(one.labels),
     text: (one) => labelText(one.labels),
   },
 ];
 
-/** How many VMs each host has, as a word. */
-function useShares(): string {
-  const vms = useObjects("vm");
-  return useMemo(() => {
-    const shares = new Map<number, number>();
-    for (const { host } of vms) if (host) shares.set(host.id, (shares.get(host.id) ?? 0) + 1);
-    return JSON.stringify([...shares].sort());
-  }, [vms]);
-}
-
 export default function Hosts() {
-  const asked = useAnswer("post", "/h/node/list", {}, { topics: ["host"] });
-  const { refetch } = asked;
-  const shares = useShares();
-  useEffect(() => {
-    if (shares) void refetch(); // no host has changed when a VM has come or gone
-  }, [shares, refetch]);
+  const asked = useHosts();
   const may = useMay();
   const [address, setAddress] = useSearchParams();
   const [wanted, setAdds] = useState(false);
   const [wish, setWish] = useState<Wish>();
   const hosts = useMemo(() => asked.data?.nodes ?? [], [asked.data]);
+  const use = useCpuUse();
+  const columns = useMemo(() => columnsOf(use), [use]);
   const manages = may("node.manage", 0);
   const close = () => setWish(undefined);
   const adds = manages && asked.data !== undefined && (wanted || address.has("add"));
@@ -145,7 +142,7 @@ export default function Hosts() {
             label="Hosts"
             noun="host"
             rows={hosts}
-            columns={COLUMNS}
+            columns={columns}
             rowKey={(one) => one.host}
             rowName={(one) => one.name}
             rowActions={
@@ -164,35 +161,17 @@ export default function Hosts() {
         )}
       </Section>
       {adds && <AddHost hosts={hosts} onClose={closeAdd} />}
-      {wish?.change === "edit" && <EditHost host={wish.host} onClose={close} />}
-      {wish?.change === "copy" && <KeepCopy host={wish.host} onClose={close} />}
-      {wish?.change === "again" && <AddHost hosts={hosts} again={wish.host} onClose={close} />}
-      {wish?.change === "remove" && <RemoveHost host={wish.host} onClose={close} />}
-      {(wish?.change === "confirm" || wish?.change === "fence" || wish?.change === "blocklist") && (
-        <ProveDead host={wish.host} how={wish.change} onClose={close} />
-      )}
-      {wish?.change === "fencing" && <SetFence host={wish.host} onClose={close} />}
-      {typeof wish?.change === "object" && (
-        <ChangeDuty host={wish.host} alone={hosts.length < 2} change={wish.change} onClose={close} />
-      )}
+      {wish && <HostDialog host={wish.host} hosts={hosts} wish={wish.change} onClose={close} />}
     </>
   );
 }
 
 function Message({ host }: { host: NodeInfo }) {
-  const drain = lastDrain(host, useObjects("task"));
-  if (!(drain ?? host.message ?? host.since ?? host.dead ?? host.missing ?? host.keeps_copy)) return null;
+  const drain = useDrain(host);
+  if (!isTroubled(host, drain) && !host.keeps_copy) return null;
   return (
     <span className="v-words">
-      {drain && <Draining task={drain} />}
-      {host.message !== undefined && <Sentence>{hostWords(host.message, NAMES)}</Sentence>}
-      {host.since !== undefined && (
-        <>
-          {" "}
-          It stopped responding <When at={host.since} />.
-        </>
-      )}
-      <Loss host={host} />
+      <Trouble host={host} drain={drain} />
       {host.keeps_copy && (
         <>
           <br />

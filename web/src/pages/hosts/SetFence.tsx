@@ -65,8 +65,8 @@ export function SetFence({ host, onClose }: { host: NodeInfo; onClose: () => voi
         />
         <Hint wrong={wrong ?? refusal.at("options")}>
           {secrets.length > 0
-            ? `One a line. Enter ${secrets.join(", ")} again: what is secret is not shown.`
-            : "One a line, as name=value. Passwords are not shown again."}
+            ? `One per line. Enter ${secrets.join(", ")} again: what is secret is not shown.`
+            : "One per line, as name=value. Passwords are not shown again."}
         </Hint>
       </FormGroup>
       {host.fence && (

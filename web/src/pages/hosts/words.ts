@@ -56,9 +56,9 @@ export const CHANGES: Record<Duty, DutyChange> = {
     duty: "maintenance",
     verb: "Enter maintenance",
     command: "maintenance",
-    title: (name) => `Enter maintenance of ${name}?`,
+    title: (name) => `Put ${name} into maintenance?`,
     about: "No VM starts on it. Those that run keep running: stop them before you switch it off.",
-    pending: (name) => `Entering maintenance of ${name}`,
+    pending: (name) => `Putting ${name} into maintenance`,
     done: (name) => `${name} is in maintenance`,
   },
   active: {
@@ -95,7 +95,7 @@ export function namesOf(vms: readonly { name: string }[], most = 10): string {
   return vms.length > most ? `${named.join(", ")} and ${vms.length - most} more` : named.join(", ");
 }
 
-/** One a line, as name=value, and what is wrong with them. */
+/** One per line, as name=value, and what is wrong with them. */
 function pairs(text: string, named: RegExp): [Record<string, string>, string | undefined] {
   const found: Record<string, string> = {};
   for (const line of text.split("\n").filter((one) => one.trim())) {

@@ -54,7 +54,7 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
       ) : (
         <Content component="p">
           {media.map((medium) => medium.name).join(", ")}: {bytes(media.reduce((sum, one) => sum + one.size, 0))} in
-          all. From a terminal each is one call.
+          all. On the command line each is one call.
         </Content>
       )}
       <Checkbox

@@ -15,7 +15,7 @@ import { type Medium, useObject } from "@/api/live";
 import { type Upload, uploadStatus, uploads, useUploads } from "@/api/upload";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
-import { bytes, count, duration } from "@/ui/format";
+import { bytes, count, duration, rate } from "@/ui/format";
 import { canImport } from "./content";
 import { warningOf } from "./warning";
 
@@ -148,7 +148,7 @@ function HowFar({ upload }: { upload: Upload }) {
   if (upload.state === "sending" && !upload.note && upload.speed > 0)
     return (
       <>
-        {bytes(upload.sent)} of {bytes(upload.size)}, {bytes(upload.speed)}/s
+        {bytes(upload.sent)} of {bytes(upload.size)}, {rate(upload.speed)}
         {upload.left !== undefined && `, about ${duration(upload.left)} left`}
       </>
     );

@@ -5,7 +5,7 @@ import type { Medium } from "@/api/live";
 import { Icon } from "@/look/Icon";
 import { menuRoom } from "@/ui/Dropdown";
 import { bytes } from "@/ui/format";
-import { mediumType, Tag } from "@/ui/labels";
+import { mediumType, NONE, Tag } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { bootWords, canImport, formatWords } from "./content";
 import { warningOf } from "./warning";
@@ -50,6 +50,7 @@ export function columnsOf(
     {
       key: "used",
       title: "Used by",
+      width: "10.5rem",
       cell: (one) => <UsedBy medium={one} />,
       sort: (one) => one.used_by.length,
       text: (one) => one.used_by.map((vm) => vm.name).join(" "),
@@ -126,13 +127,13 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
 }
 
 function UsedBy({ medium }: { medium: Medium }) {
-  if (medium.used_by.length === 0) return <span className="v-subtle">–</span>;
+  if (medium.used_by.length === 0) return NONE;
   return (
     <span className="v-words">
       {medium.used_by.map((vm, index) => (
         <span key={vm.vmid}>
           <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>
-          {vm.writing && <span className="v-subtle"> (may write)</span>}
+          {vm.writing && <span className="v-subtle v-whole"> (may write)</span>}
           {index < medium.used_by.length - 1 && ", "}
         </span>
       ))}

@@ -42,7 +42,7 @@ export function GroupDetails({ group }: { group: Group }) {
         <Line group={group} />
         <Flex justifyContent={{ default: "justifyContentSpaceBetween" }} gap={{ default: "gapMd" }}>
           <Title headingLevel="h2" id="group-title" className="v-name">
-            <bdi>{groupTitle(group)}</bdi> <span className="v-subtle v-gid">id {gid}</span>
+            <bdi>{groupTitle(group)}</bdi> <span className="v-subtle v-gid">ID {gid}</span>
           </Title>
           <Flex gap={{ default: "gapSm" }}>
             <WhyButton question={{ gid }} label="Check access" name={groupTitle(group)} variant="secondary" />

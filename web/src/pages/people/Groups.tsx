@@ -1,5 +1,12 @@
 /** Groups: the tree beside the group that was chosen. */
-import { Button, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
+import {
+  Button,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  Skeleton,
+} from "@patternfly/react-core";
 import { useState } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router";
 import { type Group, useMay, useObjects, useReady } from "@/api/live";
@@ -50,12 +57,12 @@ export default function Groups() {
               <GroupDetails key={group.gid} group={group} />
             ) : (
               <EmptyState titleText="There is no such group" headingLevel="h2" className="v-people-details">
-                <EmptyStateBody>
-                  It was deleted, or you have no permissions there.{" "}
-                  <LinkButton to="/groups" variant="link" isInline>
-                    All groups
-                  </LinkButton>
-                </EmptyStateBody>
+                <EmptyStateBody>It was deleted, or you have no permissions there.</EmptyStateBody>
+                <EmptyStateFooter>
+                  <EmptyStateActions>
+                    <LinkButton to="/groups">All groups</LinkButton>
+                  </EmptyStateActions>
+                </EmptyStateFooter>
               </EmptyState>
             )}
           </div>

@@ -1,9 +1,22 @@
 /** One user: what is held where, as far as the caller may see it, and what the caller may change of it. */
 
-import { Alert, Button, Card, CardBody, CardHeader, CardTitle, Content, Skeleton } from "@patternfly/react-core";
+import {
+  Alert,
+  Button,
+  Card,
+  CardBody,
+  CardHeader,
+  CardTitle,
+  Content,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateFooter,
+  Skeleton,
+} from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
+import { ApiError } from "@/api/http";
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { UserInfo } from "@/api/schema";
@@ -32,18 +45,32 @@ export function UserPage({ uid }: { uid: number }) {
   const me = uid === session.present?.uid;
   const path = useGroupPath();
   const { data, error, refetch } = useAnswer("post", "/u/user", { uid }, { topics: ["history"] });
-  const name = data?.name ?? known?.name ?? (me ? session.present?.name : undefined) ?? `User ${uid}`;
+  const gone = error instanceof ApiError && error.status === 404;
+  const name = gone
+    ? "No such user"
+    : (data?.name ?? known?.name ?? (me ? session.present?.name : undefined) ?? `User ${uid}`);
   return (
     <>
       <PageHead
         title={name}
         trail={TRAIL}
         status={me && <Tag>you</Tag>}
-        about={[`id ${uid}`, data?.home !== undefined && `home group: ${path(data.home)}`].filter(Boolean).join(", ")}
+        about={
+          !gone &&
+          [`ID ${uid}`, data?.home !== undefined && `home group: ${path(data.home)}`].filter(Boolean).join(", ")
+        }
         actions={data && <Actions user={data} />}
       />
       <Section>
-        {error ? (
+        {gone ? (
+          <EmptyState headingLevel="h2" titleText="There is no such user, or you may not view them">
+            <EmptyStateFooter>
+              <EmptyStateActions>
+                <LinkButton to="/users">All users</LinkButton>
+              </EmptyStateActions>
+            </EmptyStateFooter>
+          </EmptyState>
+        ) : error ? (
           <Failed error={error} what="What this user may do" again={() => void refetch()} />
         ) : data ? (
           <Memberships user={data} />

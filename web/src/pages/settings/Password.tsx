@@ -42,7 +42,7 @@ export function Password({ session }: { session: BrowserSession }) {
     try {
       await call("patch", "/u/user", { password, ...(session.first ? {} : { old_password: old }) });
       await store.signIn({ name: session.name, password });
-      showToast("success", "Your password set", "All your other sessions have ended.");
+      showToast("success", "Password changed", "All your other sessions have ended.");
       setOld("");
       setPassword("");
       setAgain("");

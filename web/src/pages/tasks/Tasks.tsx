@@ -8,7 +8,7 @@ import type { TaskInfo, TaskState } from "@/api/schema";
 import { session } from "@/api/session";
 import { Filter } from "@/ui/Choose";
 import { useGroupPath } from "@/ui/groups";
-import { TaskLabel } from "@/ui/labels";
+import { NONE, TaskLabel } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { Sentence } from "@/ui/Sentence";
@@ -68,7 +68,7 @@ export default function Tasks() {
         title: "Took",
         nowrap: true,
         number: true,
-        cell: (task) => took(task) ?? "–",
+        cell: (task) => took(task) ?? NONE,
         sort: (task) => (task.ended ?? 0) - task.begun,
       },
       { key: "tid", title: "Number", cell: (task) => task.tid, sort: (task) => task.tid, optional: true },
@@ -76,7 +76,10 @@ export default function Tasks() {
   }, [users, media, path]);
   return (
     <>
-      <PageHead title="Tasks" about="Imports, clones, moves and emptying the trash. Ended tasks are kept for a day." />
+      <PageHead
+        title="Tasks"
+        about="Imports, clones, moves and emptying the trash. Finished tasks are kept for a day."
+      />
       <Section>
         <DataTable
           id="tasks"

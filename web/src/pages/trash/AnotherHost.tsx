@@ -29,7 +29,7 @@ export function AnotherHost({ host, onHost }: { host: string; onHost: (host: str
         ]}
         onChange={onHost}
       />
-      <Hint>Its own is no more. On another one its firmware settings, such as boot entries, begin anew.</Hint>
+      <Hint>Its own host is gone. On another one, its firmware settings, such as boot entries, start afresh.</Hint>
     </FormGroup>
   );
 }

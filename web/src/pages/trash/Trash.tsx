@@ -9,7 +9,7 @@ import { Filter } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
 import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
-import { Tag } from "@/ui/labels";
+import { NONE, Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { Sentence } from "@/ui/Sentence";
@@ -77,7 +77,7 @@ export default function Trash() {
         title: "Size",
         nowrap: true,
         number: true,
-        cell: (one) => (one.size ? bytes(one.size) : "–"),
+        cell: (one) => (one.size ? bytes(one.size) : NONE),
         sort: (one) => one.size,
       },
       {

@@ -105,7 +105,7 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
         <Content component="p">
           {together
             ? `${names(items)}.`
-            : `One after the other: ${names(items)}. From a terminal each is one call, with its number (${numbers(items)}).`}
+            : `One after the other: ${names(items)}. On the command line each is one call, with its number (${numbers(items)}).`}
         </Content>
       )}
     </Confirm>

@@ -34,7 +34,7 @@ export function NextBoot({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const body = { vmid: vm.vmid, ...choiceOf(word) };
   return (
     <Confirm
-      title={`Boot ${vm.name} once from`}
+      title={`Boot ${vm.name} once`}
       verb="Save"
       danger={false}
       cli={vmCli(vm, "next-boot", word)}
@@ -42,14 +42,13 @@ export function NextBoot({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       onConfirm={() =>
         act({
           pending: `Choosing the next start of ${vm.name}`,
-          done:
-            word === NORMAL ? `${vm.name} starts in its normal boot order` : `Chosen for the next start of ${vm.name}`,
+          done: word === NORMAL ? `${vm.name} starts in its normal boot order` : `Next start of ${vm.name} set`,
           do: () => call("put", "/v/vm/boot", body),
         })
       }
       onClose={onClose}
     >
-      <FormGroup label="Boot once from" fieldId="next-boot">
+      <FormGroup label="Boot from" fieldId="next-boot">
         <FormSelect id="next-boot" value={word} onChange={(_event, chosen) => setWord(chosen)}>
           <FormSelectOption value={NORMAL} label="The normal boot order" />
           <FormSelectOption value={SETUP} label="Firmware setup" />

@@ -6,6 +6,7 @@ import { type Medium, useMay, type Vm } from "@/api/live";
 import { useAttachable } from "@/ui/attachable";
 import { moment } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
+import { HostName } from "@/ui/HostName";
 import { StateLabel, type Tone, vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Sentence } from "@/ui/Sentence";
@@ -53,7 +54,11 @@ export function VmNotes({ vm }: { vm: Vm }) {
           {(vm.unreachable_since ?? vm.reason?.since) !== undefined && (
             <>
               Since <When at={vm.unreachable_since ?? vm.reason?.since ?? 0} />
-              {vm.unreachable_since !== undefined && vm.host && <OnHost name={vm.host.name} />}
+              {vm.unreachable_since !== undefined && vm.host && (
+                <>
+                  , on host <HostName host={vm.host} />
+                </>
+              )}
             </>
           )}
         </Note>
@@ -87,12 +92,6 @@ export function VmNotes({ vm }: { vm: Vm }) {
       )}
     </>
   );
-}
-
-/** Where to see whether all of it is silent, and what can be done then. */
-function OnHost({ name }: { name: string }) {
-  const may = useMay();
-  return <>, on host {may("node.manage", 0) ? <Link to="/hosts">{name}</Link> : <bdi>{name}</bdi>}</>;
 }
 
 function Note({ tone, title, children }: { tone: Tone; title: ReactNode; children?: ReactNode }) {

@@ -85,7 +85,8 @@ export function VmHistory({ vm }: { vm: Vm }) {
       <DataTable
         id="vm-history"
         label={`History of ${vm.name}`}
-        noun="event"
+        noun="entry"
+        nouns="entries"
         rows={entries}
         columns={columns}
         rowKey={(entry) => entry.hid}

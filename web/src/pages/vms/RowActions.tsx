@@ -8,7 +8,7 @@ import { Link, useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { Icon } from "@/look/Icon";
 import { Dropdown } from "@/ui/Dropdown";
-import { actionsOf, runOnVms, type VmAction } from "@/ui/vmActions";
+import { actionsOf, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
 import { dialogsOf, type VmDialog } from "@/ui/vmDialogs";
 import type { PendingAction } from "./ConfirmAction";
 
@@ -73,13 +73,6 @@ function More(props: MoreProps) {
   );
 }
 
-/** Asked on the VM's page. */
-const DIALOGS: readonly [VmDialog, title: string][] = [
-  ["restart", "Restart…"],
-  ["rename", "Rename…"],
-  ["clone", "Clone…"],
-];
-
 interface MenuProps extends MoreProps {
   toggle: RefObject<HTMLButtonElement | null>;
   close: () => void;
@@ -89,7 +82,13 @@ interface MenuProps extends MoreProps {
 function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps) {
   const navigate = useNavigate();
   const offered = dialogsOf(vm, useMay());
-  const dialogs = DIALOGS.filter(([dialog]) => offered.includes(dialog));
+  /** Asked on the VM's page. */
+  const asked = (dialog: VmDialog, title: string) =>
+    offered.includes(dialog) && (
+      <DropdownItem key={dialog} onClick={() => void navigate(`/vms/${vm.vmid}?do=${dialog}`)}>
+        {title}
+      </DropdownItem>
+    );
   // opened a moment later: it is placed by a toggle that it must have seen closed
   const [open, setOpen] = useState(false);
   useEffect(() => setOpen(true), []);
@@ -103,32 +102,33 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
       toggle={{ toggleNode: null, toggleRef: toggle }}
     >
       <DropdownList aria-label={`Actions of ${vm.name}`}>
-        {actions.map((one) => (
-          <DropdownItem
-            key={one.verb}
-            isDanger={one.danger !== undefined}
-            onClick={() => (one.danger ? ask({ action: "kill", vms: [vm] }) : void runOnVms([vm], one))}
-          >
-            {one.title}
-            {one.danger && "…"}
+        {actions
+          .filter((one) => !one.danger)
+          .map((one) => (
+            <DropdownItem key={one.verb} onClick={() => void runOnVms([vm], one)}>
+              {one.title}
+            </DropdownItem>
+          ))}
+        {asked("restart", "Restart…")}
+        {actions.includes(KILL) && (
+          <DropdownItem key="kill" isDanger onClick={() => ask({ action: "kill", vms: [vm] })}>
+            {KILL.title}…
           </DropdownItem>
-        ))}
-        {dialogs.map(([dialog, title]) => (
-          <DropdownItem key={dialog} onClick={() => void navigate(`/vms/${vm.vmid}?do=${dialog}`)}>
-            {title}
-          </DropdownItem>
-        ))}
+        )}
+        {actions.length > 0 && <Divider key="power" component="li" />}
         {canLook && (
           <DropdownItem key="console" onClick={() => void navigate(`/vms/${vm.vmid}/console`)}>
             Console
           </DropdownItem>
         )}
         <DropdownItem key="open" onClick={() => void navigate(`/vms/${vm.vmid}`)}>
-          Details
+          Overview
         </DropdownItem>
         <DropdownItem key="settings" onClick={() => void navigate(`/vms/${vm.vmid}/settings`)}>
           Devices & settings
         </DropdownItem>
+        {asked("rename", "Rename…")}
+        {asked("clone", "Clone…")}
         {canDelete && <Divider key="line" component="li" />}
         {canDelete && (
           <DropdownItem key="delete" isDanger onClick={() => ask({ action: "delete", vms: [vm] })}>

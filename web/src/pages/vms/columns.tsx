@@ -2,9 +2,10 @@
 import type { ReactNode } from "react";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
+import { AddressText } from "@/ui/AddressText";
 import { addressWords, isReserved, mainAddress, RESERVED } from "@/ui/addresses";
 import { ago, mib, moment, percent, uptime } from "@/ui/format";
-import { StateLabel, Tag, vmProblem } from "@/ui/labels";
+import { NONE, StateLabel, Tag, vmProblem } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { waitingWords } from "@/ui/vmSettings";
 import { useNow } from "@/ui/When";
@@ -159,7 +160,7 @@ export const columns = (path: (gid: number) => string, usages: Usages, several: 
 ];
 
 function shownOr<T>(value: T | undefined, show: (value: T) => ReactNode): ReactNode {
-  return value === undefined ? <span className="v-subtle">–</span> : show(value);
+  return value === undefined ? NONE : show(value);
 }
 
 function Uptime({ since }: { since: number }) {
@@ -172,7 +173,7 @@ function Address({ vm }: { vm: Vm }) {
   const all = vm.addresses?.map((one) => addressWords(vm, one)).join(", ");
   return (
     <span title={all} className={isReserved(vm, main) ? "v-subtle" : undefined}>
-      <span className={main.includes(":") ? undefined : "v-id"}>{main}</span>
+      <AddressText text={main} />
       {isReserved(vm, main) && ` ${RESERVED}`}
     </span>
   );

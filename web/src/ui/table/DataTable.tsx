@@ -126,7 +126,7 @@ export function DataTable<T extends object>(props: Props<T>) {
       {rows.length === 0 ? (
         empty
       ) : found.length === 0 ? (
-        <EmptyState titleText="Nothing fits the search" headingLevel="h2">
+        <EmptyState titleText={`No ${noun} matches the search`} headingLevel="h2">
           <EmptyStateBody>
             <Button variant="link" onClick={() => setSearch("")}>
               Clear the search

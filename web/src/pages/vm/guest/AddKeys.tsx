@@ -24,8 +24,8 @@ export function AddKeys({ vm, told, onClose }: OfGuest) {
   const body = { vmid: vm.vmid, user: user.trim(), keys };
   return (
     <FormDialog
-      title={`Add SSH keys in ${vm.name}`}
-      about="The guest agent adds them to those that may sign in as this user already."
+      title={`Add SSH keys to ${vm.name}`}
+      about="The guest agent adds them to the keys that this user already has."
       verb="Add"
       ready={body.user !== "" && keys.length > 0 && !keysProblem(keys)}
       missing={keys.length === 0 ? "Paste a public key." : body.user === "" ? "Type the name of a user." : undefined}
@@ -34,8 +34,8 @@ export function AddKeys({ vm, told, onClose }: OfGuest) {
       request={{ method: "put", path: "/v/vm/guest/keys", body }}
       onSubmit={() =>
         act({
-          pending: `Adding ${count(keys.length, "key")} in ${vm.name}`,
-          done: `${count(keys.length, "key")} may sign in as ${body.user} of ${vm.name}`,
+          pending: `Adding ${count(keys.length, "key")} to ${vm.name}`,
+          done: `${count(keys.length, "key")} of ${body.user} added to ${vm.name}`,
           do: () => refusal.during(() => call("put", "/v/vm/guest/keys", body)),
         })
       }
@@ -53,7 +53,7 @@ export function AddKeys({ vm, told, onClose }: OfGuest) {
           spellCheck={false}
           autoComplete="off"
         />
-        <Hint wrong={wrong}>One a line, as in a file that ends in .pub.</Hint>
+        <Hint wrong={wrong}>One per line, as in a file that ends in .pub.</Hint>
       </FormGroup>
     </FormDialog>
   );

@@ -46,7 +46,7 @@ export function CopyOut({ vm, onClose }: OfGuest) {
           spellCheck={false}
           isRequired
         />
-        <Hint wrong={refusal.at("path")}>Of a folder, pack it first: “Run a command” with tar.</Hint>
+        <Hint wrong={refusal.at("path")}>To copy a folder, pack it first: “Run a command” with tar.</Hint>
       </FormGroup>
     </FormDialog>
   );

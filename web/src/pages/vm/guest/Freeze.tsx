@@ -23,7 +23,7 @@ export function Freeze({ vm, onClose }: OfGuest) {
   return (
     <FormDialog
       title={`Freeze the file systems of ${vm.name}`}
-      about="What is copied of its disks meanwhile is whole. Programs in the guest that write wait until they are thawed."
+      about="Copies of its disks that are made meanwhile are consistent. Programs in the guest that write wait until the file systems are thawed."
       verb="Freeze"
       ready={!wrong}
       refusal={refusal.last}

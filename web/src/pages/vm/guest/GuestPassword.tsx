@@ -21,7 +21,7 @@ export function GuestPassword({ vm, told, onClose }: OfGuest) {
   return (
     <FormDialog
       title={`Set a password in ${vm.name}`}
-      about="The guest agent sets it. Whoever is logged in stays so."
+      about="The guest agent sets it. Whoever is logged in stays logged in."
       verb="Set the password"
       ready={body.user !== "" && password !== ""}
       missing={password === "" ? "Type a password." : "Type the name of a user."}

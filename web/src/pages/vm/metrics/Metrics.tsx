@@ -53,13 +53,19 @@ export default function Metrics({ vm }: { vm: Vm }) {
             />
           ))}
         </ToggleGroup>
-        {metrics.data && <small className="v-subtle">{emptySpans(metrics.data)}</small>}
+        {metrics.data && metrics.data.at.length > 0 && <small className="v-subtle">{emptySpans(metrics.data)}</small>}
       </Flex>
       <div className="v-space-above">
         {metrics.isError && <Failed error={metrics.error} what="The metrics" again={() => void metrics.refetch()} />}
         {metrics.isPending && <Loading />}
         {metrics.data && (
-          <Measured metrics={metrics.data} span={span} stopped={vm.state === "STOPPED"} unseen={unseen} />
+          <Measured
+            metrics={metrics.data}
+            span={span}
+            cpus={vm.cpus}
+            stopped={vm.state === "STOPPED"}
+            unseen={unseen}
+          />
         )}
       </div>
     </>
@@ -69,16 +75,18 @@ export default function Metrics({ vm }: { vm: Vm }) {
 function Measured({
   metrics,
   span,
+  cpus,
   stopped,
   unseen,
 }: {
   metrics: VmMetrics;
   span: Span;
+  cpus: number;
   stopped: boolean;
   unseen: boolean;
 }) {
   const dark = useDark();
-  const charts = useMemo(() => chartsOf(metrics, unseen), [metrics, unseen]);
+  const charts = useMemo(() => chartsOf(metrics, cpus, unseen), [metrics, cpus, unseen]);
   const missing = gaps(metrics);
   if (metrics.at.length === 0)
     return (
@@ -118,7 +126,7 @@ function Measured({
             : `Nothing was measured for ${missing} since the VM's start: the server was not running, or the VM did not respond.`}
         </Content>
       )}
-      {charts.length === 3 && (
+      {unseen && charts.length === 3 && (
         <Content component="p" className="v-subtle v-space-above">
           The traffic of user-mode NAT is not measured.
         </Content>

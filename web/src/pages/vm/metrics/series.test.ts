@@ -16,26 +16,31 @@ const METRICS: VmMetrics = {
 };
 
 it("there is a network chart only where something is known of it", () => {
-  expect(chartsOf(METRICS).map((one) => one.id)).toEqual(["cpu", "memory", "disk"]);
+  expect(chartsOf(METRICS, 2).map((one) => one.id)).toEqual(["cpu", "memory", "disk"]);
   const bridged = { ...METRICS, net_received: [1, null, 2], net_sent: [3, null, 4] };
   expect(
-    chartsOf(bridged)
+    chartsOf(bridged, 2)
       .at(-1)
       ?.lines.map((line) => line.values),
   ).toEqual([
     [1, null, 2],
     [3, null, 4],
   ]);
-  expect(chartsOf(bridged).at(-1)?.unit).toBe("all NICs together");
-  expect(chartsOf(bridged, true).at(-1)?.unit).toBe("all NICs but those with user-mode NAT");
+  expect(chartsOf(bridged, 2).at(-1)?.unit).toBe("all NICs together");
+  expect(chartsOf(bridged, 2, true).at(-1)?.unit).toBe("all NICs but those with user-mode NAT");
+});
+
+it("says what the whole of its CPUs is", () => {
+  expect(chartsOf(METRICS, 4)[0]?.unit).toBe("100% is one of its 4 CPUs");
+  expect(chartsOf(METRICS, 1)[0]?.unit).toBe("of its CPU");
 });
 
 it("says beside what a VM takes what it was given", () => {
-  expect(chartsOf(METRICS)[1]?.unit).toBe("taken of the host, for the guest's 1 GiB and QEMU itself");
+  expect(chartsOf(METRICS, 2)[1]?.unit).toBe("taken from the host, for the guest's 1 GiB and QEMU itself");
 });
 
 it("gaps stay gaps, and are told", () => {
-  expect(chartsOf(METRICS)[1]?.lines[0]?.values).toEqual([256 * 2 ** 20, null, 512 * 2 ** 20]);
+  expect(chartsOf(METRICS, 2)[1]?.lines[0]?.values).toEqual([256 * 2 ** 20, null, 512 * 2 ** 20]);
   expect(gaps(METRICS)).toBe("10 s");
   expect(gaps({ ...METRICS, cpu: [1, 2, 3], memory_mib: [1, 2, 3] })).toBeUndefined();
   expect(gaps({ ...METRICS, cpu: [null, 2, 3], memory_mib: [1, 2, 3] }), "the first of a run").toBeUndefined();
@@ -45,7 +50,7 @@ it("gaps stay gaps, and are told", () => {
 
 it("a summary counts what was measured", () => {
   const show = (value: number) => String(value);
-  expect(summary({ title: "", values: [5, null, 15] }, show)).toBe("now 15, 10 on average, at most 15");
+  expect(summary({ title: "", values: [5, null, 15] }, show)).toBe("10 on average, at most 15");
   expect(summary({ title: "", values: [5, null] }, show)).toBe("not measured now, 5 on average, at most 5");
   expect(summary({ title: "", values: [null] }, show)).toBe("nothing measured");
 });

@@ -1,6 +1,6 @@
 /** A VM's measured series as charts, and in words: gaps stay gaps, and are told. */
 import type { VmMetrics } from "@/api/schema";
-import { bytes, duration } from "@/ui/format";
+import { bytes, duration, percent, rate } from "@/ui/format";
 
 export interface Line {
   title: string;
@@ -19,18 +19,16 @@ export interface Chart {
   binary: boolean;
 }
 
-const percent = (value: number) => `${value >= 10 || value === 0 ? Math.round(value) : value.toFixed(1)}%`;
-const rate = (value: number) => `${bytes(value)}/s`;
-
 /**
- * Of NICs in QEMU's user network nothing is known: a VM with no other has no such chart. `unseen`: the VM has one.
+ * Of NICs in QEMU's user network nothing is known: a VM with no other has no such chart. `unseen`: the VM has one;
+ * `cpus`: how many CPUs it has now.
  */
-export function chartsOf(metrics: VmMetrics, unseen = false): Chart[] {
+export function chartsOf(metrics: VmMetrics, cpus: number, unseen = false): Chart[] {
   const charts: Chart[] = [
     {
       id: "cpu",
       title: "CPU",
-      unit: "100% is one core",
+      unit: cpus === 1 ? "of its CPU" : `100% is one of its ${cpus} CPUs`,
       lines: [{ title: "CPU", values: metrics.cpu }],
       show: percent,
       binary: false,
@@ -38,7 +36,7 @@ export function chartsOf(metrics: VmMetrics, unseen = false): Chart[] {
     {
       id: "memory",
       title: "Memory",
-      unit: `taken of the host, for the guest's ${bytes(metrics.given_mib * 2 ** 20)} and QEMU itself`,
+      unit: `taken from the host, for the guest's ${bytes(metrics.given_mib * 2 ** 20)} and QEMU itself`,
       lines: [
         { title: "Memory", values: metrics.memory_mib.map((value) => (value === null ? null : value * 2 ** 20)) },
       ],
@@ -72,14 +70,14 @@ export function chartsOf(metrics: VmMetrics, unseen = false): Chart[] {
   return charts;
 }
 
-/** "now 12%, 8.0% on average, at most 95%" of what was measured. */
+/** "8.0% on average, at most 95%" of what was measured: the last value stands in the legend. */
 export function summary({ values }: Line, show: (value: number) => string): string {
   const measured = values.filter((value) => value !== null);
   if (measured.length === 0) return "nothing measured";
   const last = values.at(-1);
   const mean = measured.reduce((sum, value) => sum + value, 0) / measured.length;
-  const now = last === null || last === undefined ? "not measured now" : `now ${show(last)}`;
-  return `${now}, ${show(mean)} on average, at most ${show(Math.max(...measured))}`;
+  const now = last === null || last === undefined ? "not measured now, " : "";
+  return `${now}${show(mean)} on average, at most ${show(Math.max(...measured))}`;
 }
 
 /**

@@ -6,11 +6,11 @@ import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { called } from "@/ui/permissions";
+import { useHostNics } from "@/ui/useHostNics";
 import { vmWords } from "@/ui/vmCli";
 import { nicsOf } from "../settings/nicText";
 import { changing } from "./changing";
 import { attachedWhen } from "./drives";
-import { useHostNics } from "./useHostNics";
 
 /** `bridged`: a bridge is proposed, where there is one. */
 export function AddNic({ info, bridged, onClose }: { info: VmInfo; bridged: boolean; onClose: () => void }) {

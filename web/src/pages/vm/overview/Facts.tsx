@@ -6,6 +6,7 @@ import type { VmInfo } from "@/api/schema";
 import { cloudInitWords } from "@/ui/cloudInit";
 import { Fact } from "@/ui/Fact";
 import { mib, moment, uptime } from "@/ui/format";
+import { HostName } from "@/ui/HostName";
 import { word } from "@/ui/labels";
 import { NAMES } from "@/ui/texts/names";
 import { asSentence } from "@/ui/texts/words";
@@ -35,7 +36,11 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           <Fact name="State">
             <Lasting vm={vm} since={since} />
           </Fact>
-          {info.host && <Fact name="Host">{info.host.name}</Fact>}
+          {info.host && (
+            <Fact name="Host">
+              <HostName host={info.host} />
+            </Fact>
+          )}
           {addresses.length > 0 && (
             <Fact name={addresses.length === 1 ? "Address" : "Addresses"}>
               {addresses.map(({ nic, ...known }) => (

@@ -6,12 +6,13 @@ import { AlterVm } from "@/api/limits";
 import { useMay } from "@/api/live";
 import type { KnownAddress, VmInfo } from "@/api/schema";
 import { Icon } from "@/look/Icon";
+import { AddressText } from "@/ui/AddressText";
 import { RESERVED_HINT } from "@/ui/addresses";
 import { CopyButton } from "@/ui/CopyButton";
 import { forwardText } from "@/ui/forwards";
+import { useHostNics } from "@/ui/useHostNics";
 import { AddNic } from "./AddNic";
 import { leadsWords, notReached, reachOf, SOURCES } from "./reach";
-import { useHostNics } from "./useHostNics";
 
 export function Network({ info }: { info: VmInfo }) {
   const mayAlter = useMay()("vm.alter", info.gid);
@@ -113,7 +114,9 @@ export function Address({
 export function Copied({ text, name, quiet }: { text: string; name: string; quiet?: boolean }) {
   return (
     <span className={quiet ? "v-copied v-subtle" : "v-copied"}>
-      <code>{text}</code>
+      <code>
+        <AddressText text={text} />
+      </code>
       <CopyButton text={text} name={name} />
     </span>
   );

@@ -1,6 +1,6 @@
 /** What a VM takes now, in words, and lately, as lines. */
 import type { VmMetrics } from "@/api/schema";
-import { bytes, mib, percent } from "@/ui/format";
+import { mib, percent, rate } from "@/ui/format";
 
 export interface Use {
   title: string;
@@ -14,7 +14,6 @@ export interface Use {
 
 const last = (values: readonly (number | null)[] | undefined): number | null => values?.at(-1) ?? null;
 const said = (value: number | null, words: (value: number) => string) => (value === null ? "–" : words(value));
-const rate = (value: number) => `${bytes(value)}/s`;
 
 /** `cpus`: those that it runs with, all of them are 100%. */
 export function usesOf(metrics: VmMetrics, cpus: number): Use[] {

@@ -1,11 +1,11 @@
 /** The NICs: behind the server's own NAT, or bridged to a NIC of the host. */
 import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption, Switch } from "@patternfly/react-core";
 import { AlterVm } from "@/api/limits";
-import { useMay, useObjects } from "@/api/live";
-import { useAnswer } from "@/api/queries";
+import { useMay } from "@/api/live";
 import type { Interface, Nic } from "@/api/schema";
 import { Icon } from "@/look/Icon";
 import { called } from "@/ui/permissions";
+import { useHostNics } from "@/ui/useHostNics";
 import { type Fields, replaced, without } from "./fields";
 import { Problem } from "./Problem";
 
@@ -17,9 +17,7 @@ interface Props extends Fields {
 export function NicFields({ draft, change, problems, disabled, gid, interfaces }: Props) {
   const { nics } = draft;
   const may = useMay();
-  const mayList = useObjects("group").some((group) => may("nic.list", group.gid));
-  const hosts = useAnswer("post", "/v/nic/list", {}, { enabled: mayList });
-  const known = hosts.data?.host_nics ?? [];
+  const { mayList, nics: known } = useHostNics();
   const mayBridge = known.length > 0;
   return (
     <FormSection id="nics" title="NICs" titleElement="h2">

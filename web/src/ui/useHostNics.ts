@@ -1,4 +1,4 @@
-/** The host's NICs that VMs may be bridged to, for who may list them. */
+/** The NICs of hosts that VMs may be bridged to, for who may list them: a permission on any group is enough for all. */
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 
