@@ -126,8 +126,8 @@ class Methods(abc.ABC):
         """List the caller's sessions, newest first.
 
         Parameters:
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: only entries with a lower id: the id of the last entry so far gives the next page
         """
         from velocity.contract import sessions
@@ -141,8 +141,8 @@ class Methods(abc.ABC):
 
         Parameters:
         uid: the id of a user
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a group; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
@@ -227,8 +227,8 @@ class Methods(abc.ABC):
         """List all users by name.
 
         Parameters:
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a user; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
@@ -289,8 +289,8 @@ class Methods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a user; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
@@ -349,8 +349,8 @@ class Methods(abc.ABC):
         """List the groups where the caller holds a permission, and their ancestors.
 
         Parameters:
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a group; only entries with a lower id: the id of the last entry so far gives the next page
         """
         from velocity.contract import groups
@@ -464,8 +464,8 @@ class Methods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a media pool; only entries with a lower id: the id of the last entry so far gives the next
             page
 
@@ -585,8 +585,8 @@ class Methods(abc.ABC):
         Parameters:
         gid: the id of a group
         host: only media that VMs on this host can use
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
@@ -647,8 +647,8 @@ class Methods(abc.ABC):
         revision: the change is refused if the object's revision is another by now
 
         Refused with:
-        403 14400: velocity.media.create is needed on the medium's group: what it holds stays, and more of the pool is
-            taken
+        403 14400: velocity.media.create is needed on the medium's group: its content is kept, and it may take more
+            space
         403 14401: the group may not manage media in this pool
         404 14410: no such medium
         404 14411: the medium's pool is no longer declared
@@ -722,8 +722,8 @@ class Methods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
@@ -808,8 +808,8 @@ class Methods(abc.ABC):
         """List the host NICs available for BRIDGE.
 
         Parameters:
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a host NIC; only entries with a lower id: the id of the last entry so far gives the next
             page
 
@@ -875,8 +875,8 @@ class Methods(abc.ABC):
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
-        start_order: where it is among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1
-            is first; 0: behind all that have a place; of equals the oldest is first
+        start_order: its place among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1 is
+            first; 0: after all that have a place; of equals, the oldest is first
         host: the host for it; absent: any
 
         Refused with:
@@ -1078,8 +1078,8 @@ class Methods(abc.ABC):
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
-        start_order: where it is among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1
-            is first; 0: behind all that have a place; of equals the oldest is first
+        start_order: its place among the VMs that the server starts by itself (`autostart`, `ha`), two at a time: 1 is
+            first; 0: after all that have a place; of equals, the oldest is first
         revision: the change is refused if the object's revision is another by now
         firmware: "host": the build of this host
         machine_type: "latest": the newest of this host
@@ -1152,8 +1152,8 @@ class Methods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a virtual machine; only entries with a lower id: the id of the last entry so far gives the
             next page
 
@@ -1277,7 +1277,7 @@ class Methods(abc.ABC):
         )
 
     def move_vm(self, *, vmid: int, gid: int, disks: bool = True, revision: str | UnsetType = UNSET) -> vm_move.VmMoved:
-        """Move a VM to another group, with its disks or without; it goes on running.
+        """Move a VM to another group, with its disks or without; it keeps running.
 
         Parameters:
         vmid: the id of a virtual machine
@@ -1477,7 +1477,7 @@ class Methods(abc.ABC):
         vmid: the id of a virtual machine
         path: a path in the guest, as the guest writes it
         content: at most 512 KiB, in base64
-        offset: bytes; 0: the file is created, or emptied first; else it is to be there
+        offset: bytes; 0: the file is created, or emptied first; otherwise it must exist
 
         Refused with:
         403 47200: velocity.vm.guest is needed on the VM's group
@@ -1580,8 +1580,8 @@ class Methods(abc.ABC):
         """List the hosts, with the one that the server runs on.
 
         Parameters:
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a host; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
@@ -1622,7 +1622,7 @@ class Methods(abc.ABC):
         name: 1 to 128 printable characters; no two hosts have the same
         address: `host:port` where its node listens
         duty: its duty. draining: no more VMs are placed on it; maintenance: no VM starts on it
-        labels: words for choosing hosts, such as `rack: a`
+        labels: names and values for choosing hosts, such as `rack: a`
         keeps_copy: send it copies of the server's database, with all secrets that are in it, so that it can become
             the server (`velocity promote`)
 
@@ -1641,7 +1641,7 @@ class Methods(abc.ABC):
         )
 
     def remove_node(self, *, host: int) -> Nothing:
-        """Remove a host that has no VMs: its certificate is not accepted any more.
+        """Remove a host that has no VMs: its certificate is no longer accepted.
 
         Parameters:
         host: the id of a host
@@ -1666,7 +1666,7 @@ class Methods(abc.ABC):
         Refused with:
         403 58200: velocity.node.manage is needed on the root group
         404 58210: no such host
-        409 58220: as many tokens as there may be are unused
+        409 58220: too many tokens are unused
         406 58221: the server's own host does not join
         """
         from velocity.contract import nodes
@@ -1674,10 +1674,10 @@ class Methods(abc.ABC):
         return self.call(nodes.TOKEN, nodes.MakeToken(host=host, urls=urls))
 
     def join_node(self, *, token: str, proof: str, uuid: UUID, name: str, address: str, request: str) -> nodes.Joined:
-        """Become a host of this server, by a token: `velocity node join` asks this.
+        """Become a host of this server with a token; `velocity node join` sends this.
 
         Parameters:
-        token: which token, as SHA-256 makes a name of it
+        token: identifies the token: a SHA-256 made with its secret
         proof: HMAC-SHA-256 over the request by the token's secret
         name: 1 to 128 printable characters; no two hosts have the same
         address: `host:port` where its node listens
@@ -1710,17 +1710,17 @@ class Methods(abc.ABC):
         return self.call(host_moves.TARGETS, host_moves.ListTargets(vmid=vmid))
 
     def move_vm_to_host(self, *, vmid: int, host: int, mpid: int | UnsetType = UNSET) -> tasks.TaskStarted:
-        """Move a VM to another host, as a task, while it runs or stopped; media of its host go along.
+        """Move a VM to another host, as a task, while it runs or stopped; media of its host move with it.
 
         Parameters:
         vmid: the id of a virtual machine
         host: the id of a host
-        mpid: the id of a media pool; the pool there for its media; absent: for each the one with the most room that
-            its group may use. Media in pools that both hosts have stay there
+        mpid: the id of a media pool; the pool there for its media; absent: for each medium, the one with the most
+            space that its group may use. Media in pools that both hosts have stay there
 
         Refused with:
-        403 62200: velocity.vm.alter is needed on the VM's group; for media that go along velocity.media.remove and
-            velocity.media.create on theirs
+        403 62200: velocity.vm.alter is needed on the VM's group; for media that move with it velocity.media.remove
+            and velocity.media.create on theirs
         403 62201: the group of a medium may not have it in that pool
         404 62210: no such VM
         404 62211: no such host
@@ -1730,7 +1730,7 @@ class Methods(abc.ABC):
         406 62221: the VM is neither RUNNING nor STOPPED, or does not respond
         409 62222: it is being moved already
         409 62223: a disk is being moved, converted or read
-        409 62224: a medium would go along that another VM has, too
+        409 62224: a medium that would move with it is attached to another VM, too
         409 62225: the pool there has a medium of that name and group
         406 62226: the quotas or the free space of the pools there do not suffice
         406 62227: the pool there is away or read-only
@@ -1761,9 +1761,8 @@ class Methods(abc.ABC):
 
         Parameters:
         host: the id of a host
-        agent: a fence agent, such as fence_ipmilan; a whole path only in the directories of the setting
-            `fence_agents`
-        options: of the agent, such as `ip` and `username`; what is secret is never shown
+        agent: a fence agent, such as fence_ipmilan; or a path in a directory of the setting `fence_agents`
+        options: of the agent, such as `ip` and `username`; secret ones are never shown
 
         Refused with:
         403 60200: velocity.node.manage is needed on the root group
@@ -1835,7 +1834,7 @@ class Methods(abc.ABC):
         Refused with:
         403 61200: velocity.node.manage is needed on the root group
         404 61210: no such host
-        409 61220: the host answers, and so is not lost
+        409 61220: the host answers, so it is not lost
         406 61221: it is the server's own host
         406 61222: the host has another name
         """
@@ -1853,11 +1852,11 @@ class Methods(abc.ABC):
         Refused with:
         403 48200: velocity.node.manage is needed on the root group
         404 48210: no such host
-        409 48220: the host answers, and so is not lost
+        409 48220: the host answers, so it is not lost
         406 48221: it is the server's own host
         406 48222: the host has another name
         406 48223: it has no pool on RBD, or its address there is not known or shared
-        500 48230: no cluster has done it; the message has its words
+        500 48230: no cluster has blocklisted it; the message has their words
         """
         from velocity.contract import lost_hosts
 
@@ -1972,8 +1971,8 @@ class Methods(abc.ABC):
 
         Parameters:
         gid: the id of a group
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of a task; only entries with a lower id: the id of the last entry so far gives the next page
 
         Refused with:
@@ -1988,8 +1987,8 @@ class Methods(abc.ABC):
         """List what the caller can restore: deleted objects that the caller could have deleted; newest first.
 
         Parameters:
-        limit: the largest number of entries in the page, the greatest id first; fewer only if there are no more;
-            absent: all
+        limit: the largest number of entries in the page, highest id first; fewer only if there are no more; absent:
+            all
         before: the id of an item in the trash; only entries with a lower id: the id of the last entry so far gives
             the next page
         """
@@ -2022,7 +2021,7 @@ class Methods(abc.ABC):
         406 25228: the pool of a medium is away or read-only
         409 25229: another VM now has the MAC address of one of its NICs
         409 25260: another VM now has a port of the host that leads to it
-        406 25280: the VM's host is no more, or the one that is named is unknown or cannot have it
+        406 25280: the VM's host was removed, or the host in the request is unknown or cannot have it
         """
         from velocity.contract import trash
 

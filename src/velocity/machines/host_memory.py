@@ -40,7 +40,7 @@ class HostMemory:
         finally:
             del self._coming[machine]
 
-    def is_missing(self, machine: UUID, mib: int) -> None:
+    def set_missing(self, machine: UUID, mib: int) -> None:
         """So much of a moving VM's memory has not arrived yet."""
         if machine in self._coming:
             self._coming[machine] = self._coming[machine][0], mib

@@ -119,7 +119,7 @@ class Carrying:
                     progress.total, progress.done = now.total, now.done
                     if now.phase is not MovePhase.DISKS:
                         missing = now.total - now.done if now.phase is MovePhase.MEMORY else 0
-                        self._memory.is_missing(move.uuid, missing >> 20)
+                        self._memory.set_missing(move.uuid, missing >> 20)
         except NotRunning:
             raise
         except HypervisorError as error:  # the source knows only its own side

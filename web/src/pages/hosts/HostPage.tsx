@@ -14,7 +14,7 @@ import { useState } from "react";
 import { Link, useParams } from "react-router";
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
-import type { NodeInfo } from "@/api/schema";
+import type { NodeInfo, Nodes } from "@/api/schema";
 import { Fact } from "@/ui/Fact";
 import { Failed } from "@/ui/Failed";
 import { mib, moment } from "@/ui/format";
@@ -41,7 +41,7 @@ export default function HostPage() {
   const { host: id = "" } = useParams();
   const { data, error, isPending, refetch } = useHosts();
   const host = data?.nodes.find((one) => String(one.host) === id);
-  if (data && host) return <Shown host={host} hosts={data.nodes} />;
+  if (data && host) return <Shown host={host} hosts={data.nodes} database={data.database} />;
   if (isPending) return <Loading />;
   return (
     <>
@@ -63,7 +63,7 @@ function Gone() {
   );
 }
 
-function Shown({ host, hosts }: { host: NodeInfo; hosts: readonly NodeInfo[] }) {
+function Shown({ host, hosts, database }: { host: NodeInfo; hosts: readonly NodeInfo[]; database: Nodes["database"] }) {
   const [wish, setWish] = useState<HostWish>();
   const manages = useMay()("node.manage", 0);
   const online = host.state === "online";
@@ -79,7 +79,7 @@ function Shown({ host, hosts }: { host: NodeInfo; hosts: readonly NodeInfo[] }) 
         trail={TRAIL}
         status={<Status tone={tone}>{word}</Status>}
         about={host.own && "The server runs on it."}
-        actions={manages && <HostActions host={host} onWish={setWish} />}
+        actions={manages && <HostActions host={host} database={database} onWish={setWish} />}
       >
         {isTroubled(host, drain) && (
           <div className={`v-note v-note-${tone === "bad" ? "bad" : drain ? "busy" : "warn"}`}>
