@@ -77,7 +77,7 @@ def medium_info(one: Medium, *, readonly: bool, usage: DiskUsage, used_by: list[
         used_by=used_by,
         content=one.content,
         origin=UNSET if one.origin is None else one.origin,
-        missing=True if usage.set_missing(one.mid) else UNSET,
+        missing=True if usage.is_missing(one.mid) else UNSET,
     )
 
 

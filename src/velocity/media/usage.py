@@ -37,7 +37,7 @@ class DiskUsage:
         self._last: dict[UUID, int] = {}
         self._missing: set[UUID] = set()
 
-    def set_missing(self, mid: UUID) -> bool:
+    def is_missing(self, mid: UUID) -> bool:
         """Whether its pool was available at the last check, but its file missing."""
         return mid in self._missing
 
