@@ -52,7 +52,7 @@ def show(tid: int) -> None:
     if as_json():
         show_json(one)
         return
-    click.echo(f"{one.kind} {clean(one.name)}: {one.state.value} {_percent(one)}")
+    click.echo(f"{clean(called(one))}: {one.state.value} {_percent(one)}")
     if isinstance(one.message, str):
         click.echo(clean(one.message), err=True)
 
