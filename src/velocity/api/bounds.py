@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from msgspec import Struct
 from uvicorn.server import ServerState
 
 from velocity.access.rules import Session
@@ -16,7 +16,8 @@ from velocity.api.strangers import Lingering, Strangers
 from velocity.api.turns import Turns
 
 
-class RequestLimits(Struct, frozen=True):
+@dataclass(frozen=True)
+class RequestLimits:
     """Limits of a request's head, and of a body without an authkey in a header (its size: `request.read`)."""
 
     head: int = 64 << 10
