@@ -147,7 +147,9 @@ service.add_command(stop_guests)
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The settings file.")
 @click.option("--user", is_flag=True, help="For this account only, without root.")
 @click.option("--node", is_flag=True, help="For a node (`velocity node serve`) instead of a server.")
-@click.option("--timeout", type=int, default=90, show_default=True, help="Seconds that guests have to shut down.")
+@click.option(
+    "--timeout", type=int, metavar="SECONDS", default=90, show_default=True, help="How long guests have to shut down."
+)
 @click.option("--print", "only_print", is_flag=True, help="Print the units, and write nothing.")
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The directory for the units.")
 def install(
