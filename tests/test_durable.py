@@ -73,3 +73,11 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert file.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_cannot_be_written_is_told_by_its_own_name(tmp_path: Path) -> None:
+    for place in (tmp_path / "nowhere" / "x", tmp_path):
+        with pytest.raises(OSError, match=r"\[Errno") as told:
+            durable.write(place, b"data")
+        assert told.value.filename == str(place)
+    assert [*tmp_path.iterdir()] == []

@@ -67,9 +67,11 @@ def write(file: Path, data: bytes, *, mode: int = 0o600, lasting: bool = True) -
             if lasting:
                 os.fsync(out.fileno())
         new.rename(file)
-    except OSError:
+    except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
+        if str(error.filename) == str(new):
+            error.filename = str(file)  # nobody has asked for the other one
         raise
     if lasting:
         sync(file.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -32,6 +33,8 @@ def test_every_command_and_option_has_help_that_fits_and_is_not_cut() -> None:
     for context in every_command(click.Context(velocity, info_name="velocity", terminal_width=WIDTH)):
         help_, path = context.command.get_help(context), context.command_path
         assert max(map(len, help_.splitlines())) <= WIDTH, path
+        assert [line for line in help_.splitlines() if line.endswith("-")] == [], (path, "a word is broken")
+        assert re.findall(r" (?:INTEGER RANGE|FLOAT RANGE|FLOAT)\b", help_) == [], (path, "words of the library")
         options = [one for one in context.command.get_params(context) if isinstance(one, click.Option)]
         assert [one.opts for one in options if not one.hidden and not one.help] == [], path
         assert context.command.help, path

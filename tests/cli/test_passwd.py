@@ -54,3 +54,16 @@ async def test_nothing_is_changed_for_a_name_that_nobody_has(data: Path) -> None
     assert refused.exit_code == 1 and "there is no user named 'nobody'" in refused.stderr
     async with world(data, signs_in=False) as w:
         assert await signs_in(w, "root", PASSWORD)
+
+
+async def test_nobody_is_asked_for_a_password_that_cannot_be_set(data: Path) -> None:
+    async def asked() -> Result:
+        return await asyncio.to_thread(
+            lambda: CliRunner().invoke(velocity, ["passwd", "--password-stdin"], input="x\n")
+        )
+
+    assert "there is no installation in" in (await asked()).stderr
+    async with world(data):
+        refused = await asked()
+    assert refused.exit_code == 1 and "uses this data directory: stop it first" in refused.stderr
+    assert "at least 8 characters" in (await asked()).stderr

@@ -56,8 +56,11 @@ def test_the_units(tmp_path: Path) -> None:
     most = 90 + stop_guests.ANSWER + 2 * stop_guests.ENDING
     assert int(guests["Service"]["TimeoutStopSec"]) > most, "systemd kills it no sooner than it ends by itself"
     removed = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(tmp_path / "units")])
-    assert removed.exit_code == 0
+    assert removed.exit_code == 0 and "systemctl stop velocity.service" in removed.stdout
     assert list((tmp_path / "units").iterdir()) == []
+    again = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(tmp_path / "units")])
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert f"there are no units of Velocity in {tmp_path}/units" in again.stderr
 
 
 def test_the_units_open_what_of_ours_lies_in_read_only_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

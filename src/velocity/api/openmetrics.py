@@ -53,7 +53,7 @@ OF_VM: dict[str, tuple[str, Callable[[Keeper], float]]] = {
 OF_USAGE: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
     "resident_bytes": (
         "gauge",
-        "Resident memory of the VM's process: what the host spends on it",
+        "Resident memory of the VM's process: what it uses of the host's memory",
         lambda usage: usage.memory,
     ),
     "cpu_seconds": ("counter", "CPU time of the VM's process", lambda usage: usage.cpu),

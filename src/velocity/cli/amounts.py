@@ -42,7 +42,7 @@ def to_quota(text: str) -> int:
 class Seconds(click.ParamType[float]):
     """Seconds to wait; one that never compares (nan), or that no timer takes, would wait forever, or not at all."""
 
-    name = "float"
+    name = "seconds"
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:

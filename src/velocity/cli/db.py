@@ -56,7 +56,7 @@ def export(file: Path, config: Path | None) -> None:
     else:
         durable.write(file.resolve(), data)
     click.echo(f"exported {len(lines) - 2} rows; a complete backup also needs these directories:", err=True)
-    for directory, what in _beside(settings):
+    for directory, what in _beside(settings, "; stop the VMs that write there first"):
         click.echo(f"  {clean(directory)}  ({what})", err=True)
 
 
@@ -86,14 +86,14 @@ def import_(file: Path, config: Path | None) -> None:
         click.echo(f"  {clean(directory)}  ({what})")
 
 
-def _beside(settings: Settings) -> list[tuple[Path, str]]:
-    """What else belongs to an installation beside its database, and what it contains."""
+def _beside(settings: Settings, before: str = "") -> list[tuple[Path, str]]:
+    """What else belongs to an installation beside its database, and what it contains; of pools what to do `before`."""
     return [
         (settings.data_dir / "machines", "firmware variables and logs of the VMs"),
         (settings.data_dir / "firmware", "the firmware builds that VMs use"),
         (settings.data_dir / "pools", "the identities of the pools"),
         *(
-            (pool.path, f"the media of pool {clean(pool.name)}; stop the VMs that write there first")
+            (pool.path, f"the media of pool {clean(pool.name)}{before}")
             for pool in settings.media_pools
             if pool.kind == "directory"
         ),

@@ -25,8 +25,8 @@ _NIC_FORM = re.compile(
 )
 _SOURCES = {
     AddressSource.LEASE: "reserved by NAT",
-    AddressSource.NEIGHBOUR: "heard by the host",
-    AddressSource.AGENT: "says its guest agent",
+    AddressSource.NEIGHBOUR: "seen by the host",
+    AddressSource.AGENT: "reported by its guest agent",
 }
 
 

@@ -201,6 +201,9 @@ def _nat(chosen: Options) -> Iterator[Finding]:
         text = "the packet filter is not active: `velocity serve` sets it, and needs nftables"
     yield Finding("nat", "ok" if text.startswith("NAT guests cannot") else "limited", text)
     nat = nat_host.find(chosen, choose=False)
+    if nat.first:
+        yield Finding("nat bridge", "ok", "NAT guests get addresses on a bridge, whose network the first start chooses")
+        return
     if nat.bridge is None or nat.networks is None:
         text = f"NAT guests are in QEMU's user network, which is slower and gives none an address of its own: {nat.why}"
         yield Finding("nat bridge", "limited", text)

@@ -22,7 +22,7 @@ SIGNALLED = 128
 @which
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND]...")
 @click.option(
-    "--timeout", type=click.IntRange(1, 600), default=60, show_default=True,
+    "--timeout", type=click.IntRange(1, 600), metavar="SECONDS", default=60, show_default=True,
     help="Seconds until the server thaws them, whatever happens.",
 )  # fmt: skip
 @changing

@@ -69,7 +69,9 @@ def _facts(told: GuestInfo) -> list[tuple[str, str]]:
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @which
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--timeout", type=click.IntRange(1, 300), default=30, show_default=True, help="Seconds to wait.")
+@click.option(
+    "--timeout", type=click.IntRange(1, 300), metavar="SECONDS", default=30, show_default=True, help="How long to wait."
+)
 @changing
 def exec_(vm_: str, group: int | None, command: tuple[str, ...], timeout: int) -> None:
     """Run COMMAND inside VM through its guest agent, and exit with its status.

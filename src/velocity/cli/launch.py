@@ -70,7 +70,7 @@ class Wanted:
 @launching
 @click.option("--disk-size", metavar="SIZE", help=f"Enlarge its disk to SIZE; the guest uses all of it. {SIZE}")
 @click.option("--wait/--no-wait", default=True, help="Wait until ssh answers.")
-@click.option("--timeout", type=SECONDS, default=600, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=SECONDS, default=600, show_default=True, help="How long to wait.")
 @GROUP
 @POOL
 @click.option("--host", type=resolve.HOST, metavar="HOST", help="The host for it and its disk.")

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
+
+HYPHEN = "\u2011"
+"""One at which lines are not broken; it is never written."""
+
+
+class Formatter(click.HelpFormatter):
+    """Never breaks a word at its hyphen: `--new-key` can be copied from a line's end."""
+
+    def write(self, string: str) -> None:
+        super().write(string.replace(HYPHEN, "-"))
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", HYPHEN))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl([(name, text.replace("-", HYPHEN)) for name, text in rows], col_max, col_spacing)
+
+
+click.Context.formatter_class = Formatter
 
 
 class Group(click.Group):

@@ -57,7 +57,7 @@ def _table(taken: VmMetrics, width: int) -> Table:
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False)
-    for heading in ("", " to ".join(times), "LAST", "MEAN", "MOST"):
+    for heading in ("", " to ".join(times), "LAST", "MEAN", "MAX"):
         shown.add_column(heading, justify="left" if len(shown.columns) < 2 else "right", no_wrap=True)
     rows: tuple[tuple[str, Values | UnsetType, Callable[[float], str]], ...] = (
         ("cpu", taken.cpu, lambda value: f"{value:.1f} %"),

@@ -147,7 +147,9 @@ service.add_command(stop_guests)
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The settings file.")
 @click.option("--user", is_flag=True, help="For this account only, without root.")
 @click.option("--node", is_flag=True, help="For a node (`velocity node serve`) instead of a server.")
-@click.option("--timeout", type=int, default=90, show_default=True, help="Seconds that guests have to shut down.")
+@click.option(
+    "--timeout", type=int, metavar="SECONDS", default=90, show_default=True, help="How long guests have to shut down."
+)
 @click.option("--print", "only_print", is_flag=True, help="Print the units, and write nothing.")
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The directory for the units.")
 def install(
@@ -263,6 +265,7 @@ def uninstall(user: bool, directory: Path | None) -> None:
     place = (directory or _place(user)).absolute()
     server = NODE if (place / NODE).is_file() else SERVER
     _remove_nat_of(place / server)
+    found = False
     for name in (SERVER, GUESTS, NODE):
         enabled = [one for one in _place(user).glob(f"*.wants/{name}") if one.readlink() == place / name]
         for file in (place / name, *enabled):
@@ -274,10 +277,14 @@ def uninstall(user: bool, directory: Path | None) -> None:
                         f"{file} cannot be removed ({error.strerror}): run this as root"
                     ) from None
                 click.echo(f"removed {file}", err=True)
+                found = True
+    if not found:
+        click.echo(f"there are no units of Velocity in {place}", err=True)
+        return
     systemctl = "systemctl --user" if user else "systemctl"
-    click.echo(f"{systemctl} stop {server}; {systemctl} daemon-reload  # guests keep running")
     first = GUESTS if server == SERVER else f"{server} {GUESTS}"
-    click.echo(f"{systemctl} stop {first}  # before that, if the guests are to be shut down")
+    click.echo(f"{systemctl} stop {first}  # only if the guests are to be shut down, too")
+    click.echo(f"{systemctl} stop {server}; {systemctl} daemon-reload")
 
 
 def _remove_nat_of(unit: Path) -> None:

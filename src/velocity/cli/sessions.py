@@ -38,7 +38,7 @@ def list_sessions(page: Page) -> None:
 
 
 @session.command()
-@click.argument("sids", metavar="SID", nargs=-1)
+@click.argument("sids", metavar="[SID]...", nargs=-1)
 @click.option("--others", is_flag=True, help="All sessions except the one that this command uses.")
 @changing
 def end(sids: tuple[str, ...], others: bool) -> None:

@@ -36,7 +36,7 @@ LOOK = 1.0
 @click.option("--user", metavar="NAME", help="Log in as this user (default: the one set for cloud-init).")
 @click.option("-i", "--identity", type=click.Path(dir_okay=False), metavar="FILE", help="The private key to use.")
 @click.option("--new-key", is_flag=True, help="Accept a new host key of the guest, as after `--new-instance`.")
-@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="Seconds to wait for a bridged address.")
+@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="How long to wait for a bridged address.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(
     vm_: str,

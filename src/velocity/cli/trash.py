@@ -44,7 +44,7 @@ def list_trash(page: Page) -> None:
     listed(
         page.ask(client, LIST, ListTrash()),
         "items",
-        ("NUMBER", "KIND", "NAME", "DISKS", "GROUP", "SIZE", "DELETED", "GONE"),
+        ("NUMBER", "KIND", "NAME", "DISKS", "GROUP", "SIZE", "DELETED", "EXPIRES"),
         lambda one: (
             one.trid,
             one.kind,

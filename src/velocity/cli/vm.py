@@ -189,7 +189,7 @@ def resume(vm_: str, group: int | None) -> None:
 @which
 @click.option("--force", is_flag=True, help="Power it off immediately.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is STOPPED.")
-@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="How long to wait.")
 @changing
 def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
     """Press VM's power button, and wait until VM is STOPPED."""
@@ -208,7 +208,7 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
 @which
 @click.option("--force", is_flag=True, help="Power it off immediately, instead of asking the guest.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is RUNNING; the server restarts it in any case.")
-@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=SECONDS, default=60, show_default=True, help="How long to wait.")
 @changing
 @choosing
 def restart(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
@@ -268,8 +268,8 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool, leave
 @which
 @click.option("--escape", metavar="KEY", help="The key that leaves it: ^] and the like, or none (`console_escape`).")
 @click.option("--until", metavar="TEXT", help="Leave when TEXT appears; exit status 1 if it does not.")
-@click.option("--wait", type=SECONDS, default=5, show_default=True, help="Seconds to stay after the end of the input.")
-@click.option("--timeout", type=SECONDS, help="Leave after so many seconds, with exit status 1. [with --until: 60]")
+@click.option("--wait", type=SECONDS, default=5, show_default=True, help="How long to stay after the end of the input.")
+@click.option("--timeout", type=SECONDS, help="When to leave, with exit status 1. [with --until: 60]")
 def console(
     vm_: str, group: int | None, escape: str | None, until: str | None, wait: float, timeout: float | None
 ) -> None:  # fmt: skip

@@ -70,7 +70,7 @@ def lines(info: VmInfo, called: MediaNames, *, waiting: bool) -> Iterator[tuple[
         if word.show is not None and (word.field in waits) is waiting:
             yield from ((word.label, line) for line in word.show(called, _shown(info, word.field)))
             if word.field == "memory_mib" and info.memory_taken_mib is not UNSET:
-                yield ("", f"the host spends {size(info.memory_taken_mib << 20)} on it")
+                yield ("", f"uses {size(info.memory_taken_mib << 20)} of the host's memory")
     if waiting:
         yield from (("cloud-init", line) for line in cloud_init.lines(info.cloud_init))
 

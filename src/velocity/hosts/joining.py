@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace as with_
@@ -191,6 +192,6 @@ def _warnings(urls: list[str]) -> list[str]:
     if not all(map(joining.is_here, urls)):
         return []
     return [
-        "another machine cannot reach this server, which listens on this machine alone: set `listen` to 0.0.0.0:8090 "
-        "with tls_cert and tls_key, or name the URL of its proxy (--url)"
+        "another machine cannot reach this server, which listens on this machine alone: set `listen` to "
+        f"0.0.0.0:{urlsplit(urls[0]).port or 8090} with tls_cert and tls_key, or name the URL of its proxy (--url)"
     ]

@@ -72,6 +72,10 @@ def disks(**more: Any) -> tuple[DiskSpec, ...]:
     )
 
 
+async def test_what_a_backup_includes_is_there_before_the_first_machine(driver: QemuHypervisor, tmp_path: Path) -> None:
+    assert all((tmp_path / name).is_dir() for name in ("machines", "firmware"))
+
+
 async def started(driver: QemuHypervisor, *all_disks: DiskSpec, **more: Any) -> Incarnation:
     who = machine()
     wanted = msgspec.structs.replace(spec(driver, held=True, displays=0), disks=all_disks, **more)

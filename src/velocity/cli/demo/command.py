@@ -77,6 +77,7 @@ class Steps:
 def demo(iso: Path | None, name: str, group: int | None, remove: bool) -> None:
     """Build a small guest from this distribution's kernel, upload it, boot it, and show its console."""
     client = connection.connect()
+    client.show_user()  # fails before the guest is built, if no server responds
     gid = where.here(client, group)
     if remove:
         _remove(client, gid, name)

@@ -96,7 +96,7 @@ def _fetch(work: Path, say: Say) -> Path:
         uki.run(
             ["apt-get", "download", package],
             work,
-            f"{package} cannot be downloaded: run `sudo apt-get update`, then try again",
+            f"{package} cannot be downloaded: check the network connection, run `sudo apt-get update`, and try again",
         )
     for file in sorted(work.glob("*.deb")):
         uki.run(["dpkg", "-x", str(file), str(root)], work, f"{file.name} cannot be unpacked")

@@ -60,8 +60,9 @@ class QemuHypervisor:
 
     def _prepare(self) -> FirmwareBuild:
         chosen = self._options
-        cache = chosen.data_dir / "cache"
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        cache, state = chosen.data_dir / "cache", chosen.data_dir / "machines"
+        for directory in (cache, state):  # backups include the latter, also before the first VM has started
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             verdict = probe.choose(chosen.accelerator, cache / "accelerator.json", chosen.binary)
             host = facts.read(chosen.binary, cache / "qemu.json")
@@ -91,7 +92,7 @@ class QemuHypervisor:
             binary=shutil.which(chosen.binary) or chosen.binary,  # else each start tries all of PATH
             accelerator=name,
             firmware=chosen.data_dir / "firmware",
-            state=chosen.data_dir / "machines",
+            state=state,
             runs=runs,
             media=self._media,
             privileged=chosen.uids is not None,

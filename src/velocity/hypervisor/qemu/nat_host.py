@@ -21,13 +21,14 @@ DNSMASQ = UID_COUNT + 31
 class NatOfHost(Struct, frozen=True):
     """`networks` is None if guests get none, because of `why`; `refuses`: they cannot start without.
 
-    `bridge` is also set if it is left from before.
+    `bridge` is also set if it is left from before. `first`: nothing prevents networks; the first start chooses.
     """
 
     bridge: Nat | None
     networks: NatNetworks | None
     why: str = ""
     refuses: bool = False
+    first: bool = False
 
 
 def find(chosen: Options, *, choose: bool) -> NatOfHost:
@@ -45,7 +46,8 @@ def find(chosen: Options, *, choose: bool) -> NatOfHost:
             refusal = str(error)
     bridge = None if wanted is None else Nat(name, wanted, _dnsmasq(chosen, name), chosen.uids)
     if lacking or refusal or wanted is None:
-        return NatOfHost(bridge, None, lacking or refusal or "no network has been chosen yet", bool(refusal))
+        why = lacking or refusal
+        return NatOfHost(bridge, None, why, bool(refusal), first=not why)
     return NatOfHost(bridge, wanted)
 
 
