@@ -263,6 +263,32 @@ async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(tmp_
         assert {ref.medium for ref in pool.kept} == {UUID(done["mid"])} and not pool.moving
 
 
+@pytest.mark.holds("MANY-602")
+async def test_a_task_that_waits_for_a_host_can_be_cancelled_and_leaves_nothing(tmp_path: Path, line: Line) -> None:
+    pool = line.other.disks.pools[20]
+    async with world(tmp_path / "data", attach=line.attach) as w:
+        mid = await w.medium()
+        pool.after(TO_THE_COPY, Hangs())
+        task = await w.ok("PUT", "/m/media/clone", mid=mid, mpid=20, gid=0, name="copy")
+        await eventually(lambda: not pool.answers.is_set())
+        await line.cut()
+        pool.wake()
+
+        async def shown() -> Answer:
+            return await w.ok("POST", "/t/task", tid=task["tid"])
+
+        await asked_until(shown, lambda now: "phase" in now.body)
+        await w.ok("DELETE", "/t/task", tid=task["tid"])
+        assert (await shown())["state"] == "CANCELLED"
+        await line.heal()
+        await asked_until(lambda: w.call("PUT", "/m/media/clone", mid=mid, mpid=20, gid=0, name="copy"), _accepted)
+        await eventually(lambda: len(pool.kept) == 1 and not pool.moving)
+
+
+def _accepted(answer: Answer) -> bool:
+    return answer.status == 200
+
+
 @pytest.mark.holds("MANY-58")
 async def test_a_host_that_does_not_answer_for_a_vm_is_named(tmp_path: Path, line: Line) -> None:
     async with world(tmp_path / "data", attach=line.attach) as w:

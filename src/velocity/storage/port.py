@@ -308,7 +308,11 @@ class Made(Value, frozen=True):
 
 
 class Jobs(Protocol):
-    """Objects made from others, on one host. A job is named by its target."""
+    """Objects made from others, on one host. A job is named by its target.
+
+    A host that was restarted does not know its jobs any more: `start`, `allow` and `watch` raise
+    `Refused(TASK_NOT_FOUND)`. What such a job had written is removed when its target is settled.
+    """
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
         """Open and inspect the source, which is then read even if it is removed. Nothing is created yet.
@@ -323,7 +327,10 @@ class Jobs(Protocol):
         """Allow a job to use so many bytes in total."""
 
     def watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
-        """Follow a job until `Made`. Raises `Refused`: nothing of it is left. One reader for each job."""
+        """Follow a job until `Made`. Raises `Refused`: nothing of it is left. One reader for each job.
+
+        After `Unknown` it can be followed again.
+        """
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
         """Forget a job. Unless `watch` has reported it as made, nothing of it is left."""
