@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from playwright.sync_api import expect
@@ -29,6 +30,7 @@ PAGES = {
     "/groups": "Groups",
     "/groups/0": "Groups",
     "/hosts": "Hosts",
+    "/hosts/1": gethostname(),
     "/users": "Users",
     "/users/0": "root",
     "/users/1": "ann",
@@ -272,7 +274,7 @@ def test_the_palette_leads_to_what_is_done_in_a_dialog(host: Host, root: Person)
         ("clone web", "Clone web"),
         ("snapshot", "Clone web"),  # that there are none is said beside it
         ("delete web", "Delete web?"),
-        ("boot once web", "Boot web once from"),
+        ("boot once web", "Boot web once"),
         ("create a user", "Create a user"),
         ("fetch an image", "Fetch from a URL"),
         ("create an empty disk", "Create an empty disk"),

@@ -50,7 +50,6 @@ export function columnsOf(
     {
       key: "used",
       title: "Used by",
-      width: "10.5rem",
       cell: (one) => <UsedBy medium={one} />,
       sort: (one) => one.used_by.length,
       text: (one) => one.used_by.map((vm) => vm.name).join(" "),
@@ -129,7 +128,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
 function UsedBy({ medium }: { medium: Medium }) {
   if (medium.used_by.length === 0) return NONE;
   return (
-    <span className="v-words">
+    <span className="v-words v-used">
       {medium.used_by.map((vm, index) => (
         <span key={vm.vmid}>
           <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>

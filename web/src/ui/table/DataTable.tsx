@@ -51,11 +51,13 @@ const NONE: ReadonlySet<Key> = new Set();
 export function DataTable<T extends object>(props: Props<T>) {
   const { id, label, noun, nouns, rows, columns, rowKey, filters, bulk, empty, onSearch, onShown, instead } = props;
   const [search, setWords] = useState(props.search ?? "");
-  const [shown, setShown] = useState<string[]>(() =>
-    readStored(
-      `columns.${id}`,
-      columns.filter((one) => !one.optional).map((one) => one.key),
-    ),
+  /** Absent: nobody has chosen, and the usual ones are shown, also those that are usual only now. */
+  const [chosenColumns, setChosenColumns] = useState(() =>
+    readStored<string[] | undefined>(`columns.${id}`, undefined),
+  );
+  const shown = useMemo(
+    () => chosenColumns ?? columns.filter((one) => !one.optional).map((one) => one.key),
+    [chosenColumns, columns],
   );
   const [order, setOrder] = useState(() =>
     readStored<Order>(`order.${id}`, {
@@ -97,7 +99,7 @@ export function DataTable<T extends object>(props: Props<T>) {
   useEffect(() => onShown?.(shown), [onShown, shown]);
   if (rows.length === 0 && !filters) return empty;
   const showColumns = (keys: string[]) => {
-    setShown(keys);
+    setChosenColumns(keys);
     writeStored(`columns.${id}`, keys);
   };
   return (
