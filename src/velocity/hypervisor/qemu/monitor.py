@@ -27,10 +27,6 @@ SILENT_AFTER = 1.0
 """Seconds without an answer after which no more commands are sent."""
 REMOVED = "its run directory was removed while it was running: it can only be stopped with force"
 SILENT = "its monitor does not respond"
-OUT_OF_BAND = "oob"
-"""The capability of executing some commands at once, in the thread that reads them."""
-READ_AHEAD = 8
-"""The most commands that QEMU reads while an earlier one is being executed."""
 
 HANGS_AFTER = 0.2
 """Seconds without an answer after which QEMU is killed rather than told to quit."""
@@ -64,11 +60,6 @@ class _Client(QMPClient):
         self._answered = answered
         self._unasked = 0.0
         self._counted = asyncio.get_running_loop().time()
-
-    @property
-    def out_of_band(self) -> bool:
-        """Whether QEMU can execute commands out of band."""
-        return self.greeting is not None and OUT_OF_BAND in self.greeting.QMP.capabilities
 
     def _get_exec_id(self) -> str:
         """Short ones: QEMU takes 6 us to read a byte."""
@@ -148,10 +139,9 @@ class Monitor:
         Raises `QMPError`, `OSError`, `EOFError`.
         """
         client = await self._greeted()
-        capabilities = {"enable": [OUT_OF_BAND]} if client.out_of_band else None
-        commands = [client.execute("qmp_capabilities", capabilities), *([client.execute(command)] if command else [])]
+        commands = ["qmp_capabilities", *([command] if command else [])]
         try:
-            await asyncio.gather(*commands)  # QEMU executes one command after the other
+            await asyncio.gather(*map(client.execute, commands))  # QEMU executes one command after the other
         except BaseException:
             self._hanging_up = asyncio.create_task(_hang_up(client))
             raise
@@ -184,26 +174,13 @@ class Monitor:
 
         Raises `HypervisorError`: QEMU refused, or it was not sent; `Unknown`; `NotRunning`.
         """
-        return await self._execute(command, deadline, arguments)
-
-    async def overtake(self, command: str, *, deadline: float, **arguments: Any) -> Any:
-        """Execute one of the few commands that need not wait for others, nor for QEMU's main loop. Raises as above."""
-        return await self._execute(command, deadline, arguments, overtakes=True)
-
-    async def _execute(
-        self, command: str, deadline: float | None, arguments: Mapping[str, Any], *, overtakes: bool = False
-    ) -> Any:
         sent = False
         try:
             async with asyncio.timeout(deadline):  # without a task of its own, as `wait_for` has
-                client = await self._answering(overtakes=overtakes)
-                now, out_of_band = asyncio.get_running_loop().time(), overtakes and client.out_of_band
-                if out_of_band:
-                    self.asked.appendleft(now)  # it is answered first
-                else:
-                    self.asked.append(now)
+                client = await self._answering()
+                self.asked.append(asyncio.get_running_loop().time())
                 sent = True
-                return await client.execute(command, arguments or None, out_of_band)
+                return await client.execute(command, arguments or None)
         except TimeoutError:
             if not sent:
                 raise HypervisorError(f"{self.trouble or SILENT}: the request was not sent") from None
@@ -308,11 +285,11 @@ class Monitor:
             self.asked.popleft()
         self._changed.set()
 
-    async def _answering(self, *, overtakes: bool) -> _Client:
+    async def _answering(self) -> _Client:
         while True:
             if self.over:
                 raise NotRunning("QEMU has ended")
-            if self._live() and (len(self.asked) < READ_AHEAD if overtakes else not self._stuck()):
+            if self._live() and not self._stuck():
                 assert self.client is not None
                 return self.client
             if self.removed:

@@ -167,19 +167,10 @@ class WatchedRun:
 
     async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any:
         """Execute one command. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
-        return await self._execute(self.monitor.execute, command, deadline, arguments)
-
-    async def overtake(self, command: str, *, deadline: float, **arguments: Any) -> Any:
-        """As `Monitor.overtake`. Raises as above."""
-        return await self._execute(self.monitor.overtake, command, deadline, arguments)
-
-    async def _execute(
-        self, send: Callable[..., Awaitable[Any]], command: str, deadline: float, arguments: Mapping[str, Any]
-    ) -> Any:
         if self.gone:
             raise NotRunning("QEMU has ended")
         try:
-            return await send(command, deadline=deadline, **arguments)
+            return await self.monitor.execute(command, deadline=deadline, **arguments)
         except Unknown as error:
             if isinstance(error, Broken):
                 await self._ends_within(min(BREAK_PATIENCE, deadline))

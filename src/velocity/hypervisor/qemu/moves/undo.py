@@ -14,7 +14,6 @@ from msgspec import structs
 from velocity.hypervisor.port import HypervisorError, NotRunning
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.event_interpreter import STANDS_STILL
-from velocity.hypervisor.qemu.monitor import SILENT_AFTER
 from velocity.hypervisor.qemu.moves import secrecy
 from velocity.hypervisor.qemu.moves.parameters import CALL
 from velocity.hypervisor.qemu.run_note import Between
@@ -25,8 +24,6 @@ NAME = "move-"
 """The prefix of the names of a migration's jobs and nodes."""
 UNDER_WAY = frozenset({"setup", "active", "pre-switchover", "device", "cancelling", "wait-unplug"})
 HANDED = "postmigrate"
-MEMORY = "migration"
-"""The type of the connection for the memory, among those that QEMU lists for `yank`."""
 AGAIN = 0.02
 LATER = 0.5
 """Seconds between checks whether something has ended, and between attempts when QEMU does not answer."""
@@ -61,14 +58,8 @@ async def note(place: HostDirectories, entry: RunEntry, between: Between | None)
 
 async def _undone(entry: RunEntry) -> bool:
     qemu = entry.qemu
-    try:
-        if await _status(qemu, SILENT_AFTER) == HANDED:
-            return True
-    except NotRunning:
-        raise
-    except HypervisorError:  # its main loop may be waiting for the target
-        await _break_off(qemu, unless_handed=entry.run.between is Between.HANDED)
-        raise
+    if await _status(qemu) == HANDED:
+        return True
     await _break_off(qemu)
     while (now := (await _ask(qemu, "query-migrate")).get("status")) in UNDER_WAY:
         if now != "cancelling":
@@ -85,20 +76,19 @@ async def _ask(qemu: WatchedRun, command: str, **arguments: Any) -> Any:
     return await qemu.execute(command, deadline=CALL, **arguments)
 
 
-async def _status(qemu: WatchedRun, deadline: float = CALL) -> str:
-    return str((await qemu.execute("query-status", deadline=deadline))["status"])
+async def _status(qemu: WatchedRun) -> str:
+    return str((await _ask(qemu, "query-status"))["status"])
 
 
-async def _break_off(qemu: WatchedRun, *, unless_handed: bool = False) -> None:
-    """Close its connections (yank): a command that uses a dead one would not end.
-
-    While the rest of the guest is sent, QEMU's main loop waits for the target, so this does not go through it.
-    `unless_handed`: only if QEMU still has a connection for the memory; those for disks alone are the target's then.
-    """
-    found = await qemu.overtake("query-yank", deadline=CALL)
-    ours = [one for one in found if one["type"] == MEMORY or str(one.get("node-name", "")).startswith(NAME)]
-    if ours and not (unless_handed and all(one["type"] != MEMORY for one in ours)):
-        await qemu.overtake("yank", deadline=CALL, instances=ours)
+async def _break_off(qemu: WatchedRun) -> None:
+    """Close its connections (yank): a command that uses a dead one would not end."""
+    ours = [
+        one
+        for one in await _ask(qemu, "query-yank")
+        if one["type"] == "migration" or str(one.get("node-name", "")).startswith(NAME)
+    ]
+    if ours:
+        await _ask(qemu, "yank", instances=ours)
 
 
 async def clear(qemu: WatchedRun) -> None:
