@@ -53,6 +53,7 @@ from velocity.machines.evacuated import Evacuated
 from velocity.machines.forwards import AllowedPorts
 from velocity.machines.group_moves import GroupMoves
 from velocity.machines.guests import VmGuests
+from velocity.machines.host_memory import HostMemory
 from velocity.machines.mirroring import Mirroring
 from velocity.machines.move.wiring import arriving, host_moves
 from velocity.machines.ocr import Ocr
@@ -291,7 +292,7 @@ def compose(
     reach = Reach(hosts, library)
     ports = AllowedPorts(settings.forwardable, own=(settings.address[1],))
     checks = Checks(directory, library, writers, sources, driver.hosts, reach, usage.last, ports)
-    builder = Builder(directory, library, writers, states, sources, driver.hosts, reach)
+    builder = Builder(directory, library, writers, states, sources, driver.hosts, HostMemory(driver.hosts), reach)
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts,
         Evacuated(SqlLosses(database)), SqlVariables(database), leads=certainty, most=bounds.group_vms,

@@ -218,3 +218,40 @@ async def test_a_drain_does_what_its_plan_says(tmp_path: Path) -> None:
         assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
         assert {vmid: await host_of(w, vmid) for vmid in vmids} == said
         assert len(set(said.values())) > 1
+
+
+@pytest.mark.holds("MANY-300")
+async def test_vms_that_move_at_one_time_get_different_memory(tmp_path: Path) -> None:
+    """Each of them could have it alone: the second goes elsewhere, and nothing starts in what the first will need."""
+    b, c = Other(2, "b"), Other(3, "c", facts=smaller(memory=FACTS.memory // 4))
+    b.fake.hosts.free, words = 100, {"memory_mib": 64}
+    async with together(tmp_path / "data", b, c) as w:
+        vmids = [await running(w, name, **words) for name in ("one", "two")]
+        there = await w.vm("there", host=2, **words)
+        await w.vm("off", host=3, memory_mib=FACTS.memory // 8)  # so that b is the better one
+        hold = holding(w)
+        planned = await w.ok("PUT", "/h/node/drain", host=1, plan=True)
+        said = [one["changes"][0]["new"]["id"] for one in planned["steps"] if one["kind"] == "vm"]
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await under_way(w, 2)
+        assert await w.refused("PUT", "/v/vm/state", vmid=there, state="RUNNING") == (406, 13222)
+        hold.set()
+        assert (await wait(w, drain))["state"] == "DONE"
+        assert [await host_of(w, vmid) for vmid in vmids] == said == [2, 3]
+        await cleared(w)
+        assert (await w.ok("PUT", "/v/vm/state", vmid=there, state="RUNNING"))["state"] == "RUNNING"
+
+
+@pytest.mark.holds("MANY-300")
+async def test_a_move_that_was_asked_for_by_name_gets_no_memory_that_another_one_will_need(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", b := Other(2, "b")) as w:
+        one, two = [await running(w, name, memory_mib=64) for name in ("one", "two")]
+        b.fake.hosts.free, hold = 100, holding(w)
+        moving = await w.ok("PUT", "/v/vm/host", vmid=one, host=2)
+        await under_way(w, 1)
+        refused = await w.call("PUT", "/v/vm/host", vmid=two, host=2)
+        assert (refused.status, "has 36 MiB free for it" in refused["message"]) == (406, True)
+        await w.ok("DELETE", "/t/task", tid=moving["tid"])
+        hold.set()
+        await cleared(w)
+        assert (await wait(w, await w.ok("PUT", "/v/vm/host", vmid=two, host=2)))["state"] == "DONE"

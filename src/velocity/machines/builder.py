@@ -30,8 +30,9 @@ from velocity.hypervisor.port import (
 from velocity.machines import boot, cloud_init, disks, forwards, interfaces, rules
 from velocity.machines.address_book import AddressBook
 from velocity.machines.claims import Claim
+from velocity.machines.host_memory import HostMemory
 from velocity.machines.reach import Reach
-from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
+from velocity.machines.rules import Machine, Spec
 from velocity.machines.writers import Writers, attached_by
 from velocity.media.library import Library
 from velocity.media.sources import Sources
@@ -62,6 +63,7 @@ class Builder:
         states: PoolStates,
         sources: Sources,
         hosts: Hosts,
+        memory: HostMemory,
         reach: Reach,
     ) -> None:
         self.addresses = AddressBook()
@@ -72,6 +74,7 @@ class Builder:
         self._sources = sources
         self.begin_writing = sources.begin_writing
         self._hosts = hosts
+        self.memory = memory
         self.reach = reach
 
     def is_iso(self, mid: UUID) -> bool:
@@ -156,7 +159,7 @@ class Builder:
         spec = machine.spec
         self.reach.check_start(machine)
         try:
-            free = await self._hosts.memory_free(machine.host, deadline=CALL_DEADLINE)
+            free = await self.memory.free(machine.host, machine.uuid)
         except Unknown as error:
             hosts, host = self.reach.hosts, machine.host
             words = f"{hosts.silence(host) or error}: nothing was started; {hosts.remedy(host) or 'try again later'}"

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from velocity.contract.machines import Reason
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import HostId, Hosts, Unknown
+from velocity.hypervisor.port import HostId, Unknown
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claims
 from velocity.machines.evacuated import HOST_LOST, Death, Evacuated
 from velocity.machines.life import Life
 from velocity.machines.placement import Wanted, place
-from velocity.machines.rules import CALL_DEADLINE, Machine
+from velocity.machines.rules import Machine
 from velocity.machines.watched import WatchedHosts
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ class Evacuation:
         self,
         evacuated: Evacuated,
         hosts: WatchedHosts,
-        about: Hosts,
         builder: Builder,
         claims: Claims,
         carried: Callable[[Machine], str],
@@ -39,7 +38,6 @@ class Evacuation:
     ) -> None:
         self.evacuated = evacuated
         self._hosts = hosts
-        self._about = about
         self._builder = builder
         self._claims = claims
         self._carried = carried
@@ -75,7 +73,7 @@ class Evacuation:
         free: dict[HostId, int] = {}
         try:
             while (host := self._elsewhere(machine, free)) not in free:
-                free[host] = await self._about.memory_free(host, deadline=CALL_DEADLINE)
+                free[host] = await self._builder.memory.free(host, machine.uuid)
             return host
         except Unknown:
             return host  # whoever prepares the start says so

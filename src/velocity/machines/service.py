@@ -113,9 +113,7 @@ class Fleet(VmIndex):
         self.availability = Availability(leads, self._note_start)
         hosts.is_over, hosts.is_dead = evacuated.is_gone, evacuated.is_dead
         self.variables = KeptVariables(variables, self.hosts, builder.reach, clock)
-        self.evacuation = Evacuation(
-            evacuated, self.hosts, hypervisor.hosts, builder, self.claims, self.variables.told, clock
-        )
+        self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
         self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
         """Whether an unknown run belongs to a VM that is moving."""

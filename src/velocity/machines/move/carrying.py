@@ -26,6 +26,7 @@ from velocity.hypervisor.port import (
     NotRunning,
 )
 from velocity.machines import cloud_init
+from velocity.machines.host_memory import HostMemory
 from velocity.machines.keeper import START_DEADLINE
 from velocity.machines.live import LiveChanges
 from velocity.machines.move.crossing import Crossing
@@ -47,8 +48,16 @@ class Carrying:
     """Carries VMs over. After a failure the VM is where it was, or its hosts report where it is."""
 
     def __init__(
-        self, hypervisor: Hypervisor, live: LiveChanges, hosts: AttachedHosts, blobs: Blobs, jobs: Jobs, trash: Trash
+        self,
+        hypervisor: Hypervisor,
+        live: LiveChanges,
+        hosts: AttachedHosts,
+        memory: HostMemory,
+        blobs: Blobs,
+        jobs: Jobs,
+        trash: Trash,
     ) -> None:
+        self._memory = memory
         self._machines = hypervisor.machines
         self._mobility = hypervisor.mobility
         self._live = live
@@ -103,6 +112,9 @@ class Carrying:
                     keeper.passage.stands = now.phase is MovePhase.HANDING_OVER
                     progress.phase = now.phase.value
                     progress.total, progress.done = now.total, now.done
+                    if now.phase is not MovePhase.DISKS:
+                        missing = now.total - now.done if now.phase is MovePhase.MEMORY else 0
+                        self._memory.is_missing(move.uuid, missing >> 20)
         except NotRunning:
             raise
         except HypervisorError as error:  # the source knows only its own side

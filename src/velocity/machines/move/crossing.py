@@ -104,6 +104,9 @@ class Holding:
             claim = self._fleet.builder.claim(keeper.machine, keeper.progress.run)
             if keeper.machine.host != crossing.move.target:
                 stack.enter_context(self._fleet.claims.coming(keeper.machine.uuid, crossing.move.target, claim.amount))
+                if (run := keeper.progress.run) is not None:
+                    memory = self._fleet.builder.memory
+                    stack.enter_context(memory.coming(keeper.machine.uuid, crossing.move.target, run.memory_mib))
             keeper.passage.set(moving)
             stack.callback(keeper.passage.set, None)
             crossing.held = stack.pop_all()

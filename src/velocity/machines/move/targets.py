@@ -140,7 +140,7 @@ class Targets:
         while fit:
             one, found = fit.pop(place([one for one, _ in fit.values()], self._wanted(keeper, planned)).host)
             try:
-                await self.check_memory(keeper, found)
+                await self.check_memory(keeper, found, planned)
             except Refused as refused:
                 lacking.append(f"{one.name!r}: {refused.message}")
             else:
@@ -148,20 +148,21 @@ class Targets:
         more = f"; and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
         raise Refused(Problem.NO_HOST, f"no other host can have it: {'; '.join(lacking[:NAMED])}{more}")
 
-    async def check_memory(self, keeper: Keeper, target: Target) -> None:
-        """Check that the target has the memory for the VM, if it runs. Raises `Refused`."""
+    async def check_memory(self, keeper: Keeper, target: Target, planned: Planned = ()) -> None:
+        """Check that the target has the memory for the VM, if it runs, beside what comes there. Raises `Refused`."""
         run = keeper.progress.run
         if run is None:
             return
         try:
-            free = await self._hosts.memory_free(target.host, deadline=rules.CALL_DEADLINE)
+            free = await self._fleet.builder.memory.free(target.host, keeper.machine.uuid)
         except Unknown as error:
             raise Refused(Problem.NO_HOST, f"{error}: nothing was moved; try again later", field="host") from None
+        free -= sum(one.progress.run.memory_mib for one, host in planned if host == target.host and one.progress.run)
         if run.memory_mib > free:
             raise Refused(
                 Problem.MEMORY_SHORT,
                 f"VM {keeper.machine.name!r} runs with {run.memory_mib} MiB of memory, and host {target.name!r} has "
-                f"{free} MiB free: stop another VM there, or choose another host",
+                f"{max(0, free)} MiB free for it: stop another VM there, or choose another host",
                 field="host",
             )
 
