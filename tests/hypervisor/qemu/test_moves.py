@@ -16,9 +16,11 @@ import msgspec
 import pytest
 
 from tests.patience import eventually
+from tests.ports.links import Link
 from tests.ports.pairs import opened
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, next_run, spec
 from tests.ports.test_changes import disk, medium
+from tests.ports.test_moves import is_back, moves, received, runs, sent
 from tests.root import as_root
 from velocity.hypervisor.port import (
     Bus,
@@ -30,6 +32,7 @@ from velocity.hypervisor.port import (
     Incarnation,
     Landing,
     MachineSpec,
+    MovePhase,
     NatSpec,
     Unknown,
 )
@@ -354,6 +357,30 @@ async def test_a_guest_goes_on_although_its_qemu_waits_for_the_target_with_all_t
                 pass
             assert not await undo(place, entry, [ours]), "it was not handed over"
     assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.RUNNING
+
+
+@pytest.mark.guest
+@pytest.mark.holds("MANY-302")
+@pytest.mark.parametrize("phase", [MovePhase.DISKS, MovePhase.MEMORY])
+async def test_a_move_that_is_given_up_is_broken_off_whatever_qemu_does(
+    phase: MovePhase, tmp_path: Path, runtime: Path
+) -> None:
+    async with opened("qemu", tmp_path, runtime) as pair:
+        who = await runs(pair)
+        arriving, landing = await received(pair, who)
+        link = pair.link
+        assert isinstance(link, Link)
+        link.stall_in(phase)
+        sending = asyncio.create_task(sent(pair, who, landing))
+        await link.stalled()
+        pair.source.hang(who)
+        sending.cancel()
+        link.go_on()
+        await eventually(lambda: link.is_idle)
+        pair.source.wake(who)
+        await asyncio.wait({sending})
+        await is_back(pair, who, arriving)
+        await moves(pair, who, arriving)
 
 
 @pytest.mark.holds("MANY-262")
