@@ -49,6 +49,11 @@ class Link:
         self._goes.clear()
         self._stalls.set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all of its connections have ended."""
+        return not self._carrying
+
     async def stalled(self) -> None:
         await self._stalls.wait()
 

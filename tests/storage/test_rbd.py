@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import os
@@ -101,11 +102,11 @@ async def pool(cluster: Ceph, tmp_path: Path) -> AsyncIterator[Pool]:
 
 def daemons(place: Path, file: str = "/2.rbd/lent.") -> list[int]:
     """Those that have an image open for a machine there, or another file."""
-    return [
-        int(one.parent.name)
-        for one in Path("/proc").glob("[0-9]*/cmdline")
-        if f"mountpoint={place}{file}".encode() in one.read_bytes()
-    ]
+    found = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            found += [int(one.parent.name)] if f"mountpoint={place}{file}".encode() in one.read_bytes() else []
+    return found
 
 
 @pytest.mark.hosts

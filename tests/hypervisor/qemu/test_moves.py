@@ -16,9 +16,11 @@ import msgspec
 import pytest
 
 from tests.patience import eventually
+from tests.ports.links import Link
 from tests.ports.pairs import opened
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, next_run, spec
 from tests.ports.test_changes import disk, medium
+from tests.ports.test_moves import is_back, moves, received, runs, sent
 from tests.root import as_root
 from velocity.hypervisor.port import (
     Bus,
@@ -30,12 +32,18 @@ from velocity.hypervisor.port import (
     Incarnation,
     Landing,
     MachineSpec,
+    MovePhase,
     NatSpec,
+    Unknown,
 )
 from velocity.hypervisor.qemu.event_interpreter import EventInterpreter
 from velocity.hypervisor.qemu.layout import cold, placed
+from velocity.hypervisor.qemu.monitor import SILENT_AFTER
 from velocity.hypervisor.qemu.moves import network, secrecy
 from velocity.hypervisor.qemu.moves.network import MovePorts
+from velocity.hypervisor.qemu.moves.parameters import capabilities
+from velocity.hypervisor.qemu.moves.undo import note, undo
+from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.storage.directory.places import file_name, host_places
 from velocity.storage.port import variables
@@ -305,6 +313,74 @@ async def test_what_was_added_while_it_ran_comes_along_in_ports_and_on_a_bridge(
         assert await b.mobility.places(next_run(who), deadline=DEADLINE) == places
         altered = await b.machines.alter(next_run(who), wanted, deadline=DEADLINE)
         assert (altered.spec, altered.waits) == (wanted, ())
+
+
+@pytest.mark.guest
+@pytest.mark.holds("MANY-302")
+async def test_a_guest_goes_on_although_its_qemu_waits_for_the_target_with_all_that_it_does(qemu: QemuSubject) -> None:
+    """As it sends the rest of the guest, its main loop, and so the monitor, waits for whoever takes that."""
+    who = machine()
+    await qemu.driver.machines.start(who, spec(qemu.driver), deadline=DEADLINE)
+    place, entry = qemu.driver.watched.place, qemu.driver.watched.running(who)
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the least: what the guest has is more
+    theirs.setblocking(False)
+    told: list[object] = []
+    entry.qemu.observed.leaving, entry.qemu.heard = True, lambda name, data: told.append(data.get("status"))
+
+    async def read() -> None:
+        while await asyncio.get_running_loop().sock_recv(theirs, 1 << 16):
+            pass
+
+    async def execute(command: str, deadline: float = DEADLINE, **arguments: Any) -> Any:
+        return await entry.qemu.execute(command, deadline=deadline, **arguments)
+
+    async def answers() -> bool:
+        try:
+            await execute("query-status", deadline=SILENT_AFTER)
+        except Unknown:
+            return False
+        return True
+
+    with ours, theirs:
+        await note(place, entry, Between.SENDING)
+        await execute("migrate-set-capabilities", capabilities=capabilities())
+        await entry.qemu.give(ours.fileno(), "move-memory", deadline=DEADLINE)
+        await execute("migrate", uri="fd:move-memory")
+        reading = asyncio.create_task(read())
+        await eventually(lambda: "pre-switchover" in told)
+        reading.cancel()
+        await note(place, entry, Between.HANDED)
+        await execute("migrate-continue", state="pre-switchover")
+        async with asyncio.timeout(DEADLINE):
+            while await answers():
+                pass
+            assert not await undo(place, entry, [ours]), "it was not handed over"
+    assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.RUNNING
+
+
+@pytest.mark.guest
+@pytest.mark.holds("MANY-302")
+@pytest.mark.parametrize("phase", [MovePhase.DISKS, MovePhase.MEMORY])
+async def test_a_move_that_is_given_up_is_broken_off_whatever_qemu_does(
+    phase: MovePhase, tmp_path: Path, runtime: Path
+) -> None:
+    async with opened("qemu", tmp_path, runtime) as pair:
+        who = await runs(pair)
+        arriving, landing = await received(pair, who)
+        link = pair.link
+        assert isinstance(link, Link)
+        link.stall_in(phase)
+        sending = asyncio.create_task(sent(pair, who, landing))
+        await link.stalled()
+        pair.source.hang(who)
+        sending.cancel()
+        link.go_on()
+        await eventually(lambda: link.is_idle)
+        pair.source.wake(who)
+        await asyncio.wait({sending})
+        await is_back(pair, who, arriving)
+        await moves(pair, who, arriving)
 
 
 @pytest.mark.holds("MANY-262")

@@ -53,6 +53,8 @@ class Departure:
         self._ready: set[str] = set()
         self._ended: set[str] = set()
         self._migration = ""
+        self._connections: list[socket.socket] = []
+        """Those lent to QEMU: who has them can break them, whatever QEMU waits for."""
 
     async def progress(self, going: asyncio.Task[None]) -> AsyncGenerator[MoveProgress]:
         """Reports until it has ended."""
@@ -78,7 +80,7 @@ class Departure:
             async with asyncio.timeout(deadline):
                 await self._go()
         except BaseException as error:
-            handed = await self._undone(undoing(undo(self._place, self._entry)))
+            handed = await self._undone(undoing(undo(self._place, self._entry, self._connections)))
             if not handed or isinstance(error, asyncio.CancelledError):
                 if isinstance(error, OSError | Unknown):
                     words = str(error)
@@ -90,6 +92,8 @@ class Departure:
             qemu.heard = _nothing
             if self._entry.run.between is not Between.SENDING:  # else it is being undone yet
                 qemu.observed.leaving = False
+            for one in self._connections:
+                one.close()
 
     async def _undone(self, undoing: asyncio.Task[bool]) -> bool:
         end = asyncio.get_running_loop().time() + UNDONE
@@ -159,15 +163,11 @@ class Departure:
     async def _reach(self, node: str, name: str) -> None:
         """Connect to where it is copied to. Raises `HypervisorError`."""
         job = f"{NAME}{node}"
-        with contextlib.closing(await self._lend(self._landing.disks, job)) as one:
-            try:
-                await self._open(job, name)
-            except (Unknown, asyncio.CancelledError) as error:
-                with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)  # until then QEMU, and hence the guest, waits for the target
-                if isinstance(error, Unknown):
-                    raise HypervisorError("the target host does not answer for its disks") from None
-                raise
+        await self._lend(self._landing.disks, job)
+        try:
+            await self._open(job, name)
+        except Unknown:
+            raise HypervisorError("the target host does not answer for its disks") from None
 
     async def _mirror(self, node: str) -> str:
         """Start copying it; returns the name of the job. Raises `HypervisorError`."""
@@ -187,16 +187,12 @@ class Departure:
             **{"server": {"type": "fd", "str": job}, "tls-creds": secrecy.OBJECT},
         )
 
-    async def _lend(self, port: int, name: str, first: bytes = b"") -> socket.socket:
+    async def _lend(self, port: int, name: str, first: bytes = b"") -> None:
         """Pass QEMU, under that name, a connection to the target that begins with these bytes."""
         one = await connect(self._landing.address, port)
-        try:
-            await asyncio.get_running_loop().sock_sendall(one, first)
-            await self._entry.qemu.give(one.fileno(), name, deadline=CALL)
-        except BaseException:
-            one.close()
-            raise
-        return one
+        self._connections.append(one)
+        await asyncio.get_running_loop().sock_sendall(one, first)
+        await self._entry.qemu.give(one.fileno(), name, deadline=CALL)
 
     async def _look_at_disks(self) -> None:
         jobs = [one for one in await self._execute("query-jobs") if one["id"].startswith(NAME)]
@@ -206,9 +202,8 @@ class Departure:
     # Memory
 
     async def _send(self) -> None:
-        one = await self._lend(self._landing.migration, MEMORY, greeting(self._landing.key))
-        with contextlib.closing(one):
-            await self._execute("migrate", uri=f"fd:{MEMORY}")
+        await self._lend(self._landing.migration, MEMORY, greeting(self._landing.key))
+        await self._execute("migrate", uri=f"fd:{MEMORY}")
         assert self._entry.run.made is not None
         self._tell(MovePhase.MEMORY, 0, self._entry.run.made.memory << 20)
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import structs
 
-from velocity.hypervisor.port import HypervisorError, NotRunning
+from velocity.hypervisor.port import Fact, HypervisorError, NotRunning
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.event_interpreter import STANDS_STILL
 from velocity.hypervisor.qemu.moves import secrecy
@@ -29,11 +31,16 @@ LATER = 0.5
 """Seconds between checks whether something has ended, and between attempts when QEMU does not answer."""
 
 
-async def undo(place: HostDirectories, entry: RunEntry) -> bool:
+async def undo(place: HostDirectories, entry: RunEntry, connections: Sequence[socket.socket] = ()) -> bool:
     """Return when the guest runs here and nothing of the move is left. Raises `NotRunning`: it has ended.
 
-    Returns whether it was handed over before that was possible.
+    Returns whether it was handed over before that was possible. `connections` are those of QEMU to the target that are
+    open here, too. While QEMU sends the rest of the guest, its main loop, and so the monitor, waits for them.
     """
+    if not entry.qemu.observed.does(Fact.HANDED):
+        for one in connections:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
     while True:
         try:
             handed = await _undone(entry)
