@@ -118,10 +118,13 @@ class RoutedTrash:
             self.hidden.discard(ref)
 
     async def _settle(self, ref: MediaRef, belongs: Belongs, deadline: float) -> None:
-        trash = self._ways.storage_of(ref.pool).trash
-        if ref in self._lifted and belongs is not Belongs.KEPT:
-            await trash.lift(ref, deadline=deadline)  # a host that was restarted since has put it back
-        await trash.settle(ref, belongs, deadline=deadline)
+        storage = self._ways.storage_of(ref.pool)
+        goes = ref in self._lifted and belongs is not Belongs.KEPT
+        if goes:
+            await storage.trash.lift(ref, deadline=deadline)  # a host that was restarted since has put it back
+        await storage.trash.settle(ref, belongs, deadline=deadline)
+        if goes and (await storage.blobs.stat(ref.pool, (ref,), deadline=deadline))[0] is not None:
+            raise Unknown("it was put back at this moment")
         self._lifted.discard(ref)
 
     def give_up(self, target: MediaRef, host: int, *, made: bool) -> None:
