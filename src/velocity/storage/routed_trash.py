@@ -31,6 +31,8 @@ class RoutedTrash:
         self._lift, self._restore, self._held = part.lift, part.restore, part.held
         self.hidden: set[MediaRef] = set()
         """Objects on other hosts that were begun and are not settled yet: these are not leftovers."""
+        self._lifted: set[MediaRef] = set()
+        """Objects on other hosts that were lifted and are not settled yet."""
         self._left: dict[MediaRef, Belongs] = {}
         self._given_up: dict[MediaRef, int] = {}
         """Targets of jobs that have to be cancelled, with the jobs' hosts."""
@@ -81,6 +83,8 @@ class RoutedTrash:
             self.check(ref, begins=False)
             self._left.pop(ref, None)
             await self._lift(ref, deadline=deadline)
+            if self._patience.waits_for(ref.pool):
+                self._lifted.add(ref)
 
         await self._patience.ask(ref.pool, attempt)
 
@@ -100,7 +104,7 @@ class RoutedTrash:
         self._left.pop(ref, None)
         host = self._ways.host_of(ref.pool)
         try:
-            await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=deadline)
+            await self._settle(ref, belongs, deadline)
         except Unknown:
             if self._ways.is_shared(ref.pool):
                 self.doubt(ref, host)
@@ -112,6 +116,16 @@ class RoutedTrash:
             self._tell_later(ref, belongs)
         else:
             self.hidden.discard(ref)
+
+    async def _settle(self, ref: MediaRef, belongs: Belongs, deadline: float) -> None:
+        storage = self._ways.storage_of(ref.pool)
+        goes = ref in self._lifted and belongs is not Belongs.KEPT
+        if goes:
+            await storage.trash.lift(ref, deadline=deadline)  # a host that was restarted since has put it back
+        await storage.trash.settle(ref, belongs, deadline=deadline)
+        if goes and (await storage.blobs.stat(ref.pool, (ref,), deadline=deadline))[0] is not None:
+            raise Unknown("it was put back at this moment")
+        self._lifted.discard(ref)
 
     def give_up(self, target: MediaRef, host: int, *, made: bool) -> None:
         """The end of its job is unknown: cancel it when its host responds. Unless it was `made`, nothing is left."""
@@ -144,7 +158,7 @@ class RoutedTrash:
                 self._given_up.pop(ref, None)
             if (belongs := self._left.get(ref)) is None:
                 return
-            await self._ways.storage_of(ref.pool).trash.settle(ref, belongs, deadline=self._again)
+            await self._settle(ref, belongs, self._again)
         except Refused:
             return
         except Exception:  # as above: it is repeated
