@@ -296,7 +296,7 @@ async def test_no_entry_is_removed_for_its_age_before_the_clock_has_run_evenly(
         await eventually(lambda: before[-1] > 0)
 
 
-@pytest.mark.holds("PAGE-1200")
+@pytest.mark.holds("PAGE-111")
 async def test_a_new_name_stands_beside_the_old_one(w: World) -> None:
     gid = await w.group("a")
     vmid, mid = await w.vm("vm", gid), await w.medium("disk")
@@ -316,7 +316,7 @@ async def test_a_new_name_stands_beside_the_old_one(w: World) -> None:
     assert told[4] == f"vmid={vmid} memory_mib={1 << 40} changed=name name=x", "it has no new name"
 
 
-@pytest.mark.holds("PAGE-1200")
+@pytest.mark.holds("PAGE-111")
 async def test_what_goes_away_is_named(w: World) -> None:
     """Its id tells nobody anything then."""
     gid = await w.group("team")
@@ -335,7 +335,7 @@ async def test_what_goes_away_is_named(w: World) -> None:
     assert [one["target"] for one in found[3:]] == [f"uid={uid} name=bob", f"gid={gid} name=team"]
 
 
-@pytest.mark.holds("TEAM-1200")
+@pytest.mark.holds("TEAM-29")
 async def test_of_another_groups_objects_the_history_has_no_names(w: World) -> None:
     ours, theirs = await w.group("ours"), await w.group("theirs")
     key = await w.user("bob", (ours, "user.view"), (ours, "user.assign"), (ours, "user.revoke"), (ours, "media.create"))
@@ -351,7 +351,7 @@ async def test_of_another_groups_objects_the_history_has_no_names(w: World) -> N
     assert "mallory" not in str(found) and "hidden" not in str(found)
 
 
-@pytest.mark.holds("METRIC-1200")
+@pytest.mark.holds("METRIC-18")
 async def test_what_happens_to_a_disk_is_in_the_history_of_its_vm(w: World) -> None:
     gid = await w.group("a")
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1 << 30, write=True, manage=True)
@@ -377,7 +377,7 @@ async def test_what_happens_to_a_disk_is_in_the_history_of_its_vm(w: World) -> N
     )
 
 
-@pytest.mark.holds("METRIC-1200")
+@pytest.mark.holds("METRIC-18")
 async def test_whoever_may_not_know_of_a_vm_does_not_learn_of_it_by_its_disk(w: World) -> None:
     ours, theirs = await w.group("ours"), await w.group("theirs")
     for gid in (ours, theirs):

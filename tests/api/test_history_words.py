@@ -44,7 +44,7 @@ async def names(w: World) -> Names:
     return known.get
 
 
-@pytest.mark.holds("PAGE-1201")
+@pytest.mark.holds("PAGE-112")
 @pytest.mark.parametrize(("name", "prepare"), CASES, ids=[f"{one.__name__}-{name}" for name, one in CASES])
 async def test_every_change_is_a_sentence_in_the_history(w: World, name: str, prepare: Prepare) -> None:
     case = await prepare(w)
@@ -61,7 +61,7 @@ async def test_every_change_is_a_sentence_in_the_history(w: World, name: str, pr
         assert not said.startswith("asked for"), said
 
 
-@pytest.mark.holds("PAGE-1201")
+@pytest.mark.holds("PAGE-112")
 def test_every_operation_has_a_phrase_that_always_holds() -> None:
     told = {one.name for one in (*OPERATIONS, RESUMABLE, DOWNLOAD, EXPOSITION, WATCH)}
     assert set(PHRASES) == told | BY_ITSELF
@@ -69,7 +69,7 @@ def test_every_operation_has_a_phrase_that_always_holds() -> None:
         assert [bool(one.when) for one in phrases] == [True] * (len(phrases) - 1) + [False], name
 
 
-@pytest.mark.holds("PAGE-1201")
+@pytest.mark.holds("PAGE-112")
 def test_whatever_is_no_read_is_tried_here() -> None:
     assert {one.name for one in OPERATIONS if one.method is not Method.POST} == {name for name, _ in CASES}
     assert PHRASES["upload_resumable"] == PHRASES["upload_medium"], "which has a protocol of its own"

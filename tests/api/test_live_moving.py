@@ -126,7 +126,7 @@ async def test_what_fails_leaves_the_disk_where_it_was(two: World, tmp_path: Pat
     assert (await task_of(w, MOVE, mid=mid, mpid=2))["state"] == "DONE" and place(w) == (2, "raw")
 
 
-@pytest.mark.holds("MANY-600")
+@pytest.mark.holds("MANY-285")
 @pytest.mark.parametrize("answer", [Answer.LOST, Answer.LATE])
 async def test_a_complete_copy_is_not_given_up_as_its_host_does_not_respond_for_a_moment(
     two: World, tmp_path: Path, answer: Answer

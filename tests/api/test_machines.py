@@ -314,7 +314,7 @@ async def test_autostart_is_not_held_back_by_one_that_fails(tmp_path: Path) -> N
         assert "not this one" in failed["reason"]["message"]
 
 
-@pytest.mark.holds("GUEST-1200")
+@pytest.mark.holds("GUEST-104")
 async def test_autostart_is_at_each_start_of_the_server_also_of_what_was_stopped(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         stopped, off = await w.vm("stopped", autostart=True), await w.vm("off", autostart=True)

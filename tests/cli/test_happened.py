@@ -26,13 +26,13 @@ def said(operation: str, target: str, *, refused: bool = False, vmid: int | None
     return sentence(entry, NAMES.get)
 
 
-@pytest.mark.holds("PAGE-31", "PAGE-1202")
+@pytest.mark.holds("PAGE-31", "PAGE-113")
 @pytest.mark.parametrize(("operation", "target", "says"), SENTENCES)
 def test_it_says_what_the_page_says(operation: str, target: str, says: str) -> None:
     assert said(operation, target) == says
 
 
-@pytest.mark.holds("PAGE-1202")
+@pytest.mark.holds("PAGE-113")
 def test_changes_are_in_the_words_of_a_plan() -> None:
     told = {
         "vmid=7 cpus=2->4 memory_mib=2048->4096 autostart=false->true name=web": "changed VM web: cpus 2 -> 4, "
@@ -55,7 +55,7 @@ def test_changes_are_in_the_words_of_a_plan() -> None:
     assert said("grant_permission", "uid=2 gid=0 permission=velocity.vm.view") == "granted vm.view on / to user anna"
 
 
-@pytest.mark.holds("PAGE-1202")
+@pytest.mark.holds("PAGE-113")
 def test_what_was_refused_was_only_tried() -> None:
     assert said("delete_vm", "vmid=7", refused=True) == "tried to delete VM web"
     assert said("alter_vm", "vmid=7 changed=name name=db", refused=True) == "tried to rename VM web to db"

@@ -16,7 +16,7 @@ from velocity.contract.problems import Problem, Refused
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-283")
 async def test_a_host_is_online_once_it_has_reported_what_runs_there(here: Installation) -> None:
     """Before, every request for its VMs is refused, although its node answers."""
     _, host = await here.join("b")
@@ -34,7 +34,7 @@ async def test_a_host_is_online_once_it_has_reported_what_runs_there(here: Insta
     assert (now.state, now.since, now.message) == ("online", UNSET, UNSET)
 
 
-@pytest.mark.holds("MANY-301")
+@pytest.mark.holds("MANY-283")
 async def test_that_a_host_reports_or_no_longer_does_is_announced(tmp_path: Path) -> None:
     async with together(tmp_path / "data", b := Other(2, "b")) as w:
         changes, told = w.server.services.changes, list[tuple[str, object]]()

@@ -220,7 +220,7 @@ async def test_a_drain_does_what_its_plan_says(tmp_path: Path) -> None:
         assert len(set(said.values())) > 1
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-282")
 async def test_vms_that_move_at_one_time_get_different_memory(tmp_path: Path) -> None:
     """Each of them could have it alone: the second goes elsewhere, and nothing starts in what the first will need."""
     b, c = Other(2, "b"), Other(3, "c", facts=smaller(memory=FACTS.memory // 4))
@@ -242,7 +242,7 @@ async def test_vms_that_move_at_one_time_get_different_memory(tmp_path: Path) ->
         assert (await w.ok("PUT", "/v/vm/state", vmid=there, state="RUNNING"))["state"] == "RUNNING"
 
 
-@pytest.mark.holds("MANY-300")
+@pytest.mark.holds("MANY-282")
 async def test_a_move_that_was_asked_for_by_name_gets_no_memory_that_another_one_will_need(tmp_path: Path) -> None:
     async with together(tmp_path / "data", b := Other(2, "b")) as w:
         one, two = [await running(w, name, memory_mib=64) for name in ("one", "two")]
@@ -257,7 +257,7 @@ async def test_a_move_that_was_asked_for_by_name_gets_no_memory_that_another_one
         assert (await wait(w, await w.ok("PUT", "/v/vm/host", vmid=two, host=2)))["state"] == "DONE"
 
 
-@pytest.mark.holds("MANY-1200")
+@pytest.mark.holds("MANY-289")
 async def test_a_drain_is_found_by_the_present_name_of_its_host(tmp_path: Path) -> None:
     async with together(tmp_path / "data", Other(2, "b")) as w:
         vmid, hold = await running(w), holding(w)

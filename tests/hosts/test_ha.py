@@ -138,7 +138,7 @@ async def test_ha_goes_to_a_host_that_has_the_memory_free(tmp_path: Path, b: Oth
         assert (await shown(w, vmid))["host"]["id"] == 3
 
 
-@pytest.mark.holds("MANY-601")
+@pytest.mark.holds("MANY-286")
 async def test_ha_goes_past_a_host_that_does_not_tell_its_memory(tmp_path: Path, b: Other) -> None:
     async def silent(host: HostId, *, deadline: float) -> int:
         raise Unknown("it does not respond")

@@ -240,7 +240,7 @@ async def test_a_copy_from_host_to_host_goes_on_after_a_cut(line: Line) -> None:
     await to.close()
 
 
-@pytest.mark.holds("MANY-602")
+@pytest.mark.holds("MANY-287")
 async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(tmp_path: Path, line: Line) -> None:
     pool = line.other.disks.pools[20]
     async with world(tmp_path / "data", attach=line.attach) as w:
@@ -263,7 +263,7 @@ async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(tmp_
         assert {ref.medium for ref in pool.kept} == {UUID(done["mid"])} and not pool.moving
 
 
-@pytest.mark.holds("MANY-602")
+@pytest.mark.holds("MANY-287")
 async def test_a_task_that_waits_for_a_host_can_be_cancelled_and_leaves_nothing(tmp_path: Path, line: Line) -> None:
     pool = line.other.disks.pools[20]
     async with world(tmp_path / "data", attach=line.attach) as w:

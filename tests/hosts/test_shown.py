@@ -56,7 +56,7 @@ async def test_each_host_is_shown_with_what_it_has_and_the_others_beside(tmp_pat
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("PAGE-900")
+@pytest.mark.holds("PAGE-105")
 async def test_how_busy_each_host_is_stands_beside_it(tmp_path: Path, b: Other) -> None:
     hands = Hands()
     async with together(tmp_path / "data", b, times=hands.times()) as w:

@@ -242,7 +242,7 @@ async def tried(place: Path, name: str, at: int = 0, fault: Fault | None = None)
         await two.close()
 
 
-@pytest.mark.holds("MANY-603")
+@pytest.mark.holds("MANY-288")
 async def test_a_job_that_ends_its_node_each_time_fails(tmp_path: Path) -> None:
     task, before, _ = TASKS["clone there"]
     two = Two(tmp_path)
@@ -261,7 +261,7 @@ async def test_a_job_that_ends_its_node_each_time_fails(tmp_path: Path) -> None:
         await two.close()
 
 
-@pytest.mark.holds("MANY-600")
+@pytest.mark.holds("MANY-285")
 @pytest.mark.parametrize("fault", Fault, ids=lambda one: one.value)
 @pytest.mark.parametrize("name", TASKS)
 async def test_a_task_goes_on_whichever_of_its_steps_its_host_is_lost_at(

@@ -75,7 +75,7 @@ async def replaced(storage: DirectoryStorage, places: Places, one: MediaRef) -> 
     assert (places.moving / file_name(one)).exists()
 
 
-@pytest.mark.holds("DUR-600")
+@pytest.mark.holds("DUR-96")
 async def test_what_was_committed_is_used_although_it_is_not_in_its_place_yet(
     storage: DirectoryStorage, places: Places, medium: MediaRef
 ) -> None:
@@ -85,7 +85,7 @@ async def test_what_was_committed_is_used_although_it_is_not_in_its_place_yet(
     assert stat is not None and stat.allocated < SIZE
 
 
-@pytest.mark.holds("DUR-600")
+@pytest.mark.holds("DUR-96")
 async def test_what_was_committed_is_not_lost_when_it_is_replaced_once_more(
     storage: DirectoryStorage, places: Places, medium: MediaRef
 ) -> None:
@@ -95,7 +95,7 @@ async def test_what_was_committed_is_not_lost_when_it_is_replaced_once_more(
     assert await read(storage, medium) == bytes(SIZE)
 
 
-@pytest.mark.holds("DUR-600")
+@pytest.mark.holds("DUR-96")
 @pytest.mark.parametrize("way", ["create", "put", "job"])
 async def test_nothing_is_begun_before_what_was_committed_is_in_its_place(
     storage: DirectoryStorage, places: Places, medium: MediaRef, way: str
@@ -117,7 +117,7 @@ async def test_nothing_is_begun_before_what_was_committed_is_in_its_place(
     assert await read(storage, medium) == bytes(SIZE)
 
 
-@pytest.mark.holds("DUR-600")
+@pytest.mark.holds("DUR-96")
 async def test_what_an_attempt_has_left_is_not_in_the_way_of_the_next_one(
     storage: DirectoryStorage, places: Places
 ) -> None:
@@ -134,7 +134,7 @@ async def test_what_an_attempt_has_left_is_not_in_the_way_of_the_next_one(
     assert await read(storage, one) == b"new"
 
 
-@pytest.mark.holds("DUR-600")
+@pytest.mark.holds("DUR-96")
 async def test_an_empty_object_has_nothing_of_an_older_one_of_its_name(
     storage: DirectoryStorage, places: Places
 ) -> None:
@@ -145,7 +145,7 @@ async def test_an_empty_object_has_nothing_of_an_older_one_of_its_name(
     assert await read(storage, one) == bytes(SIZE)
 
 
-@pytest.mark.holds("DUR-601")
+@pytest.mark.holds("DUR-97")
 async def test_files_that_no_medium_has_are_named_when_their_pool_is_put_in_order(
     places: Places, caplog: pytest.LogCaptureFixture
 ) -> None:

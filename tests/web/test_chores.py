@@ -209,7 +209,7 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     expect(entries.get_by_role("row").last).to_contain_text("the server")  # as from nowhere else
 
 
-@pytest.mark.holds("PAGE-903")
+@pytest.mark.holds("PAGE-108")
 def test_what_leads_to_a_clone_goes_when_that_is_deleted(host: Host, root: Person) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
     root.open("/vms/1")

@@ -106,7 +106,7 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         assert json.loads(host.ok("node", "show", "backyard", "--json"))["dead"]["by"] == "root"
 
 
-@pytest.mark.holds("PAGE-1203")
+@pytest.mark.holds("PAGE-114")
 def test_no_copy_of_the_database_is_offered_where_there_can_be_none(
     tmp_path: Path, person: NewPerson, postgres: Postgres
 ) -> None:
@@ -153,7 +153,7 @@ def labelled(page: Page) -> None:
     expect(dialog).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-900")
+@pytest.mark.holds("PAGE-105")
 def test_a_host_has_a_page_of_its_own(tmp_path: Path, person: NewPerson) -> None:
     b = Other(2, "backyard", (20, "fast"))
     with hosting(tmp_path / "data", attach=attaching(b)) as host:

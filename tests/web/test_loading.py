@@ -121,7 +121,7 @@ def test_nothing_is_said_to_be_missing_before_what_is_there_has_come(host: Host,
     expect(found).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-904")
+@pytest.mark.holds("PAGE-109")
 @pytest.mark.parametrize(
     ("path", "rest"),
     [

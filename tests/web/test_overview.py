@@ -144,7 +144,7 @@ LINES = """code => {
 """Of a text: its lines, the most lines that one of its parts has, and what is copied of it."""
 
 
-@pytest.mark.holds("PAGE-901")
+@pytest.mark.holds("PAGE-106")
 def test_an_address_breaks_behind_a_colon_alone(tmp_path: Path, person: NewPerson) -> None:
     address = "2001:db8:85a3:1234:5678:8a2e:370:7334"
     with hosting(tmp_path / "host", nics=[NicSetting(nicid=1, identifier="br0")]) as host:
@@ -163,7 +163,7 @@ def test_an_address_breaks_behind_a_colon_alone(tmp_path: Path, person: NewPerso
         assert (lines["parts"], lines["selected"]) == (1, address)
 
 
-@pytest.mark.holds("PAGE-905")
+@pytest.mark.holds("PAGE-110")
 def test_a_phone_says_what_is_wrong_with_a_vm(host: Host, person: NewPerson) -> None:
     made(host, "web", "--autostart")
     host.ok("vm", "start", "web")

@@ -104,7 +104,7 @@ def test_the_wizard_asks_who_may_log_in_where_the_image_is_a_disk_and_keeps_no_s
     named(page, "Cancel").click()
 
 
-@pytest.mark.holds("PAGE-902")
+@pytest.mark.holds("PAGE-107")
 def test_a_bridge_is_offered_to_who_may_list_the_hosts_nics_in_any_group(tmp_path: Path, person: NewPerson) -> None:
     with hosting(tmp_path / "data", nics=[NicSetting(nicid=1, identifier="br0", description="office")]) as host:
         host.ok("user", "create", "ann", typed=f"{PASSWORD}\n{PASSWORD}\n")

@@ -316,7 +316,7 @@ async def test_what_was_added_while_it_ran_comes_along_in_ports_and_on_a_bridge(
 
 
 @pytest.mark.guest
-@pytest.mark.holds("MANY-302")
+@pytest.mark.holds("MANY-284")
 async def test_a_guest_goes_on_although_its_qemu_waits_for_the_target_with_all_that_it_does(qemu: QemuSubject) -> None:
     """As it sends the rest of the guest, its main loop, and so the monitor, waits for whoever takes that."""
     who = machine()
@@ -360,7 +360,7 @@ async def test_a_guest_goes_on_although_its_qemu_waits_for_the_target_with_all_t
 
 
 @pytest.mark.guest
-@pytest.mark.holds("MANY-302")
+@pytest.mark.holds("MANY-284")
 @pytest.mark.parametrize("phase", [MovePhase.DISKS, MovePhase.MEMORY])
 async def test_a_move_that_is_given_up_is_broken_off_whatever_qemu_does(
     phase: MovePhase, tmp_path: Path, runtime: Path
