@@ -59,6 +59,7 @@ def test_changes_are_in_the_words_of_a_plan() -> None:
 def test_what_was_refused_was_only_tried() -> None:
     assert said("delete_vm", "vmid=7", refused=True) == "tried to delete VM web"
     assert said("alter_vm", "vmid=7 changed=name name=db", refused=True) == "tried to rename VM web to db"
+    assert said("alter_vm", "vmid=9 changed=name name=db", refused=True) == "tried to rename VM 9 to db", "not seen"
     assert said("list_vms", "gid=3", refused=True) == "tried to see the VMs of group team/web"
     assert said("show_host", "", refused=True) == "tried to see the host"
 

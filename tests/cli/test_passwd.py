@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.api.world import PASSWORD, World, world
+from tests.patience import PATIENCE
 from velocity.cli.main import velocity
 from velocity.config import PREFIX
 
 pytestmark = pytest.mark.anyio
 
+VELOCITY = Path(sys.executable).with_name("velocity")
 NEW = "battery staple"
 
 
@@ -67,3 +74,28 @@ async def test_nobody_is_asked_for_a_password_that_cannot_be_set(data: Path) -> 
         refused = await asked()
     assert refused.exit_code == 1 and "uses this data directory: stop it first" in refused.stderr
     assert "at least 8 characters" in (await asked()).stderr
+
+
+@pytest.mark.holds("CLI-61")
+async def test_one_interrupt_at_its_question_ends_it(data: Path) -> None:
+    """An event loop that runs meanwhile would only note the first one, and keep the data directory locked."""
+    async with world(data):
+        pass
+    assert await asyncio.to_thread(_interrupted) == 130
+
+
+def _interrupted() -> int:
+    """Its exit status."""
+    ours, side = pty.openpty()
+    asks = subprocess.Popen([VELOCITY, "passwd"], stdin=side, stdout=side, stderr=side, start_new_session=True)
+    try:
+        said = b""
+        while b"New password of root" not in said:
+            said += os.read(ours, 1024)
+        asks.send_signal(signal.SIGINT)
+        return asks.wait(PATIENCE)
+    finally:
+        asks.kill()
+        asks.wait()
+        os.close(side)
+        os.close(ours)

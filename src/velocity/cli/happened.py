@@ -123,7 +123,7 @@ def _named(place: str, words: Mapping[str, str], names: Names, *, former: bool) 
         return words.get("permission", "all permissions").removeprefix("velocity.")
     word, kind = THINGS[place]
     one = words.get(word)
-    then = words.get("was", words.get("name")) if former else None
+    then = words.get("was", None if _renames(words) else words.get("name")) if former else None
     if one is None:
         return kind if then is None else f"{kind} {then}"
     if "was" in words and then is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator
 
 import click
 
 from velocity import installation
 from velocity.access.passwords import Passwords
+from velocity.access.rules import User
 from velocity.cli import password
 from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
@@ -29,23 +31,38 @@ def passwd(name: str, password_stdin: bool) -> None:
             f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data directory"
         )
     try:
-        asyncio.run(_set(settings, name, lambda: password.new(password_stdin, f"New password of {clean(name)}")))
+        lock = installation.leadership(settings)  # no server starts from here on
+        try:
+            user = asyncio.run(_found(settings, name))
+            chosen = password.new(
+                password_stdin, f"New password of {clean(name)}"
+            )  # no loop: it would hold Ctrl-C back
+            asyncio.run(_set(settings, user, chosen))
+        finally:
+            lock.close()
     except installation.CannotStart as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"the password of {clean(name)} is set; all sessions of the user have ended", err=True)
 
 
-async def _set(settings: Settings, name: str, ask: Callable[[], str]) -> None:
-    """Asks for the password once it is certain that it can be set; no server starts until then."""
-    lock = installation.leadership(settings)
+async def _found(settings: Settings, name: str) -> User:
+    async with _opened(settings) as store:
+        found = [user for user in store.load().users if user.name == name]
+    if not found:
+        raise click.ClickException(f"there is no user named {clean(name)!r}")
+    return found[0]
+
+
+async def _set(settings: Settings, user: User, chosen: str) -> None:
+    async with _opened(settings) as store:
+        await store.change_user(user.uid, await Passwords().hash(chosen, user.name), user.home)
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[SqlAccess]:
     database = installation.database_of(settings)
     try:
         installation.open_database(database)
-        store = SqlAccess(database)
-        found = [user for user in store.load().users if user.name == name]
-        if not found:
-            raise click.ClickException(f"there is no user named {clean(name)!r}")
-        await store.change_user(found[0].uid, await Passwords().hash(ask(), name), found[0].home)
+        yield SqlAccess(database)
     finally:
         await database.close()
-        lock.close()

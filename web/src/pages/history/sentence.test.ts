@@ -101,6 +101,7 @@ test("a change says what it changed, and much of it only when asked", () => {
     "changed VM web: the name old → web, CPUs 2 → 4",
   );
   expect(said("alter_vm", "vmid=7 changed=name name=db", true)).toBe("tried to rename VM web to db");
+  expect(said("alter_vm", "vmid=9 changed=name name=db", true)).toBe("tried to rename VM 9 to db");
   expect(said("set_quota", "gid=3 cpus=8 vms=1")).toBe("set the quota of group team/web to 8 CPUs, 1 VM");
   expect(said("set_quota", "gid=3")).toBe("set the quota of group team/web");
   expect(said("assign_pool", "gid=3 mpid=1 quota=0 write=true manage=false")).toBe(

@@ -86,7 +86,7 @@ function phrase(told: Told, target: Target, names: Names): Phrase {
 
 /** The text of a phrase with names and links in the places of its braces. */
 function filled(text: string, target: Target, { vmid, permissions }: Told, names: Names): Part[] {
-  const called = target.was ?? target.name;
+  const called = target.was ?? (isRenamed(target) ? undefined : target.name);
   const part = (word: string, former: string | undefined): Part => {
     switch (word) {
       case "vm":
