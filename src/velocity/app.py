@@ -111,6 +111,7 @@ from velocity.store.tasks import SqlTasks
 from velocity.store.trash import SqlTrash
 from velocity.store.uploads import SqlUploads
 from velocity.store.variables import SqlVariables
+from velocity.tasks.rules import DRAIN
 from velocity.tasks.service import Tasks
 from velocity.trash.emptying import Emptying
 from velocity.trash.purging import Purging
@@ -333,7 +334,10 @@ def compose(
     )
     # Hosts
     attaching = AttachedAreas(hosts, pools, states, fleet, storage, shared, reservations, changes)
-    membership = hosts_of(settings, database, hosts.own, changes, attaching, certainty, given=fleet.claims.given)
+    membership = hosts_of(
+        settings, database, hosts.own, changes, attaching, certainty, given=fleet.claims.given,
+        renamed=partial(tasks.rename, DRAIN),
+    )  # fmt: skip
     moves, draining = host_moves(
         stored_moves, directory, fleet, driver, storage, library, attachments, assignments, quotas, reservations,
         sources, states, room, usage, tasks,

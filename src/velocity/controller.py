@@ -50,8 +50,11 @@ def membership(
     certainty: Certainty,
     clock: Callable[[], float] = time.time,
     given: Callable[[HostId], Amount] = lambda _: NOTHING,
+    renamed: Callable[[str, str], None] = lambda *_: None,
 ) -> Membership:
-    """`mine` is the server's own host; `given` returns what the VMs of a host were given."""
+    """`mine` is the server's own host; `given` returns what the VMs of a host were given; for `renamed`, see
+    `Membership`.
+    """
     store, source = SqlMembers(database), copies_of(database)
     roster = Roster(changes, mine.host, mine.name)
     gives_way = GivesWay(settings, database, roster, copied=source is not None)
@@ -100,6 +103,7 @@ def membership(
         urls=lambda: urls(scheme, settings.address),
         leaving=attaching.leaving,
         given=given,
+        renamed=renamed,
         clock=clock,
     )
 

@@ -268,6 +268,10 @@ async def test_a_drain_is_found_by_the_present_name_of_its_host(tmp_path: Path) 
         hold.set()
         assert (await wait(w, drain))["name"] == "attic"
         assert await host_of(w, vmid) == 2
+        both = [w.call("PATCH", "/h/node", host=1, name=name) for name in ("barn", "cellar")]
+        assert [answer.status for answer in await asyncio.gather(*both)] == [200, 200]
+        named = (await w.ok("POST", "/h/node", host=1))["name"]
+        assert (await w.ok("POST", "/t/task", tid=drain["tid"]))["name"] == named
         await w.ok("PATCH", "/h/node", host=1, name="cellar")
     async with together(tmp_path / "data", Other(2, "b")) as w:
         assert (await w.ok("POST", "/t/task", tid=drain["tid"]))["name"] == "cellar"

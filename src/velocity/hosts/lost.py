@@ -148,13 +148,13 @@ class LostHosts:
         member = self._named(asked.host, asked.name)
         if member.host in self._attaching.deaths:
             return
-        self._check_lost(member, node_is_enough=True)
+        self._check_lost(member)
         await self._declare(member, by)
 
     async def blocklist(self, asked: lost_hosts.BlocklistNode, by: str) -> None:
         """Blocklist it on RBD, and free its VMs that have no other disks. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
-        self._check_lost(member, node_is_enough=False)
+        self._check_lost(member)
         self.blocklists.check(member)
         plan.step("change", "host", member.name, id=member.host, changes={"blocklisted": None})
         for one in self.blocklists.could(member):
@@ -163,16 +163,16 @@ class LostHosts:
         plan.stop_here()
         await self._keep_off(member, by)
 
-    def _check_lost(self, member: Member, *, node_is_enough: bool) -> None:
-        """Raises `Refused` if it answers. `node_is_enough`: also if its node does, and only its VMs cannot be asked."""
+    def _check_lost(self, member: Member) -> None:
+        """Raises `Refused` if its node responds, also if that has not reported yet what runs there."""
         if member.own:
             raise Refused(Problem.NODE_OWN, "that is the server's own host, so it is not lost", field="host")
-        if not self.trouble(member)[0]:
-            words = f"{member.name} responds, so it is not lost: drain it, or stop its VMs"
-            raise Refused(Problem.NODE_ANSWERS, words, field="host")
-        if node_is_enough and not self._trouble(member.host):
+        if self._trouble(member.host):
+            return
+        words = f"{member.name} responds, so it is not lost: drain it, or stop its VMs"
+        if self.trouble(member)[0]:
             words = f"the node of {member.name} responds, so that host is on: power it off first, or restart its node"
-            raise Refused(Problem.NODE_ANSWERS, words, field="host")
+        raise Refused(Problem.NODE_ANSWERS, words, field="host")
 
     async def fence(self, asked: lost_hosts.FenceNode) -> None:
         """Power it off, whether it answers or not. It is dead once that is proven. Raises `Refused`."""

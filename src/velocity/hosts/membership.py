@@ -57,10 +57,12 @@ class Membership:
         urls: Callable[[], list[str]],
         leaving: Callable[[HostId], AbstractContextManager[None]],
         given: Callable[[HostId], Amount] = lambda _: NOTHING,
+        renamed: Callable[[str, str], None] = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`own` tells of the server's own host, `urls` where the server is found (in a thread), `given` what a host's
-        VMs were given. `leaving`: see `velocity.hosts.port.Attaching`.
+        VMs were given; `renamed` is told the old and the new name of a host. `leaving`: see
+        `velocity.hosts.port.Attaching`.
 
         `join_oneself` makes the own host one that another server can control after this one (in a thread).
         """
@@ -74,6 +76,7 @@ class Membership:
         self._own = own
         self._leaving = leaving
         self._given = given
+        self._renamed = renamed
         self._changing = asyncio.Lock()
         """A host joins, is set or is removed: each finds the host as the change before has left it."""
         self.joining = Joining(store, roster, dialing, connections, urls, self._changing, lost.open, clock)
@@ -169,6 +172,8 @@ class Membership:
             plan.step("change", "host", before.name, id=before.host, changes=changes)
             await self._store.keep(after)
             after = self._roster.change(before.host, **given)
+        if after.name != before.name:
+            self._renamed(before.name, after.name)
         await self._connections.follow(after, self.joining.authority)
         if after.keeps_copy != before.keeps_copy:
             self._copies.keepers_changed()

@@ -3,7 +3,6 @@
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import nodes
 from velocity.contract.operation import Nothing
-from velocity.tasks.rules import DRAIN
 
 
 @handles(nodes.LIST)
@@ -20,12 +19,7 @@ async def show_node(call: Call[nodes.ShowNode]) -> nodes.NodeInfo:
 
 @handles(nodes.SET)
 async def set_node(call: Call[nodes.SetNode]) -> nodes.NodeInfo:
-    services, host = call.services, call.request.host
-    before = services.membership.name_of(host)
-    now = await services.membership.set(call.request)
-    if before != now.name:
-        services.tasks.rename(DRAIN, before, now.name)
-    return now
+    return await call.services.membership.set(call.request)
 
 
 @handles(nodes.REMOVE)

@@ -16,6 +16,7 @@ from msgspec import structs
 from velocity.hypervisor.port import Fact, HypervisorError, NotRunning
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.event_interpreter import STANDS_STILL
+from velocity.hypervisor.qemu.monitor import SILENT_AFTER
 from velocity.hypervisor.qemu.moves import secrecy
 from velocity.hypervisor.qemu.moves.parameters import CALL
 from velocity.hypervisor.qemu.run_note import Between
@@ -37,7 +38,7 @@ async def undo(place: HostDirectories, entry: RunEntry, connections: Sequence[so
     Returns whether it was handed over before that was possible. `connections` are those of QEMU to the target that are
     open here, too. While QEMU sends the rest of the guest, its main loop, and so the monitor, waits for them.
     """
-    if not entry.qemu.observed.does(Fact.HANDED):
+    if not await _is_handed(entry.qemu):
         for one in connections:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -55,6 +56,20 @@ async def undo(place: HostDirectories, entry: RunEntry, connections: Sequence[so
         entry.qemu.observed.leaving = False
         await asyncio.to_thread(secrecy.remove, place.runs.own(entry.run.machine))
         return handed
+
+
+async def _is_handed(qemu: WatchedRun) -> bool:
+    """Whether its disks are the target's, as far as that can be known at once: QEMU 7.2 may end if its connections to
+    them are closed then.
+    """
+    if qemu.observed.does(Fact.HANDED):
+        return True
+    try:
+        return await _status(qemu, SILENT_AFTER) == HANDED  # that event may be unread still
+    except NotRunning:
+        return True
+    except HypervisorError:
+        return False
 
 
 async def note(place: HostDirectories, entry: RunEntry, between: Between | None) -> None:
@@ -83,8 +98,8 @@ async def _ask(qemu: WatchedRun, command: str, **arguments: Any) -> Any:
     return await qemu.execute(command, deadline=CALL, **arguments)
 
 
-async def _status(qemu: WatchedRun) -> str:
-    return str((await _ask(qemu, "query-status"))["status"])
+async def _status(qemu: WatchedRun, deadline: float = CALL) -> str:
+    return str((await qemu.execute("query-status", deadline=deadline))["status"])
 
 
 async def _break_off(qemu: WatchedRun) -> None:
