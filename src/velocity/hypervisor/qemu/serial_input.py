@@ -49,12 +49,11 @@ class SerialInput:
                         await self._wait_for_room()
         return len(data) - len(rest)
 
-    async def hold(self) -> None:
+    def hold(self) -> None:
         """Write no input from here on, and take back what QEMU has not read. Raises `OSError`."""
         self._free.clear()
-        self.unread = self._drain() + self.unread
-        if self.unread:
-            await asyncio.to_thread((self._directory / UNREAD).write_bytes, self.unread)
+        if not self.unread:
+            self.unread = self._drain()
 
     def release(self, typed: bytes = b"") -> None:
         """Write what was taken back, before any other input. Idempotent. Raises `OSError`."""
@@ -97,14 +96,20 @@ class SerialInput:
                 loop.remove_writer(self._pipe)
 
     def _drain(self) -> bytes:
-        """Empty the pipe in one step, after all that QEMU has read. Raises `OSError`."""
+        """Empty the pipe, after all that QEMU has read, into the file. Raises `OSError`.
+
+        The kernel moves the bytes, so that each is in one of the two whenever this process is killed. splice(2)
+        """
         try:
             reads = os.open(self._directory / INPUT, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:  # an earlier version started it, and nobody has typed yet
             return b""
-        try:
-            return os.read(reads, HOLDS)
-        except BlockingIOError:
-            return b""
-        finally:
-            os.close(reads)
+        with contextlib.closing(os.fdopen(reads, "rb", buffering=0)), (self._directory / UNREAD).open("w+b") as kept:
+            with contextlib.suppress(BlockingIOError):
+                while os.splice(reads, kept.fileno(), HOLDS, flags=os.SPLICE_F_NONBLOCK):
+                    pass
+            kept.seek(0)
+            found = kept.read()
+        if not found:
+            (self._directory / UNREAD).unlink()
+        return found

@@ -216,7 +216,7 @@ class Departure:
         """With the guest stopped, finish copying its disks, then send the rest of its memory."""
         self._tell(MovePhase.HANDING_OVER, 0, 1)
         await note(self._place, self._entry, Between.HANDED)
-        await self._entry.qemu.serial.input.hold()
+        self._entry.qemu.serial.input.hold()
         for job in jobs:
             await self._execute("block-job-cancel", device=job)
         await self._until(lambda: self._ended >= set(jobs))
