@@ -79,7 +79,7 @@ bench-report: ## Write the latest results into docs/performance.md
 	@scripts/setup dev
 	@$(PY) -m bench.report
 
-bench-neighbours: ## Run those of hostile and greedy clients: 7 minutes
+bench-neighbours: ## Run the benchmarks of hostile and greedy clients
 	@scripts/setup dev
 	@$(PY) -m bench.hostile
 	@$(PY) -m bench.storms

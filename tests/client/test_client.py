@@ -9,13 +9,14 @@ import ssl
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 import velocity.contract.groups
 from tests.host import Host
 from tests.patience import PATIENCE
 from velocity.client import ApiError, AsyncClient, Client, ClientError, PlanOnly, Unreachable
-from velocity.contract import machines, media
+from velocity.contract import machines, media, nodes
 from velocity.contract.machines import Nic, State
 from velocity.contract.registry import OPERATIONS
 
@@ -33,6 +34,10 @@ def test_errors_are_the_contracts(host: Host) -> None:
     with Client(host.url) as stranger, pytest.raises(ApiError) as refused:
         stranger.list_nics()
     assert refused.value.code == 100
+
+
+def test_the_hosts_of_an_older_server_are_read() -> None:
+    assert msgspec.json.decode(b'{"nodes": []}', type=nodes.Nodes).nodes == []
 
 
 def test_what_is_absent_is_not_sent(host: Host) -> None:

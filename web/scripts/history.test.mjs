@@ -15,6 +15,7 @@ const names = {
   user: known({ 2: "anna" }),
   pool: known({ 1: "default", 2: "fast" }),
   host: known({ 1: "attic", 4: "cellar" }),
+  hostPath: () => undefined,
   deleted: () => undefined,
 };
 

@@ -269,7 +269,7 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool, leave
 @click.option("--escape", metavar="KEY", help="The key that leaves it: ^] and the like, or none (`console_escape`).")
 @click.option("--until", metavar="TEXT", help="Leave when TEXT appears; exit status 1 if it does not.")
 @click.option("--wait", type=SECONDS, default=5, show_default=True, help="How long to stay after the end of the input.")
-@click.option("--timeout", type=SECONDS, help="When to leave, with exit status 1. [with --until: 60]")
+@click.option("--timeout", type=SECONDS, help="Leave after this time, with exit status 1. [with --until: 60]")
 def console(
     vm_: str, group: int | None, escape: str | None, until: str | None, wait: float, timeout: float | None
 ) -> None:  # fmt: skip

@@ -172,13 +172,16 @@ class ListNodes(Paged[Host], frozen=True):
 
 class Nodes(Wire, frozen=True):
     nodes: list[NodeInfo]
-    database: Annotated[
-        Literal["sqlite", "postgresql"],
-        Meta(
-            description="the server's database. sqlite: hosts can keep copies of it; postgresql: it has a replication "
-            "of its own, and a second server stands by"
-        ),
-    ]
+    database: (
+        Annotated[
+            Literal["sqlite", "postgresql"],
+            Meta(
+                description="the server's database. sqlite, or absent: hosts can keep copies of it; postgresql: it has "
+                "a replication of its own, and a second server stands by"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ShowNode(Wire, frozen=True):

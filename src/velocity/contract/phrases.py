@@ -58,7 +58,8 @@ PHRASES: Mapping[str, Sequence[Phrase]] = {
     "create_user": (_did("created", "create", "user {made}"),),
     "remove_user": (_did("removed", "remove", "{user:name}"),),
     "change_user": (
-        _same("set", "the home group of {user:name} to {group}", gid=""),
+        _same("set", "the home group of {user:name} to {group}", uid="", gid=""),
+        _same("set", "their own home group to {group}", gid=""),
         _same("set", "the password of {user:name}", uid=""),
         _did("changed", "change", "their own password"),
     ),
@@ -124,7 +125,7 @@ PHRASES: Mapping[str, Sequence[Phrase]] = {
     "open_console": (_did("opened", "open", f"the console of {_VM}"),),
     "execute_in_guest": (_did("ran", "run", f"a program in {_VM}"),),
     "set_guest_password": (_same("set", f"a password in {_VM}"),),
-    "add_guest_keys": (_did("added", "add", f"SSH keys in {_VM}"),),
+    "add_guest_keys": (_did("added", "add", f"SSH keys to {_VM}"),),
     "write_guest_file": (_did("wrote", "write", f"a file in {_VM}"),),
     "freeze_guest": (_did("froze", "freeze", f"the file systems of {_VM}"),),
     "thaw_guest": (_did("thawed", "thaw", f"the file systems of {_VM}"),),
@@ -151,12 +152,14 @@ PHRASES: Mapping[str, Sequence[Phrase]] = {
     "remove_fence": (_did("removed", "remove", f"the fence agent of {_NODE}"),),
     "fence_node": (_did("powered off", "power off", _NODE),),
     "confirm_dead": (_did("confirmed", "confirm", f"that {_NODE} is off"),),
-    "blocklist_node": (_did("kept", "keep", f"{_NODE} from its disks on RBD"),),
+    "blocklist_node": (_did("blocked", "block", f"{_NODE} from its disks on RBD"),),
     "unblock_node": (_did("let", "let", f"{_NODE} write to its disks on RBD again"),),
     "host_returned": (_did("cleaned up", "clean up", f"{_NODE}, which has returned"),),
     # Tasks and the trash
     "cancel_task": (
-        _did("asked", "ask", "to cancel the task {made}, which had ended", state=""),
+        _did("asked", "ask", "to cancel the emptying of the trash, which ended first", state="", kind="empty"),
+        _did("asked", "ask", "to cancel the task {made}, which ended first", state="", name=""),
+        _did("asked", "ask", "to cancel a task, which ended first", state=""),
         _did("cancelled", "cancel", "the fetch of {made}", kind="fetch"),
         _did("cancelled", "cancel", "the import of {made}", kind="import"),
         _did("cancelled", "cancel", "the cloning of a medium as {made}", kind="clone"),
@@ -174,13 +177,13 @@ PHRASES: Mapping[str, Sequence[Phrase]] = {
         _did("restored", "restore", f"{_VM} from the trash", vmid=""),
         _did("restored", "restore", f"{_MEDIUM} from the trash", mid=""),
         _did("restored", "restore", "{group:name} from the trash", gid=""),
-        _did("restored", "restore", "an item of the trash"),
+        _did("restored", "restore", "an item from the trash"),
     ),
     "purge": (
         _did("permanently removed", "permanently remove", _VM, vmid=""),
         _did("permanently removed", "permanently remove", _MEDIUM, mid=""),
         _did("permanently removed", "permanently remove", "{group:name}", gid=""),
-        _did("permanently removed", "permanently remove", "an item of the trash"),
+        _did("permanently removed", "permanently remove", "an item from the trash"),
     ),
     "empty_trash": (_did("began to empty", "empty", "the trash"),),
     # Reads
@@ -217,7 +220,7 @@ PHRASES: Mapping[str, Sequence[Phrase]] = {
     "vm_command": _saw("the command line of QEMU", "{vm}"),
     "vm_metrics": _saw("the metrics", "{vm}"),
     "vm_state": _saw("the state", "{vm}"),
-    "vms_usage": _saw("what the VMs take"),
-    "watch_events": _saw("what changes"),
+    "vms_usage": _saw("the resource use of the VMs"),
+    "watch_events": _saw("the stream of events"),
 }
 """Operation -> its phrases; the last one always holds."""

@@ -9,6 +9,9 @@ export const queries = new QueryClient({
   defaultOptions: { queries: { retry: false, staleTime: 0, refetchOnWindowFocus: false, networkMode: "always" } },
 });
 
+/** Milliseconds between two measurements of the server: of hosts, and of VMs. */
+export const MEASURED_MS = 10_000;
+
 /**
  * The answer of an operation; asked again when one of the topics is told to have changed, and `every` so many
  * milliseconds while the page is in sight.

@@ -1,8 +1,9 @@
-/** The name of a host, which leads to its page for whom the navigation leads to the hosts. */
+/** The name of a host, which leads to its page, where that is for the person. */
 import { Link } from "react-router";
-import { useMay } from "@/api/live";
 import type { HostRef } from "@/api/schema";
+import { useHostPath } from "./useHostPath";
 
 export function HostName({ host: { id, name } }: { host: HostRef }) {
-  return useMay()("node.manage", 0) ? <Link to={`/hosts/${id}`}>{name}</Link> : <bdi>{name}</bdi>;
+  const path = useHostPath()(id);
+  return path ? <Link to={path}>{name}</Link> : <bdi>{name}</bdi>;
 }

@@ -8,6 +8,7 @@ import { FirstSteps } from "@/ui/FirstSteps";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
+import { useHostPath } from "@/ui/useHostPath";
 import { Attention, useAway } from "./Attention";
 import { matters, NO_KVM } from "./attention";
 import { FewRights } from "./FewRights";
@@ -56,7 +57,8 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
   const host = useAnswer("post", "/h/host", {}, { topics: ["pool"], enabled: seesHost });
   useMeasured(seesHost ? host.refetch : undefined);
   const { rooms, error, more } = usePoolUsage(host.data, seesHost && host.isPending);
-  const all = useMemo(() => matters(vms, tasks, rooms, host.data), [vms, tasks, rooms, host.data]);
+  const hostPath = useHostPath();
+  const all = useMemo(() => matters(vms, tasks, rooms, host.data, hostPath), [vms, tasks, rooms, host.data, hostPath]);
   const attention = useAway(all);
   const running = useMemo(() => tasks.filter((task) => task.state === "RUNNING"), [tasks]);
   const first = vms.length === 0 && (mayCreate || mayUpload);

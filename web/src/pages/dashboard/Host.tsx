@@ -11,7 +11,7 @@ import {
   Skeleton,
 } from "@patternfly/react-core";
 import type { UseQueryResult } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import type { HostInfo } from "@/api/schema";
 import { Icon } from "@/look/Icon";
 import { Fact } from "@/ui/Fact";
@@ -32,7 +32,13 @@ export function Host({
   title?: string;
   told?: boolean;
 }) {
-  const { data: host, error, isPending, isFetching, dataUpdatedAt, refetch } = asked;
+  const { data: host, error, isPending, dataUpdatedAt, refetch } = asked;
+  // not while it is measured again by itself
+  const [wanted, setWanted] = useState(false);
+  const again = () => {
+    setWanted(true);
+    void refetch().finally(() => setWanted(false));
+  };
   return (
     <Card component="section" aria-labelledby="host">
       <CardHeader
@@ -47,8 +53,8 @@ export function Host({
               <Button
                 variant="plain"
                 icon={<Icon name="refresh" />}
-                isLoading={isFetching}
-                onClick={() => void refetch()}
+                isLoading={wanted}
+                onClick={again}
                 aria-label="Measure the host again"
               />
             </>

@@ -102,6 +102,8 @@ test("a host whose clock is wrong, unless it does not respond anyway", () => {
   const [matter] = matters([], [], [], { ...HOST, hosts: [b] });
   expect(matter?.title).toBe("The clock of host b is wrong");
   expect(matter?.message).toContain("It is 3 min behind the server's");
+  expect(matter?.to).toBeUndefined();
+  expect(matters([], [], [], { ...HOST, hosts: [b] }, (id) => `/hosts/${id}`)[0]?.to).toBe("/hosts/2");
   const silent = matters([], [], [], { ...HOST, hosts: [{ ...b, unreachable_since: 1 }] });
   expect(silent.map((one) => one.title)).toEqual(["Host b does not respond"]);
 });
@@ -158,12 +160,13 @@ test("a host that is silent is told once, before all that follows from it", () =
     [],
     [ofUse({ ...pool, ...away, host: b }, 0, "")],
     { ...HOST, hosts },
+    undefined,
     1000,
   );
   expect(all.map((one) => one.key)).toEqual(["host-2", "vm-2"]);
   expect(all[0]?.message).toContain("Its VM may still be running: it is shown");
   const empty = { ...c, ...given, vms: { running: 0, total: 0 }, unreachable_since: 900 };
-  const none = matters([], [], [], { ...HOST, hosts: [empty] }, 1000);
+  const none = matters([], [], [], { ...HOST, hosts: [empty] }, undefined, 1000);
   expect(none[0]?.message).toMatch(/It has no VMs\.$/);
 });
 
@@ -172,7 +175,7 @@ test("of a host that is confirmed dead nothing may still be running, and what sh
   const b = { id: 2, name: "b", duty: "active" as const, vms, memory_mib: 1, memory_given_mib: 1 };
   const hosts = [{ ...b, unreachable_since: 900, dead_since: 940 }];
   const stopped = { ...vm, state: "STOPPED" as const, wanted: "RUNNING" as const, host: { id: 2, name: "b" } };
-  const all = matters([stopped], [], [], { ...HOST, hosts }, 1000);
+  const all = matters([stopped], [], [], { ...HOST, hosts }, undefined, 1000);
   expect(all.map((one) => [one.key, one.danger])).toEqual([
     ["host-2", false],
     ["vm-1", true],
@@ -181,7 +184,8 @@ test("of a host that is confirmed dead nothing may still be running, and what sh
 });
 
 test("a certificate that ends is told two weeks before, and worse when it has ended", () => {
-  const at = (days: number) => matters([], [], [], { ...HOST, certificate_expires: 1000 + days * DAY }, 1000);
+  const at = (days: number) =>
+    matters([], [], [], { ...HOST, certificate_expires: 1000 + days * DAY }, undefined, 1000);
   expect(at(15)).toEqual([]);
   expect(at(3)).toMatchObject([{ danger: false, title: "The server's certificate expires in 3 d" }]);
   expect(at(0)).toMatchObject([{ danger: true, title: "The server's certificate has expired" }]);
@@ -199,6 +203,7 @@ test("what hurts most stands first: what should run, pools away, no KVM, what is
     [task],
     [ofDisk(disk), ofDisk({ ...disk, mpid: 2, name: "b", ...away, size: 0 })],
     { ...slow, certificate_expires: 1000 + DAY },
+    undefined,
     1000,
   );
   expect(all.map((one) => one.key)).toEqual([

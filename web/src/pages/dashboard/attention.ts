@@ -12,12 +12,15 @@ export interface Matter {
   title: string;
   message: string;
   /** Where more of it is told; absent: here. */
-  to?: string;
+  to?: string | undefined;
   /** The VM that could be started to have it over. */
   start?: Vm;
   /** Seen is enough: it can be put away, under this name. */
   dismiss?: string;
 }
+
+/** The page of a host; undefined: it is not for the person. */
+type HostPath = (id: number) => string | undefined;
 
 export const NO_KVM = "no-kvm";
 /** From here on a pool or a quota is nearly full. */
@@ -37,6 +40,7 @@ export function matters(
   tasks: readonly TaskInfo[],
   rooms: readonly PoolUsage[],
   host?: HostInfo,
+  hostPath: HostPath = () => undefined,
   now = Date.now() / 1000,
 ): Matter[] {
   const silent = new Set(host?.hosts?.filter((one) => one.unreachable_since !== undefined).map((one) => one.id));
@@ -44,9 +48,9 @@ export function matters(
   const pools = rooms.filter((one) => !isSilent(one.host)).flatMap(ofRoom);
   const apart = vms.filter((one) => one.unreachable_since === undefined || !isSilent(one.host?.id));
   const worst = (one: Matter) => one.danger;
-  const all = host ? [...ofCertificate(host, now), ...ofHost(host)] : [];
+  const all = host ? [...ofCertificate(host, now), ...ofHost(host, hostPath)] : [];
   return [
-    ...(host?.hosts ?? []).flatMap(ofSilence),
+    ...(host?.hosts ?? []).flatMap((one) => ofSilence(one, hostPath)),
     ...apart.flatMap(ofVm).sort((a, b) => Number(b.start !== undefined) - Number(a.start !== undefined)),
     ...[...pools, ...all].filter(worst),
     ...(host ? ofAcceleration(host) : []),
@@ -129,8 +133,8 @@ function ofRoom(room: PoolUsage): Matter[] {
   ];
 }
 
-function ofHost(host: HostInfo): Matter[] {
-  const all: Matter[] = (host.hosts ?? []).flatMap(ofClock);
+function ofHost(host: HostInfo, hostPath: HostPath): Matter[] {
+  const all: Matter[] = (host.hosts ?? []).flatMap((one) => ofClock(one, hostPath));
   if (host.memory_free_mib <= SCARCE_MEMORY * host.memory_mib)
     all.push({
       key: "memory",
@@ -150,7 +154,10 @@ function ofHost(host: HostInfo): Matter[] {
   return all;
 }
 
-function ofSilence({ id, name, unreachable_since: since, dead_since: dead, vms }: HostSummary): Matter[] {
+function ofSilence(
+  { id, name, unreachable_since: since, dead_since: dead, vms }: HostSummary,
+  hostPath: HostPath,
+): Matter[] {
   if (since === undefined) return [];
   if (dead !== undefined)
     return [
@@ -159,7 +166,7 @@ function ofSilence({ id, name, unreachable_since: since, dead_since: dead, vms }
         danger: false,
         title: `Host ${name} is confirmed dead`,
         message: `Confirmed ${ago(dead)}. Its VMs can start elsewhere, as far as their media are there.`,
-        to: `/hosts/${id}`,
+        to: hostPath(id),
       },
     ];
   return [
@@ -168,7 +175,7 @@ function ofSilence({ id, name, unreachable_since: since, dead_since: dead, vms }
       danger: true,
       title: `Host ${name} does not respond`,
       message: `Last heard ${ago(since)}. ${lastKnown(vms.total)}`,
-      to: `/hosts/${id}`,
+      to: hostPath(id),
     },
   ];
 }
@@ -179,7 +186,10 @@ function lastKnown(vms: number): string {
   return `Its ${vms.toLocaleString()} VMs may still be running: they are shown as they were last.`;
 }
 
-function ofClock({ id, name, clock_ahead: ahead, unreachable_since: since }: HostSummary): Matter[] {
+function ofClock(
+  { id, name, clock_ahead: ahead, unreachable_since: since }: HostSummary,
+  hostPath: HostPath,
+): Matter[] {
   if (ahead === undefined || since !== undefined) return [];
   return [
     {
@@ -187,7 +197,7 @@ function ofClock({ id, name, clock_ahead: ahead, unreachable_since: since }: Hos
       danger: false,
       title: `The clock of host ${name} is wrong`,
       message: `It is ${duration(Math.abs(ahead))} ${ahead > 0 ? "ahead of" : "behind"} the server's: synchronize the clocks of both (NTP).`,
-      to: `/hosts/${id}`,
+      to: hostPath(id),
     },
   ];
 }

@@ -5,6 +5,7 @@ import { useAnswer } from "@/api/queries";
 import { session } from "@/api/session";
 import { pathsOf } from "@/ui/groups";
 import { hostsOf } from "@/ui/hosts";
+import { useHostPath } from "@/ui/useHostPath";
 import type { Names } from "./sentence";
 
 export function useNames(): Names {
@@ -14,6 +15,7 @@ export function useNames(): Names {
   const users = useObjects("user");
   const pools = usePools();
   const trash = useAnswer("post", "/t/trash/list", {}, { topics: ["trash"] }).data?.items;
+  const hostPath = useHostPath();
   const { uid: me, name: myName } = session.present ?? {};
   return useMemo(() => {
     const vm = new Map(vms.map((one) => [one.vmid, one.name]));
@@ -33,7 +35,8 @@ export function useNames(): Names {
       user: (uid) => user.get(uid),
       pool: (mpid) => pool.get(mpid),
       host: (id) => host.get(id),
+      hostPath,
       deleted: (kind, id) => deleted.get(`${kind} ${id}`),
     };
-  }, [vms, media, groups, users, pools, trash, me, myName]);
+  }, [vms, media, groups, users, pools, trash, hostPath, me, myName]);
 }

@@ -13,6 +13,7 @@ const names: Names = {
   user: (uid) => (uid === 2 ? "anna" : undefined),
   pool: () => "default",
   host: (id) => (id === 4 ? "cellar" : undefined),
+  hostPath: () => undefined,
   me: 5,
   deleted: (kind, id) => (kind === "vm" && id === 11 ? "old" : undefined),
 };
@@ -44,6 +45,7 @@ test("what was done", () => {
   expect(said("revoke_permission", "uid=2 gid=3")).toBe("revoked all permissions on group team/web from user anna");
   expect(said("sign_in", "")).toBe("signed in");
   expect(said("change_user", "")).toBe("changed their own password");
+  expect(said("change_user", "gid=3")).toBe("set their own home group to group team/web");
   expect(said("change_user", "uid=2 gid=3")).toBe("set the home group of user anna to group team/web");
 });
 
@@ -68,6 +70,12 @@ test("what is there has a page", () => {
   expect(sentence({ operation: "alter_vm", target: "vmid=7", gid: 0, refused: false }, names)[1]).toEqual({
     name: "VM web",
     to: "/vms/7",
+  });
+  const drained = { operation: "drain_node", target: "host=4", gid: 0, refused: false };
+  expect(sentence(drained, names)).toContainEqual({ name: "host cellar" });
+  expect(sentence(drained, { ...names, hostPath: (id) => `/hosts/${id}` })).toContainEqual({
+    name: "host cellar",
+    to: "/hosts/4",
   });
 });
 
@@ -161,6 +169,7 @@ test("oneself is you", () => {
   );
   expect(said("change_user", "uid=5")).toBe("set your password");
   expect(said("change_user", "", false, { uid: 5 })).toBe("changed your own password");
+  expect(said("change_user", "gid=3", false, { uid: 5 })).toBe("set your own home group to group team/web");
 });
 
 const PERMISSIONS = ["vm.view", "host.view", "vm.state"];
@@ -203,7 +212,7 @@ test("a set of permissions is one line", () => {
 test("what came back from the trash has its name", () => {
   expect(said("restore", "trid=1 vmid=7 name=web")).toBe("restored VM web from the trash");
   expect(said("restore", 'trid=1 mid=m9 name="old disk"')).toBe("restored medium old disk from the trash");
-  expect(said("restore", "trid=1")).toBe("restored an item of the trash");
+  expect(said("restore", "trid=1")).toBe("restored an item from the trash");
 });
 
 test("an operation that is new here is still told", () => {

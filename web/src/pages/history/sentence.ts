@@ -16,6 +16,8 @@ export interface Names extends Seen {
   /** Of what lies in the trash. */
   deleted: (kind: "vm" | "medium" | "group", id: number | string) => string | undefined;
   host: (id: number) => string | undefined;
+  /** The page of a host; absent: it is not for the caller. */
+  hostPath: (id: number) => string | undefined;
 }
 
 export interface Told {
@@ -77,7 +79,9 @@ function phrase(told: Told, target: Target, names: Names): Phrase {
       if (isMe && target.gid !== undefined) return ["set", "set", "your home group to ", ...fill("{group}")];
       if (isMe) return ["set", "set", "your password"];
       if (target.uid === undefined && told.uid !== undefined && told.uid === names.me)
-        return ["changed", "change", "your own password"];
+        return target.gid === undefined
+          ? ["changed", "change", "your own password"]
+          : ["set", "set", "your own home group to ", ...fill("{group}")];
       return base;
     default:
       return base;
@@ -108,9 +112,9 @@ function filled(text: string, target: Target, { vmid, permissions }: Told, names
       case "from_pool":
         return thing("pool", names.pool, target.from_mpid, undefined, undefined);
       case "host":
-        return hostPart(target.host, names, former);
+        return thing("host", names.host, target.host, names.hostPath, former);
       case "from_host":
-        return hostPart(target.from_host, names);
+        return thing("host", names.host, target.from_host, names.hostPath, undefined);
       case "permission":
         return target.permission ? permissionWords(permissions ?? [target.permission]) : "all permissions";
       case "disks":
@@ -212,17 +216,12 @@ function groupPart(gid: number | undefined, names: Names, former?: string): Part
   return thing("group", names.group, gid, (id) => `/groups/${id}`, gone);
 }
 
-const hostPart = (id: number | undefined, names: Names, former?: string): Part => {
-  const known = id === undefined ? undefined : names.host(id);
-  return { name: `host ${known ?? former ?? id ?? ""}`.trim(), to: known ? `/hosts/${id}` : "/hosts" };
-};
-
 /** By its present name with its page; what is gone by the name that it had, or its number. */
 function thing<Id extends string | number>(
   kind: string,
   nameOf: (id: Id) => string | undefined,
   id: Id | undefined,
-  page: ((id: Id, name: string) => string) | undefined,
+  page: ((id: Id, name: string) => string | undefined) | undefined,
   former: string | undefined,
 ): Part {
   if (id === undefined) return former ? { name: `${kind} ${former}` } : kind;

@@ -7,9 +7,11 @@ import { count } from "@/ui/format";
 import { testFence } from "./SetFence";
 import { changesOf, type HostWish } from "./words";
 
+export type Database = NonNullable<Nodes["database"]>;
+
 interface Props {
   host: NodeInfo;
-  database: Nodes["database"];
+  database: Database;
   onWish: (wish: HostWish) => void;
 }
 

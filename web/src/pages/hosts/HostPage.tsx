@@ -13,8 +13,8 @@ import {
 import { useState } from "react";
 import { Link, useParams } from "react-router";
 import { useMay, useObjects } from "@/api/live";
-import { useAnswer } from "@/api/queries";
-import type { NodeInfo, Nodes } from "@/api/schema";
+import { MEASURED_MS, useAnswer } from "@/api/queries";
+import type { NodeInfo } from "@/api/schema";
 import { Fact } from "@/ui/Fact";
 import { Failed } from "@/ui/Failed";
 import { mib, moment } from "@/ui/format";
@@ -27,10 +27,10 @@ import { Host } from "../dashboard/Host";
 import { PoolBars } from "../dashboard/Pools";
 import { ofDisk } from "../dashboard/poolUsage";
 import { CopyState } from "./CopyState";
-import { HostActions } from "./HostActions";
+import { type Database, HostActions } from "./HostActions";
 import { HostDialog } from "./HostDialogs";
 import { isTroubled, Trouble, useDrain } from "./Trouble";
-import { MEASURED_MS, useHosts } from "./useHosts";
+import { useHosts } from "./useHosts";
 import { type HostWish, hostStatus, labelText } from "./words";
 
 const TRAIL = [{ to: "/hosts", title: "Hosts" }];
@@ -41,7 +41,7 @@ export default function HostPage() {
   const { host: id = "" } = useParams();
   const { data, error, isPending, refetch } = useHosts();
   const host = data?.nodes.find((one) => String(one.host) === id);
-  if (data && host) return <Shown host={host} hosts={data.nodes} database={data.database} />;
+  if (data && host) return <Shown host={host} hosts={data.nodes} database={data.database ?? "sqlite"} />;
   if (isPending) return <Loading />;
   return (
     <>
@@ -63,7 +63,7 @@ function Gone() {
   );
 }
 
-function Shown({ host, hosts, database }: { host: NodeInfo; hosts: readonly NodeInfo[]; database: Nodes["database"] }) {
+function Shown({ host, hosts, database }: { host: NodeInfo; hosts: readonly NodeInfo[]; database: Database }) {
   const [wish, setWish] = useState<HostWish>();
   const manages = useMay()("node.manage", 0);
   const online = host.state === "online";

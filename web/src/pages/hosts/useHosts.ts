@@ -1,11 +1,8 @@
 /** The hosts that the server controls, and how busy they are. */
 import { useEffect, useMemo } from "react";
 import { useObjects } from "@/api/live";
-import { useAnswer } from "@/api/queries";
+import { MEASURED_MS, useAnswer } from "@/api/queries";
 import type { NodeInfo } from "@/api/schema";
-
-/** Milliseconds between two measurements of the server. */
-export const MEASURED_MS = 10_000;
 
 /** Asked again when one of them has changed, and when VMs have come, gone or moved: the stream tells that of the VMs. */
 export function useHosts() {

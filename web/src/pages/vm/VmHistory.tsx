@@ -99,7 +99,7 @@ export function VmHistory({ vm }: { vm: Vm }) {
         }
       />
       {entries.length >= limit && limit < MOST && (
-        <Button variant="link" isLoading={history.isFetching} onClick={() => setLimit(Math.min(MOST, limit * 3))}>
+        <Button variant="link" isLoading={history.isPending} onClick={() => setLimit(Math.min(MOST, limit * 3))}>
           Show older entries
         </Button>
       )}

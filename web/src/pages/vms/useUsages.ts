@@ -2,10 +2,9 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { call } from "@/api/call";
+import { MEASURED_MS } from "@/api/queries";
 import { type Usages, usagesOf } from "./usage";
 
-/** The server measures as often. */
-const EVERY_MS = 10_000;
 const NONE: Usages = new Map();
 
 export function useUsages(enabled: boolean): Usages {
@@ -13,7 +12,7 @@ export function useUsages(enabled: boolean): Usages {
     queryKey: ["/v/vm/usage"],
     queryFn: () => call("post", "/v/vm/usage", {}),
     enabled,
-    refetchInterval: EVERY_MS,
+    refetchInterval: MEASURED_MS,
     refetchIntervalInBackground: false,
     refetchOnWindowFocus: true,
     placeholderData: keepPreviousData,
