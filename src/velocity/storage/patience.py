@@ -50,7 +50,10 @@ async def reach(
     again: float = AGAIN,
     unknown: type[Exception] = Unknown,
 ) -> T:
-    """Repeat the attempt while it raises `unknown`, for so many `seconds`; then raises it. `host`: its name."""
+    """Repeat the attempt while it raises `unknown`, for so many `seconds`; then raises it. `host`: its name.
+
+    The wait can be cancelled, also during an attempt that is completed all the same (`uninterrupted.whole`).
+    """
     loop, say = asyncio.get_running_loop(), _SAY.get() or _say_nothing
     end = loop.time() + seconds
     try:
@@ -60,6 +63,8 @@ async def reach(
             except unknown:
                 if loop.time() >= end:
                     raise
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
             say(f"waiting for {host}")
             await asyncio.sleep(again)
     finally:
