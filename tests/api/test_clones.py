@@ -16,6 +16,7 @@ from tests.api.world import Answer, World, world
 from tests.patience import PATIENCE
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.machines.cloning import name_of_copy, names_of_copies
+from velocity.machines.variables import copy_variables
 from velocity.storage.port import Belongs, variables
 from velocity.store.machines import SqlMachines
 
@@ -147,6 +148,32 @@ async def test_a_clone_that_does_not_end_well_leaves_nothing(
     monkeypatch.undo()
     assert of_machines(w) == machines, "nor are there firmware variables of it"
     await w.vm("db")
+
+
+async def test_a_clone_that_is_cancelled_as_its_variables_are_copied_leaves_none(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy goes on in the VM's turn."""
+    vmid, _ = await furnished(w)
+    await run_once(w, vmid)
+    machines = of_machines(w)
+    begins, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hanging(*given: Any) -> None:
+        begins.set()
+        await goes_on.wait()
+        await copy_variables(*given)
+
+    monkeypatch.setattr("velocity.machines.cloning.copy_variables", hanging)
+    tid = (await w.ok("PUT", "/v/vm/clone", vmid=vmid, gid=0, name="db"))["tid"]
+    async with asyncio.timeout(PATIENCE):
+        await begins.wait()
+        cancelling = asyncio.create_task(w.ok("DELETE", "/t/task", tid=tid))
+        await asyncio.sleep(0.1)
+        goes_on.set()
+        assert (await cancelling)["state"] == "CANCELLED"
+    await w.settle()
+    assert of_machines(w) == machines
 
 
 @pytest.mark.holds("MORE-8")

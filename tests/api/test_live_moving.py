@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from tests.api.images import wait
 from tests.api.test_moving import CONVERT, MIB, MOVE, files, opened, shown, two, used
 from tests.api.test_sick_pools import full
+from tests.api.world import Answer as Reply
 from tests.api.world import World
-from tests.patience import eventually
+from tests.patience import PATIENCE, asked_until, eventually
 from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause
 from velocity.machines import mirroring
@@ -144,6 +146,34 @@ async def test_a_complete_copy_is_not_given_up_as_its_host_does_not_respond_for_
     assert task["state"] == "DONE", task
     await w.settle()
     assert not run.mirrors and place(w) == (2, "raw")
+
+
+@pytest.mark.holds("MANY-287")
+@pytest.mark.parametrize(("path", "body"), [(MOVE, {"mpid": 2}), (CONVERT, {"format": "raw"})], ids=["move", "compact"])
+async def test_a_complete_copy_that_waits_for_its_host_can_be_cancelled(
+    two: World, tmp_path: Path, path: str, body: dict[str, Any]
+) -> None:
+    w = two
+    mid = await w.medium()
+    await running(w, mid)
+    w.hypervisor.mirrors.slow = True
+    tid = (await w.ok("PUT", path, mid=mid, **body))["tid"]
+    run = next(iter(w.hypervisor.runs.values()))
+    await eventually(lambda: bool(run.mirrors))
+    w.hypervisor.faults.answers += [Answer.LOST] * 999
+    w.hypervisor.mirrors.slow = False
+
+    async def shown_task() -> Reply:
+        return await w.ok("POST", "/t/task", tid=tid)
+
+    await asked_until(shown_task, lambda now: "waiting for host" in now.body.get("phase", ""))
+    async with asyncio.timeout(PATIENCE):
+        await w.ok("DELETE", "/t/task", tid=tid)
+    assert (await shown_task())["state"] == "CANCELLED"
+    w.hypervisor.faults.answers.clear()
+    await w.settle()
+    await eventually(lambda: not run.mirrors)
+    assert (place(w), files(tmp_path)) == ((1, "raw"), [f"media/{mid}.raw"])
 
 
 @pytest.mark.holds("MANY-220")

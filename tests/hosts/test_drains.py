@@ -17,6 +17,8 @@ from tests.patience import asked_until, eventually
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import MovePhase
+from velocity.machines.move.targets import Targets
+from velocity.storage.patience import waits
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +72,23 @@ async def test_what_becomes_of_a_vm_that_somebody_else_is_moving_is_waited_for(t
 
 async def eventually_draining(w: World, duty: str = "draining") -> None:
     await asked_until(lambda: w.ok("POST", "/h/node", host=1), lambda node: node["duty"] == duty, duty)
+
+
+async def test_a_move_of_a_drain_waits_for_no_host_before_it_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its turn with its VM, whose requests would wait with it."""
+    check, waited = Targets.check_memory, []
+
+    async def noted(*given: Any) -> None:
+        waited.append(waits())
+        await check(*given)
+
+    monkeypatch.setattr(Targets, "check_memory", noted)
+    async with together(tmp_path / "data", Other(2, "b")) as w:
+        await running(w, "one")
+        assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+    assert waited[-1] and not any(waited[:-1]), "only its task waits"
 
 
 @pytest.mark.holds("MANY-246")

@@ -20,16 +20,26 @@ from velocity.hypervisor.port import HostId
 from velocity.hypervisor.storage_ways import StorageWays
 from velocity.node import remote
 from velocity.node.no_files import NoFiles
-from velocity.storage.fake import connect
-from velocity.storage.fake.pools import FakeHost, Hangs
-from velocity.storage.port import Belongs, Clone, JobProgress, Made, MediaRef, Storage, Unknown
+from velocity.storage.fake import FakeBlobs, connect
+from velocity.storage.fake.pools import FakeHost, FakePool
+from velocity.storage.port import Belongs, Clone, Incoming, JobProgress, Made, MediaRef, Storage, Unknown
 from velocity.storage.routed import routed
 from velocity.store.database import Database
 
 pytestmark = pytest.mark.anyio
 
-TO_THE_COPY = 3
-"""Calls to a pool before the copy begins there: for its state, to open it, and for its space."""
+
+def hangs_at_the_copy(pool: FakePool, patch: pytest.MonkeyPatch) -> None:
+    """The pool hangs as the first copy begins there."""
+    put = FakeBlobs.put
+
+    async def hanging(blobs: FakeBlobs, ref: MediaRef, *, deadline: float) -> Incoming:
+        if ref.pool == pool.mpid:
+            patch.setattr(FakeBlobs, "put", put)
+            pool.hang()
+        return await put(blobs, ref, deadline=deadline)
+
+    patch.setattr(FakeBlobs, "put", hanging)
 
 
 class Line:
@@ -241,11 +251,13 @@ async def test_a_copy_from_host_to_host_goes_on_after_a_cut(line: Line) -> None:
 
 
 @pytest.mark.holds("MANY-287")
-async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(tmp_path: Path, line: Line) -> None:
+async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(
+    tmp_path: Path, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool = line.other.disks.pools[20]
     async with world(tmp_path / "data", attach=line.attach) as w:
         mid = await w.medium()
-        pool.after(TO_THE_COPY, Hangs())
+        hangs_at_the_copy(pool, monkeypatch)
         task = await w.ok("PUT", "/m/media/clone", mid=mid, mpid=20, gid=0, name="copy")
         await eventually(lambda: not pool.answers.is_set())
         await line.cut()
@@ -264,11 +276,13 @@ async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(tmp_
 
 
 @pytest.mark.holds("MANY-287")
-async def test_a_task_that_waits_for_a_host_can_be_cancelled_and_leaves_nothing(tmp_path: Path, line: Line) -> None:
+async def test_a_task_that_waits_for_a_host_can_be_cancelled_and_leaves_nothing(
+    tmp_path: Path, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool = line.other.disks.pools[20]
     async with world(tmp_path / "data", attach=line.attach) as w:
         mid = await w.medium()
-        pool.after(TO_THE_COPY, Hangs())
+        hangs_at_the_copy(pool, monkeypatch)
         task = await w.ok("PUT", "/m/media/clone", mid=mid, mpid=20, gid=0, name="copy")
         await eventually(lambda: not pool.answers.is_set())
         await line.cut()

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from tests.node.steps import AGAIN, Fault, SteppedNode
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 from velocity.contract.problems import Refused
 from velocity.hosts.port import AttachedHost, OfferedPool
 from velocity.hypervisor.attached import FIRST_HOST, AttachedHosts
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 HERE, THERE, BESIDE = 1, 20, 21
 """A pool of the server's host, and two of the other one."""
-PATIENCE, DEADLINE = 30.0, 10.0
+DEADLINE = 10.0
 BYTES = hashlib.shake_128(b"velocity").digest(640 << 10) + bytes(256 << 10) + b"end".ljust(4096, b".")
 PACKED = lzma.compress(BYTES)
 
@@ -251,7 +251,8 @@ async def test_a_job_that_ends_its_node_each_time_fails(tmp_path: Path) -> None:
         two.node.steps.always_at = "watch"
         running = asyncio.create_task(task_of(two, task))
         for _ in range(ANEW + 1):
-            await two.node.steps.stands.wait()
+            async with asyncio.timeout(PATIENCE):
+                await two.node.steps.stands.wait()
             two.node.steps.stands.clear()
             await two.node.suffer(Fault.KILLED_BEFORE)
         with pytest.raises(Refused, match=r"host 'b' has lost it 4 times: see the log of its velocity-node service"):

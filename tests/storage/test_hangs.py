@@ -146,9 +146,17 @@ async def test_a_look_at_a_source_has_its_deadline_too(storage: DirectoryStorage
     source = await kept(storage, 2)
     disk.hang()
     begun = time.monotonic()
-    with pytest.raises(Unknown):
+    with pytest.raises(Unknown, match="pool 'usb'"):
         await asyncio.wait_for(storage.jobs.prepare(Clone(source, ref(2)), deadline=SOON), DEADLINE)
     assert time.monotonic() - begun < DEADLINE / 2
+    assert disk.asked, "it has hung"
+
+
+async def test_a_target_that_does_not_answer_is_named_and_not_its_source(storage: DirectoryStorage, disk: Disk) -> None:
+    source = await kept(storage, 1)
+    disk.hang()
+    with pytest.raises(Unknown, match="pool 'usb'"):
+        await asyncio.wait_for(storage.jobs.prepare(Clone(source, ref(2)), deadline=SOON), DEADLINE)
     assert disk.asked, "it has hung"
 
 

@@ -145,20 +145,36 @@ async def test_an_empty_object_has_nothing_of_an_older_one_of_its_name(
     assert await read(storage, one) == bytes(SIZE)
 
 
+async def test_what_cannot_be_removed_at_once_is_gone_for_who_asks(
+    storage: DirectoryStorage, places: Places, medium: MediaRef
+) -> None:
+    """The host itself repeats it: a server that saw it would tell it again and again."""
+    await storage.trash.lift(medium, deadline=DEADLINE)
+    with away(places):
+        await storage.trash.settle(medium, Belongs.NOWHERE, deadline=DEADLINE)
+    assert (places.moving / file_name(medium)).exists()
+    assert await storage.blobs.stat(MPID, (medium,), deadline=DEADLINE) == (None,)
+    (places.moving / file_name(medium)).rename(places.kept(file_name(medium)))  # as when it is put back at a start
+    assert await storage.blobs.stat(MPID, (medium,), deadline=DEADLINE) != (None,)
+
+
 @pytest.mark.holds("DUR-97")
 async def test_files_that_no_medium_has_are_named_when_their_pool_is_put_in_order(
     places: Places, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Their media were deleted while the pool was not declared."""
+    """Their media were deleted while the pool was not declared, or are newer than the database. Those of a VM that is
+    coming are neither.
+    """
     places.path.mkdir()
-    kept, gone = (MediaRef(MPID, uuid4(), "raw") for _ in range(2))
-    for name in (file_name(kept), file_name(gone), "notes.txt"):
+    kept, gone, coming = (MediaRef(MPID, uuid4(), "raw") for _ in range(3))
+    for name in (*map(file_name, (kept, gone, coming)), "notes.txt"):
         (places.path / name).write_bytes(b"some")
     storage = open_directories([places], None, NEVER)
     with caplog.at_level(logging.WARNING):
-        await storage.pools.open(MPID, (kept,), (), (), deadline=DEADLINE)
+        await storage.pools.open(MPID, (kept,), (), (coming,), deadline=DEADLINE)
     await storage.close()
     (told,) = [one.getMessage() for one in caplog.records if "no medium" in one.getMessage()]
     assert file_name(gone) in told
-    assert file_name(kept) not in told and "notes.txt" not in told
+    assert all(name not in told for name in (file_name(kept), file_name(coming), "notes.txt"))
+    assert "or an older database was restored" in told
     assert (places.path / file_name(gone)).exists(), "nothing is removed"

@@ -78,12 +78,15 @@ def test_only_the_daemon_of_a_file_gets_its_signals(tmp_path: Path) -> None:
     file, other = str(tmp_path / "one"), str(tmp_path / "two")
     script = f"while :; do sleep 1; done # mountpoint={file},"
     with subprocess.Popen([opened.PROGRAM, "-c", script], executable="/bin/sh") as daemon:
-        at_last(lambda: Path(f"/proc/{daemon.pid}/cmdline").read_bytes().startswith(opened.PROGRAM.encode()))
-        tell(daemon.pid, other, signal.SIGKILL)
-        with pytest.raises(subprocess.TimeoutExpired):
-            daemon.wait(0.2)
-        tell(daemon.pid, file, signal.SIGKILL)
-        assert daemon.wait(PATIENCE) == -signal.SIGKILL
+        try:
+            at_last(lambda: Path(f"/proc/{daemon.pid}/cmdline").read_bytes().startswith(opened.PROGRAM.encode()))
+            tell(daemon.pid, other, signal.SIGKILL)
+            with pytest.raises(subprocess.TimeoutExpired):
+                daemon.wait(0.2)
+            tell(daemon.pid, file, signal.SIGKILL)
+            assert daemon.wait(PATIENCE) == -signal.SIGKILL
+        finally:
+            daemon.kill()
     tell(daemon.pid, file, signal.SIGKILL)
 
 

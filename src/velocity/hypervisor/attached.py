@@ -173,6 +173,10 @@ class AttachedHosts:
         word = shlex.quote(self.name(host) or f"id:{host}")
         return f"wait until the host does, or prove that it is off: `velocity node confirm-dead {word}`"
 
+    def called_silent(self, *hosts: HostId) -> str:
+        """The name of the first of these that does not answer, by what is known; of the last if all others do."""
+        return self.called(next((host for host in hosts if self.silence(host)), hosts[-1]))
+
     def silence(self, host: HostId) -> str:
         """That it does not answer, and since when; empty: it answers, or is the only one."""
         since = self.silent.get(host) if self.many else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -40,9 +41,9 @@ from velocity.media.library import Library
 from velocity.media.room import Room
 from velocity.media.rules import Medium
 from velocity.storage.patience import reach
-from velocity.storage.port import Storage, Unknown
+from velocity.storage.port import Storage
 from velocity.tasks.service import Made, TaskProgress, Tasks
-from velocity.uninterrupted import whole
+from velocity.uninterrupted import ended, whole
 
 KIND = "clone_vm"
 
@@ -274,9 +275,11 @@ class Cloning:
         """Waits for a host that does not respond; the source is free meanwhile."""
 
         async def attempt() -> None:
-            await draft.source.alone(lambda: self._copy_variables(draft))
+            # cancelled, it goes on in the keeper, and would leave what is removed meanwhile
+            await ended(asyncio.ensure_future(draft.source.alone(lambda: self._copy_variables(draft))))
 
-        await reach(attempt, self._fleet.hosts.attached.called(draft.machine.host))
+        of, to, hosts = draft.source.machine.host, draft.machine.host, self._fleet.hosts.attached
+        await reach(attempt, lambda: hosts.called_silent(of, to))
 
     async def _copy_variables(self, draft: Draft) -> None:
         keeper = draft.source
@@ -286,10 +289,10 @@ class Cloning:
         await copy_variables(of, keeper.machine.uuid, to, draft.machine.uuid)
 
     def _own_storage(self, machine: Machine) -> Storage:
-        """The storage of its host, with its firmware variables."""
+        """The storage of its host, with its firmware variables. Raises `Refused`."""
         one = self._fleet.hosts.attached.find(machine.host)
         if one is None:
-            raise Unknown(f"{self._fleet.hosts.attached.called(machine.host)} is not attached")
+            raise Refused(Problem.NO_HOST, f"{self._fleet.hosts.attached.called(machine.host)} was removed meanwhile")
         return one.storage
 
     async def _commit(self, caller: Caller, draft: Draft, media: Sequence[Medium], right: WhileAllowed) -> int:

@@ -181,7 +181,8 @@ class Mirroring:
 
         host = self._fleet.hosts.attached.called(copy.keeper.machine.host)
         try:
-            await (reach(turn, host, unknown=Unknown) if again else turn())
+            # cancelled, a turn goes on in the keeper: so each is completed, and only the wait between them is cancelled
+            await (reach(lambda: whole(turn()), host, unknown=Unknown) if again else turn())
         except HypervisorError as error:
             raise self._refused(copy, error) from None
 

@@ -40,7 +40,8 @@ Measure = Callable[[], Coroutine[Any, Any, object]]
 Take = Callable[[Keep], Coroutine[Any, Any, None]]
 """Commits while the guest's writes are held back, and lets its VM continue with the file that the medium then has.
 
-Raises `Refused`: nothing was committed, or the VM could not continue with the new file.
+It waits for a host that does not respond. If it is cancelled meanwhile, nothing was committed; a commit that has begun
+is completed. Raises `Refused`: nothing was committed, or the VM could not continue with the new file.
 """
 
 
@@ -90,7 +91,7 @@ class FileCopying:
             if isinstance(now, JobProgress):  # what is made is checked before its commit
                 right.check()
                 progress.total, progress.done = now.total, now.done
-        await committed(self._change, self._trash, keep, self._measure)
+        await committed(self._change, self._trash, lambda: whole(keep()), self._measure)
 
     async def close(self) -> None:
         await self._jobs.cancel(self._change.new.ref, deadline=CALL_DEADLINE)
@@ -135,7 +136,7 @@ class LiveCopying:
         if self._change.moves:
             await committed(self._change, self._trash, lambda: take(keep), self._measure)
         else:
-            await whole(take(keep_name))
+            await take(keep_name)
             await whole(self._measure())
 
     async def close(self) -> None:
@@ -143,11 +144,14 @@ class LiveCopying:
 
 
 async def committed(change: Change, trash: Trash, keep: Keep, measure: Measure) -> None:
-    """Commit it: the new bytes count, or nothing of them is left. Cancelled before the commit, it leaves nothing."""
+    """Commit it: the new bytes count, or nothing of them is left. Cancelled before the commit, it leaves nothing.
+
+    `keep` must not be left half-way if it is cancelled.
+    """
     try:
         if change.moves:
             await trash.lift(change.old.ref, deadline=CALL_DEADLINE)  # may wait for its host
-        await whole(keep())
+        await keep()
     except OutcomeUnknown:
         raise  # the next start asks the database
     except BaseException:

@@ -63,14 +63,9 @@ class KeptCopies:
 
         A copy whose note cannot be read at this moment stays: it may be complete.
         """
-        stay = {file for one in self.all()[:GENERATIONS] for file in (self.file(one), self._note_of(one))}
-        for note in self._directory.glob("*.json"):
-            try:
-                durable.read(note, CopyNote)
-            except OSError:
-                stay |= {note, note.with_suffix(".db")}
-            except msgspec.DecodeError:  # damaged for good
-                continue
+        notes, unread = self._notes()
+        stay = {file for one in notes[:GENERATIONS] for file in (self.file(one), self._note_of(one))}
+        stay |= {file for note in unread for file in (note, note.with_suffix(".db"))}
         for file in sorted(self._directory.iterdir(), reverse=True):  # a note before its copy
             if file not in stay:
                 file.unlink()
@@ -90,17 +85,23 @@ class KeptCopies:
 
     def all(self) -> list[CopyNote]:
         """Complete copies, the latest first: in the order of servers' terms, not of their clocks."""
-        found = []
+        return self._notes()[0]
+
+    def _notes(self) -> tuple[list[CopyNote], list[Path]]:
+        """Those of complete copies, the latest first, and the files of those that cannot be read at this moment."""
+        found, unread = [], []
         for file in self._directory.glob("*.json"):
             try:
                 note = durable.read(file, CopyNote)
             except (OSError, msgspec.DecodeError) as error:  # it costs that copy, not the others
                 log.warning("the note of a copy of the database cannot be read (%s): %s", file, error)
+                if isinstance(error, OSError):  # otherwise it is damaged for good
+                    unread.append(file)
                 continue
             there = self.file(note)
             if there.is_file() and there.stat().st_size == note.size:
                 found.append(note)
-        return sorted(found, key=lambda note: (note.mark.term, note.mark.written), reverse=True)
+        return sorted(found, key=lambda note: (note.mark.term, note.mark.written), reverse=True), unread
 
     def file(self, note: CopyNote) -> Path:
         return self._directory / f"{note.mark.term}-{note.mark.written}.db"

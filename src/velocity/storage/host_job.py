@@ -58,6 +58,8 @@ class HostJob:
                     if isinstance(now, JobProgress) and now.done > most:
                         tries, most = INTERRUPTED, now.done
                     yield now
+                    if isinstance(now, Made):
+                        return  # it is its caller's now: an answer that is lost after it must not begin it anew
                 return
             except Refused as refused:
                 tries -= 1
@@ -67,7 +69,7 @@ class HostJob:
 
     async def _go_on(self) -> None:
         """Raises `Unknown`."""
-        await self._patience.check_there(self._target.pool)
+        await self._check_there()
         try:  # it may be waiting for permission, and the answer is lost
             await self._storage().jobs.allow(self._target, self._allowed, deadline=SECONDS)
         except Refused as refused:
@@ -77,7 +79,7 @@ class HostJob:
 
     async def _begin_anew(self) -> None:
         """Nothing of the former attempt is left. Raises `Unknown`."""
-        await self._patience.check_there(self._target.pool)
+        await self._check_there()
         if self._anew == ANEW:
             words = f"{self._host} has lost it {ANEW + 1} times: see the log of its velocity-node service"
             raise Refused(Problem.POOL_AWAY, words)
@@ -85,8 +87,18 @@ class HostJob:
         await storage.jobs.cancel(self._target, deadline=SECONDS)
         await storage.trash.settle(self._target, Belongs.NOWHERE, deadline=SECONDS)
         await self.prepare(deadline=SECONDS)
-        await storage.jobs.start(self._target, self._allowed, deadline=SECONDS)
+        try:
+            await storage.jobs.start(self._target, self._allowed, deadline=SECONDS)
+        except Refused as refused:
+            if refused.problem is not Problem.TASK_NOT_FOUND:
+                raise
+            raise Unknown("the node was restarted meanwhile") from None
         self._anew += 1
+
+    async def _check_there(self) -> None:
+        """Raises `Unknown` unless the host responds and has both pools."""
+        for pool in {self._job.source.pool, self._target.pool}:
+            await self._patience.check_there(pool)
 
 
 def _is_lost(refused: Refused) -> bool:

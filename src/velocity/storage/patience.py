@@ -29,8 +29,8 @@ _SAY: ContextVar[Say | None] = ContextVar("say", default=None)
 
 
 @contextmanager
-def waiting(say: Say) -> Iterator[None]:
-    """Within, for a task: calls wait for hosts, and `say` is called meanwhile."""
+def waiting(say: Say | None) -> Iterator[None]:
+    """Within, for a task: calls wait for hosts, and `say` is called meanwhile. None: they do not, as in a request."""
     token = _SAY.set(say)
     try:
         yield
@@ -45,12 +45,16 @@ def waits() -> bool:
 
 async def reach(
     attempt: Callable[[], Awaitable[T]],
-    host: str,
+    host: str | Callable[[], str],
     seconds: float = PATIENCE,
     again: float = AGAIN,
     unknown: type[Exception] = Unknown,
 ) -> T:
-    """Repeat the attempt while it raises `unknown`, for so many `seconds`; then raises it. `host`: its name."""
+    """Repeat the attempt while it raises `unknown`, for so many `seconds`; then raises it.
+
+    `host`: its name, or what finds it if several take part.
+    The wait can be cancelled, also during an attempt that is completed all the same (`uninterrupted.whole`).
+    """
     loop, say = asyncio.get_running_loop(), _SAY.get() or _say_nothing
     end = loop.time() + seconds
     try:
@@ -60,7 +64,9 @@ async def reach(
             except unknown:
                 if loop.time() >= end:
                     raise
-            say(f"waiting for {host}")
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
+            say(f"waiting for {host if isinstance(host, str) else host()}")
             await asyncio.sleep(again)
     finally:
         say("")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from velocity.storage.patience import SECONDS
 from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Made, Outgoing, Trash
 
 PIECE = 512 << 10
 """Bytes in memory at a time."""
-SECONDS = 30.0
-"""The deadline for calls without one."""
 
 
 class Transfer:

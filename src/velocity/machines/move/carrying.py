@@ -35,7 +35,7 @@ from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.variables import copy_variables
 from velocity.media.rules import Medium
 from velocity.storage.patience import reach
-from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Jobs, MediaRef, Storage, Trash, Unknown
+from velocity.storage.port import Belongs, Blobs, Clone, JobProgress, Jobs, MediaRef, Storage, Trash
 from velocity.tasks.service import TaskProgress
 
 COPYING = "copying media"
@@ -86,7 +86,7 @@ class Carrying:
         async def copied() -> None:
             await copy_variables(self._storage(move.source), move.uuid, self._storage(move.target), move.uuid)
 
-        await reach(copied, self._hosts.called(move.target))
+        await reach(copied, lambda: self._hosts.called_silent(move.source, move.target))
 
     async def _carry_run(self, crossing: Crossing, progress: TaskProgress, right: WhileAllowed) -> None:
         """First copy the media that the guest only reads; the others are copied together with the guest."""
@@ -164,10 +164,10 @@ class Carrying:
             before += old.size
 
     def _storage(self, host: int) -> Storage:
-        """The storage of a host, which has the firmware variables of its machines."""
+        """The storage of a host, which has the firmware variables of its machines. Raises `Refused`."""
         one = self._hosts.find(host)
         if one is None:
-            raise Unknown(f"{self._hosts.called(host)} is not attached")
+            raise Refused(Problem.NO_HOST, f"{self._hosts.called(host)} was removed meanwhile")
         return one.storage
 
 

@@ -20,6 +20,7 @@ from velocity.machines import where
 from velocity.machines.keeper import Keeper
 from velocity.machines.move.service import HostMoves
 from velocity.machines.service import Fleet
+from velocity.storage.patience import waiting
 from velocity.tasks.rules import DRAIN
 from velocity.tasks.service import NotWholly, TaskProgress, Tasks
 
@@ -161,7 +162,8 @@ class Draining:
                     words = f"you need {Permission.VM_ALTER.value} on its group"
                     raise Refused(Problem.NO_PERMISSION, words)
                 try:
-                    return await self._moves.begin(caller, keeper.machine.vmid, None)
+                    with waiting(None):  # it has its turn with the VM, whose requests would wait with it
+                        return await self._moves.begin(caller, keeper.machine.vmid, None)
                 except Refused as refused:
                     if refused.problem is not Problem.VM_MOVING:
                         raise

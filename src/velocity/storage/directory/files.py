@@ -81,18 +81,17 @@ class PoolFiles:
                     self._remove(file, again=file.name not in trashed)
         for directory in (self._path, self._trash):
             sync(directory)
-        self._tell_of_unknown(kept)
+        self._tell_of_unknown({*kept, *coming})
 
-    def _tell_of_unknown(self, kept: Collection[str]) -> None:
-        """Of files of deleted media: one that was deleted while the pool was not declared is left alone, like those of
-        a database that is older than the pool.
-        """
-        unknown = sorted(one.name for one in self._path.iterdir() if NAME.fullmatch(one.name) and one.name not in kept)
+    def _tell_of_unknown(self, known: Collection[str]) -> None:
+        """Files that the database does not know are left alone: it may be older than the pool."""
+        unknown = sorted(one.name for one in self._path.iterdir() if NAME.fullmatch(one.name) and one.name not in known)
         if unknown:
             more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
             log.warning(
-                "pool %r: no medium in the database has %s%s in %s: remove what was deleted while the pool was not "
-                "declared", self.places.name, ", ".join(unknown[:NAMED]), more, self._path,
+                "pool %r: no medium in the database has %s%s in %s: their media were deleted while the pool was not "
+                "declared, or an older database was restored, and they are newer",
+                self.places.name, ", ".join(unknown[:NAMED]), more, self._path,
             )  # fmt: skip
 
     def _take_back(self, file: Path) -> None:
@@ -131,8 +130,9 @@ class PoolFiles:
         return (moving, kept) if self._left.get(name) is Belongs.KEPT else (kept, moving)
 
     def stat(self, name: str) -> Stat | None:
-        """None if it cannot be read."""
-        for file in self._files_of(name):
+        """None if it cannot be read, or is hidden and only still to be removed."""
+        goes = self._left.get(name, Belongs.KEPT) is not Belongs.KEPT
+        for file in (self.places.kept(name),) if goes else self._files_of(name):
             with contextlib.suppress(OSError):
                 facts = file.stat()
                 if stat.S_ISREG(facts.st_mode):

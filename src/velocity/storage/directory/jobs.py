@@ -38,6 +38,8 @@ class RunningJob:
         self._job = job
         self._source_pool = source
         self._pool = target
+        self.asked = target
+        """The pool that `prepare` waits for."""
         self._files = target.files
         self._images = images
         self._name = file_name(job.target)
@@ -66,12 +68,14 @@ class RunningJob:
     async def prepare(self) -> Prepared:
         """Open and inspect the source."""
         await self._pool.threads.run(self._files.begin_anew, self._name)
+        self.asked = self._source_pool
         await self._source_pool.threads.run(self._open, undo=lambda _: self.let_go())
         job, source = self._job, self._image()
         with as_refusals(self._source_pool.places):
             facts = await source.stat()
             takes = facts.allocated
             if isinstance(job, Clone):
+                self.asked = self._pool
                 beside = ImageFile(source.file, self._pool.threads)
                 return Prepared(facts.size, 0 if await beside.do(self._is_shared) else takes)
             self._kind = await source.do(_kind, facts.size, None)
@@ -287,7 +291,7 @@ class DirectoryJobs:
         try:
             await asyncio.wait({preparing}, timeout=deadline)
             if not preparing.done():
-                raise source.threads.unknown()
+                raise running.asked.threads.unknown()
             return preparing.result()
         except BaseException:
             preparing.cancel()
