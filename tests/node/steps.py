@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -98,6 +98,15 @@ async def _value(one: Any) -> Any:
     return one
 
 
+def contents(path: Path, files: Iterable[Path]) -> dict[str, bytes]:
+    """What is in these files, by their paths from there, without those that are put elsewhere at this moment."""
+    found = {}
+    for one in files:
+        with contextlib.suppress(FileNotFoundError):
+            found[str(one.relative_to(path))] = one.read_bytes()
+    return found
+
+
 class SteppedNode:
     """A node with a pool in a directory of its own. A node that is killed leaves what it had begun."""
 
@@ -144,7 +153,7 @@ class SteppedNode:
         """The objects of a pool in their places, and hidden ones by the path from there."""
         path = self._place / str(mpid)
         found = [one for place in (".", ".moving", ".trash") for one in (path / place).glob("*") if one.is_file()]
-        return {str(one.relative_to(path)): one.read_bytes() for one in found}
+        return contents(path, found)
 
     async def close(self) -> None:
         await self._to.close()

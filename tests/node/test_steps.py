@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.node.steps import AGAIN, Fault, SteppedNode
+from tests.node.steps import AGAIN, Fault, SteppedNode, contents
 from tests.patience import PATIENCE, eventually
 from velocity.contract.problems import Refused
 from velocity.hosts.port import AttachedHost, OfferedPool
@@ -186,8 +186,8 @@ class Two:
             await asyncio.sleep(AGAIN / 2)
 
     def files(self) -> dict[str, bytes]:
-        here = {str(one.relative_to(self._here.path)): one for one in self._here.path.rglob("*.raw")}
-        found = {f"{HERE}/{name}": one.read_bytes() for name, one in here.items()}
+        here = contents(self._here.path, self._here.path.rglob("*.raw"))
+        found = {f"{HERE}/{name}": one for name, one in here.items()}
         return found | {
             f"{mpid}/{name}": one for mpid in (THERE, BESIDE) for name, one in self.node.files(mpid).items()
         }
