@@ -11,7 +11,7 @@ import logging
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from tests.patience import PATIENCE
@@ -83,6 +83,7 @@ class Line:
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._listener.sockets[0].getsockname()[1]
+        self.is_cut.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -94,6 +95,9 @@ class Line:
         with contextlib.suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
             both = {writer, far_writer}
+            if self.is_cut.is_set():  # meanwhile
+                _reset(both)
+                return
             self._ends |= both
             up = self._pass_on(reader, far_writer, passed, True)
             await asyncio.gather(up, self._pass_on(far_reader, writer, passed, False))
@@ -123,9 +127,13 @@ class Line:
         self._left = None
         self._flows.set()
         self._listener.close()
-        for end in self._ends:
-            with contextlib.suppress(OSError):  # one that is closed already
-                end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-            end.transport.abort()
+        _reset(self._ends)
         self._ends.clear()
         self.is_cut.set()
+
+
+def _reset(ends: Iterable[asyncio.StreamWriter]) -> None:
+    for end in ends:
+        with contextlib.suppress(OSError):  # one that is closed already
+            end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        end.transport.abort()
