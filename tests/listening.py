@@ -80,8 +80,7 @@ async def listening(
         lifespan="off",
         log_level="error",
         ws=WebSocketProtocol,
-        timeout_graceful_shutdown=5,
-        **{"http": Protocol, **more},
+        **{"http": Protocol, "timeout_graceful_shutdown": 5, **more},
     )
     services = w.server.services
     find, turns = services.access.sessions.find, services.turns

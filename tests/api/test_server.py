@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -112,3 +113,18 @@ async def test_an_answer_that_finds_no_memory_itself_is_json(w: World) -> None:
     head, _, body = answer.partition(b" | ")
     assert head == b"HTTP/1.1 500 Internal Server Error"
     assert (json.loads(body)["code"], json.loads(body)["error"]) == (500, True)
+
+
+async def test_a_server_that_ends_leaves_no_connection_open(w: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Also of a request that does not end in its time: a standby's process goes on, and its client would wait."""
+    async with listening(w, timeout_graceful_shutdown=0.1) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = f"POST /v/vm/list HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {w.key}\r\ncontent-length: 9\r\n\r\n"
+        writer.write(head.encode())
+        await eventually(lambda: server.server.server_state.tasks, "the request")
+        await server.end()
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        assert "Exception" not in caplog.text
+        writer.close()

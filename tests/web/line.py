@@ -81,15 +81,23 @@ class Line:
         await asyncio.gather(*self._serving)
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._listener.sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", self.port))
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        self._accepting = asyncio.create_task(self._accept(listener))
         self.is_cut.clear()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+    async def _accept(self, listener: socket.socket) -> None:
+        """Not by `asyncio.start_server`: it does not tell of those that are just coming as it ends."""
+        with listener:
+            while True:
+                client, _ = await self._loop.sock_accept(listener)
+                task = asyncio.create_task(self._serve(client))
+                self._serving.add(task)
+                task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
         port = writer.get_extra_info("peername")[1]
         passed = self._passed[port] = [0, 0]
         with contextlib.suppress(OSError):
@@ -126,7 +134,7 @@ class Line:
     def _cut(self) -> None:
         self._left = None
         self._flows.set()
-        self._listener.close()
+        self._accepting.cancel()
         _reset(self._ends)
         self._ends.clear()
         self.is_cut.set()

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from velocity.api import errors
 from velocity.api.bounds import Refusal, RequestLimits, State
 from velocity.api.browser import EVER
+from velocity.api.cycle import Cycle
 from velocity.api.request import STRANGER, Find, has_body, is_known
 from velocity.api.senders import Sender
 from velocity.api.transport import CoalescingTransport
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # otherwise every invalid request would write a line
 CUT = "velocity.cut"
 """Key of the scope's extension that ends a connection at once, dropping its buffer."""
-_FAILED = errors.internal()
-"""Made now: there may be no memory for it when it is needed."""
 
 
 async def left(receive: Receive) -> None:
@@ -48,15 +47,6 @@ async def cut(scope: Scope, receive: Receive) -> None:
     if abort is not None:
         abort()
         await left(receive)
-
-
-class Cycle(RequestResponseCycle):
-    """Answers in JSON also where the application itself has failed, as for want of memory."""
-
-    async def send_500_response(self) -> None:
-        headers = [*_FAILED.raw_headers, (b"connection", b"close")]
-        await self.send({"type": "http.response.start", "status": _FAILED.status_code, "headers": headers})
-        await self.send({"type": "http.response.body", "body": bytes(_FAILED.body), "more_body": False})
 
 
 class TooManyLines(Exception):
@@ -389,6 +379,9 @@ class Server(uvicorn.Server):
         self._ending()
         self.server_state.lingering.end()
         await super().shutdown(sockets)
+        for one in tuple(self.server_state.connections):  # uvicorn leaves open what did not end in time
+            one.transport.abort()
+        await asyncio.sleep(0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -7,13 +7,15 @@ import itertools
 import os
 import select
 import signal
+import subprocess
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
+from tests.hypervisor.qemu import holding
+from tests.hypervisor.qemu.holding import TYPED
+from tests.patience import PATIENCE
 from velocity.hypervisor.qemu.serial_input import HOLDS, INPUT, UNREAD, SerialInput
 
 pytestmark = pytest.mark.anyio
@@ -41,32 +43,13 @@ def test_what_is_taken_out_of_the_pipe_survives_a_kill_at_any_step(run: Path) ->
     os.close(reads)
 
 
-TYPED = b"".join(b"%07d\n" % number for number in range(5000))
-
-
 def killed_as_it_holds(run: Path, step: int) -> bool:
-    """A process types, and holds the input. Whether it was killed at that line of it."""
+    """A process of its own types, and holds the input. Whether it was killed at that line of it."""
     (run / UNREAD).unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
-        rest = step
-
-        def trace(frame: FrameType, event: str, _: object) -> Any:
-            nonlocal rest
-            if not frame.f_code.co_filename.endswith("serial_input.py"):
-                return None
-            if event == "line":
-                rest -= 1
-                if rest == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-
-        os.write(os.open(run / INPUT, os.O_RDWR), TYPED)
-        server = SerialInput(run)
-        sys.settrace(trace)
-        server.hold()
-        os.kill(os.getpid(), signal.SIGUSR1)  # its end, without those of pytest
-    return os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    words = [sys.executable, "-m", holding.__name__, str(run), str(step)]
+    status = subprocess.run(words, timeout=PATIENCE, check=False).returncode
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
 
 
 def readable(descriptor: int) -> bool:
