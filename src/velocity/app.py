@@ -44,28 +44,28 @@ from velocity.installation import CannotStart as CannotStart
 from velocity.installation import InUse as InUse
 from velocity.installation import check_first, check_leads, database_of, leadership, open_database, own_host
 from velocity.local_key import local_key
-from velocity.machines.addresses import Addresses
-from velocity.machines.builder import Builder
-from velocity.machines.checks import Checks
-from velocity.machines.cloning import Cloning, made
-from velocity.machines.consoles import VmConsoles
-from velocity.machines.evacuated import Evacuated
-from velocity.machines.forwards import AllowedPorts
-from velocity.machines.group_moves import GroupMoves
-from velocity.machines.guests import VmGuests
-from velocity.machines.host_memory import HostMemory
-from velocity.machines.mirroring import Mirroring
+from velocity.machines.changes.cloning import Cloning, made
+from velocity.machines.changes.group_moves import GroupMoves
+from velocity.machines.changes.mirroring import Mirroring
+from velocity.machines.changes.provisioning import Provisioning
+from velocity.machines.changes.resizing import Resizing
+from velocity.machines.consoles.consoles import VmConsoles
+from velocity.machines.consoles.ocr import Ocr
+from velocity.machines.consoles.screens import VmScreens
+from velocity.machines.guest.addresses import Addresses
+from velocity.machines.guest.guests import VmGuests
+from velocity.machines.hosts.evacuated import Evacuated
+from velocity.machines.hosts.host_memory import HostMemory
+from velocity.machines.hosts.orphans import remove_machine_data
+from velocity.machines.hosts.reach import Reach
 from velocity.machines.move.wiring import arriving, host_moves
-from velocity.machines.ocr import Ocr
-from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
-from velocity.machines.provisioning import Provisioning
-from velocity.machines.reach import Reach
-from velocity.machines.resizing import Resizing
 from velocity.machines.rules import Machine
-from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
-from velocity.machines.writers import Writers
+from velocity.machines.settings.builder import Builder
+from velocity.machines.settings.checks import Checks
+from velocity.machines.settings.forwards import AllowedPorts
+from velocity.machines.settings.writers import Writers
 from velocity.media.alteration import Alteration
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments

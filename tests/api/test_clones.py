@@ -15,8 +15,8 @@ from tests.api.test_with_disks import furnished, shown
 from tests.api.world import Answer, World, world
 from tests.patience import PATIENCE
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.machines.cloning import name_of_copy, names_of_copies
-from velocity.machines.variables import copy_variables
+from velocity.machines.changes.cloning import name_of_copy, names_of_copies
+from velocity.machines.hosts.variables import copy_variables
 from velocity.storage.port import Belongs, variables
 from velocity.store.machines import SqlMachines
 
@@ -164,7 +164,7 @@ async def test_a_clone_that_is_cancelled_as_its_variables_are_copied_leaves_none
         await goes_on.wait()
         await copy_variables(*given)
 
-    monkeypatch.setattr("velocity.machines.cloning.copy_variables", hanging)
+    monkeypatch.setattr("velocity.machines.changes.cloning.copy_variables", hanging)
     tid = (await w.ok("PUT", "/v/vm/clone", vmid=vmid, gid=0, name="db"))["tid"]
     async with asyncio.timeout(PATIENCE):
         await begins.wait()

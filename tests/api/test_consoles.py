@@ -17,7 +17,7 @@ from tests.api.world import PASSWORD, World
 from tests.host import Host
 from velocity.access.bounds import Waiting
 from velocity.client import Client
-from velocity.machines.keyboard import PATIENCE, Keyboard, Seat
+from velocity.machines.consoles.keyboard import PATIENCE, Keyboard, Seat
 
 CONTROL = Subprotocol("velocity.serial")
 

@@ -12,7 +12,7 @@ from tests.api.world import World, world
 from tests.patience import asked_until
 from velocity.hypervisor.fake import Answer as Ends
 from velocity.hypervisor.fake import FakeRun
-from velocity.machines import agents
+from velocity.machines.guest import agents
 
 pytestmark = pytest.mark.anyio
 

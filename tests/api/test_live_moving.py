@@ -16,7 +16,7 @@ from tests.api.world import World
 from tests.patience import PATIENCE, asked_until, eventually
 from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause
-from velocity.machines import mirroring
+from velocity.machines.changes import mirroring
 
 __all__ = ["two"]
 pytestmark = pytest.mark.anyio

@@ -19,9 +19,9 @@ from tests.api.world import World, world
 from tests.patience import eventually
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Incarnation
-from velocity.machines import screens
-from velocity.machines.ocr import OWN, Ocr
-from velocity.machines.screens import AT_ONCE, EVERY, TOGETHER
+from velocity.machines.consoles import screens
+from velocity.machines.consoles.ocr import OWN, Ocr
+from velocity.machines.consoles.screens import AT_ONCE, EVERY, TOGETHER
 from velocity.unprivileged import MEMORY
 
 pytestmark = pytest.mark.anyio

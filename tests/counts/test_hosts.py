@@ -14,7 +14,7 @@ from velocity.hypervisor.attached import AttachedHost, AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.pool_hosts import OfferedPool
 from velocity.hypervisor.port import HostId
-from velocity.machines.claims import Claims
+from velocity.machines.settings.claims import Claims
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
 

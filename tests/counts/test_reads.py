@@ -33,7 +33,7 @@ from tests.patience import PATIENCE
 from velocity.contract.events import VmView
 from velocity.events import views
 from velocity.events.limits import StreamLimits
-from velocity.machines.keeper import Keeper
+from velocity.machines.run.keeper import Keeper
 
 OURS = str(Path(velocity.__file__).parent)
 

@@ -7,7 +7,7 @@ from typing import Any
 from tests.crash import media
 from tests.crash.model import State
 from tests.crash.world import Applied, Request, World, made
-from velocity.machines.cloning import name_of_copy
+from velocity.machines.changes.cloning import name_of_copy
 
 # Machines
 

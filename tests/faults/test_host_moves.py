@@ -27,7 +27,7 @@ from velocity.access.sessions import Caller
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase, SerialConsole, Unknown
-from velocity.machines.consoles import Ticket
+from velocity.machines.consoles.consoles import Ticket
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
 from velocity.store.database import Database

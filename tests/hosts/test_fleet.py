@@ -12,7 +12,7 @@ from tests.api.world import world
 from tests.hosts.together import Other, machine, note, together
 from tests.patience import eventually
 from velocity.hypervisor.port import Fact, FactCause, HostId, HostNow, Incarnation, Unknown
-from velocity.machines import where
+from velocity.machines.hosts import where
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from tests.patience import eventually
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import Fact, FactCause, HostId, Unknown
-from velocity.machines import availability
+from velocity.machines.hosts import availability
 
 pytestmark = pytest.mark.anyio
 

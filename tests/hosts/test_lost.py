@@ -19,7 +19,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake.faults import Answer
 from velocity.hypervisor.port import Fact, FactCause, HostId, Unknown
 from velocity.hypervisor.routed import routed
-from velocity.machines.evacuated import Death
+from velocity.machines.hosts.evacuated import Death
 from velocity.store.evacuations import SqlLosses
 
 pytestmark = pytest.mark.anyio

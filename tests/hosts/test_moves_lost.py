@@ -23,7 +23,7 @@ from tests.patience import eventually
 from velocity.contract.machines import Reason
 from velocity.hypervisor.fake import Answer
 from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase
-from velocity.machines.evacuated import Death
+from velocity.machines.hosts.evacuated import Death
 from velocity.promotion import ERA
 from velocity.store.database import Database
 from velocity.store.evacuations import SqlLosses

@@ -23,7 +23,7 @@ from velocity.access.sessions import Caller
 from velocity.hosts.members import API, Hello, NodeCalls
 from velocity.hosts.port import AttachedHost, Attaching
 from velocity.hypervisor.port import Incarnation, SerialConsole, Unknown, Usage
-from velocity.machines.consoles import Ticket
+from velocity.machines.consoles.consoles import Ticket
 from velocity.node import agent, identity, remote, wire
 from velocity.node.agent import Agent
 from velocity.storage.fake import connect

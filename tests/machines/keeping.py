@@ -20,11 +20,11 @@ from velocity.hypervisor.port import (
     HostId,
     MachineSpec,
 )
-from velocity.machines import states
-from velocity.machines.keeper import Keeper
-from velocity.machines.life import KeeperContext
-from velocity.machines.observer import Observer
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
+from velocity.machines.run import states
+from velocity.machines.run.keeper import Keeper
+from velocity.machines.run.life import KeeperContext
+from velocity.machines.run.observer import Observer
 from velocity.media.rules import Medium
 
 

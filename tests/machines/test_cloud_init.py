@@ -13,8 +13,8 @@ from msgspec import UNSET
 from velocity.contract.cloud_init import CloudInit
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import SeedSpec
-from velocity.machines import cloud_init
 from velocity.machines.rules import Machine, Spec
+from velocity.machines.settings import cloud_init
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7kZ0qS me@here"
 HASH = "$6$saltsalt$abcdefghijklmnopqrstuvwx"

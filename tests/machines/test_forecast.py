@@ -12,8 +12,8 @@ from velocity.contract.machines import Attachment, Interface, Nic
 from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import HardwareProfile
 from velocity.hypervisor.waits import FULL, NO_PORT
-from velocity.machines.forecast import COLD, LIVE, forecast
 from velocity.machines.rules import PINNED, WAITING, Spec
+from velocity.machines.settings.forecast import COLD, LIVE, forecast
 
 
 @pytest.mark.holds("GUEST-93")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from velocity.machines.in_order import InOrder
+from velocity.machines.hosts.in_order import InOrder
 
 pytestmark = pytest.mark.anyio
 

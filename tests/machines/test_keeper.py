@@ -19,7 +19,7 @@ from velocity.hypervisor.port import (
     MachineSpec,
 )
 from velocity.machines.rules import Machine, Spec
-from velocity.machines.states import Cause
+from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
 

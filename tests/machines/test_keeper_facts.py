@@ -13,7 +13,7 @@ from velocity.hypervisor.port import (
     FactCause,
     FactReport,
 )
-from velocity.machines.states import Cause
+from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,7 @@ from velocity.hypervisor.port import (
     Unknown,
 )
 from velocity.machines.rules import Spec
-from velocity.machines.states import Cause
+from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
 

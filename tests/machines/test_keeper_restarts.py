@@ -14,7 +14,7 @@ from velocity.hypervisor.port import (
     MachineSpec,
 )
 from velocity.machines.rules import RunRecord
-from velocity.machines.states import Cause
+from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
 

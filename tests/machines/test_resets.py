@@ -12,7 +12,7 @@ from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake.faults import Answer
 from velocity.hypervisor.port import Fact, FactCause
-from velocity.machines.states import Cause
+from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
 

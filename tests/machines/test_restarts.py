@@ -13,8 +13,8 @@ from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.certainty import Certainty
 from velocity.hypervisor.port import Fact, FactCause
-from velocity.machines.autostart import autostart
-from velocity.machines.states import Cause
+from velocity.machines.hosts.autostart import autostart
+from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from velocity.contract.machines import State
-from velocity.machines.states import ASKED, REQUESTABLE, TRANSITIONS, Cause, after, diagram
+from velocity.machines.run.states import ASKED, REQUESTABLE, TRANSITIONS, Cause, after, diagram
 
 RESTING = [State.STOPPED, State.RUNNING, State.PAUSED]
 MOVING = [state for state in State if state not in RESTING]

@@ -27,7 +27,7 @@ from velocity.hypervisor.port import (
     MachineSpec,
     Unknown,
 )
-from velocity.machines.observer import HostBack, HostLost, Observer
+from velocity.machines.run.observer import HostBack, HostLost, Observer
 from velocity.node import remote
 from velocity.storage.port import MediaFiles
 

@@ -18,7 +18,7 @@ from tests.web.person import Person
 from velocity.client import Client
 from velocity.contract.machines import Display
 from velocity.hypervisor.fake import FakeStream
-from velocity.machines.consoles import LIFETIME
+from velocity.machines.consoles.consoles import LIFETIME
 
 pytestmark = pytest.mark.xdist_group("console rights")  # they share a host
 

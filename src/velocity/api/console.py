@@ -21,8 +21,8 @@ from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import ByteStream, Unknown
-from velocity.machines.consoles import Ticket, has_moved
-from velocity.machines.keyboard import Seat
+from velocity.machines.consoles.consoles import Ticket, has_moved
+from velocity.machines.consoles.keyboard import Seat
 
 LOOK = 1.0
 """Seconds between two checks whether a request for the keyboard has waited long enough."""

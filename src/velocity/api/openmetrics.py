@@ -34,7 +34,7 @@ from velocity.contract.operation import Holds, Nothing
 from velocity.contract.permissions import Permission
 from velocity.hypervisor.attached import AttachedHost
 from velocity.hypervisor.port import Usage
-from velocity.machines.keeper import Keeper
+from velocity.machines.run.keeper import Keeper
 from velocity.metrics.loop import Lag
 
 LOOKED_AT = 250

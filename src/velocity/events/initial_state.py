@@ -22,7 +22,7 @@ from velocity.events.pending import Key
 from velocity.events.renderer import EventRenderer, encode
 from velocity.events.writer import EventWriter
 from velocity.fair import FairGate
-from velocity.machines.where import of_pool, of_shared_pool
+from velocity.machines.hosts.where import of_pool, of_shared_pool
 
 KEPT = 1.0
 """Seconds for which a snapshot is kept for other streams of the same user, after it was last sent."""

@@ -29,7 +29,7 @@ from velocity.events.buffer import (
 )
 from velocity.events.pending import Key
 from velocity.events.shown import ShownGroup, ShownMedium
-from velocity.machines.keeper import Keeper
+from velocity.machines.run.keeper import Keeper
 from velocity.media.rules import Medium
 from velocity.trash.service import NEEDED
 

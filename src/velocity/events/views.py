@@ -10,8 +10,9 @@ from msgspec import UNSET
 from velocity.contract import events, media, tasks, uploads
 from velocity.contract.medium import MediumDetails, Qcow2Layout
 from velocity.contract.vm_settings import AddressSource
-from velocity.machines import rules, where
-from velocity.machines.keeper import Keeper
+from velocity.machines import rules
+from velocity.machines.hosts import where
+from velocity.machines.run.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.media.attachments import AttachedVm
 from velocity.media.rules import Medium

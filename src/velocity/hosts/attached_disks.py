@@ -9,7 +9,7 @@ from velocity.contract.machines import State
 from velocity.hosts.port import Blocklisting, VmWrites
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId
-from velocity.machines.keeper import Keeper
+from velocity.machines.run.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.storage.port import Pools
 

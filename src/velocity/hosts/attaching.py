@@ -14,7 +14,7 @@ from velocity.hosts.port import Death, VmAtStake
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import AttachedHost, AttachedHosts, Duty
 from velocity.hypervisor.port import Fact, HostId
-from velocity.machines import where
+from velocity.machines.hosts import where
 from velocity.machines.service import Fleet
 from velocity.media.reservations import Reservations
 from velocity.media.rules import Pool

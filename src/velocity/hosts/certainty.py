@@ -14,7 +14,7 @@ from velocity.hypervisor.port import HostId
 
 
 class Certainty:
-    """Implements `velocity.machines.autostart.Leads`. `complete`: the database knows all VMs, and is no older copy."""
+    """Implements `autostart.Leads`. `complete`: the database knows all VMs, and is no older copy."""
 
     def __init__(self) -> None:
         self.keepers: Callable[[], dict[HostId, str]] = dict

@@ -14,8 +14,8 @@ from velocity.hypervisor.attached import AttachedHost as AttachedHost
 from velocity.hypervisor.attached import Duty as Duty
 from velocity.hypervisor.pool_hosts import OfferedPool as OfferedPool
 from velocity.hypervisor.port import HostId
-from velocity.machines.evacuated import Blocklisting as Blocklisting
-from velocity.machines.evacuated import Death as Death
+from velocity.machines.hosts.evacuated import Blocklisting as Blocklisting
+from velocity.machines.hosts.evacuated import Death as Death
 from velocity.storage.port import MediaRef, Pools
 
 

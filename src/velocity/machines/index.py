@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from uuid import UUID
 
 from velocity.contract.problems import Problem, Refused
-from velocity.machines.keeper import Keeper
+from velocity.machines.run.keeper import Keeper
 
 
 class VmIndex:

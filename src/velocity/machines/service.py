@@ -29,29 +29,29 @@ from velocity.hypervisor.port import (
     Hypervisor,
     Unknown,
 )
-from velocity.machines import where
-from velocity.machines.agents import Agents
-from velocity.machines.autostart import Leads, autostart
-from velocity.machines.availability import Availability
-from velocity.machines.builder import Builder
-from velocity.machines.claiming import Claiming
-from velocity.machines.claims import Claim, Claims
-from velocity.machines.evacuated import Evacuated
-from velocity.machines.evacuation import Evacuation
-from velocity.machines.freezing import Freezing
+from velocity.machines.changes.live import LiveChanges
+from velocity.machines.guest.agents import Agents
+from velocity.machines.guest.freezing import Freezing
+from velocity.machines.hosts import where
+from velocity.machines.hosts.autostart import Leads, autostart
+from velocity.machines.hosts.availability import Availability
+from velocity.machines.hosts.evacuated import Evacuated
+from velocity.machines.hosts.evacuation import Evacuation
+from velocity.machines.hosts.kept_variables import KeptVariables, VariablesStore
+from velocity.machines.hosts.orphans import remove_orphans
+from velocity.machines.hosts.watched import WatchedHost, WatchedHosts
 from velocity.machines.index import VmIndex
-from velocity.machines.keeper import Keeper
-from velocity.machines.kept_variables import KeptVariables, VariablesStore
-from velocity.machines.life import KeeperContext
-from velocity.machines.live import LiveChanges
-from velocity.machines.mirrored import MirroredDisks
-from velocity.machines.observer import HostBack, HostLost, Observer
-from velocity.machines.orphans import remove_orphans
 from velocity.machines.port import MachineStore, Noted
 from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable, media_of
-from velocity.machines.states import REQUESTABLE, Cause
+from velocity.machines.run.keeper import Keeper
+from velocity.machines.run.life import KeeperContext
+from velocity.machines.run.mirrored import MirroredDisks
+from velocity.machines.run.observer import HostBack, HostLost, Observer
+from velocity.machines.run.states import REQUESTABLE, Cause
+from velocity.machines.settings.builder import Builder
+from velocity.machines.settings.claiming import Claiming
+from velocity.machines.settings.claims import Claim, Claims
 from velocity.machines.summaries import Summaries
-from velocity.machines.watched import WatchedHost, WatchedHosts
 from velocity.media.attachments import AttachedVm, Attachments
 from velocity.media.library import Library
 from velocity.media.room import Room

@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 from velocity.contract.encoded import Encoded
 from velocity.contract.machines import Interface, VmSummary
 from velocity.contract.placement import HostRef
-from velocity.machines.keeper import Keeper
 from velocity.machines.rules import Machine, Spec
+from velocity.machines.run.keeper import Keeper
 
 
 class Summaries:

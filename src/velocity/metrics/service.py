@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from velocity.contract.machines import State
 from velocity.hypervisor.port import HypervisorError, Incarnation, Meters, Usage
-from velocity.machines.keeper import Keeper
+from velocity.machines.consoles.slots import Slots
+from velocity.machines.run.keeper import Keeper
 from velocity.machines.service import Fleet
-from velocity.machines.slots import Slots
 from velocity.metrics.files import MetricsFiles
 from velocity.metrics.rules import INTERVAL, MetricsHistory, Point, Series, point
 from velocity.regularly import tried

@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, sel
 
 from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import HostId
-from velocity.machines.evacuated import Blocklisting, Death, Losses
+from velocity.machines.hosts.evacuated import Blocklisting, Death, Losses
 from velocity.store.database import Database
 from velocity.store.tables import evacuations, hosts, machines
 
 
 class SqlLosses:
-    """Implements `velocity.machines.evacuated.LossStore`."""
+    """Implements `velocity.machines.hosts.evacuated.LossStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

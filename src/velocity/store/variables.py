@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select
 
-from velocity.machines.kept_variables import KeptCopy, Mark
+from velocity.machines.hosts.kept_variables import KeptCopy, Mark
 from velocity.store.database import Database
 from velocity.store.tables import firmware_variables
 
@@ -15,7 +15,7 @@ _of = firmware_variables.c.machine
 
 
 class SqlVariables:
-    """Implements `velocity.machines.kept_variables.VariablesStore`."""
+    """Implements `velocity.machines.hosts.kept_variables.VariablesStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

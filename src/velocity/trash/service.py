@@ -13,7 +13,7 @@ from velocity.access.updates import DirectoryWriter
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.trash import ListTrash
-from velocity.machines.provisioning import Provisioning
+from velocity.machines.changes.provisioning import Provisioning
 from velocity.media.assignments import Assignments
 from velocity.media.restoration import Restoration
 from velocity.trash.port import Contents, Item, TrashStore

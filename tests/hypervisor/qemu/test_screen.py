@@ -27,8 +27,8 @@ from velocity.hypervisor.port import (
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.screen import LIMIT, _read
-from velocity.machines.ocr import Ocr
-from velocity.machines.pictures import encoded
+from velocity.machines.consoles.ocr import Ocr
+from velocity.machines.consoles.pictures import encoded
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import time
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import consoles
-from velocity.machines.consoles import LIFETIME
+from velocity.machines.consoles.consoles import LIFETIME
 
 CONSOLE_PATH = "/v/vm/console/"
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import guests
-from velocity.machines.guests import VmGuests
-from velocity.machines.keeper import Keeper
+from velocity.machines.guest.guests import VmGuests
+from velocity.machines.run.keeper import Keeper
 
 Request = TypeVar(
     "Request",

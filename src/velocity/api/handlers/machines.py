@@ -10,11 +10,13 @@ from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
 from velocity.contract.tasks import TaskStarted
 from velocity.hypervisor.port import Confinement
-from velocity.machines import cloud_init, rules, where
-from velocity.machines.keeper import Keeper
-from velocity.machines.next_boot import choose
+from velocity.machines import rules
+from velocity.machines.hosts import where
+from velocity.machines.run.keeper import Keeper
+from velocity.machines.run.states import Cause
 from velocity.machines.service import Fleet
-from velocity.machines.states import Cause
+from velocity.machines.settings import cloud_init
+from velocity.machines.settings.next_boot import choose
 
 
 @handles(machines.CREATE)

@@ -10,7 +10,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.tasks import TaskStarted
 from velocity.events import views
-from velocity.machines import where
+from velocity.machines.hosts import where
 from velocity.media import rules
 from velocity.media.rules import Assignment, Medium
 

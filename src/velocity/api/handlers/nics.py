@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from velocity.api.handlers.base import Call, Services, handles
 from velocity.contract import nics
 from velocity.contract.placement import HostRef
-from velocity.machines import where
+from velocity.machines.hosts import where
 
 
 @handles(nics.LIST)

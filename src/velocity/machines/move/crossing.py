@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import HostId, SerialEnd
-from velocity.machines.keeper import Keeper
 from velocity.machines.move.rules import HostMove, MovedMedium, Phase
 from velocity.machines.move.targets import Pairs
-from velocity.machines.passage import Moving
+from velocity.machines.run.keeper import Keeper
+from velocity.machines.run.passage import Moving
 from velocity.machines.service import Fleet
 from velocity.media.reservations import Reservations
 from velocity.media.sources import Sources

@@ -16,9 +16,9 @@ from velocity.contract.problems import Problem, Refused
 from velocity.contract.tasks import TaskState
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import HostId
-from velocity.machines import where
-from velocity.machines.keeper import Keeper
+from velocity.machines.hosts import where
 from velocity.machines.move.service import HostMoves
+from velocity.machines.run.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.storage.patience import waiting
 from velocity.tasks.rules import DRAIN

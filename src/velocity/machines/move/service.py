@@ -13,14 +13,14 @@ from velocity.access.sessions import Caller
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.fair import FairGate
-from velocity.machines import where
-from velocity.machines.keeper import Keeper
+from velocity.machines.hosts import where
 from velocity.machines.move.carrying import Carrying
 from velocity.machines.move.crossing import Crossing, Holding, draft
 from velocity.machines.move.rules import place
 from velocity.machines.move.settling import Settling
 from velocity.machines.move.targets import Pairs, Target, Targets, check_steady
-from velocity.machines.passage import Moving
+from velocity.machines.run.keeper import Keeper
+from velocity.machines.run.passage import Moving
 from velocity.machines.service import Fleet
 from velocity.media.room import Room
 from velocity.media.usage import DiskUsage

@@ -1,0 +1,1 @@
+"""Operations that create, change, copy, group and delete VMs."""

@@ -1,0 +1,39 @@
+"""Removes what a host stores for machines: with the machine or, after a crash, once it is unknown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from uuid import UUID
+
+from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
+from velocity.machines.rules import CALL_DEADLINE
+from velocity.machines.run.observer import Observer
+
+log = logging.getLogger(__name__)
+
+
+async def remove_machine_data(hypervisor: Hypervisor, host: HostId, uuid: UUID) -> None:
+    """A machine was removed permanently: remove its firmware variables and logs, now or at the next start."""
+    try:
+        await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
+    except HypervisorError as error:
+        log.warning("machine %s: its data could not be removed yet, will retry: %s", uuid, error)
+
+
+async def remove_orphans(hypervisor: Hypervisor, host: HostId, observer: Observer, known: Collection[str]) -> None:
+    """Remove what is stored for machines not in `known` (uuids), which a crash may have left.
+
+    A database without VMs may be the wrong one: then nothing is removed, nor for machines that may run.
+    """
+    if observer.listing is None or not observer.listing.complete or not known:
+        return
+    await observer.strangers_acknowledged()  # a host keeps machines whose end nobody has acknowledged
+    try:
+        kept = await hypervisor.hosts.kept(host, deadline=CALL_DEADLINE)
+        may_run = {one.machine for one in observer.unknown}
+        for uuid in sorted(uuid for uuid in set(kept) - may_run if str(uuid) not in known):
+            log.warning("machine %s belongs to no VM: its data are removed", uuid)
+            await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
+    except HypervisorError as error:
+        log.warning("host %d: data of machines that belong to no VM cannot be removed: %s", host, error)

@@ -1,0 +1,1 @@
+"""The run of a VM: its keeper, its states, and the observer of its host."""
