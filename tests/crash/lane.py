@@ -85,6 +85,8 @@ class Lane:
         """Points that a first start passes, in their order."""
         self._first_killed = False
         self._marked = 0
+        self._kills: Counter[str] = Counter()
+        """By point."""
         self.server: Server | None = None
         self._worlds: tuple[World, ...] = ()
 
@@ -100,7 +102,7 @@ class Lane:
                 self.server.close()
 
     def _cells(self, stop: Callable[[], bool]) -> Iterator[Cell | None]:
-        """Every operation at every point that it passes, those that were not killed at yet first; None: at random."""
+        """Every operation at every point that it passes, the points with the fewest kills first; None: at random."""
         passed: dict[Operation, Counter[str]] = {}
         for operation in self._operations:
             if stop():
@@ -115,8 +117,9 @@ class Lane:
                 for nth in {1, self._rng.randint(1, count)}
             ]
             self._rng.shuffle(cells)
-            first = {cell.point: cell for cell in reversed(cells)}
-            for cell in [*first.values(), *(cell for cell in cells if cell is not first[cell.point])]:
+            while cells:
+                cell = min(cells, key=lambda one: self._kills[one.point])
+                cells.remove(cell)
                 yield cell
                 if self._rng.random() < 0.2:
                     yield None
@@ -203,6 +206,7 @@ class Lane:
                 name, point, wrong = self._at_point(server, worlds[0], cell)
             server.kill()
             self.tally.kills[name, point] += 1
+            self._kills[point] += 1
             self.start()
             wrong += self.look(worlds)
             if wrong:
