@@ -16,6 +16,7 @@ import pytest
 from tests.hypervisor.qemu import holding
 from tests.hypervisor.qemu.holding import TYPED
 from tests.patience import PATIENCE
+from tests.root import only_root
 from velocity.hypervisor.qemu.serial_input import HOLDS, INPUT, UNREAD, SerialInput
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +42,24 @@ def test_what_is_taken_out_of_the_pipe_survives_a_kill_at_any_step(run: Path) ->
     assert next(steps) > 5, "it was killed at several"
     assert (run / UNREAD).read_bytes() == TYPED and not readable(reads)
     os.close(reads)
+
+
+async def test_what_is_taken_out_of_the_pipe_is_typed_after_a_disk_that_was_full(run: Path) -> None:
+    only_root("a file system with little room")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(run)], check=True)
+    try:
+        os.mkfifo(run / INPUT)
+        reads = os.open(run / INPUT, os.O_RDWR | os.O_NONBLOCK)
+        os.write(reads, TYPED)
+        full = SerialInput(run)
+        with pytest.raises(OSError, match="No space left"):
+            full.hold()
+        full.release()
+        assert os.read(reads, HOLDS) == TYPED
+        full.close()
+        os.close(reads)
+    finally:
+        subprocess.run(["umount", str(run)], check=True)
 
 
 def killed_as_it_holds(run: Path, step: int) -> bool:

@@ -53,7 +53,7 @@ class SerialInput:
         """Write no input from here on, and take back what QEMU has not read. Raises `OSError`."""
         self._free.clear()
         if not self.unread:
-            self.unread = self._drain()
+            self._drain()
 
     def release(self, typed: bytes = b"") -> None:
         """Write what was taken back, before any other input. Idempotent. Raises `OSError`."""
@@ -95,21 +95,24 @@ class SerialInput:
             if self._pipe >= 0:
                 loop.remove_writer(self._pipe)
 
-    def _drain(self) -> bytes:
-        """Empty the pipe, after all that QEMU has read, into the file. Raises `OSError`.
+    def _drain(self) -> None:
+        """Empty the pipe, after all that QEMU has read, into the file. Raises `OSError`, with all of it in `unread`.
 
         The kernel moves the bytes, so that each is in one of the two whenever this process is killed. splice(2)
         """
         try:
             reads = os.open(self._directory / INPUT, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:  # an earlier version started it, and nobody has typed yet
-            return b""
+            return
         with contextlib.closing(os.fdopen(reads, "rb", buffering=0)), (self._directory / UNREAD).open("w+b") as kept:
-            with contextlib.suppress(BlockingIOError):
-                while os.splice(reads, kept.fileno(), HOLDS, flags=os.SPLICE_F_NONBLOCK):
-                    pass
-            kept.seek(0)
-            found = kept.read()
-        if not found:
+            try:
+                with contextlib.suppress(BlockingIOError):
+                    while os.splice(reads, kept.fileno(), HOLDS, flags=os.SPLICE_F_NONBLOCK):
+                        pass
+            finally:
+                kept.seek(0)
+                self.unread = kept.read()
+                with contextlib.suppress(BlockingIOError):  # what the file had no room for, to be written in its order
+                    self.unread += os.read(reads, HOLDS)
+        if not self.unread:
             (self._directory / UNREAD).unlink()
-        return found
