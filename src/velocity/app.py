@@ -55,10 +55,10 @@ from velocity.machines.consoles.screens import VmScreens
 from velocity.machines.guest.addresses import Addresses
 from velocity.machines.guest.guests import VmGuests
 from velocity.machines.hosts.evacuated import Evacuated
-from velocity.machines.hosts.host_memory import HostMemory
 from velocity.machines.hosts.orphans import remove_machine_data
-from velocity.machines.hosts.reach import Reach
 from velocity.machines.move.wiring import arriving, host_moves
+from velocity.machines.placement.host_memory import HostMemory
+from velocity.machines.placement.reach import Reach
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine
 from velocity.machines.service import Fleet
@@ -299,7 +299,7 @@ def compose(
         Evacuated(SqlLosses(database)), SqlVariables(database), leads=certainty, most=bounds.group_vms,
     )  # fmt: skip
     provisioning = Provisioning(machines, directory, updates, fleet, checks, driver, deletion, forget)
-    addresses = Addresses(fleet, driver.hosts)
+    addresses = Addresses(fleet, fleet.addresses, fleet.agents, driver.hosts)
     # Changes and copies of media, which VMs may use meanwhile
     resizing = Resizing(fleet, driver.machines, attachments, library)
     alteration = Alteration(

@@ -23,7 +23,7 @@ from velocity.client import Client
 from velocity.contract.machines import Display
 from velocity.hypervisor.fake import FakeRun
 from velocity.hypervisor.port import MovePhase
-from velocity.machines.move.following import unheard
+from velocity.machines.consoles.following import unheard
 
 
 @pytest.fixture

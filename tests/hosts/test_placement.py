@@ -17,7 +17,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import HostId
-from velocity.machines.hosts.placement import NAMED, Candidate, Neighbours, Placed, Wanted, place
+from velocity.machines.placement.rules import NAMED, Candidate, Neighbours, Placed, Wanted, place
 from velocity.machines.rules import Spec
 
 SPEC = Spec(cpus=1, memory_mib=1024, machine_type=FACTS.machine_type, firmware=FACTS.firmware, hardware="1")

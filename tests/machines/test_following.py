@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from velocity.hypervisor.port import ByteStream, HypervisorError, Unknown
-from velocity.machines.move.following import FollowingStream
+from velocity.machines.consoles.following import FollowingStream
 
 pytestmark = pytest.mark.anyio
 

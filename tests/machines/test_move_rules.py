@@ -7,7 +7,8 @@ from itertools import product
 import pytest
 
 from velocity.hypervisor.port import Fact
-from velocity.machines.move.rules import OVER, STANDS, Do, follows
+from velocity.machines.move.rules import STANDS, Do, follows
+from velocity.machines.run.passage import OVER
 
 FACTS = (*Fact, None)
 HAS_ALL = {Fact.RECEIVED, *STANDS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from pathlib import Path
 
 import velocity
@@ -123,3 +124,12 @@ def test_every_room_has_its_place_in_the_architecture() -> None:
     listed = [one for row in re.findall(r"^\| (`.*?) \|", text, re.M) for one in re.findall(r"`([\w.]+)`", row)]
     rooms = {file.name for file in root.iterdir() if file.is_dir() or file.suffix == ".py"}
     assert sorted(listed) == sorted(rooms - {"__init__.py", "__main__.py", "__pycache__"})
+
+
+def test_the_rooms_of_machines_are_listed_in_the_order_of_their_imports() -> None:
+    root = Path(velocity.__file__).parents[2]
+    text = (root / "docs" / "architecture.md").read_text().partition("## The rooms")[2]
+    listed = [re.findall(r"`(\w+)(?:\.py)?`", one) for one in re.findall(r"^\d+\. (`.*?`): ", text, re.M)]
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one.get("containers") == ["velocity.machines"])
+    assert listed == [layer.split(" | ") for layer in layers]

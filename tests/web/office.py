@@ -256,7 +256,7 @@ def _hear(host: Host) -> None:
     services = host.app.services
     fleet = services.fleet
     for number, keeper in enumerate(fleet.all()):
-        for nic in fleet.builder.interfaces(keeper.machine, keeper.progress.run):
+        for nic in fleet.interfaces(keeper.machine, keeper.progress.run):
             address = nic.addresses[0] if nic.addresses else f"192.0.2.{20 + number}"
             host.hypervisor.hosts.heard.append(NicAddress(keeper.machine.uuid, nic.id, address))
     asyncio.run_coroutine_threadsafe(services.addresses.look(), host.loop).result(PATIENCE)

@@ -23,7 +23,7 @@ from velocity.tasks.rules import Task
 
 def vm(keeper: Keeper, fleet: Fleet) -> events.VmView:
     machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
-    nics = fleet.builder.interfaces(machine, progress.run) if spec.nics else []
+    nics = fleet.interfaces(machine, progress.run) if spec.nics else []
     known = [address for one in nics for address in one.known_addresses or ()]
     return events.VmView(
         vmid=machine.vmid,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
@@ -267,6 +267,11 @@ def noticed(old: Spec, new: Spec, facts: HostFacts) -> list[str]:
     between = "; ".join(one.notices for one in facts.hardware[min(before, after) + 1 : max(before, after) + 1])
     verb = "finds" if before < after else "no longer finds"
     return [f"with hardware {new.hardware}, the guest {verb}: {between}"]
+
+
+def move_task(machine: UUID, host: HostId) -> UUID:
+    """Identifies the task that moves a VM to that host."""
+    return uuid5(machine, f"host {host}")
 
 
 def amount(specs: Sequence[Spec]) -> Amount:

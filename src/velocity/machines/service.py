@@ -18,7 +18,7 @@ from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING
 from velocity.changes import Changes
 from velocity.contract.encoded import Encoded
-from velocity.contract.machines import ListVms, State, VmSummary
+from velocity.contract.machines import Interface, ListVms, State, VmSummary
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import (
@@ -29,7 +29,7 @@ from velocity.hypervisor.port import (
     Hypervisor,
     Unknown,
 )
-from velocity.machines.changes.live import LiveChanges
+from velocity.machines.guest.address_book import AddressBook
 from velocity.machines.guest.agents import Agents
 from velocity.machines.guest.freezing import Freezing
 from velocity.machines.hosts import where
@@ -42,14 +42,16 @@ from velocity.machines.hosts.orphans import remove_orphans
 from velocity.machines.hosts.watched import WatchedHost, WatchedHosts
 from velocity.machines.index import VmIndex
 from velocity.machines.port import MachineStore, Noted
-from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable, media_of
+from velocity.machines.rules import CALL_DEADLINE, Machine, Spec, Unreadable, media_of, on_bridge
+from velocity.machines.run.claiming import Claiming
 from velocity.machines.run.keeper import Keeper
 from velocity.machines.run.life import KeeperContext
+from velocity.machines.run.live import LiveChanges
 from velocity.machines.run.mirrored import MirroredDisks
 from velocity.machines.run.observer import HostBack, HostLost, Observer
 from velocity.machines.run.states import REQUESTABLE, Cause
+from velocity.machines.settings import interfaces
 from velocity.machines.settings.builder import Builder
-from velocity.machines.settings.claiming import Claiming
 from velocity.machines.settings.claims import Claim, Claims
 from velocity.machines.summaries import Summaries
 from velocity.media.attachments import AttachedVm, Attachments
@@ -98,6 +100,7 @@ class Fleet(VmIndex):
         self._clock = clock
         self.unasked: set[int] = set()
         """The ids of VMs with a writable medium that an older version attached without checking the permission."""
+        self.addresses = AddressBook()
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
         self.freezing = Freezing(self.agents, lambda did, named, gid=0, by=None: self.noted(did, named, gid, by), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
@@ -114,7 +117,7 @@ class Fleet(VmIndex):
         hosts.is_over, hosts.is_dead = evacuated.is_gone, evacuated.is_dead
         self.variables = KeptVariables(variables, self.hosts, builder.reach, clock)
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
-        self._summaries = Summaries(builder.interfaces, partial(where.of_machine, hosts))
+        self._summaries = Summaries(self.interfaces, partial(where.of_machine, hosts))
         self.passing: Callable[[FactReport], bool] = lambda news: False
         """Whether an unknown run belongs to a VM that is moving."""
         self.host_is_back: Callable[[], None] = lambda: None
@@ -290,6 +293,12 @@ class Fleet(VmIndex):
             return self._summaries.encoded([keepers[vmid] for vmid in request.page(keepers)])
         return self._summaries.encoded_group(request.gid, keepers.values())
 
+    def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
+        """Its NICs as the API shows them; `run`: the specification it runs with."""
+        spec, facts = machine.spec, self._hypervisor.hosts.about(machine.host)
+        found = partial(self.addresses.of, machine.uuid)
+        return interfaces.shown(spec, run, on_bridge(spec, facts), facts.nat_networks, found)
+
     async def confinement(self, keeper: Keeper) -> Confinement | None:
         """How its process is isolated now; None if it does not run, or its host does not answer."""
         if keeper.state in (State.STOPPED, State.STARTING) or keeper.machine.host in self.hosts.attached.silent:
@@ -360,7 +369,7 @@ class Fleet(VmIndex):
         self._changed(machine)
 
     def _run_ended(self, machine: Machine) -> None:
-        self.builder.addresses.forget(machine.uuid)
+        self.addresses.forget(machine.uuid)
         self.claiming.again(machine.uuid)
 
     def _changed(self, machine: Machine) -> None:

@@ -11,12 +11,12 @@ from velocity.contract.settings import settings_of
 from velocity.contract.tasks import TaskStarted
 from velocity.hypervisor.port import Confinement
 from velocity.machines import rules
+from velocity.machines.changes.next_boot import choose
 from velocity.machines.hosts import where
 from velocity.machines.run.keeper import Keeper
 from velocity.machines.run.states import Cause
 from velocity.machines.service import Fleet
 from velocity.machines.settings import cloud_init
-from velocity.machines.settings.next_boot import choose
 
 
 @handles(machines.CREATE)
@@ -153,7 +153,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         firmware=spec.firmware,
         hardware=spec.hardware,
         waiting=_waiting(keeper),
-        interfaces=fleet.builder.interfaces(machine, progress.run),
+        interfaces=fleet.interfaces(machine, progress.run),
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,

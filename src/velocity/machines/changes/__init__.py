@@ -1,1 +1,1 @@
-"""Operations that create, change, copy, group and delete VMs."""
+"""Operations that create, change, copy and delete VMs, and move them to other groups."""

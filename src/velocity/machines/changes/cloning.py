@@ -27,10 +27,8 @@ from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import rules
 from velocity.machines.hosts import where
 from velocity.machines.hosts.orphans import remove_machine_data
-from velocity.machines.hosts.placement import Placed, Wanted
-from velocity.machines.hosts.placement import place as placed
 from velocity.machines.hosts.variables import copy_variables, drop_variables
-from velocity.machines.move.rules import place
+from velocity.machines.placement.rules import Placed, Wanted, place
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.run.keeper import Keeper
@@ -170,7 +168,7 @@ class Cloning:
         told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
         host = None if request.host is UNSET else request.host
         wanted = Wanted(spec, media, host, stays=stays, kept=True, beside=beside, told=told)
-        return placed(self._fleet.hosts.candidates(), wanted)
+        return place(self._fleet.hosts.candidates(), wanted)
 
     def _pool_of_copy(self, request: CloneVm, source: Medium) -> int:
         """The pool for a copy: the requested one, or the source's; on another host its only pool."""
@@ -356,7 +354,7 @@ def made(library: Library, fleet: Fleet, uuid: UUID) -> Made:
     if (mid := library.made(uuid)) is not None:
         return mid
     machines = (keeper.machine for keeper in fleet.all())
-    return next((one.vmid for one in machines if uuid in (one.uuid, place(one.uuid, one.host))), None)
+    return next((one.vmid for one in machines if uuid in (one.uuid, rules.move_task(one.uuid, one.host))), None)
 
 
 def name_of_copy(medium: str, vm: str, clone: str) -> str:

@@ -30,7 +30,7 @@ from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import rules
 from velocity.machines.changes.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.hosts import where
-from velocity.machines.hosts.placement import Placed, Wanted, place
+from velocity.machines.placement.rules import Placed, Wanted, place
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.run.keeper import Keeper

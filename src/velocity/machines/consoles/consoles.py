@@ -22,9 +22,9 @@ from velocity.hypervisor.port import (
     SerialConsole,
     Unknown,
 )
+from velocity.machines.consoles.following import FollowingStream
 from velocity.machines.consoles.keyboard import Keyboard, Seat
 from velocity.machines.consoles.screens import check_running, find_display
-from velocity.machines.move.following import FollowingStream
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.run.keeper import Keeper
 

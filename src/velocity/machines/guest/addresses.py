@@ -17,10 +17,12 @@ from velocity.contract.problems import Refused
 from velocity.contract.vm_settings import AddressSource
 from velocity.hypervisor.port import HostId, Hosts, HypervisorError
 from velocity.machines.guest import guest_words
+from velocity.machines.guest.address_book import AddressBook
+from velocity.machines.guest.agents import Agents
 from velocity.machines.guest.guest_words import NETWORK, ToldNic
+from velocity.machines.index import VmIndex
 from velocity.machines.rules import CALL_DEADLINE, Spec
 from velocity.machines.run.keeper import Keeper
-from velocity.machines.service import Fleet
 from velocity.machines.settings import interfaces
 from velocity.regularly import regularly
 
@@ -39,9 +41,10 @@ AT_ONCE = 16
 class Addresses:
     """The addresses of the VMs on all hosts."""
 
-    def __init__(self, fleet: Fleet, hosts: Hosts) -> None:
-        self._fleet = fleet
-        self._book = fleet.builder.addresses
+    def __init__(self, vms: VmIndex, book: AddressBook, agents: Agents, hosts: Hosts) -> None:
+        self._vms = vms
+        self._book = book
+        self._agents = agents
         self._hosts = hosts
         self._pauses: dict[UUID, tuple[int, int]] = {}
         """For each VM that was asked: the looks until the next question, and the last pause."""
@@ -57,7 +60,7 @@ class Addresses:
 
     async def look(self) -> None:
         """Look at all running VMs once; those that do not respond are tried again at the next look."""
-        there = [keeper for keeper in self._fleet.all() if keeper.state is State.RUNNING]
+        there = [keeper for keeper in self._vms.all() if keeper.state is State.RUNNING]
         await self._hear(there)
         gone = self._pauses.keys() - {keeper.machine.uuid for keeper in there}
         for uuid in gone:
@@ -76,7 +79,7 @@ class Addresses:
 
     def _learn(self, keeper: Keeper, source: AddressSource, found: Mapping[int, list[str]]) -> None:
         if self._book.learn(keeper.machine.uuid, source, found):
-            self._fleet.hosts.of(keeper.machine.host).context.changed(keeper.machine)
+            keeper.context.changed(keeper.machine)
 
     async def _hear(self, there: list[Keeper]) -> None:
         """Take what hosts have heard from VMs with NICs on a bridge, NAT's or another one."""
@@ -101,7 +104,7 @@ class Addresses:
 
     def _is_due(self, keeper: Keeper) -> bool:
         run = keeper.progress.run
-        if run is None or not run.nics or not self._fleet.agents.has_channel(keeper):
+        if run is None or not run.nics or not self._agents.has_channel(keeper):
             return False
         left, pause = self._pauses.get(keeper.machine.uuid, (0, 0))
         self._pauses[keeper.machine.uuid] = left - 1, pause
@@ -112,7 +115,7 @@ class Addresses:
         _, pause = self._pauses[uuid]
         try:
             async with turn:
-                told = await self._fleet.agents.ask(keeper, NETWORK, list[ToldNic])
+                told = await self._agents.ask(keeper, NETWORK, list[ToldNic])
         except Refused:
             pause = min(max(1, 2 * pause), LONGEST_PAUSE)
             self._pauses[uuid] = pause - 1, pause

@@ -1,1 +1,1 @@
-"""The hosts of VMs: which of them one is placed on, what it keeps there, and what happens when a host is lost."""
+"""The hosts of VMs: who watches them, what VMs keep there, and what happens when a host comes, goes or is lost."""

@@ -12,8 +12,8 @@ from velocity.contract.machines import Reason
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId, Unknown
 from velocity.machines.hosts.evacuated import HOST_LOST, Death, Evacuated
-from velocity.machines.hosts.placement import Wanted, place
 from velocity.machines.hosts.watched import WatchedHosts
+from velocity.machines.placement.rules import Wanted, place
 from velocity.machines.rules import Machine
 from velocity.machines.run.life import Life
 from velocity.machines.settings.builder import Builder

@@ -14,9 +14,9 @@ from uuid import UUID
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.attached import TIME, AttachedHost
 from velocity.hypervisor.port import HostId
-from velocity.machines.hosts.reach import Reach
 from velocity.machines.hosts.variables import look_at_variables, put_variables, read_variables
 from velocity.machines.hosts.watched import WatchedHosts
+from velocity.machines.placement.reach import Reach
 from velocity.machines.rules import Machine
 from velocity.machines.run.keeper import Keeper
 from velocity.regularly import regularly

@@ -10,7 +10,7 @@ from velocity.access.rules import Amount
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId, Hosts, Incarnation, Stop, Unknown
 from velocity.machines.hosts.evacuated import HOST_LOST
-from velocity.machines.hosts.placement import Candidate
+from velocity.machines.placement.rules import Candidate
 from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord
 from velocity.machines.run.keeper import Keeper
 from velocity.machines.run.life import KeeperContext

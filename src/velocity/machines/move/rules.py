@@ -6,17 +6,13 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec import Struct
 
 from velocity.hypervisor.port import Fact, HostId, Incarnation
+from velocity.machines.run.passage import OVER
 from velocity.storage.port import MediaRef
-
-
-def place(machine: UUID, host: HostId) -> UUID:
-    """Identifies the task that moves a VM to that host."""
-    return uuid5(machine, f"host {host}")
 
 
 class Phase(enum.Enum):
@@ -118,7 +114,6 @@ class Do(enum.Enum):
 
 
 STANDS = frozenset({Fact.RUNNING, Fact.PAUSED, Fact.HELD})
-OVER = frozenset({Fact.ENDED, Fact.ABSENT})
 
 
 def follows(source: Fact | None, target: Fact | None, *, wanted: bool) -> Do:

@@ -16,9 +16,9 @@ from velocity.fair import FairGate
 from velocity.machines.hosts import where
 from velocity.machines.move.carrying import Carrying
 from velocity.machines.move.crossing import Crossing, Holding, draft
-from velocity.machines.move.rules import place
 from velocity.machines.move.settling import Settling
 from velocity.machines.move.targets import Pairs, Target, Targets, check_steady
+from velocity.machines.rules import move_task
 from velocity.machines.run.keeper import Keeper
 from velocity.machines.run.passage import Moving
 from velocity.machines.service import Fleet
@@ -86,7 +86,7 @@ class HostMoves:
                 KIND,
                 keeper.gid,
                 keeper.machine.name,
-                place(keeper.machine.uuid, target.host),
+                move_task(keeper.machine.uuid, target.host),
                 lambda progress: self._work(caller, crossing, target, progress),
                 lambda: self._frees(target.media),
                 lambda: self._prepare(keeper, target),

@@ -33,11 +33,11 @@ from velocity.hypervisor.port import (
 from velocity.machines.hosts.variables import drop_variables
 from velocity.machines.move.crossing import Crossing, Holding
 from velocity.machines.move.inherited import Whereabouts, leave
-from velocity.machines.move.rules import OVER, Do, HostMove, MoveStore, Phase, follows
+from velocity.machines.move.rules import Do, HostMove, MoveStore, Phase, follows
 from velocity.machines.move.targets import Pairs
 from velocity.machines.rules import CALL_DEADLINE, Machine
 from velocity.machines.run.keeper import Keeper
-from velocity.machines.run.passage import Moving
+from velocity.machines.run.passage import OVER, Moving
 from velocity.machines.run.record import RETRY_DELAYS
 from velocity.machines.service import Fleet
 from velocity.media.library import Library

@@ -16,7 +16,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId, Hosts, Unknown
 from velocity.machines import rules
-from velocity.machines.hosts.placement import NAMED, Candidate, Neighbours, Wanted, cannot, cannot_live, lacks, place
+from velocity.machines.placement.rules import NAMED, Candidate, Neighbours, Wanted, cannot, cannot_live, lacks, place
 from velocity.machines.run.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.media.assignments import Assignments

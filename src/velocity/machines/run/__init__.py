@@ -1,1 +1,1 @@
-"""The run of a VM: its keeper, its states, and the observer of its host."""
+"""The run of a VM: its keeper, its states, its changes while it runs, and the observer of its host."""

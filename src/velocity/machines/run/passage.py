@@ -18,6 +18,7 @@ from velocity.machines.run.record import Record
 
 T = TypeVar("T")
 OVER = frozenset({Fact.ENDED, Fact.ABSENT})
+"""The facts that a run does not exist any more."""
 BETWEEN = frozenset({Fact.INCOMING, Fact.RECEIVED, Fact.HANDED})
 """The facts of a run that stands still between two hosts: the move knows what follows."""
 

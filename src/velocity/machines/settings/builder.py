@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from uuid import UUID
 
 from msgspec import UNSET, structs
@@ -28,9 +27,8 @@ from velocity.hypervisor.port import (
     Unknown,
 )
 from velocity.machines import rules
-from velocity.machines.guest.address_book import AddressBook
-from velocity.machines.hosts.host_memory import HostMemory
-from velocity.machines.hosts.reach import Reach
+from velocity.machines.placement.host_memory import HostMemory
+from velocity.machines.placement.reach import Reach
 from velocity.machines.rules import Machine, Spec
 from velocity.machines.settings import boot, cloud_init, disks, forwards, interfaces
 from velocity.machines.settings.claims import Claim
@@ -67,7 +65,6 @@ class Builder:
         memory: HostMemory,
         reach: Reach,
     ) -> None:
-        self.addresses = AddressBook()
         self._directory = directory
         self._library = library
         self.writers = writers
@@ -251,12 +248,6 @@ class Builder:
         """The plan's text about limits that are set while the VM runs."""
         names = [self.called(run.media[place].mid) for place in disks.limits_to_set(spec, run)] if run else []
         return [f"the I/O limits of {name} change at once, while the VM runs" for name in names]
-
-    def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
-        """Its NICs as the API shows them; `run`: the specification it runs with."""
-        facts = self._hosts.about(machine.host)
-        found = partial(self.addresses.of, machine.uuid)
-        return interfaces.shown(machine.spec, run, rules.on_bridge(machine.spec, facts), facts.nat_networks, found)
 
     def _nic(self, machine: Machine, nic: Nic, one: Interface) -> NicSpec:
         spec, nics = machine.spec, self.reach.nics(machine.host)

@@ -12,7 +12,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId, Hosts
 from velocity.machines import rules
-from velocity.machines.hosts.reach import Reach
+from velocity.machines.placement.reach import Reach
 from velocity.machines.rules import Machine, Spec
 from velocity.machines.settings import boot, disks, forwards, interfaces
 from velocity.machines.settings.forwards import AllowedPorts

@@ -23,7 +23,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.contract.vm_settings import Forward, VmSettings
 from velocity.hypervisor.attached import FIRST_HOST
 from velocity.hypervisor.port import HostId
-from velocity.machines.hosts.placement import Neighbours
+from velocity.machines.placement.rules import Neighbours
 from velocity.machines.settings.forwards import TakenPorts, words
 from velocity.media.attachments import AttachedVm, Attachments
 
