@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +23,21 @@ async def ended(doing: asyncio.Future[T]) -> T:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:
         await _end_of(doing)
+        raise
+
+
+async def in_thread(work: Callable[..., T], *arguments: object, undo: Callable[[T], object] | None = None) -> T:
+    """The result of `work`, which is done in a thread.
+
+    If the caller is cancelled, it still waits for the end: the thread uses what is closed, or given to others, next. A
+    result that the caller then does not get is passed to `undo`.
+    """
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await ended(doing)
+    except asyncio.CancelledError:
+        if undo is not None and doing.exception() is None:
+            undo(doing.result())
         raise
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from velocity import sandbox
-from velocity.uninterrupted import ended
+from velocity.uninterrupted import ended, in_thread
 
 UIDS = 30
 """How many such programs run at a time, each under a uid of its own, which follow the worker's."""
@@ -175,7 +175,7 @@ async def _end(pid: int) -> asyncio.Future[int]:
         descriptor = os.pidfd_open(pid)
     except OSError:
         os.kill(pid, signal.SIGKILL)
-        await ended(asyncio.ensure_future(asyncio.to_thread(os.waitpid, pid, 0)))
+        await in_thread(os.waitpid, pid, 0)
         raise
 
     def gone() -> None:

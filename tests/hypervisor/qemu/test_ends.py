@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.patience import PATIENCE, eventually
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run, spec
-from velocity.hypervisor.port import Fact, FactCause, Incarnation, Stop
+from velocity.hypervisor.port import Fact, FactCause, Incarnation, Stop, Unknown
 from velocity.hypervisor.qemu import watched_runs
 from velocity.hypervisor.qemu.process_watch import Mounts
 from velocity.hypervisor.qemu.runs import Run
@@ -103,3 +104,29 @@ async def test_a_stopped_run_whose_end_nobody_writes_down_is_cleared_and_keeps_i
     assert await listed(qemu) == [(who, Fact.ENDED, FactCause.ASKED)]
     await qemu.driver.machines.acknowledge(who, deadline=DEADLINE)
     assert not qemu.note(who).exists()
+
+
+async def test_what_a_run_left_that_ended_unseen_is_cleared_before_the_next_begins(
+    qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where whoever asked what runs had no time to wait for that."""
+    who = machine()
+    await start(qemu, who)
+    await qemu.restart(lambda: kill(qemu, who))
+    held = Held(qemu, monkeypatch)
+    looking = asyncio.create_task(qemu.driver.machines.adopt(HOST, deadline=0.1))
+    await asyncio.to_thread(held.began.wait, PATIENCE)
+    starting = asyncio.create_task(start(qemu, next_run(who)))
+    await asyncio.wait({starting}, timeout=0.3)
+    note = qemu.note(who).read_bytes()
+    held.go_on.set()
+    with pytest.raises(Unknown):
+        await looking
+    await starting
+    assert f'"epoch":{who.epoch},'.encode() in note, "what was there was the last run's"
+    assert await listed(qemu) == [(next_run(who), Fact.HELD, FactCause.ASKED)]
+
+
+def kill(qemu: QemuSubject, who: Incarnation) -> None:
+    qemu.kill(who)
+    os.waitpid(qemu.pid(who), 0)

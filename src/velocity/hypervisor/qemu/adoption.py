@@ -25,7 +25,7 @@ from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns
 from velocity.hypervisor.waits import AWAY, MOVING
-from velocity.uninterrupted import whole
+from velocity.uninterrupted import in_thread, whole
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ class Adoption:
             pause = min(2 * pause, LAST_PAUSE)
             try:
                 if start_time(run.pid) == run.started:
-                    await asyncio.to_thread(self._watched.place.runs.keep, run)
+                    await in_thread(self._watched.place.runs.keep, run)
                     self._adopt(who, run)
                     del self._unwatched[run.machine]
                     return
@@ -234,7 +234,7 @@ class Adoption:
         """
         async with self._watched.turn(run.machine):
             if not self._is_known(who):
-                end = await asyncio.to_thread(self._end_recorded, who, run)
+                end = await in_thread(self._end_recorded, who, run)
                 if end is not None:
                     self._news.end(who, end.why, end.detail)
 

@@ -21,6 +21,7 @@ from velocity import durable
 from velocity.hypervisor.qemu import nvram
 from velocity.hypervisor.qemu.command import SANDBOX
 from velocity.hypervisor.qemu.firmware import FirmwareBuild
+from velocity.uninterrupted import in_thread
 from velocity.unprivileged import Bounds, own_uid, running
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ async def make(binary: str, build: FirmwareBuild, worker: int | None, *, behind:
         draft = left.enter_context(await asyncio.to_thread(_draft, build))
         code = left.enter_context(await asyncio.to_thread(build.code.open, "rb"))
         await _boot(binary, code.fileno(), draft.fileno(), worker, behind=behind)
-        await asyncio.to_thread(_keep, draft, build)
+        await in_thread(_keep, draft, build)
 
 
 def _draft(build: FirmwareBuild) -> BinaryIO:

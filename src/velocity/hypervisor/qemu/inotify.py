@@ -13,12 +13,10 @@ import os
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 from velocity.hypervisor.port import HypervisorError
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 DEBOUNCE = 0.005
 """Seconds without notifications after one: QEMU writes console output byte by byte.
@@ -125,13 +123,3 @@ class Follower:
                 self._more.set()
                 await asyncio.sleep(self._retry)
             await asyncio.sleep(MIN_INTERVAL)
-
-
-async def to_its_end(work: Callable[[], T]) -> T:
-    """Run work in a thread; if cancelled, wait for it first, as it uses descriptors that are closed next."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise

@@ -11,8 +11,9 @@ from pathlib import Path
 from uuid import UUID
 
 from velocity.hypervisor.qemu.event_interpreter import plain
-from velocity.hypervisor.qemu.inotify import Follower, to_its_end
+from velocity.hypervisor.qemu.inotify import Follower
 from velocity.hypervisor.qemu.spool import SpoolRange, SpoolReader
+from velocity.uninterrupted import in_thread
 
 LOG_LIMIT = 1 << 20
 """Bytes of the log, which then becomes `.1` and starts anew; also of the file that QEMU writes to."""
@@ -92,7 +93,7 @@ class FollowedLog:
     def open(self) -> None:
         """Begin to follow."""
         if self._output is not None:
-            self._follower = Follower(f"the output of QEMU of {self._machine}", partial(to_its_end, self._output.copy))
+            self._follower = Follower(f"the output of QEMU of {self._machine}", partial(in_thread, self._output.copy))
             if self._output.more:
                 self._follower.wake()
 
@@ -121,7 +122,7 @@ class FollowedLog:
     async def _copy_rest(self) -> None:
         if self._output is not None and self._output.more:
             with contextlib.suppress(OSError):
-                await to_its_end(self._output.copy)
+                await in_thread(self._output.copy)
 
 
 def begin(kept: Path, run: int, most: int = LOG_LIMIT // 2) -> None:

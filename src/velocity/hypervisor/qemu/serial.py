@@ -13,11 +13,12 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from velocity.hypervisor.qemu.inotify import Follower, to_its_end
+from velocity.hypervisor.qemu.inotify import Follower
 from velocity.hypervisor.qemu.serial_input import INPUT, SerialInput
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, Place, SerialLog, copy
 from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
 from velocity.hypervisor.questions import without_questions
+from velocity.uninterrupted import in_thread
 
 REPLAY = 64 << 10
 """Bytes of earlier output with which a new stream begins."""
@@ -148,7 +149,7 @@ class SerialHub:
             async with self._turn:
                 await self._keep_all()
                 for reader in self._spool.take(self._needless()):
-                    await to_its_end(reader.remove)
+                    await in_thread(reader.remove)
             size = self._spool.size(self._spool.numbers[-1])
             if size >= LOG_LIMIT or self._stuck:
                 await self._next(LOST if self._stuck or self._spool.bounds.full(size) else b"")
@@ -156,7 +157,7 @@ class SerialHub:
 
     async def _keep_all(self) -> None:
         if self._spool.end != self._kept:
-            self._kept = await to_its_end(lambda: copy(self._log, self._run, self._spool))
+            self._kept = await in_thread(copy, self._log, self._run, self._spool)
 
     def _needless(self) -> list[int]:
         """The complete spool files that are in the log, and that no stream reads, or only one that is too slow."""
@@ -168,7 +169,7 @@ class SerialHub:
         """Have QEMU write to a new spool file that begins with this. Raises `HypervisorError`, `OSError`."""
         pipe = self._directory / INPUT
         if not pipe.exists():
-            await to_its_end(lambda: os.mkfifo(pipe, 0o600))
+            await in_thread(os.mkfifo, pipe, 0o600)
         before = [one["fdset-id"] for one in await self._ask("query-fdsets") if _is_ours(one)]
         with contextlib.ExitStack() as ours:
 
@@ -176,7 +177,7 @@ class SerialHub:
                 ours.callback(os.close, descriptor)
                 return descriptor
 
-            writes = held(await to_its_end(self._spool.next))
+            writes = held(await in_thread(self._spool.next, undo=os.close))
             self._spool.scan()
             reads = held(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
             keeps = held(os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,6 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from velocity import uninterrupted
 from velocity.hypervisor.port import HypervisorError, Incarnation, NotRunning
 from velocity.hypervisor.qemu import nic_filters, resolver
 from velocity.hypervisor.qemu.agent import AgentChannel, channel
@@ -32,6 +31,7 @@ from velocity.hypervisor.qemu.spool import range_of
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.network import taps
 from velocity.regularly import tried
+from velocity.uninterrupted import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class WatchedRuns:
         async with self.turn(who.machine):
             if entry.qemu.gone:
                 raise NotRunning("this run has ended")
-            await _uncut(self.place.runs.write, run)
+            await in_thread(self.place.runs.write, run)
             self._news.spend(entry.qemu.who)
             entry.meter.close()
             entry.agent.close()
@@ -182,7 +182,7 @@ class WatchedRuns:
     async def _note(self, qemu: WatchedRun) -> None:
         if not qemu.noted:
             with contextlib.suppress(OSError):  # then it is noted with its end
-                await _uncut(self.place.asked(qemu.who).touch)
+                await in_thread(self.place.asked(qemu.who).touch)
                 qemu.noted = True
 
     async def _end(self, qemu: WatchedRun, run: Run, end: RunEnd | None) -> None:
@@ -203,7 +203,7 @@ class WatchedRuns:
                         await asyncio.wait_for(qemu.acknowledged.wait(), ACKNOWLEDGED)
                 qemu.dropped = qemu.acknowledged.is_set()
                 over = msgspec.structs.replace(run, end=None if qemu.dropped else end)
-                await _uncut(self.clear, over, qemu.process.mounts)
+                await in_thread(self.clear, over, qemu.process.mounts)
             finally:
                 del self._watched[run.machine]
                 tell()
@@ -252,7 +252,7 @@ class WatchedRuns:
 
     async def _clear_one(self, machine: UUID) -> None:
         run = self._left.get(machine)
-        if run is not None and await asyncio.to_thread(self.clear, run):
+        if run is not None and await in_thread(self.clear, run):
             self._left.pop(machine, None)
 
     async def _clear_what_is_left(self) -> None:
@@ -264,8 +264,3 @@ class WatchedRuns:
                 async with self.turn(machine):
                     if not await tried("removing what a run has left", partial(self._clear_one, machine)):
                         self._more_left.set()
-
-
-async def _uncut(work: Callable[..., object], *what: object) -> None:
-    """In a thread; if cancelled, wait for it first: the next server may use the same files."""
-    await uninterrupted.ended(asyncio.ensure_future(asyncio.to_thread(work, *what)))

@@ -14,6 +14,7 @@ from velocity.hypervisor.qemu.disk_options import Drive
 from velocity.hypervisor.qemu.hardware import Hardware, profile
 from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.watched_runs import RunEntry
+from velocity.uninterrupted import in_thread
 
 LEAST = 0.1
 """Seconds that a command gets, even after the deadline."""
@@ -63,7 +64,7 @@ class Change:
     async def note(self, **more: Any) -> None:
         """Record what the run is made of now, with these fields of its `Run`. Raises `OSError`."""
         self._entry.run = structs.replace(self._entry.run, made=self.made, **more)
-        await asyncio.to_thread(self.place.runs.write, self._entry.run)
+        await in_thread(self.place.runs.write, self._entry.run)
 
     def note_left_open(self) -> None:
         """A paused machine keeps descriptors that it has to close: see `nodes.close_left`."""

@@ -19,6 +19,7 @@ from velocity.hypervisor.waits import NO_NIC_YET
 from velocity.network import host_ports
 from velocity.network.nft import CannotFilter
 from velocity.network.rules import link_name
+from velocity.uninterrupted import in_thread
 
 FIELD = "forwards"
 Forwards = tuple[ForwardSpec, ...]
@@ -80,7 +81,7 @@ async def _set_on_bridge(change: Change, nic: NatSpec, link: str, wanted: Forwar
     for forwards in (wanted, nic.forwards):
         await change.note(nics={**change.run.nics, link: structs.replace(before, forwards=forwards)})
         try:
-            await asyncio.to_thread(nat.forwards.set, link, before.addresses[0], forwards)
+            await in_thread(nat.forwards.set, link, before.addresses[0], forwards)
             return forwards
         except CannotFilter as error:
             change.wait(FIELD, str(error))

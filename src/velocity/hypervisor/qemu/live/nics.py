@@ -6,7 +6,6 @@ https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (netdev_add, device_a
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +24,7 @@ from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.waits import COLD_NIC, NEEDS_PORTS, NO_PORT, NOT_YET, SAME_MAC, USER_NETWORK
 from velocity.network.rules import link_name, slot
 from velocity.network.taps import CannotConnect
+from velocity.uninterrupted import in_thread
 
 FIELD = "nics"
 
@@ -76,7 +76,7 @@ async def _move(change: Change, nic: NicSpec, wanted: NicSpec) -> NicSpec:
     if nic.up and not quiet:
         await _plug(change, nic.nic, up=False)
     try:
-        run = await asyncio.to_thread(networks.move, change.place, change.run, nic, wanted, change.keep)
+        run = await in_thread(networks.move, change.place, change.run, nic, wanted, change.keep)
     except (CannotConnect, OSError) as error:
         change.wait(FIELD, str(error))
         wanted = nic
@@ -143,7 +143,7 @@ async def _forget(change: Change, nic: int) -> None:
     run = change.run
     link = link_name("vt", run.uid, nic)
     if link in run.links:
-        await asyncio.to_thread(nic_links.disconnect, change.place, run, link)
+        await in_thread(nic_links.disconnect, change.place, run, link)
     await change.note(
         links=tuple(one for one in run.links if one != link),
         trusted=None if run.trusted is None else tuple(one for one in run.trusted if one != link),
@@ -164,7 +164,7 @@ async def _add(change: Change, nic: NicSpec) -> None:
     try:
         await _note_coming(change, nic, port)
         with contextlib.ExitStack() as copies:
-            made = await asyncio.to_thread(
+            made = await in_thread(
                 nic_links.connect_nic, change.place, change.run, change.made, nic, copies
             )  # fmt: skip
             await _give(change, made)

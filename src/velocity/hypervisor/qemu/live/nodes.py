@@ -18,6 +18,7 @@ from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import FDSET, Found
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 from velocity.storage.port import MediaRef
+from velocity.uninterrupted import in_thread
 
 Execute = Callable[..., Awaitable[Any]]
 TRIES, PAUSE = 60, 0.05
@@ -27,7 +28,8 @@ TRIES, PAUSE = 60, 0.05
 async def opened(change: Change, media: MediaRef, *, readonly: bool, coming: bool = False) -> int:
     """A descriptor of its file. Raises `HypervisorError`."""
     try:
-        return await asyncio.to_thread(change.place.media.open, media, readonly=readonly, coming=coming)
+        at = partial(change.place.media.open, media, readonly=readonly, coming=coming)
+        return await in_thread(at, undo=os.close)
     except (OSError, Refused) as error:
         words = error.message if isinstance(error, Refused) else error.strerror
         raise HypervisorError(f"its file cannot be opened: {words}") from None
@@ -42,8 +44,8 @@ async def add(change: Change, disk: DiskSpec, number: int, *, coming: bool = Fal
         in_memory = 0 if disk.readonly else filesizes.in_memory([descriptor])
         await change.note_in_memory(number, in_memory >> 20, disk)
         direct = None
-        if disk.cache is Cache.NONE and not await asyncio.to_thread(
-            change.place.media.direct_lacks, disk.media, descriptor, readonly=disk.readonly
+        if disk.cache is Cache.NONE and not await in_thread(
+            partial(change.place.media.direct_lacks, disk.media, descriptor, readonly=disk.readonly)
         ):
             direct = change.place.direct_aio
         await change.execute("query-status")  # QEMU loses one of two descriptors that it has not read yet

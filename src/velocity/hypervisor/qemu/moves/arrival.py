@@ -21,6 +21,7 @@ from velocity.hypervisor.qemu.moves import secrecy
 from velocity.hypervisor.qemu.moves.network import Ports, greeted, is_connected
 from velocity.hypervisor.qemu.moves.parameters import CALL, VARIABLES, capabilities, parameters
 from velocity.hypervisor.qemu.watched_runs import RunEntry
+from velocity.uninterrupted import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Arrival:
     async def taken(self) -> None:
         """The guest runs: record that. Raises `OSError`."""
         self.entry.run = structs.replace(self.entry.run, between=None)
-        await asyncio.to_thread(self._place.runs.write, self.entry.run)
+        await in_thread(self._place.runs.write, self.entry.run)
         self.entry.qemu.observed.arriving = False
         self.entry.qemu.serial.input.release()
 

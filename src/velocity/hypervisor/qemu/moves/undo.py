@@ -22,6 +22,7 @@ from velocity.hypervisor.qemu.moves.parameters import CALL
 from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry
+from velocity.uninterrupted import in_thread
 
 NAME = "move-"
 """The prefix of the names of a migration's jobs and nodes."""
@@ -75,7 +76,7 @@ async def _is_handed(qemu: WatchedRun) -> bool:
 async def note(place: HostDirectories, entry: RunEntry, between: Between | None) -> None:
     """Raises `OSError`."""
     entry.run = structs.replace(entry.run, between=between)
-    await asyncio.to_thread(place.runs.write, entry.run)
+    await in_thread(place.runs.write, entry.run)
 
 
 async def _undone(entry: RunEntry) -> bool:
