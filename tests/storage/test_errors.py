@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
-from velocity.contract.problems import Problem
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.qemu.firmware import Firmware, NoFirmware, keep
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.identity import Identity
+from velocity.storage.directory.places import Places
 from velocity.storage.errors import refusal
 
 SICK = ("EROFS", "EACCES", "EPERM", "EIO", "ENOENT", "ENAMETOOLONG", "ESTALE", "ETIMEDOUT", "ENODEV", "ELOOP", "EBUSY")
@@ -48,3 +54,51 @@ def test_what_the_server_itself_lacks_is_no_fault_of_the_pool(name: str) -> None
     assert told.problem is Problem.UNAVAILABLE
     assert "usb" not in told.message
     assert "try again later" in told.message
+
+
+@pytest.mark.parametrize(
+    ("says", "problem", "message"),
+    [
+        ("Could not create file: Read-only file system", Problem.POOL_AWAY, "(Read-only file system)"),
+        ("Could not write: Input/output error", Problem.POOL_AWAY, "(Input/output error)"),
+        ("Could not resize file: No space left on device", Problem.POOL_QUOTA, "does not have 1.0 GiB free"),
+        ("Image size must be less than 8 EiB!", Problem.POOL_QUOTA, "does not have 1.0 GiB free"),
+        (None, Problem.UNAVAILABLE, "this host has no qemu-img"),
+    ],
+)
+def test_a_qcow2_disk_that_cannot_be_created_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str | None, problem: Problem, message: str
+) -> None:
+    places = Places(1, "usb", tmp_path / "pool", tmp_path / "records")
+    pool = PoolFiles(places, Identity(places))
+    pool.open([], [])
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    fails(tmp_path / "bin", says)
+    with pytest.raises(Refused) as refused:
+        pool.create("disk", 1 << 30, "qcow2")
+    assert refused.value.problem is problem
+    assert message in refused.value.message
+    assert list(places.moving.iterdir()) == []
+
+
+def test_firmware_that_cannot_be_kept_is_told_and_nothing_of_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("code", "vars"):
+        (tmp_path / name).write_bytes(b"1")
+    found = Firmware(tmp_path / "code", tmp_path / "vars", "raw", "", "build")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    for says in ("error while writing: No space left on device", None):
+        fails(tmp_path / "bin", says)
+        with pytest.raises(NoFirmware, match="No space left" if says else "No such file"):
+            keep(found, tmp_path / "firmware")
+        assert list((tmp_path / "firmware").iterdir()) == []
+
+
+def fails(programs: Path, says: str | None) -> None:
+    """A qemu-img that says so; None: there is none."""
+    shutil.rmtree(programs, ignore_errors=True)
+    programs.mkdir()
+    if says is not None:
+        (programs / "qemu-img").write_text(f"#!/bin/sh\necho 'qemu-img: {says}' >&2\nexit 1\n")
+        (programs / "qemu-img").chmod(0o700)

@@ -30,8 +30,12 @@ UNWANTED = frozenset({"secure-boot", "enrolled-keys", "requires-smm"})
 """Features that a firmware for any guest must not have: it would refuse unsigned boot loaders, or need SMM."""
 
 
+CONVERTED = 60
+"""Seconds for qemu-img to convert a template of variables, which has some hundred KiB."""
+
+
 class NoFirmware(Exception):
-    """This host has no suitable EFI firmware; the message has the cure."""
+    """This host has no suitable EFI firmware, or it cannot be kept; the message has the cure."""
 
 
 class MissingFirmware(Exception):
@@ -87,7 +91,10 @@ def find(directories: Sequence[Path] = DEFAULT_DIRECTORIES) -> Firmware:
 
 
 def keep(firmware: Firmware, store: Path) -> FirmwareBuild:
-    """Keep a copy, so that machines pinned to this build keep booting it after the distribution's package changes."""
+    """Keep a copy, so that machines pinned to this build keep booting it after the distribution's package changes.
+
+    Raises `NoFirmware`, `OSError`: nothing is kept.
+    """
     target = store / firmware.build
     if not target.is_dir():
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,11 +102,7 @@ def keep(firmware: Firmware, store: Path) -> FirmwareBuild:
             draft = Path(scratch) / "build"
             draft.mkdir()
             shutil.copyfile(firmware.code, draft / "code.fd")
-            subprocess.run(
-                ["qemu-img", "convert", "-f", firmware.variables_format, "-O", "qcow2",
-                 str(firmware.variables), str(draft / "vars.qcow2")],
-                check=True, capture_output=True, timeout=60,
-            )  # fmt: skip
+            _convert(firmware, draft / "vars.qcow2")
             for file in (draft / "code.fd", draft / "vars.qcow2"):
                 sync_file(file)
             sync(draft)
@@ -107,6 +110,20 @@ def keep(firmware: Firmware, store: Path) -> FirmwareBuild:
                 draft.rename(target)
                 sync(store)
     return kept(firmware.build, store)
+
+
+def _convert(firmware: Firmware, target: Path) -> None:
+    """Write the template of its variables as qcow2. Raises `NoFirmware`."""
+    command = ["qemu-img", "convert", "-f", firmware.variables_format, "-O", "qcow2"]
+    command += [str(firmware.variables), str(target)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=CONVERTED)
+    except (OSError, subprocess.SubprocessError) as error:
+        why = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        raise NoFirmware(
+            f"the firmware {firmware.variables} cannot be copied to {target.parents[2]} by qemu-img ({why}): start the "
+            "server again once it can"
+        ) from None
 
 
 def kept(build: str, store: Path) -> FirmwareBuild:

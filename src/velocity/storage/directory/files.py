@@ -18,6 +18,7 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
+from velocity.contract.problems import Problem, Refused
 from velocity.durable import sync
 from velocity.storage.directory.blocklist import Blocklist
 from velocity.storage.directory.disk_errors import as_refusals
@@ -266,13 +267,20 @@ https://www.qemu.org/docs/master/interop/qcow2.html, "Extended L2 Entries"
 """
 
 
+CREATED = 60
+"""Seconds for qemu-img to create an empty image, of some hundred KiB."""
+
+
 def _qcow2(target: Path, size: int) -> None:
-    done = subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-o", QCOW2, str(target), str(size)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if done.returncode:
-        raise OSError(errno.EFBIG, "qemu-img cannot create it")
+    """Raises `OSError`; `Refused(UNAVAILABLE)` if there is no qemu-img."""
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", QCOW2, str(target), str(size)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CREATED, check=False)
+    except subprocess.TimeoutExpired:
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
+    except FileNotFoundError:
+        words = "this host has no qemu-img, which creates disks of the format qcow2"
+        raise Refused(Problem.UNAVAILABLE, f"{words}; nothing was changed: install it, or use the format raw") from None
+    if done.returncode:  # its message has the error of the system, if there is one
+        number = next((one for one in errno.errorcode if os.strerror(one) in done.stderr), errno.EFBIG)
+        raise OSError(number, os.strerror(number))
