@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from velocity.contract.problems import Problem, Refused
 
 LIFETIME = 24 * 3600.0
+"""Seconds for which the link can be used."""
 
 
 class FirstSignInLink:

@@ -44,6 +44,7 @@ NAME_TAKEN = 49220
 OTHERS_SECONDS = 600.0
 """Seconds to wait for the same image to be fetched by somebody else."""
 LOOK = 0.5
+"""Seconds between two looks for it."""
 PORTS = range(2222, 2322)
 """Ports of this host that are tried as forwards to a guest's ssh, if it cannot be reached otherwise."""
 NOT_THIS_PORT = (16460, 16461)

@@ -37,6 +37,7 @@ from velocity.node import places
 AT_ONCE = 32
 """Guests that are stopped at a time, so that one that hangs does not delay the others."""
 PAUSE = 0.5
+"""Seconds between two looks."""
 ANSWER = 5.0
 """Seconds that a monitor has to respond."""
 ENDING = 20.0

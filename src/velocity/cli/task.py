@@ -18,6 +18,7 @@ from velocity.contract.tasks import LIST, ListTasks, TaskInfo, TaskState
 from velocity.sizes import size
 
 LOOK = 0.2
+"""Seconds between two questions about the progress of a task."""
 TASK = click.argument("tid", metavar="TASK", type=resolve.TASK)
 
 

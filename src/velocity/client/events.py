@@ -18,6 +18,7 @@ SILENCE = 45.0
 """Seconds without data (the server sends some every 15) after which a connection counts as broken."""
 TIMEOUT = httpx.Timeout(120.0, connect=5.0, read=SILENCE)
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+"""Seconds before the first new attempt to connect, and at most before each further one."""
 COMING_BACK = frozenset({502, 503, 504})
 """Statuses of a server that is being restarted, or of the proxy in front of it."""
 

@@ -24,6 +24,7 @@ Progress = Callable[[int, int], None]
 PIECE = 1 << 20
 VERSION = {"tus-resumable": "1.0.0"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+"""Seconds before the first new attempt, and at most before each further one."""
 GONE, WRONG_OFFSET = (404, 9219), (409, 9224)
 """Statuses and codes that are no failures: the upload is gone; the offset is wrong."""
 UNKNOWN_AUTHKEY, UNAVAILABLE = 401, 503

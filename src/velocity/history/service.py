@@ -37,6 +37,7 @@ MOST, REFUSALS = 1_000_000, 200_000
 APART = 10_000
 """Refusals that have an entry of their own, in one minute."""
 EVERY = 3600.0
+"""Seconds between two removals of old entries."""
 
 
 class History:

@@ -9,6 +9,7 @@ import subprocess
 WILD = ("0.0.0.0", "::", "*")  # noqa: S104 - compared, not bound
 SECONDS = 5
 MOST = 7
+"""Seconds for the question to the kernel, and the addresses that are taken."""
 
 
 def urls(scheme: str, listen: tuple[str, int]) -> list[str]:

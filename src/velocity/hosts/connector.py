@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 EVERY = 1.0
 """Seconds between two calls to a host that answers."""
 DEADLINE = 2.0
+"""Seconds for one call."""
 AGAIN = (0.25, 2.0)
 """Seconds to wait after the first failure, and at most."""
 DOUBLED = 10

@@ -26,6 +26,7 @@ CONFIRM = 60.0
 """Seconds after which a host is asked whether it still has the copy that it received."""
 PIECE = 256 << 10
 DEADLINE = 30.0
+"""Bytes that are sent at a time, and the seconds for each call."""
 DROPS = 3
 """How often a host is told to keep no copy, if the call fails: one of an older version does not know it."""
 

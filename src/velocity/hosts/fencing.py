@@ -18,6 +18,7 @@ from velocity.hosts.members import Fence
 DIRECTORIES = (Path("/usr/sbin"), Path("/usr/bin"))
 """Where distributions install them."""
 OFF_DEADLINE, STATUS_DEADLINE = 60.0, 15.0
+"""Seconds for a fence agent to power a machine off, and to report its state."""
 LOOKS = 3
 """How often the state is asked for after powering off, as some devices report it late."""
 ON, ERROR, OFF = 0, 1, 2

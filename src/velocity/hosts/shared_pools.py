@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 EVERY = 5.0
 """Seconds between two surveys: storage may be unmounted without notice."""
 DEADLINE = 5.0
+"""Seconds for a host to report the identity of a pool."""
 
 
 def storage_of_all(hosts: AttachedHosts, term: Callable[[], int]) -> tuple[Storage, SharedPools]:

@@ -18,6 +18,7 @@ from velocity.unprivileged import Bounds, own_uid, running
 
 PROGRAM = "gpgv"
 SECONDS = 20
+"""Seconds for one check."""
 INLINE = b"-----BEGIN PGP SIGNED MESSAGE-----"
 GOOD = re.compile(r"^\[GNUPG:\] VALIDSIG ", re.MULTILINE)
 BAD = re.compile(r"^\[GNUPG:\] BADSIG ", re.MULTILINE)

@@ -27,6 +27,7 @@ STEP = 256 << 20
 TRIES, ANEW = 100, 5
 """How often a file may be interrupted, and started over."""
 LONGEST_PAUSE = 30.0
+"""Seconds between two attempts, at most."""
 TOLD = 0.2
 """Seconds between updates of the progress."""
 

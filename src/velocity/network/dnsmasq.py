@@ -29,6 +29,7 @@ BOUNDS = ("--core=0", "--fsize=4194304", "--nproc=64", "--as=536870912")
 PATIENCE = 5.0
 """Seconds that it gets to start, or to end."""
 LOOK = 0.005
+"""Seconds between two looks whether it has started or ended."""
 WORDS = 2000
 """Bytes of its log in which its last message is looked for."""
 

@@ -19,6 +19,7 @@ from velocity.storage.ways import Ways
 PATIENCE = 300.0
 """Seconds to wait for a host that does not respond; a restart takes less."""
 AGAIN = 0.5
+"""Seconds between two attempts."""
 SECONDS = 30.0
 """The deadline for calls without one."""
 T = TypeVar("T")

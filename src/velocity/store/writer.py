@@ -26,6 +26,7 @@ from velocity.store.leadership import LeadershipLost, Term
 log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 128
+"""Writes that share a transaction."""
 AT_ONCE = 2
 """Callers that continue in one step of the loop while others ask: for creations, that takes half a millisecond."""
 SOONEST, LATEST = 0.05, 1.0

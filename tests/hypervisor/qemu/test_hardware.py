@@ -35,6 +35,13 @@ def test_a_released_profile_gives_the_same_command_line_byte_for_byte() -> None:
         assert {kind: of(plan, name) for kind, plan in KINDS.items()} == kinds
 
 
+def test_the_documentation_says_what_each_profile_adds() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "devices.md").read_text()
+    _, _, table = text.partition("| hardware | what a guest finds |")
+    rows = [row.split("|")[1].strip() for row in table.partition("\n\n")[0].splitlines()[2:]]
+    assert rows == [one.name for one in hardware.PROFILES]
+
+
 @pytest.mark.holds("GUEST-37")
 def test_profiles_have_names_of_their_own_and_say_what_a_guest_notices() -> None:
     names = [one.name for one in hardware.PROFILES]

@@ -27,6 +27,7 @@ NAME_TAKEN, OLD_REVISION = 12223, 16429
 CHANGES = 5
 """How often a change is attempted while others change the same VM."""
 STOP_SECONDS = 60.0
+"""Seconds for a guest to shut down."""
 
 
 class VmSteps:

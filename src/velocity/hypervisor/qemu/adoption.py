@@ -34,6 +34,7 @@ WAITING = 0.9
 LOOK_AGAIN = 0.5
 """Seconds until an incomplete look is repeated."""
 POLL = 0.02
+"""Seconds between two checks whether a killed process has ended."""
 
 
 @dataclass(eq=False)

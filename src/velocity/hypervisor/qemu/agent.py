@@ -28,6 +28,7 @@ KEPT = 4 << 20
 RECEIVED = 64 << 20
 """Bytes received before an answer: qemu-ga itself keeps at most 16 MiB of each output of a command."""
 PIECE = 64 << 10
+"""Bytes that are read at a time."""
 RUN = re.compile(rb"[A-Za-z0-9+/=]*")
 BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 MARK = b"\xff"

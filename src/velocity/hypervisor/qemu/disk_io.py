@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 NATIVE, IO_URING = "native", "io_uring"
 """Linux AIO, which needs O_DIRECT and always works; and io_uring, which is faster where kernel and QEMU permit it."""
 PATIENCE = 20.0
+"""Seconds for the test of io_uring."""
 FORBIDDEN = Path("/proc/sys/kernel/io_uring_disabled")
 
 

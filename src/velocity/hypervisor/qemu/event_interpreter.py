@@ -109,9 +109,8 @@ class EventInterpreter:
                 self.record_fact(Fact.RUNNING, FactCause.ASKED)
             case "RESET" if data.get("guest"):
                 reset = self.record_fact(Fact.RUNNING, FactCause.GUEST_RESET)
-                self.last = msgspec.structs.replace(
-                    reset, why=FactCause.ASKED
-                )  # a single event; its state does not change
+                # A single event: its state does not change.
+                self.last = msgspec.structs.replace(reset, why=FactCause.ASKED)
             case "RESET":
                 self.reset.set()
             case _:

@@ -40,6 +40,7 @@ BOUNDS = Bounds(file=4 << 20, seconds=240, memory=2 << 30)
 DONE = re.compile(rb"BdsDxe: (starting|No bootable)")
 """Output that shows that the firmware has written everything, and is trying its boot options."""
 LISTENED = 4096
+"""Bytes that are read of its output at a time, and kept."""
 EXIT = b"\x01x"
 """The key sequence that makes QEMU quit, after writing back the file."""
 

@@ -93,7 +93,6 @@ SECOND = replace(
     name="2",
     notices="eight PCI bridges with free slots, and a balloon device; NICs with a queue for each CPU; and, where "
     "the host has a bridge for NAT, an address of that instead of 10.0.2.15",
-    best_cpu={"kvm": "host", "tcg": "max"},
     one_socket=True,
     spare_ports=8,
     io_thread=True,

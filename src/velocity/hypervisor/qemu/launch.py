@@ -43,7 +43,7 @@ from velocity.hypervisor.qemu.nic_links import connect_nics, disconnect, has_lin
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
 from velocity.hypervisor.qemu.run_note import Between
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.runs import OLDER, Run
 from velocity.hypervisor.qemu.serial_input import INPUT
 from velocity.hypervisor.qemu.seriallog import copy
 from velocity.hypervisor.qemu.spool import SpooledConsole
@@ -53,7 +53,7 @@ from velocity.storage.port import variables
 
 log = logging.getLogger(__name__)
 
-
+OVERTAKEN = "a stop was requested during its start"
 Clear = Callable[[Run], object]
 
 
@@ -195,7 +195,7 @@ def _made(run: Run, spec: MachineSpec, layout: Layout) -> Run:
 
 def _check(overtaken: threading.Event) -> None:
     if overtaken.is_set():
-        raise HypervisorError("a stop was requested during its start")
+        raise HypervisorError(OVERTAKEN)
 
 
 def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -> int:
@@ -327,7 +327,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "a file that this VM needs is missing: one of its media, or a program of QEMU's (see `velocity doctor`)"
     if isinstance(error, FileExistsError):
-        return error.strerror or "an older run of this machine has not ended yet"
+        return error.strerror or OLDER
     if isinstance(error, OSError):
         return f"the host refused to start it: {error.strerror or error}"
     return str(error)

@@ -30,12 +30,11 @@ from velocity.hypervisor.qemu.live import nodes
 from velocity.hypervisor.qemu.live.growth import grow
 from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.run_note import Between
+from velocity.hypervisor.qemu.runs import OLDER
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 from velocity.storage.port import MediaRef
-
-OLDER = "an older run of this machine has not ended yet"
 
 
 class QemuMachines:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from velocity.hypervisor.port import HypervisorError, Incarnation, MirrorProgress, Unknown
+from velocity.hypervisor.port import Incarnation, MirrorProgress, Unknown
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.live import mirrors
@@ -40,9 +39,7 @@ class QemuMirrors:
 
     async def _do(self, who: Incarnation, deadline: float, work: Callable[[Change], Awaitable[T]]) -> T:
         entry = self._adoption.changeable(who)
-        if entry.run.made is None:
-            raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
-        change = Change(self._watched.place, entry, entry.run.made, asyncio.get_running_loop().time() + deadline)
+        change = Change(self._watched.place, entry, deadline)
         try:
             async with within(deadline, "its disk was not copied in time"):
                 return await work(change)

@@ -137,11 +137,8 @@ class QemuMobility:
 
     async def places(self, who: Incarnation, *, deadline: float) -> bytes:
         entry = self._adoption.running(who)
-        if entry.run.made is None:
-            raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
-        until = asyncio.get_running_loop().time() + deadline
         try:
-            return await query(Change(self._watched.place, entry, entry.run.made, until))
+            return await query(Change(self._watched.place, entry, deadline))
         except OSError as error:
             raise HypervisorError(f"the note of its devices cannot be written: {error.strerror}") from None
 

@@ -33,6 +33,7 @@ PASSED = 33
 SAYS = b"probe ok\n"
 KVM_PATIENCE = 2.0
 TCG_PATIENCE = 20.0
+"""Seconds for the test run."""
 
 
 class BrokenHost(Exception):

@@ -34,11 +34,16 @@ from velocity.network.rules import link_name
 log = logging.getLogger(__name__)
 
 UID_COUNT = 10_000
+"""The uids from `uid_base` on of which each machine gets its own."""
 
 CLAIMS = Path("/run/velocity/uids")
+"""The claims of uids, by all servers of the host."""
 
 SOCKET_PATH = 107
 """The longest path of a unix socket in bytes. unix(7)"""
+
+
+OLDER = "an older run of this machine has not ended yet"
 
 
 class TooLong(Exception):
@@ -175,7 +180,7 @@ class Runs:
         run = _read(directory)
         lives = machine in self._table() if run is None else self.process(run) is not None
         if lives:
-            raise FileExistsError(errno.EEXIST, "an older run of this machine has not ended yet")
+            raise FileExistsError(errno.EEXIST, OLDER)
         return run or Run(machine=machine, epoch=0, boot=self._boot)
 
     def write(self, run: Run) -> None:
@@ -215,26 +220,7 @@ class Runs:
                 self._remove(left)
             elif left.name != "run.json":
                 left.unlink()
-        self.write(
-            msgspec.structs.replace(
-                run,
-                pid=0,
-                started=0,
-                uid=-1,
-                links=(),
-                nics={},
-                unsure=(),
-                spool=None,
-                made=None,
-                drives=(),
-                order=(),
-                nodes={},
-                mirrors={},
-                usb={},
-                plugged={},
-                between=None,
-            )
-        )
+        self.write(Run(machine=run.machine, epoch=run.epoch, boot=run.boot, end=run.end, begun=run.begun))
 
     def note(self, machine: UUID) -> Run | None:
         """The present note of its run. Raises `OSError`."""

@@ -23,6 +23,7 @@ LIMIT = 128 << 20
 MARK = "screen"
 """Names our fdsets in QEMU, so that a later server recognizes them."""
 SWEEP_DEADLINE = 2.0
+"""Seconds to remove descriptors from QEMU."""
 HEADER = re.compile(rb"P6\n([1-9]\d*) ([1-9]\d*)\n255\n")
 
 

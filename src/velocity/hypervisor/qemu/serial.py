@@ -23,6 +23,7 @@ from velocity.uninterrupted import in_thread
 REPLAY = 64 << 10
 """Bytes of earlier output with which a new stream begins."""
 PIECE = 64 << 10
+"""Bytes that a stream gets at a time."""
 FINISHED = 8
 """Complete spool files that are kept for a slow stream; after that, it misses the content of the oldest."""
 MISSED = b"\r\n--- this console was read too slowly: here something is missing ---\r\n"
@@ -30,6 +31,7 @@ LOST = b"\r\n--- more came than is kept while no server ran: here something is m
 NAME = "serial"
 """Names the chardev, and our fdsets in QEMU."""
 DEADLINE = 5.0
+"""Seconds for one QMP command."""
 LONG = 60.0
 """Seconds that one check waits for the guest to read input."""
 

@@ -17,6 +17,7 @@ UNREAD = "serial.unread"
 HOLDS = 64 << 10
 """The capacity of a pipe in bytes."""
 AGAIN = 0.1
+"""Seconds until a pipe that is not open yet is tried again."""
 
 
 class SerialInput:

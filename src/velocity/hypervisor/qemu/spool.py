@@ -22,8 +22,11 @@ CAP = 64 << 20
 SHARE = 32
 """A file takes at most this part of its file system, which may be small and in memory."""
 ALIGNED = 1 << 20
+"""Bytes: files begin at multiples of it, and can hold at least that."""
 NEARLY = 4096
+"""Bytes below its maximum from which on a file counts as full."""
 LARGEST = (1 << 63) - 1
+"""The largest offset in a file."""
 
 
 class SpoolRange(Struct, frozen=True):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from velocity.hypervisor.port import DiskLimits, HypervisorError, Incarnation, MachineSpec, NotRunning, Unknown
-from velocity.hypervisor.qemu.launch import end, launch
+from velocity.hypervisor.qemu.launch import OVERTAKEN, end, launch
 from velocity.hypervisor.qemu.layout import Layout
 from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.watched_run import WatchedRun
@@ -17,7 +17,6 @@ from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 
 log = logging.getLogger(__name__)
 
-OVERTAKEN = "a stop was requested during its start"
 INNER = 0.9
 """The part of a start's deadline after which QEMU is killed, which leaves time to report that."""
 

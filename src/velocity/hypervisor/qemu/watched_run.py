@@ -325,9 +325,8 @@ class WatchedRun:
             return RunEnd(self.observed.shutdown)
         if status is not None and os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            name = (
-                signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-            )  # real-time signals have no names
+            named = number in set(signal.Signals)  # real-time signals have no names
+            name = signal.Signals(number).name if named else f"signal {number}"
             return RunEnd(FactCause.KILLED if number == signal.SIGKILL else FactCause.UNKNOWN, name)
         if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status):
             return RunEnd(FactCause.UNKNOWN, await self.last_words())

@@ -30,6 +30,7 @@ from velocity.machines.run.keeper import Keeper
 
 LIFETIME = 30.0
 MOST = 10_000
+"""Seconds for which a ticket is valid, and the tickets that there can be."""
 MOVES_WITHIN = 30.0
 """Seconds that a console waits for the outcome of its VM's move, unless that stands still between two hosts."""
 

@@ -22,6 +22,7 @@ AT_ONCE = 1
 WAITING, OWN = 256, 64
 """Pictures that may wait, in total and for one user; more are refused."""
 SECONDS = 20.0
+"""Seconds for one picture."""
 
 
 class Ocr:

@@ -25,10 +25,12 @@ from velocity.machines.run.keeper import Keeper
 EVERY = 2.0
 """Seconds between two pictures of one display."""
 DEADLINE = 5.0
+"""Seconds for one picture."""
 AT_ONCE = 16
 HOLD = 1.0
 """Pictures that are taken at a time, and the seconds after which a slow one lets others begin."""
 ENCODED_AT_ONCE = 2
+"""Pictures that are encoded at a time."""
 KEPT = 256
 KEPT_SECONDS = 60.0
 """Displays whose last picture is kept, and the seconds for which it is kept after a request."""

@@ -15,6 +15,7 @@ from velocity.machines.run.states import Cause
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2
+"""VMs that are started at a time."""
 AUTOSTART_FAILED = "autostart-failed"
 """The reason's cause if a VM does not run although it starts by itself."""
 STILL = "; it could not be started again: "

@@ -33,6 +33,7 @@ PAUSES = (0.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 STEADY = 600.0
 """Seconds that a VM has to run before the pauses start anew."""
 AT_ONCE = 2
+"""VMs that are restarted at a time."""
 
 
 @dataclass

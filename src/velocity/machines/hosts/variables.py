@@ -9,6 +9,7 @@ from velocity.machines.rules import CALL_DEADLINE
 from velocity.storage.port import HOST_POOL, Belongs, Outgoing, Stat, Storage, variables
 
 PIECE = 1 << 20
+"""Bytes that are copied at a time."""
 
 
 async def copy_variables(source: Storage, of: UUID, target: Storage, to: UUID) -> None:

@@ -46,6 +46,7 @@ from velocity.storage.port import Belongs, MediaRef, Trash
 log = logging.getLogger(__name__)
 
 LOOK_DEADLINE = 2.0
+"""Seconds for a host to report what it has of the VM."""
 
 
 class Settling:

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 START_DEADLINE = 60.0
 EMERGENCY = 1.0
-"""Seconds that a forced stop waits for the database to store it first."""
+"""Seconds for a start; and that a forced stop waits for the database to store it first."""
 
 T = TypeVar("T")
 

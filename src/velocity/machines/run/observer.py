@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 ADOPT_DEADLINE = 2.0
 LOOK_DEADLINE = 1.0
+"""Seconds for a host to list its runs, and to answer about one of them."""
 HEAR_DEADLINE = 10.0
 """Seconds within which the fact of a completed call must arrive."""
 RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.0)

@@ -32,6 +32,7 @@ LASTING = 10 * 365 * 86_400
 PATIENCE = 20.0
 """Seconds in which OSDs drop watchers of an image."""
 LOOK = 0.25
+"""Seconds between two looks at the watchers."""
 AGAIN = 60.0
 """Seconds for which a queried address is valid."""
 AN_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+):\d+/\d+")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from velocity.hypervisor.port import HypervisorError, MachineSpec, Wait
+from velocity.hypervisor.port import MachineSpec, Wait
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.live import boot, cpus, disks, displays, forwards, memory, nics
 from velocity.hypervisor.qemu.live.change import Change
@@ -22,9 +21,7 @@ async def alter(
     place: HostDirectories, entry: RunEntry, asked: MachineSpec, deadline: float
 ) -> tuple[MachineSpec, tuple[Wait, ...]]:
     """What the run is made of afterwards, and what has to wait. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
-    if entry.run.made is None:
-        raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
-    change = Change(place, entry, asked, asyncio.get_running_loop().time() + deadline)
+    change = Change(place, entry, deadline, asked)
     for kind in KINDS:
         await kind(change)
     return change.made, tuple(change.waits)

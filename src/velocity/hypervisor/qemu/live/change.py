@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from velocity.hypervisor.port import DiskSpec, Fact, MachineSpec, Wait
+from velocity.hypervisor.port import DiskSpec, Fact, HypervisorError, MachineSpec, Wait
 from velocity.hypervisor.qemu import scopes
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.disk_options import Drive
@@ -23,17 +23,21 @@ LEAST = 0.1
 class Change:
     """Each kind notes what QEMU may have before it sends the command, so that a later server finds it."""
 
-    def __init__(self, place: HostDirectories, entry: RunEntry, asked: MachineSpec, until: float) -> None:
-        assert entry.run.made is not None
+    def __init__(
+        self, place: HostDirectories, entry: RunEntry, deadline: float, asked: MachineSpec | None = None
+    ) -> None:
+        """`asked` None: nothing is to change. Raises `HypervisorError` if it is not known what it is made of."""
+        if entry.run.made is None:
+            raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
         self.place = place
         self.qemu = entry.qemu
-        self.asked = asked
         self.made: MachineSpec = entry.run.made
+        self.asked = asked or self.made
         self.waits: list[Wait] = []
         self.bootable: list[tuple[int, str]] = []
         """The devices that can boot, with their places in the boot order: see `velocity.hypervisor.boot`."""
         self._entry = entry
-        self._until = until
+        self._until = asyncio.get_running_loop().time() + deadline
 
     @property
     def run(self) -> Run:

@@ -5,7 +5,6 @@ https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (block_resize)
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from velocity.hypervisor.port import HypervisorError
@@ -32,7 +31,7 @@ async def grow(place: HostDirectories, entry: RunEntry, media: MediaRef, size: i
         if size > has:
             allow(qemu.pid, filesizes.image(size) + filesizes.SLACK)
             if entry.run.memory_of_disks and entry.run.made is not None:  # perhaps of this one
-                change = Change(place, entry, entry.run.made, asyncio.get_running_loop().time() + deadline)
+                change = Change(place, entry, deadline)
                 more = filesizes.image(size) - has >> 20
                 await change.note_in_memory(number, entry.run.in_memory.get(number, 0) + more)
             await qemu.execute("block_resize", deadline=deadline, **{"node-name": node_name(number), "size": size})

@@ -134,10 +134,7 @@ class Departure:
 
     async def _nodes(self) -> list[tuple[str, str]]:
         """The block nodes to copy, with the names of their exports on the target. Raises `HypervisorError`."""
-        entry = self._entry
-        if entry.run.made is None:
-            raise HypervisorError("an earlier version of Velocity started it, and recorded too little about it")
-        change = Change(self._place, entry, entry.run.made, asyncio.get_running_loop().time() + CALL)
+        change = Change(self._place, self._entry, CALL)
         found = await disks.look(change)
         if found.copied:
             raise HypervisorError("one of its disks is being moved or converted: wait until that is done")

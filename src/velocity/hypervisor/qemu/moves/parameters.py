@@ -23,6 +23,7 @@ CAPABILITIES = (
 STANDSTILL = 300
 """Milliseconds of downtime for the rest of the memory."""
 BANDWIDTH = 1 << 34
+"""Bytes per second: no limit in practice."""
 
 
 def capabilities() -> list[dict[str, Any]]:
