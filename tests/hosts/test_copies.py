@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -19,15 +22,19 @@ from sqlalchemy import insert
 
 from tests.api.world import world
 from tests.hosts.installation import Installation, Machine
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 from tests.postgres import Postgres
 from velocity.cli import doctor_hosts
+from velocity.config import Settings
 from velocity.contract.nodes import ListNodes, NodeInfo, SetNode
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts import copies
 from velocity.hosts.members import CopyMark, CopyPiece
+from velocity.hypervisor.port import Hypervisor
 from velocity.node import places
+from velocity.node.agent import Agent
 from velocity.node.copies import KeptCopies
+from velocity.node.identity import OwnIdentity
 from velocity.store.tables import instance
 
 pytestmark = pytest.mark.anyio
@@ -261,3 +268,34 @@ async def aged(here: Installation, host: int) -> list[NodeInfo]:
     """As it is shown an hour after the last copy."""
     nodes = await here.membership.all(ListNodes())
     return [replace(one, copied=1_000_000) if one.host == host else one for one in nodes]
+
+
+@pytest.mark.holds("MANY-131")
+async def test_a_piece_that_took_too_long_is_written_before_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its call is given up, and the server begins anew."""
+    began, go_on = threading.Event(), threading.Event()
+    order: list[tuple[str, int]] = []
+
+    def take(_: KeptCopies, piece: CopyPiece) -> None:
+        order.append(("begun", piece.at))
+        began.set()
+        assert go_on.wait(PATIENCE)
+        order.append(("ended", piece.at))
+
+    monkeypatch.setattr(KeptCopies, "take", take)
+    agent = Agent(Settings(data_dir=tmp_path), cast(OwnIdentity, None), cast(Hypervisor, None))
+
+    def taking(at: int) -> asyncio.Task[None]:
+        return asyncio.create_task(agent.take_copy(CopyPiece(CopyMark(3, 1), at, 0, "", 0, b""), deadline=1))
+
+    first = taking(1)
+    await eventually(began.is_set)
+    first.cancel()
+    second = taking(2)
+    await asyncio.wait({first, second}, timeout=0.1)
+    go_on.set()
+    await second
+    assert order == [("begun", 1), ("ended", 1), ("begun", 2), ("ended", 2)]
+    assert first.cancelled()

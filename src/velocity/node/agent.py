@@ -24,6 +24,7 @@ from velocity.node.server import Node
 from velocity.node.terms import Terms
 from velocity.storage.directory.declared import of_host
 from velocity.storage.port import MediaFiles, MediaRef, Storage
+from velocity.uninterrupted import in_thread
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class Agent:
     async def _with_copies(self, work: Callable[[], T]) -> T:
         async with self._copying:
             try:
-                return await asyncio.to_thread(work)
+                return await in_thread(work)  # one call at a time, also after one was given up
             except OSError as error:
                 raise HypervisorError(f"the copy cannot be kept: {error.strerror}") from None
             except ValueError as error:  # msgspec's are such, too
