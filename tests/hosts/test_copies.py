@@ -270,7 +270,6 @@ async def aged(here: Installation, host: int) -> list[NodeInfo]:
     return [replace(one, copied=1_000_000) if one.host == host else one for one in nodes]
 
 
-@pytest.mark.holds("MANY-131")
 async def test_a_piece_that_took_too_long_is_written_before_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

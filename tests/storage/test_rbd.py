@@ -56,6 +56,9 @@ async def test_what_a_pool_may_still_take_is_what_clients_may_write(tmp_path: Pa
     assert uncounted.why() == ""
     uncounted.heard(OSError(errno.ENOSPC, "No space left"))
     assert uncounted.why(), "a write that was refused counts"
+    pool = Counted(Path("conf"), "velocity", "vm", told='{"stats": {"total_bytes": 900}, "pools": []}')
+    with pytest.raises(FileNotFoundError):  # in a thread, a StopIteration would reach nobody
+        RbdFullness(rbd_places(1, "ceph", tmp_path, pool)).space()
 
 
 async def test_what_programs_end_with_is_told_as_the_error_that_it_is() -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
 from velocity.hypervisor.qemu import filesizes, spool
 from velocity.hypervisor.qemu.filesizes import SLACK
+from velocity.hypervisor.qemu.processes import limit
 from velocity.hypervisor.qemu.spool import SpoolRange
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -80,6 +81,13 @@ def test_a_disk_that_is_written_full_stays_within(tmp_path: Path) -> None:
         subprocess.run(["qemu-io", "-c", f"write 0 {16 * MIB}", disk], check=True, capture_output=True)
         with opened(disk) as files:
             assert disk.stat().st_size <= filesizes.largest(files) - SLACK
+
+
+def test_a_process_whose_limits_are_gone_has_ended() -> None:
+    """A StopIteration would end a coroutine with a RuntimeError."""
+    assert limit(os.getpid(), "Max file size")
+    with pytest.raises(ProcessLookupError):
+        limit(os.getpid(), "Max nothing")
 
 
 def test_output_has_the_same_room_below_a_smaller_bound() -> None:

@@ -5,6 +5,7 @@ proc_pid_cmdline(5)
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -50,7 +51,10 @@ def start_time(pid: int) -> int | None:
 def limit(pid: int, name: str) -> str:
     """One of its hard limits, named as in /proc/PID/limits: a number or `unlimited`. Raises `OSError`: it has ended."""
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
-    return next(line.removeprefix(name).split()[1] for line in lines if line.startswith(name))
+    for line in lines:
+        if line.startswith(name):
+            return line.removeprefix(name).split()[1]
+    raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))  # the file is empty for a moment
 
 
 def table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import time
@@ -11,6 +12,7 @@ from velocity.storage.directory.fullness import FULL, Fullness
 from velocity.storage.port import Space
 from velocity.storage.rbd.full_flag import FRESH
 from velocity.storage.rbd.places import RbdPlaces
+from velocity.storage.rbd.rados_pool import error_of
 
 UNCOUNTED = Space(0, 1 << 50)
 """For a cluster without statistics, as no manager runs: excess writes are refused when they happen."""
@@ -53,6 +55,8 @@ def _space(found: dict[str, object], pool: str) -> Space:
     assert isinstance(pools, list)
     if not told["total_bytes"]:
         return UNCOUNTED
-    stats = next(one["stats"] for one in pools if one["name"] == pool)
+    stats = next((one["stats"] for one in pools if one["name"] == pool), None)
+    if stats is None:
+        raise error_of(errno.ENOENT, f"the cluster has no RADOS pool {pool}")
     free = int(stats["max_avail"])
     return Space(int(stats["stored"]) + free, free)
